@@ -1,0 +1,1 @@
+"""The tools an agent can be given, one file per toolset."""

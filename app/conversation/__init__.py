@@ -1,0 +1,1 @@
+"""What a conversation is: values and rules, without threads, clock, database or network."""

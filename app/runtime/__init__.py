@@ -1,0 +1,1 @@
+"""Threads and locks: who may write to a session, and the thread that does."""

@@ -1,0 +1,1 @@
+"""Sessions, runs and messages in SQL. The only place that knows SQLAlchemy."""
