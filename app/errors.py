@@ -1,0 +1,201 @@
+"""What can be refused and what can fail, in our words; HTTP numbers are `app.web.errors`' business.
+
+AppError
+├── InvalidRequest                 the caller's words don't make sense
+│   ├── InvalidAgentConfig         a YAML file, with the place in it
+│   └── RequestTooLarge
+├── NotFound
+│   ├── SessionNotFound
+│   ├── AgentNotFound
+│   └── RunNotFound
+├── Conflict                       makes sense, but not now
+│   ├── SessionBusy                somebody else has the baton
+│   ├── NotRunning                 there is no run to act on
+│   ├── NothingToAnswer            no question is open
+│   ├── AnsweredAlready            the question was answered before
+│   └── IdempotencyConflict
+├── Unauthorized
+├── Forbidden
+├── Unavailable                    try again later
+│   ├── ServerFull
+│   ├── Draining
+│   └── StoreUnavailable
+├── MissingEnvironment             an agent needs a variable that is not set
+├── InvalidTranscript              a message that the model's API would refuse
+├── BatonLost                      somebody took this run's baton; it may not write another row
+└── RunEnded                       how a run can end other than by finishing
+    ├── RunCancelled
+    └── ModelFailed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class AppError(Exception):
+    """Something went wrong."""
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str = "", **details: Any) -> None:
+        self.message = message or (type(self).__doc__ or "").strip()
+        self.details: Mapping[str, Any] = details
+        super().__init__(self.message)
+
+
+class InvalidRequest(AppError):
+    """The request could not be understood."""
+
+    code = "invalid_request"
+
+
+class InvalidAgentConfig(InvalidRequest):
+    """The agent's file is not valid."""
+
+    code = "invalid_agent_config"
+
+
+class RequestTooLarge(AppError):
+    """The request's body is too large."""
+
+    code = "request_too_large"
+
+
+class NotFound(AppError):
+    """There is no such thing."""
+
+    code = "not_found"
+
+
+class SessionNotFound(NotFound):
+    """session not found"""
+
+    code = "unknown_session"
+
+
+class AgentNotFound(NotFound):
+    """agent not found"""
+
+    code = "unknown_agent"
+
+
+class RunNotFound(NotFound):
+    """run not found"""
+
+    code = "unknown_run"
+
+
+class Conflict(AppError):
+    """That can't be done in the present state."""
+
+    code = "conflict"
+
+
+class SessionBusy(Conflict):
+    """session is already processing a request
+
+    `details["run"]` describes the holder when it is known, and `busy_code` says what it is doing:
+    `session_busy`, `awaiting_approval`, `awaiting_input` or `stopping`.
+    """
+
+    code = "session_busy"
+
+    def __init__(self, *, run: Mapping[str, Any] | None = None, busy_code: str = "session_busy") -> None:
+        super().__init__("session is already processing a request", run=run)
+        self.busy_code = busy_code
+
+
+class NotRunning(Conflict):
+    """session is not running"""
+
+    code = "not_running"
+
+
+class NothingToAnswer(Conflict):
+    """nothing is waiting for an answer"""
+
+    code = "nothing_to_answer"
+
+
+class AnsweredAlready(Conflict):
+    """this question was answered already"""
+
+    code = "answered_already"
+
+
+class IdempotencyConflict(Conflict):
+    """this Idempotency-Key was used for another request"""
+
+    code = "idempotency_conflict"
+
+
+class Unauthorized(AppError):
+    """A valid bearer token is needed."""
+
+    code = "unauthorized"
+
+
+class Forbidden(AppError):
+    """This is not allowed."""
+
+    code = "forbidden"
+
+
+class Unavailable(AppError):
+    """Try again later."""
+
+    code = "unavailable"
+
+
+class ServerFull(Unavailable):
+    """The server runs as many streams as it may; try again in a moment."""
+
+    code = "server_full"
+
+
+class Draining(Unavailable):
+    """The server is shutting down; try again, another process will answer."""
+
+    code = "draining"
+
+
+class StoreUnavailable(Unavailable):
+    """The database can't be reached at the moment."""
+
+    code = "store_unavailable"
+
+
+class MissingEnvironment(AppError):
+    """An environment variable that the agent needs is not set."""
+
+    code = "missing_environment"
+
+
+class InvalidTranscript(AppError):
+    """The message does not fit the conversation; the model's API would refuse it."""
+
+    code = "invalid_transcript"
+
+
+class BatonLost(AppError):
+    """Another process has taken over this session's run."""
+
+    code = "interrupted"
+
+
+class RunEnded(AppError):
+    """The run ended."""
+
+
+class RunCancelled(RunEnded):
+    """The run was cancelled."""
+
+    code = "cancelled"
+
+
+class ModelFailed(RunEnded):
+    """The model could not be reached or refused the request."""
+
+    code = "model_failed"
