@@ -1,1 +1,1 @@
-"""Baton: an HTTP server for Claude agents. Nothing is imported here; `app.factory` puts the parts together."""
+"""Baton: an HTTP server for Claude agents. Imports nothing; `app.factory` puts the parts together."""

@@ -1,0 +1,119 @@
+"""What the loop needs of a model: a stream of small records that ends in a whole turn, or in an error that
+says what was already there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from app.conversation.blocks import Block
+from app.conversation.transcript import Usage
+
+
+class Cancellation(Protocol):
+    """How a run learns that it should stop. `threading.Event` with callbacks, seen from below."""
+
+    def is_set(self) -> bool: ...
+
+    def wait(self, timeout: float) -> bool:
+        """Sleeps up to `timeout` seconds; True as soon as the run was cancelled."""
+        ...
+
+    def calling(self, callback: Callable[[], None]) -> AbstractContextManager[None]:
+        """While inside, a cancel calls `callback` once, on the canceller's thread; at once if it came before."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """One call of the Messages API. `messages` are JSON texts of whole messages, in order: what has not
+    changed since the last call is not encoded again."""
+
+    model: str
+    system: bytes  # JSON array of text blocks, or b"" for none
+    tools: bytes  # JSON array of tool definitions, or b"" for none
+    messages: Sequence[bytes]
+    max_tokens: int
+    options: dict[str, Any] = field(default_factory=dict)  # thinking, output_config, tool_choice, …
+    betas: Sequence[str] = ()
+    base_url: str = ""  # another endpoint than the client's own
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingDelta:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallDelta:
+    """A tool call is being written. The first one of a call has no `partial_json`."""
+
+    id: str
+    name: str
+    partial_json: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What the model said in one call, block by block as it came. `stop_reason` is never empty in a turn that
+    ended by itself.
+
+    `broken_calls` are the ids of tool calls whose input could not be read as JSON; their `input` is then an
+    object that holds the raw text.
+    """
+
+    content: tuple[Block, ...]
+    stop_reason: str
+    usage: Usage | None
+    model: str
+    stop_details: dict[str, Any] | None = None
+    broken_calls: frozenset[str] = frozenset()
+
+
+ModelEvent = TextDelta | ThinkingDelta | CallDelta | Turn
+
+FailureKind = Literal["overflow", "rate_limited", "retryable", "final", "thinking_mismatch", "cancelled"]
+
+
+class ModelError(Exception):
+    """A model call that did not end in a whole turn.
+
+    `kind` says what to do about it; `retry_after` is in seconds, if the server named a time; `partial` is
+    what may be kept of the cut turn, unfinished text included but nothing unsigned and no unfinished call
+    (empty if nothing was shown); `shown` tells whether any delta was yielded before.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: FailureKind,
+        status: int | None = None,
+        retry_after: float | None = None,
+        partial: Turn | None = None,
+        shown: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.status = status
+        self.retry_after = retry_after
+        self.partial = partial
+        self.shown = shown
+
+
+class ModelClient(Protocol):
+    """Talks to a model. One object serves all threads of a process."""
+
+    def stream(self, request: ModelRequest, cancellation: Cancellation) -> Iterator[ModelEvent]:
+        """Yields deltas and, last, one Turn. Makes exactly one attempt.
+
+        Raises ModelError, with kind `cancelled` within milliseconds of a cancel in whatever phase.
+        """
+        ...

@@ -1,0 +1,188 @@
+"""What a tool is: a name and a schema for the model, and a function that never breaks the run.
+
+A tool may fail; calling it never does: unknown arguments, wrong types and exceptions are answers for the
+model. A toolset is made for one run from its definition and the state it left in the run before.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+from app.agent.model import Cancellation
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+STRING_OUTPUT: Final[Mapping[str, Any]] = {"type": "string"}
+CANCELLED: Final = "The tool call was canceled by the user."
+
+
+class ToolFailed(Exception):
+    """A tool's own failure in words for the model; it becomes `Error calling tool: <words>`."""
+
+
+class ToolCancelled(Exception):
+    """The run was cancelled while the tool worked. `output` is what it had to show by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a tool answers. `meta` and `structured` go to readers only, never to the model or the store."""
+
+    output: str
+    is_error: bool = False
+    meta: Any = None
+    images: Sequence[tuple[str, str]] = ()  # (media type, base64)
+    structured: Any = None
+
+    @classmethod
+    def error(cls, output: str, *, meta: Any = None) -> ToolResult:
+        return cls(output, is_error=True, meta=meta)
+
+    def wire(self) -> dict[str, Any]:
+        """The contract's `result` object."""
+        body: dict[str, Any] = {"output": self.output}
+        if self.is_error:
+            body["isError"] = True
+        if self.meta is not None:
+            body["meta"] = self.meta
+        if self.images:
+            body["images"] = [{"data": data, "mimeType": kind} for kind, data in self.images]
+        if self.structured is not None:
+            body["structuredContent"] = self.structured
+        return body
+
+
+@dataclass(frozen=True, slots=True)
+class Elicitation:
+    """A tool's question to the user instead of a result; the run waits, and the answer becomes the result."""
+
+    message: str
+    schema: Any = None
+    meta: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolContext:
+    """What a handler may know of the run that calls it."""
+
+    working_dir: Path
+    cancellation: Cancellation
+
+
+Handler = Callable[[Mapping[str, Any], ToolContext], "ToolResult | Elicitation"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One tool. `parameters` is a JSON Schema object, or None for a tool that takes nothing."""
+
+    name: str
+    category: str
+    description: str
+    handler: Handler
+    parameters: Mapping[str, Any] | None = None
+    title: str = ""
+    read_only: bool = False
+    destructive: bool | None = None
+    output_schema: Any = field(default_factory=lambda: STRING_OUTPUT)
+    takes_description: bool = False  # may get the optional `description` parameter
+
+    def definition(self) -> dict[str, Any]:
+        """The contract's tool_definition object."""
+        annotations: dict[str, Any] = {}
+        if self.destructive is not None:
+            annotations["destructiveHint"] = self.destructive
+        if self.read_only:
+            annotations["readOnlyHint"] = True
+        if self.title:
+            annotations["title"] = self.title
+        body: dict[str, Any] = {"name": self.name, "category": self.category}
+        if self.description:
+            body["description"] = self.description
+        body["parameters"] = self.parameters
+        body["annotations"] = annotations
+        body["outputSchema"] = self.output_schema
+        return body
+
+    def for_model(self) -> dict[str, Any]:
+        """The Messages API's tool definition."""
+        schema = {"type": "object", "properties": {}, **(self.parameters or {})}
+        return {"name": self.name, "description": self.description, "input_schema": schema}
+
+    def call(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult | Elicitation:
+        """Runs the handler. Raises only ToolCancelled; anything else is an answer for the model."""
+        try:
+            return self.handler(arguments, context)
+        except ToolCancelled:
+            raise
+        except ToolFailed as failure:
+            return ToolResult.error(f"Error calling tool: {failure}")
+        except Exception as failure:
+            log.exception("tool %s broke", self.name)
+            return ToolResult.error(f"Error calling tool: {failure}")
+
+
+class Toolset(Protocol):
+    """Tools that belong together, made for one run and one agent."""
+
+    instructions: str  # for the system prompt; empty for none
+
+    def tools(self) -> Sequence[Tool]: ...
+
+    def start(self) -> None:
+        """Whatever must happen before the first call; an exception leaves the toolset out, with a warning."""
+        ...
+
+    def stop(self) -> None:
+        """Ends everything the toolset started. Called once, however the run ends; must not raise."""
+        ...
+
+    def state(self) -> Any:
+        """What the toolset wants to find again in the session's next run, as JSON; None for nothing."""
+        ...
+
+
+def string(arguments: Mapping[str, Any], name: str, default: str = "") -> str:
+    """A text argument; a missing one takes the default, another type is an answer for the model."""
+    return _typed(arguments, name, str, default)
+
+
+def integer(arguments: Mapping[str, Any], name: str, default: int = 0) -> int:
+    return _typed(arguments, name, int, default)
+
+
+def flag(arguments: Mapping[str, Any], name: str) -> bool:
+    return _typed(arguments, name, bool, False)
+
+
+def strings(arguments: Mapping[str, Any], name: str) -> list[str]:
+    values = _typed(arguments, name, list, [])
+    if not all(isinstance(value, str) for value in values):
+        raise ToolFailed(f"{name} must be a list of strings")
+    return values
+
+
+def _typed(arguments: Mapping[str, Any], name: str, kind: type[T], default: T) -> T:
+    value = arguments.get(name)
+    if value is None:
+        value = next((v for k, v in arguments.items() if k.lower() == name.lower()), None)
+    if value is None:
+        return default
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ToolFailed(f"{name} must be a {_NAMES[kind]}, not {type(value).__name__}")
+    return value
+
+
+_NAMES: Final[Mapping[type, str]] = {
+    str: "string",
+    int: "number",
+    bool: "boolean",
+    list: "list",
+    dict: "object",
+}

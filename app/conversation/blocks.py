@@ -1,0 +1,101 @@
+"""Content blocks: the Messages API's own JSON, kept as it came.
+
+A block is a plain dict, because unknown block types must go back unchanged and because a signed thinking
+block must not lose a byte. What the API would not take back is removed on the way out, in `for_api`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+Block = dict[str, Any]
+
+NO_OUTPUT: Final = "(no output)"
+
+_API_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "text": ("type", "text", "citations"),
+    "image": ("type", "source", "transformations"),
+    "document": ("type", "source", "title", "context", "citations"),
+    "thinking": ("type", "thinking", "signature"),
+    "redacted_thinking": ("type", "data"),
+    "tool_use": ("type", "id", "name", "input", "caller", "toolset_name"),
+    "tool_result": ("type", "tool_use_id", "content", "is_error", "toolset_name"),
+    "server_tool_use": ("type", "id", "name", "input", "caller"),
+}
+
+
+def clean(text: str) -> str:
+    """The text without lone surrogates, which no JSON parser and no database would take."""
+    return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
+
+
+def text_block(text: str) -> Block:
+    return {"type": "text", "text": clean(text)}
+
+
+def tool_result(
+    call_id: str, output: str, *, is_error: bool = False, images: Iterable[tuple[str, str]] = ()
+) -> Block:
+    """The answer to one tool call. `images` are (media type, base64) pairs.
+
+    Blank output becomes a word: an empty result looks like a missing one. An error carries text only,
+    as the API demands.
+    """
+    words = clean(output) if output.strip() else NO_OUTPUT
+    block: Block = {"type": "tool_result", "tool_use_id": call_id, "content": words}
+    pictures = [] if is_error else [image_block(media_type, data) for media_type, data in images]
+    if pictures:
+        block["content"] = [text_block(words), *pictures]
+    if is_error:
+        block["is_error"] = True
+    return block
+
+
+def image_block(media_type: str, data: str) -> Block:
+    return {"type": "image", "source": {"type": "base64", "media_type": media_type, "data": data}}
+
+
+def is_blank(block: Block) -> bool:
+    """Is this a text block that the API refuses as empty?"""
+    return block.get("type") == "text" and not str(block.get("text") or "").strip()
+
+
+def is_thinking(block: Block) -> bool:
+    return block.get("type") in ("thinking", "redacted_thinking")
+
+
+def is_signed(block: Block) -> bool:
+    """Does a thinking block carry what the API needs to take it back?"""
+    key = "data" if block.get("type") == "redacted_thinking" else "signature"
+    return isinstance(block.get(key), str) and bool(block[key])
+
+
+def for_api(block: Block) -> Block:
+    """The block as the API accepts it: known types lose fields that are only ours or only the server's."""
+    fields = _API_FIELDS.get(str(block.get("type")))
+    if fields is None or (block.keys() <= set(fields) and block.get("citations", True)):
+        return block
+    return {
+        key: block[key] for key in fields if block.get(key) is not None and (key != "citations" or block[key])
+    }
+
+
+def plain_text(blocks: Iterable[Block]) -> str:
+    return "".join(str(block["text"]) for block in blocks if block.get("type") == "text")
+
+
+def thinking_text(blocks: Iterable[Block]) -> str:
+    return "".join(str(block.get("thinking", "")) for block in blocks if block.get("type") == "thinking")
+
+
+def calls(blocks: Iterable[Block]) -> list[Block]:
+    return [block for block in blocks if block.get("type") == "tool_use"]
+
+
+def result_text(block: Block) -> str:
+    """What a tool_result says, as one text."""
+    content = block.get("content")
+    if isinstance(content, str):
+        return content
+    return plain_text(content) if isinstance(content, list) else ""

@@ -1,0 +1,277 @@
+"""What a run tells its readers: the contract's events and their JSON.
+
+An event is a frozen value; `payload` gives its JSON object in the contract's key order. Encoding to bytes,
+numbering and time stamps belong to `app.runtime`, which does each of them once per event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Final
+
+Json = Mapping[str, Any]
+
+ZERO_TIME: Final = "0001-01-01T00:00:00Z"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """`agent_name` is empty where the contract leaves it out."""
+
+    type: ClassVar[str]
+    optional: ClassVar[frozenset[str]] = frozenset()  # keys that are left out when they are empty
+    timed: ClassVar[bool] = True  # False: the contract sends the zero time
+
+    agent_name: str = ""
+
+    def payload(self, timestamp: str) -> dict[str, Any]:
+        body: dict[str, Any] = {"type": self.type}
+        for name in _own_fields(type(self)):
+            value = getattr(self, name)
+            if value or name not in self.optional:
+                body[name] = value
+        if self.agent_name:
+            body["agent_name"] = self.agent_name
+        body["timestamp"] = timestamp if self.timed else ZERO_TIME
+        return body
+
+
+_FIELDS: dict[type[Event], tuple[str, ...]] = {}
+
+
+def _own_fields(kind: type[Event]) -> tuple[str, ...]:
+    names = _FIELDS.get(kind)
+    if names is None:
+        names = tuple(field.name for field in fields(kind) if field.name != "agent_name")
+        _FIELDS[kind] = names
+    return names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentInfo(Event):
+    type = "agent_info"
+    optional = frozenset({"welcome_message"})
+    model: str
+    description: str
+    welcome_message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeamInfo(Event):
+    type = "team_info"
+    available_agents: Sequence[Json]
+    current_agent: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class McpInitStarted(Event):
+    type = "mcp_init_started"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class McpInitFinished(Event):
+    type = "mcp_init_finished"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolsetInfo(Event):
+    type = "toolset_info"
+    available_tools: int
+    loading: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warning(Event):
+    type = "warning"
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserMessage(Event):
+    type = "user_message"
+    optional = frozenset({"multi_content", "message_id"})
+    message: str
+    multi_content: Sequence[Json] = ()
+    session_id: str
+    session_position: int
+    message_id: str = ""  # ours: the id of the queued message that this confirms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamStarted(Event):
+    type = "stream_started"
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentChoice(Event):
+    type = "agent_choice"
+    content: str
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentChoiceReasoning(Event):
+    type = "agent_choice_reasoning"
+    content: str
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartialToolCall(Event):
+    type = "partial_tool_call"
+    tool_call: Json
+    tool_definition: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCallConfirmation(Event):
+    type = "tool_call_confirmation"
+    tool_call: Json
+    tool_definition: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCallStarted(Event):
+    type = "tool_call"
+    tool_call: Json
+    tool_definition: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCallResponse(Event):
+    type = "tool_call_response"
+    tool_call: Json
+    tool_definition: Json
+    response: str
+    result: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookBlocked(Event):
+    type = "hook_blocked"
+    tool_call: Json
+    tool_definition: Json
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenUsage(Event):
+    type = "token_usage"
+    session_id: str
+    usage: Json | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionTitle(Event):
+    type = "session_title"
+    timed = False
+    session_id: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionCompaction(Event):
+    type = "session_compaction"
+    session_id: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSummaryEvent(Event):
+    type = "session_summary"
+    session_id: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaxIterationsReached(Event):
+    type = "max_iterations_reached"
+    timed = False
+    max_iterations: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElicitationRequest(Event):
+    type = "elicitation_request"
+    optional = frozenset({"mode", "url", "elicitation_id", "meta"})
+    message: str
+    mode: str = ""
+    schema: Any = None
+    url: str = ""
+    elicitation_id: str = ""
+    meta: Json | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSwitching(Event):
+    type = "agent_switching"
+    optional = frozenset({"from_agent", "to_agent"})
+    switching: bool
+    from_agent: str
+    to_agent: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFallback(Event):
+    type = "model_fallback"
+    failed_model: str
+    fallback_model: str
+    reason: str
+    attempt: int = 1
+    max_attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageAdded(Event):
+    type = "message_added"
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Error(Event):
+    """`code` is ours: the same stable word that an HTTP refusal would have carried."""
+
+    type = "error"
+    optional = frozenset({"code"})
+    timed = False
+    error: str
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamStopped(Event):
+    type = "stream_stopped"
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionExited(Event):
+    """The session was deleted; a log that is followed ends here."""
+
+    type = "session_exited"
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap(Event):
+    """Ours: events between the reader's cursor and `first_available` are gone; read the session instead."""
+
+    type = "gap"
+    session_id: str
+    first_available: int
+    snapshot: str
+
+
+def wire_call(call_id: str, name: str, arguments: str) -> Json:
+    """The contract's tool_call object; `arguments` is JSON text, left out when it is empty."""
+    function = {"name": name, "arguments": arguments} if arguments else {"name": name}
+    return (
+        {"id": call_id, "type": "function", "function": function}
+        if call_id
+        else {
+            "type": "function",
+            "function": function,
+        }
+    )

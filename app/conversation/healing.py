@@ -1,0 +1,142 @@
+"""Makes a valid transcript out of any rows: what a crash, another program or an older version left behind.
+
+`heal` is idempotent and returns rows that were valid untouched. It may add messages and drop what can't be
+sent; it never rewrites text or thinking. Baton's own sessions don't need it, because a session without a
+running run is always closed; but every way to the model passes through it all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import orjson
+
+from app.conversation.blocks import Block, is_blank, is_signed, is_thinking
+from app.conversation.transcript import CALL_ID, Message, Transcript
+from app.errors import InvalidTranscript
+
+MISSING_RESULT: Final = (
+    "The result of this tool call is not known: it was interrupted before a result was recorded. "
+    "It may or may not have taken effect."
+)
+MISSING_BEGINNING: Final = "(The beginning of this conversation is missing.)"
+
+
+def heal(rows: Sequence[Message]) -> Transcript:
+    """A valid transcript that says what the rows say."""
+    try:
+        return Transcript.of(rows)
+    except InvalidTranscript:
+        return Transcript.of(_close(_with_usable_calls(_separate(rows))))
+
+
+def closing_rows(transcript: Transcript, text: str = MISSING_RESULT) -> list[Message]:
+    """The tool rows that close the transcript, each saying `text` as an error."""
+    return [_answer(call_id, text) for call_id in transcript.open_calls]
+
+
+def _answer(call_id: str, text: str) -> Message:
+    block: Block = {"type": "tool_result", "tool_use_id": call_id, "content": text, "is_error": True}
+    return Message("tool", (block,), implicit=True)
+
+
+def _separate(rows: Iterable[Message]) -> Iterator[Message]:
+    """Every result in a row of its own; blocks that no API accepts are gone, and so are empty rows."""
+    for row in rows:
+        blocks = tuple(block for block in row.content if _usable(block, row))
+        results = [block for block in blocks if block["type"] == "tool_result"]
+        others = tuple(block for block in blocks if block["type"] != "tool_result")
+        for block in results:
+            yield (
+                row
+                if row.role == "tool" and len(row.content) == 1
+                else replace(row, role="tool", content=(block,))
+            )
+        if others and row.role != "tool":
+            yield row if others == row.content else replace(row, content=others)
+
+
+def _usable(block: Any, row: Message) -> bool:
+    if not isinstance(block, dict) or not isinstance(block.get("type"), str):
+        return False
+    kind: str = block["type"]
+    if is_blank(block) or kind.endswith("_delta") or (kind == "tool_result" and not block.get("tool_use_id")):
+        # A result for an empty id can still be matched by its place; one for no id at all can't.
+        return kind == "tool_result" and "tool_use_id" in block
+    if row.role != "assistant":
+        return kind not in ("tool_use", "thinking", "redacted_thinking", "server_tool_use")
+    if is_thinking(block):
+        return is_signed(block)
+    if kind == "server_tool_use" and row.stop_reason != "pause_turn":
+        return any(isinstance(b, dict) and b.get("tool_use_id") == block.get("id") for b in row.content)
+    return kind != "tool_result"
+
+
+def _with_usable_calls(rows: Iterable[Message]) -> Iterator[Message]:
+    """Ids unique and well formed, inputs objects; results follow their call's new id, in order."""
+    taken: set[str] = set()
+    renamed: dict[str, list[str]] = {}
+    for row in rows:
+        if row.role == "assistant" and row.calls:
+            renamed = {}
+            yield replace(row, content=tuple(_renamed_call(block, taken, renamed) for block in row.content))
+        elif row.role == "tool" and renamed.get(str(row.content[0].get("tool_use_id"))):
+            names = renamed[str(row.content[0].get("tool_use_id"))]
+            new = names.pop(0) if len(names) > 1 else names[0]
+            yield _with(row, tool_use_id=new)
+        else:
+            yield row
+
+
+def _renamed_call(block: Block, taken: set[str], renamed: dict[str, list[str]]) -> Block:
+    if block["type"] != "tool_use":
+        return block
+    old = str(block.get("id") or "")
+    new, number = old if CALL_ID.match(old) else "call", 2
+    while new in taken or (new == "call" and not old):
+        new, number = f"{old if CALL_ID.match(old) else 'call'}_{number}", number + 1
+    taken.add(new)
+    renamed.setdefault(old, []).append(new)
+    fixed = {"id": new, "input": _as_object(block.get("input")), "name": str(block.get("name") or "unknown")}
+    return block if fixed.items() <= block.items() else {**block, **fixed}
+
+
+def _as_object(value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, str):
+        try:
+            parsed = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            parsed = None
+        if isinstance(parsed, dict):
+            return parsed
+    return {} if value in (None, "") else {"INVALID_JSON": value}
+
+
+def _with(row: Message, **fields: Any) -> Message:
+    block = row.content[0]
+    return row if fields.items() <= block.items() else replace(row, content=({**block, **fields},))
+
+
+def _close(rows: Iterable[Message]) -> Iterator[Message]:
+    """Every call answered once, right after its message: by its own result, wherever that stood, or by a
+    sentence that says that none is known. Results that answer nothing are dropped."""
+    pending = list(rows)
+    if pending and pending[0].role != "user":
+        yield Message("user", ({"type": "text", "text": MISSING_BEGINNING},), implicit=True)
+    for index, row in enumerate(pending):
+        if row.role == "tool":
+            continue
+        yield row
+        for call in row.calls if row.role == "assistant" else ():
+            yield _find_result(pending[index + 1 :], call["id"]) or _answer(call["id"], MISSING_RESULT)
+
+
+def _find_result(rows: Sequence[Message], call_id: str) -> Message | None:
+    """The first recorded result; an id is never used by two calls any more when this is asked."""
+    return next(
+        (row for row in rows if row.role == "tool" and row.content[0]["tool_use_id"] == call_id), None
+    )

@@ -1,0 +1,142 @@
+"""What a run is, what is known of each of its tool calls, and what the model is told of a call that was cut.
+
+States of a run:
+
+    running ──► awaiting_approval | awaiting_input ──► running     somebody was asked; somebody answered
+    running ──► finished       the agent is done
+    running ──► failed         the model, the store or our own code gave up
+    any     ──► cancelled      somebody stopped it, or its reader hung up
+    any     ──► interrupted    its process died, or another one took over
+
+The first three hold the baton. Nothing leaves an end state.
+
+States of a tool call:
+
+    pending ──► awaiting_approval ──► running ──► completed | failed
+                      │                  └──────► cancelled | unknown
+                      └──► rejected | cancelled
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+RunStatus = Literal[
+    "running", "awaiting_approval", "awaiting_input", "finished", "failed", "cancelled", "interrupted"
+]
+CallState = Literal[
+    "pending",
+    "awaiting_approval",
+    "awaiting_input",
+    "running",
+    "completed",
+    "failed",
+    "rejected",
+    "cancelled",
+    "unknown",
+]
+
+LIVE: Final[tuple[RunStatus, ...]] = ("running", "awaiting_approval", "awaiting_input")
+WAITING: Final[tuple[RunStatus, ...]] = ("awaiting_approval", "awaiting_input")
+OPEN_CALL: Final[tuple[CallState, ...]] = ("pending", "awaiting_approval", "awaiting_input", "running")
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The process that holds a run: where it lives and how to tell that it is still the same one."""
+
+    host: str
+    boot: str
+    pid: int
+    started: str  # the process's start time as its kernel counts it
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.pid}"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One request that makes an agent work on a session. Its id is the fencing token of its writes."""
+
+    id: str
+    session_id: str
+    agent: str  # "key" or "key/name"
+    status: RunStatus
+    started_at: float
+    owner: Owner
+    lease_expires_at: float
+    ended_at: float | None = None
+    waiting_for: dict[str, Any] | None = None
+    error: str = ""
+    code: str = ""
+    first_event: int = 0  # the number of its first event
+
+    @property
+    def live(self) -> bool:
+        return self.status in LIVE
+
+    @property
+    def busy_code(self) -> str:
+        return self.status if self.status in WAITING else "session_busy"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A row of the ledger."""
+
+    id: str
+    run_id: str
+    name: str
+    arguments: dict[str, Any]
+    state: CallState = "pending"
+    decision: str = ""
+    decided_by: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a run waits for: the decision on a tool call, a form, or leave to go on."""
+
+    kind: Literal["approval", "elicitation", "max_iterations"]
+    call_id: str = ""
+    name: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def status(self) -> RunStatus:
+        return "awaiting_input" if self.kind == "elicitation" else "awaiting_approval"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What somebody said to a question.
+
+    `decision` is `approve`, `approve-session`, `approve-tool`, `reject`, or for an elicitation `accept`,
+    `decline`, `cancel`.
+    """
+
+    decision: str
+    reason: str = ""
+    tool_name: str = ""
+    content: dict[str, Any] | None = None
+    by: str = ""
+
+
+Ending = Literal["cancelled", "failed", "interrupted"]
+
+
+def closing_text(state: CallState, ending: Ending) -> tuple[CallState, str]:
+    """The final state of a call that its run left open, and what the model is told of it."""
+    if state == "running":
+        return "unknown", (
+            "It is not known whether this tool call took effect: it was cut off while it was running. "
+            "Check before you repeat it."
+        )
+    if ending == "cancelled":
+        return "cancelled", "The tool call was canceled by the user."
+    return "cancelled", f"This tool call was not run: the run {_WORDS[ending]} before its turn came."
+
+
+_WORDS: Final = {"failed": "failed", "interrupted": "was interrupted"}

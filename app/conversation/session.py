@@ -1,0 +1,37 @@
+"""What a session is, apart from its messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+Permissions = Mapping[str, Sequence[str]]  # allow, ask, deny -> patterns
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A stored conversation. Times are seconds since the epoch; tokens are those of the last model call."""
+
+    id: str
+    created_at: float
+    title: str = ""
+    owner: str = ""  # the name of the token that made it; empty when the server asks for none
+    working_dir: str = ""
+    tools_approved: bool = False
+    thinking: bool = False
+    max_iterations: int = 0  # 0: the agent's own value
+    permissions: Permissions | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: float = 0.0  # USD, of this session's own model calls
+    starred: bool = False
+    parent_id: str | None = None
+    agent: str = ""  # "key/name" of the agent that ran last
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSummary:
+    """One line of the list of sessions."""
+
+    session: Session
+    num_messages: int

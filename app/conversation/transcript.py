@@ -1,0 +1,198 @@
+"""What a valid conversation is: the Messages API's rules of structure, as values and pure functions.
+
+A transcript only ever grows at its end. It is held as *rows*: one per user message, assistant message and
+tool result; `render` turns the rows into the API's messages, where all results of one assistant message
+stand in the one user message right after it, before anything a person wrote.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal, Self
+
+from app.conversation.blocks import Block, calls, for_api, is_blank, is_signed, is_thinking
+from app.errors import InvalidTranscript
+
+Role = Literal["user", "assistant", "tool"]
+
+CALL_ID: Final = re.compile(r"^[a-zA-Z0-9_-]+$")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one model call used, in tokens; `input_tokens` is the part that no cache covered."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+
+    @property
+    def context_tokens(self) -> int:
+        """How full the window was: everything read plus everything written."""
+        return self.prompt_tokens + self.output_tokens
+
+    @property
+    def prompt_tokens(self) -> int:
+        return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One row of a transcript. A `tool` row holds exactly one tool_result block."""
+
+    role: Role
+    content: tuple[Block, ...]
+    agent: str = ""
+    prompt: str = ""  # digest of the frozen prompt under which an assistant message was made
+    created_at: float = 0.0  # seconds since the epoch
+    implicit: bool = False  # said by the server, not by a person
+    partial: str = ""  # why an assistant message was cut; empty if it is whole
+    stop_reason: str = ""
+    usage: Usage | None = None
+    model: str = ""
+    cost: float = 0.0  # USD
+    position: int = -1  # in its session, once stored
+
+    @property
+    def calls(self) -> list[Block]:
+        return calls(self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A valid sequence of rows. `open_calls` are the ids that the last assistant message still waits for."""
+
+    rows: tuple[Message, ...] = ()
+    open_calls: tuple[str, ...] = ()
+    _ids: frozenset[str] = field(default=frozenset(), repr=False)
+
+    @classmethod
+    def of(cls, rows: Iterable[Message]) -> Self:
+        """Checks the rows one by one; InvalidTranscript names the first that does not fit."""
+        state, kept = _State(), []
+        for row in rows:
+            state.add(row)
+            kept.append(row)
+        return cls(tuple(kept), tuple(state.open), frozenset(state.ids))
+
+    def add(self, row: Message) -> Self:
+        """A transcript with one more row; InvalidTranscript if the model's API would refuse it there."""
+        state = _State(self.rows[-1] if self.rows else None, list(self.open_calls), set(self._ids))
+        state.add(row)
+        return replace(self, rows=(*self.rows, row), open_calls=tuple(state.open), _ids=frozenset(state.ids))
+
+    def free_id(self, wanted: str) -> str:
+        """An id for a new tool call: the wanted one if it is usable and not taken, else one made from it."""
+        return _free_id(wanted, self._ids)
+
+
+class _State:
+    """What a row is checked against: the row before it, the calls that wait, the ids in use."""
+
+    def __init__(
+        self, last: Message | None = None, opened: list[str] | None = None, ids: set[str] | None = None
+    ):
+        self.last, self.open, self.ids = last, opened or [], ids or set()
+
+    def add(self, row: Message) -> None:
+        match row.role:
+            case "user":
+                self._user(row)
+            case "tool":
+                self._tool(row)
+            case "assistant":
+                self._assistant(row)
+        self.last = row
+
+    def _user(self, row: Message) -> None:
+        self._no_open_calls("A user message")
+        _require(row.content, "A user message needs content.")
+        for block in row.content:
+            _require(not is_blank(block), "A text block must contain more than white space.")
+            _require(
+                block.get("type") not in _NOT_FROM_USERS, f"A user can't say a {block.get('type')} block."
+            )
+
+    def _tool(self, row: Message) -> None:
+        ids = [block.get("tool_use_id") for block in row.content]
+        _require(
+            len(ids) == 1 and row.content[0].get("type") == "tool_result", "A tool row holds one tool_result."
+        )
+        _require(ids[0] in self.open, f"No call waits for the result of {ids[0]}.")
+        self.open.remove(str(ids[0]))
+
+    def _assistant(self, row: Message) -> None:
+        self._no_open_calls("An assistant message")
+        _require(self.last is not None, "A conversation begins with a user message.")
+        _require(row.content, "An assistant message needs content.")
+        served = {block.get("tool_use_id") for block in row.content}
+        for block in row.content:
+            _require(not is_blank(block), "A text block must contain more than white space.")
+            _require(block.get("type") != "tool_result", "An assistant can't say a tool_result block.")
+            _require(not is_thinking(block) or is_signed(block), "A thinking block needs its signature.")
+            if block.get("type") == "server_tool_use" and row.stop_reason != "pause_turn":
+                _require(block.get("id") in served, "A server tool's call needs its result.")
+        for call in row.calls:
+            self._call(call)
+
+    def _call(self, call: Block) -> None:
+        call_id = call.get("id")
+        _require(
+            isinstance(call_id, str) and CALL_ID.match(call_id), f"Not a usable tool call id: {call_id!r}."
+        )
+        _require(call_id not in self.ids, f"The tool call id {call_id} is taken.")
+        _require(isinstance(call.get("input"), dict), f"The input of call {call_id} is not an object.")
+        self.ids.add(str(call_id))
+        self.open.append(str(call_id))
+
+    def _no_open_calls(self, what: str) -> None:
+        _require(not self.open, f"{what} can't come before the results of: {', '.join(self.open)}.")
+
+
+_NOT_FROM_USERS: Final = frozenset(
+    {"tool_use", "tool_result", "thinking", "redacted_thinking", "server_tool_use"}
+)
+
+
+def _require(condition: Any, message: str) -> None:
+    if not condition:
+        raise InvalidTranscript(message)
+
+
+def _free_id(wanted: str, taken: frozenset[str] | set[str]) -> str:
+    base = re.sub(r"[^a-zA-Z0-9_-]", "_", wanted) or "call"
+    if base not in taken:
+        return base
+    number = 2
+    while f"{base}_{number}" in taken:
+        number += 1
+    return f"{base}_{number}"
+
+
+def render(rows: Sequence[Message], *, prompt: str) -> list[tuple[Literal["user", "assistant"], list[Block]]]:
+    """The rows as the API's messages, roles strictly alternating.
+
+    Thinking blocks are signed over everything before them, the prompt included; so only those made under
+    this `prompt` (its digest) are sent back. Every later rendering under the same prompt begins with the
+    same blocks.
+    """
+    messages: list[tuple[Literal["user", "assistant"], list[Block]]] = []
+    for row in rows:
+        role: Literal["user", "assistant"] = "assistant" if row.role == "assistant" else "user"
+        blocks = api_blocks(row, prompt=prompt)
+        if not blocks:
+            continue
+        if messages and messages[-1][0] == role:
+            messages[-1][1].extend(blocks)
+        else:
+            messages.append((role, list(blocks)))
+    return messages
+
+
+def api_blocks(row: Message, *, prompt: str) -> list[Block]:
+    """What one row contributes to a request under the prompt of that digest."""
+    keep_thinking = bool(prompt) and row.prompt == prompt
+    return [for_api(block) for block in row.content if keep_thinking or not is_thinking(block)]
