@@ -96,14 +96,15 @@ class Conflict(AppError):
 class SessionBusy(Conflict):
     """session is already processing a request
 
-    `details["run"]` describes the holder when it is known, and `busy_code` says what it is doing:
+    `run` is the holder (an `app.conversation.run.Run`) when it is known, and `busy_code` says what it does:
     `session_busy`, `awaiting_approval`, `awaiting_input` or `stopping`.
     """
 
     code = "session_busy"
 
-    def __init__(self, *, run: Mapping[str, Any] | None = None, busy_code: str = "session_busy") -> None:
-        super().__init__("session is already processing a request", run=run)
+    def __init__(self, *, run: Any = None, busy_code: str = "session_busy") -> None:
+        super().__init__("session is already processing a request")
+        self.run = run
         self.busy_code = busy_code
 
 

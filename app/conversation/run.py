@@ -56,8 +56,17 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True)
+class Baton:
+    """The right to write to a session, as every write of a run shows it to the store."""
+
+    run_id: str
+    session_id: str
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
-    """One request that makes an agent work on a session. Its id is the fencing token of its writes."""
+    """One request that makes an agent work on a session."""
 
     id: str
     session_id: str
@@ -66,11 +75,17 @@ class Run:
     started_at: float
     owner: Owner
     lease_expires_at: float
+    epoch: int = 0  # rises when another process goes on with it; with the id it is the fencing token
     ended_at: float | None = None
-    waiting_for: dict[str, Any] | None = None
+    waiting_for: Question | None = None
     error: str = ""
     code: str = ""
     first_event: int = 0  # the number of its first event
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def baton(self) -> Baton:
+        return Baton(self.id, self.session_id, self.epoch)
 
     @property
     def live(self) -> bool:

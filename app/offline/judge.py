@@ -1,0 +1,67 @@
+"""Judges a request as the Messages API does: by every rule, with the API's status, type and words.
+
+Pure. This is the only proof that Baton's transcripts are valid, so where the API is lenient today and was
+strict yesterday, the judge is strict. The one leniency kept: neighbours of the same role are one turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from app.offline.models import Model, find_model
+from app.offline.refusal import Json, Refusal
+from app.offline.rules.calls import check_calls, check_server_calls
+from app.offline.rules.grammar import COUNT_REQUEST, check_fields
+from app.offline.rules.images import check_images
+from app.offline.rules.limits import check_marks, check_sizes, count_tokens
+from app.offline.rules.roles import blocks_of, check_end, check_roles
+from app.offline.rules.thinking import check_thinking, check_thinking_blocks
+from app.offline.rules.tools import check_tools
+from app.offline.signature import Prefix
+
+__all__ = ["Refusal", "Verdict", "judge", "judge_count"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A request that may be answered."""
+
+    model: Model
+    thinks: bool
+    input_tokens: int
+    prefix: Prefix  # what an answer stands behind: it signs the answer's thinking
+    transformations: tuple[Json, ...]  # thinking blocks left out by `drop_block`
+
+
+def judge(body: Any, betas: Collection[str] = ()) -> Verdict:
+    """Accept a parsed `POST /v1/messages` body, or raise the `Refusal` that the API would answer."""
+    check_fields(body, betas)
+    model = find_model(body["model"])
+    messages: list[Json] = body["messages"]
+    check_tools(body, model)
+    _check_system(body.get("system"))
+    check_roles(messages, model)
+    check_calls(messages)
+    check_server_calls(messages)
+    check_end(messages, model)
+    check_thinking(body, model)
+    prefix, dropped = check_thinking_blocks(body, model)
+    check_images(messages)
+    check_marks(body)
+    tokens = check_sizes(body, model)
+    return Verdict(model, model.thinks(body.get("thinking")), tokens, prefix, tuple(dropped))
+
+
+def judge_count(body: Any, betas: Collection[str] = ()) -> int:
+    """The tokens of a `count_tokens` body. Checks its fields only: it is no validator in the API either."""
+    check_fields(body, betas, COUNT_REQUEST)
+    find_model(body["model"])
+    return count_tokens(body)
+
+
+def _check_system(system: str | list[Json] | None) -> None:
+    for block in blocks_of({"content": system or []}):
+        if not block["text"].strip():
+            raise Refusal("system: text content blocks must be non-empty")

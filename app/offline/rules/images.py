@@ -1,0 +1,88 @@
+"""Images: their bytes, their format and their sides (I1-I3)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import struct
+from collections.abc import Iterator
+
+from app.offline.refusal import Json
+from app.offline.rules.roles import blocks_of
+from app.offline.rules.shape import wrong
+
+MAX_BYTES = 10_485_760
+MAX_SIDE = 8000
+MAX_SIDE_OF_MANY = 2000
+MANY = 20
+
+
+def check_images(messages: list[Json]) -> None:
+    images = list(_images(messages))
+    for path, image in images:
+        if image["source"]["type"] == "base64":
+            _check_image(path, image, many=len(images) > MANY)
+
+
+def _images(messages: list[Json]) -> Iterator[tuple[str, Json]]:
+    for index, message in enumerate(messages):
+        for position, block in enumerate(blocks_of(message)):
+            path = f"messages.{index}.content.{position}"
+            if block["type"] == "image":
+                yield path, block
+            elif block["type"] == "tool_result" and isinstance(block.get("content"), list):
+                for place, part in enumerate(block["content"]):
+                    if part["type"] == "image":
+                        yield f"{path}.tool_result.content.{place}", part
+
+
+def _check_image(path: str, image: Json, *, many: bool) -> None:
+    source = image["source"]
+    where = f"{path}.image.source.base64"
+    if len(source["data"]) > MAX_BYTES:
+        raise wrong(where, f"image exceeds 10 MB maximum: {len(source['data'])} bytes > {MAX_BYTES} bytes")
+    try:
+        data = base64.b64decode(source["data"], validate=True)
+    except (binascii.Error, ValueError):
+        raise wrong(f"{where}.data", "Invalid base64 data") from None
+    media, width, height = _measure(data)
+    if not media:
+        raise wrong(f"{where}.data", "Could not process image")
+    if media != source["media_type"]:
+        raise wrong(
+            f"{where}.data",
+            f"The image was specified using the {source['media_type']} media type, "
+            f"but the image appears to be a {media} image",
+        )
+    downsized = (image.get("transformations") or {}).get("oversized_image") == "downsize"
+    limit, words = (MAX_SIDE_OF_MANY, " for many-image requests") if many else (MAX_SIDE, "")
+    if max(width, height) > limit and not downsized:
+        raise wrong(
+            f"{where}.data",
+            f"At least one of the image dimensions exceed max allowed size{words}: {limit} pixels",
+        )
+
+
+def _measure(data: bytes) -> tuple[str, int, int]:
+    """Media type, width and height from the first bytes; no media type when they belong to no image."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) >= 24:
+        return ("image/png", *struct.unpack(">II", data[16:24]))
+    if data.startswith((b"GIF87a", b"GIF89a")) and len(data) >= 10:
+        return ("image/gif", *struct.unpack("<HH", data[6:10]))
+    if data.startswith(b"\xff\xd8"):
+        return ("image/jpeg", *_measure_jpeg(data))
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "image/webp", 1, 1  # three layouts of its header; nobody has needed its sides here
+    return "", 0, 0
+
+
+def _measure_jpeg(data: bytes) -> tuple[int, int]:
+    """The sides stand in the first frame header (SOF); the segments before it are skipped."""
+    at = 2
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack(">HH", data[at + 5 : at + 9])
+            return width, height
+        at += 2 + length
+    return 0, 0

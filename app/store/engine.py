@@ -1,0 +1,125 @@
+"""Connections to SQLite and PostgreSQL, and everything in which the two differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from sqlalchemy import Connection, Double, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from app.errors import StoreUnavailable
+
+BUSY_SECONDS: Final = 10
+"""How long a statement waits for another process's SQLite lock, and a thread for a connection."""
+
+
+class now(FunctionElement[float]):
+    """The database's own clock, in seconds since the epoch. Leases are judged by it and by no other."""
+
+    type = Double()
+    inherit_cache = True
+
+
+@compiles(now, "sqlite")
+def _now_sqlite(*_: Any, **__: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(now, "postgresql")
+def _now_postgresql(*_: Any, **__: Any) -> str:
+    return "extract(epoch FROM clock_timestamp())::double precision"
+
+
+class Database:
+    """The connections of one process; make it after the fork.
+
+    SQLite takes one writer at a time. The writers of this process queue for the one writing connection,
+    which costs nothing, instead of polling the file's lock, and read on connections of their own.
+    """
+
+    def __init__(self, url: str, *, connections: int = 16) -> None:
+        self._sqlite = make_url(url).get_backend_name() == "sqlite"
+        if self._sqlite:
+            self._writer = _sqlite_engine(url, "BEGIN IMMEDIATE", size=1)
+            self._reader = _sqlite_engine(url, "BEGIN", size=connections)
+        else:
+            self._writer = self._reader = _postgresql_engine(url, size=connections)
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One transaction that may write: committed at the end, rolled back on any exception.
+
+        StoreUnavailable if the database can't be reached or stays locked.
+        """
+        with _translated(), self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One consistent view of the data."""
+        with _translated(), self._reader.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def migrating(self) -> Iterator[Connection]:
+        """A writing transaction that other processes' migrations wait for."""
+        with self.writing() as connection:
+            if not self._sqlite:
+                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(6218341)")
+            yield connection
+
+    def close(self) -> None:
+        self._writer.dispose()
+        self._reader.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except (DBAPIError, SQLAlchemyError) as error:
+        raise StoreUnavailable() from error
+
+
+def _sqlite_engine(url: str, begin: str, *, size: int) -> Engine:
+    engine = create_engine(
+        url,
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=BUSY_SECONDS * 2,
+        connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _connected(connection: Any, _record: Any) -> None:
+        connection.isolation_level = (
+            None  # transactions begin where _begin says, not where the driver guesses
+        )
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _postgresql_engine(url: str, *, size: int) -> Engine:
+    parsed = make_url(url)
+    if parsed.drivername in ("postgres", "postgresql"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    return create_engine(
+        parsed,
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=BUSY_SECONDS,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": BUSY_SECONDS, "options": f"-c lock_timeout={BUSY_SECONDS}s"},
+    )

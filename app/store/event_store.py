@@ -1,0 +1,73 @@
+"""The written part of the event logs: segments of encoded frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, func, insert, select, update
+
+from app.store.engine import Database, now
+from app.store.run_store import Segment
+from app.store.tables import event_segments, sessions
+
+
+class EventStore:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def append(self, segments: Sequence[Segment], *, reserve: int) -> None:
+        """Stores segments of several runs in one transaction.
+
+        `reserve` numbers beyond each segment's last are marked as used: events that are sent but not yet
+        written when the process dies never share a number with later ones.
+        """
+        with self._database.writing() as connection:
+            for segment in segments:
+                connection.execute(
+                    insert(event_segments).values(
+                        session_id=segment.session_id,
+                        run_id=segment.run_id,
+                        first=segment.first,
+                        last=segment.last,
+                        frames=segment.frames,
+                        created_at=now(),
+                    )
+                )
+                top = segment.last + 1 + reserve
+                here = (sessions.c.id == segment.session_id) & (sessions.c.next_event < top)
+                connection.execute(update(sessions).where(here).values(next_event=top))
+
+    def read(self, session_id: str, after: int, *, limit: int = 64) -> list[Segment]:
+        """Segments that hold events after that number, in order."""
+        query = (
+            select(event_segments)
+            .where(event_segments.c.session_id == session_id, event_segments.c.last > after)
+            .order_by(event_segments.c.first)
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            return [
+                Segment(row.session_id, row.run_id, row.first, row.last, row.frames)
+                for row in connection.execute(query)
+            ]
+
+    def bounds(self, session_id: str) -> tuple[int, int]:
+        """The numbers of the first and last stored event; (0, 0) if there is none."""
+        query = select(func.min(event_segments.c.first), func.max(event_segments.c.last))
+        with self._database.reading() as connection:
+            first, last = connection.execute(query.where(event_segments.c.session_id == session_id)).one()
+            return first or 0, last or 0
+
+    def prune(self, *, older_than_seconds: float, keep_events: int) -> None:
+        """Drops segments that are too old, or too far behind the newest of their session."""
+        peers = event_segments.alias()
+        newest = (
+            select(func.max(peers.c.last))
+            .where(peers.c.session_id == event_segments.c.session_id)
+            .scalar_subquery()
+        )
+        too_far_behind = event_segments.c.last <= newest - keep_events
+        with self._database.writing() as connection:
+            old = event_segments.c.created_at < now() - older_than_seconds
+            connection.execute(delete(event_segments).where(old))
+            connection.execute(delete(event_segments).where(too_far_behind))

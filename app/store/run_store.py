@@ -1,0 +1,469 @@
+"""Runs: claiming a session, writing under the baton, giving it back. Each public method is one transaction.
+
+A run's row is its lease. Every write of a run begins by renewing it; when there is nothing to renew, somebody
+else has taken over, and BatonLost stops the writer before it has changed anything. On PostgreSQL the renewed
+row stays locked until the end of the transaction, which orders the write against a take-over; SQLite has one
+writer at a time anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from app.conversation.blocks import tool_result
+from app.conversation.prompt import FrozenPrompt
+from app.conversation.run import (
+    LIVE,
+    OPEN_CALL,
+    WAITING,
+    Answer,
+    Baton,
+    CallState,
+    Ending,
+    Owner,
+    Question,
+    Run,
+    RunStatus,
+    ToolCall,
+    closing_text,
+)
+from app.conversation.session import Session
+from app.conversation.transcript import Message
+from app.errors import AnsweredAlready, BatonLost, NothingToAnswer, RunNotFound, SessionBusy
+from app.store.engine import Database, now
+from app.store.rows import answer_of, call_of, dump, load_optional, message_row, owner_row, run_of, session_of
+from app.store.session_store import find_session, next_position
+from app.store.tables import event_segments, messages, prompts, runs, sessions, tool_calls, tool_states
+
+IsGone = Callable[[Owner], bool]
+"""Does the process of this owner certainly not run any more?"""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Encoded events of one run, in order; `last` is the number of the last one."""
+
+    session_id: str
+    run_id: str
+    first: int
+    last: int
+    frames: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A claimed session: the run, the session as it was at that moment, and where its messages went."""
+
+    run: Run
+    session: Session
+    first_position: int
+    next_event: int
+    interrupted: Run | None = None  # the dead run whose place it took
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """What somebody wants of a live run, as its row says."""
+
+    run_id: str
+    status: RunStatus
+    answer: Answer | None
+    stop_requested: str | None
+
+
+class RunStore:
+    """`lease_seconds` is how long a run stays its holder's without a sign of life."""
+
+    def __init__(self, database: Database, *, lease_seconds: float) -> None:
+        self._database = database
+        self._lease_seconds = lease_seconds
+
+    # ---- claiming and giving back
+
+    def begin(
+        self,
+        run_id: str,
+        session_id: str,
+        *,
+        agent: str,
+        owner: Owner,
+        new_messages: Sequence[Message],
+        is_gone: IsGone,
+        visible_to: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Begun:
+        """Claims the session and stores the user's messages, both or neither.
+
+        A run whose holder is gone or whose lease has run out is closed on the way. SessionBusy, with the
+        holder, for any other live run; SessionNotFound.
+        """
+        try:
+            with self._database.writing() as connection:
+                row = find_session(connection, session_id, owner=visible_to, lock=True)
+                dead = self._supersede(connection, session_id, is_gone)
+                run = self._insert(
+                    connection, run_id, session_id, agent, owner, options or {}, row.next_event
+                )
+                first = _append(connection, session_id, new_messages, run_id)
+                changed = update(sessions).where(sessions.c.id == session_id).values(agent=agent)
+                connection.execute(changed)
+                return Begun(run, replace(session_of(row), agent=agent), first, row.next_event, dead)
+        except IntegrityError as error:  # one_live_run_per_session: somebody was a moment faster
+            raise SessionBusy() from error
+
+    def withdraw(self, baton: Baton) -> None:
+        """Undoes `begin`: the run and its messages were never there."""
+        with self._database.writing() as connection:
+            self._fence(connection, baton)
+            connection.execute(delete(messages).where(messages.c.run_id == baton.run_id))
+            connection.execute(delete(runs).where(runs.c.id == baton.run_id))
+
+    def finish(
+        self,
+        baton: Baton,
+        status: RunStatus,
+        *,
+        code: str = "",
+        error: str = "",
+        segments: Sequence[Segment] = (),
+        next_event: int | None = None,
+    ) -> None:
+        """Ends the run: whatever call is still open is closed in words, and its last events are stored."""
+        with self._database.writing() as connection:
+            self._fence(connection, baton)
+            _store_segments(connection, segments)
+            if next_event is not None:
+                _set_next_event(connection, baton.session_id, next_event)
+            _close(connection, baton.run_id, status, code=code, error=error)
+
+    def adopt(self, run: Run, owner: Owner, *, is_gone: IsGone) -> Run:
+        """Makes a run whose holder is dead this process's own; RunNotFound if it is not to be had."""
+        with self._database.writing() as connection:
+            row = connection.execute(select(runs).where(runs.c.id == run.id).with_for_update()).first()
+            found = run_of(row) if row else None
+            if found is None or not found.live or not self._is_dead(connection, found, is_gone):
+                raise RunNotFound()
+            values = {**owner_row(owner), "epoch": found.epoch + 1, "lease_expires_at": self._lease()}
+            connection.execute(update(runs).where(runs.c.id == run.id).values(values))
+            return replace(found, owner=owner, epoch=found.epoch + 1)
+
+    def interrupt_dead(self, *, is_gone: IsGone) -> list[Run]:
+        """Closes every run whose holder is dead, except those that wait for a person: they still wait."""
+        with self._database.writing() as connection:
+            rows = connection.execute(select(runs).where(runs.c.status == "running").with_for_update())
+            dead = [run for run in map(run_of, rows) if self._is_dead(connection, run, is_gone)]
+            for run in dead:
+                _close(connection, run.id, "interrupted", code="interrupted")
+            return dead
+
+    def renew(self, batons: Iterable[Baton]) -> set[str]:
+        """Renews these leases in one statement and returns the ids of the runs that are still held."""
+        ids = [baton.run_id for baton in batons]
+        if not ids:
+            return set()
+        with self._database.writing() as connection:
+            held = runs.c.id.in_(ids) & runs.c.status.in_(LIVE)
+            connection.execute(update(runs).where(held).values(lease_expires_at=self._lease()))
+            epochs = {
+                row.id: row.epoch for row in connection.execute(select(runs.c.id, runs.c.epoch).where(held))
+            }
+            return {baton.run_id for baton in batons if epochs.get(baton.run_id) == baton.epoch}
+
+    # ---- what a run writes
+
+    def freeze_prompt(self, baton: Baton, session_id: str, prompt: FrozenPrompt) -> None:
+        with self._database.writing() as connection:
+            self._fence(connection, baton)
+            connection.execute(
+                insert(prompts).values(
+                    session_id=session_id,
+                    digest=prompt.digest,
+                    agent=prompt.agent,
+                    definition=prompt.definition,
+                    model=prompt.model,
+                    system_json=prompt.system,
+                    tools_json=prompt.tools,
+                    definitions_json=dump(prompt.definitions),
+                    created_at=now(),
+                )
+            )
+
+    def add_messages(self, baton: Baton, session_id: str, new: Sequence[Message]) -> int:
+        """The position of the first."""
+        with self._database.writing() as connection:
+            self._fence(connection, baton)
+            return _append(connection, session_id, new, baton.run_id)
+
+    def add_turn(
+        self, baton: Baton, session_id: str, message: Message, *, tokens: tuple[int, int] | None
+    ) -> int:
+        """An assistant message, its calls in the ledger as `pending`, and the session's token counts."""
+        with self._database.writing() as connection:
+            self._fence(connection, baton)
+            position = _append(connection, session_id, [message], baton.run_id)
+            for call in message.calls:
+                connection.execute(insert(tool_calls).values(_ledger_row(baton, session_id, position, call)))
+            values: dict[str, Any] = {"cost": sessions.c.cost + message.cost}
+            if tokens is not None:
+                values |= {"input_tokens": tokens[0], "output_tokens": tokens[1]}
+            connection.execute(update(sessions).where(sessions.c.id == session_id).values(values))
+            return position
+
+    def start_call(self, baton: Baton, session_id: str, call_id: str) -> None:
+        """The call's handler is about to run; from here on its outcome is unknown until it is recorded."""
+        with self._database.writing() as connection:
+            self._fence(connection, baton)
+            _set_call(connection, session_id, call_id, state="running", started_at=now())
+
+    def add_result(
+        self,
+        baton: Baton,
+        session_id: str,
+        message: Message,
+        state: CallState,
+        *,
+        toolset_states: Mapping[str, Any] | None = None,
+    ) -> int:
+        """A call's result, its place in the ledger, and what its toolset wants to remember."""
+        call_id = message.content[0]["tool_use_id"]
+        with self._database.writing() as connection:
+            self._fence(connection, baton)
+            _set_call(connection, session_id, call_id, state=state, ended_at=now())
+            for key, value in (toolset_states or {}).items():
+                _replace_tool_state(connection, session_id, key, dump(value))
+            return _append(connection, session_id, [message], baton.run_id)
+
+    def ask(self, baton: Baton, session_id: str, question: Question) -> None:
+        """The run waits for a person from now on; anybody may answer, through whatever process."""
+        with self._database.writing() as connection:
+            self._fence(connection, baton)
+            values = {
+                "status": question.status,
+                "waiting_for_json": dump(asdict(question)),
+                "answer_json": None,
+            }
+            connection.execute(update(runs).where(runs.c.id == baton.run_id).values(values))
+            if question.call_id:
+                _set_call(connection, session_id, question.call_id, state=question.status)
+
+    def answer(self, session_id: str, answer: Answer, *, call_id: str = "") -> tuple[Run, Question]:
+        """Answers what the session's run waits for: the first answer wins, whoever gives it.
+
+        NothingToAnswer; AnsweredAlready with the outcome, if `call_id` names a call that was decided before.
+        """
+        with self._database.writing() as connection:
+            row = connection.execute(
+                select(runs).where(runs.c.session_id == session_id, runs.c.status.in_(LIVE)).with_for_update()
+            ).first()
+            run = run_of(row) if row else None
+            question = run.waiting_for if run else None
+            if run is None or question is None or run.status not in WAITING:
+                raise _too_late(connection, session_id, call_id)
+            if call_id and question.call_id != call_id:
+                raise _too_late(connection, session_id, call_id)
+            values = {"status": "running", "answer_json": dump(asdict(answer)), "waiting_for_json": None}
+            connection.execute(update(runs).where(runs.c.id == run.id).values(values))
+            if question.call_id:
+                decided = {"decision": answer.decision, "decided_by": answer.by, "reason": answer.reason}
+                _set_call(connection, session_id, question.call_id, state="pending", **decided)
+            return replace(run, status="running", waiting_for=None), question
+
+    def request_stop(self, run_id: str, by: str) -> None:
+        """Leaves word for the holder, wherever it is."""
+        with self._database.writing() as connection:
+            live = (runs.c.id == run_id) & runs.c.status.in_(LIVE)
+            connection.execute(update(runs).where(live).values(stop_requested=by))
+
+    # ---- looking
+
+    def signals(self, run_ids: Sequence[str]) -> list[Signal]:
+        """What people said to these runs, in one query."""
+        query = select(runs.c.id, runs.c.status, runs.c.answer_json, runs.c.stop_requested)
+        with self._database.reading() as connection:
+            rows = connection.execute(query.where(runs.c.id.in_(run_ids)))
+            return [
+                Signal(row.id, row.status, answer_of(row.answer_json), row.stop_requested) for row in rows
+            ]
+
+    def get(self, run_id: str) -> Run:
+        with self._database.reading() as connection:
+            row = connection.execute(select(runs).where(runs.c.id == run_id)).first()
+        if row is None:
+            raise RunNotFound()
+        return run_of(row)
+
+    def live_run(self, session_id: str) -> Run | None:
+        with self._database.reading() as connection:
+            query = select(runs).where(runs.c.session_id == session_id, runs.c.status.in_(LIVE))
+            row = connection.execute(query).first()
+            return run_of(row) if row else None
+
+    def recent(
+        self, *, status: Sequence[str] = (), session_id: str | None = None, limit: int = 100
+    ) -> list[Run]:
+        """Newest first."""
+        query = select(runs).order_by(runs.c.started_at.desc(), runs.c.id).limit(limit)
+        if status:
+            query = query.where(runs.c.status.in_(status))
+        if session_id is not None:
+            query = query.where(runs.c.session_id == session_id)
+        with self._database.reading() as connection:
+            return [run_of(row) for row in connection.execute(query)]
+
+    def ledger(self, session_id: str, *, run_id: str | None = None) -> dict[str, ToolCall]:
+        """What is known of the session's tool calls, by id."""
+        query = select(tool_calls).where(tool_calls.c.session_id == session_id)
+        if run_id is not None:
+            query = query.where(tool_calls.c.run_id == run_id)
+        with self._database.reading() as connection:
+            return {call.id: call for call in map(call_of, connection.execute(query))}
+
+    def prompt(self, session_id: str, agent: str, definition: str) -> FrozenPrompt | None:
+        """The prompt that this session froze for an agent of that definition."""
+        query = select(prompts).where(
+            prompts.c.session_id == session_id,
+            prompts.c.agent == agent,
+            prompts.c.definition == definition,
+        )
+        with self._database.reading() as connection:
+            row = connection.execute(query.order_by(prompts.c.created_at.desc())).first()
+        if row is None:
+            return None
+        return FrozenPrompt(
+            digest=row.digest,
+            agent=row.agent,
+            definition=row.definition,
+            model=row.model,
+            system=row.system_json,
+            tools=row.tools_json,
+            definitions=load_optional(row.definitions_json),
+        )
+
+    # ---- inside
+
+    def _lease(self) -> Any:
+        return now() + self._lease_seconds
+
+    def _fence(self, connection: Connection, baton: Baton) -> None:
+        held = update(runs).where(
+            runs.c.id == baton.run_id, runs.c.epoch == baton.epoch, runs.c.status.in_(LIVE)
+        )
+        if not connection.execute(held.values(lease_expires_at=self._lease())).rowcount:
+            raise BatonLost()
+
+    def _supersede(self, connection: Connection, session_id: str, is_gone: IsGone) -> Run | None:
+        query = select(runs).where(runs.c.session_id == session_id, runs.c.status.in_(LIVE))
+        row = connection.execute(query.with_for_update()).first()
+        if row is None:
+            return None
+        run = run_of(row)
+        if run.status in WAITING or not self._is_dead(connection, run, is_gone):
+            raise SessionBusy(run=run, busy_code=run.busy_code)
+        _close(connection, run.id, "interrupted", code="interrupted")
+        return run
+
+    def _is_dead(self, connection: Connection, run: Run, is_gone: IsGone) -> bool:
+        return is_gone(run.owner) or run.lease_expires_at < float(
+            connection.execute(select(now())).scalar_one()
+        )
+
+    def _insert(
+        self,
+        connection: Connection,
+        run_id: str,
+        session_id: str,
+        agent: str,
+        owner: Owner,
+        options: Mapping[str, Any],
+        first_event: int,
+    ) -> Run:
+        values = {
+            "id": run_id,
+            "session_id": session_id,
+            "agent": agent,
+            "status": "running",
+            "epoch": 0,
+            "started_at": now(),
+            "lease_expires_at": self._lease(),
+            "code": "",
+            "error": "",
+            "first_event": first_event,
+            "options_json": dump(options),
+            **owner_row(owner),
+        }
+        return run_of(connection.execute(insert(runs).values(values).returning(runs)).one())
+
+
+def _append(connection: Connection, session_id: str, new: Sequence[Message], run_id: str | None) -> int:
+    first = next_position(connection, session_id)
+    if new:
+        rows = [message_row(message, session_id, first + i, run_id) for i, message in enumerate(new)]
+        connection.execute(insert(messages), rows)
+    return first
+
+
+def _ledger_row(baton: Baton, session_id: str, position: int, call: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "session_id": session_id,
+        "id": call["id"],
+        "run_id": baton.run_id,
+        "position": position,
+        "name": call["name"],
+        "arguments_json": dump(call["input"]),
+        "state": "pending",
+        "decision": "",
+        "decided_by": "",
+        "reason": "",
+    }
+
+
+def _set_call(connection: Connection, session_id: str, call_id: str, **values: Any) -> None:
+    query = update(tool_calls).where(tool_calls.c.session_id == session_id, tool_calls.c.id == call_id)
+    connection.execute(query.values(**values))
+
+
+def _replace_tool_state(connection: Connection, session_id: str, key: str, state: str) -> None:
+    here = (tool_states.c.session_id == session_id) & (tool_states.c.key == key)
+    if not connection.execute(update(tool_states).where(here).values(state_json=state)).rowcount:
+        connection.execute(insert(tool_states).values(session_id=session_id, key=key, state_json=state))
+
+
+def _store_segments(connection: Connection, segments: Sequence[Segment]) -> None:
+    if segments:
+        rows = [{**asdict(segment), "created_at": now()} for segment in segments]
+        for row in rows:  # an expression among the values: one statement each
+            connection.execute(insert(event_segments).values(row))
+
+
+def _set_next_event(connection: Connection, session_id: str, number: int) -> None:
+    here = (sessions.c.id == session_id) & (sessions.c.next_event < number)
+    connection.execute(update(sessions).where(here).values(next_event=number))
+
+
+def _close(
+    connection: Connection, run_id: str, status: RunStatus, *, code: str = "", error: str = ""
+) -> None:
+    """Ends a run's row after closing the calls that it left open, in the order of the ledger."""
+    ending: Ending = status if status in ("cancelled", "interrupted") else "failed"
+    query = select(tool_calls).where(tool_calls.c.run_id == run_id, tool_calls.c.state.in_(OPEN_CALL))
+    for row in connection.execute(query.order_by(tool_calls.c.position)).all():
+        state, words = closing_text(row.state, ending)
+        _set_call(connection, row.session_id, row.id, state=state, ended_at=now())
+        content = (tool_result(row.id, words, is_error=True),)
+        created_at = float(connection.execute(select(now())).scalar_one())
+        _append(connection, row.session_id, [Message("tool", content, created_at=created_at)], run_id)
+    values = {"status": status, "code": code, "error": error, "ended_at": now(), "waiting_for_json": None}
+    connection.execute(update(runs).where(runs.c.id == run_id).values(values))
+
+
+def _too_late(connection: Connection, session_id: str, call_id: str) -> NothingToAnswer | AnsweredAlready:
+    query = select(tool_calls).where(tool_calls.c.session_id == session_id, tool_calls.c.id == call_id)
+    row = connection.execute(query).first() if call_id else None
+    if row is None or not row.decision:
+        return NothingToAnswer()
+    return AnsweredAlready(decision=row.decision, decided_by=row.decided_by, reason=row.reason)

@@ -1,0 +1,140 @@
+"""Sessions and their transcripts. Each public method is one transaction, named for what it means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, not_, select, update
+
+from app.conversation.session import Permissions, Session, SessionSummary
+from app.conversation.transcript import Message
+from app.errors import SessionNotFound
+from app.store.engine import Database
+from app.store.rows import dump, dump_optional, load_optional, message_of, session_of, session_row
+from app.store.tables import messages, prompts, sessions, tool_states
+
+
+class SessionStore:
+    """`owner` narrows a call to one token's sessions; None means whoever asks may see them all."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, session: Session) -> None:
+        with self._database.writing() as connection:
+            connection.execute(insert(sessions).values(session_row(session)))
+
+    def get(self, session_id: str, *, owner: str | None = None) -> Session:
+        """SessionNotFound also for a session that belongs to another owner."""
+        with self._database.reading() as connection:
+            return session_of(find_session(connection, session_id, owner=owner))
+
+    def get_with_messages(
+        self, session_id: str, *, owner: str | None = None
+    ) -> tuple[Session, list[Message]]:
+        """Both as of the same moment."""
+        with self._database.reading() as connection:
+            session = session_of(find_session(connection, session_id, owner=owner))
+            return session, read_messages(connection, session_id)
+
+    def messages(self, session_id: str) -> list[Message]:
+        with self._database.reading() as connection:
+            return read_messages(connection, session_id)
+
+    def summaries(self, *, owner: str | None = None, limit: int | None = None) -> list[SessionSummary]:
+        """Root sessions, newest first."""
+        counted = (
+            select(func.count())
+            .where(messages.c.session_id == sessions.c.id, messages.c.role != "system")
+            .scalar_subquery()
+        )
+        query = select(sessions, counted.label("num_messages")).where(sessions.c.parent_id.is_(None))
+        if owner is not None:
+            query = query.where(sessions.c.owner == owner)
+        query = query.order_by(sessions.c.created_at.desc(), sessions.c.id).limit(limit)
+        with self._database.reading() as connection:
+            return [
+                SessionSummary(session_of(row), row._mapping["num_messages"])
+                for row in connection.execute(query)
+            ]
+
+    def delete(self, session_id: str) -> None:
+        """The session and all that belongs to it."""
+        with self._database.writing() as connection:
+            if not connection.execute(delete(sessions).where(sessions.c.id == session_id)).rowcount:
+                raise SessionNotFound()
+
+    def set_title(self, session_id: str, title: str, *, if_empty: bool = False) -> bool:
+        """False if the title was to be set only on an untitled session, and it has one."""
+        with self._database.writing() as connection:
+            query = update(sessions).where(sessions.c.id == session_id)
+            if if_empty:
+                query = query.where(sessions.c.title == "")
+            return bool(connection.execute(query.values(title=title)).rowcount)
+
+    def set_permissions(self, session_id: str, permissions: Permissions | None) -> None:
+        self._update(session_id, permissions_json=dump_optional(permissions))
+
+    def allow_tool(self, session_id: str, pattern: str) -> None:
+        """Adds a pattern to what the session allows, unless it is there already."""
+        with self._database.writing() as connection:
+            row = find_session(connection, session_id, lock=True)
+            permissions = dict(load_optional(row._mapping["permissions_json"]) or {})
+            allowed = list(permissions.get("allow") or ())
+            if pattern not in allowed:
+                permissions["allow"] = [*allowed, pattern]
+                query = update(sessions).where(sessions.c.id == session_id)
+                connection.execute(query.values(permissions_json=dump(permissions)))
+
+    def approve_all_tools(self, session_id: str) -> None:
+        self._update(session_id, tools_approved=True)
+
+    def toggle_tools_approved(self, session_id: str) -> None:
+        self._update(session_id, tools_approved=not_(sessions.c.tools_approved))
+
+    def toggle_thinking(self, session_id: str) -> None:
+        self._update(session_id, thinking=not_(sessions.c.thinking))
+
+    def tool_definitions(self, session_id: str) -> dict[str, list[dict[str, Any]]]:
+        """The tools as readers are told of them, by the digest of the prompt that offered them."""
+        query = select(prompts.c.digest, prompts.c.definitions_json).where(prompts.c.session_id == session_id)
+        with self._database.reading() as connection:
+            return {digest: load_optional(text) for digest, text in connection.execute(query)}
+
+    def tool_states(self, session_id: str) -> dict[str, Any]:
+        """What the session's toolsets left for the next run, by key."""
+        query = select(tool_states.c.key, tool_states.c.state_json)
+        with self._database.reading() as connection:
+            rows = connection.execute(query.where(tool_states.c.session_id == session_id))
+            return {key: load_optional(text) for key, text in rows}
+
+    def _update(self, session_id: str, **values: Any) -> None:
+        with self._database.writing() as connection:
+            query = update(sessions).where(sessions.c.id == session_id).values(**values)
+            if not connection.execute(query).rowcount:
+                raise SessionNotFound()
+
+
+def find_session(
+    connection: Connection, session_id: str, *, owner: str | None = None, lock: bool = False
+) -> Row[Any]:
+    query = select(sessions).where(sessions.c.id == session_id)
+    if owner is not None:
+        query = query.where(sessions.c.owner == owner)
+    if lock:
+        query = query.with_for_update()
+    row = connection.execute(query).first()
+    if row is None:
+        raise SessionNotFound()
+    return row
+
+
+def read_messages(connection: Connection, session_id: str) -> list[Message]:
+    query = select(messages).where(messages.c.session_id == session_id).order_by(messages.c.position)
+    return [message_of(row) for row in connection.execute(query)]
+
+
+def next_position(connection: Connection, session_id: str) -> int:
+    query = select(func.max(messages.c.position)).where(messages.c.session_id == session_id)
+    last = connection.execute(query).scalar()
+    return 0 if last is None else last + 1

@@ -1,0 +1,185 @@
+"""The tables, as they are after the newest migration. Times are seconds since the epoch, by the database's
+clock; `*_json` columns hold JSON text, byte for byte what the model's API gave us."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData()
+
+
+def _session_id(*, primary_key: bool = False) -> Column[str]:
+    return Column(
+        "session_id",
+        Text,
+        ForeignKey("sessions.id", ondelete="CASCADE"),
+        nullable=False,
+        primary_key=primary_key,
+    )
+
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("created_at", Double, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("working_dir", Text, nullable=False),
+    Column("tools_approved", Boolean, nullable=False),
+    Column("thinking", Boolean, nullable=False),
+    Column("max_iterations", Integer, nullable=False),
+    Column("permissions_json", Text),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cost", Double, nullable=False),
+    Column("starred", Boolean, nullable=False),
+    Column("parent_id", Text, ForeignKey("sessions.id", ondelete="CASCADE")),
+    Column("agent", Text, nullable=False),
+    Column("next_event", BigInteger, nullable=False),  # no event with this number or a higher one was sent
+    Index("sessions_by_age", "owner", "created_at"),
+    Index("sessions_by_parent", "parent_id"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    _session_id(primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("role", Text, nullable=False),
+    Column("content_json", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("prompt", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("implicit", Boolean, nullable=False),
+    Column("partial", Text, nullable=False),
+    Column("stop_reason", Text, nullable=False),
+    Column("usage_json", Text),
+    Column("model", Text, nullable=False),
+    Column("cost", Double, nullable=False),
+    Column("run_id", Text),
+)
+
+_LIVE = text("status IN ('running', 'awaiting_approval', 'awaiting_input')")
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _session_id(),
+    Column("agent", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("epoch", Integer, nullable=False),  # rises when another process adopts the run
+    Column("owner_host", Text, nullable=False),
+    Column("owner_boot", Text, nullable=False),
+    Column("owner_pid", Integer, nullable=False),
+    Column("owner_started", Text, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("lease_expires_at", Double, nullable=False),
+    Column("ended_at", Double),
+    Column("waiting_for_json", Text),
+    Column("answer_json", Text),  # what was said to it, until the holder has read it
+    Column("code", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("first_event", BigInteger, nullable=False),
+    Column("stop_requested", Text),  # who asked the run to stop, from whatever process
+    Column("options_json", Text, nullable=False),
+    Index("one_live_run_per_session", "session_id", unique=True, sqlite_where=_LIVE, postgresql_where=_LIVE),
+    Index("runs_by_session", "session_id", "started_at"),
+    Index("live_runs", "status", sqlite_where=_LIVE, postgresql_where=_LIVE),
+)
+
+tool_calls = Table(
+    "tool_calls",
+    metadata,
+    _session_id(primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("run_id", Text, nullable=False),
+    Column("position", Integer, nullable=False),  # of the assistant message that made the call
+    Column("name", Text, nullable=False),
+    Column("arguments_json", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("decided_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("started_at", Double),
+    Column("ended_at", Double),
+    Index("calls_by_run", "run_id"),
+)
+
+queued_messages = Table(
+    "queued_messages",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _session_id(),
+    Column("number", BigInteger, nullable=False),  # order within the session
+    Column("kind", Text, nullable=False),  # steer, followup
+    Column("content_json", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("taken_by", Text),  # the run that took it
+    Column("position", Integer),  # where it stands in the transcript since
+    Index("queue_order", "session_id", "number", unique=True),
+)
+
+prompts = Table(
+    "prompts",
+    metadata,
+    _session_id(primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("agent", Text, nullable=False),
+    Column("definition", Text, nullable=False),  # digest of what the prompt was made from
+    Column("model", Text, nullable=False),
+    Column("system_json", Text, nullable=False),
+    Column("tools_json", Text, nullable=False),
+    Column("definitions_json", Text, nullable=False),  # the tools as readers are told of them
+    Column("created_at", Double, nullable=False),
+)
+
+tool_states = Table(
+    "tool_states",
+    metadata,
+    _session_id(primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("state_json", Text, nullable=False),
+)
+
+event_segments = Table(
+    "event_segments",
+    metadata,
+    _session_id(primary_key=True),
+    Column("first", BigInteger, primary_key=True, autoincrement=False),
+    Column("last", BigInteger, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("frames", LargeBinary, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Index("segments_by_age", "created_at"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("request", Text, nullable=False),  # digest of route and body
+    Column("session_id", Text),
+    Column("run_id", Text),
+    Column("response_json", Text),
+    Column("created_at", Double, nullable=False),
+    ForeignKeyConstraint(["session_id"], ["sessions.id"], ondelete="CASCADE"),
+    Index("keys_by_age", "created_at"),
+)

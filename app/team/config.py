@@ -1,0 +1,101 @@
+"""A whole agent file: the top level of the schema."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from app.team.agent import AgentDefinition
+from app.team.fields import Definition, Flag, Number, Text, TextMap, Texts, Whole, misused
+from app.team.model import ModelDefinition
+from app.team.permissions import Permissions
+from app.team.toolset import ToolsetSpec
+
+
+class Provider(Definition):
+    """A provider of other models; it can be described, but its models can't be used here."""
+
+    api_type: Literal["", "openai_chatcompletions", "openai_responses"] = ""
+    base_url: Text = ""
+    token_key: Text = ""
+
+    @model_validator(mode="after")
+    def _has_an_address(self) -> Provider:
+        if not self.base_url:
+            raise misused("base_url is required", "base_url")
+        return self
+
+
+class Metadata(Definition):
+    author: Text = ""
+    license: Text = ""
+    description: Text = ""
+    readme: Text = ""
+    version: Text = ""
+
+
+class RagTool(Definition):
+    name: Text = ""
+    description: Text = ""
+    instruction: Text = ""
+
+
+class Chunking(Definition):
+    size: Whole = 0
+    overlap: Whole = 0
+    respect_word_boundaries: Flag = False
+    code_aware: Flag = False
+
+
+class RagStrategy(Definition, extra="allow"):
+    """Each kind of strategy has parameters of its own, which are carried as they are."""
+
+    type: Text = ""
+    docs: Texts = ()
+    database: Text = ""
+    chunking: Chunking = Chunking()
+    limit: Whole = 0
+
+
+class Fusion(Definition):
+    strategy: Text = ""
+    k: Whole = 0
+    weights: dict[Text, Number] = {}
+
+
+class Reranking(Definition):
+    model: Text = ""
+    top_k: Whole = 0
+    threshold: Number = 0.5
+    criteria: Text = ""
+
+
+class RagResults(Definition):
+    limit: Whole = 15
+    fusion: Fusion | None = None
+    reranking: Reranking | None = None
+    deduplicate: Flag = True
+    include_score: Flag = False
+    return_full_content: Flag = False
+
+
+class RagSource(Definition):
+    tool: RagTool = RagTool()
+    docs: Texts = ()
+    respect_vcs: Flag | None = None
+    strategies: tuple[RagStrategy, ...] = ()
+    results: RagResults = RagResults()
+
+
+class TeamFile(Definition):
+    """What the newest version of the schema accepts. The order of agents is the file's."""
+
+    version: Text = ""
+    agents: Annotated[dict[Text, AgentDefinition], Field(min_length=1)]
+    providers: dict[Text, Provider] = {}
+    models: dict[Text, ModelDefinition] = {}
+    mcps: dict[Text, ToolsetSpec] = {}
+    rag: dict[Text, RagSource] = {}
+    metadata: Metadata = Metadata()
+    permissions: Permissions | None = None

@@ -1,0 +1,95 @@
+"""The kinds of field an agent file is made of, and the base of everything that is read from one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from app.team.document import WrittenFloat, WrittenInt
+from app.team.durations import parse_duration
+
+
+class Definition(BaseModel):
+    """Part of an agent file. Unknown fields are errors; a field without a value counts as absent."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_fields(cls, data: Any) -> Any:
+        if data is None:
+            return {}
+        if not isinstance(data, Mapping):
+            return data
+        known = cls.known_fields()
+        unknown = [key for key in data if key not in known and key not in cls.model_fields]
+        if unknown:
+            raise unknown_fields(unknown, known)
+        return {key: value for key, value in data.items() if value is not None}
+
+    @classmethod
+    def known_fields(cls) -> list[str]:
+        return [field.alias or name for name, field in cls.model_fields.items()]
+
+    def with_(self, **changes: Any) -> Self:
+        """A copy with other values, which are trusted to be valid."""
+        return self.model_copy(update=changes)
+
+
+def unknown_fields(unknown: list[str], known: list[str]) -> PydanticCustomError:
+    text = f"unknown field; known fields: {', '.join(sorted(known))}"
+    return PydanticCustomError("unknown_fields", "{text}", {"text": text, "fields": unknown})
+
+
+def misused(text: str, *fields: str) -> PydanticCustomError:
+    """An error about one or more fields of the definition whose validator raises it."""
+    return PydanticCustomError("misused_field", "{text}", {"text": text, "fields": list(fields)})
+
+
+def _as_written(value: Any) -> Any:
+    """A plain scalar where text is wanted means its spelling: `version: 1.10`, `args: [8080]`."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, WrittenInt | WrittenFloat):
+        return value.text
+    return value
+
+
+def _seconds(value: Any) -> Any:
+    """A Go duration, or a whole number of seconds."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise PydanticCustomError("duration", "must be a duration like 30s, 2m30s or 1h")
+    if not isinstance(value, str):
+        return float(value)
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise PydanticCustomError("duration", "{text}", {"text": str(error)}) from error
+
+
+def _tokens_or_level(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise PydanticCustomError("budget", "must be a number of tokens or a word like none")
+    return value if isinstance(value, str) else int(value)
+
+
+def _names_or_all(value: Any) -> Any:
+    """`true` is written as itself; a list of names stays a list; `false` is the empty list."""
+    return value or () if isinstance(value, bool) else value
+
+
+Text = Annotated[
+    str, BeforeValidator(_as_written, json_schema_input_type=str | int | float | bool), Field(strict=True)
+]
+Texts = tuple[Text, ...]
+TextMap = dict[Text, Text]
+Flag = Annotated[bool, Field(strict=True)]
+Whole = Annotated[int, Field(strict=True)]
+Count = Annotated[int, Field(strict=True, ge=0)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Seconds = Annotated[float, BeforeValidator(_seconds, json_schema_input_type=str | int)]
+Budget = Annotated[int | str, BeforeValidator(_tokens_or_level, json_schema_input_type=int | str)]
+Json = dict[str, Any]

@@ -1,0 +1,168 @@
+"""Which tool calls run, which are asked about, and which are refused: patterns over names and arguments.
+
+A pattern is `<tool glob>[:<argument>=<glob>]…`, matched without regard to case. It is split at colons: segments up
+to the first `name=` belong to the tool, so `mcp:github:*` works; from there on a segment that begins with `name=` is
+the next condition, and any other one continues the value before it, colon included, so `fetch:url=https://x*` means
+what it says. A trailing `*` after plain text matches anything. Other globs follow Go's `filepath.Match`, whose `*` and
+`?` stop at `/`, where they *allow*; where they deny or ask, they cross it: `shell:cmd=*sudo*` must not miss
+`/usr/bin/sudo`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from app.team.fields import Definition, Texts, misused
+
+Decision = Literal["deny", "allow", "ask"]
+
+_CONDITION = re.compile(r"([A-Za-z_][\w-]*)=(.*)", re.DOTALL)
+_GLOB_CHARACTERS = re.compile(r"[*?\[]")
+
+
+class Permissions(Definition):
+    allow: Texts = ()
+    ask: Texts = ()
+    deny: Texts = ()
+
+    @model_validator(mode="after")
+    def _patterns_can_match(self) -> Permissions:
+        """A pattern that can't match anything would deny nothing, silently; a session's own are not checked here."""
+        for kind in ("deny", "allow", "ask"):
+            for index, pattern in enumerate(getattr(self, kind)):
+                if not is_pattern(pattern):
+                    raise misused(f"pattern {index + 1} is not valid: a bracket is open or a backslash is last", kind)
+        return self
+
+
+def decide(permissions: Permissions, tool: str, arguments: Mapping[str, Any] | None) -> Decision | None:
+    """Deny is looked at first, then allow, then ask; None: nothing is said about this call.
+
+    `arguments` is None when they could not be parsed: patterns with conditions never match then.
+    """
+    if _any_matches(permissions.deny, tool, arguments, crosses=True):
+        return "deny"
+    if _any_matches(permissions.allow, tool, arguments, crosses=False):
+        return "allow"
+    if _any_matches(permissions.ask, tool, arguments, crosses=True):
+        return "ask"
+    return None
+
+
+def is_pattern(pattern: str) -> bool:
+    tool, conditions = parse_pattern(pattern)
+    return all(_glob(glob.lower(), crosses=False) for glob in (tool, *(value for _, value in conditions)))
+
+
+@lru_cache(maxsize=4096)
+def parse_pattern(pattern: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """The tool's glob and the conditions, in order; never fails."""
+    tool, *segments = pattern.split(":")
+    conditions: list[tuple[str, str]] = []
+    for segment in segments:
+        if match := _CONDITION.fullmatch(segment):
+            conditions.append((match[1], match[2]))
+        elif conditions:
+            name, value = conditions[-1]
+            conditions[-1] = (name, f"{value}:{segment}")
+        else:
+            tool = f"{tool}:{segment}"
+    return tool, tuple(conditions)
+
+
+def argument_text(value: Any) -> str:
+    """An argument as patterns see it, in the reference's notation: `[a b]`, `map[k:v]`, `<nil>`, `3` for 3.0."""
+    match value:
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case None:
+            return "<nil>"
+        case float() if value.is_integer():
+            return str(int(value))
+        case list() | tuple():
+            return f"[{' '.join(argument_text(item) for item in value)}]"
+        case dict():
+            return f"map[{' '.join(f'{key}:{argument_text(value[key])}' for key in sorted(value))}]"
+        case _:
+            return str(value)
+
+
+def _any_matches(
+    patterns: Iterable[str], tool: str, arguments: Mapping[str, Any] | None, *, crosses: bool
+) -> bool:
+    return any(_matches(pattern, tool, arguments, crosses) for pattern in patterns)
+
+
+def _matches(pattern: str, tool: str, arguments: Mapping[str, Any] | None, crosses: bool) -> bool:
+    tool_glob, conditions = parse_pattern(pattern)
+    if not _glob_matches(tool_glob, tool, crosses):
+        return False
+    return all(
+        arguments is not None
+        and name in arguments
+        and _glob_matches(glob, argument_text(arguments[name]), crosses)
+        for name, glob in conditions
+    )
+
+
+def _glob_matches(glob: str, text: str, crosses: bool) -> bool:
+    glob, text = glob.lower(), text.lower()
+    prefix = glob[:-1]
+    if glob.endswith("*") and not prefix.endswith("\\") and not _GLOB_CHARACTERS.search(prefix):
+        return text.startswith(prefix)
+    expression = _glob(glob, crosses=crosses)
+    return expression is not None and expression.fullmatch(text) is not None
+
+
+@lru_cache(maxsize=4096)
+def _glob(glob: str, *, crosses: bool) -> re.Pattern[str] | None:
+    """The glob as a regular expression; None if it is not a valid glob and so matches nothing."""
+    try:
+        return re.compile("".join(_translated(glob, "." if crosses else "[^/]")), re.DOTALL)
+    except (ValueError, re.error):
+        return None
+
+
+def _translated(glob: str, anything: str) -> Iterator[str]:
+    characters = iter(glob)
+    for character in characters:
+        match character:
+            case "*":
+                yield f"{anything}*"
+            case "?":
+                yield anything
+            case "[":
+                yield from _character_class(characters)
+            case "\\":
+                yield re.escape(_next(characters))
+            case _:
+                yield re.escape(character)
+
+
+def _character_class(characters: Iterator[str]) -> Iterator[str]:
+    """What follows `[`: `^` negates, `a-z` is a range, a backslash takes the next one as it is."""
+    yield "["
+    character = _next(characters)
+    if character == "^":
+        yield "^"
+        character = _next(characters)
+    if character == "]":
+        raise ValueError("an empty class")
+    while character != "]":
+        yield "-" if character == "-" else re.escape(_next(characters) if character == "\\" else character)
+        character = _next(characters)
+    yield "]"
+
+
+def _next(characters: Iterator[str]) -> str:
+    character = next(characters, None)
+    if character is None:
+        raise ValueError("the pattern ends too early")
+    return character

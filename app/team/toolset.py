@@ -1,0 +1,175 @@
+"""A toolset as an agent file describes it: one class for all types, and which field belongs to which type."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, model_validator
+
+from app.team.expansion import Expander
+from app.team.fields import Count, Definition, Flag, Json, Text, TextMap, Texts, misused
+from app.team.problems import quoted_list
+
+TYPES = frozenset(
+    "a2a api background_agents fetch filesystem lsp mcp memory model_picker openapi script shell tasks think todo"
+    " user_prompt".split()
+)
+"""The types of the schema. Whether this server can build one is decided where toolsets are built."""
+
+_BELONGS_TO = {
+    "shell": ("script",),
+    "path": ("memory", "tasks"),
+    "post_edit": ("filesystem",),
+    "ignore_vcs": ("filesystem",),
+    "env": ("shell", "script", "mcp", "lsp"),
+    "file_types": ("lsp",),
+    "models": ("model_picker",),
+    "shared": ("todo",),
+    "version": ("mcp", "lsp"),
+    "command": ("mcp", "lsp"),
+    "args": ("mcp", "lsp"),
+    "ref": ("mcp",),
+    "headers": ("openapi", "a2a"),
+    "config": ("mcp",),
+    "url": ("a2a", "openapi"),
+    "name": ("mcp", "a2a"),
+}
+_NEEDS = {
+    "a2a": ("url", "a2a toolset requires a url to be set"),
+    "lsp": ("command", "lsp toolset requires a command to be set"),
+    "openapi": ("url", "openapi toolset requires a url to be set"),
+    "model_picker": ("models", "model_picker toolset requires at least one model in the 'models' list"),
+}
+_ONE_SOURCE = "either command, remote or ref must be set"
+
+
+class Remote(Definition):
+    url: Text = ""
+    transport_type: Text = ""
+    headers: TextMap = {}
+
+
+class ScriptTool(Definition):
+    cmd: Text
+    description: Text = ""
+    args: Json = {}
+    """JSON Schema properties."""
+    required: Texts | None = None
+    env: TextMap = {}
+    working_dir: Text = ""
+
+
+class ApiTool(Definition):
+    instruction: Text = ""
+    name: Text = ""
+    required: Texts = ()
+    args: Json = {}
+    endpoint: Text = ""
+    method: Text = ""
+    headers: TextMap = {}
+    output_schema: Json = {}
+
+
+class PostEdit(Definition):
+    path: Text = ""
+    """A glob on the file's base name."""
+    cmd: Text = ""
+
+
+def _all_or_names(value: Any) -> Any:
+    """`false` means no tool, which is the empty list."""
+    return () if value is False else value
+
+
+class ToolsetSpec(Definition):
+    """`type` may be one that nobody knows: such a toolset is skipped with a warning when it should be built."""
+
+    type: Text = ""
+    tools: Texts = ()
+    """Names to keep; empty means all."""
+    instruction: Text = ""
+    toon: Text = ""
+    model: Text = ""
+    defer: Annotated[
+        Literal[True] | Texts, BeforeValidator(_all_or_names, json_schema_input_type=bool | list[str])
+    ] = ()
+    command: Text = ""
+    args: Texts = ()
+    ref: Text = ""
+    remote: Remote = Remote()
+    config: Any = None
+    version: Text = ""
+    name: Text = ""
+    url: Text = ""
+    headers: TextMap = {}
+    env: TextMap = {}
+    shared: Flag = False
+    path: Text = ""
+    shell: dict[Text, ScriptTool] = {}
+    post_edit: tuple[PostEdit, ...] = ()
+    api_config: ApiTool = ApiTool()
+    ignore_vcs: Flag | None = None
+    file_types: Texts = ()
+    timeout: Count = 0
+    models: Texts = ()
+
+    @property
+    def is_known(self) -> bool:
+        return self.type in TYPES
+
+    @model_validator(mode="after")
+    def _fields_fit_the_type(self) -> ToolsetSpec:
+        if not self.type:
+            raise misused("a toolset needs a type", "type")
+        for field, types in _BELONGS_TO.items():
+            self._check(field, types, is_set=getattr(self, field) not in ("", (), {}, False, None))
+        self._check("ignore_vcs", _BELONGS_TO["ignore_vcs"], is_set=self.ignore_vcs is not None)
+        self._check("remote", ("mcp",), is_set=bool(self.remote.url or self.remote.transport_type))
+        self._check("remote headers", ("mcp", "a2a"), is_set=bool(self.remote.headers))
+        self._check_needs()
+        return self
+
+    def _check(self, field: str, types: tuple[str, ...], *, is_set: bool) -> None:
+        if is_set and self.type not in types:
+            text = f"{field} can only be used with type {quoted_list(types)}"
+            raise misused(text, field.replace(" ", "."))
+
+    def _check_needs(self) -> None:
+        field, text = _NEEDS.get(self.type, ("type", ""))
+        if not getattr(self, field):
+            raise misused(text, field)
+        if self.type == "mcp":
+            sources = [
+                name
+                for name, value in (("command", self.command), ("remote", self.remote.url), ("ref", self.ref))
+                if value
+            ]
+            if not sources:
+                raise misused(_ONE_SOURCE, "type")
+            if len(sources) > 1:
+                raise misused(f"{_ONE_SOURCE}, but only one of those", sources[1])
+
+    def over(self, definition: ToolsetSpec) -> ToolsetSpec:
+        """This toolset with what it leaves open taken from an entry of `mcps`; `env` is merged."""
+        inherited = {
+            field: getattr(definition, field)
+            for field in ("command", "args", "version", "config", "name", "instruction", "tools", "defer")
+            if getattr(self, field) in ("", (), None)
+        }
+        remote = self.remote if self.remote.url else definition.remote
+        env = {**definition.env, **self.env}
+        return self.with_(ref=definition.ref, remote=remote, env=env, **inherited)
+
+    def expanded(self, expander: Expander) -> ToolsetSpec:
+        """With `${env.X}` filled in where the schema allows it; `env` is filled in when the toolset is built."""
+        remote, api = self.remote, self.api_config
+        return self.with_(
+            url=expander.expand(self.url),
+            headers=expander.expand_all(self.headers),
+            remote=remote.with_(
+                url=expander.expand(remote.url), headers=expander.expand_all(remote.headers)
+            ),
+            api_config=api.with_(
+                endpoint=expander.expand(api.endpoint), headers=expander.expand_all(api.headers)
+            ),
+        )
