@@ -16,7 +16,7 @@
 | `[max_tokens]`, `[context_window]`, `[refuse]` | stops for that reason, its last text cut |
 | `[empty]`, `[blank]` | sends no content; sends a text block of white space |
 | `[same-ids]`, `[empty-id]` | gives its calls ids from earlier in the session; no id at all |
-| `[fail 529]`, `[fail 529 2]`, `[fail 429 1 retry-after 3]` | answers that status: always, or the first times |
+| `[fail 529]`, `[fail 529 2]`, `[fail 429 1 retry-after 3]` | answers that status, always or N times |
 | `[hang-up]`, `[hang-up 2]` | closes the connection without a word |
 | `[drop 5]`, `[drop 5 times 1]` | cuts the connection after 5 deltas |
 | `[stall 5]`, `[stall 5 times 1]` | falls silent after 5 deltas, until the client leaves |
@@ -138,7 +138,10 @@ _OTHER = re.compile(r"\[([a-z_-]+)(?: ([^\]]*))?\]")
 _TIMES = re.compile(r"(\d+)(?: times (\d+))?")
 _FAIL = re.compile(r"(\d{3})(?: (\d+))?(?: retry-after (\d+(?:\.\d+)?))?")
 _ERROR = re.compile(r"([a-z_]+) (\d+)(?: times (\d+))?")
-_VOCABULARY = ["please", "look", "into", "this", "quickly", "and", "tell", "me", "what", "you", "find", "because", "the", "river", "keeps", "moving", "while", "stones", "stay", "where", "they", "are", "and", "every", "small", "step", "counts"]
+_VOCABULARY = (
+    *("please", "look", "into", "this", "and", "tell", "me", "what", "you", "find", "because", "the"),
+    *("river", "keeps", "moving", "while", "stones", "stay", "where", "every", "small", "step", "counts"),
+)
 
 
 def _read_directive(text: str, start: int) -> tuple[Directive | None, int]:
@@ -153,7 +156,8 @@ def _read_directive(text: str, start: int) -> tuple[Directive | None, int]:
 
 def _read_call(text: str, call: re.Match[str], start: int) -> tuple[Directive | None, int]:
     """The input is JSON and may hold brackets, so it is JSON's grammar that says where it ends."""
-    arguments, end = {}, call.end()
+    arguments: Json = {}
+    end = call.end()
     if text.startswith("{", end):
         try:
             arguments, end = json.JSONDecoder().raw_decode(text, end)

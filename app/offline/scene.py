@@ -39,7 +39,7 @@ def read_scene(messages: list[Json]) -> Scene:
         opening=_texts(messages[spoken[0]])[0] if spoken else "",
         round=sum(_answers(message) for message in since),
         searches=_open_turn(since),
-        results=_results(since[-1]) if since else (),
+        results=_results([message for message in since if message["role"] == "user"][-1:]),
         call_ids=tuple(_calls(messages)),
     )
 
@@ -65,8 +65,8 @@ def _open_turn(since: list[Json]) -> tuple[str, ...]:
     return tuple(ids) if since and since[-1]["role"] == "assistant" else ()
 
 
-def _results(message: Json) -> tuple[str, ...]:
-    blocks = [block for block in blocks_of(message) if block["type"] == "tool_result"]
+def _results(messages: list[Json]) -> tuple[str, ...]:
+    blocks = [block for message in messages for block in blocks_of(message) if block["type"] == "tool_result"]
     return tuple(
         " ".join(
             part["text"] for part in blocks_of({"content": block.get("content") or []}) if "text" in part

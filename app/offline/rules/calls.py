@@ -58,7 +58,7 @@ def _check_server_result(block: Json, path: str, seen: set[str]) -> None:
 
 
 def _turn_is_over(messages: list[Json], index: int) -> bool:
-    """Whether the assistant's turn ends here and nobody else (the client, a paused server) owes it a result."""
+    """Whether the assistant's turn ends here, and not for the client's results or for a pause."""
     if messages[index]["role"] != "assistant" or index + 1 == len(messages):
         return False
     return messages[index + 1]["role"] != "assistant" and not _asked(messages[index])

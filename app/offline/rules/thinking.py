@@ -90,7 +90,8 @@ def _mismatch(path: str, block: Json, finding: Finding) -> Refusal:
     return wrong(
         path,
         f"Invalid `{_seal(block)}` in `{block['type']}` block. The block is bound to a different "
-        'conversation. Remove the block, or set `thinking.block_binding.prefix_mismatch_behavior` to "drop_block". '
+        "conversation. Remove the block, or set `thinking.block_binding.prefix_mismatch_behavior` to "
+        '"drop_block". '
         "That setting requires the `thinking-binding-controls-2026-08-01` value in the `anthropic-beta` "
         f"header. {_DIFFERENCE[finding]}",
     )
@@ -147,7 +148,8 @@ def _unsupported(kind: str) -> str:
         case "disabled":
             return (
                 '"thinking.type.disabled" is not supported for this model. Thinking defaults to adaptive '
-                'mode when not specified; use "thinking.type.enabled" with "budget_tokens" for extended thinking.'
+                'mode when not specified; use "thinking.type.enabled" with "budget_tokens" for extended '
+                "thinking."
             )
         case _:
             return f'"thinking.type.{kind}" is not supported for this model.'
