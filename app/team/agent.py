@@ -44,7 +44,9 @@ class Command(Definition):
             data = {"instruction": data}
         if isinstance(data, dict) and not data.get("instruction"):
             if not data.get("description"):
-                raise PydanticCustomError("command", "command must have at least 'instruction' or 'description'")
+                raise PydanticCustomError(
+                    "command", "command must have at least 'instruction' or 'description'"
+                )
             return {**data, "instruction": data["description"]}
         return data
 
@@ -91,8 +93,10 @@ class AgentDefinition(Definition):
     add_prompt_files: Texts = ()
     commands: Annotated[
         dict[Text, Command],
-        BeforeValidator(_one_mapping, json_schema_input_type=dict[str, str | Command] | list[dict[str, str | Command]]),
-    ] = {}
+        BeforeValidator(
+            _one_mapping, json_schema_input_type=dict[str, str | Command] | list[dict[str, str | Command]]
+        ),
+    ] = Field(default_factory=dict)
     structured_output: StructuredOutput | None = None
     skills: Annotated[Texts, BeforeValidator(_sources, json_schema_input_type=bool | list[str])] = ()
     hooks: Hooks | None = None

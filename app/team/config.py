@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from app.team.agent import AgentDefinition
-from app.team.fields import Definition, Flag, Number, Text, TextMap, Texts, Whole, misused
+from app.team.fields import Definition, Flag, Number, Text, Texts, Whole, misused
 from app.team.model import ModelDefinition
 from app.team.permissions import Permissions
 from app.team.toolset import ToolsetSpec
@@ -61,7 +61,7 @@ class RagStrategy(Definition, extra="allow"):
 class Fusion(Definition):
     strategy: Text = ""
     k: Whole = 0
-    weights: dict[Text, Number] = {}
+    weights: dict[Text, Number] = Field(default_factory=dict)
 
 
 class Reranking(Definition):
@@ -88,14 +88,22 @@ class RagSource(Definition):
     results: RagResults = RagResults()
 
 
+def _as_mcp(value: Any) -> Any:
+    """An entry of `mcps` is a toolset whose type goes without saying."""
+    return {**value, "type": "mcp"} if isinstance(value, dict) else value
+
+
+McpDefinition = Annotated[ToolsetSpec, BeforeValidator(_as_mcp)]
+
+
 class TeamFile(Definition):
     """What the newest version of the schema accepts. The order of agents is the file's."""
 
     version: Text = ""
     agents: Annotated[dict[Text, AgentDefinition], Field(min_length=1)]
-    providers: dict[Text, Provider] = {}
-    models: dict[Text, ModelDefinition] = {}
-    mcps: dict[Text, ToolsetSpec] = {}
-    rag: dict[Text, RagSource] = {}
+    providers: dict[Text, Provider] = Field(default_factory=dict)
+    models: dict[Text, ModelDefinition] = Field(default_factory=dict)
+    mcps: dict[Text, McpDefinition] = Field(default_factory=dict)
+    rag: dict[Text, RagSource] = Field(default_factory=dict)
     metadata: Metadata = Metadata()
     permissions: Permissions | None = None

@@ -1,7 +1,7 @@
 """YAML text becomes plain data that remembers where each key and item stands, so that errors can say so.
 
-Scalars follow YAML 1.2: `yes`, `on` and `2024-01-01` are text. Duplicate keys, foreign tags and endless aliases
-are errors.
+Scalars follow YAML 1.2: `yes`, `on` and `2024-01-01` are text. Duplicate keys, foreign tags and endless
+aliases are errors.
 """
 
 from __future__ import annotations
@@ -97,12 +97,13 @@ def place_of(data: Any, path: Path) -> Place:
     for part in path:
         if isinstance(data, Items) and isinstance(part, str):
             data = next((item for item in data if isinstance(item, Table) and part in item), None)
-        if isinstance(data, Table) and isinstance(part, str) and part in data:
-            place, data = data.places[part], data[part]
-        elif isinstance(data, Items) and isinstance(part, int) and part < len(data):
-            place, data = data.places[part], data[part]
-        else:
-            break
+        match data, part:
+            case Table(), str() if part in data:
+                place, data = data.places[part], data[part]
+            case Items(), int() if part < len(data):
+                place, data = data.places[part], data[part]
+            case _:
+                break
     return place
 
 

@@ -1,4 +1,4 @@
-"""Variables in agent files: `${env.NAME}` in texts when a team is loaded, `$NAME` in a toolset's `env` when it is built."""
+"""Variables in agent files: `${env.X}` in texts, filled in on loading; `$X` in toolsets' `env`, later."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Expander:
         self.used: dict[str, str] = {}
 
     def expand(self, text: str) -> str:
-        """`${env.A || env.B || 'x'}` becomes the first that is not empty; every other `${…}` stays as it is."""
+        """`${env.A || env.B || 'x'}` becomes the first that is not empty; any other `${…}` stays."""
         return _EXPRESSION.sub(lambda match: self._first(match[1]), text)
 
     def expand_all(self, values: Mapping[str, str]) -> dict[str, str]:
@@ -41,7 +41,7 @@ class Expander:
 
 
 def expand_variables(value: str, environment: Mapping[str, str]) -> str:
-    """`$NAME` and `${NAME}` in a toolset's `env`; raises MissingEnvironment, which makes the toolset a warning."""
+    """A toolset's `$NAME` and `${NAME}`; raises MissingEnvironment, which makes the toolset a warning."""
 
     def look_up(match: re.Match[str]) -> str:
         name = match[1] or match[2]

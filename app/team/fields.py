@@ -26,7 +26,7 @@ class Definition(BaseModel):
             return data
         known = cls.known_fields()
         unknown = [key for key in data if key not in known and key not in cls.model_fields]
-        if unknown:
+        if unknown and cls.model_config.get("extra") == "forbid":
             raise unknown_fields(unknown, known)
         return {key: value for key, value in data.items() if value is not None}
 
@@ -41,12 +41,14 @@ class Definition(BaseModel):
 
 def unknown_fields(unknown: list[str], known: list[str]) -> PydanticCustomError:
     text = f"unknown field; known fields: {', '.join(sorted(known))}"
-    return PydanticCustomError("unknown_fields", "{text}", {"text": text, "fields": unknown})
+    return PydanticCustomError(
+        "unknown_field", "{text}", {"text": text, "paths": [(key,) for key in unknown]}
+    )
 
 
-def misused(text: str, *fields: str) -> PydanticCustomError:
-    """An error about one or more fields of the definition whose validator raises it."""
-    return PydanticCustomError("misused_field", "{text}", {"text": text, "fields": list(fields)})
+def misused(text: str, *path: str | int) -> PydanticCustomError:
+    """An error about a field of the definition whose validator raises it."""
+    return PydanticCustomError("misused_field", "{text}", {"text": text, "paths": [path]})
 
 
 def _as_written(value: Any) -> Any:
@@ -74,11 +76,6 @@ def _tokens_or_level(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise PydanticCustomError("budget", "must be a number of tokens or a word like none")
     return value if isinstance(value, str) else int(value)
-
-
-def _names_or_all(value: Any) -> Any:
-    """`true` is written as itself; a list of names stays a list; `false` is the empty list."""
-    return value or () if isinstance(value, bool) else value
 
 
 Text = Annotated[

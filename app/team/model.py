@@ -29,7 +29,7 @@ class ModelDefinition(Definition):
     base_url: Text = ""
     parallel_tool_calls: Flag | None = None
     token_key: Text = ""
-    provider_opts: Json = {}
+    provider_opts: Json = Field(default_factory=dict)
     track_usage: Flag | None = None
     thinking_budget: Budget | None = None
     routing: tuple[RoutingRule, ...] = ()

@@ -1,10 +1,12 @@
 """Which tool calls run, which are asked about, and which are refused: patterns over names and arguments.
 
-A pattern is `<tool glob>[:<argument>=<glob>]…`, matched without regard to case. It is split at colons: segments up
-to the first `name=` belong to the tool, so `mcp:github:*` works; from there on a segment that begins with `name=` is
-the next condition, and any other one continues the value before it, colon included, so `fetch:url=https://x*` means
-what it says. A trailing `*` after plain text matches anything. Other globs follow Go's `filepath.Match`, whose `*` and
-`?` stop at `/`, where they *allow*; where they deny or ask, they cross it: `shell:cmd=*sudo*` must not miss
+A pattern is `<tool glob>[:<argument>=<glob>]…`, matched without regard to case. It is split at colons:
+segments up to the first `name=` belong to the tool, so `mcp:github:*` works; from there on a segment that
+begins with `name=` is the next condition, and any other one continues the value before it, colon included, so
+`fetch:url=https://x*` means what it says.
+
+A trailing `*` after plain text matches anything. Other globs follow Go's `filepath.Match`, whose `*` and `?`
+stop at `/`, where they *allow*; where they deny or ask, they cross it: `shell:cmd=*sudo*` must not miss
 `/usr/bin/sudo`.
 """
 
@@ -32,11 +34,11 @@ class Permissions(Definition):
 
     @model_validator(mode="after")
     def _patterns_can_match(self) -> Permissions:
-        """A pattern that can't match anything would deny nothing, silently; a session's own are not checked here."""
+        """A pattern that can't match would deny nothing, silently."""
         for kind in ("deny", "allow", "ask"):
             for index, pattern in enumerate(getattr(self, kind)):
                 if not is_pattern(pattern):
-                    raise misused(f"pattern {index + 1} is not valid: a bracket is open or a backslash is last", kind)
+                    raise misused("is not a valid pattern: an open bracket or a last backslash", kind, index)
         return self
 
 
@@ -76,7 +78,7 @@ def parse_pattern(pattern: str) -> tuple[str, tuple[tuple[str, str], ...]]:
 
 
 def argument_text(value: Any) -> str:
-    """An argument as patterns see it, in the reference's notation: `[a b]`, `map[k:v]`, `<nil>`, `3` for 3.0."""
+    """An argument as patterns see it, in Go's notation: `[a b]`, `map[k:v]`, `<nil>`, `3` for 3.0."""
     match value:
         case str():
             return value
@@ -124,41 +126,55 @@ def _glob_matches(glob: str, text: str, crosses: bool) -> bool:
 @lru_cache(maxsize=4096)
 def _glob(glob: str, *, crosses: bool) -> re.Pattern[str] | None:
     """The glob as a regular expression; None if it is not a valid glob and so matches nothing."""
+    anything = "." if crosses else "[^/]"
     try:
-        return re.compile("".join(_translated(glob, "." if crosses else "[^/]")), re.DOTALL)
-    except (ValueError, re.error):
+        first, *others = _chunks(glob, anything)
+    except ValueError:
+        return None
+    # What stands between two stars is found where it occurs first and not sought again (`?>`), as Go does; so
+    # many stars cost no more than few.
+    middle = "".join(f"(?>{anything}*?{chunk})" for chunk in others[:-1])
+    last = f"{anything}*{others[-1]}" if others else ""
+    try:
+        return re.compile(f"{first}{middle}{last}", re.DOTALL)
+    except re.error:
         return None
 
 
-def _translated(glob: str, anything: str) -> Iterator[str]:
+def _chunks(glob: str, anything: str) -> list[str]:
+    """The regular expressions of what stands between the stars."""
+    chunks = [""]
     characters = iter(glob)
     for character in characters:
         match character:
             case "*":
-                yield f"{anything}*"
+                chunks.append("")
             case "?":
-                yield anything
+                chunks[-1] += anything
             case "[":
-                yield from _character_class(characters)
+                chunks[-1] += _character_class(characters)
             case "\\":
-                yield re.escape(_next(characters))
+                chunks[-1] += re.escape(_next(characters))
             case _:
-                yield re.escape(character)
+                chunks[-1] += re.escape(character)
+    return chunks
 
 
-def _character_class(characters: Iterator[str]) -> Iterator[str]:
+def _character_class(characters: Iterator[str]) -> str:
     """What follows `[`: `^` negates, `a-z` is a range, a backslash takes the next one as it is."""
-    yield "["
+    members, negated = "", ""
     character = _next(characters)
     if character == "^":
-        yield "^"
-        character = _next(characters)
-    if character == "]":
-        raise ValueError("an empty class")
+        negated, character = "^", _next(characters)
     while character != "]":
-        yield "-" if character == "-" else re.escape(_next(characters) if character == "\\" else character)
+        if character == "\\":
+            members += re.escape(_next(characters))
+        else:
+            members += "-" if character == "-" else re.escape(character)
         character = _next(characters)
-    yield "]"
+    if not members:
+        raise ValueError("an empty class")
+    return f"[{negated}{members}]"
 
 
 def _next(characters: Iterator[str]) -> str:

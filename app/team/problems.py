@@ -49,11 +49,8 @@ def findings(error: ValidationError) -> Iterator[Finding]:
     """Pydantic's errors in our words. Values are never repeated: they may be secrets."""
     for item in error.errors(include_url=False, include_input=False):
         path, context = item["loc"], item.get("ctx", {})
-        fields = context.get("fields")
-        if fields is None:
-            yield Finding(path, _sentence(item["type"], context, item["msg"]))
-        else:
-            yield from (Finding((*path, *field.split(".")), item["msg"]) for field in fields)
+        text = _sentence(item["type"], context, item["msg"])
+        yield from (Finding((*path, *inner), text) for inner in context.get("paths", [()]))
 
 
 _SENTENCES = {

@@ -4,15 +4,31 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from app.team.expansion import Expander
 from app.team.fields import Count, Definition, Flag, Json, Text, TextMap, Texts, misused
 from app.team.problems import quoted_list
 
 TYPES = frozenset(
-    "a2a api background_agents fetch filesystem lsp mcp memory model_picker openapi script shell tasks think todo"
-    " user_prompt".split()
+    {
+        "a2a",
+        "api",
+        "background_agents",
+        "fetch",
+        "filesystem",
+        "lsp",
+        "mcp",
+        "memory",
+        "model_picker",
+        "openapi",
+        "script",
+        "shell",
+        "tasks",
+        "think",
+        "todo",
+        "user_prompt",
+    }
 )
 """The types of the schema. Whether this server can build one is decided where toolsets are built."""
 
@@ -20,7 +36,6 @@ _BELONGS_TO = {
     "shell": ("script",),
     "path": ("memory", "tasks"),
     "post_edit": ("filesystem",),
-    "ignore_vcs": ("filesystem",),
     "env": ("shell", "script", "mcp", "lsp"),
     "file_types": ("lsp",),
     "models": ("model_picker",),
@@ -46,16 +61,16 @@ _ONE_SOURCE = "either command, remote or ref must be set"
 class Remote(Definition):
     url: Text = ""
     transport_type: Text = ""
-    headers: TextMap = {}
+    headers: TextMap = Field(default_factory=dict)
 
 
 class ScriptTool(Definition):
     cmd: Text
     description: Text = ""
-    args: Json = {}
+    args: Json = Field(default_factory=dict)
     """JSON Schema properties."""
     required: Texts | None = None
-    env: TextMap = {}
+    env: TextMap = Field(default_factory=dict)
     working_dir: Text = ""
 
 
@@ -63,11 +78,11 @@ class ApiTool(Definition):
     instruction: Text = ""
     name: Text = ""
     required: Texts = ()
-    args: Json = {}
+    args: Json = Field(default_factory=dict)
     endpoint: Text = ""
     method: Text = ""
-    headers: TextMap = {}
-    output_schema: Json = {}
+    headers: TextMap = Field(default_factory=dict)
+    output_schema: Json = Field(default_factory=dict)
 
 
 class PostEdit(Definition):
@@ -82,7 +97,7 @@ def _all_or_names(value: Any) -> Any:
 
 
 class ToolsetSpec(Definition):
-    """`type` may be one that nobody knows: such a toolset is skipped with a warning when it should be built."""
+    """`type` may be one that nobody knows: such a toolset is skipped with a warning at build time."""
 
     type: Text = ""
     tools: Texts = ()
@@ -101,11 +116,11 @@ class ToolsetSpec(Definition):
     version: Text = ""
     name: Text = ""
     url: Text = ""
-    headers: TextMap = {}
-    env: TextMap = {}
+    headers: TextMap = Field(default_factory=dict)
+    env: TextMap = Field(default_factory=dict)
     shared: Flag = False
     path: Text = ""
-    shell: dict[Text, ScriptTool] = {}
+    shell: dict[Text, ScriptTool] = Field(default_factory=dict)
     post_edit: tuple[PostEdit, ...] = ()
     api_config: ApiTool = ApiTool()
     ignore_vcs: Flag | None = None
@@ -122,8 +137,8 @@ class ToolsetSpec(Definition):
         if not self.type:
             raise misused("a toolset needs a type", "type")
         for field, types in _BELONGS_TO.items():
-            self._check(field, types, is_set=getattr(self, field) not in ("", (), {}, False, None))
-        self._check("ignore_vcs", _BELONGS_TO["ignore_vcs"], is_set=self.ignore_vcs is not None)
+            self._check(field, types, is_set=bool(getattr(self, field)))
+        self._check("ignore_vcs", ("filesystem",), is_set=self.ignore_vcs is not None)
         self._check("remote", ("mcp",), is_set=bool(self.remote.url or self.remote.transport_type))
         self._check("remote headers", ("mcp", "a2a"), is_set=bool(self.remote.headers))
         self._check_needs()
@@ -132,7 +147,7 @@ class ToolsetSpec(Definition):
     def _check(self, field: str, types: tuple[str, ...], *, is_set: bool) -> None:
         if is_set and self.type not in types:
             text = f"{field} can only be used with type {quoted_list(types)}"
-            raise misused(text, field.replace(" ", "."))
+            raise misused(text, *field.split())
 
     def _check_needs(self) -> None:
         field, text = _NEEDS.get(self.type, ("type", ""))
@@ -161,14 +176,12 @@ class ToolsetSpec(Definition):
         return self.with_(ref=definition.ref, remote=remote, env=env, **inherited)
 
     def expanded(self, expander: Expander) -> ToolsetSpec:
-        """With `${env.X}` filled in where the schema allows it; `env` is filled in when the toolset is built."""
+        """With `${env.X}` filled in where the schema has it; `env` is filled in when the toolset is built."""
         remote, api = self.remote, self.api_config
         return self.with_(
             url=expander.expand(self.url),
             headers=expander.expand_all(self.headers),
-            remote=remote.with_(
-                url=expander.expand(remote.url), headers=expander.expand_all(remote.headers)
-            ),
+            remote=remote.with_(url=expander.expand(remote.url), headers=expander.expand_all(remote.headers)),
             api_config=api.with_(
                 endpoint=expander.expand(api.endpoint), headers=expander.expand_all(api.headers)
             ),

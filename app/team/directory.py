@@ -1,0 +1,100 @@
+"""The agent files that the server was given: which there are, and the team in each."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.errors import AgentNotFound, InvalidAgentConfig
+from app.team.loading import decode, load_team
+from app.team.team import Team
+
+log = logging.getLogger(__name__)
+
+EXTENSIONS = (".yaml", ".yml")
+
+_Signature = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSummary:
+    name: str
+    """The file's key, not an agent's name."""
+    description: str
+    """Of the first agent, as written."""
+    multi: bool
+
+
+class TeamDirectory:
+    """One YAML file, or a directory of them (not below it), read again when a file has changed.
+
+    Any thread may call it. There is no lock: two threads that find the same change both parse the file and
+    one of the equal results stays, so a slow file holds up nobody else.
+    """
+
+    def __init__(self, path: Path, environment: Mapping[str, str]) -> None:
+        self._path = path
+        self._environment = environment
+        self._cache: dict[Path, tuple[_Signature, Team | InvalidAgentConfig]] = {}
+
+    def list(self) -> list[AgentSummary]:
+        """Sorted by name; files that can't be loaded are left out, and logged once for each change."""
+        found: dict[str, AgentSummary] = {}
+        for path in self._files():
+            team = self._team(path)
+            if isinstance(team, Team) and path.stem not in found:
+                description = next(iter(team.file.agents.values())).description
+                found[path.stem] = AgentSummary(path.stem, description, len(team.agents) > 1)
+        return [found[name] for name in sorted(found)]
+
+    def get(self, key: str) -> Team:
+        """By the file's name with or without its extension; raises AgentNotFound, InvalidAgentConfig."""
+        path = self._find(key)
+        team = self._team(path) if path is not None else None
+        if team is None:
+            raise AgentNotFound(f"agent not found: {key}")
+        if isinstance(team, InvalidAgentConfig):
+            raise InvalidAgentConfig(team.message, **team.details)
+        return team
+
+    def _find(self, key: str) -> Path | None:
+        """Looks among the files that are there, so a key can't lead anywhere else."""
+        files = list(self._files())
+        name, extension = os.path.splitext(key)
+        names = (key, name) if extension.lower() in EXTENSIONS else (key,)
+        return next((path for wanted in names for path in files if path.stem == wanted), None)
+
+    def _files(self) -> Iterator[Path]:
+        if self._path.is_dir():
+            yield from sorted(path for path in self._path.iterdir() if path.suffix.lower() in EXTENSIONS)
+        elif self._path.exists():
+            yield self._path
+
+    def _team(self, path: Path) -> Team | InvalidAgentConfig | None:
+        """None if the file has gone."""
+        try:
+            cached = self._cache.get(path)
+            if cached is not None and cached[0] == _signature(path.stat()):
+                return cached[1]
+            with path.open("rb") as file:
+                signature, content = _signature(os.fstat(file.fileno())), file.read()
+        except OSError as error:
+            log.warning("agent file %s can't be read: %s", path, error.strerror)
+            return None
+        team = self._load(path, content)
+        self._cache[path] = (signature, team)
+        return team
+
+    def _load(self, path: Path, content: bytes) -> Team | InvalidAgentConfig:
+        try:
+            return load_team(decode(content, str(path)), source=str(path), environment=self._environment)
+        except InvalidAgentConfig as error:
+            log.warning("agent file can't be loaded:\n%s", error.message)
+            return error
+
+
+def _signature(status: os.stat_result) -> _Signature:
+    return status.st_mtime_ns, status.st_size, status.st_ino

@@ -1,0 +1,155 @@
+"""What an agent file says about itself: that every name it uses is there, and what the names stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from app.team.agent import LOCAL_SKILLS, AgentDefinition
+from app.team.config import TeamFile
+from app.team.model import AUTO, DEFAULT_MODEL, ModelDefinition, ModelSpec, inline, split_reference
+from app.team.problems import Finding, Path
+from app.team.toolset import ToolsetSpec
+
+SERVED = "anthropic"
+_DOCKER = "docker:"
+
+
+def check(file: TeamFile) -> Iterator[Finding]:
+    """Everything that is wrong although every field by itself is right."""
+    for name in file.providers:
+        if not name.strip() or name.strip() != name or "/" in name:
+            yield Finding(("providers", name), "a provider's name has no slash and no space around it")
+    for name, definition in file.mcps.items():
+        if definition.ref and not definition.ref.startswith(_DOCKER):
+            yield Finding(("mcps", name, "ref"), "only docker refs are supported (e.g., 'docker:context7')")
+    for name, agent in file.agents.items():
+        yield from _check_agent(file, name, agent)
+
+
+def resolve(file: TeamFile) -> TeamFile:
+    """The file with alloys spelled out, `mcps` filled in, and every inline model listed under `models`."""
+    models = {
+        name: model.with_(parallel_tool_calls=True) if model.parallel_tool_calls is None else model
+        for name, model in file.models.items()
+    }
+    agents = {name: _resolve_agent(file, agent) for name, agent in file.agents.items()}
+    for reference in _listed_references(file, agents):
+        if reference not in models and (model := inline(reference)):
+            models[reference] = model
+    return file.with_(agents=agents, models=models)
+
+
+def members(file: TeamFile, reference: str, above: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The models that a reference stands for, alloys taken apart; an alloy inside itself adds nothing."""
+    found: list[str] = []
+    for part in split_reference(reference):
+        alloy = file.models[part].alloy if part in file.models else ()
+        if alloy and part not in above:
+            found += members(file, ",".join(alloy), (*above, part))
+        elif not alloy:
+            found.append(part)
+    return tuple(found)
+
+
+def find_model(file: TeamFile, reference: str) -> ModelSpec | None:
+    """One model by its key, as `provider/model` or as `auto`."""
+    definition = file.models.get(reference) or inline(DEFAULT_MODEL if reference == AUTO else reference)
+    return ModelSpec.named(reference, definition) if definition else None
+
+
+def check_model(file: TeamFile, reference: str, path: Path, who: str) -> Iterator[Finding]:
+    """Whether everything that the reference leads to can be served; routing rules included."""
+    pending, seen = [(reference, path, who)], set()
+    while pending:
+        reference, path, who = pending.pop()
+        for member in members(file, reference):
+            if (member, path) in seen:
+                continue
+            seen.add((member, path))
+            model = find_model(file, member)
+            if model is None:
+                yield Finding(path, f"{who} references non-existent model '{member}'")
+            elif model.provider != SERVED:
+                yield _not_served(file, member, model, path)
+            for index, rule in enumerate(model.routing if model else ()):
+                place = ("models", member, "routing", index, "model")
+                pending.append((rule.model, place, f"routing rule {index} in model '{member}'"))
+        if not members(file, reference):
+            yield Finding(path, f"{who} references no model")
+
+
+def _not_served(file: TeamFile, name: str, model: ModelDefinition, path: Path) -> Finding:
+    if name in file.models:
+        path = ("models", name, "provider") if model.provider else ("models", name)
+    if not model.provider:
+        return Finding(path, f"provider is required; this server serves '{SERVED}'")
+    text = (
+        f"model '{model.model}' is of provider '{model.provider}'; this server serves only Anthropic's models"
+    )
+    return Finding(path, text)
+
+
+def _check_agent(file: TeamFile, name: str, agent: AgentDefinition) -> Iterator[Finding]:
+    path, who = ("agents", name), f"agent '{name}'"
+    if not name.strip():
+        yield Finding(path, "an agent needs a name")
+    if agent.model:
+        yield from check_model(file, agent.model, (*path, "model"), who)
+    for index, reference in enumerate(agent.fallback.models if agent.fallback else ()):
+        yield from check_model(file, reference, (*path, "fallback", "models", index), who)
+    for index, toolset in enumerate(agent.toolsets):
+        yield from _check_toolset(file, toolset, (*path, "toolsets", index), who)
+    for kind, field, names in (
+        ("sub-agent", "sub_agents", agent.sub_agents),
+        ("handoff agent", "handoffs", agent.handoffs),
+    ):
+        for index, other in enumerate(names):
+            if other not in file.agents:
+                yield Finding((*path, field, index), _stranger(who, kind, other))
+    for index, source in enumerate(agent.rag):
+        if source not in file.rag:
+            yield Finding((*path, "rag", index), f"{who} references non-existent RAG source '{source}'")
+    for index, source in enumerate(agent.skills):
+        if source != LOCAL_SKILLS and not source.startswith(("http://", "https://")):
+            text = f"{who} has unknown skills source '{source}' (must be 'local' or an HTTP/HTTPS URL)"
+            yield Finding((*path, "skills", index), text)
+    if agent.code_mode_tools:
+        yield Finding((*path, "code_mode_tools"), "is not supported: this server has no JavaScript engine")
+
+
+def _stranger(who: str, kind: str, name: str) -> str:
+    if "/" in name:
+        return f"{who} references '{name}'; this server loads no agents from registries or URLs"
+    return f"{who} references non-existent {kind} '{name}'"
+
+
+def _check_toolset(file: TeamFile, toolset: ToolsetSpec, path: Path, who: str) -> Iterator[Finding]:
+    if toolset.model:
+        yield from check_model(file, toolset.model, (*path, "model"), who)
+    if _names_definition(toolset) and toolset.ref not in file.mcps:
+        yield Finding((*path, "ref"), f"{who} references non-existent MCP definition '{toolset.ref}'")
+
+
+def _names_definition(toolset: ToolsetSpec) -> bool:
+    return toolset.type == "mcp" and bool(toolset.ref) and not toolset.ref.startswith(_DOCKER)
+
+
+def _resolve_agent(file: TeamFile, agent: AgentDefinition) -> AgentDefinition:
+    toolsets = tuple(
+        toolset.over(file.mcps[toolset.ref]) if _names_definition(toolset) else toolset
+        for toolset in agent.toolsets
+    )
+    return agent.with_(model=",".join(members(file, agent.model)), toolsets=toolsets)
+
+
+def _listed_references(file: TeamFile, agents: dict[str, AgentDefinition]) -> Iterator[str]:
+    """Those that clients see among the models: of agents, routing rules and retrieval strategies."""
+    for agent in agents.values():
+        yield from split_reference(agent.model)
+    for model in file.models.values():
+        yield from (rule.model for rule in model.routing)
+    for source in file.rag.values():
+        for strategy in source.strategies:
+            model_name = (strategy.model_extra or {}).get("model")
+            if isinstance(model_name, str):
+                yield model_name
