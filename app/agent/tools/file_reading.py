@@ -1,0 +1,142 @@
+"""The tools that read files: text as text, pictures as pictures, anything else refused in words."""
+
+from __future__ import annotations
+
+import base64
+import errno
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from app.agent.tools import image_header
+from app.agent.tools.parameters import parameters, switch, text, texts
+from app.agent.tools.sandbox import Content, FileRefused, Sandbox
+from app.agent.toolset import (
+    CANCELLED,
+    Tool,
+    ToolCancelled,
+    ToolContext,
+    ToolFailed,
+    ToolResult,
+    flag,
+    string,
+    strings,
+)
+
+MAX_TEXT: Final = 10_000_000
+MAX_FILES: Final = 100
+_SNIFFED: Final = 8_192
+
+
+def tools() -> list[Tool]:
+    return [
+        Tool(
+            name="read_file",
+            title="Read",
+            category="filesystem",
+            description="Returns the whole content of a file. Pictures (JPEG, PNG, GIF, WebP) can be seen.",
+            parameters=parameters({"path": text("The file to read")}),
+            read_only=True,
+            handler=read_file,
+        ),
+        Tool(
+            name="read_multiple_files",
+            title="Read Multiple Files",
+            category="filesystem",
+            description="Returns the content of several text files at once. What can't be read says why.",
+            parameters=parameters(
+                {"paths": texts("The files to read"), "json": switch("Answer as a JSON array")},
+                optional=["json"],
+            ),
+            read_only=True,
+            handler=read_multiple_files,
+        ),
+    ]
+
+
+def is_binary(data: bytes) -> bool:
+    """The usual guess: text has no NUL byte near its beginning."""
+    return b"\0" in data[:_SNIFFED]
+
+
+def decode(data: bytes) -> str:
+    """Bytes that are not UTF-8 stay visible as U+FFFD; so do NUL bytes, which no database takes."""
+    return data.decode("utf-8", "replace").replace("\0", "\ufffd")
+
+
+def read_file(arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+    path = string(arguments, "path")
+    try:
+        content = Sandbox(context.working_dir).read(path, MAX_TEXT)
+        picture = image_header.recognise(content.data)
+        if picture is not None:
+            return _picture_result(path, content, picture)
+        words = _text(content, MAX_TEXT)
+    except FileRefused as refusal:
+        error = _reason(refusal)
+        return ToolResult.error(error, meta={**_meta("", 0), "error": error})
+    return ToolResult(words, meta=_meta("", _lines(words)))
+
+
+def read_multiple_files(arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+    """The readers' `meta` names the files and their length; the contents are in the output only."""
+    paths = strings(arguments, "paths")
+    if len(paths) > MAX_FILES:
+        raise ToolFailed(f"at most {MAX_FILES} files can be read at once")
+    files, metas, left = [], [], MAX_TEXT
+    for path in paths:
+        if context.cancellation.is_set():
+            raise ToolCancelled(CANCELLED)
+        try:
+            words = _text(Sandbox(context.working_dir).read(path, left), left)
+            left -= len(words.encode())
+            metas.append(_meta(path, _lines(words)))
+        except FileRefused as refusal:
+            words = _reason(refusal)
+            metas.append({**_meta(path, 0), "error": words})
+        files.append({"path": path, "content": words})
+    meta = {"files": metas or None}
+    if flag(arguments, "json"):
+        return ToolResult(json.dumps(files or None, ensure_ascii=False, separators=(",", ":")), meta=meta)
+    return ToolResult("".join(f"=== {file['path']} ===\n{file['content']}\n\n" for file in files), meta=meta)
+
+
+def _text(content: Content, limit: int) -> str:
+    if content.size > limit:
+        raise FileRefused(f"Error: File too large ({content.size} bytes, max {limit} bytes)")
+    if is_binary(content.data):
+        raise FileRefused(f"Error: Binary file ({content.size} bytes), not shown as text")
+    return decode(content.data)
+
+
+def _picture_result(path: str, content: Content, picture: image_header.Picture) -> ToolResult:
+    words = _unfit(content, picture)
+    if words:
+        return ToolResult.error(words, meta={**_meta(path, 0), "error": words})
+    shown = f"Read image file {path} [{picture.media_type}] ({content.size} bytes)"
+    data = base64.b64encode(content.data).decode()
+    return ToolResult(shown, meta=_meta(path, 0), images=[(picture.media_type, data)])
+
+
+def _unfit(content: Content, picture: image_header.Picture) -> str:
+    """Why the API would refuse the picture, empty if it takes it: one refused picture spoils a session."""
+    if content.size > image_header.MAX_BYTES:
+        return f"Error: Image file too large ({content.size} bytes, max {image_header.MAX_BYTES} bytes)"
+    if max(picture.width, picture.height) > image_header.MAX_SIDE:
+        size, most = f"{picture.width}x{picture.height}", image_header.MAX_SIDE
+        return f"Error: Image file too large ({size} pixels, max {most} per side)"
+    if not picture.width or not picture.height:
+        return f"Error: Image file is damaged ({picture.media_type} without a size)"
+    return ""
+
+
+def _reason(refusal: FileRefused) -> str:
+    return "not found" if refusal.number == errno.ENOENT else str(refusal)
+
+
+def _lines(words: str) -> int:
+    return words.count("\n") + 1
+
+
+def _meta(path: str, lines: int) -> dict[str, Any]:
+    return {"path": path, "content": "", "lineCount": lines}

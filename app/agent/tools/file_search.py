@@ -1,0 +1,198 @@
+"""The tool that searches the content of files."""
+
+from __future__ import annotations
+
+import errno
+import fnmatch
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Final
+
+from app.agent.model import Cancellation
+from app.agent.tools.file_listing import Hides, below, hiding
+from app.agent.tools.file_reading import is_binary
+from app.agent.tools.parameters import parameters, switch, text, texts
+from app.agent.tools.regex_search import BadPattern, RegexSearch, Span, TooSlow
+from app.agent.tools.sandbox import FileRefused, Sandbox
+from app.agent.toolset import (
+    CANCELLED,
+    Tool,
+    ToolCancelled,
+    ToolContext,
+    ToolFailed,
+    ToolResult,
+    flag,
+    string,
+    strings,
+)
+
+MAX_MATCHES: Final = 1_000
+MAX_FILE: Final = 10_000_000
+_SHORT: Final = 100  # bytes of a line that are shown as they are
+_AROUND: Final = 20  # bytes beside the match in a longer one
+
+Find = Callable[[bytes], Sequence[Span]]
+
+
+def tools(*, ignore_vcs: bool) -> list[Tool]:
+    return [
+        Tool(
+            name="search_files_content",
+            title="Search Files Content",
+            category="filesystem",
+            description="Looks for a text, or a regular expression, in the files below a directory, line by "
+            "line. Answers with path, line and column of the first match in each line, at most 1,000.",
+            parameters=parameters(
+                {
+                    "path": text("The directory, or the file, to search"),
+                    "query": text("The text or regular expression to look for"),
+                    "is_regex": switch("The query is a regular expression"),
+                    "excludePatterns": texts("Globs of paths to leave out; dir/* leaves out all of dir"),
+                },
+                optional=["is_regex", "excludePatterns"],
+            ),
+            read_only=True,
+            takes_description=True,
+            handler=_Search(ignore_vcs).search,
+        )
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    ignore_vcs: bool
+
+    def search(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+        query, excluded = string(arguments, "query"), strings(arguments, "excludePatterns")
+        if not query:
+            raise ToolFailed("query must not be empty")
+        sandbox = Sandbox(context.working_dir)
+        walk = _Walk(sandbox, hiding(sandbox, self.ignore_vcs), excluded, context.cancellation)
+        try:
+            with ExitStack() as stack:
+                find: Find = _literal(query)
+                if flag(arguments, "is_regex"):
+                    find = stack.enter_context(RegexSearch(query, context.cancellation)).spans
+                return _collect(sandbox, walk.files(string(arguments, "path")), find)
+        except BadPattern as problem:
+            return ToolResult.error(f"Invalid regex pattern: {problem}")
+        except TooSlow:
+            raise ToolFailed("the regular expression takes too long; make it simpler") from None
+        except FileRefused as refusal:
+            return ToolResult.error(f"Error searching file contents: {refusal}")
+
+
+def _collect(sandbox: Sandbox, files: Iterator[str], find: Find) -> ToolResult:
+    lines: list[str] = []
+    matched = 0
+    for path in files:
+        try:
+            content = sandbox.read(path, MAX_FILE)
+        except FileRefused:
+            continue  # gone meanwhile, or not ours to read
+        if content.size > MAX_FILE or is_binary(content.data):
+            continue
+        spans = find(content.data)
+        matched += bool(spans)
+        lines += _lines(sandbox.shown(path), content.data, spans[: MAX_MATCHES - len(lines)])
+        if len(lines) >= MAX_MATCHES:
+            break
+    meta = {"matchCount": len(lines), "fileCount": matched}
+    if len(lines) >= MAX_MATCHES:
+        lines.append(f"...output truncated after {MAX_MATCHES} matches...")
+    return ToolResult("\n".join(lines) or "No results found", meta=meta)
+
+
+def _lines(path: str, data: bytes, spans: Sequence[Span]) -> Iterator[str]:
+    rows = data.split(b"\n") if spans else []
+    for number, start, end in spans:
+        row = rows[number]
+        decoded = row.decode("utf-8", "surrogateescape")
+        first, last = _length(decoded[:start]), _length(decoded[:end])
+        yield f"{path}:{number + 1}:{first + 1}: {_excerpt(row, first, last)}"
+
+
+def _excerpt(row: bytes, first: int, last: int) -> str:
+    row = row.removesuffix(b"\r")
+    if len(row) > _SHORT:
+        row = row[max(0, first - _AROUND) : min(last, first + _SHORT) + _AROUND]
+    return row.decode("utf-8", "replace")
+
+
+def _length(text: str) -> int:
+    return len(text.encode("utf-8", "surrogateescape"))
+
+
+def _literal(query: str) -> Find:
+    wanted = query.encode("utf-8", "replace")
+    length = len(wanted.decode())
+
+    def find(data: bytes) -> list[Span]:
+        if wanted not in data:
+            return []
+        found: list[Span] = []
+        for number, row in enumerate(data.split(b"\n")):
+            at = row.find(wanted)
+            if at >= 0:
+                start = len(row[:at].decode("utf-8", "surrogateescape"))
+                found.append((number, start, start + length))
+        return found
+
+    return find
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """All regular files below a path, in order of their names. Links are not followed."""
+
+    sandbox: Sandbox
+    hides: Hides
+    excluded: Sequence[str]
+    cancellation: Cancellation
+
+    def files(self, path: str) -> Iterator[str]:
+        try:
+            start, entries = self.sandbox.entries(path)
+        except FileRefused as refusal:
+            if refusal.number != errno.ENOTDIR:
+                raise
+            yield path
+            return
+        waiting = [(start, iter(entries))]
+        while waiting:
+            folder, rest = waiting[-1]
+            entry = next(rest, None)
+            if self.cancellation.is_set():
+                raise ToolCancelled(CANCELLED)
+            if entry is None:
+                waiting.pop()
+                continue
+            inner = below(folder, entry.name)
+            if self.hides(inner, entry.is_directory) or self._excludes(inner[len(start) :].lstrip("/")):
+                continue
+            if entry.is_file:
+                yield inner
+            elif entry.is_directory:
+                try:
+                    waiting.append((inner, iter(self.sandbox.entries(inner)[1])))
+                except FileRefused:
+                    continue
+
+    def _excludes(self, path: str) -> bool:
+        return any(excludes(pattern, path) for pattern in self.excluded)
+
+
+def excludes(pattern: str, path: str) -> bool:
+    """Does the pattern name the path, its last name or one of the directories above it?"""
+    if pattern.endswith("/*") and (path + "/").startswith(pattern[:-1]):
+        return True
+    names = path.split("/")
+    prefixes = ("/".join(names[:depth]) for depth in range(1, len(names) + 1))
+    return fnmatch.fnmatchcase(names[-1], pattern) or any(_matches(prefix, pattern) for prefix in prefixes)
+
+
+def _matches(path: str, pattern: str) -> bool:
+    """A glob whose `*` stops at a slash, as path globs do."""
+    names, globs = path.split("/"), pattern.split("/")
+    return len(names) == len(globs) and all(map(fnmatch.fnmatchcase, names, globs))

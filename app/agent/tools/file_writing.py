@@ -1,0 +1,185 @@
+"""The tools that change files and directories."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from app.agent.tools.parameters import listing, parameters, text, texts
+from app.agent.tools.processes import Command, exit_words, run
+from app.agent.tools.sandbox import FileRefused, Sandbox
+from app.agent.toolset import (
+    CANCELLED,
+    Tool,
+    ToolCancelled,
+    ToolContext,
+    ToolFailed,
+    ToolResult,
+    string,
+    strings,
+)
+
+MAX_EDITED: Final = 10_000_000
+_POST_EDIT_SECONDS: Final = 60.0
+
+
+class PostEdit(Protocol):
+    """A command to run after a file whose name matches the glob `path` was written."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def cmd(self) -> str: ...
+
+
+def tools(*, environment: Mapping[str, str], post_edit: Sequence[PostEdit]) -> list[Tool]:
+    writing = _Writing(environment, post_edit)
+    edit = parameters(
+        {"oldText": text("The exact text to replace"), "newText": text("The text to put in its place")}
+    )
+    return [
+        Tool(
+            name="edit_file",
+            title="Edit",
+            category="filesystem",
+            description="Replaces exact pieces of text in a file. The edits are applied in order, each to "
+            "the first occurrence of its oldText; if one does not fit, the file stays as it was.",
+            parameters=parameters({"path": text("The file to edit"), "edits": listing(edit, "The edits")}),
+            takes_description=True,
+            handler=writing.edit_file,
+        ),
+        Tool(
+            name="write_file",
+            title="Write",
+            category="filesystem",
+            description="Writes a file, with the directories that lead to it. What was in it is lost.",
+            parameters=parameters({"path": text("The file to write"), "content": text("All it shall hold")}),
+            takes_description=True,
+            handler=writing.write_file,
+        ),
+        Tool(
+            name="create_directory",
+            title="Create Directory",
+            category="filesystem",
+            description="Creates directories, with all that lead to them.",
+            parameters=parameters({"paths": texts("The directories to create")}),
+            handler=create_directory,
+        ),
+        Tool(
+            name="remove_directory",
+            title="Remove Directory",
+            category="filesystem",
+            description="Removes directories that are empty.",
+            parameters=parameters({"paths": texts("The directories to remove")}),
+            handler=remove_directory,
+        ),
+    ]
+
+
+def create_directory(arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+    sandbox, done = Sandbox(context.working_dir), []
+    for path in strings(arguments, "paths"):
+        try:
+            sandbox.make_directories(path)
+        except FileRefused as refusal:
+            return ToolResult.error(f"Error creating directory {path}: {refusal}")
+        done.append(f"Directory created successfully: {path}")
+    return ToolResult("\n".join(done))
+
+
+def remove_directory(arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+    sandbox, done = Sandbox(context.working_dir), []
+    for path in strings(arguments, "paths"):
+        try:
+            sandbox.remove_directory(path)
+        except FileRefused as refusal:
+            return ToolResult.error(f"Error removing directory {path}: {refusal}")
+        done.append(f"Directory removed successfully: {path}")
+    return ToolResult("\n".join(done))
+
+
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    environment: Mapping[str, str]
+    post_edit: Sequence[PostEdit]
+
+    def edit_file(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+        path, edits = string(arguments, "path"), _edits(arguments)
+        sandbox = Sandbox(context.working_dir)
+        try:
+            content = sandbox.read(path, MAX_EDITED)
+        except FileRefused as refusal:
+            return ToolResult.error(f"Error reading file: {refusal}")
+        if content.size > MAX_EDITED:
+            return ToolResult.error(f"Error reading file: {content.size} bytes are too many to edit")
+        data = content.data
+        for number, (old, new) in enumerate(edits, 1):
+            if not old:
+                return ToolResult.error(f"Edit {number} failed: old text is empty")
+            if old not in data:
+                return ToolResult.error(f"Edit {number} failed: old text not found")
+            data = data.replace(old, new, 1)
+        try:
+            sandbox.write(path, data)
+        except FileRefused as refusal:
+            return ToolResult.error(f"Error writing file: {refusal}")
+        problem = self._after_edit(path, context)
+        if problem:
+            return ToolResult.error(f"File edited successfully but post-edit command failed: {problem}")
+        return ToolResult(_edited([len(old) for old, _ in edits]))
+
+    def write_file(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+        path, data = string(arguments, "path"), string(arguments, "content").encode("utf-8", "replace")
+        sandbox = Sandbox(context.working_dir)
+        try:
+            sandbox.make_directories(os.path.dirname(path))
+        except FileRefused as refusal:
+            return ToolResult.error(f"Error creating directory structure: {refusal}")
+        try:
+            sandbox.write(path, data)
+        except FileRefused as refusal:
+            return ToolResult.error(f"Error writing file: {refusal}")
+        problem = self._after_edit(path, context)
+        if problem:
+            return ToolResult.error(f"File written successfully but post-edit command failed: {problem}")
+        return ToolResult(f"File written successfully: {path} ({len(data)} bytes)")
+
+    def _after_edit(self, path: str, context: ToolContext) -> str:
+        """Runs the commands for this file; the first one's failure in words, empty if all went well."""
+        shown = Sandbox(context.working_dir).shown(path)
+        for entry in self.post_edit:
+            if fnmatch.fnmatchcase(os.path.basename(shown), entry.path):
+                command = Command(
+                    ["/bin/sh", "-c", entry.cmd], context.working_dir, {**self.environment, "path": shown}
+                )
+                ended = run(command, timeout=_POST_EDIT_SECONDS, cancellation=context.cancellation)
+                if ended.cancelled:
+                    raise ToolCancelled(CANCELLED)
+                problem = "timed out" if ended.status is None else exit_words(ended.status)
+                if problem:
+                    return f"post-edit command failed for {shown}: {problem}"
+        return ""
+
+
+def _edits(arguments: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
+    """Pairs of old and new, as bytes: an edit must not damage the rest of a file that is not UTF-8."""
+    edits = arguments.get("edits") or []
+    if not isinstance(edits, list) or not all(isinstance(edit, dict) for edit in edits):
+        raise ToolFailed("edits must be a list of objects with oldText and newText")
+    if not edits:
+        raise ToolFailed("edits must not be empty")
+    return [(_bytes(edit, "oldText"), _bytes(edit, "newText")) for edit in edits]
+
+
+def _bytes(edit: Mapping[str, Any], key: str) -> bytes:
+    return string(edit, key).encode("utf-8", "replace")
+
+
+def _edited(lengths: Sequence[int]) -> str:
+    if len(lengths) == 1:
+        return f"File edited successfully. Replaced {lengths[0]} characters"
+    lines = [f"Edit {number}: Replaced {length} characters" for number, length in enumerate(lengths, 1)]
+    return "File edited successfully. Changes:\n" + "\n".join(lines)

@@ -1,0 +1,151 @@
+"""What version control hides: `.git` and whatever the `.gitignore` files on the way name."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from app.agent.tools.sandbox import FileRefused, Sandbox
+
+_MAX_FILE: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line of a .gitignore. `names` holds a pattern for each name of a path; None is any number of
+    names (`**`)."""
+
+    names: tuple[re.Pattern[str] | None, ...]
+    negated: bool
+    only_directories: bool
+
+    def matches(self, path: Sequence[str], is_directory: bool) -> bool:
+        return (is_directory or not self.only_directories) and _match(self.names, path)
+
+
+class Ignored:
+    """The rules below one working directory. Made for one call: files change between calls.
+
+    The rules of the repository above the working directory count too; whether they hide the working
+    directory itself does not matter.
+    """
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self._rules: dict[str, tuple[Rule, ...]] = {}
+        self._hidden: dict[str, bool] = {}
+        self._above = _rules_above(sandbox.root)
+
+    def hides(self, path: str, is_directory: bool) -> bool:
+        """`path` is below the root, with `/`, and without links, `.` and `..`."""
+        if not path:
+            return False
+        names = path.split("/")
+        folders = ("/".join(names[:depth]) for depth in range(1, len(names)))
+        return any(map(self._hides_folder, folders)) or self._hides_itself(path, is_directory)
+
+    def _hides_folder(self, folder: str) -> bool:
+        if folder not in self._hidden:
+            self._hidden[folder] = self._hides_itself(folder, True)
+        return self._hidden[folder]
+
+    def _hides_itself(self, path: str, is_directory: bool) -> bool:
+        names = path.split("/")
+        return names[-1] == ".git" or self._decide(names, is_directory)
+
+    def _decide(self, names: list[str], is_directory: bool) -> bool:
+        """The innermost file decides first, and in it the last line that matches."""
+        for depth in range(len(names) - 1, -1, -1):
+            for rule in reversed(self._of("/".join(names[:depth]))):
+                if rule.matches(names[depth:], is_directory):
+                    return not rule.negated
+        for prefix, rules in self._above:
+            for rule in reversed(rules):
+                if rule.matches([*prefix, *names], is_directory):
+                    return not rule.negated
+        return False
+
+    def _of(self, folder: str) -> tuple[Rule, ...]:
+        if folder not in self._rules:
+            self._rules[folder] = self._read(folder)
+        return self._rules[folder]
+
+    def _read(self, folder: str) -> tuple[Rule, ...]:
+        try:
+            data = self._sandbox.read(f"{folder or '.'}/.gitignore", _MAX_FILE).data
+        except FileRefused:
+            return ()
+        return parse(data.decode("utf-8", "surrogateescape"))
+
+
+def parse(text: str) -> tuple[Rule, ...]:
+    """The rules of one .gitignore, in order; a line that says nothing gives none."""
+    rules = (_parse_line(line) for line in text.removeprefix("\ufeff").split("\n"))
+    return tuple(rule for rule in rules if rule is not None)
+
+
+def _parse_line(line: str) -> Rule | None:
+    line = line.removesuffix("\r")
+    bare = line.rstrip(" ")
+    if bare.endswith("\\") and bare != line:
+        bare += " "  # the backslash keeps one space
+    if not bare or bare.startswith("#"):
+        return None
+    negated = bare.startswith("!")
+    pattern = bare[1:] if negated else bare
+    only_directories = pattern.endswith("/")
+    pattern = pattern.removesuffix("/")
+    if not pattern:
+        return None
+    names = pattern.removeprefix("/").split("/") if "/" in pattern else ["**", pattern]
+    if names[-1] == "**":
+        names.append("*")  # `a/**` is everything in a, not a
+    try:
+        compiled = tuple(None if name == "**" else _compile(name) for name in names)
+    except re.error:
+        return None
+    return Rule(compiled, negated, only_directories)
+
+
+def _compile(name: str) -> re.Pattern[str]:
+    """One name's glob. fnmatch takes each `*` for as little as it can, so no name makes it run away."""
+    without_escapes = re.sub(r"\\(.)", lambda hit: f"[{hit[1]}]" if hit[1] in "*?[" else hit[1], name)
+    return re.compile(fnmatch.translate(without_escapes.replace("[^", "[!")))
+
+
+def _match(pattern: Sequence[re.Pattern[str] | None], names: Sequence[str]) -> bool:
+    """Steps through both; on a mismatch the last `**` takes one name more. Never worse than their product."""
+    p = n = 0
+    resume: tuple[int, int] | None = None
+    while n < len(names):
+        current = pattern[p] if p < len(pattern) else ...
+        if current is None:
+            p, resume = p + 1, (p + 1, n)
+        elif isinstance(current, re.Pattern) and current.match(names[n]):
+            p, n = p + 1, n + 1
+        elif resume is not None:
+            p, n = resume[0], resume[1] + 1
+            resume = (p, n)
+        else:
+            return False
+    return all(rest is None for rest in pattern[p:])
+
+
+def _rules_above(root: Path) -> list[tuple[tuple[str, ...], tuple[Rule, ...]]]:
+    """The repository's files above the root, innermost first, each with the names that lead down to it."""
+    above: list[tuple[tuple[str, ...], tuple[Rule, ...]]] = []
+    if (root / ".git").exists():
+        return above
+    for folder in root.parents:
+        try:
+            text = (folder / ".gitignore").read_bytes()[:_MAX_FILE].decode("utf-8", "surrogateescape")
+        except OSError:
+            text = ""
+        above.append((root.relative_to(folder).parts, parse(text)))
+        if (folder / ".git").exists():
+            return above
+    return []

@@ -1,0 +1,205 @@
+"""Runs a command so that it can't outlive its call, fill the memory, or keep anybody waiting."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from app.agent.model import Cancellation
+from app.agent.tools.process_family import MARK, Family, Member
+
+GRACE_SECONDS: Final = 2.0  # from SIGTERM to SIGKILL, and from there to giving up
+KEPT_BYTES: Final = 30_000
+
+_CHUNK: Final = 65_536
+_LEFT_IN_PIPE: Final = 16  # chunks: more than a pipe holds
+_LOOK_SECONDS: Final = 0.02
+_SECRETS: Final = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    arguments: Sequence[str]
+    working_dir: Path
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a command left. `status` is None if it was stopped before its end, because it was out of time or
+    cancelled; `output` is the beginning of what it wrote."""
+
+    status: int | None
+    output: bytes
+    cancelled: bool = False
+
+
+def for_commands(environment: Mapping[str, str], extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment for commands: `extra` wins, and the server's own secrets are never in it."""
+    merged = {**environment, **(extra or {})}
+    return {k: v for k, v in merged.items() if k not in _SECRETS and not k.startswith("BATON_")}
+
+
+def exit_words(status: int) -> str:
+    """How a command ended, empty for well."""
+    if status < 0:
+        return f"signal: {(signal.strsignal(-status) or str(-status)).lower()}"
+    return f"exit status {status}" if status else ""
+
+
+def run(command: Command, *, timeout: float, cancellation: Cancellation, kept: int = KEPT_BYTES + 1) -> Ended:
+    """Runs to the end, or until it is out of time or cancelled. Raises OSError if it can't start."""
+    process = Process(command, kept=kept)
+    ended = False
+    try:
+        with cancellation.calling(process.interrupt):
+            ended = process.follow(timeout)
+    finally:
+        status = process.end()
+    return Ended(status if ended else None, process.output(), not ended and cancellation.is_set())
+
+
+class Process:
+    """A command that runs. One thread follows it and must call `end`; any thread may interrupt, and read
+    the output.
+
+    Output is read all the time, so that a flood neither blocks the command nor fills the memory, but only
+    the first `kept` bytes stay.
+    """
+
+    def __init__(self, command: Command, *, kept: int) -> None:
+        self._family = Family(0, secrets.token_hex(16))
+        self._kept = kept
+        self._output = bytearray()
+        self._exited = False
+        self._closed = False
+        self._lock = threading.Lock()  # around the use and the closing of the wake-up pipe
+        with ExitStack() as opened:
+            self._woken, self._wake = os.pipe()
+            opened.callback(os.close, self._woken)
+            opened.callback(os.close, self._wake)
+            self._selector = opened.enter_context(selectors.DefaultSelector())
+            self._popen = _start(command, self._family.mark)
+            self._family = replace(self._family, leader=self._popen.pid)
+            self._adopt(opened)
+            self._opened = opened.pop_all()
+
+    def _adopt(self, opened: ExitStack) -> None:
+        """Gets hold of what the running command needs; if that fails, the command must not run on."""
+        try:
+            if self._popen.stdout is None:
+                raise RuntimeError("the command was started without a pipe")
+            self._pipe = self._popen.stdout.fileno()
+            opened.callback(self._popen.stdout.close)
+            os.set_blocking(self._pipe, False)
+            # Readable when the leader has ended. That does not reap it, which Family relies on.
+            self._exit = os.pidfd_open(self._popen.pid) if sys.platform == "linux" else None
+            if self._exit is not None:
+                opened.callback(os.close, self._exit)
+            for fd in (self._pipe, self._woken, self._exit):
+                if fd is not None:
+                    self._selector.register(fd, selectors.EVENT_READ)
+        except BaseException:
+            self._popen.kill()
+            self._popen.wait()
+            raise
+
+    def follow(self, timeout: float | None = None) -> bool:
+        """Reads output until the command has ended (True), was interrupted or is out of time (False)."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self._exited:
+            left = 3600.0 if deadline is None else deadline - time.monotonic()
+            if left <= 0 or self._look(min(left, 3600.0)):
+                return False
+        self._drain()
+        return True
+
+    def interrupt(self) -> None:
+        """Makes `follow` return, now or when it is called."""
+        with self._lock:
+            if not self._closed:
+                os.write(self._wake, b"!")
+
+    def output(self) -> bytes:
+        return bytes(self._output)
+
+    def end(self) -> int | None:
+        """Ends the command with all that it started: asks, then kills, then gives up. Idempotent; returns
+        the exit status, None if the command can't be killed (it hangs in the kernel)."""
+        if not self._closed:
+            self._selector.unregister(self._woken)  # nothing interrupts this
+            try:
+                _ = self._finish(signal.SIGTERM) or self._finish(signal.SIGKILL)
+            finally:
+                with self._lock:
+                    self._closed = True
+                    self._opened.close()
+        return self._popen.poll()
+
+    def _look(self, seconds: float) -> bool:
+        """Waits for something to happen and takes note of it; True if that was an interruption."""
+        interrupted = False
+        if self._exit is None:  # no descriptor to wait for
+            seconds = min(seconds, _LOOK_SECONDS)
+            self._exited = self._popen.poll() is not None
+        for key, _ in self._selector.select(seconds):
+            if key.fd == self._woken:
+                interrupted = True
+            elif key.fd == self._exit:
+                self._exited = True
+                self._selector.unregister(key.fd)
+            elif self._read() == b"":
+                self._selector.unregister(key.fd)
+        return interrupted
+
+    def _read(self) -> bytes | None:
+        """Takes what is there: None for nothing now, empty for nothing any more."""
+        try:
+            data = os.read(self._pipe, _CHUNK)
+        except BlockingIOError:
+            return None
+        self._output += data[: max(0, self._kept - len(self._output))]
+        return data
+
+    def _drain(self) -> None:
+        """What the command still had in the pipe when it ended. Children that go on writing don't count."""
+        for _ in range(_LEFT_IN_PIPE):
+            if not self._read():
+                return
+
+    def _finish(self, number: signal.Signals) -> bool:
+        """Signals whoever is left, newcomers too, until nobody is or the time is over."""
+        told: set[Member] = set()
+        deadline = time.monotonic() + GRACE_SECONDS
+        while members := self._family.members():
+            for member in members - told:
+                self._family.send(member, number)
+            told |= members
+            if time.monotonic() >= deadline:
+                return False
+            self._look(_LOOK_SECONDS)
+        return True
+
+
+def _start(command: Command, mark: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command.arguments,
+        bufsize=0,
+        cwd=command.working_dir,
+        env={**command.environment, MARK: mark},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )

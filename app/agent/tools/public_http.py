@@ -1,0 +1,182 @@
+"""HTTP that reaches public addresses only, and that can be cut off at any moment.
+
+The address is checked where the connection is made, so what was checked is what is connected to: a redirect,
+or a name that resolves to something else the second time, goes through the same gate.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import NewConnectionError
+
+from app.agent.model import Cancellation
+
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class AddressRefused(Exception):
+    """The host is, or has, an address that is not on the public internet."""
+
+
+def is_public(address: str) -> bool:
+    """Whether the address is out on the internet, whatever wrapping it comes in."""
+    found: Address = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(found, ipaddress.IPv6Address):
+        found = _unwrapped(found)
+    private = (
+        found.is_private
+        or found.is_loopback
+        or found.is_link_local
+        or found.is_multicast
+        or found.is_reserved
+        or found.is_unspecified
+        or (isinstance(found, ipaddress.IPv6Address) and found.is_site_local)
+    )
+    return found.is_global and not private
+
+
+def _unwrapped(address: ipaddress.IPv6Address) -> Address:
+    """The IPv4 address that an IPv6 address stands for, if it does."""
+    if address in _NAT64 or address in _COMPATIBLE:
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    teredo = address.teredo
+    return address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo else address)
+
+
+class Line:
+    """The connections of one piece of work, with its deadline. `cut` may be called from any thread.
+
+    A socket is known by a duplicate, as TLS takes the original away.
+    """
+
+    def __init__(self, seconds: float, *, allow_private: bool) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._allow_private = allow_private
+        self._sockets: list[socket.socket] = []
+        self._lock = threading.Lock()
+        self.is_cut = False
+
+    @property
+    def seconds_left(self) -> float:
+        return max(0.001, self._deadline - time.monotonic())
+
+    @property
+    def is_late(self) -> bool:
+        return time.monotonic() >= self._deadline
+
+    def connect(self, host: str, port: int) -> socket.socket:
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+        for *_, address in found:
+            if not self._allow_private and not is_public(str(address[0])):
+                raise AddressRefused(f"{host} is not a public address")
+        problem: OSError = OSError(f"{host} has no address")
+        for family, kind, protocol, _, address in found:
+            try:
+                return self._open(family, kind, protocol, address)
+            except OSError as error:
+                problem = error
+        raise problem
+
+    def cut(self) -> None:
+        """Ends every connection; whoever reads or writes fails at once. No new one is made."""
+        with self._lock:
+            self.is_cut = True
+            for sock in self._sockets:
+                try:
+                    sock.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass  # not connected yet, or not any more
+
+    def close(self) -> None:
+        self.cut()
+        for sock in self._sockets:
+            sock.close()
+
+    def _open(self, family: int, kind: int, protocol: int, address: Any) -> socket.socket:
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(self.seconds_left)
+            with self._lock:
+                if self.is_cut:
+                    raise OSError("the connection was cut")
+                self._sockets.append(sock.dup())
+            sock.connect(address)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+
+@contextmanager
+def open_session(
+    seconds: float, *, cancellation: Cancellation, allow_private: bool, headers: Mapping[str, str]
+) -> Iterator[tuple[requests.Session, Line]]:
+    """A session for one piece of work that takes at most `seconds` in total, and ends on a cancel.
+
+    Neither proxies nor .netrc of the server's surroundings are used: a proxy would make the connection in
+    our place, and unchecked.
+    """
+    line = Line(seconds, allow_private=allow_private)
+    timer = threading.Timer(seconds, line.cut)
+    timer.daemon = True
+    with requests.Session() as session:
+        session.trust_env = False
+        session.headers.update(headers)
+        session.mount("http://", _Adapter(line))
+        session.mount("https://", _Adapter(line))
+        timer.start()
+        try:
+            with cancellation.calling(line.cut):
+                yield session, line
+        finally:
+            timer.cancel()
+            timer.join()
+            line.close()
+
+
+class _Adapter(HTTPAdapter):
+    """Has requests make its connections through a line."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        super().__init__(max_retries=0)
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        kind = _TlsConnection if pool.scheme == "https" else _Connection
+        pool.ConnectionCls = type(kind.__name__, (kind,), {"line": self._line})
+        return pool
+
+
+class _Connection(HTTPConnection):
+    line: Line
+
+    def _new_conn(self) -> socket.socket:
+        return _connected(self, self.line)
+
+
+class _TlsConnection(HTTPSConnection):
+    line: Line
+
+    def _new_conn(self) -> socket.socket:
+        return _connected(self, self.line)
+
+
+def _connected(connection: HTTPConnection, line: Line) -> socket.socket:
+    try:
+        return line.connect(connection.host, connection.port or connection.default_port)
+    except (OSError, UnicodeError) as error:
+        raise NewConnectionError(connection, str(error)) from error
