@@ -1,0 +1,205 @@
+"""The transport beneath the Anthropic client: pooled connections, whose every wait another thread can end."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
+from typing import Final
+
+import httpx2
+
+from app.agent.http.connection import Connection
+from app.agent.http.framing import Body, Head, ProtocolError, body_for, request_head
+from app.agent.http.interrupt import Interrupt, Interrupted
+from app.agent.http.pool import Pool
+from app.agent.http.route import Route, connect
+
+__all__ = ["Interrupt", "Interrupted", "Transport", "interruptible"]
+
+# The SDK's calls have no room for an argument of ours, so the one at hand travels with the calling context.
+_interrupt: ContextVar[Interrupt] = ContextVar("interrupt")
+
+# How long an answer's end is waited for once its reader has all that it wanted.
+_GRACE_SECONDS: Final = 0.05
+
+
+@contextmanager
+def interruptible(interrupt: Interrupt) -> Iterator[None]:
+    """A request that this thread begins inside is ended by that interrupt, its answer's body included."""
+    token = _interrupt.set(interrupt)
+    try:
+        yield
+    finally:
+        _interrupt.reset(token)
+
+
+class Transport(httpx2.BaseTransport):
+    """Serves all threads of the process that made it; to be made after a fork.
+
+    An idle connection is kept for `keep_alive` seconds, which should be longer than a tool usually runs. The
+    request's `read` time-out is for the answer's head; between two parts of its body only `stall_timeout`
+    seconds may pass. A request is sent twice only if it failed on a connection from the pool before all of it
+    was out: nobody can have acted on it.
+    """
+
+    def __init__(
+        self,
+        *,
+        stall_timeout: float = 120.0,
+        keep_alive: float = 300.0,
+        max_idle: int = 500,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._stall_timeout = stall_timeout
+        self._pool = Pool(keep_alive, max_idle)
+        self._tls_context = tls
+        self._tls_lock = threading.Lock()
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        interrupt = _interrupt.get(None) or Interrupt()
+        with _in_plain_words(interrupt):
+            return self._exchange(request, interrupt)
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def _exchange(self, request: httpx2.Request, interrupt: Interrupt) -> httpx2.Response:
+        route = Route.to(request.url)
+        method = request.method.encode("ascii")
+        timeouts = request.extensions.get("timeout", {})
+        connection = self._send(request, route, method, interrupt)
+        with _given_up_on_error(connection, interrupt):
+            connection.socket.settimeout(timeouts.get("read"))
+            head, arrived = connection.receive_head()
+            body = body_for(method, head)
+            connection.socket.settimeout(self._stall_timeout)
+        return httpx2.Response(
+            head.status,
+            headers=head.headers,
+            stream=_Answer(connection, head, body, arrived, interrupt, partial(self._pool.give, route)),
+            extensions={"http_version": head.version, "reason_phrase": head.reason},
+        )
+
+    def _send(self, request: httpx2.Request, route: Route, method: bytes, interrupt: Interrupt) -> Connection:
+        """A connection on which the request is on its way."""
+        if "transfer-encoding" in request.headers:
+            raise httpx2.UnsupportedProtocol("a request's body must have a length")
+        timeouts = request.extensions.get("timeout", {})
+        headers = [*request.headers.raw, *route.headers]
+        message = request_head(method, route.target(request.url), headers) + request.read()
+        if idle := self._pool.take(route):
+            try:
+                with _given_up_on_error(idle, interrupt):
+                    interrupt.watch(idle.socket)
+                    idle.socket.settimeout(timeouts.get("write"))
+                    idle.send(message)
+                return idle
+            except httpx2.WriteError:
+                pass  # it died in the pool, unnoticed till now
+        connection = connect(route, timeouts.get("connect"), self._tls, interrupt)
+        with _given_up_on_error(connection, interrupt):
+            connection.socket.settimeout(timeouts.get("write"))
+            try:
+                connection.send(message)
+            except httpx2.WriteError:
+                pass  # there may be an answer all the same: that the request is too large, for one
+        return connection
+
+    def _tls(self) -> ssl.SSLContext:
+        """Trusts whom the system trusts, or SSL_CERT_FILE and SSL_CERT_DIR. Made when it is first needed,
+        because that takes a tenth of a second."""
+        with self._tls_lock:
+            if self._tls_context is None:
+                self._tls_context = httpx2.create_ssl_context()
+                self._tls_context.set_alpn_protocols(["http/1.1"])
+            return self._tls_context
+
+
+@contextmanager
+def _given_up_on_error(connection: Connection, interrupt: Interrupt) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        interrupt.release()
+        connection.close()
+        raise
+
+
+@contextmanager
+def _in_plain_words(interrupt: Interrupt) -> Iterator[None]:
+    """Whatever a socket says once it has been shut down, the reason is the interrupt."""
+    try:
+        yield
+    except (httpx2.TransportError, ProtocolError) as error:
+        if interrupt.requested:
+            raise Interrupted("interrupted") from error
+        if isinstance(error, ProtocolError):
+            raise httpx2.RemoteProtocolError(str(error)) from error
+        raise
+
+
+class _Answer(httpx2.SyncByteStream):
+    """The body of a response. Owns the connection until it is closed, then gives it back or closes it."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        head: Head,
+        body: Body,
+        arrived: bytes,
+        interrupt: Interrupt,
+        give_back: Callable[[Connection], None],
+    ) -> None:
+        self._connection: Connection | None = connection
+        self._keeps_alive = head.keeps_alive
+        self._body = body
+        self._arrived = arrived
+        self._interrupt = interrupt
+        self._give_back = give_back
+        self._failed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _in_plain_words(self._interrupt):
+            try:
+                yield from self._payloads()
+            except Exception:
+                self._failed = True
+                raise
+        self.close()
+
+    def _payloads(self) -> Iterator[bytes]:
+        """Everything that arrived at once comes as one piece, whatever chunks it was sent in."""
+        connection, body, data = self._connection, self._body, self._arrived
+        while connection is not None:
+            if payload := body.feed(data):
+                yield payload
+            if body.done:
+                return
+            data = connection.receive()
+            if not data:
+                body.end()
+                return
+
+    def close(self) -> None:
+        if self._connection is None:
+            return
+        connection, self._connection = self._connection, None
+        if not self._body.done and not self._failed:
+            self._await_end(connection)
+        if self._interrupt.release() and self._keeps_alive and self._body.reusable:
+            self._give_back(connection)
+        else:
+            connection.close()
+
+    def _await_end(self, connection: Connection) -> None:
+        """A reader that has its last event leaves; the few bytes that end the body may be just behind, and a
+        connection is worth a short wait."""
+        try:
+            connection.socket.settimeout(_GRACE_SECONDS)
+            self._body.feed(connection.receive())
+        except (httpx2.TransportError, ProtocolError):
+            pass

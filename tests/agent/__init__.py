@@ -1,0 +1,1 @@
+"""The agent: its model, its tools, its loop."""
