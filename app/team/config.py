@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from app.team.agent import AgentDefinition
-from app.team.fields import Definition, Flag, Number, Text, Texts, Whole, misused
+from app.team.fields import Anything, Definition, Flag, Number, Text, Texts, Whole, misused
 from app.team.model import ModelDefinition
 from app.team.permissions import Permissions
 from app.team.toolset import ToolsetSpec
@@ -56,6 +56,7 @@ class RagStrategy(Definition, extra="allow"):
     database: Text = ""
     chunking: Chunking = Chunking()
     limit: Whole = 0
+    __pydantic_extra__: dict[str, Anything]
 
 
 class Fusion(Definition):

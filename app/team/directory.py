@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import AgentNotFound, InvalidAgentConfig
-from app.team.loading import decode, load_team
+from app.team.loading import load_team
 from app.team.team import Team
 
 log = logging.getLogger(__name__)
@@ -90,9 +90,9 @@ class TeamDirectory:
 
     def _load(self, path: Path, content: bytes) -> Team | InvalidAgentConfig:
         try:
-            return load_team(decode(content, str(path)), source=str(path), environment=self._environment)
+            return load_team(content, source=path.name, environment=self._environment)
         except InvalidAgentConfig as error:
-            log.warning("agent file can't be loaded:\n%s", error.message)
+            log.warning("agent file %s can't be loaded:\n%s", path, error.message)
             return error
 
 

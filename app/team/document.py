@@ -6,6 +6,7 @@ aliases are errors.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -166,7 +167,7 @@ class _Builder:
     def _key(self, key: yaml.Node, path: Path) -> str:
         if not isinstance(key, yaml.ScalarNode) or key.tag == _NULL:
             raise DocumentError(Finding(path, "has a key that is not text"), _place(key))
-        return str(key.value)
+        return _storable(key, path)
 
     def _merged(self, node: yaml.MappingNode, path: Path) -> Iterator[tuple[Table, Place]]:
         """What `<<` brings in: one mapping or several, of which the first wins."""
@@ -180,8 +181,23 @@ class _Builder:
                 yield source, _place(key)
 
 
+def plain(value: Any) -> Any:
+    """The value without places and spellings, for fields that hold any JSON."""
+    match value:
+        case dict():
+            return {key: plain(inner) for key, inner in value.items()}
+        case list():
+            return [plain(inner) for inner in value]
+        case WrittenInt():
+            return int(value)
+        case WrittenFloat():
+            return float(value)
+        case _:
+            return value
+
+
 def _scalar(node: yaml.ScalarNode, path: Path) -> Any:
-    text = str(node.value)
+    text = _storable(node, path)
     if node.tag in (_TEXT, _MERGE):
         return text
     if node.tag == _NULL:
@@ -189,7 +205,7 @@ def _scalar(node: yaml.ScalarNode, path: Path) -> Any:
     if node.tag == _BOOL and text.lower() in ("true", "false"):
         return text.lower() == "true"
     try:
-        number = _number(text) if node.tag == _INT else WrittenFloat(text)
+        number = _whole(text) if node.tag == _INT else _finite(text)
     except ValueError as error:
         kind = node.tag.rpartition(":")[2]
         raise DocumentError(Finding(path, f"is not a valid {kind}"), _place(node)) from error
@@ -197,10 +213,26 @@ def _scalar(node: yaml.ScalarNode, path: Path) -> Any:
     return number
 
 
-def _number(text: str) -> WrittenInt:
-    if len(text) > 30:
-        raise ValueError("too long for a whole number")
-    return WrittenInt(text, 0) if text[:2] in ("0o", "0x") else WrittenInt(text)
+def _whole(text: str) -> WrittenInt:
+    number = WrittenInt(text, 0) if text[:2] in ("0o", "0x") else WrittenInt(text)
+    if abs(number) >= 2**63:
+        raise ValueError("too large for clients and databases")
+    return number
+
+
+def _finite(text: str) -> WrittenFloat:
+    number = WrittenFloat(text)
+    if not math.isfinite(number):
+        raise ValueError("JSON has no such number")
+    return number
+
+
+def _storable(node: yaml.ScalarNode, path: Path) -> str:
+    """The scalar's text; a NUL or half a surrogate pair could be neither stored nor sent."""
+    text = str(node.value)
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise DocumentError(Finding(path, "has a character that can't be stored"), _place(node))
+    return text
 
 
 def _place(node: yaml.Node) -> Place:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.team.document import WrittenFloat, WrittenInt
+from app.team.document import WrittenFloat, WrittenInt, plain
 from app.team.durations import parse_duration
 
 
@@ -89,4 +89,5 @@ Count = Annotated[int, Field(strict=True, ge=0)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Seconds = Annotated[float, BeforeValidator(_seconds, json_schema_input_type=str | int)]
 Budget = Annotated[int | str, BeforeValidator(_tokens_or_level, json_schema_input_type=int | str)]
-Json = dict[str, Any]
+Anything = Annotated[Any, AfterValidator(plain)]
+Json = Annotated[dict[str, Any], AfterValidator(plain)]

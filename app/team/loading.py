@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from app.errors import InvalidAgentConfig
 from app.team.agent import Agent, AgentDefinition
 from app.team.config import TeamFile
-from app.team.document import DocumentError, Table, parse, place_of
+from app.team.document import DocumentError, Place, Table, parse, place_of
 from app.team.expansion import Expander
 from app.team.model import AUTO, ModelSpec
 from app.team.problems import Finding, Problem, findings, spell
@@ -20,14 +20,14 @@ from app.team.references import check, find_model, members, resolve
 from app.team.team import Team
 from app.team.upgrade import NEWEST, upgrade
 
-MAX_BYTES = 1_000_000
+MAX_SIZE = 1_000_000
 
 
-def load_team(text: str, *, source: str, environment: Mapping[str, str]) -> Team:
-    """Raises InvalidAgentConfig, whose message has one line for each problem."""
+def load_team(text: str | bytes, *, source: str, environment: Mapping[str, str]) -> Team:
+    """Raises InvalidAgentConfig, whose message has one line for each problem; they call the file `source`."""
     file, problems = _read(text, source)
     if file is None:
-        raise InvalidAgentConfig("\n".join(map(str, problems)), problems=problems)
+        raise _invalid(problems)
     file = resolve(file)
     expander = Expander(environment)
     agents = tuple(_agent(file, name, agent, expander) for name, agent in file.agents.items())
@@ -38,43 +38,33 @@ def load_team(text: str, *, source: str, environment: Mapping[str, str]) -> Team
 def load_team_file(path: FilePath, *, environment: Mapping[str, str]) -> Team:
     """Raises InvalidAgentConfig, also for a file that can't be read."""
     try:
-        return load_team(decode(path.read_bytes(), str(path)), source=str(path), environment=environment)
+        content = path.read_bytes()
     except OSError as error:
-        raise InvalidAgentConfig(str(_unreadable(path, error))) from error
+        raise _invalid([_unreadable(path, error)]) from error
+    return load_team(content, source=str(path), environment=environment)
 
 
 def check_file(path: FilePath) -> list[Problem]:
     """Everything that is wrong with the file, in the order of its lines; nothing if it loads."""
     try:
-        text = decode(path.read_bytes(), str(path))
+        content = path.read_bytes()
     except OSError as error:
         return [_unreadable(path, error)]
-    except InvalidAgentConfig as error:
-        return list(error.details["problems"])
-    return _read(text, str(path))[1]
+    return _read(content, str(path))[1]
 
 
-def decode(content: bytes, source: str) -> str:
-    """The text of a file; raises InvalidAgentConfig if there is too much of it or it is not UTF-8."""
-    text = "is not UTF-8"
-    try:
-        if len(content) <= MAX_BYTES:
-            return content.decode("utf-8-sig")
-        text = f"is larger than {MAX_BYTES} bytes"
-    except UnicodeDecodeError:
-        pass
-    problem = Problem(source, 1, 1, "", text)
-    raise InvalidAgentConfig(str(problem), problems=[problem])
+def _invalid(problems: Iterable[Problem]) -> InvalidAgentConfig:
+    return InvalidAgentConfig("\n".join(str(problem) for problem in problems))
 
 
 def _unreadable(path: FilePath, error: OSError) -> Problem:
     return Problem(str(path), 1, 1, "", f"can't be read: {error.strerror or error}")
 
 
-def _read(text: str, source: str) -> tuple[TeamFile | None, list[Problem]]:
+def _read(content: str | bytes, source: str) -> tuple[TeamFile | None, list[Problem]]:
     """The file, or why there is none. Later checks need what earlier ones guarantee, so they come in turn."""
     try:
-        data = parse(text)
+        data = parse(_text(content))
     except DocumentError as error:
         line, column = error.place.line, error.place.column
         return None, [Problem(source, line, column, spell(error.finding.path), error.finding.text)]
@@ -87,6 +77,15 @@ def _read(text: str, source: str) -> tuple[TeamFile | None, list[Problem]]:
     if found := list(check(file)):
         return None, _located(data, found, source)
     return file.with_(version=file.version or NEWEST), []
+
+
+def _text(content: str | bytes) -> str:
+    if len(content) > MAX_SIZE:
+        raise DocumentError(Finding((), f"is larger than {MAX_SIZE:,} bytes"), Place())
+    try:
+        return content if isinstance(content, str) else content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DocumentError(Finding((), "is not UTF-8"), Place()) from error
 
 
 def _located(data: Table, found: Iterable[Finding], source: str) -> list[Problem]:
@@ -109,6 +108,7 @@ def _specs(file: TeamFile, reference: str) -> tuple[ModelSpec, ...]:
     return tuple(spec for spec in found if spec is not None)
 
 
-def _digest(text: str, variables: Mapping[str, str]) -> str:
-    used = json.dumps(variables, sort_keys=True)
-    return hashlib.sha256(f"{text}\0{used}".encode("utf-8", "surrogatepass")).hexdigest()
+def _digest(text: str | bytes, variables: Mapping[str, str]) -> str:
+    content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    used = json.dumps(variables, sort_keys=True).encode()
+    return hashlib.sha256(b"%d:%b%b" % (len(content), content, used)).hexdigest()

@@ -71,6 +71,8 @@ def check_model(file: TeamFile, reference: str, path: Path, who: str) -> Iterato
                 yield Finding(path, f"{who} references non-existent model '{member}'")
             elif model.provider != SERVED:
                 yield _not_served(file, member, model, path)
+            elif not model.model:
+                yield Finding(("models", member, "model"), "is required")
             for index, rule in enumerate(model.routing if model else ()):
                 place = ("models", member, "routing", index, "model")
                 pending.append((rule.model, place, f"routing rule {index} in model '{member}'"))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from app.team.expansion import Expander
-from app.team.fields import Count, Definition, Flag, Json, Text, TextMap, Texts, misused
+from app.team.fields import Anything, Count, Definition, Flag, Json, Text, TextMap, Texts, misused
 from app.team.problems import quoted_list
 
 TYPES = frozenset(
@@ -45,7 +46,6 @@ _BELONGS_TO = {
     "args": ("mcp", "lsp"),
     "ref": ("mcp",),
     "headers": ("openapi", "a2a"),
-    "config": ("mcp",),
     "url": ("a2a", "openapi"),
     "name": ("mcp", "a2a"),
 }
@@ -93,13 +93,17 @@ class PostEdit(Definition):
 
 def _all_or_names(value: Any) -> Any:
     """`false` means no tool, which is the empty list."""
-    return () if value is False else value
+    if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
+        return tuple(value)
+    if not isinstance(value, bool):
+        raise PydanticCustomError("defer", "must be true, false or a list of tool names")
+    return value or ()
 
 
 class ToolsetSpec(Definition):
     """`type` may be one that nobody knows: such a toolset is skipped with a warning at build time."""
 
-    type: Text = ""
+    type: Annotated[Text, Field(min_length=1)]
     tools: Texts = ()
     """Names to keep; empty means all."""
     instruction: Text = ""
@@ -112,7 +116,7 @@ class ToolsetSpec(Definition):
     args: Texts = ()
     ref: Text = ""
     remote: Remote = Remote()
-    config: Any = None
+    config: Anything = None
     version: Text = ""
     name: Text = ""
     url: Text = ""
@@ -134,10 +138,9 @@ class ToolsetSpec(Definition):
 
     @model_validator(mode="after")
     def _fields_fit_the_type(self) -> ToolsetSpec:
-        if not self.type:
-            raise misused("a toolset needs a type", "type")
         for field, types in _BELONGS_TO.items():
             self._check(field, types, is_set=bool(getattr(self, field)))
+        self._check("config", ("mcp",), is_set=self.config is not None)
         self._check("ignore_vcs", ("filesystem",), is_set=self.ignore_vcs is not None)
         self._check("remote", ("mcp",), is_set=bool(self.remote.url or self.remote.transport_type))
         self._check("remote headers", ("mcp", "a2a"), is_set=bool(self.remote.headers))

@@ -15,10 +15,12 @@ from app.team.problems import Finding
 
 NEWEST = "7"
 
+_NO_ENVIRONMENT = "is not supported any more; set the variables where the server is started"
+
 
 def upgrade(data: Table) -> Iterator[Finding]:
     """Takes the document to the newest version; yields what can't be carried over."""
-    version = str(data.get("version") or NEWEST)
+    version = NEWEST if data.get("version") in (None, "") else str(data["version"])
     versions = [str(number) for number in range(len(_STEPS) + 1)]
     if version not in versions:
         text = f"unsupported config version: {version} (valid versions: {', '.join(versions)})"
@@ -42,18 +44,15 @@ def _to_1(data: Table) -> Iterator[Finding]:
 
 def _to_2(data: Table) -> Iterator[Finding]:
     """Environments could be written into the file; a zero meant that nothing was set."""
-    if data.pop("env", None):
-        yield Finding(("env",), "is not supported any more; set the variables where the server is started")
+    if _is_filled(data, "env"):
+        yield Finding(("env",), _NO_ENVIRONMENT)
     for name, model in _named_tables(data.get("models")):
-        if model.pop("env", None):
-            yield Finding(
-                ("models", name, "env"),
-                "is not supported any more; set the variables where the server is started",
-            )
+        if _is_filled(model, "env"):
+            yield Finding(("models", name, "env"), _NO_ENVIRONMENT)
         for field in ("temperature", "top_p", "frequency_penalty", "presence_penalty"):
             _drop_zero(model, field)
     for name, index, toolset in _toolsets(data):
-        if toolset.pop("env_file", None):
+        if _is_filled(toolset, "env_file"):
             path = ("agents", name, "toolsets", index, "env_file")
             yield Finding(path, "is not supported any more; name the variables in env")
 
@@ -79,7 +78,7 @@ def _unchanged(_data: Table) -> Iterator[Finding]:
 def _to_6(data: Table) -> Iterator[Finding]:
     """The shell's sandbox went away. It is not dropped silently: commands would run unconfined."""
     for name, index, toolset in _toolsets(data):
-        if toolset.get("sandbox") is not None:
+        if _is_filled(toolset, "sandbox"):
             path = ("agents", name, "toolsets", index, "sandbox")
             yield Finding(path, "is not supported any more; without this field, commands run unconfined")
 
@@ -112,6 +111,14 @@ def _prepend(agent: Table, toolsets: list[tuple[Table, Place]]) -> None:
         for value, place in zip(old, old.places, strict=True):
             items.add(value, place)
     agent.put("toolsets", items, agent.places.get("toolsets", toolsets[0][1]))
+
+
+def _is_filled(table: Table, field: str) -> bool:
+    """Whether a field that went away says something; if it doesn't, it is taken out."""
+    if table.get(field):
+        return True
+    table.pop(field, None)
+    return False
 
 
 def _rename(table: Table, old: str, new: str) -> None:

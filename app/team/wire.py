@@ -211,7 +211,17 @@ def _strategy(strategy: RagStrategy) -> Payload:
 
 def _plain(definition: Definition) -> Payload:
     """A definition whose every field travels under its own name and is left out when it is empty."""
-    return _filled(**definition.model_dump(mode="json", by_alias=True, exclude_none=True))
+    return _filled(**{name: _value(getattr(definition, name)) for name in type(definition).model_fields})
+
+
+def _value(value: Any) -> Any:
+    match value:
+        case Definition():
+            return _plain(value)
+        case tuple():
+            return [_value(item) for item in value]
+        case _:
+            return value
 
 
 def _filled(**values: Any) -> Payload:
