@@ -25,7 +25,8 @@ AppError
 ├── BatonLost                      somebody took this run's baton; it may not write another row
 └── RunEnded                       how a run can end other than by finishing
     ├── RunCancelled
-    └── ModelFailed
+    ├── ModelFailed
+    └── ModelRefused
 """
 
 from __future__ import annotations
@@ -200,3 +201,9 @@ class ModelFailed(RunEnded):
     """The model could not be reached or refused the request."""
 
     code = "model_failed"
+
+
+class ModelRefused(RunEnded):
+    """The model refused to answer this."""
+
+    code = "refused"

@@ -115,9 +115,11 @@ class Question:
     """What a run waits for: the decision on a tool call, a form, or leave to go on."""
 
     kind: Literal["approval", "elicitation", "max_iterations"]
+    session_id: str  # the run's own, or that of a delegated task inside it
     call_id: str = ""
     name: str = ""
     details: dict[str, Any] = field(default_factory=dict)
+    id: str = ""  # given when it is asked, so that an answer can't meet another question
 
     @property
     def status(self) -> RunStatus:
@@ -137,6 +139,7 @@ class Answer:
     tool_name: str = ""
     content: dict[str, Any] | None = None
     by: str = ""
+    question_id: str = ""
 
 
 Ending = Literal["cancelled", "failed", "interrupted"]

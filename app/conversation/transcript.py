@@ -84,9 +84,13 @@ class Transcript:
         state.add(row)
         return replace(self, rows=(*self.rows, row), open_calls=tuple(state.open), _ids=frozenset(state.ids))
 
-    def free_id(self, wanted: str) -> str:
-        """An id for a new tool call: the wanted one if it is usable and not taken, else one made from it."""
-        return _free_id(wanted, self._ids)
+    def free_ids(self, wanted: Iterable[str]) -> list[str]:
+        """Ids for new tool calls: each the wanted one if it is usable and free, else one made from it."""
+        taken, free = set(self._ids), []
+        for one in wanted:
+            free.append(_free_id(one, taken))
+            taken.add(free[-1])
+        return free
 
 
 class _State:
@@ -162,7 +166,7 @@ def _require(condition: Any, message: str) -> None:
         raise InvalidTranscript(message)
 
 
-def _free_id(wanted: str, taken: frozenset[str] | set[str]) -> str:
+def _free_id(wanted: str, taken: set[str]) -> str:
     base = re.sub(r"[^a-zA-Z0-9_-]", "_", wanted) or "call"
     if base not in taken:
         return base

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from app.store.engine import Database, now
-from app.store.run_store import Segment
 from app.store.tables import event_segments, sessions
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Encoded events of one run, in order; `last` is the number of the last one."""
+
+    session_id: str
+    run_id: str
+    first: int
+    last: int
+    frames: bytes
 
 
 class EventStore:
@@ -22,17 +33,8 @@ class EventStore:
         written when the process dies never share a number with later ones.
         """
         with self._database.writing() as connection:
+            write_segments(connection, segments)
             for segment in segments:
-                connection.execute(
-                    insert(event_segments).values(
-                        session_id=segment.session_id,
-                        run_id=segment.run_id,
-                        first=segment.first,
-                        last=segment.last,
-                        frames=segment.frames,
-                        created_at=now(),
-                    )
-                )
                 top = segment.last + 1 + reserve
                 here = (sessions.c.id == segment.session_id) & (sessions.c.next_event < top)
                 connection.execute(update(sessions).where(here).values(next_event=top))
@@ -71,3 +73,11 @@ class EventStore:
             old = event_segments.c.created_at < now() - older_than_seconds
             connection.execute(delete(event_segments).where(old))
             connection.execute(delete(event_segments).where(too_far_behind))
+
+
+def write_segments(connection: Connection, segments: Sequence[Segment]) -> None:
+    """Writing the same events twice leaves them there once: a commit that was not seen is repeated."""
+    for segment in segments:
+        here = event_segments.c.session_id == segment.session_id
+        connection.execute(delete(event_segments).where(here, event_segments.c.first >= segment.first))
+        connection.execute(insert(event_segments).values(**asdict(segment), created_at=now()))

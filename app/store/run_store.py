@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.conversation.blocks import tool_result
@@ -36,23 +36,23 @@ from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import AnsweredAlready, BatonLost, NothingToAnswer, RunNotFound, SessionBusy
 from app.store.engine import Database, now
-from app.store.rows import answer_of, call_of, dump, load_optional, message_row, owner_row, run_of, session_of
+from app.store.event_store import Segment, write_segments
+from app.store.rows import (
+    answer_of,
+    call_of,
+    dump,
+    load_optional,
+    message_row,
+    owner_row,
+    run_of,
+    session_of,
+    session_row,
+)
 from app.store.session_store import find_session, next_position
-from app.store.tables import event_segments, messages, prompts, runs, sessions, tool_calls, tool_states
+from app.store.tables import messages, prompts, runs, sessions, tool_calls, tool_states
 
 IsGone = Callable[[Owner], bool]
 """Does the process of this owner certainly not run any more?"""
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """Encoded events of one run, in order; `last` is the number of the last one."""
-
-    session_id: str
-    run_id: str
-    first: int
-    last: int
-    frames: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ class RunStore:
         """Ends the run: whatever call is still open is closed in words, and its last events are stored."""
         with self._database.writing() as connection:
             self._fence(connection, baton)
-            _store_segments(connection, segments)
+            write_segments(connection, segments)
             if next_event is not None:
                 _set_next_event(connection, baton.session_id, next_event)
             _close(connection, baton.run_id, status, code=code, error=error)
@@ -214,6 +214,23 @@ class RunStore:
             connection.execute(update(sessions).where(sessions.c.id == session_id).values(values))
             return position
 
+    def refuse_last(self, baton: Baton, session_id: str) -> None:
+        """Marks the user rows at the transcript's end as refused: the model is not shown them again."""
+        with self._database.writing() as connection:
+            self._fence(connection, baton)
+            here = messages.c.session_id == session_id
+            query = select(func.max(messages.c.position)).where(here, messages.c.role != "user")
+            last = connection.execute(query).scalar()
+            since = here & (messages.c.position > (-1 if last is None else last))
+            connection.execute(update(messages).where(since).values(partial="refused"))
+
+    def add_child(self, baton: Baton, child: Session, new: Sequence[Message]) -> None:
+        """A session for a delegated task, written under the baton of the run that delegates."""
+        with self._database.writing() as connection:
+            self._fence(connection, baton)
+            connection.execute(insert(sessions).values(session_row(child)))
+            _append(connection, child.id, new, baton.run_id)
+
     def start_call(self, baton: Baton, session_id: str, call_id: str) -> None:
         """The call's handler is about to run; from here on its outcome is unknown until it is recorded."""
         with self._database.writing() as connection:
@@ -238,7 +255,7 @@ class RunStore:
                 _replace_tool_state(connection, session_id, key, dump(value))
             return _append(connection, session_id, [message], baton.run_id)
 
-    def ask(self, baton: Baton, session_id: str, question: Question) -> None:
+    def ask(self, baton: Baton, question: Question) -> None:
         """The run waits for a person from now on; anybody may answer, through whatever process."""
         with self._database.writing() as connection:
             self._fence(connection, baton)
@@ -249,10 +266,14 @@ class RunStore:
             }
             connection.execute(update(runs).where(runs.c.id == baton.run_id).values(values))
             if question.call_id:
-                _set_call(connection, session_id, question.call_id, state=question.status)
+                _set_call(connection, question.session_id, question.call_id, state=question.status)
 
-    def answer(self, session_id: str, answer: Answer, *, call_id: str = "") -> tuple[Run, Question]:
+    def answer(
+        self, session_id: str, answer: Answer, *, kinds: Sequence[str], call_id: str = ""
+    ) -> tuple[Run, Question, Answer]:
         """Answers what the session's run waits for: the first answer wins, whoever gives it.
+
+        `kinds` are the kinds of question that the answer makes sense for.
 
         NothingToAnswer; AnsweredAlready with the outcome, if `call_id` names a call that was decided before.
         """
@@ -264,14 +285,15 @@ class RunStore:
             question = run.waiting_for if run else None
             if run is None or question is None or run.status not in WAITING:
                 raise _too_late(connection, session_id, call_id)
-            if call_id and question.call_id != call_id:
+            if question.kind not in kinds or (call_id and question.call_id != call_id):
                 raise _too_late(connection, session_id, call_id)
+            answer = replace(answer, question_id=question.id)
             values = {"status": "running", "answer_json": dump(asdict(answer)), "waiting_for_json": None}
             connection.execute(update(runs).where(runs.c.id == run.id).values(values))
             if question.call_id:
                 decided = {"decision": answer.decision, "decided_by": answer.by, "reason": answer.reason}
-                _set_call(connection, session_id, question.call_id, state="pending", **decided)
-            return replace(run, status="running", waiting_for=None), question
+                _set_call(connection, question.session_id, question.call_id, state="pending", **decided)
+            return replace(run, status="running", waiting_for=None), question, answer
 
     def request_stop(self, run_id: str, by: str) -> None:
         """Leaves word for the holder, wherever it is."""
@@ -433,15 +455,9 @@ def _replace_tool_state(connection: Connection, session_id: str, key: str, state
         connection.execute(insert(tool_states).values(session_id=session_id, key=key, state_json=state))
 
 
-def _store_segments(connection: Connection, segments: Sequence[Segment]) -> None:
-    if segments:
-        rows = [{**asdict(segment), "created_at": now()} for segment in segments]
-        for row in rows:  # an expression among the values: one statement each
-            connection.execute(insert(event_segments).values(row))
-
-
 def _set_next_event(connection: Connection, session_id: str, number: int) -> None:
-    here = (sessions.c.id == session_id) & (sessions.c.next_event < number)
+    """Exactly that number: whoever holds the baton knows that no higher one was sent."""
+    here = sessions.c.id == session_id
     connection.execute(update(sessions).where(here).values(next_event=number))
 
 

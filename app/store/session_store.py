@@ -108,6 +108,11 @@ class SessionStore:
             rows = connection.execute(query.where(tool_states.c.session_id == session_id))
             return {key: load_optional(text) for key, text in rows}
 
+    def next_event(self, session_id: str) -> int:
+        """No event of the session was sent with this number or a higher one, as far as the store knows."""
+        with self._database.reading() as connection:
+            return int(find_session(connection, session_id)._mapping["next_event"])
+
     def _update(self, session_id: str, **values: Any) -> None:
         with self._database.writing() as connection:
             query = update(sessions).where(sessions.c.id == session_id).values(**values)

@@ -1,0 +1,168 @@
+"""Runs the tool calls of a turn, one after the other: approval, the handler, the result.
+
+Every call that was made gets exactly one result, whatever happens; what is still open when this stops early
+is closed by whoever ends the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from app.agent.approval import judge
+from app.agent.context import LoopContext, Resumption
+from app.agent.steps import Ask, CallEnded, CallStarting, Step
+from app.agent.toolbox import Toolbox
+from app.agent.tools.user_prompt import answer_result
+from app.agent.toolset import CANCELLED, Elicitation, Tool, ToolCancelled, ToolContext, ToolResult
+from app.conversation.blocks import Block, tool_result
+from app.conversation.events import (
+    ElicitationRequest,
+    Json,
+    MessageAdded,
+    ToolCallConfirmation,
+    ToolCallResponse,
+    ToolCallStarted,
+    wire_call,
+)
+from app.conversation.run import Answer, CallState, Question
+from app.conversation.session import Session
+from app.conversation.transcript import Message
+from app.errors import RunCancelled
+
+TRUNCATED: Final = (
+    "This tool call was cut off while it was being written, so it was not run. "
+    "Make it again, in smaller parts."
+)
+UNREADABLE: Final = "The arguments of this tool call are not valid JSON, so it was not run."
+UNKNOWN_OUTCOME: Final = (
+    "It is not known whether this tool call took effect: the server stopped while it was running. "
+    "Check before you repeat it."
+)
+
+
+class Caller:
+    """Calls tools for one agent of one session. Yields steps; its generators return the tool row."""
+
+    def __init__(
+        self, context: LoopContext, session: Session, agent: str, toolbox: Toolbox, resumption: Resumption
+    ) -> None:
+        self._context = context
+        self._session_id = session.id
+        self._agent = agent
+        self._toolbox = toolbox
+        self._resumption = resumption
+        self._tool_context = ToolContext(Path(session.working_dir), context.cancellation)
+
+    def call(self, block: Block) -> Generator[Step, Any, Message]:
+        """One call of the last turn, from approval to its result."""
+        tool = self._toolbox.find(block["name"])
+        known = self._resumption.ledger.get(block["id"])
+        if known is not None and known.state == "running":
+            return (yield from self.end(block, ToolResult.error(UNKNOWN_OUTCOME), "unknown"))
+        if tool is None:
+            words = f"Tool '{block['name']}' is not available. You can only use the tools provided to you."
+            return (yield from self.end(block, ToolResult.error(words), "failed"))
+        if refusal := (yield from self._refused(block, tool)):
+            return (yield from self.end(block, ToolResult.error(refusal), "rejected"))
+        return (yield from self._run(block, tool))
+
+    def end(self, block: Block, result: ToolResult, state: CallState) -> Generator[Step, Any, Message]:
+        """The result goes into the store first, and to the readers then."""
+        content = tool_result(block["id"], result.output, is_error=result.is_error, images=result.images)
+        row = Message("tool", (content,), agent=self._agent, created_at=self._context.now())
+        yield CallEnded(self._session_id, row, state, self._toolbox.changed_states())
+        yield ToolCallResponse(
+            agent_name=self._agent,
+            tool_call=self._wire(block),
+            tool_definition=self.definition(block["name"]),
+            response=result.output,
+            result=result.wire(),
+        )
+        yield MessageAdded(agent_name=self._agent, session_id=self._session_id)
+        return row
+
+    def definition(self, name: str) -> Json:
+        tool = self._toolbox.find(name)
+        return tool.definition() if tool else unknown_definition(name)
+
+    def _refused(self, block: Block, tool: Tool) -> Generator[Step, Any, str]:
+        """Why the call must not run, in words for the model; empty if it may. May wait for a person."""
+        verdict = judge(
+            tool, block["input"], self._context.look(self._session_id), self._context.team.permissions
+        )
+        if verdict.outcome == "deny":
+            return verdict.words
+        answer = self._resumption.answer_to(block["id"])
+        if tool.name == "user_prompt" and answer is not None:
+            return ""  # the answer is to the prompt, which needs no approval
+        if answer is None and verdict.outcome == "ask":
+            answer = yield from self._ask_approval(block, tool)
+        if answer is None or answer.decision.startswith("approve"):
+            return ""
+        if answer.decision == "expired":
+            return "Nobody approved this tool call in time, so it was not run. It was not rejected either."
+        reason = answer.reason.strip()
+        return "The user rejected the tool call." + (f" Reason: {reason}" if reason else "")
+
+    def _ask_approval(self, block: Block, tool: Tool) -> Generator[Step, Any, Answer]:
+        question = Question(
+            "approval",
+            session_id=self._session_id,
+            call_id=block["id"],
+            name=tool.name,
+            details={"arguments": block["input"], "agent": self._agent},
+        )
+        event = ToolCallConfirmation(
+            agent_name=self._agent, tool_call=self._wire(block), tool_definition=tool.definition()
+        )
+        answer: Answer = yield Ask(question, event)
+        return answer
+
+    def _run(self, block: Block, tool: Tool) -> Generator[Step, Any, Message]:
+        if self._context.cancellation.is_set():
+            raise RunCancelled()
+        if (answer := self._resumption.answer_to(block["id"])) and tool.name == "user_prompt":
+            return (yield from self.end(block, answer_result(answer.decision, answer.content), "completed"))
+        yield CallStarting(self._session_id, block["id"])
+        yield ToolCallStarted(
+            agent_name=self._agent, tool_call=self._wire(block), tool_definition=tool.definition()
+        )
+        try:
+            outcome = tool.call(block["input"], self._tool_context)
+        except ToolCancelled as cancelled:
+            yield from self.end(block, ToolResult.error(str(cancelled) or CANCELLED), "cancelled")
+            raise RunCancelled() from cancelled
+        if isinstance(outcome, Elicitation):
+            outcome = yield from self._elicit(block, outcome)
+        return (yield from self.end(block, outcome, "failed" if outcome.is_error else "completed"))
+
+    def _elicit(self, block: Block, asked: Elicitation) -> Generator[Step, Any, ToolResult]:
+        question = Question(
+            "elicitation",
+            session_id=self._session_id,
+            call_id=block["id"],
+            name=block["name"],
+            details={"message": asked.message, "schema": asked.schema, "agent": self._agent},
+        )
+        event = ElicitationRequest(
+            agent_name=self._agent, message=asked.message, schema=asked.schema, meta=asked.meta
+        )
+        answer: Answer = yield Ask(question, event)
+        result: ToolResult = answer_result(answer.decision, answer.content)
+        return result
+
+    def _wire(self, block: Block) -> Json:
+        return wire_call(block["id"], block["name"], arguments_text(block["input"]))
+
+
+def arguments_text(arguments: Mapping[str, Any]) -> str:
+    """A call's arguments as the contract carries them: JSON text, empty for none."""
+    return orjson.dumps(arguments).decode() if arguments else ""
+
+
+def unknown_definition(name: str) -> Json:
+    return {"name": name, "category": "", "parameters": None, "annotations": {}, "outputSchema": None}

@@ -1,0 +1,103 @@
+"""What is known of Anthropic's models: windows, prices, and how each wants its thinking asked for.
+
+A small static table instead of a download; state of 2026-11-22. A model that is not in it works all the
+same, without a price and without a known window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from app.conversation.transcript import Usage
+
+DEFAULT_MAX_TOKENS: Final = 32_000
+MIN_THINKING_BUDGET: Final = 1024
+DEFAULT_THINKING_BUDGET: Final = 8192
+EFFORTS: Final = ("low", "medium", "high", "xhigh", "max")
+
+Thinking = Literal["budget", "adaptive"]
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """USD per million tokens."""
+
+    input: float
+    output: float
+    cache_read: float
+    cache_write: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """`thinking` is how a model wants to be asked to think; None if it can't."""
+
+    window: int = 0  # tokens; 0: unknown
+    max_output: int = 0
+    thinking: Thinking | None = "adaptive"
+    price: Price | None = None
+
+
+def facts(model: str) -> ModelFacts:
+    """The facts of a model id; a date at its end is of no account."""
+    if model in _MODELS:
+        return _MODELS[model]
+    undated, _, date = model.rpartition("-")
+    return _MODELS.get(undated, _UNKNOWN) if len(date) == 8 and date.isdigit() else _UNKNOWN
+
+
+def cost(model: str, usage: Usage) -> float:
+    """USD of one call; 0 if the price is not known."""
+    price = facts(model).price
+    if price is None:
+        return 0.0
+    return (
+        usage.input_tokens * price.input
+        + usage.output_tokens * price.output
+        + usage.cache_read_tokens * price.cache_read
+        + usage.cache_write_tokens * price.cache_write
+    ) / 1_000_000
+
+
+def thinking_options(model: str, budget: int | str | None, *, max_tokens: int) -> Mapping[str, Any]:
+    """Request fields that make the model think: `budget` is tokens, an effort, or None for the default.
+
+    Tokens are sent only to models that still take them; for the others the model decides how much.
+    """
+    known = facts(model)
+    if known.thinking is None or budget in (0, "none"):
+        return {}
+    if known.thinking == "budget":
+        tokens = budget if isinstance(budget, int) and budget > 0 else DEFAULT_THINKING_BUDGET
+        tokens = max(MIN_THINKING_BUDGET, min(tokens, max_tokens - 1))
+        return {"thinking": {"type": "enabled", "budget_tokens": tokens}} if tokens < max_tokens else {}
+    thinking = {"thinking": {"type": "adaptive", "display": "summarized"}}
+    return {**thinking, "output_config": {"effort": budget}} if budget in EFFORTS else thinking
+
+
+_M: Final = 1_000_000
+_K: Final = 1_000
+_UNKNOWN: Final = ModelFacts()
+_MODELS: Final[Mapping[str, ModelFacts]] = {
+    # where no price for caching is published: reads at 0.1 and writes at 1.25 of the input price
+    "claude-fable-5-2": ModelFacts(_M, 128 * _K, price=Price(8, 40, 0.8, 10)),
+    "claude-fable-5-1": ModelFacts(_M, 128 * _K, price=Price(10, 50, 0.25, 12.5)),
+    "claude-mythos-5-1": ModelFacts(_M, 128 * _K, price=Price(10, 50, 0.25, 12.5)),
+    "claude-mythos-5-2": ModelFacts(_M, 128 * _K),
+    "claude-fable-5": ModelFacts(_M, 128 * _K, price=Price(10, 50, 1, 12.5)),
+    "claude-mythos-5": ModelFacts(_M, 128 * _K, price=Price(10, 50, 1, 12.5)),
+    "claude-opus-5-5": ModelFacts(_M, 128 * _K, price=Price(4, 20, 0.2, 5)),
+    "claude-opus-5": ModelFacts(_M, 128 * _K, price=Price(5, 25, 0.5, 6.25)),
+    "claude-opus-4-8": ModelFacts(_M, 128 * _K, price=Price(5, 25, 0.5, 6.25)),
+    "claude-opus-4-7": ModelFacts(_M, 128 * _K, price=Price(5, 25, 0.5, 6.25)),
+    "claude-opus-4-6": ModelFacts(_M, 128 * _K, price=Price(5, 25, 0.5, 6.25)),
+    "claude-opus-4-5": ModelFacts(200 * _K, 64 * _K, "budget", Price(5, 25, 0.5, 6.25)),
+    "claude-sonnet-5-5": ModelFacts(_M, 128 * _K, price=Price(2, 10, 0.2, 2.5)),
+    "claude-sonnet-5": ModelFacts(_M, 128 * _K, price=Price(2, 10, 0.2, 2.5)),
+    "claude-sonnet-4-6": ModelFacts(_M, 128 * _K, price=Price(3, 15, 0.3, 3.75)),
+    "claude-sonnet-4-5": ModelFacts(200 * _K, 64 * _K, "budget", Price(3, 15, 0.3, 3.75)),
+    "claude-haiku-5-5": ModelFacts(_M, 128 * _K, price=Price(0.1, 0.5, 0.01, 0.125)),
+    "claude-haiku-4-5": ModelFacts(200 * _K, 64 * _K, "budget", Price(1, 5, 0.1, 1.25)),
+}

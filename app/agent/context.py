@@ -1,0 +1,42 @@
+"""What the loop is given from outside: everything it needs that is not a value of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from app.agent.model import Cancellation, ModelClient
+from app.agent.prompt import Surroundings
+from app.agent.toolbox import Toolbox
+from app.conversation.prompt import FrozenPrompt
+from app.conversation.run import Answer, Question, ToolCall
+from app.conversation.session import Session
+from app.team.agent import Agent
+from app.team.team import Team
+
+
+@dataclass(frozen=True, slots=True)
+class LoopContext:
+    """One per run. The functions read; only steps write."""
+
+    team: Team
+    client: ModelClient
+    cancellation: Cancellation
+    now: Callable[[], float]
+    new_id: Callable[[], str]
+    look: Callable[[str], Session]  # the session as it is now, with what was toggled meanwhile
+    find_prompt: Callable[[str, str, str], FrozenPrompt | None]  # session, agent, definition
+    surroundings: Callable[[Session, Agent], Surroundings]
+    equip: Callable[[Session, Agent], Toolbox]
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """Where a run goes on that another process began: what is known of its calls, and what was answered."""
+
+    ledger: Mapping[str, ToolCall] = field(default_factory=dict)
+    question: Question | None = None
+    answer: Answer | None = None
+
+    def answer_to(self, call_id: str) -> Answer | None:
+        return self.answer if self.question and call_id and self.question.call_id == call_id else None

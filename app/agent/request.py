@@ -1,0 +1,91 @@
+"""Turns a transcript into requests; what has not changed since the last one is not encoded again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from app.agent.model import ModelRequest
+from app.conversation.blocks import Block, is_thinking
+from app.conversation.prompt import FrozenPrompt
+from app.conversation.transcript import Message, api_blocks
+
+_CACHE: Final = {"type": "ephemeral"}
+_MARKED_MESSAGES: Final = 2  # the newest place to cache up to, and the one of the request before
+
+
+@dataclass(slots=True)
+class _Group:
+    """Rows of one role in a row: one message of the API."""
+
+    role: str
+    blocks: list[Block] = field(default_factory=list)
+    encoded: bytes = b""
+
+    def encode(self) -> bytes:
+        if not self.encoded:
+            self.encoded = _encode(self.role, self.blocks)
+        return self.encoded
+
+    def encode_marked(self) -> bytes:
+        last = self.blocks[-1]
+        if is_thinking(last):
+            return self.encode()
+        return _encode(self.role, [*self.blocks[:-1], {**last, "cache_control": _CACHE}])
+
+
+class RequestBuilder:
+    """Follows one transcript under one prompt. Give it the rows whenever there are more of them."""
+
+    def __init__(self, prompt: FrozenPrompt) -> None:
+        self.prompt = prompt
+        self._groups: list[_Group] = []
+        self._rows = 0
+
+    def build(
+        self,
+        rows: Sequence[Message],
+        *,
+        model: str,
+        max_tokens: int,
+        options: Mapping[str, Any],
+        base_url: str = "",
+    ) -> ModelRequest:
+        """The request for a transcript that begins with the rows given before."""
+        for row in rows[self._rows :]:
+            self._add(row)
+        self._rows = len(rows)
+        return ModelRequest(
+            model=model,
+            system=self.prompt.system.encode(),
+            tools=self.prompt.tools.encode(),
+            messages=self._messages(),
+            max_tokens=max_tokens,
+            options=dict(options),
+            base_url=base_url,
+        )
+
+    def _add(self, row: Message) -> None:
+        role = "assistant" if row.role == "assistant" else "user"
+        blocks = api_blocks(row, prompt=self.prompt.digest)
+        if not blocks:
+            return
+        if not self._groups or self._groups[-1].role != role:
+            self._groups.append(_Group(role))
+        self._groups[-1].blocks.extend(blocks)
+        self._groups[-1].encoded = b""
+
+    def _messages(self) -> list[bytes]:
+        users = [index for index, group in enumerate(self._groups) if group.role == "user"]
+        marked = set(users[-_MARKED_MESSAGES:])
+        return [
+            group.encode_marked() if index in marked else group.encode()
+            for index, group in enumerate(self._groups)
+        ]
+
+
+def _encode(role: str, blocks: Sequence[Block]) -> bytes:
+    return orjson.dumps({"role": role, "content": blocks})

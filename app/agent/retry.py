@@ -1,0 +1,40 @@
+"""When a failed model call is tried again, and after how long. The only place that retries."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from app.agent.model import Cancellation, ModelClient, ModelError, ModelEvent, ModelRequest
+
+RETRIES = 2
+MAX_RETRY_AFTER = 60.0
+_FIRST_DELAY = 0.2
+_MAX_DELAY = 2.0
+
+
+def stream_with_retries(
+    client: ModelClient, request: ModelRequest, cancellation: Cancellation, *, retries: int = RETRIES
+) -> Iterator[ModelEvent]:
+    """The model's events, from as many attempts as it takes to see the first of them.
+
+    Once anything was yielded nothing is tried again, so no text is ever seen twice. A wait ends at once when
+    the run is cancelled.
+    """
+    attempt = 0
+    while True:
+        try:
+            yield from client.stream(request, cancellation)
+            return
+        except ModelError as error:
+            if error.shown or attempt >= retries or error.kind not in ("retryable", "rate_limited"):
+                raise
+            if cancellation.wait(_delay(attempt, error)):
+                raise ModelError("cancelled", kind="cancelled") from error
+            attempt += 1
+
+
+def _delay(attempt: int, error: ModelError) -> float:
+    if error.retry_after is not None:
+        return min(error.retry_after, MAX_RETRY_AFTER)
+    return float(min(_FIRST_DELAY * 2**attempt, _MAX_DELAY) * random.uniform(0.9, 1.1))

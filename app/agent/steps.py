@@ -1,0 +1,97 @@
+"""What the loop yields besides events: facts to be stored, and questions to be answered.
+
+The loop knows no store. Whoever drives it stores each fact before it takes the next step from it, so an event
+that comes after a fact tells of something that is already stored. Questions are answered through `send`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.conversation.events import Event
+from app.conversation.prompt import FrozenPrompt
+from app.conversation.run import CallState, Question
+from app.conversation.session import Session
+from app.conversation.transcript import Message
+
+
+@dataclass(frozen=True, slots=True)
+class PromptFrozen:
+    session_id: str
+    prompt: FrozenPrompt
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesAdded:
+    """Rows that are neither a model's turn nor a tool's result."""
+
+    session_id: str
+    messages: Sequence[Message]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnAdded:
+    """A model's turn. `tokens` are what the model read and wrote, None if it did not say."""
+
+    session_id: str
+    message: Message
+    tokens: tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRefused:
+    """The model refused to go on; the user's rows that it refused are not shown to it again."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarting:
+    """A tool's handler runs as soon as this is stored."""
+
+    session_id: str
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """A tool row, and how the call ended. `states` is what its toolset wants to find again, by key."""
+
+    session_id: str
+    message: Message
+    state: CallState
+    states: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ChildAdded:
+    """A session for a delegated task, with its first messages."""
+
+    session: Session
+    messages: Sequence[Message]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Answered with an `app.conversation.run.Answer`. `event` tells readers of the question, once stored."""
+
+    question: Question
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class SafePoint:
+    """Every call has its result: the one place where new user messages may enter.
+
+    Answered with the events that tell of messages that were put in, and these messages as stored.
+    `ending` says that the run will end if there are none.
+    """
+
+    session_id: str
+    ending: bool = False
+
+
+Fact = PromptFrozen | MessagesAdded | TurnAdded | TurnRefused | CallStarting | CallEnded | ChildAdded
+Step = Event | Fact | Ask | SafePoint

@@ -1,0 +1,109 @@
+"""Events to JSON bytes, once each. Deltas are most of all events and are put together from ready pieces."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+
+from app.conversation.blocks import clean
+from app.conversation.events import AgentChoice, AgentChoiceReasoning, Event
+
+MAX_EVENT_BYTES: Final = 60_000
+"""The contract's client gives up on a line of 64 KiB; what is longer is cut or split, for readers only."""
+
+_CUT: Final = "\n\n[cut: too long to be shown here]"
+
+
+class EventEncoder:
+    """Belongs to one run; called from its thread, and a title's."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[tuple[type[Event], str, str], tuple[bytes, bytes]] = {}
+        self._second = 0
+        self._second_text = ""
+
+    def encode(self, event: Event) -> list[bytes]:
+        """The event's JSON; several for a text that is too long for one."""
+        if isinstance(event, AgentChoice | AgentChoiceReasoning):
+            return [self._delta(event, text) for text in _split(event.content)]
+        body = event.payload(self.timestamp())
+        encoded = _dumps(body)
+        return [encoded if len(encoded) <= MAX_EVENT_BYTES else _dumps_cut(body)]
+
+    def timestamp(self) -> str:
+        """Now, as RFC 3339 in UTC with microseconds."""
+        now = time.time()
+        second = int(now)
+        if second != self._second:
+            self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+            self._second = second
+        return f"{self._second_text}.{int((now - second) * 1_000_000):06d}Z"
+
+    def _delta(self, event: AgentChoice | AgentChoiceReasoning, text: str) -> bytes:
+        key = (type(event), event.session_id, event.agent_name)
+        pieces = self._pieces.get(key)
+        if pieces is None:
+            session, agent = orjson.dumps(event.session_id), orjson.dumps(event.agent_name)
+            name = b',"agent_name":' + agent if event.agent_name else b""
+            pieces = (
+                b'{"type":"' + event.type.encode() + b'","content":',
+                b',"session_id":' + session + name + b',"timestamp":"',
+            )
+            self._pieces[key] = pieces
+        return pieces[0] + orjson.dumps(text) + pieces[1] + self.timestamp().encode() + b'"}'
+
+
+def _split(text: str) -> list[str]:
+    """Pieces that fit a line however they are escaped: six bytes for a character at the worst."""
+    size = MAX_EVENT_BYTES // 6 - 200
+    if len(text) <= size:
+        return [text]
+    return [text[start : start + size] for start in range(0, len(text), size)]
+
+
+def _dumps(body: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except TypeError:  # a lone surrogate, a huge integer or a type of some tool's own
+        return orjson.dumps(_plain(body))
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case str():
+            return clean(value)
+        case dict():
+            return {clean(str(key)): _plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case bool() | None | float():
+            return value
+        case int() if abs(value) < 2**53:
+            return value
+    return clean(str(value))
+
+
+def _dumps_cut(body: dict[str, Any]) -> bytes:
+    """Cuts the longest texts in the body until it fits; what is stored stays whole."""
+    limit = MAX_EVENT_BYTES // 4
+    while True:
+        encoded = _dumps(_cut(body, limit))
+        if len(encoded) <= MAX_EVENT_BYTES or limit < 16:
+            return encoded
+        limit //= 2
+
+
+def _cut(value: Any, limit: int) -> Any:
+    match value:
+        case str() if len(value) > limit:
+            return value[:limit] + _CUT
+        case dict():
+            return {key: _cut(item, limit) for key, item in value.items() if key not in ("images", "audios")}
+        case list() | tuple() if len(value) > limit:
+            return [_cut(item, limit) for item in value[:limit]]
+        case list() | tuple():
+            return [_cut(item, limit) for item in value]
+    return value

@@ -1,0 +1,162 @@
+"""A session's events as its readers see them: numbered, encoded once, and waited for.
+
+The writer appends and goes on; it never waits for a reader. A reader asks for everything after the number it
+has seen and gets it as one piece of bytes. So a slow reader costs nothing but the memory of what it has not
+read yet, and that is bounded: what is written to the store may be dropped here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from app.store.event_store import Segment
+
+KEEP_EVENTS: Final = 4_096
+MAX_SLICE: Final = 512  # events handed out at once
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Frames `first` to `last`, ready to be sent; `first` is greater than asked for if some are not here."""
+
+    first: int
+    last: int
+    frames: bytes
+
+
+class EndMark:
+    """Where a run's events end, once they have. `sealed` means that nothing of this run may follow."""
+
+    __slots__ = ("number", "sealed")
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self.sealed = False
+
+
+class EventLog:
+    """Written by the run's thread (and its title's), read by any number of request threads."""
+
+    def __init__(self, session_id: str, next_number: int) -> None:
+        self.session_id = session_id
+        self._changed = threading.Condition(threading.Lock())
+        self._waiting = 0
+        self._first = next_number  # the number of _frames[0]
+        self._frames: list[bytes] = []
+        self._written = next_number  # everything below is in the store
+        self._hidden = 0  # frames at the end that are numbered and being stored, but not to be seen yet
+        self._closed = False
+        self.writing = threading.Lock()  # held by whoever brings frames to the store
+
+    @property
+    def next_number(self) -> int:
+        return self._first + len(self._frames)
+
+    def publish(self, payloads: Sequence[bytes], end: EndMark) -> None:
+        """Appends events of the run with that end; what comes after its last event is dropped."""
+        with self._changed:
+            if end.sealed:
+                return
+            self._append(payloads)
+            if self._hidden:
+                self._hidden += len(payloads)  # a run that began while the one before it was ending
+            else:
+                self._wake()
+
+    def read(self, after: int, timeout: float, end: EndMark | None = None) -> Slice | None:
+        """What comes after that number; waits for it, and returns None after `timeout` seconds of nothing,
+        when the log is closed, or at once when `end` was passed."""
+        with self._changed:
+            if after >= self._last_visible():
+                if self._closed or (end is not None and end.number is not None):
+                    return None
+                self._waiting += 1
+                try:
+                    self._changed.wait(timeout)
+                finally:
+                    self._waiting -= 1
+                if after >= self._last_visible():
+                    return None
+            first = max(after + 1, self._first)
+            stop = min(first + MAX_SLICE, self._last_visible() + 1)
+            frames = self._frames[first - self._first : stop - self._first]
+            return Slice(first, first + len(frames) - 1, b"".join(frames))
+
+    # ---- the end of a run: numbered and stored before it is seen
+
+    def seal(self, payloads: Sequence[bytes], end: EndMark) -> None:
+        """The run's last events, numbered but not visible yet. Nothing of this run can follow."""
+        with self._changed:
+            end.sealed = True
+            self._append(payloads)
+            self._hidden = len(payloads)
+
+    def unnumber(self, payloads: Sequence[bytes]) -> None:
+        """The sealed events could not be stored: they are shown, but don't move anybody's cursor."""
+        with self._changed:
+            self._frames[-len(payloads) :] = [unnumbered(payload) for payload in payloads]
+
+    def show_end(self, end: EndMark, number: int) -> None:
+        """Shows everything; the run's last event is the one with that number."""
+        with self._changed:
+            end.number = number
+            self._hidden = 0
+            self._wake()
+
+    def unwritten(self, run_id: str) -> Segment | None:
+        """What the store does not have yet, sealed events included."""
+        with self._changed:
+            frames = self._frames[self._written - self._first :]
+            if not frames:
+                return None
+            last = self._written + len(frames) - 1
+            return Segment(self.session_id, run_id, self._written, last, b"".join(frames))
+
+    def mark_written(self, last: int) -> None:
+        """Everything up to this number is in the store; old frames may go."""
+        with self._changed:
+            self._written = max(self._written, last + 1)
+            surplus = min(len(self._frames) - KEEP_EVENTS, self._written - self._first)
+            if surplus > 0:
+                del self._frames[:surplus]
+                self._first += surplus
+
+    def continue_at(self, number: int) -> None:
+        """Another process has sent events meanwhile; they are in the store, and ours go on after them."""
+        with self._changed:
+            if number > self.next_number:
+                self._frames.clear()
+                self._first = self._written = number
+
+    def close(self) -> None:
+        """The session is gone: readers end."""
+        with self._changed:
+            self._closed = True
+            self._wake()
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def _last_visible(self) -> int:
+        return self.next_number - 1 - self._hidden
+
+    def _append(self, payloads: Sequence[bytes]) -> None:
+        for payload in payloads:
+            self._frames.append(_frame(self.next_number, payload))
+
+    def _wake(self) -> None:
+        if self._waiting:
+            self._changed.notify_all()
+
+
+def _frame(number: int, payload: bytes) -> bytes:
+    return b"id: %d\ndata: %b\n\n" % (number, payload)
+
+
+def unnumbered(payload: bytes) -> bytes:
+    """A frame that must not move the reader's cursor."""
+    return b"data: %b\n\n" % payload

@@ -1,0 +1,44 @@
+"""The event logs that somebody writes or reads at the moment. A log nobody uses is only in the store."""
+
+from __future__ import annotations
+
+import threading
+
+from app.runtime.event_log import EventLog
+
+
+class EventLogs:
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._logs: dict[str, EventLog] = {}
+        self._users: dict[str, int] = {}
+
+    def open(self, session_id: str, next_number: int) -> EventLog:
+        """The session's log, for a run or a reader; give it back with `release`."""
+        with self._guard:
+            log = self._logs.get(session_id)
+            if log is None or log.closed:
+                log = self._logs[session_id] = EventLog(session_id, next_number)
+                self._users[session_id] = 0
+            self._users[session_id] += 1
+            return log
+
+    def release(self, log: EventLog) -> None:
+        with self._guard:
+            if self._logs.get(log.session_id) is not log:
+                return
+            self._users[log.session_id] -= 1
+            if not self._users[log.session_id]:
+                del self._logs[log.session_id], self._users[log.session_id]
+
+    def find(self, session_id: str) -> EventLog | None:
+        with self._guard:
+            return self._logs.get(session_id)
+
+    def close(self, session_id: str) -> None:
+        """Ends the readers of a session that is gone."""
+        with self._guard:
+            log = self._logs.pop(session_id, None)
+            self._users.pop(session_id, None)
+        if log is not None:
+            log.close()

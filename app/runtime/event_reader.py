@@ -1,0 +1,80 @@
+"""One reader's way through a session's events: from its cursor, out of the store first, then live."""
+
+from __future__ import annotations
+
+from app.conversation.events import Gap
+from app.runtime.event_encoder import EventEncoder
+from app.runtime.event_log import EndMark, EventLog, unnumbered
+from app.runtime.event_logs import EventLogs
+from app.store.event_store import EventStore, Segment
+
+
+class EventReader:
+    """Used by one request thread. `end`, if given, is where the reader's run ends; else it reads on."""
+
+    def __init__(
+        self, log: EventLog, logs: EventLogs, store: EventStore, *, after: int, end: EndMark | None = None
+    ) -> None:
+        self._log = log
+        self._logs = logs
+        self._store = store
+        self._after = after
+        self._end = end
+        self._closed = False
+
+    def next(self, timeout: float) -> bytes | None:
+        """Frames that have not been read yet, as one piece; b"" if none came for `timeout` seconds, None at
+        the end. After the end of what was written for this reader nothing follows."""
+        if self._at_end():
+            return None
+        piece = self._log.read(self._after, timeout, self._end)
+        if piece is None:
+            return None if self._at_end() else b""
+        if piece.first > self._after + 1:
+            return self._catch_up(piece.first)
+        self._after = piece.last
+        return piece.frames
+
+    def close(self) -> None:
+        """Gives the log back; may be called more than once."""
+        if not self._closed:
+            self._closed = True
+            self._logs.release(self._log)
+
+    def _at_end(self) -> bool:
+        if self._closed or self._log.closed:
+            return True
+        return self._end is not None and self._end.number is not None and self._after >= self._end.number
+
+    def _catch_up(self, available: int) -> bytes:
+        """What the log has dropped or never had, from the store; or a `gap` that says what is missing."""
+        segments = [s for s in self._store.read(self._log.session_id, self._after) if s.first < available]
+        first = max(segments[0].first, self._after + 1) if segments else available
+        if first > self._after + 1:
+            self._after = first - 1
+            return self._gap(first)
+        frames = b"".join(_frames_after(segment, self._after) for segment in _in_a_row(segments))
+        self._after = _in_a_row(segments)[-1].last
+        return frames
+
+    def _gap(self, first: int) -> bytes:
+        session_id = self._log.session_id
+        event = Gap(session_id=session_id, first_available=first, snapshot=f"/api/sessions/{session_id}")
+        return b"".join(unnumbered(payload) for payload in EventEncoder().encode(event))
+
+
+def _in_a_row(segments: list[Segment]) -> list[Segment]:
+    """The segments up to the first missing number."""
+    row = segments[:1]
+    for segment in segments[1:]:
+        if segment.first != row[-1].last + 1:
+            break
+        row.append(segment)
+    return row
+
+
+def _frames_after(segment: Segment, number: int) -> bytes:
+    skip = number - segment.first + 1
+    if skip <= 0:
+        return segment.frames
+    return b"".join(frame + b"\n\n" for frame in segment.frames.split(b"\n\n")[skip:-1])

@@ -1,0 +1,133 @@
+"""A run as its own process sees it: what it waits for, how it is stopped, where its events go."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from app.conversation.run import Answer, Baton, Question, Run, RunStatus
+from app.errors import BatonLost, RunCancelled
+from app.runtime.event_log import EndMark, EventLog
+from app.runtime.session_locks import Claim
+
+
+class RunCancellation:
+    """Set once, from any thread. Whoever is inside `calling` is told on the canceller's thread."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._guard = threading.Lock()
+        self._callbacks: list[Callable[[], None]] = []
+        self.by = ""
+
+    def cancel(self, by: str) -> None:
+        with self._guard:
+            if self._event.is_set():
+                return
+            self.by = by
+            self._event.set()
+            callbacks = list(self._callbacks)
+        for callback in callbacks:
+            callback()
+
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
+    def wait(self, timeout: float) -> bool:
+        return self._event.wait(timeout)
+
+    @contextmanager
+    def calling(self, callback: Callable[[], None]) -> Iterator[None]:
+        with self._guard:
+            self._callbacks.append(callback)
+            cancelled = self._event.is_set()
+        if cancelled:
+            callback()
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._callbacks.remove(callback)
+
+
+class LiveRun:
+    """Made by `RuntimeManager.start`, followed by its own thread, looked at by all others.
+
+    `status` and `waiting_for` are written by the run's thread only; the mailbox is filled by anybody.
+    """
+
+    def __init__(self, run: Run, claim: Claim, log: EventLog) -> None:
+        self.run = run
+        self.claim = claim
+        self.log = log
+        self.end = EndMark()
+        self.cancellation = RunCancellation()
+        self.status: RunStatus = run.status
+        self.waiting_for: Question | None = None
+        self.first_event = log.next_number
+        self.finished = threading.Event()  # the session is free again and the end can be seen
+        self._mail = threading.Condition()
+        self._answer: Answer | None = None
+        self._lost = False
+        self._ending = False
+
+    @property
+    def baton(self) -> Baton:
+        return self.run.baton
+
+    @property
+    def busy_code(self) -> str:
+        if self.cancellation.is_set():
+            return "stopping"
+        return self.status if self.waiting_for is not None else "session_busy"
+
+    def deliver(self, answer: Answer) -> None:
+        with self._mail:
+            self._answer = answer
+            self._mail.notify_all()
+
+    def lose(self) -> None:
+        """Another process has the baton now: stop, and write nothing more."""
+        with self._mail:
+            self._lost = True
+            self._mail.notify_all()
+        self.cancellation.cancel("another process")
+
+    @property
+    def lost(self) -> bool:
+        return self._lost
+
+    def expect_answer(self, question: Question) -> None:
+        """From now on an answer to this question is kept; call it before anybody can see the question."""
+        self.status, self.waiting_for = question.status, question
+
+    def wait_for_answer(self) -> Answer:
+        """Waits as long as it takes for what `expect_answer` announced. RunCancelled, BatonLost."""
+        assert self.waiting_for is not None  # noqa: S101 - the recorder announces first
+        wanted = self.waiting_for.id
+        try:
+            with self.cancellation.calling(self._wake), self._mail:
+                while not (self._answer and self._answer.question_id == wanted):
+                    if self._lost:
+                        raise BatonLost()
+                    if self.cancellation.is_set():
+                        raise RunCancelled()
+                    self._mail.wait()
+                return self._answer
+        finally:
+            self.status, self.waiting_for = "running", None
+
+    @property
+    def ending(self) -> bool:
+        return self._ending
+
+    def begin_ending(self) -> bool:
+        """True for the one caller that is to end the run."""
+        with self._mail:
+            first, self._ending = not self._ending, True
+            return first
+
+    def _wake(self) -> None:
+        with self._mail:
+            self._mail.notify_all()

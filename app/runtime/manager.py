@@ -1,0 +1,389 @@
+"""Who may write to a session, and the thread that does.
+
+The lock is taken in `RuntimeManager.start`, on the request thread, and given back in `RuntimeManager._end`,
+on the run's thread. In between it belongs to the run, through the whole stream and every tool call.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from app.agent.context import Resumption
+from app.agent.loop import Steps
+from app.conversation.events import Error, Event, StreamStopped
+from app.conversation.run import Answer, Owner, Run, RunStatus
+from app.conversation.session import Session
+from app.conversation.transcript import Message
+from app.errors import (
+    AppError,
+    BatonLost,
+    Draining,
+    NotRunning,
+    RunCancelled,
+    ServerFull,
+    SessionBusy,
+    StoreUnavailable,
+)
+from app.logs import log_context
+from app.runtime.event_encoder import EventEncoder
+from app.runtime.event_logs import EventLogs
+from app.runtime.event_reader import EventReader
+from app.runtime.keeper import Keeper
+from app.runtime.live_run import LiveRun
+from app.runtime.owner import is_gone, this_process
+from app.runtime.recorder import Recorder
+from app.runtime.session_locks import SessionLocks
+from app.store.store import Store
+
+log = logging.getLogger(__name__)
+
+FINISH_ATTEMPTS: Final = 5
+FINISH_PAUSE: Final = 0.5  # seconds, doubled each time
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What was settled about a run before anything was written."""
+
+    agent: str  # "key/name"
+    loop: Callable[[LiveRun, Session, Sequence[Message], Resumption | None], Steps]
+
+
+class Planner(Protocol):
+    """Finds agents. Cheap and cached: nothing here may start a tool or talk to a model."""
+
+    def plan(self, key: str, name: str | None) -> Plan:
+        """AgentNotFound, InvalidAgentConfig, MissingEnvironment."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    status: RunStatus
+    code: str = ""
+    error: str = ""
+
+    def events(self, session_id: str, agent: str) -> list[Event]:
+        stopped = StreamStopped(agent_name=agent, session_id=session_id)
+        return [Error(error=self.error, code=self.code), stopped] if self.error else [stopped]
+
+
+class RuntimeManager:
+    """One per process, shared by all its request threads."""
+
+    def __init__(
+        self,
+        store: Store,
+        planner: Planner,
+        *,
+        max_streams: int,
+        heartbeat_seconds: float,
+        owner: Owner | None = None,
+        owner_is_gone: Callable[[Owner], bool] = is_gone,
+    ) -> None:
+        self._store = store
+        self._planner = planner
+        self._owner = owner or this_process()
+        self._owner_is_gone = owner_is_gone
+        self._locks = SessionLocks()
+        self._logs = EventLogs()
+        self._max_streams = max_streams
+        self._guard = threading.Lock()  # of the two below; never held over anything that can block
+        self._live: dict[str, LiveRun] = {}
+        self._draining = False
+        self._keeper = Keeper(store, self.live_runs, heartbeat_seconds=heartbeat_seconds)
+
+    # ---- taking the baton
+
+    def start(
+        self,
+        session_id: str,
+        *,
+        key: str,
+        name: str | None = None,
+        messages: Sequence[Message],
+        visible_to: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> LiveRun:
+        """Takes the baton, stores the messages and starts the run's thread.
+
+        Never waits for another run: SessionBusy. Whatever it raises, nothing was changed and nothing is held.
+        Also Draining, ServerFull, SessionNotFound, AgentNotFound, InvalidAgentConfig, MissingEnvironment,
+        StoreUnavailable.
+        """
+        with ExitStack() as undo:
+            claim = self._claim(session_id)
+            undo.callback(claim.release)
+            self._admit()
+            plan = self._planner.plan(key, name)
+            begun = self._store.runs.begin(
+                uuid.uuid4().hex,
+                session_id,
+                agent=plan.agent,
+                owner=self._owner,
+                new_messages=messages,
+                is_gone=self._owner_is_gone,
+                visible_to=visible_to,
+                options=options,
+            )
+            undo.callback(self._store.runs.withdraw, begun.run.baton)
+            event_log = self._logs.open(session_id, begun.next_event)
+            undo.callback(self._logs.release, event_log)
+            event_log.continue_at(begun.next_event)
+            live = LiveRun(begun.run, claim, event_log)
+            self._start_thread(live, plan, begun.session, None, undo)
+            undo.pop_all()
+        return live
+
+    def _claim(self, session_id: str) -> Any:
+        try:
+            return self._locks.claim(session_id)
+        except SessionBusy:
+            live = self.find(session_id)
+            if live is None:
+                raise
+            raise SessionBusy(run=describe(live), busy_code=live.busy_code) from None
+
+    def _admit(self) -> None:
+        """Draining, ServerFull. The bound is soft by the few requests that pass here at the same moment."""
+        with self._guard:
+            if self._draining:
+                raise Draining()
+            if len(self._live) >= self._max_streams:
+                raise ServerFull()
+
+    def _start_thread(
+        self, live: LiveRun, plan: Plan, session: Session, resumption: Resumption | None, undo: ExitStack
+    ) -> None:
+        self._keeper.ensure_running()
+        with self._guard:
+            self._live[session.id] = live
+        undo.callback(self._forget, live)
+        thread = threading.Thread(
+            target=self._work,
+            args=(live, plan, session, resumption),
+            name=f"run-{live.run.id[:8]}",
+            daemon=True,
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:  # no more threads to be had
+            raise ServerFull() from error
+
+    # ---- the run's thread
+
+    def _work(self, live: LiveRun, plan: Plan, session: Session, resumption: Resumption | None) -> None:
+        """Follows the run; whatever happens, the session is free afterwards."""
+        ending = _Ending("failed", "internal", "The run failed; the server's log knows more.")
+        with log_context(session=session.id, run=live.run.id):
+            try:
+                log.info("run started by agent %s", plan.agent)
+                rows = self._store.sessions.messages(session.id)
+                encoder = EventEncoder()
+                Recorder(self._store, live, encoder).follow(plan.loop(live, session, rows, resumption))
+                ending = _Ending("finished")
+            except RunCancelled:
+                ending = _Ending("cancelled", "cancelled")
+            except BatonLost as lost:
+                live.lose()
+                ending = _Ending("interrupted", lost.code, lost.message)
+            except AppError as error:
+                ending = _Ending("failed", error.code, error.message)
+            except Exception:
+                log.exception("the run failed")
+            finally:
+                self._end(live, ending)
+
+    def _end(self, live: LiveRun, ending: _Ending) -> None:
+        """Finishes the run's row, frees the session, and then shows the end; once, whoever comes first."""
+        if not live.begin_ending():
+            return
+        encoder = EventEncoder()
+        events = ending.events(live.run.session_id, live.run.agent.rpartition("/")[2])
+        payloads = [payload for event in events for payload in encoder.encode(event)]
+        live.log.seal(payloads, live.end)
+        last_number = live.log.next_number - 1
+        try:
+            if live.lost or not self._finish(live, ending, last_number):
+                live.log.unnumber(payloads)
+        finally:
+            live.claim.release()
+            self._forget(live)
+            live.log.show_end(live.end, last_number)
+            live.finished.set()
+            self._logs.release(live.log)
+            log.info("run %s%s", ending.status, f" ({ending.code})" if ending.code else "")
+
+    def _finish(self, live: LiveRun, ending: _Ending, last_number: int) -> bool:
+        """Stores how the run ended. If the database stays away, the lease runs out; the next run does it."""
+        pause = FINISH_PAUSE
+        with live.log.writing:
+            segment = live.log.unwritten(live.run.id)
+            for attempt in range(FINISH_ATTEMPTS):
+                try:
+                    self._store.runs.finish(
+                        live.baton,
+                        ending.status,
+                        code=ending.code,
+                        error=ending.error,
+                        segments=[segment] if segment else [],
+                        next_event=last_number + 1,
+                    )
+                    live.log.mark_written(last_number)
+                    return True
+                except BatonLost:
+                    log.warning("another process has taken this run over")
+                    return False
+                except StoreUnavailable:
+                    log.warning("the end of the run can't be stored (attempt %d)", attempt + 1, exc_info=True)
+                    time.sleep(pause)
+                    pause *= 2
+                except Exception:
+                    log.exception("the end of the run could not be stored")
+                    return False
+        return False
+
+    def _forget(self, live: LiveRun) -> None:
+        with self._guard:
+            if self._live.get(live.run.session_id) is live:
+                del self._live[live.run.session_id]
+
+    # ---- acting on a run
+
+    def answer(self, session_id: str, answer: Answer, *, kinds: Sequence[str], call_id: str = "") -> None:
+        """Answers what the session's run waits for, wherever it runs. NothingToAnswer, AnsweredAlready."""
+        run, question, answer = self._store.runs.answer(session_id, answer, kinds=kinds, call_id=call_id)
+        live = self.find(session_id)
+        if live is not None and live.run.id == run.id:
+            live.deliver(answer)
+        elif self._owner_is_gone(run.owner):
+            self._adopt(run, Resumption(self._store.runs.ledger(session_id), question, answer))
+
+    def _adopt(self, run: Run, resumption: Resumption) -> None:
+        """Goes on with a run whose process died while it waited for a person."""
+        key, _, name = run.agent.partition("/")
+        with ExitStack() as undo:
+            claim = self._claim(run.session_id)
+            undo.callback(claim.release)
+            plan = self._planner.plan(key, name)
+            adopted = self._store.runs.adopt(run, self._owner, is_gone=self._owner_is_gone)
+            session = self._store.sessions.get(run.session_id)
+            event_log = self._logs.open(run.session_id, self._store.sessions.next_event(run.session_id))
+            undo.callback(self._logs.release, event_log)
+            live = LiveRun(adopted, claim, event_log)
+            self._start_thread(live, plan, session, resumption, undo)
+            undo.pop_all()
+
+    def cancel(self, session_id: str, *, by: str, run_id: str | None = None, wait: float = 0) -> Run:
+        """Asks the session's run to stop and waits up to `wait` seconds for it to have ended.
+
+        NotRunning if there is none, or if `run_id` names another one than the live one.
+        """
+        run = self._store.runs.live_run(session_id)
+        if run is None or (run_id is not None and run_id != run.id):
+            raise NotRunning()
+        live = self.find(session_id)
+        if live is not None and live.run.id == run.id:
+            live.cancellation.cancel(by)
+            live.finished.wait(wait)
+        else:
+            self._store.runs.request_stop(run.id, by)
+        return self._store.runs.get(run.id)
+
+    def stop(self, live: LiveRun, by: str) -> None:
+        """Asks this very run to stop; does not wait."""
+        live.cancellation.cancel(by)
+
+    def delete(self, session_id: str, *, by: str, wait: float) -> bool:
+        """Stops the session's run and deletes the session; False if the run has not ended within `wait`
+        seconds (it can't write any more all the same)."""
+        live = self.find(session_id)
+        if live is not None:
+            live.cancellation.cancel(by)
+            live.finished.wait(wait)
+        self._store.sessions.delete(session_id)
+        self._logs.close(session_id)
+        return live is None or live.finished.is_set()
+
+    # ---- looking
+
+    def find(self, session_id: str) -> LiveRun | None:
+        """The session's run in this process. Looking takes no lock that anybody waits for."""
+        with self._guard:
+            return self._live.get(session_id)
+
+    def live_runs(self) -> list[LiveRun]:
+        with self._guard:
+            return list(self._live.values())
+
+    def read_run(self, live: LiveRun) -> EventReader:
+        """A reader of one run's events, from the first to the last."""
+        event_log = self._logs.open(live.run.session_id, live.first_event)
+        return EventReader(
+            event_log, self._logs, self._store.events, after=live.first_event - 1, end=live.end
+        )
+
+    def read_session(self, session_id: str, after: int | None) -> EventReader:
+        """A reader of a session's events after a number; None: from the beginning of the run that is live,
+        or whatever comes next. SessionNotFound."""
+        next_event = self._store.sessions.next_event(session_id)
+        event_log = self._logs.open(session_id, next_event)
+        live = self.find(session_id)
+        if after is None:
+            after = (live.first_event if live is not None else event_log.next_number) - 1
+        return EventReader(event_log, self._logs, self._store.events, after=after)
+
+    # ---- the process's own life
+
+    def recover(self) -> int:
+        """At start: closes the runs of processes that died here, so that their sessions are free at once."""
+        dead = self._store.runs.interrupt_dead(is_gone=self._owner_is_gone)
+        for run in dead:
+            log.warning("run %s of session %s was interrupted: its process died", run.id, run.session_id)
+        return len(dead)
+
+    @property
+    def draining(self) -> bool:
+        return self._draining
+
+    def drain(self, seconds: float, *, stop_within: float = 5.0) -> None:
+        """Refuses new runs, gives the live ones `seconds` to finish, then cancels them."""
+        with self._guard:
+            self._draining = True
+        _wait_for(self.live_runs(), time.monotonic() + seconds)
+        remaining = self.live_runs()
+        for live in remaining:
+            live.cancellation.cancel("shutdown")
+        _wait_for(remaining, time.monotonic() + stop_within)
+        for live in self.live_runs():
+            log.warning("run %s does not stop; its session is taken away from it", live.run.id)
+            self._end(live, _Ending("cancelled", "cancelled"))
+        self._keeper.stop()
+
+
+def _wait_for(runs: Sequence[LiveRun], deadline: float) -> None:
+    for live in runs:
+        live.finished.wait(max(0.0, deadline - time.monotonic()))
+
+
+def describe(live: LiveRun) -> Run:
+    """The run as it is at this moment, without asking the database."""
+    return Run(
+        id=live.run.id,
+        session_id=live.run.session_id,
+        agent=live.run.agent,
+        status=live.status,
+        started_at=live.run.started_at,
+        owner=live.run.owner,
+        lease_expires_at=live.run.lease_expires_at,
+        epoch=live.run.epoch,
+        waiting_for=live.waiting_for,
+        first_event=live.run.first_event,
+    )

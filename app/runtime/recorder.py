@@ -1,0 +1,97 @@
+"""Follows a loop: stores each fact, then publishes the events that tell of it, and brings answers back."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from typing import Any
+
+from app.agent.loop import Steps
+from app.agent.steps import (
+    Ask,
+    CallEnded,
+    CallStarting,
+    ChildAdded,
+    Fact,
+    MessagesAdded,
+    PromptFrozen,
+    SafePoint,
+    Step,
+    TurnAdded,
+    TurnRefused,
+)
+from app.conversation.events import Event
+from app.conversation.run import Answer, Question
+from app.runtime.event_encoder import EventEncoder
+from app.runtime.live_run import LiveRun
+from app.store.store import Store
+
+
+class Recorder:
+    """Owned by the run's thread. Any of its writes may raise BatonLost or StoreUnavailable."""
+
+    def __init__(self, store: Store, live: LiveRun, encoder: EventEncoder) -> None:
+        self._store = store
+        self._live = live
+        self._encoder = encoder
+
+    def follow(self, steps: Steps) -> None:
+        """Drives the loop to its end; the loop's exceptions pass through, ours close it first."""
+        reply: Any = None
+        try:
+            while True:
+                reply = self._take(steps.send(reply))
+        except StopIteration:
+            return
+        finally:
+            steps.close()
+
+    def _take(self, step: Step) -> Any:
+        match step:
+            case Event():
+                return self._publish(step)
+            case Ask():
+                return self._ask(step)
+            case SafePoint():
+                return ()
+            case _:
+                return self._record(step)
+
+    def _publish(self, event: Event) -> None:
+        self._live.log.publish(self._encoder.encode(event), self._live.end)
+
+    def _record(self, fact: Fact) -> None:
+        runs, baton = self._store.runs, self._live.baton
+        match fact:
+            case TurnAdded(session_id, message, tokens):
+                runs.add_turn(baton, session_id, message, tokens=tokens)
+            case CallStarting(session_id, call_id):
+                runs.start_call(baton, session_id, call_id)
+            case CallEnded(session_id, message, state, states):
+                runs.add_result(baton, session_id, message, state, toolset_states=states)
+            case PromptFrozen(session_id, prompt):
+                runs.freeze_prompt(baton, session_id, prompt)
+            case MessagesAdded(session_id, messages):
+                runs.add_messages(baton, session_id, messages)
+            case TurnRefused(session_id):
+                runs.refuse_last(baton, session_id)
+            case ChildAdded(session, messages):
+                runs.add_child(baton, session, messages)
+
+    def _ask(self, ask: Ask) -> Answer:
+        question = replace(ask.question, id=uuid.uuid4().hex)
+        self._live.expect_answer(question)
+        self._store.runs.ask(self._live.baton, question)
+        self._publish(ask.event)
+        answer = self._live.wait_for_answer()
+        self._remember(question, answer)
+        return answer
+
+    def _remember(self, question: Question, answer: Answer) -> None:
+        """An approval may be meant for more than one call; a delegated task shares its parent's."""
+        for session_id in {question.session_id, self._live.run.session_id}:
+            match answer.decision:
+                case "approve-session":
+                    self._store.sessions.approve_all_tools(session_id)
+                case "approve-tool":
+                    self._store.sessions.allow_tool(session_id, answer.tool_name or question.name)
