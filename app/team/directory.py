@@ -28,6 +28,13 @@ class AgentSummary:
     multi: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Broken:
+    """What is remembered of a file that can't be loaded."""
+
+    message: str
+
+
 class TeamDirectory:
     """One YAML file, or a directory of them (not below it), read again when a file has changed.
 
@@ -38,7 +45,7 @@ class TeamDirectory:
     def __init__(self, path: Path, environment: Mapping[str, str]) -> None:
         self._path = path
         self._environment = environment
-        self._cache: dict[Path, tuple[_Signature, Team | InvalidAgentConfig]] = {}
+        self._cache: dict[Path, tuple[_Signature, Team | _Broken]] = {}
 
     def list(self) -> list[AgentSummary]:
         """Sorted by name; files that can't be loaded are left out, and logged once for each change."""
@@ -56,8 +63,8 @@ class TeamDirectory:
         team = self._team(path) if path is not None else None
         if team is None:
             raise AgentNotFound(f"agent not found: {key}")
-        if isinstance(team, InvalidAgentConfig):
-            raise InvalidAgentConfig(team.message, **team.details)
+        if isinstance(team, _Broken):
+            raise InvalidAgentConfig(team.message)
         return team
 
     def _find(self, key: str) -> Path | None:
@@ -73,7 +80,7 @@ class TeamDirectory:
         elif self._path.exists():
             yield self._path
 
-    def _team(self, path: Path) -> Team | InvalidAgentConfig | None:
+    def _team(self, path: Path) -> Team | _Broken | None:
         """None if the file has gone."""
         try:
             cached = self._cache.get(path)
@@ -88,12 +95,12 @@ class TeamDirectory:
         self._cache[path] = (signature, team)
         return team
 
-    def _load(self, path: Path, content: bytes) -> Team | InvalidAgentConfig:
+    def _load(self, path: Path, content: bytes) -> Team | _Broken:
         try:
             return load_team(content, source=path.name, environment=self._environment)
         except InvalidAgentConfig as error:
             log.warning("agent file %s can't be loaded:\n%s", path, error.message)
-            return error
+            return _Broken(error.message)
 
 
 def _signature(status: os.stat_result) -> _Signature:

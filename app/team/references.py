@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from app.team.agent import LOCAL_SKILLS, AgentDefinition
 from app.team.config import TeamFile
 from app.team.model import AUTO, DEFAULT_MODEL, ModelDefinition, ModelSpec, inline, split_reference
+from app.team.permissions import Permissions, is_pattern
 from app.team.problems import Finding, Path
 from app.team.toolset import ToolsetSpec
 
@@ -22,6 +23,7 @@ def check(file: TeamFile) -> Iterator[Finding]:
     for name, definition in file.mcps.items():
         if definition.ref and not definition.ref.startswith(_DOCKER):
             yield Finding(("mcps", name, "ref"), "only docker refs are supported (e.g., 'docker:context7')")
+    yield from _check_permissions(file.permissions or Permissions())
     for name, agent in file.agents.items():
         yield from _check_agent(file, name, agent)
 
@@ -117,6 +119,14 @@ def _check_agent(file: TeamFile, name: str, agent: AgentDefinition) -> Iterator[
             yield Finding((*path, "skills", index), text)
     if agent.code_mode_tools:
         yield Finding((*path, "code_mode_tools"), "is not supported: this server has no JavaScript engine")
+
+
+def _check_permissions(permissions: Permissions) -> Iterator[Finding]:
+    for kind in ("allow", "ask", "deny"):
+        for index, pattern in enumerate(getattr(permissions, kind)):
+            if not is_pattern(pattern):
+                text = "is not a valid pattern: a bracket is open or empty, or a backslash comes last"
+                yield Finding(("permissions", kind, index), text)
 
 
 def _stranger(who: str, kind: str, name: str) -> str:

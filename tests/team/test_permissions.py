@@ -17,7 +17,7 @@ def allows(pattern: str, tool: str, arguments: dict[str, Any] | None = None) -> 
 
 
 def denies(pattern: str, tool: str, arguments: dict[str, Any] | None = None) -> bool:
-    return decide(Permissions.model_construct(deny=(pattern,)), tool, arguments) == "deny"
+    return decide(Permissions(deny=(pattern,)), tool, arguments) == "deny"
 
 
 @pytest.mark.parametrize(
@@ -129,15 +129,15 @@ plain = st.text(alphabet=string.ascii_lowercase + string.digits + "_- /.", min_s
 def test_any_pattern_meets_any_call_without_an_error(
     pattern: str, tool: str, call: dict[str, Any] | None
 ) -> None:
-    assert decide(Permissions.model_construct(deny=(pattern,)), tool, call) in ("deny", None)
+    assert decide(Permissions(deny=(pattern,)), tool, call) in ("deny", None)
 
 
 @given(pattern=patterns, tool=plain, call=arguments)
 def test_what_a_pattern_allows_it_would_also_deny(
     pattern: str, tool: str, call: dict[str, Any] | None
 ) -> None:
-    allowed = decide(Permissions.model_construct(allow=(pattern,)), tool, call)
-    denied = decide(Permissions.model_construct(deny=(pattern,)), tool, call)
+    allowed = decide(Permissions(allow=(pattern,)), tool, call)
+    denied = decide(Permissions(deny=(pattern,)), tool, call)
     assert allowed is None or denied == "deny"
 
 
