@@ -53,7 +53,7 @@ def unknown_fields(unknown: list[str], known: list[str]) -> PydanticCustomError:
 
 
 def misused(text: str, *path: str | int) -> PydanticCustomError:
-    """An error about a field of the definition whose validator raises it."""
+    """An error about a field of the definition whose validator raises it; without a path, about all of it."""
     return PydanticCustomError("misused_field", "{text}", {"text": text, "paths": [path]})
 
 

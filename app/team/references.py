@@ -97,19 +97,28 @@ def _check_agent(file: TeamFile, name: str, agent: AgentDefinition) -> Iterator[
     path, who = ("agents", name), f"agent '{name}'"
     if not name.strip():
         yield Finding(path, "an agent needs a name")
+    if agent.code_mode_tools:
+        yield Finding((*path, "code_mode_tools"), "is not supported: this server has no JavaScript engine")
+    yield from _check_agent_models(file, agent, path, who)
+    yield from _check_agent_names(file, agent, path, who)
+    for index, toolset in enumerate(agent.toolsets):
+        yield from _check_toolset(file, toolset, (*path, "toolsets", index), who)
+
+
+def _check_agent_models(file: TeamFile, agent: AgentDefinition, path: Path, who: str) -> Iterator[Finding]:
     if agent.model:
         yield from check_model(file, agent.model, (*path, "model"), who)
     for index, reference in enumerate(agent.fallback.models if agent.fallback else ()):
         yield from check_model(file, reference, (*path, "fallback", "models", index), who)
-    for index, toolset in enumerate(agent.toolsets):
-        yield from _check_toolset(file, toolset, (*path, "toolsets", index), who)
-    for kind, field, names in (
-        ("sub-agent", "sub_agents", agent.sub_agents),
-        ("handoff agent", "handoffs", agent.handoffs),
-    ):
-        for index, other in enumerate(names):
-            if other not in file.agents:
-                yield Finding((*path, field, index), _stranger(who, kind, other))
+
+
+def _check_agent_names(file: TeamFile, agent: AgentDefinition, path: Path, who: str) -> Iterator[Finding]:
+    for index, other in enumerate(agent.sub_agents):
+        if other not in file.agents:
+            yield Finding((*path, "sub_agents", index), _stranger(who, "sub-agent", other))
+    for index, other in enumerate(agent.handoffs):
+        if other not in file.agents:
+            yield Finding((*path, "handoffs", index), _stranger(who, "handoff agent", other))
     for index, source in enumerate(agent.rag):
         if source not in file.rag:
             yield Finding((*path, "rag", index), f"{who} references non-existent RAG source '{source}'")
@@ -117,8 +126,6 @@ def _check_agent(file: TeamFile, name: str, agent: AgentDefinition) -> Iterator[
         if source != LOCAL_SKILLS and not source.startswith(("http://", "https://")):
             text = f"{who} has unknown skills source '{source}' (must be 'local' or an HTTP/HTTPS URL)"
             yield Finding((*path, "skills", index), text)
-    if agent.code_mode_tools:
-        yield Finding((*path, "code_mode_tools"), "is not supported: this server has no JavaScript engine")
 
 
 def _check_permissions(permissions: Permissions) -> Iterator[Finding]:

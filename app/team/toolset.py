@@ -163,7 +163,7 @@ class ToolsetSpec(Definition):
                 if value
             ]
             if not sources:
-                raise misused(_ONE_SOURCE, "type")
+                raise misused(_ONE_SOURCE)
             if len(sources) > 1:
                 raise misused(f"{_ONE_SOURCE}, but only one of those", sources[1])
 

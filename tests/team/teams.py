@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from textwrap import dedent
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from app.errors import InvalidAgentConfig
 from app.team.loading import load_team
 from app.team.team import Team
+
+steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""Properties are checked however slow the machine is."""
 
 
 def team(text: str, environment: Mapping[str, str] | None = None) -> Team:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.team.durations import parse_duration, render_duration
+from tests.team.teams import steady
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,7 @@ def test_what_go_would_not_read_is_refused(text: str) -> None:
         parse_duration(text)
 
 
+@steady
 @given(st.integers(min_value=-(10**15), max_value=10**15))
 def test_a_rendered_duration_reads_as_the_same_duration(microseconds: int) -> None:
     seconds = microseconds / 1_000_000

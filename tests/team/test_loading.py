@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app.errors import InvalidAgentConfig
 from app.team.loading import MAX_SIZE, check_file, load_team, load_team_file
 from app.team.toolset import ToolsetSpec
-from tests.team.teams import problems, team
+from tests.team.teams import problems, steady, team
 
 MINIMAL = "agents:\n  root:\n    model: auto\n"
 
@@ -179,7 +179,6 @@ def test_what_is_wrong_is_said_where_it_is_wrong(text: str, problem: str) -> Non
         ("{type: think, config: {}}", "config: config can only be used with type 'mcp'"),
         ("{type: think, url: a}", "url: url can only be used with type 'a2a' or 'openapi'"),
         ("{type: think, name: a}", "name: name can only be used with type 'mcp' or 'a2a'"),
-        ("{type: mcp}", "type: either command, remote or ref must be set"),
         (
             "{type: mcp, command: a, ref: b}",
             "ref: either command, remote or ref must be set, but only one of those",
@@ -202,6 +201,13 @@ def test_a_toolset_has_only_the_fields_of_its_type(toolset: str, problem: str) -
     (found,) = problems(f"agents:\n  a:\n    toolsets:\n      - {toolset}\n")
     assert found.startswith("4:")
     assert found.endswith(f": agents.a.toolsets[0].{problem}")
+
+
+def test_a_tool_server_needs_exactly_one_source() -> None:
+    assert problems("agents: {a: {toolsets: [{type: mcp}]}}\nmcps: {m: {env: {A: b}}}") == [
+        "1:25: agents.a.toolsets[0]: either command, remote or ref must be set",
+        "2:8: mcps.m: either command, remote or ref must be set",
+    ]
 
 
 def test_a_toolset_of_a_type_that_nobody_knows_loads_and_is_marked() -> None:
@@ -396,6 +402,7 @@ SAMPLE = dedent(
 )
 
 
+@steady
 @given(
     start=st.integers(0, len(SAMPLE)),
     length=st.integers(0, 12),

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.team.permissions import Permissions, argument_text, decide, is_pattern, parse_pattern
+from tests.team.teams import steady
 
 
 def allows(pattern: str, tool: str, arguments: dict[str, Any] | None = None) -> bool:
@@ -125,6 +126,7 @@ arguments = st.none() | st.dictionaries(st.sampled_from(["a", "b", "x"]), json_v
 plain = st.text(alphabet=string.ascii_lowercase + string.digits + "_- /.", min_size=1, max_size=15)
 
 
+@steady
 @given(pattern=patterns, tool=plain, call=arguments)
 def test_any_pattern_meets_any_call_without_an_error(
     pattern: str, tool: str, call: dict[str, Any] | None
@@ -132,6 +134,7 @@ def test_any_pattern_meets_any_call_without_an_error(
     assert decide(Permissions(deny=(pattern,)), tool, call) in ("deny", None)
 
 
+@steady
 @given(pattern=patterns, tool=plain, call=arguments)
 def test_what_a_pattern_allows_it_would_also_deny(
     pattern: str, tool: str, call: dict[str, Any] | None
@@ -141,6 +144,7 @@ def test_what_a_pattern_allows_it_would_also_deny(
     assert allowed is None or denied == "deny"
 
 
+@steady
 @given(tool=plain, value=st.text(alphabet=string.printable, max_size=30))
 def test_a_value_without_special_characters_matches_itself_and_its_extensions(tool: str, value: str) -> None:
     escaped = "".join(f"\\{char}" if char in "*?[\\" else char for char in value)
@@ -150,6 +154,7 @@ def test_a_value_without_special_characters_matches_itself_and_its_extensions(to
     assert not allows(f"{tool}:x={escaped}", tool, {"x": f"{value}!"})
 
 
+@steady
 @given(tool=plain, prefix=plain, rest=st.text(alphabet="aZ/\n *ü", max_size=10))
 def test_a_trailing_star_after_plain_text_matches_every_continuation(
     tool: str, prefix: str, rest: str
@@ -157,6 +162,7 @@ def test_a_trailing_star_after_plain_text_matches_every_continuation(
     assert allows(f"{tool}:x={prefix}*", tool, {"x": prefix + rest})
 
 
+@steady
 @given(url=st.from_regex(r"https?://[a-z]{1,8}(:[0-9]{1,4})?(/[a-z:]{0,8}){0,3}", fullmatch=True))
 def test_any_address_can_be_written_into_a_pattern(url: str) -> None:
     assert allows(f"fetch:url={url}", "fetch", {"url": url})
