@@ -11,20 +11,29 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any
 
 _context: ContextVar[dict[str, str] | None] = ContextVar("log_context", default=None)
 
 
+def enter_context(**fields: str) -> Token[dict[str, str] | None]:
+    """From now on every line logged on this thread carries these fields, until `leave_context`."""
+    return _context.set({**(_context.get() or {}), **fields})
+
+
+def leave_context(token: Token[dict[str, str] | None]) -> None:
+    _context.reset(token)
+
+
 @contextmanager
 def log_context(**fields: str) -> Iterator[None]:
     """Every line logged inside, on this thread, carries these fields."""
-    token = _context.set({**(_context.get() or {}), **fields})
+    token = enter_context(**fields)
     try:
         yield
     finally:
-        _context.reset(token)
+        leave_context(token)
 
 
 def context_fields() -> dict[str, str]:

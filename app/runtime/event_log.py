@@ -137,6 +137,11 @@ class EventLog:
             self._closed = True
             self._wake()
 
+    def wake(self) -> None:
+        """Lets every reader look at once, though nothing is new."""
+        with self._changed:
+            self._wake()
+
     @property
     def closed(self) -> bool:
         return self._closed

@@ -21,6 +21,7 @@ class EventReader:
         self._after = after
         self._end = end
         self._closed = False
+        self._interrupted = False
 
     def next(self, timeout: float) -> bytes | None:
         """Frames that have not been read yet, as one piece; b"" if none came for `timeout` seconds, None at
@@ -35,6 +36,15 @@ class EventReader:
         self._after = piece.last
         return piece.frames
 
+    @property
+    def at_end(self) -> bool:
+        return self._at_end()
+
+    def interrupt(self) -> None:
+        """Makes `next` return None from now on, and wakes who waits in it; from any thread."""
+        self._interrupted = True
+        self._log.wake()
+
     def close(self) -> None:
         """Gives the log back; may be called more than once."""
         if not self._closed:
@@ -42,7 +52,7 @@ class EventReader:
             self._logs.release(self._log)
 
     def _at_end(self) -> bool:
-        if self._closed or self._log.closed:
+        if self._closed or self._interrupted or self._log.closed:
             return True
         return self._end is not None and self._end.number is not None and self._after >= self._end.number
 

@@ -326,14 +326,22 @@ class RunStore:
             return run_of(row) if row else None
 
     def recent(
-        self, *, status: Sequence[str] = (), session_id: str | None = None, limit: int = 100
+        self,
+        *,
+        status: Sequence[str] = (),
+        session_id: str | None = None,
+        owner: str | None = None,
+        limit: int = 100,
     ) -> list[Run]:
-        """Newest first."""
+        """Newest first; `owner` narrows it to the sessions of one token."""
         query = select(runs).order_by(runs.c.started_at.desc(), runs.c.id).limit(limit)
         if status:
             query = query.where(runs.c.status.in_(status))
         if session_id is not None:
             query = query.where(runs.c.session_id == session_id)
+        if owner is not None:
+            theirs = select(sessions.c.id).where(sessions.c.owner == owner)
+            query = query.where(runs.c.session_id.in_(theirs))
         with self._database.reading() as connection:
             return [run_of(row) for row in connection.execute(query)]
 

@@ -1,0 +1,72 @@
+"""Puts the parts together: the one module that knows every concrete class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Flask
+
+from app.agent.anthropic_model import AnthropicModel
+from app.runtime.hangups import HangupWatcher
+from app.runtime.manager import RuntimeManager
+from app.runtime.planner import AgentPlanner
+from app.settings import Settings
+from app.store.engine import Database
+from app.store.migrate import migrate
+from app.store.store import Store
+from app.team.directory import TeamDirectory
+from app.web import agents, health, runs, sessions
+from app.web.access import Access
+from app.web.application import make_application
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The parts that outlive a request. `close` ends them in order."""
+
+    settings: Settings
+    app: Flask
+    manager: RuntimeManager
+    store: Store
+    model: AnthropicModel | None
+
+    def close(self, *, drain_seconds: float = 0.0) -> None:
+        self.manager.drain(drain_seconds)
+        if self.model is not None:
+            self.model.close()
+        self.store.database.close()
+
+
+def build(settings: Settings) -> Server:
+    """Call it after the fork: connections and threads begin here."""
+    database = Database(settings.database_url)
+    migrate(database)
+    store = Store(database, lease_seconds=settings.lease_seconds)
+    directory = TeamDirectory(settings.agents, settings.environment)
+    model = AnthropicModel(settings.api_key, settings.api_base_url or None) if settings.api_key else None
+    planner = AgentPlanner(
+        directory,
+        model,
+        store,
+        environment=settings.environment,
+        default_working_dir=settings.all_roots[0],
+    )
+    manager = RuntimeManager(
+        store,
+        planner,
+        max_streams=settings.max_streams,
+        heartbeat_seconds=settings.heartbeat_seconds,
+    )
+    manager.recover()
+    hangups = HangupWatcher()
+    app = make_application(
+        [
+            health.blueprint(store, manager),
+            agents.blueprint(directory, planner),
+            sessions.blueprint(store, manager, roots=settings.all_roots),
+            runs.blueprint(store, manager, hangups, on_disconnect=settings.on_disconnect),
+        ],
+        Access(dict(settings.auth_tokens), hosts=frozenset(settings.allowed_hosts)),
+        max_body_bytes=settings.max_body_bytes,
+    )
+    return Server(settings, app, manager, store, model)

@@ -1,0 +1,138 @@
+"""Settles what a run will be before anything is written, and puts its loop together on its own thread."""
+
+from __future__ import annotations
+
+import platform
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from app.agent.context import LoopContext, Resumption
+from app.agent.loop import AgentLoop, Steps
+from app.agent.model import ModelClient
+from app.agent.prompt import Surroundings
+from app.agent.toolbox import Toolbox
+from app.agent.tools import registry
+from app.agent.toolset import Toolset
+from app.conversation.session import Session
+from app.conversation.transcript import Message
+from app.errors import InvalidAgentConfig, MissingEnvironment
+from app.runtime.live_run import LiveRun
+from app.runtime.manager import Plan
+from app.store.store import Store
+from app.team.agent import Agent
+from app.team.directory import TeamDirectory
+from app.team.team import Team
+
+
+class AgentPlanner:
+    """`client` is None when no key is set: every plan is refused then, in words that say which variable."""
+
+    def __init__(
+        self,
+        directory: TeamDirectory,
+        client: ModelClient | None,
+        store: Store,
+        *,
+        environment: Mapping[str, str],
+        default_working_dir: Path,
+    ) -> None:
+        self._directory = directory
+        self._client = client
+        self._store = store
+        self._environment = environment
+        self._default_working_dir = default_working_dir
+
+    def plan(self, key: str, name: str | None) -> Plan:
+        team = self._directory.get(key)
+        agent = team.agent(name)
+        client = self._client_for(agent)
+
+        def loop(
+            live: LiveRun, session: Session, rows: Sequence[Message], resumption: Resumption | None
+        ) -> Steps:
+            context = self._context(team, client, live)
+            here = session if session.working_dir else _placed(session, self._default_working_dir)
+            return AgentLoop(context, here, agent, rows, resumption=resumption).run()
+
+        return Plan(f"{team.key}/{agent.name}", loop)
+
+    def count_tools(self, key: str, name: str | None) -> int:
+        """How many tools an agent has; starts its toolsets for a moment."""
+        team = self._directory.get(key)
+        toolbox = self._toolbox(team.agent(name), {})
+        try:
+            return len(toolbox.list_tools())
+        finally:
+            toolbox.stop()
+
+    def _client_for(self, agent: Agent) -> ModelClient:
+        missing = [] if self._client is not None else ["ANTHROPIC_API_KEY"]
+        if missing or self._client is None:
+            listed = "\n".join(f" - {variable}" for variable in missing)
+            raise MissingEnvironment(f"The following environment variables must be set:\n{listed}")
+        foreign = [model.id for model in agent.models if model.provider != "anthropic"]
+        if foreign:
+            raise InvalidAgentConfig(
+                f"agent {agent.name} uses {foreign[0]}; only Anthropic's models are served"
+            )
+        return self._client
+
+    def _context(self, team: Team, client: ModelClient, live: LiveRun) -> LoopContext:
+        return LoopContext(
+            team=team,
+            client=client,
+            cancellation=live.cancellation,
+            now=time.time,
+            new_id=lambda: str(uuid.uuid4()),
+            look=self._store.sessions.get,
+            find_prompt=self._store.runs.prompt,
+            surroundings=surroundings,
+            equip=self._equip,
+        )
+
+    def _equip(self, session: Session, agent: Agent) -> Toolbox:
+        return self._toolbox(agent, self._store.sessions.tool_states(session.id))
+
+    def _toolbox(self, agent: Agent, states: Mapping[str, object]) -> Toolbox:
+        toolsets: dict[str, Toolset] = {}
+        problems = []
+        for index, spec in enumerate(agent.toolsets):
+            key = f"{agent.name}/{registry.key(spec, index)}"
+            try:
+                toolsets[key] = registry.build(spec, environment=self._environment, state=states.get(key))
+            except registry.ToolsetUnavailable as problem:
+                problems.append(f"toolset {spec.type} failed: {problem}")
+        return Toolbox(toolsets, problems=problems)
+
+
+def surroundings(session: Session, agent: Agent) -> Surroundings:
+    """What the prompt says of the world, read now."""
+    here = Path(session.working_dir)
+    return Surroundings(
+        date=datetime.now(UTC).astimezone().date().isoformat(),
+        working_dir=str(here),
+        is_git_repository=any((place / ".git").exists() for place in (here, *here.parents)),
+        platform={"Darwin": "MacOS"}.get(platform.system(), platform.system()),
+        architecture={"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine()),
+        prompt_files=[
+            text for name in agent.add_prompt_files for text in _prompt_file(name, here) if text.strip()
+        ],
+    )
+
+
+def _prompt_file(name: str, here: Path) -> list[str]:
+    """The nearest file of that name from the working directory upwards, and the home directory's own."""
+    nearest = next((place / name for place in (here, *here.parents) if (place / name).is_file()), None)
+    home = Path.home() / name
+    files = [nearest] if nearest else []
+    if home.is_file() and (nearest is None or not home.samefile(nearest)):
+        files.append(home)
+    return [file.read_text(errors="replace") for file in files]
+
+
+def _placed(session: Session, working_dir: Path) -> Session:
+    return replace(session, working_dir=str(working_dir))

@@ -1,0 +1,184 @@
+"""The settings, from environment variables. The one reader of the environment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+T = TypeVar("T")
+
+SPARE_THREADS: Final = 24
+"""Threads beyond the streams, so that ping, cancel and approve answer at once when every stream is taken."""
+
+MIN_TOKEN_LENGTH: Final = 16
+
+
+class InvalidSettings(Exception):
+    """One line that names the variable and what to do about it."""
+
+
+def _setting(variable: str, default: Any, about: str) -> Any:
+    return field(default=default, metadata={"variable": variable, "about": about})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Each has a default that works on a laptop. `variables()` lists them for the documents."""
+
+    bind: str = _setting("BATON_BIND", "127.0.0.1:8080", "address and port, or unix:PATH")
+    agents: Path = _setting("BATON_AGENTS", Path("agents"), "an agent file, or a directory of them")
+    database_url: str = _setting(
+        "BATON_DATABASE_URL", "sqlite:///baton.db", "sqlite:///PATH or postgresql://…"
+    )
+    workers: int = _setting("BATON_WORKERS", 1, "worker processes")
+    max_streams: int = _setting("BATON_MAX_STREAMS", 200, "open streams per worker; more get 503 server_full")
+    threads: int = _setting("BATON_THREADS", 0, "threads per worker; 0: BATON_MAX_STREAMS + 24")
+    lease_seconds: float = _setting(
+        "BATON_LEASE_SECONDS", 30.0, "how long a run that shows no sign of life keeps its session"
+    )
+    drain_seconds: float = _setting(
+        "BATON_DRAIN_SECONDS", 20.0, "how long running runs may go on after a stop was asked for"
+    )
+    on_disconnect: Literal["cancel", "continue"] = _setting(
+        "BATON_ON_DISCONNECT", "cancel", "what becomes of a run whose own reader hangs up: cancel or continue"
+    )
+    roots: tuple[Path, ...] = _setting(
+        "BATON_ROOTS", (), "directories below which sessions may work, separated by colons; the server's own"
+    )
+    max_body_bytes: int = _setting("BATON_MAX_BODY_BYTES", 33_554_432, "the longest request body")
+    auth_tokens: tuple[tuple[str, str], ...] = _setting(
+        "BATON_AUTH_TOKENS", (), "NAME:TOKEN,NAME:TOKEN…; requests need one of them as bearer token"
+    )
+    allowed_hosts: tuple[str, ...] = _setting(
+        "BATON_ALLOWED_HOSTS", (), "further Host names to answer to, separated by commas; * for any"
+    )
+    log_level: str = _setting("BATON_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR")
+    log_style: Literal["human", "json"] = _setting("BATON_LOG_STYLE", "human", "human or json")
+    api_key: str = _setting("ANTHROPIC_API_KEY", "", "the key for the Messages API")
+    api_base_url: str = _setting("ANTHROPIC_BASE_URL", "", "another address of the Messages API")
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def all_threads(self) -> int:
+        return self.threads or self.max_streams + SPARE_THREADS
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """A third of the lease, so that two may fail before anybody notices."""
+        return self.lease_seconds / 3
+
+    @property
+    def all_roots(self) -> tuple[Path, ...]:
+        return tuple(root.resolve() for root in self.roots) or (Path.cwd(),)
+
+    @property
+    def is_loopback(self) -> bool:
+        host = self.bind.rpartition(":")[0].strip("[]")
+        return self.bind.startswith("unix:") or host in ("localhost", "::1") or host.startswith("127.")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """InvalidSettings names the first variable whose value makes no sense, alone or with the others."""
+        values: dict[str, Any] = {}
+        for one in fields(cls):
+            text = environment.get(one.metadata.get("variable", ""), "").strip()
+            if text:
+                values[one.name] = _read(one.metadata["variable"], _READERS.get(one.name, str), text)
+        settings = cls(**values, environment=dict(environment))
+        settings.check()
+        return settings
+
+    def check(self) -> None:
+        """What no single value can know. Raises InvalidSettings."""
+        if self.threads and self.threads <= self.max_streams:
+            raise InvalidSettings(
+                f"BATON_THREADS={self.threads} leaves no thread beside BATON_MAX_STREAMS={self.max_streams} "
+                "streams: raise the first or lower the second"
+            )
+        if not self.is_loopback and not self.auth_tokens:
+            raise InvalidSettings(
+                f"BATON_BIND={self.bind} can be reached from outside: set BATON_AUTH_TOKENS, or bind 127.0.0.1"
+            )
+        if self.lease_seconds < 3:
+            raise InvalidSettings(
+                "BATON_LEASE_SECONDS must be at least 3: a lease is renewed every third of it"
+            )
+
+    @classmethod
+    def variables(cls) -> list[tuple[str, Any, str]]:
+        """Name, default and meaning of every variable."""
+        described = [one for one in fields(cls) if "variable" in one.metadata]
+        return [(one.metadata["variable"], one.default, one.metadata["about"]) for one in described]
+
+
+def _read(variable: str, reader: Callable[[str], T], text: str) -> T:
+    try:
+        return reader(text)
+    except ValueError as error:
+        shown = "its value" if variable in ("BATON_AUTH_TOKENS", "ANTHROPIC_API_KEY") else repr(text)
+        raise InvalidSettings(f"{variable}: {shown} makes no sense: {error}") from None
+
+
+def _whole(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError("it must be at least 1")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < 86_400:
+        raise ValueError("seconds are a number from 0 to 86400")
+    return number
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"it must be one of {', '.join(words)}")
+        return text
+
+    return read
+
+
+def _tokens(text: str) -> tuple[tuple[str, str], ...]:
+    pairs = [pair.strip().partition(":") for pair in text.split(",") if pair.strip()]
+    for name, _, token in pairs:
+        if not re.fullmatch(r"[\w.-]{1,64}", name) or len(token) < MIN_TOKEN_LENGTH:
+            raise ValueError(f"write NAME:TOKEN with tokens of at least {MIN_TOKEN_LENGTH} characters")
+    return tuple((name, token) for name, _, token in pairs)
+
+
+def _database_url(text: str) -> str:
+    if not text.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://", "postgres://")):
+        raise ValueError("it must begin with sqlite:/// or postgresql://")
+    return text
+
+
+def _bind(text: str) -> str:
+    if not text.startswith("unix:") and not re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[\w.-]+):\d{1,5}", text):
+        raise ValueError("it must be HOST:PORT or unix:PATH")
+    return text
+
+
+_READERS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "bind": _bind,
+    "agents": Path,
+    "database_url": _database_url,
+    "workers": _whole,
+    "max_streams": _whole,
+    "threads": _whole,
+    "lease_seconds": _seconds,
+    "drain_seconds": _seconds,
+    "on_disconnect": _one_of("cancel", "continue"),
+    "roots": lambda text: tuple(Path(part) for part in text.split(":") if part),
+    "max_body_bytes": _whole,
+    "auth_tokens": _tokens,
+    "allowed_hosts": lambda text: tuple(part.strip().lower() for part in text.split(",") if part.strip()),
+    "log_level": _one_of("DEBUG", "INFO", "WARNING", "ERROR"),
+    "log_style": _one_of("human", "json"),
+}

@@ -1,0 +1,39 @@
+"""Routes of agents: which there are, and how each is defined."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from app.errors import AgentNotFound, InvalidAgentConfig
+from app.runtime.planner import AgentPlanner
+from app.team.directory import TeamDirectory
+from app.web.payloads import json_response
+
+
+def blueprint(directory: TeamDirectory, planner: AgentPlanner) -> Blueprint:
+    routes = Blueprint("agents", __name__, url_prefix="/api/agents")
+
+    @routes.get("")
+    def summaries() -> Response:
+        return json_response(
+            [
+                {"name": agent.name, "description": agent.description, "multi": agent.multi}
+                for agent in directory.list()
+            ]
+        )
+
+    @routes.get("/<key>")
+    def definition(key: str) -> Response:
+        try:
+            return json_response(directory.get(key).wire())
+        except (AgentNotFound, InvalidAgentConfig) as error:
+            raise AgentNotFound("Not Found", detail=error.message) from error
+
+    @routes.get("/<key>/<path:name>/tools/count")
+    def count_tools(key: str, name: str) -> Response:
+        try:
+            return json_response({"available_tools": planner.count_tools(key, name)})
+        except AgentNotFound as error:
+            raise AgentNotFound(f"failed to get agent tool count: {error.message}") from error
+
+    return routes

@@ -1,0 +1,66 @@
+"""The Flask application: its blueprints, and what every request passes."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Iterable
+
+from flask import Blueprint, Flask, Response, g, request
+from werkzeug.routing import BaseConverter, ValidationError
+
+from app.logs import enter_context, leave_context
+from app.web import errors
+from app.web.access import Access
+
+log = logging.getLogger(__name__)
+
+
+class SessionIdConverter(BaseConverter):
+    """What can't be an id is not looked up: it is simply not there."""
+
+    regex = r"[^/]+"
+
+    def to_python(self, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", value):
+            raise ValidationError
+        return value
+
+
+def make_application(blueprints: Iterable[Blueprint], access: Access, *, max_body_bytes: int) -> Flask:
+    app = Flask("baton", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = max_body_bytes
+    app.url_map.converters["session"] = SessionIdConverter
+    app.url_map.strict_slashes = True
+    app.before_request(_begin)
+    access.register(app)
+    errors.register(app)
+    for blueprint in blueprints:
+        app.register_blueprint(blueprint)
+    app.after_request(_identify)
+    app.teardown_request(_end)
+    return app
+
+
+def _begin() -> None:
+    """Takes the caller's request id if it is one that a log can bear."""
+    given = request.headers.get("X-Request-ID", "")
+    g.request_id = given if re.fullmatch(r"[\w.-]{1,100}", given) else uuid.uuid4().hex
+    g.begun = time.perf_counter()
+    g.log_token = enter_context(request=g.request_id)
+
+
+def _identify(response: Response) -> Response:
+    response.headers["X-Request-ID"] = g.request_id
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    milliseconds = (time.perf_counter() - g.begun) * 1000
+    log.debug("%s %s %d %.1f ms", request.method, request.path, response.status_code, milliseconds)
+    return response
+
+
+def _end(_error: BaseException | None) -> None:
+    token = g.pop("log_token", None)
+    if token is not None:
+        leave_context(token)

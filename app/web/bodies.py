@@ -1,0 +1,234 @@
+"""Request bodies: what may be in them, and how they become our values. Refusals say what to do."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+import orjson
+from flask import request
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from app.agent.tools.image_header import recognise
+from app.conversation.blocks import Block, text_block
+from app.conversation.run import Answer
+from app.conversation.transcript import Message
+from app.errors import InvalidRequest, RequestTooLarge
+
+B = TypeVar("B", bound=BaseModel)
+
+IMAGE_TYPES: Final = ("image/jpeg", "image/png", "image/gif", "image/webp")
+MAX_IMAGE_CHARACTERS: Final = 10_485_760  # of base64
+MAX_IMAGE_SIDE: Final = 8000  # pixels; the API refuses more, for ever
+MAX_TEXT: Final = 5_000_000
+MAX_MESSAGES: Final = 1000
+
+
+def _no_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("a NUL character is not allowed here")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_no_nul), Field(max_length=4096)]
+
+
+class Body(BaseModel):
+    """Unknown keys are ignored, as the contract's server does: its clients post whole objects back."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+
+class PermissionsBody(Body):
+    allow: list[Name] | None = None
+    ask: list[Name] | None = None
+    deny: list[Name] | None = None
+
+    def value(self) -> dict[str, list[str]]:
+        return {key: list(patterns) for key, patterns in self if patterns}
+
+
+class CreateSession(Body):
+    max_iterations: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    tools_approved: bool | None = None
+    working_dir: Name | None = None
+    permissions: PermissionsBody | None = None
+
+
+class SetTitle(Body):
+    title: Name | None = None
+
+
+class SetPermissions(Body):
+    permissions: PermissionsBody | None = None
+
+
+class Resume(Body):
+    """`call_id` is ours: it ties the decision to the call it was made for."""
+
+    confirmation: Literal["approve", "approve-session", "approve-tool", "reject"]
+    reason: Annotated[str, Field(max_length=10_000)] | None = None
+    tool_name: Name | None = None
+    call_id: Name | None = None
+
+    def answer(self, by: str) -> Answer:
+        return Answer(self.confirmation, reason=self.reason or "", tool_name=self.tool_name or "", by=by)
+
+
+class Elicit(Body):
+    action: Literal["accept", "decline", "cancel"]
+    content: dict[str, Any] | None = None
+    call_id: Name | None = None
+
+    def answer(self, by: str) -> Answer:
+        return Answer(self.action, content=self.content, by=by)
+
+
+class CancelRun(Body):
+    run_id: Name | None = None
+
+
+class ImageUrl(Body):
+    url: str = ""
+    detail: str | None = None
+
+
+class Part(Body):
+    type: str
+    text: Annotated[str, Field(max_length=MAX_TEXT)] | None = None
+    image_url: ImageUrl | None = None
+    file: dict[str, Any] | None = None
+
+
+class PostedMessage(Body):
+    """`role` is read and ignored: whatever is posted was said by the user."""
+
+    content: Annotated[str, Field(max_length=MAX_TEXT)] | None = None
+    multi_content: list[Part] | None = Field(
+        default=None, validation_alias=AliasChoices("multi_content", "multiContent")
+    )
+
+
+_messages = TypeAdapter(Annotated[list[PostedMessage], Field(max_length=MAX_MESSAGES)])
+
+
+def read(kind: type[B]) -> B:
+    """The request's body as that kind; an empty body stands for an empty object."""
+    raw = _raw()
+    if not raw:
+        return _validated(kind, {})
+    if request.mimetype != "application/json":
+        raise InvalidRequest(
+            "invalid request body: code=415, message=Unsupported Media Type; send Content-Type: application/json"
+        )
+    value = _parsed(raw)
+    if not isinstance(value, dict):
+        raise InvalidRequest("invalid request body: it must be a JSON object", status=422)
+    return _validated(kind, value)
+
+
+def read_messages(created_at: float) -> list[Message]:
+    """The run's body: an array of messages, or an object with `messages`, as user messages.
+
+    Whatever the content type says it is JSON, as the contract has it. InvalidRequest for an empty list.
+    """
+    raw = _raw()
+    if not raw:
+        raise InvalidRequest("invalid request body: EOF; send a JSON array of messages")
+    value = _parsed(raw)
+    if isinstance(value, dict) and "messages" in value:
+        value = value["messages"]
+    try:
+        posted = _messages.validate_python(value)
+    except ValidationError as error:
+        raise _refusal(error) from None
+    if not posted:
+        raise InvalidRequest("at least one message is required", status=422)
+    return [_user_message(message, index, created_at) for index, message in enumerate(posted)]
+
+
+def _raw() -> bytes:
+    """A body without a stated length could be cut short unseen, so it is not read."""
+    if request.content_length is None and request.headers.get("Transfer-Encoding"):
+        raise InvalidRequest("send a Content-Length; chunked bodies are not read", status=411)
+    limit = request.max_content_length
+    if limit is not None and (request.content_length or 0) > limit:
+        raise RequestTooLarge(f"The body is larger than {limit} bytes.")
+    return request.get_data(cache=False)
+
+
+def _parsed(raw: bytes) -> Any:
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(
+            f"invalid request body: code=400, message=Syntax error: offset={error.pos}, error={error.msg}"
+        ) from None
+
+
+def _validated(kind: type[B], value: dict[str, Any]) -> B:
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        raise _refusal(error) from None
+
+
+def _refusal(error: ValidationError) -> InvalidRequest:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the body"
+    return InvalidRequest(f"invalid request body: {where}: {first['msg']}", status=422)
+
+
+def _user_message(posted: PostedMessage, index: int, created_at: float) -> Message:
+    if posted.multi_content:
+        blocks = [block for part in posted.multi_content if (block := _block(part, index))]
+    else:
+        blocks = [text_block(posted.content)] if posted.content and posted.content.strip() else []
+    if not blocks:
+        raise InvalidRequest(
+            f"message {index} is empty; give it `content` with more than white space", status=422
+        )
+    return Message("user", tuple(blocks), created_at=created_at)
+
+
+def _block(part: Part, index: int) -> Block | None:
+    match part.type:
+        case "text":
+            return text_block(part.text) if part.text and part.text.strip() else None
+        case "image_url" if part.image_url is not None:
+            return _image(part.image_url.url, index)
+    raise InvalidRequest(
+        f"message {index}: parts of type {part.type[:40]!r} are not accepted; send text or image_url",
+        status=422,
+    )
+
+
+def _image(url: str, index: int) -> Block:
+    """A picture that the API would refuse would be refused with every later request, so it is refused here."""
+    if re.match(r"https?://\S+$", url):
+        return {"type": "image", "source": {"type": "url", "url": url}}
+    match = re.match(r"data:([\w/+.-]+);base64,", url)
+    if match is None or match[1] not in IMAGE_TYPES:
+        raise InvalidRequest(
+            f"message {index}: an image must be an http(s) URL or a data URL of {', '.join(IMAGE_TYPES)}",
+            status=422,
+        )
+    data = url[match.end() :]
+    if len(data) > MAX_IMAGE_CHARACTERS:
+        raise InvalidRequest(f"message {index}: the image is too large; 10 MB is the limit", status=422)
+    try:
+        picture = recognise(base64.b64decode(data, validate=True))
+    except (binascii.Error, ValueError):
+        picture = None
+    if picture is None or not picture.width or not picture.height:
+        raise InvalidRequest(f"message {index}: the image can't be read", status=422)
+    if max(picture.width, picture.height) > MAX_IMAGE_SIDE:
+        raise InvalidRequest(
+            f"message {index}: the image is larger than {MAX_IMAGE_SIDE} pixels a side", status=422
+        )
+    return {
+        "type": "image",
+        "source": {"type": "base64", "media_type": picture.media_type, "data": data},
+    }

@@ -1,0 +1,91 @@
+"""Errors as HTTP: the only table from an error's class to a status, and the one shape they all have."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+from flask import Flask, Response, g
+from werkzeug.exceptions import HTTPException
+
+from app import errors
+from app.web.payloads import json_response, run_payload
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS: Final = 2
+
+# Looked up along the MRO.
+STATUSES: Final[Mapping[type[Exception], int]] = {
+    errors.InvalidRequest: 400,
+    errors.RequestTooLarge: 413,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.Unauthorized: 401,
+    errors.Forbidden: 403,
+    errors.Unavailable: 503,
+    errors.MissingEnvironment: 503,
+    errors.InvalidTranscript: 422,
+    errors.BatonLost: 409,
+    errors.RunEnded: 502,
+    errors.AppError: 500,
+}
+
+
+def status_of(error: errors.AppError) -> int:
+    if error.details.get("status"):
+        return int(error.details["status"])
+    return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+
+
+def register(app: Flask) -> None:
+    app.register_error_handler(errors.SessionBusy, _busy)
+    app.register_error_handler(errors.AppError, _refused)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def error_response(status: int, message: str, code: str, **more: Any) -> Response:
+    """`error` repeats the message for the contract's client, which looks for that key."""
+    shown = {key: value for key, value in more.items() if value is not None and key != "status"}
+    body = {"message": message, "error": message, "code": code, **shown, "request_id": g.get("request_id")}
+    response = json_response(body, status)
+    if status == 503 or (status == 409 and code in ("session_busy", "stopping")):
+        response.headers["Retry-After"] = str(RETRY_SECONDS)
+    return response
+
+
+def _busy(error: errors.SessionBusy) -> Response:
+    run = run_payload(error.run) if error.run is not None else None
+    response = error_response(409, error.message, error.busy_code, run=run)
+    response.headers["Retry-After"] = str(RETRY_SECONDS)
+    if error.run is not None:
+        response.headers["Location"] = f"/api/sessions/{error.run.session_id}/events"
+    return response
+
+
+def _refused(error: errors.AppError) -> Response:
+    status = status_of(error)
+    if status == 500:
+        return _unexpected(error)
+    response = error_response(status, error.message, error.code, **error.details)
+    if status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _http(error: HTTPException) -> Response:
+    """The framework's own refusals: unknown path, wrong method, too large a body."""
+    if error.code is None or error.code >= 500:
+        return _unexpected(error)
+    response = error_response(error.code, error.name, error.name.lower().replace(" ", "_"))
+    for name, value in error.get_headers():
+        if name in ("Allow", "Retry-After", "Location"):
+            response.headers[name] = value
+    return response
+
+
+def _unexpected(error: Exception) -> Response:
+    log.error("the request failed", exc_info=error)
+    return error_response(500, "Internal Server Error", "internal")

@@ -1,0 +1,208 @@
+"""The wire shapes: what sessions, messages and runs look like in JSON, key for key as the contract has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from flask import Response, request
+
+from app.agent.calling import arguments_text
+from app.agent.loop import wire_parts
+from app.conversation.blocks import Block, plain_text, result_text, thinking_text
+from app.conversation.events import wire_call
+from app.conversation.run import Question, Run
+from app.conversation.session import Session, SessionSummary
+from app.conversation.transcript import Message
+
+Json = dict[str, Any]
+Definitions = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+def json_response(body: Any, status: int = 200) -> Response:
+    """Compact JSON and a newline, as the contract's server writes it; `?pretty` indents."""
+    option = orjson.OPT_INDENT_2 if "pretty" in request.args else 0
+    return Response(
+        orjson.dumps(body, option=option | orjson.OPT_APPEND_NEWLINE),
+        status=status,
+        content_type="application/json",
+    )
+
+
+def time_text(seconds: float, *, whole: bool = True) -> str:
+    """RFC 3339 in UTC; whole seconds as stored sessions have them."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return moment.isoformat(timespec="seconds" if whole else "microseconds").replace("+00:00", "Z")
+
+
+def created_session(session: Session) -> Json:
+    """The answer to a creation."""
+    return _without_empty(
+        {
+            "id": session.id,
+            "title": session.title,
+            "messages": None,
+            "created_at": time_text(session.created_at, whole=False),
+            "tools_approved": session.tools_approved,
+            "thinking": session.thinking,
+            "hide_tool_results": False,
+            "working_dir": session.working_dir,
+            "SendUserMessage": True,
+            "max_iterations": session.max_iterations,
+            "starred": session.starred,
+            "input_tokens": session.input_tokens,
+            "output_tokens": session.output_tokens,
+            "cost": session.cost,
+            "permissions": session.permissions,
+        },
+        "working_dir",
+        "permissions",
+    )
+
+
+def session_summary(summary: SessionSummary) -> Json:
+    session = summary.session
+    return _without_empty(
+        {
+            "id": session.id,
+            "title": session.title,
+            "created_at": time_text(session.created_at),
+            "num_messages": summary.num_messages,
+            "input_tokens": session.input_tokens,
+            "output_tokens": session.output_tokens,
+            "working_dir": session.working_dir,
+        },
+        "working_dir",
+    )
+
+
+def session_detail(
+    session: Session, messages: Sequence[Message], definitions: Definitions, run: Run | None
+) -> Json:
+    """One session with all its messages; `run` is ours: who has the baton, and what it waits for."""
+    body = _without_empty(
+        {
+            "id": session.id,
+            "title": session.title,
+            "messages": [message_payload(message, definitions) for message in messages],
+            "created_at": time_text(session.created_at),
+            "tools_approved": session.tools_approved,
+            "thinking": session.thinking,
+            "input_tokens": session.input_tokens,
+            "output_tokens": session.output_tokens,
+            "working_dir": session.working_dir,
+        },
+        "messages",
+        "working_dir",
+    )
+    if session.permissions is not None:
+        body["permissions"] = session.permissions
+    if run is not None:
+        body["run"] = run_payload(run)
+    return body
+
+
+def message_payload(message: Message, definitions: Definitions) -> Json:
+    body: Json = {"agentName": message.agent if message.role != "user" else ""}
+    body["message"] = _chat_message(message, definitions)
+    if message.implicit:
+        body["implicit"] = True
+    if message.partial:
+        body["partial"] = message.partial  # ours: why the message was cut
+    return body
+
+
+def run_payload(run: Run) -> Json:
+    return _without_empty(
+        {
+            "id": run.id,
+            "session_id": run.session_id,
+            "agent": run.agent,
+            "status": run.status,
+            "started_at": time_text(run.started_at, whole=False),
+            "ended_at": time_text(run.ended_at, whole=False) if run.ended_at else None,
+            "waiting_for": question_payload(run.waiting_for) if run.waiting_for else None,
+            "holder": str(run.owner),
+            "code": run.code,
+            "error": run.error,
+        },
+        "ended_at",
+        "waiting_for",
+        "code",
+        "error",
+    )
+
+
+def question_payload(question: Question) -> Json:
+    return _without_empty(
+        {
+            "kind": question.kind,
+            "call_id": question.call_id,
+            "tool": question.name,
+            **question.details,
+        },
+        "call_id",
+        "tool",
+    )
+
+
+def _chat_message(message: Message, definitions: Definitions) -> Json:
+    blocks = message.content
+    result = blocks[0] if message.role == "tool" else None
+    text = result_text(result) if result else plain_text(blocks)
+    body: Json = {"role": message.role, "content": text}
+    if any(block.get("type") == "image" for block in _inner(blocks, result)):
+        body["multi_content"] = wire_parts(_inner(blocks, result))
+    body |= _thinking(blocks)
+    if called := message.calls:
+        body["tool_calls"] = [
+            wire_call(call["id"], call["name"], arguments_text(call["input"])) for call in called
+        ]
+        known = {tool["name"]: tool for tool in definitions.get(message.prompt, ())}
+        offered = [known[call["name"]] for call in called if call["name"] in known]
+        if offered:
+            body["tool_definitions"] = offered
+    if result:
+        body["tool_call_id"] = result["tool_use_id"]
+        if result.get("is_error"):
+            body["is_error"] = True
+    body["created_at"] = time_text(message.created_at)
+    return body | _accounts(message)
+
+
+def _inner(blocks: Sequence[Block], result: Block | None) -> Sequence[Block]:
+    if result is None:
+        return blocks
+    content = result.get("content")
+    return content if isinstance(content, list) else []
+
+
+def _thinking(blocks: Sequence[Block]) -> Json:
+    text = thinking_text(blocks)
+    signatures = [block.get("signature") for block in blocks if block.get("type") == "thinking"]
+    body: Json = {"reasoning_content": text} if text else {}
+    if signatures and signatures[-1]:
+        body["thinking_signature"] = signatures[-1]
+    return body
+
+
+def _accounts(message: Message) -> Json:
+    body: Json = {}
+    if message.usage is not None:
+        body["usage"] = {
+            "input_tokens": message.usage.input_tokens,
+            "output_tokens": message.usage.output_tokens,
+            "cached_input_tokens": message.usage.cache_read_tokens,
+            "cached_write_tokens": message.usage.cache_write_tokens,
+        }
+    if message.role == "assistant" and message.model:
+        body["model"] = message.model
+    if message.cost:
+        body["cost"] = message.cost
+    return body
+
+
+def _without_empty(body: Json, *optional: str) -> Json:
+    return {key: value for key, value in body.items() if value or key not in optional}

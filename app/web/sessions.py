@@ -1,0 +1,118 @@
+"""Routes of sessions: create, list, look, change, delete."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from flask import Blueprint, Response, request
+
+from app.conversation.session import Session
+from app.errors import InvalidRequest, SessionNotFound
+from app.runtime.manager import RuntimeManager
+from app.store.store import Store
+from app.web.access import asker, owner
+from app.web.bodies import CreateSession, SetPermissions, SetTitle, read
+from app.web.payloads import created_session, json_response, session_detail, session_summary
+
+DELETE_WAIT_SECONDS = 10.0
+
+
+def blueprint(store: Store, manager: RuntimeManager, *, roots: Sequence[Path]) -> Blueprint:
+    routes = Blueprint("sessions", __name__, url_prefix="/api/sessions")
+
+    @routes.post("")
+    def create() -> Response:
+        body = read(CreateSession)
+        session = Session(
+            id=str(uuid.uuid4()),
+            created_at=time.time(),
+            owner=owner() or "",
+            working_dir=_working_dir(body.working_dir or "", roots),
+            tools_approved=bool(body.tools_approved),
+            max_iterations=body.max_iterations or 0,
+            permissions=body.permissions.value() if body.permissions else None,
+        )
+        store.sessions.create(session)
+        return json_response(created_session(session))
+
+    @routes.get("")
+    def summaries() -> Response:
+        found = store.sessions.summaries(owner=owner())
+        return json_response([session_summary(summary) for summary in found])
+
+    @routes.get("/<session:session_id>")
+    def detail(session_id: str) -> Response:
+        try:
+            session, messages = store.sessions.get_with_messages(session_id, owner=owner())
+        except SessionNotFound as error:
+            raise SessionNotFound("session not found: session not found") from error
+        definitions = store.sessions.tool_definitions(session_id)
+        return json_response(session_detail(session, messages, definitions, store.runs.live_run(session_id)))
+
+    @routes.delete("/<session:session_id>")
+    def delete(session_id: str) -> Response:
+        _allowed(session_id, "delete session")
+        manager.delete(session_id, by=asker(), wait=DELETE_WAIT_SECONDS)
+        return json_response({"message": "session deleted"})
+
+    @routes.patch("/<session:session_id>/title")
+    def set_title(session_id: str) -> Response:
+        title = read(SetTitle).title or ""
+        _allowed(session_id, "update session title")
+        store.sessions.set_title(session_id, title)
+        return json_response({"id": session_id, "title": title})
+
+    @routes.patch("/<session:session_id>/permissions")
+    def set_permissions(session_id: str) -> Response:
+        body = read(SetPermissions)
+        _allowed(session_id, "update session permissions")
+        permissions = body.permissions.value() if body.permissions else None
+        store.sessions.set_permissions(session_id, permissions)
+        return json_response({"message": "session permissions updated"})
+
+    @routes.post("/<session:session_id>/tools/toggle")
+    def toggle_tools(session_id: str) -> Response:
+        _allowed(session_id, "toggle session tool approval mode")
+        store.sessions.toggle_tools_approved(session_id)
+        return json_response(None)
+
+    @routes.post("/<session:session_id>/thinking/toggle")
+    def toggle_thinking(session_id: str) -> Response:
+        _allowed(session_id, "toggle session thinking mode")
+        store.sessions.toggle_thinking(session_id)
+        return json_response(None)
+
+    def _allowed(session_id: str, what: str) -> None:
+        """SessionNotFound, in the contract's words, for sessions that are not there or somebody else's."""
+        request.get_data()
+        try:
+            store.sessions.get(session_id, owner=owner())
+        except SessionNotFound as error:
+            raise SessionNotFound(f"failed to {what}: session not found") from error
+
+    return routes
+
+
+def _working_dir(wanted: str, roots: Sequence[Path]) -> str:
+    """An absolute, existing directory below one of the roots; empty for the server's own."""
+    wanted = wanted.strip()
+    if not wanted:
+        return ""
+    path = Path(wanted).expanduser()
+    try:
+        resolved = path.resolve(strict=True)
+    except (OSError, RuntimeError):
+        raise InvalidRequest(
+            f"failed to create session: stat {path}: no such file or directory", status=422
+        ) from None
+    if not resolved.is_dir():
+        raise InvalidRequest("failed to create session: working directory must be a directory", status=422)
+    if not any(resolved.is_relative_to(root) for root in roots):
+        raise InvalidRequest(
+            f"failed to create session: {resolved} is outside the directories where sessions may work",
+            status=422,
+        )
+    return str(resolved)

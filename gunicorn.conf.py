@@ -1,0 +1,98 @@
+"""gunicorn's settings, each number with its reason. Run it from the project's directory: `gunicorn`."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+from app.settings import InvalidSettings, Settings
+
+try:
+    settings = Settings.from_environment(os.environ)
+except InvalidSettings as error:
+    sys.exit(f"baton: {error}")
+
+wsgi_app = "wsgi:application"
+bind = settings.bind
+worker_class = "gthread"
+workers = settings.workers
+
+# A stream holds a thread until it ends. The spare ones keep ping, cancel and approve alive.
+threads = settings.all_threads
+# Accepted connections wait in a queue nobody sees, so accept few more than there are threads for.
+worker_connections = threads + 128
+# The default of 2048 means minutes of silent waiting; a proxy should rather fail fast.
+backlog = 256
+# Longer than nginx keeps an idle upstream connection (60 s), or it would meet a closed one now and then.
+keepalive = 75
+# How long the main loop may be stuck before the worker is killed; streams are not limited by it.
+timeout = 60
+# Past this the worker is killed. The drain, the stop of what did not finish, and gunicorn's own two seconds
+# of lingering on idle connections must fit in.
+STOP_SECONDS = 5.0
+graceful_timeout = int(settings.drain_seconds + STOP_SECONDS + 5)
+# The heartbeat is a file's time stamp; on a stalled disk it would take the worker down.
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 - gunicorn makes its own file there
+# Everything that starts threads or opens connections begins after the fork.
+preload_app = False
+# Two servers of one user would fight over its default path.
+control_socket_disable = True
+# With several listeners a connection can wait at a worker that is full while another one is idle.
+reuse_port = False
+accesslog = None
+errorlog = "-"
+proc_name = "baton"
+
+TCP_USER_TIMEOUT = 18
+
+_stand_in: subprocess.Popen[str] | None = None
+
+
+def on_starting(server: Any) -> None:
+    """Without a key and without an address, the offline stand-in plays the model."""
+    global _stand_in
+    if settings.api_key or settings.api_base_url:
+        return
+    command = [sys.executable, "-m", "app.offline", "--port", "0", "--die-with-parent"]
+    _stand_in = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert _stand_in.stdout is not None  # noqa: S101 - it is a pipe
+    url = _stand_in.stdout.readline().strip().rpartition(" ")[2]
+    os.environ["ANTHROPIC_BASE_URL"] = url
+    os.environ["ANTHROPIC_API_KEY"] = "offline"
+    server.log.warning("ANTHROPIC_API_KEY is not set: an offline stand-in plays the model, at %s", url)
+
+
+def when_ready(server: Any) -> None:
+    """Accepted sockets inherit this: a peer that vanished or stopped reading is noticed within 30 s."""
+    for listener in server.LISTENERS:
+        if hasattr(listener, "sock") and listener.sock.family.name != "AF_UNIX":
+            listener.sock.setsockopt(socket.IPPROTO_TCP, TCP_USER_TIMEOUT, 30_000)
+            listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+def post_fork(_server: Any, _worker: Any) -> None:
+    """Threads take turns ten times as often: one that computes delays the streams of others less."""
+    sys.setswitchinterval(0.0005)
+
+
+def post_worker_init(worker: Any) -> None:
+    """No hook fires when a worker is asked to stop, so a thread watches for it and drains."""
+    from wsgi import server as baton  # noqa: PLC0415 - it exists only in a worker
+
+    def watch() -> None:
+        while worker.alive:
+            time.sleep(0.1)
+        baton.manager.drain(settings.drain_seconds, stop_within=STOP_SECONDS)
+
+    threading.Thread(target=watch, name="drain", daemon=True).start()
+
+
+def on_exit(_server: Any) -> None:
+    if _stand_in is not None:
+        _stand_in.terminate()
+        _stand_in.wait()
