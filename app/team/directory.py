@@ -81,26 +81,27 @@ class TeamDirectory:
             yield self._path
 
     def _team(self, path: Path) -> Team | _Broken | None:
-        """None if the file has gone."""
+        """None if the file has gone. A change between the two looks at the file is seen the next time."""
         try:
-            cached = self._cache.get(path)
-            if cached is not None and cached[0] == _signature(path.stat()):
-                return cached[1]
-            with path.open("rb") as file:
-                signature, content = _signature(os.fstat(file.fileno())), file.read()
-        except OSError as error:
-            log.warning("agent file %s can't be read: %s", path, error.strerror)
+            signature = _signature(path.stat())
+        except OSError:
             return None
-        team = self._load(path, content)
+        cached = self._cache.get(path)
+        if cached is not None and cached[0] == signature:
+            return cached[1]
+        team = self._load(path)
         self._cache[path] = (signature, team)
         return team
 
-    def _load(self, path: Path, content: bytes) -> Team | _Broken:
+    def _load(self, path: Path) -> Team | _Broken:
         try:
-            return load_team(content, source=path.name, environment=self._environment)
+            return load_team(path.read_bytes(), source=path.name, environment=self._environment)
         except InvalidAgentConfig as error:
-            log.warning("agent file %s can't be loaded:\n%s", path, error.message)
-            return _Broken(error.message)
+            message = error.message
+        except OSError as error:
+            message = f"{path.name}: can't be read: {error.strerror}"
+        log.warning("agent file %s can't be loaded:\n%s", path, message)
+        return _Broken(message)
 
 
 def _signature(status: os.stat_result) -> _Signature:

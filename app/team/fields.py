@@ -18,8 +18,6 @@ class Definition(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
-        validate_by_name=True,
-        validate_by_alias=True,
         use_attribute_docstrings=True,  # they are the descriptions in the JSON Schema
     )
 
@@ -31,7 +29,7 @@ class Definition(BaseModel):
         if not isinstance(data, Mapping):
             return data
         known = cls.known_fields()
-        unknown = [key for key in data if key not in known and key not in cls.model_fields]
+        unknown = [key for key in data if key not in known]
         if unknown and cls.model_config.get("extra") == "forbid":
             raise unknown_fields(unknown, known)
         return {key: value for key, value in data.items() if value is not None}

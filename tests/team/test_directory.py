@@ -118,10 +118,12 @@ def test_a_broken_file_is_logged_once_for_each_change(
 ) -> None:
     caplog.set_level(logging.WARNING, logger="app.team.directory")
     write(tmp_path / "broken.yaml", BROKEN)
+    (tmp_path / "folder.yaml").mkdir()
     teams = TeamDirectory(tmp_path, {})
     for _ in range(3):
         teams.list()
-    assert len(caplog.records) == 1
+    assert len(caplog.records) == 3
+    assert "folder.yaml: can't be read: Is a directory" in caplog.text
     assert "broken.yaml:1:14: agents.a.modle: unknown field" in caplog.text
     write(tmp_path / "broken.yaml", "agents: {}")
     teams.list()

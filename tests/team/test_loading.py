@@ -94,6 +94,10 @@ def test_every_problem_of_a_file_is_reported_in_the_order_of_its_lines() -> None
             "1:14: agents.a.structured_output.schema: is required",
         ),
         (
+            "agents: {a: {structured_output: {json_schema: {}}}}",
+            "1:34: agents.a.structured_output.json_schema: unknown field",
+        ),
+        (
             "agents: {a: {code_mode_tools: true}}",
             "1:14: agents.a.code_mode_tools: is not supported: this server",
         ),
