@@ -1,0 +1,118 @@
+"""Fixtures that every test may use, and the detector of what a test leaves behind."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.factory import Server, build
+from app.offline.server import OfflineServer
+from app.settings import Settings
+from tests.harness.postgres import PostgresServer, find_binaries
+from tests.harness.process import BatonProcess, eventually
+from tests.harness.wire import Client
+
+AGENTS = Path(__file__).parent / "agents_for_tests"
+
+OUR_THREADS = ("run-", "keeper", "title-", "drain")
+
+
+def our_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith(OUR_THREADS)]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind() -> Iterator[None]:
+    """Fails a test that leaves a run's thread or a housekeeper running in this process."""
+    yield
+    eventually(lambda: not our_threads(), f"these threads ended: {our_threads()}")
+
+
+@pytest.fixture(scope="session")
+def stand_in() -> Iterator[OfflineServer]:
+    """One stand-in for the whole test run."""
+    with OfflineServer() as server:
+        yield server
+
+
+@pytest.fixture
+def model(stand_in: OfflineServer) -> Iterator[OfflineServer]:
+    """The stand-in, with its memory wiped; a transcript that the API would refuse fails the test that made it."""
+    stand_in.reset()
+    yield stand_in
+    assert stand_in.violations == []
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    if find_binaries() is None:
+        pytest.skip("PostgreSQL is not installed")
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database, once of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'baton.db'}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_database()
+
+
+def make_settings(tmp_path: Path, model_url: str, **more: Any) -> Settings:
+    values: dict[str, Any] = {
+        "agents": AGENTS,
+        "database_url": f"sqlite:///{tmp_path / 'baton.db'}",
+        "api_key": "test-key-of-the-tests",
+        "api_base_url": model_url,
+        "roots": (tmp_path,),
+        "environment": {"PATH": "/usr/bin:/bin"},
+    }
+    return Settings(**{**values, **more})
+
+
+@pytest.fixture
+def server(tmp_path: Path, model: OfflineServer) -> Iterator[Server]:
+    """Baton in this process, without HTTP in front: `server.app.test_client()`, `server.manager`."""
+    built = build(make_settings(tmp_path, model.url))
+    yield built
+    built.close()
+
+
+StartBaton = Callable[..., BatonProcess]
+
+
+@pytest.fixture
+def start_baton(tmp_path: Path, model: OfflineServer) -> Iterator[StartBaton]:
+    """Starts real gunicorns that share a directory (and so a database, unless told otherwise)."""
+    started: list[BatonProcess] = []
+
+    def start(**options: Any) -> BatonProcess:
+        settings = options.pop("settings", None)
+        process = BatonProcess(
+            tmp_path, model_url=model.url, agents=options.pop("agents", AGENTS), settings=settings, **options
+        )
+        started.append(process)
+        return process.start()
+
+    yield start
+    for process in started:
+        process.kill()
+
+
+@pytest.fixture
+def baton(start_baton: StartBaton) -> BatonProcess:
+    """One real gunicorn with the defaults."""
+    return start_baton()
+
+
+@pytest.fixture
+def client(baton: BatonProcess) -> Iterator[Client]:
+    one = Client(baton.url)
+    yield one
+    one.close()

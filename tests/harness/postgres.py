@@ -1,0 +1,88 @@
+"""A PostgreSQL server of the tests' own, on a free loopback port, from the installed binaries."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.harness.process import free_port
+
+
+def find_binaries() -> Path | None:
+    """The newest version's directory; None if PostgreSQL is not installed."""
+    candidates = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if candidates and (candidates[-1] / "initdb").exists():
+        return candidates[-1]
+    found = shutil.which("initdb")
+    return Path(found).parent if found else None
+
+
+class PostgresServer:
+    """Durability is switched off where a test could not notice; `restart` and `kill` are for those that do."""
+
+    def __init__(self) -> None:
+        binaries = find_binaries()
+        assert binaries is not None, "PostgreSQL is not installed"
+        self._binaries = binaries
+        self._directory = Path(tempfile.mkdtemp(prefix="baton-pg-"))
+        self.port = free_port()
+        self._user = _unprivileged_user(self._directory)
+        self._databases = 0
+
+    def start(self) -> Self:
+        data = self._directory / "data"
+        if not data.exists():
+            self._call("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
+        options = (
+            f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=200"
+        )
+        self._call("pg_ctl", "-D", data, "-w", "-l", self._directory / "log", "-o", options, "start")
+        return self
+
+    def stop(self, mode: str = "immediate") -> None:
+        self._call("pg_ctl", "-D", self._directory / "data", "-w", "-m", mode, "stop")
+
+    def new_database(self) -> str:
+        """The URL of an empty database."""
+        self._databases += 1
+        name = f"baton{self._databases}"
+        self._call("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", name)
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
+
+    def _call(self, program: str, *arguments: object) -> None:
+        command = [str(self._binaries / program), *map(str, arguments)]
+        done = subprocess.run(
+            command,
+            user=self._user,
+            cwd=self._directory,
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert done.returncode == 0, f"{program} failed: {done.stderr}"
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+
+def _unprivileged_user(directory: Path) -> int | None:
+    """PostgreSQL refuses to run as root; it gets the directory and runs as its own user then."""
+    if os.getuid() != 0:
+        return None
+    user = pwd.getpwnam("postgres")
+    os.chown(directory, user.pw_uid, user.pw_gid)
+    return user.pw_uid

@@ -1,0 +1,159 @@
+"""A real gunicorn with Baton in it, in its own process group, on a free loopback port."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import requests
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 60.0
+STOP_SECONDS = 60.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class BatonProcess:
+    """Starts with `start`, or as a context manager. `model_url` is the address of a stand-in."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        model_url: str,
+        agents: Path,
+        database_url: str | None = None,
+        port: int | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.directory = directory
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log_path = directory / f"baton-{self.port}.log"
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ.get("HOME", "/"),
+            "PYTHONPATH": str(ROOT),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "ANTHROPIC_API_KEY": "test-key-of-the-tests",
+            "ANTHROPIC_BASE_URL": model_url,
+            "BATON_BIND": f"127.0.0.1:{self.port}",
+            "BATON_AGENTS": str(agents),
+            "BATON_DATABASE_URL": database_url or f"sqlite:///{directory / 'baton.db'}",
+            "BATON_ROOTS": str(directory),
+            "BATON_DRAIN_SECONDS": "5",
+            **(settings or {}),
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> Self:
+        """Returns when the server answers."""
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py")],
+                cwd=self.directory,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise AssertionError(f"the server did not start:\n{self.log()}")
+            try:
+                if requests.get(f"{self.url}/api/ping", timeout=5).ok:
+                    return self
+            except requests.ConnectionError:
+                time.sleep(0.05)
+        raise AssertionError(f"the server does not answer:\n{self.log()}")
+
+    def kill(self) -> None:
+        """SIGKILL for the master and all its workers at once: what a power cut or the kernel does."""
+        if self._process is not None:
+            try:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            self._process.wait()
+            self._process = None
+
+    def signal(self, number: int) -> None:
+        """To the master only."""
+        os.kill(self.pid, number)
+
+    def signal_all(self, number: int) -> None:
+        os.killpg(self.pid, number)
+
+    def wait(self) -> int:
+        """The exit code, once it has exited."""
+        assert self._process is not None
+        code = self._process.wait(STOP_SECONDS)
+        self._process = None
+        return code
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        if self._process is None:
+            return 0
+        self.signal(signal.SIGTERM)
+        try:
+            return self.wait()
+        finally:
+            self.kill()
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def worker_pids(self) -> list[int]:
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return [int(child) for child in children]
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.kill()
+
+
+def eventually(check: Any, what: str, *, seconds: float = 10.0) -> Any:
+    """The first truthy value of `check`, asked again and again; an AssertionError after `seconds`.
+
+    For states of other processes, which no event of ours announces.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        value = check()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"it did not happen within {seconds} s: {what}")
+        time.sleep(0.01)
