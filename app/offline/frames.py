@@ -42,12 +42,11 @@ class Envelope:
 def message(answer: Answer, envelope: Envelope) -> Json:
     """The body of an answer that is not streamed."""
     content = [piece.block for piece in answer.pieces]
-    tokens = sum(len(orjson.dumps(block)) for block in content) // 4
     return {
         **_head(envelope),
         "content": content,
         **_ending(answer),
-        "usage": {**_usage(envelope), "output_tokens": max(1, tokens)},
+        "usage": {**_usage(envelope), **_output_usage(answer)},
     }
 
 
@@ -56,17 +55,14 @@ def stream(answer: Answer, envelope: Envelope) -> Frames:
     opening = _frame("message_start", message=head) + _frame("ping")
     portions: list[bytes] = []
     pending = b""
-    size = 0
     for index, piece in enumerate(answer.pieces):
         pending += _frame("content_block_start", index=index, content_block=_started(piece.block))
         for delta in _deltas(index, piece):
             portions.append(pending + delta)
-            pending, size = b"", size + len(delta) - 90
-            if len(portions) == 1:
-                pending = _oddities(answer, index)
+            pending = _oddities(answer, index) if len(portions) == 1 else b""
         pending += _frame("content_block_stop", index=index)
     if "nostop" not in answer.quirks:
-        usage = {**_usage(envelope), "output_tokens": max(1, size // 4)}
+        usage = {**_usage(envelope), **_output_usage(answer)}
         pending += _frame("message_delta", delta=_ending(answer), usage=usage) + _frame("message_stop")
     return Frames(opening, tuple(portions), pending)
 
@@ -177,9 +173,18 @@ def _usage(envelope: Envelope) -> Json:
         "cache_creation_input_tokens": written,
         "cache_read_input_tokens": read,
         "cache_creation": {"ephemeral_5m_input_tokens": written, "ephemeral_1h_input_tokens": 0},
-        "output_tokens_details": {"thinking_tokens": 0},
         "server_tool_use": {"web_search_requests": 0, "web_fetch_requests": 0},
         "service_tier": "standard",
         "inference_geo": "global",
         "speed": "standard",
+    }
+
+
+def _output_usage(answer: Answer) -> Json:
+    """Bytes by four, as the input is counted."""
+    sizes = [(piece.block["type"], len(orjson.dumps(piece.block))) for piece in answer.pieces]
+    thought = sum(size for kind, size in sizes if kind in ("thinking", "redacted_thinking"))
+    return {
+        "output_tokens": max(1, sum(size for _, size in sizes) // 4),
+        "output_tokens_details": {"thinking_tokens": thought // 4},
     }

@@ -12,6 +12,7 @@ from app.offline.refusal import Json
 
 LAST_CHUNK = b"0\r\n\r\n"
 _MAX_HEAD = 65_536
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
 class Unreadable(Exception):
@@ -84,7 +85,6 @@ def read_head(buffer: bytes | bytearray) -> Head | None:
 
 
 def _head(status: int, headers: Mapping[str, str]) -> bytes:
-    reasons = {known.value: known.phrase for known in HTTPStatus}
-    lines = [f"HTTP/1.1 {status} {reasons.get(status, 'Error')}"]
+    lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Error')}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")

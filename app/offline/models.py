@@ -25,9 +25,8 @@ class Model:
     retired: bool = False
 
     def thinks(self, thinking: Json | None) -> bool:
-        if thinking is None:
-            return self.thinks_by_default
-        return thinking["type"] in ("adaptive", "enabled")
+        """Whether thinking blocks may come and may come back."""
+        return self.thinks_by_default if thinking is None else thinking["type"] != "disabled"
 
     def manual(self, thinking: Json | None) -> bool:
         return thinking is not None and thinking["type"] == "enabled"

@@ -28,7 +28,7 @@ class Streamed:
 class Playback:
     """One stream on its way out. Belongs to its connection and is only touched on the loop's thread.
 
-    It is driven by timers and not by a task: a thousand of them then cost little more than their writes.
+    Timers drive it, not a task: a thousand of them cost little more than their writes.
     """
 
     def __init__(self, streamed: Streamed, transport: asyncio.Transport, on_end: Callable[[], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -71,12 +72,10 @@ def write_answer(body: Json, verdict: Verdict, attempts: Attempts, new_id: NewId
         author.say(errand)
         return Answer(tuple(author.pieces), "end_turn")
     here = script.rounds[scene.round] if scene.round < len(script.rounds) else ()
-    broken = _break_or_fail(here, scene, attempts)
-    return replace(
-        _perform(_part(here, len(scene.searches)), body, verdict, scene, script, author),
-        tempo=_tempo(script, scene.round),
-        broken=broken,
-    )
+    part = _part(here, len(scene.searches))
+    broken = _break_or_fail(part, scene, attempts)
+    performed = _perform(part, body, verdict, scene, script, author)
+    return replace(performed, tempo=_tempo(script, scene.round), broken=broken)
 
 
 def _perform(
@@ -89,7 +88,7 @@ def _perform(
         author.found(scene.searches[-1])
     silent = "empty" in quirks or (stop is not None and stop.reason == "refusal")
     if not silent and not any(isinstance(draft, Say | Call) for draft in drafts) and "blank" not in quirks:
-        drafts.append(Say(_default_words(scene, script)))
+        drafts.append(Say(_default_words(scene)))
     for draft in drafts[:-1]:
         _write(draft, author, scene, quirks)
     if drafts:
@@ -186,10 +185,10 @@ def _tempo(script: Script, current: int) -> Tempo:
     return replace(tempo, delay=tempo.delay if current < len(script.rounds) else 0.0)
 
 
-def _break_or_fail(here: tuple[Directive, ...], scene: Scene, attempts: Attempts) -> Break | None:
+def _break_or_fail(part: tuple[Directive, ...], scene: Scene, attempts: Attempts) -> Break | None:
     broken = None
-    for index, directive in enumerate(here):
-        key = f"{scene.key} {scene.round} {index}"
+    for index, directive in enumerate(part):
+        key = f"{scene.key} {scene.round} {len(scene.searches)} {index}"
         match directive:
             case Fail(times=times) if attempts.take(key, times):
                 raise _failure(directive)
@@ -211,13 +210,13 @@ def _failure(fail: Fail) -> Exception:
     )
 
 
-def _default_words(scene: Scene, script: Script) -> str:
+def _default_words(scene: Scene) -> str:
     if scene.results:
         return f"The tool said: {'; '.join(_clip(result, 120) or '(nothing)' for result in scene.results)}"
     if scene.searches:
         return "The search found a page."
-    words = script.words if any(script.rounds) else scene.last_words
-    return f"You said: {_clip(words, 400)}" if words.strip() else "Done."
+    words = _clip(read_script(scene.last_words).words, 400)
+    return f"You said: {words}" if words else "Done."
 
 
 def _errand(body: Json, scene: Scene, script: Script) -> str:
@@ -236,7 +235,9 @@ def _errand(body: Json, scene: Scene, script: Script) -> str:
 
 def _title(script: Script) -> str:
     said = [draft.text for directives in script.rounds for draft in directives if isinstance(draft, Say)]
-    words = (script.words or " ".join(said)).split()
+    lines = script.words.splitlines() or [" ".join(said)]
+    # the words may come inside an instruction, and then they stand at its end, maybe in a list
+    words = re.sub(r"^(\d+[.)]|[-*])\s+", "", lines[-1]).split()
     return " ".join(words[:6]).strip(" .,;:!?\"'") or "A conversation"
 
 

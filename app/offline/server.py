@@ -30,7 +30,7 @@ class OfflineServer:
         self._service = Service(self._memory, self._release)
         self._thread: threading.Thread | None = None
         self._listening = threading.Event()
-        self._failure: OSError | None = None
+        self._failure: Exception | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
 
@@ -44,7 +44,7 @@ class OfflineServer:
         self.stop()
 
     def start(self) -> None:
-        """Raises `OSError` when the port is not to be had."""
+        """Returns when it listens; raises `OSError` when the port is not to be had."""
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="offline-stand-in")
         self._thread.start()
         self._listening.wait()
@@ -100,7 +100,7 @@ class OfflineServer:
         host, port = self._address
         try:
             server = await self._loop.create_server(self._connect, host, port, backlog=_BACKLOG)
-        except OSError as error:
+        except Exception as error:  # for the thread that waits in `start`, whatever it is
             self._failure = error
             self._listening.set()
             return

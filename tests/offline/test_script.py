@@ -202,6 +202,23 @@ def test_a_title_is_made_of_the_users_words() -> None:
     assert texts(answer(request(user("[call look]"), **titling))) == ["A conversation"]
 
 
+def test_a_title_is_found_behind_its_instruction() -> None:
+    asked = user("Make a title of these words:\n1. Fix the login")
+    titling: Any = {"tools": [], "max_tokens": 32, "system": "You write titles."}
+    assert texts(answer(request(asked, **titling))) == ["Fix the login"]
+
+
+def test_a_mishap_behind_a_pause_waits_for_it() -> None:
+    body = request(user("[pause][drop 1]"))
+    first = answer(body)
+    assert first.broken is None
+    assert answer(went_on(body, first)).broken is not None
+
+
+def test_what_the_client_adds_before_the_words_is_not_echoed() -> None:
+    assert texts(answer(request(user("It is Monday.", "hello [think]"))))[-1] == "You said: hello"
+
+
 def test_a_summary_is_asked_for_by_the_prompt_or_by_the_words() -> None:
     said = (user("[fail 529] Fix the login"), assistant("ok"), user("Summarize the conversation."))
     expected = ["Summary: (fail 529) Fix the login; Summarize the conversation."]

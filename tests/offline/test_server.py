@@ -146,6 +146,11 @@ def test_a_taken_port_is_reported(server: OfflineServer) -> None:
         other.start()
 
 
+def test_a_port_that_does_not_exist_is_reported() -> None:
+    with pytest.raises(OverflowError):
+        OfflineServer(port=70_000).start()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_runs_as_a_process_until_it_is_told_to_stop(number: signal.Signals) -> None:
     command = [sys.executable, "-m", "app.offline", "--no-record", "--die-with-parent"]

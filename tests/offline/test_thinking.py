@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from app.offline.signature import Prefix
@@ -116,6 +118,16 @@ def test_redacted_thinking_is_judged_like_any_other() -> None:
 def test_a_forged_signature_is_refused(signature: str) -> None:
     forged = {"type": "thinking", "thinking": "hmm", "signature": signature}
     assert refused(request(user("a"), assistant(forged, "b"), user("c"))) == (
+        "messages.1.content.0: Invalid `signature` in `thinking` block"
+    )
+
+
+def test_what_a_signature_says_cannot_be_rewritten() -> None:
+    body = request(user("a"))
+    signed = thought(body)
+    rewritten = base64.b64decode(signed["signature"]).replace(NEWEST.encode(), b"claude-sonnet-9-9")
+    signed["signature"] = base64.b64encode(rewritten).decode()
+    assert refused(continued(body, assistant(signed, "b"), user("c"))) == (
         "messages.1.content.0: Invalid `signature` in `thinking` block"
     )
 

@@ -71,6 +71,13 @@ def test_a_good_schema_is_accepted() -> None:
     accepted(request(user("a"), tools=[good, {"type": "web_search_20260318", "name": "web_search"}]))
 
 
+def test_a_built_in_tool_has_a_name_that_is_text() -> None:
+    built_in = {"type": "bash_20250124", "name": []}
+    assert refused(request(user("a"), tools=[built_in])) == (
+        "tools.0.bash_20250124.name: Input should be a valid string"
+    )
+
+
 def test_tool_names_are_unique() -> None:
     assert refused(request(user("a"), tools=[TOOL, TOOL])) == "tools: Tool names must be unique."
 

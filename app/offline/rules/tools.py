@@ -80,6 +80,8 @@ def _check_tool(tool: Json, path: str) -> None:
             raise wrong(
                 path, f"Input tag '{kind}' found using 'type' does not match any of the expected tags"
             )
+        if "name" in tool:
+            text(tool["name"], f"{path}.{kind}.name")
         return
     _CUSTOM(tool, f"{path}.custom")
     _check_schema(tool["input_schema"], f"{path}.custom.input_schema")
