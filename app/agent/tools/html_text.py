@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from html.parser import HTMLParser
 from typing import Final
 
@@ -28,9 +29,12 @@ def to_markdown(html: str) -> str:
 
 def _convert(reader: _Reader, html: str) -> str:
     """In pieces and without `close`: what the parser does with a page that ends in the middle of a tag
-    takes quadratic time."""
-    for at in range(0, len(html), _CHUNK):
-        reader.feed(html[at : at + _CHUNK])
+    takes quadratic time. It looks at an unfinished tag again with each piece, so pieces grow with it."""
+    at = 0
+    while at < len(html):
+        size = max(_CHUNK, len(reader.rawdata))
+        reader.feed(html[at : at + size])
+        at += size
     return reader.result()
 
 
@@ -45,7 +49,7 @@ class _Reader(HTMLParser):
 
     def result(self) -> str:
         if not self.rawdata.startswith("<"):
-            self.handle_data(self.rawdata)  # held back because it might have become a character reference
+            self.handle_data(unescape(self.rawdata))  # held back: it might have become a reference
         text = re.sub(r"[ \t]+\n", "\n", "".join(self._parts))
         return re.sub(r"\n{3,}", "\n\n", text).strip()
 
@@ -57,7 +61,7 @@ class _Reader(HTMLParser):
         self._separate(tag)
         if tag == "pre":
             self._verbatim += 1
-        if tag in ("td", "th"):
+        if tag in ("td", "th") and not self._at_space():
             self.say(" ")
         self.opened(tag, {name: value or "" for name, value in attrs})
 
@@ -81,7 +85,7 @@ class _Reader(HTMLParser):
             return
         if not self._verbatim:
             data = re.sub(r"\s+", " ", data)
-            if not self._parts or self._parts[-1].endswith(("\n", " ")):
+            if self._at_space():
                 data = data.lstrip(" ")
         self.say(data)
 
@@ -94,6 +98,9 @@ class _Reader(HTMLParser):
     def say(self, words: str) -> None:
         if words:
             self._parts.append(words)
+
+    def _at_space(self) -> bool:
+        return not self._parts or self._parts[-1].endswith(("\n", " "))
 
     def _separate(self, tag: str) -> None:
         if tag in _BLOCKS:

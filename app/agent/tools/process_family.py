@@ -29,6 +29,7 @@ class Member:
 
     pid: int
     started: str
+    in_group: bool  # in the leader's process group
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +51,31 @@ class Family:
             children = {pid for pid, status in table.items() if status.parent in found}
             grown = not children <= found
             found |= children
-        return {Member(pid, table[pid].started) for pid in found if table[pid].state not in _DEAD}
+        alive = (table[pid] for pid in found if table[pid].state not in _DEAD)
+        return {Member(status.pid, status.started, status.group == self.leader) for status in alive}
+
+    def send_group(self, number: signal.Signals) -> None:
+        """Signals the leader's group in one go, so that a shell does not report its children's end before
+        its own."""
+        try:
+            os.killpg(self.leader, number)
+        except (ProcessLookupError, PermissionError):
+            pass
 
     def send(self, member: Member, number: signal.Signals) -> None:
         """Signals one member; one that is gone, or is not ours to signal, does not matter."""
-        try:
-            if sys.platform == "linux":
+        if sys.platform == "linux":
+            try:
                 _send_safely(member, number)
-            else:
-                os.killpg(self.leader, number)
-        except (ProcessLookupError, PermissionError):
-            pass
+            except (ProcessLookupError, PermissionError):
+                pass
 
     def _group(self) -> set[Member]:
         try:
             os.killpg(self.leader, 0)
         except (ProcessLookupError, PermissionError):
             return set()
-        return {Member(self.leader, "")}
+        return {Member(self.leader, "", True)}
 
     def _knows(self, status: _Status) -> bool:
         return self.leader in (status.session, status.pid) or self._is_marked(status.pid)
@@ -85,6 +93,7 @@ class _Status:
     pid: int
     state: str
     parent: int
+    group: int
     session: int
     started: str
 
@@ -114,4 +123,5 @@ def _status(pid: int) -> _Status | None:
         return None
     # The command's name stands in parentheses and may hold anything, parentheses too.
     fields = line.rpartition(")")[2].split()
-    return _Status(pid, fields[0], int(fields[1]), int(fields[3]), fields[19])
+    parent, group, session = map(int, fields[1:4])
+    return _Status(pid, fields[0], parent, group, session, fields[19])

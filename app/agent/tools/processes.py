@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from app.agent.model import Cancellation
-from app.agent.tools.process_family import MARK, Family, Member
+from app.agent.tools.process_family import MARK, Family
 
 GRACE_SECONDS: Final = 2.0  # from SIGTERM to SIGKILL, and from there to giving up
 KEPT_BYTES: Final = 30_000
@@ -111,7 +111,7 @@ class Process:
                 if fd is not None:
                     self._selector.register(fd, selectors.EVENT_READ)
         except BaseException:
-            self._popen.kill()
+            self._family.send_group(signal.SIGKILL)
             self._popen.wait()
             raise
 
@@ -180,15 +180,19 @@ class Process:
 
     def _finish(self, number: signal.Signals) -> bool:
         """Signals whoever is left, newcomers too, until nobody is or the time is over."""
-        told: set[Member] = set()
+        members = self._family.members()
+        if members:
+            self._family.send_group(number)
+        told = {member for member in members if member.in_group}
         deadline = time.monotonic() + GRACE_SECONDS
-        while members := self._family.members():
+        while members:
             for member in members - told:
                 self._family.send(member, number)
             told |= members
             if time.monotonic() >= deadline:
                 return False
             self._look(_LOOK_SECONDS)
+            members = self._family.members()
         return True
 
 

@@ -71,10 +71,13 @@ class Sandbox:
         """At most `limit` bytes of a regular file."""
         with self._at(path, "open") as place:
             fd = os.open(place.name, os.O_RDONLY | _FILE, dir_fd=place.directory)
-            with os.fdopen(fd, "rb") as file:
-                size = _regular(file.fileno()).st_size
-                data = file.read(limit + 1)
-                return Content(data[:limit], max(size, len(data)), place.path)
+            try:
+                size = _regular(fd).st_size
+                with os.fdopen(fd, "rb", closefd=False) as file:
+                    data = file.read(limit + 1)
+            finally:
+                os.close(fd)
+            return Content(data[:limit], max(size, len(data)), place.path)
 
     def write(self, path: str, data: bytes) -> None:
         """Replaces the file as a whole or not at all; an existing file keeps its mode."""

@@ -1,0 +1,39 @@
+"""Every tool test runs in its own directory and must leave no process, thread or descriptor behind."""
+
+from __future__ import annotations
+
+import os
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.agent.cancellation import FakeCancellation
+from tests.agent.tools.workbench import WITNESS, Workbench
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Workbench]:
+    root = tmp_path / "work"
+    root.mkdir()
+    environment = {"PATH": os.environ["PATH"], WITNESS: uuid.uuid4().hex}
+    bench = Workbench(root, FakeCancellation(), environment)
+    threads, descriptors = set(threading.enumerate()), _descriptors()
+    yield bench
+    assert bench.processes() == []
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(5)
+        assert not thread.is_alive(), thread.name
+    assert _descriptors() <= descriptors
+
+
+def _descriptors() -> set[tuple[str, str]]:
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found.add((name, os.readlink(f"/proc/self/fd/{name}")))
+        except OSError:
+            continue  # the listing's own
+    return found

@@ -1,0 +1,118 @@
+"""Definitions become toolsets, tailored as the agent's author wants them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonschema
+import pytest
+
+from app.agent.tools.registry import ToolsetUnavailable, build, key
+from app.team.toolset import ToolsetSpec
+from tests.agent.tools.workbench import Workbench
+
+TYPES = ["filesystem", "shell", "fetch", "think", "todo", "user_prompt"]
+
+CONTRACT = """
+directory_tree | Directory Tree | filesystem | RO | path
+edit_file | Edit | filesystem | D | path edits
+list_directory | List Directory | filesystem | RO D | path
+read_file | Read | filesystem | RO | path
+read_multiple_files | Read Multiple Files | filesystem | RO | paths json?
+search_files_content | Search Files Content | filesystem | RO D | path query is_regex? excludePatterns?
+write_file | Write | filesystem | D | path content
+create_directory | Create Directory | filesystem | | paths
+remove_directory | Remove Directory | filesystem | | paths
+shell | Shell | shell | D | cmd cwd? timeout?
+run_background_job | Background Job | shell | D | cmd cwd?
+list_background_jobs | List Background Jobs | shell | RO D |
+view_background_job | View Background Job Output | shell | RO D | job_id
+stop_background_job | Stop Background Job | shell | D | job_id
+fetch | Fetch URLs | fetch | | urls format timeout?
+think | Think | think | RO | thought
+create_todo | Create TODO | todo | RO | description
+create_todos | Create TODOs | todo | RO | descriptions
+update_todos | Update TODOs | todo | RO | updates
+list_todos | List TODOs | todo | RO |
+user_prompt | User Prompt | user_prompt | RO | message title? schema?
+"""
+
+
+def spec(**fields: Any) -> ToolsetSpec:
+    return ToolsetSpec.model_validate(fields)
+
+
+def test_every_tool_is_what_the_contract_says() -> None:
+    tools = [tool for kind in TYPES for tool in build(spec(type=kind), environment={}).tools()]
+    found = []
+    for tool in tools:
+        properties = (tool.parameters or {}).get("properties", {})
+        required = (tool.parameters or {}).get("required", [])
+        marks = ["RO"] * tool.read_only + ["D"] * tool.takes_description
+        takes = [name if name in required else f"{name}?" for name in properties]
+        row = [tool.name, tool.title, tool.category, " ".join(marks), " ".join(takes)]
+        found.append(" | ".join(row).replace("|  |", "| |").strip())
+    assert found == CONTRACT.strip().splitlines()
+
+
+def test_every_schema_is_one_and_every_tool_says_what_it_does() -> None:
+    for kind in TYPES:
+        for tool in build(spec(type=kind), environment={}).tools():
+            assert tool.description
+            jsonschema.Draft202012Validator.check_schema(tool.for_model()["input_schema"])
+            jsonschema.Draft202012Validator.check_schema(tool.output_schema)
+            if tool.parameters is not None and kind != "fetch":
+                assert tool.parameters["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("kind", ["mcp", "a2a", "script", "lsp"])
+def test_a_type_that_this_server_does_not_build_is_named(kind: str) -> None:
+    with pytest.raises(ToolsetUnavailable, match=f"toolset type {kind} is not supported"):
+        build(ToolsetSpec.model_construct(type=kind), environment={})
+
+
+def test_an_unknown_type_is_named() -> None:
+    with pytest.raises(ToolsetUnavailable, match="unknown toolset type: telepathy"):
+        build(spec(type="telepathy"), environment={})
+
+
+def test_only_the_named_tools_are_kept() -> None:
+    toolset = build(spec(type="shell", tools=["shell", "nonsense"]), environment={})
+    assert [tool.name for tool in toolset.tools()] == ["shell"]
+
+
+def test_instructions_are_replaced_with_the_original_where_it_is_wanted() -> None:
+    original = build(spec(type="think"), environment={}).instructions
+    assert original
+    tailored = build(spec(type="think", instruction="A {ORIGINAL_INSTRUCTIONS} B"), environment={})
+    assert tailored.instructions == f"A {original} B"
+
+
+def test_a_variable_in_env_is_filled_in_and_a_missing_one_is_named(bench: Workbench) -> None:
+    shell = spec(type="shell", env={"MINE": "$THEIRS-${THEIRS}"})
+    toolset = build(shell, environment={**bench.environment, "THEIRS": "x"})
+    assert bench.call(toolset, "shell", cmd='echo "$MINE"').output == "x-x"
+    with pytest.raises(ToolsetUnavailable, match="THEIRS"):
+        build(shell, environment={})
+
+
+def test_filesystem_settings_arrive(bench: Workbench) -> None:
+    bench.write(".gitignore", "hidden\n")
+    bench.write("hidden")
+    fields = {"ignore_vcs": False, "post_edit": [{"path": "*", "cmd": "exit 7"}]}
+    toolset = build(spec(type="filesystem", **fields), environment=bench.environment)
+    assert "hidden" in bench.call(toolset, "list_directory", path=".").output
+    assert "exit status 7" in bench.call(toolset, "write_file", path="f", content="").output
+
+
+def test_a_tailored_toolset_is_started_stopped_and_remembered_like_the_one_inside(bench: Workbench) -> None:
+    toolset = build(spec(type="todo", tools=["create_todo"]), environment={}, state=None)
+    toolset.start()
+    bench.call(toolset, "create_todo", description="A")
+    toolset.stop()
+    again = build(spec(type="todo"), environment={}, state=toolset.state())
+    assert '"A"' in bench.call(again, "list_todos").output
+
+
+def test_two_toolsets_of_one_type_have_different_keys() -> None:
+    assert key(spec(type="think"), 0) != key(spec(type="think"), 1)
