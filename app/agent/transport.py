@@ -73,10 +73,10 @@ class Transport(httpx2.BaseTransport):
         timeouts = request.extensions.get("timeout", {})
         connection = self._send(request, route, method, interrupt)
         with _given_up_on_error(connection, interrupt):
-            connection.socket.settimeout(timeouts.get("read"))
+            connection.wait_at_most(timeouts.get("read"))
             head, arrived = connection.receive_head()
             body = body_for(method, head)
-            connection.socket.settimeout(self._stall_timeout)
+            connection.wait_at_most(self._stall_timeout)
         return httpx2.Response(
             head.status,
             headers=head.headers,
@@ -95,14 +95,14 @@ class Transport(httpx2.BaseTransport):
             try:
                 with _given_up_on_error(idle, interrupt):
                     interrupt.watch(idle.socket)
-                    idle.socket.settimeout(timeouts.get("write"))
+                    idle.wait_at_most(timeouts.get("write"))
                     idle.send(message)
                 return idle
             except httpx2.WriteError:
                 pass  # it died in the pool, unnoticed till now
         connection = connect(route, timeouts.get("connect"), self._tls, interrupt)
         with _given_up_on_error(connection, interrupt):
-            connection.socket.settimeout(timeouts.get("write"))
+            connection.wait_at_most(timeouts.get("write"))
             try:
                 connection.send(message)
             except httpx2.WriteError:
@@ -199,7 +199,7 @@ class _Answer(httpx2.SyncByteStream):
         """A reader that has its last event leaves; the few bytes that end the body may be just behind, and a
         connection is worth a short wait."""
         try:
-            connection.socket.settimeout(_GRACE_SECONDS)
+            connection.wait_at_most(_GRACE_SECONDS)
             self._body.feed(connection.receive())
         except (httpx2.TransportError, ProtocolError):
             pass

@@ -102,8 +102,10 @@ class TurnFold:
         self._merge_usage(self._message.get("usage"))
 
     def _block_start(self, event: dict[str, Any]) -> Delta | None:
-        self._blocks[event["index"]] = opened = _OpenBlock(dict(event["content_block"]))
-        return opened.first_delta()
+        opened = _OpenBlock(dict(event["content_block"]))
+        delta = opened.first_delta()
+        self._blocks[event["index"]] = opened
+        return delta
 
     def _block_stop(self, event: dict[str, Any]) -> None:
         self._blocks[event["index"]].close()

@@ -6,7 +6,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -160,7 +160,7 @@ def serving(script: Script, *, tls: ssl.SSLContext | None = None) -> Iterator[So
     assert not server.failures, server.failures
 
 
-def sse(*events: dict[str, object]) -> bytes:
+def sse(*events: Mapping[str, object]) -> bytes:
     return b"".join(
         b"event: %b\ndata: %b\n\n" % (str(one["type"]).encode(), orjson.dumps(one)) for one in events
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+import struct
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
@@ -23,13 +24,24 @@ class Connection:
     def __init__(self, connected: socket.socket) -> None:
         self.socket: Final = connected
         self.idle_since = 0.0
+        self._patience = 0.0
         self._stream: _Stream = connected
+
+    def wait_at_most(self, seconds: float | None) -> None:
+        """The limit for each single wait from now on. The kernel keeps it: a time-out of Python's own would
+        cost a second system call for every piece of a stream."""
+        self._patience = seconds or 0.0
+        whole, part = divmod(self._patience, 1)
+        interval = struct.pack("ll", int(whole), int(part * 1e6))
+        self.socket.settimeout(None)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, interval)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, interval)
 
     def start_tls(self, context: ssl.SSLContext, host: str) -> None:
         """May be called a second time: TLS with the endpoint inside TLS with a proxy."""
         try:
             self._stream = _Tls(self._stream, context, host)
-        except TimeoutError as error:
+        except BlockingIOError as error:
             raise httpx2.ConnectTimeout(f"no TLS with {host} in time") from error
         except OSError as error:
             raise httpx2.ConnectError(f"no TLS with {host}: {error}") from error
@@ -37,7 +49,7 @@ class Connection:
     def send(self, data: bytes) -> None:
         try:
             self._stream.sendall(data)
-        except TimeoutError as error:
+        except BlockingIOError as error:
             raise httpx2.WriteTimeout("the server does not take the request") from error
         except OSError as error:
             raise httpx2.WriteError(str(error)) from error
@@ -46,8 +58,8 @@ class Connection:
         """All that has arrived, at least one byte; b"" when the peer has closed."""
         try:
             return self._stream.recv(READ_SIZE)
-        except TimeoutError as error:
-            raise httpx2.ReadTimeout(f"nothing came for {self.socket.gettimeout()} seconds") from error
+        except BlockingIOError as error:
+            raise httpx2.ReadTimeout(f"nothing came for {self._patience:g} seconds") from error
         except OSError as error:
             raise httpx2.ReadError(str(error)) from error
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import errno
+import os
+import select
 import socket
 import ssl
 import threading
@@ -129,29 +132,40 @@ def _dial(host: str, port: int, timeout: float | None, interrupt: Interrupt) -> 
     for family, kind, protocol, _, address in _resolve(host, port, timeout, interrupt):
         plain = socket.socket(family, kind, protocol)
         try:
-            interrupt.watch(plain)
-            _set_options(plain)
-            plain.settimeout(timeout)
-            plain.connect(address)
-            interrupt.watch(plain)  # shut down while it connected, it may look connected
-            return Connection(plain)
+            _connect(plain, address, timeout, interrupt)
         except OSError as error:
-            failure = error
             interrupt.release()
             plain.close()
+            failure = error
         except BaseException:
             interrupt.release()
             plain.close()
             raise
+        else:
+            connection = Connection(plain)
+            connection.wait_at_most(timeout)
+            return connection
     if isinstance(failure, TimeoutError):
         raise httpx2.ConnectTimeout(f"no connection with {host} in time") from failure
     raise httpx2.ConnectError(f"no connection with {host}: {failure}") from failure
 
 
-def _set_options(plain: socket.socket) -> None:
+def _connect(plain: socket.socket, address: Any, timeout: float | None, interrupt: Interrupt) -> None:
     for level, name, value in _SOCKET_OPTIONS:
         if hasattr(socket, name):  # not every system knows every one
             plain.setsockopt(level, getattr(socket, name), value)
+    plain.setblocking(False)
+    code = plain.connect_ex(address)
+    interrupt.watch(plain)  # not earlier: a socket that does not connect yet can't be shut down
+    if code == errno.EINPROGRESS:
+        poller = select.poll()
+        poller.register(plain, select.POLLOUT)
+        if not poller.poll(None if timeout is None else timeout * 1000):
+            raise TimeoutError
+        code = plain.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        interrupt.watch(plain)  # once shut down it may look connected
+    if code:
+        raise OSError(code, os.strerror(code))
 
 
 def _resolve(host: str, port: int, timeout: float | None, interrupt: Interrupt) -> list[Any]:
