@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable
 from typing import Final, Literal
 
 from app.agent.tools.processes import Command, Process
@@ -74,15 +73,14 @@ class Job:
 class BackgroundJobs:
     """The jobs of one toolset. All of them belong to one run and end with it."""
 
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
-        self._now = now
+    def __init__(self) -> None:
         self._numbers = itertools.count(1)
         self._jobs: dict[str, Job] = {}
 
     def start(self, shown: str, command: Command) -> Job:
         if sum(job.status == "running" for job in self._jobs.values()) >= MAX_JOBS:
             raise TooManyJobs
-        job_id = f"job_{int(self._now())}_{next(self._numbers)}"
+        job_id = f"job_{int(time.time())}_{next(self._numbers)}"
         job = self._jobs[job_id] = Job(job_id, shown, command)
         return job
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from app.agent.model import Cancellation
@@ -86,7 +87,8 @@ class _Listing:
         except FileRefused as refusal:
             return ToolResult.error(f"Error reading directory: {refusal}")
         hides = hiding(sandbox, self.ignore_vcs)
-        return _listed([entry for entry in entries if not hides(below(path, entry.name), entry.is_directory)])
+        seen = (entry for entry in entries if not hides(below(path, entry.name), entry.is_directory))
+        return _listed(list(islice(seen, MAX_ENTRIES + 1)))
 
 
 def _listed(entries: Sequence[Entry]) -> ToolResult:

@@ -1,7 +1,8 @@
 """Searches texts with one regular expression, in a process of its own; `regex_search` starts it as a script.
 
 Python's regular expressions can take longer than the universe for a short text, hold the interpreter's lock
-meanwhile, and can't be interrupted. A process can be killed.
+meanwhile, and can't be interrupted. A process can be killed; and it ends by itself, at a limit, should the
+server be gone before it could do that.
 
 Reads frames (8 bytes of length, then that many bytes): the pattern, then texts. Answers each with one line
 of JSON: for the pattern null or what is wrong with it, for a text a list of [line, start, end] with the first
@@ -12,11 +13,14 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 _MAX_MATCHES = 1_000
+_MAX_SECONDS = 60
+_MAX_MEMORY = 1 << 30
 
 
 def frames() -> Iterator[str]:
@@ -38,6 +42,8 @@ def spans(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, int, int]]
 
 
 def main() -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (_MAX_SECONDS, _MAX_SECONDS))
+    resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY, _MAX_MEMORY))
     texts = frames()
     try:
         pattern = re.compile(next(texts), re.ASCII)

@@ -49,7 +49,7 @@ def _plain(spec: ToolsetSpec, environment: Mapping[str, str], state: Any) -> Too
         case "think":
             return Think(state=state)
         case "todo":
-            return Todo(state=state, shared=spec.shared)
+            return Todo(state=state)
         case "user_prompt":
             return UserPrompt()
         case _ if spec.is_known:

@@ -27,8 +27,8 @@ _ALL: Final = listing(_TODO, "All todos")
 
 
 class Todo:
-    """The list of one agent in one session. `shared` is accepted for the sake of existing definitions, but
-    no list is shared beyond a session: others' plans are none of its business."""
+    """The list of one agent in one session. No list is shared beyond a session, whatever a definition's
+    `shared` says: others' plans are none of its business."""
 
     instructions = (
         "Keep track of work that has several steps: note the steps with create_todos before you begin, set "
@@ -36,8 +36,7 @@ class Todo:
         "before you say that you have finished."
     )
 
-    def __init__(self, *, state: Any = None, shared: bool = False) -> None:
-        self.shared = shared
+    def __init__(self, *, state: Any = None) -> None:
         kept = state if isinstance(state, list) else []
         self._todos = [
             {key: str(todo.get(key, "")) for key in ("id", "description", "status")}

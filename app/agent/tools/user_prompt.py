@@ -9,8 +9,6 @@ from typing import Any, Final
 from app.agent.tools.parameters import parameters, text
 from app.agent.toolset import Elicitation, Tool, ToolContext, ToolFailed, ToolResult, string
 
-UNAVAILABLE: Final = "user_prompt tool is not available in this context (no elicitation handler configured)"
-
 _ACTIONS: Final = ["accept", "decline", "cancel"]
 
 

@@ -114,5 +114,11 @@ def test_a_tailored_toolset_is_started_stopped_and_remembered_like_the_one_insid
     assert '"A"' in bench.call(again, "list_todos").output
 
 
+def test_a_shared_todo_list_stays_within_its_session(bench: Workbench) -> None:
+    one, other = (build(spec(type="todo", shared=True), environment={}) for _ in range(2))
+    bench.call(one, "create_todo", description="A")
+    assert bench.call(other, "list_todos").output == '{"todos":[]}'
+
+
 def test_two_toolsets_of_one_type_have_different_keys() -> None:
     assert key(spec(type="think"), 0) != key(spec(type="think"), 1)

@@ -61,11 +61,6 @@ def test_todos_are_found_again_in_the_next_run(bench: Workbench) -> None:
     assert bench.call(again, "create_todo", description="B").output.startswith(f'{{"created":{B}')
 
 
-def test_shared_lists_stay_within_the_session(bench: Workbench) -> None:
-    bench.call(Todo(shared=True), "create_todo", description="A")
-    assert bench.call(Todo(shared=True), "list_todos").output == '{"todos":[]}'
-
-
 def test_there_is_an_end_to_the_number_and_the_length_of_todos(bench: Workbench) -> None:
     todo = Todo()
     assert bench.call(todo, "create_todos", descriptions=["x"] * (MAX_TODOS + 1)).is_error
