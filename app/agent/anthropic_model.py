@@ -80,6 +80,7 @@ class AnthropicModel:
 
     `first_byte_timeout` is how long the API may think before it answers at all, `stall_timeout` how long an
     answer may pause: the API sends a ping every few seconds, so silence means that the connection is dead.
+    Time-outs are in seconds. ValueError for a key that can't be one.
     """
 
     def __init__(
@@ -93,6 +94,8 @@ class AnthropicModel:
         keep_alive: float = 300.0,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
+        if not (api_key.isascii() and api_key.isprintable()):
+            raise ValueError("the API key has characters that no key has; a line break at its end, perhaps?")
         self._api_key = api_key
         timeout = httpx2.Timeout(first_byte_timeout, connect=connect_timeout, write=stall_timeout)
         self._client = anthropic.Anthropic(
@@ -135,6 +138,9 @@ class AnthropicModel:
         with interruptible(interrupt):
             response = self._post(request)
         with closing(response):
+            content_type = response.headers.get("content-type", "text/event-stream")
+            if not content_type.startswith("text/event-stream"):
+                raise MalformedStream(f"it is {content_type}, not an event stream")
             decoder = SseDecoder()
             # Reading raw is quicker, and nothing is compressed unless somebody on the way thinks he must.
             packed = "content-encoding" in response.headers
@@ -202,7 +208,8 @@ def classify(error: Exception) -> FailureKind:
     if isinstance(error, StreamFailed):
         kind = KINDS_IN_STREAM.get(str(error.error.get("type")), "final")
     else:
-        kind = next((KINDS[one] for one in type(error).__mro__ if one in KINDS), "final")
+        wrapped = isinstance(error, anthropic.APIConnectionError) and error.__cause__
+        kind = next((KINDS[one] for one in type(wrapped or error).__mro__ if one in KINDS), "final")
     if isinstance(error, anthropic.APIStatusError):
         kind = _as_the_server_says(kind, error.response.headers.get("x-should-retry"))
     return _as_the_words_say(kind, str(error)) if kind == "final" else kind

@@ -72,7 +72,7 @@ class Transport(httpx2.BaseTransport):
         method = request.method.encode("ascii")
         timeouts = request.extensions.get("timeout", {})
         connection = self._send(request, route, method, interrupt)
-        with _given_up_on_error(connection, interrupt):
+        with interrupt.closing_on_error(connection):
             connection.wait_at_most(timeouts.get("read"))
             head, arrived = connection.receive_head()
             body = body_for(method, head)
@@ -93,7 +93,7 @@ class Transport(httpx2.BaseTransport):
         message = request_head(method, route.target(request.url), headers) + request.read()
         if idle := self._pool.take(route):
             try:
-                with _given_up_on_error(idle, interrupt):
+                with interrupt.closing_on_error(idle):
                     interrupt.watch(idle.socket)
                     idle.wait_at_most(timeouts.get("write"))
                     idle.send(message)
@@ -101,7 +101,7 @@ class Transport(httpx2.BaseTransport):
             except httpx2.WriteError:
                 pass  # it died in the pool, unnoticed till now
         connection = connect(route, timeouts.get("connect"), self._tls, interrupt)
-        with _given_up_on_error(connection, interrupt):
+        with interrupt.closing_on_error(connection):
             connection.wait_at_most(timeouts.get("write"))
             try:
                 connection.send(message)
@@ -117,16 +117,6 @@ class Transport(httpx2.BaseTransport):
                 self._tls_context = httpx2.create_ssl_context()
                 self._tls_context.set_alpn_protocols(["http/1.1"])
             return self._tls_context
-
-
-@contextmanager
-def _given_up_on_error(connection: Connection, interrupt: Interrupt) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        interrupt.release()
-        connection.close()
-        raise
 
 
 @contextmanager

@@ -152,7 +152,8 @@ class _OpenBlock:
     def first_delta(self) -> Delta | None:
         match self.block["type"]:
             case "tool_use":
-                return CallDelta(self.block["id"], self.block["name"], "")
+                # The loop finds an id for a call without one; nobody finds a name.
+                return CallDelta(self.block.setdefault("id", ""), self.block["name"], "")
             case "text" if text := self.block.get("text"):
                 return TextDelta(text)
             case "thinking" if text := self.block.get("thinking"):

@@ -321,6 +321,7 @@ def test_an_answer_that_is_no_stream_can_be_tried_again() -> None:
     with model_at(script) as model:
         error, _ = failure(model)
     assert (error.kind, error.partial) == ("retryable", None)
+    assert "text/html" in str(error)
 
 
 # Requests that are refused
@@ -449,6 +450,20 @@ def test_an_endpoint_that_does_not_answer_in_time_can_be_tried_again() -> None:
         error, _ = failure(model)
     assert error.kind == "retryable"
     assert "nothing came for 0.05 seconds" in str(error)
+
+
+def test_an_address_that_is_none_is_not_tried_again() -> None:
+    model = AnthropicModel(KEY, "gopher://127.0.0.1")
+    error, _ = failure(model)
+    model.close()
+    assert error.kind == "final"
+    assert "gopher" in str(error)
+
+
+@pytest.mark.parametrize("key", ["sk-ant-1\n", "sk-ant-ü"])
+def test_a_key_that_can_not_be_sent_is_refused_at_once(key: str) -> None:
+    with pytest.raises(ValueError, match="no key has"):
+        AnthropicModel(key)
 
 
 def test_every_error_of_the_sdk_is_classified() -> None:

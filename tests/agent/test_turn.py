@@ -152,6 +152,14 @@ def test_a_call_that_a_limit_may_have_cut_is_marked_though_it_reads_as_json(reas
     assert turn(call(0, "{}"), text(1, "so"), end(reason)).broken_calls == frozenset()
 
 
+def test_a_call_without_an_id_is_a_call_all_the_same() -> None:
+    folded, shown = fold(
+        start(0, {"type": "tool_use", "name": "look", "input": {}}), stop(0), end("tool_use")
+    )
+    assert shown == [CallDelta("", "look", "")]
+    assert folded.turn().content[0]["id"] == ""
+
+
 def test_blocks_of_unknown_types_are_carried() -> None:
     strange = {"type": "hologram", "beams": [1, {"x": None}]}
     served = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []}

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
 
 import httpx2
 
@@ -44,6 +47,20 @@ class Interrupt:
         with self._lock:
             self._socket = None
             return not self.requested
+
+    @contextmanager
+    def closing_on_error(self, owned: Closable) -> Iterator[None]:
+        """Closes the socket, or the connection over it, should what happens inside fail."""
+        try:
+            yield
+        except BaseException:
+            self.release()
+            owned.close()
+            raise
+
+
+class Closable(Protocol):
+    def close(self) -> None: ...
 
 
 def _shut_down(waited_on: socket.socket) -> None:

@@ -73,13 +73,9 @@ def connect(
         connection = _dial(route.host, route.port, timeout, interrupt)
     else:
         connection = _dial_proxy(httpx2.URL(route.proxy), route, timeout, tls, interrupt)
-    try:
+    with interrupt.closing_on_error(connection):
         if route.scheme == "https":
             connection.start_tls(tls(), route.host)
-    except BaseException:
-        interrupt.release()
-        connection.close()
-        raise
     return connection
 
 
@@ -94,15 +90,11 @@ def _dial_proxy(
         raise httpx2.UnsupportedProtocol(f"a proxy must be reached by http or https, not {proxy.scheme}")
     port = proxy.port or _PORTS[proxy.scheme]
     connection = _dial(proxy.raw_host.decode("ascii"), port, timeout, interrupt)
-    try:
+    with interrupt.closing_on_error(connection):
         if proxy.scheme == "https":
             connection.start_tls(tls(), proxy.host)
         if route.scheme == "https":
             _open_tunnel(connection, proxy, route)
-    except BaseException:
-        interrupt.release()
-        connection.close()
-        raise
     return connection
 
 
@@ -132,19 +124,13 @@ def _dial(host: str, port: int, timeout: float | None, interrupt: Interrupt) -> 
     for family, kind, protocol, _, address in _resolve(host, port, timeout, interrupt):
         plain = socket.socket(family, kind, protocol)
         try:
-            _connect(plain, address, timeout, interrupt)
-        except OSError as error:
-            interrupt.release()
-            plain.close()
-            failure = error
-        except BaseException:
-            interrupt.release()
-            plain.close()
-            raise
-        else:
-            connection = Connection(plain)
-            connection.wait_at_most(timeout)
+            with interrupt.closing_on_error(plain):
+                _connect(plain, address, timeout, interrupt)
+                connection = Connection(plain)
+                connection.wait_at_most(timeout)
             return connection
+        except OSError as error:
+            failure = error
     if isinstance(failure, TimeoutError):
         raise httpx2.ConnectTimeout(f"no connection with {host} in time") from failure
     raise httpx2.ConnectError(f"no connection with {host}: {failure}") from failure
