@@ -6,7 +6,7 @@ is closed by whoever ends the run.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,10 +14,20 @@ import orjson
 
 from app.agent.approval import judge
 from app.agent.context import LoopContext, Resumption
+from app.agent.delegation import handed_over
 from app.agent.steps import Ask, CallEnded, CallStarting, Step
 from app.agent.toolbox import Toolbox
 from app.agent.tools.user_prompt import answer_result
-from app.agent.toolset import CANCELLED, Elicitation, Tool, ToolCancelled, ToolContext, ToolResult
+from app.agent.toolset import (
+    CANCELLED,
+    Delegation,
+    Elicitation,
+    Handoff,
+    Tool,
+    ToolCancelled,
+    ToolContext,
+    ToolResult,
+)
 from app.conversation.blocks import Block, tool_result
 from app.conversation.events import (
     ElicitationRequest,
@@ -44,13 +54,28 @@ UNKNOWN_OUTCOME: Final = (
 )
 
 
+Delegate = Callable[[str, Delegation | None], Generator[Step, Any, ToolResult]]
+"""Does a task for a call's id; None goes on with one that was begun before this process."""
+
+
 class Caller:
-    """Calls tools for one agent of one session. Yields steps; its generators return the tool row."""
+    """Calls tools for one agent of one session. Yields steps; its generators return the tool row.
+
+    `handed_to` is the agent that the last call gave the conversation to.
+    """
 
     def __init__(
-        self, context: LoopContext, session: Session, agent: str, toolbox: Toolbox, resumption: Resumption
+        self,
+        context: LoopContext,
+        session: Session,
+        agent: str,
+        toolbox: Toolbox,
+        resumption: Resumption,
+        delegate: Delegate,
     ) -> None:
+        self.handed_to: str | None = None
         self._context = context
+        self._delegate = delegate
         self._session_id = session.id
         self._agent = agent
         self._toolbox = toolbox
@@ -61,6 +86,13 @@ class Caller:
         """One call of the last turn, from approval to its result."""
         tool = self._toolbox.find(block["name"])
         known = self._resumption.ledger.get(block["id"])
+        if (
+            known is not None
+            and known.state == "running"
+            and tool is not None
+            and tool.name == "transfer_task"
+        ):
+            return (yield from self._finish(block, (yield from self._delegate(block["id"], None))))
         if known is not None and known.state == "running":
             return (yield from self.end(block, ToolResult.error(UNKNOWN_OUTCOME), "unknown"))
         if tool is None:
@@ -136,9 +168,20 @@ class Caller:
         except ToolCancelled as cancelled:
             yield from self.end(block, ToolResult.error(str(cancelled) or CANCELLED), "cancelled")
             raise RunCancelled() from cancelled
-        if isinstance(outcome, Elicitation):
-            outcome = yield from self._elicit(block, outcome)
-        return (yield from self.end(block, outcome, "failed" if outcome.is_error else "completed"))
+        match outcome:
+            case Elicitation():
+                result = yield from self._elicit(block, outcome)
+            case Delegation():
+                result = yield from self._delegate(block["id"], outcome)
+            case Handoff(target):
+                self.handed_to = target
+                result = ToolResult(handed_over(self._agent, self._context.team.agent(target)))
+            case ToolResult():
+                result = outcome
+        return (yield from self._finish(block, result))
+
+    def _finish(self, block: Block, result: ToolResult) -> Generator[Step, Any, Message]:
+        return (yield from self.end(block, result, "failed" if result.is_error else "completed"))
 
     def _elicit(self, block: Block, asked: Elicitation) -> Generator[Step, Any, ToolResult]:
         question = Question(

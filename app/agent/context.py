@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.agent.model import Cancellation, ModelClient
@@ -11,6 +11,7 @@ from app.agent.toolbox import Toolbox
 from app.conversation.prompt import FrozenPrompt
 from app.conversation.run import Answer, Question, ToolCall
 from app.conversation.session import Session
+from app.conversation.transcript import Message
 from app.team.agent import Agent
 from app.team.team import Team
 
@@ -28,6 +29,9 @@ class LoopContext:
     find_prompt: Callable[[str, str, str], FrozenPrompt | None]  # session, agent, definition
     surroundings: Callable[[Session, Agent], Surroundings]
     equip: Callable[[Session, Agent], Toolbox]
+    read: Callable[
+        [str], tuple[Session, Sequence[Message], Mapping[str, ToolCall]]
+    ]  # a session that was begun
 
 
 @dataclass(frozen=True, slots=True)

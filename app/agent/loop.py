@@ -7,32 +7,24 @@ It ends by returning, or with an exception that says how: RunCancelled, ModelFai
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
 from typing import Any, Final
 
-from app.agent import catalogue
 from app.agent.calling import TRUNCATED, UNREADABLE, Caller
 from app.agent.context import LoopContext, Resumption
-from app.agent.model import CallDelta, ModelError, ModelRequest, TextDelta, ThinkingDelta, Turn
-from app.agent.partial_calls import PartialCalls
-from app.agent.prompt import definition_digest, freeze
-from app.agent.request import RequestBuilder
-from app.agent.retry import stream_with_retries
-from app.agent.steps import Ask, PromptFrozen, SafePoint, Step, TurnAdded, TurnRefused
-from app.agent.toolbox import Toolbox
-from app.agent.toolset import ToolResult
+from app.agent.delegation import MAX_DEPTH, child_id, child_session, first_message
+from app.agent.speaking import Said, Speaker
+from app.agent.steps import AgentChanged, Ask, ChildAdded, SafePoint, Step
+from app.agent.toolset import Delegation, ToolResult
 from app.conversation import events
-from app.conversation.blocks import Block, calls, is_blank, plain_text, text_block
+from app.conversation.blocks import Block, plain_text, text_block
 from app.conversation.events import Event
 from app.conversation.healing import heal
-from app.conversation.prompt import FrozenPrompt
 from app.conversation.run import Question
 from app.conversation.session import Session
-from app.conversation.transcript import Message, Transcript
+from app.conversation.transcript import Message
 from app.errors import ModelFailed, ModelRefused, RunCancelled
 from app.team.agent import Agent
-from app.team.model import ModelSpec
 
 MORE_ITERATIONS: Final = 10
 MAX_PAUSES: Final = 10
@@ -40,16 +32,8 @@ MAX_PAUSES: Final = 10
 Steps = Generator[Step, Any, None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """A turn as it entered the transcript."""
-
-    stop_reason: str
-    broken_calls: frozenset[str] = frozenset()
-
-
 class AgentLoop:
-    """One agent at work on one session for one run. Owned by the run's thread."""
+    """Agents at work on one session for one run. Owned by the run's thread."""
 
     def __init__(
         self,
@@ -59,18 +43,30 @@ class AgentLoop:
         rows: Sequence[Message],
         *,
         resumption: Resumption | None = None,
+        depth: int = 0,
     ) -> None:
         self._context = context
         self._session = session
-        self._agent = agent
-        self._spec: ModelSpec = agent.models[0]
-        self._transcript: Transcript = heal([row for row in rows if row.partial != "refused"])
         self._resumption = resumption or Resumption()
-        self._toolbox: Toolbox = context.equip(session, agent)
-        self._caller = Caller(context, session, agent.name, self._toolbox, self._resumption)
-        self._builder: RequestBuilder | None = None
-        self._cost = session.cost
+        self._depth = depth
+        self._transcript = heal([row for row in rows if row.partial != "refused"])
         self._broken: frozenset[str] = frozenset()
+        self._take_over(agent)
+
+    def _take_over(self, agent: Agent) -> None:
+        """This agent speaks from now on, with its own tools and its own prompt."""
+        self._agent = agent
+        self._toolbox = self._context.equip(self._session, agent)
+        self._caller = Caller(
+            self._context, self._session, agent.name, self._toolbox, self._resumption, self._delegate
+        )
+        self._speaker = Speaker(self._context, self._session, agent, self._toolbox, self._caller)
+
+    @property
+    def last_words(self) -> str:
+        """What the agent said last."""
+        said = [row for row in self._transcript.rows if row.role == "assistant"]
+        return plain_text(said[-1].content).strip() if said else ""
 
     def run(self) -> Steps:
         """The whole stream of a run except its last event, which is sent when the session is free again."""
@@ -85,12 +81,7 @@ class AgentLoop:
 
     def _prologue(self) -> Steps:
         agent = self._agent
-        yield events.AgentInfo(
-            agent_name=agent.name,
-            model=self._spec.id,
-            description=agent.description,
-            welcome_message=agent.welcome_message,
-        )
+        yield agent_info(agent)
         yield events.TeamInfo(
             agent_name=agent.name,
             available_agents=[team_member(member) for member in self._context.team.agents],
@@ -137,8 +128,8 @@ class AgentLoop:
                     return
                 limit = iterations + MORE_ITERATIONS
             iterations += 1
-            said = yield from self._ask_model()
-            self._broken = said.broken_calls
+            said = yield from self._speaker.ask(self._transcript)
+            self._transcript, self._broken = said.transcript, said.broken_calls
             if said.stop_reason == "pause_turn" and pauses < MAX_PAUSES:
                 pauses += 1
             elif said.stop_reason != "tool_use" or not self._transcript.open_calls:
@@ -161,8 +152,15 @@ class AgentLoop:
             else:
                 row = yield from self._caller.call(block)
             self._transcript = self._transcript.add(row)
+        if self._caller.handed_to is not None:
+            yield from self._hand_over(self._context.team.agent(self._caller.handed_to))
 
-    def _cut_calls(self, said: _Said) -> Steps:
+    def _hand_over(self, target: Agent) -> Steps:
+        yield AgentChanged(self._session.id, f"{self._context.team.key}/{target.name}")
+        self._toolbox.stop()
+        self._take_over(target)
+
+    def _cut_calls(self, said: Said) -> Steps:
         """A turn that ended for another reason than its calls: they may be cut, so none of them runs."""
         if said.stop_reason in ("max_tokens", "model_context_window_exceeded"):
             words = "The answer was cut off: it reached the limit of what the model may write."
@@ -192,174 +190,59 @@ class AgentLoop:
         if answer is not None and answer.decision == "approve":
             return True
         words = f"Execution stopped after reaching the configured max_iterations limit ({limit})."
-        yield from self._add(self._assistant((text_block(words),), stop_reason="end_turn"))
-        yield events.MessageAdded(agent_name=self._agent.name, session_id=self._session.id)
+        self._transcript = (yield from self._speaker.say(self._transcript, (text_block(words),))).transcript
         return False
 
-    # ---- one turn of the model
+    # ---- a task for another agent
 
-    def _ask_model(self) -> Generator[Step, Any, _Said]:
-        """Streams one turn and stores it. ModelFailed, ModelRefused, RunCancelled keep what may be kept."""
-        for renewal in ("", "thinking-mismatch"):
-            prompt = yield from self._prompt(renewal)
-            partials = PartialCalls(self._agent.name, self._caller.definition)
-            turn: Turn | None = None
-            try:
-                for event in stream_with_retries(
-                    self._context.client, self._request(prompt), self._context.cancellation
-                ):
-                    match event:
-                        case TextDelta(text):
-                            yield events.AgentChoice(
-                                agent_name=self._agent.name, content=text, session_id=self._session.id
-                            )
-                        case ThinkingDelta(text):
-                            yield events.AgentChoiceReasoning(
-                                agent_name=self._agent.name, content=text, session_id=self._session.id
-                            )
-                        case CallDelta():
-                            yield from partials.add(event)
-                        case Turn():
-                            turn = event
-            except ModelError as error:
-                if error.kind == "thinking_mismatch" and not renewal:
-                    continue
-                yield from self._failed(error, prompt)
-            if turn is not None:
-                return (yield from self._take(turn, prompt))
-        raise ModelFailed("the model's stream ended without a turn")
-
-    def _request(self, prompt: FrozenPrompt) -> ModelRequest:
-        if self._builder is None or self._builder.prompt != prompt:
-            self._builder = RequestBuilder(prompt)
-        known = catalogue.facts(self._spec.model)
-        max_tokens = self._spec.max_tokens or known.max_output or catalogue.DEFAULT_MAX_TOKENS
-        options: Mapping[str, Any] = {}
-        if self._context.look(self._session.id).thinking:
-            options = catalogue.thinking_options(
-                self._spec.model, self._spec.thinking_budget, max_tokens=max_tokens
-            )
-        return self._builder.build(
-            self._transcript.rows,
-            model=self._spec.model,
-            max_tokens=max_tokens,
-            options=options,
-            base_url=self._spec.base_url,
+    def _delegate(self, call_id: str, task: Delegation | None) -> Generator[Step, Any, ToolResult]:
+        """Lets a colleague do a task in a session of its own, whose events go to the same readers."""
+        if self._depth >= MAX_DEPTH:
+            return ToolResult.error("Tasks are nested too deeply; do this one yourself.")
+        child = yield from self._child(call_id, task)
+        name = child._agent.name
+        yield events.AgentSwitching(
+            agent_name=name, switching=True, from_agent=self._agent.name, to_agent=name
         )
-
-    def _prompt(self, renewal: str) -> Generator[Step, Any, FrozenPrompt]:
-        """This session's frozen prompt for this agent; made and stored when there is none yet."""
-        tools = self._toolbox.tools
-        definition = definition_digest(self._context.team, self._agent, self._spec.model, tools, renewal)
-        prompt = self._context.find_prompt(self._session.id, self._agent.name, definition)
-        if prompt is None:
-            prompt = freeze(
-                self._agent,
-                self._context.team,
-                model=self._spec.model,
-                tools=tools,
-                toolset_instructions=self._toolbox.instructions,
-                surroundings=self._context.surroundings(self._session, self._agent),
-                definition=definition,
-            )
-            yield PromptFrozen(self._session.id, prompt)
-        return prompt
-
-    def _take(self, turn: Turn, prompt: FrozenPrompt) -> Generator[Step, Any, _Said]:
-        """A whole turn enters the transcript."""
-        if turn.stop_reason == "refusal":
-            if self._transcript.rows[-1].role == "user":
-                yield TurnRefused(self._session.id)
-            raise ModelRefused(_refusal(turn))
-        content, broken = self._with_free_ids(turn)
-        if content:
-            message = self._assistant(content, stop_reason=turn.stop_reason, turn=turn, prompt=prompt)
-            yield from self._add(message)
-            yield events.MessageAdded(agent_name=self._agent.name, session_id=self._session.id)
-        yield self._token_usage(turn, whole=bool(content))
-        return _Said(turn.stop_reason, broken)
-
-    def _failed(self, error: ModelError, prompt: FrozenPrompt) -> Steps:
-        """Keeps of a cut turn what may be kept, and ends the run. Its calls are closed when the run is."""
-        if error.partial is not None:
-            content, _ = self._with_free_ids(error.partial)
-            if content:
-                reason = "cancelled" if error.kind == "cancelled" else "failed"
-                message = self._assistant(
-                    content, stop_reason="", turn=error.partial, prompt=prompt, partial=reason
-                )
-                yield from self._add(message)
-                yield events.MessageAdded(agent_name=self._agent.name, session_id=self._session.id)
-        if error.kind == "cancelled":
-            raise RunCancelled() from error
-        raise ModelFailed(f"all models failed: {error}") from error
-
-    def _with_free_ids(self, turn: Turn) -> tuple[tuple[Block, ...], frozenset[str]]:
-        """The turn's blocks, each call under an id that this session has not used yet."""
-        wanted = [str(block.get("id") or "") for block in calls(turn.content)]
-        free = iter(self._transcript.free_ids(wanted))
-        content, broken = [], set()
-        for block in turn.content:
-            if block.get("type") == "tool_use":
-                call_id = next(free)
-                if block.get("id") in turn.broken_calls:
-                    broken.add(call_id)
-                content.append(block if block.get("id") == call_id else {**block, "id": call_id})
-            elif not is_blank(block):
-                content.append(block)
-        return tuple(content), frozenset(broken)
-
-    def _assistant(
-        self,
-        content: tuple[Block, ...],
-        *,
-        stop_reason: str,
-        turn: Turn | None = None,
-        prompt: FrozenPrompt | None = None,
-        partial: str = "",
-    ) -> Message:
-        usage = turn.usage if turn else None
-        return Message(
-            "assistant",
-            content,
-            agent=self._agent.name,
-            prompt=prompt.digest if prompt else "",
-            created_at=self._context.now(),
-            partial=partial,
-            stop_reason=stop_reason,
-            usage=usage,
-            model=(turn.model if turn else "") or self._spec.id,
-            cost=catalogue.cost(self._spec.model, usage) if usage else 0.0,
+        yield agent_info(child._agent)
+        failure = ""
+        try:
+            yield from child.run()
+        except (ModelFailed, ModelRefused) as error:
+            failure = error.message
+            yield events.Error(error=failure, code=error.code)
+        yield events.StreamStopped(agent_name=name, session_id=child._session.id)
+        yield events.AgentSwitching(
+            agent_name=self._agent.name, switching=False, from_agent=name, to_agent=self._agent.name
         )
+        yield agent_info(self._agent)
+        return ToolResult.error(f"Error calling tool: {failure}") if failure else ToolResult(child.last_words)
 
-    def _add(self, message: Message) -> Steps:
-        usage = message.usage
-        self._transcript = self._transcript.add(message)
-        self._cost += message.cost
-        tokens = (usage.prompt_tokens, usage.output_tokens) if usage else None
-        yield TurnAdded(self._session.id, message, tokens)
+    def _child(self, call_id: str, task: Delegation | None) -> Generator[Step, Any, AgentLoop]:
+        """A new child, or the one that was at work when its process died."""
+        team, depth = self._context.team, self._depth + 1
+        if task is None:
+            session, rows, ledger = self._context.read(child_id(self._session.id, call_id))
+            target = team.agent(session.agent.partition("/")[2])
+            resumption = Resumption(ledger, self._resumption.question, self._resumption.answer)
+            return AgentLoop(self._context, session, target, rows, resumption=resumption, depth=depth)
+        target = team.agent(task.agent)
+        now = self._context.now()
+        session = child_session(
+            self._context.look(self._session.id), self._session, team.key, target, call_id, now
+        )
+        rows = [first_message(task, now)]
+        yield ChildAdded(session, rows)
+        return AgentLoop(self._context, session, target, rows, depth=depth)
 
-    def _token_usage(self, turn: Turn, *, whole: bool) -> Event:
-        usage = turn.usage
-        if usage is None:
-            return events.TokenUsage(agent_name=self._agent.name, session_id=self._session.id, usage=None)
-        body: dict[str, Any] = {
-            "input_tokens": usage.prompt_tokens,
-            "output_tokens": usage.output_tokens,
-            "context_length": usage.context_tokens,
-            "context_limit": catalogue.facts(self._spec.model).window,
-            "cost": self._cost,
-        }
-        if whole:
-            body["last_message"] = {
-                "input_tokens": usage.input_tokens,
-                "output_tokens": usage.output_tokens,
-                "cached_input_tokens": usage.cache_read_tokens,
-                "cached_write_tokens": usage.cache_write_tokens,
-                "Cost": catalogue.cost(self._spec.model, usage),
-                "Model": turn.model or self._spec.id,
-            }
-        return events.TokenUsage(agent_name=self._agent.name, session_id=self._session.id, usage=body)
+
+def agent_info(agent: Agent) -> Event:
+    return events.AgentInfo(
+        agent_name=agent.name,
+        model=agent.models[0].id,
+        description=agent.description,
+        welcome_message=agent.welcome_message,
+    )
 
 
 def team_member(agent: Agent) -> dict[str, Any]:
@@ -400,8 +283,3 @@ def wire_parts(blocks: Sequence[Block]) -> list[dict[str, Any]]:
         elif block.get("type") == "image" and source.get("type") == "url":
             parts.append({"type": "image_url", "image_url": {"url": source["url"]}})
     return parts
-
-
-def _refusal(turn: Turn) -> str:
-    explanation = (turn.stop_details or {}).get("explanation")
-    return f"The model refused to answer this.{f' {explanation}' if explanation else ''}"

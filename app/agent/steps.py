@@ -74,6 +74,14 @@ class ChildAdded:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentChanged:
+    """Another agent of the team has the session from now on, in later runs too."""
+
+    session_id: str
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """Answered with an `app.conversation.run.Answer`. `event` tells readers of the question, once stored."""
 
@@ -93,5 +101,14 @@ class SafePoint:
     ending: bool = False
 
 
-Fact = PromptFrozen | MessagesAdded | TurnAdded | TurnRefused | CallStarting | CallEnded | ChildAdded
+Fact = (
+    PromptFrozen
+    | MessagesAdded
+    | TurnAdded
+    | TurnRefused
+    | CallStarting
+    | CallEnded
+    | ChildAdded
+    | AgentChanged
+)
 Step = Event | Fact | Ask | SafePoint

@@ -27,7 +27,7 @@ class ToolFailed(Exception):
 
 
 class ToolCancelled(Exception):
-    """The run was cancelled while the tool worked. `output` is what it had to show by then."""
+    """The run was cancelled while the tool worked. Its text is for the model: what there was to show by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,25 @@ class Elicitation:
 
 
 @dataclass(frozen=True, slots=True)
+class Delegation:
+    """A task for another agent instead of a result; what that agent answers becomes the result."""
+
+    agent: str
+    task: str
+    expected_output: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Handoff:
+    """The conversation goes to another agent; the result tells that agent so."""
+
+    agent: str
+
+
+Outcome = ToolResult | Elicitation | Delegation | Handoff
+
+
+@dataclass(frozen=True, slots=True)
 class ToolContext:
     """What a handler may know of the run that calls it."""
 
@@ -75,7 +94,7 @@ class ToolContext:
     cancellation: Cancellation
 
 
-Handler = Callable[[Mapping[str, Any], ToolContext], "ToolResult | Elicitation"]
+Handler = Callable[[Mapping[str, Any], ToolContext], Outcome]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +134,7 @@ class Tool:
         schema = {"type": "object", "properties": {}, **(self.parameters or {})}
         return {"name": self.name, "description": self.description, "input_schema": schema}
 
-    def call(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult | Elicitation:
+    def call(self, arguments: Mapping[str, Any], context: ToolContext) -> Outcome:
         """Runs the handler. Raises only ToolCancelled; anything else is an answer for the model."""
         try:
             return self.handler(arguments, context)

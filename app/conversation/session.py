@@ -27,6 +27,7 @@ class Session:
     starred: bool = False
     parent_id: str | None = None
     agent: str = ""  # "key/name" of the agent that ran last
+    handed_to: str = ""  # "key/name" of the agent that a hand-off gave it to; runs that name none begin there
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from app.agent import delegation
 from app.agent.context import LoopContext, Resumption
 from app.agent.loop import AgentLoop, Steps
 from app.agent.model import ModelClient
@@ -17,6 +18,7 @@ from app.agent.prompt import Surroundings
 from app.agent.toolbox import Toolbox
 from app.agent.tools import registry
 from app.agent.toolset import Toolset
+from app.conversation.run import ToolCall
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import InvalidAgentConfig, MissingEnvironment
@@ -56,7 +58,8 @@ class AgentPlanner:
         ) -> Steps:
             context = self._context(team, client, live)
             here = session if session.working_dir else _placed(session, self._default_working_dir)
-            return AgentLoop(context, here, agent, rows, resumption=resumption).run()
+            first = agent if name is not None else _holder(team, session, agent)
+            return AgentLoop(context, here, first, rows, resumption=resumption).run()
 
         return Plan(f"{team.key}/{agent.name}", loop)
 
@@ -92,7 +95,12 @@ class AgentPlanner:
             find_prompt=self._store.runs.prompt,
             surroundings=surroundings,
             equip=self._equip,
+            read=self._read,
         )
+
+    def _read(self, session_id: str) -> tuple[Session, Sequence[Message], Mapping[str, ToolCall]]:
+        session, rows = self._store.sessions.get_with_messages(session_id)
+        return session, rows, self._store.runs.ledger(session_id)
 
     def _equip(self, session: Session, agent: Agent) -> Toolbox:
         return self._toolbox(agent, self._store.sessions.tool_states(session.id))
@@ -106,7 +114,7 @@ class AgentPlanner:
                 toolsets[key] = registry.build(spec, environment=self._environment, state=states.get(key))
             except registry.ToolsetUnavailable as problem:
                 problems.append(f"toolset {spec.type} failed: {problem}")
-        return Toolbox(toolsets, problems=problems)
+        return Toolbox(toolsets, own_tools=delegation.tools_for(agent), problems=problems)
 
 
 def surroundings(session: Session, agent: Agent) -> Surroundings:
@@ -136,3 +144,9 @@ def _prompt_file(name: str, here: Path) -> list[str]:
 
 def _placed(session: Session, working_dir: Path) -> Session:
     return replace(session, working_dir=str(working_dir))
+
+
+def _holder(team: Team, session: Session, default: Agent) -> Agent:
+    """The agent that a hand-off gave the session to, if it is still one of this team."""
+    key, _, name = session.handed_to.partition("/")
+    return next((agent for agent in team.agents if key == team.key and agent.name == name), default)

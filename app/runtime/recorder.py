@@ -8,6 +8,7 @@ from typing import Any
 
 from app.agent.loop import Steps
 from app.agent.steps import (
+    AgentChanged,
     Ask,
     CallEnded,
     CallStarting,
@@ -75,6 +76,8 @@ class Recorder:
                 runs.add_messages(baton, session_id, messages)
             case TurnRefused(session_id):
                 runs.refuse_last(baton, session_id)
+            case AgentChanged(session_id, agent):
+                runs.change_agent(baton, session_id, agent)
             case ChildAdded(session, messages):
                 runs.add_child(baton, session, messages)
 

@@ -224,6 +224,13 @@ class RunStore:
             since = here & (messages.c.position > (-1 if last is None else last))
             connection.execute(update(messages).where(since).values(partial="refused"))
 
+    def change_agent(self, baton: Baton, session_id: str, agent: str) -> None:
+        """Later runs that name no agent of the team begin with this one ("key/name")."""
+        with self._database.writing() as connection:
+            self._fence(connection, baton)
+            here = update(sessions).where(sessions.c.id == session_id)
+            connection.execute(here.values(agent=agent, handed_to=agent))
+
     def add_child(self, baton: Baton, child: Session, new: Sequence[Message]) -> None:
         """A session for a delegated task, written under the baton of the run that delegates."""
         with self._database.writing() as connection:

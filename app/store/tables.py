@@ -50,6 +50,7 @@ sessions = Table(
     Column("starred", Boolean, nullable=False),
     Column("parent_id", Text, ForeignKey("sessions.id", ondelete="CASCADE")),
     Column("agent", Text, nullable=False),
+    Column("handed_to", Text, nullable=False),
     Column("next_event", BigInteger, nullable=False),  # no event with this number or a higher one was sent
     Index("sessions_by_age", "owner", "created_at"),
     Index("sessions_by_parent", "parent_id"),
