@@ -92,7 +92,6 @@ class AnthropicModel:
         first_byte_timeout: float = 600.0,
         stall_timeout: float = 120.0,
         keep_alive: float = 300.0,
-        transport: httpx2.BaseTransport | None = None,
     ) -> None:
         if not (api_key.isascii() and api_key.isprintable()):
             raise ValueError("the API key has characters that no key has; a line break at its end, perhaps?")
@@ -104,7 +103,7 @@ class AnthropicModel:
             max_retries=0,
             timeout=timeout,
             http_client=httpx2.Client(
-                transport=transport or Transport(stall_timeout=stall_timeout, keep_alive=keep_alive),
+                transport=Transport(stall_timeout=stall_timeout, keep_alive=keep_alive),
                 timeout=timeout,
                 follow_redirects=True,
             ),

@@ -52,11 +52,10 @@ class Transport(httpx2.BaseTransport):
         stall_timeout: float = 120.0,
         keep_alive: float = 300.0,
         max_idle: int = 500,
-        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._stall_timeout = stall_timeout
         self._pool = Pool(keep_alive, max_idle)
-        self._tls_context = tls
+        self._tls_context: ssl.SSLContext | None = None
         self._tls_lock = threading.Lock()
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
