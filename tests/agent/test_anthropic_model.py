@@ -105,7 +105,7 @@ def own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def model_at(script: Callable[[Peer], None], **settings: float) -> Iterator[AnthropicModel]:
     with serving(script) as server:
-        model = AnthropicModel(KEY, server.url, **settings)  # type: ignore[arg-type]
+        model = AnthropicModel(KEY, server.url, **settings)
         try:
             yield model
         finally:
