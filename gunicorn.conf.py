@@ -82,7 +82,7 @@ def post_fork(_server: Any, _worker: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """No hook fires when a worker is asked to stop, so a thread watches for it and drains."""
-    from wsgi import server as baton  # noqa: PLC0415 - it exists only in a worker
+    baton = worker.wsgi.extensions["baton"]
 
     def watch() -> None:
         while worker.alive:

@@ -69,4 +69,6 @@ def build(settings: Settings) -> Server:
         Access(dict(settings.auth_tokens), hosts=frozenset(settings.allowed_hosts)),
         max_body_bytes=settings.max_body_bytes,
     )
-    return Server(settings, app, manager, store, model)
+    server = Server(settings, app, manager, store, model)
+    app.extensions["baton"] = server
+    return server

@@ -13,6 +13,8 @@ Block = dict[str, Any]
 
 NO_OUTPUT: Final = "(no output)"
 
+SERVED_CALLS: Final = frozenset({"server_tool_use", "mcp_tool_use"})  # the API answers them itself
+
 _API_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "text": ("type", "text", "citations"),
     "image": ("type", "source", "transformations"),
@@ -58,7 +60,10 @@ def image_block(media_type: str, data: str) -> Block:
 
 def is_blank(block: Block) -> bool:
     """Is this a text block that the API refuses as empty?"""
-    return block.get("type") == "text" and not str(block.get("text") or "").strip()
+    if block.get("type") != "text":
+        return False
+    text = block.get("text")
+    return not isinstance(text, str) or not text.strip()
 
 
 def is_thinking(block: Block) -> bool:
@@ -69,6 +74,21 @@ def is_signed(block: Block) -> bool:
     """Does a thinking block carry what the API needs to take it back?"""
     key = "data" if block.get("type") == "redacted_thinking" else "signature"
     return isinstance(block.get(key), str) and bool(block[key])
+
+
+def is_served_result(block: Block) -> bool:
+    """Is this what a tool that the API runs itself has found? It stands in the assistant's own message."""
+    return str(block.get("type")).endswith("_tool_result")
+
+
+def is_readable_result(block: Block) -> bool:
+    """Would the API take this tool_result's content? It may be missing, except in an error."""
+    content, failed = block.get("content"), bool(block.get("is_error"))
+    if isinstance(content, list):
+        kinds = {part.get("type") if isinstance(part, dict) else None for part in content}
+        fits = kinds <= {"text"} if failed else None not in kinds
+        return fits and not any(map(is_blank, content)) and (bool(content) or not failed)
+    return isinstance(content, str) and (bool(content) or not failed) or (content is None and not failed)
 
 
 def for_api(block: Block) -> Block:

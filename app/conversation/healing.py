@@ -7,14 +7,24 @@ running run is always closed; but every way to the model passes through it all t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 import orjson
 
-from app.conversation.blocks import Block, is_blank, is_signed, is_thinking
-from app.conversation.transcript import CALL_ID, Message, Transcript
+from app.conversation.blocks import (
+    NO_OUTPUT,
+    SERVED_CALLS,
+    Block,
+    is_blank,
+    is_readable_result,
+    is_served_result,
+    is_signed,
+    is_thinking,
+)
+from app.conversation.transcript import CALL_ID, NOT_FROM_USERS, Message, Transcript
 from app.errors import InvalidTranscript
 
 MISSING_RESULT: Final = (
@@ -25,11 +35,12 @@ MISSING_BEGINNING: Final = "(The beginning of this conversation is missing.)"
 
 
 def heal(rows: Sequence[Message]) -> Transcript:
-    """A valid transcript that says what the rows say."""
+    """A valid transcript that says what the rows say. Calls of the last turn may still be open in it."""
     try:
         return Transcript.of(rows)
     except InvalidTranscript:
-        return Transcript.of(_close(_with_usable_calls(_separate(rows))))
+        separate = list(_separate(rows))
+        return Transcript.of(_close(_with_usable_calls(_with_served_calls(separate))))
 
 
 def closing_rows(transcript: Transcript, text: str = MISSING_RESULT) -> list[Message]:
@@ -49,11 +60,8 @@ def _separate(rows: Iterable[Message]) -> Iterator[Message]:
         results = [block for block in blocks if block["type"] == "tool_result"]
         others = tuple(block for block in blocks if block["type"] != "tool_result")
         for block in results:
-            yield (
-                row
-                if row.role == "tool" and len(row.content) == 1
-                else replace(row, role="tool", content=(block,))
-            )
+            same = row.role == "tool" and len(row.content) == 1
+            yield _readable(row if same else replace(row, role="tool", content=(block,)))
         if others and row.role != "tool":
             yield row if others == row.content else replace(row, content=others)
 
@@ -62,21 +70,65 @@ def _usable(block: Any, row: Message) -> bool:
     if not isinstance(block, dict) or not isinstance(block.get("type"), str):
         return False
     kind: str = block["type"]
-    if is_blank(block) or kind.endswith("_delta") or (kind == "tool_result" and not block.get("tool_use_id")):
-        # A result for an empty id can still be matched by its place; one for no id at all can't.
-        return kind == "tool_result" and "tool_use_id" in block
+    if kind == "tool_result":
+        return isinstance(block.get("tool_use_id"), str)  # an empty id can still be matched by its place
+    if is_blank(block) or kind.endswith("_delta"):
+        return False
     if row.role != "assistant":
-        return kind not in ("tool_use", "thinking", "redacted_thinking", "server_tool_use")
-    if is_thinking(block):
-        return is_signed(block)
-    if kind == "server_tool_use" and row.stop_reason != "pause_turn":
-        return any(isinstance(b, dict) and b.get("tool_use_id") == block.get("id") for b in row.content)
-    return kind != "tool_result"
+        return kind not in NOT_FROM_USERS
+    return is_signed(block) if is_thinking(block) else True
+
+
+def _readable(row: Message) -> Message:
+    """A result's content as the API takes it: what is no content is gone, and nothing at all becomes a word."""
+    block = row.content[0]
+    if is_readable_result(block):
+        return row
+    content, failed = block.get("content"), bool(block.get("is_error"))
+    if isinstance(content, list):
+        parts = [part for part in content if isinstance(part, dict) and isinstance(part.get("type"), str)]
+        kept = [part for part in parts if not is_blank(part) and (part["type"] == "text" or not failed)]
+        return _with(row, content=kept or NO_OUTPUT)
+    return _with(row, content=NO_OUTPUT if content in (None, "") else str(content))
+
+
+def _with_served_calls(rows: Sequence[Message]) -> Iterator[Message]:
+    """Calls that the API answers itself stand before their results in the same turn. The others are gone,
+    except in a turn that is the last: it may be paused."""
+    kept = _served(rows)
+    for index, row in enumerate(rows):
+        content = tuple(
+            block
+            for place, block in enumerate(row.content)
+            if (index, place) in kept or not (block["type"] in SERVED_CALLS or is_served_result(block))
+        )
+        if content:
+            yield row if len(content) == len(row.content) else replace(row, content=content)
+
+
+def _served(rows: Sequence[Message]) -> set[tuple[int, int]]:
+    """Where the calls and results stand that may stay."""
+    kept: set[tuple[int, int]] = set()
+    waiting: dict[str, tuple[int, int]] = {}
+    seen: set[str] = set()
+    for index, row in enumerate(rows):
+        if row.role == "user":
+            waiting.clear()
+        for place, block in enumerate(row.content):
+            if block["type"] in SERVED_CALLS:
+                call_id = str(block.get("id"))
+                if CALL_ID.match(call_id) and call_id not in seen:
+                    waiting[call_id] = (index, place)
+                seen.add(call_id)
+            elif is_served_result(block) and (call_id := str(block.get("tool_use_id"))) in waiting:
+                kept |= {waiting.pop(call_id), (index, place)}
+    return kept | set(waiting.values())
 
 
 def _with_usable_calls(rows: Iterable[Message]) -> Iterator[Message]:
     """Ids unique and well formed, inputs objects; results follow their call's new id, in order."""
-    taken: set[str] = set()
+    rows = list(rows)
+    taken = {str(block.get("id")) for row in rows for block in row.content if block["type"] in SERVED_CALLS}
     renamed: dict[str, list[str]] = {}
     for row in rows:
         if row.role == "assistant" and row.calls:
@@ -99,8 +151,13 @@ def _renamed_call(block: Block, taken: set[str], renamed: dict[str, list[str]]) 
         new, number = f"{old if CALL_ID.match(old) else 'call'}_{number}", number + 1
     taken.add(new)
     renamed.setdefault(old, []).append(new)
-    fixed = {"id": new, "input": _as_object(block.get("input")), "name": str(block.get("name") or "unknown")}
+    fixed = {"id": new, "input": _as_object(block.get("input")), "name": _as_name(block.get("name"))}
     return block if fixed.items() <= block.items() else {**block, **fixed}
+
+
+def _as_name(value: Any) -> str:
+    name = re.sub(r"[^a-zA-Z0-9_-]", "_", value) if isinstance(value, str) else ""
+    return name[:200] or "unknown"
 
 
 def _as_object(value: Any) -> dict[str, Any]:
@@ -123,16 +180,21 @@ def _with(row: Message, **fields: Any) -> Message:
 
 def _close(rows: Iterable[Message]) -> Iterator[Message]:
     """Every call answered once, right after its message: by its own result, wherever that stood, or by a
-    sentence that says that none is known. Results that answer nothing are dropped."""
+    sentence that says that none is known. Results that answer nothing are dropped. Calls of the last message
+    may still wait for somebody's approval, so they stay open."""
     pending = list(rows)
     if pending and pending[0].role != "user":
         yield Message("user", ({"type": "text", "text": MISSING_BEGINNING},), implicit=True)
+    last = max((index for index, row in enumerate(pending) if row.role != "tool"), default=-1)
     for index, row in enumerate(pending):
         if row.role == "tool":
             continue
         yield row
         for call in row.calls if row.role == "assistant" else ():
-            yield _find_result(pending[index + 1 :], call["id"]) or _answer(call["id"], MISSING_RESULT)
+            if known := _find_result(pending[index + 1 :], call["id"]):
+                yield known
+            elif index != last:
+                yield _answer(call["id"], MISSING_RESULT)
 
 
 def _find_result(rows: Sequence[Message], call_id: str) -> Message | None:

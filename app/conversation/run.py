@@ -62,6 +62,7 @@ class Baton:
     run_id: str
     session_id: str
     epoch: int = 0
+    write: int = 0  # numbers a write that may have to be repeated; 0 for one that is not
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,7 @@ class Question:
     name: str = ""
     details: dict[str, Any] = field(default_factory=dict)
     id: str = ""  # given when it is asked, so that an answer can't meet another question
+    asked_at: float = 0.0
 
     @property
     def status(self) -> RunStatus:

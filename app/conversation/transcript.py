@@ -12,12 +12,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, Self
 
-from app.conversation.blocks import Block, calls, for_api, is_blank, is_signed, is_thinking
+from app.conversation.blocks import (
+    SERVED_CALLS,
+    Block,
+    calls,
+    for_api,
+    is_blank,
+    is_readable_result,
+    is_served_result,
+    is_signed,
+    is_thinking,
+)
 from app.errors import InvalidTranscript
 
 Role = Literal["user", "assistant", "tool"]
 
-CALL_ID: Final = re.compile(r"^[a-zA-Z0-9_-]+$")
+CALL_ID: Final = re.compile(r"[a-zA-Z0-9_-]+\Z")  # `$` would let a line break at the end pass
+TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,200}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +74,12 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """A valid sequence of rows. `open_calls` are the ids that the last assistant message still waits for."""
+    """A valid sequence of rows. `open_calls` are the ids that the last assistant message still waits for;
+    `unserved` are calls that the API will answer itself, when the paused turn is sent back to it."""
 
     rows: tuple[Message, ...] = ()
     open_calls: tuple[str, ...] = ()
+    unserved: tuple[str, ...] = ()
     _ids: frozenset[str] = field(default=frozenset(), repr=False)
 
     @classmethod
@@ -76,13 +89,19 @@ class Transcript:
         for row in rows:
             state.add(row)
             kept.append(row)
-        return cls(tuple(kept), tuple(state.open), frozenset(state.ids))
+        return cls(tuple(kept), tuple(state.open), tuple(state.unserved), frozenset(state.ids))
 
     def add(self, row: Message) -> Self:
         """A transcript with one more row; InvalidTranscript if the model's API would refuse it there."""
-        state = _State(self.rows[-1] if self.rows else None, list(self.open_calls), set(self._ids))
+        state = _State(begun=bool(self.rows), opened=self.open_calls, unserved=self.unserved, ids=self._ids)
         state.add(row)
-        return replace(self, rows=(*self.rows, row), open_calls=tuple(state.open), _ids=frozenset(state.ids))
+        return replace(
+            self,
+            rows=(*self.rows, row),
+            open_calls=tuple(state.open),
+            unserved=tuple(state.unserved),
+            _ids=frozenset(state.ids),
+        )
 
     def free_ids(self, wanted: Iterable[str]) -> list[str]:
         """Ids for new tool calls: each the wanted one if it is usable and free, else one made from it."""
@@ -94,14 +113,21 @@ class Transcript:
 
 
 class _State:
-    """What a row is checked against: the row before it, the calls that wait, the ids in use."""
+    """What a row is checked against: whether there is one before it, the calls that wait, the ids in use."""
 
     def __init__(
-        self, last: Message | None = None, opened: list[str] | None = None, ids: set[str] | None = None
-    ):
-        self.last, self.open, self.ids = last, opened or [], ids or set()
+        self,
+        *,
+        begun: bool = False,
+        opened: Iterable[str] = (),
+        unserved: Iterable[str] = (),
+        ids: Iterable[str] = (),
+    ) -> None:
+        self.begun, self.open, self.unserved, self.ids = begun, list(opened), list(unserved), set(ids)
 
     def add(self, row: Message) -> None:
+        for block in row.content:
+            _require(isinstance(block, dict) and isinstance(block.get("type"), str), "A block has a type.")
         match row.role:
             case "user":
                 self._user(row)
@@ -109,15 +135,16 @@ class _State:
                 self._tool(row)
             case "assistant":
                 self._assistant(row)
-        self.last = row
+        self.begun = True
 
     def _user(self, row: Message) -> None:
         self._no_open_calls("A user message")
+        _require(not self.unserved, f"A user message can't come before the results of: {self.unserved}.")
         _require(row.content, "A user message needs content.")
         for block in row.content:
             _require(not is_blank(block), "A text block must contain more than white space.")
             _require(
-                block.get("type") not in _NOT_FROM_USERS, f"A user can't say a {block.get('type')} block."
+                block.get("type") not in NOT_FROM_USERS, f"A user can't say a {block.get('type')} block."
             )
 
     def _tool(self, row: Message) -> None:
@@ -126,39 +153,48 @@ class _State:
             len(ids) == 1 and row.content[0].get("type") == "tool_result", "A tool row holds one tool_result."
         )
         _require(ids[0] in self.open, f"No call waits for the result of {ids[0]}.")
+        _require(is_readable_result(row.content[0]), f"The result of {ids[0]} can't be read.")
         self.open.remove(str(ids[0]))
 
     def _assistant(self, row: Message) -> None:
         self._no_open_calls("An assistant message")
-        _require(self.last is not None, "A conversation begins with a user message.")
+        _require(self.begun, "A conversation begins with a user message.")
         _require(row.content, "An assistant message needs content.")
-        served = {block.get("tool_use_id") for block in row.content}
         for block in row.content:
             _require(not is_blank(block), "A text block must contain more than white space.")
             _require(block.get("type") != "tool_result", "An assistant can't say a tool_result block.")
             _require(not is_thinking(block) or is_signed(block), "A thinking block needs its signature.")
-            if block.get("type") == "server_tool_use" and row.stop_reason != "pause_turn":
-                _require(block.get("id") in served, "A server tool's call needs its result.")
-        for call in row.calls:
-            self._call(call)
+            if block["type"] == "tool_use":
+                self._call(block)
+            elif block["type"] in SERVED_CALLS:
+                self._new_id(block.get("id"))
+                self.unserved.append(block["id"])
+            elif is_served_result(block):
+                call_id = block.get("tool_use_id")
+                _require(
+                    call_id in self.unserved, f"No server tool's call waits for the result of {call_id}."
+                )
+                self.unserved.remove(str(call_id))
 
     def _call(self, call: Block) -> None:
-        call_id = call.get("id")
+        self._new_id(call.get("id"))
+        name = call.get("name")
+        _require(isinstance(name, str) and TOOL_NAME.match(name), f"Not a usable tool name: {name!r}.")
+        _require(isinstance(call.get("input"), dict), f"The input of call {call['id']} is not an object.")
+        self.open.append(call["id"])
+
+    def _new_id(self, call_id: Any) -> None:
         _require(
             isinstance(call_id, str) and CALL_ID.match(call_id), f"Not a usable tool call id: {call_id!r}."
         )
         _require(call_id not in self.ids, f"The tool call id {call_id} is taken.")
-        _require(isinstance(call.get("input"), dict), f"The input of call {call_id} is not an object.")
         self.ids.add(str(call_id))
-        self.open.append(str(call_id))
 
     def _no_open_calls(self, what: str) -> None:
         _require(not self.open, f"{what} can't come before the results of: {', '.join(self.open)}.")
 
 
-_NOT_FROM_USERS: Final = frozenset(
-    {"tool_use", "tool_result", "thinking", "redacted_thinking", "server_tool_use"}
-)
+NOT_FROM_USERS: Final = frozenset({"tool_use", "tool_result", "thinking", "redacted_thinking", *SERVED_CALLS})
 
 
 def _require(condition: Any, message: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from app.store.event_store import Segment
+from app.store.event_store import Segment, frame
 
 KEEP_EVENTS: Final = 4_096
 MAX_SLICE: Final = 512  # events handed out at once
@@ -54,6 +54,12 @@ class EventLog:
     @property
     def next_number(self) -> int:
         return self._first + len(self._frames)
+
+    @property
+    def last_number(self) -> int:
+        """Of the events that can be seen."""
+        with self._changed:
+            return self._last_visible()
 
     def publish(self, payloads: Sequence[bytes], end: EndMark) -> None:
         """Appends events of the run with that end; what comes after its last event is dropped."""
@@ -151,15 +157,11 @@ class EventLog:
 
     def _append(self, payloads: Sequence[bytes]) -> None:
         for payload in payloads:
-            self._frames.append(_frame(self.next_number, payload))
+            self._frames.append(frame(self.next_number, payload))
 
     def _wake(self) -> None:
         if self._waiting:
             self._changed.notify_all()
-
-
-def _frame(number: int, payload: bytes) -> bytes:
-    return b"id: %d\ndata: %b\n\n" % (number, payload)
 
 
 def unnumbered(payload: bytes) -> bytes:

@@ -42,3 +42,10 @@ class EventLogs:
             self._users.pop(session_id, None)
         if log is not None:
             log.close()
+
+    def close_all(self) -> None:
+        """Ends every reader: this process is going away."""
+        with self._guard:
+            session_ids = list(self._logs)
+        for session_id in session_ids:
+            self.close(session_id)

@@ -52,7 +52,7 @@ class EventReader:
             self._logs.release(self._log)
 
     def _at_end(self) -> bool:
-        if self._closed or self._interrupted or self._log.closed:
+        if self._closed or self._interrupted or (self._log.closed and self._after >= self._log.last_number):
             return True
         return self._end is not None and self._end.number is not None and self._after >= self._end.number
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Final
 
+from app.conversation.run import LIVE, Owner
 from app.errors import StoreUnavailable
 from app.runtime.live_run import LiveRun
 from app.store.event_store import Segment
@@ -18,16 +19,20 @@ from app.store.store import Store
 log = logging.getLogger(__name__)
 
 TICK_SECONDS: Final = 0.25
-RESERVED_NUMBERS: Final = 10_000
-"""Event numbers kept free beyond what is written, so that a crash never makes two events share one."""
 
 
 class Keeper:
     """Started with the first run of a process, so never before a fork."""
 
     def __init__(
-        self, store: Store, live_runs: Callable[[], Sequence[LiveRun]], *, heartbeat_seconds: float
+        self,
+        store: Store,
+        owner: Owner,
+        live_runs: Callable[[], Sequence[LiveRun]],
+        *,
+        heartbeat_seconds: float,
     ) -> None:
+        self._owner = owner
         self._store = store
         self._live_runs = live_runs
         self._heartbeat_seconds = heartbeat_seconds
@@ -79,7 +84,7 @@ class Keeper:
                 if not run.ending and (segment := run.log.unwritten(run.run.id)):
                     segments.append((run, segment))
             if segments:
-                self._store.events.append([segment for _, segment in segments], reserve=RESERVED_NUMBERS)
+                self._store.events.append([segment for _, segment in segments])
                 for run, segment in segments:
                     run.log.mark_written(segment.last)
 
@@ -89,12 +94,17 @@ class Keeper:
             run = by_id[signal.run_id]
             if signal.answer is not None and run.waiting_for is not None:
                 run.deliver(signal.answer)
+            if signal.status not in LIVE and not run.ending:
+                self._lost(run)
             if signal.stop_requested is not None:
                 run.cancellation.cancel(signal.stop_requested)
 
     def _renew(self, runs: Sequence[LiveRun]) -> None:
-        held = self._store.runs.renew([run.baton for run in runs])
+        held = self._store.runs.renew([run.baton for run in runs], self._owner)
         for run in runs:
             if run.run.id not in held and not run.finished.is_set() and not run.ending:
-                log.warning("run %s has lost its session to another process", run.run.id)
-                run.lose()
+                self._lost(run)
+
+    def _lost(self, run: LiveRun) -> None:
+        log.warning("run %s has lost its session to another process", run.run.id)
+        run.lose()

@@ -33,13 +33,15 @@ from app.errors import (
 )
 from app.logs import log_context
 from app.runtime.event_encoder import EventEncoder
+from app.runtime.event_log import EventLog
 from app.runtime.event_logs import EventLogs
 from app.runtime.event_reader import EventReader
 from app.runtime.keeper import Keeper
 from app.runtime.live_run import LiveRun
 from app.runtime.owner import is_gone, this_process
 from app.runtime.recorder import Recorder
-from app.runtime.session_locks import SessionLocks
+from app.runtime.session_locks import Claim, SessionLocks
+from app.store.run_store import Answered
 from app.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -70,9 +72,12 @@ class _Ending:
     code: str = ""
     error: str = ""
 
-    def events(self, session_id: str, agent: str) -> list[Event]:
-        stopped = StreamStopped(agent_name=agent, session_id=session_id)
-        return [Error(error=self.error, code=self.code), stopped] if self.error else [stopped]
+    def encoded(self, run: Run) -> list[bytes]:
+        """The last events of a run that ends like this."""
+        stopped = StreamStopped(agent_name=_agent(run)[1], session_id=run.session_id)
+        events: list[Event] = [Error(error=self.error, code=self.code)] if self.error else []
+        encoder = EventEncoder()
+        return [payload for event in (*events, stopped) for payload in encoder.encode(event)]
 
 
 class RuntimeManager:
@@ -98,7 +103,7 @@ class RuntimeManager:
         self._guard = threading.Lock()  # of the two below; never held over anything that can block
         self._live: dict[str, LiveRun] = {}
         self._draining = False
-        self._keeper = Keeper(store, self.live_runs, heartbeat_seconds=heartbeat_seconds)
+        self._keeper = Keeper(store, self._owner, self.live_runs, heartbeat_seconds=heartbeat_seconds)
 
     # ---- taking the baton
 
@@ -130,19 +135,18 @@ class RuntimeManager:
                 owner=self._owner,
                 new_messages=messages,
                 is_gone=self._owner_is_gone,
+                last_words=_last_words,
                 visible_to=visible_to,
                 options=options,
             )
             undo.callback(self._store.runs.withdraw, begun.run.baton)
-            event_log = self._logs.open(session_id, begun.next_event)
-            undo.callback(self._logs.release, event_log)
-            event_log.continue_at(begun.next_event)
+            event_log = self._open_log(session_id, begun.next_event, undo)
             live = LiveRun(begun.run, claim, event_log)
             self._start_thread(live, plan, begun.session, None, undo)
             undo.pop_all()
         return live
 
-    def _claim(self, session_id: str) -> Any:
+    def _claim(self, session_id: str) -> Claim:
         try:
             return self._locks.claim(session_id)
         except SessionBusy:
@@ -205,9 +209,7 @@ class RuntimeManager:
         """Finishes the run's row, frees the session, and then shows the end; once, whoever comes first."""
         if not live.begin_ending():
             return
-        encoder = EventEncoder()
-        events = ending.events(live.run.session_id, live.run.agent.rpartition("/")[2])
-        payloads = [payload for event in events for payload in encoder.encode(event)]
+        payloads = ending.encoded(live.run)
         live.log.seal(payloads, live.end)
         last_number = live.log.next_number - 1
         try:
@@ -239,6 +241,8 @@ class RuntimeManager:
                     live.log.mark_written(last_number)
                     return True
                 except BatonLost:
+                    if attempt and self._store.runs.get(live.run.id).status == ending.status:
+                        return True  # the attempt before was committed; only its answer was lost
                     log.warning("another process has taken this run over")
                     return False
                 except StoreUnavailable:
@@ -258,28 +262,47 @@ class RuntimeManager:
     # ---- acting on a run
 
     def answer(self, session_id: str, answer: Answer, *, kinds: Sequence[str], call_id: str = "") -> None:
-        """Answers what the session's run waits for, wherever it runs. NothingToAnswer, AnsweredAlready."""
-        run, question, answer = self._store.runs.answer(session_id, answer, kinds=kinds, call_id=call_id)
+        """Answers what the session's run waits for, wherever it runs; a run whose process died while it waited
+        goes on here. NothingToAnswer, AnsweredAlready."""
         live = self.find(session_id)
-        if live is not None and live.run.id == run.id:
-            live.deliver(answer)
-        elif self._owner_is_gone(run.owner):
-            self._adopt(run, Resumption(self._store.runs.ledger(session_id), question, answer))
-
-    def _adopt(self, run: Run, resumption: Resumption) -> None:
-        """Goes on with a run whose process died while it waited for a person."""
-        key, _, name = run.agent.partition("/")
+        if live is not None:
+            answered = self._store.runs.answer(session_id, answer, kinds=kinds, call_id=call_id)
+            if live.run.id == answered.run.id:
+                live.deliver(answered.answer)
+            return
+        run = self._store.runs.live_run(session_id)
         with ExitStack() as undo:
-            claim = self._claim(run.session_id)
+            claim = self._claim(session_id)
             undo.callback(claim.release)
-            plan = self._planner.plan(key, name)
-            adopted = self._store.runs.adopt(run, self._owner, is_gone=self._owner_is_gone)
-            session = self._store.sessions.get(run.session_id)
-            event_log = self._logs.open(run.session_id, self._store.sessions.next_event(run.session_id))
-            undo.callback(self._logs.release, event_log)
-            live = LiveRun(adopted, claim, event_log)
-            self._start_thread(live, plan, session, resumption, undo)
-            undo.pop_all()
+            plan = self._planner.plan(*_agent(run)) if run is not None else None
+            answered = self._store.runs.answer(
+                session_id,
+                answer,
+                kinds=kinds,
+                call_id=call_id,
+                adopter=self._owner if plan is not None else None,
+                is_gone=self._owner_is_gone,
+            )
+            if answered.adopted and plan is not None:
+                self._go_on(answered, claim, plan, undo)
+                undo.pop_all()
+
+    def _go_on(self, answered: Answered, claim: Claim, plan: Plan, undo: ExitStack) -> None:
+        """Starts a thread for a run that another process had begun."""
+        run = answered.run
+        undo.callback(self._store.runs.finish, run.baton, "failed", code="internal")
+        session = self._store.sessions.get(run.session_id)
+        ledger = self._store.runs.ledger(run.session_id)
+        event_log = self._open_log(run.session_id, self._store.sessions.next_event(run.session_id), undo)
+        log.info("run %s goes on here", run.id)
+        resumption = Resumption(ledger, answered.question, answered.answer)
+        self._start_thread(LiveRun(run, claim, event_log), plan, session, resumption, undo)
+
+    def _open_log(self, session_id: str, next_event: int, undo: ExitStack) -> EventLog:
+        event_log = self._logs.open(session_id, next_event)
+        undo.callback(self._logs.release, event_log)
+        event_log.continue_at(next_event)
+        return event_log
 
     def cancel(self, session_id: str, *, by: str, run_id: str | None = None, wait: float = 0) -> Run:
         """Asks the session's run to stop and waits up to `wait` seconds for it to have ended.
@@ -294,7 +317,7 @@ class RuntimeManager:
             live.cancellation.cancel(by)
             live.finished.wait(wait)
         else:
-            self._store.runs.request_stop(run.id, by)
+            self._store.runs.request_stop(run.id, by, is_gone=self._owner_is_gone)
         return self._store.runs.get(run.id)
 
     def stop(self, live: LiveRun, by: str) -> None:
@@ -332,7 +355,9 @@ class RuntimeManager:
 
     def read_session(self, session_id: str, after: int | None) -> EventReader:
         """A reader of a session's events after a number; None: from the beginning of the run that is live,
-        or whatever comes next. SessionNotFound."""
+        or whatever comes next. SessionNotFound, Draining."""
+        if self._draining:
+            raise Draining()
         next_event = self._store.sessions.next_event(session_id)
         event_log = self._logs.open(session_id, next_event)
         live = self.find(session_id)
@@ -344,7 +369,7 @@ class RuntimeManager:
 
     def recover(self) -> int:
         """At start: closes the runs of processes that died here, so that their sessions are free at once."""
-        dead = self._store.runs.interrupt_dead(is_gone=self._owner_is_gone)
+        dead = self._store.runs.interrupt_dead(is_gone=self._owner_is_gone, last_words=_last_words)
         for run in dead:
             log.warning("run %s of session %s was interrupted: its process died", run.id, run.session_id)
         return len(dead)
@@ -366,6 +391,18 @@ class RuntimeManager:
             log.warning("run %s does not stop; its session is taken away from it", live.run.id)
             self._end(live, _Ending("cancelled", "cancelled"))
         self._keeper.stop()
+        self._logs.close_all()
+
+
+def _last_words(run: Run) -> list[bytes]:
+    """What the readers of a run are told when its process has died."""
+    words = "The run was interrupted: the process that it ran in died."
+    return _Ending("interrupted", "interrupted", words).encoded(run)
+
+
+def _agent(run: Run) -> tuple[str, str]:
+    key, _, name = run.agent.partition("/")
+    return key, name
 
 
 def _wait_for(runs: Sequence[LiveRun], deadline: float) -> None:

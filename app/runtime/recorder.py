@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import time
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from app.agent.loop import Steps
 from app.agent.steps import (
@@ -22,10 +25,18 @@ from app.agent.steps import (
     TurnRefused,
 )
 from app.conversation.events import Event
-from app.conversation.run import Answer, Question
+from app.conversation.run import Answer, Baton, Question
+from app.errors import StoreUnavailable
 from app.runtime.event_encoder import EventEncoder
 from app.runtime.live_run import LiveRun
+from app.store.run_store import WrittenAlready
 from app.store.store import Store
+
+log = logging.getLogger(__name__)
+
+PATIENCE_SECONDS: Final = 15.0
+FIRST_PAUSE: Final = 0.1
+MAX_PAUSE: Final = 1.0
 
 
 class Recorder:
@@ -35,6 +46,7 @@ class Recorder:
         self._store = store
         self._live = live
         self._encoder = encoder
+        self._writes = 0
 
     def follow(self, steps: Steps) -> None:
         """Drives the loop to its end; the loop's exceptions pass through, ours close it first."""
@@ -62,7 +74,30 @@ class Recorder:
         self._live.log.publish(self._encoder.encode(event), self._live.end)
 
     def _record(self, fact: Fact) -> None:
-        runs, baton = self._store.runs, self._live.baton
+        self._patiently(lambda baton: self._write(fact, baton))
+
+    def _patiently(self, write: Callable[[Baton], Any]) -> None:
+        """Repeats a write while the database is away, for a bounded time. The write has a number, so one that
+        was committed just before the connection broke is not done twice."""
+        self._writes += 1
+        baton = replace(self._live.baton, write=self._writes)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                write(baton)
+                return
+            except WrittenAlready:
+                return
+            except StoreUnavailable:
+                if self._live.lost or time.monotonic() + pause > deadline:
+                    raise
+                log.warning("the database does not answer; the run waits", exc_info=True)
+                time.sleep(pause)
+                pause = min(pause * 2, MAX_PAUSE)
+
+    def _write(self, fact: Fact, baton: Baton) -> None:
+        runs = self._store.runs
         match fact:
             case TurnAdded(session_id, message, tokens):
                 runs.add_turn(baton, session_id, message, tokens=tokens)
@@ -82,9 +117,9 @@ class Recorder:
                 runs.add_child(baton, session, messages)
 
     def _ask(self, ask: Ask) -> Answer:
-        question = replace(ask.question, id=uuid.uuid4().hex)
+        question = replace(ask.question, id=uuid.uuid4().hex, asked_at=time.time())
         self._live.expect_answer(question)
-        self._store.runs.ask(self._live.baton, question)
+        self._patiently(lambda baton: self._store.runs.ask(baton, question))
         self._publish(ask.event)
         answer = self._live.wait_for_answer()
         self._remember(question, answer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Final
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
@@ -22,20 +23,21 @@ class Segment:
     frames: bytes
 
 
+RESERVED_NUMBERS: Final = 10_000
+"""Event numbers kept free beyond what is written while a run is live, so that a crash never makes two events
+share one. A run that ends orderly gives back what it did not use."""
+
+
 class EventStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def append(self, segments: Sequence[Segment], *, reserve: int) -> None:
-        """Stores segments of several runs in one transaction.
-
-        `reserve` numbers beyond each segment's last are marked as used: events that are sent but not yet
-        written when the process dies never share a number with later ones.
-        """
+    def append(self, segments: Sequence[Segment]) -> None:
+        """Stores segments of several live runs in one transaction."""
         with self._database.writing() as connection:
             write_segments(connection, segments)
             for segment in segments:
-                top = segment.last + 1 + reserve
+                top = segment.last + 1 + RESERVED_NUMBERS
                 here = (sessions.c.id == segment.session_id) & (sessions.c.next_event < top)
                 connection.execute(update(sessions).where(here).values(next_event=top))
 
@@ -81,3 +83,8 @@ def write_segments(connection: Connection, segments: Sequence[Segment]) -> None:
         here = event_segments.c.session_id == segment.session_id
         connection.execute(delete(event_segments).where(here, event_segments.c.first >= segment.first))
         connection.execute(insert(event_segments).values(**asdict(segment), created_at=now()))
+
+
+def frame(number: int, payload: bytes) -> bytes:
+    """An event as it goes over the wire and into the store."""
+    return b"id: %d\ndata: %b\n\n" % (number, payload)

@@ -8,7 +8,7 @@ writer at a time anyway.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -36,7 +36,7 @@ from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import AnsweredAlready, BatonLost, NothingToAnswer, RunNotFound, SessionBusy
 from app.store.engine import Database, now
-from app.store.event_store import Segment, write_segments
+from app.store.event_store import RESERVED_NUMBERS, Segment, frame, write_segments
 from app.store.rows import (
     answer_of,
     call_of,
@@ -51,8 +51,16 @@ from app.store.rows import (
 from app.store.session_store import find_session, next_position
 from app.store.tables import messages, prompts, runs, sessions, tool_calls, tool_states
 
+
+class WrittenAlready(Exception):
+    """This write of the run is in the store; whoever repeats it can go on."""
+
+
 IsGone = Callable[[Owner], bool]
 """Does the process of this owner certainly not run any more?"""
+
+LastWords = Callable[[Run], Sequence[bytes]]
+"""The events, encoded, that end the stream of a run whose process died."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,16 @@ class Begun:
     first_position: int
     next_event: int
     interrupted: Run | None = None  # the dead run whose place it took
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A question, what was said to it, and whose run it is now."""
+
+    run: Run
+    question: Question
+    answer: Answer
+    adopted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +112,7 @@ class RunStore:
         owner: Owner,
         new_messages: Sequence[Message],
         is_gone: IsGone,
+        last_words: LastWords,
         visible_to: str | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Begun:
@@ -105,7 +124,7 @@ class RunStore:
         try:
             with self._database.writing() as connection:
                 row = find_session(connection, session_id, owner=visible_to, lock=True)
-                dead = self._supersede(connection, session_id, is_gone)
+                dead = self._dead_holder(connection, session_id, is_gone)
                 run = self._insert(
                     connection, run_id, session_id, agent, owner, options or {}, row.next_event
                 )
@@ -121,6 +140,10 @@ class RunStore:
         with self._database.writing() as connection:
             self._fence(connection, baton)
             connection.execute(delete(messages).where(messages.c.run_id == baton.run_id))
+            first = connection.execute(
+                select(runs.c.first_event).where(runs.c.id == baton.run_id)
+            ).scalar_one()
+            _set_next_event(connection, baton.session_id, first)
             connection.execute(delete(runs).where(runs.c.id == baton.run_id))
 
     def finish(
@@ -141,33 +164,21 @@ class RunStore:
                 _set_next_event(connection, baton.session_id, next_event)
             _close(connection, baton.run_id, status, code=code, error=error)
 
-    def adopt(self, run: Run, owner: Owner, *, is_gone: IsGone) -> Run:
-        """Makes a run whose holder is dead this process's own; RunNotFound if it is not to be had."""
-        with self._database.writing() as connection:
-            row = connection.execute(select(runs).where(runs.c.id == run.id).with_for_update()).first()
-            found = run_of(row) if row else None
-            if found is None or not found.live or not self._is_dead(connection, found, is_gone):
-                raise RunNotFound()
-            values = {**owner_row(owner), "epoch": found.epoch + 1, "lease_expires_at": self._lease()}
-            connection.execute(update(runs).where(runs.c.id == run.id).values(values))
-            return replace(found, owner=owner, epoch=found.epoch + 1)
-
-    def interrupt_dead(self, *, is_gone: IsGone) -> list[Run]:
+    def interrupt_dead(self, *, is_gone: IsGone, last_words: LastWords) -> list[Run]:
         """Closes every run whose holder is dead, except those that wait for a person: they still wait."""
         with self._database.writing() as connection:
             rows = connection.execute(select(runs).where(runs.c.status == "running").with_for_update())
             dead = [run for run in map(run_of, rows) if self._is_dead(connection, run, is_gone)]
             for run in dead:
-                _close(connection, run.id, "interrupted", code="interrupted")
+                _bury(connection, run, last_words)
             return dead
 
-    def renew(self, batons: Iterable[Baton]) -> set[str]:
-        """Renews these leases in one statement and returns the ids of the runs that are still held."""
+    def renew(self, batons: Sequence[Baton], owner: Owner) -> set[str]:
+        """Renews this owner's leases in one statement and returns the ids of the runs that are still held."""
         ids = [baton.run_id for baton in batons]
-        if not ids:
-            return set()
         with self._database.writing() as connection:
-            held = runs.c.id.in_(ids) & runs.c.status.in_(LIVE)
+            mine = (runs.c.owner_pid == owner.pid) & (runs.c.owner_started == owner.started)
+            held = runs.c.id.in_(ids) & runs.c.status.in_(LIVE) & mine & (runs.c.owner_host == owner.host)
             connection.execute(update(runs).where(held).values(lease_expires_at=self._lease()))
             epochs = {
                 row.id: row.epoch for row in connection.execute(select(runs.c.id, runs.c.epoch).where(held))
@@ -276,13 +287,20 @@ class RunStore:
                 _set_call(connection, question.session_id, question.call_id, state=question.status)
 
     def answer(
-        self, session_id: str, answer: Answer, *, kinds: Sequence[str], call_id: str = ""
-    ) -> tuple[Run, Question, Answer]:
+        self,
+        session_id: str,
+        answer: Answer,
+        *,
+        kinds: Sequence[str],
+        call_id: str = "",
+        adopter: Owner | None = None,
+        is_gone: IsGone | None = None,
+    ) -> Answered:
         """Answers what the session's run waits for: the first answer wins, whoever gives it.
 
-        `kinds` are the kinds of question that the answer makes sense for.
-
-        NothingToAnswer; AnsweredAlready with the outcome, if `call_id` names a call that was decided before.
+        `kinds` are the kinds of question that the answer makes sense for. If the run's holder is dead and
+        there is an `adopter`, the run becomes the adopter's in the same transaction. NothingToAnswer;
+        AnsweredAlready with the outcome, if `call_id` names a call that was decided before.
         """
         with self._database.writing() as connection:
             row = connection.execute(
@@ -295,18 +313,31 @@ class RunStore:
             if question.kind not in kinds or (call_id and question.call_id != call_id):
                 raise _too_late(connection, session_id, call_id)
             answer = replace(answer, question_id=question.id)
-            values = {"status": "running", "answer_json": dump(asdict(answer)), "waiting_for_json": None}
+            values: dict[str, Any] = {"status": "running", "waiting_for_json": None}
+            values["answer_json"] = dump(asdict(answer))
+            run = replace(run, status="running", waiting_for=None)
+            adopted = False
+            if adopter and is_gone and self._is_dead(connection, run, is_gone):
+                adopted, run = True, replace(run, owner=adopter, epoch=run.epoch + 1)
+                values |= {**owner_row(adopter), "epoch": run.epoch, "writes": 0}
+                values["lease_expires_at"] = self._lease()
             connection.execute(update(runs).where(runs.c.id == run.id).values(values))
             if question.call_id:
                 decided = {"decision": answer.decision, "decided_by": answer.by, "reason": answer.reason}
                 _set_call(connection, question.session_id, question.call_id, state="pending", **decided)
-            return replace(run, status="running", waiting_for=None), question, answer
+            return Answered(run, question, answer, adopted)
 
-    def request_stop(self, run_id: str, by: str) -> None:
-        """Leaves word for the holder, wherever it is."""
+    def request_stop(self, run_id: str, by: str, *, is_gone: IsGone) -> None:
+        """Leaves word for the holder, wherever it is; if it is dead, the run is closed here and now."""
         with self._database.writing() as connection:
             live = (runs.c.id == run_id) & runs.c.status.in_(LIVE)
-            connection.execute(update(runs).where(live).values(stop_requested=by))
+            row = connection.execute(select(runs).where(live).with_for_update()).first()
+            if row is None:
+                return
+            if self._is_dead(connection, run_of(row), is_gone):
+                _close(connection, run_id, "cancelled", code="cancelled")
+            else:
+                connection.execute(update(runs).where(live).values(stop_requested=by))
 
     # ---- looking
 
@@ -325,6 +356,12 @@ class RunStore:
         if row is None:
             raise RunNotFound()
         return run_of(row)
+
+    def waiting(self) -> list[Run]:
+        """Every run that waits for a person, of whatever process."""
+        with self._database.reading() as connection:
+            query = select(runs).where(runs.c.status.in_(WAITING))
+            return [run_of(row) for row in connection.execute(query)]
 
     def live_run(self, session_id: str) -> Run | None:
         with self._database.reading() as connection:
@@ -387,13 +424,22 @@ class RunStore:
         return now() + self._lease_seconds
 
     def _fence(self, connection: Connection, baton: Baton) -> None:
-        held = update(runs).where(
-            runs.c.id == baton.run_id, runs.c.epoch == baton.epoch, runs.c.status.in_(LIVE)
-        )
-        if not connection.execute(held.values(lease_expires_at=self._lease())).rowcount:
-            raise BatonLost()
+        """Renews the lease, or raises BatonLost. A numbered write that is in the store already raises
+        WrittenAlready: it was committed before the connection broke."""
+        held = (runs.c.id == baton.run_id) & (runs.c.epoch == baton.epoch) & runs.c.status.in_(LIVE)
+        values: dict[str, Any] = {"lease_expires_at": self._lease()}
+        due = held
+        if baton.write:
+            values["writes"] = baton.write
+            due = held & (runs.c.writes < baton.write)
+        if connection.execute(update(runs).where(due).values(values)).rowcount:
+            return
+        if baton.write and connection.execute(select(runs.c.id).where(held)).first():
+            raise WrittenAlready()
+        raise BatonLost()
 
-    def _supersede(self, connection: Connection, session_id: str, is_gone: IsGone) -> Run | None:
+    def _dead_holder(self, connection: Connection, session_id: str, is_gone: IsGone) -> Run | None:
+        """SessionBusy if the session's run is alive, or waits for a person."""
         query = select(runs).where(runs.c.session_id == session_id, runs.c.status.in_(LIVE))
         row = connection.execute(query.with_for_update()).first()
         if row is None:
@@ -401,7 +447,6 @@ class RunStore:
         run = run_of(row)
         if run.status in WAITING or not self._is_dead(connection, run, is_gone):
             raise SessionBusy(run=run, busy_code=run.busy_code)
-        _close(connection, run.id, "interrupted", code="interrupted")
         return run
 
     def _is_dead(self, connection: Connection, run: Run, is_gone: IsGone) -> bool:
@@ -425,6 +470,7 @@ class RunStore:
             "agent": agent,
             "status": "running",
             "epoch": 0,
+            "writes": 0,
             "started_at": now(),
             "lease_expires_at": self._lease(),
             "code": "",
@@ -490,6 +536,20 @@ def _close(
         _append(connection, row.session_id, [Message("tool", content, created_at=created_at)], run_id)
     values = {"status": status, "code": code, "error": error, "ended_at": now(), "waiting_for_json": None}
     connection.execute(update(runs).where(runs.c.id == run_id).values(values))
+
+
+def _bury(connection: Connection, run: Run, last_words: LastWords) -> int:
+    """Closes a run whose process died, and writes for its readers what that process could not say any more.
+    Returns the number of the next event."""
+    _close(connection, run.id, "interrupted", code="interrupted")
+    row = find_session(connection, run.session_id)
+    first = int(row._mapping["next_event"])
+    payloads = last_words(run)
+    frames = b"".join(frame(first + index, payload) for index, payload in enumerate(payloads))
+    following = first + len(payloads)
+    write_segments(connection, [Segment(run.session_id, run.id, first, following - 1, frames)])
+    _set_next_event(connection, run.session_id, following)
+    return following
 
 
 def _too_late(connection: Connection, session_id: str, call_id: str) -> NothingToAnswer | AnsweredAlready:

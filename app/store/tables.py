@@ -85,6 +85,7 @@ runs = Table(
     Column("agent", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("epoch", Integer, nullable=False),  # rises when another process adopts the run
+    Column("writes", Integer, nullable=False),  # the number of the run's last write
     Column("owner_host", Text, nullable=False),
     Column("owner_boot", Text, nullable=False),
     Column("owner_pid", Integer, nullable=False),

@@ -116,6 +116,7 @@ def upgrade() -> None:
         sa.Column("agent", sa.Text(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("writes", sa.Integer(), nullable=False),
         sa.Column("owner_host", sa.Text(), nullable=False),
         sa.Column("owner_boot", sa.Text(), nullable=False),
         sa.Column("owner_pid", sa.Integer(), nullable=False),
