@@ -26,7 +26,7 @@ class Session:
     cost: float = 0.0  # USD, of this session's own model calls
     starred: bool = False
     parent_id: str | None = None
-    agent: str = ""  # "key/name" of the agent that ran last
+    agent: str = ""  # "key/name" of the agent that a delegated task's session was made for
     handed_to: str = ""  # "key/name" of the agent that a hand-off gave it to; runs that name none begin there
 
 

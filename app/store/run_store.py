@@ -124,14 +124,14 @@ class RunStore:
         try:
             with self._database.writing() as connection:
                 row = find_session(connection, session_id, owner=visible_to, lock=True)
+                next_event = int(row._mapping["next_event"])
                 dead = self._dead_holder(connection, session_id, is_gone)
-                run = self._insert(
-                    connection, run_id, session_id, agent, owner, options or {}, row.next_event
-                )
+                if dead is not None:
+                    next_event = _bury(connection, dead, last_words)
+                run = self._insert(connection, run_id, session_id, agent, owner, options or {}, next_event)
                 first = _append(connection, session_id, new_messages, run_id)
-                changed = update(sessions).where(sessions.c.id == session_id).values(agent=agent)
-                connection.execute(changed)
-                return Begun(run, replace(session_of(row), agent=agent), first, row.next_event, dead)
+                _set_next_event(connection, session_id, next_event + RESERVED_NUMBERS)
+                return Begun(run, session_of(row), first, next_event, dead)
         except IntegrityError as error:  # one_live_run_per_session: somebody was a moment faster
             raise SessionBusy() from error
 
