@@ -8,6 +8,7 @@ from app.errors import AgentNotFound, InvalidAgentConfig
 from app.runtime.planner import AgentPlanner
 from app.team.directory import TeamDirectory
 from app.web.payloads import json_response
+from app.web.wording import attempt
 
 
 def blueprint(directory: TeamDirectory, planner: AgentPlanner) -> Blueprint:
@@ -31,9 +32,7 @@ def blueprint(directory: TeamDirectory, planner: AgentPlanner) -> Blueprint:
 
     @routes.get("/<key>/<path:name>/tools/count")
     def count_tools(key: str, name: str) -> Response:
-        try:
+        with attempt("get agent tool count"):
             return json_response({"available_tools": planner.count_tools(key, name)})
-        except AgentNotFound as error:
-            raise AgentNotFound(f"failed to get agent tool count: {error.message}") from error
 
     return routes

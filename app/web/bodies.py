@@ -69,7 +69,7 @@ class Resume(Body):
     """`call_id` is ours: it ties the decision to the call it was made for."""
 
     confirmation: Literal["approve", "approve-session", "approve-tool", "reject"]
-    reason: Annotated[str, Field(max_length=10_000)] | None = None
+    reason: Annotated[str, AfterValidator(_no_nul), Field(max_length=10_000)] | None = None
     tool_name: Name | None = None
     call_id: Name | None = None
 
@@ -149,6 +149,11 @@ def read_messages(created_at: float) -> list[Message]:
     return [_user_message(message, index, created_at) for index, message in enumerate(posted)]
 
 
+def skip_body() -> None:
+    """For routes that need no body: whatever came is read off the connection, within the same bounds."""
+    _raw()
+
+
 def _raw() -> bytes:
     """A body without a stated length could be cut short unseen, so it is not read."""
     if request.content_length is None and request.headers.get("Transfer-Encoding"):
@@ -178,7 +183,8 @@ def _validated(kind: type[B], value: dict[str, Any]) -> B:
 def _refusal(error: ValidationError) -> InvalidRequest:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "the body"
-    return InvalidRequest(f"invalid request body: {where}: {first['msg']}", status=422)
+    message = first["msg"].removeprefix("Value error, ")
+    return InvalidRequest(f"invalid request body: {where}: {message}", status=422)
 
 
 def _user_message(posted: PostedMessage, index: int, created_at: float) -> Message:

@@ -46,10 +46,12 @@ def register(app: Flask) -> None:
     app.register_error_handler(Exception, _unexpected)
 
 
-def error_response(status: int, message: str, code: str, **more: Any) -> Response:
+def error_response(
+    status: int, message: str, code: str, details: Mapping[str, Any] | None = None
+) -> Response:
     """`error` repeats the message for the contract's client, which looks for that key."""
-    shown = {key: value for key, value in more.items() if value is not None and key != "status"}
-    body = {"message": message, "error": message, "code": code, **shown, "request_id": g.get("request_id")}
+    shown = {key: value for key, value in (details or {}).items() if value is not None and key != "status"}
+    body = {**shown, "message": message, "error": message, "code": code, "request_id": g.get("request_id")}
     response = json_response(body, status)
     if status == 503 or (status == 409 and code in ("session_busy", "stopping")):
         response.headers["Retry-After"] = str(RETRY_SECONDS)
@@ -57,8 +59,8 @@ def error_response(status: int, message: str, code: str, **more: Any) -> Respons
 
 
 def _busy(error: errors.SessionBusy) -> Response:
-    run = run_payload(error.run) if error.run is not None else None
-    response = error_response(409, error.message, error.busy_code, run=run)
+    details = {"run": run_payload(error.run)} if error.run is not None else None
+    response = error_response(409, error.message, error.busy_code, details)
     response.headers["Retry-After"] = str(RETRY_SECONDS)
     if error.run is not None:
         response.headers["Location"] = f"/api/sessions/{error.run.session_id}/events"
@@ -69,7 +71,7 @@ def _refused(error: errors.AppError) -> Response:
     status = status_of(error)
     if status == 500:
         return _unexpected(error)
-    response = error_response(status, error.message, error.code, **error.details)
+    response = error_response(status, error.message, error.code, error.details)
     if status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response

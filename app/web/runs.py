@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from typing import get_args
 
 from flask import Blueprint, Response, request
 
-from app.conversation.run import LIVE, Answer
-from app.errors import InvalidRequest, SessionNotFound
+from app.conversation.run import LIVE, Answer, RunStatus
+from app.errors import InvalidRequest, RunNotFound, SessionNotFound
 from app.runtime.hangups import HangupWatcher
 from app.runtime.manager import RuntimeManager
 from app.store.store import Store
@@ -15,6 +16,7 @@ from app.web.access import asker, owner
 from app.web.bodies import CancelRun, Elicit, Resume, read, read_messages
 from app.web.payloads import json_response, run_payload
 from app.web.sse import stream
+from app.web.wording import attempt
 
 MAX_CANCEL_WAIT = 60.0
 
@@ -29,7 +31,8 @@ def blueprint(
     def run(session_id: str, key: str, name: str | None) -> Response:
         after_hangup = _choice("on_disconnect", ("cancel", "continue"), on_disconnect)
         messages = read_messages(time.time())
-        live = manager.start(session_id, key=key, name=name, messages=messages, visible_to=owner())
+        with attempt("run session"):
+            live = manager.start(session_id, key=key, name=name, messages=messages, visible_to=owner())
 
         def left() -> None:
             if after_hangup == "cancel":
@@ -70,21 +73,21 @@ def blueprint(
 
     @routes.get("/runs")
     def runs() -> Response:
-        status = [word for word in request.args.get("status", "").split(",") if word]
-        found = store.runs.recent(status=status, owner=owner())
+        found = store.runs.recent(status=_statuses(), owner=owner())
         return json_response([run_payload(run) for run in found])
 
-    @routes.get("/runs/<run_id>")
+    @routes.get("/runs/<session:run_id>")
     def one(run_id: str) -> Response:
         run = store.runs.get(run_id)
-        store.sessions.get(run.session_id, owner=owner())
+        try:
+            store.sessions.get(run.session_id, owner=owner())
+        except SessionNotFound:
+            raise RunNotFound() from None  # somebody else's: as if it were not there
         return json_response(run_payload(run))
 
     def _visible(session_id: str, what: str) -> None:
-        try:
+        with attempt(what):
             store.sessions.get(session_id, owner=owner())
-        except SessionNotFound as error:
-            raise SessionNotFound(f"failed to {what}: session not found") from error
 
     return routes
 
@@ -94,6 +97,14 @@ def _choice(name: str, words: tuple[str, ...], default: str) -> str:
     if value not in words:
         raise InvalidRequest(f"{name} must be one of {', '.join(words)}", status=422)
     return value
+
+
+def _statuses() -> list[str]:
+    known = get_args(RunStatus)
+    wanted = [word.strip() for word in request.args.get("status", "").split(",") if word.strip()]
+    if not set(wanted) <= set(known):
+        raise InvalidRequest(f"status is a list, separated by commas, of {', '.join(known)}", status=422)
+    return wanted
 
 
 def _cursor() -> int | None:

@@ -7,15 +7,16 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 from app.conversation.session import Session
 from app.errors import InvalidRequest, SessionNotFound
 from app.runtime.manager import RuntimeManager
 from app.store.store import Store
 from app.web.access import asker, owner
-from app.web.bodies import CreateSession, SetPermissions, SetTitle, read
+from app.web.bodies import CreateSession, SetPermissions, SetTitle, read, skip_body
 from app.web.payloads import created_session, json_response, session_detail, session_summary
+from app.web.wording import attempt
 
 DELETE_WAIT_SECONDS = 10.0
 
@@ -54,6 +55,7 @@ def blueprint(store: Store, manager: RuntimeManager, *, roots: Sequence[Path]) -
 
     @routes.delete("/<session:session_id>")
     def delete(session_id: str) -> Response:
+        skip_body()
         _allowed(session_id, "delete session")
         manager.delete(session_id, by=asker(), wait=DELETE_WAIT_SECONDS)
         return json_response({"message": "session deleted"})
@@ -75,23 +77,22 @@ def blueprint(store: Store, manager: RuntimeManager, *, roots: Sequence[Path]) -
 
     @routes.post("/<session:session_id>/tools/toggle")
     def toggle_tools(session_id: str) -> Response:
+        skip_body()
         _allowed(session_id, "toggle session tool approval mode")
         store.sessions.toggle_tools_approved(session_id)
         return json_response(None)
 
     @routes.post("/<session:session_id>/thinking/toggle")
     def toggle_thinking(session_id: str) -> Response:
+        skip_body()
         _allowed(session_id, "toggle session thinking mode")
         store.sessions.toggle_thinking(session_id)
         return json_response(None)
 
     def _allowed(session_id: str, what: str) -> None:
         """SessionNotFound, in the contract's words, for sessions that are not there or somebody else's."""
-        request.get_data()
-        try:
+        with attempt(what):
             store.sessions.get(session_id, owner=owner())
-        except SessionNotFound as error:
-            raise SessionNotFound(f"failed to {what}: session not found") from error
 
     return routes
 
@@ -101,12 +102,11 @@ def _working_dir(wanted: str, roots: Sequence[Path]) -> str:
     wanted = wanted.strip()
     if not wanted:
         return ""
-    path = Path(wanted).expanduser()
     try:
-        resolved = path.resolve(strict=True)
-    except (OSError, RuntimeError):
+        resolved = Path(wanted).expanduser().resolve(strict=True)
+    except (OSError, RuntimeError):  # the latter of a loop of links, and of a user without a home
         raise InvalidRequest(
-            f"failed to create session: stat {path}: no such file or directory", status=422
+            f"failed to create session: stat {wanted}: no such file or directory", status=422
         ) from None
     if not resolved.is_dir():
         raise InvalidRequest("failed to create session: working directory must be a directory", status=422)
