@@ -82,13 +82,17 @@ def is_served_result(block: Block) -> bool:
 
 
 def is_readable_result(block: Block) -> bool:
-    """Would the API take this tool_result's content? It may be missing, except in an error."""
+    """Would the API take this tool_result's content? Only an error has to have some, and that in text."""
     content, failed = block.get("content"), bool(block.get("is_error"))
+    if failed and not content:
+        return False
     if isinstance(content, list):
-        kinds = {part.get("type") if isinstance(part, dict) else None for part in content}
-        fits = kinds <= {"text"} if failed else None not in kinds
-        return fits and not any(map(is_blank, content)) and (bool(content) or not failed)
-    return isinstance(content, str) and (bool(content) or not failed) or (content is None and not failed)
+        return all(_is_part(part) and (not failed or part["type"] == "text") for part in content)
+    return isinstance(content, str) or "content" not in block
+
+
+def _is_part(part: Any) -> bool:
+    return isinstance(part, dict) and isinstance(part.get("type"), str) and not is_blank(part)
 
 
 def for_api(block: Block) -> Block:

@@ -43,11 +43,6 @@ def heal(rows: Sequence[Message]) -> Transcript:
         return Transcript.of(_close(_with_usable_calls(_with_served_calls(separate))))
 
 
-def closing_rows(transcript: Transcript, text: str = MISSING_RESULT) -> list[Message]:
-    """The tool rows that close the transcript, each saying `text` as an error."""
-    return [_answer(call_id, text) for call_id in transcript.open_calls]
-
-
 def _answer(call_id: str, text: str) -> Message:
     block: Block = {"type": "tool_result", "tool_use_id": call_id, "content": text, "is_error": True}
     return Message("tool", (block,), implicit=True)
