@@ -7,13 +7,17 @@ AppError
 ├── NotFound
 │   ├── SessionNotFound
 │   ├── AgentNotFound
+│   ├── QueuedMessageNotFound
 │   └── RunNotFound
 ├── Conflict                       makes sense, but not now
 │   ├── SessionBusy                somebody else has the baton
 │   ├── NotRunning                 there is no run to act on
 │   ├── NothingToAnswer            no question is open
 │   ├── AnsweredAlready            the question was answered before
-│   └── IdempotencyConflict
+│   ├── TakenAlready                a queued message is in the conversation by now
+│   ├── IdempotencyConflict
+│   └── StalePrecondition           the conversation went on without the caller
+├── QueueFull
 ├── Unauthorized
 ├── Forbidden
 ├── Unavailable                    try again later
@@ -82,6 +86,12 @@ class AgentNotFound(NotFound):
     code = "unknown_agent"
 
 
+class QueuedMessageNotFound(NotFound):
+    """there is no such message in the queue"""
+
+    code = "unknown_message"
+
+
 class RunNotFound(NotFound):
     """run not found"""
 
@@ -131,6 +141,31 @@ class IdempotencyConflict(Conflict):
     """this Idempotency-Key was used for another request"""
 
     code = "idempotency_conflict"
+
+
+class TakenAlready(Conflict):
+    """this message is in the conversation already"""
+
+    code = "taken_already"
+
+
+class StalePrecondition(Conflict):
+    """the conversation has gone on since you looked
+
+    `missed` are the messages after the position that the caller knew.
+    """
+
+    code = "stale"
+
+    def __init__(self, *, last_position: int, missed: Any = ()) -> None:
+        super().__init__("the conversation has gone on since you looked", last_position=last_position)
+        self.missed = missed
+
+
+class QueueFull(AppError):
+    """the queue of this session is full"""
+
+    code = "queue_full"
 
 
 class Unauthorized(AppError):

@@ -15,7 +15,7 @@ from app.store.engine import Database
 from app.store.migrate import migrate
 from app.store.store import Store
 from app.team.directory import TeamDirectory
-from app.web import agents, health, runs, sessions
+from app.web import agents, health, queue, runs, sessions
 from app.web.access import Access
 from app.web.application import make_application
 
@@ -56,6 +56,7 @@ def build(settings: Settings) -> Server:
         planner,
         max_streams=settings.max_streams,
         heartbeat_seconds=settings.heartbeat_seconds,
+        approval_seconds=settings.approval_seconds,
     )
     manager.recover()
     hangups = HangupWatcher()
@@ -65,6 +66,7 @@ def build(settings: Settings) -> Server:
             agents.blueprint(directory, planner),
             sessions.blueprint(store, manager, roots=settings.all_roots),
             runs.blueprint(store, manager, hangups, on_disconnect=settings.on_disconnect),
+            queue.blueprint(store, manager),
         ],
         Access(dict(settings.auth_tokens), hosts=frozenset(settings.allowed_hosts)),
         max_body_bytes=settings.max_body_bytes,

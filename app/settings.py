@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
@@ -15,13 +16,22 @@ SPARE_THREADS: Final = 24
 
 MIN_TOKEN_LENGTH: Final = 16
 
+PREFIX: Final = "BATON_"
+
+LIKE_A_TYPO: Final = 0.8
+"""From this likeness on an unknown variable is taken for a misspelt one. Others are left alone: Kubernetes sets
+BATON_PORT and BATON_SERVICE_HOST in every container near a service called baton."""
+
 
 class InvalidSettings(Exception):
     """One line that names the variable and what to do about it."""
 
 
-def _setting(variable: str, default: Any, about: str) -> Any:
-    return field(default=default, metadata={"variable": variable, "about": about})
+def _setting(variable: str, default: Any, about: str, *, secret: bool = False) -> Any:
+    """A secret's value appears neither in the representation nor in an error."""
+    return field(
+        default=default, repr=not secret, metadata={"variable": variable, "about": about, "secret": secret}
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +41,7 @@ class Settings:
     bind: str = _setting("BATON_BIND", "127.0.0.1:8080", "address and port, or unix:PATH")
     agents: Path = _setting("BATON_AGENTS", Path("agents"), "an agent file, or a directory of them")
     database_url: str = _setting(
-        "BATON_DATABASE_URL", "sqlite:///baton.db", "sqlite:///PATH or postgresql://…"
+        "BATON_DATABASE_URL", "sqlite:///baton.db", "sqlite:///PATH or postgresql://…", secret=True
     )
     workers: int = _setting("BATON_WORKERS", 1, "worker processes")
     max_streams: int = _setting("BATON_MAX_STREAMS", 200, "open streams per worker; more get 503 server_full")
@@ -42,6 +52,9 @@ class Settings:
     drain_seconds: float = _setting(
         "BATON_DRAIN_SECONDS", 20.0, "how long running runs may go on after a stop was asked for"
     )
+    approval_seconds: float = _setting(
+        "BATON_APPROVAL_SECONDS", 0.0, "how long a question to a person stays open; 0: as long as it takes"
+    )
     on_disconnect: Literal["cancel", "continue"] = _setting(
         "BATON_ON_DISCONNECT", "cancel", "what becomes of a run whose own reader hangs up: cancel or continue"
     )
@@ -50,15 +63,18 @@ class Settings:
     )
     max_body_bytes: int = _setting("BATON_MAX_BODY_BYTES", 33_554_432, "the longest request body")
     auth_tokens: tuple[tuple[str, str], ...] = _setting(
-        "BATON_AUTH_TOKENS", (), "NAME:TOKEN,NAME:TOKEN…; requests need one of them as bearer token"
+        "BATON_AUTH_TOKENS",
+        (),
+        "NAME:TOKEN,NAME:TOKEN…; requests need one of them as bearer token",
+        secret=True,
     )
     allowed_hosts: tuple[str, ...] = _setting(
         "BATON_ALLOWED_HOSTS", (), "further Host names to answer to, separated by commas; * for any"
     )
     log_level: str = _setting("BATON_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR")
     log_style: Literal["human", "json"] = _setting("BATON_LOG_STYLE", "human", "human or json")
-    api_key: str = _setting("ANTHROPIC_API_KEY", "", "the key for the Messages API")
-    api_base_url: str = _setting("ANTHROPIC_BASE_URL", "", "another address of the Messages API")
+    api_key: str = _setting("ANTHROPIC_API_KEY", "", "the key for the Messages API", secret=True)
+    api_base_url: str = _setting("ANTHROPIC_BASE_URL", "", "another address of the Messages API", secret=True)
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
@@ -81,12 +97,14 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
-        """InvalidSettings names the first variable whose value makes no sense, alone or with the others."""
+        """InvalidSettings names the first variable whose name is misspelt, or whose value makes no sense, alone
+        or with the others."""
+        _refuse_typos(environment, [variable for variable, _, _ in cls.variables()])
         values: dict[str, Any] = {}
         for one in fields(cls):
             text = environment.get(one.metadata.get("variable", ""), "").strip()
             if text:
-                values[one.name] = _read(one.metadata["variable"], _READERS.get(one.name, str), text)
+                values[one.name] = _read(one.metadata, _READERS[one.name], text)
         settings = cls(**values, environment=dict(environment))
         settings.check()
         return settings
@@ -114,26 +132,34 @@ class Settings:
         return [(one.metadata["variable"], one.default, one.metadata["about"]) for one in described]
 
 
-def _read(variable: str, reader: Callable[[str], T], text: str) -> T:
+def _refuse_typos(environment: Mapping[str, str], known: Iterable[str]) -> None:
+    names = {variable.removeprefix(PREFIX) for variable in known if variable.startswith(PREFIX)}
+    for variable in sorted(environment):
+        name = variable.removeprefix(PREFIX)
+        if not variable.startswith(PREFIX) or name in names:
+            continue
+        if meant := difflib.get_close_matches(name.upper(), sorted(names), n=1, cutoff=LIKE_A_TYPO):
+            raise InvalidSettings(f"{variable} is not a setting: did you mean {PREFIX}{meant[0]}?")
+
+
+def _read(about: Mapping[str, Any], reader: Callable[[str], T], text: str) -> T:
     try:
         return reader(text)
     except ValueError as error:
-        shown = "its value" if variable in ("BATON_AUTH_TOKENS", "ANTHROPIC_API_KEY") else repr(text)
-        raise InvalidSettings(f"{variable}: {shown} makes no sense: {error}") from None
+        shown = "its value" if about["secret"] else repr(text[:100])
+        raise InvalidSettings(f"{about['variable']}: {shown} makes no sense: {error}") from None
 
 
 def _whole(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError("it must be at least 1")
-    return number
+    if not re.fullmatch(r"[0-9]{1,12}", text) or int(text) < 1:
+        raise ValueError("it must be a whole number, at least 1")
+    return int(text)
 
 
 def _seconds(text: str) -> float:
-    number = float(text)
-    if not 0 <= number < 86_400:
-        raise ValueError("seconds are a number from 0 to 86400")
-    return number
+    if not re.fullmatch(r"[0-9]{1,5}(\.[0-9]*)?", text) or float(text) >= 86_400:
+        raise ValueError("it must be a number of seconds, from 0 to 86400")
+    return float(text)
 
 
 def _one_of(*words: str) -> Callable[[str], str]:
@@ -148,37 +174,84 @@ def _one_of(*words: str) -> Callable[[str], str]:
 def _tokens(text: str) -> tuple[tuple[str, str], ...]:
     pairs = [pair.strip().partition(":") for pair in text.split(",") if pair.strip()]
     for name, _, token in pairs:
-        if not re.fullmatch(r"[\w.-]{1,64}", name) or len(token) < MIN_TOKEN_LENGTH:
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name) or len(token) < MIN_TOKEN_LENGTH:
             raise ValueError(f"write NAME:TOKEN with tokens of at least {MIN_TOKEN_LENGTH} characters")
+        _printable(token)
+    for words, kind in (
+        ({name for name, _, _ in pairs}, "name"),
+        ({token for _, _, token in pairs}, "token"),
+    ):
+        if len(words) < len(pairs):
+            raise ValueError(f"a {kind} is there twice; each name has one token of its own")
     return tuple((name, token) for name, _, token in pairs)
+
+
+def _printable(text: str) -> str:
+    """A header can bear nothing else."""
+    if not re.fullmatch(r"[!-~]+", text):
+        raise ValueError("it must be printable ASCII, without spaces")
+    return text
 
 
 def _database_url(text: str) -> str:
     if not text.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://", "postgres://")):
         raise ValueError("it must begin with sqlite:/// or postgresql://")
+    if text.startswith("sqlite:") and text[len("sqlite:///") :].partition("?")[0] in ("", ":memory:"):
+        raise ValueError("it must name a file; a database in memory is another one for every connection")
     return text
 
 
+def _web_address(text: str) -> str:
+    if not re.fullmatch(r"https?://[!-~]+", text):
+        raise ValueError("it must begin with http:// or https://")
+    return text
+
+
+def _existing(text: str) -> Path:
+    path = Path(text)
+    if not path.exists():
+        raise ValueError("there is no such file or directory")
+    return path
+
+
+def _roots(text: str) -> tuple[Path, ...]:
+    roots = tuple(Path(part) for part in text.split(":") if part)
+    if missing := [str(root) for root in roots if not root.is_dir()]:
+        raise ValueError(f"{missing[0]} is not a directory")
+    return roots
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip().lower() for part in text.split(",") if part.strip())
+    if wrong := [name for name in names if not re.fullmatch(r"\*|[a-z0-9._-]+|[0-9a-f:]+", name)]:
+        raise ValueError(f"{wrong[0]!r} is not a host name; write it without scheme and port")
+    return names
+
+
 def _bind(text: str) -> str:
-    if not text.startswith("unix:") and not re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[\w.-]+):\d{1,5}", text):
+    address = re.fullmatch(r"unix:.+|(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})", text)
+    if address is None or int(address[1] or 0) > 65_535:
         raise ValueError("it must be HOST:PORT or unix:PATH")
     return text
 
 
 _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "bind": _bind,
-    "agents": Path,
+    "agents": _existing,
     "database_url": _database_url,
     "workers": _whole,
     "max_streams": _whole,
     "threads": _whole,
     "lease_seconds": _seconds,
     "drain_seconds": _seconds,
+    "approval_seconds": _seconds,
     "on_disconnect": _one_of("cancel", "continue"),
-    "roots": lambda text: tuple(Path(part) for part in text.split(":") if part),
+    "roots": _roots,
     "max_body_bytes": _whole,
     "auth_tokens": _tokens,
-    "allowed_hosts": lambda text: tuple(part.strip().lower() for part in text.split(",") if part.strip()),
+    "allowed_hosts": _hosts,
     "log_level": _one_of("DEBUG", "INFO", "WARNING", "ERROR"),
     "log_style": _one_of("human", "json"),
+    "api_key": _printable,
+    "api_base_url": _web_address,
 }

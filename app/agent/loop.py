@@ -93,7 +93,7 @@ class AgentLoop:
 
     def _user_message(self) -> Steps:
         said = [row for row in self._transcript.rows if row.role == "user" and not row.implicit]
-        if said:
+        if said and not self._has_spoken_last():
             yield user_message_event(self._session.id, said[-1])
 
     def _listing(self) -> Steps:
@@ -120,7 +120,9 @@ class AgentLoop:
             yield from self._listing()
         while True:
             yield from self._call_tools()
-            yield from self._safe_point(ending=False)
+            idle = self._has_spoken_last()
+            if not (yield from self._safe_point(ending=idle)) and idle:
+                return
             if not (iterations == 0 and self._resumption.question):
                 yield from self._listing()
             if limit and iterations >= limit:
@@ -171,6 +173,11 @@ class AgentLoop:
         for block in last.calls if last and self._transcript.open_calls else ():
             row = yield from self._caller.end(block, ToolResult.error(TRUNCATED), "failed")
             self._transcript = self._transcript.add(row)
+
+    def _has_spoken_last(self) -> bool:
+        """Is there nothing to answer? So it is when a run is started for what waits in the queue."""
+        rows = self._transcript.rows
+        return not rows or (rows[-1].role == "assistant" and rows[-1].stop_reason != "pause_turn")
 
     def _safe_point(self, *, ending: bool) -> Generator[Step, Any, bool]:
         """Lets new user messages in; says whether there were any."""

@@ -82,6 +82,7 @@ class Run:
     error: str = ""
     code: str = ""
     first_event: int = 0  # the number of its first event
+    last_event: int | None = None  # and of its last, once it has ended
     options: dict[str, Any] = field(default_factory=dict)
 
     @property

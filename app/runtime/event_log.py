@@ -137,6 +137,20 @@ class EventLog:
                 self._frames.clear()
                 self._first = self._written = number
 
+    def receive(self, segment: Segment) -> None:
+        """Events that another process has sent and stored."""
+        with self._changed:
+            if segment.last < self.next_number:
+                return
+            if segment.first > self.next_number:
+                self._frames.clear()
+                self._first = segment.first
+            known = self.next_number - segment.first
+            frames = [piece + b"\n\n" for piece in segment.frames.split(b"\n\n")[known:-1]]
+            self._frames.extend(frames)
+            self._written = self.next_number
+            self._wake()
+
     def close(self) -> None:
         """The session is gone: readers end."""
         with self._changed:

@@ -35,6 +35,10 @@ class EventLogs:
         with self._guard:
             return self._logs.get(session_id)
 
+    def followed(self) -> list[EventLog]:
+        with self._guard:
+            return list(self._logs.values())
+
     def close(self, session_id: str) -> None:
         """Ends the readers of a session that is gone."""
         with self._guard:

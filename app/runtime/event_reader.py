@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from typing import Final
+
 from app.conversation.events import Gap
 from app.runtime.event_encoder import EventEncoder
-from app.runtime.event_log import EndMark, EventLog, unnumbered
+from app.runtime.event_log import EndMark, EventLog, Slice, unnumbered
 from app.runtime.event_logs import EventLogs
 from app.store.event_store import EventStore, Segment
 
+LOOK_SECONDS: Final = 0.5
+"""How often a reader asks whether another process's run has ended."""
+
 
 class EventReader:
-    """Used by one request thread. `end`, if given, is where the reader's run ends; else it reads on."""
+    """Used by one request thread. `end`, if given, is where the reader's run ends; else it reads on.
+
+    `find_end` looks for the end of a run that another process works on: the number of its last event, or
+    None while it goes on.
+    """
 
     def __init__(
-        self, log: EventLog, logs: EventLogs, store: EventStore, *, after: int, end: EndMark | None = None
+        self,
+        log: EventLog,
+        logs: EventLogs,
+        store: EventStore,
+        *,
+        after: int,
+        end: EndMark | None = None,
+        find_end: Callable[[], int | None] | None = None,
     ) -> None:
         self._log = log
         self._logs = logs
         self._store = store
         self._after = after
         self._end = end
+        self._find_end = find_end
         self._closed = False
         self._interrupted = False
 
@@ -28,13 +47,23 @@ class EventReader:
         the end. After the end of what was written for this reader nothing follows."""
         if self._at_end():
             return None
-        piece = self._log.read(self._after, timeout, self._end)
+        piece = self._read(timeout)
         if piece is None:
             return None if self._at_end() else b""
         if piece.first > self._after + 1:
             return self._catch_up(piece.first)
         self._after = piece.last
         return piece.frames
+
+    def _read(self, timeout: float) -> Slice | None:
+        if self._find_end is None or self._end is None:
+            return self._log.read(self._after, timeout, self._end)
+        deadline = time.monotonic() + timeout
+        while True:
+            piece = self._log.read(self._after, LOOK_SECONDS, self._end)
+            if piece is not None or self._at_end() or time.monotonic() > deadline:
+                return piece
+            self._end.number = self._find_end()
 
     @property
     def at_end(self) -> bool:

@@ -12,33 +12,44 @@ from typing import Final
 
 from app.conversation.run import LIVE, Owner
 from app.errors import StoreUnavailable
-from app.runtime.live_run import LiveRun
+from app.runtime.event_logs import EventLogs
+from app.runtime.live_run import AT_SAFE_POINT, LiveRun
 from app.store.event_store import Segment
 from app.store.store import Store
 
 log = logging.getLogger(__name__)
 
 TICK_SECONDS: Final = 0.25
+PRUNE_SECONDS: Final = 60.0
+KEEP_EVENTS: Final = 10_000  # of a session
+KEEP_EVENTS_SECONDS: Final = 86_400.0
 
 
 class Keeper:
-    """Started with the first run of a process, so never before a fork."""
+    """Started with the first run or reader of a process, so never before a fork."""
 
     def __init__(
         self,
         store: Store,
         owner: Owner,
+        logs: EventLogs,
         live_runs: Callable[[], Sequence[LiveRun]],
         *,
         heartbeat_seconds: float,
+        look_after: Callable[[], None],
     ) -> None:
-        self._owner = owner
+        """`look_after` is called about once a second, for what only its owner can do."""
         self._store = store
+        self._owner = owner
+        self._logs = logs
         self._live_runs = live_runs
-        self._heartbeat_seconds = heartbeat_seconds
+        self._look_after = look_after
+        self._heartbeat = _Every(heartbeat_seconds)
+        self._second = _Every(1.0)
+        self._minute = _Every(PRUNE_SECONDS)
         self._guard = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._wake = threading.Event()  # set: stop, or something to do
+        self._wake = threading.Event()
         self._stopping = False
 
     def ensure_running(self) -> None:
@@ -46,6 +57,8 @@ class Keeper:
             if self._thread is None and not self._stopping:
                 self._thread = threading.Thread(target=self._work, name="keeper", daemon=True)
                 self._thread.start()
+                if self._store.database.can_listen:
+                    threading.Thread(target=self._listen_for_hints, name="keeper-hints", daemon=True).start()
 
     def stop(self) -> None:
         with self._guard:
@@ -56,22 +69,56 @@ class Keeper:
             thread.join()
 
     def _work(self) -> None:
-        renewed = time.monotonic()
-        while not self._wake.wait(TICK_SECONDS):
-            runs = self._live_runs()
-            if not runs:
-                renewed = time.monotonic()
-                continue
+        while True:
+            self._wake.wait(TICK_SECONDS)
+            self._wake.clear()
+            if self._stopping:
+                return
             try:
-                self._write_events(runs)
-                self._listen(runs)
-                if time.monotonic() - renewed >= self._heartbeat_seconds:
-                    self._renew(runs)
-                    renewed = time.monotonic()
+                self._tick()
             except StoreUnavailable:
                 log.warning("the database does not answer; trying again", exc_info=True)
             except Exception:
                 log.exception("housekeeping failed; trying again")
+
+    def _tick(self) -> None:
+        runs = self._live_runs()
+        if runs:
+            self._write_events(runs)
+            self._listen(runs)
+        self._follow(frozenset(run.run.session_id for run in runs))
+        if self._heartbeat.due() and runs:
+            self._renew(runs)
+        if self._second.due():
+            self._look_after()
+        if self._minute.due():
+            self._store.events.prune(older_than_seconds=KEEP_EVENTS_SECONDS, keep_events=KEEP_EVENTS)
+            self._store.idempotency.prune()
+
+    def _listen_for_hints(self) -> None:
+        """PostgreSQL says when something has changed; without it, every tick looks."""
+        while not self._stopping:
+            try:
+                for _ in self._store.database.listen(lambda: self._stopping):
+                    self._wake.set()
+            except StoreUnavailable:
+                log.warning("no hints from the database for a while")
+                time.sleep(1.0)
+
+    def _follow(self, ours: frozenset[str]) -> None:
+        """Brings what other processes have sent to the readers of this one."""
+        logs = {event_log.session_id: event_log for event_log in self._logs.followed()}
+        foreign = [session_id for session_id in logs if session_id not in ours]
+        if not foreign:
+            return
+        for session_id, last in self._store.events.newest(foreign).items():
+            event_log = logs[session_id]
+            while event_log.next_number <= last:
+                segments = self._store.events.read(session_id, event_log.next_number - 1)
+                if not segments:
+                    break
+                for segment in segments:
+                    event_log.receive(segment)
 
     def _write_events(self, runs: Sequence[LiveRun]) -> None:
         """One transaction for all runs, except those whose own thread is writing right now."""
@@ -97,7 +144,10 @@ class Keeper:
             if signal.status not in LIVE and not run.ending:
                 self._lost(run)
             if signal.stop_requested is not None:
-                run.cancellation.cancel(signal.stop_requested)
+                if signal.stop_requested.startswith(AT_SAFE_POINT) and run.waiting_for is None:
+                    run.stops_at_safe_point = True
+                else:
+                    run.cancellation.cancel(signal.stop_requested)
 
     def _renew(self, runs: Sequence[LiveRun]) -> None:
         held = self._store.runs.renew([run.baton for run in runs], self._owner)
@@ -108,3 +158,17 @@ class Keeper:
     def _lost(self, run: LiveRun) -> None:
         log.warning("run %s has lost its session to another process", run.run.id)
         run.lose()
+
+
+class _Every:
+    """Is it time again?"""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._last = time.monotonic()
+
+    def due(self) -> bool:
+        if time.monotonic() - self._last < self._seconds:
+            return False
+        self._last = time.monotonic()
+        return True

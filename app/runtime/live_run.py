@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from app.conversation.run import Answer, Baton, Question, Run, RunStatus
 from app.errors import BatonLost, RunCancelled
 from app.runtime.event_log import EndMark, EventLog
 from app.runtime.session_locks import Claim
+
+AT_SAFE_POINT: Final = "at-safe-point:"
+"""Prefix of a stop request, in the database, that lets the calls under way finish first."""
 
 
 class RunCancellation:
@@ -17,6 +22,7 @@ class RunCancellation:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self.since = 0.0  # monotonic
         self._guard = threading.Lock()
         self._callbacks: list[Callable[[], None]] = []
         self.by = ""
@@ -26,6 +32,7 @@ class RunCancellation:
             if self._event.is_set():
                 return
             self.by = by
+            self.since = time.monotonic()
             self._event.set()
             callbacks = list(self._callbacks)
         for callback in callbacks:
@@ -67,6 +74,7 @@ class LiveRun:
         self.waiting_for: Question | None = None
         self.first_event = log.next_number
         self.finished = threading.Event()  # the session is free again and the end can be seen
+        self.stops_at_safe_point = False  # asked to stop gently
         self._mail = threading.Condition()
         self._answer: Answer | None = None
         self._lost = False

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from app.agent.loop import Steps
+from app.agent.loop import Steps, user_message_event
 from app.agent.steps import (
     AgentChanged,
     Ask,
@@ -25,12 +25,16 @@ from app.agent.steps import (
     TurnRefused,
 )
 from app.conversation.events import Event
+from app.conversation.queue import CAPACITY, QueueKind
 from app.conversation.run import Answer, Baton, Question
-from app.errors import StoreUnavailable
+from app.conversation.transcript import Message
+from app.errors import RunCancelled, StoreUnavailable
 from app.runtime.event_encoder import EventEncoder
 from app.runtime.live_run import LiveRun
 from app.store.run_store import WrittenAlready
 from app.store.store import Store
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +70,7 @@ class Recorder:
             case Ask():
                 return self._ask(step)
             case SafePoint():
-                return ()
+                return self._safe_point(step)
             case _:
                 return self._record(step)
 
@@ -76,7 +80,23 @@ class Recorder:
     def _record(self, fact: Fact) -> None:
         self._patiently(lambda baton: self._write(fact, baton))
 
-    def _patiently(self, write: Callable[[Baton], Any]) -> None:
+    def _safe_point(self, point: SafePoint) -> Sequence[Message]:
+        """Lets in what waits for this session: all steers, and one follow-up if the run would end now."""
+        if point.session_id != self._live.run.session_id:
+            return ()  # a delegated task; what is said meanwhile is meant for the one who delegated
+        if self._live.stops_at_safe_point:
+            raise RunCancelled()
+        waiting = self._store.queue.waiting(point.session_id)
+        if not any(point.ending or message.kind == "steer" for message in waiting):
+            return ()
+        steers = any(message.kind == "steer" for message in waiting)
+        kinds: list[tuple[QueueKind, int]] = [("steer", CAPACITY)] if steers else [("followup", 1)]
+        taken = self._patiently(lambda baton: self._store.queue.take(baton, point.session_id, kinds=kinds))
+        for queued, message in taken or ():
+            self._publish(user_message_event(point.session_id, message, message_id=queued.id))
+        return [message for _, message in taken or ()]
+
+    def _patiently(self, write: Callable[[Baton], T]) -> T | None:
         """Repeats a write while the database is away, for a bounded time. The write has a number, so one that
         was committed just before the connection broke is not done twice."""
         self._writes += 1
@@ -85,10 +105,9 @@ class Recorder:
         pause = FIRST_PAUSE
         while True:
             try:
-                write(baton)
-                return
+                return write(baton)
             except WrittenAlready:
-                return
+                return None
             except StoreUnavailable:
                 if self._live.lost or time.monotonic() + pause > deadline:
                     raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -71,6 +71,26 @@ class Database:
             if not self._sqlite:
                 connection.exec_driver_sql("SELECT pg_advisory_xact_lock(6218341)")
             yield connection
+
+    def notify(self, connection: Connection, session_id: str) -> None:
+        """Tells the other processes, once this transaction is committed, that something of the session has
+        changed. Only a hint: who misses it finds the change at its next look. SQLite has no such thing."""
+        if not self._sqlite:
+            connection.exec_driver_sql("SELECT pg_notify('baton', %s)", (session_id,))
+
+    @property
+    def can_listen(self) -> bool:
+        return not self._sqlite
+
+    def listen(self, stopped: Callable[[], bool]) -> Iterator[None]:
+        """Yields whenever some process has told of a change; for a thread of its own, until `stopped`."""
+        with _translated(), self._reader.connect() as connection:
+            raw: Any = connection.connection.driver_connection
+            raw.autocommit = True
+            raw.execute("LISTEN baton")
+            while not stopped():
+                for _ in raw.notifies(timeout=1.0, stop_after=1):
+                    yield
 
     def close(self) -> None:
         self._writer.dispose()

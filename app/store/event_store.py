@@ -55,6 +55,15 @@ class EventStore:
                 for row in connection.execute(query)
             ]
 
+    def newest(self, session_ids: Sequence[str]) -> dict[str, int]:
+        """The number of the newest stored event of each session that has one."""
+        query = select(event_segments.c.session_id, func.max(event_segments.c.last))
+        query = query.where(event_segments.c.session_id.in_(session_ids)).group_by(
+            event_segments.c.session_id
+        )
+        with self._database.reading() as connection:
+            return {session_id: int(last) for session_id, last in connection.execute(query)}
+
     def bounds(self, session_id: str) -> tuple[int, int]:
         """The numbers of the first and last stored event; (0, 0) if there is none."""
         query = select(func.min(event_segments.c.first), func.max(event_segments.c.last))

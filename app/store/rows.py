@@ -99,6 +99,7 @@ def run_of(row: Row[Any]) -> Run:
         error=values["error"],
         code=values["code"],
         first_event=values["first_event"],
+        last_event=values["last_event"],
         options=orjson.loads(values["options_json"]),
     )
 

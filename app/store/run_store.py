@@ -34,14 +34,24 @@ from app.conversation.run import (
 )
 from app.conversation.session import Session
 from app.conversation.transcript import Message
-from app.errors import AnsweredAlready, BatonLost, NothingToAnswer, RunNotFound, SessionBusy
+from app.errors import (
+    AnsweredAlready,
+    BatonLost,
+    NothingToAnswer,
+    NotRunning,
+    RunNotFound,
+    SessionBusy,
+    StalePrecondition,
+)
 from app.store.engine import Database, now
 from app.store.event_store import RESERVED_NUMBERS, Segment, frame, write_segments
+from app.store.idempotency import KeyUse, use_key
 from app.store.rows import (
     answer_of,
     call_of,
     dump,
     load_optional,
+    message_of,
     message_row,
     owner_row,
     run_of,
@@ -49,7 +59,7 @@ from app.store.rows import (
     session_row,
 )
 from app.store.session_store import find_session, next_position
-from app.store.tables import messages, prompts, runs, sessions, tool_calls, tool_states
+from app.store.tables import messages, prompts, queued_messages, runs, sessions, tool_calls, tool_states
 
 
 class WrittenAlready(Exception):
@@ -114,23 +124,30 @@ class RunStore:
         is_gone: IsGone,
         last_words: LastWords,
         visible_to: str | None = None,
+        expected_position: int | None = None,
+        key: KeyUse | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Begun:
         """Claims the session and stores the user's messages, both or neither.
 
         A run whose holder is gone or whose lease has run out is closed on the way. SessionBusy, with the
-        holder, for any other live run; SessionNotFound.
+        holder, for any other live run; SessionNotFound; StalePrecondition if the last message is not the one
+        at `expected_position`; KeyUsed if `key` stands for another run already.
         """
         try:
             with self._database.writing() as connection:
                 row = find_session(connection, session_id, owner=visible_to, lock=True)
                 next_event = int(row._mapping["next_event"])
+                if expected_position is not None:
+                    _expect(connection, session_id, expected_position)
                 dead = self._dead_holder(connection, session_id, is_gone)
                 if dead is not None:
                     next_event = _bury(connection, dead, last_words)
                 run = self._insert(connection, run_id, session_id, agent, owner, options or {}, next_event)
                 first = _append(connection, session_id, new_messages, run_id)
                 _set_next_event(connection, session_id, next_event + RESERVED_NUMBERS)
+                if key is not None:
+                    use_key(connection, key, session_id=session_id, run_id=run_id)
                 return Begun(run, session_of(row), first, next_event, dead)
         except IntegrityError as error:  # one_live_run_per_session: somebody was a moment faster
             raise SessionBusy() from error
@@ -138,13 +155,27 @@ class RunStore:
     def withdraw(self, baton: Baton) -> None:
         """Undoes `begin`: the run and its messages were never there."""
         with self._database.writing() as connection:
-            self._fence(connection, baton)
+            self.fence(connection, baton)
             connection.execute(delete(messages).where(messages.c.run_id == baton.run_id))
             first = connection.execute(
                 select(runs.c.first_event).where(runs.c.id == baton.run_id)
             ).scalar_one()
             _set_next_event(connection, baton.session_id, first)
             connection.execute(delete(runs).where(runs.c.id == baton.run_id))
+
+    def release(self, run_id: str, *, words: str, last_words: LastWords) -> Run:
+        """Takes the baton away from a run whatever its holder does; that one can't write any more. RunNotFound,
+        NotRunning."""
+        with self._database.writing() as connection:
+            row = connection.execute(select(runs).where(runs.c.id == run_id).with_for_update()).first()
+            if row is None:
+                raise RunNotFound()
+            run = run_of(row)
+            if not run.live:
+                raise NotRunning()
+            _bury(connection, run, last_words, error=words)
+            self._database.notify(connection, run.session_id)
+            return run
 
     def finish(
         self,
@@ -155,14 +186,20 @@ class RunStore:
         error: str = "",
         segments: Sequence[Segment] = (),
         next_event: int | None = None,
-    ) -> None:
-        """Ends the run: whatever call is still open is closed in words, and its last events are stored."""
+    ) -> bool:
+        """Ends the run: whatever call is still open is closed in words, and its last events are stored. Says
+        whether messages wait in the session's queue."""
         with self._database.writing() as connection:
-            self._fence(connection, baton)
+            self.fence(connection, baton)
             write_segments(connection, segments)
             if next_event is not None:
                 _set_next_event(connection, baton.session_id, next_event)
-            _close(connection, baton.run_id, status, code=code, error=error)
+            last_event = None if next_event is None else next_event - 1
+            _close(connection, baton.run_id, status, code=code, error=error, last_event=last_event)
+            waiting = select(queued_messages.c.id).where(
+                queued_messages.c.session_id == baton.session_id, queued_messages.c.taken_by.is_(None)
+            )
+            return connection.execute(waiting.limit(1)).first() is not None
 
     def interrupt_dead(self, *, is_gone: IsGone, last_words: LastWords) -> list[Run]:
         """Closes every run whose holder is dead, except those that wait for a person: they still wait."""
@@ -189,7 +226,7 @@ class RunStore:
 
     def freeze_prompt(self, baton: Baton, session_id: str, prompt: FrozenPrompt) -> None:
         with self._database.writing() as connection:
-            self._fence(connection, baton)
+            self.fence(connection, baton)
             connection.execute(
                 insert(prompts).values(
                     session_id=session_id,
@@ -207,7 +244,7 @@ class RunStore:
     def add_messages(self, baton: Baton, session_id: str, new: Sequence[Message]) -> int:
         """The position of the first."""
         with self._database.writing() as connection:
-            self._fence(connection, baton)
+            self.fence(connection, baton)
             return _append(connection, session_id, new, baton.run_id)
 
     def add_turn(
@@ -215,7 +252,7 @@ class RunStore:
     ) -> int:
         """An assistant message, its calls in the ledger as `pending`, and the session's token counts."""
         with self._database.writing() as connection:
-            self._fence(connection, baton)
+            self.fence(connection, baton)
             position = _append(connection, session_id, [message], baton.run_id)
             for call in message.calls:
                 connection.execute(insert(tool_calls).values(_ledger_row(baton, session_id, position, call)))
@@ -228,7 +265,7 @@ class RunStore:
     def refuse_last(self, baton: Baton, session_id: str) -> None:
         """Marks the user rows at the transcript's end as refused: the model is not shown them again."""
         with self._database.writing() as connection:
-            self._fence(connection, baton)
+            self.fence(connection, baton)
             here = messages.c.session_id == session_id
             query = select(func.max(messages.c.position)).where(here, messages.c.role != "user")
             last = connection.execute(query).scalar()
@@ -238,21 +275,21 @@ class RunStore:
     def change_agent(self, baton: Baton, session_id: str, agent: str) -> None:
         """Later runs that name no agent of the team begin with this one ("key/name")."""
         with self._database.writing() as connection:
-            self._fence(connection, baton)
+            self.fence(connection, baton)
             here = update(sessions).where(sessions.c.id == session_id)
             connection.execute(here.values(agent=agent, handed_to=agent))
 
     def add_child(self, baton: Baton, child: Session, new: Sequence[Message]) -> None:
         """A session for a delegated task, written under the baton of the run that delegates."""
         with self._database.writing() as connection:
-            self._fence(connection, baton)
+            self.fence(connection, baton)
             connection.execute(insert(sessions).values(session_row(child)))
             _append(connection, child.id, new, baton.run_id)
 
     def start_call(self, baton: Baton, session_id: str, call_id: str) -> None:
         """The call's handler is about to run; from here on its outcome is unknown until it is recorded."""
         with self._database.writing() as connection:
-            self._fence(connection, baton)
+            self.fence(connection, baton)
             _set_call(connection, session_id, call_id, state="running", started_at=now())
 
     def add_result(
@@ -267,7 +304,7 @@ class RunStore:
         """A call's result, its place in the ledger, and what its toolset wants to remember."""
         call_id = message.content[0]["tool_use_id"]
         with self._database.writing() as connection:
-            self._fence(connection, baton)
+            self.fence(connection, baton)
             _set_call(connection, session_id, call_id, state=state, ended_at=now())
             for key, value in (toolset_states or {}).items():
                 _replace_tool_state(connection, session_id, key, dump(value))
@@ -276,7 +313,7 @@ class RunStore:
     def ask(self, baton: Baton, question: Question) -> None:
         """The run waits for a person from now on; anybody may answer, through whatever process."""
         with self._database.writing() as connection:
-            self._fence(connection, baton)
+            self.fence(connection, baton)
             values = {
                 "status": question.status,
                 "waiting_for_json": dump(asdict(question)),
@@ -325,6 +362,7 @@ class RunStore:
             if question.call_id:
                 decided = {"decision": answer.decision, "decided_by": answer.by, "reason": answer.reason}
                 _set_call(connection, question.session_id, question.call_id, state="pending", **decided)
+            self._database.notify(connection, session_id)
             return Answered(run, question, answer, adopted)
 
     def request_stop(self, run_id: str, by: str, *, is_gone: IsGone) -> None:
@@ -338,6 +376,7 @@ class RunStore:
                 _close(connection, run_id, "cancelled", code="cancelled")
             else:
                 connection.execute(update(runs).where(live).values(stop_requested=by))
+                self._database.notify(connection, row.session_id)
 
     # ---- looking
 
@@ -423,9 +462,9 @@ class RunStore:
     def _lease(self) -> Any:
         return now() + self._lease_seconds
 
-    def _fence(self, connection: Connection, baton: Baton) -> None:
-        """Renews the lease, or raises BatonLost. A numbered write that is in the store already raises
-        WrittenAlready: it was committed before the connection broke."""
+    def fence(self, connection: Connection, baton: Baton) -> None:
+        """The beginning of each of a run's transactions: renews the lease, or raises BatonLost. A numbered
+        write that is in the store already raises WrittenAlready: it was committed before the connection broke."""
         held = (runs.c.id == baton.run_id) & (runs.c.epoch == baton.epoch) & runs.c.status.in_(LIVE)
         values: dict[str, Any] = {"lease_expires_at": self._lease()}
         due = held
@@ -523,7 +562,13 @@ def _set_next_event(connection: Connection, session_id: str, number: int) -> Non
 
 
 def _close(
-    connection: Connection, run_id: str, status: RunStatus, *, code: str = "", error: str = ""
+    connection: Connection,
+    run_id: str,
+    status: RunStatus,
+    *,
+    code: str = "",
+    error: str = "",
+    last_event: int | None = None,
 ) -> None:
     """Ends a run's row after closing the calls that it left open, in the order of the ledger."""
     ending: Ending = status if status in ("cancelled", "interrupted") else "failed"
@@ -534,22 +579,38 @@ def _close(
         content = (tool_result(row.id, words, is_error=True),)
         created_at = float(connection.execute(select(now())).scalar_one())
         _append(connection, row.session_id, [Message("tool", content, created_at=created_at)], run_id)
-    values = {"status": status, "code": code, "error": error, "ended_at": now(), "waiting_for_json": None}
+    values = {
+        "status": status,
+        "code": code,
+        "error": error,
+        "ended_at": now(),
+        "waiting_for_json": None,
+        "last_event": last_event,
+    }
     connection.execute(update(runs).where(runs.c.id == run_id).values(values))
 
 
-def _bury(connection: Connection, run: Run, last_words: LastWords) -> int:
+def _bury(connection: Connection, run: Run, last_words: LastWords, *, error: str = "") -> int:
     """Closes a run whose process died, and writes for its readers what that process could not say any more.
     Returns the number of the next event."""
-    _close(connection, run.id, "interrupted", code="interrupted")
     row = find_session(connection, run.session_id)
     first = int(row._mapping["next_event"])
     payloads = last_words(run)
     frames = b"".join(frame(first + index, payload) for index, payload in enumerate(payloads))
     following = first + len(payloads)
-    write_segments(connection, [Segment(run.session_id, run.id, first, following - 1, frames)])
+    if payloads:
+        write_segments(connection, [Segment(run.session_id, run.id, first, following - 1, frames)])
+    _close(connection, run.id, "interrupted", code="interrupted", error=error, last_event=following - 1)
     _set_next_event(connection, run.session_id, following)
     return following
+
+
+def _expect(connection: Connection, session_id: str, position: int) -> None:
+    last = next_position(connection, session_id) - 1
+    if last != position:
+        query = select(messages).where(messages.c.session_id == session_id, messages.c.position > position)
+        missed = [message_of(row) for row in connection.execute(query.order_by(messages.c.position))]
+        raise StalePrecondition(last_position=last, missed=missed)
 
 
 def _too_late(connection: Connection, session_id: str, call_id: str) -> NothingToAnswer | AnsweredAlready:

@@ -10,6 +10,7 @@ from app.conversation.session import Permissions, Session, SessionSummary
 from app.conversation.transcript import Message
 from app.errors import SessionNotFound
 from app.store.engine import Database
+from app.store.idempotency import KeyUse, use_key
 from app.store.rows import dump, dump_optional, load_optional, message_of, session_of, session_row
 from app.store.tables import messages, prompts, sessions, tool_states
 
@@ -20,9 +21,12 @@ class SessionStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, session: Session) -> None:
+    def create(self, session: Session, *, key: KeyUse | None = None) -> None:
+        """KeyUsed if `key` stands for another session already."""
         with self._database.writing() as connection:
             connection.execute(insert(sessions).values(session_row(session)))
+            if key is not None:
+                use_key(connection, key, session_id=session.id)
 
     def get(self, session_id: str, *, owner: str | None = None) -> Session:
         """SessionNotFound also for a session that belongs to another owner."""

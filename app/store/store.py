@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from app.store.engine import Database
 from app.store.event_store import EventStore
+from app.store.idempotency import IdempotencyStore
+from app.store.queue_store import QueueStore
 from app.store.run_store import RunStore
 from app.store.session_store import SessionStore
 
@@ -14,3 +16,5 @@ class Store:
         self.sessions = SessionStore(database)
         self.runs = RunStore(database, lease_seconds=lease_seconds)
         self.events = EventStore(database)
+        self.queue = QueueStore(database, self.runs)
+        self.idempotency = IdempotencyStore(database)

@@ -98,6 +98,7 @@ runs = Table(
     Column("code", Text, nullable=False),
     Column("error", Text, nullable=False),
     Column("first_event", BigInteger, nullable=False),
+    Column("last_event", BigInteger),  # once it has ended
     Column("stop_requested", Text),  # who asked the run to stop, from whatever process
     Column("options_json", Text, nullable=False),
     Index("one_live_run_per_session", "session_id", unique=True, sqlite_where=_LIVE, postgresql_where=_LIVE),
@@ -134,6 +135,7 @@ queued_messages = Table(
     Column("created_at", Double, nullable=False),
     Column("created_by", Text, nullable=False),
     Column("taken_by", Text),  # the run that took it
+    Column("taken_in", Integer),  # the number of the write that took it
     Column("position", Integer),  # where it stands in the transcript since
     Index("queue_order", "session_id", "number", unique=True),
 )
@@ -180,7 +182,7 @@ idempotency_keys = Table(
     Column("request", Text, nullable=False),  # digest of route and body
     Column("session_id", Text),
     Column("run_id", Text),
-    Column("response_json", Text),
+    Column("response_json", Text),  # of what has no run
     Column("created_at", Double, nullable=False),
     ForeignKeyConstraint(["session_id"], ["sessions.id"], ondelete="CASCADE"),
     Index("keys_by_age", "created_at"),

@@ -86,6 +86,10 @@ class Elicit(Body):
         return Answer(self.action, content=self.content, by=by)
 
 
+class Release(Body):
+    reason: Annotated[str, Field(max_length=10_000)] | None = None
+
+
 class CancelRun(Body):
     run_id: Name | None = None
 
@@ -129,7 +133,7 @@ def read(kind: type[B]) -> B:
     return _validated(kind, value)
 
 
-def read_messages(created_at: float) -> list[Message]:
+def read_messages(created_at: float, *, exactly_one: bool = False) -> list[Message]:
     """The run's body: an array of messages, or an object with `messages`, as user messages.
 
     Whatever the content type says it is JSON, as the contract has it. InvalidRequest for an empty list.
@@ -146,6 +150,8 @@ def read_messages(created_at: float) -> list[Message]:
         raise _refusal(error) from None
     if not posted:
         raise InvalidRequest("at least one message is required", status=422)
+    if exactly_one and len(posted) > 1:
+        raise InvalidRequest("send exactly one message", status=422)
     return [_user_message(message, index, created_at) for index, message in enumerate(posted)]
 
 

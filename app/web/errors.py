@@ -10,7 +10,7 @@ from flask import Flask, Response, g
 from werkzeug.exceptions import HTTPException
 
 from app import errors
-from app.web.payloads import json_response, run_payload
+from app.web.payloads import json_response, message_payload, run_payload
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,8 @@ STATUSES: Final[Mapping[type[Exception], int]] = {
     errors.RequestTooLarge: 413,
     errors.NotFound: 404,
     errors.Conflict: 409,
+    errors.StalePrecondition: 412,
+    errors.QueueFull: 429,
     errors.Unauthorized: 401,
     errors.Forbidden: 403,
     errors.Unavailable: 503,
@@ -41,6 +43,8 @@ def status_of(error: errors.AppError) -> int:
 
 def register(app: Flask) -> None:
     app.register_error_handler(errors.SessionBusy, _busy)
+    app.register_error_handler(errors.StalePrecondition, _stale)
+    app.register_error_handler(errors.QueueFull, _full)
     app.register_error_handler(errors.AppError, _refused)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
@@ -64,6 +68,17 @@ def _busy(error: errors.SessionBusy) -> Response:
     response.headers["Retry-After"] = str(RETRY_SECONDS)
     if error.run is not None:
         response.headers["Location"] = f"/api/sessions/{error.run.session_id}/events"
+    return response
+
+
+def _stale(error: errors.StalePrecondition) -> Response:
+    missed = [message_payload(message, {}) for message in error.missed]
+    return error_response(412, error.message, error.code, {**error.details, "missed": missed})
+
+
+def _full(error: errors.QueueFull) -> Response:
+    response = error_response(429, error.message, error.code)
+    response.headers["Retry-After"] = "1"
     return response
 
 

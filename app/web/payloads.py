@@ -13,6 +13,7 @@ from app.agent.calling import arguments_text
 from app.agent.loop import wire_parts
 from app.conversation.blocks import Block, plain_text, result_text, thinking_text
 from app.conversation.events import wire_call
+from app.conversation.queue import QueuedMessage
 from app.conversation.run import Question, Run
 from app.conversation.session import Session, SessionSummary
 from app.conversation.transcript import Message
@@ -125,14 +126,31 @@ def run_payload(run: Run) -> Json:
             "ended_at": time_text(run.ended_at, whole=False) if run.ended_at else None,
             "waiting_for": question_payload(run.waiting_for) if run.waiting_for else None,
             "holder": str(run.owner),
+            "host": run.owner.host,
+            "pid": run.owner.pid,
+            "lease_expires_at": time_text(run.lease_expires_at, whole=False) if run.live else None,
             "code": run.code,
             "error": run.error,
         },
         "ended_at",
         "waiting_for",
+        "lease_expires_at",
         "code",
         "error",
     )
+
+
+def queued_payload(message: QueuedMessage) -> Json:
+    body: Json = {
+        "id": message.id,
+        "kind": message.kind,
+        "content": plain_text(message.content),
+        "created_at": time_text(message.created_at, whole=False),
+        "created_by": message.created_by,
+    }
+    if any(block.get("type") != "text" for block in message.content):
+        body["multi_content"] = wire_parts(message.content)
+    return body
 
 
 def question_payload(question: Question) -> Json:

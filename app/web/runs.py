@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import time
-from typing import get_args
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 from flask import Blueprint, Response, request
 
-from app.conversation.run import LIVE, Answer, RunStatus
-from app.errors import InvalidRequest, RunNotFound, SessionNotFound
+from app.conversation.run import LIVE, Run
+from app.conversation.transcript import Message
+from app.errors import RunNotFound, SessionBusy, SessionNotFound
 from app.runtime.hangups import HangupWatcher
-from app.runtime.manager import RuntimeManager
+from app.runtime.live_run import LiveRun
+from app.runtime.manager import RuntimeManager, describe
+from app.store.idempotency import KeyUse, KeyUsed, Outcome
 from app.store.store import Store
 from app.web.access import asker, owner
-from app.web.bodies import CancelRun, Elicit, Resume, read, read_messages
-from app.web.payloads import json_response, run_payload
-from app.web.sse import stream
+from app.web.bodies import CancelRun, Elicit, Release, Resume, read, read_messages
+from app.web.parameters import choice, cursor, expected_position, idempotency_key, seconds, statuses
+from app.web.payloads import json_response, queued_payload, run_payload
+from app.web.sse import client_left, stream
 from app.web.wording import attempt
 
 MAX_CANCEL_WAIT = 60.0
+MAX_BUSY_WAIT = 60.0
+INTERRUPT_WAIT = 15.0
 
 
 def blueprint(
@@ -29,10 +37,56 @@ def blueprint(
     @routes.post("/sessions/<session:session_id>/agent/<key>", defaults={"name": None})
     @routes.post("/sessions/<session:session_id>/agent/<key>/<path:name>")
     def run(session_id: str, key: str, name: str | None) -> Response:
-        after_hangup = _choice("on_disconnect", ("cancel", "continue"), on_disconnect)
+        after_hangup = choice("on_disconnect", ("cancel", "continue"), on_disconnect)
+        when_busy = choice("when_busy", ("reject", "wait", "interrupt", "queue"), "reject")
         messages = read_messages(time.time())
-        with attempt("run session"):
-            live = manager.start(session_id, key=key, name=name, messages=messages, visible_to=owner())
+        use = idempotency_key((key, name, [message.content for message in messages]))
+        if use is not None and (outcome := store.idempotency.outcome(use)):
+            return _again(outcome)
+        try:
+            with attempt("run session"):
+                live = _start(session_id, key, name, messages, when_busy, use)
+        except (KeyUsed, SessionBusy) as busy:
+            if use is not None and (outcome := store.idempotency.outcome(use)):
+                return _again(outcome)  # the same request, a moment before
+            if isinstance(busy, SessionBusy) and when_busy == "queue":
+                return _queue(session_id, messages, use)
+            raise
+        return _answer_run(live, after_hangup)
+
+    def _start(
+        session_id: str,
+        key: str,
+        name: str | None,
+        messages: Sequence[Message],
+        when_busy: str,
+        use: KeyUse | None,
+    ) -> LiveRun:
+        start = partial(
+            manager.start,
+            session_id,
+            key=key,
+            name=name,
+            messages=messages,
+            visible_to=owner(),
+            expected_position=expected_position(),
+            idempotency=use,
+        )
+        if when_busy in ("reject", "queue"):
+            return start()
+        longest = seconds("wait_timeout", MAX_BUSY_WAIT, most=MAX_BUSY_WAIT)
+        if when_busy == "interrupt":
+            store.sessions.get(session_id, owner=owner())
+            manager.interrupt(session_id, by=asker())
+            longest = min(longest, INTERRUPT_WAIT)
+        with client_left(hangups) as left:
+            return manager.start_when_free(session_id, start, seconds=longest, gave_up=left.is_set)
+
+    def _answer_run(live: LiveRun, after_hangup: str) -> Response:
+        if choice("stream", ("true", "false"), "true") == "false":
+            response = json_response({"run": run_payload(describe(live))}, 202)
+            response.headers["Location"] = f"/api/runs/{live.run.id}"
+            return response
 
         def left() -> None:
             if after_hangup == "cancel":
@@ -40,90 +94,95 @@ def blueprint(
 
         return stream(manager.read_run(live), hangups, on_hangup=left)
 
+    def _again(outcome: Outcome) -> Response:
+        """The first request's stream: replayed, and followed to its end if it still goes on."""
+        if outcome.run_id is None:
+            return json_response(outcome.response, 202)
+        first = store.runs.get(outcome.run_id)
+        live = manager.find(first.session_id)
+        mine = live is not None and live.run.id == first.id
+        if choice("stream", ("true", "false"), "true") == "false":
+            return json_response({"run": run_payload(first)}, 202)
+        reader = manager.read_run(live) if live is not None and mine else manager.read_past_run(first)
+        response = stream(reader, hangups)
+        response.headers["Idempotent-Replayed"] = "true"
+        return response
+
+    def _queue(session_id: str, messages: Sequence[Message], use: KeyUse | None) -> Response:
+        use = replace(use, response={"status": "queued_streaming"}) if use is not None else None
+        contents = [message.content for message in messages]
+        queued, _ = manager.follow_up(session_id, contents, by=asker(), idempotency=use)
+        body = {"status": "queued_streaming", "messages": [queued_payload(message) for message in queued]}
+        response = json_response(body, 202)
+        response.headers["Location"] = f"/api/sessions/{session_id}/events"
+        return response
+
     @routes.get("/sessions/<session:session_id>/events")
     def events(session_id: str) -> Response:
         store.sessions.get(session_id, owner=owner())
-        return stream(manager.read_session(session_id, _cursor()), hangups)
+        return stream(manager.read_session(session_id, cursor()), hangups)
 
     @routes.post("/sessions/<session:session_id>/resume")
     def resume(session_id: str) -> Response:
         body = read(Resume)
         _visible(session_id, "resume session")
-        answer = body.answer(asker())
-        _answer(session_id, answer, ("approval", "max_iterations"), body.call_id)
+        kinds = ("approval", "max_iterations")
+        manager.answer(session_id, body.answer(asker()), kinds=kinds, call_id=body.call_id or "")
         return json_response({"message": "session resumed"})
 
     @routes.post("/sessions/<session:session_id>/elicitation")
     def elicitation(session_id: str) -> Response:
         body = read(Elicit)
         _visible(session_id, "resume elicitation")
-        _answer(session_id, body.answer(asker()), ("elicitation",), body.call_id)
+        kinds = ("elicitation",)
+        manager.answer(session_id, body.answer(asker()), kinds=kinds, call_id=body.call_id or "")
         return json_response(None)
-
-    def _answer(session_id: str, answer: Answer, kinds: tuple[str, ...], call_id: str | None) -> None:
-        manager.answer(session_id, answer, kinds=kinds, call_id=call_id or "")
 
     @routes.post("/sessions/<session:session_id>/cancel")
     def cancel(session_id: str) -> Response:
         body = read(CancelRun)
+        gently = choice("at", ("now", "safe_point"), "now") == "safe_point"
+        wait = seconds("wait", most=MAX_CANCEL_WAIT)
         _visible(session_id, "cancel run")
-        wait = min(_seconds("wait"), MAX_CANCEL_WAIT)
-        stopped = manager.cancel(session_id, by=asker(), run_id=body.run_id, wait=wait)
+        stopped = manager.cancel(session_id, by=asker(), run_id=body.run_id, wait=wait, at_safe_point=gently)
         return json_response({"run": run_payload(stopped)}, 202 if stopped.status in LIVE else 200)
 
     @routes.get("/runs")
     def runs() -> Response:
-        found = store.runs.recent(status=_statuses(), owner=owner())
-        return json_response([run_payload(run) for run in found])
+        """Filtered by `status`, `session`, `holder` (a host, or host:pid) and `older_than` seconds."""
+        oldest = seconds("older_than", most=10**9)
+        holder = request.args.get("holder", "")
+        found = store.runs.recent(status=statuses(), session_id=request.args.get("session"), owner=owner())
+        latest = time.time() - oldest
+        return json_response(
+            [
+                run_payload(run)
+                for run in found
+                if run.started_at <= latest and (not holder or holder in (run.owner.host, str(run.owner)))
+            ]
+        )
 
     @routes.get("/runs/<session:run_id>")
     def one(run_id: str) -> Response:
+        return json_response(run_payload(_own_run(run_id)))
+
+    @routes.post("/runs/<session:run_id>/release")
+    def release(run_id: str) -> Response:
+        body = read(Release)
+        _own_run(run_id)
+        released = manager.release(run_id, by=asker(), reason=body.reason or "")
+        return json_response({"run": run_payload(released)})
+
+    def _own_run(run_id: str) -> Run:
         run = store.runs.get(run_id)
         try:
             store.sessions.get(run.session_id, owner=owner())
         except SessionNotFound:
             raise RunNotFound() from None  # somebody else's: as if it were not there
-        return json_response(run_payload(run))
+        return run
 
     def _visible(session_id: str, what: str) -> None:
         with attempt(what):
             store.sessions.get(session_id, owner=owner())
 
     return routes
-
-
-def _choice(name: str, words: tuple[str, ...], default: str) -> str:
-    value = request.args.get(name, default)
-    if value not in words:
-        raise InvalidRequest(f"{name} must be one of {', '.join(words)}", status=422)
-    return value
-
-
-def _statuses() -> list[str]:
-    known = get_args(RunStatus)
-    wanted = [word.strip() for word in request.args.get("status", "").split(",") if word.strip()]
-    if not set(wanted) <= set(known):
-        raise InvalidRequest(f"status is a list, separated by commas, of {', '.join(known)}", status=422)
-    return wanted
-
-
-def _cursor() -> int | None:
-    """The number of the last event that the reader has seen, from the header or from `since`."""
-    text = request.headers.get("Last-Event-ID") or request.args.get("since")
-    if not text:
-        return None
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise InvalidRequest("an event number is a whole number", status=422)
-    return int(text)
-
-
-def _seconds(name: str) -> float:
-    """`10`, `2.5` or `10s`; 0 if the parameter is not there."""
-    text = request.args.get(name, "0").removesuffix("s")
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < 86_400:
-        raise InvalidRequest(f"{name} is a number of seconds", status=422)
-    return seconds

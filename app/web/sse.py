@@ -7,6 +7,8 @@ The generator only reads. Letting go of the reader, and of a run whose client ha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event
 from typing import Final
 
 from flask import Response, request
@@ -47,6 +49,21 @@ def stream(
     if descriptor is not None:
         hangups.watch(descriptor, hung_up)
     return response
+
+
+@contextmanager
+def client_left(hangups: HangupWatcher) -> Iterator[Event]:
+    """An event that is set when the client of this request hangs up, while inside."""
+    left = Event()
+    connection = request.environ.get("gunicorn.socket")
+    if connection is None:
+        yield left
+        return
+    hangups.watch(connection.fileno(), left.set)
+    try:
+        yield left
+    finally:
+        hangups.forget(connection.fileno())
 
 
 def _frames(reader: EventReader) -> Iterator[bytes]:

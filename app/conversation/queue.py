@@ -1,0 +1,24 @@
+"""Messages that wait for a run: steers, which enter at its next safe point, and follow-ups, which get a turn of
+their own when it would end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from app.conversation.blocks import Block
+
+QueueKind = Literal["steer", "followup"]
+
+CAPACITY: Final = 50
+"""Of each kind and session."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedMessage:
+    id: str
+    session_id: str
+    kind: QueueKind
+    content: tuple[Block, ...]
+    created_at: float
+    created_by: str

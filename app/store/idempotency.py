@@ -1,0 +1,89 @@
+"""Idempotency keys: which request a key stood for, and what became of it. Kept for a day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from app.errors import IdempotencyConflict
+from app.store.engine import Database, now
+from app.store.rows import dump_optional, load_optional
+from app.store.tables import idempotency_keys
+
+KEEP_SECONDS: Final = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUse:
+    """A key as one request uses it. `request` is a digest of route and body; `response` what it is answered,
+    for requests that start no run."""
+
+    owner: str
+    key: str
+    request: str
+    response: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of the request that used the key first."""
+
+    session_id: str | None
+    run_id: str | None
+    response: Any
+
+
+class KeyUsed(Exception):
+    """Another request used this key a moment before; ask for its outcome."""
+
+
+class IdempotencyStore:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def outcome(self, use: KeyUse) -> Outcome | None:
+        """What the key stands for already; IdempotencyConflict if that was another request."""
+        with self._database.reading() as connection:
+            row = connection.execute(
+                select(idempotency_keys).where(
+                    idempotency_keys.c.owner == use.owner,
+                    idempotency_keys.c.key == use.key,
+                    idempotency_keys.c.created_at > now() - KEEP_SECONDS,
+                )
+            ).first()
+        if row is None:
+            return None
+        if row.request != use.request:
+            raise IdempotencyConflict()
+        return Outcome(row.session_id, row.run_id, load_optional(row.response_json))
+
+    def prune(self) -> None:
+        with self._database.writing() as connection:
+            old = idempotency_keys.c.created_at <= now() - KEEP_SECONDS
+            connection.execute(delete(idempotency_keys).where(old))
+
+
+def use_key(
+    connection: Connection, use: KeyUse, *, session_id: str | None = None, run_id: str | None = None
+) -> None:
+    """In the transaction of what the key stands for, so that a refusal does not use it up. KeyUsed."""
+    same = (idempotency_keys.c.owner == use.owner) & (idempotency_keys.c.key == use.key)
+    old = idempotency_keys.c.created_at <= now() - KEEP_SECONDS
+    connection.execute(delete(idempotency_keys).where(same, old))
+    try:
+        connection.execute(
+            insert(idempotency_keys).values(
+                owner=use.owner,
+                key=use.key,
+                request=use.request,
+                session_id=session_id,
+                run_id=run_id,
+                response_json=dump_optional(use.response),
+                created_at=now(),
+            )
+        )
+    except IntegrityError as error:
+        raise KeyUsed() from error

@@ -1,0 +1,165 @@
+"""Messages that wait for a run. What was accepted is a row; it enters a transcript exactly once, or is still here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+
+from app.conversation.queue import CAPACITY, QueuedMessage, QueueKind
+from app.conversation.run import LIVE, Baton
+from app.conversation.transcript import Message
+from app.errors import NotRunning, QueuedMessageNotFound, QueueFull, TakenAlready
+from app.store.engine import Database
+from app.store.idempotency import KeyUse, use_key
+from app.store.rows import dump, message_row
+from app.store.run_store import RunStore, WrittenAlready
+from app.store.session_store import find_session, next_position
+from app.store.tables import messages, queued_messages, runs
+
+
+class QueueStore:
+    def __init__(self, database: Database, run_store: RunStore) -> None:
+        self._database = database
+        self._runs = run_store
+
+    def add(self, new: Sequence[QueuedMessage], *, needs_run: bool, key: KeyUse | None = None) -> bool:
+        """Stores all of them, for one session, or none. Says whether a run is at work on the session.
+
+        QueueFull; NotRunning if there is no run and `needs_run`; KeyUsed; SessionNotFound.
+        """
+        session_id = new[0].session_id
+        with self._database.writing() as connection:
+            find_session(connection, session_id, lock=True)
+            running = _live(connection, session_id)
+            if needs_run and not running:
+                raise NotRunning()
+            if _depth(connection, session_id, new[0].kind) + len(new) > CAPACITY:
+                raise QueueFull()
+            first = self._next_number(connection, session_id)
+            for index, message in enumerate(new):
+                connection.execute(insert(queued_messages).values(_row(message, first + index)))
+            if key is not None:
+                use_key(connection, key, session_id=session_id)
+            self._database.notify(connection, session_id)
+            return running
+
+    def take(
+        self, baton: Baton, session_id: str, *, kinds: Sequence[tuple[QueueKind, int]]
+    ) -> list[tuple[QueuedMessage, Message]]:
+        """Moves waiting messages into the transcript, at most so many of each kind; in the order they came.
+
+        Repeating it with the same baton gives what it gave the first time. BatonLost.
+        """
+        with self._database.writing() as connection:
+            try:
+                self._runs.fence(connection, baton)
+            except WrittenAlready:
+                return _taken(connection, baton)
+            chosen: list[Row[Any]] = []
+            for kind, limit in kinds:
+                chosen += connection.execute(_waiting(session_id, kind).limit(limit)).all()
+            position = next_position(connection, session_id)
+            for index, row in enumerate(sorted(chosen, key=lambda row: int(row.number))):
+                message = Message("user", tuple(orjson.loads(row.content_json)), created_at=row.created_at)
+                connection.execute(
+                    insert(messages).values(message_row(message, session_id, position + index, baton.run_id))
+                )
+                here = update(queued_messages).where(queued_messages.c.id == row.id)
+                connection.execute(
+                    here.values(taken_by=baton.run_id, taken_in=baton.write, position=position + index)
+                )
+            return _taken(connection, baton)
+
+    def waiting(self, session_id: str) -> list[QueuedMessage]:
+        with self._database.reading() as connection:
+            return [_message(row) for row in connection.execute(_waiting(session_id))]
+
+    def edit(self, session_id: str, message_id: str, content: Sequence[Any]) -> QueuedMessage:
+        """QueuedMessageNotFound, TakenAlready."""
+        with self._database.writing() as connection:
+            row = _still_waiting(connection, session_id, message_id)
+            here = update(queued_messages).where(queued_messages.c.id == message_id)
+            connection.execute(here.values(content_json=dump(content)))
+            return replace(_message(row), content=tuple(content))
+
+    def withdraw(self, session_id: str, message_id: str) -> None:
+        """QueuedMessageNotFound, TakenAlready."""
+        with self._database.writing() as connection:
+            _still_waiting(connection, session_id, message_id)
+            connection.execute(delete(queued_messages).where(queued_messages.c.id == message_id))
+
+    def _next_number(self, connection: Connection, session_id: str) -> int:
+        query = select(func.max(queued_messages.c.number)).where(queued_messages.c.session_id == session_id)
+        return (connection.execute(query).scalar() or 0) + 1
+
+
+def _live(connection: Connection, session_id: str) -> bool:
+    query = select(runs.c.id).where(runs.c.session_id == session_id, runs.c.status.in_(LIVE))
+    return connection.execute(query).first() is not None
+
+
+def _waiting(session_id: str, kind: QueueKind | None = None) -> Any:
+    query = select(queued_messages).where(
+        queued_messages.c.session_id == session_id, queued_messages.c.taken_by.is_(None)
+    )
+    if kind is not None:
+        query = query.where(queued_messages.c.kind == kind)
+    return query.order_by(queued_messages.c.number)
+
+
+def _depth(connection: Connection, session_id: str, kind: QueueKind) -> int:
+    query = _waiting(session_id, kind).with_only_columns(func.count()).order_by(None)
+    return int(connection.execute(query).scalar_one())
+
+
+def _taken(connection: Connection, baton: Baton) -> list[tuple[QueuedMessage, Message]]:
+    query = select(queued_messages).where(
+        queued_messages.c.taken_by == baton.run_id, queued_messages.c.taken_in == baton.write
+    )
+    rows = connection.execute(query.order_by(queued_messages.c.number)).all()
+    return [
+        (
+            queued := _message(row),
+            Message("user", queued.content, created_at=row.created_at, position=row.position),
+        )
+        for row in rows
+    ]
+
+
+def _still_waiting(connection: Connection, session_id: str, message_id: str) -> Row[Any]:
+    query = select(queued_messages).where(
+        queued_messages.c.id == message_id, queued_messages.c.session_id == session_id
+    )
+    row = connection.execute(query.with_for_update()).first()
+    if row is None:
+        raise QueuedMessageNotFound()
+    if row.taken_by is not None:
+        raise TakenAlready(position=row.position)
+    return row
+
+
+def _row(message: QueuedMessage, number: int) -> dict[str, Any]:
+    return {
+        "id": message.id,
+        "session_id": message.session_id,
+        "number": number,
+        "kind": message.kind,
+        "content_json": dump(message.content),
+        "created_at": message.created_at,
+        "created_by": message.created_by,
+    }
+
+
+def _message(row: Row[Any]) -> QueuedMessage:
+    return QueuedMessage(
+        id=row.id,
+        session_id=row.session_id,
+        kind=row.kind,
+        content=tuple(orjson.loads(row.content_json)),
+        created_at=row.created_at,
+        created_by=row.created_by,
+    )

@@ -1,0 +1,74 @@
+"""Query parameters and headers: read, checked, and refused in words that say what would do."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import get_args
+
+from flask import request
+
+from app.conversation.run import RunStatus
+from app.errors import InvalidRequest
+from app.store.idempotency import KeyUse
+from app.web.access import owner
+
+
+def choice(name: str, words: tuple[str, ...], default: str) -> str:
+    value = request.args.get(name, default)
+    if value not in words:
+        raise InvalidRequest(f"{name} must be one of {', '.join(words)}", status=422)
+    return value
+
+
+def seconds(name: str, default: float = 0.0, *, most: float) -> float:
+    """`10`, `2.5`, `10s` or `500ms`; what is more than `most` counts as `most`."""
+    text = request.args.get(name)
+    if text is None:
+        return default
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|)", text)
+    if match is None:
+        raise InvalidRequest(f"{name} is a number of seconds, for example 10 or 2.5s", status=422)
+    value = float(match[1]) / (1000 if match[2] == "ms" else 1)
+    return min(value, most)
+
+
+def statuses() -> list[str]:
+    known = get_args(RunStatus)
+    wanted = [word.strip() for word in request.args.get("status", "").split(",") if word.strip()]
+    if not set(wanted) <= set(known):
+        raise InvalidRequest(f"status is a list, separated by commas, of {', '.join(known)}", status=422)
+    return wanted
+
+
+def cursor() -> int | None:
+    """The number of the last event that the reader has seen, from the header or from `since`."""
+    return _whole(request.headers.get("Last-Event-ID") or request.args.get("since"), "an event number")
+
+
+def expected_position() -> int | None:
+    """`If-Match`: the position of the last message that the caller has seen; -1 for an empty session."""
+    given = request.headers.get("If-Match")
+    if given is None or given.strip() == "*":
+        return None
+    text = given.strip().removeprefix("W/").strip('"')
+    return -1 if text == "-1" else _whole(text, "If-Match, the position of the last message you have seen,")
+
+
+def idempotency_key(body: object) -> KeyUse | None:
+    """How this request uses its `Idempotency-Key`; None if it has none."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
+        raise InvalidRequest("an Idempotency-Key is 1 to 255 printable characters without spaces", status=422)
+    digest = hashlib.sha256(f"{request.method} {request.path}\0{body!r}".encode()).hexdigest()
+    return KeyUse(owner() or "", key, digest)
+
+
+def _whole(text: str | None, what: str) -> int | None:
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise InvalidRequest(f"{what} is a whole number", status=422)
+    return int(text)
