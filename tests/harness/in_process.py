@@ -1,0 +1,107 @@
+"""A client of a server in this very process: the bytes that would leave it, without a socket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from app.factory import Server
+from tests.harness.process import eventually
+from tests.harness.wire import Event, strictly
+
+
+class LocalStream:
+    """An open event stream. Iterating goes on where the last loop stopped."""
+
+    def __init__(self, response: TestResponse) -> None:
+        self.response = response
+        self.events: list[Event] = []
+        self._reading = self._read()
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(lambda: next(self._reading, None), None)
+
+    def _read(self) -> Iterator[Event]:
+        for chunk in self.response.iter_encoded():
+            assert chunk.endswith(b"\n\n"), "a chunk ends with a whole frame"
+            for line in chunk.split(b"\n"):
+                if line.startswith(b"data: "):
+                    self.events.append(strictly(line))
+                    yield self.events[-1]
+
+    def until(self, kind: str) -> Event:
+        for event in self:
+            if event["type"] == kind:
+                return event
+        raise AssertionError(f"the stream ended without {kind}: {self.types}")
+
+    def rest(self) -> list[Event]:
+        for _ in self:
+            pass
+        return self.events
+
+    @property
+    def types(self) -> list[str]:
+        return [event["type"] for event in self.events]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Hangs up."""
+        self.response.close()
+
+
+class LocalClient:
+    """One user. Answers are JSON; `expect` is the status that a call must have."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._http: FlaskClient = server.app.test_client()
+
+    def call(self, method: str, path: str, body: Any = None, *, expect: int = 200) -> Any:
+        response = self._http.open(path, method=method, json=body)
+        assert response.status_code == expect, response.get_data(as_text=True)
+        return response.get_json()
+
+    def new_session(self, **body: Any) -> str:
+        return str(self.call("POST", "/api/sessions", body)["id"])
+
+    def session(self, session_id: str) -> dict[str, Any]:
+        return dict(self.call("GET", f"/api/sessions/{session_id}"))
+
+    def messages(self, session_id: str) -> list[dict[str, Any]]:
+        """The chat messages, without what is around them."""
+        return [item["message"] for item in self.session(session_id).get("messages", [])]
+
+    def run(self, session_id: str, *texts: str, agent: str = "plain") -> LocalStream:
+        response = self._http.post(
+            f"/api/sessions/{session_id}/agent/{agent}",
+            json=[{"role": "user", "content": text} for text in texts],
+            buffered=False,
+        )
+        assert response.status_code == 200, response.get_data(as_text=True)
+        return LocalStream(response)
+
+    def say(self, session_id: str, text: str, *, agent: str = "plain") -> list[Event]:
+        """A whole run: all its events."""
+        with self.run(session_id, text, agent=agent) as stream:
+            return stream.rest()
+
+    def resume(
+        self, session_id: str, confirmation: str, more: Mapping[str, str] | None = None, *, expect: int = 200
+    ) -> Any:
+        body = {"confirmation": confirmation, **(more or {})}
+        return self.call("POST", f"/api/sessions/{session_id}/resume", body, expect=expect)
+
+    def elicit(self, session_id: str, action: str, content: Mapping[str, Any] | None = None) -> None:
+        self.call("POST", f"/api/sessions/{session_id}/elicitation", {"action": action, "content": content})
+
+    def wait_until_free(self, session_id: str) -> None:
+        eventually(lambda: self._server.manager.find(session_id) is None, "the session is free")
