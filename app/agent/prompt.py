@@ -16,6 +16,13 @@ from app.team.team import Team
 
 _CACHE: Final = {"type": "ephemeral"}
 
+NO_TOOL: Final = {
+    "name": "no_tool",
+    "description": "Stands for the tools of another agent; it can't be called.",
+    "input_schema": {"type": "object", "properties": {}},
+}
+"""The API wants tools to be defined where a conversation holds tool calls, even for an agent that has none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -45,11 +52,14 @@ def freeze(
     toolset_instructions: Sequence[str],
     surroundings: Surroundings,
     definition: str,
+    calls_of_others: bool = False,
 ) -> FrozenPrompt:
+    """`calls_of_others`: the agent has no tools, but the conversation holds calls of one that had."""
     stable = [*_colleagues(team, agent), agent.instruction, *toolset_instructions]
     blocks = [*_marked(stable), *_marked(_context(agent, surroundings))]
     system = orjson.dumps(blocks).decode() if blocks else ""
-    offered = orjson.dumps([tool.for_model() for tool in tools]).decode() if tools else ""
+    described = [tool.for_model() for tool in tools] or ([NO_TOOL] if calls_of_others else [])
+    offered = orjson.dumps(described).decode() if described else ""
     digest = hashlib.sha256("\0".join([definition, model, system, offered]).encode()).hexdigest()
     return FrozenPrompt(
         digest=digest,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,11 +89,13 @@ class Speaker:
             self._builder = RequestBuilder(prompt)
         known = catalogue.facts(self._spec.model)
         max_tokens = self._spec.max_tokens or known.max_output or catalogue.DEFAULT_MAX_TOKENS
-        options: Mapping[str, Any] = {}
+        options: dict[str, Any] = {}
         if self._context.look(self._session.id).thinking:
-            options = catalogue.thinking_options(
+            options |= catalogue.thinking_options(
                 self._spec.model, self._spec.thinking_budget, max_tokens=max_tokens
             )
+        if prompt.tools and not self._toolbox.tools:
+            options["tool_choice"] = {"type": "none"}
         return self._builder.build(
             self._transcript.rows,
             model=self._spec.model,
@@ -105,6 +107,8 @@ class Speaker:
     def _prompt(self, renewal: str) -> Generator[Step, Any, FrozenPrompt]:
         """This session's frozen prompt for this agent; made and stored when there is none yet."""
         tools = self._toolbox.tools
+        calls_of_others = not tools and any(row.calls for row in self._transcript.rows)
+        renewal += "calls-of-others" if calls_of_others else ""
         definition = definition_digest(self._context.team, self._agent, self._spec.model, tools, renewal)
         prompt = self._context.find_prompt(self._session.id, self._agent.name, definition)
         if prompt is None:
@@ -116,6 +120,7 @@ class Speaker:
                 toolset_instructions=self._toolbox.instructions,
                 surroundings=self._context.surroundings(self._session, self._agent),
                 definition=definition,
+                calls_of_others=calls_of_others,
             )
             yield PromptFrozen(self._session.id, prompt)
         return prompt

@@ -150,10 +150,10 @@ def blueprint(
     @routes.get("/runs")
     def runs() -> Response:
         """Filtered by `status`, `session`, `holder` (a host, or host:pid) and `older_than` seconds."""
-        oldest = seconds("older_than", most=10**9)
+        youngest = seconds("older_than", -1.0, most=10**9)
         holder = request.args.get("holder", "")
         found = store.runs.recent(status=statuses(), session_id=request.args.get("session"), owner=owner())
-        latest = time.time() - oldest
+        latest = time.time() - youngest
         return json_response(
             [
                 run_payload(run)
