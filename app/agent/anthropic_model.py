@@ -64,7 +64,10 @@ KINDS_IN_STREAM: Final[Mapping[str, FailureKind]] = {
 
 # Errors without a code of their own. No other text is worth matching: they change.
 _OVERFLOW: Final = ("prompt is too long", "exceed context limit", "model_context_window")
-_THINKING_MISMATCH: Final = "Invalid `signature` in `thinking` block"
+_THINKING_MISMATCH: Final = (
+    "Invalid `signature` in `thinking` block",
+    "`thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified",
+)
 
 _FAILURES: Final = (
     anthropic.AnthropicError,
@@ -221,7 +224,7 @@ def _as_the_server_says(kind: FailureKind, should_retry: str | None) -> FailureK
 
 
 def _as_the_words_say(kind: FailureKind, words: str) -> FailureKind:
-    if _THINKING_MISMATCH in words:
+    if any(text in words for text in _THINKING_MISMATCH):
         return "thinking_mismatch"
     return "overflow" if any(text in words for text in _OVERFLOW) else kind
 

@@ -52,13 +52,14 @@ class Speaker:
         self._transcript = Transcript()
         self._builder: RequestBuilder | None = None
         self._cost = session.cost
+        self._renewals = 0  # how often the API refused thinking made under an earlier prompt
 
     def ask(self, transcript: Transcript) -> Asking:
         """Streams one turn and stores it. ModelFailed, ModelRefused, RunCancelled keep what may be kept."""
         self._transcript = transcript
         name, session_id = self._agent.name, self._session.id
-        for renewal in ("", "thinking-mismatch"):
-            prompt = yield from self._prompt(renewal)
+        for attempt in range(2):
+            prompt = yield from self._prompt()
             partials = PartialCalls(name, self._caller.definition)
             turn: Turn | None = None
             try:
@@ -77,7 +78,8 @@ class Speaker:
                         case Turn():
                             turn = event
             except ModelError as error:
-                if error.kind == "thinking_mismatch" and not renewal:
+                if error.kind == "thinking_mismatch" and attempt == 0:
+                    self._renewals += 1
                     continue
                 yield from self._failed(error, prompt)
             if turn is not None:
@@ -104,6 +106,7 @@ class Speaker:
             base_url=self._spec.base_url,
         )
 
+<<<<<<< Updated upstream
     def _prompt(self, renewal: str) -> Generator[Step, Any, FrozenPrompt]:
         """This session's frozen prompt for this agent; made and stored when there is none yet."""
         tools = self._toolbox.tools
@@ -111,7 +114,19 @@ class Speaker:
         renewal += "calls-of-others" if calls_of_others else ""
         definition = definition_digest(self._context.team, self._agent, self._spec.model, tools, renewal)
         prompt = self._context.find_prompt(self._session.id, self._agent.name, definition)
+=======
+    def _prompt(self) -> Generator[Step, Any, FrozenPrompt]:
+        """This session's frozen prompt for this agent; made and stored when there is none yet.
+
+        A prompt whose thinking the API refused was renewed, and the newest counts: the old one would be
+        refused in every later turn.
+        """
+        prompt = self._find_prompt(self._renewals)
+        while prompt is not None and (newer := self._find_prompt(self._renewals + 1)) is not None:
+            prompt, self._renewals = newer, self._renewals + 1
+>>>>>>> Stashed changes
         if prompt is None:
+            tools = self._toolbox.tools
             prompt = freeze(
                 self._agent,
                 self._context.team,
@@ -119,11 +134,24 @@ class Speaker:
                 tools=tools,
                 toolset_instructions=self._toolbox.instructions,
                 surroundings=self._context.surroundings(self._session, self._agent),
+<<<<<<< Updated upstream
                 definition=definition,
                 calls_of_others=calls_of_others,
+=======
+                definition=self._definition(self._renewals),
+>>>>>>> Stashed changes
             )
             yield PromptFrozen(self._session.id, prompt)
         return prompt
+
+    def _find_prompt(self, renewals: int) -> FrozenPrompt | None:
+        return self._context.find_prompt(self._session.id, self._agent.name, self._definition(renewals))
+
+    def _definition(self, renewals: int) -> str:
+        renewal = f"thinking refused {renewals} times" if renewals else ""
+        return definition_digest(
+            self._context.team, self._agent, self._spec.model, self._toolbox.tools, renewal
+        )
 
     def say(self, transcript: Transcript, content: tuple[Block, ...]) -> Asking:
         """Words that the server puts into the agent's mouth."""

@@ -128,6 +128,7 @@ class _State:
     def add(self, row: Message) -> None:
         for block in row.content:
             _require(isinstance(block, dict) and isinstance(block.get("type"), str), "A block has a type.")
+            _require(not block["type"].endswith("_delta"), "A piece of a stream is not a block.")
         match row.role:
             case "user":
                 self._user(row)
