@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from app.agent.model import ModelRequest
-from app.conversation.blocks import Block, in_words, is_thinking
+from app.conversation.blocks import Block, is_thinking
 from app.conversation.prompt import FrozenPrompt
 from app.conversation.transcript import Message, api_blocks
 
@@ -71,8 +71,6 @@ class RequestBuilder:
     def _add(self, row: Message) -> None:
         role = "assistant" if row.role == "assistant" else "user"
         blocks = api_blocks(row, prompt=self.prompt.digest)
-        if not self.prompt.tools:
-            blocks = [words for block in blocks for words in in_words(block)]
         if not blocks:
             return
         if not self._groups or self._groups[-1].role != role:

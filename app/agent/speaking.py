@@ -106,25 +106,15 @@ class Speaker:
             base_url=self._spec.base_url,
         )
 
-<<<<<<< Updated upstream
-    def _prompt(self, renewal: str) -> Generator[Step, Any, FrozenPrompt]:
-        """This session's frozen prompt for this agent; made and stored when there is none yet."""
-        tools = self._toolbox.tools
-        calls_of_others = not tools and any(row.calls for row in self._transcript.rows)
-        renewal += "calls-of-others" if calls_of_others else ""
-        definition = definition_digest(self._context.team, self._agent, self._spec.model, tools, renewal)
-        prompt = self._context.find_prompt(self._session.id, self._agent.name, definition)
-=======
     def _prompt(self) -> Generator[Step, Any, FrozenPrompt]:
         """This session's frozen prompt for this agent; made and stored when there is none yet.
 
-        A prompt whose thinking the API refused was renewed, and the newest counts: the old one would be
-        refused in every later turn.
+        A prompt under which the API refused the thinking was renewed, and the newest counts: the older one
+        would be refused in every later turn.
         """
         prompt = self._find_prompt(self._renewals)
         while prompt is not None and (newer := self._find_prompt(self._renewals + 1)) is not None:
             prompt, self._renewals = newer, self._renewals + 1
->>>>>>> Stashed changes
         if prompt is None:
             tools = self._toolbox.tools
             prompt = freeze(
@@ -134,12 +124,8 @@ class Speaker:
                 tools=tools,
                 toolset_instructions=self._toolbox.instructions,
                 surroundings=self._context.surroundings(self._session, self._agent),
-<<<<<<< Updated upstream
-                definition=definition,
-                calls_of_others=calls_of_others,
-=======
                 definition=self._definition(self._renewals),
->>>>>>> Stashed changes
+                calls_of_others=self._calls_of_others,
             )
             yield PromptFrozen(self._session.id, prompt)
         return prompt
@@ -149,9 +135,14 @@ class Speaker:
 
     def _definition(self, renewals: int) -> str:
         renewal = f"thinking refused {renewals} times" if renewals else ""
+        renewal += "calls-of-others" if self._calls_of_others else ""
         return definition_digest(
             self._context.team, self._agent, self._spec.model, self._toolbox.tools, renewal
         )
+
+    @property
+    def _calls_of_others(self) -> bool:
+        return not self._toolbox.tools and any(row.calls for row in self._transcript.rows)
 
     def say(self, transcript: Transcript, content: tuple[Block, ...]) -> Asking:
         """Words that the server puts into the agent's mouth."""

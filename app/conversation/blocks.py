@@ -6,7 +6,6 @@ block must not lose a byte. What the API would not take back is removed on the w
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -104,17 +103,6 @@ def for_api(block: Block) -> Block:
     return {
         key: block[key] for key in fields if block.get(key) is not None and (key != "citations" or block[key])
     }
-
-
-def in_words(block: Block) -> list[Block]:
-    """A tool's call or result for a request that offers no tools: the API takes neither in one, but texts."""
-    if block.get("type") == "tool_use":
-        return [text_block(f"(The tool {block['name']} was called: {json.dumps(block['input'])})")]
-    if block.get("type") == "tool_result":
-        content = block.get("content")
-        others = [part for part in content if part["type"] != "text"] if isinstance(content, list) else []
-        return [text_block(f"(It answered: {result_text(block)})"), *others]
-    return [block]
 
 
 def plain_text(blocks: Iterable[Block]) -> str:
