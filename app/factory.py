@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from flask import Flask
 
 from app.agent.anthropic_model import AnthropicModel
+from app.runtime.control import RunControl
+from app.runtime.event_readers import EventReaders
 from app.runtime.hangups import HangupWatcher
 from app.runtime.manager import RuntimeManager
 from app.runtime.planner import AgentPlanner
@@ -27,6 +29,7 @@ class Server:
     settings: Settings
     app: Flask
     manager: RuntimeManager
+    control: RunControl
     store: Store
     model: AnthropicModel | None
 
@@ -56,21 +59,22 @@ def build(settings: Settings) -> Server:
         planner,
         max_streams=settings.max_streams,
         heartbeat_seconds=settings.heartbeat_seconds,
-        approval_seconds=settings.approval_seconds,
     )
+    control = RunControl(store, manager, approval_seconds=settings.approval_seconds)
+    readers = EventReaders(store, manager)
     manager.recover()
     hangups = HangupWatcher()
     app = make_application(
         [
             health.blueprint(store, manager),
             agents.blueprint(directory, planner),
-            sessions.blueprint(store, manager, roots=settings.all_roots),
-            runs.blueprint(store, manager, hangups, on_disconnect=settings.on_disconnect),
-            queue.blueprint(store, manager),
+            sessions.blueprint(store, control, roots=settings.all_roots),
+            runs.blueprint(store, manager, control, readers, hangups, on_disconnect=settings.on_disconnect),
+            queue.blueprint(store, control),
         ],
         Access(dict(settings.auth_tokens), hosts=frozenset(settings.allowed_hosts)),
         max_body_bytes=settings.max_body_bytes,
     )
-    server = Server(settings, app, manager, store, model)
+    server = Server(settings, app, manager, control, store, model)
     app.extensions["baton"] = server
     return server

@@ -23,7 +23,7 @@ from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import InvalidAgentConfig, MissingEnvironment
 from app.runtime.live_run import LiveRun
-from app.runtime.manager import Plan
+from app.runtime.plan import Plan
 from app.store.store import Store
 from app.team.agent import Agent
 from app.team.directory import TeamDirectory
@@ -92,7 +92,7 @@ class AgentPlanner:
             now=time.time,
             new_id=lambda: str(uuid.uuid4()),
             look=self._store.sessions.get,
-            find_prompt=self._store.runs.prompt,
+            find_prompt=self._store.records.prompt,
             surroundings=surroundings,
             equip=self._equip,
             read=self._read,
@@ -100,7 +100,7 @@ class AgentPlanner:
 
     def _read(self, session_id: str) -> tuple[Session, Sequence[Message], Mapping[str, ToolCall]]:
         session, rows = self._store.sessions.get_with_messages(session_id)
-        return session, rows, self._store.runs.ledger(session_id)
+        return session, rows, self._store.records.ledger(session_id)
 
     def _equip(self, session: Session, agent: Agent) -> Toolbox:
         return self._toolbox(agent, self._store.sessions.tool_states(session.id))

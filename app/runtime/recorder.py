@@ -31,7 +31,7 @@ from app.conversation.transcript import Message
 from app.errors import RunCancelled, StoreUnavailable
 from app.runtime.event_encoder import EventEncoder
 from app.runtime.live_run import LiveRun
-from app.store.run_store import WrittenAlready
+from app.store.fence import WrittenAlready
 from app.store.store import Store
 
 T = TypeVar("T")
@@ -116,29 +116,29 @@ class Recorder:
                 pause = min(pause * 2, MAX_PAUSE)
 
     def _write(self, fact: Fact, baton: Baton) -> None:
-        runs = self._store.runs
+        records = self._store.records
         match fact:
             case TurnAdded(session_id, message, tokens):
-                runs.add_turn(baton, session_id, message, tokens=tokens)
+                records.add_turn(baton, session_id, message, tokens=tokens)
             case CallStarting(session_id, call_id):
-                runs.start_call(baton, session_id, call_id)
+                records.start_call(baton, session_id, call_id)
             case CallEnded(session_id, message, state, states):
-                runs.add_result(baton, session_id, message, state, toolset_states=states)
+                records.add_result(baton, session_id, message, state, toolset_states=states)
             case PromptFrozen(session_id, prompt):
-                runs.freeze_prompt(baton, session_id, prompt)
+                records.freeze_prompt(baton, session_id, prompt)
             case MessagesAdded(session_id, messages):
-                runs.add_messages(baton, session_id, messages)
+                records.add_messages(baton, session_id, messages)
             case TurnRefused(session_id):
-                runs.refuse_last(baton, session_id)
+                records.refuse_last(baton, session_id)
             case AgentChanged(session_id, agent):
-                runs.change_agent(baton, session_id, agent)
+                records.change_agent(baton, session_id, agent)
             case ChildAdded(session, messages):
-                runs.add_child(baton, session, messages)
+                records.add_child(baton, session, messages)
 
     def _ask(self, ask: Ask) -> Answer:
         question = replace(ask.question, id=uuid.uuid4().hex, asked_at=time.time())
         self._live.expect_answer(question)
-        self._patiently(lambda baton: self._store.runs.ask(baton, question))
+        self._patiently(lambda baton: self._store.records.ask(baton, question))
         self._publish(ask.event)
         answer = self._live.wait_for_answer()
         self._remember(question, answer)

@@ -14,17 +14,17 @@ from app.conversation.run import LIVE, Baton
 from app.conversation.transcript import Message
 from app.errors import NotRunning, QueuedMessageNotFound, QueueFull, TakenAlready
 from app.store.engine import Database
+from app.store.fence import Fence, WrittenAlready
 from app.store.idempotency import KeyUse, use_key
 from app.store.rows import dump, message_row
-from app.store.run_store import RunStore, WrittenAlready
 from app.store.session_store import find_session, next_position
 from app.store.tables import messages, queued_messages, runs
 
 
 class QueueStore:
-    def __init__(self, database: Database, run_store: RunStore) -> None:
+    def __init__(self, database: Database, fence: Fence) -> None:
         self._database = database
-        self._runs = run_store
+        self._fence = fence
 
     def add(self, new: Sequence[QueuedMessage], *, needs_run: bool, key: KeyUse | None = None) -> bool:
         """Stores all of them, for one session, or none. Says whether a run is at work on the session.
@@ -56,7 +56,7 @@ class QueueStore:
         """
         with self._database.writing() as connection:
             try:
-                self._runs.fence(connection, baton)
+                self._fence.check(connection, baton)
             except WrittenAlready:
                 return _taken(connection, baton)
             chosen: list[Row[Any]] = []

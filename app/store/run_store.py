@@ -12,31 +12,27 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.conversation.blocks import tool_result
-from app.conversation.prompt import FrozenPrompt
 from app.conversation.run import (
     LIVE,
     OPEN_CALL,
     WAITING,
     Answer,
     Baton,
-    CallState,
     Ending,
     Owner,
     Question,
     Run,
     RunStatus,
-    ToolCall,
     closing_text,
 )
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import (
     AnsweredAlready,
-    BatonLost,
     NothingToAnswer,
     NotRunning,
     RunNotFound,
@@ -45,26 +41,19 @@ from app.errors import (
 )
 from app.store.engine import Database, now
 from app.store.event_store import RESERVED_NUMBERS, Segment, frame, write_segments
+from app.store.fence import Fence
 from app.store.idempotency import KeyUse, use_key
+from app.store.record_store import set_call
 from app.store.rows import (
     answer_of,
-    call_of,
     dump,
-    load_optional,
     message_of,
-    message_row,
     owner_row,
     run_of,
     session_of,
-    session_row,
 )
-from app.store.session_store import find_session, next_position
-from app.store.tables import messages, prompts, queued_messages, runs, sessions, tool_calls, tool_states
-
-
-class WrittenAlready(Exception):
-    """This write of the run is in the store; whoever repeats it can go on."""
-
+from app.store.session_store import append_messages, find_session, next_position
+from app.store.tables import messages, queued_messages, runs, sessions, tool_calls
 
 IsGone = Callable[[Owner], bool]
 """Does the process of this owner certainly not run any more?"""
@@ -105,11 +94,9 @@ class Signal:
 
 
 class RunStore:
-    """`lease_seconds` is how long a run stays its holder's without a sign of life."""
-
-    def __init__(self, database: Database, *, lease_seconds: float) -> None:
+    def __init__(self, database: Database, fence: Fence) -> None:
         self._database = database
-        self._lease_seconds = lease_seconds
+        self._fence = fence
 
     # ---- claiming and giving back
 
@@ -144,7 +131,7 @@ class RunStore:
                 if dead is not None:
                     next_event = _bury(connection, dead, last_words)
                 run = self._insert(connection, run_id, session_id, agent, owner, options or {}, next_event)
-                first = _append(connection, session_id, new_messages, run_id)
+                first = append_messages(connection, session_id, new_messages, run_id)
                 _set_next_event(connection, session_id, next_event + RESERVED_NUMBERS)
                 if key is not None:
                     use_key(connection, key, session_id=session_id, run_id=run_id)
@@ -155,7 +142,7 @@ class RunStore:
     def withdraw(self, baton: Baton) -> None:
         """Undoes `begin`: the run and its messages were never there."""
         with self._database.writing() as connection:
-            self.fence(connection, baton)
+            self._fence.check(connection, baton)
             connection.execute(delete(messages).where(messages.c.run_id == baton.run_id))
             first = connection.execute(
                 select(runs.c.first_event).where(runs.c.id == baton.run_id)
@@ -190,7 +177,7 @@ class RunStore:
         """Ends the run: whatever call is still open is closed in words, and its last events are stored. Says
         whether messages wait in the session's queue."""
         with self._database.writing() as connection:
-            self.fence(connection, baton)
+            self._fence.check(connection, baton)
             write_segments(connection, segments)
             if next_event is not None:
                 _set_next_event(connection, baton.session_id, next_event)
@@ -216,112 +203,11 @@ class RunStore:
         with self._database.writing() as connection:
             mine = (runs.c.owner_pid == owner.pid) & (runs.c.owner_started == owner.started)
             held = runs.c.id.in_(ids) & runs.c.status.in_(LIVE) & mine & (runs.c.owner_host == owner.host)
-            connection.execute(update(runs).where(held).values(lease_expires_at=self._lease()))
+            connection.execute(update(runs).where(held).values(lease_expires_at=self._fence.lease()))
             epochs = {
                 row.id: row.epoch for row in connection.execute(select(runs.c.id, runs.c.epoch).where(held))
             }
             return {baton.run_id for baton in batons if epochs.get(baton.run_id) == baton.epoch}
-
-    # ---- what a run writes
-
-    def freeze_prompt(self, baton: Baton, session_id: str, prompt: FrozenPrompt) -> None:
-        with self._database.writing() as connection:
-            self.fence(connection, baton)
-            connection.execute(
-                insert(prompts).values(
-                    session_id=session_id,
-                    digest=prompt.digest,
-                    agent=prompt.agent,
-                    definition=prompt.definition,
-                    model=prompt.model,
-                    system_json=prompt.system,
-                    tools_json=prompt.tools,
-                    definitions_json=dump(prompt.definitions),
-                    created_at=now(),
-                )
-            )
-
-    def add_messages(self, baton: Baton, session_id: str, new: Sequence[Message]) -> int:
-        """The position of the first."""
-        with self._database.writing() as connection:
-            self.fence(connection, baton)
-            return _append(connection, session_id, new, baton.run_id)
-
-    def add_turn(
-        self, baton: Baton, session_id: str, message: Message, *, tokens: tuple[int, int] | None
-    ) -> int:
-        """An assistant message, its calls in the ledger as `pending`, and the session's token counts."""
-        with self._database.writing() as connection:
-            self.fence(connection, baton)
-            position = _append(connection, session_id, [message], baton.run_id)
-            for call in message.calls:
-                connection.execute(insert(tool_calls).values(_ledger_row(baton, session_id, position, call)))
-            values: dict[str, Any] = {"cost": sessions.c.cost + message.cost}
-            if tokens is not None:
-                values |= {"input_tokens": tokens[0], "output_tokens": tokens[1]}
-            connection.execute(update(sessions).where(sessions.c.id == session_id).values(values))
-            return position
-
-    def refuse_last(self, baton: Baton, session_id: str) -> None:
-        """Marks the user rows at the transcript's end as refused: the model is not shown them again."""
-        with self._database.writing() as connection:
-            self.fence(connection, baton)
-            here = messages.c.session_id == session_id
-            query = select(func.max(messages.c.position)).where(here, messages.c.role != "user")
-            last = connection.execute(query).scalar()
-            since = here & (messages.c.position > (-1 if last is None else last))
-            connection.execute(update(messages).where(since).values(partial="refused"))
-
-    def change_agent(self, baton: Baton, session_id: str, agent: str) -> None:
-        """Later runs that name no agent of the team begin with this one ("key/name")."""
-        with self._database.writing() as connection:
-            self.fence(connection, baton)
-            here = update(sessions).where(sessions.c.id == session_id)
-            connection.execute(here.values(agent=agent, handed_to=agent))
-
-    def add_child(self, baton: Baton, child: Session, new: Sequence[Message]) -> None:
-        """A session for a delegated task, written under the baton of the run that delegates."""
-        with self._database.writing() as connection:
-            self.fence(connection, baton)
-            connection.execute(insert(sessions).values(session_row(child)))
-            _append(connection, child.id, new, baton.run_id)
-
-    def start_call(self, baton: Baton, session_id: str, call_id: str) -> None:
-        """The call's handler is about to run; from here on its outcome is unknown until it is recorded."""
-        with self._database.writing() as connection:
-            self.fence(connection, baton)
-            _set_call(connection, session_id, call_id, state="running", started_at=now())
-
-    def add_result(
-        self,
-        baton: Baton,
-        session_id: str,
-        message: Message,
-        state: CallState,
-        *,
-        toolset_states: Mapping[str, Any] | None = None,
-    ) -> int:
-        """A call's result, its place in the ledger, and what its toolset wants to remember."""
-        call_id = message.content[0]["tool_use_id"]
-        with self._database.writing() as connection:
-            self.fence(connection, baton)
-            _set_call(connection, session_id, call_id, state=state, ended_at=now())
-            for key, value in (toolset_states or {}).items():
-                _replace_tool_state(connection, session_id, key, dump(value))
-            return _append(connection, session_id, [message], baton.run_id)
-
-    def ask(self, baton: Baton, question: Question) -> None:
-        """The run waits for a person from now on; anybody may answer, through whatever process."""
-        with self._database.writing() as connection:
-            self.fence(connection, baton)
-            values = {
-                "status": question.status,
-                "waiting_for_json": dump(asdict(question)),
-                "answer_json": None,
-            }
-            connection.execute(update(runs).where(runs.c.id == baton.run_id).values(values))
-            if question.call_id:
-                _set_call(connection, question.session_id, question.call_id, state=question.status)
 
     def answer(
         self,
@@ -357,11 +243,11 @@ class RunStore:
             if adopter and is_gone and self._is_dead(connection, run, is_gone):
                 adopted, run = True, replace(run, owner=adopter, epoch=run.epoch + 1)
                 values |= {**owner_row(adopter), "epoch": run.epoch, "writes": 0}
-                values["lease_expires_at"] = self._lease()
+                values["lease_expires_at"] = self._fence.lease()
             connection.execute(update(runs).where(runs.c.id == run.id).values(values))
             if question.call_id:
                 decided = {"decision": answer.decision, "decided_by": answer.by, "reason": answer.reason}
-                _set_call(connection, question.session_id, question.call_id, state="pending", **decided)
+                set_call(connection, question.session_id, question.call_id, state="pending", **decided)
             self._database.notify(connection, session_id)
             return Answered(run, question, answer, adopted)
 
@@ -428,54 +314,7 @@ class RunStore:
         with self._database.reading() as connection:
             return [run_of(row) for row in connection.execute(query)]
 
-    def ledger(self, session_id: str, *, run_id: str | None = None) -> dict[str, ToolCall]:
-        """What is known of the session's tool calls, by id."""
-        query = select(tool_calls).where(tool_calls.c.session_id == session_id)
-        if run_id is not None:
-            query = query.where(tool_calls.c.run_id == run_id)
-        with self._database.reading() as connection:
-            return {call.id: call for call in map(call_of, connection.execute(query))}
-
-    def prompt(self, session_id: str, agent: str, definition: str) -> FrozenPrompt | None:
-        """The prompt that this session froze for an agent of that definition."""
-        query = select(prompts).where(
-            prompts.c.session_id == session_id,
-            prompts.c.agent == agent,
-            prompts.c.definition == definition,
-        )
-        with self._database.reading() as connection:
-            row = connection.execute(query.order_by(prompts.c.created_at.desc())).first()
-        if row is None:
-            return None
-        return FrozenPrompt(
-            digest=row.digest,
-            agent=row.agent,
-            definition=row.definition,
-            model=row.model,
-            system=row.system_json,
-            tools=row.tools_json,
-            definitions=load_optional(row.definitions_json),
-        )
-
     # ---- inside
-
-    def _lease(self) -> Any:
-        return now() + self._lease_seconds
-
-    def fence(self, connection: Connection, baton: Baton) -> None:
-        """The beginning of each of a run's transactions: renews the lease, or raises BatonLost. A numbered
-        write that is in the store already raises WrittenAlready: it was committed before the connection broke."""
-        held = (runs.c.id == baton.run_id) & (runs.c.epoch == baton.epoch) & runs.c.status.in_(LIVE)
-        values: dict[str, Any] = {"lease_expires_at": self._lease()}
-        due = held
-        if baton.write:
-            values["writes"] = baton.write
-            due = held & (runs.c.writes < baton.write)
-        if connection.execute(update(runs).where(due).values(values)).rowcount:
-            return
-        if baton.write and connection.execute(select(runs.c.id).where(held)).first():
-            raise WrittenAlready()
-        raise BatonLost()
 
     def _dead_holder(self, connection: Connection, session_id: str, is_gone: IsGone) -> Run | None:
         """SessionBusy if the session's run is alive, or waits for a person."""
@@ -511,7 +350,7 @@ class RunStore:
             "epoch": 0,
             "writes": 0,
             "started_at": now(),
-            "lease_expires_at": self._lease(),
+            "lease_expires_at": self._fence.lease(),
             "code": "",
             "error": "",
             "first_event": first_event,
@@ -519,40 +358,6 @@ class RunStore:
             **owner_row(owner),
         }
         return run_of(connection.execute(insert(runs).values(values).returning(runs)).one())
-
-
-def _append(connection: Connection, session_id: str, new: Sequence[Message], run_id: str | None) -> int:
-    first = next_position(connection, session_id)
-    if new:
-        rows = [message_row(message, session_id, first + i, run_id) for i, message in enumerate(new)]
-        connection.execute(insert(messages), rows)
-    return first
-
-
-def _ledger_row(baton: Baton, session_id: str, position: int, call: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "session_id": session_id,
-        "id": call["id"],
-        "run_id": baton.run_id,
-        "position": position,
-        "name": call["name"],
-        "arguments_json": dump(call["input"]),
-        "state": "pending",
-        "decision": "",
-        "decided_by": "",
-        "reason": "",
-    }
-
-
-def _set_call(connection: Connection, session_id: str, call_id: str, **values: Any) -> None:
-    query = update(tool_calls).where(tool_calls.c.session_id == session_id, tool_calls.c.id == call_id)
-    connection.execute(query.values(**values))
-
-
-def _replace_tool_state(connection: Connection, session_id: str, key: str, state: str) -> None:
-    here = (tool_states.c.session_id == session_id) & (tool_states.c.key == key)
-    if not connection.execute(update(tool_states).where(here).values(state_json=state)).rowcount:
-        connection.execute(insert(tool_states).values(session_id=session_id, key=key, state_json=state))
 
 
 def _set_next_event(connection: Connection, session_id: str, number: int) -> None:
@@ -575,10 +380,10 @@ def _close(
     query = select(tool_calls).where(tool_calls.c.run_id == run_id, tool_calls.c.state.in_(OPEN_CALL))
     for row in connection.execute(query.order_by(tool_calls.c.position)).all():
         state, words = closing_text(row.state, ending)
-        _set_call(connection, row.session_id, row.id, state=state, ended_at=now())
+        set_call(connection, row.session_id, row.id, state=state, ended_at=now())
         content = (tool_result(row.id, words, is_error=True),)
         created_at = float(connection.execute(select(now())).scalar_one())
-        _append(connection, row.session_id, [Message("tool", content, created_at=created_at)], run_id)
+        append_messages(connection, row.session_id, [Message("tool", content, created_at=created_at)], run_id)
     values = {
         "status": status,
         "code": code,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, not_, select, update
@@ -11,7 +12,15 @@ from app.conversation.transcript import Message
 from app.errors import SessionNotFound
 from app.store.engine import Database
 from app.store.idempotency import KeyUse, use_key
-from app.store.rows import dump, dump_optional, load_optional, message_of, session_of, session_row
+from app.store.rows import (
+    dump,
+    dump_optional,
+    load_optional,
+    message_of,
+    message_row,
+    session_of,
+    session_row,
+)
 from app.store.tables import messages, prompts, sessions, tool_states
 
 
@@ -147,3 +156,13 @@ def next_position(connection: Connection, session_id: str) -> int:
     query = select(func.max(messages.c.position)).where(messages.c.session_id == session_id)
     last = connection.execute(query).scalar()
     return 0 if last is None else last + 1
+
+
+def append_messages(
+    connection: Connection, session_id: str, new: Sequence[Message], run_id: str | None
+) -> int:
+    first = next_position(connection, session_id)
+    if new:
+        rows = [message_row(message, session_id, first + i, run_id) for i, message in enumerate(new)]
+        connection.execute(insert(messages), rows)
+    return first

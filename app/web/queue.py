@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 
 from app.conversation.queue import CAPACITY
 from app.errors import NotRunning
-from app.runtime.manager import RuntimeManager
+from app.runtime.control import RunControl
 from app.store.idempotency import KeyUse, KeyUsed
 from app.store.store import Store
 from app.web.access import asker, owner
@@ -19,7 +19,7 @@ from app.web.payloads import json_response, queued_payload
 from app.web.wording import attempt
 
 
-def blueprint(store: Store, manager: RuntimeManager) -> Blueprint:
+def blueprint(store: Store, control: RunControl) -> Blueprint:
     routes = Blueprint("queue", __name__, url_prefix="/api/sessions/<session:session_id>")
 
     @routes.post("/steer")
@@ -31,7 +31,7 @@ def blueprint(store: Store, manager: RuntimeManager) -> Blueprint:
             return again
         try:
             answer = {"status": "queued"}
-            queued = manager.steer(session_id, contents, by=asker(), idempotency=_with(use, answer))
+            queued = control.steer(session_id, contents, by=asker(), idempotency=_with(use, answer))
         except NotRunning:
             raise NotRunning("failed to steer session: session not found or not running") from None
         except KeyUsed:
@@ -46,7 +46,7 @@ def blueprint(store: Store, manager: RuntimeManager) -> Blueprint:
         if (again := _again(use)) is not None:
             return again
         try:
-            queued, running = manager.follow_up(
+            queued, running = control.follow_up(
                 session_id, contents, by=asker(), idempotency=_with(use, {"status": "queued_streaming"})
             )
         except KeyUsed:

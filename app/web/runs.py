@@ -12,6 +12,8 @@ from flask import Blueprint, Response, request
 from app.conversation.run import LIVE, Run
 from app.conversation.transcript import Message
 from app.errors import RunNotFound, SessionBusy, SessionNotFound
+from app.runtime.control import RunControl
+from app.runtime.event_readers import EventReaders
 from app.runtime.hangups import HangupWatcher
 from app.runtime.live_run import LiveRun
 from app.runtime.manager import RuntimeManager, describe
@@ -30,7 +32,13 @@ INTERRUPT_WAIT = 15.0
 
 
 def blueprint(
-    store: Store, manager: RuntimeManager, hangups: HangupWatcher, *, on_disconnect: str
+    store: Store,
+    manager: RuntimeManager,
+    control: RunControl,
+    readers: EventReaders,
+    hangups: HangupWatcher,
+    *,
+    on_disconnect: str,
 ) -> Blueprint:
     routes = Blueprint("runs", __name__, url_prefix="/api")
 
@@ -77,10 +85,10 @@ def blueprint(
         longest = seconds("wait_timeout", MAX_BUSY_WAIT, most=MAX_BUSY_WAIT)
         if when_busy == "interrupt":
             store.sessions.get(session_id, owner=owner())
-            manager.interrupt(session_id, by=asker())
+            control.interrupt(session_id, by=asker())
             longest = min(longest, INTERRUPT_WAIT)
         with client_left(hangups) as left:
-            return manager.start_when_free(session_id, start, seconds=longest, gave_up=left.is_set)
+            return control.start_when_free(session_id, start, seconds=longest, gave_up=left.is_set)
 
     def _answer_run(live: LiveRun, after_hangup: str) -> Response:
         if choice("stream", ("true", "false"), "true") == "false":
@@ -90,9 +98,9 @@ def blueprint(
 
         def left() -> None:
             if after_hangup == "cancel":
-                manager.stop(live, "client left")
+                control.stop(live, "client left")
 
-        return stream(manager.read_run(live), hangups, on_hangup=left)
+        return stream(readers.of_run(live), hangups, on_hangup=left)
 
     def _again(outcome: Outcome) -> Response:
         """The first request's stream: replayed, and followed to its end if it still goes on."""
@@ -103,7 +111,7 @@ def blueprint(
         mine = live is not None and live.run.id == first.id
         if choice("stream", ("true", "false"), "true") == "false":
             return json_response({"run": run_payload(first)}, 202)
-        reader = manager.read_run(live) if live is not None and mine else manager.read_past_run(first)
+        reader = readers.of_run(live) if live is not None and mine else readers.of_past_run(first)
         response = stream(reader, hangups)
         response.headers["Idempotent-Replayed"] = "true"
         return response
@@ -111,7 +119,7 @@ def blueprint(
     def _queue(session_id: str, messages: Sequence[Message], use: KeyUse | None) -> Response:
         use = replace(use, response={"status": "queued_streaming"}) if use is not None else None
         contents = [message.content for message in messages]
-        queued, _ = manager.follow_up(session_id, contents, by=asker(), idempotency=use)
+        queued, _ = control.follow_up(session_id, contents, by=asker(), idempotency=use)
         body = {"status": "queued_streaming", "messages": [queued_payload(message) for message in queued]}
         response = json_response(body, 202)
         response.headers["Location"] = f"/api/sessions/{session_id}/events"
@@ -120,14 +128,14 @@ def blueprint(
     @routes.get("/sessions/<session:session_id>/events")
     def events(session_id: str) -> Response:
         store.sessions.get(session_id, owner=owner())
-        return stream(manager.read_session(session_id, cursor()), hangups)
+        return stream(readers.of_session(session_id, cursor()), hangups)
 
     @routes.post("/sessions/<session:session_id>/resume")
     def resume(session_id: str) -> Response:
         body = read(Resume)
         _visible(session_id, "resume session")
         kinds = ("approval", "max_iterations")
-        manager.answer(session_id, body.answer(asker()), kinds=kinds, call_id=body.call_id or "")
+        control.answer(session_id, body.answer(asker()), kinds=kinds, call_id=body.call_id or "")
         return json_response({"message": "session resumed"})
 
     @routes.post("/sessions/<session:session_id>/elicitation")
@@ -135,7 +143,7 @@ def blueprint(
         body = read(Elicit)
         _visible(session_id, "resume elicitation")
         kinds = ("elicitation",)
-        manager.answer(session_id, body.answer(asker()), kinds=kinds, call_id=body.call_id or "")
+        control.answer(session_id, body.answer(asker()), kinds=kinds, call_id=body.call_id or "")
         return json_response(None)
 
     @routes.post("/sessions/<session:session_id>/cancel")
@@ -144,7 +152,7 @@ def blueprint(
         gently = choice("at", ("now", "safe_point"), "now") == "safe_point"
         wait = seconds("wait", most=MAX_CANCEL_WAIT)
         _visible(session_id, "cancel run")
-        stopped = manager.cancel(session_id, by=asker(), run_id=body.run_id, wait=wait, at_safe_point=gently)
+        stopped = control.cancel(session_id, by=asker(), run_id=body.run_id, wait=wait, at_safe_point=gently)
         return json_response({"run": run_payload(stopped)}, 202 if stopped.status in LIVE else 200)
 
     @routes.get("/runs")
@@ -170,7 +178,7 @@ def blueprint(
     def release(run_id: str) -> Response:
         body = read(Release)
         _own_run(run_id)
-        released = manager.release(run_id, by=asker(), reason=body.reason or "")
+        released = control.release(run_id, by=asker(), reason=body.reason or "")
         return json_response({"run": run_payload(released)})
 
     def _own_run(run_id: str) -> Run:

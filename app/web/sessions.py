@@ -11,7 +11,7 @@ from flask import Blueprint, Response
 
 from app.conversation.session import Session
 from app.errors import InvalidRequest, SessionNotFound
-from app.runtime.manager import RuntimeManager
+from app.runtime.control import RunControl
 from app.store.store import Store
 from app.web.access import asker, owner
 from app.web.bodies import CreateSession, SetPermissions, SetTitle, read, skip_body
@@ -21,7 +21,7 @@ from app.web.wording import attempt
 DELETE_WAIT_SECONDS = 10.0
 
 
-def blueprint(store: Store, manager: RuntimeManager, *, roots: Sequence[Path]) -> Blueprint:
+def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Blueprint:
     routes = Blueprint("sessions", __name__, url_prefix="/api/sessions")
 
     @routes.post("")
@@ -57,7 +57,7 @@ def blueprint(store: Store, manager: RuntimeManager, *, roots: Sequence[Path]) -
     def delete(session_id: str) -> Response:
         skip_body()
         _allowed(session_id, "delete session")
-        manager.delete(session_id, by=asker(), wait=DELETE_WAIT_SECONDS)
+        control.delete(session_id, by=asker(), wait=DELETE_WAIT_SECONDS)
         return json_response({"message": "session deleted"})
 
     @routes.patch("/<session:session_id>/title")

@@ -1,0 +1,209 @@
+"""What people want of a run: answers, steers, follow-ups, stops. State is rows, so any process may be asked;
+the process that holds the run is told, or finds it at its next look."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Final
+
+from app.conversation.blocks import Block
+from app.conversation.queue import QueuedMessage, QueueKind
+from app.conversation.run import Answer, Run
+from app.errors import AppError, NotRunning, SessionBusy
+from app.runtime.ending import Ending, last_words
+from app.runtime.live_run import AT_SAFE_POINT, LiveRun
+from app.runtime.manager import RuntimeManager
+from app.runtime.waiting_line import WaitingLine
+from app.store.idempotency import KeyUse
+from app.store.store import Store
+
+log = logging.getLogger(__name__)
+
+LINE_SECONDS: Final = 0.25  # how often who waits for a session looks, if nobody calls
+
+
+class RunControl:
+    """Shared by all request threads. `max_waiting` bounds the requests that wait for a session, since each
+    holds a thread; `approval_seconds` is how long a question stays open, 0 for as long as it takes."""
+
+    def __init__(
+        self,
+        store: Store,
+        manager: RuntimeManager,
+        *,
+        max_waiting: int = 12,
+        approval_seconds: float = 0.0,
+    ) -> None:
+        self._store = store
+        self._manager = manager
+        self._line = WaitingLine(limit=max_waiting)
+        self._approval_seconds = approval_seconds
+        manager.when_free(self._line.call_next)
+        if approval_seconds:
+            manager.every_second(self.expire_questions)
+
+    def answer(self, session_id: str, answer: Answer, *, kinds: Sequence[str], call_id: str = "") -> None:
+        """Answers what the session's run waits for, wherever it runs; a run whose process died while it waited
+        goes on here. NothingToAnswer, AnsweredAlready."""
+        live = self._manager.find(session_id)
+        if live is not None:
+            answered = self._store.runs.answer(session_id, answer, kinds=kinds, call_id=call_id)
+            if live.run.id == answered.run.id:
+                live.deliver(answered.answer)
+            return
+        run = self._store.runs.live_run(session_id)
+        with ExitStack() as undo:
+            claim = self._manager.claim(session_id)
+            undo.callback(claim.release)
+            plan = self._manager.plan(run) if run is not None else None
+            answered = self._store.runs.answer(
+                session_id,
+                answer,
+                kinds=kinds,
+                call_id=call_id,
+                adopter=self._manager.owner if plan is not None else None,
+                is_gone=self._manager.owner_is_gone,
+            )
+            if answered.adopted and plan is not None:
+                self._manager.go_on(answered, claim, plan, undo)
+                undo.pop_all()
+
+    def steer(
+        self,
+        session_id: str,
+        contents: Sequence[Sequence[Block]],
+        *,
+        by: str,
+        idempotency: KeyUse | None = None,
+    ) -> list[QueuedMessage]:
+        """Messages for the run at work, which enter at its next safe point. NotRunning, QueueFull, KeyUsed."""
+        new = _queued(session_id, "steer", contents, by)
+        self._store.queue.add(new, needs_run=True, key=idempotency)
+        return new
+
+    def follow_up(
+        self,
+        session_id: str,
+        contents: Sequence[Sequence[Block]],
+        *,
+        by: str,
+        idempotency: KeyUse | None = None,
+    ) -> tuple[list[QueuedMessage], bool]:
+        """Messages that get a turn of their own when the run at work would end; if none is at work, the agent
+        that ran last begins with them. Says whether a run is at work on the session now. QueueFull, KeyUsed."""
+        new = _queued(session_id, "followup", contents, by)
+        running = self._store.queue.add(new, needs_run=False, key=idempotency)
+        return new, running or self._manager.start_queued(session_id)
+
+    def start_when_free(
+        self, session_id: str, start: Callable[[], LiveRun], *, seconds: float, gave_up: Callable[[], bool]
+    ) -> LiveRun:
+        """Calls `start`, but waits in line for the session, at most so many seconds or until the caller gives up."""
+        deadline = time.monotonic() + seconds
+        with self._line.ticket(session_id) as ticket:
+            while True:
+                try:
+                    if ticket.is_first:
+                        return start()
+                except SessionBusy:
+                    if time.monotonic() >= deadline:
+                        raise
+                if gave_up() or time.monotonic() >= deadline:
+                    raise SessionBusy(run=self._store.runs.live_run(session_id))
+                ticket.wait(max(0.0, min(LINE_SECONDS, deadline - time.monotonic())))
+
+    def cancel(
+        self,
+        session_id: str,
+        *,
+        by: str,
+        run_id: str | None = None,
+        wait: float = 0,
+        at_safe_point: bool = False,
+    ) -> Run:
+        """Asks the session's run to stop and waits up to `wait` seconds for it to have ended.
+
+        `at_safe_point` lets the tool calls under way finish first. NotRunning if there is none, or if `run_id`
+        names another one than the live one.
+        """
+        run = self._store.runs.live_run(session_id)
+        if run is None or (run_id is not None and run_id != run.id):
+            raise NotRunning()
+        live = self._manager.find(session_id)
+        if live is not None and live.run.id == run.id:
+            self._stop(live, by, at_safe_point)
+            live.finished.wait(wait)
+        else:
+            asked = f"{AT_SAFE_POINT}{by}" if at_safe_point else by
+            self._store.runs.request_stop(run.id, asked, is_gone=self._manager.owner_is_gone)
+            self._await_end(run.id, wait)
+        return self._store.runs.get(run.id)
+
+    def interrupt(self, session_id: str, *, by: str) -> None:
+        """Asks whatever run the session has to stop; it is all right if there is none."""
+        try:
+            self.cancel(session_id, by=by)
+        except NotRunning:
+            pass
+
+    def _stop(self, live: LiveRun, by: str, at_safe_point: bool) -> None:
+        if at_safe_point and live.waiting_for is None:
+            live.stops_at_safe_point = True
+        else:
+            live.cancellation.cancel(by)
+
+    def _await_end(self, run_id: str, seconds: float) -> None:
+        """Of a run in another process."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self._store.runs.get(run_id).live:
+            time.sleep(LINE_SECONDS / 5)
+
+    def release(self, run_id: str, *, by: str, reason: str) -> Run:
+        """Takes the baton from a dead or stuck holder, for good. RunNotFound, NotRunning."""
+        words = f"The session was taken from this run by {by}" + (f": {reason}" if reason else ".")
+        run = self._store.runs.release(run_id, words=words, last_words=last_words)
+        log.warning("run %s was released by %s: %s", run_id, by, reason)
+        live = self._manager.find(run.session_id)
+        if live is not None and live.run.id == run_id:
+            live.lose()
+            self._manager.end(live, Ending("interrupted", "interrupted", words))
+        return self._store.runs.get(run_id)
+
+    def stop(self, live: LiveRun, by: str) -> None:
+        """Asks this very run to stop; does not wait."""
+        live.cancellation.cancel(by)
+
+    def delete(self, session_id: str, *, by: str, wait: float) -> bool:
+        """Stops the session's run and deletes the session; False if the run has not ended within `wait`
+        seconds (it can't write any more all the same)."""
+        live = self._manager.find(session_id)
+        if live is not None:
+            live.cancellation.cancel(by)
+            live.finished.wait(wait)
+        self._store.sessions.delete(session_id)
+        self._manager.close_log(session_id)
+        return live is None or live.finished.is_set()
+
+    def expire_questions(self) -> None:
+        for run in self._store.runs.waiting():
+            question = run.waiting_for
+            if question is None or time.time() - question.asked_at < self._approval_seconds:
+                continue
+            try:
+                answer = Answer("expired", reason="nobody answered in time", by="server")
+                self.answer(run.session_id, answer, kinds=(question.kind,), call_id=question.call_id)
+            except AppError as error:
+                log.info("the question of run %s did not expire: %s", run.id, error.message)
+
+
+def _queued(
+    session_id: str, kind: QueueKind, contents: Sequence[Sequence[Block]], by: str
+) -> list[QueuedMessage]:
+    now = time.time()
+    return [
+        QueuedMessage(uuid.uuid4().hex, session_id, kind, tuple(content), now, by) for content in contents
+    ]

@@ -1,0 +1,29 @@
+"""How a run ends, and what its readers are told last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.conversation.events import Error, Event, StreamStopped
+from app.conversation.run import Run, RunStatus
+from app.runtime.event_encoder import EventEncoder
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    status: RunStatus
+    code: str = ""
+    error: str = ""
+
+    def encoded(self, run: Run) -> list[bytes]:
+        """The last events of a run that ends like this."""
+        stopped = StreamStopped(agent_name=run.agent.rpartition("/")[2], session_id=run.session_id)
+        events: list[Event] = [Error(error=self.error, code=self.code)] if self.error else []
+        encoder = EventEncoder()
+        return [payload for event in (*events, stopped) for payload in encoder.encode(event)]
+
+
+def last_words(run: Run) -> list[bytes]:
+    """What the readers of a run are told when its process has died."""
+    words = "The run was interrupted: the process that it ran in died."
+    return Ending("interrupted", "interrupted", words).encoded(run)

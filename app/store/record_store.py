@@ -1,0 +1,182 @@
+"""What a run writes while it has the baton, and what it reads back of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from app.conversation.prompt import FrozenPrompt
+from app.conversation.run import Baton, CallState, Question, ToolCall
+from app.conversation.session import Session
+from app.conversation.transcript import Message
+from app.store.engine import Database, now
+from app.store.fence import Fence
+from app.store.rows import call_of, dump, load_optional, session_row
+from app.store.session_store import append_messages
+from app.store.tables import messages, prompts, runs, sessions, tool_calls, tool_states
+
+
+class RecordStore:
+    """Each method is one transaction behind the fence: BatonLost if somebody took over, WrittenAlready if the
+    baton's numbered write is in the store."""
+
+    def __init__(self, database: Database, fence: Fence) -> None:
+        self._database = database
+        self._fence = fence
+
+    def freeze_prompt(self, baton: Baton, session_id: str, prompt: FrozenPrompt) -> None:
+        with self._database.writing() as connection:
+            self._fence.check(connection, baton)
+            connection.execute(
+                insert(prompts).values(
+                    session_id=session_id,
+                    digest=prompt.digest,
+                    agent=prompt.agent,
+                    definition=prompt.definition,
+                    model=prompt.model,
+                    system_json=prompt.system,
+                    tools_json=prompt.tools,
+                    definitions_json=dump(prompt.definitions),
+                    created_at=now(),
+                )
+            )
+
+    def add_messages(self, baton: Baton, session_id: str, new: Sequence[Message]) -> int:
+        """The position of the first."""
+        with self._database.writing() as connection:
+            self._fence.check(connection, baton)
+            return append_messages(connection, session_id, new, baton.run_id)
+
+    def add_turn(
+        self, baton: Baton, session_id: str, message: Message, *, tokens: tuple[int, int] | None
+    ) -> int:
+        """An assistant message, its calls in the ledger as `pending`, and the session's token counts."""
+        with self._database.writing() as connection:
+            self._fence.check(connection, baton)
+            position = append_messages(connection, session_id, [message], baton.run_id)
+            for call in message.calls:
+                connection.execute(insert(tool_calls).values(_ledger_row(baton, session_id, position, call)))
+            values: dict[str, Any] = {"cost": sessions.c.cost + message.cost}
+            if tokens is not None:
+                values |= {"input_tokens": tokens[0], "output_tokens": tokens[1]}
+            connection.execute(update(sessions).where(sessions.c.id == session_id).values(values))
+            return position
+
+    def refuse_last(self, baton: Baton, session_id: str) -> None:
+        """Marks the user rows at the transcript's end as refused: the model is not shown them again."""
+        with self._database.writing() as connection:
+            self._fence.check(connection, baton)
+            here = messages.c.session_id == session_id
+            query = select(func.max(messages.c.position)).where(here, messages.c.role != "user")
+            last = connection.execute(query).scalar()
+            since = here & (messages.c.position > (-1 if last is None else last))
+            connection.execute(update(messages).where(since).values(partial="refused"))
+
+    def change_agent(self, baton: Baton, session_id: str, agent: str) -> None:
+        """Later runs that name no agent of the team begin with this one ("key/name")."""
+        with self._database.writing() as connection:
+            self._fence.check(connection, baton)
+            here = update(sessions).where(sessions.c.id == session_id)
+            connection.execute(here.values(agent=agent, handed_to=agent))
+
+    def add_child(self, baton: Baton, child: Session, new: Sequence[Message]) -> None:
+        """A session for a delegated task, written under the baton of the run that delegates."""
+        with self._database.writing() as connection:
+            self._fence.check(connection, baton)
+            connection.execute(insert(sessions).values(session_row(child)))
+            append_messages(connection, child.id, new, baton.run_id)
+
+    def start_call(self, baton: Baton, session_id: str, call_id: str) -> None:
+        """The call's handler is about to run; from here on its outcome is unknown until it is recorded."""
+        with self._database.writing() as connection:
+            self._fence.check(connection, baton)
+            set_call(connection, session_id, call_id, state="running", started_at=now())
+
+    def add_result(
+        self,
+        baton: Baton,
+        session_id: str,
+        message: Message,
+        state: CallState,
+        *,
+        toolset_states: Mapping[str, Any] | None = None,
+    ) -> int:
+        """A call's result, its place in the ledger, and what its toolset wants to remember."""
+        call_id = message.content[0]["tool_use_id"]
+        with self._database.writing() as connection:
+            self._fence.check(connection, baton)
+            set_call(connection, session_id, call_id, state=state, ended_at=now())
+            for key, value in (toolset_states or {}).items():
+                _replace_tool_state(connection, session_id, key, dump(value))
+            return append_messages(connection, session_id, [message], baton.run_id)
+
+    def ask(self, baton: Baton, question: Question) -> None:
+        """The run waits for a person from now on; anybody may answer, through whatever process."""
+        with self._database.writing() as connection:
+            self._fence.check(connection, baton)
+            values = {
+                "status": question.status,
+                "waiting_for_json": dump(asdict(question)),
+                "answer_json": None,
+            }
+            connection.execute(update(runs).where(runs.c.id == baton.run_id).values(values))
+            if question.call_id:
+                set_call(connection, question.session_id, question.call_id, state=question.status)
+
+    def ledger(self, session_id: str, *, run_id: str | None = None) -> dict[str, ToolCall]:
+        """What is known of the session's tool calls, by id."""
+        query = select(tool_calls).where(tool_calls.c.session_id == session_id)
+        if run_id is not None:
+            query = query.where(tool_calls.c.run_id == run_id)
+        with self._database.reading() as connection:
+            return {call.id: call for call in map(call_of, connection.execute(query))}
+
+    def prompt(self, session_id: str, agent: str, definition: str) -> FrozenPrompt | None:
+        """The prompt that this session froze for an agent of that definition."""
+        query = select(prompts).where(
+            prompts.c.session_id == session_id,
+            prompts.c.agent == agent,
+            prompts.c.definition == definition,
+        )
+        with self._database.reading() as connection:
+            row = connection.execute(query.order_by(prompts.c.created_at.desc())).first()
+        if row is None:
+            return None
+        return FrozenPrompt(
+            digest=row.digest,
+            agent=row.agent,
+            definition=row.definition,
+            model=row.model,
+            system=row.system_json,
+            tools=row.tools_json,
+            definitions=load_optional(row.definitions_json),
+        )
+
+
+def set_call(connection: Connection, session_id: str, call_id: str, **values: Any) -> None:
+    query = update(tool_calls).where(tool_calls.c.session_id == session_id, tool_calls.c.id == call_id)
+    connection.execute(query.values(**values))
+
+
+def _ledger_row(baton: Baton, session_id: str, position: int, call: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "session_id": session_id,
+        "id": call["id"],
+        "run_id": baton.run_id,
+        "position": position,
+        "name": call["name"],
+        "arguments_json": dump(call["input"]),
+        "state": "pending",
+        "decision": "",
+        "decided_by": "",
+        "reason": "",
+    }
+
+
+def _replace_tool_state(connection: Connection, session_id: str, key: str, state: str) -> None:
+    here = (tool_states.c.session_id == session_id) & (tool_states.c.key == key)
+    if not connection.execute(update(tool_states).where(here).values(state_json=state)).rowcount:
+        connection.execute(insert(tool_states).values(session_id=session_id, key=key, state_json=state))
