@@ -1,0 +1,198 @@
+"""The settings: what each variable takes, and the one line that says what is wrong with it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.settings import InvalidSettings, Settings
+from tests.harness.process import ROOT, free_port
+
+TOKEN = "0123456789abcdef"
+SECRET = "s3cr3t-s3cr3t-s3cr3t"
+
+WRONG = [
+    ("BATON_BIND", "8080"),
+    ("BATON_BIND", "127.0.0.1"),
+    ("BATON_BIND", "127.0.0.1:99999"),
+    ("BATON_BIND", "http://127.0.0.1:8080"),
+    ("BATON_BIND", "127.0.0.1:8080\nx"),
+    ("BATON_BIND", "unix:"),
+    ("BATON_BIND", "0.0.0.0:8080"),
+    ("BATON_BIND", "[::]:8080"),
+    ("BATON_AGENTS", "/nowhere/at/all"),
+    ("BATON_DATABASE_URL", "baton.db"),
+    ("BATON_DATABASE_URL", "mysql://localhost/baton"),
+    ("BATON_DATABASE_URL", "sqlite:///"),
+    ("BATON_DATABASE_URL", "sqlite:///:memory:"),
+    ("BATON_WORKERS", "0"),
+    ("BATON_WORKERS", "-1"),
+    ("BATON_WORKERS", "two"),
+    ("BATON_WORKERS", "1.5"),
+    ("BATON_WORKERS", "1_000"),
+    ("BATON_WORKERS", "9" * 5000),
+    ("BATON_MAX_STREAMS", "0"),
+    ("BATON_THREADS", "0"),
+    ("BATON_THREADS", "100"),
+    ("BATON_LEASE_SECONDS", "2"),
+    ("BATON_LEASE_SECONDS", "nan"),
+    ("BATON_LEASE_SECONDS", "inf"),
+    ("BATON_LEASE_SECONDS", "30s"),
+    ("BATON_DRAIN_SECONDS", "-1"),
+    ("BATON_DRAIN_SECONDS", "86400"),
+    ("BATON_APPROVAL_SECONDS", "soon"),
+    ("BATON_ON_DISCONNECT", "ignore"),
+    ("BATON_ROOTS", "/nowhere/at/all"),
+    ("BATON_ROOTS", "/:/nowhere/at/all"),
+    ("BATON_MAX_BODY_BYTES", "32MB"),
+    ("BATON_AUTH_TOKENS", "alice"),
+    ("BATON_AUTH_TOKENS", TOKEN),
+    ("BATON_AUTH_TOKENS", "alice:short"),
+    ("BATON_AUTH_TOKENS", f"alice:{TOKEN},bob"),
+    ("BATON_AUTH_TOKENS", f"alice:{TOKEN},alice:{TOKEN}x"),
+    ("BATON_AUTH_TOKENS", f"alice:{TOKEN},bob:{TOKEN}"),
+    ("BATON_AUTH_TOKENS", f"alice:{TOKEN}ü"),
+    ("BATON_AUTH_TOKENS", f"alice:{TOKEN} {TOKEN}"),
+    ("BATON_AUTH_TOKENS", f"a/b:{TOKEN}"),
+    ("BATON_ALLOWED_HOSTS", "https://baton.example"),
+    ("BATON_ALLOWED_HOSTS", "baton.example:443"),
+    ("BATON_LOG_LEVEL", "LOUD"),
+    ("BATON_LOG_LEVEL", "info"),
+    ("BATON_LOG_STYLE", "xml"),
+    ("ANTHROPIC_API_KEY", "a key with spaces"),
+    ("ANTHROPIC_API_KEY", "schlüssel"),
+    ("ANTHROPIC_BASE_URL", "api.anthropic.com"),
+    ("ANTHROPIC_BASE_URL", "ftp://api.anthropic.com"),
+]
+
+
+@pytest.mark.parametrize(("variable", "value"), WRONG)
+def test_a_wrong_value_is_refused_in_one_line_that_names_the_variable(variable: str, value: str) -> None:
+    with pytest.raises(InvalidSettings) as refused:
+        Settings.from_environment({variable: value})
+    line = str(refused.value)
+    assert line.startswith(variable)
+    assert "\n" not in line
+    assert len(line) < 300
+
+
+def test_every_variable_can_be_wrong() -> None:
+    """A variable without a case above takes anything, which no setting should."""
+    assert {variable for variable, _, _ in Settings.variables()} == {variable for variable, _ in WRONG}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("BATON_AUTH_TOKENS", f"alice {SECRET}"),
+        ("BATON_AUTH_TOKENS", f"alice:{SECRET},alice:{SECRET}"),
+        ("BATON_DATABASE_URL", f"mysql://baton:{SECRET}@db/baton"),
+        ("ANTHROPIC_API_KEY", f"{SECRET} {SECRET}"),
+        ("ANTHROPIC_BASE_URL", f"user:{SECRET}@proxy"),
+    ],
+)
+def test_a_wrong_secret_is_not_repeated(variable: str, value: str) -> None:
+    with pytest.raises(InvalidSettings) as refused:
+        Settings.from_environment({variable: value})
+    assert SECRET not in str(refused.value)
+
+
+def test_the_representation_of_settings_shows_no_secret() -> None:
+    settings = Settings.from_environment(
+        {
+            "BATON_AUTH_TOKENS": f"alice:{SECRET}",
+            "BATON_DATABASE_URL": f"postgresql://baton:{SECRET}@db/baton",
+            "ANTHROPIC_API_KEY": SECRET,
+            "ANTHROPIC_BASE_URL": f"http://user:{SECRET}@proxy",
+        }
+    )
+    assert "127.0.0.1:8080" in repr(settings)
+    assert SECRET not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("typo", "meant"),
+    [
+        ("BATON_MAX_STREAM", "BATON_MAX_STREAMS"),
+        ("BATON_AUTH_TOKEN", "BATON_AUTH_TOKENS"),
+        ("BATON_AUTHTOKENS", "BATON_AUTH_TOKENS"),
+        ("BATON_DATABSE_URL", "BATON_DATABASE_URL"),
+        ("BATON_ROOT", "BATON_ROOTS"),
+        ("BATON_AGENT", "BATON_AGENTS"),
+        ("BATON_LEASE_SECOND", "BATON_LEASE_SECONDS"),
+        ("BATON_LOGLEVEL", "BATON_LOG_LEVEL"),
+        ("BATON_bind", "BATON_BIND"),
+    ],
+)
+def test_a_misspelt_variable_is_refused_with_the_one_that_was_meant(typo: str, meant: str) -> None:
+    with pytest.raises(InvalidSettings, match=f"{typo} is not a setting: did you mean {meant}"):
+        Settings.from_environment({typo: "x"})
+
+
+def test_variables_that_somebody_else_sets_are_left_alone() -> None:
+    """Kubernetes sets these near a service that is called baton."""
+    others = {
+        "BATON_PORT": "tcp://10.0.0.1:8080",
+        "BATON_PORT_8080_TCP_ADDR": "10.0.0.1",
+        "BATON_SERVICE_HOST": "10.0.0.1",
+        "BATON_SERVICE_PORT": "8080",
+        "BATON_URL": "http://127.0.0.1:8080",
+        "BATON_TOKEN": TOKEN,
+    }
+    assert Settings.from_environment(others) == Settings(environment=others)
+
+
+def test_nothing_set_and_everything_empty_are_the_same() -> None:
+    empty = {variable: "  " for variable, _, _ in Settings.variables()}
+    assert Settings.from_environment(empty) == Settings(environment=empty)
+
+
+def test_right_values_are_read(tmp_path: Path) -> None:
+    settings = Settings.from_environment(
+        {
+            "BATON_BIND": "0.0.0.0:9000",
+            "BATON_AGENTS": str(tmp_path),
+            "BATON_WORKERS": "2",
+            "BATON_MAX_STREAMS": "10",
+            "BATON_THREADS": "20",
+            "BATON_LEASE_SECONDS": "4.5",
+            "BATON_ROOTS": f"{tmp_path}:/tmp",
+            "BATON_AUTH_TOKENS": f"alice:{TOKEN}:x, bob:{TOKEN}y",
+            "BATON_ALLOWED_HOSTS": "Baton.example, *",
+        }
+    )
+    assert (settings.bind, settings.agents, settings.workers) == ("0.0.0.0:9000", tmp_path, 2)
+    assert (settings.all_threads, settings.heartbeat_seconds) == (20, 1.5)
+    assert settings.roots == (tmp_path, Path("/tmp"))
+    assert settings.auth_tokens == (("alice", f"{TOKEN}:x"), ("bob", f"{TOKEN}y"))
+    assert settings.allowed_hosts == ("baton.example", "*")
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1:1", "localhost:80", "[::1]:8080", "127.9.9.9:80", "unix:/run/b"])
+def test_what_only_this_machine_can_reach_needs_no_token(bind: str) -> None:
+    assert Settings.from_environment({"BATON_BIND": bind}).is_loopback
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("BATON_THREADS", "many"), ("BATON_BIND", f"0.0.0.0:{free_port()}"), ("BATON_MAX_STREAM", "5")],
+)
+def test_a_server_with_a_wrong_setting_does_not_start_and_says_why_in_one_line(
+    tmp_path: Path, variable: str, value: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py")],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), variable: value},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode != 0
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"baton: {variable}")
+    assert done.stderr.count("\n") == 1
