@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.agent.toolset import Elicitation, Tool, ToolContext, ToolResult, Toolset
+from app.agent.toolset import Outcome, Tool, ToolContext, ToolResult, Toolset
 from tests.agent.cancellation import FakeCancellation
 
 WITNESS = "TOOL_TEST_WITNESS"
@@ -32,7 +32,7 @@ class Workbench:
         assert isinstance(result, ToolResult)
         return result
 
-    def ask(self, toolset: Toolset, name: str, **arguments: Any) -> ToolResult | Elicitation:
+    def ask(self, toolset: Toolset, name: str, **arguments: Any) -> Outcome:
         return find(toolset, name).call(arguments, self.context)
 
     def write(self, path: str, content: str | bytes = "") -> Path:
