@@ -1,0 +1,80 @@
+"""How many times a second a session can be claimed and given back: the store alone, with its durability."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from app.conversation.blocks import text_block
+from app.conversation.session import Session
+from app.conversation.transcript import Message
+from app.runtime.owner import this_process
+from app.store.engine import Database
+from app.store.migrate import migrate
+from app.store.store import Store
+from bench.contestants import OURS
+from bench.course import Course
+from bench.table import Row
+from tests.harness.postgres import PostgresServer, find_binaries
+
+THREADS = (1, 8)
+
+
+def per_second(course: Course) -> list[Row]:
+    rows = _rows("SQLite", f"sqlite:///{course.arena.new_directory() / 'claims.db'}", course.extent.claims)
+    if find_binaries() is None:
+        return rows
+    with PostgresServer() as server:
+        return rows + _rows("PostgreSQL", server.new_database(), course.extent.claims)
+
+
+def _rows(name: str, url: str, claims: int) -> list[Row]:
+    with _store(url) as store:
+        return [
+            Row(
+                f"claims per second, {name}, {threads} thread{'s' * (threads > 1)}",
+                "1/s",
+                {OURS: _rate(store, claims, threads)},
+            )
+            for threads in THREADS
+        ]
+
+
+@contextmanager
+def _store(url: str) -> Iterator[Store]:
+    database = Database(url)
+    try:
+        migrate(database)
+        yield Store(database, lease_seconds=30)
+    finally:
+        database.close()
+
+
+def _rate(store: Store, claims: int, threads: int) -> float:
+    def work() -> None:
+        session = Session(id=str(uuid.uuid4()), created_at=time.time())
+        store.sessions.create(session)
+        for _ in range(claims // threads):
+            _claim(store, session.id)
+
+    begin = time.monotonic()
+    with ThreadPoolExecutor(threads) as pool:
+        for future in [pool.submit(work) for _ in range(threads)]:
+            future.result()
+    return claims // threads * threads / (time.monotonic() - begin)
+
+
+def _claim(store: Store, session_id: str) -> None:
+    begun = store.runs.begin(
+        uuid.uuid4().hex,
+        session_id,
+        agent="plain/root",
+        owner=this_process(),
+        new_messages=[Message("user", (text_block("hello"),), created_at=time.time())],
+        is_gone=lambda _: False,
+        last_words=lambda _: (),
+    )
+    store.runs.finish(begun.run.baton, "finished")

@@ -1,0 +1,53 @@
+"""What a run costs that says five words, by the length of the conversation before it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from contextlib import closing
+from statistics import median
+
+from bench.accounting import cpu_seconds, settle
+from bench.course import Course
+from bench.history import seed
+from bench.processes import Server
+from bench.table import Row
+
+
+def overhead(course: Course) -> list[Row]:
+    cpu: dict[int, dict[str, float]] = defaultdict(dict)
+    wall: dict[int, dict[str, float]] = defaultdict(dict)
+    with course.arena.servers() as servers:
+        for server in servers:
+            _run_all(server, seed(server, 0, 5))
+        for length in course.extent.histories:
+            for server in servers:
+                used, took = _run_all(server, seed(server, length, course.extent.short_runs))
+                cpu[length][server.contestant], wall[length][server.contestant] = used, took
+    return [
+        row
+        for length in course.extent.histories
+        for row in (
+            Row(f"CPU per short run, {length} messages before it", "ms", cpu[length]),
+            Row(f"time of a short run, {length} messages before it, p50", "ms", wall[length]),
+        )
+    ]
+
+
+def _run_all(server: Server, sessions: list[str]) -> tuple[float, float]:
+    """CPU of the server per run, and the median time of a run; both in milliseconds."""
+    settle(server.pids)
+    body = json.dumps([{"role": "user", "content": "[words 5]"}])
+    times = []
+    with closing(server.connect()) as connection:
+        before = cpu_seconds(server.pids)
+        for session in sessions:
+            begin = time.monotonic()
+            path = f"/api/sessions/{session}/agent/plain"
+            connection.request("POST", path, body, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            if response.status != 200 or b"river" not in response.read():
+                raise RuntimeError(f"{server.contestant} answered {response.status}")
+            times.append((time.monotonic() - begin) * 1000)
+        return (cpu_seconds(server.pids) - before) / len(sessions) * 1000, median(times)

@@ -1,0 +1,97 @@
+"""How many SQL statements a run and a turn take, by the length of the history. Counts: the same every time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Engine, event
+
+from app.conversation.blocks import text_block
+from app.conversation.transcript import Message
+from app.factory import Server, build
+from app.offline.server import OfflineServer
+from app.settings import Settings
+from bench.contestants import OURS
+from bench.course import Course
+from bench.history import seed_session
+from bench.processes import ROOT
+from bench.table import Row
+
+HISTORIES: Final = (10, 1000)
+_THINK: Final = '[call think {"thought": "so"}]'
+_HOUSEKEEPER: Final = "keeper"  # its statements depend on time
+
+
+class Counter:
+    """Counts statements of all engines of this process while it listens."""
+
+    def __init__(self) -> None:
+        self.statements = 0
+
+    def count(self, *_: Any) -> None:
+        if threading.current_thread().name != _HOUSEKEEPER:
+            self.statements += 1
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        event.listen(Engine, "before_cursor_execute", self.count)
+        try:
+            yield
+        finally:
+            event.remove(Engine, "before_cursor_execute", self.count)
+
+
+def counts(course: Course) -> list[Row]:
+    rows = []
+    with OfflineServer(record=False) as model:
+        server = build(_settings(course.arena.new_directory(), model.url))
+        try:
+            for length in HISTORIES:
+                one, two = (_statements(server, length, turns) for turns in (1, 2))
+                rows.append(
+                    Row(f"statements per run of one turn, {length} messages before it", "", {OURS: one})
+                )
+                rows.append(
+                    Row(
+                        f"statements per turn with a tool call, {length} messages before it",
+                        "",
+                        {OURS: two - one},
+                    )
+                )
+        finally:
+            server.close()
+    return rows
+
+
+def _settings(directory: Path, model_url: str) -> Settings:
+    return Settings(
+        agents=ROOT / "bench" / "agents",
+        database_url=f"sqlite:///{directory / 'baton.db'}",
+        api_key="key-of-the-benchmark",
+        api_base_url=model_url,
+        roots=(directory,),
+    )
+
+
+def _statements(server: Server, length: int, turns: int) -> int:
+    """Of the second run of a session, which finds its prompt frozen."""
+    session = seed_session(server.store, length)
+    _run(server, session, "[say hello]")
+    counter = Counter()
+    with counter.listening():
+        _run(server, session, "[then]".join([_THINK] * (turns - 1) + ["[say done]"]))
+    return counter.statements
+
+
+def _run(server: Server, session: str, text: str) -> None:
+    message = Message("user", (text_block(text),), created_at=time.time())
+    live = server.manager.start(session, key="thinker", messages=[message])
+    if not live.finished.wait(30) or (status := server.store.runs.get(live.run.id).status) != "finished":
+        raise RuntimeError(
+            "a run did not finish" if not live.finished.is_set() else f"a run ended as {status}"
+        )

@@ -1,0 +1,155 @@
+"""What a delivered delta costs, how late it comes, and what an open stream holds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+from bench.accounting import resident_bytes, settle, thread_count
+from bench.contestants import CONTESTANTS
+from bench.course import Course
+from bench.load import Opened, Plan, Seen
+from bench.processes import Server, load
+from bench.table import Row
+
+FELL_BEHIND: Final = 0.97
+NEAR_A_CORE: Final = 0.7
+OPENING_SECONDS: Final = 6.0  # and one more for every hundred streams
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One contestant in one window."""
+
+    streams: int
+    pace: int
+    opened: Opened
+    seen: Seen
+
+    @property
+    def microseconds(self) -> float:
+        return self.seen.server_cpu / max(self.seen.deltas, 1) * 1e6
+
+    @property
+    def share(self) -> float:
+        return self.seen.deltas / max(self.streams * self.pace * self.seen.seconds, 1)
+
+    def remarks(self, who: str) -> Iterator[str]:
+        if self.pace and self.share < FELL_BEHIND:
+            yield f"{who} fell behind: {self.share:.0%} delivered"
+        if self.opened.streams < self.streams:
+            yield f"{who} opened {self.opened.streams} of {self.streams}"
+        if self.seen.own_cpu / self.seen.seconds > NEAR_A_CORE:
+            yield f"load generator at {self.seen.own_cpu / self.seen.seconds:.1f} core with {who}"
+
+
+def paced(course: Course) -> list[Row]:
+    """Many streams at a model's pace: CPU, latency, and whether it keeps up at all."""
+    found: dict[tuple[int, int], dict[str, list[Measured]]] = defaultdict(lambda: defaultdict(list))
+    with course.arena.servers() as servers:
+        _warm(course, servers)
+        for _ in range(course.extent.repeats):
+            for streams, pace in course.extent.paced:
+                for server in servers:
+                    found[streams, pace][server.contestant].append(_watch(course, server, streams, pace))
+    return [row for point, measured in found.items() for row in _paced_rows(point, measured)]
+
+
+def flat_out(course: Course) -> list[Row]:
+    """As fast as it goes, from the first request to the last byte."""
+    rows = []
+    with course.arena.servers() as servers:
+        _warm(course, servers)
+        for streams, words in course.extent.flat:
+            seen: dict[str, list[Seen]] = defaultdict(list)
+            for _ in range(course.extent.repeats):
+                for server in servers:
+                    seen[server.contestant].append(_read_all(course, server, streams, words))
+            name = f"{streams} stream{'s' * (streams > 1)} flat out"
+            cost = {
+                who: median(s.server_cpu / max(s.deltas, 1) * 1e6 for s in all_) for who, all_ in seen.items()
+            }
+            rate = {who: median(s.deltas / s.seconds for s in all_) for who, all_ in seen.items()}
+            rows.append(Row(f"CPU per delta, {name}", "µs", cost))
+            rows.append(Row(f"deltas per second, {name}", "1/s", rate))
+    return rows
+
+
+def held(course: Course) -> list[Row]:
+    """Memory and threads of open streams: young ones that say little, and old ones that have said much."""
+    kilobytes, threads, old = {}, {}, {}
+    streams = course.extent.open_streams
+    for contestant in CONTESTANTS:
+        with course.arena.server(contestant) as server:
+            _warm(course, [server])
+            before, threads_before = resident_bytes(server.pids), thread_count(server.pids)
+            young = _watch(course, server, streams, 1, window=1.0)
+            kilobytes[contestant] = (young.seen.resident - before) / streams / 1024
+            threads[contestant] = (young.seen.threads - threads_before) / streams
+        with course.arena.server(contestant) as server:
+            _warm(course, [server])
+            before = resident_bytes(server.pids)
+            aged = _watch(course, server, 20, 100, window=10.0)
+            old[contestant] = (aged.seen.resident - before) / 20 / 1024
+    return [
+        Row(f"memory per open stream, of {streams}", "KiB", kilobytes),
+        Row("memory per open stream, of 20, after 1,000 deltas each", "KiB", old),
+        Row(f"threads per open stream, of {streams}", "", threads),
+    ]
+
+
+def plan_for(course: Course, server: Server, streams: int, pace: int, window: float) -> Plan:
+    return Plan(
+        port=server.port,
+        agent="plain",
+        streams=streams,
+        words=1_000_000,
+        pace=pace,
+        window=window,
+        opening_seconds=OPENING_SECONDS + streams / 100,
+        server_pids=server.pids,
+        model_pids=(course.arena.model_pid,),
+    )
+
+
+def _watch(course: Course, server: Server, streams: int, pace: int, *, window: float = 0.0) -> Measured:
+    plan = plan_for(course, server, streams, pace, window or course.extent.window)
+    with load(plan, course.arena.new_directory()) as running:
+        measured = Measured(streams, pace, running.opened(), running.seen())
+    settle(server.pids)
+    return measured
+
+
+def _read_all(course: Course, server: Server, streams: int, words: int) -> Seen:
+    plan = Plan(
+        port=server.port,
+        agent="plain",
+        streams=streams,
+        words=words,
+        server_pids=server.pids,
+        model_pids=(course.arena.model_pid,),
+    )
+    with load(plan, course.arena.new_directory()) as running:
+        running.opened()
+        return running.seen()
+
+
+def _warm(course: Course, servers: Sequence[Server]) -> None:
+    """The first runs pay for imports and caches that no later one needs."""
+    for server in servers:
+        _read_all(course, server, 4, 20)
+
+
+def _paced_rows(point: tuple[int, int], measured: Mapping[str, Sequence[Measured]]) -> Iterator[Row]:
+    streams, pace = point
+    name = f"{streams} × {pace}/s"
+    remarks = sorted({text for who, all_ in measured.items() for one in all_ for text in one.remarks(who)})
+    cost = {who: median(one.microseconds for one in all_) for who, all_ in measured.items()}
+    details = {who: [one.seen for one in all_] for who, all_ in measured.items()}
+    yield Row(f"CPU per delta, {name}", "µs", cost, remarks, details)
+    for label in ("p50", "p99", "max"):
+        late = {who: median(getattr(one.seen, label) for one in all_) for who, all_ in measured.items()}
+        yield Row(f"added latency, {name}, {label}", "ms", late)
