@@ -517,6 +517,20 @@ def test_a_turn_that_failed_inside_a_pause_does_not_brick_its_session(
     at_rest(local, session)
 
 
+def test_a_person_who_speaks_inside_a_paused_turn_is_heard_when_it_has_ended(
+    local: LocalClient, model: OfflineServer
+) -> None:
+    session = local.new_session()
+    with local.run(session, "[hold 1][say look there][pause][say Found it.]") as stream:
+        stream.until("agent_choice")
+        steer = {"messages": [{"role": "user", "content": "[say Heard you.]"}]}
+        local.call("POST", f"/api/sessions/{session}/steer", steer, expect=202)
+        model.release()
+        events = stream.rest()
+    assert text_of(events).endswith("Found it.Heard you.")
+    assert roles(at_rest(local, session)) == ["user", "assistant", "assistant", "user", "assistant"]
+
+
 def test_a_turn_that_never_stops_pausing_ends_and_does_not_brick_its_session(local: LocalClient) -> None:
     session = local.new_session()
     events = local.say(session, "[say look][pause]" * 12)

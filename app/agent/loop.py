@@ -180,12 +180,14 @@ class AgentLoop:
         return not rows or (rows[-1].role == "assistant" and rows[-1].stop_reason != "pause_turn")
 
     def _safe_point(self, *, ending: bool) -> Generator[Step, Any, bool]:
-        """Lets new user messages in; says whether there were any."""
+        """Lets new user messages in; says whether there were any. A paused turn that goes on lets nobody in."""
         if self._context.cancellation.is_set():
             raise RunCancelled()
+        if self._transcript.unserved and not ending:
+            return False
         arrived: Sequence[Message] = (yield SafePoint(self._session.id, ending)) or ()
-        for row in arrived:
-            self._transcript = self._transcript.add(row)
+        if arrived:
+            self._transcript = heal([*self._transcript.rows, *arrived])
         return bool(arrived)
 
     def _may_go_on(self, limit: int) -> Generator[Step, Any, bool]:

@@ -38,12 +38,14 @@ class _Group:
 
 
 class RequestBuilder:
-    """Follows one transcript under one prompt. Give it the rows whenever there are more of them."""
+    """Follows one transcript under one prompt. Give it the rows whenever there are more of them; if the last
+    ones are not those that it knows (a paused turn was given up), it begins anew."""
 
     def __init__(self, prompt: FrozenPrompt) -> None:
         self.prompt = prompt
         self._groups: list[_Group] = []
         self._rows = 0
+        self._newest: Message | None = None
 
     def build(
         self,
@@ -55,9 +57,11 @@ class RequestBuilder:
         base_url: str = "",
     ) -> ModelRequest:
         """The request for a transcript that begins with the rows given before."""
+        if self._rows and (len(rows) < self._rows or rows[self._rows - 1] is not self._newest):
+            self._groups, self._rows = [], 0
         for row in rows[self._rows :]:
             self._add(row)
-        self._rows = len(rows)
+        self._rows, self._newest = len(rows), rows[-1] if rows else None
         return ModelRequest(
             model=model,
             system=self.prompt.system.encode(),

@@ -17,7 +17,7 @@ from app.agent.retry import stream_with_retries
 from app.agent.steps import PromptFrozen, Step, TurnAdded, TurnRefused
 from app.agent.toolbox import Toolbox
 from app.conversation import events
-from app.conversation.blocks import Block, calls, is_blank
+from app.conversation.blocks import Block, calls, is_blank, is_thinking
 from app.conversation.events import Event
 from app.conversation.prompt import FrozenPrompt
 from app.conversation.session import Session
@@ -181,17 +181,21 @@ class Speaker:
         raise ModelFailed(f"all models failed: {error}") from error
 
     def _with_free_ids(self, turn: Turn) -> tuple[tuple[Block, ...], frozenset[str]]:
-        """The turn's blocks, each call under an id that this session has not used yet."""
+        """The turn's blocks, each call under an id that this session has not used yet.
+
+        Thinking behind a call that had to be renamed was signed over the name that the model gave it.
+        """
         wanted = [str(block.get("id") or "") for block in calls(turn.content)]
         free = iter(self._transcript.free_ids(wanted))
-        content, broken = [], set()
+        content, broken, renamed = [], set(), False
         for block in turn.content:
             if block.get("type") == "tool_use":
                 call_id = next(free)
+                renamed = renamed or block.get("id") != call_id
                 if block.get("id") in turn.broken_calls:
                     broken.add(call_id)
                 content.append(block if block.get("id") == call_id else {**block, "id": call_id})
-            elif not is_blank(block):
+            elif not is_blank(block) and not (renamed and is_thinking(block)):
                 content.append(block)
         return tuple(content), frozenset(broken)
 

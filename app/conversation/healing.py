@@ -89,16 +89,20 @@ def _readable(row: Message) -> Message:
 
 def _with_served_calls(rows: Sequence[Message]) -> Iterator[Message]:
     """Calls that the API answers itself stand before their results in the same turn. The others are gone,
-    except in a turn that is the last: it may be paused."""
+    except in a turn that is the last: it may be paused. With them goes what was thought behind them in their
+    turn, because it was signed over them."""
     kept = _served(rows)
+    gap = False
     for index, row in enumerate(rows):
-        content = tuple(
-            block
-            for place, block in enumerate(row.content)
-            if (index, place) in kept or not (block["type"] in SERVED_CALLS or is_served_result(block))
-        )
+        gap = gap and row.role != "user"
+        content = []
+        for place, block in enumerate(row.content):
+            if (block["type"] in SERVED_CALLS or is_served_result(block)) and (index, place) not in kept:
+                gap = True
+            elif not (gap and is_thinking(block)):
+                content.append(block)
         if content:
-            yield row if len(content) == len(row.content) else replace(row, content=content)
+            yield row if len(content) == len(row.content) else replace(row, content=tuple(content))
 
 
 def _served(rows: Sequence[Message]) -> set[tuple[int, int]]:

@@ -229,6 +229,21 @@ def test_a_paused_turn_that_a_person_broke_into_loses_its_unanswered_search() ->
     assert rows[1].content == assistant("I look.").content
 
 
+def test_f27_what_was_thought_behind_a_lost_search_goes_with_it_and_later_thinking_stays() -> None:
+    rows = healed(
+        user("Hi"),
+        assistant(thinking("before"), search(), call("a"), stop_reason="pause_turn"),
+        answer("a"),
+        assistant(thinking("behind"), "Done."),
+        user("And?"),
+        assistant(thinking("later"), "Yes."),
+        prompt=FORGETFUL,
+    )
+    assert rows[1].content == (thinking("before"), call("a"))
+    assert rows[3].content == assistant("Done.").content
+    assert rows[5] == assistant(thinking("later"), "Yes.")
+
+
 def test_a_paused_turn_that_is_the_last_keeps_its_search() -> None:
     rows = [assistant("Hello"), user("Hi"), assistant(search(), stop_reason="pause_turn")]
     assert heal(rows).unserved == ("srvtoolu_1",)

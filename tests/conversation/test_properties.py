@@ -236,3 +236,11 @@ def test_every_request_begins_with_the_one_before(rows: list[Message], data: st.
     assert second[: len(first) - 1] == first[:-1]
     last = first[-1]["content"]
     assert second[len(first) - 1]["content"][: len(last)] == last
+
+
+def test_a_request_after_a_paused_turn_that_was_given_up_begins_anew() -> None:
+    paused = [user("Hi"), assistant("I look.", search(), stop_reason="pause_turn")]
+    builder = RequestBuilder(FROZEN)
+    assert "server_tool_use" in str(built(builder, heal(paused).rows))
+    healed = heal([*paused, user("Never mind.")]).rows
+    assert built(builder, healed) == built(RequestBuilder(FROZEN), healed)

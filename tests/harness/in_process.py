@@ -103,5 +103,10 @@ class LocalClient:
     def elicit(self, session_id: str, action: str, content: Mapping[str, Any] | None = None) -> None:
         self.call("POST", f"/api/sessions/{session_id}/elicitation", {"action": action, "content": content})
 
+    def stop(self, session_id: str) -> None:
+        """Cancels the session's run, unless it is over already."""
+        response = self._http.post(f"/api/sessions/{session_id}/cancel?wait=10", json={})
+        assert response.status_code == 200 or response.get_json()["code"] == "not_running"
+
     def wait_until_free(self, session_id: str) -> None:
         eventually(lambda: self._server.manager.find(session_id) is None, "the session is free")
