@@ -123,11 +123,13 @@ class RunStore:
         """
         try:
             with self._database.writing() as connection:
-                row = find_session(connection, session_id, owner=visible_to, lock=True)
+                find_session(connection, session_id, owner=visible_to)
+                # The run's row is locked before its session's, as every write of a run does it.
+                dead = self._dead_holder(connection, session_id, is_gone)
+                row = find_session(connection, session_id, lock=True)
                 next_event = int(row._mapping["next_event"])
                 if expected_position is not None:
                     _expect(connection, session_id, expected_position)
-                dead = self._dead_holder(connection, session_id, is_gone)
                 if dead is not None:
                     next_event = _bury(connection, dead, last_words)
                 run = self._insert(connection, run_id, session_id, agent, owner, options or {}, next_event)
@@ -137,7 +139,7 @@ class RunStore:
                     use_key(connection, key, session_id=session_id, run_id=run_id)
                 return Begun(run, session_of(row), first, next_event, dead)
         except IntegrityError as error:  # one_live_run_per_session: somebody was a moment faster
-            raise SessionBusy() from error
+            raise SessionBusy(run=self.live_run(session_id)) from error
 
     def withdraw(self, baton: Baton) -> None:
         """Undoes `begin`: the run and its messages were never there."""

@@ -21,7 +21,7 @@ from app.store.rows import (
     session_of,
     session_row,
 )
-from app.store.tables import messages, prompts, sessions, tool_states
+from app.store.tables import messages, prompts, runs, sessions, tool_states
 
 
 class SessionStore:
@@ -74,6 +74,8 @@ class SessionStore:
     def delete(self, session_id: str) -> None:
         """The session and all that belongs to it."""
         with self._database.writing() as connection:
+            # A run that is writing holds its own row and wants its session's: wait for it in that order.
+            connection.execute(select(runs.c.id).where(runs.c.session_id == session_id).with_for_update())
             if not connection.execute(delete(sessions).where(sessions.c.id == session_id)).rowcount:
                 raise SessionNotFound()
 

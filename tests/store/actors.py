@@ -1,0 +1,79 @@
+"""Who does something to the store in these tests: sessions, owners, runs that began and calls that were made."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from app.conversation.blocks import text_block, tool_result
+from app.conversation.run import Owner, Run
+from app.conversation.session import Session
+from app.conversation.transcript import Message
+from app.store.run_store import Begun
+from app.store.store import Store
+
+HERE = Owner("a-host", "a-boot", 100, "5")
+THERE = Owner("another-host", "another-boot", 200, "7")
+
+
+def nobody_is_gone(_: Owner) -> bool:
+    return False
+
+
+def everybody_is_gone(_: Owner) -> bool:
+    return True
+
+
+def last_words(run: Run) -> Sequence[bytes]:
+    return [b'{"type":"error"}', b'{"type":"stream_stopped"}']
+
+
+def new_session(store: Store, **more: Any) -> Session:
+    session = Session(id=str(uuid.uuid4()), created_at=1000.0, **more)
+    store.sessions.create(session)
+    return session
+
+
+def user(text: str) -> Message:
+    return Message("user", (text_block(text),), created_at=1.0)
+
+
+def begin(
+    store: Store,
+    session_id: str,
+    *texts: str,
+    owner: Owner = HERE,
+    is_gone: Callable[[Owner], bool] = nobody_is_gone,
+    visible_to: str | None = None,
+) -> Begun:
+    return store.runs.begin(
+        uuid.uuid4().hex,
+        session_id,
+        agent="plain/root",
+        owner=owner,
+        new_messages=[user(text) for text in texts],
+        is_gone=is_gone,
+        last_words=last_words,
+        visible_to=visible_to,
+    )
+
+
+def calling(*ids: str, name: str = "shell") -> Message:
+    """An assistant's message that calls a tool under each of these ids."""
+    blocks = tuple({"type": "tool_use", "id": one, "name": name, "input": {"cmd": one}} for one in ids)
+    return Message("assistant", blocks, stop_reason="tool_use", created_at=2.0)
+
+
+def result(call_id: str, text: str = "done") -> Message:
+    return Message("tool", (tool_result(call_id, text),), created_at=3.0)
+
+
+def result_words(store: Store, session_id: str) -> dict[str, str]:
+    """What each tool call was told, by its id."""
+    rows = [row for row in store.sessions.messages(session_id) if row.role == "tool"]
+    return {row.content[0]["tool_use_id"]: row.content[0]["content"] for row in rows}
+
+
+def states(store: Store, session_id: str) -> dict[str, str]:
+    return {call.id: call.state for call in store.records.ledger(session_id).values()}

@@ -1,0 +1,70 @@
+"""PostgreSQL's row locks: whoever looks for a way in must never make a run that writes fail (a deadlock)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import text, update
+
+from app.errors import AppError, SessionBusy
+from app.store.engine import Database
+from app.store.store import Store
+from app.store.tables import runs, sessions
+from tests.harness.postgres import PostgresServer
+from tests.harness.process import eventually
+from tests.store.actors import THERE, begin, new_session
+
+pytestmark = pytest.mark.postgres
+
+COUNT = text(
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
+
+
+@pytest.fixture(scope="module")
+def shared_url(postgres: PostgresServer) -> str:
+    return postgres.new_database()
+
+
+def _somebody_waits(database: Database) -> bool:
+    with database.reading() as connection:
+        return bool(connection.execute(COUNT).scalar())
+
+
+@pytest.mark.parametrize(
+    ("act", "outcome"),
+    [
+        (lambda store, run: begin(store, run.session_id), SessionBusy),
+        (lambda store, run: store.sessions.delete(run.session_id), type(None)),
+        (lambda store, run: store.runs.interrupt_dead(is_gone=lambda _: False, last_words=list), type(None)),
+    ],
+    ids=["claim", "delete", "clean up"],
+)
+def test_a_run_in_the_middle_of_a_write_is_not_failed_by_somebody_who(
+    store: Store, act: Callable[[Store, Any], Any], outcome: type
+) -> None:
+    session = new_session(store)
+    run = begin(store, session.id, owner=THERE).run
+    outcomes: list[object] = []
+
+    def other() -> None:
+        try:
+            act(store, run)
+            outcomes.append(None)
+        except AppError as error:
+            outcomes.append(error)
+
+    thread = threading.Thread(target=other)
+    with store.database.writing() as connection:  # what every write of a run does: its own row first
+        connection.execute(update(runs).where(runs.c.id == run.id).values(writes=1))
+        thread.start()
+        eventually(
+            lambda: _somebody_waits(store.database) or not thread.is_alive(),
+            "it waits for the run, or is done",
+        )
+        connection.execute(update(sessions).where(sessions.c.id == session.id).values(cost=1.0))
+    thread.join(30)
+    assert [type(one) for one in outcomes] == [outcome]
