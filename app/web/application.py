@@ -14,6 +14,7 @@ from werkzeug.routing import BaseConverter
 from app.logs import enter_context, leave_context
 from app.web import errors
 from app.web.access import Access
+from app.web.parameters import SESSION_ID
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 class SessionIdConverter(BaseConverter):
     """What can't be an id is not looked up: it is simply not there."""
 
-    regex = r"[A-Za-z0-9_-]{1,64}"
+    regex = SESSION_ID
 
 
 def make_application(blueprints: Iterable[Blueprint], access: Access, *, max_body_bytes: int) -> Flask:

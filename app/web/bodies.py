@@ -33,6 +33,7 @@ def _no_nul(text: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_no_nul), Field(max_length=4096)]
+Reason = Annotated[str, AfterValidator(_no_nul), Field(max_length=10_000)]
 
 
 class Body(BaseModel):
@@ -69,7 +70,7 @@ class Resume(Body):
     """`call_id` is ours: it ties the decision to the call it was made for."""
 
     confirmation: Literal["approve", "approve-session", "approve-tool", "reject"]
-    reason: Annotated[str, AfterValidator(_no_nul), Field(max_length=10_000)] | None = None
+    reason: Reason | None = None
     tool_name: Name | None = None
     call_id: Name | None = None
 
@@ -87,7 +88,7 @@ class Elicit(Body):
 
 
 class Release(Body):
-    reason: Annotated[str, Field(max_length=10_000)] | None = None
+    reason: Reason | None = None
 
 
 class CancelRun(Body):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import get_args
+from typing import Final, get_args
 
 from flask import request
 
@@ -12,6 +12,8 @@ from app.conversation.run import RunStatus
 from app.errors import InvalidRequest
 from app.store.idempotency import KeyUse
 from app.web.access import owner
+
+SESSION_ID: Final = r"[A-Za-z0-9_-]{1,64}"
 
 
 def choice(name: str, words: tuple[str, ...], default: str) -> str:
@@ -39,6 +41,13 @@ def statuses() -> list[str]:
     if not set(wanted) <= set(known):
         raise InvalidRequest(f"status is a list, separated by commas, of {', '.join(known)}", status=422)
     return wanted
+
+
+def session_filter() -> str | None:
+    given = request.args.get("session")
+    if given is not None and not re.fullmatch(SESSION_ID, given):
+        raise InvalidRequest("session is the id of a session", status=422)
+    return given
 
 
 def cursor() -> int | None:

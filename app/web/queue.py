@@ -13,7 +13,7 @@ from app.runtime.control import RunControl
 from app.store.idempotency import KeyUse, KeyUsed
 from app.store.store import Store
 from app.web.access import asker, owner
-from app.web.bodies import read_messages
+from app.web.bodies import read_messages, skip_body
 from app.web.parameters import idempotency_key
 from app.web.payloads import json_response, queued_payload
 from app.web.wording import attempt
@@ -73,6 +73,7 @@ def blueprint(store: Store, control: RunControl) -> Blueprint:
 
     @routes.delete("/queue/<session:message_id>")
     def withdraw(session_id: str, message_id: str) -> Response:
+        skip_body()
         _visible(session_id, "edit the queue")
         store.queue.withdraw(session_id, message_id)
         return json_response({"message": "message withdrawn"})

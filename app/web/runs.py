@@ -21,9 +21,17 @@ from app.store.idempotency import KeyUse, KeyUsed, Outcome
 from app.store.store import Store
 from app.web.access import asker, owner
 from app.web.bodies import CancelRun, Elicit, Release, Resume, read, read_messages
-from app.web.parameters import choice, cursor, expected_position, idempotency_key, seconds, statuses
+from app.web.parameters import (
+    choice,
+    cursor,
+    expected_position,
+    idempotency_key,
+    seconds,
+    session_filter,
+    statuses,
+)
 from app.web.payloads import json_response, queued_payload, run_payload
-from app.web.sse import client_left, stream
+from app.web.sse import Streams, client_left
 from app.web.wording import attempt
 
 MAX_CANCEL_WAIT = 60.0
@@ -37,6 +45,7 @@ def blueprint(
     control: RunControl,
     readers: EventReaders,
     hangups: HangupWatcher,
+    streams: Streams,
     *,
     on_disconnect: str,
 ) -> Blueprint:
@@ -47,20 +56,21 @@ def blueprint(
     def run(session_id: str, key: str, name: str | None) -> Response:
         after_hangup = choice("on_disconnect", ("cancel", "continue"), on_disconnect)
         when_busy = choice("when_busy", ("reject", "wait", "interrupt", "queue"), "reject")
+        streamed = choice("stream", ("true", "false"), "true") == "true"
         messages = read_messages(time.time())
         use = idempotency_key((key, name, [message.content for message in messages]))
         if use is not None and (outcome := store.idempotency.outcome(use)):
-            return _again(outcome)
+            return _again(outcome, streamed)
         try:
             with attempt("run session"):
                 live = _start(session_id, key, name, messages, when_busy, use)
         except (KeyUsed, SessionBusy) as busy:
             if use is not None and (outcome := store.idempotency.outcome(use)):
-                return _again(outcome)  # the same request, a moment before
+                return _again(outcome, streamed)  # the same request, a moment before
             if isinstance(busy, SessionBusy) and when_busy == "queue":
                 return _queue(session_id, messages, use)
             raise
-        return _answer_run(live, after_hangup)
+        return _answer_run(live, after_hangup, streamed)
 
     def _start(
         session_id: str,
@@ -90,8 +100,8 @@ def blueprint(
         with client_left(hangups) as left:
             return control.start_when_free(session_id, start, seconds=longest, gave_up=left.is_set)
 
-    def _answer_run(live: LiveRun, after_hangup: str) -> Response:
-        if choice("stream", ("true", "false"), "true") == "false":
+    def _answer_run(live: LiveRun, after_hangup: str, streamed: bool) -> Response:
+        if not streamed:
             response = json_response({"run": run_payload(describe(live))}, 202)
             response.headers["Location"] = f"/api/runs/{live.run.id}"
             return response
@@ -100,19 +110,19 @@ def blueprint(
             if after_hangup == "cancel":
                 control.stop(live, "client left")
 
-        return stream(readers.of_run(live), hangups, on_hangup=left)
+        return streams.respond(readers.of_run(live), on_hangup=left)
 
-    def _again(outcome: Outcome) -> Response:
+    def _again(outcome: Outcome, streamed: bool) -> Response:
         """The first request's stream: replayed, and followed to its end if it still goes on."""
         if outcome.run_id is None:
             return json_response(outcome.response, 202)
         first = store.runs.get(outcome.run_id)
         live = manager.find(first.session_id)
         mine = live is not None and live.run.id == first.id
-        if choice("stream", ("true", "false"), "true") == "false":
+        if not streamed:
             return json_response({"run": run_payload(first)}, 202)
         reader = readers.of_run(live) if live is not None and mine else readers.of_past_run(first)
-        response = stream(reader, hangups)
+        response = streams.respond(reader)
         response.headers["Idempotent-Replayed"] = "true"
         return response
 
@@ -128,7 +138,7 @@ def blueprint(
     @routes.get("/sessions/<session:session_id>/events")
     def events(session_id: str) -> Response:
         store.sessions.get(session_id, owner=owner())
-        return stream(readers.of_session(session_id, cursor()), hangups)
+        return streams.respond(readers.of_session(session_id, cursor()))
 
     @routes.post("/sessions/<session:session_id>/resume")
     def resume(session_id: str) -> Response:
@@ -160,7 +170,7 @@ def blueprint(
         """Filtered by `status`, `session`, `holder` (a host, or host:pid) and `older_than` seconds."""
         youngest = seconds("older_than", -1.0, most=10**9)
         holder = request.args.get("holder", "")
-        found = store.runs.recent(status=statuses(), session_id=request.args.get("session"), owner=owner())
+        found = store.runs.recent(status=statuses(), session_id=session_filter(), owner=owner())
         latest = time.time() - youngest
         return json_response(
             [

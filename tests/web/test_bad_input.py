@@ -12,24 +12,40 @@ from werkzeug.test import TestResponse
 from app.factory import Server
 from tests.web.conftest import Dump
 
-BODY_ROUTES: Final = [
+OBJECT_ROUTES: Final = [
     ("POST", "/api/sessions"),
     ("PATCH", "/api/sessions/{id}/title"),
     ("PATCH", "/api/sessions/{id}/permissions"),
     ("POST", "/api/sessions/{id}/resume"),
     ("POST", "/api/sessions/{id}/elicitation"),
     ("POST", "/api/sessions/{id}/cancel"),
+    ("POST", "/api/runs/{id}/release"),
+]
+
+MESSAGE_ROUTES: Final = [
     ("POST", "/api/sessions/{id}/agent/plain"),
     ("POST", "/api/sessions/{id}/agent/plain/root"),
+    ("POST", "/api/sessions/{id}/steer"),
+    ("POST", "/api/sessions/{id}/followup"),
+    ("PATCH", "/api/sessions/{id}/queue/{id}"),
+]
+
+BODY_ROUTES: Final = [*OBJECT_ROUTES, *MESSAGE_ROUTES]
+
+BODILESS_ROUTES: Final = [
+    ("DELETE", "/api/sessions/{id}"),
+    ("DELETE", "/api/sessions/{id}/queue/{id}"),
+    ("POST", "/api/sessions/{id}/tools/toggle"),
+    ("POST", "/api/sessions/{id}/thinking/toggle"),
 ]
 
 SESSION_ROUTES: Final = [
-    *BODY_ROUTES[1:],
+    *OBJECT_ROUTES[1:],
+    *MESSAGE_ROUTES,
+    *BODILESS_ROUTES,
     ("GET", "/api/sessions/{id}"),
     ("GET", "/api/sessions/{id}/events"),
-    ("DELETE", "/api/sessions/{id}"),
-    ("POST", "/api/sessions/{id}/tools/toggle"),
-    ("POST", "/api/sessions/{id}/thinking/toggle"),
+    ("GET", "/api/sessions/{id}/queue"),
 ]
 
 VALID: Final[dict[str, Any]] = {
@@ -37,9 +53,14 @@ VALID: Final[dict[str, Any]] = {
     "permissions": {"permissions": None},
     "resume": {"confirmation": "approve"},
     "elicitation": {"action": "decline"},
-    "plain": [{"role": "user", "content": "hi"}],
-    "root": [{"role": "user", "content": "hi"}],
 }
+MESSAGES: Final = [{"role": "user", "content": "hi"}]
+
+
+def valid_body(path: str) -> Any:
+    is_for_messages = any(path == other for _, other in MESSAGE_ROUTES)
+    return MESSAGES if is_for_messages else VALID.get(path.rpartition("/")[2], {})
+
 
 NOT_OURS: Final = {
     "not JSON": b"{",
@@ -136,6 +157,11 @@ WRONG: Final[list[tuple[str, str, Any, str]]] = [
     ("POST", "/api/sessions/{id}/elicitation", {"action": "accept", "content": "yes"}, "content"),
     ("POST", "/api/sessions/{id}/cancel", {"run_id": 5}, "run_id"),
     ("POST", "/api/sessions/{id}/cancel", {"run_id": "a\0"}, "NUL"),
+    ("POST", "/api/runs/{id}/release", {"reason": 5}, "reason"),
+    ("POST", "/api/runs/{id}/release", {"reason": "a\0"}, "NUL"),
+    ("POST", "/api/sessions/{id}/steer", [{"content": ""}], "message 0 is empty"),
+    ("POST", "/api/sessions/{id}/followup", [{"content": 5}], "0.content"),
+    ("PATCH", "/api/sessions/{id}/queue/{id}", MESSAGES * 2, "one message"),
     ("POST", "/api/sessions/{id}/agent/plain", {}, "list"),
     ("POST", "/api/sessions/{id}/agent/plain", {"role": "user", "content": "hi"}, "list"),
     ("POST", "/api/sessions/{id}/agent/plain", [], "at least one message"),
@@ -191,7 +217,7 @@ def test_a_picture_that_the_api_would_refuse_for_ever_is_refused_once(
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "text/xml", ""])
-@pytest.mark.parametrize(("method", "path"), BODY_ROUTES[:-2])
+@pytest.mark.parametrize(("method", "path"), OBJECT_ROUTES)
 def test_another_content_type_is_refused_and_the_right_one_is_named(
     http: FlaskClient, session: str, dump: Dump, method: str, path: str, content_type: str
 ) -> None:
@@ -201,7 +227,7 @@ def test_another_content_type_is_refused_and_the_right_one_is_named(
     assert dump() == before
 
 
-@pytest.mark.parametrize(("method", "path"), [*BODY_ROUTES, *SESSION_ROUTES[-2:], SESSION_ROUTES[-3]])
+@pytest.mark.parametrize(("method", "path"), [*BODY_ROUTES, *BODILESS_ROUTES])
 def test_a_body_past_the_limit_is_refused_before_it_is_read(
     http: FlaskClient, session: str, dump: Dump, quiet: Server, method: str, path: str
 ) -> None:
@@ -214,7 +240,7 @@ def test_a_body_past_the_limit_is_refused_before_it_is_read(
     assert dump() == before
 
 
-@pytest.mark.parametrize(("method", "path"), [*BODY_ROUTES, *SESSION_ROUTES[-2:], SESSION_ROUTES[-3]])
+@pytest.mark.parametrize(("method", "path"), [*BODY_ROUTES, *BODILESS_ROUTES])
 def test_a_body_without_a_length_is_refused(
     http: FlaskClient, session: str, dump: Dump, method: str, path: str
 ) -> None:
@@ -247,9 +273,7 @@ def test_a_session_that_is_not_there_is_404_whatever_its_id_looks_like(
     http: FlaskClient, dump: Dump, method: str, path: str, strange: str
 ) -> None:
     before = dump()
-    body = VALID.get(path.rpartition("/")[2], {})
-    response = send(http, method, path.format(id=strange), body)
-    assert_refused(response, 404)
+    assert_refused(send(http, method, path.format(id=strange), valid_body(path)), 404)
     assert dump() == before
 
 
@@ -267,7 +291,7 @@ def test_a_run_of_an_agent_that_is_not_there_is_404_and_leaves_no_trace(
     http: FlaskClient, session: str, dump: Dump, path: str, strange: str
 ) -> None:
     before = dump()
-    response = send(http, "POST", path.format(id=session, name=strange), VALID["plain"])
+    response = send(http, "POST", path.format(id=session, name=strange), MESSAGES)
     assert_refused(response, 404)
     assert dump() == before
 
@@ -278,6 +302,8 @@ def test_a_run_of_an_agent_that_is_not_there_is_404_and_leaves_no_trace(
         "/api/runs?status=bogus",
         "/api/runs?status=running,%00",
         "/api/runs?status=running;finished",
+        "/api/runs?session=a%00b",
+        "/api/runs?older_than=yesterday",
         "/api/sessions/{id}/events?since=x",
         "/api/sessions/{id}/events?since=-1",
         "/api/sessions/{id}/events?since=1e3",
@@ -303,12 +329,44 @@ def test_a_wait_that_is_not_a_number_of_seconds_is_refused(
     assert "wait" in answered["message"]
 
 
-def test_a_run_that_should_do_something_unknown_at_a_hangup_is_refused(
-    http: FlaskClient, session: str, dump: Dump
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("on_disconnect=explode", "cancel, continue"),
+        ("on_disconnect=", "cancel, continue"),
+        ("when_busy=shout", "reject, wait, interrupt, queue"),
+        ("when_busy=wait&wait_timeout=for-ever", "wait_timeout"),
+        ("when_busy=interrupt&wait_timeout=-1", "wait_timeout"),
+        ("stream=maybe", "true, false"),
+    ],
+)
+def test_a_run_with_an_unknown_wish_is_refused_and_leaves_no_trace(
+    http: FlaskClient, session: str, dump: Dump, query: str, named: str
 ) -> None:
     before = dump()
-    path = f"/api/sessions/{session}/agent/plain?on_disconnect=explode"
-    assert "cancel, continue" in assert_refused(send(http, "POST", path, VALID["plain"]), 422)["message"]
+    path = f"/api/sessions/{session}/agent/plain?{query}"
+    assert named in assert_refused(send(http, "POST", path, MESSAGES), 422)["message"]
+    assert dump() == before
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("Idempotency-Key", ""),
+        ("Idempotency-Key", "two words"),
+        ("Idempotency-Key", "k" * 256),
+        ("Idempotency-Key", "schl\u00fcssel"),
+        ("If-Match", "yesterday"),
+        ("If-Match", '"-2"'),
+    ],
+)
+def test_a_run_with_a_header_that_makes_no_sense_is_refused_and_leaves_no_trace(
+    http: FlaskClient, session: str, dump: Dump, header: str, value: str
+) -> None:
+    before = dump()
+    path = f"/api/sessions/{session}/agent/plain"
+    response = send(http, "POST", path, MESSAGES, headers={header: value})
+    assert header in assert_refused(response, 422)["message"]
     assert dump() == before
 
 
