@@ -1,0 +1,154 @@
+"""An agent's loop without a runtime: the test plays the one who stores, publishes and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from app.agent.context import LoopContext, Resumption
+from app.agent.loop import AgentLoop
+from app.agent.prompt import Surroundings
+from app.agent.steps import Ask, CallEnded, PromptFrozen, SafePoint, Step, TurnAdded
+from app.agent.toolbox import Toolbox
+from app.agent.toolset import Handler, Outcome, Tool, ToolContext, ToolResult
+from app.conversation.events import Event
+from app.conversation.prompt import FrozenPrompt
+from app.conversation.run import Answer, ToolCall
+from app.conversation.session import Session
+from app.conversation.transcript import Message, Transcript
+from app.team.loading import load_team
+from tests.agent.cancellation import FakeCancellation
+from tests.agent.scripted_model import ScriptedModel
+
+TEAM = """
+agents:
+  root: {model: anthropic/claude-sonnet-5-5, description: d, instruction: Be brief.}
+permissions: {deny: [forbidden]}
+"""
+SURROUNDINGS = Surroundings("2026-11-22", "/", False, "Linux", "x64")
+
+
+def echo(arguments: Mapping[str, Any], _context: ToolContext) -> Outcome:
+    return ToolResult(str(arguments.get("text", "")))
+
+
+def tool(name: str, handler: Handler = echo, *, read_only: bool = True) -> Tool:
+    return Tool(name, "test", f"Does {name}.", handler, read_only=read_only)
+
+
+class FakeToolset:
+    """Counts its starts and stops; `breaks` names what raises."""
+
+    instructions = ""
+
+    def __init__(self, *tools: Tool, breaks: str = "", state: Any = None) -> None:
+        self.breaks = breaks
+        self.value = state
+        self.started = self.stopped = 0
+        self._tools = tools
+
+    def tools(self) -> Sequence[Tool]:
+        self._break("tools")
+        return self._tools
+
+    def start(self) -> None:
+        self._break("start")
+        self.started += 1
+
+    def stop(self) -> None:
+        self.stopped += 1
+        self._break("stop")
+
+    def state(self) -> Any:
+        return self.value
+
+    def _break(self, what: str) -> None:
+        if what in self.breaks:
+            raise OSError(f"{what} does not work")
+
+
+class Stage:
+    """One session and one agent; `perform` plays a run to its end and keeps every step."""
+
+    def __init__(
+        self, model: ScriptedModel, *tools: Tool, session: Session | None = None, team: str = TEAM
+    ) -> None:
+        self.team = load_team(team, source="x.yaml", environment={})
+        self.model = model
+        self.toolset = FakeToolset(*tools)
+        self.session = session or Session("s", 0.0)
+        self.cancellation = FakeCancellation()
+        self.prompts: dict[str, FrozenPrompt] = {}
+        self.steps: list[Step] = []
+        self.rows: list[Message] = []
+        self.answers: list[Answer] = []
+        self.arrivals: list[Sequence[Message]] = []  # for the safe points to come, in order
+        self.at_safe_point: Callable[[], None] = lambda: None
+
+    def context(self) -> LoopContext:
+        return LoopContext(
+            team=self.team,
+            client=self.model,
+            cancellation=self.cancellation,
+            now=lambda: 1.0,
+            new_id=lambda: "new",
+            look=lambda _session: self.session,
+            find_prompt=lambda _session, _agent, definition: self.prompts.get(definition),
+            surroundings=lambda _session, _agent: SURROUNDINGS,
+            equip=lambda _session, _agent: Toolbox({"fake": self.toolset}),
+            read=lambda _session: (self.session, self.rows, {}),
+        )
+
+    def perform(self, *said: Message, resumption: Resumption | None = None) -> list[Step]:
+        """What the run raises passes through; `steps` has what came before."""
+        self.rows += said
+        loop = AgentLoop(
+            self.context(), self.session, self.team.agent(), list(self.rows), resumption=resumption
+        )
+        running, reply = loop.run(), None
+        try:
+            while True:
+                step = running.send(reply)
+                self.steps.append(step)
+                reply = self._take(step)
+        except StopIteration:
+            return self.steps
+        finally:
+            running.close()
+
+    def _take(self, step: Step) -> Any:
+        match step:
+            case Ask():
+                return self.answers.pop(0)
+            case SafePoint():
+                self.at_safe_point()
+                arrived = self.arrivals.pop(0) if self.arrivals else ()
+                self.rows += arrived
+                return arrived
+            case PromptFrozen(_, prompt):
+                self.prompts[prompt.definition] = prompt
+            case TurnAdded(_, message, _) | CallEnded(_, message, _, _):
+                self.rows.append(message)
+        return None
+
+    @property
+    def open_calls(self) -> tuple[str, ...]:
+        return Transcript.of(self.rows).open_calls
+
+    def events(self) -> list[Event]:
+        return [step for step in self.steps if isinstance(step, Event)]
+
+    def names(self) -> list[str]:
+        return [type(step).__name__ for step in self.steps]
+
+    def endings(self) -> list[tuple[str, str]]:
+        """The state and the output of each call that ended."""
+        return [
+            (step.state, str(step.message.content[0]["content"]))
+            for step in self.steps
+            if isinstance(step, CallEnded)
+        ]
+
+
+def ledger(**states: Any) -> dict[str, ToolCall]:
+    return {call_id: ToolCall(call_id, "r", "act", {}, state) for call_id, state in states.items()}
