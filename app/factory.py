@@ -20,6 +20,7 @@ from app.team.directory import TeamDirectory
 from app.web import agents, health, queue, runs, sessions
 from app.web.access import Access
 from app.web.application import make_application
+from app.web.sse import Streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +65,15 @@ def build(settings: Settings) -> Server:
     readers = EventReaders(store, manager)
     manager.recover()
     hangups = HangupWatcher()
+    streams = Streams(hangups)
     app = make_application(
         [
             health.blueprint(store, manager),
             agents.blueprint(directory, planner),
             sessions.blueprint(store, control, roots=settings.all_roots),
-            runs.blueprint(store, manager, control, readers, hangups, on_disconnect=settings.on_disconnect),
+            runs.blueprint(
+                store, manager, control, readers, hangups, streams, on_disconnect=settings.on_disconnect
+            ),
             queue.blueprint(store, control),
         ],
         Access(dict(settings.auth_tokens), hosts=frozenset(settings.allowed_hosts)),

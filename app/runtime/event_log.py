@@ -8,7 +8,8 @@ read yet, and that is bounded: what is written to the store may be dropped here.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,6 +50,7 @@ class EventLog:
         self._written = next_number  # everything below is in the store
         self._hidden = 0  # frames at the end that are numbered and being stored, but not to be seen yet
         self._closed = False
+        self._listeners: tuple[Callable[[], None], ...] = ()
         self.writing = threading.Lock()  # held by whoever brings frames to the store
 
     @property
@@ -151,6 +153,17 @@ class EventLog:
             self._written = self.next_number
             self._wake()
 
+    @contextmanager
+    def listening(self, listener: Callable[[], None]) -> Iterator[None]:
+        """Calls the listener whenever something is new, on the thread that brought it; it must not block."""
+        with self._changed:
+            self._listeners = (*self._listeners, listener)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._listeners = tuple(one for one in self._listeners if one is not listener)
+
     def close(self) -> None:
         """The session is gone: readers end."""
         with self._changed:
@@ -176,6 +189,8 @@ class EventLog:
     def _wake(self) -> None:
         if self._waiting:
             self._changed.notify_all()
+        for listener in self._listeners:
+            listener()
 
 
 def unnumbered(payload: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Final
 
 from app.conversation.events import Gap
@@ -14,6 +15,10 @@ from app.store.event_store import EventStore, Segment
 
 LOOK_SECONDS: Final = 0.5
 """How often a reader asks whether another process's run has ended."""
+
+
+class Behind(Exception):
+    """What comes next has to be read from the store."""
 
 
 class EventReader:
@@ -54,6 +59,32 @@ class EventReader:
             return self._catch_up(piece.first)
         self._after = piece.last
         return piece.frames
+
+    def take(self) -> bytes | None:
+        """What is new in the log, without waiting and without the store: b"" if nothing is, None at the end.
+        Raises Behind if the log no longer has what comes next."""
+        if self._at_end():
+            return None
+        piece = self._log.read(self._after, 0, self._end)
+        if piece is None:
+            return None if self._at_end() else b""
+        if piece.first > self._after + 1:
+            raise Behind
+        self._after = piece.last
+        return piece.frames
+
+    def listening(self, listener: Callable[[], None]) -> AbstractContextManager[None]:
+        """While inside, the listener is called whenever `take` may have something, or the end has come."""
+        return self._log.listening(listener)
+
+    @property
+    def follows_another_process(self) -> bool:
+        """Its end is not announced but looked for, so it can't be left to wait for an announcement."""
+        return self._find_end is not None
+
+    @property
+    def interrupted(self) -> bool:
+        return self._interrupted
 
     def _read(self, timeout: float) -> Slice | None:
         if self._find_end is None or self._end is None:

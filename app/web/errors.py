@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
-from flask import Flask, Response, g
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from app import errors
@@ -66,8 +66,9 @@ def _busy(error: errors.SessionBusy) -> Response:
     details = {"run": run_payload(error.run)} if error.run is not None else None
     response = error_response(409, error.message, error.busy_code, details)
     response.headers["Retry-After"] = str(RETRY_SECONDS)
-    if error.run is not None:
-        response.headers["Location"] = f"/api/sessions/{error.run.session_id}/events"
+    # not from the run: the holder may be so new that it is not known yet
+    if session_id := (request.view_args or {}).get("session_id"):
+        response.headers["Location"] = f"/api/sessions/{session_id}/events"
     return response
 
 

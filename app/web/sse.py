@@ -6,6 +6,8 @@ The generator only reads. Letting go of the reader, and of a run whose client ha
 
 from __future__ import annotations
 
+import socket
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event
@@ -15,9 +17,11 @@ from flask import Response, request
 
 from app.runtime.event_reader import EventReader
 from app.runtime.hangups import HangupWatcher
+from app.runtime.stream_writer import StreamWriter
 
 HEARTBEAT_SECONDS: Final = 15.0
 RETRY_MILLISECONDS: Final = 2000
+PING: Final = b": ping\n\n"
 
 _HEADERS: Final = {
     "Cache-Control": "no-cache, no-transform",
@@ -26,29 +30,55 @@ _HEADERS: Final = {
 }
 
 
-def stream(
-    reader: EventReader, hangups: HangupWatcher, *, on_hangup: Callable[[], None] | None = None
-) -> Response:
-    """`on_hangup` is called at least once if the client leaves before the reader's end."""
-    response = Response(_frames(reader), content_type="text/event-stream", headers=_HEADERS)
-    connection = request.environ.get("gunicorn.socket")
-    descriptor = connection.fileno() if connection is not None else None
+class Streams:
+    """Makes streaming responses. Shared by all request threads."""
 
-    def hung_up() -> None:
-        if on_hangup is not None and not reader.at_end:
-            on_hangup()
-        reader.interrupt()
+    def __init__(self, hangups: HangupWatcher) -> None:
+        self._hangups = hangups
+        self._writer = StreamWriter(heartbeat=PING, heartbeat_seconds=HEARTBEAT_SECONDS)
 
-    def closed() -> None:
+    def respond(self, reader: EventReader, *, on_hangup: Callable[[], None] | None = None) -> Response:
+        """`on_hangup` is called at least once if the client leaves before the reader's end."""
+        connection = request.environ.get("gunicorn.socket")
+        frames = self._frames(reader, connection if _is_chunked(connection) else None)
+        response = Response(frames, content_type="text/event-stream", headers=_HEADERS)
+        descriptor = connection.fileno() if connection is not None else None
+
+        def hung_up() -> None:
+            if on_hangup is not None and not reader.at_end:
+                on_hangup()
+            reader.interrupt()
+
+        def closed() -> None:
+            if descriptor is not None:
+                self._hangups.forget(descriptor)
+            hung_up()
+            reader.close()
+
+        response.call_on_close(closed)
         if descriptor is not None:
-            hangups.forget(descriptor)
-        hung_up()
-        reader.close()
+            self._hangups.watch(descriptor, hung_up)
+        return response
 
-    response.call_on_close(closed)
-    if descriptor is not None:
-        hangups.watch(descriptor, hung_up)
-    return response
+    def _frames(self, reader: EventReader, connection: socket.socket | None) -> Iterator[bytes]:
+        """Under gunicorn the shared writer takes the socket over as soon as the reader has caught up, which
+        spares a hand-over between threads for each event; everywhere else this is a plain generator."""
+        yield b"retry: %d\n\n" % RETRY_MILLISECONDS
+        carried = connection is not None and not reader.follows_another_process
+        while (frames := reader.next(0.0 if carried else HEARTBEAT_SECONDS)) is not None:
+            if frames:
+                yield frames
+            elif not carried or connection is None:
+                yield PING
+            elif not self._writer.carry(connection, reader):
+                return
+
+
+def _is_chunked(connection: socket.socket | None) -> bool:
+    """Does gunicorn send this response in chunks, on a socket whose bytes are the client's bytes?"""
+    if connection is None or isinstance(connection, ssl.SSLSocket):
+        return False
+    return request.environ.get("SERVER_PROTOCOL") == "HTTP/1.1" and request.method != "HEAD"
 
 
 @contextmanager
@@ -64,9 +94,3 @@ def client_left(hangups: HangupWatcher) -> Iterator[Event]:
         yield left
     finally:
         hangups.forget(connection.fileno())
-
-
-def _frames(reader: EventReader) -> Iterator[bytes]:
-    yield b"retry: %d\n\n" % RETRY_MILLISECONDS
-    while (frames := reader.next(HEARTBEAT_SECONDS)) is not None:
-        yield frames or b": ping\n\n"
