@@ -7,6 +7,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Dialect,
     Double,
     ForeignKey,
     ForeignKeyConstraint,
@@ -16,10 +17,24 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    TypeDecorator,
     text,
 )
 
+from app.conversation.blocks import clean
+
 metadata = MetaData()
+
+
+class Words(TypeDecorator[str]):
+    """Text from outside that is only to be shown. What no database takes is replaced: a message with half a
+    character in it must not keep a run from ending."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else clean(value).replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _session_id(*, primary_key: bool = False) -> Column[str]:
@@ -38,7 +53,7 @@ sessions = Table(
     Column("id", Text, primary_key=True),
     Column("created_at", Double, nullable=False),
     Column("owner", Text, nullable=False),
-    Column("title", Text, nullable=False),
+    Column("title", Words, nullable=False),
     Column("working_dir", Text, nullable=False),
     Column("tools_approved", Boolean, nullable=False),
     Column("thinking", Boolean, nullable=False),
@@ -96,10 +111,10 @@ runs = Table(
     Column("waiting_for_json", Text),
     Column("answer_json", Text),  # what was said to it, until the holder has read it
     Column("code", Text, nullable=False),
-    Column("error", Text, nullable=False),
+    Column("error", Words, nullable=False),
     Column("first_event", BigInteger, nullable=False),
     Column("last_event", BigInteger),  # once it has ended
-    Column("stop_requested", Text),  # who asked the run to stop, from whatever process
+    Column("stop_requested", Words),  # who asked the run to stop, from whatever process
     Column("options_json", Text, nullable=False),
     Index("one_live_run_per_session", "session_id", unique=True, sqlite_where=_LIVE, postgresql_where=_LIVE),
     Index("runs_by_session", "session_id", "started_at"),
@@ -113,12 +128,12 @@ tool_calls = Table(
     Column("id", Text, primary_key=True),
     Column("run_id", Text, nullable=False),
     Column("position", Integer, nullable=False),  # of the assistant message that made the call
-    Column("name", Text, nullable=False),
+    Column("name", Words, nullable=False),
     Column("arguments_json", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("decision", Text, nullable=False),
     Column("decided_by", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("reason", Words, nullable=False),
     Column("started_at", Double),
     Column("ended_at", Double),
     Index("calls_by_run", "run_id"),
