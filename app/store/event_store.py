@@ -33,10 +33,14 @@ class EventStore:
         self._database = database
 
     def append(self, segments: Sequence[Segment]) -> None:
-        """Stores segments of several live runs in one transaction."""
+        """Stores segments of several live runs in one transaction. Those of a session that was deleted meanwhile
+        are left out: it must not hold up the others."""
+        wanted = {segment.session_id for segment in segments}
         with self._database.writing() as connection:
-            write_segments(connection, segments)
-            for segment in segments:
+            known = set(connection.scalars(select(sessions.c.id).where(sessions.c.id.in_(wanted))))
+            there = [segment for segment in segments if segment.session_id in known]
+            write_segments(connection, there)
+            for segment in there:
                 top = segment.last + 1 + RESERVED_NUMBERS
                 here = (sessions.c.id == segment.session_id) & (sessions.c.next_event < top)
                 connection.execute(update(sessions).where(here).values(next_event=top))
