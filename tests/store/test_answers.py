@@ -1,0 +1,114 @@
+"""Questions and answers: asked once, answered once, and the second who answers learns what the first one said."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+
+from app.conversation.run import Answer, Question
+from app.errors import AnsweredAlready, NothingToAnswer, SessionBusy
+from app.store.run_store import Answered
+from app.store.store import Store
+from tests.harness.wire import in_parallel
+from tests.store.actors import begin, calling, everybody_is_gone, last_words, new_session, states
+
+QuestionKind = Literal["approval", "elicitation"]
+
+
+def _ask(store: Store, call_id: str = "a", kind: QuestionKind = "approval") -> tuple[str, Question]:
+    session = new_session(store)
+    baton = begin(store, session.id, "hello").run.baton
+    store.records.add_turn(baton, session.id, calling("a", "b"), tokens=None)
+    question = Question(
+        kind, session.id, call_id, "shell", {"arguments": {"cmd": "ls"}}, id="q1", asked_at=5.0
+    )
+    store.records.ask(baton, question)
+    return session.id, question
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"), [("approval", "awaiting_approval"), ("elicitation", "awaiting_input")]
+)
+def test_a_question_is_on_the_runs_row_and_in_the_ledger(
+    store: Store, kind: QuestionKind, status: str
+) -> None:
+    session_id, question = _ask(store, kind=kind)
+    run = store.runs.live_run(session_id)
+    assert run is not None
+    assert (run.status, run.waiting_for) == (status, question)
+    assert states(store, session_id) == {"a": status, "b": "pending"}
+    assert run.id in {waiting.id for waiting in store.runs.waiting()}
+    with pytest.raises(SessionBusy) as busy:
+        begin(store, session_id)
+    assert busy.value.busy_code == status
+
+
+def test_an_answer_reaches_the_holder_and_is_written_down_with_who_gave_it(store: Store) -> None:
+    session_id, question = _ask(store)
+    answered = store.runs.answer(session_id, Answer("reject", reason="no", by="ann"), kinds=["approval"])
+    assert answered.question == question
+    assert answered.answer.question_id == "q1"
+    (signal,) = store.runs.signals([answered.run.id])
+    assert (signal.status, signal.answer) == ("running", answered.answer)
+    call = store.records.ledger(session_id)["a"]
+    assert (call.state, call.decision, call.decided_by, call.reason) == ("pending", "reject", "ann", "no")
+    assert answered.run.id not in {waiting.id for waiting in store.runs.waiting()}
+
+
+def test_of_many_answers_at_once_one_wins_and_the_others_hear_of_it(store: Store) -> None:
+    session_id, _ = _ask(store)
+
+    def answer(name: str) -> list[Answered | AnsweredAlready]:
+        try:
+            return [
+                store.runs.answer(session_id, Answer("approve", by=name), kinds=["approval"], call_id="a")
+            ]
+        except AnsweredAlready as already:
+            return [already]
+
+    results = [one for (one,) in in_parallel([lambda n=n: answer(f"user{n}") for n in range(8)])]
+    (winner,) = [one for one in results if isinstance(one, Answered)]
+    told = [one.details for one in results if isinstance(one, AnsweredAlready)]
+    assert len(told) == 7
+    assert {details["decided_by"] for details in told} == {winner.answer.by}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "call_id"), [(["elicitation"], ""), (["approval"], "b"), (["approval"], "unheard-of")]
+)
+def test_an_answer_to_another_question_answers_nothing(store: Store, kinds: list[str], call_id: str) -> None:
+    session_id, question = _ask(store)
+    with pytest.raises(NothingToAnswer):
+        store.runs.answer(session_id, Answer("approve"), kinds=kinds, call_id=call_id)
+    run = store.runs.live_run(session_id)
+    assert run is not None
+    assert run.waiting_for == question
+
+
+def test_there_is_nothing_to_answer_when_nobody_asked(store: Store) -> None:
+    session = new_session(store)
+    for _ in range(2):
+        with pytest.raises(NothingToAnswer):
+            store.runs.answer(session.id, Answer("approve"), kinds=["approval"])
+        run = begin(store, session.id, is_gone=everybody_is_gone).run
+    store.runs.finish(run.baton, "finished")
+
+
+def test_a_new_question_forgets_the_old_answer(store: Store) -> None:
+    session_id, _ = _ask(store)
+    answered = store.runs.answer(session_id, Answer("approve"), kinds=["approval"])
+    store.records.ask(answered.run.baton, Question("approval", session_id, "b", id="q2"))
+    assert [signal.answer for signal in store.runs.signals([answered.run.id])] == [None]
+
+
+def test_a_run_that_waits_for_a_person_outlives_its_process(store: Store) -> None:
+    session_id, question = _ask(store)
+    assert session_id not in {
+        run.session_id for run in store.runs.interrupt_dead(is_gone=everybody_is_gone, last_words=last_words)
+    }
+    with pytest.raises(SessionBusy):
+        begin(store, session_id, is_gone=everybody_is_gone)
+    run = store.runs.live_run(session_id)
+    assert run is not None
+    assert run.waiting_for == question

@@ -1,0 +1,62 @@
+"""Migrations make what the tables say, whoever runs them and however often."""
+
+from __future__ import annotations
+
+import multiprocessing
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect
+
+from app.errors import StoreUnavailable
+from app.store.engine import Database
+from app.store.migrate import migrate
+from app.store.store import Store
+from app.store.tables import metadata
+from tests.harness.rows import all_rows
+from tests.store.actors import begin, new_session
+
+
+def _migrate(url: str) -> None:
+    database = Database(url, connections=1)
+    migrate(database)
+    database.close()
+
+
+def test_migrations_make_exactly_the_tables(database: Database) -> None:
+    with database.reading() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        for table in metadata.sorted_tables:
+            found = {str(index["name"]) for index in inspect(connection).get_indexes(table.name)}
+            assert {str(index.name) for index in table.indexes} <= found
+
+
+def test_migrating_again_changes_nothing(store: Store) -> None:
+    begin(store, new_session(store).id, "hello")
+    before = all_rows(store.database)
+    migrate(store.database)
+    assert all_rows(store.database) == before
+
+
+def test_four_processes_may_migrate_an_empty_database_at_once(database_url: str) -> None:
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=_migrate, args=(database_url,)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0, 0, 0]
+    database = Database(database_url)
+    try:
+        with database.reading() as connection:
+            assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    finally:
+        database.close()
+
+
+def test_a_database_that_can_not_be_reached_is_our_own_error() -> None:
+    database = Database("postgresql://nobody@127.0.0.1:1/nothing")
+    with pytest.raises(StoreUnavailable), database.reading():
+        pass
+    database.close()
