@@ -98,7 +98,9 @@ def _is_part(part: Any) -> bool:
 def for_api(block: Block) -> Block:
     """The block as the API accepts it: known types lose fields that are only ours or only the server's."""
     fields = _API_FIELDS.get(str(block.get("type")))
-    if fields is None or (block.keys() <= set(fields) and block.get("citations", True)):
+    if fields is None or (
+        block.keys() <= set(fields) and None not in block.values() and block.get("citations", True)
+    ):
         return block
     return {
         key: block[key] for key in fields if block.get(key) is not None and (key != "citations" or block[key])
