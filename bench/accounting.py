@@ -28,7 +28,7 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def settle(pids: Sequence[int], *, seconds: float = 20.0) -> None:
+def settle(pids: Sequence[int], *, seconds: float = 8.0) -> None:
     """Waits until these processes do next to nothing, so that one figure does not pay for the one before."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
