@@ -12,6 +12,7 @@ from app.runtime.event_readers import EventReaders
 from app.runtime.hangups import HangupWatcher
 from app.runtime.manager import RuntimeManager
 from app.runtime.planner import AgentPlanner
+from app.runtime.titles import Titles
 from app.settings import Settings
 from app.store.engine import Database
 from app.store.migrate import migrate
@@ -32,10 +33,12 @@ class Server:
     manager: RuntimeManager
     control: RunControl
     store: Store
+    titles: Titles
     model: AnthropicModel | None
 
     def close(self, *, drain_seconds: float = 0.0) -> None:
         self.manager.drain(drain_seconds)
+        self.titles.stop()
         if self.model is not None:
             self.model.close()
         self.store.database.close()
@@ -48,12 +51,14 @@ def build(settings: Settings) -> Server:
     store = Store(database, lease_seconds=settings.lease_seconds)
     directory = TeamDirectory(settings.agents, settings.environment)
     model = AnthropicModel(settings.api_key, settings.api_base_url or None) if settings.api_key else None
+    titles = Titles(store.sessions)
     planner = AgentPlanner(
         directory,
         model,
         store,
         environment=settings.environment,
         default_working_dir=settings.all_roots[0],
+        titles=titles if settings.titles else None,
     )
     manager = RuntimeManager(
         store,
@@ -79,6 +84,6 @@ def build(settings: Settings) -> Server:
         Access(dict(settings.auth_tokens), hosts=frozenset(settings.allowed_hosts)),
         max_body_bytes=settings.max_body_bytes,
     )
-    server = Server(settings, app, manager, control, store, model)
+    server = Server(settings, app, manager, control, store, titles, model)
     app.extensions["baton"] = server
     return server

@@ -52,6 +52,7 @@ class Settings:
     drain_seconds: float = _setting(
         "BATON_DRAIN_SECONDS", 20.0, "how long running runs may go on after a stop was asked for"
     )
+    titles: bool = _setting("BATON_TITLES", True, "give sessions a title by a small model call: on or off")
     approval_seconds: float = _setting(
         "BATON_APPROVAL_SECONDS", 0.0, "how long a question to a person stays open; 0: as long as it takes"
     )
@@ -245,6 +246,7 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "lease_seconds": _seconds,
     "drain_seconds": _seconds,
     "approval_seconds": _seconds,
+    "titles": lambda text: _one_of("on", "off")(text) == "on",
     "on_disconnect": _one_of("cancel", "continue"),
     "roots": _roots,
     "max_body_bytes": _whole,

@@ -71,6 +71,7 @@ def make_settings(tmp_path: Path, model_url: str, **more: Any) -> Settings:
         "api_key": "test-key-of-the-tests",
         "api_base_url": model_url,
         "roots": (tmp_path,),
+        "titles": False,  # one more request to the model; the tests of titles switch it on
         "environment": {"PATH": "/usr/bin:/bin"},
     }
     return Settings(**{**values, **more})

@@ -51,6 +51,7 @@ class Speaker:
         self._caller = caller
         self._transcript = Transcript()
         self._builder: RequestBuilder | None = None
+        self._prompt_in_use: FrozenPrompt | None = None
         self._cost = session.cost
         self._renewals = 0  # how often the API refused thinking made under an earlier prompt
 
@@ -112,6 +113,10 @@ class Speaker:
         A prompt under which the API refused the thinking was renewed, and the newest counts: the older one
         would be refused in every later turn.
         """
+        if self._prompt_in_use is not None and self._prompt_in_use.definition == self._definition(
+            self._renewals
+        ):
+            return self._prompt_in_use
         prompt = self._find_prompt(self._renewals)
         while prompt is not None and (newer := self._find_prompt(self._renewals + 1)) is not None:
             prompt, self._renewals = newer, self._renewals + 1
@@ -128,6 +133,7 @@ class Speaker:
                 calls_of_others=self._calls_of_others,
             )
             yield PromptFrozen(self._session.id, prompt)
+        self._prompt_in_use = prompt
         return prompt
 
     def _find_prompt(self, renewals: int) -> FrozenPrompt | None:

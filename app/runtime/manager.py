@@ -136,6 +136,8 @@ class RuntimeManager:
             live = LiveRun(begun.run, claim, event_log)
             self._start_thread(live, plan, begun.session, None, undo)
             undo.pop_all()
+        if plan.begin_title is not None and not begun.session.title:
+            plan.begin_title(live, messages)
         return live
 
     def claim(self, session_id: str) -> Claim:

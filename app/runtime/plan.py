@@ -19,6 +19,7 @@ class Plan:
 
     agent: str  # "key/name"
     loop: Callable[[LiveRun, Session, Sequence[Message], Resumption | None], Steps]
+    begin_title: Callable[[LiveRun, Sequence[Message]], None] | None = None
 
 
 class Planner(Protocol):

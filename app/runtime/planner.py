@@ -18,12 +18,14 @@ from app.agent.prompt import Surroundings
 from app.agent.toolbox import Toolbox
 from app.agent.tools import registry
 from app.agent.toolset import Toolset
+from app.conversation.blocks import plain_text
 from app.conversation.run import ToolCall
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import InvalidAgentConfig, MissingEnvironment
 from app.runtime.live_run import LiveRun
 from app.runtime.plan import Plan
+from app.runtime.titles import Titles
 from app.store.store import Store
 from app.team.agent import Agent
 from app.team.directory import TeamDirectory
@@ -41,7 +43,10 @@ class AgentPlanner:
         *,
         environment: Mapping[str, str],
         default_working_dir: Path,
+        titles: Titles | None = None,
     ) -> None:
+        """Without `titles` sessions get none by themselves."""
+        self._titles = titles
         self._directory = directory
         self._client = client
         self._store = store
@@ -61,7 +66,12 @@ class AgentPlanner:
             first = agent if name is not None else _holder(team, session, agent)
             return AgentLoop(context, here, first, rows, resumption=resumption).run()
 
-        return Plan(f"{team.key}/{agent.name}", loop)
+        def begin_title(live: LiveRun, messages: Sequence[Message]) -> None:
+            texts = [text for message in messages if (text := plain_text(message.content)).strip()]
+            if texts and self._titles is not None:
+                self._titles.begin(live, client, agent.models[0].model, texts)
+
+        return Plan(f"{team.key}/{agent.name}", loop, begin_title)
 
     def count_tools(self, key: str, name: str | None) -> int:
         """How many tools an agent has; starts its toolsets for a moment."""

@@ -55,6 +55,7 @@ class BatonProcess:
             "BATON_DATABASE_URL": database_url or f"sqlite:///{directory / 'baton.db'}",
             "BATON_ROOTS": str(directory),
             "BATON_DRAIN_SECONDS": "5",
+            "BATON_TITLES": "off",
             **(settings or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None
@@ -83,7 +84,7 @@ class BatonProcess:
             try:
                 if requests.get(f"{self.url}/api/ping", timeout=5).ok:
                     return self
-            except requests.ConnectionError:
+            except requests.RequestException:
                 time.sleep(0.05)
         raise AssertionError(f"the server does not answer:\n{self.log()}")
 
