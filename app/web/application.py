@@ -30,6 +30,7 @@ def make_application(blueprints: Iterable[Blueprint], access: Access, *, max_bod
     app.config["MAX_CONTENT_LENGTH"] = max_body_bytes
     app.url_map.converters["session"] = SessionIdConverter
     app.url_map.strict_slashes = True
+    app.url_map.merge_slashes = False  # no redirects: another path is another path
     app.before_request(_begin)
     access.register(app)
     errors.register(app)
@@ -43,7 +44,7 @@ def make_application(blueprints: Iterable[Blueprint], access: Access, *, max_bod
 def _begin() -> None:
     """Takes the caller's request id if it is one that a log can bear."""
     given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if re.fullmatch(r"[\w.-]{1,100}", given) else uuid.uuid4().hex
+    g.request_id = given if re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", given) else uuid.uuid4().hex
     g.begun = time.perf_counter()
     g.log_token = enter_context(request=g.request_id)
 

@@ -58,6 +58,7 @@ def blueprint(
         when_busy = choice("when_busy", ("reject", "wait", "interrupt", "queue"), "reject")
         streamed = choice("stream", ("true", "false"), "true") == "true"
         messages = read_messages(time.time())
+        _visible(session_id, "run session")  # before it can be found busy: a stranger is not told with what
         use = idempotency_key((key, name, [message.content for message in messages]))
         if use is not None and (outcome := store.idempotency.outcome(use)):
             return _again(outcome, streamed)
@@ -94,7 +95,6 @@ def blueprint(
             return start()
         longest = seconds("wait_timeout", MAX_BUSY_WAIT, most=MAX_BUSY_WAIT)
         if when_busy == "interrupt":
-            store.sessions.get(session_id, owner=owner())
             control.interrupt(session_id, by=asker())
             longest = min(longest, INTERRUPT_WAIT)
         with client_left(hangups) as left:

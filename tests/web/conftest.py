@@ -43,9 +43,10 @@ def dump(quiet: Server) -> Dump:
     return rows
 
 
-@pytest.fixture
-def session(http: FlaskClient) -> str:
-    return new_session(http)
+@pytest.fixture(scope="module")
+def session(quiet: Server) -> str:
+    """For tests whose requests are all refused."""
+    return new_session(quiet.app.test_client())
 
 
 def new_session(http: FlaskClient, **headers: str) -> str:
