@@ -16,6 +16,9 @@ from app.errors import StoreUnavailable
 BUSY_SECONDS: Final = 10
 """How long a statement waits for another process's SQLite lock, and a thread for a connection."""
 
+LISTEN_SECONDS: Final = 0.25
+"""How often who listens looks whether he should stop."""
+
 
 class now(FunctionElement[float]):
     """The database's own clock, in seconds since the epoch. Leases are judged by it and by no other."""
@@ -86,10 +89,11 @@ class Database:
         """Yields whenever some process has told of a change; for a thread of its own, until `stopped`."""
         with _translated(), self._reader.connect() as connection:
             raw: Any = connection.connection.driver_connection
+            connection.detach()  # it goes on listening, so nobody else may get it afterwards
             raw.autocommit = True
             raw.execute("LISTEN baton")
             while not stopped():
-                for _ in raw.notifies(timeout=1.0, stop_after=1):
+                for _ in raw.notifies(timeout=LISTEN_SECONDS, stop_after=1):
                     yield
 
     def close(self) -> None:
@@ -110,6 +114,7 @@ def _translated() -> Iterator[None]:
 def _sqlite_engine(url: str, begin: str, *, size: int) -> Engine:
     engine = create_engine(
         url,
+        hide_parameters=True,  # an error that is logged must not repeat a conversation
         pool_size=size,
         max_overflow=0,
         pool_timeout=BUSY_SECONDS * 2,
@@ -137,6 +142,7 @@ def _postgresql_engine(url: str, *, size: int) -> Engine:
         parsed = parsed.set(drivername="postgresql+psycopg")
     return create_engine(
         parsed,
+        hide_parameters=True,
         pool_size=size,
         max_overflow=0,
         pool_timeout=BUSY_SECONDS,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, Executable, bindparam, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
 
 from app.store.engine import Database, now
 from app.store.tables import event_segments, sessions
@@ -33,17 +35,22 @@ class EventStore:
         self._database = database
 
     def append(self, segments: Sequence[Segment]) -> None:
-        """Stores segments of several live runs in one transaction. Those of a session that was deleted meanwhile
-        are left out: it must not hold up the others."""
-        wanted = {segment.session_id for segment in segments}
-        with self._database.writing() as connection:
-            known = set(connection.scalars(select(sessions.c.id).where(sessions.c.id.in_(wanted))))
-            there = [segment for segment in segments if segment.session_id in known]
-            write_segments(connection, there)
-            for segment in there:
-                top = segment.last + 1 + RESERVED_NUMBERS
-                here = (sessions.c.id == segment.session_id) & (sessions.c.next_event < top)
-                connection.execute(update(sessions).where(here).values(next_event=top))
+        """Stores segments of several live runs in one transaction, a constant number of statements. Those of a
+        session that was deleted meanwhile are left out: it must not hold up the others."""
+        try:
+            self._append(segments)
+        except IntegrityError:
+            wanted = {segment.session_id for segment in segments}
+            with self._database.reading() as connection:
+                known = set(connection.scalars(select(sessions.c.id).where(sessions.c.id.in_(wanted))))
+            self._append([segment for segment in segments if segment.session_id in known])
+
+    def _append(self, segments: Sequence[Segment]) -> None:
+        tops = [{"here": s.session_id, "top": s.last + 1 + RESERVED_NUMBERS} for s in segments]
+        if segments:
+            with self._database.writing() as connection:
+                write_segments(connection, segments)
+                connection.execute(_RESERVE, tops)
 
     def read(self, session_id: str, after: int, *, limit: int = 64) -> list[Segment]:
         """Segments that hold events after that number, in order."""
@@ -92,10 +99,26 @@ class EventStore:
 
 def write_segments(connection: Connection, segments: Sequence[Segment]) -> None:
     """Writing the same events twice leaves them there once: a commit that was not seen is repeated."""
-    for segment in segments:
-        here = event_segments.c.session_id == segment.session_id
-        connection.execute(delete(event_segments).where(here, event_segments.c.first >= segment.first))
-        connection.execute(insert(event_segments).values(**asdict(segment), created_at=now()))
+    if segments:
+        dialect = connection.dialect.name
+        connection.execute(_UPSERT[dialect], [asdict(segment) for segment in segments])
+
+
+def _upsert(insert: Callable[[Any], Any]) -> Executable:
+    statement = insert(event_segments).values(created_at=now())
+    replaced = {name: statement.excluded[name] for name in ("last", "run_id", "frames", "created_at")}
+    upsert: Executable = statement.on_conflict_do_update(
+        index_elements=["session_id", "first"], set_=replaced
+    )
+    return upsert
+
+
+_UPSERT: Final = {"sqlite": _upsert(sqlite.insert), "postgresql": _upsert(postgresql.insert)}
+_RESERVE: Final = (
+    update(sessions)
+    .where(sessions.c.id == bindparam("here"), sessions.c.next_event < bindparam("top"))
+    .values(next_event=bindparam("top"))
+)
 
 
 def frame(number: int, payload: bytes) -> bytes:

@@ -138,7 +138,10 @@ class RunStore:
                 if key is not None:
                     use_key(connection, key, session_id=session_id, run_id=run_id)
                 return Begun(run, session_of(row), first, next_event, dead)
-        except IntegrityError as error:  # one_live_run_per_session: somebody was a moment faster
+        except IntegrityError as error:
+            if not _is_second_live_run(error):
+                raise
+            # somebody was a moment faster
             raise SessionBusy(run=self.live_run(session_id)) from error
 
     def withdraw(self, baton: Baton) -> None:
@@ -360,6 +363,11 @@ class RunStore:
             **owner_row(owner),
         }
         return run_of(connection.execute(insert(runs).values(values).returning(runs)).one())
+
+
+def _is_second_live_run(error: IntegrityError) -> bool:
+    """PostgreSQL names the index that was violated, SQLite its column."""
+    return any(name in str(error.orig) for name in ("one_live_run_per_session", "runs.session_id"))
 
 
 def _set_next_event(connection: Connection, session_id: str, number: int) -> None:
