@@ -48,24 +48,27 @@ class Keeper:
         self._second = _Every(1.0)
         self._minute = _Every(PRUNE_SECONDS)
         self._guard = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
         self._wake = threading.Event()
         self._stopping = False
 
     def ensure_running(self) -> None:
         with self._guard:
-            if self._thread is None and not self._stopping:
-                self._thread = threading.Thread(target=self._work, name="keeper", daemon=True)
-                self._thread.start()
-                if self._store.database.can_listen:
-                    threading.Thread(target=self._listen_for_hints, name="keeper-hints", daemon=True).start()
+            if self._threads or self._stopping:
+                return
+            self._threads.append(threading.Thread(target=self._work, name="keeper", daemon=True))
+            if self._store.database.can_listen:
+                hints = threading.Thread(target=self._listen_for_hints, name="keeper-hints", daemon=True)
+                self._threads.append(hints)
+            for thread in self._threads:
+                thread.start()
 
     def stop(self) -> None:
         with self._guard:
             self._stopping = True
-            thread = self._thread
+            threads = list(self._threads)
         self._wake.set()
-        if thread is not None:
+        for thread in threads:
             thread.join()
 
     def _work(self) -> None:

@@ -19,6 +19,8 @@ class LocalStream:
 
     def __init__(self, response: TestResponse) -> None:
         self.response = response
+        self.ids: list[int] = []
+        self.raw = bytearray()
         self.events: list[Event] = []
         self._reading = self._read()
 
@@ -28,8 +30,11 @@ class LocalStream:
     def _read(self) -> Iterator[Event]:
         for chunk in self.response.iter_encoded():
             assert chunk.endswith(b"\n\n"), "a chunk ends with a whole frame"
+            self.raw += chunk
             for line in chunk.split(b"\n"):
-                if line.startswith(b"data: "):
+                if line.startswith(b"id: "):
+                    self.ids.append(int(line[4:]))
+                elif line.startswith(b"data: "):
                     self.events.append(strictly(line))
                     yield self.events[-1]
 
@@ -65,8 +70,22 @@ class LocalClient:
         self._server = server
         self._http: FlaskClient = server.app.test_client()
 
-    def call(self, method: str, path: str, body: Any = None, *, expect: int = 200) -> Any:
-        response = self._http.open(path, method=method, json=body)
+    def ask(
+        self, method: str, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None
+    ) -> TestResponse:
+        """The whole response, whatever it says."""
+        return self._http.open(path, method=method, json=body, headers=headers)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        expect: int = 200,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        response = self.ask(method, path, body, headers=headers)
         assert response.status_code == expect, response.get_data(as_text=True)
         return response.get_json()
 
@@ -80,12 +99,38 @@ class LocalClient:
         """The chat messages, without what is around them."""
         return [item["message"] for item in self.session(session_id).get("messages", [])]
 
-    def run(self, session_id: str, *texts: str, agent: str = "plain") -> LocalStream:
-        response = self._http.post(
-            f"/api/sessions/{session_id}/agent/{agent}",
+    def try_run(
+        self,
+        session_id: str,
+        *texts: str,
+        agent: str = "plain",
+        query: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> TestResponse:
+        """Starts a run, or is refused; an accepted one's response is an open stream."""
+        return self._http.post(
+            f"/api/sessions/{session_id}/agent/{agent}{query}",
             json=[{"role": "user", "content": text} for text in texts],
+            headers=headers,
             buffered=False,
         )
+
+    def run(
+        self,
+        session_id: str,
+        *texts: str,
+        agent: str = "plain",
+        query: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> LocalStream:
+        response = self.try_run(session_id, *texts, agent=agent, query=query, headers=headers)
+        assert response.status_code == 200, response.get_data(as_text=True)
+        return LocalStream(response)
+
+    def follow(self, session_id: str, *, since: int | None = None) -> LocalStream:
+        """A reader of the session's events."""
+        query = "" if since is None else f"?since={since}"
+        response = self._http.get(f"/api/sessions/{session_id}/events{query}", buffered=False)
         assert response.status_code == 200, response.get_data(as_text=True)
         return LocalStream(response)
 

@@ -1,0 +1,47 @@
+"""What the tests of this directory say to a session in many places, and what they look for in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from tests.harness.in_process import LocalClient
+
+
+class Caller(Protocol):
+    """A user, of whatever server."""
+
+    def messages(self, session_id: str) -> list[dict[str, Any]]: ...
+
+
+def body(*texts: str) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": text} for text in texts]}
+
+
+def steer(client: LocalClient, session: str, *texts: str) -> list[str]:
+    """The ids of what was accepted."""
+    answer = client.call("POST", f"/api/sessions/{session}/steer", body(*texts), expect=202)
+    return [message["id"] for message in answer["messages"]]
+
+
+def follow_up(client: LocalClient, session: str, *texts: str) -> list[str]:
+    answer = client.call("POST", f"/api/sessions/{session}/followup", body(*texts), expect=202)
+    return [message["id"] for message in answer["messages"]]
+
+
+def queue(client: LocalClient, session: str) -> list[str]:
+    """The texts that wait."""
+    return [m["content"] for m in client.call("GET", f"/api/sessions/{session}/queue")["messages"]]
+
+
+def said_by_user(client: Caller, session: str) -> list[str]:
+    return [m["content"] for m in client.messages(session) if m["role"] == "user"]
+
+
+def roles(client: Caller, session: str) -> list[str]:
+    return [message["role"] for message in client.messages(session)]
+
+
+def confirmed(events: Sequence[dict[str, Any]]) -> list[str]:
+    """The ids of queued messages that `user_message` events have confirmed."""
+    return [e["message_id"] for e in events if e["type"] == "user_message" and e.get("message_id")]
