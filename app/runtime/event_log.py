@@ -48,7 +48,7 @@ class EventLog:
         self._first = next_number  # the number of _frames[0]
         self._frames: list[bytes] = []
         self._written = next_number  # everything below is in the store
-        self._hidden = 0  # frames at the end that are numbered and being stored, but not to be seen yet
+        self._sealed: dict[EndMark, int] = {}  # from which number on each ending run keeps the log hidden
         self._closed = False
         self._listeners: tuple[Callable[[], None], ...] = ()
         self.writing = threading.Lock()  # held by whoever brings frames to the store
@@ -69,17 +69,22 @@ class EventLog:
             if end.sealed:
                 return
             self._append(payloads)
-            if self._hidden:
-                self._hidden += len(payloads)  # a run that began while the one before it was ending
-            else:
+            if not self._sealed:  # else it waits until the run before it has shown its end
                 self._wake()
 
-    def read(self, after: int, timeout: float, end: EndMark | None = None) -> Slice | None:
+    def read(
+        self,
+        after: int,
+        timeout: float,
+        end: EndMark | None = None,
+        *,
+        gave_up: Callable[[], bool] = lambda: False,
+    ) -> Slice | None:
         """What comes after that number; waits for it, and returns None after `timeout` seconds of nothing,
-        when the log is closed, or at once when `end` was passed."""
+        when the log is closed, or at once when `end` was passed. A reader that gives up calls `wake` then."""
         with self._changed:
             if after >= self._last_visible():
-                if self._closed or (end is not None and end.number is not None):
+                if self._closed or gave_up() or (end is not None and end.number is not None):
                     return None
                 self._waiting += 1
                 try:
@@ -90,6 +95,8 @@ class EventLog:
                     return None
             first = max(after + 1, self._first)
             stop = min(first + MAX_SLICE, self._last_visible() + 1)
+            if end is not None and end.number is not None:
+                stop = max(first, min(stop, end.number + 1))
             frames = self._frames[first - self._first : stop - self._first]
             return Slice(first, first + len(frames) - 1, b"".join(frames))
 
@@ -99,8 +106,8 @@ class EventLog:
         """The run's last events, numbered but not visible yet. Nothing of this run can follow."""
         with self._changed:
             end.sealed = True
+            self._sealed[end] = self.next_number
             self._append(payloads)
-            self._hidden = len(payloads)
 
     def unnumber(self, payloads: Sequence[bytes]) -> None:
         """The sealed events could not be stored: they are shown, but don't move anybody's cursor."""
@@ -108,10 +115,10 @@ class EventLog:
             self._frames[-len(payloads) :] = [unnumbered(payload) for payload in payloads]
 
     def show_end(self, end: EndMark, number: int) -> None:
-        """Shows everything; the run's last event is the one with that number."""
+        """Shows what the run has sealed; its last event is the one with that number."""
         with self._changed:
             end.number = number
-            self._hidden = 0
+            self._sealed.pop(end, None)
             self._wake()
 
     def unwritten(self, run_id: str) -> Segment | None:
@@ -180,7 +187,7 @@ class EventLog:
         return self._closed
 
     def _last_visible(self) -> int:
-        return self.next_number - 1 - self._hidden
+        return min(self._sealed.values(), default=self.next_number) - 1
 
     def _append(self, payloads: Sequence[bytes]) -> None:
         for payload in payloads:

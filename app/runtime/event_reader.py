@@ -88,10 +88,10 @@ class EventReader:
 
     def _read(self, timeout: float) -> Slice | None:
         if self._find_end is None or self._end is None:
-            return self._log.read(self._after, timeout, self._end)
+            return self._log.read(self._after, timeout, self._end, gave_up=self._gave_up)
         deadline = time.monotonic() + timeout
         while True:
-            piece = self._log.read(self._after, LOOK_SECONDS, self._end)
+            piece = self._log.read(self._after, LOOK_SECONDS, self._end, gave_up=self._gave_up)
             if piece is not None or self._at_end() or time.monotonic() > deadline:
                 return piece
             self._end.number = self._find_end()
@@ -104,6 +104,9 @@ class EventReader:
         """Makes `next` return None from now on, and wakes who waits in it; from any thread."""
         self._interrupted = True
         self._log.wake()
+
+    def _gave_up(self) -> bool:
+        return self._interrupted
 
     def close(self) -> None:
         """Gives the log back; may be called more than once."""
@@ -123,8 +126,12 @@ class EventReader:
         if first > self._after + 1:
             self._after = first - 1
             return self._gap(first)
-        frames = b"".join(_frames_after(segment, self._after) for segment in _in_a_row(segments))
-        self._after = _in_a_row(segments)[-1].last
+        row = _in_a_row(segments)
+        last = row[-1].last
+        if self._end is not None and self._end.number is not None:
+            last = min(last, self._end.number)
+        frames = b"".join(_frames_between(segment, self._after, last) for segment in row)
+        self._after = last
         return frames
 
     def _gap(self, first: int) -> bytes:
@@ -143,8 +150,10 @@ def _in_a_row(segments: list[Segment]) -> list[Segment]:
     return row
 
 
-def _frames_after(segment: Segment, number: int) -> bytes:
-    skip = number - segment.first + 1
-    if skip <= 0:
+def _frames_between(segment: Segment, after: int, last: int) -> bytes:
+    """The segment's frames with numbers greater than `after`, up to `last`."""
+    if after < segment.first and segment.last <= last:
         return segment.frames
-    return b"".join(frame + b"\n\n" for frame in segment.frames.split(b"\n\n")[skip:-1])
+    frames = segment.frames.split(b"\n\n")[:-1]
+    wanted = frames[max(0, after + 1 - segment.first) : max(0, last + 1 - segment.first)]
+    return b"".join(frame + b"\n\n" for frame in wanted)

@@ -1,0 +1,58 @@
+"""A store of the test's own, and managers on it whose agents do what the test says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.agent.model import ModelClient
+from app.runtime.manager import RuntimeManager
+from app.runtime.plan import Planner
+from app.runtime.planner import AgentPlanner
+from app.store.engine import Database
+from app.store.migrate import migrate
+from app.store.store import Store
+from app.team.directory import TeamDirectory
+from tests.conftest import AGENTS
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    database = Database(f"sqlite:///{tmp_path / 'baton.db'}")
+    migrate(database)
+    yield Store(database, lease_seconds=30.0)
+    database.close()
+
+
+Manage = Callable[..., RuntimeManager]
+
+
+@pytest.fixture
+def manage(store: Store) -> Iterator[Manage]:
+    """Makes managers, each as if it were alone in its process; they are drained at the end."""
+    made: list[RuntimeManager] = []
+
+    def make(planner: Planner, **more: Any) -> RuntimeManager:
+        options = {"store": store, "max_streams": 50, "heartbeat_seconds": 10.0, **more}
+        manager = RuntimeManager(options.pop("store"), planner, **options)
+        made.append(manager)
+        return manager
+
+    yield make
+    for manager in made:
+        manager.drain(0)
+
+
+@pytest.fixture
+def agents(store: Store, tmp_path: Path) -> Callable[[ModelClient | None], AgentPlanner]:
+    """A planner of real agents on a model that is a double."""
+
+    def planner(model: ModelClient | None) -> AgentPlanner:
+        return AgentPlanner(
+            TeamDirectory(AGENTS, {}), model, store, environment={}, default_working_dir=tmp_path
+        )
+
+    return planner
