@@ -15,6 +15,7 @@ MAX_EVENT_BYTES: Final = 60_000
 """The contract's client gives up on a line of 64 KiB; what is longer is cut or split, for readers only."""
 
 _CUT: Final = "\n\n[cut: too long to be shown here]"
+_SHORTEST_CUT: Final = 100
 
 
 class EventEncoder:
@@ -46,14 +47,14 @@ class EventEncoder:
         key = (type(event), event.session_id, event.agent_name)
         pieces = self._pieces.get(key)
         if pieces is None:
-            session, agent = orjson.dumps(event.session_id), orjson.dumps(event.agent_name)
+            session, agent = _dumps(event.session_id), _dumps(event.agent_name)
             name = b',"agent_name":' + agent if event.agent_name else b""
             pieces = (
                 b'{"type":"' + event.type.encode() + b'","content":',
                 b',"session_id":' + session + name + b',"timestamp":"',
             )
             self._pieces[key] = pieces
-        return pieces[0] + orjson.dumps(text) + pieces[1] + self.timestamp().encode() + b'"}'
+        return pieces[0] + _dumps(text) + pieces[1] + self.timestamp().encode() + b'"}'
 
 
 def _split(text: str) -> list[str]:
@@ -64,11 +65,11 @@ def _split(text: str) -> list[str]:
     return [text[start : start + size] for start in range(0, len(text), size)]
 
 
-def _dumps(body: dict[str, Any]) -> bytes:
+def _dumps(value: Any) -> bytes:
     try:
-        return orjson.dumps(body)
+        return orjson.dumps(value)
     except TypeError:  # a lone surrogate, a huge integer or a type of some tool's own
-        return orjson.dumps(_plain(body))
+        return orjson.dumps(_plain(value))
 
 
 def _plain(value: Any) -> Any:
@@ -87,23 +88,28 @@ def _plain(value: Any) -> Any:
 
 
 def _dumps_cut(body: dict[str, Any]) -> bytes:
-    """Cuts the longest texts in the body until it fits; what is stored stays whole."""
+    """Cuts long texts, lists and objects in the body until it fits; what is stored stays whole."""
     limit = MAX_EVENT_BYTES // 4
     while True:
-        encoded = _dumps(_cut(body, limit))
-        if len(encoded) <= MAX_EVENT_BYTES or limit < 16:
+        encoded = _dumps({key: _cut(value, limit) for key, value in body.items()})
+        if len(encoded) <= MAX_EVENT_BYTES or limit <= 1:
             return encoded
         limit //= 2
 
 
 def _cut(value: Any, limit: int) -> Any:
     match value:
-        case str() if len(value) > limit:
-            return value[:limit] + _CUT
+        case str():
+            return _cut_text(value, limit)
         case dict():
-            return {key: _cut(item, limit) for key, item in value.items() if key not in ("images", "audios")}
-        case list() | tuple() if len(value) > limit:
-            return [_cut(item, limit) for item in value[:limit]]
+            shown = [(key, item) for key, item in value.items() if key not in ("images", "audios")]
+            return {_cut_text(str(key), limit): _cut(item, limit) for key, item in shown[:limit]}
         case list() | tuple():
-            return [_cut(item, limit) for item in value]
+            return [_cut(item, limit) for item in value[:limit]]
     return value
+
+
+def _cut_text(text: str, limit: int) -> str:
+    """Never so short that a name, an id or a time stamp is cut."""
+    size = max(limit, _SHORTEST_CUT)
+    return text if len(text) <= size else text[:size] + _CUT
