@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ from app.conversation.run import Answer, Baton, Question, Run, RunStatus
 from app.errors import BatonLost, RunCancelled
 from app.runtime.event_log import EndMark, EventLog
 from app.runtime.session_locks import Claim
+
+log = logging.getLogger(__name__)
 
 AT_SAFE_POINT: Final = "at-safe-point:"
 """Prefix of a stop request, in the database, that lets the calls under way finish first."""
@@ -36,7 +39,10 @@ class RunCancellation:
             self._event.set()
             callbacks = list(self._callbacks)
         for callback in callbacks:
-            callback()
+            try:
+                callback()
+            except Exception:
+                log.exception("somebody could not be told of a cancel")
 
     def is_set(self) -> bool:
         return self._event.is_set()
