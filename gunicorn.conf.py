@@ -10,6 +10,7 @@ import threading
 import time
 from typing import Any
 
+from app import logs
 from app.settings import InvalidSettings, Settings
 
 try:
@@ -46,6 +47,7 @@ control_socket_disable = True
 reuse_port = False
 accesslog = None
 errorlog = "-"
+logconfig_dict = logs.configuration(level=settings.log_level, style=settings.log_style)
 proc_name = "baton"
 
 TCP_USER_TIMEOUT = 18

@@ -6,8 +6,7 @@ Messages of a conversation are never logged at INFO or above.
 from __future__ import annotations
 
 import json
-import logging
-import sys
+import logging.config
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,8 +48,9 @@ class HumanFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
+        """Further lines of a message are indented, so that nobody's words can pass for an entry."""
         fields = "".join(f" {name}={value}" for name, value in context_fields().items())
-        return super().formatMessage(record) + fields
+        return "\n  ".join(super().formatMessage(record).splitlines()) + fields
 
 
 class JsonFormatter(logging.Formatter):
@@ -69,10 +69,22 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry, ensure_ascii=False)
 
 
+def configuration(*, level: str, style: str) -> dict[str, Any]:
+    """For `logging.config.dictConfig`; `style` is `human` or `json`. Replaces whatever handlers there were:
+    gunicorn's own lines look like ours."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"()": JsonFormatter if style == "json" else HumanFormatter}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "root": {"level": level, "handlers": ["stderr"]},
+        "loggers": {
+            "gunicorn.error": {"handlers": [], "propagate": True},
+            "httpx2": {"level": "WARNING"},  # a line for every model call otherwise
+            "alembic": {"level": "WARNING"},
+        },
+    }
+
+
 def set_up(*, level: str, style: str) -> None:
-    """`style` is `human` or `json`. Replaces whatever handlers the root logger had."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if style == "json" else HumanFormatter())
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line for every model call otherwise
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.config.dictConfig(configuration(level=level, style=style))

@@ -17,6 +17,7 @@ from app.agent.model import ModelClient, ModelError, ModelRequest, TextDelta
 from app.conversation.blocks import clean
 from app.conversation.events import SessionTitle
 from app.errors import AppError
+from app.logs import enter_context
 from app.runtime.event_encoder import EventEncoder
 from app.runtime.live_run import LiveRun, RunCancellation
 from app.store.session_store import SessionStore
@@ -75,6 +76,7 @@ class Titles:
         timer = threading.Timer(MAX_SECONDS, cancellation.cancel, ("too slow",))
         timer.name, timer.daemon = f"title-timer-{live.run.id[:8]}", True
         timer.start()
+        enter_context(session=live.run.session_id, run=live.run.id)
         try:
             title = _first_line(_ask(client, request, cancellation))
             if title and self._sessions.set_title(live.run.session_id, title, if_empty=True):
