@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from app import logs
+from app.errors import StoreUnavailable
 from app.factory import build
 from app.settings import Settings
 
 settings = Settings.from_environment(os.environ)
 logs.set_up(level=settings.log_level, style=settings.log_style)
-server = build(settings)
+try:
+    server = build(settings)
+except StoreUnavailable as error:
+    sys.exit(f"baton: BATON_DATABASE_URL: the database can't be used: {error.__cause__ or error}")
 application = server.app

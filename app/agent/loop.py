@@ -98,6 +98,8 @@ class AgentLoop:
 
     def _listing(self) -> Steps:
         tools = self._toolbox.list_tools()
+        for notice in self._toolbox.take_notices():
+            yield events.Warning(agent_name=self._agent.name, message=notice)
         if problems := self._toolbox.take_problems():
             details = "\n".join(f"- {problem}" for problem in problems)
             words = (

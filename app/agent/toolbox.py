@@ -15,12 +15,18 @@ class Toolbox:
     """Owned by one run's thread. `problems` are toolsets that could not even be built, in words."""
 
     def __init__(
-        self, toolsets: Mapping[str, Toolset], *, own_tools: Sequence[Tool] = (), problems: Sequence[str] = ()
+        self,
+        toolsets: Mapping[str, Toolset],
+        *,
+        own_tools: Sequence[Tool] = (),
+        problems: Sequence[str] = (),
+        notices: Sequence[str] = (),
     ) -> None:
         self._waiting = dict(toolsets)
         self._started: dict[str, Toolset] = {}
         self._own_tools = list(own_tools)
         self._problems = list(problems)
+        self._notices = list(notices)
         self._states: dict[str, Any] = {key: toolset.state() for key, toolset in toolsets.items()}
         self.tools: list[Tool] = []
         self.has_toolsets = bool(toolsets) or bool(problems)
@@ -62,6 +68,11 @@ class Toolbox:
         """What went wrong since the last call of this."""
         problems, self._problems = self._problems, []
         return problems
+
+    def take_notices(self) -> list[str]:
+        """What else the user should know of this agent; each sentence once."""
+        notices, self._notices = self._notices, []
+        return notices
 
     def changed_states(self) -> dict[str, Any]:
         """The states that toolsets want stored, if they differ from what was last returned."""

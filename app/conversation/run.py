@@ -81,6 +81,7 @@ class Run:
     waiting_for: Question | None = None
     error: str = ""
     code: str = ""
+    stopped_by: str = ""
     first_event: int = 0  # the number of its first event
     last_event: int | None = None  # and of its last, once it has ended
     options: dict[str, Any] = field(default_factory=dict)

@@ -171,9 +171,10 @@ class EventLog:
             with self._changed:
                 self._listeners = tuple(one for one in self._listeners if one is not listener)
 
-    def close(self) -> None:
-        """The session is gone: readers end."""
+    def close(self, last_words: Sequence[bytes] = ()) -> None:
+        """The session is gone: readers end after these last events, which move nobody's cursor."""
         with self._changed:
+            self._frames.extend(unnumbered(payload) for payload in last_words)
             self._closed = True
             self._wake()
 

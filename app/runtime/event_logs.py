@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 from app.runtime.event_log import EventLog
 
@@ -39,13 +40,13 @@ class EventLogs:
         with self._guard:
             return list(self._logs.values())
 
-    def close(self, session_id: str) -> None:
-        """Ends the readers of a session that is gone."""
+    def close(self, session_id: str, last_words: Sequence[bytes] = ()) -> None:
+        """Ends the readers of a session that is gone, after these last events."""
         with self._guard:
             log = self._logs.pop(session_id, None)
             self._users.pop(session_id, None)
         if log is not None:
-            log.close()
+            log.close(last_words)
 
     def close_all(self) -> None:
         """Ends every reader: this process is going away."""

@@ -64,6 +64,10 @@ class RunCancellation:
                 self._callbacks.remove(callback)
 
 
+class RunParked(Exception):
+    """The run waits for a person, and its process is going away: it goes on wherever the answer arrives."""
+
+
 class LiveRun:
     """Made by `RuntimeManager.start`, followed by its own thread, looked at by all others.
 
@@ -84,6 +88,7 @@ class LiveRun:
         self._mail = threading.Condition()
         self._answer: Answer | None = None
         self._lost = False
+        self._parked = False
         self._ending = False
 
     @property
@@ -112,12 +117,18 @@ class LiveRun:
     def lost(self) -> bool:
         return self._lost
 
+    def park(self) -> None:
+        """If the run waits for an answer, it stops waiting here and now, without having ended."""
+        with self._mail:
+            self._parked = True
+            self._mail.notify_all()
+
     def expect_answer(self, question: Question) -> None:
         """From now on an answer to this question is kept; call it before anybody can see the question."""
         self.status, self.waiting_for = question.status, question
 
     def wait_for_answer(self) -> Answer:
-        """Waits as long as it takes for what `expect_answer` announced. RunCancelled, BatonLost."""
+        """Waits as long as it takes for what `expect_answer` announced. RunCancelled, BatonLost, RunParked."""
         assert self.waiting_for is not None  # noqa: S101 - the recorder announces first
         wanted = self.waiting_for.id
         try:
@@ -127,6 +138,8 @@ class LiveRun:
                         raise BatonLost()
                     if self.cancellation.is_set():
                         raise RunCancelled()
+                    if self._parked:
+                        raise RunParked()
                     self._mail.wait()
                 return self._answer
         finally:

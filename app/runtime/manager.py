@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from typing import Any, Final
 
 from app.agent.context import Resumption
+from app.conversation.events import SessionExited
 from app.conversation.run import Owner, Run
 from app.conversation.session import Session
 from app.conversation.transcript import Message
@@ -33,7 +34,7 @@ from app.runtime.event_encoder import EventEncoder
 from app.runtime.event_log import EventLog
 from app.runtime.event_logs import EventLogs
 from app.runtime.keeper import Keeper
-from app.runtime.live_run import LiveRun
+from app.runtime.live_run import LiveRun, RunParked
 from app.runtime.owner import is_gone, this_process
 from app.runtime.plan import Plan, Planner
 from app.runtime.recorder import Recorder
@@ -47,6 +48,7 @@ log = logging.getLogger(__name__)
 FINISH_ATTEMPTS: Final = 5
 FINISH_PAUSE: Final = 0.5  # seconds, doubled each time
 LINE_SECONDS: Final = 0.25  # how often who waits for a session looks, if nobody calls
+STOPPING_SECONDS: Final = 1.0  # how long a new run waits for one that is being stopped
 ABANDON_SECONDS: Final = 10.0  # how long a cancelled run may take to end by itself
 
 
@@ -114,7 +116,7 @@ class RuntimeManager:
         StalePrecondition, KeyUsed, StoreUnavailable.
         """
         with ExitStack() as undo:
-            claim = self.claim(session_id)
+            claim = self._claim_soon(session_id)
             undo.callback(claim.release)
             self._admit()
             plan = self._planner.plan(key, name)
@@ -139,6 +141,14 @@ class RuntimeManager:
         if plan.begin_title is not None and not begun.session.title:
             plan.begin_title(live, messages)
         return live
+
+    def _claim_soon(self, session_id: str) -> Claim:
+        """`claim`; but a run that is being stopped gets a moment to end, so that who hangs up can talk again at
+        once."""
+        live = self.find(session_id)
+        if live is not None and live.busy_code == "stopping":
+            live.finished.wait(STOPPING_SECONDS)
+        return self.claim(session_id)
 
     def claim(self, session_id: str) -> Claim:
         try:
@@ -179,7 +189,7 @@ class RuntimeManager:
 
     def _work(self, live: LiveRun, plan: Plan, session: Session, resumption: Resumption | None) -> None:
         """Follows the run; whatever happens, the session is free afterwards."""
-        ending = Ending("failed", "internal", "The run failed; the server's log knows more.")
+        ending: Ending | None = Ending("failed", "internal", "The run failed; the server's log knows more.")
         with log_context(session=session.id, run=live.run.id):
             try:
                 log.info("run started by agent %s", plan.agent)
@@ -187,6 +197,8 @@ class RuntimeManager:
                 encoder = EventEncoder()
                 Recorder(self._store, live, encoder).follow(plan.loop(live, session, rows, resumption))
                 ending = Ending("finished")
+            except RunParked:
+                ending = None
             except RunCancelled:
                 ending = Ending("cancelled", "cancelled")
             except BatonLost as lost:
@@ -197,7 +209,10 @@ class RuntimeManager:
             except Exception:
                 log.exception("the run failed")
             finally:
-                self.end(live, ending)
+                if ending is None:
+                    self._let_go(live)
+                else:
+                    self.end(live, ending)
 
     def end(self, live: LiveRun, ending: Ending) -> None:
         """Finishes the run's row, frees the session, and then shows the end; once, whoever comes first."""
@@ -223,6 +238,25 @@ class RuntimeManager:
         if queued and ending.status == "finished":
             self.start_queued(live.run.session_id)
 
+    def _let_go(self, live: LiveRun) -> None:
+        """Of a run that waits for a person, for this process is going away: its row goes on waiting."""
+        if not live.begin_ending():
+            return
+        try:
+            with live.log.writing:
+                segment = live.log.unwritten(live.run.id)
+                self._store.runs.park(
+                    live.baton, segments=[segment] if segment else [], next_event=live.log.next_number
+                )
+        except (AppError, BatonLost):
+            log.warning("a waiting run could not be let go; its lease will run out", exc_info=True)
+        finally:
+            live.claim.release()
+            self._forget(live)
+            live.finished.set()
+            self.logs.release(live.log)
+            log.info("the run waits for an answer; whichever process gets it goes on")
+
     def _finish(self, live: LiveRun, ending: Ending, last_number: int) -> tuple[bool, bool]:
         """Stores how the run ended; says whether that worked, and whether messages wait in the queue.
 
@@ -240,6 +274,7 @@ class RuntimeManager:
                         error=ending.error,
                         segments=[segment] if segment else [],
                         next_event=last_number + 1,
+                        stopped_by=live.cancellation.by or None,
                     )
                     live.log.mark_written(last_number)
                     return True, queued
@@ -300,7 +335,8 @@ class RuntimeManager:
 
     def close_log(self, session_id: str) -> None:
         """Ends the readers of a session that was deleted."""
-        self.logs.close(session_id)
+        event = SessionExited(session_id=session_id)
+        self.logs.close(session_id, EventEncoder().encode(event))
 
     def ensure_housekeeping(self) -> None:
         """For readers: events of other processes are brought by the housekeeper."""
@@ -340,25 +376,31 @@ class RuntimeManager:
     def draining(self) -> bool:
         return self._draining
 
+    def _wait_for_runs(self, seconds: float) -> None:
+        """Until all have ended, at most so long; runs that come to wait for a person are let go."""
+        deadline = time.monotonic() + seconds
+        while (runs := self.live_runs()) and (remaining := deadline - time.monotonic()) > 0:
+            for live in runs:
+                if live.waiting_for is not None:
+                    live.park()
+            runs[0].finished.wait(min(remaining, 0.1))
+
     def drain(self, seconds: float, *, stop_within: float = 5.0) -> None:
-        """Refuses new runs, gives the live ones `seconds` to finish, then cancels them."""
+        """Refuses new runs, gives the live ones `seconds` to finish, then cancels them. Runs
+        that wait for a person are let go: they go on where the answer arrives."""
         with self._guard:
             self._draining = True
-        _wait_for(self.live_runs(), time.monotonic() + seconds)
-        remaining = self.live_runs()
-        for live in remaining:
+        if runs := self.live_runs():
+            log.info("draining: %d runs have %.0f seconds to finish", len(runs), seconds)
+        self._wait_for_runs(seconds)
+        for live in self.live_runs():
             live.cancellation.cancel("shutdown")
-        _wait_for(remaining, time.monotonic() + stop_within)
+        self._wait_for_runs(stop_within)
         for live in self.live_runs():
             log.warning("run %s does not stop; its session is taken away from it", live.run.id)
             self.end(live, Ending("cancelled", "cancelled"))
         self._keeper.stop()
         self.logs.close_all()
-
-
-def _wait_for(runs: Sequence[LiveRun], deadline: float) -> None:
-    for live in runs:
-        live.finished.wait(max(0.0, deadline - time.monotonic()))
 
 
 def describe(live: LiveRun) -> Run:

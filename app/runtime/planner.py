@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from app.agent import delegation
 from app.agent.context import LoopContext, Resumption
@@ -124,7 +125,9 @@ class AgentPlanner:
                 toolsets[key] = registry.build(spec, environment=self._environment, state=states.get(key))
             except registry.ToolsetUnavailable as problem:
                 problems.append(f"toolset {spec.type} failed: {problem}")
-        return Toolbox(toolsets, own_tools=delegation.tools_for(agent), problems=problems)
+        return Toolbox(
+            toolsets, own_tools=delegation.tools_for(agent), problems=problems, notices=_notices(agent)
+        )
 
 
 def surroundings(session: Session, agent: Agent) -> Surroundings:
@@ -160,3 +163,16 @@ def _holder(team: Team, session: Session, default: Agent) -> Agent:
     """The agent that a hand-off gave the session to, if it is still one of this team."""
     key, _, name = session.handed_to.partition("/")
     return next((agent for agent in team.agents if key == team.key and agent.name == name), default)
+
+
+_NOT_DONE: Final = ("hooks", "fallback", "structured_output", "skills", "rag", "num_history_items")
+
+
+def _notices(agent: Agent) -> list[str]:
+    """What the agent's file asks for and this server does not do: said, not silently left out."""
+    ignored = [name for name in _NOT_DONE if getattr(agent, name)]
+    if not ignored:
+        return []
+    return [
+        f"Agent '{agent.name}' is configured with {', '.join(ignored)}, which this server does not support yet."
+    ]

@@ -97,6 +97,7 @@ def run_of(row: Row[Any]) -> Run:
         ended_at=values["ended_at"],
         waiting_for=question_of(values["waiting_for_json"]),
         error=values["error"],
+        stopped_by=values["stop_requested"] or "",
         code=values["code"],
         first_event=values["first_event"],
         last_event=values["last_event"],

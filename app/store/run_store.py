@@ -15,19 +15,15 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from app.conversation.blocks import tool_result
 from app.conversation.run import (
     LIVE,
-    OPEN_CALL,
     WAITING,
     Answer,
     Baton,
-    Ending,
     Owner,
     Question,
     Run,
     RunStatus,
-    closing_text,
 )
 from app.conversation.session import Session
 from app.conversation.transcript import Message
@@ -39,8 +35,9 @@ from app.errors import (
     SessionBusy,
     StalePrecondition,
 )
+from app.store.closing import LastWords, bury, close, set_next_event
 from app.store.engine import Database, now
-from app.store.event_store import RESERVED_NUMBERS, Segment, frame, write_segments
+from app.store.event_store import RESERVED_NUMBERS, Segment, write_segments
 from app.store.fence import Fence
 from app.store.idempotency import KeyUse, use_key
 from app.store.record_store import set_call
@@ -57,9 +54,6 @@ from app.store.tables import messages, queued_messages, runs, sessions, tool_cal
 
 IsGone = Callable[[Owner], bool]
 """Does the process of this owner certainly not run any more?"""
-
-LastWords = Callable[[Run], Sequence[bytes]]
-"""The events, encoded, that end the stream of a run whose process died."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +125,10 @@ class RunStore:
                 if expected_position is not None:
                     _expect(connection, session_id, expected_position)
                 if dead is not None:
-                    next_event = _bury(connection, dead, last_words)
+                    next_event = bury(connection, dead, last_words)
                 run = self._insert(connection, run_id, session_id, agent, owner, options or {}, next_event)
                 first = append_messages(connection, session_id, new_messages, run_id)
-                _set_next_event(connection, session_id, next_event + RESERVED_NUMBERS)
+                set_next_event(connection, session_id, next_event + RESERVED_NUMBERS)
                 if key is not None:
                     use_key(connection, key, session_id=session_id, run_id=run_id)
                 return Begun(run, session_of(row), first, next_event, dead)
@@ -152,7 +146,7 @@ class RunStore:
             first = connection.execute(
                 select(runs.c.first_event).where(runs.c.id == baton.run_id)
             ).scalar_one()
-            _set_next_event(connection, baton.session_id, first)
+            set_next_event(connection, baton.session_id, first)
             connection.execute(delete(runs).where(runs.c.id == baton.run_id))
 
     def release(self, run_id: str, *, words: str, last_words: LastWords) -> Run:
@@ -165,7 +159,7 @@ class RunStore:
             run = run_of(row)
             if not run.live:
                 raise NotRunning()
-            _bury(connection, run, last_words, error=words)
+            bury(connection, run, last_words, error=words)
             self._database.notify(connection, run.session_id)
             return run
 
@@ -178,6 +172,7 @@ class RunStore:
         error: str = "",
         segments: Sequence[Segment] = (),
         next_event: int | None = None,
+        stopped_by: str | None = None,
     ) -> bool:
         """Ends the run: whatever call is still open is closed in words, and its last events are stored. Says
         whether messages wait in the session's queue."""
@@ -185,13 +180,29 @@ class RunStore:
             self._fence.check(connection, baton)
             write_segments(connection, segments)
             if next_event is not None:
-                _set_next_event(connection, baton.session_id, next_event)
+                set_next_event(connection, baton.session_id, next_event)
             last_event = None if next_event is None else next_event - 1
-            _close(connection, baton.run_id, status, code=code, error=error, last_event=last_event)
+            close(
+                connection,
+                baton.run_id,
+                status,
+                code=code,
+                error=error,
+                last_event=last_event,
+                stopped_by=stopped_by,
+            )
             waiting = select(queued_messages.c.id).where(
                 queued_messages.c.session_id == baton.session_id, queued_messages.c.taken_by.is_(None)
             )
             return connection.execute(waiting.limit(1)).first() is not None
+
+    def park(self, baton: Baton, *, segments: Sequence[Segment], next_event: int) -> None:
+        """Lets go of a run that waits for a person: whoever answers can go on with it at once."""
+        with self._database.writing() as connection:
+            self._fence.check(connection, baton)
+            write_segments(connection, segments)
+            set_next_event(connection, baton.session_id, next_event)
+            connection.execute(update(runs).where(runs.c.id == baton.run_id).values(lease_expires_at=0.0))
 
     def interrupt_dead(self, *, is_gone: IsGone, last_words: LastWords) -> list[Run]:
         """Closes every run whose holder is dead, except those that wait for a person: they still wait."""
@@ -199,7 +210,7 @@ class RunStore:
             rows = connection.execute(select(runs).where(runs.c.status == "running").with_for_update())
             dead = [run for run in map(run_of, rows) if self._is_dead(connection, run, is_gone)]
             for run in dead:
-                _bury(connection, run, last_words)
+                bury(connection, run, last_words)
             return dead
 
     def renew(self, batons: Sequence[Baton], owner: Owner) -> set[str]:
@@ -264,7 +275,7 @@ class RunStore:
             if row is None:
                 return
             if self._is_dead(connection, run_of(row), is_gone):
-                _close(connection, run_id, "cancelled", code="cancelled")
+                close(connection, run_id, "cancelled", code="cancelled", stopped_by=by)
             else:
                 connection.execute(update(runs).where(live).values(stop_requested=by))
                 self._database.notify(connection, row.session_id)
@@ -368,56 +379,6 @@ class RunStore:
 def _is_second_live_run(error: IntegrityError) -> bool:
     """PostgreSQL names the index that was violated, SQLite its column."""
     return any(name in str(error.orig) for name in ("one_live_run_per_session", "runs.session_id"))
-
-
-def _set_next_event(connection: Connection, session_id: str, number: int) -> None:
-    """Exactly that number: whoever holds the baton knows that no higher one was sent."""
-    here = sessions.c.id == session_id
-    connection.execute(update(sessions).where(here).values(next_event=number))
-
-
-def _close(
-    connection: Connection,
-    run_id: str,
-    status: RunStatus,
-    *,
-    code: str = "",
-    error: str = "",
-    last_event: int | None = None,
-) -> None:
-    """Ends a run's row after closing the calls that it left open, in the order of the ledger."""
-    ending: Ending = status if status in ("cancelled", "interrupted") else "failed"
-    query = select(tool_calls).where(tool_calls.c.run_id == run_id, tool_calls.c.state.in_(OPEN_CALL))
-    for row in connection.execute(query.order_by(tool_calls.c.position)).all():
-        state, words = closing_text(row.state, ending)
-        set_call(connection, row.session_id, row.id, state=state, ended_at=now())
-        content = (tool_result(row.id, words, is_error=True),)
-        created_at = float(connection.execute(select(now())).scalar_one())
-        append_messages(connection, row.session_id, [Message("tool", content, created_at=created_at)], run_id)
-    values = {
-        "status": status,
-        "code": code,
-        "error": error,
-        "ended_at": now(),
-        "waiting_for_json": None,
-        "last_event": last_event,
-    }
-    connection.execute(update(runs).where(runs.c.id == run_id).values(values))
-
-
-def _bury(connection: Connection, run: Run, last_words: LastWords, *, error: str = "") -> int:
-    """Closes a run whose process died, and writes for its readers what that process could not say any more.
-    Returns the number of the next event."""
-    row = find_session(connection, run.session_id)
-    first = int(row._mapping["next_event"])
-    payloads = last_words(run)
-    frames = b"".join(frame(first + index, payload) for index, payload in enumerate(payloads))
-    following = first + len(payloads)
-    if payloads:
-        write_segments(connection, [Segment(run.session_id, run.id, first, following - 1, frames)])
-    _close(connection, run.id, "interrupted", code="interrupted", error=error, last_event=following - 1)
-    _set_next_event(connection, run.session_id, following)
-    return following
 
 
 def _expect(connection: Connection, session_id: str, position: int) -> None:

@@ -131,12 +131,14 @@ def run_payload(run: Run) -> Json:
             "lease_expires_at": time_text(run.lease_expires_at, whole=False) if run.live else None,
             "code": run.code,
             "error": run.error,
+            "stopped_by": run.stopped_by,
         },
         "ended_at",
         "waiting_for",
         "lease_expires_at",
         "code",
         "error",
+        "stopped_by",
     )
 
 

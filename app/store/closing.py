@@ -1,0 +1,73 @@
+"""The end of a run's row: what it left open is closed in words, and its readers are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from app.conversation.blocks import tool_result
+from app.conversation.run import OPEN_CALL, Ending, Run, RunStatus, closing_text
+from app.conversation.transcript import Message
+from app.store.engine import now
+from app.store.event_store import Segment, frame, write_segments
+from app.store.record_store import set_call
+from app.store.session_store import append_messages, find_session
+from app.store.tables import runs, sessions, tool_calls
+
+LastWords = Callable[[Run], Sequence[bytes]]
+"""The events, encoded, that end the stream of a run whose process died."""
+
+
+def set_next_event(connection: Connection, session_id: str, number: int) -> None:
+    """Exactly that number: whoever holds the baton knows that no higher one was sent."""
+    here = sessions.c.id == session_id
+    connection.execute(update(sessions).where(here).values(next_event=number))
+
+
+def close(
+    connection: Connection,
+    run_id: str,
+    status: RunStatus,
+    *,
+    code: str = "",
+    error: str = "",
+    last_event: int | None = None,
+    stopped_by: str | None = None,
+) -> None:
+    """Ends a run's row after closing the calls that it left open, in the order of the ledger."""
+    ending: Ending = status if status in ("cancelled", "interrupted") else "failed"
+    query = select(tool_calls).where(tool_calls.c.run_id == run_id, tool_calls.c.state.in_(OPEN_CALL))
+    for row in connection.execute(query.order_by(tool_calls.c.position)).all():
+        state, words = closing_text(row.state, ending)
+        set_call(connection, row.session_id, row.id, state=state, ended_at=now())
+        content = (tool_result(row.id, words, is_error=True),)
+        created_at = float(connection.execute(select(now())).scalar_one())
+        append_messages(connection, row.session_id, [Message("tool", content, created_at=created_at)], run_id)
+    values: dict[str, Any] = {
+        "status": status,
+        "code": code,
+        "error": error,
+        "ended_at": now(),
+        "waiting_for_json": None,
+        "last_event": last_event,
+    }
+    if stopped_by:
+        values["stop_requested"] = stopped_by
+    connection.execute(update(runs).where(runs.c.id == run_id).values(values))
+
+
+def bury(connection: Connection, run: Run, last_words: LastWords, *, error: str = "") -> int:
+    """Closes a run whose process died, and writes for its readers what that process could not say any more.
+    Returns the number of the next event."""
+    row = find_session(connection, run.session_id)
+    first = int(row._mapping["next_event"])
+    payloads = last_words(run)
+    frames = b"".join(frame(first + index, payload) for index, payload in enumerate(payloads))
+    following = first + len(payloads)
+    if payloads:
+        write_segments(connection, [Segment(run.session_id, run.id, first, following - 1, frames)])
+    close(connection, run.id, "interrupted", code="interrupted", error=error, last_event=following - 1)
+    set_next_event(connection, run.session_id, following)
+    return following
