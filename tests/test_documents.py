@@ -1,0 +1,117 @@
+"""The documents name every setting, error code, event and route."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from app import errors
+from app.conversation import events
+from app.factory import build
+from app.settings import Settings
+from tests.conftest import make_settings
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).parents[1]
+
+OF_THE_WEB_ITSELF = {"internal", "method_not_allowed", "awaiting_approval", "awaiting_input", "stopping"}
+"""Codes that no class of `app.errors` has."""
+
+
+@cache
+def documents() -> str:
+    paths = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    return "\n".join(path.read_text() for path in paths if path.exists())
+
+
+def is_mentioned(word: str) -> bool:
+    """As a word of its own: `error` in `store_error` does not count."""
+    return re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", documents()) is not None
+
+
+def heirs(kind: type[T]) -> Iterator[type[T]]:
+    for heir in kind.__subclasses__():
+        yield heir
+        yield from heirs(heir)
+
+
+def codes() -> set[str]:
+    return {
+        kind.code for kind in heirs(errors.AppError) if kind.__module__ == errors.__name__
+    } | OF_THE_WEB_ITSELF
+
+
+def event_types() -> set[str]:
+    return {kind.type for kind in heirs(events.Event) if kind.__module__ == events.__name__}
+
+
+@pytest.mark.parametrize("variable", [variable for variable, _, _ in Settings.variables()])
+def test_every_setting_is_documented(variable: str) -> None:
+    assert is_mentioned(variable)
+
+
+@pytest.mark.parametrize("code", sorted(codes()))
+def test_every_error_code_is_documented(code: str) -> None:
+    assert is_mentioned(code)
+
+
+@pytest.mark.parametrize("kind", sorted(event_types()))
+def test_every_event_is_documented(kind: str) -> None:
+    assert is_mentioned(kind)
+
+
+@pytest.fixture(scope="module")
+def routes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[set[tuple[str, str]]]:
+    """Method and path of every route, without what Flask adds by itself."""
+    server = build(make_settings(tmp_path_factory.mktemp("routes"), ""))
+    yield {
+        (method, rule.rule)
+        for rule in server.app.url_map.iter_rules()
+        for method in rule.methods or ()
+        if method not in ("HEAD", "OPTIONS")
+    }
+    server.close()
+
+
+def as_pattern(method: str, rule: str) -> str:
+    """The method, then the path with any name for its parts: `:id`, `<id>`, `{id}`."""
+    path = re.sub(r"<[^>]*>", "\0", rule)
+    path = re.escape(path).replace("\0", r"(?::\w+|<[\w:]+>|\{\w+\})")
+    return rf"\b{method}\b[^\n]*?{path}(?![\w/:<{{])"
+
+
+def test_a_route_that_nobody_has_is_not_found_in_the_documents() -> None:
+    """Or the next test would find everything."""
+    assert not re.search(as_pattern("GET", "/api/sessions/<id>/horoscope"), documents())
+    assert not re.search(as_pattern("PUT", "/api/sessions/<id>/title"), documents())
+
+
+def test_every_route_is_documented(routes: set[tuple[str, str]]) -> None:
+    missing = [
+        f"{method} {rule}" for method, rule in routes if not re.search(as_pattern(method, rule), documents())
+    ]
+    assert sorted(missing) == []
+
+
+@pytest.mark.parametrize("code", sorted(codes() - {"error"}))
+def test_a_code_is_a_word_that_a_program_can_rely_on(code: str) -> None:
+    assert re.fullmatch(r"[a-z]+(_[a-z]+)*", code)
+
+
+def test_no_two_errors_share_a_code() -> None:
+    """Whoever reads a code must know which error it was."""
+    kinds = [kind for kind in heirs(errors.AppError) if kind.__module__ == errors.__name__]
+    own = [kind.code for kind in kinds if "code" in vars(kind)]
+    assert sorted(own) == sorted(set(own))
+
+
+def test_every_link_between_documents_leads_somewhere() -> None:
+    for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", path.read_text()):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
