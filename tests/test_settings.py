@@ -46,6 +46,7 @@ WRONG = [
     ("BATON_DRAIN_SECONDS", "86400"),
     ("BATON_APPROVAL_SECONDS", "soon"),
     ("BATON_ON_DISCONNECT", "ignore"),
+    ("BATON_TITLES", "perhaps"),
     ("BATON_ROOTS", "/nowhere/at/all"),
     ("BATON_ROOTS", "/:/nowhere/at/all"),
     ("BATON_MAX_BODY_BYTES", "32MB"),
