@@ -54,7 +54,7 @@ class EventReader:
             return None
         piece = self._read(timeout)
         if piece is None:
-            return None if self._at_end() else b""
+            return self._nothing_here()
         if piece.first > self._after + 1:
             return self._catch_up(piece.first)
         self._after = piece.last
@@ -107,6 +107,14 @@ class EventReader:
 
     def _gave_up(self) -> bool:
         return self._interrupted
+
+    def _nothing_here(self) -> bytes | None:
+        """The log is silent. If the end is known, what lacks was written by another process, and is stored."""
+        if self._at_end():
+            return None
+        if self._end is not None and self._end.number is not None:
+            return self._catch_up(self._end.number + 1)
+        return b""
 
     def close(self) -> None:
         """Gives the log back; may be called more than once."""

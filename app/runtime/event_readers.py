@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.conversation.run import Run
-from app.errors import Draining
+from app.errors import Draining, RunNotFound
 from app.runtime.event_log import EndMark
 from app.runtime.event_logs import EventLogs
 from app.runtime.event_reader import EventReader
@@ -37,8 +37,18 @@ class EventReaders:
             self._store.events,
             after=run.first_event - 1,
             end=end,
-            find_end=lambda: self._store.runs.get(run.id).last_event,
+            find_end=lambda: self._end_of(run.id),
         )
+
+    def _end_of(self, run_id: str) -> int | None:
+        """The number of a run's last event; None while it goes on."""
+        try:
+            run = self._store.runs.get(run_id)
+        except RunNotFound:
+            return 0  # deleted with its session: nothing follows
+        if run.live or run.last_event is not None:
+            return run.last_event
+        return self._store.events.bounds(run.session_id)[1]  # it could not say its last words
 
     def of_session(self, session_id: str, after: int | None) -> EventReader:
         """A reader of a session's events after a number; None: from the beginning of the run that is live,
@@ -47,7 +57,7 @@ class EventReaders:
             raise Draining()
         self._manager.ensure_housekeeping()
         event_log = self._logs.open(session_id, self._store.events.bounds(session_id)[1] + 1)
-        live = self._manager.find(session_id)
         if after is None:
-            after = (live.first_event if live is not None else event_log.next_number) - 1
+            run = self._store.runs.live_run(session_id)  # whichever process works on it
+            after = (run.first_event if run is not None else event_log.next_number) - 1
         return EventReader(event_log, self._logs, self._store.events, after=after)
