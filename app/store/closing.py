@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Final
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Text, bindparam, func, select, update
 
 from app.conversation.blocks import tool_result
 from app.conversation.run import OPEN_CALL, Ending, Run, RunStatus, closing_text
@@ -20,10 +20,32 @@ LastWords = Callable[[Run], Sequence[bytes]]
 """The events, encoded, that end the stream of a run whose process died."""
 
 
+_OPEN_CALLS: Final = (
+    select(tool_calls)
+    .where(tool_calls.c.run_id == bindparam("run_id"), tool_calls.c.state.in_(OPEN_CALL))
+    .order_by(tool_calls.c.position)
+)
+_END: Final = (
+    update(runs)
+    .where(runs.c.id == bindparam("ended_run"))
+    .values(
+        status=bindparam("how"),
+        code=bindparam("why"),
+        error=bindparam("words"),
+        ended_at=now(),
+        waiting_for_json=None,
+        last_event=bindparam("last"),
+        stop_requested=func.coalesce(bindparam("by", type_=Text), runs.c.stop_requested),
+    )
+)
+_SET_NEXT_EVENT: Final = (
+    update(sessions).where(sessions.c.id == bindparam("here")).values(next_event=bindparam("number"))
+)
+
+
 def set_next_event(connection: Connection, session_id: str, number: int) -> None:
     """Exactly that number: whoever holds the baton knows that no higher one was sent."""
-    here = sessions.c.id == session_id
-    connection.execute(update(sessions).where(here).values(next_event=number))
+    connection.execute(_SET_NEXT_EVENT, {"here": session_id, "number": number})
 
 
 def close(
@@ -38,24 +60,21 @@ def close(
 ) -> None:
     """Ends a run's row after closing the calls that it left open, in the order of the ledger."""
     ending: Ending = status if status in ("cancelled", "interrupted") else "failed"
-    query = select(tool_calls).where(tool_calls.c.run_id == run_id, tool_calls.c.state.in_(OPEN_CALL))
-    for row in connection.execute(query.order_by(tool_calls.c.position)).all():
+    for row in connection.execute(_OPEN_CALLS, {"run_id": run_id}).all():
         state, words = closing_text(row.state, ending)
         set_call(connection, row.session_id, row.id, state=state, ended_at=now())
         content = (tool_result(row.id, words, is_error=True),)
         created_at = float(connection.execute(select(now())).scalar_one())
         append_messages(connection, row.session_id, [Message("tool", content, created_at=created_at)], run_id)
-    values: dict[str, Any] = {
-        "status": status,
-        "code": code,
-        "error": error,
-        "ended_at": now(),
-        "waiting_for_json": None,
-        "last_event": last_event,
+    values = {
+        "ended_run": run_id,
+        "how": status,
+        "why": code,
+        "words": error,
+        "last": last_event,
+        "by": stopped_by,
     }
-    if stopped_by:
-        values["stop_requested"] = stopped_by
-    connection.execute(update(runs).where(runs.c.id == run_id).values(values))
+    connection.execute(_END, values)
 
 
 def bury(connection: Connection, run: Run, last_words: LastWords, *, error: str = "") -> int:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, select, update
 
 from app.conversation.run import LIVE, Baton
 from app.errors import BatonLost
@@ -21,6 +19,19 @@ class Fence:
 
     def __init__(self, lease_seconds: float) -> None:
         self._lease_seconds = lease_seconds
+        held = (
+            (runs.c.id == bindparam("run_id"))
+            & (runs.c.epoch == bindparam("held_epoch"))
+            & runs.c.status.in_(LIVE)
+        )
+        write: BindParameter[int] = bindparam("write")
+        self._held = select(runs.c.id).where(held)
+        self._renew = update(runs).where(held).values(lease_expires_at=self.lease())
+        self._numbered = (
+            update(runs)
+            .where(held, runs.c.writes < write)
+            .values(lease_expires_at=self.lease(), writes=write)
+        )
 
     def lease(self) -> ColumnElement[float]:
         """When a lease that is given now will run out."""
@@ -29,14 +40,10 @@ class Fence:
     def check(self, connection: Connection, baton: Baton) -> None:
         """The beginning of each of a run's transactions: renews the lease, or raises BatonLost. A numbered
         write that is in the store already raises WrittenAlready: it was committed before the connection broke."""
-        held = (runs.c.id == baton.run_id) & (runs.c.epoch == baton.epoch) & runs.c.status.in_(LIVE)
-        values: dict[str, Any] = {"lease_expires_at": self.lease()}
-        due = held
-        if baton.write:
-            values["writes"] = baton.write
-            due = held & (runs.c.writes < baton.write)
-        if connection.execute(update(runs).where(due).values(values)).rowcount:
+        values = {"run_id": baton.run_id, "held_epoch": baton.epoch, "write": baton.write}
+        statement = self._numbered if baton.write else self._renew
+        if connection.execute(statement, values).rowcount:
             return
-        if baton.write and connection.execute(select(runs.c.id).where(held)).first():
+        if baton.write and connection.execute(self._held, values).first():
             raise WrittenAlready()
         raise BatonLost()

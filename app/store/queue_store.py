@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from app.conversation.queue import CAPACITY, QueuedMessage, QueueKind
 from app.conversation.run import LIVE, Baton
@@ -19,6 +19,12 @@ from app.store.idempotency import KeyUse, use_key
 from app.store.rows import dump, message_row
 from app.store.session_store import find_session, next_position
 from app.store.tables import messages, queued_messages, runs
+
+_ALL_WAITING: Final = (
+    select(queued_messages)
+    .where(queued_messages.c.session_id == bindparam("session_id"), queued_messages.c.taken_by.is_(None))
+    .order_by(queued_messages.c.number)
+)
 
 
 class QueueStore:
@@ -76,7 +82,8 @@ class QueueStore:
 
     def waiting(self, session_id: str) -> list[QueuedMessage]:
         with self._database.reading() as connection:
-            return [_message(row) for row in connection.execute(_waiting(session_id))]
+            rows = connection.execute(_ALL_WAITING, {"session_id": session_id})
+            return [_message(row) for row in rows]
 
     def edit(self, session_id: str, message_id: str, content: Sequence[Any]) -> QueuedMessage:
         """QueuedMessageNotFound, TakenAlready."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, func, insert, select, update
 
 from app.conversation.prompt import FrozenPrompt
 from app.conversation.run import Baton, CallState, Question, ToolCall
@@ -17,6 +17,25 @@ from app.store.fence import Fence
 from app.store.rows import call_of, dump, load_optional, session_row
 from app.store.session_store import append_messages
 from app.store.tables import messages, prompts, runs, sessions, tool_calls, tool_states
+
+_COUNT: Final = (
+    update(sessions)
+    .where(sessions.c.id == bindparam("here"))
+    .values(
+        cost=sessions.c.cost + bindparam("spent"),
+        input_tokens=func.coalesce(bindparam("read", type_=BigInteger), sessions.c.input_tokens),
+        output_tokens=func.coalesce(bindparam("written", type_=BigInteger), sessions.c.output_tokens),
+    )
+)
+_PROMPT: Final = (
+    select(prompts)
+    .where(
+        prompts.c.session_id == bindparam("session_id"),
+        prompts.c.agent == bindparam("agent"),
+        prompts.c.definition == bindparam("definition"),
+    )
+    .order_by(prompts.c.created_at.desc())
+)
 
 
 class RecordStore:
@@ -59,10 +78,9 @@ class RecordStore:
             position = append_messages(connection, session_id, [message], baton.run_id)
             for call in message.calls:
                 connection.execute(insert(tool_calls).values(_ledger_row(baton, session_id, position, call)))
-            values: dict[str, Any] = {"cost": sessions.c.cost + message.cost}
-            if tokens is not None:
-                values |= {"input_tokens": tokens[0], "output_tokens": tokens[1]}
-            connection.execute(update(sessions).where(sessions.c.id == session_id).values(values))
+            read, written = tokens or (None, None)
+            values = {"here": session_id, "spent": message.cost, "read": read, "written": written}
+            connection.execute(_COUNT, values)
             return position
 
     def refuse_last(self, baton: Baton, session_id: str) -> None:
@@ -136,13 +154,9 @@ class RecordStore:
 
     def prompt(self, session_id: str, agent: str, definition: str) -> FrozenPrompt | None:
         """The prompt that this session froze for an agent of that definition."""
-        query = select(prompts).where(
-            prompts.c.session_id == session_id,
-            prompts.c.agent == agent,
-            prompts.c.definition == definition,
-        )
+        key = {"session_id": session_id, "agent": agent, "definition": definition}
         with self._database.reading() as connection:
-            row = connection.execute(query.order_by(prompts.c.created_at.desc())).first()
+            row = connection.execute(_PROMPT, key).first()
         if row is None:
             return None
         return FrozenPrompt(

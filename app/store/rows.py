@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import orjson
 from sqlalchemy import Row
@@ -55,22 +56,51 @@ def message_row(message: Message, session_id: str, position: int, run_id: str | 
     }
 
 
+MESSAGE_COLUMNS: Final = (
+    "role",
+    "content_json",
+    "agent",
+    "prompt",
+    "created_at",
+    "implicit",
+    "partial",
+    "stop_reason",
+    "usage_json",
+    "model",
+    "cost",
+    "position",
+)
+"""In the order in which `message_of` reads them; a history is the longest thing that is read, so by place."""
+
+
 def message_of(row: Row[Any]) -> Message:
-    values = row._mapping
-    usage = load_optional(values["usage_json"])
+    (
+        role,
+        content,
+        agent,
+        prompt,
+        created_at,
+        implicit,
+        partial,
+        stop_reason,
+        usage,
+        model,
+        cost,
+        position,
+    ) = row
     return Message(
-        role=values["role"],
-        content=tuple(orjson.loads(values["content_json"])),
-        agent=values["agent"],
-        prompt=values["prompt"],
-        created_at=values["created_at"],
-        implicit=values["implicit"],
-        partial=values["partial"],
-        stop_reason=values["stop_reason"],
-        usage=Usage(**usage) if usage else None,
-        model=values["model"],
-        cost=values["cost"],
-        position=values["position"],
+        role,
+        tuple(orjson.loads(content)),
+        agent,
+        prompt,
+        created_at,
+        implicit,
+        partial,
+        stop_reason,
+        Usage(**orjson.loads(usage)) if usage else None,
+        model,
+        cost,
+        position,
     )
 
 

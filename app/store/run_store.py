@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.conversation.run import (
@@ -44,12 +44,11 @@ from app.store.record_store import set_call
 from app.store.rows import (
     answer_of,
     dump,
-    message_of,
     owner_row,
     run_of,
     session_of,
 )
-from app.store.session_store import append_messages, find_session, next_position
+from app.store.session_store import append_messages, find_session, next_position, read_messages
 from app.store.tables import messages, queued_messages, runs, sessions, tool_calls
 
 IsGone = Callable[[Owner], bool]
@@ -87,10 +86,21 @@ class Signal:
     stop_requested: str | None
 
 
+_LIVE_RUN: Final = select(runs).where(runs.c.session_id == bindparam("session_id"), runs.c.status.in_(LIVE))
+_LIVE_RUN_LOCKED: Final = _LIVE_RUN.with_for_update()
+_QUEUED: Final = (
+    select(queued_messages.c.id)
+    .where(queued_messages.c.session_id == bindparam("session_id"), queued_messages.c.taken_by.is_(None))
+    .limit(1)
+)
+
+
 class RunStore:
     def __init__(self, database: Database, fence: Fence) -> None:
         self._database = database
         self._fence = fence
+        begun = {"started_at": now(), "lease_expires_at": fence.lease()}
+        self._insert_run = insert(runs).values(begun).returning(runs)
 
     # ---- claiming and giving back
 
@@ -191,10 +201,7 @@ class RunStore:
                 last_event=last_event,
                 stopped_by=stopped_by,
             )
-            waiting = select(queued_messages.c.id).where(
-                queued_messages.c.session_id == baton.session_id, queued_messages.c.taken_by.is_(None)
-            )
-            return connection.execute(waiting.limit(1)).first() is not None
+            return connection.execute(_QUEUED, {"session_id": baton.session_id}).first() is not None
 
     def park(self, baton: Baton, *, segments: Sequence[Segment], next_event: int) -> None:
         """Lets go of a run that waits for a person: whoever answers can go on with it at once."""
@@ -334,8 +341,7 @@ class RunStore:
 
     def _dead_holder(self, connection: Connection, session_id: str, is_gone: IsGone) -> Run | None:
         """SessionBusy if the session's run is alive, or waits for a person."""
-        query = select(runs).where(runs.c.session_id == session_id, runs.c.status.in_(LIVE))
-        row = connection.execute(query.with_for_update()).first()
+        row = connection.execute(_LIVE_RUN_LOCKED, {"session_id": session_id}).first()
         if row is None:
             return None
         run = run_of(row)
@@ -365,15 +371,13 @@ class RunStore:
             "status": "running",
             "epoch": 0,
             "writes": 0,
-            "started_at": now(),
-            "lease_expires_at": self._fence.lease(),
             "code": "",
             "error": "",
             "first_event": first_event,
             "options_json": dump(options),
             **owner_row(owner),
         }
-        return run_of(connection.execute(insert(runs).values(values).returning(runs)).one())
+        return run_of(connection.execute(self._insert_run, values).one())
 
 
 def _is_second_live_run(error: IntegrityError) -> bool:
@@ -384,8 +388,7 @@ def _is_second_live_run(error: IntegrityError) -> bool:
 def _expect(connection: Connection, session_id: str, position: int) -> None:
     last = next_position(connection, session_id) - 1
     if last != position:
-        query = select(messages).where(messages.c.session_id == session_id, messages.c.position > position)
-        missed = [message_of(row) for row in connection.execute(query.order_by(messages.c.position))]
+        missed = [row for row in read_messages(connection, session_id) if row.position > position]
         raise StalePrecondition(last_position=last, missed=missed)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, func, insert, not_, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, not_, select, update
 
 from app.conversation.session import Permissions, Session, SessionSummary
 from app.conversation.transcript import Message
@@ -13,6 +13,7 @@ from app.errors import SessionNotFound
 from app.store.engine import Database
 from app.store.idempotency import KeyUse, use_key
 from app.store.rows import (
+    MESSAGE_COLUMNS,
     dump,
     dump_optional,
     load_optional,
@@ -118,9 +119,8 @@ class SessionStore:
 
     def tool_states(self, session_id: str) -> dict[str, Any]:
         """What the session's toolsets left for the next run, by key."""
-        query = select(tool_states.c.key, tool_states.c.state_json)
         with self._database.reading() as connection:
-            rows = connection.execute(query.where(tool_states.c.session_id == session_id))
+            rows = connection.execute(_TOOL_STATES, {"session_id": session_id})
             return {key: load_optional(text) for key, text in rows}
 
     def next_event(self, session_id: str) -> int:
@@ -135,28 +135,45 @@ class SessionStore:
                 raise SessionNotFound()
 
 
+# Statements of the hot path are built once: building one costs more than running it.
+_SESSION: Final = select(sessions).where(sessions.c.id == bindparam("session_id"))
+_OWN_SESSION: Final = _SESSION.where(sessions.c.owner == bindparam("owner"))
+_SESSION_LOCKED: Final = _SESSION.with_for_update()
+_OWN_SESSION_LOCKED: Final = _OWN_SESSION.with_for_update()
+_MESSAGES: Final = (
+    select(*(messages.c[name] for name in MESSAGE_COLUMNS))
+    .where(messages.c.session_id == bindparam("session_id"))
+    .order_by(messages.c.position)
+)
+_LAST_POSITION: Final = select(func.max(messages.c.position)).where(
+    messages.c.session_id == bindparam("session_id")
+)
+_ADD_MESSAGES: Final = insert(messages)
+_TOOL_STATES: Final = select(tool_states.c.key, tool_states.c.state_json).where(
+    tool_states.c.session_id == bindparam("session_id")
+)
+
+
 def find_session(
     connection: Connection, session_id: str, *, owner: str | None = None, lock: bool = False
 ) -> Row[Any]:
-    query = select(sessions).where(sessions.c.id == session_id)
-    if owner is not None:
-        query = query.where(sessions.c.owner == owner)
-    if lock:
-        query = query.with_for_update()
-    row = connection.execute(query).first()
+    """SessionNotFound if it is not there, or somebody else's."""
+    if owner is None:
+        query = _SESSION_LOCKED if lock else _SESSION
+    else:
+        query = _OWN_SESSION_LOCKED if lock else _OWN_SESSION
+    row = connection.execute(query, {"session_id": session_id, "owner": owner}).first()
     if row is None:
         raise SessionNotFound()
     return row
 
 
 def read_messages(connection: Connection, session_id: str) -> list[Message]:
-    query = select(messages).where(messages.c.session_id == session_id).order_by(messages.c.position)
-    return [message_of(row) for row in connection.execute(query)]
+    return [message_of(row) for row in connection.execute(_MESSAGES, {"session_id": session_id})]
 
 
 def next_position(connection: Connection, session_id: str) -> int:
-    query = select(func.max(messages.c.position)).where(messages.c.session_id == session_id)
-    last = connection.execute(query).scalar()
+    last = connection.execute(_LAST_POSITION, {"session_id": session_id}).scalar()
     return 0 if last is None else last + 1
 
 
@@ -166,5 +183,5 @@ def append_messages(
     first = next_position(connection, session_id)
     if new:
         rows = [message_row(message, session_id, first + i, run_id) for i, message in enumerate(new)]
-        connection.execute(insert(messages), rows)
+        connection.execute(_ADD_MESSAGES, rows)
     return first
