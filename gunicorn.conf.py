@@ -77,11 +77,6 @@ def when_ready(server: Any) -> None:
             listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
-def post_fork(_server: Any, _worker: Any) -> None:
-    """Threads take turns ten times as often: one that computes delays the streams of others less."""
-    sys.setswitchinterval(0.0005)
-
-
 def post_worker_init(worker: Any) -> None:
     """No hook fires when a worker is asked to stop, so a thread watches for it and drains."""
     baton = worker.wsgi.extensions["baton"]
