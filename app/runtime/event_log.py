@@ -15,7 +15,7 @@ from typing import Final
 
 from app.store.event_store import Segment, frame
 
-KEEP_EVENTS: Final = 4_096
+KEEP_EVENTS: Final = 512
 MAX_SLICE: Final = 512  # events handed out at once
 
 

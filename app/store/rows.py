@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final, cast
 
@@ -72,7 +73,7 @@ MESSAGE_COLUMNS: Final = (
 """In the order in which `message_of` reads them; a history is the longest thing that is read, so by place."""
 
 
-def message_of(row: Row[Any]) -> Message:
+def message_of(row: Sequence[Any]) -> Message:
     (
         role,
         content,
