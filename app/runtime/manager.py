@@ -218,13 +218,13 @@ class RuntimeManager:
         """Finishes the run's row, frees the session, and then shows the end; once, whoever comes first."""
         if not live.begin_ending():
             return
-        payloads = ending.encoded(live.run)
+        payloads = _told(live.run, ending)
         live.log.seal(payloads, live.end)
         last_number = live.log.next_number - 1
         queued = False
         try:
             stored, queued = (False, False) if live.lost else self._finish(live, ending, last_number)
-            if not stored:
+            if payloads and not stored:
                 live.log.unnumber(payloads)
         finally:
             live.claim.release()
@@ -401,6 +401,15 @@ class RuntimeManager:
             self.end(live, Ending("cancelled", "cancelled"))
         self._keeper.stop()
         self.logs.close_all()
+
+
+def _told(run: Run, ending: Ending) -> list[bytes]:
+    """The run's last events; none if they can't be encoded, which must not keep the session from being free."""
+    try:
+        return ending.encoded(run)
+    except Exception:
+        log.exception("the end of the run could not be told")
+        return []
 
 
 def describe(live: LiveRun) -> Run:

@@ -28,6 +28,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 Manage = Callable[..., RuntimeManager]
+Agents = Callable[[ModelClient | None], AgentPlanner]
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def manage(store: Store) -> Iterator[Manage]:
     made: list[RuntimeManager] = []
 
     def make(planner: Planner, **more: Any) -> RuntimeManager:
-        options = {"store": store, "max_streams": 50, "heartbeat_seconds": 10.0, **more}
+        options = {"store": store, "max_streams": 50, "heartbeat_seconds": 1000.0, **more}
         manager = RuntimeManager(options.pop("store"), planner, **options)
         made.append(manager)
         return manager
@@ -47,7 +48,7 @@ def manage(store: Store) -> Iterator[Manage]:
 
 
 @pytest.fixture
-def agents(store: Store, tmp_path: Path) -> Callable[[ModelClient | None], AgentPlanner]:
+def agents(store: Store, tmp_path: Path) -> Agents:
     """A planner of real agents on a model that is a double."""
 
     def planner(model: ModelClient | None) -> AgentPlanner:

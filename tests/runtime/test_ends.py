@@ -1,0 +1,298 @@
+"""However a run ends, its session is free before anybody can see the end, and nothing half done is left."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from app.agent.context import Resumption
+from app.agent.loop import Steps
+from app.agent.model import ModelError
+from app.conversation.events import AgentChoice, StreamStarted
+from app.conversation.run import LIVE
+from app.conversation.session import Session
+from app.conversation.transcript import Message, Transcript
+from app.errors import AppError, ServerFull, StoreUnavailable
+from app.runtime import manager as manager_module
+from app.runtime import recorder as recorder_module
+from app.runtime.event_encoder import EventEncoder
+from app.runtime.live_run import LiveRun
+from app.runtime.manager import FINISH_ATTEMPTS, RuntimeManager
+from app.runtime.plan import Plan
+from app.store.store import Store
+from tests.harness.models import ScriptedModel, call, called, said
+from tests.harness.rows import all_rows
+from tests.runtime.conftest import Agents, Manage
+from tests.runtime.faults import Faults
+from tests.runtime.live import numbers
+from tests.runtime.loops import PATIENCE, OneLoop, idle, read_all, said_by_user, say
+from tests.store.actors import new_session
+
+
+@pytest.fixture(autouse=True)
+def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits long for a database that is away."""
+    monkeypatch.setattr(recorder_module, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(recorder_module, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(manager_module, "FINISH_PAUSE", 0.01)
+
+
+def assert_free(store: Store, manager: RuntimeManager, session_id: str) -> None:
+    """Nobody holds the session, no row says so, its transcript is closed."""
+    assert manager.find(session_id) is None
+    assert [run for run in store.runs.recent(session_id=session_id) if run.status in LIVE] == []
+    assert Transcript.of(store.sessions.messages(session_id)).open_calls == ()
+    manager.claim(session_id).release()
+
+
+def test_a_session_can_be_started_again_as_soon_as_its_end_is_seen(store: Store, manage: Manage) -> None:
+    manager, session = manage(OneLoop(idle)), new_session(store)
+    seen = b""
+    for number in range(150):
+        stream = read_all(store, manager, say(manager, session.id, f"message {number}"))
+        assert stream.count(b'"stream_stopped"') == 1
+        assert stream.endswith(b"}\n\n")
+        seen += stream
+    assert numbers(seen) == list(range(1, 301))
+    assert len(said_by_user(store, session.id)) == 150
+
+
+class _Failing(Exception):
+    pass
+
+
+def _planner_that_raises(error: Exception) -> object:
+    class Planner:
+        def plan(self, key: str, name: str | None) -> Plan:
+            raise error
+
+    return Planner()
+
+
+@pytest.mark.parametrize("error", [_Failing(), StoreUnavailable(), MemoryError()], ids=repr)
+def test_a_planner_that_breaks_leaves_nothing(store: Store, manage: Manage, error: Exception) -> None:
+    manager, session = manage(_planner_that_raises(error)), new_session(store)
+    before = all_rows(store.database)
+    with pytest.raises(type(error)):
+        say(manager, session.id)
+    assert all_rows(store.database) == before
+    assert_free(store, manager, session.id)
+
+
+@pytest.mark.parametrize("error", [_Failing(), StoreUnavailable()], ids=repr)
+def test_a_claim_that_fails_leaves_nothing(store: Store, manage: Manage, error: Exception) -> None:
+    manager, session = manage(OneLoop(idle)), new_session(store)
+    before = all_rows(store.database)
+    Faults(store).inject("runs.begin", error)
+    with pytest.raises(type(error)):
+        say(manager, session.id)
+    assert all_rows(store.database) == before
+    assert_free(store, manager, session.id)
+    assert say(manager, session.id).finished.wait(PATIENCE)
+
+
+def test_a_thread_that_can_not_start_takes_back_the_run_and_its_messages(
+    store: Store, manage: Manage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager, session = manage(OneLoop(idle)), new_session(store)
+    assert say(manager, session.id, "earlier").finished.wait(PATIENCE)
+    before = all_rows(store.database)
+    real = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name.startswith("run-"):
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(ServerFull):
+        say(manager, session.id)
+    monkeypatch.undo()
+    assert all_rows(store.database) == before
+    assert manager.live_runs() == []
+    assert manager.logs.find(session.id) is None
+    assert_free(store, manager, session.id)
+    assert say(manager, session.id).finished.wait(PATIENCE)
+    assert said_by_user(store, session.id) == ["earlier", "hello"]
+
+
+def _end_of(store: Store, manager: RuntimeManager, session_id: str) -> tuple[str, str]:
+    """Runs once; how it ended. Its stream has exactly one end, and that is its last event."""
+    live = say(manager, session_id)
+    stream = read_all(store, manager, live)
+    assert stream.count(b'"type":"stream_stopped"') == 1
+    assert b'"type":"stream_stopped"' in stream.rpartition(b"data: ")[2]
+    run = store.runs.get(live.run.id)
+    return run.status, run.code
+
+
+STEPS = [
+    "sessions.messages",
+    "sessions.tool_states",
+    "records.prompt",
+    "records.freeze_prompt",
+    "records.add_turn",
+    "records.start_call",
+    "records.add_result",
+    "sessions.get",
+    "queue.waiting",
+]
+
+
+def _script() -> ScriptedModel:
+    return ScriptedModel(called(call("a", "think", thought="hm")), said("done"))
+
+
+@pytest.mark.parametrize("error", [_Failing("a bug"), StoreUnavailable()], ids=["a bug", "unavailable"])
+@pytest.mark.parametrize("place", STEPS)
+def test_a_store_that_fails_fails_the_run_and_frees_the_session(
+    store: Store, manage: Manage, agents: Agents, place: str, error: Exception
+) -> None:
+    manager, session = manage(agents(_script())), new_session(store, tools_approved=True)
+    Faults(store).inject(place, error, times=1_000)
+    live = say(manager, session.id, key="tools")
+    read_all(store, manager, live)
+    sound = Store(store.database, lease_seconds=30)
+    run = sound.runs.get(live.run.id)
+    expected = error.code if isinstance(error, AppError) else "internal"
+    assert (run.status, run.code) == ("failed", expected)
+    assert_free(sound, manager, session.id)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["not done", "done, but the answer was lost"])
+@pytest.mark.parametrize(
+    "place", [step for step in STEPS if step.startswith("records.") and step != STEPS[2]]
+)
+def test_a_store_that_is_away_for_a_moment_fails_nothing_and_repeats_nothing(
+    store: Store, manage: Manage, agents: Agents, place: str, after: bool
+) -> None:
+    model = _script()
+    manager, session = manage(agents(model)), new_session(store, tools_approved=True)
+    Faults(store).inject(place, StoreUnavailable(), times=2 if not after else 1, after=after)
+    live = say(manager, session.id, key="tools")
+    stream = read_all(store, manager, live)
+    assert store.runs.get(live.run.id).status == "finished"
+    assert [row.role for row in store.sessions.messages(session.id)] == [
+        "user",
+        "assistant",
+        "tool",
+        "assistant",
+    ]
+    assert stream.count(b'"type":"tool_call_response"') == 1
+    model.verify()
+    assert_free(store, manager, session.id)
+
+
+def _loop_that_raises(error: Exception) -> OneLoop:
+    def loop(
+        live: LiveRun, session: Session, rows: Sequence[Message], resumption: Resumption | None
+    ) -> Steps:
+        yield StreamStarted(session_id=session.id)
+        raise error
+
+    return OneLoop(loop)
+
+
+@pytest.mark.parametrize("error", [_Failing("a bug"), ValueError("half \ud800")], ids=repr)
+def test_a_bug_in_the_loop_frees_the_session_and_says_nothing_of_itself(
+    store: Store, manage: Manage, error: Exception
+) -> None:
+    manager, session = manage(_loop_that_raises(error)), new_session(store)
+    assert _end_of(store, manager, session.id) == ("failed", "internal")
+    assert_free(store, manager, session.id)
+    assert b"a bug" not in b"".join(segment.frames for segment in store.events.read(session.id, 0))
+
+
+def test_a_loop_that_can_not_even_be_made_frees_the_session(store: Store, manage: Manage) -> None:
+    def loop(
+        live: LiveRun, session: Session, rows: Sequence[Message], resumption: Resumption | None
+    ) -> Steps:
+        raise _Failing("a bug")
+
+    manager, session = manage(OneLoop(loop)), new_session(store)
+    assert _end_of(store, manager, session.id) == ("failed", "internal")
+    assert_free(store, manager, session.id)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ModelError("overloaded", kind="final", status=500), "model_failed"),
+        (ModelError("NUL \0 and half \ud800", kind="final", status=400), "model_failed"),
+        (_Failing("a bug"), "internal"),
+    ],
+    ids=["an error", "an odd error", "a bug"],
+)
+def test_a_model_that_fails_frees_the_session(
+    store: Store, manage: Manage, agents: Agents, error: Exception, code: str
+) -> None:
+    model = ScriptedModel(error, said("better now"))
+    manager, session = manage(agents(model)), new_session(store)
+    assert _end_of(store, manager, session.id) == ("failed", code)
+    assert_free(store, manager, session.id)
+    assert _end_of(store, manager, session.id) == ("finished", "")
+    model.verify()
+
+
+@pytest.mark.parametrize("which", ["an event of the run", "the last event"])
+def test_an_encoder_that_fails_frees_the_session(
+    store: Store, manage: Manage, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    def loop(
+        live: LiveRun, session: Session, rows: Sequence[Message], resumption: Resumption | None
+    ) -> Steps:
+        yield AgentChoice(content="x", session_id=session.id)
+
+    manager, session = manage(OneLoop(loop)), new_session(store)
+    real = EventEncoder.encode
+
+    def encode(encoder: EventEncoder, event: object) -> list[bytes]:
+        if isinstance(event, AgentChoice) == (which == "an event of the run"):
+            raise _Failing("not to be encoded")
+        return real(encoder, event)  # type: ignore[arg-type] # every event is one
+
+    monkeypatch.setattr(EventEncoder, "encode", encode)
+    live = say(manager, session.id)
+    assert live.finished.wait(PATIENCE)
+    monkeypatch.undo()
+    assert store.runs.get(live.run.id).status in ("failed", "finished")
+    assert_free(store, manager, session.id)
+    assert say(manager, session.id).finished.wait(PATIENCE)
+
+
+def test_an_end_that_is_stored_late_is_shown_late(store: Store, manage: Manage) -> None:
+    manager, session = manage(OneLoop(idle)), new_session(store)
+    Faults(store).inject("runs.finish", StoreUnavailable(), times=3)
+    assert _end_of(store, manager, session.id) == ("finished", "")
+    assert_free(store, manager, session.id)
+
+
+def test_an_end_whose_commit_was_not_seen_is_an_end(store: Store, manage: Manage) -> None:
+    manager, session = manage(OneLoop(idle)), new_session(store)
+    Faults(store).inject("runs.finish", StoreUnavailable(), after=True)
+    assert _end_of(store, manager, session.id) == ("finished", "")
+    stored = b"".join(segment.frames for segment in store.events.read(session.id, 0))
+    assert stored.count(b"stream_stopped") == 1
+    assert numbers(read_all(store, manager, say(manager, session.id))) == [3, 4]
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable(), _Failing("a bug")], ids=["away", "a bug"])
+def test_an_end_that_can_not_be_stored_is_told_and_the_next_run_closes_it(
+    store: Store, manage: Manage, error: Exception
+) -> None:
+    store = Store(store.database, lease_seconds=-1.0)  # its lease has run out as soon as nobody renews it
+    manager, session = manage(OneLoop(idle), store=store), new_session(store)
+    Faults(store).inject("runs.finish", error, times=FINISH_ATTEMPTS if isinstance(error, AppError) else 1)
+    live = say(manager, session.id)
+    stream = read_all(store, manager, live)
+    assert stream.count(b"stream_stopped") == 1
+    assert numbers(stream) == [1]
+    assert store.runs.get(live.run.id).status == "running"
+    assert manager.find(session.id) is None
+    after = say(manager, session.id)
+    assert after.finished.wait(PATIENCE)
+    assert store.runs.get(live.run.id).status == "interrupted"
+    assert store.runs.get(after.run.id).status == "finished"
+    assert_free(store, manager, session.id)
