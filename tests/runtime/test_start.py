@@ -1,0 +1,202 @@
+"""Taking the baton: one winner, refusals at once and without a trace, and nobody waits for somebody else."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from app.agent.model import ModelClient
+from app.conversation.run import Owner
+from app.errors import (
+    AgentNotFound,
+    AppError,
+    Draining,
+    MissingEnvironment,
+    ServerFull,
+    SessionBusy,
+    SessionNotFound,
+    StalePrecondition,
+)
+from app.runtime.live_run import LiveRun
+from app.runtime.manager import RuntimeManager
+from app.runtime.plan import Plan
+from app.runtime.planner import AgentPlanner
+from app.store.engine import Database
+from app.store.migrate import migrate
+from app.store.store import Store
+from tests.harness.models import GatedModel
+from tests.harness.process import eventually
+from tests.harness.rows import all_rows
+from tests.harness.wire import in_parallel
+from tests.runtime.conftest import Manage
+from tests.runtime.loops import PATIENCE, OneLoop, Patient, idle, read_all, said_by_user, say
+from tests.store.actors import new_session, nobody_is_gone, user
+
+Agents = Callable[[ModelClient | None], AgentPlanner]
+
+
+def _try(manager: RuntimeManager, session_id: str, text: str) -> list[LiveRun | SessionBusy]:
+    try:
+        return [say(manager, session_id, text)]
+    except SessionBusy as busy:
+        return [busy]
+
+
+def test_of_sixteen_starts_at_once_one_wins_and_the_others_are_told_of_it(
+    store: Store, manage: Manage, agents: Agents
+) -> None:
+    model = GatedModel()
+    manager, session = manage(agents(model)), new_session(store)
+    jobs = [lambda n=n: _try(manager, session.id, f"message {n}") for n in range(16)]
+    results = [one for (one,) in in_parallel(jobs)]
+    (winner,) = [one for one in results if isinstance(one, LiveRun)]
+    refusals = [one for one in results if isinstance(one, SessionBusy)]
+    assert len(refusals) == 15
+    assert {refusal.run.id for refusal in refusals if refusal.run} <= {winner.run.id}
+    model.wait_for(1)  # it was inside all the while, and nobody else has come
+    assert len(said_by_user(store, session.id)) == 1
+    with pytest.raises(SessionBusy) as busy:
+        say(manager, session.id)
+    assert busy.value.run.id == winner.run.id
+    model.open()
+    assert read_all(store, manager, winner).count(b"stream_stopped") == 1
+    assert len(store.runs.recent(session_id=session.id)) == 1
+
+
+@pytest.fixture
+def processes(database_url: str) -> Iterator[tuple[Patient, list[RuntimeManager]]]:
+    """Four managers with stores of their own on one database, as four processes have them."""
+    patient = Patient()
+    databases = [Database(database_url, connections=6) for _ in range(4)]
+    migrate(databases[0])
+    managers = [
+        RuntimeManager(
+            Store(database, lease_seconds=30),
+            OneLoop(patient.loop),
+            max_streams=50,
+            heartbeat_seconds=10,
+            owner=Owner("host", "boot", pid, "1"),
+            owner_is_gone=nobody_is_gone,
+        )
+        for pid, database in enumerate(databases)
+    ]
+    yield patient, managers
+    for manager in managers:
+        manager.drain(0)
+    for database in databases:
+        database.close()
+
+
+def test_of_sixteen_starts_in_four_processes_one_wins(
+    database_url: str, processes: tuple[Patient, list[RuntimeManager]]
+) -> None:
+    patient, managers = processes
+    database = Database(database_url, connections=2)
+    store = Store(database, lease_seconds=30)
+    session = new_session(store)
+    jobs = [lambda n=n: _try(managers[n % 4], session.id, f"message {n}") for n in range(16)]
+    results = [one for (one,) in in_parallel(jobs)]
+    (winner,) = [one for one in results if isinstance(one, LiveRun)]
+    assert patient.entered.wait(PATIENCE)
+    assert len(said_by_user(store, session.id)) == 1
+    for manager in managers:
+        with pytest.raises(SessionBusy) as busy:
+            say(manager, session.id)
+        assert busy.value.run.id == winner.run.id
+    patient.let_go()
+    assert winner.finished.wait(PATIENCE)
+    assert [run.status for run in store.runs.recent(session_id=session.id)] == ["finished"]
+    database.close()
+
+
+def test_refusals_leave_no_trace(store: Store, manage: Manage, agents: Agents) -> None:
+    model = GatedModel()
+    full, poor, other = manage(agents(model), max_streams=1), manage(agents(None)), manage(agents(model))
+    busy, free = new_session(store, owner="ann"), new_session(store, owner="ann")
+    live = say(full, busy.id)
+    model.wait_for(1)
+    eventually(lambda: live.log.unwritten(live.run.id) is None, "its events are written")
+    before = all_rows(store.database)
+    new = [user("refused")]
+    refused: list[tuple[type[AppError], Callable[[], LiveRun]]] = [
+        (SessionBusy, lambda: say(full, busy.id)),
+        (SessionBusy, lambda: say(other, busy.id)),
+        (ServerFull, lambda: say(full, free.id)),
+        (SessionNotFound, lambda: say(other, "nobody")),
+        (SessionNotFound, lambda: other.start(free.id, key="plain", messages=new, visible_to="bob")),
+        (AgentNotFound, lambda: say(other, free.id, key="unheard-of")),
+        (AgentNotFound, lambda: other.start(free.id, key="plain", name="nobody", messages=new)),
+        (MissingEnvironment, lambda: say(poor, free.id)),
+        (StalePrecondition, lambda: other.start(free.id, key="plain", messages=new, expected_position=3)),
+    ]
+    for error, start in refused:
+        with pytest.raises(error):
+            start()
+        assert all_rows(store.database) == before
+    other.drain(0)
+    with pytest.raises(Draining):
+        say(other, free.id)
+    assert all_rows(store.database) == before
+    model.open()
+    assert live.finished.wait(PATIENCE)
+    assert say(full, free.id).finished.wait(PATIENCE)
+
+
+class _SlowPlanner:
+    """Stops while it plans for the agent `slow`, until the test lets it go."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self.go = threading.Event()
+
+    def plan(self, key: str, name: str | None) -> Plan:
+        if key == "slow":
+            self.entered.set()
+            assert self.go.wait(PATIENCE)
+        return Plan("plain/root", idle)
+
+
+def test_a_session_is_busy_from_the_first_moment_and_the_others_are_not(store: Store, manage: Manage) -> None:
+    planner = _SlowPlanner()
+    manager = manage(planner)
+    slow, quick = new_session(store), new_session(store)
+    started: list[LiveRun] = []
+    thread = threading.Thread(target=lambda: started.append(say(manager, slow.id, key="slow")))
+    thread.start()
+    assert planner.entered.wait(PATIENCE)
+    before = all_rows(store.database)
+    with pytest.raises(SessionBusy):
+        say(manager, slow.id)
+    assert all_rows(store.database) == before
+    assert say(manager, quick.id).finished.wait(PATIENCE)
+    planner.go.set()
+    thread.join(PATIENCE)
+    assert started[0].finished.wait(PATIENCE)
+    assert said_by_user(store, slow.id) == ["hello"]
+
+
+def test_two_sessions_are_inside_the_model_at_the_same_time(
+    store: Store, manage: Manage, agents: Agents
+) -> None:
+    model = GatedModel()
+    manager = manage(agents(model))
+    runs = [say(manager, new_session(store).id) for _ in range(2)]
+    model.wait_for(2)
+    model.open()
+    for live in runs:
+        assert live.finished.wait(PATIENCE)
+        assert store.runs.get(live.run.id).status == "finished"
+
+
+def test_the_bound_on_streams_counts_what_is_at_work(store: Store, manage: Manage) -> None:
+    patient = Patient()
+    manager = manage(OneLoop(patient.loop), max_streams=2)
+    runs = [say(manager, new_session(store).id) for _ in range(2)]
+    with pytest.raises(ServerFull):
+        say(manager, new_session(store).id)
+    patient.let_go()
+    for live in runs:
+        assert live.finished.wait(PATIENCE)
+    assert say(manager, new_session(store).id).finished.wait(PATIENCE)
