@@ -12,6 +12,7 @@ from app.conversation.events import AgentChoice, StreamStarted
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import RunCancelled
+from app.runtime.event_reader import EventReader
 from app.runtime.event_readers import EventReaders
 from app.runtime.live_run import LiveRun
 from app.runtime.manager import RuntimeManager
@@ -94,7 +95,11 @@ def say(manager: RuntimeManager, session_id: str, text: str = "hello", *, key: s
 
 def read_all(store: Store, manager: RuntimeManager, live: LiveRun) -> bytes:
     """A run's whole stream; returns when it has ended."""
-    reader = EventReaders(store, manager).of_run(live)
+    return read_to_end(EventReaders(store, manager).of_run(live))
+
+
+def read_to_end(reader: EventReader) -> bytes:
+    """What a reader still has to read; returns when nothing can follow."""
     pieces = []
     try:
         while (piece := reader.next(PATIENCE)) is not None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from app.agent.model import ModelClient
 from app.conversation.run import Owner
 from app.errors import (
     AgentNotFound,
@@ -22,7 +21,6 @@ from app.errors import (
 from app.runtime.live_run import LiveRun
 from app.runtime.manager import RuntimeManager
 from app.runtime.plan import Plan
-from app.runtime.planner import AgentPlanner
 from app.store.engine import Database
 from app.store.migrate import migrate
 from app.store.store import Store
@@ -30,11 +28,9 @@ from tests.harness.models import GatedModel
 from tests.harness.process import eventually
 from tests.harness.rows import all_rows
 from tests.harness.wire import in_parallel
-from tests.runtime.conftest import Manage
+from tests.runtime.conftest import Agents, Manage
 from tests.runtime.loops import PATIENCE, OneLoop, Patient, idle, read_all, said_by_user, say
 from tests.store.actors import new_session, nobody_is_gone, user
-
-Agents = Callable[[ModelClient | None], AgentPlanner]
 
 
 def _try(manager: RuntimeManager, session_id: str, text: str) -> list[LiveRun | SessionBusy]:
