@@ -62,6 +62,11 @@ class Titles:
         except RuntimeError:  # no more threads to be had; the next run tries again
             self._forget(thread)
 
+    @property
+    def under_way(self) -> int:
+        with self._guard:
+            return len(self._under_way)
+
     def stop(self) -> None:
         """Cuts off what is under way, and waits for its threads."""
         with self._guard:

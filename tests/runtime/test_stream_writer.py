@@ -1,0 +1,170 @@
+"""The thread that writes all streams: whole chunks in order, slow clients, clients that leave, and the way back."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from app.runtime.event_log import KEEP_EVENTS, EndMark, EventLog
+from app.runtime.event_logs import EventLogs
+from app.runtime.event_reader import EventReader
+from app.runtime.stream_writer import StreamWriter
+from app.store.store import Store
+from tests.harness.process import eventually
+
+PATIENCE = 20.0
+
+
+class Carried:
+    """A stream that the writer carries on a thread of the test's, with its client's end."""
+
+    def __init__(self, writer: StreamWriter, store: Store) -> None:
+        self.client, self._server = socket.socketpair()
+        self.client.settimeout(PATIENCE)
+        self._server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        self.logs = EventLogs()
+        self.log: EventLog = self.logs.open("s", 1)
+        self.end = EndMark()
+        self.reader = EventReader(self.log, self.logs, store.events, after=0, end=self.end)
+        self.outcome: bool | None = None
+        self._thread = threading.Thread(target=self._carry, args=(writer,))
+        self._thread.start()
+
+    def _carry(self, writer: StreamWriter) -> None:
+        self.outcome = writer.carry(self._server, self.reader)
+
+    def publish(self, *payloads: bytes) -> None:
+        self.log.publish(payloads, self.end)
+
+    def finish(self) -> None:
+        self.log.seal([b'{"type":"stream_stopped"}'], self.end)
+        self.log.show_end(self.end, self.log.next_number - 1)
+
+    def join(self) -> bool | None:
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive(), "the writer did not give the stream back"
+        return self.outcome
+
+    def received(self) -> bytes:
+        """Everything that was sent, with the chunks taken apart; the server's end is closed first."""
+        self._server.close()
+        raw = b""
+        while piece := self.client.recv(65536):
+            raw += piece
+        return unchunked(raw)
+
+    def close(self) -> None:
+        self.reader.interrupt()
+        self._thread.join(PATIENCE)
+        self.client.close()
+        self._server.close()
+
+
+def unchunked(raw: bytes) -> bytes:
+    data = b""
+    while raw:
+        head, _, rest = raw.partition(b"\r\n")
+        size = int(head, 16)
+        assert rest[size : size + 2] == b"\r\n", "a chunk is whole"
+        data, raw = data + rest[:size], rest[size + 2 :]
+    return data
+
+
+@pytest.fixture(scope="module")
+def writer() -> StreamWriter:
+    return StreamWriter(heartbeat=b": ping\n\n", heartbeat_seconds=0.0)
+
+
+@pytest.fixture
+def quiet_writer() -> StreamWriter:
+    return StreamWriter(heartbeat=b": ping\n\n", heartbeat_seconds=1000.0)
+
+
+@pytest.fixture
+def carried(quiet_writer: StreamWriter, store: Store) -> Iterator[Carried]:
+    stream = Carried(quiet_writer, store)
+    yield stream
+    stream.close()
+
+
+def numbers(data: bytes) -> list[int]:
+    return [int(number) for number in re.findall(rb"id: (\d+)\n", data)]
+
+
+def test_everything_arrives_in_order_and_the_stream_comes_back_at_its_end(carried: Carried) -> None:
+    for number in range(50):
+        carried.publish(b'{"n":%d}' % number)
+    carried.finish()
+    assert carried.join() is True
+    assert numbers(carried.received()) == list(range(1, 52))
+
+
+def test_a_client_that_reads_slowly_gets_everything_and_holds_nobody_up(
+    quiet_writer: StreamWriter, carried: Carried, store: Store
+) -> None:
+    big = b'{"text":"%s"}' % (b"x" * 20_000)
+    carried.publish(*[big] * 20)  # far more than the socket takes
+    other = Carried(quiet_writer, store)
+    other.publish(b'{"n":1}')
+    other.finish()
+    assert other.join() is True  # while the first one is stuck
+    other.close()
+    carried.finish()
+    received = b""
+    while b"stream_stopped" not in received:
+        received += carried.client.recv(65536)
+    assert carried.join() is True
+    assert numbers(unchunked(received + _rest(carried))) == list(range(1, 22))
+
+
+def _rest(carried: Carried) -> bytes:
+    carried._server.close()
+    raw = b""
+    while piece := carried.client.recv(65536):
+        raw += piece
+    return raw
+
+
+def test_a_client_that_has_left_is_given_up_at_the_next_write(carried: Carried) -> None:
+    carried.client.close()
+    carried.publish(b'{"n":1}')
+    carried.publish(b'{"n":2}')
+    assert carried.join() is False
+
+
+def test_a_client_that_leaves_while_its_socket_is_full_is_given_up(
+    quiet_writer: StreamWriter, carried: Carried
+) -> None:
+    carried.publish(*[b'{"text":"%s"}' % (b"x" * 50_000)] * 20)
+    eventually(lambda: quiet_writer._blocked, "the socket is full")
+    carried.reader.interrupt()  # what the hang-up watcher does
+    assert carried.join() is False
+
+
+def test_a_reader_that_falls_behind_what_the_log_keeps_comes_back_to_read_from_the_store(
+    carried: Carried,
+) -> None:
+    carried.publish(*[b'{"text":"%s"}' % (b"x" * 50_000)] * 10)  # the socket is full, the cursor stands still
+    more = KEEP_EVENTS + 600
+    carried.publish(*[b"{}"] * more)
+    carried.log.mark_written(carried.log.next_number - 1)
+    received = b""
+    while carried.outcome is None:
+        try:
+            received += carried.client.recv(65536)
+        except TimeoutError:
+            break
+    assert carried.join() is True
+    seen = numbers(unchunked(received + _rest(carried)))
+    assert seen == list(range(1, len(seen) + 1))
+    assert len(seen) < 10 + more  # it was given back before the end
+
+
+def test_silence_is_filled_with_heartbeats(writer: StreamWriter, store: Store) -> None:
+    stream = Carried(writer, store)
+    assert stream.client.recv(64) == b"8\r\n: ping\n\n\r\n"
+    stream.close()

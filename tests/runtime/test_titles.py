@@ -1,0 +1,154 @@
+"""F9: a title is made beside the run. Slower, faster, failing or cut off, it never holds the session."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.agent.model import Cancellation, ModelError, ModelEvent, ModelRequest
+from app.conversation.blocks import text_block
+from app.conversation.session import Session
+from app.conversation.transcript import Message
+from app.runtime.live_run import LiveRun
+from app.runtime.planner import AgentPlanner
+from app.runtime.titles import Titles
+from app.store.store import Store
+from app.team.directory import TeamDirectory
+from tests.conftest import AGENTS
+from tests.harness.models import PATIENCE, said
+from tests.harness.process import eventually
+from tests.runtime.conftest import Manage
+
+SESSION = "0c6c0f3e-6c1b-4d8e-9a39-6b7c7a2f7a10"
+
+
+class TwoModels:
+    """Answers runs at once, and titles when the test says so."""
+
+    def __init__(self) -> None:
+        self.title_asked = threading.Event()
+        self.title_may_come = threading.Event()
+        self.run_may_answer = threading.Event()
+        self.run_may_answer.set()
+        self.failure: Exception | None = None
+        self.cancelled = False
+
+    def stream(self, request: ModelRequest, cancellation: Cancellation) -> Iterator[ModelEvent]:
+        if b"title" not in request.system:
+            assert self.run_may_answer.wait(PATIENCE)
+            yield from said("an answer")
+            return
+        self.title_asked.set()
+        with cancellation.calling(self.title_may_come.set):
+            assert self.title_may_come.wait(PATIENCE)
+        if cancellation.is_set():
+            self.cancelled = True
+            raise ModelError("cancelled", kind="cancelled")
+        if self.failure is not None:
+            raise self.failure
+        yield from said("\n  A good title \nand more")
+
+
+@pytest.fixture
+def model() -> TwoModels:
+    return TwoModels()
+
+
+@pytest.fixture
+def titles(store: Store) -> Iterator[Titles]:
+    made = Titles(store.sessions)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def begin(
+    store: Store, manage: Manage, titles: Titles, model: TwoModels, tmp_path: Path
+) -> Callable[..., LiveRun]:
+    """Starts a run on the one session."""
+    store.sessions.create(Session(SESSION, 1.0))
+    directory = TeamDirectory(AGENTS, {})
+    planner = AgentPlanner(
+        directory, model, store, environment={}, default_working_dir=tmp_path, titles=titles
+    )
+    manager = manage(planner)
+
+    def start() -> LiveRun:
+        messages = [Message("user", (text_block("What is a baton?"),), created_at=1.0)]
+        return manager.start(SESSION, key="plain", messages=messages)
+
+    return start
+
+
+def test_a_title_that_is_slower_than_the_run_does_not_hold_the_session_and_is_stored(
+    store: Store, begin: Callable[..., LiveRun], model: TwoModels
+) -> None:
+    first = begin()
+    assert model.title_asked.wait(PATIENCE)
+    assert first.finished.wait(PATIENCE)
+    assert not model.title_may_come.is_set()  # the title's call is still under way
+    second = begin()
+    assert second.finished.wait(PATIENCE)
+    model.title_may_come.set()
+    eventually(lambda: store.sessions.get(SESSION).title == "A good title", "the title was stored")
+
+
+def test_a_title_that_is_faster_than_the_run_is_told_to_its_readers(
+    store: Store, begin: Callable[..., LiveRun], model: TwoModels
+) -> None:
+    model.run_may_answer.clear()
+    model.title_may_come.set()
+    live = begin()
+    eventually(lambda: store.sessions.get(SESSION).title == "A good title", "the title was stored")
+    piece = eventually(lambda: _told(live), "the title was told")
+    assert b'"title":"A good title"' in piece
+    assert not live.finished.is_set()
+    model.run_may_answer.set()
+    assert live.finished.wait(PATIENCE)
+
+
+def _told(live: LiveRun) -> bytes | None:
+    piece = live.log.read(live.first_event - 1, 0)
+    return piece.frames if piece is not None and b'"session_title"' in piece.frames else None
+
+
+@pytest.mark.parametrize("failure", [ModelError("no", kind="final"), ValueError("a bug")])
+def test_a_title_that_fails_leaves_the_run_and_the_session_as_they_are(
+    store: Store,
+    begin: Callable[..., LiveRun],
+    model: TwoModels,
+    titles: Titles,
+    failure: Exception,
+) -> None:
+    model.failure = failure
+    model.title_may_come.set()
+    live = begin()
+    assert live.finished.wait(PATIENCE)
+    eventually(lambda: not titles.under_way, "the title's thread ended")
+    assert store.sessions.get(SESSION).title == ""
+    assert store.runs.get(live.run.id).status == "finished"
+
+
+def test_a_title_is_cut_off_when_the_process_stops(
+    begin: Callable[..., LiveRun], model: TwoModels, titles: Titles
+) -> None:
+    live = begin()
+    assert model.title_asked.wait(PATIENCE)
+    assert live.finished.wait(PATIENCE)
+    titles.stop()
+    assert model.cancelled
+
+
+def test_a_title_that_somebody_has_set_meanwhile_is_left_alone(
+    store: Store, begin: Callable[..., LiveRun], model: TwoModels, titles: Titles
+) -> None:
+    live = begin()
+    assert model.title_asked.wait(PATIENCE)
+    store.sessions.set_title(SESSION, "mine")
+    model.title_may_come.set()
+    assert live.finished.wait(PATIENCE)
+    eventually(lambda: not titles.under_way, "the title's thread ended")
+    assert store.sessions.get(SESSION).title == "mine"
