@@ -70,7 +70,7 @@ def build(settings: Settings) -> Server:
     readers = EventReaders(store, manager)
     manager.recover()
     hangups = HangupWatcher()
-    streams = Streams(hangups)
+    streams = Streams(hangups, manager.places)
     app = make_application(
         [
             health.blueprint(store, manager),

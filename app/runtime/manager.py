@@ -39,6 +39,7 @@ from app.runtime.owner import is_gone, this_process
 from app.runtime.plan import Plan, Planner
 from app.runtime.recorder import Recorder
 from app.runtime.session_locks import Claim, SessionLocks
+from app.runtime.stream_places import StreamPlaces
 from app.store.idempotency import KeyUse
 from app.store.run_store import Answered
 from app.store.store import Store
@@ -72,6 +73,7 @@ class RuntimeManager:
         self._locks = SessionLocks()
         self.logs = EventLogs()
         self._max_streams = max_streams
+        self.places = StreamPlaces(max_streams)
         self._guard = threading.Lock()  # of the two below; never held over anything that can block
         self._live: dict[str, LiveRun] = {}
         self._draining = False
@@ -164,7 +166,7 @@ class RuntimeManager:
         with self._guard:
             if self._draining:
                 raise Draining()
-            if len(self._live) >= self._max_streams:
+            if len(self._live) >= self._max_streams or self.places.full:
                 raise ServerFull()
 
     def _start_thread(

@@ -15,8 +15,10 @@ from typing import Final
 
 from flask import Response, request
 
+from app.errors import ServerFull
 from app.runtime.event_reader import EventReader
 from app.runtime.hangups import HangupWatcher
+from app.runtime.stream_places import Place, StreamPlaces
 from app.runtime.stream_writer import StreamWriter
 
 HEARTBEAT_SECONDS: Final = 15.0
@@ -33,12 +35,15 @@ _HEADERS: Final = {
 class Streams:
     """Makes streaming responses. Shared by all request threads."""
 
-    def __init__(self, hangups: HangupWatcher) -> None:
+    def __init__(self, hangups: HangupWatcher, places: StreamPlaces) -> None:
         self._hangups = hangups
+        self._places = places
         self._writer = StreamWriter(heartbeat=PING, heartbeat_seconds=HEARTBEAT_SECONDS)
 
     def respond(self, reader: EventReader, *, on_hangup: Callable[[], None] | None = None) -> Response:
-        """`on_hangup` is called at least once if the client leaves before the reader's end."""
+        """`on_hangup` is called at least once if the client leaves before the reader's end. It comes with a run's
+        own stream, which has been admitted; any other one is refused when all places are taken: ServerFull."""
+        place = self._place(reader, admitted=on_hangup is not None)
         connection = request.environ.get("gunicorn.socket")
         frames = self._frames(reader, connection if _is_chunked(connection) else None)
         response = Response(frames, content_type="text/event-stream", headers=_HEADERS)
@@ -54,11 +59,19 @@ class Streams:
                 self._hangups.forget(descriptor)
             hung_up()
             reader.close()
+            place.give_back()
 
         response.call_on_close(closed)
         if descriptor is not None:
             self._hangups.watch(descriptor, hung_up)
         return response
+
+    def _place(self, reader: EventReader, *, admitted: bool) -> Place:
+        try:
+            return self._places.take(admitted=admitted)
+        except ServerFull:
+            reader.close()
+            raise
 
     def _frames(self, reader: EventReader, connection: socket.socket | None) -> Iterator[bytes]:
         """Under gunicorn the shared writer takes the socket over as soon as the reader has caught up, which

@@ -1,0 +1,44 @@
+"""How many streams may be open at once, since each holds a thread of the server until it ends."""
+
+from __future__ import annotations
+
+import threading
+
+from app.errors import ServerFull
+
+
+class Place:
+    """One stream's place; given back from any thread, once, however often."""
+
+    def __init__(self, places: StreamPlaces) -> None:
+        self._places: StreamPlaces | None = places
+
+    def give_back(self) -> None:
+        places, self._places = self._places, None
+        if places is not None:
+            places._give_back()
+
+
+class StreamPlaces:
+    """Runs' own streams and readers alike take one."""
+
+    def __init__(self, limit: int) -> None:
+        self._guard = threading.Lock()
+        self._limit = limit
+        self._taken = 0
+
+    def take(self, *, admitted: bool = False) -> Place:
+        """ServerFull when there is none; never for a stream whose run was `admitted` already."""
+        with self._guard:
+            if self._taken >= self._limit and not admitted:
+                raise ServerFull()
+            self._taken += 1
+        return Place(self)
+
+    @property
+    def full(self) -> bool:
+        return self._taken >= self._limit
+
+    def _give_back(self) -> None:
+        with self._guard:
+            self._taken -= 1
