@@ -71,7 +71,7 @@ def _planner_that_raises(error: Exception) -> object:
     return Planner()
 
 
-@pytest.mark.parametrize("error", [_Failing(), StoreUnavailable(), MemoryError()], ids=repr)
+@pytest.mark.parametrize("error", [_Failing(), StoreUnavailable(), MemoryError()], ids=["bug", "away", "memory"])
 def test_a_planner_that_breaks_leaves_nothing(store: Store, manage: Manage, error: Exception) -> None:
     manager, session = manage(_planner_that_raises(error)), new_session(store)
     before = all_rows(store.database)
@@ -81,7 +81,7 @@ def test_a_planner_that_breaks_leaves_nothing(store: Store, manage: Manage, erro
     assert_free(store, manager, session.id)
 
 
-@pytest.mark.parametrize("error", [_Failing(), StoreUnavailable()], ids=repr)
+@pytest.mark.parametrize("error", [_Failing(), StoreUnavailable()], ids=["bug", "away"])
 def test_a_claim_that_fails_leaves_nothing(store: Store, manage: Manage, error: Exception) -> None:
     manager, session = manage(OneLoop(idle)), new_session(store)
     before = all_rows(store.database)
@@ -195,7 +195,7 @@ def _loop_that_raises(error: Exception) -> OneLoop:
     return OneLoop(loop)
 
 
-@pytest.mark.parametrize("error", [_Failing("a bug"), ValueError("half \ud800")], ids=repr)
+@pytest.mark.parametrize("error", [_Failing("a bug"), ValueError("half \ud800")], ids=["a bug", "an odd one"])
 def test_a_bug_in_the_loop_frees_the_session_and_says_nothing_of_itself(
     store: Store, manage: Manage, error: Exception
 ) -> None:
