@@ -195,7 +195,7 @@ def _loop_that_raises(error: Exception) -> OneLoop:
     return OneLoop(loop)
 
 
-@pytest.mark.parametrize("error", [_Failing("a bug"), ValueError("half \ud800")], ids=["a bug", "an odd one"])
+@pytest.mark.parametrize("error", [_Failing("a bug"), RecursionError("a bug")], ids=["a bug", "too deep"])
 def test_a_bug_in_the_loop_frees_the_session_and_says_nothing_of_itself(
     store: Store, manage: Manage, error: Exception
 ) -> None:
