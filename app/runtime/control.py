@@ -14,7 +14,7 @@ from app.conversation.blocks import Block
 from app.conversation.queue import QueuedMessage, QueueKind
 from app.conversation.run import Answer, Run
 from app.errors import AppError, NotRunning, SessionBusy
-from app.runtime.ending import Ending, last_words
+from app.runtime.ending import Ending
 from app.runtime.live_run import AT_SAFE_POINT, LiveRun
 from app.runtime.manager import RuntimeManager
 from app.runtime.waiting_line import WaitingLine
@@ -113,7 +113,8 @@ class RunControl:
                     if time.monotonic() >= deadline:
                         raise
                 if gave_up() or time.monotonic() >= deadline:
-                    raise SessionBusy(run=self._store.runs.live_run(session_id))
+                    run = self._store.runs.live_run(session_id)
+                    raise SessionBusy(run=run, busy_code=run.busy_code if run else "session_busy")
                 ticket.wait(max(0.0, min(LINE_SECONDS, deadline - time.monotonic())))
 
     def cancel(
@@ -127,19 +128,35 @@ class RunControl:
     ) -> Run:
         """Asks the session's run to stop and waits up to `wait` seconds for it to have ended.
 
-        `at_safe_point` lets the tool calls under way finish first. NotRunning if there is none, or if `run_id`
-        names another one than the live one.
+        `at_safe_point` lets the tool calls under way finish first. If `run_id` names one that has ended already,
+        and none came after it, there is nothing to do. NotRunning if there is no run, or another one than that.
         """
         run = self._store.runs.live_run(session_id)
+        if run is None and run_id is not None:
+            return self._ended(session_id, run_id)
         if run is None or (run_id is not None and run_id != run.id):
             raise NotRunning()
-        live = self._manager.find(session_id)
+        return self._end_soon(run, by=by, wait=wait, at_safe_point=at_safe_point)
+
+    def _ended(self, session_id: str, run_id: str) -> Run:
+        """The session's last run, if it is that one."""
+        last = self._store.runs.recent(session_id=session_id, limit=1)
+        if not last or last[0].id != run_id:
+            raise NotRunning()
+        return last[0]
+
+    def _end_soon(self, run: Run, *, by: str, wait: float, at_safe_point: bool = False) -> Run:
+        live = self._manager.find(run.session_id)
         if live is not None and live.run.id == run.id:
             self._stop(live, by, at_safe_point)
             live.finished.wait(wait)
         else:
-            asked = f"{AT_SAFE_POINT}{by}" if at_safe_point else by
-            self._store.runs.request_stop(run.id, asked, is_gone=self._manager.owner_is_gone)
+            self._store.runs.request_stop(
+                run.id,
+                f"{AT_SAFE_POINT}{by}" if at_safe_point else by,
+                is_gone=self._manager.owner_is_gone,
+                last_words=Ending("cancelled", "cancelled").encoded,
+            )
             self._await_end(run.id, wait)
         return self._store.runs.get(run.id)
 
@@ -165,12 +182,13 @@ class RunControl:
     def release(self, run_id: str, *, by: str, reason: str) -> Run:
         """Takes the baton from a dead or stuck holder, for good. RunNotFound, NotRunning."""
         words = f"The session was taken from this run by {by}" + (f": {reason}" if reason else ".")
-        run = self._store.runs.release(run_id, words=words, last_words=last_words)
+        ending = Ending("interrupted", "interrupted", words)
+        run = self._store.runs.release(run_id, words=words, last_words=ending.encoded)
         log.warning("run %s was released by %s: %s", run_id, by, reason)
         live = self._manager.find(run.session_id)
         if live is not None and live.run.id == run_id:
             live.lose()
-            self._manager.end(live, Ending("interrupted", "interrupted", words))
+            self._manager.end(live, ending)
         return self._store.runs.get(run_id)
 
     def stop(self, live: LiveRun, by: str) -> None:
@@ -178,15 +196,14 @@ class RunControl:
         live.cancellation.cancel(by)
 
     def delete(self, session_id: str, *, by: str, wait: float) -> bool:
-        """Stops the session's run and deletes the session; False if the run has not ended within `wait`
-        seconds (it can't write any more all the same)."""
-        live = self._manager.find(session_id)
-        if live is not None:
-            live.cancellation.cancel(by)
-            live.finished.wait(wait)
+        """Stops the session's run, wherever it is, and deletes the session; False if the run has not ended
+        within `wait` seconds (it can't write any more all the same)."""
+        run = self._store.runs.live_run(session_id)
+        if run is not None:
+            run = self._end_soon(run, by=by, wait=wait)
         self._store.sessions.delete(session_id)
         self._manager.close_log(session_id)
-        return live is None or live.finished.is_set()
+        return run is None or not run.live
 
     def expire_questions(self) -> None:
         for run in self._store.runs.waiting():

@@ -140,8 +140,13 @@ class Keeper:
 
     def _listen(self, runs: Sequence[LiveRun]) -> None:
         by_id = {run.run.id: run for run in runs}
-        for signal in self._store.runs.signals(list(by_id)):
-            run = by_id[signal.run_id]
+        signals = {signal.run_id: signal for signal in self._store.runs.signals(list(by_id))}
+        for run_id, run in by_id.items():
+            signal = signals.get(run_id)
+            if signal is None:  # deleted, with its session
+                if not run.ending:
+                    self._lost(run)
+                continue
             if signal.answer is not None and run.waiting_for is not None:
                 run.deliver(signal.answer)
             if signal.status not in LIVE and not run.ending:

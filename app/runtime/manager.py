@@ -364,6 +364,8 @@ class RuntimeManager:
             if live.cancellation.is_set() and since and time.monotonic() - since > ABANDON_SECONDS:
                 log.warning("run %s does not stop; its session is taken away from it", live.run.id)
                 self.end(live, Ending("cancelled", "cancelled"))
+        for session_id in self._store.sessions.missing([log.session_id for log in self.logs.followed()]):
+            self.close_log(session_id)  # another process has deleted it
         for duty in self._duties:
             duty()
 

@@ -136,6 +136,8 @@ class Recorder:
                 records.add_child(baton, session, messages)
 
     def _ask(self, ask: Ask) -> Answer:
+        if self._live.stops_at_safe_point:
+            raise RunCancelled()  # what has not begun is not under way
         question = replace(ask.question, id=uuid.uuid4().hex, asked_at=time.time())
         self._live.expect_answer(question)
         self._patiently(lambda baton: self._store.records.ask(baton, question))

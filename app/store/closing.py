@@ -77,7 +77,15 @@ def close(
     connection.execute(_END, values)
 
 
-def bury(connection: Connection, run: Run, last_words: LastWords, *, error: str = "") -> int:
+def bury(
+    connection: Connection,
+    run: Run,
+    last_words: LastWords,
+    *,
+    status: RunStatus = "interrupted",
+    error: str = "",
+    stopped_by: str | None = None,
+) -> int:
     """Closes a run whose process died, and writes for its readers what that process could not say any more.
     Returns the number of the next event."""
     row = find_session(connection, run.session_id)
@@ -87,6 +95,7 @@ def bury(connection: Connection, run: Run, last_words: LastWords, *, error: str 
     following = first + len(payloads)
     if payloads:
         write_segments(connection, [Segment(run.session_id, run.id, first, following - 1, frames)])
-    close(connection, run.id, "interrupted", code="interrupted", error=error, last_event=following - 1)
+    last = following - 1
+    close(connection, run.id, status, code=status, error=error, last_event=last, stopped_by=stopped_by)
     set_next_event(connection, run.session_id, following)
     return following

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Text, bindparam, cast, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.conversation.run import (
@@ -274,7 +274,7 @@ class RunStore:
             self._database.notify(connection, session_id)
             return Answered(run, question, answer, adopted)
 
-    def request_stop(self, run_id: str, by: str, *, is_gone: IsGone) -> None:
+    def request_stop(self, run_id: str, by: str, *, is_gone: IsGone, last_words: LastWords) -> None:
         """Leaves word for the holder, wherever it is; if it is dead, the run is closed here and now."""
         with self._database.writing() as connection:
             live = (runs.c.id == run_id) & runs.c.status.in_(LIVE)
@@ -282,7 +282,7 @@ class RunStore:
             if row is None:
                 return
             if self._is_dead(connection, run_of(row), is_gone):
-                close(connection, run_id, "cancelled", code="cancelled", stopped_by=by)
+                bury(connection, run_of(row), last_words, status="cancelled", stopped_by=by)
             else:
                 connection.execute(update(runs).where(live).values(stop_requested=by))
                 self._database.notify(connection, row.session_id)
@@ -323,9 +323,12 @@ class RunStore:
         status: Sequence[str] = (),
         session_id: str | None = None,
         owner: str | None = None,
+        holder: str = "",
+        older_than: float | None = None,
         limit: int = 100,
     ) -> list[Run]:
-        """Newest first; `owner` narrows it to the sessions of one token."""
+        """Newest first; `owner` narrows it to the sessions of one token, `holder` to those of a host or of a
+        process ("host:pid"), `older_than` to those that began so many seconds ago."""
         query = select(runs).order_by(runs.c.started_at.desc(), runs.c.id).limit(limit)
         if status:
             query = query.where(runs.c.status.in_(status))
@@ -334,8 +337,24 @@ class RunStore:
         if owner is not None:
             theirs = select(sessions.c.id).where(sessions.c.owner == owner)
             query = query.where(runs.c.session_id.in_(theirs))
+        if holder:
+            process = runs.c.owner_host + ":" + cast(runs.c.owner_pid, Text)
+            query = query.where(or_(runs.c.owner_host == holder, process == holder))
+        if older_than is not None:
+            query = query.where(runs.c.started_at <= now() - older_than)
         with self._database.reading() as connection:
             return [run_of(row) for row in connection.execute(query)]
+
+    def calling(self, run_ids: Sequence[str]) -> dict[str, str]:
+        """Which of these runs are inside a tool call now, and inside which tool: the innermost, if one agent
+        waits for another."""
+        query = select(tool_calls.c.run_id, tool_calls.c.name).where(
+            tool_calls.c.run_id.in_(run_ids), tool_calls.c.state == "running"
+        )
+        with self._database.reading() as connection:
+            return {
+                row.run_id: row.name for row in connection.execute(query.order_by(tool_calls.c.started_at))
+            }
 
     # ---- inside
 

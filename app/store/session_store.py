@@ -80,6 +80,14 @@ class SessionStore:
             if not connection.execute(delete(sessions).where(sessions.c.id == session_id)).rowcount:
                 raise SessionNotFound()
 
+    def missing(self, session_ids: Sequence[str]) -> set[str]:
+        """Those that are not there, or not any more."""
+        if not session_ids:
+            return set()
+        query = select(sessions.c.id).where(sessions.c.id.in_(session_ids))
+        with self._database.reading() as connection:
+            return set(session_ids) - set(connection.scalars(query))
+
     def set_title(self, session_id: str, title: str, *, if_empty: bool = False) -> bool:
         """False if the title was to be set only on an untitled session, and it has one."""
         with self._database.writing() as connection:

@@ -11,6 +11,7 @@ from flask import request
 from app.conversation.run import RunStatus
 from app.errors import InvalidRequest
 from app.store.idempotency import KeyUse
+from app.team.durations import parse_duration
 from app.web.access import owner
 
 SESSION_ID: Final = r"[A-Za-z0-9_-]{1,64}"
@@ -24,14 +25,17 @@ def choice(name: str, words: tuple[str, ...], default: str) -> str:
 
 
 def seconds(name: str, default: float = 0.0, *, most: float) -> float:
-    """`10`, `2.5`, `10s` or `500ms`; what is more than `most` counts as `most`."""
+    """`10`, `2.5`, `500ms` or `1m30s`; what is more than `most` counts as `most`."""
     text = request.args.get(name)
     if text is None:
         return default
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|)", text)
-    if match is None:
-        raise InvalidRequest(f"{name} is a number of seconds, for example 10 or 2.5s", status=422)
-    value = float(match[1]) / (1000 if match[2] == "ms" else 1)
+    try:
+        plain = re.fullmatch(r"\d{1,9}(?:\.\d{1,6})?", text)
+        value = float(text) if plain else parse_duration(text)
+    except ValueError:
+        value = -1.0
+    if not text or value < 0:
+        raise InvalidRequest(f"{name} is a number of seconds, for example 10, 2.5s or 1m30s", status=422)
     return min(value, most)
 
 

@@ -14,7 +14,7 @@ from app.agent.loop import wire_parts
 from app.conversation.blocks import Block, plain_text, result_text, thinking_text
 from app.conversation.events import wire_call
 from app.conversation.queue import QueuedMessage
-from app.conversation.run import Question, Run
+from app.conversation.run import WAITING, Question, Run
 from app.conversation.session import Session, SessionSummary
 from app.conversation.transcript import Message
 
@@ -112,6 +112,16 @@ def message_payload(message: Message, definitions: Definitions) -> Json:
         body["implicit"] = True
     if message.partial:
         body["partial"] = message.partial  # ours: why the message was cut
+    return body
+
+
+def run_in_view(run: Run, tool: str | None) -> Json:
+    """A run, and what it does at this moment: `tool` is the one that it is inside of."""
+    body = run_payload(run)
+    if run.live:
+        body["phase"] = "waiting" if run.status in WAITING else "tool" if tool else "model"
+        if tool and run.status not in WAITING:
+            body["tool"] = tool
     return body
 
 

@@ -30,7 +30,7 @@ from app.web.parameters import (
     session_filter,
     statuses,
 )
-from app.web.payloads import json_response, queued_payload, run_payload
+from app.web.payloads import json_response, queued_payload, run_in_view, run_payload
 from app.web.sse import Streams, client_left
 from app.web.wording import attempt
 
@@ -102,9 +102,7 @@ def blueprint(
 
     def _answer_run(live: LiveRun, after_hangup: str, streamed: bool) -> Response:
         if not streamed:
-            response = json_response({"run": run_payload(describe(live))}, 202)
-            response.headers["Location"] = f"/api/runs/{live.run.id}"
-            return response
+            return _accepted(describe(live))
 
         def left() -> None:
             if after_hangup == "cancel":
@@ -112,15 +110,22 @@ def blueprint(
 
         return streams.respond(readers.of_run(live), on_hangup=left)
 
+    def _accepted(run: Run, *, replayed: bool = False) -> Response:
+        response = json_response({"run": run_payload(run)}, 202)
+        response.headers["Location"] = f"/api/runs/{run.id}"
+        if replayed:
+            response.headers["Idempotent-Replayed"] = "true"
+        return response
+
     def _again(outcome: Outcome, streamed: bool) -> Response:
         """The first request's stream: replayed, and followed to its end if it still goes on."""
         if outcome.run_id is None:
-            return json_response(outcome.response, 202)
+            return json_response({**outcome.response, "duplicate": True}, 202)
         first = store.runs.get(outcome.run_id)
         live = manager.find(first.session_id)
         mine = live is not None and live.run.id == first.id
         if not streamed:
-            return json_response({"run": run_payload(first)}, 202)
+            return _accepted(first, replayed=True)
         reader = readers.of_run(live) if live is not None and mine else readers.of_past_run(first)
         response = streams.respond(reader)
         response.headers["Idempotent-Replayed"] = "true"
@@ -129,8 +134,14 @@ def blueprint(
     def _queue(session_id: str, messages: Sequence[Message], use: KeyUse | None) -> Response:
         use = replace(use, response={"status": "queued_streaming"}) if use is not None else None
         contents = [message.content for message in messages]
-        queued, _ = control.follow_up(session_id, contents, by=asker(), idempotency=use)
-        body = {"status": "queued_streaming", "messages": [queued_payload(message) for message in queued]}
+        try:
+            queued, running = control.follow_up(session_id, contents, by=asker(), idempotency=use)
+        except KeyUsed:
+            if use is None or (outcome := store.idempotency.outcome(use)) is None:
+                raise
+            return _again(outcome, streamed=True)
+        status = "queued_streaming" if running else "queued_idle"
+        body = {"status": status, "messages": [queued_payload(message) for message in queued]}
         response = json_response(body, 202)
         response.headers["Location"] = f"/api/sessions/{session_id}/events"
         return response
@@ -168,21 +179,20 @@ def blueprint(
     @routes.get("/runs")
     def runs() -> Response:
         """Filtered by `status`, `session`, `holder` (a host, or host:pid) and `older_than` seconds."""
-        youngest = seconds("older_than", -1.0, most=10**9)
-        holder = request.args.get("holder", "")
-        found = store.runs.recent(status=statuses(), session_id=session_filter(), owner=owner())
-        latest = time.time() - youngest
-        return json_response(
-            [
-                run_payload(run)
-                for run in found
-                if run.started_at <= latest and (not holder or holder in (run.owner.host, str(run.owner)))
-            ]
+        found = store.runs.recent(
+            status=statuses(),
+            session_id=session_filter(),
+            owner=owner(),
+            holder=request.args.get("holder", "").replace("\0", ""),
+            older_than=seconds("older_than", most=10**9) if "older_than" in request.args else None,
         )
+        tools = store.runs.calling([run.id for run in found if run.live])
+        return json_response([run_in_view(run, tools.get(run.id)) for run in found])
 
     @routes.get("/runs/<session:run_id>")
     def one(run_id: str) -> Response:
-        return json_response(run_payload(_own_run(run_id)))
+        run = _own_run(run_id)
+        return json_response(run_in_view(run, store.runs.calling([run_id]).get(run_id)))
 
     @routes.post("/runs/<session:run_id>/release")
     def release(run_id: str) -> Response:

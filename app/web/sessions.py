@@ -5,20 +5,25 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from flask import Blueprint, Response
 
 from app.conversation.session import Session
 from app.errors import InvalidRequest, SessionNotFound
 from app.runtime.control import RunControl
+from app.store.idempotency import KeyUse, KeyUsed
 from app.store.store import Store
 from app.web.access import asker, owner
 from app.web.bodies import CreateSession, SetPermissions, SetTitle, read, skip_body
+from app.web.parameters import choice, idempotency_key, seconds
 from app.web.payloads import created_session, json_response, session_detail, session_summary
 from app.web.wording import attempt
 
-DELETE_WAIT_SECONDS = 10.0
+DELETE_WAIT_SECONDS: Final = 10.0
+MAX_DELETE_WAIT: Final = 300.0
 
 
 def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Blueprint:
@@ -27,6 +32,9 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
     @routes.post("")
     def create() -> Response:
         body = read(CreateSession)
+        use = idempotency_key(body)
+        if (again := _again(use)) is not None:
+            return again
         session = Session(
             id=str(uuid.uuid4()),
             created_at=time.time(),
@@ -36,8 +44,20 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
             max_iterations=body.max_iterations or 0,
             permissions=body.permissions.value() if body.permissions else None,
         )
-        store.sessions.create(session)
-        return json_response(created_session(session))
+        answer = created_session(session)
+        try:
+            store.sessions.create(session, key=replace(use, response=answer) if use is not None else None)
+        except KeyUsed:  # the same request, a moment before
+            return _again(use) or json_response(answer)
+        return json_response(answer)
+
+    def _again(use: KeyUse | None) -> Response | None:
+        outcome = store.idempotency.outcome(use) if use is not None else None
+        if outcome is None:
+            return None
+        response = json_response(outcome.response)
+        response.headers["Idempotent-Replayed"] = "true"
+        return response
 
     @routes.get("")
     def summaries() -> Response:
@@ -55,9 +75,14 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
 
     @routes.delete("/<session:session_id>")
     def delete(session_id: str) -> Response:
+        """Waits a while for the run to end in any case; with `wait`, says if that was not enough."""
         skip_body()
+        waits = choice("wait", ("true", "false"), "false") == "true"
+        longest = seconds("timeout", DELETE_WAIT_SECONDS, most=MAX_DELETE_WAIT)
         _allowed(session_id, "delete session")
-        control.delete(session_id, by=asker(), wait=DELETE_WAIT_SECONDS)
+        ended = control.delete(session_id, by=asker(), wait=longest)
+        if waits and not ended:
+            return json_response({"message": "session deleted, stop still in progress"}, 202)
         return json_response({"message": "session deleted"})
 
     @routes.patch("/<session:session_id>/title")

@@ -105,7 +105,7 @@ def test_nothing_leaves_an_end_state(store: Store) -> None:
     run = begin(store, session.id).run
     store.runs.finish(run.baton, "finished")
     ended = store.runs.get(run.id)
-    store.runs.request_stop(run.id, "late", is_gone=everybody_is_gone)
+    store.runs.request_stop(run.id, "late", is_gone=everybody_is_gone, last_words=last_words)
     assert store.runs.renew([run.baton], HERE) == set()
     store.runs.interrupt_dead(is_gone=everybody_is_gone, last_words=last_words)
     with pytest.raises(NotRunning):
@@ -125,11 +125,11 @@ def test_a_released_run_frees_its_session_and_says_why(store: Store) -> None:
 def test_a_stop_is_word_for_a_living_holder_and_the_end_of_a_dead_one(store: Store) -> None:
     session = new_session(store)
     run = begin(store, session.id).run
-    store.runs.request_stop(run.id, "ann", is_gone=lambda _: False)
+    store.runs.request_stop(run.id, "ann", is_gone=lambda _: False, last_words=last_words)
     assert [signal.stop_requested for signal in store.runs.signals([run.id])] == ["ann"]
     with pytest.raises(SessionBusy):
         begin(store, session.id)
-    store.runs.request_stop(run.id, "ann", is_gone=everybody_is_gone)
+    store.runs.request_stop(run.id, "ann", is_gone=everybody_is_gone, last_words=last_words)
     assert store.runs.get(run.id).status == "cancelled"
     begin(store, session.id)
 
