@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from app.conversation.events import Error, Event, StreamStopped
 from app.conversation.run import Run, RunStatus
+from app.errors import BatonLost
 from app.runtime.event_encoder import EventEncoder
 
 
@@ -21,6 +23,10 @@ class Ending:
         events: list[Event] = [Error(error=self.error, code=self.code)] if self.error else []
         encoder = EventEncoder()
         return [payload for event in (*events, stopped) for payload in encoder.encode(event)]
+
+
+LOST: Final = Ending("interrupted", BatonLost.code, BatonLost().message)
+"""How a run ends, whatever else has happened to it, when another process has its session."""
 
 
 def last_words(run: Run) -> list[bytes]:

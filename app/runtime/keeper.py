@@ -134,9 +134,12 @@ class Keeper:
                 if not run.ending and (segment := run.log.unwritten(run.run.id)):
                     segments.append((run, segment))
             if segments:
-                self._store.events.append([segment for _, segment in segments])
+                held = self._store.events.append([(run.baton, segment) for run, segment in segments])
                 for run, segment in segments:
-                    run.log.mark_written(segment.last)
+                    if run.run.id in held:
+                        run.log.mark_written(segment.last)
+                    else:
+                        self._lost(run)
 
     def _listen(self, runs: Sequence[LiveRun]) -> None:
         by_id = {run.run.id: run for run in runs}

@@ -29,7 +29,7 @@ from app.errors import (
     StoreUnavailable,
 )
 from app.logs import log_context
-from app.runtime.ending import Ending, last_words
+from app.runtime.ending import LOST, Ending, last_words
 from app.runtime.event_encoder import EventEncoder
 from app.runtime.event_log import EventLog
 from app.runtime.event_logs import EventLogs
@@ -203,9 +203,8 @@ class RuntimeManager:
                 ending = None
             except RunCancelled:
                 ending = Ending("cancelled", "cancelled")
-            except BatonLost as lost:
+            except BatonLost:
                 live.lose()
-                ending = Ending("interrupted", lost.code, lost.message)
             except AppError as error:
                 ending = Ending("failed", error.code, error.message)
             except Exception:
@@ -214,7 +213,7 @@ class RuntimeManager:
                 if ending is None:
                     self._let_go(live)
                 else:
-                    self.end(live, ending)
+                    self.end(live, LOST if live.lost else ending)
 
     def end(self, live: LiveRun, ending: Ending) -> None:
         """Finishes the run's row, frees the session, and then shows the end; once, whoever comes first."""

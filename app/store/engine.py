@@ -86,15 +86,19 @@ class Database:
         return not self._sqlite
 
     def listen(self, stopped: Callable[[], bool]) -> Iterator[None]:
-        """Yields whenever some process has told of a change; for a thread of its own, until `stopped`."""
+        """Yields whenever some process has told of a change; for a thread of its own, until `stopped`.
+        StoreUnavailable when the database goes away."""
         with _translated(), self._reader.connect() as connection:
             raw: Any = connection.connection.driver_connection
             connection.detach()  # it goes on listening, so nobody else may get it afterwards
             raw.autocommit = True
-            raw.execute("LISTEN baton")
-            while not stopped():
-                for _ in raw.notifies(timeout=LISTEN_SECONDS, stop_after=1):
-                    yield
+            try:
+                raw.execute("LISTEN baton")
+                while not stopped():
+                    for _ in raw.notifies(timeout=LISTEN_SECONDS, stop_after=1):
+                        yield
+            except self._reader.dialect.loaded_dbapi.Error as error:  # the driver's own, not SQLAlchemy's
+                raise StoreUnavailable() from error
 
     def close(self) -> None:
         self._writer.dispose()

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Executable, bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError
 
+from app.conversation.run import Baton
 from app.store.engine import Database, now
+from app.store.fence import Fence
 from app.store.tables import event_segments, sessions
 
 
@@ -31,26 +32,23 @@ share one. A run that ends orderly gives back what it did not use."""
 
 
 class EventStore:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, fence: Fence) -> None:
         self._database = database
+        self._fence = fence
 
-    def append(self, segments: Sequence[Segment]) -> None:
-        """Stores segments of several live runs in one transaction, a constant number of statements. Those of a
-        session that was deleted meanwhile are left out: it must not hold up the others."""
-        try:
-            self._append(segments)
-        except IntegrityError:
-            wanted = {segment.session_id for segment in segments}
-            with self._database.reading() as connection:
-                known = set(connection.scalars(select(sessions.c.id).where(sessions.c.id.in_(wanted))))
-            self._append([segment for segment in segments if segment.session_id in known])
-
-    def _append(self, segments: Sequence[Segment]) -> None:
-        tops = [{"here": s.session_id, "top": s.last + 1 + RESERVED_NUMBERS} for s in segments]
-        if segments:
-            with self._database.writing() as connection:
-                write_segments(connection, segments)
+    def append(self, segments: Sequence[tuple[Baton, Segment]]) -> set[str]:
+        """Stores segments of several live runs in one transaction, a constant number of statements; but none of
+        a run that has lost its session, or whose session is gone. Returns the ids of the others."""
+        if not segments:
+            return set()
+        with self._database.writing() as connection:
+            held = self._fence.held(connection, [baton for baton, _ in segments])
+            kept = [segment for baton, segment in segments if baton.run_id in held]
+            if kept:
+                write_segments(connection, kept)
+                tops = [{"here": s.session_id, "top": s.last + 1 + RESERVED_NUMBERS} for s in kept]
                 connection.execute(_RESERVE, tops)
+            return held
 
     def read(self, session_id: str, after: int, *, limit: int = 64) -> list[Segment]:
         """Segments that hold events after that number, in order."""

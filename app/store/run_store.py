@@ -212,13 +212,20 @@ class RunStore:
             connection.execute(update(runs).where(runs.c.id == baton.run_id).values(lease_expires_at=0.0))
 
     def interrupt_dead(self, *, is_gone: IsGone, last_words: LastWords) -> list[Run]:
-        """Closes every run whose holder is dead, except those that wait for a person: they still wait."""
-        with self._database.writing() as connection:
-            rows = connection.execute(select(runs).where(runs.c.status == "running").with_for_update())
-            dead = [run for run in map(run_of, rows) if self._is_dead(connection, run, is_gone)]
-            for run in dead:
-                bury(connection, run, last_words)
-            return dead
+        """Closes every run whose holder is dead, except those that wait for a person: they still wait. Each in a
+        transaction of its own: runs that live are not held up."""
+        running = select(runs).where(runs.c.status == "running")
+        with self._database.reading() as connection:
+            found = [run_of(row) for row in connection.execute(running)]
+            suspects = [run for run in found if self._is_dead(connection, run, is_gone)]
+        dead = []
+        for suspect in suspects:
+            with self._database.writing() as connection:
+                row = connection.execute(running.where(runs.c.id == suspect.id).with_for_update()).first()
+                if row is not None and self._is_dead(connection, run_of(row), is_gone):
+                    bury(connection, run_of(row), last_words)
+                    dead.append(run_of(row))
+        return dead
 
     def renew(self, batons: Sequence[Baton], owner: Owner) -> set[str]:
         """Renews this owner's leases in one statement and returns the ids of the runs that are still held."""

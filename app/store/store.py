@@ -19,6 +19,6 @@ class Store:
         self.sessions = SessionStore(database)
         self.runs = RunStore(database, fence)
         self.records = RecordStore(database, fence)
-        self.events = EventStore(database)
+        self.events = EventStore(database, fence)
         self.queue = QueueStore(database, fence)
         self.idempotency = IdempotencyStore(database)

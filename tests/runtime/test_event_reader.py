@@ -11,7 +11,7 @@ from app.conversation.session import Session
 from app.runtime.event_log import KEEP_EVENTS, EndMark, EventLog
 from app.runtime.event_logs import EventLogs
 from app.runtime.event_reader import Behind, EventReader
-from app.store.event_store import Segment
+from app.store.event_store import Segment, write_segments
 from app.store.store import Store
 from tests.runtime.live import end_run, numbers
 
@@ -35,8 +35,12 @@ class Stage:
     def write(self) -> None:
         segment = self.log.unwritten("r")
         if segment is not None:
-            self.store.events.append([segment])
+            self.keep(segment)
             self.log.mark_written(segment.last)
+
+    def keep(self, segment: Segment) -> None:
+        with self.store.database.writing() as connection:
+            write_segments(connection, [segment])
 
     def reader(self, after: int, end: EndMark | None = None) -> EventReader:
         return EventReader(
@@ -116,7 +120,7 @@ def test_what_is_gone_is_named_by_one_gap_that_moves_no_cursor(stage: Stage) -> 
 def test_a_hole_in_the_store_is_a_gap_and_not_the_end(stage: Stage) -> None:
     for first, last in ((1, 2), (5, 6)):
         frames = b"".join(b"id: %d\ndata: {}\n\n" % number for number in range(first, last + 1))
-        stage.store.events.append([Segment(stage.session_id, "r", first, last, frames)])
+        stage.keep(Segment(stage.session_id, "r", first, last, frames))
     stage.log.continue_at(9)
     stage.publish(1, EndMark())
     reader = stage.reader(0)

@@ -67,7 +67,7 @@ def test_a_deleted_session_leaves_nothing_behind(store: Store) -> None:
     store.records.add_turn(baton, session.id, calling("a"), tokens=(1, 2))
     store.records.add_result(baton, session.id, result("a"), "completed", toolset_states={"todo": [1]})
     store.records.add_child(baton, Session(f"{session.id}-kid", 1.0, parent_id=session.id), [user("task")])
-    store.events.append([Segment(session.id, baton.run_id, 1, 2, b"x")])
+    store.events.append([(baton, Segment(session.id, baton.run_id, 1, 2, b"x"))])
     store.sessions.delete(session.id)
     assert all_rows(store.database) == before
     with pytest.raises(SessionNotFound):

@@ -1,0 +1,1 @@
+"""Breaks everything at random, and then looks whether what must hold still holds."""

@@ -1,0 +1,59 @@
+"""The parent's side of `tests.kill_points.doomed`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from tests.harness.process import ROOT
+from tests.kill_points.doomed import Doom, order
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """What a child's client saw, and whether the child survived."""
+
+    events: list[dict[str, Any]]
+    survived: bool
+
+    @property
+    def types(self) -> list[str]:
+        return [event["type"] for event in self.events]
+
+
+class Nursery:
+    """One process for a whole module of tests; it is what imports cost."""
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-m", "tests.kill_points.doomed"]
+        self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(30)
+        self._process.stdout.close()
+
+    def raise_one(self, doom: Doom) -> Life:
+        """Returns when the child is dead. A child that died of anything but its doom is an error."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(order(doom))
+        self._process.stdin.flush()
+        events: list[dict[str, Any]] = []
+        for line in self._process.stdout:
+            event = json.loads(line)
+            if event["type"] == "exit":
+                assert event["code"] in (0, -signal.SIGKILL), "the child's own words are above"
+                return Life(events, survived=event["code"] == 0)
+            events.append(event)
+        raise AssertionError("the nursery is gone")
