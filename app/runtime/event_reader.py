@@ -37,6 +37,7 @@ class EventReader:
         after: int,
         end: EndMark | None = None,
         find_end: Callable[[], int | None] | None = None,
+        begins_with_gap: bool = False,
     ) -> None:
         self._log = log
         self._logs = logs
@@ -44,6 +45,7 @@ class EventReader:
         self._after = after
         self._end = end
         self._find_end = find_end
+        self._begins_with_gap = begins_with_gap
         self._closed = False
         self._interrupted = False
 
@@ -52,6 +54,9 @@ class EventReader:
         the end. After the end of what was written for this reader nothing follows."""
         if self._at_end():
             return None
+        if self._begins_with_gap:
+            self._begins_with_gap = False
+            return self._gap(self._after + 1)
         piece = self._read(timeout)
         if piece is None:
             return self._nothing_here()

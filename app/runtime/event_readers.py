@@ -52,7 +52,8 @@ class EventReaders:
 
     def of_session(self, session_id: str, after: int | None) -> EventReader:
         """A reader of a session's events after a number; None: from the beginning of the run that is live,
-        or whatever comes next. SessionNotFound, Draining."""
+        or whatever comes next. A number that was never given, as after a restored backup, is answered with a
+        `gap`. SessionNotFound, Draining."""
         if self._manager.draining:
             raise Draining()
         self._manager.ensure_housekeeping()
@@ -60,4 +61,11 @@ class EventReaders:
         if after is None:
             run = self._store.runs.live_run(session_id)  # whichever process works on it
             after = (run.first_event if run is not None else event_log.next_number) - 1
-        return EventReader(event_log, self._logs, self._store.events, after=after)
+        unknown = after >= self._store.sessions.next_event(session_id)
+        return EventReader(
+            event_log,
+            self._logs,
+            self._store.events,
+            after=event_log.last_number if unknown else after,
+            begins_with_gap=unknown,
+        )

@@ -181,6 +181,17 @@ def test_when_nothing_old_is_left_there_is_one_gap_and_then_what_comes_next(
     assert text_of(reader.events) == "two"
 
 
+def test_a_cursor_that_was_never_given_gets_a_gap_and_then_what_comes_next(local: LocalClient) -> None:
+    session = local.new_session()
+    local.say(session, "[say one]")
+    with local.follow(session, since=100_000) as reader:
+        gap = gap_of(reader)
+        local.say(session, "[say two]")
+        reader.until("stream_stopped")
+    assert gap["first_available"] == reader.ids[0]
+    assert text_of(reader.events) == "two"
+
+
 def test_a_script_can_start_a_run_without_holding_a_connection(local: LocalClient) -> None:
     session = local.new_session()
     response = local.try_run(session, "[say hello]", query="?stream=false")
