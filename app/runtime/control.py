@@ -40,9 +40,9 @@ class RunControl:
     ) -> None:
         self._store = store
         self._manager = manager
-        self._line = WaitingLine(limit=max_waiting)
+        self.line = WaitingLine(limit=max_waiting)
         self._approval_seconds = approval_seconds
-        manager.when_free(self._line.call_next)
+        manager.when_free(self.line.call_next)
         if approval_seconds:
             manager.every_second(self.expire_questions)
 
@@ -104,7 +104,7 @@ class RunControl:
     ) -> LiveRun:
         """Calls `start`, but waits in line for the session, at most so many seconds or until the caller gives up."""
         deadline = time.monotonic() + seconds
-        with self._line.ticket(session_id) as ticket:
+        with self.line.ticket(session_id) as ticket:
             while True:
                 try:
                     if ticket.is_first:

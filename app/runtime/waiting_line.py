@@ -37,6 +37,10 @@ class WaitingLine:
         self._lines: dict[str, deque[Ticket]] = {}
         self._count = 0
 
+    def __len__(self) -> int:
+        """How many wait at this moment; for looking, never for deciding."""
+        return self._count
+
     @contextmanager
     def ticket(self, session_id: str) -> Iterator[Ticket]:
         """A place at the end of the session's line. ServerFull if too many wait already."""

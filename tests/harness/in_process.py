@@ -67,7 +67,7 @@ class LocalClient:
     """One user. Answers are JSON; `expect` is the status that a call must have."""
 
     def __init__(self, server: Server) -> None:
-        self._server = server
+        self.server = server
         self._http: FlaskClient = server.app.test_client()
 
     def ask(
@@ -154,4 +154,4 @@ class LocalClient:
         assert response.status_code == 200 or response.get_json()["code"] == "not_running"
 
     def wait_until_free(self, session_id: str) -> None:
-        eventually(lambda: self._server.manager.find(session_id) is None, "the session is free")
+        eventually(lambda: self.server.manager.find(session_id) is None, "the session is free")
