@@ -57,17 +57,24 @@ def test_f26_calls_with_bad_ids_run_once_each_within_a_turn_and_across_turns(
     assert goes_on(client, session)
 
 
+def stop_at_the_model(
+    client: Client, session: str, text: str, model: OfflineServer, *, requests: int
+) -> None:
+    """A run that is stopped as soon as the model has been asked that often."""
+    with client.run(session, text, agent="tools") as stream:
+        assert model.wait_until(lambda stats: stats.requests == requests)
+        client.post(f"/api/sessions/{session}/cancel?wait=30")
+        stream.rest()
+
+
 @pytest.mark.parametrize("deltas", range(1, 12))
 def test_f27_a_turn_that_is_stopped_between_its_thoughts_is_replayed_with_whole_ones_only(
     client: Client, model: OfflineServer, deltas: int
 ) -> None:
     session = client.new_session()
     script = f"[think of one][say one][think of two][redact][say two][hold {deltas}]"
-    for requests, text in enumerate((script, "and on"), 1):  # what was not kept is asked, and held, once more
-        with client.run(session, text, agent="tools") as stream:
-            assert model.wait_until(lambda stats, seen=requests: stats.requests == seen)
-            client.post(f"/api/sessions/{session}/cancel?wait=30")
-            stream.rest()
+    stop_at_the_model(client, session, script, model, requests=1)
+    stop_at_the_model(client, session, "and on", model, requests=2)  # held once more, if nothing was kept
     replayed = [
         block
         for message in last_request(model)
