@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 
 from flask import Flask
 
-from app.agent.anthropic_model import AnthropicModel
+from app.agent.model import ModelClient
 from app.runtime.control import RunControl
 from app.runtime.event_readers import EventReaders
 from app.runtime.hangups import HangupWatcher
+from app.runtime.lazy_model import LazyModel
 from app.runtime.manager import RuntimeManager
 from app.runtime.planner import AgentPlanner
 from app.runtime.titles import Titles
@@ -34,7 +37,7 @@ class Server:
     control: RunControl
     store: Store
     titles: Titles
-    model: AnthropicModel | None
+    model: LazyModel | None
 
     def close(self, *, drain_seconds: float = 0.0) -> None:
         self.manager.drain(drain_seconds)
@@ -44,13 +47,20 @@ class Server:
         self.store.database.close()
 
 
+def _load_model(settings: Settings) -> ModelClient:
+    """Imports the Anthropic SDK, which takes seconds: not before the server answers."""
+    adapter = import_module("app.agent.anthropic_model")
+    client: ModelClient = adapter.AnthropicModel(settings.api_key, settings.api_base_url or None)
+    return client
+
+
 def build(settings: Settings) -> Server:
     """Call it after the fork: connections and threads begin here."""
     database = Database(settings.database_url)
     migrate(database)
     store = Store(database, lease_seconds=settings.lease_seconds)
     directory = TeamDirectory(settings.agents, settings.environment)
-    model = AnthropicModel(settings.api_key, settings.api_base_url or None) if settings.api_key else None
+    model = LazyModel(partial(_load_model, settings)) if settings.api_key else None
     titles = Titles(store.sessions)
     planner = AgentPlanner(
         directory,

@@ -1,0 +1,55 @@
+"""The model's client is loaded beside the server's start, and calls wait for it."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from app.agent.model import ModelClient, ModelError, ModelRequest
+from app.runtime.lazy_model import LazyModel
+from app.runtime.live_run import RunCancellation
+from tests.harness.models import PATIENCE, TalkativeModel, said
+
+REQUEST = ModelRequest(model="m", system=b"", tools=b"", messages=[], max_tokens=1)
+
+
+def test_a_call_that_comes_before_the_client_is_loaded_waits_for_it() -> None:
+    may_load, asked = threading.Event(), threading.Event()
+
+    def load() -> ModelClient:
+        asked.set()
+        assert may_load.wait(PATIENCE)
+        return TalkativeModel()
+
+    model = LazyModel(load)
+    assert asked.wait(PATIENCE)
+    threading.Timer(0.0, may_load.set).start()
+    assert list(model.stream(REQUEST, RunCancellation())) == said("hello")
+    model.close()
+
+
+def test_a_call_that_waits_for_the_client_can_be_cancelled() -> None:
+    may_load = threading.Event()
+
+    def load() -> ModelClient:
+        assert may_load.wait(PATIENCE)
+        return TalkativeModel()
+
+    model, cancellation = LazyModel(load), RunCancellation()
+    cancellation.cancel("somebody")
+    with pytest.raises(ModelError) as caught:
+        list(model.stream(REQUEST, cancellation))
+    assert caught.value.kind == "cancelled"
+    may_load.set()
+    model.close()
+
+
+def test_a_client_that_can_not_be_loaded_fails_each_call_in_words() -> None:
+    def load() -> ModelClient:
+        raise ImportError("no such module")
+
+    model = LazyModel(load)
+    with pytest.raises(ModelError, match="could not be loaded"):
+        list(model.stream(REQUEST, RunCancellation()))
+    model.close()
