@@ -97,9 +97,11 @@ class EventReader:
         deadline = time.monotonic() + timeout
         while True:
             piece = self._log.read(self._after, LOOK_SECONDS, self._end, gave_up=self._gave_up)
-            if piece is not None or self._at_end() or time.monotonic() > deadline:
+            if piece is not None or self._at_end():
                 return piece
             self._end.number = self._find_end()
+            if time.monotonic() > deadline:
+                return None
 
     @property
     def at_end(self) -> bool:

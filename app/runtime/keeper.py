@@ -146,14 +146,11 @@ class Keeper:
         signals = {signal.run_id: signal for signal in self._store.runs.signals(list(by_id))}
         for run_id, run in by_id.items():
             signal = signals.get(run_id)
-            if signal is None:  # deleted, with its session
-                if not run.ending:
-                    self._lost(run)
+            if signal is None or signal.epoch != run.run.epoch or signal.status not in LIVE:
+                self._lost(run)  # deleted, adopted or ended by another process; what is said is not for us
                 continue
             if signal.answer is not None and run.waiting_for is not None:
                 run.deliver(signal.answer)
-            if signal.status not in LIVE and not run.ending:
-                self._lost(run)
             if signal.stop_requested is not None:
                 if signal.stop_requested.startswith(AT_SAFE_POINT) and run.waiting_for is None:
                     run.stops_at_safe_point = True
@@ -163,10 +160,12 @@ class Keeper:
     def _renew(self, runs: Sequence[LiveRun]) -> None:
         held = self._store.runs.renew([run.baton for run in runs], self._owner)
         for run in runs:
-            if run.run.id not in held and not run.finished.is_set() and not run.ending:
+            if run.run.id not in held:
                 self._lost(run)
 
     def _lost(self, run: LiveRun) -> None:
+        if run.ending or run.lost:
+            return
         log.warning("run %s has lost its session to another process", run.run.id)
         run.lose()
 

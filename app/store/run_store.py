@@ -81,6 +81,7 @@ class Signal:
     """What somebody wants of a live run, as its row says."""
 
     run_id: str
+    epoch: int
     status: RunStatus
     answer: Answer | None
     stop_requested: str | None
@@ -298,11 +299,12 @@ class RunStore:
 
     def signals(self, run_ids: Sequence[str]) -> list[Signal]:
         """What people said to these runs, in one query."""
-        query = select(runs.c.id, runs.c.status, runs.c.answer_json, runs.c.stop_requested)
+        query = select(runs.c.id, runs.c.epoch, runs.c.status, runs.c.answer_json, runs.c.stop_requested)
         with self._database.reading() as connection:
             rows = connection.execute(query.where(runs.c.id.in_(run_ids)))
             return [
-                Signal(row.id, row.status, answer_of(row.answer_json), row.stop_requested) for row in rows
+                Signal(row.id, row.epoch, row.status, answer_of(row.answer_json), row.stop_requested)
+                for row in rows
             ]
 
     def get(self, run_id: str) -> Run:

@@ -1,0 +1,217 @@
+"""Housekeeping: leases renewed, events written behind, word from other processes, and one who fails holds up nobody."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from app.agent.context import Resumption
+from app.agent.loop import Steps
+from app.agent.steps import Ask
+from app.conversation.events import AgentChoice, MaxIterationsReached, StreamStarted
+from app.conversation.run import Answer, Owner, Question
+from app.conversation.session import Session
+from app.conversation.transcript import Message
+from app.errors import NothingToAnswer, SessionBusy, StoreUnavailable
+from app.runtime.control import RunControl
+from app.runtime.event_readers import EventReaders
+from app.runtime.live_run import LiveRun
+from app.runtime.manager import RuntimeManager
+from app.store.store import Store
+from tests.harness.process import eventually
+from tests.runtime.conftest import Manage
+from tests.runtime.faults import Faults
+from tests.runtime.live import numbers
+from tests.runtime.loops import PATIENCE, OneLoop, Patient, Stubborn, read_all, read_to_end, say
+from tests.store.actors import everybody_is_gone, new_session, nobody_is_gone
+
+ELSEWHERE = Owner("elsewhere", "boot", 77, "1")
+
+
+def _working(store: Store, manager: RuntimeManager, patient: Patient) -> LiveRun:
+    live = say(manager, new_session(store).id)
+    assert patient.entered.wait(PATIENCE)
+    return live
+
+
+def test_a_run_that_writes_nothing_keeps_its_lease(store: Store, manage: Manage) -> None:
+    patient = Patient()
+    manager = manage(OneLoop(patient.loop), heartbeat_seconds=0.0)
+    live = _working(store, manager, patient)
+    first = store.runs.get(live.run.id).lease_expires_at
+    eventually(lambda: store.runs.get(live.run.id).lease_expires_at > first + 0.3, "it was renewed twice")
+    patient.let_go()
+
+
+def test_events_are_in_the_store_while_the_run_goes_on(store: Store, manage: Manage) -> None:
+    patient = Patient()
+    manager = manage(OneLoop(patient.loop))
+    live = _working(store, manager, patient)
+    eventually(lambda: store.events.bounds(live.run.session_id) == (1, 1), "its first event is written")
+    patient.let_go()
+    assert live.finished.wait(PATIENCE)
+    assert store.events.bounds(live.run.session_id) == (1, 2)
+
+
+def test_a_run_learns_that_another_process_has_taken_its_session(store: Store, manage: Manage) -> None:
+    patient, other = Patient(), Patient()
+    here = manage(OneLoop(patient.loop))
+    there = manage(OneLoop(other.loop), owner=ELSEWHERE, owner_is_gone=everybody_is_gone)
+    live = _working(store, here, patient)
+    reader = EventReaders(store, here).of_run(live)
+    second = say(there, live.run.session_id, "mine now")
+    stream = read_to_end(reader)
+    assert stream.count(b'"stream_stopped"') == 1
+    assert live.lost
+    assert store.runs.get(live.run.id).status == "interrupted"
+    assert store.runs.live_run(live.run.session_id) == store.runs.get(second.run.id)
+    other.let_go()
+    assert second.finished.wait(PATIENCE)
+
+
+def test_a_stop_that_another_process_was_asked_for_arrives(store: Store, manage: Manage) -> None:
+    patient = Patient()
+    here = manage(OneLoop(patient.loop))
+    there = manage(OneLoop(patient.loop), owner=ELSEWHERE, owner_is_gone=nobody_is_gone)
+    live = _working(store, here, patient)
+    run = RunControl(store, there).cancel(live.run.session_id, by="ann", wait=PATIENCE)
+    assert run.status == "cancelled"
+    assert live.cancellation.by == "ann"
+
+
+def test_a_session_that_another_process_has_deleted_holds_up_nobody(store: Store, manage: Manage) -> None:
+    stubborn, patient = Stubborn(), Patient()
+    planner = OneLoop(stubborn.loop)
+    manager = manage(planner, heartbeat_seconds=0.0)
+    gone = say(manager, new_session(store).id)
+    assert stubborn.entered.wait(PATIENCE)
+    planner.loop = patient.loop
+    here = _working(store, manager, patient)
+    gone.log.publish([b'{"type":"agent_choice"}'], gone.end)
+    store.sessions.delete(gone.run.session_id)
+    eventually(lambda: gone.lost, "it has noticed")
+    before = store.runs.get(here.run.id).lease_expires_at
+    eventually(lambda: store.runs.get(here.run.id).lease_expires_at > before, "the other's lease is renewed")
+    eventually(lambda: store.events.bounds(here.run.session_id) == (1, 1), "the other's events are written")
+    patient.let_go()
+    stubborn.let_go()
+    assert here.finished.wait(PATIENCE)
+    assert store.runs.get(here.run.id).status == "finished"
+
+
+@pytest.mark.parametrize("place", ["events.append", "runs.signals", "runs.renew", "events.newest"])
+@pytest.mark.parametrize("error", [StoreUnavailable(), ValueError("a bug")], ids=["away", "a bug"])
+def test_housekeeping_goes_on_after_a_failure(
+    store: Store, manage: Manage, place: str, error: Exception
+) -> None:
+    patient = Patient()
+    Faults(store).inject(place, error, times=2)
+    manager = manage(OneLoop(patient.loop), heartbeat_seconds=0.0)
+    live = _working(store, manager, patient)
+    first = store.runs.get(live.run.id).lease_expires_at
+    eventually(lambda: store.runs.get(live.run.id).lease_expires_at > first, "the lease is renewed")
+    eventually(lambda: store.events.bounds(live.run.session_id) == (1, 1), "the event is written")
+    patient.let_go()
+
+
+def test_a_reader_in_one_process_follows_a_run_in_another(store: Store, manage: Manage) -> None:
+    patient = Patient()
+    here = manage(OneLoop(patient.loop))
+    there = manage(OneLoop(patient.loop), owner=ELSEWHERE, owner_is_gone=nobody_is_gone)
+    live = _working(store, here, patient)
+    eventually(lambda: store.events.bounds(live.run.session_id) == (1, 1), "its first event is written")
+    run = store.runs.get(live.run.id)
+    far = EventReaders(store, there).of_past_run(run)
+    near = EventReaders(store, here).of_run(live)
+    far_bytes: list[bytes] = []
+
+    def read_far() -> None:
+        while (piece := far.next(PATIENCE)) is not None:
+            far_bytes.append(piece)
+
+    thread = threading.Thread(target=read_far)
+    thread.start()
+    patient.let_go()
+    near_bytes = read_to_end(near)
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+    far.close()
+    assert b"".join(far_bytes) == near_bytes
+    assert numbers(near_bytes) == [1, 2]
+
+
+class _Asking:
+    """A run that asks a person whether it may go on."""
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = []
+
+    def loop(
+        self, live: LiveRun, session: Session, rows: Sequence[Message], resumption: Resumption | None
+    ) -> Steps:
+        answer = resumption.answer if resumption else None
+        if answer is None:
+            yield StreamStarted(session_id=live.run.session_id)
+            question = Question("max_iterations", live.run.session_id)
+            answer = yield Ask(question, MaxIterationsReached(max_iterations=1))
+        self.answers.append(answer)
+        yield AgentChoice(content=f"so be it: {answer.decision}", session_id=live.run.session_id)
+
+
+KINDS = ("approval", "max_iterations")
+
+
+def test_an_answer_given_to_another_process_reaches_the_holder(store: Store, manage: Manage) -> None:
+    asking = _Asking()
+    here = manage(OneLoop(asking.loop))
+    there = manage(OneLoop(asking.loop), owner=ELSEWHERE, owner_is_gone=nobody_is_gone)
+    live = say(here, new_session(store).id)
+    eventually(lambda: store.runs.get(live.run.id).status == "awaiting_approval", "it has asked")
+    with pytest.raises(SessionBusy) as busy:
+        say(here, live.run.session_id)
+    assert busy.value.busy_code == "awaiting_approval"
+    RunControl(store, there).answer(live.run.session_id, Answer("approve", by="ann"), kinds=KINDS)
+    stream = read_all(store, here, live)
+    assert b"so be it: approve" in stream
+    assert [answer.by for answer in asking.answers] == ["ann"]
+    assert store.runs.get(live.run.id).status == "finished"
+    with pytest.raises(NothingToAnswer):
+        RunControl(store, there).answer(live.run.session_id, Answer("reject"), kinds=KINDS)
+
+
+def test_an_answer_to_a_dead_processs_question_lets_the_run_go_on_here(store: Store, manage: Manage) -> None:
+    asking = _Asking()
+    dead = manage(OneLoop(asking.loop), owner=ELSEWHERE)
+    here = manage(OneLoop(asking.loop), owner_is_gone=everybody_is_gone)
+    lost = say(dead, new_session(store).id)
+    eventually(lambda: store.runs.get(lost.run.id).status == "awaiting_approval", "it has asked")
+    assert here.recover() == 0  # it still waits
+    RunControl(store, here).answer(lost.run.session_id, Answer("approve"), kinds=KINDS)
+    live = here.find(lost.run.session_id)
+    if live is not None:
+        assert live.finished.wait(PATIENCE)
+    assert lost.finished.wait(PATIENCE)  # and the one that was believed dead writes nothing more
+    run = store.runs.get(lost.run.id)
+    assert (run.status, run.epoch) == ("finished", 1)
+    assert [answer.decision for answer in asking.answers] == ["approve"]
+    frames = b"".join(segment.frames for segment in store.events.read(lost.run.session_id, 0))
+    assert frames.count(b"so be it") == 1
+    assert frames.count(b"stream_stopped") == 1
+
+
+def test_a_dead_process_is_cleaned_up_after_at_the_next_start(store: Store, manage: Manage) -> None:
+    stubborn = Stubborn()
+    dead = manage(OneLoop(stubborn.loop), owner=ELSEWHERE)
+    lost = say(dead, new_session(store).id)
+    assert stubborn.entered.wait(PATIENCE)
+    here = manage(OneLoop(Patient().loop), owner_is_gone=everybody_is_gone)
+    assert here.recover() == 1
+    assert here.recover() == 0
+    assert store.runs.get(lost.run.id).status == "interrupted"
+    stubborn.let_go()
+    assert stubborn.refused.wait(PATIENCE)
+    frames = b"".join(segment.frames for segment in store.events.read(lost.run.session_id, 0))
+    assert frames.count(b"stream_stopped") == 1
+    assert b"the process that it ran in died" in frames
