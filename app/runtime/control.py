@@ -8,7 +8,8 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 from app.conversation.blocks import Block
 from app.conversation.queue import QueuedMessage, QueueKind
@@ -23,7 +24,10 @@ from app.store.store import Store
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 LINE_SECONDS: Final = 0.25  # how often who waits for a session looks, if nobody calls
+ANSWER_SECONDS: Final = 2.0  # how long an answer waits for those who are about to be refused, or to answer
 
 
 class RunControl:
@@ -41,6 +45,8 @@ class RunControl:
         self._store = store
         self._manager = manager
         self.line = WaitingLine(limit=max_waiting)
+        # a line of its own: answers must not stand behind those who wait for the run; they wait for moments only
+        self._answers = WaitingLine(limit=1000)
         self._approval_seconds = approval_seconds
         manager.when_free(self.line.call_next)
         if approval_seconds:
@@ -49,6 +55,12 @@ class RunControl:
     def answer(self, session_id: str, answer: Answer, *, kinds: Sequence[str], call_id: str = "") -> None:
         """Answers what the session's run waits for, wherever it runs; a run whose process died while it waited
         goes on here. NothingToAnswer, AnsweredAlready."""
+        give = partial(self._answer, session_id, answer, kinds=kinds, call_id=call_id)
+        _in_turn(self._answers, session_id, give, seconds=ANSWER_SECONDS)
+
+    def _answer(self, session_id: str, answer: Answer, *, kinds: Sequence[str], call_id: str) -> None:
+        """SessionBusy if somebody of this process has claimed the session, which holds no run of this process:
+        he is about to be refused, or answers the same question."""
         live = self._manager.find(session_id)
         if live is not None:
             answered = self._store.runs.answer(session_id, answer, kinds=kinds, call_id=call_id)
@@ -103,19 +115,13 @@ class RunControl:
         self, session_id: str, start: Callable[[], LiveRun], *, seconds: float, gave_up: Callable[[], bool]
     ) -> LiveRun:
         """Calls `start`, but waits in line for the session, at most so many seconds or until the caller gives up."""
-        deadline = time.monotonic() + seconds
-        with self.line.ticket(session_id) as ticket:
-            while True:
-                try:
-                    if ticket.is_first:
-                        return start()
-                except SessionBusy:
-                    if time.monotonic() >= deadline:
-                        raise
-                if gave_up() or time.monotonic() >= deadline:
-                    run = self._store.runs.live_run(session_id)
-                    raise SessionBusy(run=run, busy_code=run.busy_code if run else "session_busy")
-                ticket.wait(max(0.0, min(LINE_SECONDS, deadline - time.monotonic())))
+        try:
+            return _in_turn(self.line, session_id, start, seconds=seconds, gave_up=gave_up)
+        except SessionBusy as busy:
+            run = self._store.runs.live_run(session_id)
+            if busy.run is not None or run is None:
+                raise
+            raise SessionBusy(run=run, busy_code=run.busy_code) from None
 
     def cancel(
         self,
@@ -215,6 +221,29 @@ class RunControl:
                 self.answer(run.session_id, answer, kinds=(question.kind,), call_id=question.call_id)
             except AppError as error:
                 log.info("the question of run %s did not expire: %s", run.id, error.message)
+
+
+def _in_turn(
+    line: WaitingLine,
+    session_id: str,
+    act: Callable[[], T],
+    *,
+    seconds: float,
+    gave_up: Callable[[], bool] = lambda: False,
+) -> T:
+    """Acts when its turn has come and the session is free; SessionBusy if that takes too long."""
+    deadline = time.monotonic() + seconds
+    with line.ticket(session_id) as ticket:
+        while True:
+            try:
+                if ticket.is_first and not gave_up():
+                    return act()
+            except SessionBusy:
+                if time.monotonic() >= deadline:
+                    raise
+            if gave_up() or time.monotonic() >= deadline:
+                raise SessionBusy()
+            ticket.wait(max(0.0, min(LINE_SECONDS, deadline - time.monotonic())))
 
 
 def _queued(

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 from app.factory import Server, build
 from app.offline.server import OfflineServer
 from app.runtime import event_log
-from tests.conftest import make_settings
+from app.settings import Settings
 from tests.harness.in_process import LocalClient, LocalStream
 from tests.harness.process import eventually
 from tests.harness.wire import text_of
@@ -48,7 +47,7 @@ def bounds(frames: bytes) -> tuple[int, int]:
 
 
 def test_f37_a_reader_cut_again_and_again_gets_every_byte_once(
-    servers: Servers, here: LocalClient, tmp_path: Path, model: OfflineServer, database_url: str
+    servers: Servers, here: LocalClient, settings: Settings
 ) -> None:
     session = here.new_session()
     stream = here.run(session, LONG)
@@ -65,7 +64,7 @@ def test_f37_a_reader_cut_again_and_again_gets_every_byte_once(
     assert faithful[: len(live)] == live
     for _ in range(2):
         assert cutter.collect(both, after=first - 1, last=last) == faithful
-    restarted = build(make_settings(tmp_path, model.url, database_url=database_url))
+    restarted = build(settings)
     assert cutter.collect([connect(restarted, session)], after=first - 1, last=last) == faithful
     restarted.close()
     assert cutter.cuts > 100

@@ -21,6 +21,7 @@ from tests.while_it_runs.conftest import Servers
 from tests.while_it_runs.talk import queue, said_by_user
 
 HELD = "[words 50][hold 5]"
+PLACES = 12  # in line, of a server as it is
 
 
 class Waiter(threading.Thread):
@@ -159,28 +160,31 @@ def test_a_queued_run_gets_its_turn_in_the_one_at_work(
     assert here.messages(session)[-1]["content"] == "later"
 
 
-WAITERS = 6
-
-
-def test_who_leaves_the_line_gives_its_thread_back_and_its_message_is_never_said(
+def test_who_leaves_the_line_gives_its_place_back_and_its_message_is_never_said(
     start_baton: Callable[..., BatonProcess], model: OfflineServer
 ) -> None:
-    baton = start_baton(settings={"BATON_THREADS": "8", "BATON_MAX_STREAMS": "1"})
+    baton = start_baton()
     client = Client(baton.url)
     session = client.new_session()
+    path = f"/api/sessions/{session}/agent/plain?when_busy=wait&wait_timeout=200ms"
+
+    def wait_a_moment() -> int:
+        body = [{"role": "user", "content": "the word of one who gave up"}]
+        return requests.post(f"{baton.url}{path}", json=body, timeout=30).status_code
+
     with client.run(session, HELD) as stream:
         stream.until("agent_choice")
-        for _ in range(3):  # three times all the threads that are left
-            leavers = [ask_to_wait(baton, session) for _ in range(WAITERS)]
-            assert client.get("/api/ping").ok  # those who came before it are inside now
-            for leaver in leavers:
-                leaver.close()
-            assert in_parallel([lambda: requests.get(f"{baton.url}/api/ping", timeout=20).ok] * WAITERS)
+        leavers = [ask_to_wait(baton, session) for _ in range(PLACES + 3)]  # some find no place
+        eventually(lambda: wait_a_moment() == 503, "the line is full")
+        for leaver in leavers:
+            leaver.close()
+        everybody = [wait_a_moment] * PLACES
+        eventually(lambda: set(in_parallel(everybody)) == {409}, "all places are free again", seconds=30)
         model.release()
         stream.rest()
     with client.run(session, "[say free]", query="?when_busy=wait") as mine:
         assert text_of(mine.rest()) == "free"
-    assert "leaver" not in str(client.messages(session))
+    assert said_by_user(client, session) == [HELD, "[say free]"]
     client.close()
 
 
