@@ -24,6 +24,13 @@ class EventLogs:
             self._users[session_id] += 1
             return log
 
+    def hold(self, log: EventLog) -> None:
+        """Keeps a run's own log for one more reader, who may come when the run has let go of it; `release` it."""
+        with self._guard:
+            current = self._logs.setdefault(log.session_id, log) if not log.closed else None
+            if current is log:
+                self._users[log.session_id] = self._users.get(log.session_id, 0) + 1
+
     def release(self, log: EventLog) -> None:
         with self._guard:
             if self._logs.get(log.session_id) is not log:

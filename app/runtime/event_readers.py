@@ -20,10 +20,8 @@ class EventReaders:
 
     def of_run(self, live: LiveRun) -> EventReader:
         """A reader of one run's events, from the first to the last."""
-        event_log = self._logs.open(live.run.session_id, live.first_event)
-        return EventReader(
-            event_log, self._logs, self._store.events, after=live.first_event - 1, end=live.end
-        )
+        self._logs.hold(live.log)
+        return EventReader(live.log, self._logs, self._store.events, after=live.first_event - 1, end=live.end)
 
     def of_past_run(self, run: Run) -> EventReader:
         """A reader of a run's events that this process does not work on: from the store, and as they come."""

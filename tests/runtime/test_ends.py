@@ -286,6 +286,7 @@ def test_an_end_that_can_not_be_stored_is_told_and_the_next_run_closes_it(
     manager, session = manage(OneLoop(idle), store=store), new_session(store)
     Faults(store).inject("runs.finish", error, times=FINISH_ATTEMPTS if isinstance(error, AppError) else 1)
     live = say(manager, session.id)
+    assert live.finished.wait(PATIENCE)
     stream = read_all(store, manager, live)
     assert stream.count(b"stream_stopped") == 1
     assert numbers(stream) == [1]

@@ -165,6 +165,21 @@ def test_a_deleted_sessions_readers_read_what_there_is_and_end(stage: Stage) -> 
     assert reader.next(PATIENCE) is None
 
 
+def test_a_reader_who_comes_when_the_run_has_let_go_still_reads_its_log(stage: Stage) -> None:
+    end = EndMark()
+    stage.publish(2, end)
+    end_run(stage.log, end)
+    stage.logs.release(stage.log)
+    assert stage.logs.find(stage.session_id) is None
+    for newer in (False, True):
+        if newer:
+            assert stage.logs.open(stage.session_id, 4) is not stage.log
+        stage.logs.hold(stage.log)
+        reader = EventReader(stage.log, stage.logs, stage.store.events, after=0, end=end)
+        assert numbers(read_available(reader)) == [1, 2, 3]
+    assert stage.logs.find(stage.session_id) is not stage.log
+
+
 def test_a_log_nobody_uses_is_forgotten(stage: Stage) -> None:
     reader = stage.reader(0)
     stage.logs.release(stage.log)
