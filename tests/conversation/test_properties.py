@@ -1,4 +1,5 @@
-"""Whatever a history went through, it heals to what the API accepts; and what is sent only grows."""
+"""Whatever a history went through, it heals to what the API accepts, once and for all (F23); and what is sent only
+grows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Taking the baton: one winner, refusals at once and without a trace, and nobody waits for somebody else."""
+"""Taking the baton: one winner (F1), refusals without a trace (F2) and from the first moment on (F3), and nobody
+waits for somebody else (F12)."""
 
 from __future__ import annotations
 
