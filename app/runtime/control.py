@@ -19,7 +19,7 @@ from app.runtime.ending import Ending
 from app.runtime.live_run import AT_SAFE_POINT, LiveRun
 from app.runtime.manager import RuntimeManager
 from app.runtime.waiting_line import WaitingLine
-from app.store.idempotency import KeyUse
+from app.store.idempotency import KeyUse, Outcome
 from app.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LINE_SECONDS: Final = 0.25  # how often who waits for a session looks, if nobody calls
+STARTING_SECONDS: Final = 2.0  # how long a retry waits for the request that it may be the retry of
+LOOK_SECONDS: Final = 0.01
 ANSWER_SECONDS: Final = 2.0  # how long an answer waits for those who are about to be refused, or to answer
 
 
@@ -110,6 +112,17 @@ class RunControl:
         new = _queued(session_id, "followup", contents, by)
         running = self._store.queue.add(new, needs_run=False, key=idempotency)
         return new, running or self._manager.start_queued(session_id)
+
+    def outcome(self, session_id: str, use: KeyUse) -> Outcome | None:
+        """What the key of a request that found the session busy stands for. Whoever has claimed the session, but
+        not begun yet, gets a moment to show whether he is the same request."""
+        deadline = time.monotonic() + STARTING_SECONDS
+        while True:
+            starting = self._manager.is_starting(session_id)
+            outcome = self._store.idempotency.outcome(use)
+            if outcome is not None or not starting or time.monotonic() >= deadline:
+                return outcome
+            time.sleep(LOOK_SECONDS)
 
     def start_when_free(
         self, session_id: str, start: Callable[[], LiveRun], *, seconds: float, gave_up: Callable[[], bool]

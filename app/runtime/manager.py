@@ -350,6 +350,10 @@ class RuntimeManager:
         with self._guard:
             return self._live.get(session_id)
 
+    def is_starting(self, session_id: str) -> bool:
+        """Has somebody of this process claimed the session, without a run that could be found?"""
+        return self.find(session_id) is None and self._locks.is_held(session_id)
+
     def live_runs(self) -> list[LiveRun]:
         with self._guard:
             return list(self._live.values())

@@ -45,6 +45,11 @@ class SessionLocks:
                 del self._held[session_id]
                 lock.release()
 
+    def is_held(self, session_id: str) -> bool:
+        """At this moment; for looking, never for deciding."""
+        with self._guard:
+            return session_id in self._held
+
     def held(self) -> frozenset[str]:
         """The sessions that are held at this moment; for looking, never for deciding."""
         with self._guard:

@@ -66,7 +66,7 @@ def blueprint(
             with attempt("run session"):
                 live = _start(session_id, key, name, messages, when_busy, use)
         except (KeyUsed, SessionBusy) as busy:
-            if use is not None and (outcome := store.idempotency.outcome(use)):
+            if use is not None and (outcome := control.outcome(session_id, use)):
                 return _again(outcome, streamed)  # the same request, a moment before
             if isinstance(busy, SessionBusy) and when_busy == "queue":
                 return _queue(session_id, messages, use)
