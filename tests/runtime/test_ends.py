@@ -71,7 +71,9 @@ def _planner_that_raises(error: Exception) -> object:
     return Planner()
 
 
-@pytest.mark.parametrize("error", [_Failing(), StoreUnavailable(), MemoryError()], ids=["bug", "away", "memory"])
+@pytest.mark.parametrize(
+    "error", [_Failing(), StoreUnavailable(), MemoryError()], ids=["bug", "away", "memory"]
+)
 def test_a_planner_that_breaks_leaves_nothing(store: Store, manage: Manage, error: Exception) -> None:
     manager, session = manage(_planner_that_raises(error)), new_session(store)
     before = all_rows(store.database)
