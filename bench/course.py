@@ -16,7 +16,7 @@ class Extent:
     paced: tuple[tuple[int, int], ...]
     flat: tuple[tuple[int, int], ...]  # pairs of streams and deltas each
     repeats: int
-    open_streams: int
+    open_streams: tuple[int, ...]
     busy_among: tuple[int, ...]
     histories: tuple[int, ...]
     short_runs: int
@@ -26,10 +26,10 @@ class Extent:
 
 QUICK: Final = Extent(
     window=2.0,
-    paced=((1, 50), (20, 50), (100, 50)),
+    paced=((1, 50), (50, 50), (100, 50), (200, 10)),
     flat=((1, 10_000),),
     repeats=1,
-    open_streams=100,
+    open_streams=(1, 50, 200),
     busy_among=(50,),
     histories=(0, 50),
     short_runs=15,
@@ -38,10 +38,10 @@ QUICK: Final = Extent(
 )
 FULL: Final = Extent(
     window=4.0,
-    paced=tuple((streams, pace) for streams in (1, 20, 100, 500, 1000) for pace in (10, 50)),
+    paced=tuple((streams, pace) for streams in (1, 20, 50, 100, 200, 500, 1000) for pace in (10, 50)),
     flat=((1, 20_000), (50, 2_000)),
     repeats=2,
-    open_streams=300,
+    open_streams=(1, 50, 200, 300),
     busy_among=(50, 500),
     histories=(0, 50, 100, 1000),
     short_runs=40,

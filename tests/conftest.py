@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -77,12 +78,35 @@ def make_settings(tmp_path: Path, model_url: str, **more: Any) -> Settings:
     return Settings(**{**values, **more})
 
 
+def held_by(server: Server) -> list[str]:
+    """What runs that have ended should not hold any more: sessions, threads, streams, database connections.
+
+    A run that waits for a person has not ended, so it may.
+    """
+    runs = [live for live in server.manager.live_runs() if live.waiting_for is None]
+    held = [f"a run of {live.run.session_id}" for live in runs]
+    if not server.manager.live_runs():
+        held += [f"the lock of {session_id}" for session_id in server.manager.held_sessions()]
+    return held + [f"{count} database connections" for count in [server.store.database.in_use] if count]
+
+
+def children() -> list[str]:
+    """Processes that were started by this one, except what serves the whole test run."""
+    mine = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    names = [
+        Path(f"/proc/{pid}/comm").read_text().strip() for pid in mine if Path(f"/proc/{pid}/comm").exists()
+    ]
+    return [name for name in names if name in ("sh", "bash", "sleep", "cat")]
+
+
 @pytest.fixture
 def server(tmp_path: Path, model: OfflineServer) -> Iterator[Server]:
     """Baton in this process, without HTTP in front: `server.app.test_client()`, `server.manager`."""
     built = build(make_settings(tmp_path, model.url))
     yield built
+    eventually(lambda: not held_by(built), f"this was given back: {held_by(built)}")
     built.close()
+    assert not children(), "a process was left behind"
 
 
 StartBaton = Callable[..., BatonProcess]

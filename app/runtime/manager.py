@@ -51,6 +51,9 @@ FINISH_PAUSE: Final = 0.5  # seconds, doubled each time
 LINE_SECONDS: Final = 0.25  # how often who waits for a session looks, if nobody calls
 STOPPING_SECONDS: Final = 1.0  # how long a new run waits for one that is being stopped
 ABANDON_SECONDS: Final = 10.0  # how long a cancelled run may take to end by itself
+LOST_SECONDS: Final = (
+    1.0  # and one that lost the session to another process, whose results nobody wants any more
+)
 
 
 class RuntimeManager:
@@ -219,9 +222,10 @@ class RuntimeManager:
         """Finishes the run's row, frees the session, and then shows the end; once, whoever comes first."""
         if not live.begin_ending():
             return
-        payloads = _told(live.run, ending)
+        told = self._told_elsewhere(live) if live.lost else None
+        payloads = _told(live.run, ending) if told is None else []
         live.log.seal(payloads, live.end)
-        last_number = live.log.next_number - 1
+        last_number = live.log.next_number - 1 if told is None else told
         queued = False
         try:
             stored, queued = (False, False) if live.lost else self._finish(live, ending, last_number)
@@ -238,6 +242,13 @@ class RuntimeManager:
                 tell(live.run.session_id)
         if queued and ending.status == "finished":
             self.start_queued(live.run.session_id)
+
+    def _told_elsewhere(self, live: LiveRun) -> int | None:
+        """The number of the last event of a run that somebody else has ended: its readers find it in the store."""
+        try:
+            return self._store.runs.get(live.run.id).last_event
+        except AppError:
+            return None
 
     def _let_go(self, live: LiveRun) -> None:
         """Of a run that waits for a person, for this process is going away: its row goes on waiting."""
@@ -354,6 +365,10 @@ class RuntimeManager:
         """Has somebody of this process claimed the session, without a run that could be found?"""
         return self.find(session_id) is None and self._locks.is_held(session_id)
 
+    def held_sessions(self) -> frozenset[str]:
+        """The sessions whose lock somebody of this process holds; for looking only."""
+        return self._locks.held()
+
     def live_runs(self) -> list[LiveRun]:
         with self._guard:
             return list(self._live.values())
@@ -364,9 +379,16 @@ class RuntimeManager:
         """What has to be noticed without anybody asking: runs that don't stop, questions nobody answers."""
         for live in self.live_runs():
             since = live.cancellation.since
-            if live.cancellation.is_set() and since and time.monotonic() - since > ABANDON_SECONDS:
+            patience = LOST_SECONDS if live.lost else ABANDON_SECONDS
+            if live.cancellation.is_set() and since and time.monotonic() - since > patience:
                 log.warning("run %s does not stop; its session is taken away from it", live.run.id)
-                self.end(live, Ending("cancelled", "cancelled"))
+                lost = BatonLost()
+                self.end(
+                    live,
+                    Ending("interrupted", lost.code, lost.message)
+                    if live.lost
+                    else Ending("cancelled", "cancelled"),
+                )
         for session_id in self._store.sessions.missing([log.session_id for log in self.logs.followed()]):
             self.close_log(session_id)  # another process has deleted it
         for duty in self._duties:

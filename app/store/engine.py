@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Double, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql.functions import FunctionElement
 
 from app.errors import StoreUnavailable
@@ -99,6 +100,12 @@ class Database:
                         yield
             except self._reader.dialect.loaded_dbapi.Error as error:  # the driver's own, not SQLAlchemy's
                 raise StoreUnavailable() from error
+
+    @property
+    def in_use(self) -> int:
+        """How many connections somebody has in hand at this moment."""
+        engines = {self._writer, self._reader}
+        return sum(engine.pool.checkedout() for engine in engines if isinstance(engine.pool, QueuePool))
 
     def close(self) -> None:
         self._writer.dispose()

@@ -89,8 +89,19 @@ def flat_out(course: Course) -> list[Row]:
 
 def held(course: Course) -> list[Row]:
     """Memory and threads of open streams: young ones that say little, and old ones that have said much."""
-    kilobytes, threads, old = {}, {}, {}
-    streams = course.extent.open_streams
+    rows = [row for streams in course.extent.open_streams for row in _held_by(course, streams)]
+    old = {}
+    for contestant in CONTESTANTS:
+        with course.arena.server(contestant) as server:
+            _warm(course, [server])
+            before = resident_bytes(server.pids)
+            aged = _watch(course, server, 20, 100, window=10.0)
+            old[contestant] = (aged.seen.resident - before) / 20 / 1024
+    return [*rows, Row("memory per open stream, of 20, after 1,000 deltas each", "KiB", old)]
+
+
+def _held_by(course: Course, streams: int) -> list[Row]:
+    kilobytes, threads = {}, {}
     for contestant in CONTESTANTS:
         with course.arena.server(contestant) as server:
             _warm(course, [server])
@@ -98,14 +109,8 @@ def held(course: Course) -> list[Row]:
             young = _watch(course, server, streams, 1, window=1.0)
             kilobytes[contestant] = (young.seen.resident - before) / streams / 1024
             threads[contestant] = (young.seen.threads - threads_before) / streams
-        with course.arena.server(contestant) as server:
-            _warm(course, [server])
-            before = resident_bytes(server.pids)
-            aged = _watch(course, server, 20, 100, window=10.0)
-            old[contestant] = (aged.seen.resident - before) / 20 / 1024
     return [
         Row(f"memory per open stream, of {streams}", "KiB", kilobytes),
-        Row("memory per open stream, of 20, after 1,000 deltas each", "KiB", old),
         Row(f"threads per open stream, of {streams}", "", threads),
     ]
 

@@ -1,4 +1,4 @@
-"""However a run ends, its session is free before anybody can see the end, and nothing half done is left."""
+"""However a run ends (F8), its session is free before anybody can see the end, and nothing half done is left."""
 
 from __future__ import annotations
 
