@@ -71,9 +71,11 @@ class EventReader:
         if self._at_end():
             return None
         piece = self._log.read(self._after, 0, self._end)
-        if piece is None:
-            return None if self._at_end() else b""
-        if piece.first > self._after + 1:
+        if piece is None and self._at_end():
+            return None
+        if piece is None and not self._end_is_known:
+            return b""
+        if piece is None or piece.first > self._after + 1:
             raise Behind
         self._after = piece.last
         return piece.frames
@@ -122,6 +124,10 @@ class EventReader:
         if self._end is not None and self._end.number is not None:
             return self._catch_up(self._end.number + 1)
         return b""
+
+    @property
+    def _end_is_known(self) -> bool:
+        return self._end is not None and self._end.number is not None
 
     def close(self) -> None:
         """Gives the log back; may be called more than once."""

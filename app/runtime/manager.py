@@ -51,9 +51,7 @@ FINISH_PAUSE: Final = 0.5  # seconds, doubled each time
 LINE_SECONDS: Final = 0.25  # how often who waits for a session looks, if nobody calls
 STOPPING_SECONDS: Final = 1.0  # how long a new run waits for one that is being stopped
 ABANDON_SECONDS: Final = 10.0  # how long a cancelled run may take to end by itself
-LOST_SECONDS: Final = (
-    1.0  # and one that lost the session to another process, whose results nobody wants any more
-)
+LOST_SECONDS: Final = 1.0  # and one whose session another process has, so that nobody wants its results
 
 
 class RuntimeManager:
@@ -379,16 +377,12 @@ class RuntimeManager:
         """What has to be noticed without anybody asking: runs that don't stop, questions nobody answers."""
         for live in self.live_runs():
             since = live.cancellation.since
-            patience = LOST_SECONDS if live.lost else ABANDON_SECONDS
+            patience, ending = ABANDON_SECONDS, Ending("cancelled", "cancelled")
+            if live.lost:
+                patience, ending = LOST_SECONDS, Ending("interrupted", BatonLost.code, BatonLost().message)
             if live.cancellation.is_set() and since and time.monotonic() - since > patience:
                 log.warning("run %s does not stop; its session is taken away from it", live.run.id)
-                lost = BatonLost()
-                self.end(
-                    live,
-                    Ending("interrupted", lost.code, lost.message)
-                    if live.lost
-                    else Ending("cancelled", "cancelled"),
-                )
+                self.end(live, ending)
         for session_id in self._store.sessions.missing([log.session_id for log in self.logs.followed()]):
             self.close_log(session_id)  # another process has deleted it
         for duty in self._duties:
