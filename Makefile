@@ -3,9 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SECONDS ?= 60
 
-.PHONY: install install-dev run test lint check format bench chaos examples clean
+.PHONY: install install-dev run test lint check format bench examples clean
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
@@ -42,10 +41,6 @@ format: install-dev
 
 bench: install-dev
 	$(BIN)/python -m bench
-
-# Breaks everything at random for SECONDS=600; SEED=7 repeats a run.
-chaos: install-dev
-	$(BIN)/python -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 # Compares what loads of a checkout of docker-agent's examples (DIR=…) with docs/compatibility-examples.md.
 examples: install-dev
