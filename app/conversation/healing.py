@@ -24,7 +24,7 @@ from app.conversation.blocks import (
     is_signed,
     is_thinking,
 )
-from app.conversation.transcript import CALL_ID, NOT_FROM_USERS, Message, Transcript
+from app.conversation.transcript import CALL_ID, Message, Transcript, from_users
 from app.errors import InvalidTranscript
 
 MISSING_RESULT: Final = (
@@ -70,7 +70,7 @@ def _usable(block: Any, row: Message) -> bool:
     if is_blank(block) or kind.endswith("_delta"):
         return False
     if row.role != "assistant":
-        return kind not in NOT_FROM_USERS
+        return from_users(block)
     return is_signed(block) if is_thinking(block) else True
 
 

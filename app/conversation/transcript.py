@@ -144,9 +144,7 @@ class _State:
         _require(row.content, "A user message needs content.")
         for block in row.content:
             _require(not is_blank(block), "A text block must contain more than white space.")
-            _require(
-                block.get("type") not in NOT_FROM_USERS, f"A user can't say a {block.get('type')} block."
-            )
+            _require(from_users(block), f"A user can't say a {block.get('type')} block.")
 
     def _tool(self, row: Message) -> None:
         ids = [block.get("tool_use_id") for block in row.content]
@@ -195,7 +193,15 @@ class _State:
         _require(not self.open, f"{what} can't come before the results of: {', '.join(self.open)}.")
 
 
-NOT_FROM_USERS: Final = frozenset({"tool_use", "tool_result", "thinking", "redacted_thinking", *SERVED_CALLS})
+_NOT_FROM_USERS: Final = frozenset(
+    {"tool_use", "tool_result", "thinking", "redacted_thinking", *SERVED_CALLS}
+)
+
+
+def from_users(block: Block) -> bool:
+    """May a user's message hold a block of this type? What the API's own tools found belongs to the assistant."""
+    kind = str(block.get("type"))
+    return kind not in _NOT_FROM_USERS and not kind.endswith("_tool_result")
 
 
 def _require(condition: Any, message: str) -> None:
