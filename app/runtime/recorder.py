@@ -26,7 +26,7 @@ from app.agent.steps import (
 )
 from app.conversation.events import Event
 from app.conversation.queue import CAPACITY, QueueKind
-from app.conversation.run import Answer, Baton, Question
+from app.conversation.run import Answer, Baton
 from app.conversation.transcript import Message
 from app.errors import RunCancelled, StoreUnavailable
 from app.runtime.event_encoder import EventEncoder
@@ -142,15 +142,4 @@ class Recorder:
         self._live.expect_answer(question)
         self._patiently(lambda baton: self._store.records.ask(baton, question))
         self._publish(ask.event)
-        answer = self._live.wait_for_answer()
-        self._remember(question, answer)
-        return answer
-
-    def _remember(self, question: Question, answer: Answer) -> None:
-        """An approval may be meant for more than one call; a delegated task shares its parent's."""
-        for session_id in {question.session_id, self._live.run.session_id}:
-            match answer.decision:
-                case "approve-session":
-                    self._store.sessions.approve_all_tools(session_id)
-                case "approve-tool":
-                    self._store.sessions.allow_tool(session_id, answer.tool_name or question.name)
+        return self._live.wait_for_answer()

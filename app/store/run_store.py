@@ -48,7 +48,14 @@ from app.store.rows import (
     run_of,
     session_of,
 )
-from app.store.session_store import append_messages, find_session, next_position, read_messages
+from app.store.session_store import (
+    allow_tool,
+    append_messages,
+    approve_all_tools,
+    find_session,
+    next_position,
+    read_messages,
+)
 from app.store.tables import messages, queued_messages, runs, sessions, tool_calls
 
 IsGone = Callable[[Owner], bool]
@@ -279,6 +286,7 @@ class RunStore:
             if question.call_id:
                 decided = {"decision": answer.decision, "decided_by": answer.by, "reason": answer.reason}
                 set_call(connection, question.session_id, question.call_id, state="pending", **decided)
+            _remember(connection, run, question, answer)
             self._database.notify(connection, session_id)
             return Answered(run, question, answer, adopted)
 
@@ -418,6 +426,17 @@ def _expect(connection: Connection, session_id: str, position: int) -> None:
     if last != position:
         missed = [row for row in read_messages(connection, session_id) if row.position > position]
         raise StalePrecondition(last_position=last, missed=missed)
+
+
+def _remember(connection: Connection, run: Run, question: Question, answer: Answer) -> None:
+    """An approval may be meant for more than one call; a delegated task shares its parent's. It is stored with
+    the answer, so that it counts whichever process goes on."""
+    for session_id in sorted({question.session_id, run.session_id}):
+        match answer.decision:
+            case "approve-session":
+                approve_all_tools(connection, session_id)
+            case "approve-tool":
+                allow_tool(connection, session_id, answer.tool_name or question.name)
 
 
 def _too_late(connection: Connection, session_id: str, call_id: str) -> NothingToAnswer | AnsweredAlready:

@@ -99,20 +99,6 @@ class SessionStore:
     def set_permissions(self, session_id: str, permissions: Permissions | None) -> None:
         self._update(session_id, permissions_json=dump_optional(permissions))
 
-    def allow_tool(self, session_id: str, pattern: str) -> None:
-        """Adds a pattern to what the session allows, unless it is there already."""
-        with self._database.writing() as connection:
-            row = find_session(connection, session_id, lock=True)
-            permissions = dict(load_optional(row._mapping["permissions_json"]) or {})
-            allowed = list(permissions.get("allow") or ())
-            if pattern not in allowed:
-                permissions["allow"] = [*allowed, pattern]
-                query = update(sessions).where(sessions.c.id == session_id)
-                connection.execute(query.values(permissions_json=dump(permissions)))
-
-    def approve_all_tools(self, session_id: str) -> None:
-        self._update(session_id, tools_approved=True)
-
     def toggle_tools_approved(self, session_id: str) -> None:
         self._update(session_id, tools_approved=not_(sessions.c.tools_approved))
 
@@ -178,6 +164,21 @@ def find_session(
 
 def read_messages(connection: Connection, session_id: str) -> list[Message]:
     return [message_of(row) for row in connection.execute(_MESSAGES, {"session_id": session_id})]
+
+
+def approve_all_tools(connection: Connection, session_id: str) -> None:
+    connection.execute(update(sessions).where(sessions.c.id == session_id).values(tools_approved=True))
+
+
+def allow_tool(connection: Connection, session_id: str, pattern: str) -> None:
+    """Adds a pattern to what the session allows, unless it is there already."""
+    row = find_session(connection, session_id, lock=True)
+    permissions = dict(load_optional(row._mapping["permissions_json"]) or {})
+    allowed = list(permissions.get("allow") or ())
+    if pattern not in allowed:
+        permissions["allow"] = [*allowed, pattern]
+        here = update(sessions).where(sessions.c.id == session_id)
+        connection.execute(here.values(permissions_json=dump(permissions)))
 
 
 def next_position(connection: Connection, session_id: str) -> int:

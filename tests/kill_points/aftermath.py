@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import json
+import uuid
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,14 +29,17 @@ class Aftermath:
         self.survivor = survivor
         self._nursery = nursery
         self._model = model
-        self._numbers = itertools.count()
 
     def script(self) -> tuple[str, Path]:
         """Words that make the model call tools, alone and side by side; each appends its name to a file."""
-        marks = self.directory / f"marks-{next(self._numbers)}"
+        marks = self.marks()
         a, b = (call("shell", cmd=f"echo {name} >> {marks}") for name in "ab")
         todo = call("create_todo", description="Do not forget this")
         return f"{a}{b}[then][say so far]{todo}[then][say done]", marks
+
+    def marks(self) -> Path:
+        """A file of which there is none yet."""
+        return self.directory / f"marks-{uuid.uuid4().hex}"
 
     def doom(self, text: str, *, session: Mapping[str, Any] | None = None, **when: Any) -> tuple[str, Life]:
         """A new session, a child that works on it, and the child's end."""

@@ -1,4 +1,4 @@
-"""A nursery for the doomed, and a server that comes after them on the same database."""
+"""A nursery for the doomed, and a server that comes after them on the same database; both for a whole module."""
 
 from __future__ import annotations
 
@@ -10,17 +10,27 @@ import pytest
 
 from app.factory import Server, build
 from app.offline.server import OfflineServer
-from tests.conftest import make_settings
+from tests.conftest import make_settings, our_threads
+from tests.harness.postgres import PostgresServer
+from tests.harness.process import eventually
 from tests.kill_points.aftermath import Aftermath
 from tests.kill_points.nursery import Nursery
 
 
-@pytest.fixture
-def tmp_path() -> Iterator[Path]:
+@pytest.fixture(scope="module")
+def directory() -> Iterator[Path]:
     """In memory: a process that is killed leaves its files whole, and a disk would make every write wait."""
     memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(prefix="baton-", dir=memory if memory.is_dir() else None) as directory:
-        yield Path(directory)
+    with tempfile.TemporaryDirectory(prefix="baton-", dir=memory if memory.is_dir() else None) as name:
+        yield Path(name)
+
+
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest, directory: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{directory / 'baton.db'}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_database()
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +39,20 @@ def nursery() -> Iterator[Nursery]:
         yield one
 
 
-@pytest.fixture
-def survivor(tmp_path: Path, model: OfflineServer, database_url: str) -> Iterator[Server]:
+@pytest.fixture(scope="module")
+def survivor(directory: Path, stand_in: OfflineServer, database_url: str) -> Iterator[Server]:
     """Another server on the same host and database: the restarted one, or a colleague."""
-    built = build(make_settings(tmp_path, model.url, database_url=database_url))
+    built = build(make_settings(directory, stand_in.url, database_url=database_url))
     yield built
     built.close()
+    eventually(lambda: not our_threads(), f"these threads ended: {our_threads()}")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind() -> None:
+    """The server outlives each test here; its threads are looked for at its end."""
 
 
 @pytest.fixture
-def aftermath(nursery: Nursery, survivor: Server, model: OfflineServer, tmp_path: Path) -> Aftermath:
-    return Aftermath(nursery, survivor, model, tmp_path)
+def aftermath(nursery: Nursery, survivor: Server, model: OfflineServer, directory: Path) -> Aftermath:
+    return Aftermath(nursery, survivor, model, directory)

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from sqlalchemy import Connection
 
@@ -26,6 +26,9 @@ from app.factory import build
 from app.store.engine import Database
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient
+
+PATIENCE: Final = 60
+"""Seconds after which a child that neither lives nor dies is killed, which fails its test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ def die_at_write(number: int, moment: str) -> None:
 def live(doom: Doom) -> None:
     """The child's whole life. It ends with `os._exit`, like a process that nobody waits for."""
     os.setsid()
+    signal.alarm(PATIENCE)
     server = build(make_settings(Path(doom.directory), doom.model_url, database_url=doom.database_url))
     client = LocalClient(server)
     if doom.after_seconds:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.harness.process import ROOT
-from tests.kill_points.doomed import Doom, order
+from tests.kill_points.doomed import PATIENCE, Doom, order
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,11 @@ class Nursery:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
-        self._process.wait(30)
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         self._process.stdout.close()
 
     def raise_one(self, doom: Doom) -> Life:

@@ -66,7 +66,9 @@ def test_a_run_learns_that_another_process_has_taken_its_session(store: Store, m
     assert stream.count(b'"stream_stopped"') == 1
     assert live.lost
     assert store.runs.get(live.run.id).status == "interrupted"
-    assert store.runs.live_run(live.run.session_id) == store.runs.get(second.run.id)
+    holder = store.runs.live_run(live.run.session_id)
+    assert holder is not None
+    assert holder.id == second.run.id
     other.let_go()
     assert second.finished.wait(PATIENCE)
 

@@ -9,6 +9,7 @@ import pytest
 from app.conversation.session import Session
 from app.errors import SessionNotFound
 from app.store.event_store import Segment
+from app.store.session_store import allow_tool, approve_all_tools
 from app.store.store import Store
 from tests.harness.rows import all_rows
 from tests.harness.wire import in_parallel
@@ -94,14 +95,20 @@ def test_flags_and_permissions_change(store: Store) -> None:
     store.sessions.set_permissions(session.id, None)
     assert store.sessions.get(session.id).tools_approved is False
     assert store.sessions.get(session.id).permissions is None
-    store.sessions.approve_all_tools(session.id)
-    store.sessions.approve_all_tools(session.id)
+    for _ in range(2):
+        with store.database.writing() as connection:
+            approve_all_tools(connection, session.id)
     assert store.sessions.get(session.id).tools_approved is True
 
 
 def test_patterns_that_are_allowed_at_the_same_time_are_all_kept(store: Store) -> None:
     session = new_session(store, permissions={"allow": ["p0"], "deny": ["x"]})
-    in_parallel([lambda n=n: store.sessions.allow_tool(session.id, f"p{n}") for n in range(8)])
+
+    def allow(pattern: str) -> None:
+        with store.database.writing() as connection:
+            allow_tool(connection, session.id, pattern)
+
+    in_parallel([lambda n=n: allow(f"p{n}") for n in range(8)])
     permissions = store.sessions.get(session.id).permissions
     assert permissions is not None
     assert sorted(permissions["allow"]) == [f"p{n}" for n in range(8)]
@@ -113,9 +120,7 @@ def test_patterns_that_are_allowed_at_the_same_time_are_all_kept(store: Store) -
     [
         lambda sessions: sessions.get("nobody"),
         lambda sessions: sessions.set_permissions("nobody", None),
-        lambda sessions: sessions.approve_all_tools("nobody"),
         lambda sessions: sessions.toggle_thinking("nobody"),
-        lambda sessions: sessions.allow_tool("nobody", "x"),
         lambda sessions: sessions.next_event("nobody"),
     ],
 )

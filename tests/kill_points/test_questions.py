@@ -1,0 +1,121 @@
+"""F21: a question outlives its process. It is still asked after a kill and a restart, is answered once, in
+whatever process the answer reaches, and what it was about happens once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.offline.server import OfflineServer
+from tests.chaos.invariants import broken_promises
+from tests.kill_points.aftermath import Aftermath, call
+
+pytestmark = pytest.mark.xdist_group("questions")
+
+
+@pytest.fixture
+def marks(aftermath: Aftermath) -> Path:
+    return aftermath.marks()
+
+
+def asked(aftermath: Aftermath, text: str, event: str, **more: Any) -> tuple[str, dict[str, Any]]:
+    """A session whose server was killed right after it had asked, and what the restarted one says of it."""
+    session, life = aftermath.doom(text, session={"title": "asked"}, at_event=event, **more)
+    assert life.types[-1] == event
+    aftermath.survivor.manager.recover()
+    return session, dict(aftermath.client.session(session)["run"])
+
+
+def finished(aftermath: Aftermath, session: str) -> None:
+    aftermath.client.wait_until_free(session)
+    assert aftermath.states(session) == ["finished"]
+    aftermath.next_message_works(session, restarted=False)
+    assert broken_promises(aftermath.survivor.store, only=session) == []
+
+
+def results(aftermath: Aftermath, session: str) -> list[str]:
+    return [one["content"] for one in aftermath.client.messages(session) if one["role"] == "tool"]
+
+
+def test_f21_an_approval_outlives_its_process_and_the_tool_runs_once(
+    aftermath: Aftermath, model: OfflineServer, marks: Path
+) -> None:
+    text = f"{call('shell', cmd=f'echo ran | tee -a {marks}')}[then][say done]"
+    session, run = asked(aftermath, text, "tool_call_confirmation")
+    assert run["status"] == "awaiting_approval"
+    call_id = run["waiting_for"]["call_id"]
+    busy = aftermath.client.call(
+        "POST", f"/api/sessions/{session}/agent/tools", [{"role": "user", "content": "hello?"}], expect=409
+    )
+    assert busy["code"] == "awaiting_approval"
+    assert not marks.exists()
+    aftermath.client.resume(session, "approve", {"call_id": call_id})
+    aftermath.client.wait_until_free(session)
+    assert marks.read_text() == "ran\n"
+    second = aftermath.client.resume(session, "reject", {"call_id": call_id}, expect=409)
+    assert second["code"] == "answered_already"
+    assert second["decision"] == "approve"
+    finished(aftermath, session)
+    assert marks.read_text() == "ran\n"
+    assert results(aftermath, session) == ["ran"]
+
+
+def test_f21_a_rejection_after_the_restart_is_told_to_the_model_with_its_reason(
+    aftermath: Aftermath, model: OfflineServer, marks: Path
+) -> None:
+    text = f"{call('shell', cmd=f'echo ran >> {marks}')}[then][say done]"
+    session, _ = asked(aftermath, text, "tool_call_confirmation")
+    aftermath.client.resume(session, "reject", {"reason": "not on a Sunday"})
+    finished(aftermath, session)
+    assert not marks.exists()
+    [result] = results(aftermath, session)
+    assert "rejected" in result
+    assert "not on a Sunday" in result
+
+
+def test_f21_an_approval_for_the_whole_session_counts_for_the_next_calls_too(
+    aftermath: Aftermath, model: OfflineServer, marks: Path
+) -> None:
+    calls = [call("shell", cmd=f"echo {name} >> {marks}") for name in "abc"]
+    session, _ = asked(aftermath, f"{calls[0]}{calls[1]}[then]{calls[2]}", "tool_call_confirmation")
+    aftermath.client.resume(session, "approve-session")
+    finished(aftermath, session)
+    assert marks.read_text().split() == ["a", "b", "c"]
+
+
+def test_f21_a_form_outlives_its_process(aftermath: Aftermath, model: OfflineServer) -> None:
+    text = f"{call('user_prompt', message='Which colour?')}[then][say thanks]"
+    session, run = asked(aftermath, text, "elicitation_request")
+    assert run["status"] == "awaiting_input"
+    aftermath.client.elicit(session, "accept", {"colour": "green"})
+    finished(aftermath, session)
+    [result] = results(aftermath, session)
+    assert "green" in result
+
+
+def test_f21_leave_to_go_on_outlives_its_process(aftermath: Aftermath, model: OfflineServer) -> None:
+    thought = call("think", thought="hm")
+    text = f"{thought}[then]{thought}[then][say over the limit]"
+    session, run = asked(aftermath, text, "max_iterations_reached", agent="limited")
+    assert run["waiting_for"]["kind"] == "max_iterations"
+    aftermath.client.resume(session, "approve")
+    finished(aftermath, session)
+    assert "over the limit" in str(aftermath.client.messages(session))
+
+
+def test_f21_of_two_answers_at_two_servers_the_first_counts_and_the_other_is_refused(
+    aftermath: Aftermath, model: OfflineServer, marks: Path
+) -> None:
+    """The process that asked is gone; the answers reach the store at the same moment."""
+    text = f"{call('shell', cmd=f'echo ran >> {marks}')}[then][say done]"
+    session, run = asked(aftermath, text, "tool_call_confirmation")
+    call_id = run["waiting_for"]["call_id"]
+    aftermath.client.resume(session, "approve", {"call_id": call_id})
+    assert aftermath.client.resume(session, "approve", {"call_id": call_id}, expect=409)["code"] in (
+        "answered_already",
+        "session_busy",
+    )
+    finished(aftermath, session)
+    assert marks.read_text() == "ran\n"
