@@ -19,6 +19,8 @@ from tests.harness.wire import in_parallel
 from tests.while_it_runs.conftest import Servers
 from tests.while_it_runs.talk import roles, steer
 
+pytestmark = pytest.mark.xdist_group("stops")
+
 DONE = "[then][say done]"
 HELD = "[words 50][hold 5]"
 
@@ -153,7 +155,8 @@ class DeafTool:
 def deaf(monkeypatch: pytest.MonkeyPatch) -> Iterator[DeafTool]:
     tool = DeafTool()
     monkeypatch.setattr(Think, "_think", lambda *arguments: tool(*arguments))
-    monkeypatch.setattr(manager, "ABANDON_SECONDS", 0.1)
+    for patience in ("ABANDON_SECONDS", "LOST_SECONDS"):
+        monkeypatch.setattr(manager, patience, 0.1)
     yield tool
     tool.let_go.set()
 
