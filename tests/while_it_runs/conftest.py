@@ -16,7 +16,7 @@ import pytest
 from app.factory import Server, build
 from app.offline.server import OfflineServer
 from app.settings import Settings
-from tests.conftest import make_settings
+from tests.conftest import held_by, make_settings
 from tests.harness.gate import Gate
 from tests.harness.in_process import LocalClient
 from tests.harness.postgres import PostgresServer
@@ -67,16 +67,23 @@ def server(directory: Path, stand_in: OfflineServer) -> Iterator[Server]:
     built.close()
 
 
+def let_go(server: Server) -> None:
+    eventually(lambda: not held_by(server), f"the server has let go of {held_by(server)}")
+
+
 @pytest.fixture
-def local(server: Server, model: OfflineServer) -> LocalClient:
+def local(server: Server, model: OfflineServer) -> Iterator[LocalClient]:
     """A user of the one server."""
-    return LocalClient(server)
+    yield LocalClient(server)
+    let_go(server)
 
 
 @pytest.fixture
-def here(servers: Servers, model: OfflineServer) -> LocalClient:
+def here(servers: Servers, model: OfflineServer) -> Iterator[LocalClient]:
     """A user of the server that does the work."""
-    return LocalClient(servers[0])
+    yield LocalClient(servers[0])
+    for server in servers:
+        let_go(server)
 
 
 @pytest.fixture
