@@ -32,6 +32,7 @@ class Cluster:
     def __init__(self, *, size: int, model_url: str, database_url: str = "", **settings: str) -> None:
         memory = Path("/dev/shm")
         self.directory = Path(tempfile.mkdtemp(prefix="baton-", dir=memory if memory.is_dir() else None))
+        self.marks = self.directory / "marks"  # where tools leave a trace
         self.database_url = database_url or f"sqlite:///{self.directory / 'baton.db'}"
         self.servers = [
             BatonProcess(

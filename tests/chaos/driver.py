@@ -1,0 +1,54 @@
+"""Lets loose a number of actors and a lot of trouble, and gives the verdict."""
+
+from __future__ import annotations
+
+import random
+import threading
+from dataclasses import dataclass
+
+from app.offline.server import OfflineServer
+from tests.chaos.actor import Actor
+from tests.chaos.cluster import Cluster
+from tests.chaos.notes import Notes
+from tests.chaos.trouble import Trouble
+from tests.chaos.verdict import every_session_works, everything_holds
+from tests.harness.postgres import PostgresServer
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a seed and a time make: the same decisions in the same order, though not at the same instants."""
+
+    seed: int
+    seconds: float
+    database: PostgresServer | None = None  # None: SQLite
+    actors: int = 6
+    servers: int = 2
+
+
+def let_loose(plan: Plan, model: OfflineServer) -> Notes:
+    """Returns what was done and seen; `problems` is empty if nothing broke."""
+    notes, over = Notes(), threading.Event()
+    url = plan.database.new_database() if plan.database else ""
+    with Cluster(size=plan.servers, model_url=model.url, database_url=url) as cluster:
+        actors = [
+            Actor(cluster, notes, random.Random(f"{plan.seed} {number}"), over)
+            for number in range(plan.actors)
+        ]
+        trouble = Trouble(cluster, notes, random.Random(plan.seed), over, plan.database)
+        threads = [threading.Thread(target=one.live, name="actor") for one in actors]
+        threads.append(threading.Thread(target=trouble.make, name="trouble"))
+        for thread in threads:
+            thread.start()
+        over.wait(plan.seconds)
+        over.set()
+        for thread in threads:
+            thread.join()
+        sessions = [actor.session for actor in actors if actor.session.id]
+        every_session_works(cluster, notes, sessions)
+        everything_holds(cluster, notes, sessions)
+        if notes.problems:
+            notes.logs = [server.log() for server in cluster.servers]
+    for violation in model.violations:
+        notes.problem(f"the model refused a request: {violation}")
+    return notes
