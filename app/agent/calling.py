@@ -158,7 +158,7 @@ class Caller:
         if self._context.cancellation.is_set():
             raise RunCancelled()
         if (answer := self._resumption.answer_to(block["id"])) and tool.name == "user_prompt":
-            return (yield from self.end(block, answer_result(answer.decision, answer.content), "completed"))
+            return (yield from self._finish(block, answer_result(answer.decision, answer.content)))
         yield CallStarting(self._session_id, block["id"])
         yield ToolCallStarted(
             agent_name=self._agent, tool_call=self._wire(block), tool_definition=tool.definition()

@@ -19,7 +19,11 @@ from tests.harness.wire import Client, Event, Stream
 # be sent again with the next one, as nobody has answered it.
 MODEL_FAULTS = (
     *("[fail 529 1]", "[fail 429 1 retry-after 1]", "[fail 500 2]", "[hang-up 1]", "[same-ids]"),
-    *("[words 40][drop 6 times 1]", "[words 40][error overloaded_error 4 times 1]", "[words 40][max_tokens]"),
+    *(
+        "[words 90][drop 60 times 1]",
+        "[words 90][error overloaded_error 60 times 1]",
+        "[words 20][max_tokens]",
+    ),
 )
 GONE = (requests.RequestException, urllib3.exceptions.HTTPError, ConnectionError)
 

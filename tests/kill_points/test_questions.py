@@ -85,13 +85,15 @@ def test_f21_an_approval_for_the_whole_session_counts_for_the_next_calls_too(
     assert marks.read_text().split() == ["a", "b", "c"]
 
 
-def test_f21_a_form_outlives_its_process(aftermath: Aftermath, model: OfflineServer) -> None:
+@pytest.mark.parametrize("action", ["accept", "decline"])
+def test_f21_a_form_outlives_its_process(aftermath: Aftermath, model: OfflineServer, action: str) -> None:
     text = f"{call('user_prompt', message='Which colour?')}[then][say thanks]"
     session, run = asked(aftermath, text, "elicitation_request")
     assert run["status"] == "awaiting_input"
-    aftermath.client.elicit(session, "accept", {"colour": "green"})
+    aftermath.client.elicit(session, action, {"colour": "green"})
     finished(aftermath, session)
     [result] = results(aftermath, session)
+    assert action in result
     assert "green" in result
 
 
