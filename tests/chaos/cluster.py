@@ -21,7 +21,7 @@ from app.store.store import Store
 from app.store.tables import event_segments, messages, queued_messages, runs, sessions, tool_calls
 from tests.conftest import AGENTS
 from tests.harness.process import BatonProcess, eventually
-from tests.harness.wire import Client
+from tests.harness.wire import Client, in_parallel
 
 TABLES = (sessions, messages, runs, tool_calls, queued_messages, event_segments)
 
@@ -49,8 +49,11 @@ class Cluster:
         self.store = Store(database, lease_seconds=3)
 
     def __enter__(self) -> Self:
-        for server in self.servers:
-            server.start()
+        try:
+            in_parallel([server.start for server in self.servers])
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
