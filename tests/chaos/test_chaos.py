@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from app.offline.server import OfflineServer
@@ -11,14 +13,19 @@ from tests.harness.postgres import PostgresServer
 pytestmark = pytest.mark.xdist_group("chaos")
 
 
+def enough(counts: Counter[str]) -> bool:
+    """Was this a chaos at all? How much of one depends on how busy the machine is."""
+    return counts["run: 200"] >= 3 and any(what.startswith("trouble") for what in counts)
+
+
 def test_nothing_breaks_on_sqlite(model: OfflineServer) -> None:
-    notes = let_loose(Plan(seed=1, seconds=7), model)
+    notes = let_loose(Plan(seed=1, seconds=8), model)
     assert notes.problems == [], notes.problems
-    assert notes.counts["run: 200"] > 10, "this is not much of a chaos"
+    assert enough(notes.counts), notes.counts
 
 
 @pytest.mark.postgres
 def test_nothing_breaks_on_postgresql(model: OfflineServer, postgres: PostgresServer) -> None:
-    notes = let_loose(Plan(seed=2, seconds=7, database=postgres), model)
+    notes = let_loose(Plan(seed=2, seconds=8, database=postgres), model)
     assert notes.problems == [], notes.problems
-    assert notes.counts["run: 200"] > 10, "this is not much of a chaos"
+    assert enough(notes.counts), notes.counts
