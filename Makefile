@@ -3,8 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SECONDS ?= 60
 
-.PHONY: install install-dev run test lint check format bench examples clean
+.PHONY: install install-dev run test lint check format bench chaos examples clean
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
@@ -41,6 +42,10 @@ format: install-dev
 
 bench: install-dev
 	$(BIN)/python -m bench
+
+# Breaks everything at random for SECONDS=600; SEED=7 repeats a run, DATABASE=postgres picks the database.
+chaos: install-dev
+	$(BIN)/python -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(DATABASE),--database $(DATABASE))
 
 # Compares what loads of a checkout of docker-agent's examples (DIR=…) with docs/compatibility-examples.md.
 examples: install-dev
