@@ -43,8 +43,10 @@ format: install-dev
 bench: install-dev
 	$(BIN)/python -m bench
 
-# Breaks everything at random for SECONDS=600; SEED=7 repeats a run, DATABASE=postgres picks the database.
+# Kills a server around each of its writes and at 200 moments, on each database; then breaks everything at random
+# for SECONDS=600. SEED=7 repeats such a run, DATABASE=postgres picks the database.
 chaos: install-dev
+	$(BIN)/pytest tests/kill_points --thorough
 	$(BIN)/python -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(DATABASE),--database $(DATABASE))
 
 # Compares what loads of a checkout of docker-agent's examples (DIR=…) with docs/compatibility-examples.md.

@@ -98,6 +98,7 @@ class Swarm:
         self.plan = plan
         self.latencies = array("d")
         self.deltas = 0
+        self.connected = 0
         self.ended = 0
         self.opening = 0
         self.refused: list[str] = []
@@ -113,14 +114,15 @@ class Swarm:
                 self._connect()
                 missing -= 1
             self._turn(0.05)
-        running = [reader for reader in self.readers.values() if reader.started]
-        session = running[0].session if running else ""
-        return Opened(len(running), self.refused, session, time.monotonic() - begin)
+        session = next((reader.session for reader in self.readers.values() if reader.started), "")
+        return Opened(
+            self.connected - len(self.refused) - self.opening, self.refused, session, time.monotonic() - begin
+        )
 
     def watch(self) -> Seen:
         """One window. What was counted before it is forgotten, except when there is none: then all counts."""
         if not self.plan.window:
-            return self._watch(self.spent_before, lambda: self.ended == len(self.readers))
+            return self._watch(self.spent_before, lambda: self.ended == self.connected)
         self.latencies = array("d")
         self.deltas = 0
         before = Spent.by(self.plan)
@@ -153,6 +155,7 @@ class Swarm:
         connection = socket.create_connection(("127.0.0.1", self.plan.port))
         connection.setblocking(False)
         self.readers[connection.fileno()] = Reader(connection)
+        self.connected += 1
         self.opening += 1
         self.epoll.register(connection.fileno(), select.EPOLLIN)
         self._post(connection, "/api/sessions", b"{}")
@@ -224,7 +227,7 @@ class Swarm:
             self.opening -= 1
         self.ended += 1
         self.epoll.unregister(reader.connection.fileno())
-        reader.connection.close()
+        reader.connection.close()  # its descriptor may be the next one's
 
 
 def main() -> None:

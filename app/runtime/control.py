@@ -47,6 +47,7 @@ class RunControl:
         self._store = store
         self._manager = manager
         self.line = WaitingLine(limit=max_waiting)
+        self._process = uuid.uuid4().hex  # as the other processes see it in line
         # a line of its own: answers must not stand behind those who wait for the run; they wait for moments only
         self._answers = WaitingLine(limit=1000)
         self._approval_seconds = approval_seconds
@@ -86,32 +87,17 @@ class RunControl:
                 self._manager.go_on(answered, claim, plan, undo)
                 undo.pop_all()
 
-    def steer(
-        self,
-        session_id: str,
-        contents: Sequence[Sequence[Block]],
-        *,
-        by: str,
-        idempotency: KeyUse | None = None,
-    ) -> list[QueuedMessage]:
-        """Messages for the run at work, which enter at its next safe point. NotRunning, QueueFull, KeyUsed."""
-        new = _queued(session_id, "steer", contents, by)
-        self._store.queue.add(new, needs_run=True, key=idempotency)
-        return new
+    def steer(self, messages: Sequence[QueuedMessage], *, idempotency: KeyUse | None = None) -> None:
+        """Stores messages for the run at work, which enter at its next safe point. NotRunning, QueueFull,
+        KeyUsed."""
+        self._store.queue.add(messages, needs_run=True, key=idempotency)
 
-    def follow_up(
-        self,
-        session_id: str,
-        contents: Sequence[Sequence[Block]],
-        *,
-        by: str,
-        idempotency: KeyUse | None = None,
-    ) -> tuple[list[QueuedMessage], bool]:
-        """Messages that get a turn of their own when the run at work would end; if none is at work, the agent
-        that ran last begins with them. Says whether a run is at work on the session now. QueueFull, KeyUsed."""
-        new = _queued(session_id, "followup", contents, by)
-        running = self._store.queue.add(new, needs_run=False, key=idempotency)
-        return new, running or self._manager.start_queued(session_id)
+    def follow_up(self, messages: Sequence[QueuedMessage], *, idempotency: KeyUse | None = None) -> bool:
+        """Stores messages that get a turn of their own when the run at work would end; if none is at work, the
+        agent that ran last begins with them. Says whether a run is at work on the session now. QueueFull,
+        KeyUsed."""
+        running = self._store.queue.add(messages, needs_run=False, key=idempotency)
+        return running or self._manager.start_queued(messages[0].session_id)
 
     def outcome(self, session_id: str, use: KeyUse) -> Outcome | None:
         """What the key of a request that found the session busy stands for. Whoever has claimed the session, but
@@ -127,9 +113,23 @@ class RunControl:
     def start_when_free(
         self, session_id: str, start: Callable[[], LiveRun], *, seconds: float, gave_up: Callable[[], bool]
     ) -> LiveRun:
-        """Calls `start`, but waits in line for the session, at most so many seconds or until the caller gives up."""
+        """Calls `start`, but waits in line for the session, at most so many seconds or until the caller gives up.
+        Who waits in another process has its turn as if it waited here."""
         try:
-            return _in_turn(self.line, session_id, start, seconds=seconds, gave_up=gave_up)
+            if not self.line.is_waited_for(session_id) and self._store.line.turn_of(session_id) is None:
+                return start()
+        except SessionBusy:
+            pass
+
+        def start_in_turn() -> LiveRun:
+            self._store.line.still_there(session_id, self._process)
+            if self._store.line.turn_of(session_id) != self._process:
+                raise SessionBusy()
+            return start()
+
+        try:
+            with self._store.line.place(session_id, self._process):
+                return _in_turn(self.line, session_id, start_in_turn, seconds=seconds, gave_up=gave_up)
         except SessionBusy as busy:
             run = self._store.runs.live_run(session_id)
             if busy.run is not None or run is None:
@@ -259,9 +259,10 @@ def _in_turn(
             ticket.wait(max(0.0, min(LINE_SECONDS, deadline - time.monotonic())))
 
 
-def _queued(
-    session_id: str, kind: QueueKind, contents: Sequence[Sequence[Block]], by: str
+def queued_messages(
+    session_id: str, kind: QueueKind, contents: Sequence[Sequence[Block]], *, by: str
 ) -> list[QueuedMessage]:
+    """With new ids, of this moment."""
     now = time.time()
     return [
         QueuedMessage(uuid.uuid4().hex, session_id, kind, tuple(content), now, by) for content in contents

@@ -44,9 +44,9 @@ class Keeper:
         self._logs = logs
         self._live_runs = live_runs
         self._look_after = look_after
-        self._heartbeat = _Every(heartbeat_seconds)
-        self._second = _Every(1.0)
-        self._minute = _Every(PRUNE_SECONDS)
+        self._heartbeat = Every(heartbeat_seconds)
+        self._second = Every(1.0)
+        self._minute = Every(PRUNE_SECONDS)
         self._guard = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._wake = threading.Event()
@@ -170,7 +170,7 @@ class Keeper:
         run.lose()
 
 
-class _Every:
+class Every:
     """Is it time again?"""
 
     def __init__(self, seconds: float) -> None:

@@ -33,7 +33,7 @@ from app.runtime.ending import LOST, Ending, last_words
 from app.runtime.event_encoder import EventEncoder
 from app.runtime.event_log import EventLog
 from app.runtime.event_logs import EventLogs
-from app.runtime.keeper import Keeper
+from app.runtime.keeper import Every, Keeper
 from app.runtime.live_run import LiveRun, RunParked
 from app.runtime.owner import is_gone, this_process
 from app.runtime.plan import Plan, Planner
@@ -51,6 +51,7 @@ FINISH_PAUSE: Final = 0.5  # seconds, doubled each time
 LINE_SECONDS: Final = 0.25  # how often who waits for a session looks, if nobody calls
 STOPPING_SECONDS: Final = 1.0  # how long a new run waits for one that is being stopped
 ABANDON_SECONDS: Final = 10.0  # how long a cancelled run may take to end by itself
+SWEEP_SECONDS: Final = 15.0  # how often one looks for what processes that died have left
 LOST_SECONDS: Final = 1.0  # and one whose session another process has, so that nobody wants its results
 
 
@@ -80,6 +81,7 @@ class RuntimeManager:
         self._draining = False
         self._duties: list[Callable[[], None]] = []
         self._on_free: list[Callable[[str], None]] = []
+        self._sweep = Every(SWEEP_SECONDS)
         self._keeper = Keeper(
             store,
             self.owner,
@@ -289,7 +291,7 @@ class RuntimeManager:
                     live.log.mark_written(last_number)
                     return True, queued
                 except BatonLost:
-                    if attempt and self._store.runs.get(live.run.id).status == ending.status:
+                    if attempt and self._is_stored(live.run, ending):
                         return True, False  # the attempt before was committed; only its answer was lost
                     log.warning("another process has taken this run over")
                     return False, False
@@ -301,6 +303,12 @@ class RuntimeManager:
                     log.exception("the end of the run could not be stored")
                     return False, False
         return False, False
+
+    def _is_stored(self, run: Run, ending: Ending) -> bool:
+        try:
+            return self._store.runs.get(run.id).status == ending.status
+        except AppError:
+            return False
 
     def _forget(self, live: LiveRun) -> None:
         with self._guard:
@@ -385,11 +393,16 @@ class RuntimeManager:
                 self.end(live, ending)
         for session_id in self._store.sessions.missing([log.session_id for log in self.logs.followed()]):
             self.close_log(session_id)  # another process has deleted it
+        if self._sweep.due():
+            self.recover()
+            for session_id in () if self._draining else self._store.queue.stranded():
+                self.start_queued(session_id)
         for duty in self._duties:
             duty()
 
     def recover(self) -> int:
-        """At start: closes the runs of processes that died here, so that their sessions are free at once."""
+        """Closes the runs of processes that died, so that nobody's request has to find out first. Housekeeping
+        does so now and then; a server, once more when it starts."""
         dead = self._store.runs.interrupt_dead(is_gone=self.owner_is_gone, last_words=last_words)
         for run in dead:
             log.warning("run %s of session %s was interrupted: its process died", run.id, run.session_id)

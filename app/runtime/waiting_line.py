@@ -29,7 +29,7 @@ class Ticket:
 
 
 class WaitingLine:
-    """Fair among those who wait in this process; `limit` bounds them all, since each holds a thread."""
+    """Those who wait in this process; `limit` bounds them all, since each holds a thread."""
 
     def __init__(self, *, limit: int) -> None:
         self._limit = limit
@@ -40,6 +40,10 @@ class WaitingLine:
     def __len__(self) -> int:
         """How many wait at this moment; for looking, never for deciding."""
         return self._count
+
+    def is_waited_for(self, session_id: str) -> bool:
+        with self._guard:
+            return session_id in self._lines
 
     @contextmanager
     def ticket(self, session_id: str) -> Iterator[Ticket]:

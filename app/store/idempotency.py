@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.errors import IdempotencyConflict
@@ -60,10 +60,23 @@ class IdempotencyStore:
             raise IdempotencyConflict()
         return Outcome(row.session_id, row.run_id, load_optional(row.response_json))
 
+    def correct(self, use: KeyUse | None, response: Any) -> None:
+        """The request was answered something else than it was thought to be when its key was stored."""
+        if use is None:
+            return
+        with self._database.writing() as connection:
+            same = (idempotency_keys.c.owner == use.owner) & (idempotency_keys.c.key == use.key)
+            values = {"response_json": dump_optional(response)}
+            connection.execute(update(idempotency_keys).where(same).values(values))
+
     def prune(self) -> None:
         with self._database.writing() as connection:
             old = idempotency_keys.c.created_at <= now() - KEEP_SECONDS
             connection.execute(delete(idempotency_keys).where(old))
+
+
+def answered(use: KeyUse | None, response: Any) -> KeyUse | None:
+    return replace(use, response=response) if use is not None else None
 
 
 def use_key(

@@ -13,12 +13,14 @@ from app.conversation.queue import CAPACITY, QueuedMessage, QueueKind
 from app.conversation.run import LIVE, Baton
 from app.conversation.transcript import Message
 from app.errors import NotRunning, QueuedMessageNotFound, QueueFull, TakenAlready
-from app.store.engine import Database
+from app.store.engine import Database, now
 from app.store.fence import Fence, WrittenAlready
 from app.store.idempotency import KeyUse, use_key
 from app.store.rows import dump, message_row
 from app.store.session_store import find_session, next_position
 from app.store.tables import messages, queued_messages, runs
+
+STRANDED_SECONDS: Final = 3.0
 
 _ALL_WAITING: Final = (
     select(queued_messages)
@@ -85,6 +87,18 @@ class QueueStore:
             rows = connection.execute(_ALL_WAITING, {"session_id": session_id})
             return [_message(row) for row in rows]
 
+    def stranded(self) -> list[str]:
+        """The sessions that have follow-ups waiting and no run, though their last run finished: its process died,
+        or was full, before it could begin with them. Who has just stored one gets a moment to begin by himself."""
+        waiting = select(queued_messages.c.session_id).where(
+            queued_messages.c.taken_by.is_(None),
+            queued_messages.c.kind == "followup",
+            queued_messages.c.created_at < now() - STRANDED_SECONDS,
+        )
+        with self._database.reading() as connection:
+            found = connection.execute(waiting.distinct()).scalars().all()
+            return [session_id for session_id in found if _last_run_finished(connection, session_id)]
+
     def edit(self, session_id: str, message_id: str, content: Sequence[Any]) -> QueuedMessage:
         """QueuedMessageNotFound, TakenAlready."""
         with self._database.writing() as connection:
@@ -107,6 +121,12 @@ class QueueStore:
 def _live(connection: Connection, session_id: str) -> bool:
     query = select(runs.c.id).where(runs.c.session_id == session_id, runs.c.status.in_(LIVE))
     return connection.execute(query).first() is not None
+
+
+def _last_run_finished(connection: Connection, session_id: str) -> bool:
+    query = select(runs.c.status).where(runs.c.session_id == session_id)
+    last = connection.execute(query.order_by(runs.c.started_at.desc(), runs.c.id).limit(1)).first()
+    return last is not None and last.status == "finished"
 
 
 def _waiting(session_id: str, kind: QueueKind | None = None) -> Any:

@@ -6,6 +6,7 @@ from app.store.engine import Database
 from app.store.event_store import EventStore
 from app.store.fence import Fence
 from app.store.idempotency import IdempotencyStore
+from app.store.line_store import LineStore
 from app.store.queue_store import QueueStore
 from app.store.record_store import RecordStore
 from app.store.run_store import RunStore
@@ -21,4 +22,5 @@ class Store:
         self.records = RecordStore(database, fence)
         self.events = EventStore(database, fence)
         self.queue = QueueStore(database, fence)
+        self.line = LineStore(database)
         self.idempotency = IdempotencyStore(database)

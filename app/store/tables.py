@@ -155,6 +155,17 @@ queued_messages = Table(
     Index("queue_order", "session_id", "number", unique=True),
 )
 
+waiting_requests = Table(
+    "waiting_requests",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _session_id(),
+    Column("process", Text, nullable=False),
+    Column("since", Double, nullable=False),
+    Column("seen_at", Double, nullable=False),
+    Index("waiting_order", "session_id", "since"),
+)
+
 prompts = Table(
     "prompts",
     metadata,

@@ -47,6 +47,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(errors.QueueFull, _full)
     app.register_error_handler(errors.AppError, _refused)
     app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(MemoryError, _exhausted)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -102,6 +103,12 @@ def _http(error: HTTPException) -> Response:
         if name in ("Allow", "Retry-After", "Location"):
             response.headers[name] = value
     return response
+
+
+def _exhausted(error: MemoryError) -> Response:
+    """This request wanted more memory than there is; the others may go on with what they have."""
+    log.error("out of memory", exc_info=error)
+    return _refused(errors.ServerFull())
 
 
 def _unexpected(error: Exception) -> Response:

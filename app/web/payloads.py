@@ -152,6 +152,10 @@ def run_payload(run: Run) -> Json:
     )
 
 
+def queued_answer(status: str, messages: Sequence[QueuedMessage]) -> Json:
+    return {"status": status, "messages": [queued_payload(message) for message in messages]}
+
+
 def queued_payload(message: QueuedMessage) -> Json:
     body: Json = {
         "id": message.id,

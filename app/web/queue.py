@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 from flask import Blueprint, Response
 
 from app.conversation.queue import CAPACITY
 from app.errors import NotRunning
-from app.runtime.control import RunControl
-from app.store.idempotency import KeyUse, KeyUsed
+from app.runtime.control import RunControl, queued_messages
+from app.store.idempotency import KeyUse, KeyUsed, answered
 from app.store.store import Store
 from app.web.access import asker, owner
 from app.web.bodies import read_messages, skip_body
 from app.web.parameters import idempotency_key
-from app.web.payloads import json_response, queued_payload
+from app.web.payloads import json_response, queued_answer, queued_payload
 from app.web.wording import attempt
 
 
@@ -29,14 +28,15 @@ def blueprint(store: Store, control: RunControl) -> Blueprint:
         use = idempotency_key(contents)
         if (again := _again(use)) is not None:
             return again
+        steers = queued_messages(session_id, "steer", contents, by=asker())
+        answer = queued_answer("queued", steers)
         try:
-            answer = {"status": "queued"}
-            queued = control.steer(session_id, contents, by=asker(), idempotency=_with(use, answer))
+            control.steer(steers, idempotency=answered(use, answer))
         except NotRunning:
             raise NotRunning("failed to steer session: session not found or not running") from None
         except KeyUsed:
             return _again(use) or json_response(answer, 202)
-        return json_response({**answer, "messages": [queued_payload(message) for message in queued]}, 202)
+        return json_response(answer, 202)
 
     @routes.post("/followup")
     def follow_up(session_id: str) -> Response:
@@ -45,15 +45,15 @@ def blueprint(store: Store, control: RunControl) -> Blueprint:
         use = idempotency_key(contents)
         if (again := _again(use)) is not None:
             return again
+        follow_ups = queued_messages(session_id, "followup", contents, by=asker())
+        answer = queued_answer("queued_streaming", follow_ups)
         try:
-            queued, running = control.follow_up(
-                session_id, contents, by=asker(), idempotency=_with(use, {"status": "queued_streaming"})
-            )
+            if not control.follow_up(follow_ups, idempotency=answered(use, answer)):
+                answer = queued_answer("queued_idle", follow_ups)
+                store.idempotency.correct(use, answer)
         except KeyUsed:
-            return _again(use) or json_response({"status": "queued_streaming"}, 202)
-        status = "queued_streaming" if running else "queued_idle"
-        body = {"status": status, "messages": [queued_payload(message) for message in queued]}
-        return json_response(body, 202)
+            return _again(use) or json_response(answer, 202)
+        return json_response(answer, 202)
 
     @routes.get("/queue")
     def look(session_id: str) -> Response:
@@ -87,7 +87,3 @@ def blueprint(store: Store, control: RunControl) -> Blueprint:
             store.sessions.get(session_id, owner=owner())
 
     return routes
-
-
-def _with(use: KeyUse | None, response: dict[str, str]) -> KeyUse | None:
-    return replace(use, response=response) if use is not None else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 
 from flask import Blueprint, Response, request
@@ -12,12 +11,12 @@ from flask import Blueprint, Response, request
 from app.conversation.run import LIVE, Run
 from app.conversation.transcript import Message
 from app.errors import RunNotFound, SessionBusy, SessionNotFound
-from app.runtime.control import RunControl
+from app.runtime.control import RunControl, queued_messages
 from app.runtime.event_readers import EventReaders
 from app.runtime.hangups import HangupWatcher
 from app.runtime.live_run import LiveRun
 from app.runtime.manager import RuntimeManager, describe
-from app.store.idempotency import KeyUse, KeyUsed, Outcome
+from app.store.idempotency import KeyUse, KeyUsed, Outcome, answered
 from app.store.store import Store
 from app.web.access import asker, owner
 from app.web.bodies import CancelRun, Elicit, Release, Resume, read, read_messages
@@ -30,7 +29,7 @@ from app.web.parameters import (
     session_filter,
     statuses,
 )
-from app.web.payloads import json_response, queued_payload, run_in_view, run_payload
+from app.web.payloads import json_response, queued_answer, run_in_view, run_payload
 from app.web.sse import Streams, client_left
 from app.web.wording import attempt
 
@@ -132,17 +131,18 @@ def blueprint(
         return response
 
     def _queue(session_id: str, messages: Sequence[Message], use: KeyUse | None) -> Response:
-        use = replace(use, response={"status": "queued_streaming"}) if use is not None else None
         contents = [message.content for message in messages]
+        follow_ups = queued_messages(session_id, "followup", contents, by=asker())
+        answer = queued_answer("queued_streaming", follow_ups)
         try:
-            queued, running = control.follow_up(session_id, contents, by=asker(), idempotency=use)
+            if not control.follow_up(follow_ups, idempotency=answered(use, answer)):
+                answer = queued_answer("queued_idle", follow_ups)
+                store.idempotency.correct(use, answer)
         except KeyUsed:
             if use is None or (outcome := store.idempotency.outcome(use)) is None:
                 raise
             return _again(outcome, streamed=True)
-        status = "queued_streaming" if running else "queued_idle"
-        body = {"status": status, "messages": [queued_payload(message) for message in queued]}
-        response = json_response(body, 202)
+        response = json_response(answer, 202)
         response.headers["Location"] = f"/api/sessions/{session_id}/events"
         return response
 

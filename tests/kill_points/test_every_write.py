@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from typing import Any
 
 import pytest
 
@@ -14,15 +15,16 @@ pytestmark = pytest.mark.xdist_group("kill points")
 MOST_WRITES = 60
 
 
-@pytest.mark.parametrize(
-    ("database_url", "moment"),
-    [
-        ("sqlite", "before"),
-        ("sqlite", "after"),
-        pytest.param("postgres", "before", marks=pytest.mark.postgres),  # the other one is in tests.chaos
-    ],
-    indirect=["database_url"],
-)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each write on each database, before and after it; the longest of the four only when asked for."""
+    if "moment" not in metafunc.fixturenames:
+        return
+    cases: list[Any] = [("sqlite", "before"), ("sqlite", "after")]
+    for moment in ("before", "after") if metafunc.config.getoption("--thorough") else ("before",):
+        cases.append(pytest.param("postgres", moment, marks=pytest.mark.postgres))
+    metafunc.parametrize(("database_url", "moment"), cases, indirect=["database_url"])
+
+
 def test_f16_f17_a_server_that_dies_at_a_write_leaves_a_session_that_works_at_once(
     aftermath: Aftermath, moment: str
 ) -> None:
@@ -41,10 +43,12 @@ def test_f16_f17_a_server_that_dies_at_a_write_leaves_a_session_that_works_at_on
     assert {"interrupted", "finished"} <= set(first_runs)
 
 
-def test_f16_f17_a_server_that_dies_at_any_moment_does_so_too(aftermath: Aftermath) -> None:
-    """A sample; `python -m tests.chaos` has no end of them."""
+def test_f16_f17_a_server_that_dies_at_any_moment_does_so_too(
+    aftermath: Aftermath, request: pytest.FixtureRequest
+) -> None:
+    """A sample, or two hundred: `make chaos` begins with them."""
     chance = random.Random(7)
-    for number in range(5):
+    for number in range(200 if request.config.getoption("--thorough") else 5):
         text, marks = aftermath.script()
         session, life = aftermath.doom(text, after_seconds=chance.uniform(0.005, 0.3))
         aftermath.next_message_works(session, restarted=bool(number % 2))

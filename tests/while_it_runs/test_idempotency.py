@@ -160,7 +160,7 @@ def test_a_queued_message_is_queued_once(
             first = here.call("POST", path, body(route), headers=named, expect=202)
             assert len(first["messages"]) == 1
             again = there.call("POST", path, body(route), headers=named, expect=202)
-            assert (again["status"], again["duplicate"]) == (first["status"], True)
+            assert again == {**first, "duplicate": True}
             refusal = there.call("POST", path, body("other"), headers=named, expect=409)
             assert refusal["code"] == "idempotency_conflict"
         assert queue(here, session) == ["steer", "followup"]
@@ -169,6 +169,16 @@ def test_a_queued_message_is_queued_once(
     path, named = f"/api/sessions/{session}/steer", for_route(key, "steer")
     assert here.call("POST", path, body("steer"), headers=named, expect=202)["duplicate"]  # though it is idle
     assert said_by_user(here, session)[1:] == ["steer", "followup"]
+
+
+def test_a_retry_of_what_nobody_will_begin_with_is_told_so_again(
+    here: LocalClient, there: LocalClient, key: dict[str, str]
+) -> None:
+    session = here.new_session()
+    path = f"/api/sessions/{session}/followup"
+    first = here.call("POST", path, body("anybody?"), headers=key, expect=202)
+    assert first["status"] == "queued_idle"
+    assert there.call("POST", path, body("anybody?"), headers=key, expect=202) == {**first, "duplicate": True}
 
 
 def for_route(key: dict[str, str], route: str) -> dict[str, str]:

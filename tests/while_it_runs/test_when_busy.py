@@ -8,11 +8,13 @@ from collections.abc import Callable
 
 import pytest
 import requests
+from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from app.factory import Server
 from app.offline.server import OfflineServer
 from app.runtime.waiting_line import WaitingLine
+from app.store.tables import waiting_requests
 from tests.harness.gate import Gate
 from tests.harness.in_process import LocalClient, LocalStream
 from tests.harness.process import BatonProcess, eventually
@@ -79,6 +81,41 @@ def test_waiters_are_served_in_the_order_in_which_they_came(
         stream.rest()
     assert [waiter.status for waiter in waiters] == [200] * 6
     assert said_by_user(local, session)[1:] == [f"[say {number}]" for number in range(6)]
+
+
+def test_waiters_of_several_processes_are_served_in_the_order_in_which_they_came(
+    servers: Servers, here: LocalClient, model: OfflineServer
+) -> None:
+    session = here.new_session()
+    with here.run(session, HELD) as stream:
+        stream.until("agent_choice")
+        waiters = []
+        for number, which in enumerate((1, 0, 0, 1, 0, 1)):
+            waiters.append(Waiter(servers[which], session, f"[say {number}]"))
+            eventually(lambda total=number + 1: in_line(servers[0]) == total, f"{number + 1} stand in line")
+        model.release()
+        stream.rest()
+    assert [waiter.status for waiter in waiters] == [200] * 6
+    assert said_by_user(here, session)[1:] == [f"[say {number}]" for number in range(6)]
+    eventually(lambda: in_line(servers[0]) == 0, "nobody stands in line")
+
+
+def in_line(server: Server) -> int:
+    with server.store.database.reading() as connection:
+        return int(connection.execute(select(func.count()).select_from(waiting_requests)).scalar_one())
+
+
+def test_who_died_in_line_holds_up_nobody(servers: Servers, here: LocalClient, model: OfflineServer) -> None:
+    session = here.new_session()
+    with here.run(session, HELD) as stream:
+        stream.until("agent_choice")
+        with servers[1].store.line.place(session, "a process that dies"):
+            waiter = Waiter(servers[0], session, "[say at last]")
+            eventually(lambda: in_line(servers[0]) == 2, "two stand in line")
+            model.release()
+            stream.rest()
+            assert waiter.status == 200
+    assert said_by_user(here, session)[1:] == ["[say at last]"]
 
 
 def test_one_waits_for_a_run_of_another_process(
@@ -176,8 +213,15 @@ def test_who_leaves_the_line_gives_its_place_back_and_its_message_is_never_said(
 
     with client.run(session, HELD) as stream:
         stream.until("agent_choice")
-        leavers = [ask_to_wait(baton, session) for _ in range(PLACES + 3)]  # some find no place
-        eventually(lambda: wait_a_moment() == 503, "the line is full")
+        leavers = [ask_to_wait(baton, session) for _ in range(PLACES)]
+
+        def is_full() -> bool:
+            if wait_a_moment() == 503:
+                return True
+            leavers.append(ask_to_wait(baton, session))  # who asks whether it is full may take the last place
+            return False
+
+        eventually(is_full, "the line is full")
         for leaver in leavers:
             leaver.close()
         everybody = [wait_a_moment] * PLACES

@@ -37,6 +37,17 @@ def upgrade() -> None:
     op.create_index("sessions_by_age", "sessions", ["owner", "created_at"], unique=False)
     op.create_index("sessions_by_parent", "sessions", ["parent_id"], unique=False)
     op.create_table(
+        "waiting_requests",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("session_id", sa.Text(), nullable=False),
+        sa.Column("process", sa.Text(), nullable=False),
+        sa.Column("since", sa.Double(), nullable=False),
+        sa.Column("seen_at", sa.Double(), nullable=False),
+        sa.ForeignKeyConstraint(["session_id"], ["sessions.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("waiting_order", "waiting_requests", ["session_id", "since"], unique=False)
+    op.create_table(
         "event_segments",
         sa.Column("session_id", sa.Text(), nullable=False),
         sa.Column("first", sa.BigInteger(), autoincrement=False, nullable=False),
