@@ -22,6 +22,7 @@
 | `[stall 5]`, `[stall 5 times 1]` | falls silent after 5 deltas, until the client leaves |
 | `[hold 5]`, `[hold 5 times 1]` | waits after 5 deltas for `POST /release` |
 | `[error overloaded_error 5]`, `[… times 1]` | sends an error event after 5 deltas |
+| `[calm]` | lets none of the above failures happen, whoever asked for them in the same message |
 | `[nostop]` | ends cleanly, but without `message_delta` and `message_stop` |
 | `[malformed]`, `[unknown]` | puts in a frame of broken JSON; an event and a delta of unknown types |
 
@@ -236,6 +237,6 @@ _READERS: dict[str, Callable[[str], Directive | None]] = {
     **{kind: _break(kind) for kind in ("drop", "stall", "hold")},
     **{
         name: _alone(Quirk(name))
-        for name in ("empty", "blank", "same-ids", "empty-id", "nostop", "malformed", "unknown")
+        for name in ("empty", "blank", "same-ids", "empty-id", "nostop", "malformed", "unknown", "calm")
     },
 }

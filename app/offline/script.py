@@ -73,7 +73,7 @@ def write_answer(body: Json, verdict: Verdict, attempts: Attempts, new_id: NewId
         return Answer(tuple(author.pieces), "end_turn")
     here = script.rounds[scene.round] if scene.round < len(script.rounds) else ()
     part = _part(here, len(scene.searches))
-    broken = _break_or_fail(part, scene, attempts)
+    broken = None if _is_calm(script) else _break_or_fail(part, scene, attempts)
     performed = _perform(part, body, verdict, scene, script, author)
     return replace(performed, tempo=_tempo(script, scene.round), broken=broken)
 
@@ -183,6 +183,10 @@ def _tempo(script: Script, current: int) -> Tempo:
                     stamp=directive.stamp or tempo.stamp,
                 )
     return replace(tempo, delay=tempo.delay if current < len(script.rounds) else 0.0)
+
+
+def _is_calm(script: Script) -> bool:
+    return any(Quirk("calm") in directives for directives in script.rounds)
 
 
 def _break_or_fail(part: tuple[Directive, ...], scene: Scene, attempts: Attempts) -> Break | None:

@@ -64,9 +64,25 @@ class Actor:
             self._over.wait(0.1)
 
     def _act(self) -> None:
-        match self._chance.choices(("run", "cancel", "follow up", "answer", "look"), (70, 8, 8, 7, 7))[0]:
+        acts = {
+            "run": 60,
+            "retry": 10,
+            "cancel": 8,
+            "follow up": 8,
+            "edit": 3,
+            "release": 2,
+            "answer": 7,
+            "look": 7,
+        }
+        match self._chance.choices(list(acts), list(acts.values()))[0]:
             case "run":
                 self._run(self._script())
+            case "retry":
+                self._run_with_retries(self._script())
+            case "edit":
+                self._edit_the_queue()
+            case "release":
+                self._release()
             case "cancel":
                 self._cancel()
             case "follow up":
@@ -116,22 +132,55 @@ class Actor:
     # ---- what it does
 
     def _run(self, script: str) -> None:
+        query = self._chance.choices(
+            (
+                "",
+                "?when_busy=wait&wait_timeout=2s",
+                "?when_busy=interrupt&wait_timeout=2s",
+                "?when_busy=queue",
+            ),
+            (80, 8, 6, 6),
+        )[0]
+        headers = {"If-Match": "999999"} if self._chance.random() < 0.02 else {}
         word = self._notes.new_word()
         self.session.said.add(word)
-        client = self._chance.choice(self._clients)
+        self._request(self._chance.choice(self._clients), word, script, query, headers)
+
+    def _run_with_retries(self, script: str) -> None:
+        """The same request until it is answered and its stream has ended, as a client does that wants it done:
+        it is said once all the same."""
+        word = self._notes.new_word()
+        self.session.said.add(word)
+        for _ in range(4):
+            client = self._chance.choice(self._clients)
+            status = self._request(client, word, script, "", {"Idempotency-Key": word})
+            if status == 409 or (status == 200 and self._chance.random() < 0.7):
+                return
+            self._over.wait(0.1)
+
+    def _request(
+        self, client: Client, word: str, script: str, query: str, headers: dict[str, str]
+    ) -> int | None:
         try:
-            response = client.try_run(self.session.id, f"{word} {script}", agent="tools")
+            response = client.try_run(
+                self.session.id, f"{word} {script}", agent="tools", query=query, headers=headers
+            )
         except GONE:
             self._notes.count("run: nobody there")
-            return
-        self._notes.count(f"run: {response.status_code}")
+            return None
+        self._notes.count(f"run{query.partition('&')[0]}: {response.status_code}")
         if response.status_code == 200:
             self._read(Stream(response))
-        elif response.status_code == 409:
-            self.session.refused.add(word)
-            self._react(response)
+        elif response.status_code == 202:
+            self.session.acknowledged.add(word)
+        elif response.status_code in (409, 412, 429):
+            if word not in self.session.acknowledged:
+                self.session.refused.add(word)
+            if response.status_code == 409:
+                self._react(response)
         elif response.status_code != 503:
             self._notes.problem(f"a run was answered {response.status_code}: {response.text[:300]}")
+        return response.status_code
 
     def _react(self, response: requests.Response) -> None:
         """To a refusal: whatever the session waits for, somebody has to get it out of there."""
@@ -146,7 +195,7 @@ class Actor:
         leaves_after = self._chance.randint(5, 60) if self._chance.random() < 0.15 else None
         try:
             for number, event in enumerate(stream):
-                self._note(event)
+                self._note(event, again="Idempotent-Replayed" in stream.response.headers)
                 if number == leaves_after or not self._meddle(event):
                     self._notes.count("hung up")
                     break
@@ -157,12 +206,12 @@ class Actor:
         finally:
             stream.hang_up()
 
-    def _note(self, event: Event) -> None:
+    def _note(self, event: Event, *, again: bool) -> None:
         self._notes.count("events")
         match event["type"]:
             case "user_message":
                 self.session.acknowledged |= {word for word in self.session.said if word in event["message"]}
-            case "message_added":
+            case "message_added" if not again:
                 self.session.messages_seen += 1
             case "error":
                 self._notes.count(f"run ended: {event.get('code')}")
@@ -207,8 +256,46 @@ class Actor:
             self._notes.count(f"{route}: {response.status_code}")
         return response is not None and response.status_code in (200, 409)
 
+    def _edit_the_queue(self) -> None:
+        """What is withdrawn must not be said; what is changed, only as it was changed to."""
+        path = f"/api/sessions/{self.session.id}/queue"
+        response = self._try(lambda client: client.get(path))
+        waiting = response.json()["messages"] if response is not None and response.status_code == 200 else []
+        if not waiting:
+            return
+        one = self._chance.choice(waiting)
+        old = next((word for word in self.session.said if word in one["content"]), None)
+        if old is None:
+            return
+        new = self._notes.new_word() if self._chance.random() < 0.5 else None
+        if new is not None:
+            self.session.said.add(new)
+            body = {"messages": [{"role": "user", "content": new}]}
+            response = self._try(lambda client: client.request("PATCH", f"{path}/{one['id']}", json=body))
+        else:
+            response = self._try(lambda client: client.request("DELETE", f"{path}/{one['id']}"))
+        if response is None or response.status_code == 503:
+            self.session.acknowledged.discard(old)  # it may be gone, or not
+            return
+        self._notes.count(f"{'edit' if new else 'withdraw'}: {response.status_code}")
+        if response.status_code == 200:
+            self.session.acknowledged.discard(old)
+            self.session.refused.add(old)
+            if new is not None:
+                self.session.acknowledged.add(new)
+
+    def _release(self) -> None:
+        response = self._try(lambda client: client.get(f"/api/runs?session={self.session.id}"))
+        known = response.json() if response is not None and response.status_code == 200 else []
+        if live := [run for run in known if not run.get("ended_at")]:
+            path, body = f"/api/runs/{live[0]['id']}/release", {"reason": "chaos"}
+            response = self._try(lambda client: client.post(path, body))
+            if response is not None:
+                self._notes.count(f"release: {response.status_code}")
+
     def _cancel(self) -> None:
-        response = self._try(lambda client: client.post(f"/api/sessions/{self.session.id}/cancel"))
+        query = self._chance.choice(["", "", "?wait=2", "?at=safe_point"])
+        response = self._try(lambda client: client.post(f"/api/sessions/{self.session.id}/cancel{query}"))
         if response is not None:
             self._notes.count(f"cancel: {response.status_code}")
 

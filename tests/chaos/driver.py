@@ -11,7 +11,8 @@ from tests.chaos.actor import Actor
 from tests.chaos.cluster import Cluster
 from tests.chaos.notes import Notes
 from tests.chaos.trouble import Trouble
-from tests.chaos.verdict import every_session_works, everything_holds
+from tests.chaos.verdict import every_session_works, everybody_saw_the_same, everything_holds
+from tests.chaos.watcher import Watcher
 from tests.harness.postgres import PostgresServer
 
 
@@ -24,6 +25,7 @@ class Plan:
     database: PostgresServer | None = None  # None: SQLite
     actors: int = 6
     servers: int = 2
+    watchers: int = 3  # of the first actors' sessions
 
 
 def let_loose(plan: Plan, model: OfflineServer) -> Notes:
@@ -36,7 +38,12 @@ def let_loose(plan: Plan, model: OfflineServer) -> Notes:
             for number in range(plan.actors)
         ]
         trouble = Trouble(cluster, notes, random.Random(plan.seed), over, plan.database)
+        watchers = [
+            Watcher(cluster, notes, random.Random(f"{plan.seed} watcher {number}"), over, actor)
+            for number, actor in enumerate(actors[: plan.watchers])
+        ]
         threads = [threading.Thread(target=one.live, name="actor") for one in actors]
+        threads += [threading.Thread(target=one.watch, name="watcher") for one in watchers]
         threads.append(threading.Thread(target=trouble.make, name="trouble"))
         for thread in threads:
             thread.start()
@@ -47,6 +54,7 @@ def let_loose(plan: Plan, model: OfflineServer) -> Notes:
         sessions = [actor.session for actor in actors if actor.session.id]
         every_session_works(cluster, notes, sessions)
         everything_holds(cluster, notes, sessions)
+        everybody_saw_the_same(cluster, notes, watchers)
         if notes.problems:
             notes.logs = [server.log() for server in cluster.servers]
     for violation in model.violations:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import select
 
-from app.store.tables import messages, queued_messages, tool_calls
+from app.store.tables import event_segments, messages, queued_messages, tool_calls
 from tests.chaos.cluster import Cluster
 from tests.chaos.invariants import broken_promises
 from tests.chaos.notes import Notes, SessionNotes
+from tests.chaos.watcher import FRAME, Watcher
 from tests.harness.process import eventually
 from tests.harness.wire import Client, Event, Stream
 
@@ -43,10 +45,10 @@ def _free(client: Client, session: SessionNotes) -> bool:
 
 def _refusal(client: Client, session: SessionNotes, notes: Notes) -> str:
     """Why a last message did not work, or nothing. What died before it was answered is said once more with it,
-    with its tools and faults."""
+    with its tools, but without its faults."""
     word = notes.new_word()
     session.said.add(word)
-    response = client.try_run(session.id, f"{word} [say at last]", agent="tools")
+    response = client.try_run(session.id, f"{word} [calm][say at last]", agent="tools")
     if response.status_code != 200:
         eventually(lambda: _free(client, session), "the session is free", seconds=30)
         return response.text
@@ -81,6 +83,17 @@ def everything_holds(cluster: Cluster, notes: Notes, sessions: list[SessionNotes
                 *_tools(session, rows, marks),
             ):
                 notes.problem(f"session {session.id}: {problem}")
+
+
+def everybody_saw_the_same(cluster: Cluster, notes: Notes, watchers: Sequence[Watcher]) -> None:
+    """What is stored, byte for byte, each event once, whatever was cut and killed meanwhile."""
+    with cluster.store.database.reading() as connection:
+        for watcher in watchers:
+            query = select(event_segments.c.frames).where(event_segments.c.session_id == watcher.session_id)
+            frames = b"".join(connection.execute(query.order_by(event_segments.c.first)).scalars())
+            stored = {int(match[1]): match[0] for match in FRAME.finditer(frames)}
+            for problem in watcher.problems(stored):
+                notes.problem(f"session {watcher.session_id}: {problem}")
 
 
 def _words(session: SessionNotes, rows: dict[str, Any]) -> list[str]:

@@ -109,6 +109,25 @@ def test_f15_until_it_has_stopped_the_session_says_that_it_is_stopping(
         stream.rest()
 
 
+def test_f10_a_run_that_ends_late_frees_nobody_elses_session(
+    baton: BatonProcess, client: Client, model: OfflineServer, gate: Gate
+) -> None:
+    """The first run's tool ignores the stop; the second one holds the session while the first one ends."""
+    session = client.new_session(tools_approved=True)
+    mark = baton.directory / f"begun-{session}"
+    with client.run(session, stubborn_call(mark), agent="tools") as first:
+        eventually(mark.exists, "the command has begun", seconds=30)
+        assert client.post(f"/api/sessions/{session}/cancel").status_code in (200, 202)
+        query = "?when_busy=wait"
+        with client.run(session, f"{gate.call}[then][say second]", agent="tools", query=query) as second:
+            gate.wait_until_reached()
+            assert first.rest()[-1]["type"] == "stream_stopped"
+            refusal = client.try_run(session, "me too", agent="tools")
+            assert (refusal.status_code, refusal.json()["code"]) == (409, "session_busy")
+            gate.open()
+            assert text_of(second.rest()) == "second"
+
+
 def test_f39_stopping_one_session_stops_no_other(client: Client, make_gate: Callable[[], Gate]) -> None:
     stopped, other = (client.new_session(tools_approved=True) for _ in range(2))
     gates = [make_gate(), make_gate()]

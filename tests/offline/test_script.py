@@ -178,6 +178,11 @@ def test_a_failure_without_times_stays() -> None:
             answer(request(user("[hang-up]")), attempts)
 
 
+def test_calm_keeps_every_failure_of_the_message_from_happening() -> None:
+    calm = answer(request(user("[hang-up][fail 529][drop 1][say ok][calm]")), Attempts())
+    assert (texts(calm), calm.broken) == (["ok"], None)
+
+
 def test_times_are_counted_for_each_session_and_text() -> None:
     attempts, text = Attempts(), user("[drop 1 times 1]")
     for first in ("a", "b"):

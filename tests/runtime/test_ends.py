@@ -47,6 +47,17 @@ def assert_free(store: Store, manager: RuntimeManager, session_id: str) -> None:
     manager.claim(session_id).release()
 
 
+def test_a_run_that_runs_out_of_memory_fails_and_its_session_is_free(store: Store, manage: Manage) -> None:
+    def exhausted(*_: object) -> Steps:
+        raise MemoryError
+
+    manager, session = manage(OneLoop(exhausted)), new_session(store)
+    live = say(manager, session.id)
+    assert live.finished.wait(PATIENCE)
+    assert store.runs.get(live.run.id).status == "failed"
+    assert_free(store, manager, session.id)
+
+
 def test_a_session_can_be_started_again_as_soon_as_its_end_is_seen(store: Store, manage: Manage) -> None:
     manager, session = manage(OneLoop(idle)), new_session(store)
     seen = b""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -11,10 +12,12 @@ from app.agent.context import Resumption
 from app.agent.loop import Steps
 from app.agent.steps import Ask
 from app.conversation.events import AgentChoice, MaxIterationsReached, StreamStarted
+from app.conversation.queue import QueuedMessage
 from app.conversation.run import Answer, Owner, Question
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import NothingToAnswer, SessionBusy, StoreUnavailable
+from app.runtime import manager as manager_module
 from app.runtime.control import RunControl
 from app.runtime.event_readers import EventReaders
 from app.runtime.live_run import LiveRun
@@ -24,8 +27,8 @@ from tests.harness.process import eventually
 from tests.runtime.conftest import Manage
 from tests.runtime.faults import Faults
 from tests.runtime.live import numbers
-from tests.runtime.loops import PATIENCE, OneLoop, Patient, Stubborn, read_all, read_to_end, say
-from tests.store.actors import everybody_is_gone, new_session, nobody_is_gone
+from tests.runtime.loops import PATIENCE, OneLoop, Patient, Stubborn, idle, read_all, read_to_end, say
+from tests.store.actors import begin, everybody_is_gone, new_session, nobody_is_gone
 
 ELSEWHERE = Owner("elsewhere", "boot", 77, "1")
 
@@ -217,3 +220,34 @@ def test_a_dead_process_is_cleaned_up_after_at_the_next_start(store: Store, mana
     frames = b"".join(segment.frames for segment in store.events.read(lost.run.session_id, 0))
     assert frames.count(b"stream_stopped") == 1
     assert b"the process that it ran in died" in frames
+
+
+def test_what_a_dead_process_left_is_closed_though_nobody_asks(
+    store: Store, manage: Manage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manager_module, "SWEEP_SECONDS", 0.0)
+    patient = Patient()
+    dead = manage(OneLoop(patient.loop), owner=ELSEWHERE)
+    live = _working(store, dead, patient)
+    here = manage(OneLoop(patient.loop), owner_is_gone=everybody_is_gone)
+    here.ensure_housekeeping()
+    eventually(lambda: store.runs.get(live.run.id).status == "interrupted", "it was closed")
+    patient.let_go()
+    assert live.finished.wait(PATIENCE)
+
+
+def test_follow_ups_that_a_dead_process_did_not_begin_with_are_begun_with(
+    store: Store, manage: Manage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manager_module, "SWEEP_SECONDS", 0.0)
+    manager = manage(OneLoop(idle))
+    session = new_session(store)
+    assert say(manager, session.id).finished.wait(PATIENCE)
+    cancelled = new_session(store)
+    store.runs.finish(begin(store, cancelled.id).run.baton, "cancelled")
+    for session_id in (session.id, cancelled.id):
+        words = ({"type": "text", "text": "later"},)
+        waiting = QueuedMessage(f"m-{session_id}", session_id, "followup", words, time.time() - 60, "me")
+        store.queue.add([waiting], needs_run=False)
+    eventually(lambda: len(store.runs.recent(session_id=session.id)) == 2, "a run began")
+    assert len(store.runs.recent(session_id=cancelled.id)) == 1  # what was stopped is not begun anew

@@ -386,3 +386,17 @@ def test_keys_that_nobody_knows_are_ignored(http: FlaskClient) -> None:
         "cost": 0.5,
     }
     assert send(http, "POST", "/api/sessions", body).status_code == 200
+
+
+def test_a_request_that_runs_out_of_memory_is_told_that_the_server_is_full(
+    http: FlaskClient, quiet: Server, session: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: Any, **__: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(quiet.store.sessions, "get_with_messages", exhausted)
+    response = http.get(f"/api/sessions/{session}")
+    assert (response.status_code, response.get_json()["code"]) == (503, "server_full")
+    assert response.headers["Retry-After"]
+    monkeypatch.undo()
+    assert http.get(f"/api/sessions/{session}").status_code == 200

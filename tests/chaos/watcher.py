@@ -1,0 +1,105 @@
+"""A reader who never gives up: cut at random bytes, sent to another server each time, follows one session."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import threading
+from typing import Final
+
+import requests
+
+from tests.chaos.actor import GONE, Actor
+from tests.chaos.cluster import Cluster
+from tests.chaos.notes import Notes
+
+FRAME: Final = re.compile(rb"(?:id: (\d+)\n)?data: ([^\n]*)\n\n")
+MEAN_BYTES: Final = 1500
+SILENCE_SECONDS: Final = 2.0
+
+
+class Watcher:
+    """Owned by one thread until it has ended. `seen` are the frames by number, `gaps` the numbers that the servers
+    said are missing."""
+
+    def __init__(
+        self, cluster: Cluster, notes: Notes, chance: random.Random, over: threading.Event, actor: Actor
+    ) -> None:
+        self._cluster = cluster
+        self._notes = notes
+        self._chance = chance
+        self._over = over
+        self._actor = actor
+        self._last = 0
+        self.seen: dict[int, bytes] = {}
+        self.gaps: list[range] = []
+
+    @property
+    def session_id(self) -> str:
+        return self._actor.session.id
+
+    def watch(self) -> None:
+        while not self._over.is_set():
+            if not self.session_id:
+                self._over.wait(0.1)
+                continue
+            try:
+                self._connect()
+            except GONE:
+                self._over.wait(0.1)
+            except Exception as error:
+                self._notes.problem(f"a watcher broke: {error!r}")
+                raise
+
+    def _connect(self) -> None:
+        server = self._chance.choice(self._cluster.servers)
+        path = f"{server.url}/api/sessions/{self.session_id}/events?since={self._last}"
+        limit = self._chance.randrange(1, 2 * MEAN_BYTES)
+        with requests.get(path, stream=True, timeout=(2.0, SILENCE_SECONDS)) as response:
+            if response.status_code == 200:
+                self._take(self._read(response, limit))
+            else:
+                self._notes.count(f"watcher: {response.status_code}")
+                self._over.wait(0.2)
+
+    def _read(self, response: requests.Response, limit: int) -> bytes:
+        """What came before the cut, or before a silence that is as good as one."""
+        received = b""
+        try:
+            for chunk in response.iter_content(None):
+                received += chunk
+                if len(received) >= limit or self._over.is_set():
+                    break
+        except GONE:
+            pass
+        if len(received) >= limit:
+            self._notes.count("watcher: cut")
+        return received[:limit]
+
+    def _take(self, received: bytes) -> None:
+        for match in FRAME.finditer(received):
+            if match[1] is None:
+                self._note_gap(json.loads(match[2]))
+                continue
+            number = int(match[1])
+            if number <= self._last:
+                self._notes.problem(f"a watcher of {self.session_id} saw event {number} after {self._last}")
+            self.seen[number] = match[0]
+            self._last = number
+
+    def _note_gap(self, event: dict[str, object]) -> None:
+        if event["type"] == "gap":
+            first = int(str(event["first_available"]))
+            self.gaps.append(range(self._last + 1, first))
+            self._last = max(self._last, first - 1)
+
+    def problems(self, stored: dict[int, bytes]) -> list[str]:
+        """In words: what it saw otherwise than it is stored, and what it was not shown."""
+        known = set(self.seen).union(*self.gaps)
+        other = [number for number in self.seen.keys() & stored.keys() if self.seen[number] != stored[number]]
+        missed = [number for number in stored if number <= self._last and number not in known]
+        return [
+            *(f"event {number} is stored otherwise than a watcher saw it" for number in other[:3]),
+            *(f"event {number} was never shown to a watcher" for number in missed[:3]),
+        ]
