@@ -9,6 +9,7 @@ import argparse
 import random
 import sys
 import time
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tests.chaos.driver import Plan, let_loose
 from tests.harness.postgres import PostgresServer, find_binaries
 
 ROUND_SECONDS = 30.0
+CUTS = 1_000  # in each round
 
 
 def main() -> int:
@@ -24,6 +26,7 @@ def main() -> int:
     kinds = [options.database] if options.database else ["sqlite", *(["postgres"] if find_binaries() else [])]
     until = time.monotonic() + options.seconds
     seed = options.seed if options.seed is not None else random.randrange(10**6)
+    total: Counter[str] = Counter()
     with ExitStack() as stack:
         model = stack.enter_context(OfflineServer())
         postgres = stack.enter_context(PostgresServer()) if "postgres" in kinds else None
@@ -31,19 +34,21 @@ def main() -> int:
             for kind in kinds:
                 seconds = min(ROUND_SECONDS, options.seconds)
                 database = postgres if kind == "postgres" else None
-                if not _round(Plan(seed, seconds, database), kind, model):
+                if not _round(Plan(seed, seconds, database, cuts=CUTS), kind, model, total):
                     return 1
             seed += 1
+    say("\nAll rounds together, and nothing broke:")
+    _show(total)
     return 0
 
 
-def _round(plan: Plan, kind: str, model: OfflineServer) -> bool:
+def _round(plan: Plan, kind: str, model: OfflineServer, total: Counter[str]) -> bool:
     repeat = f"python -m tests.chaos --seed {plan.seed} --seconds {plan.seconds:g} --database {kind}"
     say(f"\n{repeat}")
     model.reset()
     notes = let_loose(plan, model)
-    for what, count in sorted(notes.counts.items()):
-        say(f"{count:8} {what}")
+    total.update(notes.counts)
+    _show(notes.counts)
     for problem in notes.problems:
         say(f"BROKEN   {problem}")
     if notes.problems:
@@ -53,6 +58,11 @@ def _round(plan: Plan, kind: str, model: OfflineServer) -> bool:
             say(f"the log of server {number} is in {path}")
         say(f"again with: {repeat}")
     return not notes.problems
+
+
+def _show(counts: Counter[str]) -> None:
+    for what, count in sorted(counts.items()):
+        say(f"{count:8} {what}")
 
 
 def say(line: str) -> None:

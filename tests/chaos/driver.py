@@ -11,7 +11,12 @@ from tests.chaos.actor import Actor
 from tests.chaos.cluster import Cluster
 from tests.chaos.notes import Notes
 from tests.chaos.trouble import Trouble
-from tests.chaos.verdict import every_session_works, everybody_saw_the_same, everything_holds
+from tests.chaos.verdict import (
+    every_session_works,
+    everybody_saw_the_same,
+    everything_can_be_read_again,
+    everything_holds,
+)
 from tests.chaos.watcher import Watcher
 from tests.harness.postgres import PostgresServer
 
@@ -26,6 +31,7 @@ class Plan:
     actors: int = 6
     servers: int = 2
     watchers: int = 3  # of the first actors' sessions
+    cuts: int = 100  # of a reader of everything, at the end
 
 
 def let_loose(plan: Plan, model: OfflineServer) -> Notes:
@@ -55,6 +61,8 @@ def let_loose(plan: Plan, model: OfflineServer) -> Notes:
         every_session_works(cluster, notes, sessions)
         everything_holds(cluster, notes, sessions)
         everybody_saw_the_same(cluster, notes, watchers)
+        chance = random.Random(f"{plan.seed} cuts")
+        everything_can_be_read_again(cluster, notes, sessions, chance, cuts=plan.cuts)
         if notes.problems:
             notes.logs = [server.log() for server in cluster.servers]
     for violation in model.violations:

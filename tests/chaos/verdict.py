@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -13,9 +14,10 @@ from app.store.tables import event_segments, messages, queued_messages, tool_cal
 from tests.chaos.cluster import Cluster
 from tests.chaos.invariants import broken_promises
 from tests.chaos.notes import Notes, SessionNotes
-from tests.chaos.watcher import FRAME, Watcher
+from tests.chaos.watcher import FRAME, Watcher, replays, unbroken
 from tests.harness.process import eventually
 from tests.harness.wire import Client, Event, Stream
+from tests.while_it_runs.cutting import Cutter
 
 TRIES = 4
 
@@ -87,13 +89,33 @@ def everything_holds(cluster: Cluster, notes: Notes, sessions: list[SessionNotes
 
 def everybody_saw_the_same(cluster: Cluster, notes: Notes, watchers: Sequence[Watcher]) -> None:
     """What is stored, byte for byte, each event once, whatever was cut and killed meanwhile."""
+    for watcher in watchers:
+        for problem in watcher.problems(_stored(cluster, watcher.session_id)):
+            notes.problem(f"session {watcher.session_id}: {problem}")
+
+
+def everything_can_be_read_again(
+    cluster: Cluster, notes: Notes, sessions: Sequence[SessionNotes], chance: random.Random, *, cuts: int
+) -> None:
+    """F37: by a client that is cut at random bytes so many times, and goes on at another server."""
+    stored = {session.id: _stored(cluster, session.id) for session in sessions}
+    longest = max((len(frame) for frames in stored.values() for frame in frames.values()), default=0)
+    cutter = Cutter(chance, mean_bytes=max(400, longest))
+    while cutter.cuts < cuts and any(stored.values()):
+        for session_id, frames in stored.items():
+            for after, last in unbroken(frames):
+                seen = cutter.collect(replays(cluster, session_id), after=after, last=last)
+                if seen != b"".join(frames[number] for number in range(after + 1, last + 1)):
+                    notes.problem(f"session {session_id}: events {after + 1} to {last} were read otherwise")
+    notes.counts["reading again: cut"] += cutter.cuts
+
+
+def _stored(cluster: Cluster, session_id: str) -> dict[int, bytes]:
+    """The session's frames by number."""
+    query = select(event_segments.c.frames).where(event_segments.c.session_id == session_id)
     with cluster.store.database.reading() as connection:
-        for watcher in watchers:
-            query = select(event_segments.c.frames).where(event_segments.c.session_id == watcher.session_id)
-            frames = b"".join(connection.execute(query.order_by(event_segments.c.first)).scalars())
-            stored = {int(match[1]): match[0] for match in FRAME.finditer(frames)}
-            for problem in watcher.problems(stored):
-                notes.problem(f"session {watcher.session_id}: {problem}")
+        frames = b"".join(connection.execute(query.order_by(event_segments.c.first)).scalars())
+    return {int(match[1]): match[0] for match in FRAME.finditer(frames)}
 
 
 def _words(session: SessionNotes, rows: dict[str, Any]) -> list[str]:

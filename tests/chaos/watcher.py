@@ -6,6 +6,7 @@ import json
 import random
 import re
 import threading
+from collections.abc import Iterator
 from typing import Final
 
 import requests
@@ -13,6 +14,7 @@ import requests
 from tests.chaos.actor import GONE, Actor
 from tests.chaos.cluster import Cluster
 from tests.chaos.notes import Notes
+from tests.while_it_runs.cutting import Connect
 
 FRAME: Final = re.compile(rb"(?:id: (\d+)\n)?data: ([^\n]*)\n\n")
 MEAN_BYTES: Final = 1500
@@ -103,3 +105,37 @@ class Watcher:
             *(f"event {number} is stored otherwise than a watcher saw it" for number in other[:3]),
             *(f"event {number} was never shown to a watcher" for number in missed[:3]),
         ]
+
+
+class Replay:
+    """An open response, as `Cutter` wants it."""
+
+    def __init__(self, response: requests.Response) -> None:
+        self._response = response
+
+    def chunks(self) -> Iterator[bytes]:
+        yield from self._response.iter_content(None)
+
+    def hang_up(self) -> None:
+        self._response.close()
+
+
+def replays(cluster: Cluster, session_id: str) -> list[Connect]:
+    """Ways to open a session's stream, one through each server."""
+
+    def through(url: str) -> Connect:
+        path = f"{url}/api/sessions/{session_id}/events"
+        return lambda after: Replay(requests.get(path, params={"since": after}, stream=True, timeout=10))
+
+    return [through(server.url) for server in cluster.servers]
+
+
+def unbroken(stored: dict[int, bytes]) -> list[tuple[int, int]]:
+    """The stretches of numbers without a hole, which a kill may leave: the number before each, and its last."""
+    stretches: list[tuple[int, int]] = []
+    for number in sorted(stored):
+        if stretches and stretches[-1][1] == number - 1:
+            stretches[-1] = (stretches[-1][0], number)
+        else:
+            stretches.append((number - 1, number))
+    return stretches
