@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import random
-from typing import Any
 
 import pytest
 
@@ -15,16 +14,16 @@ pytestmark = pytest.mark.xdist_group("kill points")
 MOST_WRITES = 60
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Each write on each database, before and after it; the longest of the four only when asked for."""
-    if "moment" not in metafunc.fixturenames:
-        return
-    cases: list[Any] = [("sqlite", "before"), ("sqlite", "after")]
-    for moment in ("before", "after") if metafunc.config.getoption("--thorough") else ("before",):
-        cases.append(pytest.param("postgres", moment, marks=pytest.mark.postgres))
-    metafunc.parametrize(("database_url", "moment"), cases, indirect=["database_url"])
-
-
+@pytest.mark.parametrize(
+    ("database_url", "moment"),
+    [
+        ("sqlite", "before"),
+        ("sqlite", "after"),
+        pytest.param("postgres", "before", marks=pytest.mark.postgres),
+        pytest.param("postgres", "after", marks=[pytest.mark.postgres, pytest.mark.thorough]),
+    ],
+    indirect=["database_url"],
+)
 def test_f16_f17_a_server_that_dies_at_a_write_leaves_a_session_that_works_at_once(
     aftermath: Aftermath, moment: str
 ) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
 from app.errors import StoreUnavailable
+from app.store import migrate as migrate_module
 from app.store.engine import Database
 from app.store.migrate import migrate
 from app.store.store import Store
@@ -30,6 +33,11 @@ def test_migrations_make_exactly_the_tables(database: Database) -> None:
         for table in metadata.sorted_tables:
             found = {str(index["name"]) for index in inspect(connection).get_indexes(table.name)}
             assert {str(index.name) for index in table.indexes} <= found
+
+
+def test_the_newest_revision_is_known_by_name() -> None:
+    scripts = ScriptDirectory(str(Path(migrate_module.__file__).parent / "migrations"))
+    assert scripts.get_current_head() == migrate_module.NEWEST
 
 
 def test_migrating_again_changes_nothing(store: Store) -> None:
