@@ -15,11 +15,7 @@ from app.team.durations import parse_duration
 class Definition(BaseModel):
     """Part of an agent file. Unknown fields are errors; a field without a value counts as absent."""
 
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,  # they are the descriptions in the JSON Schema
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     @model_validator(mode="before")
     @classmethod

@@ -68,3 +68,15 @@ def test_every_field_is_in_the_schema_under_the_name_that_files_use() -> None:
     for definition in (AgentDefinition, ToolsetSpec):
         assert list(definitions[definition.__name__]["properties"]) == definition.known_fields()
     assert "schema" in definitions["StructuredOutput"]["properties"]
+
+
+def test_what_is_written_below_a_field_describes_it() -> None:
+    described = [
+        field
+        for part in agent_file_schema()["$defs"].values()
+        for field in part.get("properties", {}).values()
+        if "description" in field
+    ]
+    assert len(described) > 10
+    for field in described:
+        assert field["description"] == field["description"].strip() != ""
