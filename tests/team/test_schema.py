@@ -71,12 +71,7 @@ def test_every_field_is_in_the_schema_under_the_name_that_files_use() -> None:
 
 
 def test_what_is_written_below_a_field_describes_it() -> None:
-    described = [
-        field
-        for part in agent_file_schema()["$defs"].values()
-        for field in part.get("properties", {}).values()
-        if "description" in field
-    ]
-    assert len(described) > 10
-    for field in described:
-        assert field["description"] == field["description"].strip() != ""
+    definitions = agent_file_schema()["$defs"]
+    model = definitions["AgentDefinition"]["properties"]["model"]
+    assert model["description"].startswith("A key of `models`")
+    assert "description" not in definitions["AgentDefinition"]["properties"]["max_iterations"]
