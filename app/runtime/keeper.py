@@ -97,6 +97,7 @@ class Keeper:
         if self._minute.due():
             self._store.events.prune(older_than_seconds=KEEP_EVENTS_SECONDS, keep_events=KEEP_EVENTS)
             self._store.idempotency.prune()
+            self._store.line.prune()
 
     def _listen_for_hints(self) -> None:
         """PostgreSQL says when something has changed; without it, every tick looks."""

@@ -36,12 +36,17 @@ class LineStore:
             self._leave(place)
 
     def _leave(self, place: str) -> None:
-        gone = waiting_requests.c.seen_at < now() - FORGOTTEN_SECONDS
         try:
             with self._database.writing() as connection:
-                connection.execute(delete(waiting_requests).where((waiting_requests.c.id == place) | gone))
+                connection.execute(delete(waiting_requests).where(waiting_requests.c.id == place))
         except StoreUnavailable:
             pass  # it will be forgotten
+
+    def prune(self) -> None:
+        """Deletes the places of those who were forgotten."""
+        gone = waiting_requests.c.seen_at < now() - FORGOTTEN_SECONDS
+        with self._database.writing() as connection:
+            connection.execute(delete(waiting_requests).where(gone))
 
     def still_there(self, session_id: str, process: str) -> None:
         """Shows that this process's requests still wait."""

@@ -43,7 +43,7 @@ def broken_promises(store: Store, *, only: str | None = None) -> list[str]:
                 ).all()
                 for table, order in _ORDERS.items()
             }
-            problems = [*_transcript(read_messages(connection, session_id)), *_of_rows(rows)]
+            problems = [*_orphans(rows), *_transcript(read_messages(connection, session_id)), *_of_rows(rows)]
             found += [f"session {session_id}: {problem}" for problem in problems]
     return found
 
@@ -53,6 +53,14 @@ def _of_rows(rows: dict[str, Rows]) -> Iterator[str]:
     yield from _one_holder(rows["runs"])
     yield from _ledger(rows["tool_calls"], rows["messages"])
     yield from _events(rows["event_segments"], rows["runs"])
+
+
+def _orphans(rows: dict[str, Rows]) -> Iterator[str]:
+    """Every row that names a run names one that there is."""
+    known = {run.id for run in rows["runs"]}
+    for table in ("messages", "tool_calls", "event_segments"):
+        for run_id in {row.run_id for row in rows[table]} - known - {None}:
+            yield f"rows of {table} belong to run {run_id}, which never was"
 
 
 def _transcript(said: Sequence[Message]) -> Iterator[str]:

@@ -35,7 +35,7 @@ def runs(client: LocalClient, session: str) -> list[dict[str, Any]]:
     return list(client.call("GET", f"/api/runs?session={session}"))
 
 
-def test_in_flight_the_retry_attaches_and_the_tool_runs_once(
+def test_f34_in_flight_the_retry_attaches_and_the_tool_runs_once(
     here: LocalClient, there: LocalClient, gate: Gate, key: dict[str, str]
 ) -> None:
     session = here.new_session(tools_approved=True)
@@ -59,7 +59,7 @@ def test_in_flight_the_retry_attaches_and_the_tool_runs_once(
     assert said_by_user(here, session) == [text]
 
 
-def test_after_the_end_the_retry_gets_the_same_bytes_and_nothing_of_later_runs(
+def test_f34_after_the_end_the_retry_gets_the_same_bytes_and_nothing_of_later_runs(
     here: LocalClient, there: LocalClient, model: OfflineServer, key: dict[str, str]
 ) -> None:
     session = here.new_session()
@@ -75,7 +75,9 @@ def test_after_the_end_the_retry_gets_the_same_bytes_and_nothing_of_later_runs(
     assert said_by_user(here, session) == ["[say one]", "[say two]"]
 
 
-def test_after_a_failure_the_retry_is_told_of_that_failure(here: LocalClient, key: dict[str, str]) -> None:
+def test_f34_after_a_failure_the_retry_is_told_of_that_failure(
+    here: LocalClient, key: dict[str, str]
+) -> None:
     session = here.new_session()
     with here.run(session, "[fail 400]", headers=key) as first:
         first.until("error")
@@ -86,7 +88,7 @@ def test_after_a_failure_the_retry_is_told_of_that_failure(here: LocalClient, ke
     assert [run["status"] for run in runs(here, session)] == ["failed"]
 
 
-def test_another_request_with_the_key_is_a_conflict_of_its_own_kind(
+def test_f34_another_request_with_the_key_is_a_conflict_of_its_own_kind(
     here: LocalClient, there: LocalClient, key: dict[str, str]
 ) -> None:
     session = here.new_session()
@@ -102,7 +104,7 @@ def test_another_request_with_the_key_is_a_conflict_of_its_own_kind(
     assert said_by_user(here, session) == ["[say one]"]
 
 
-def test_a_refusal_does_not_use_up_the_key(
+def test_f34_a_refusal_does_not_use_up_the_key(
     here: LocalClient, model: OfflineServer, key: dict[str, str]
 ) -> None:
     session = here.new_session()

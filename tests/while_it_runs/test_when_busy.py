@@ -115,6 +115,8 @@ def test_who_died_in_line_holds_up_nobody(servers: Servers, here: LocalClient, m
             model.release()
             stream.rest()
             assert waiter.status == 200
+            servers[0].store.line.prune()
+            assert in_line(servers[0]) == 0
     assert said_by_user(here, session)[1:] == ["[say at last]"]
 
 
