@@ -145,7 +145,7 @@ class BatonProcess:
         self.kill()
 
 
-def eventually(check: Any, what: str, *, seconds: float = 10.0) -> Any:
+def eventually(check: Any, what: str, *, seconds: float = 30.0) -> Any:
     """The first truthy value of `check`, asked again and again; an AssertionError after `seconds`.
 
     For states of other processes, which no event of ours announces.
