@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, not_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, not_, or_, select, update
 
 from app.conversation.session import Permissions, Session, SessionSummary
 from app.conversation.transcript import Message
@@ -55,16 +55,32 @@ class SessionStore:
         with self._database.reading() as connection:
             return read_messages(connection, session_id)
 
-    def summaries(self, *, owner: str | None = None, limit: int | None = None) -> list[SessionSummary]:
-        """Root sessions, newest first."""
-        counted = (
-            select(func.count())
-            .where(messages.c.session_id == sessions.c.id, messages.c.role != "system")
-            .scalar_subquery()
-        )
-        query = select(sessions, counted.label("num_messages")).where(sessions.c.parent_id.is_(None))
+    def last_position(self, session_id: str) -> int:
+        """Of the session's newest message; -1 if it has none."""
+        with self._database.reading() as connection:
+            return next_position(connection, session_id) - 1
+
+    def page_of_messages(self, session_id: str, *, first: int, last: int) -> list[Message]:
+        """Those from one position to another, in order."""
+        values = {"session_id": session_id, "first": first, "last": last}
+        with self._database.reading() as connection:
+            return [message_of(row) for row in connection.execute(_PAGE_OF_MESSAGES, values)]
+
+    def summaries(
+        self, *, owner: str | None = None, limit: int | None = None, after: tuple[float, str] | None = None
+    ) -> list[SessionSummary]:
+        """Root sessions, newest first; from behind the one that was created at that time with that id."""
+        query = select(sessions, _COUNT.label("num_messages")).where(sessions.c.parent_id.is_(None))
         if owner is not None:
             query = query.where(sessions.c.owner == owner)
+        if after is not None:
+            created_at, session_id = after
+            query = query.where(
+                or_(
+                    sessions.c.created_at < created_at,
+                    and_(sessions.c.created_at == created_at, sessions.c.id > session_id),
+                )
+            )
         query = query.order_by(sessions.c.created_at.desc(), sessions.c.id).limit(limit)
         with self._database.reading() as connection:
             return [
@@ -139,8 +155,18 @@ _MESSAGES: Final = (
     .where(messages.c.session_id == bindparam("session_id"))
     .order_by(messages.c.position)
 )
+_PAGE_OF_MESSAGES: Final = _MESSAGES.where(messages.c.position.between(bindparam("first"), bindparam("last")))
 _LAST_POSITION: Final = select(func.max(messages.c.position)).where(
     messages.c.session_id == bindparam("session_id")
+)
+# Positions have no holes, so two looks into indexes count what a scan of all messages would.
+_COUNT: Final = func.coalesce(
+    select(func.max(messages.c.position) + 1).where(messages.c.session_id == sessions.c.id).scalar_subquery(),
+    0,
+) - (
+    select(func.count())
+    .where(messages.c.session_id == sessions.c.id, messages.c.role == "system")
+    .scalar_subquery()
 )
 _ADD_MESSAGES: Final = insert(messages)
 _TOOL_STATES: Final = select(tool_states.c.key, tool_states.c.state_json).where(

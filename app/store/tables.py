@@ -71,6 +71,8 @@ sessions = Table(
     Index("sessions_by_parent", "parent_id"),
 )
 
+_SYSTEM = text("role = 'system'")
+
 messages = Table(
     "messages",
     metadata,
@@ -88,6 +90,7 @@ messages = Table(
     Column("model", Text, nullable=False),
     Column("cost", Double, nullable=False),
     Column("run_id", Text),
+    Index("system_messages", "session_id", sqlite_where=_SYSTEM, postgresql_where=_SYSTEM),
 )
 
 _LIVE = text("status IN ('running', 'awaiting_approval', 'awaiting_input')")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 
 import pytest
@@ -59,6 +60,30 @@ def test_the_list_has_root_sessions_newest_first_with_their_messages_counted(sto
         (old.id, 2),
     ]
     assert [line.session.id for line in store.sessions.summaries(owner="lister", limit=1)] == [new.id]
+
+
+def test_the_list_can_be_read_in_pages_even_of_sessions_of_the_same_moment(store: Store) -> None:
+    ids = [f"page-{uuid.uuid4()}" for _ in range(7)]
+    for number, session_id in enumerate(ids):
+        store.sessions.create(Session(id=session_id, created_at=float(number // 3), owner="pager"))
+    whole = [line.session for line in store.sessions.summaries(owner="pager")]
+    pages: list[Session] = []
+    while page := store.sessions.summaries(
+        owner="pager", limit=2, after=(pages[-1].created_at, pages[-1].id) if pages else None
+    ):
+        pages += [line.session for line in page]
+    assert pages == whole
+    assert len(whole) == 7
+
+
+def test_messages_can_be_read_in_pages(store: Store) -> None:
+    session = new_session(store)
+    assert store.sessions.last_position(session.id) == -1
+    begin(store, session.id, *"abcde")
+    assert store.sessions.last_position(session.id) == 4
+    whole = store.sessions.messages(session.id)
+    assert store.sessions.page_of_messages(session.id, first=1, last=3) == whole[1:4]
+    assert store.sessions.page_of_messages(session.id, first=5, last=9) == []
 
 
 def test_a_deleted_session_leaves_nothing_behind(store: Store) -> None:

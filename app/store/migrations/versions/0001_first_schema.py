@@ -91,6 +91,14 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["session_id"], ["sessions.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("session_id", "position"),
     )
+    op.create_index(
+        "system_messages",
+        "messages",
+        ["session_id"],
+        unique=False,
+        sqlite_where=sa.text("role = 'system'"),
+        postgresql_where=sa.text("role = 'system'"),
+    )
     op.create_table(
         "prompts",
         sa.Column("session_id", sa.Text(), nullable=False),
