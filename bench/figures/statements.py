@@ -52,7 +52,7 @@ def counts(course: Course) -> list[Row]:
         server = build(_settings(course.arena.new_directory(), model.url))
         try:
             for length in HISTORIES:
-                one, two = (_statements(server, length, turns) for turns in (1, 2))
+                one, two = (statements_of_a_run(server, length, turns=turns) for turns in (1, 2))
                 rows.append(
                     Row(f"statements per run of one turn, {length} messages before it", "", {OURS: one})
                 )
@@ -78,7 +78,7 @@ def _settings(directory: Path, model_url: str) -> Settings:
     )
 
 
-def _statements(server: Server, length: int, turns: int) -> int:
+def statements_of_a_run(server: Server, length: int, *, turns: int) -> int:
     """Of the second run of a session, which finds its prompt frozen."""
     session = seed_session(server.store, length)
     _run(server, session, "[say hello]")
