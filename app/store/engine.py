@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, Double, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
@@ -19,6 +20,12 @@ BUSY_SECONDS: Final = 10
 
 LISTEN_SECONDS: Final = 0.25
 """How often who listens looks whether he should stop."""
+
+
+Kind = Literal["read", "write"]
+
+Observe = Callable[[Kind, float, bool], None]
+"""Told what kind of transaction it was, how many seconds it took, and whether the database failed."""
 
 
 class now(FunctionElement[float]):
@@ -45,7 +52,9 @@ class Database:
     which costs nothing, instead of polling the file's lock, and read on connections of their own.
     """
 
-    def __init__(self, url: str, *, connections: int = 16) -> None:
+    def __init__(self, url: str, *, connections: int = 16, observe: Observe | None = None) -> None:
+        """`observe` is told of each transaction when it is over, on its thread."""
+        self._observe = observe
         self._sqlite = make_url(url).get_backend_name() == "sqlite"
         if self._sqlite:
             self._writer = _sqlite_engine(url, "BEGIN IMMEDIATE", size=1)
@@ -59,14 +68,26 @@ class Database:
 
         StoreUnavailable if the database can't be reached or stays locked.
         """
-        with _translated(), self._writer.begin() as connection:
+        with self._observed("write"), _translated(), self._writer.begin() as connection:
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """One consistent view of the data."""
-        with _translated(), self._reader.begin() as connection:
+        with self._observed("read"), _translated(), self._reader.begin() as connection:
             yield connection
+
+    @contextmanager
+    def _observed(self, kind: Kind) -> Iterator[None]:
+        began, failed = time.perf_counter(), False
+        try:
+            yield
+        except StoreUnavailable:
+            failed = True
+            raise
+        finally:
+            if self._observe is not None:
+                self._observe(kind, time.perf_counter() - began, failed)
 
     @contextmanager
     def migrating(self) -> Iterator[Connection]:
