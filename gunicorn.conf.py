@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from app import logs
+from app import logs, selfcheck
 from app.settings import InvalidSettings, Settings
 from app.telemetry import directory
 
@@ -64,6 +64,12 @@ _metrics: Path | None = None
 def on_starting(server: Any) -> None:
     """Once per server, before the first worker is forked."""
     global _metrics
+    findings = selfcheck.checks(settings)
+    for finding in findings:
+        if not finding.fatal:
+            server.log.warning("%s", finding.line)
+    if fatal := [finding.line for finding in findings if finding.fatal]:
+        sys.exit("\n".join(f"baton: {line}" for line in fatal))
     _metrics = directory.make(metrics_parent)
     start_stand_in(server)
 

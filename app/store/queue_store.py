@@ -92,7 +92,8 @@ class QueueStore:
         depth = select(queued_messages.c.kind, func.count()).where(queued_messages.c.taken_by.is_(None))
         with self._database.reading() as connection:
             counted: dict[str, int] = {"steer": 0, "followup": 0}
-            counted.update(connection.execute(depth.group_by(queued_messages.c.kind)).tuples())
+            for kind, count in connection.execute(depth.group_by(queued_messages.c.kind)):
+                counted[kind] = count
             return counted
 
     def stranded(self) -> list[str]:
