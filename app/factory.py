@@ -43,6 +43,7 @@ class Server:
     titles: Titles
     model: LazyModel | None
     telemetry: Telemetry
+    levels: LevelMeter
 
     def close(self, *, drain_seconds: float = 0.0) -> None:
         self.manager.drain(drain_seconds)
@@ -116,6 +117,6 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         max_body_bytes=settings.max_body_bytes,
     )
     metrics.observe(app, telemetry)
-    server = Server(settings, app, manager, control, store, titles, model, telemetry)
+    server = Server(settings, app, manager, control, store, titles, model, telemetry, levels)
     app.extensions["baton"] = server
     return server

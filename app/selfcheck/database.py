@@ -15,25 +15,23 @@ from app.store.engine import CONNECTIONS, Database
 from app.store.inspection import inspect
 
 NETWORK: Final = frozenset(
-    [
-        "afs",
-        "ceph",
-        "cifs",
-        "fuse.ceph",
-        "fuse.glusterfs",
-        "fuse.rclone",
-        "fuse.s3fs",
-        "fuse.sshfs",
-        "gfs2",
-        "glusterfs",
-        "lustre",
-        "ncpfs",
-        "nfs",
-        "nfs4",
-        "ocfs2",
-        "smb3",
-        "smbfs",
-    ]
+    {
+        *(
+            "afs",
+            "ceph",
+            "cifs",
+            "gfs2",
+            "glusterfs",
+            "lustre",
+            "ncpfs",
+            "nfs",
+            "nfs4",
+            "ocfs2",
+            "smb3",
+            "smbfs",
+        ),
+        *("fuse.ceph", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs"),
+    }
 )
 """File systems whose locks and shared memory do not hold between machines as SQLite's log needs them."""
 
