@@ -255,6 +255,7 @@ class RuntimeManager:
             stored, queued = (False, False) if live.lost else self._finish(live, ending, last_number)
             if payloads and not stored:
                 live.log.unnumber(payloads)
+            self._count_end(live, ending, stored)
         finally:
             live.claim.release()
             self._forget(live)
@@ -262,14 +263,17 @@ class RuntimeManager:
             live.finished.set()
             self.logs.release(live.log)
             log.info("run %s%s", ending.status, f" ({ending.code})" if ending.code else "")
-            if stored:  # else it is counted by whoever ends it in the database
-                self._metrics.run_ended(ending.status, ending.code, time.monotonic() - live.asked_at)
-            elif live.lost:
-                self._metrics.lease_lost()
             for tell in self._on_free:
                 tell(live.run.session_id)
         if queued and ending.status == "finished":
             self.start_queued(live.run.session_id)
+
+    def _count_end(self, live: LiveRun, ending: Ending, stored: bool) -> None:
+        """A run is counted by whoever ends it in the database."""
+        if stored:
+            self._metrics.run_ended(ending.status, ending.code, time.monotonic() - live.asked_at)
+        elif live.lost:
+            self._metrics.lease_lost()
 
     def _told_elsewhere(self, live: LiveRun) -> int | None:
         """The number of the last event of a run that somebody else has ended: its readers find it in the store."""
