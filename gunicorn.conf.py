@@ -58,19 +58,17 @@ proc_name = "baton"
 TCP_USER_TIMEOUT = 18
 
 _stand_in: subprocess.Popen[str] | None = None
-_metrics: Path | None = None
 
 
 def on_starting(server: Any) -> None:
     """Once per server, before the first worker is forked."""
-    global _metrics
     findings = selfcheck.checks(settings)
     for finding in findings:
         if not finding.fatal:
             server.log.warning("%s", finding.line)
     if fatal := [finding.line for finding in findings if finding.fatal]:
         sys.exit("\n".join(f"baton: {line}" for line in fatal))
-    _metrics = directory.make(metrics_parent)
+    directory.make(metrics_parent)
     start_stand_in(server)
 
 
@@ -121,8 +119,7 @@ def child_exit(_server: Any, worker: Any) -> None:
 
 
 def on_exit(_server: Any) -> None:
-    if _metrics is not None:
-        directory.remove(_metrics)
+    directory.remove()
     if _stand_in is not None:
         _stand_in.terminate()
         _stand_in.wait()

@@ -12,7 +12,7 @@ from app.settings import SPARE_THREADS, Settings
 FEW_THREADS: Final = 16
 """Twelve requests may wait for their session; the rest answers ping, cancel and approve."""
 
-FILES_OF_A_STREAM: Final = 4  # the client, the model, and a tool's two pipes
+FILES_OF_A_STREAM: Final = 3  # the client, the model, and now and then a tool's pipes
 FILES_OF_A_WORKER: Final = 128  # listeners, database, log, libraries
 THREADS_OF_A_WORKER: Final = 16  # housekeeping, writers, loaders
 
@@ -29,7 +29,8 @@ def check_threads(settings: Settings) -> list[Finding]:
 
 def check_open_files(settings: Settings) -> list[Finding]:
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = settings.max_streams * FILES_OF_A_STREAM + settings.all_threads + FILES_OF_A_WORKER
+    spare = settings.all_threads - settings.max_streams
+    wanted = settings.max_streams * FILES_OF_A_STREAM + spare + FILES_OF_A_WORKER
     if limit in (resource.RLIM_INFINITY, -1) or limit >= wanted:
         return []
     problem = f"{limit} open files are too few for BATON_MAX_STREAMS={settings.max_streams}"

@@ -18,9 +18,9 @@ _PREFIX: Final = "baton-metrics-"
 
 def make(parent: Path) -> Path:
     """A fresh directory of this process, for itself and its children; what killed servers of the same user have
-    left in `parent` is swept up. A directory that the environment names already is emptied and used."""
-    if given := os.environ.get(VARIABLE):
-        path = Path(given)
+    left in `parent` is swept up. A directory that the operator names in the environment is emptied and used."""
+    given = os.environ.get(VARIABLE)
+    if given and not _is_ours(path := Path(given)):  # else a server inherited it that replaces another one
         path.mkdir(parents=True, exist_ok=True)
         for file in path.glob("*.db"):
             file.unlink(missing_ok=True)
@@ -36,13 +36,19 @@ def process_died(pid: int) -> None:
     import_module("prometheus_client.multiprocess").mark_process_dead(pid)
 
 
-def remove(path: Path) -> None:
-    if path.name.startswith(_PREFIX):
+def remove() -> None:
+    """Of what `make` has made in this process; not of a directory that the operator has named."""
+    path = Path(os.environ.get(VARIABLE, ""))
+    if path.name.startswith(f"{_PREFIX}{os.getpid()}-"):
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_ours(path: Path) -> bool:
+    return path.name.startswith(_PREFIX)
 
 
 def _sweep(parent: Path) -> None:
     for path in parent.glob(f"{_PREFIX}*"):
         maker = re.fullmatch(rf"{_PREFIX}([0-9]+)-.*", path.name)
         if maker and path.stat().st_uid == os.getuid() and not Path("/proc", maker[1]).exists():
-            remove(path)
+            shutil.rmtree(path, ignore_errors=True)

@@ -27,10 +27,10 @@ def test_each_server_gets_a_directory_of_its_own_and_tells_its_children(tmp_path
     made = directory.make(tmp_path)
     assert os.environ[VARIABLE] == str(made)
     assert made.stat().st_mode & 0o777 == 0o700
-    os.environ[VARIABLE] = ""
-    assert directory.make(tmp_path) != made
-    directory.remove(made)
-    assert not made.exists()
+    second = directory.make(tmp_path)  # as a server does that inherited the first one's environment
+    assert second != made
+    directory.remove()
+    assert (made.exists(), second.exists()) == (True, False)
 
 
 def test_what_killed_servers_have_left_is_swept_up_and_what_others_use_is_not(tmp_path: Path) -> None:
@@ -53,5 +53,5 @@ def test_a_directory_that_the_operator_names_is_emptied_of_numbers_and_never_rem
     monkeypatch.setenv(VARIABLE, str(given))
     assert directory.make(tmp_path) == given
     assert [path.name for path in given.iterdir()] == ["notes.txt"]
-    directory.remove(given)
+    directory.remove()
     assert given.exists()
