@@ -146,14 +146,13 @@ class RuntimeManager:
                 options=options,
             )
             undo.callback(self._store.runs.withdraw, begun.run.baton)
+            if begun.interrupted is not None:
+                self._metrics.run_ended("interrupted", "interrupted")
             event_log = self._open_log(session_id, begun.next_event, undo)
             origin = Origin.of_this_thread(self._telemetry.tracing)
             live = LiveRun(begun.run, claim, event_log, origin=origin, asked_at=asked_at)
             self._start_thread(live, plan, begun.session, None, undo)
             undo.pop_all()
-        self._metrics.run_started()
-        if begun.interrupted is not None:
-            self._metrics.run_ended("interrupted", "interrupted")
         if plan.begin_title is not None and not begun.session.title:
             plan.begin_title(live, messages)
         return live
@@ -206,8 +205,12 @@ class RuntimeManager:
     def _work(self, live: LiveRun, plan: Plan, session: Session, resumption: Resumption | None) -> None:
         """Follows the run; whatever happens, the session is free afterwards."""
         ending: Ending | None = Ending("failed", "internal", "The run failed; the server's log knows more.")
-        with self._observed(live, plan.agent) as span:
+        span = Span()
+        with ExitStack() as observed:
             try:
+                span = observed.enter_context(self._observed(live, plan.agent))
+                if resumption is None:
+                    self._metrics.run_started()
                 log.info("run started by agent %s", plan.agent)
                 rows = self._store.sessions.messages(session.id)
                 recorder = Recorder(self._store, live, EventEncoder(), self._telemetry)
@@ -228,9 +231,9 @@ class RuntimeManager:
                     self._let_go(live)
                 else:
                     ending = LOST if live.lost else ending
+                    self.end(live, ending)
                     if ending.status != "finished":
                         span.fail(ending.code)
-                    self.end(live, ending)
 
     @contextmanager
     def _observed(self, live: LiveRun, agent: str) -> Iterator[Span]:
