@@ -6,12 +6,15 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
-from app import logs
+from app import logs, selfcheck
 from app.settings import InvalidSettings, Settings
+from app.telemetry import directory
 
 try:
     settings = Settings.from_environment(os.environ)
@@ -39,6 +42,8 @@ STOP_SECONDS = 5.0
 graceful_timeout = int(settings.drain_seconds + STOP_SECONDS + 5)
 # The heartbeat is a file's time stamp; on a stalled disk it would take the worker down.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 - gunicorn makes its own file there
+# So that a worker's numbers cost no disk either.
+metrics_parent = Path(worker_tmp_dir or tempfile.gettempdir())
 # Everything that starts threads or opens connections begins after the fork.
 preload_app = False
 # Two servers of one user would fight over its default path.
@@ -56,6 +61,18 @@ _stand_in: subprocess.Popen[str] | None = None
 
 
 def on_starting(server: Any) -> None:
+    """Once per server, before the first worker is forked."""
+    findings = selfcheck.checks(settings)
+    for finding in findings:
+        if not finding.fatal:
+            server.log.warning("%s", finding.line)
+    if fatal := [finding.line for finding in findings if finding.fatal]:
+        sys.exit("\n".join(f"baton: {line}" for line in fatal))
+    directory.make(metrics_parent)
+    start_stand_in(server)
+
+
+def start_stand_in(server: Any) -> None:
     """Without a key and without an address, the offline stand-in plays the model."""
     global _stand_in
     if settings.api_key or settings.api_base_url:
@@ -89,7 +106,20 @@ def post_worker_init(worker: Any) -> None:
     threading.Thread(target=watch, name="drain", daemon=True).start()
 
 
+def worker_exit(_server: Any, worker: Any) -> None:
+    """In the worker that leaves; one that never came up has no application."""
+    baton = getattr(worker.wsgi, "extensions", {}).get("baton")
+    if baton is not None:
+        baton.telemetry.tracing.close()
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """In the master, of a worker that is gone, however it went."""
+    directory.process_died(worker.pid)
+
+
 def on_exit(_server: Any) -> None:
+    directory.remove()
     if _stand_in is not None:
         _stand_in.terminate()
         _stand_in.wait()

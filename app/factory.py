@@ -13,15 +13,19 @@ from app.runtime.control import RunControl
 from app.runtime.event_readers import EventReaders
 from app.runtime.hangups import HangupWatcher
 from app.runtime.lazy_model import LazyModel
+from app.runtime.levels import LevelMeter
 from app.runtime.manager import RuntimeManager
+from app.runtime.measured_model import MeasuredModel
 from app.runtime.planner import AgentPlanner
 from app.runtime.titles import Titles
-from app.settings import Settings
+from app.settings import InvalidSettings, Settings
 from app.store.engine import Database
 from app.store.migrate import migrate
 from app.store.store import Store
 from app.team.directory import TeamDirectory
-from app.web import agents, health, queue, runs, sessions
+from app.telemetry.telemetry import Telemetry
+from app.telemetry.tracing import Tracing
+from app.web import agents, health, metrics, queue, runs, sessions
 from app.web.access import Access
 from app.web.application import make_application
 from app.web.sse import Streams
@@ -38,6 +42,8 @@ class Server:
     store: Store
     titles: Titles
     model: LazyModel | None
+    telemetry: Telemetry
+    levels: LevelMeter
 
     def close(self, *, drain_seconds: float = 0.0) -> None:
         self.manager.drain(drain_seconds)
@@ -45,6 +51,7 @@ class Server:
         if self.model is not None:
             self.model.close()
         self.store.database.close()
+        self.telemetry.tracing.close()
 
 
 def _load_model(settings: Settings) -> ModelClient:
@@ -54,17 +61,29 @@ def _load_model(settings: Settings) -> ModelClient:
     return client
 
 
-def build(settings: Settings) -> Server:
+def _load_tracing(settings: Settings) -> Tracing:
+    """Imports OpenTelemetry only when it is wanted, since it need not be installed. InvalidSettings."""
+    if not settings.traces:
+        return Tracing()
+    try:
+        traced: Tracing = import_module("app.telemetry.open_telemetry").OpenTelemetry()
+    except ImportError as error:
+        raise InvalidSettings(f"BATON_TRACES=on needs {error.name}: pip install 'baton[otel]'") from error
+    return traced
+
+
+def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     """Call it after the fork: connections and threads begin here."""
-    database = Database(settings.database_url)
+    telemetry = telemetry or Telemetry(tracing=_load_tracing(settings))
+    database = Database(settings.database_url, observe=telemetry.metrics.transaction)
     migrate(database)
     store = Store(database, lease_seconds=settings.lease_seconds)
     directory = TeamDirectory(settings.agents, settings.environment)
     model = LazyModel(partial(_load_model, settings)) if settings.api_key else None
-    titles = Titles(store.sessions)
+    titles = Titles(store.sessions, telemetry.tracing)
     planner = AgentPlanner(
         directory,
-        model,
+        MeasuredModel(model, telemetry) if model is not None else None,
         store,
         environment=settings.environment,
         default_working_dir=settings.all_roots[0],
@@ -75,15 +94,18 @@ def build(settings: Settings) -> Server:
         planner,
         max_streams=settings.max_streams,
         heartbeat_seconds=settings.heartbeat_seconds,
+        telemetry=telemetry,
     )
     control = RunControl(store, manager, approval_seconds=settings.approval_seconds)
     readers = EventReaders(store, manager)
+    levels = LevelMeter(store, manager, control, telemetry.metrics, threads_limit=settings.all_threads)
     manager.recover()
     hangups = HangupWatcher()
     streams = Streams(hangups, manager.places)
     app = make_application(
         [
             health.blueprint(store, manager),
+            metrics.blueprint(telemetry, levels, manager),
             agents.blueprint(directory, planner),
             sessions.blueprint(store, control, roots=settings.all_roots),
             runs.blueprint(
@@ -94,6 +116,7 @@ def build(settings: Settings) -> Server:
         Access(dict(settings.auth_tokens), hosts=frozenset(settings.allowed_hosts)),
         max_body_bytes=settings.max_body_bytes,
     )
-    server = Server(settings, app, manager, control, store, titles, model)
+    metrics.observe(app, telemetry)
+    server = Server(settings, app, manager, control, store, titles, model, telemetry, levels)
     app.extensions["baton"] = server
     return server

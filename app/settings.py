@@ -74,6 +74,7 @@ class Settings:
     )
     log_level: str = _setting("BATON_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR")
     log_style: Literal["human", "json"] = _setting("BATON_LOG_STYLE", "human", "human or json")
+    traces: bool = _setting("BATON_TRACES", False, "send traces by OpenTelemetry: on or off")
     api_key: str = _setting("ANTHROPIC_API_KEY", "", "the key for the Messages API", secret=True)
     api_base_url: str = _setting("ANTHROPIC_BASE_URL", "", "another address of the Messages API", secret=True)
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -254,6 +255,7 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "allowed_hosts": _hosts,
     "log_level": _one_of("DEBUG", "INFO", "WARNING", "ERROR"),
     "log_style": _one_of("human", "json"),
+    "traces": lambda text: _one_of("on", "off")(text) == "on",
     "api_key": _printable,
     "api_base_url": _web_address,
 }

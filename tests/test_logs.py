@@ -11,11 +11,15 @@ from typing import Any
 
 import pytest
 
+from app.agent.tools.shell import Shell
 from app.factory import Server, build
 from app.logs import HumanFormatter, JsonFormatter, configuration, log_context
 from app.offline.server import OfflineServer
+from app.runtime.origin import Origin
+from app.telemetry.tracing import Tracing
 from tests.conftest import StartBaton, make_settings
 from tests.harness.in_process import LocalClient
+from tests.harness.process import eventually
 from tests.harness.wire import Client
 
 WORDS = "the-words-of-the-conversation"
@@ -82,6 +86,50 @@ def test_every_line_of_a_run_says_which_session_and_run_it_belongs_to(server: Se
         assert line.endswith(f" session={session} run={run['id']}")
 
 
+def test_what_a_run_and_its_tools_log_says_which_request_they_come_from(
+    server: Server, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down(*_: Any) -> Any:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Shell, "_run", break_down)
+    client = LocalClient(server)
+    session = client.new_session(tools_approved=True)
+    text = '[call shell {"cmd":"true"}][then][say done]'
+    with client.run(session, text, agent="tools", headers={"X-Request-ID": "the-request"}) as stream:
+        stream.rest()
+    client.wait_until_free(session)
+    told = [entry for entry in lines.entries("app") if entry.get("session") == session]
+    assert {entry["logger"] for entry in told} == {"app.runtime.manager", "app.agent.toolset"}
+    assert {entry.get("request") for entry in told} == {"the-request"}
+
+
+def test_what_is_logged_of_a_title_says_which_request_it_comes_from(
+    tmp_path: Path, model: OfflineServer, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("a bug")
+
+    built = build(make_settings(tmp_path, model.url, titles=True))
+    monkeypatch.setattr(built.store.sessions, "set_title", break_down)
+    client = LocalClient(built)
+    session = client.new_session()
+    with client.run(session, "[say hello]", headers={"X-Request-ID": "the-request"}) as stream:
+        stream.rest()
+    eventually(lambda: not built.titles.under_way, "the title's thread has ended")
+    client.wait_until_free(session)
+    built.close()
+    (entry,) = lines.entries("app.runtime.titles")
+    assert (entry.get("request"), entry.get("session")) == ("the-request", session)
+
+
+def test_a_run_that_another_run_begins_comes_from_no_request() -> None:
+    with log_context(request="r"):
+        assert Origin.of_this_thread(Tracing()).fields == {"request": "r"}
+        with log_context(session="s", run="the one before"):
+            assert Origin.of_this_thread(Tracing()).fields == {}
+
+
 def test_a_line_of_a_request_says_which_and_the_next_one_is_not_told(broken: Server, lines: Lines) -> None:
     client = LocalClient(broken)
     for name in ("first", "second"):
@@ -124,7 +172,7 @@ def test_what_is_said_in_a_conversation_is_not_logged(server: Server, lines: Lin
     client.call("PATCH", f"/api/sessions/{session}/title", {"title": WORDS})
     client.call("POST", f"/api/sessions/{session}/agent/plain", {"content": WORDS}, expect=422)
     client.call("GET", f"/api/sessions/{WORDS}", expect=404)
-    assert len(lines.entries("app.runtime")) >= 10
+    eventually(lambda: len(lines.entries("app.runtime")) >= 10, "each run has said that it ended")
     assert WORDS not in lines.text()
 
 

@@ -64,6 +64,7 @@ WRONG = [
     ("BATON_LOG_LEVEL", "LOUD"),
     ("BATON_LOG_LEVEL", "info"),
     ("BATON_LOG_STYLE", "xml"),
+    ("BATON_TRACES", "perhaps"),
     ("ANTHROPIC_API_KEY", "a key with spaces"),
     ("ANTHROPIC_API_KEY", "schlüssel"),
     ("ANTHROPIC_BASE_URL", "api.anthropic.com"),

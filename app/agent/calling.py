@@ -159,7 +159,7 @@ class Caller:
             raise RunCancelled()
         if (answer := self._resumption.answer_to(block["id"])) and tool.name == "user_prompt":
             return (yield from self._finish(block, answer_result(answer.decision, answer.content)))
-        yield CallStarting(self._session_id, block["id"])
+        yield CallStarting(self._session_id, block["id"], tool.name)
         yield ToolCallStarted(
             agent_name=self._agent, tool_call=self._wire(block), tool_definition=tool.definition()
         )

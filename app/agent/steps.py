@@ -53,6 +53,7 @@ class CallStarting:
 
     session_id: str
     call_id: str
+    tool: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,10 @@ class CallEnded:
     message: Message
     state: CallState
     states: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def call_id(self) -> str:
+        return str(self.message.content[0]["tool_use_id"])
 
 
 @dataclass(frozen=True, slots=True)

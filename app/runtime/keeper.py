@@ -16,6 +16,7 @@ from app.runtime.event_logs import EventLogs
 from app.runtime.live_run import AT_SAFE_POINT, LiveRun
 from app.store.event_store import Segment
 from app.store.store import Store
+from app.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class Keeper:
         *,
         heartbeat_seconds: float,
         look_after: Callable[[], None],
+        metrics: Metrics,
     ) -> None:
         """`look_after` is called about once a second, for what only its owner can do."""
         self._store = store
@@ -44,6 +46,7 @@ class Keeper:
         self._logs = logs
         self._live_runs = live_runs
         self._look_after = look_after
+        self._metrics = metrics
         self._heartbeat = Every(heartbeat_seconds)
         self._second = Every(1.0)
         self._minute = Every(PRUNE_SECONDS)
@@ -139,6 +142,7 @@ class Keeper:
                 for run, segment in segments:
                     if run.run.id in held:
                         run.log.mark_written(segment.last)
+                        self._metrics.events_stored(segment.count)
                     else:
                         self._lost(run)
 
@@ -160,6 +164,7 @@ class Keeper:
 
     def _renew(self, runs: Sequence[LiveRun]) -> None:
         held = self._store.runs.renew([run.baton for run in runs], self._owner)
+        self._metrics.leases_renewed(len(held))
         for run in runs:
             if run.run.id not in held:
                 self._lost(run)

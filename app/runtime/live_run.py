@@ -12,6 +12,7 @@ from typing import Final
 from app.conversation.run import Answer, Baton, Question, Run, RunStatus
 from app.errors import BatonLost, RunCancelled
 from app.runtime.event_log import EndMark, EventLog
+from app.runtime.origin import Origin
 from app.runtime.session_locks import Claim
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,18 @@ class LiveRun:
     `status` and `waiting_for` are written by the run's thread only; the mailbox is filled by anybody.
     """
 
-    def __init__(self, run: Run, claim: Claim, log: EventLog) -> None:
+    def __init__(
+        self,
+        run: Run,
+        claim: Claim,
+        log: EventLog,
+        *,
+        origin: Origin | None = None,
+        asked_at: float | None = None,
+    ) -> None:
+        """`asked_at`, by the monotonic clock, is when somebody asked for it."""
+        self.origin = origin or Origin()
+        self.asked_at = time.monotonic() if asked_at is None else asked_at
         self.run = run
         self.claim = claim
         self.log = log

@@ -10,8 +10,8 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 from app.agent.context import Resumption
@@ -28,13 +28,13 @@ from app.errors import (
     SessionBusy,
     StoreUnavailable,
 )
-from app.logs import log_context
 from app.runtime.ending import LOST, Ending, last_words
 from app.runtime.event_encoder import EventEncoder
 from app.runtime.event_log import EventLog
 from app.runtime.event_logs import EventLogs
 from app.runtime.keeper import Every, Keeper
 from app.runtime.live_run import LiveRun, RunParked
+from app.runtime.origin import Origin
 from app.runtime.owner import is_gone, this_process
 from app.runtime.plan import Plan, Planner
 from app.runtime.recorder import Recorder
@@ -43,6 +43,8 @@ from app.runtime.stream_places import StreamPlaces
 from app.store.idempotency import KeyUse
 from app.store.run_store import Answered
 from app.store.store import Store
+from app.telemetry.telemetry import Telemetry
+from app.telemetry.tracing import Span
 
 log = logging.getLogger(__name__)
 
@@ -67,8 +69,11 @@ class RuntimeManager:
         heartbeat_seconds: float,
         owner: Owner | None = None,
         owner_is_gone: Callable[[Owner], bool] = is_gone,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._store = store
+        self._telemetry = telemetry or Telemetry()
+        self._metrics = self._telemetry.metrics
         self._planner = planner
         self.owner = owner or this_process()
         self.owner_is_gone = owner_is_gone
@@ -89,6 +94,7 @@ class RuntimeManager:
             self.live_runs,
             heartbeat_seconds=heartbeat_seconds,
             look_after=self._look_after,
+            metrics=self._metrics,
         )
 
     def every_second(self, duty: Callable[[], None]) -> None:
@@ -120,6 +126,7 @@ class RuntimeManager:
         Also Draining, ServerFull, SessionNotFound, AgentNotFound, InvalidAgentConfig, MissingEnvironment,
         StalePrecondition, KeyUsed, StoreUnavailable.
         """
+        asked_at = time.monotonic()
         with ExitStack() as undo:
             claim = self._claim_soon(session_id)
             undo.callback(claim.release)
@@ -139,8 +146,11 @@ class RuntimeManager:
                 options=options,
             )
             undo.callback(self._store.runs.withdraw, begun.run.baton)
+            if begun.interrupted is not None:
+                self._metrics.run_ended("interrupted", "interrupted")
             event_log = self._open_log(session_id, begun.next_event, undo)
-            live = LiveRun(begun.run, claim, event_log)
+            origin = Origin.of_this_thread(self._telemetry.tracing)
+            live = LiveRun(begun.run, claim, event_log, origin=origin, asked_at=asked_at)
             self._start_thread(live, plan, begun.session, None, undo)
             undo.pop_all()
         if plan.begin_title is not None and not begun.session.title:
@@ -195,12 +205,16 @@ class RuntimeManager:
     def _work(self, live: LiveRun, plan: Plan, session: Session, resumption: Resumption | None) -> None:
         """Follows the run; whatever happens, the session is free afterwards."""
         ending: Ending | None = Ending("failed", "internal", "The run failed; the server's log knows more.")
-        with log_context(session=session.id, run=live.run.id):
+        span = Span()
+        with ExitStack() as observed:
             try:
+                span = observed.enter_context(self._observed(live, plan.agent))
+                if resumption is None:
+                    self._metrics.run_started()
                 log.info("run started by agent %s", plan.agent)
                 rows = self._store.sessions.messages(session.id)
-                encoder = EventEncoder()
-                Recorder(self._store, live, encoder).follow(plan.loop(live, session, rows, resumption))
+                recorder = Recorder(self._store, live, EventEncoder(), self._telemetry)
+                recorder.follow(plan.loop(live, session, rows, resumption))
                 ending = Ending("finished")
             except RunParked:
                 ending = None
@@ -216,7 +230,20 @@ class RuntimeManager:
                 if ending is None:
                     self._let_go(live)
                 else:
-                    self.end(live, LOST if live.lost else ending)
+                    ending = LOST if live.lost else ending
+                    self.end(live, ending)
+                    if ending.status != "finished":
+                        span.fail(ending.code)
+
+    @contextmanager
+    def _observed(self, live: LiveRun, agent: str) -> Iterator[Span]:
+        """While inside, what this thread logs and traces is the run's."""
+        tracing, run = self._telemetry.tracing, live.run
+        with (
+            live.origin.entered(tracing, session=run.session_id, run=run.id),
+            tracing.run(session_id=run.session_id, run_id=run.id, agent=agent) as span,
+        ):
+            yield span
 
     def end(self, live: LiveRun, ending: Ending) -> None:
         """Finishes the run's row, frees the session, and then shows the end; once, whoever comes first."""
@@ -226,11 +253,12 @@ class RuntimeManager:
         payloads = _told(live.run, ending) if told is None else []
         live.log.seal(payloads, live.end)
         last_number = live.log.next_number - 1 if told is None else told
-        queued = False
+        stored = queued = False
         try:
             stored, queued = (False, False) if live.lost else self._finish(live, ending, last_number)
             if payloads and not stored:
                 live.log.unnumber(payloads)
+            self._count_end(live, ending, stored)
         finally:
             live.claim.release()
             self._forget(live)
@@ -242,6 +270,13 @@ class RuntimeManager:
                 tell(live.run.session_id)
         if queued and ending.status == "finished":
             self.start_queued(live.run.session_id)
+
+    def _count_end(self, live: LiveRun, ending: Ending, stored: bool) -> None:
+        """A run is counted by whoever ends it in the database."""
+        if stored:
+            self._metrics.run_ended(ending.status, ending.code, time.monotonic() - live.asked_at)
+        elif live.lost:
+            self._metrics.lease_lost()
 
     def _told_elsewhere(self, live: LiveRun) -> int | None:
         """The number of the last event of a run that somebody else has ended: its readers find it in the store."""
@@ -260,6 +295,7 @@ class RuntimeManager:
                 self._store.runs.park(
                     live.baton, segments=[segment] if segment else [], next_event=live.log.next_number
                 )
+            self._metrics.events_stored(segment.count if segment else 0)
         except (AppError, BatonLost):
             log.warning("a waiting run could not be let go; its lease will run out", exc_info=True)
         finally:
@@ -289,11 +325,13 @@ class RuntimeManager:
                         stopped_by=live.cancellation.by or None,
                     )
                     live.log.mark_written(last_number)
+                    self._metrics.events_stored(segment.count if segment else 0)
                     return True, queued
                 except BatonLost:
                     if attempt and self._is_stored(live.run, ending):
                         return True, False  # the attempt before was committed; only its answer was lost
                     log.warning("another process has taken this run over")
+                    self._metrics.lease_lost()
                     return False, False
                 except StoreUnavailable:
                     log.warning("the end of the run can't be stored (attempt %d)", attempt + 1, exc_info=True)
@@ -324,7 +362,8 @@ class RuntimeManager:
         event_log = self._open_log(run.session_id, self._store.sessions.next_event(run.session_id), undo)
         log.info("run %s goes on here", run.id)
         resumption = Resumption(ledger, answered.question, answered.answer)
-        self._start_thread(LiveRun(run, claim, event_log), plan, session, resumption, undo)
+        origin = Origin.of_this_thread(self._telemetry.tracing)
+        self._start_thread(LiveRun(run, claim, event_log, origin=origin), plan, session, resumption, undo)
 
     def _open_log(self, session_id: str, next_event: int, undo: ExitStack) -> EventLog:
         event_log = self.logs.open(session_id, next_event)
@@ -406,6 +445,7 @@ class RuntimeManager:
         dead = self._store.runs.interrupt_dead(is_gone=self.owner_is_gone, last_words=last_words)
         for run in dead:
             log.warning("run %s of session %s was interrupted: its process died", run.id, run.session_id)
+            self._metrics.run_ended("interrupted", "interrupted")
         return len(dead)
 
     @property

@@ -29,10 +29,12 @@ from app.conversation.queue import CAPACITY, QueueKind
 from app.conversation.run import Answer, Baton
 from app.conversation.transcript import Message
 from app.errors import RunCancelled, StoreUnavailable
+from app.runtime.call_watch import CallWatch
 from app.runtime.event_encoder import EventEncoder
 from app.runtime.live_run import LiveRun
 from app.store.fence import WrittenAlready
 from app.store.store import Store
+from app.telemetry.telemetry import Telemetry
 
 T = TypeVar("T")
 
@@ -46,10 +48,13 @@ MAX_PAUSE: Final = 1.0
 class Recorder:
     """Owned by the run's thread. Any of its writes may raise BatonLost or StoreUnavailable."""
 
-    def __init__(self, store: Store, live: LiveRun, encoder: EventEncoder) -> None:
+    def __init__(self, store: Store, live: LiveRun, encoder: EventEncoder, telemetry: Telemetry) -> None:
         self._store = store
         self._live = live
         self._encoder = encoder
+        self._metrics = telemetry.metrics
+        self._calls = CallWatch(telemetry)
+        self._silent = True
         self._writes = 0
 
     def follow(self, steps: Steps) -> None:
@@ -62,6 +67,7 @@ class Recorder:
             return
         finally:
             steps.close()
+            self._calls.close()
 
     def _take(self, step: Step) -> Any:
         match step:
@@ -76,9 +82,13 @@ class Recorder:
 
     def _publish(self, event: Event) -> None:
         self._live.log.publish(self._encoder.encode(event), self._live.end)
+        if self._silent:
+            self._silent = False
+            self._metrics.first_event(time.monotonic() - self._live.asked_at)
 
     def _record(self, fact: Fact) -> None:
         self._patiently(lambda baton: self._write(fact, baton))
+        self._calls.see(fact)
 
     def _safe_point(self, point: SafePoint) -> Sequence[Message]:
         """Lets in what waits for this session: all steers, and one follow-up if the run would end now."""
@@ -120,7 +130,7 @@ class Recorder:
         match fact:
             case TurnAdded(session_id, message, tokens):
                 records.add_turn(baton, session_id, message, tokens=tokens)
-            case CallStarting(session_id, call_id):
+            case CallStarting(session_id, call_id, _):
                 records.start_call(baton, session_id, call_id)
             case CallEnded(session_id, message, state, states):
                 records.add_result(baton, session_id, message, state, toolset_states=states)

@@ -24,20 +24,24 @@ class StreamPlaces:
 
     def __init__(self, limit: int) -> None:
         self._guard = threading.Lock()
-        self._limit = limit
+        self.limit = limit
         self._taken = 0
 
     def take(self, *, admitted: bool = False) -> Place:
         """ServerFull when there is none; never for a stream whose run was `admitted` already."""
         with self._guard:
-            if self._taken >= self._limit and not admitted:
+            if self._taken >= self.limit and not admitted:
                 raise ServerFull()
             self._taken += 1
         return Place(self)
 
     @property
+    def taken(self) -> int:
+        return self._taken
+
+    @property
     def full(self) -> bool:
-        return self._taken >= self._limit
+        return self._taken >= self.limit
 
     def _give_back(self) -> None:
         with self._guard:

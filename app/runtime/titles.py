@@ -17,10 +17,10 @@ from app.agent.model import ModelClient, ModelError, ModelRequest, TextDelta
 from app.conversation.blocks import clean
 from app.conversation.events import SessionTitle
 from app.errors import AppError
-from app.logs import enter_context
 from app.runtime.event_encoder import EventEncoder
 from app.runtime.live_run import LiveRun, RunCancellation
 from app.store.session_store import SessionStore
+from app.telemetry.tracing import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +39,9 @@ _SYSTEM: Final = (
 class Titles:
     """Shared by all runs of a process."""
 
-    def __init__(self, sessions: SessionStore) -> None:
+    def __init__(self, sessions: SessionStore, tracing: Tracing | None = None) -> None:
         self._sessions = sessions
+        self._tracing = tracing or Tracing()
         self._guard = threading.Lock()
         self._under_way: dict[threading.Thread, RunCancellation] = {}
 
@@ -81,7 +82,17 @@ class Titles:
         timer = threading.Timer(MAX_SECONDS, cancellation.cancel, ("too slow",))
         timer.name, timer.daemon = f"title-timer-{live.run.id[:8]}", True
         timer.start()
-        enter_context(session=live.run.session_id, run=live.run.id)
+        try:
+            with live.origin.entered(self._tracing, session=live.run.session_id, run=live.run.id):
+                self._write(live, client, request, cancellation)
+        finally:
+            timer.cancel()
+            timer.join()
+            self._forget(threading.current_thread())
+
+    def _write(
+        self, live: LiveRun, client: ModelClient, request: ModelRequest, cancellation: RunCancellation
+    ) -> None:
         try:
             title = _first_line(_ask(client, request, cancellation))
             if title and self._sessions.set_title(live.run.session_id, title, if_empty=True):
@@ -91,10 +102,6 @@ class Titles:
             log.info("no title for session %s: %s", live.run.session_id, error)
         except Exception:
             log.exception("no title for session %s", live.run.session_id)
-        finally:
-            timer.cancel()
-            timer.join()
-            self._forget(threading.current_thread())
 
     def _forget(self, thread: threading.Thread) -> None:
         with self._guard:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, Double, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
@@ -17,8 +19,17 @@ from app.errors import StoreUnavailable
 BUSY_SECONDS: Final = 10
 """How long a statement waits for another process's SQLite lock, and a thread for a connection."""
 
+CONNECTIONS: Final = 16
+"""The most that one process has open, besides the one that listens."""
+
 LISTEN_SECONDS: Final = 0.25
 """How often who listens looks whether he should stop."""
+
+
+Kind = Literal["read", "write"]
+
+Observe = Callable[[Kind, float, bool], None]
+"""Told what kind of transaction it was, how many seconds it took, and whether the database failed."""
 
 
 class now(FunctionElement[float]):
@@ -45,7 +56,9 @@ class Database:
     which costs nothing, instead of polling the file's lock, and read on connections of their own.
     """
 
-    def __init__(self, url: str, *, connections: int = 16) -> None:
+    def __init__(self, url: str, *, connections: int = CONNECTIONS, observe: Observe | None = None) -> None:
+        """`observe` is told of each transaction when it is over, on its thread."""
+        self._observe = observe
         self._sqlite = make_url(url).get_backend_name() == "sqlite"
         if self._sqlite:
             self._writer = _sqlite_engine(url, "BEGIN IMMEDIATE", size=1)
@@ -59,14 +72,26 @@ class Database:
 
         StoreUnavailable if the database can't be reached or stays locked.
         """
-        with _translated(), self._writer.begin() as connection:
+        with self._observed("write"), _translated(), self._writer.begin() as connection:
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """One consistent view of the data."""
-        with _translated(), self._reader.begin() as connection:
+        with self._observed("read"), _translated(), self._reader.begin() as connection:
             yield connection
+
+    @contextmanager
+    def _observed(self, kind: Kind) -> Iterator[None]:
+        began, failed = time.perf_counter(), False
+        try:
+            yield
+        except StoreUnavailable:
+            failed = True
+            raise
+        finally:
+            if self._observe is not None:
+                self._observe(kind, time.perf_counter() - began, failed)
 
     @contextmanager
     def migrating(self) -> Iterator[Connection]:
@@ -89,15 +114,29 @@ class Database:
     def listen(self, stopped: Callable[[], bool]) -> Iterator[None]:
         """Yields whenever some process has told of a change; for a thread of its own, until `stopped`.
         StoreUnavailable when the database goes away."""
+        with self._listener() as listener:
+            while not stopped():
+                for _ in listener.notifies(timeout=LISTEN_SECONDS, stop_after=1):
+                    yield
+
+    def hints_arrive(self, seconds: float) -> bool:
+        """Does what one connection tells reach another one, within so many seconds? StoreUnavailable."""
+        word = uuid.uuid4().hex
+        with self._listener() as listener:
+            with self.reading() as connection:
+                self.notify(connection, word)
+            return any(hint.payload == word for hint in listener.notifies(timeout=seconds))
+
+    @contextmanager
+    def _listener(self) -> Iterator[Any]:
+        """The driver's own connection, which hears what is told."""
         with _translated(), self._reader.connect() as connection:
             raw: Any = connection.connection.driver_connection
             connection.detach()  # it goes on listening, so nobody else may get it afterwards
             raw.autocommit = True
             try:
                 raw.execute("LISTEN baton")
-                while not stopped():
-                    for _ in raw.notifies(timeout=LISTEN_SECONDS, stop_after=1):
-                        yield
+                yield raw
             except self._reader.dialect.loaded_dbapi.Error as error:  # the driver's own, not SQLAlchemy's
                 raise StoreUnavailable() from error
 

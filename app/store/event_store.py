@@ -25,6 +25,10 @@ class Segment:
     last: int
     frames: bytes
 
+    @property
+    def count(self) -> int:
+        return self.last - self.first + 1
+
 
 RESERVED_NUMBERS: Final = 10_000
 """Event numbers kept free beyond what is written while a run is live, so that a crash never makes two events

@@ -16,13 +16,18 @@ NEWEST: Final = "0001"
 
 def migrate(database: Database) -> None:
     """Runs what is missing in one transaction; whoever comes second waits and then finds nothing to do."""
-    if _revision(database) == NEWEST:
+    if is_current(database):
         return
     config = import_module("alembic.config").Config()  # takes a fifth of the whole start, and is needed once
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with database.migrating() as connection:
         config.attributes["connection"] = connection
         import_module("alembic.command").upgrade(config, "head")
+
+
+def is_current(database: Database) -> bool:
+    """Would `migrate` find nothing to do? StoreUnavailable."""
+    return _revision(database) == NEWEST
 
 
 def _revision(database: Database) -> str | None:

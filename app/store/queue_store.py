@@ -87,6 +87,15 @@ class QueueStore:
             rows = connection.execute(_ALL_WAITING, {"session_id": session_id})
             return [_message(row) for row in rows]
 
+    def depths(self) -> dict[str, int]:
+        """How many messages wait, of all sessions, by kind."""
+        depth = select(queued_messages.c.kind, func.count()).where(queued_messages.c.taken_by.is_(None))
+        with self._database.reading() as connection:
+            counted: dict[str, int] = {"steer": 0, "followup": 0}
+            for kind, count in connection.execute(depth.group_by(queued_messages.c.kind)):
+                counted[kind] = count
+            return counted
+
     def stranded(self) -> list[str]:
         """The sessions that have follow-ups waiting and no run, though their last run finished: its process died,
         or was full, before it could begin with them. Who has just stored one gets a moment to begin by himself."""

@@ -55,6 +55,7 @@ def error_response(
     status: int, message: str, code: str, details: Mapping[str, Any] | None = None
 ) -> Response:
     """`error` repeats the message for the contract's client, which looks for that key."""
+    g.error_code = code
     shown = {key: value for key, value in (details or {}).items() if value is not None and key != "status"}
     body = {**shown, "message": message, "error": message, "code": code, "request_id": g.get("request_id")}
     response = json_response(body, status)

@@ -75,7 +75,7 @@ class Stubborn:
         call_id = f"call-{len(rows)}"
         yield StreamStarted(session_id=session.id)
         yield TurnAdded(session.id, calling(call_id), None)
-        yield CallStarting(session.id, call_id)
+        yield CallStarting(session.id, call_id, "shell")
         self.entered.set()
         assert self._go.wait(PATIENCE)
         yield AgentChoice(content="too late to be heard", session_id=session.id)

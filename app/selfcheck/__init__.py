@@ -1,0 +1,35 @@
+"""What is wrong with the place where a server is about to start: one line each, with what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from app.selfcheck.database import check_postgresql, check_sqlite
+from app.selfcheck.finding import Finding
+from app.selfcheck.limits import check_open_files, check_processes, check_threads
+from app.selfcheck.places import check_agents, check_roots
+from app.selfcheck.safety import check_exposure, check_key_in_clear, check_tracing, check_user
+from app.settings import Settings
+
+__all__ = ["CHECKS", "Finding", "checks"]
+
+CHECKS: Final[tuple[Callable[[Settings], list[Finding]], ...]] = (
+    check_exposure,
+    check_key_in_clear,
+    check_user,
+    check_tracing,
+    check_agents,
+    check_roots,
+    check_sqlite,
+    check_postgresql,
+    check_threads,
+    check_open_files,
+    check_processes,
+)
+
+
+def checks(settings: Settings) -> list[Finding]:
+    """Looks at everything; a few connections to PostgreSQL are all that it opens, and all are closed again. What
+    no single machine can know, settings that make no sense at all, `Settings.from_environment` has refused."""
+    return [finding for check in CHECKS for finding in check(settings)]

@@ -1,0 +1,104 @@
+"""A database that Baton can keep its promises with."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+from app.errors import StoreUnavailable
+from app.selfcheck.finding import Finding
+from app.selfcheck.places import database_path, why_not_writable
+from app.settings import Settings
+from app.store.engine import CONNECTIONS, Database
+from app.store.inspection import inspect
+
+NETWORK: Final = frozenset(
+    {
+        *(
+            "afs",
+            "ceph",
+            "cifs",
+            "gfs2",
+            "glusterfs",
+            "lustre",
+            "ncpfs",
+            "nfs",
+            "nfs4",
+            "ocfs2",
+            "smb3",
+            "smbfs",
+        ),
+        *("fuse.ceph", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs"),
+    }
+)
+"""File systems whose locks and shared memory do not hold between machines as SQLite's log needs them."""
+
+
+def check_sqlite(settings: Settings, mounts: Path = Path("/proc/self/mountinfo")) -> list[Finding]:
+    path = database_path(settings)
+    if path is None:
+        return []
+    if why := why_not_writable(path.parent):
+        problem = f"SQLite can't make files in {path.parent} ({why})"
+        return [_fatal(problem, "let this user write there, or name another place")]
+    files = [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm")]
+    if locked := [file for file in files if file.exists() and not os.access(file, os.R_OK | os.W_OK)]:
+        return [_fatal(f"{locked[0]} can't be written", "give it to the user that runs the server")]
+    kind = file_system(path.parent.resolve(), mounts)
+    if kind in NETWORK:
+        problem = f"{path} is on a network file system ({kind}), where SQLite's locks do not hold"
+        return [_fatal(problem, "put it on a local disk, or use PostgreSQL")]
+    return []
+
+
+def file_system(directory: Path, mounts: Path) -> str:
+    """Its type, as the kernel calls it; empty if that can't be read."""
+    try:
+        lines = mounts.read_text().splitlines()
+    except OSError:
+        return ""
+    found: tuple[int, str] = (-1, "")
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        place = Path(_unescaped(before.split()[4]))
+        if directory.is_relative_to(place) and len(place.parts) >= found[0]:  # a later mount hides an earlier
+            found = (len(place.parts), after.split()[0])
+    return found[1]
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
+
+
+def check_postgresql(settings: Settings) -> list[Finding]:
+    if database_path(settings) is not None:
+        return []
+    try:
+        database = Database(settings.database_url, connections=2)
+    except (ImportError, ValueError) as error:
+        return [_fatal(f"PostgreSQL can't be used ({error})", "pip install 'baton[postgres]'")]
+    try:
+        seen = inspect(database)
+    except StoreUnavailable as error:
+        cause = error.__cause__ or error
+        words = str(getattr(cause, "orig", cause)).strip().splitlines()[0]
+        return [_fatal(f"the database can't be used ({words})", "start it, or correct the address")]
+    finally:
+        database.close()
+    findings = [_fatal(problem, remedy) for problem, remedy in seen.obstacles()]
+    wanted = settings.workers * (CONNECTIONS + 1)
+    if seen.connections < wanted:
+        problem = f"{seen.connections} connections are too few for {settings.workers} workers"
+        remedy = f"allow {wanted} (max_connections, or the role's own limit), or lower BATON_WORKERS"
+        findings.append(Finding("BATON_DATABASE_URL", problem, remedy))
+    if not seen.hints_arrive:
+        problem = "LISTEN and NOTIFY do not get through, so other processes are answered more slowly"
+        remedy = "connect directly, or let the pooler keep a session per connection"
+        findings.append(Finding("BATON_DATABASE_URL", problem, remedy))
+    return findings
+
+
+def _fatal(problem: str, remedy: str) -> Finding:
+    return Finding("BATON_DATABASE_URL", problem, remedy, fatal=True)

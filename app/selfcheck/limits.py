@@ -1,0 +1,62 @@
+"""What the system lets a process have, against what the settings will make it want."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+from typing import Final
+
+from app.selfcheck.finding import Finding
+from app.settings import SPARE_THREADS, Settings
+
+FEW_THREADS: Final = 16
+"""Twelve requests may wait for their session; the rest answers ping, cancel and approve."""
+
+FILES_OF_A_STREAM: Final = 3  # the client, the model, and now and then a tool's pipes
+FILES_OF_A_WORKER: Final = 128  # listeners, database, log, libraries
+THREADS_OF_A_WORKER: Final = 16  # housekeeping, writers, loaders
+
+
+def check_threads(settings: Settings) -> list[Finding]:
+    spare = settings.all_threads - settings.max_streams
+    if spare >= FEW_THREADS:
+        return []
+    problem = (
+        f"{spare} threads beside {settings.max_streams} streams are few: cancel and approve may have to wait"
+    )
+    return [Finding("BATON_THREADS", problem, f"leave {SPARE_THREADS}, or set 0")]
+
+
+def check_open_files(settings: Settings) -> list[Finding]:
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    spare = settings.all_threads - settings.max_streams
+    wanted = settings.max_streams * FILES_OF_A_STREAM + spare + FILES_OF_A_WORKER
+    if limit in (resource.RLIM_INFINITY, -1) or limit >= wanted:
+        return []
+    problem = f"{limit} open files are too few for BATON_MAX_STREAMS={settings.max_streams}"
+    remedy = f"allow {wanted} (ulimit -n, LimitNOFILE), or lower BATON_MAX_STREAMS"
+    return [Finding("open files", problem, remedy, fatal=limit < settings.max_streams + FILES_OF_A_WORKER)]
+
+
+def check_processes(settings: Settings, cgroups: Path = Path("/sys/fs/cgroup")) -> list[Finding]:
+    """A stream has a request's thread and its run's."""
+    wanted = settings.workers * (settings.all_threads + settings.max_streams + THREADS_OF_A_WORKER)
+    limit = _limit_of_threads(cgroups)
+    if limit is None or limit >= wanted:
+        return []
+    problem = (
+        f"{limit} threads are too few for {settings.workers} workers with {settings.max_streams} streams each"
+    )
+    remedy = f"allow {wanted} (TasksMax, --pids-limit), or lower BATON_MAX_STREAMS"
+    return [Finding("threads", problem, remedy)]
+
+
+def _limit_of_threads(cgroups: Path) -> int | None:
+    """The nearest that a control group sets for this process; None if none does."""
+    try:
+        own = Path("/proc/self/cgroup").read_text().strip().rpartition("::")[2]
+        places = [cgroups / own.lstrip("/") / "pids.max", cgroups / "pids.max"]
+        texts = [place.read_text().strip() for place in places if place.exists()]
+    except OSError:
+        return None
+    return min((int(text) for text in texts if text.isdigit()), default=None)

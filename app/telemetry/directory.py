@@ -1,0 +1,54 @@
+"""Where gunicorn's workers share their numbers: a directory of small files, named to `prometheus_client` by an
+environment variable that it reads while it is imported. So whoever makes the directory must not import it first."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+
+_PREFIX: Final = "baton-metrics-"
+
+
+def make(parent: Path) -> Path:
+    """A fresh directory of this process, for itself and its children; what killed servers of the same user have
+    left in `parent` is swept up. A directory that the operator names in the environment is emptied and used."""
+    given = os.environ.get(VARIABLE)
+    if given and not _is_ours(path := Path(given)):  # else a server inherited it that replaces another one
+        path.mkdir(parents=True, exist_ok=True)
+        for file in path.glob("*.db"):
+            file.unlink(missing_ok=True)
+        return path
+    _sweep(parent)
+    path = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=parent))
+    os.environ[VARIABLE] = str(path)
+    return path
+
+
+def process_died(pid: int) -> None:
+    """Its gauges count no more; what it has counted stays."""
+    import_module("prometheus_client.multiprocess").mark_process_dead(pid)
+
+
+def remove() -> None:
+    """Of what `make` has made in this process; not of a directory that the operator has named."""
+    path = Path(os.environ.get(VARIABLE, ""))
+    if path.name.startswith(f"{_PREFIX}{os.getpid()}-"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_ours(path: Path) -> bool:
+    return path.name.startswith(_PREFIX)
+
+
+def _sweep(parent: Path) -> None:
+    for path in parent.glob(f"{_PREFIX}*"):
+        maker = re.fullmatch(rf"{_PREFIX}([0-9]+)-.*", path.name)
+        if maker and path.stat().st_uid == os.getuid() and not Path("/proc", maker[1]).exists():
+            shutil.rmtree(path, ignore_errors=True)

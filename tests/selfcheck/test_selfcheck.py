@@ -1,0 +1,274 @@
+"""Each check finds what it is there for, says in one line what to do, and finds nothing where all is well."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import selfcheck
+from app.selfcheck import database, limits, places, safety
+from app.selfcheck.finding import Finding
+from app.settings import Settings
+from app.store.engine import Database
+from app.store.migrate import migrate
+from tests.conftest import StartBaton, make_settings
+from tests.harness.postgres import PostgresServer
+from tests.harness.process import BatonProcess
+
+OUTSIDE: dict[str, Any] = {"bind": "0.0.0.0:8080", "auth_tokens": (("ann", "a-token-of-some-length"),)}
+
+Make = Callable[..., Settings]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    return lambda **more: make_settings(tmp_path, "http://127.0.0.1:1", **more)
+
+
+def only(found: list[Finding], *, fatal: bool = False) -> str:
+    """The line of the one finding."""
+    (finding,) = found
+    assert finding.fatal is fatal
+    assert "\n" not in finding.line
+    return finding.line
+
+
+def test_where_all_is_well_nothing_is_found(make: Make) -> None:
+    assert selfcheck.checks(make(max_streams=10)) == []
+
+
+def test_open_to_any_host_name_without_tokens_is_found(make: Make) -> None:
+    line = only(safety.check_exposure(make(allowed_hosts=("*",))))
+    assert line == (
+        "BATON_ALLOWED_HOSTS=*: any web page that a user of this machine opens can drive the agents: "
+        "name the hosts, or set BATON_AUTH_TOKENS"
+    )
+    assert safety.check_exposure(make(allowed_hosts=("*",), auth_tokens=OUTSIDE["auth_tokens"])) == []
+    assert safety.check_exposure(make(allowed_hosts=("baton.example",))) == []
+
+
+def test_a_key_that_would_travel_in_clear_is_found(make: Make) -> None:
+    assert "model.example" in only(safety.check_key_in_clear(make(api_base_url="http://model.example/v1")))
+    for address in ("https://model.example", "http://127.0.0.1:9", "http://localhost", "http://[::1]:9", ""):
+        assert safety.check_key_in_clear(make(api_base_url=address)) == []
+
+
+def test_root_on_a_public_address_is_found(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert only(safety.check_user(make(**OUTSIDE))).endswith("run it as a user of its own")
+    assert safety.check_user(make()) == []
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert safety.check_user(make(**OUTSIDE)) == []
+
+
+def test_traces_without_the_library_end_the_start(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert safety.check_tracing(make(traces=True)) == []
+    monkeypatch.setattr(safety, "find_spec", lambda _: None)
+    assert "pip install 'baton[otel]'" in only(safety.check_tracing(make(traces=True)), fatal=True)
+    assert safety.check_tracing(make()) == []
+
+
+def test_a_directory_without_agents_is_found(make: Make, tmp_path: Path) -> None:
+    assert "no agent file" in only(places.check_agents(make(agents=tmp_path)))
+    assert "there is no" in only(places.check_agents(make(agents=tmp_path / "nowhere")))
+
+
+def test_a_root_where_nobody_can_write_is_found(make: Make) -> None:
+    assert "below /proc" in only(places.check_roots(make(roots=(Path("/proc"),))))
+
+
+def test_a_root_that_holds_the_servers_own_files_is_found_when_others_are_let_in(
+    make: Make, tmp_path: Path
+) -> None:
+    inside = make(roots=(tmp_path,), agents=tmp_path / "agents", **OUTSIDE)
+    database_line, agents_line = (finding.line for finding in places.check_roots(inside))
+    assert "the database" in database_line
+    assert "agent files" in agents_line
+    assert places.check_roots(make(roots=(tmp_path,))) == []
+
+
+@pytest.mark.parametrize("url", ["sqlite:////proc/baton.db", "sqlite:////nowhere/at/all/baton.db"])
+def test_a_place_where_sqlite_can_make_no_file_ends_the_start(make: Make, url: str) -> None:
+    line = only(database.check_sqlite(make(database_url=url)), fatal=True)
+    assert line.startswith("BATON_DATABASE_URL: SQLite can't make files in ")
+
+
+def test_a_database_file_of_somebody_else_ends_the_start(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "baton.db").touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert "can't be written" in only(database.check_sqlite(make()), fatal=True)
+
+
+MOUNTS = """\
+22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+35 22 0:30 / /srv/the\\040share rw,relatime - nfs4 server:/share rw,vers=4.2
+36 35 8:2 / /srv/the\\040share/local rw - xfs /dev/sdb1 rw
+37 22 0:31 / /mnt rw - ext4 /dev/sdc1 rw
+38 22 0:32 / /mnt rw - cifs //server/share rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("directory", "kind"),
+    [
+        ("/srv", "ext4"),
+        ("/srv/the share", "nfs4"),
+        ("/srv/the share/below", "nfs4"),
+        ("/srv/the share/local/deep", "xfs"),
+        ("/srv/the sharehold", "ext4"),
+        ("/mnt/x", "cifs"),
+    ],
+)
+def test_the_file_system_of_a_directory_is_that_of_the_nearest_and_latest_mount(
+    tmp_path: Path, directory: str, kind: str
+) -> None:
+    (tmp_path / "mountinfo").write_text(MOUNTS)
+    assert database.file_system(Path(directory), tmp_path / "mountinfo") == kind
+
+
+def test_sqlite_on_a_network_file_system_ends_the_start(make: Make, tmp_path: Path) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text("22 1 0:30 / / rw - nfs server:/ rw\n")
+    line = only(database.check_sqlite(make(), mounts), fatal=True)
+    assert "network file system (nfs)" in line
+    assert line.endswith("put it on a local disk, or use PostgreSQL")
+    mounts.write_text("22 1 8:1 / / rw - ext4 /dev/sda1 rw\n")
+    assert database.check_sqlite(make(), mounts) == []
+
+
+def test_too_few_threads_beside_the_streams_are_found(make: Make) -> None:
+    assert "4 threads beside 10 streams" in only(limits.check_threads(make(max_streams=10, threads=14)))
+    assert limits.check_threads(make(max_streams=10)) == []
+
+
+def test_too_few_open_files_are_found_and_far_too_few_end_the_start(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = 1024
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
+    line = only(limits.check_open_files(make(max_streams=300)))
+    assert line.startswith("open files: 1024 open files are too few for BATON_MAX_STREAMS=300: allow 1052 ")
+    limit = 256
+    only(limits.check_open_files(make(max_streams=300)), fatal=True)
+    limit = resource.RLIM_INFINITY
+    assert limits.check_open_files(make(max_streams=300)) == []
+
+
+@pytest.mark.parametrize(("allowed", "found"), [("512", True), ("100000", False), ("max", False)])
+def test_a_control_group_that_allows_too_few_threads_is_found(
+    make: Make, tmp_path: Path, allowed: str, found: bool
+) -> None:
+    (tmp_path / "pids.max").write_text(f"{allowed}\n")
+    assert bool(limits.check_processes(make(workers=2), tmp_path)) is found
+
+
+# ---- PostgreSQL
+
+
+@pytest.fixture
+def admin(postgres: PostgresServer) -> str:
+    """The URL of an empty database, as the superuser."""
+    return postgres.new_database()
+
+
+def as_user(url: str, name: str, *statements: str) -> str:
+    """The same database as a role of that name, after these statements of the superuser."""
+    made = Database(url)
+    with made.writing() as connection:
+        exists = connection.exec_driver_sql("SELECT 1 FROM pg_roles WHERE rolname = %s", (name,)).first()
+        for statement in ([] if exists else [f"CREATE ROLE {name} LOGIN"]) + list(statements):
+            connection.exec_driver_sql(statement)
+    made.close()
+    return url.replace("postgres@", f"{name}@")
+
+
+@pytest.mark.postgres
+def test_a_postgresql_that_lets_us_do_everything_is_fine_before_and_after_the_migration(
+    make: Make, admin: str
+) -> None:
+    assert database.check_postgresql(make(database_url=admin)) == []
+    made = Database(admin)
+    migrate(made)
+    made.close()
+    assert database.check_postgresql(make(database_url=admin)) == []
+
+
+@pytest.mark.postgres
+def test_a_role_that_may_not_make_tables_ends_the_start(make: Make, admin: str) -> None:
+    url = as_user(admin, "guest", "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    line = only(database.check_postgresql(make(database_url=url)), fatal=True)
+    assert line.endswith("guest may not make tables in public: GRANT CREATE ON SCHEMA public TO guest")
+
+
+@pytest.mark.postgres
+def test_a_role_without_rights_on_our_tables_ends_the_start(make: Make, admin: str) -> None:
+    made = Database(admin)
+    migrate(made)
+    made.close()
+    url = as_user(
+        admin,
+        "reader",
+        "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader",
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+    )
+    line = only(database.check_postgresql(make(database_url=url)), fatal=True)
+    assert "reader lacks INSERT on " in line
+    assert "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO reader" in line
+
+
+@pytest.mark.postgres
+def test_a_database_that_takes_no_writes_ends_the_start(make: Make, admin: str) -> None:
+    url = as_user(admin, "standby", "ALTER ROLE standby SET default_transaction_read_only = on")
+    line = only(database.check_postgresql(make(database_url=url)), fatal=True)
+    assert line.endswith("takes no writes; it may be a standby: connect to the primary")
+
+
+@pytest.mark.postgres
+def test_too_few_connections_are_found(make: Make, admin: str) -> None:
+    url = as_user(admin, "narrow", "ALTER ROLE narrow CONNECTION LIMIT 20")
+    as_user(admin, "narrow", "GRANT CREATE ON SCHEMA public TO narrow")
+    assert "20 connections are too few" in only(database.check_postgresql(make(database_url=url, workers=2)))
+
+
+@pytest.mark.postgres
+def test_hints_that_get_lost_on_the_way_are_found(
+    make: Make, admin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Database, "notify", lambda *_: None)
+    monkeypatch.setattr("app.store.inspection.HINT_SECONDS", 0.05)
+    assert "LISTEN and NOTIFY do not get through" in only(database.check_postgresql(make(database_url=admin)))
+
+
+def test_a_postgresql_that_is_not_there_ends_the_start(make: Make) -> None:
+    line = only(database.check_postgresql(make(database_url="postgresql://ann@127.0.0.1:1/b")), fatal=True)
+    assert line.startswith("BATON_DATABASE_URL: the database can't be used (")
+
+
+# ---- the start
+
+
+def test_what_can_not_work_ends_the_start_with_one_line(tmp_path: Path) -> None:
+    process = BatonProcess(
+        tmp_path, model_url="http://127.0.0.1:1", agents=tmp_path, database_url="sqlite:////proc/baton.db"
+    )
+    with pytest.raises(AssertionError, match="the server did not start"):
+        process.start()
+    assert process.wait() == 1
+    (line,) = (line for line in process.log().splitlines() if line.startswith("baton: "))
+    assert line == (
+        "baton: BATON_DATABASE_URL: SQLite can't make files in /proc (no such file or directory): "
+        "let this user write there, or name another place"
+    )
+    assert "Traceback" not in process.log()
+
+
+def test_what_is_only_doubtful_is_logged_and_the_server_starts(start_baton: StartBaton) -> None:
+    baton = start_baton(settings={"BATON_MAX_STREAMS": "10", "BATON_THREADS": "12"})
+    assert "WARNING gunicorn.error BATON_THREADS: 2 threads beside 10 streams are few" in baton.log()
