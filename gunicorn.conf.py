@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,16 @@ def on_starting(server: Any) -> None:
         sys.exit("\n".join(f"baton: {line}" for line in fatal))
     directory.make(metrics_parent)
     start_stand_in(server)
+    if settings.workers > 1:
+        share_imports()
+
+
+def share_imports() -> None:
+    """What takes seconds and tens of megabytes to import, once for all workers. A single one imports it beside its
+    first answers instead."""
+    import_module("app.agent.anthropic_model")
+    gc.collect()
+    gc.freeze()  # a collection in a worker would write to the pages that it shares
 
 
 def start_stand_in(server: Any) -> None:
