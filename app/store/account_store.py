@@ -1,0 +1,155 @@
+"""What a session and a name may have: runs at the same time, and dollars.
+
+Everything is on the account of whoever owns the session, also when an operator acts on it. Sessions that belong
+to nobody have no account, only what the session itself may cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import (
+    Connection,
+    Executable,
+    Row,
+    Text,
+    bindparam,
+    cast,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from app.conversation.run import LIVE
+from app.errors import BudgetReached, TooManyRuns
+from app.store.engine import Database, now, today
+from app.store.session_store import find_session
+from app.store.tables import runs, sessions, spending
+
+KEEP_DAYS: Final = 366
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """0 is no limit. Budgets are in dollars; `owner_budget` is for a day, in UTC."""
+
+    runs_per_owner: int = 0
+    session_budget: float = 0.0
+    owner_budget: float = 0.0
+
+
+NO_LIMITS: Final = Limits()
+
+
+class AccountStore:
+    def __init__(self, database: Database, limits: Limits) -> None:
+        self._database = database
+        self.limits = limits
+
+    def check_budget(self, session_id: str) -> None:
+        """BudgetReached if no more may be spent on this session now; SessionNotFound."""
+        with self._database.reading() as connection:
+            check_budget(connection, find_session(connection, session_id), self.limits)
+
+    def spent(self, session_id: str) -> float:
+        """What the session has cost, with the tasks that were delegated from it."""
+        with self._database.reading() as connection:
+            return _cost_of_session(connection, session_id)
+
+    def prune(self) -> None:
+        with self._database.writing() as connection:
+            connection.execute(delete(spending).where(spending.c.day < today() - KEEP_DAYS))
+
+
+def check_budget(connection: Connection, session: Row[Any], limits: Limits) -> None:
+    """The same within a transaction. Asks the database nothing where there is no limit."""
+    row = session._mapping
+    limit = limits.session_budget if row["budget"] is None else float(row["budget"])
+    if limit and (spent := _cost_of_session(connection, row["id"])) >= limit:
+        raise BudgetReached(
+            f"This session may cost ${limit:.2f} and has cost ${spent:.2f}. An operator can raise its budget.",
+            budget="session",
+            limit=limit,
+            spent=spent,
+        )
+    limit = limits.owner_budget if row["owner"] else 0.0
+    if limit and (spent := _cost_of_today(connection, row["owner"])) >= limit:
+        raise BudgetReached(
+            f"The sessions of {row['owner']} may cost ${limit:.2f} a day and have cost ${spent:.2f} since "
+            "midnight, UTC.",
+            budget="token",
+            limit=limit,
+            spent=spent,
+        )
+
+
+def check_runs(database: Database, connection: Connection, session: Row[Any], limits: Limits) -> None:
+    """TooManyRuns if the session's owner has as many runs at work as he may. In the claim's transaction, behind
+    the lock on the session: until it ends, no other claim of that owner can count, in whatever process."""
+    owner = session._mapping["owner"]
+    if not limits.runs_per_owner or not owner:
+        return
+    database.take_turns(connection, owner)
+    values = {"owner": owner, "session_id": session._mapping["id"]}
+    if connection.execute(_LIVE_RUNS, values).scalar_one() >= limits.runs_per_owner:
+        raise TooManyRuns(
+            f"{owner} has {limits.runs_per_owner} runs at work, which is as many as may be; wait until one ends"
+        )
+
+
+def spend(connection: Connection, session_id: str, cost: float) -> None:
+    """Adds to what the owner of the session has spent today. The last lock that a transaction takes."""
+    if cost > 0:
+        statement = _SPEND[connection.dialect.name]
+        connection.execute(statement, {"here": session_id, "spent": cost})
+
+
+def _cost_of_session(connection: Connection, session_id: str) -> float:
+    return float(connection.execute(_TREE_COST, {"root": session_id}).scalar_one() or 0.0)
+
+
+def _cost_of_today(connection: Connection, owner: str) -> float:
+    return float(connection.execute(_COST_OF_TODAY, {"owner": owner}).scalar() or 0.0)
+
+
+def _tree_cost() -> Executable:
+    """A delegated task has a session of its own below the one that it was delegated from."""
+    tree = select(sessions.c.id, sessions.c.cost).where(sessions.c.id == bindparam("root"))
+    whole = tree.cte("tree", recursive=True)
+    below = select(sessions.c.id, sessions.c.cost).join(whole, sessions.c.parent_id == whole.c.id)
+    return select(func.sum(whole.union_all(below).c.cost))
+
+
+def _spend(insert: Callable[[Any], Any]) -> Executable:
+    chosen = select(sessions.c.owner, today(), cast(bindparam("spent"), spending.c.cost.type)).where(
+        sessions.c.id == bindparam("here"), sessions.c.owner != literal("", Text)
+    )
+    statement = insert(spending).from_select(["owner", "day", "cost"], chosen)
+    upsert: Executable = statement.on_conflict_do_update(
+        index_elements=["owner", "day"], set_={"cost": spending.c.cost + statement.excluded.cost}
+    )
+    return upsert
+
+
+_LIVE_RUNS: Final = (
+    select(func.count())
+    .select_from(runs.join(sessions, runs.c.session_id == sessions.c.id))
+    .where(
+        sessions.c.owner == bindparam("owner"),
+        runs.c.session_id
+        != bindparam("session_id"),  # what it still has is a dead run, which the claim closes
+        runs.c.status.in_(LIVE),
+        # a run that waits for a person needs no lease; one that works and has none any more is dead
+        or_(runs.c.status != "running", runs.c.lease_expires_at >= now()),
+    )
+)
+_COST_OF_TODAY: Final = select(spending.c.cost).where(
+    spending.c.owner == bindparam("owner"), spending.c.day == today()
+)
+_TREE_COST: Final = _tree_cost()
+_SPEND: Final = {"sqlite": _spend(sqlite.insert), "postgresql": _spend(postgresql.insert)}
