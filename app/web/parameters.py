@@ -81,14 +81,16 @@ def idempotency_key(body: object) -> KeyUse | None:
 
 
 def moment(name: str) -> float | None:
-    """A time: RFC 3339, or seconds since the epoch."""
+    """A time: RFC 3339, or seconds since the epoch. One that we have written ourselves is rounded to a microsecond,
+    so that much earlier counts too."""
     text = request.args.get(name)
     if text is None:
         return None
     if re.fullmatch(r"[0-9]{1,11}(\.[0-9]{1,9})?", text):
         return float(text)
     try:
-        return datetime.fromisoformat(text.replace(" ", "+")).astimezone(UTC).timestamp()
+        whole_text = re.sub(r"(T.*) ", r"\1+", text)  # a plus sign that nobody has quoted
+        return datetime.fromisoformat(whole_text).astimezone(UTC).timestamp() - 0.000_001
     except (ValueError, OverflowError):
         raise InvalidRequest(
             f"{name} is a time, for example 2026-11-22T20:00:00Z, or seconds since the epoch", status=422
