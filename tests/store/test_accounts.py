@@ -86,12 +86,12 @@ def test_the_run_of_a_dead_process_does_not_count_and_one_that_waits_for_a_perso
 
 
 @pytest.fixture
-def processes(shared_url: str) -> Iterator[list[Store]]:
+def processes(shared_url: str, database: Database) -> Iterator[list[Store]]:
     """Four stores with connections of their own, as four processes have them."""
-    databases = [Database(shared_url, connections=4) for _ in range(4)]
-    yield [Store(one, lease_seconds=30.0, limits=Limits(runs_per_owner=3)) for one in databases]
-    for database in databases:
-        database.close()
+    others = [Database(shared_url, connections=4) for _ in range(3)]
+    yield [Store(one, lease_seconds=30.0, limits=Limits(runs_per_owner=3)) for one in (database, *others)]
+    for other in others:
+        other.close()
 
 
 def test_of_sixteen_runs_begun_at_once_in_four_processes_as_many_begin_as_may(processes: list[Store]) -> None:
