@@ -81,7 +81,7 @@ def _access(settings: Settings, store: Store) -> Access:
         store,
         hosts=frozenset(settings.allowed_hosts),
         port=settings.port,
-        rate=RateLimit(settings.requests_per_minute),
+        rate=RateLimit(store.accounts, settings.requests_per_minute),
         audited=settings.audit_days > 0,
     )
 

@@ -76,7 +76,7 @@ class Settings:
         "BATON_RUNS_PER_TOKEN", 0, "runs at work at the same time on the sessions of one name; 0: any number"
     )
     requests_per_minute: int = _setting(
-        "BATON_REQUESTS_PER_MINUTE", 0, "requests with the tokens of one name, per worker; 0: any number"
+        "BATON_REQUESTS_PER_MINUTE", 0, "requests in a minute with the tokens of one name; 0: any number"
     )
     session_budget: float = _setting(
         "BATON_SESSION_BUDGET", 0.0, "what a session may cost, in dollars; 0: anything"

@@ -1,4 +1,4 @@
-"""What a session and a name may have: runs at the same time, and dollars.
+"""What a session and a name may have: runs at the same time, requests in a minute, and dollars.
 
 Everything is on the account of whoever owns the session, also when an operator acts on it. Sessions that belong
 to nobody have no account, only what the session itself may cost.
@@ -19,9 +19,11 @@ from sqlalchemy import (
     cast,
     delete,
     func,
+    insert,
     literal,
     or_,
     select,
+    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -29,9 +31,11 @@ from app.conversation.run import LIVE
 from app.errors import BudgetReached, TooManyRuns
 from app.store.engine import Database, now, today
 from app.store.session_store import find_session
-from app.store.tables import runs, sessions, spending
+from app.store.tables import request_allowances, runs, sessions, spending
 
 KEEP_DAYS: Final = 366
+MINUTE: Final = 60.0
+TOLERANCE: Final = 1e-6  # seconds; what rounding may cost must not be a request
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +65,26 @@ class AccountStore:
         with self._database.reading() as connection:
             return _cost_of_session(connection, session_id)
 
+    def take_requests(self, owner: str, wanted: int, *, per_minute: int) -> tuple[int, float]:
+        """How many of so many requests the name may make now, over all processes; and if none, the seconds after
+        which it may make one. Its allowance holds a minute's requests and fills evenly."""
+        each = MINUTE / per_minute
+        with self._database.writing() as connection:
+            self._database.take_turns(connection, f"requests of {owner}")
+            row = connection.execute(_ALLOWANCE, {"name": owner}).one()
+            full_at = max(row.now, row.full_at or 0.0)
+            taken = min(wanted, int((row.now + MINUTE - full_at + TOLERANCE) / each))
+            if taken < 1:
+                return 0, full_at + each - row.now - MINUTE
+            values = {"name": owner, "at": full_at + taken * each}
+            change = _ADD_ALLOWANCE if row.full_at is None else _SET_ALLOWANCE
+            connection.execute(change, values)
+            return taken, 0.0
+
     def prune(self) -> None:
         with self._database.writing() as connection:
+            full = request_allowances.c.full_at < now()
+            connection.execute(delete(request_allowances).where(full))
             connection.execute(delete(spending).where(spending.c.day < today() - KEEP_DAYS))
 
 
@@ -125,11 +147,11 @@ def _tree_cost() -> Executable:
     return select(func.sum(whole.union_all(below).c.cost))
 
 
-def _spend(insert: Callable[[Any], Any]) -> Executable:
+def _spend(insert_of_dialect: Callable[[Any], Any]) -> Executable:
     chosen = select(sessions.c.owner, today(), cast(bindparam("spent"), spending.c.cost.type)).where(
         sessions.c.id == bindparam("here"), sessions.c.owner != literal("", Text)
     )
-    statement = insert(spending).from_select(["owner", "day", "cost"], chosen)
+    statement = insert_of_dialect(spending).from_select(["owner", "day", "cost"], chosen)
     upsert: Executable = statement.on_conflict_do_update(
         index_elements=["owner", "day"], set_={"cost": spending.c.cost + statement.excluded.cost}
     )
@@ -147,6 +169,19 @@ _LIVE_RUNS: Final = (
         # a run that waits for a person needs no lease; one that works and has none any more is dead
         or_(runs.c.status != "running", runs.c.lease_expires_at >= now()),
     )
+)
+_ALLOWANCE: Final = select(
+    now().label("now"),
+    select(request_allowances.c.full_at)
+    .where(request_allowances.c.owner == bindparam("name"))
+    .scalar_subquery()
+    .label("full_at"),
+)
+_ADD_ALLOWANCE: Final = insert(request_allowances).values(owner=bindparam("name"), full_at=bindparam("at"))
+_SET_ALLOWANCE: Final = (
+    update(request_allowances)
+    .where(request_allowances.c.owner == bindparam("name"))
+    .values(full_at=bindparam("at"))
 )
 _COST_OF_TODAY: Final = select(spending.c.cost).where(
     spending.c.owner == bindparam("owner"), spending.c.day == today()

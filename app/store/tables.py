@@ -226,6 +226,13 @@ spending = Table(
     Column("cost", Double, nullable=False),
 )
 
+request_allowances = Table(
+    "request_allowances",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("full_at", Double, nullable=False),  # when it could make a whole minute's requests at once again
+)
+
 audit = Table(
     "audit",
     metadata,

@@ -18,7 +18,7 @@ from app.store.account_store import Limits
 from app.store.engine import Database, today
 from app.store.fence import WrittenAlready
 from app.store.store import Store
-from app.store.tables import runs, sessions, spending
+from app.store.tables import request_allowances, runs, sessions, spending
 from tests.harness.rows import all_rows
 from tests.harness.wire import in_parallel
 from tests.store.actors import begin, new_session, user
@@ -238,3 +238,47 @@ def test_a_turn_whose_commit_was_not_seen_is_paid_once(store: Store) -> None:
     with one.database.reading() as connection:
         cost = connection.execute(sessions.select().where(sessions.c.id == run.session_id)).one().cost
     assert cost == 1.0
+
+
+# ---- requests in a minute
+
+
+def take(store: Store, owner: str, wanted: int, *, per_minute: int = 60) -> int:
+    return store.accounts.take_requests(owner, wanted, per_minute=per_minute)[0]
+
+
+def move_allowance(store: Store, owner: str, seconds: float) -> None:
+    """As if so much time had passed."""
+    moved = {"full_at": request_allowances.c.full_at - seconds}
+    with store.database.writing() as connection:
+        connection.execute(
+            update(request_allowances).where(request_allowances.c.owner == owner).values(moved)
+        )
+
+
+def test_an_allowance_is_a_minutes_requests_and_fills_evenly(store: Store) -> None:
+    ann = somebody()
+    assert [take(store, ann, 50, per_minute=6) for _ in range(2)] == [6, 0]
+    taken, wait = store.accounts.take_requests(ann, 1, per_minute=6)
+    assert taken == 0
+    assert 0 < wait <= 10
+    move_allowance(store, ann, 10.5)
+    assert [take(store, ann, 5, per_minute=6) for _ in range(2)] == [1, 0]
+    move_allowance(store, ann, 3600)
+    assert take(store, ann, 50, per_minute=6) == 6
+    assert take(store, somebody(), 1, per_minute=6) == 1
+
+
+def test_processes_that_take_at_once_take_no_more_than_there_is(processes: list[Store]) -> None:
+    for _ in range(3):
+        ann = somebody()
+        jobs = [lambda n=n, name=ann: take(processes[n % 4], name, 3, per_minute=5) for n in range(8)]
+        assert sum(in_parallel(jobs)) == 5
+
+
+def test_an_allowance_that_is_full_again_is_forgotten(store: Store) -> None:
+    ann = somebody()
+    take(store, ann, 1)
+    move_allowance(store, ann, 3600)
+    store.accounts.prune()
+    assert not [row for row in all_rows(store.database)["request_allowances"] if row[0] == ann]
