@@ -148,6 +148,16 @@ class Settings:
                 f"BATON_BIND={self.bind} can be reached from outside: set BATON_AUTH_TOKENS or BATON_TOKENS_FILE, "
                 "or bind 127.0.0.1"
             )
+        for variable, limit in (
+            ("BATON_RUNS_PER_TOKEN", self.runs_per_token),
+            ("BATON_REQUESTS_PER_MINUTE", self.requests_per_minute),
+            ("BATON_TOKEN_BUDGET", self.token_budget),
+        ):
+            if limit and not self.asks_for_tokens:
+                raise InvalidSettings(
+                    f"{variable} limits names, and without tokens there are none: set BATON_AUTH_TOKENS or "
+                    "BATON_TOKENS_FILE"
+                )
         if self.lease_seconds < 3:
             raise InvalidSettings(
                 "BATON_LEASE_SECONDS must be at least 3: a lease is renewed every third of it"

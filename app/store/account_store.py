@@ -94,7 +94,8 @@ def check_budget(connection: Connection, session: Row[Any], limits: Limits) -> N
     limit = limits.session_budget if row["budget"] is None else float(row["budget"])
     if limit and (spent := _cost_of_session(connection, row["id"])) >= limit:
         raise BudgetReached(
-            f"This session may cost ${limit:.2f} and has cost ${spent:.2f}. An operator can raise its budget.",
+            f"This session may cost {_dollars(limit)} and has cost {_dollars(spent)}. An operator can raise its "
+            "budget.",
             budget="session",
             limit=limit,
             spent=spent,
@@ -102,8 +103,8 @@ def check_budget(connection: Connection, session: Row[Any], limits: Limits) -> N
     limit = limits.owner_budget if row["owner"] else 0.0
     if limit and (spent := _cost_of_today(connection, row["owner"])) >= limit:
         raise BudgetReached(
-            f"The sessions of {row['owner']} may cost ${limit:.2f} a day and have cost ${spent:.2f} since "
-            "midnight, UTC.",
+            f"The sessions of {row['owner']} may cost {_dollars(limit)} a day and have cost {_dollars(spent)} "
+            "since midnight, UTC.",
             budget="token",
             limit=limit,
             spent=spent,
@@ -129,6 +130,10 @@ def spend(connection: Connection, session_id: str, cost: float) -> None:
     if cost > 0:
         statement = _SPEND[connection.dialect.name]
         connection.execute(statement, {"here": session_id, "spent": cost})
+
+
+def _dollars(amount: float) -> str:
+    return f"${amount:.2f}" if amount >= 1 else f"${amount:.4f}"
 
 
 def _cost_of_session(connection: Connection, session_id: str) -> float:

@@ -108,7 +108,7 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
         budget = read(SetBudget).budget
         _allowed(session_id, "update session budget")
         require_operator()
-        audit = deed("budget", session_id, detail="default" if budget is None else f"${budget:.2f}")
+        audit = deed("budget", session_id, detail="default" if budget is None else f"${budget}")
         store.sessions.set_budget(session_id, budget, audit=audit)
         return json_response({"id": session_id, "budget": budget, "cost": store.accounts.spent(session_id)})
 

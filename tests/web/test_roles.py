@@ -211,6 +211,33 @@ def test_the_trail_tells_everything_that_was_done_to_a_session(ann: LocalClient,
     assert (released["run_id"], released["detail"]) == (last["id"], "stuck")
 
 
+def test_a_run_that_takes_the_place_of_another_is_in_the_trail_with_the_one_that_it_stopped(
+    ann: LocalClient, ops: LocalClient
+) -> None:
+    session = ann.new_session()
+    first = waiting_run(ann, session)
+    path = f"/api/sessions/{session}/agent/plain?when_busy=interrupt&stream=false"
+    second = ops.call("POST", path, MESSAGES, expect=202)["run"]
+    ann.wait_until_free(session)
+    entries = ops.call("GET", f"/api/audit?session={session}")["entries"]
+    done = {(one["who"], one["action"], one["run_id"]) for one in entries}
+    assert done == {
+        ("ann", "create", ""),
+        ("ann", "run", first["id"]),
+        ("ops", "cancel", first["id"]),
+        ("ops", "run", second["id"]),
+    }
+
+
+def test_a_request_that_is_repeated_under_its_key_is_one_entry(ann: LocalClient, ops: LocalClient) -> None:
+    made, said = {"Idempotency-Key": "made-once"}, {"Idempotency-Key": "said-once"}
+    (session,) = {ann.call("POST", "/api/sessions", {}, headers=made)["id"] for _ in range(2)}
+    for _ in range(2):
+        with ann.run(session, "[say once]", headers=said) as stream:
+            stream.rest()
+    assert trail(ops, f"session={session}") == [("ann", "user", "create"), ("ann", "user", "run")]
+
+
 def test_what_somebody_had_no_right_to_is_in_the_trail(
     ann: LocalClient, bob: LocalClient, eye: LocalClient, ops: LocalClient
 ) -> None:
