@@ -18,6 +18,9 @@ AppError
 │   ├── IdempotencyConflict
 │   └── StalePrecondition           the conversation went on without the caller
 ├── QueueFull
+├── TooMany                        more than one token may have
+│   ├── TooManyRuns
+│   └── RateLimited
 ├── Unauthorized
 ├── Forbidden
 ├── Unavailable                    try again later
@@ -28,6 +31,7 @@ AppError
 ├── InvalidTranscript              a message that the model's API would refuse
 ├── BatonLost                      somebody took this run's baton; it may not write another row
 └── RunEnded                       how a run can end other than by finishing
+    ├── BudgetReached
     ├── RunCancelled
     ├── ModelFailed
     └── ModelRefused
@@ -168,6 +172,31 @@ class QueueFull(AppError):
     code = "queue_full"
 
 
+class TooMany(AppError):
+    """That is more than one token may have at a time.
+
+    `retry_after` is the number of seconds after which it makes sense to try again.
+    """
+
+    code = "too_many"
+
+    def __init__(self, message: str = "", *, retry_after: int = 2, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.retry_after = retry_after
+
+
+class TooManyRuns(TooMany):
+    """as many runs are at work as this token may have; wait until one of them ends"""
+
+    code = "too_many_runs"
+
+
+class RateLimited(TooMany):
+    """too many requests; slow down"""
+
+    code = "rate_limited"
+
+
 class Unauthorized(AppError):
     """A valid bearer token is needed."""
 
@@ -224,6 +253,12 @@ class BatonLost(AppError):
 
 class RunEnded(AppError):
     """The run ended."""
+
+
+class BudgetReached(RunEnded):
+    """What this may cost has been spent."""
+
+    code = "budget_reached"
 
 
 class RunCancelled(RunEnded):

@@ -19,16 +19,19 @@ from app.runtime.measured_model import MeasuredModel
 from app.runtime.planner import AgentPlanner
 from app.runtime.titles import Titles
 from app.settings import InvalidSettings, Settings
+from app.store.account_store import Limits
 from app.store.engine import Database
 from app.store.migrate import migrate
 from app.store.store import Store
 from app.team.directory import TeamDirectory
 from app.telemetry.telemetry import Telemetry
 from app.telemetry.tracing import Tracing
-from app.web import agents, health, metrics, queue, runs, sessions
+from app.web import agents, audit, health, metrics, queue, runs, sessions
 from app.web.access import Access
 from app.web.application import make_application
+from app.web.rate_limit import RateLimit
 from app.web.sse import Streams
+from app.web.token_book import TokenBook
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +75,26 @@ def _load_tracing(settings: Settings) -> Tracing:
     return traced
 
 
+def _access(settings: Settings, store: Store) -> Access:
+    return Access(
+        TokenBook(settings.auth_tokens, settings.tokens_file),
+        store,
+        hosts=frozenset(settings.allowed_hosts),
+        port=settings.port,
+        rate=RateLimit(store.accounts, settings.requests_per_minute),
+        audited=settings.audit_days > 0,
+    )
+
+
 def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     """Call it after the fork: connections and threads begin here."""
     telemetry = telemetry or Telemetry(tracing=_load_tracing(settings))
     database = Database(settings.database_url, observe=telemetry.metrics.transaction)
     migrate(database)
-    store = Store(database, lease_seconds=settings.lease_seconds)
+    limits = Limits(settings.runs_per_token, settings.session_budget, settings.token_budget)
+    store = Store(
+        database, lease_seconds=settings.lease_seconds, limits=limits, audit_days=settings.audit_days
+    )
     directory = TeamDirectory(settings.agents, settings.environment)
     model = LazyModel(partial(_load_model, settings)) if settings.api_key else None
     titles = Titles(store.sessions, telemetry.tracing)
@@ -112,8 +129,9 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
                 store, manager, control, readers, hangups, streams, on_disconnect=settings.on_disconnect
             ),
             queue.blueprint(store, control),
+            audit.blueprint(store.audit),
         ],
-        Access(dict(settings.auth_tokens), hosts=frozenset(settings.allowed_hosts)),
+        _access(settings, store),
         max_body_bytes=settings.max_body_bytes,
     )
     metrics.observe(app, telemetry)

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
+from app.access_tokens import AccessToken, parse_token, read_tokens_file, refuse_repeated
+
 T = TypeVar("T")
 
 SPARE_THREADS: Final = 24
 """Threads beyond the streams, so that ping, cancel and approve answer at once when every stream is taken."""
-
-MIN_TOKEN_LENGTH: Final = 16
 
 PREFIX: Final = "BATON_"
 
@@ -63,12 +63,28 @@ class Settings:
         "BATON_ROOTS", (), "directories below which sessions may work, separated by colons; the server's own"
     )
     max_body_bytes: int = _setting("BATON_MAX_BODY_BYTES", 33_554_432, "the longest request body")
-    auth_tokens: tuple[tuple[str, str], ...] = _setting(
+    auth_tokens: tuple[AccessToken, ...] = _setting(
         "BATON_AUTH_TOKENS",
         (),
-        "NAME:TOKEN,NAME:TOKEN…; requests need one of them as bearer token",
+        "NAME[/ROLE]:TOKEN,…; requests need one of them as bearer token",
         secret=True,
     )
+    tokens_file: Path | None = _setting(
+        "BATON_TOKENS_FILE", None, "a file with more of them, one a line, that is read again when it changes"
+    )
+    runs_per_token: int = _setting(
+        "BATON_RUNS_PER_TOKEN", 0, "runs at work at the same time on the sessions of one name; 0: any number"
+    )
+    requests_per_minute: int = _setting(
+        "BATON_REQUESTS_PER_MINUTE", 0, "requests in a minute with the tokens of one name; 0: any number"
+    )
+    session_budget: float = _setting(
+        "BATON_SESSION_BUDGET", 0.0, "what a session may cost, in dollars; 0: anything"
+    )
+    token_budget: float = _setting(
+        "BATON_TOKEN_BUDGET", 0.0, "what the sessions of one name may cost in a day, in dollars; 0: anything"
+    )
+    audit_days: int = _setting("BATON_AUDIT_DAYS", 90, "how long the audit trail is kept; 0: none is written")
     allowed_hosts: tuple[str, ...] = _setting(
         "BATON_ALLOWED_HOSTS", (), "further Host names to answer to, separated by commas; * for any"
     )
@@ -91,6 +107,15 @@ class Settings:
     @property
     def all_roots(self) -> tuple[Path, ...]:
         return tuple(root.resolve() for root in self.roots) or (Path.cwd(),)
+
+    @property
+    def port(self) -> int | None:
+        """None for a Unix socket."""
+        return None if self.bind.startswith("unix:") else int(self.bind.rpartition(":")[2])
+
+    @property
+    def asks_for_tokens(self) -> bool:
+        return bool(self.auth_tokens) or self.tokens_file is not None
 
     @property
     def is_loopback(self) -> bool:
@@ -118,10 +143,21 @@ class Settings:
                 f"BATON_THREADS={self.threads} leaves no thread beside BATON_MAX_STREAMS={self.max_streams} "
                 "streams: raise the first or lower the second"
             )
-        if not self.is_loopback and not self.auth_tokens:
+        if not self.is_loopback and not self.asks_for_tokens:
             raise InvalidSettings(
-                f"BATON_BIND={self.bind} can be reached from outside: set BATON_AUTH_TOKENS, or bind 127.0.0.1"
+                f"BATON_BIND={self.bind} can be reached from outside: set BATON_AUTH_TOKENS or BATON_TOKENS_FILE, "
+                "or bind 127.0.0.1"
             )
+        for variable, limit in (
+            ("BATON_RUNS_PER_TOKEN", self.runs_per_token),
+            ("BATON_REQUESTS_PER_MINUTE", self.requests_per_minute),
+            ("BATON_TOKEN_BUDGET", self.token_budget),
+        ):
+            if limit and not self.asks_for_tokens:
+                raise InvalidSettings(
+                    f"{variable} limits names, and without tokens there are none: set BATON_AUTH_TOKENS or "
+                    "BATON_TOKENS_FILE"
+                )
         if self.lease_seconds < 3:
             raise InvalidSettings(
                 "BATON_LEASE_SECONDS must be at least 3: a lease is renewed every third of it"
@@ -173,19 +209,38 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return read
 
 
-def _tokens(text: str) -> tuple[tuple[str, str], ...]:
-    pairs = [pair.strip().partition(":") for pair in text.split(",") if pair.strip()]
-    for name, _, token in pairs:
-        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name) or len(token) < MIN_TOKEN_LENGTH:
-            raise ValueError(f"write NAME:TOKEN with tokens of at least {MIN_TOKEN_LENGTH} characters")
-        _printable(token)
-    for words, kind in (
-        ({name for name, _, _ in pairs}, "name"),
-        ({token for _, _, token in pairs}, "token"),
-    ):
-        if len(words) < len(pairs):
-            raise ValueError(f"a {kind} is there twice; each name has one token of its own")
-    return tuple((name, token) for name, _, token in pairs)
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise ValueError("it must be a whole number; 0 switches it off")
+    return int(text)
+
+
+def _days(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text):
+        raise ValueError("it must be a whole number of days")
+    return int(text)
+
+
+def _dollars(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,6})?", text):
+        raise ValueError("it must be a number of dollars, such as 2.50; 0 switches it off")
+    return float(text)
+
+
+def _tokens(text: str) -> tuple[AccessToken, ...]:
+    tokens = tuple(parse_token(part.strip()) for part in text.split(",") if part.strip())
+    refuse_repeated(tokens)
+    return tokens
+
+
+def _tokens_file(text: str) -> Path:
+    """Read here so that a wrong one stops the start; who serves reads it again whenever it changes."""
+    path = Path(text).absolute()
+    try:
+        read_tokens_file(path)
+    except OSError as error:
+        raise ValueError(f"it can't be read: {error.strerror}") from None
+    return path
 
 
 def _printable(text: str) -> str:
@@ -252,6 +307,12 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "roots": _roots,
     "max_body_bytes": _whole,
     "auth_tokens": _tokens,
+    "tokens_file": _tokens_file,
+    "runs_per_token": _count,
+    "requests_per_minute": _count,
+    "session_budget": _dollars,
+    "token_budget": _dollars,
+    "audit_days": _days,
     "allowed_hosts": _hosts,
     "log_level": _one_of("DEBUG", "INFO", "WARNING", "ERROR"),
     "log_style": _one_of("human", "json"),

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from app.access_tokens import parse_token
 from app.factory import Server, build
 from app.offline.server import OfflineServer
 from app.settings import Settings
@@ -80,6 +81,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def make_settings(tmp_path: Path, model_url: str, **more: Any) -> Settings:
+    """`auth_tokens` are pairs: a name, with a role or without ("ann/operator"), and its token."""
     values: dict[str, Any] = {
         "agents": AGENTS,
         "database_url": f"sqlite:///{tmp_path / 'baton.db'}",
@@ -89,7 +91,8 @@ def make_settings(tmp_path: Path, model_url: str, **more: Any) -> Settings:
         "titles": False,  # one more request to the model; the tests of titles switch it on
         "environment": {"PATH": "/usr/bin:/bin"},
     }
-    return Settings(**{**values, **more})
+    tokens = [parse_token(f"{name}:{token}") for name, token in more.pop("auth_tokens", ())]
+    return Settings(**{**values, **more}, auth_tokens=tuple(tokens))
 
 
 def held_by(server: Server) -> list[str]:

@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import pytest
 
 from app import errors
+from app.access_tokens import ROLES
 from app.conversation import events
+from app.conversation.audit import Action
 from app.factory import build
 from app.settings import Settings
 from tests.conftest import make_settings
@@ -64,6 +66,16 @@ def test_every_error_code_is_documented(code: str) -> None:
 @pytest.mark.parametrize("kind", sorted(event_types()))
 def test_every_event_is_documented(kind: str) -> None:
     assert is_mentioned(kind)
+
+
+@pytest.mark.parametrize("action", get_args(Action))
+def test_every_action_of_the_audit_trail_is_documented(action: str) -> None:
+    assert is_mentioned(action)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_role_is_documented(role: str) -> None:
+    assert f"`{role}`" in documents()
 
 
 @pytest.fixture(scope="module")

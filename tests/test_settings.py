@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app.access_tokens import AccessToken, digest
 from app.settings import InvalidSettings, Settings
 from tests.harness.process import ROOT
 
@@ -54,7 +55,20 @@ WRONG = [
     ("BATON_AUTH_TOKENS", TOKEN),
     ("BATON_AUTH_TOKENS", "alice:short"),
     ("BATON_AUTH_TOKENS", f"alice:{TOKEN},bob"),
-    ("BATON_AUTH_TOKENS", f"alice:{TOKEN},alice:{TOKEN}x"),
+    ("BATON_AUTH_TOKENS", f"alice/root:{TOKEN}"),
+    ("BATON_AUTH_TOKENS", f"alice/:{TOKEN}"),
+    ("BATON_AUTH_TOKENS", f"alice:sha256:{TOKEN}"),
+    ("BATON_AUTH_TOKENS", f"alice:{TOKEN},alice/operator:{TOKEN}"),
+    ("BATON_TOKENS_FILE", "/nowhere/at/all"),
+    ("BATON_TOKENS_FILE", "/"),
+    ("BATON_RUNS_PER_TOKEN", "-1"),
+    ("BATON_REQUESTS_PER_MINUTE", "1.5"),
+    ("BATON_RUNS_PER_TOKEN", "2"),
+    ("BATON_REQUESTS_PER_MINUTE", "60"),
+    ("BATON_TOKEN_BUDGET", "2.50"),
+    ("BATON_SESSION_BUDGET", "$5"),
+    ("BATON_TOKEN_BUDGET", "nan"),
+    ("BATON_AUDIT_DAYS", "forever"),
     ("BATON_AUTH_TOKENS", f"alice:{TOKEN},bob:{TOKEN}"),
     ("BATON_AUTH_TOKENS", f"alice:{TOKEN}ü"),
     ("BATON_AUTH_TOKENS", f"alice:{TOKEN} {TOKEN}"),
@@ -92,6 +106,7 @@ def test_every_variable_can_be_wrong() -> None:
     [
         ("BATON_AUTH_TOKENS", f"alice {SECRET}"),
         ("BATON_AUTH_TOKENS", f"alice:{SECRET},alice:{SECRET}"),
+        ("BATON_AUTH_TOKENS", f"alice:sha256:{SECRET}"),
         ("BATON_DATABASE_URL", f"mysql://baton:{SECRET}@db/baton"),
         ("ANTHROPIC_API_KEY", f"{SECRET} {SECRET}"),
         ("ANTHROPIC_BASE_URL", f"user:{SECRET}@proxy"),
@@ -165,13 +180,32 @@ def test_right_values_are_read(tmp_path: Path) -> None:
             "BATON_ROOTS": f"{tmp_path}:/tmp",
             "BATON_AUTH_TOKENS": f"alice:{TOKEN}:x, bob:{TOKEN}y",
             "BATON_ALLOWED_HOSTS": "Baton.example, *",
+            "BATON_RUNS_PER_TOKEN": "3",
+            "BATON_SESSION_BUDGET": "2.50",
+            "BATON_AUDIT_DAYS": "0",
         }
     )
     assert (settings.bind, settings.agents, settings.workers) == ("0.0.0.0:9000", tmp_path, 2)
     assert (settings.all_threads, settings.heartbeat_seconds) == (20, 1.5)
     assert settings.roots == (tmp_path, Path("/tmp"))
-    assert settings.auth_tokens == (("alice", f"{TOKEN}:x"), ("bob", f"{TOKEN}y"))
+    assert settings.auth_tokens == (
+        AccessToken("alice", "user", digest(f"{TOKEN}:x")),
+        AccessToken("bob", "user", digest(f"{TOKEN}y")),
+    )
     assert settings.allowed_hosts == ("baton.example", "*")
+    assert (settings.runs_per_token, settings.session_budget, settings.audit_days) == (3, 2.5, 0)
+    assert settings.port == 9000
+
+
+def test_a_file_of_tokens_is_as_good_as_tokens(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text(f"alice:{TOKEN}\n")
+    file.chmod(0o600)
+    settings = Settings.from_environment({"BATON_BIND": "0.0.0.0:9", "BATON_TOKENS_FILE": str(file)})
+    assert settings.tokens_file == file
+    file.chmod(0o644)
+    with pytest.raises(InvalidSettings, match=r"^BATON_TOKENS_FILE.*chmod 600"):
+        Settings.from_environment({"BATON_TOKENS_FILE": str(file)})
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1:1", "localhost:80", "[::1]:8080", "127.9.9.9:80", "unix:/run/b"])

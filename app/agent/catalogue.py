@@ -15,6 +15,7 @@ from app.conversation.transcript import Usage
 DEFAULT_MAX_TOKENS: Final = 32_000
 MIN_THINKING_BUDGET: Final = 1024
 DEFAULT_THINKING_BUDGET: Final = 8192
+LONG_PROMPT: Final = 100_000  # tokens
 EFFORTS: Final = ("low", "medium", "high", "xhigh", "max")
 
 Thinking = Literal["budget", "adaptive"]
@@ -32,12 +33,14 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """`thinking` is how a model wants to be asked to think; None if it can't."""
+    """`thinking` is how a model wants to be asked to think; None if it can't. `long_price` is that of calls whose
+    prompt is longer than LONG_PROMPT, where they cost more."""
 
     window: int = 0  # tokens; 0: unknown
     max_output: int = 0
     thinking: Thinking | None = "adaptive"
     price: Price | None = None
+    long_price: Price | None = None
 
 
 def facts(model: str) -> ModelFacts:
@@ -50,7 +53,10 @@ def facts(model: str) -> ModelFacts:
 
 def cost(model: str, usage: Usage) -> float:
     """USD of one call; 0 if the price is not known."""
-    price = facts(model).price
+    known = facts(model)
+    price = known.price
+    if known.long_price is not None and usage.prompt_tokens > LONG_PROMPT:
+        price = known.long_price
     if price is None:
         return 0.0
     return (
@@ -98,6 +104,8 @@ _MODELS: Final[Mapping[str, ModelFacts]] = {
     "claude-sonnet-5": ModelFacts(_M, 128 * _K, price=Price(2, 10, 0.2, 2.5)),
     "claude-sonnet-4-6": ModelFacts(_M, 128 * _K, price=Price(3, 15, 0.3, 3.75)),
     "claude-sonnet-4-5": ModelFacts(200 * _K, 64 * _K, "budget", Price(3, 15, 0.3, 3.75)),
-    "claude-haiku-5-5": ModelFacts(_M, 128 * _K, price=Price(0.1, 0.5, 0.01, 0.125)),
+    "claude-haiku-5-5": ModelFacts(
+        _M, 128 * _K, price=Price(0.1, 0.5, 0.01, 0.125), long_price=Price(0.5, 2.5, 0.05, 0.625)
+    ),
     "claude-haiku-4-5": ModelFacts(200 * _K, 64 * _K, "budget", Price(1, 5, 0.1, 1.25)),
 }

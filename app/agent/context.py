@@ -32,6 +32,7 @@ class LoopContext:
     read: Callable[
         [str], tuple[Session, Sequence[Message], Mapping[str, ToolCall]]
     ]  # a session that was begun
+    check_budget: Callable[[], None] = lambda: None  # BudgetReached if no more may be spent
 
 
 @dataclass(frozen=True, slots=True)

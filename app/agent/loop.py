@@ -2,7 +2,7 @@
 
 A generator. It knows no thread, no database and no HTTP: it yields events for readers, facts to be stored and
 questions to be answered (`app.agent.steps`), and learns that it should stop from a cancellation it is given.
-It ends by returning, or with an exception that says how: RunCancelled, ModelFailed, ModelRefused.
+It ends by returning, or with an exception that says how: RunCancelled, ModelFailed, ModelRefused, BudgetReached.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from app.conversation.healing import heal
 from app.conversation.run import Question
 from app.conversation.session import Session
 from app.conversation.transcript import Message
-from app.errors import ModelFailed, ModelRefused, RunCancelled
+from app.errors import BudgetReached, ModelFailed, ModelRefused, RunCancelled
 from app.team.agent import Agent
 
 MORE_ITERATIONS: Final = 10
@@ -132,6 +132,8 @@ class AgentLoop:
                     return
                 limit = iterations + MORE_ITERATIONS
             iterations += 1
+            if not self._transcript.unserved:
+                self._context.check_budget()
             said = yield from self._speaker.ask(self._transcript)
             self._transcript, self._broken = said.transcript, said.broken_calls
             if said.stop_reason == "pause_turn" and pauses < MAX_PAUSES:
@@ -219,7 +221,7 @@ class AgentLoop:
         failure = ""
         try:
             yield from child.run()
-        except (ModelFailed, ModelRefused) as error:
+        except (ModelFailed, ModelRefused, BudgetReached) as error:
             failure = error.message
             yield events.Error(error=failure, code=error.code)
         yield events.StreamStopped(agent_name=name, session_id=child._session.id)

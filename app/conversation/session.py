@@ -24,6 +24,7 @@ class Session:
     input_tokens: int = 0
     output_tokens: int = 0
     cost: float = 0.0  # USD, of this session's own model calls
+    budget: float | None = None  # USD that it may cost; None: what the server's settings say, 0: no limit
     starred: bool = False
     parent_id: str | None = None
     agent: str = ""  # "key/name" of the agent that a delegated task's session was made for

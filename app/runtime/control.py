@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Final, TypeVar
 
+from app.conversation.audit import AuditEntry
 from app.conversation.blocks import Block
 from app.conversation.queue import QueuedMessage, QueueKind
 from app.conversation.run import Answer, Run
@@ -55,18 +56,34 @@ class RunControl:
         if approval_seconds:
             manager.every_second(self.expire_questions)
 
-    def answer(self, session_id: str, answer: Answer, *, kinds: Sequence[str], call_id: str = "") -> None:
+    def answer(
+        self,
+        session_id: str,
+        answer: Answer,
+        *,
+        kinds: Sequence[str],
+        call_id: str = "",
+        audit: AuditEntry | None = None,
+    ) -> None:
         """Answers what the session's run waits for, wherever it runs; a run whose process died while it waited
         goes on here. NothingToAnswer, AnsweredAlready."""
-        give = partial(self._answer, session_id, answer, kinds=kinds, call_id=call_id)
+        give = partial(self._answer, session_id, answer, kinds=kinds, call_id=call_id, audit=audit)
         _in_turn(self._answers, session_id, give, seconds=ANSWER_SECONDS)
 
-    def _answer(self, session_id: str, answer: Answer, *, kinds: Sequence[str], call_id: str) -> None:
+    def _answer(
+        self,
+        session_id: str,
+        answer: Answer,
+        *,
+        kinds: Sequence[str],
+        call_id: str,
+        audit: AuditEntry | None,
+    ) -> None:
         """SessionBusy if somebody of this process has claimed the session, which holds no run of this process:
         he is about to be refused, or answers the same question."""
         live = self._manager.find(session_id)
         if live is not None:
-            answered = self._store.runs.answer(session_id, answer, kinds=kinds, call_id=call_id)
+            answered = self._store.runs.answer(session_id, answer, kinds=kinds, call_id=call_id, audit=audit)
             if live.run.id == answered.run.id:
                 live.deliver(answered.answer)
             return
@@ -82,21 +99,34 @@ class RunControl:
                 call_id=call_id,
                 adopter=self._manager.owner if plan is not None else None,
                 is_gone=self._manager.owner_is_gone,
+                audit=audit,
             )
             if answered.adopted and plan is not None:
                 self._manager.go_on(answered, claim, plan, undo)
                 undo.pop_all()
 
-    def steer(self, messages: Sequence[QueuedMessage], *, idempotency: KeyUse | None = None) -> None:
+    def steer(
+        self,
+        messages: Sequence[QueuedMessage],
+        *,
+        idempotency: KeyUse | None = None,
+        audit: AuditEntry | None = None,
+    ) -> None:
         """Stores messages for the run at work, which enter at its next safe point. NotRunning, QueueFull,
         KeyUsed."""
-        self._store.queue.add(messages, needs_run=True, key=idempotency)
+        self._store.queue.add(messages, needs_run=True, key=idempotency, audit=audit)
 
-    def follow_up(self, messages: Sequence[QueuedMessage], *, idempotency: KeyUse | None = None) -> bool:
+    def follow_up(
+        self,
+        messages: Sequence[QueuedMessage],
+        *,
+        idempotency: KeyUse | None = None,
+        audit: AuditEntry | None = None,
+    ) -> bool:
         """Stores messages that get a turn of their own when the run at work would end; if none is at work, the
         agent that ran last begins with them. Says whether a run is at work on the session now. QueueFull,
         KeyUsed."""
-        running = self._store.queue.add(messages, needs_run=False, key=idempotency)
+        running = self._store.queue.add(messages, needs_run=False, key=idempotency, audit=audit)
         return running or self._manager.start_queued(messages[0].session_id)
 
     def outcome(self, session_id: str, use: KeyUse) -> Outcome | None:
@@ -179,12 +209,12 @@ class RunControl:
             self._await_end(run.id, wait)
         return self._store.runs.get(run.id)
 
-    def interrupt(self, session_id: str, *, by: str) -> None:
-        """Asks whatever run the session has to stop; it is all right if there is none."""
+    def interrupt(self, session_id: str, *, by: str) -> Run | None:
+        """Asks whatever run the session has to stop, and says which; it is all right if there is none."""
         try:
-            self.cancel(session_id, by=by)
+            return self.cancel(session_id, by=by)
         except NotRunning:
-            pass
+            return None
 
     def _stop(self, live: LiveRun, by: str, at_safe_point: bool) -> None:
         if at_safe_point and live.waiting_for is None:
@@ -198,11 +228,11 @@ class RunControl:
         while time.monotonic() < deadline and self._store.runs.get(run_id).live:
             time.sleep(LINE_SECONDS / 5)
 
-    def release(self, run_id: str, *, by: str, reason: str) -> Run:
+    def release(self, run_id: str, *, by: str, reason: str, audit: AuditEntry | None = None) -> Run:
         """Takes the baton from a dead or stuck holder, for good. RunNotFound, NotRunning."""
         words = f"The session was taken from this run by {by}" + (f": {reason}" if reason else ".")
         ending = Ending("interrupted", "interrupted", words)
-        run = self._store.runs.release(run_id, words=words, last_words=ending.encoded)
+        run = self._store.runs.release(run_id, words=words, last_words=ending.encoded, audit=audit)
         log.warning("run %s was released by %s: %s", run_id, by, reason)
         live = self._manager.find(run.session_id)
         if live is not None and live.run.id == run_id:
@@ -214,13 +244,13 @@ class RunControl:
         """Asks this very run to stop; does not wait."""
         live.cancellation.cancel(by)
 
-    def delete(self, session_id: str, *, by: str, wait: float) -> bool:
+    def delete(self, session_id: str, *, by: str, wait: float, audit: AuditEntry | None = None) -> bool:
         """Stops the session's run, wherever it is, and deletes the session; False if the run has not ended
         within `wait` seconds (it can't write any more all the same)."""
         run = self._store.runs.live_run(session_id)
         if run is not None:
             run = self._end_soon(run, by=by, wait=wait)
-        self._store.sessions.delete(session_id)
+        self._store.sessions.delete(session_id, audit=audit)
         self._manager.close_log(session_id)
         return run is None or not run.live
 

@@ -101,6 +101,8 @@ class Keeper:
             self._store.events.prune(older_than_seconds=KEEP_EVENTS_SECONDS, keep_events=KEEP_EVENTS)
             self._store.idempotency.prune()
             self._store.line.prune()
+            self._store.audit.prune()
+            self._store.accounts.prune()
 
     def _listen_for_hints(self) -> None:
         """PostgreSQL says when something has changed; without it, every tick looks."""

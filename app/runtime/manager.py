@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 from app.agent.context import Resumption
+from app.conversation.audit import AuditEntry
 from app.conversation.events import SessionExited
 from app.conversation.run import Owner, Run
 from app.conversation.session import Session
@@ -118,13 +119,14 @@ class RuntimeManager:
         expected_position: int | None = None,
         idempotency: KeyUse | None = None,
         options: Mapping[str, Any] | None = None,
+        audit: AuditEntry | None = None,
     ) -> LiveRun:
         """Takes the baton, stores the messages and starts the run's thread. Without messages the run works on
         what waits in the session's queue.
 
         Never waits for another run: SessionBusy. Whatever it raises, nothing was changed and nothing is held.
         Also Draining, ServerFull, SessionNotFound, AgentNotFound, InvalidAgentConfig, MissingEnvironment,
-        StalePrecondition, KeyUsed, StoreUnavailable.
+        StalePrecondition, KeyUsed, BudgetReached, TooManyRuns, StoreUnavailable.
         """
         asked_at = time.monotonic()
         with ExitStack() as undo:
@@ -144,6 +146,7 @@ class RuntimeManager:
                 expected_position=expected_position,
                 key=idempotency,
                 options=options,
+                audit=audit,
             )
             undo.callback(self._store.runs.withdraw, begun.run.baton)
             if begun.interrupted is not None:

@@ -8,10 +8,11 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from app.agent import delegation
+from app.agent import catalogue, delegation
 from app.agent.context import LoopContext, Resumption
 from app.agent.loop import AgentLoop, Steps
 from app.agent.model import ModelClient
@@ -107,6 +108,7 @@ class AgentPlanner:
             surroundings=surroundings,
             equip=self._equip,
             read=self._read,
+            check_budget=partial(self._store.accounts.check_budget, live.run.session_id),
         )
 
     def _read(self, session_id: str) -> tuple[Session, Sequence[Message], Mapping[str, ToolCall]]:
@@ -114,9 +116,19 @@ class AgentPlanner:
         return session, rows, self._store.records.ledger(session_id)
 
     def _equip(self, session: Session, agent: Agent) -> Toolbox:
-        return self._toolbox(agent, self._store.sessions.tool_states(session.id))
+        states = self._store.sessions.tool_states(session.id)
+        return self._toolbox(agent, states, self._unpriced(session, agent))
 
-    def _toolbox(self, agent: Agent, states: Mapping[str, object]) -> Toolbox:
+    def _unpriced(self, session: Session, agent: Agent) -> list[str]:
+        """A budget that can't be kept is not kept in silence."""
+        limits = self._store.accounts.limits
+        has_budget = session.budget or limits.session_budget or limits.owner_budget
+        unknown = [model.id for model in agent.models if catalogue.facts(model.model).price is None]
+        if not has_budget or not unknown:
+            return []
+        return [f"The price of {unknown[0]} is not known: what it costs does not count towards the budget."]
+
+    def _toolbox(self, agent: Agent, states: Mapping[str, object], notices: Sequence[str] = ()) -> Toolbox:
         toolsets: dict[str, Toolset] = {}
         problems = []
         for index, spec in enumerate(agent.toolsets):
@@ -126,7 +138,10 @@ class AgentPlanner:
             except registry.ToolsetUnavailable as problem:
                 problems.append(f"toolset {spec.type} failed: {problem}")
         return Toolbox(
-            toolsets, own_tools=delegation.tools_for(agent), problems=problems, notices=_notices(agent)
+            toolsets,
+            own_tools=delegation.tools_for(agent),
+            problems=problems,
+            notices=[*_notices(agent), *notices],
         )
 
 

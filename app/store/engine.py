@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Literal
 
-from sqlalchemy import Connection, Double, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Double, Engine, Integer, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import QueuePool
@@ -47,6 +47,23 @@ def _now_sqlite(*_: Any, **__: Any) -> str:
 @compiles(now, "postgresql")
 def _now_postgresql(*_: Any, **__: Any) -> str:
     return "extract(epoch FROM clock_timestamp())::double precision"
+
+
+class today(FunctionElement[int]):
+    """The day by the same clock: days since the epoch, in UTC."""
+
+    type = Integer()
+    inherit_cache = True
+
+
+@compiles(today, "sqlite")
+def _today_sqlite(*_: Any, **__: Any) -> str:
+    return "CAST(julianday('now') - 2440587.5 AS INTEGER)"
+
+
+@compiles(today, "postgresql")
+def _today_postgresql(*_: Any, **__: Any) -> str:
+    return "floor(extract(epoch FROM clock_timestamp()) / 86400)::integer"
 
 
 class Database:
@@ -100,6 +117,12 @@ class Database:
             if not self._sqlite:
                 connection.exec_driver_sql("SELECT pg_advisory_xact_lock(6218341)")
             yield connection
+
+    def take_turns(self, connection: Connection, name: str) -> None:
+        """From here to the end of this transaction nobody else is here under that name: what one counts stays
+        true until one has written. SQLite's transactions that write are alone anyway."""
+        if not self._sqlite:
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(6218342, hashtext(%s))", (name,))
 
     def notify(self, connection: Connection, session_id: str) -> None:
         """Tells the other processes, once this transaction is committed, that something of the session has

@@ -9,10 +9,12 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
+from app.conversation.audit import AuditEntry
 from app.conversation.queue import CAPACITY, QueuedMessage, QueueKind
 from app.conversation.run import LIVE, Baton
 from app.conversation.transcript import Message
 from app.errors import NotRunning, QueuedMessageNotFound, QueueFull, TakenAlready
+from app.store.audit_store import note
 from app.store.engine import Database, now
 from app.store.fence import Fence, WrittenAlready
 from app.store.idempotency import KeyUse, use_key
@@ -34,7 +36,14 @@ class QueueStore:
         self._database = database
         self._fence = fence
 
-    def add(self, new: Sequence[QueuedMessage], *, needs_run: bool, key: KeyUse | None = None) -> bool:
+    def add(
+        self,
+        new: Sequence[QueuedMessage],
+        *,
+        needs_run: bool,
+        key: KeyUse | None = None,
+        audit: AuditEntry | None = None,
+    ) -> bool:
         """Stores all of them, for one session, or none. Says whether a run is at work on the session.
 
         QueueFull; NotRunning if there is no run and `needs_run`; KeyUsed; SessionNotFound.
@@ -52,6 +61,7 @@ class QueueStore:
                 connection.execute(insert(queued_messages).values(_row(message, first + index)))
             if key is not None:
                 use_key(connection, key, session_id=session_id)
+            note(connection, audit)
             self._database.notify(connection, session_id)
             return running
 
@@ -108,19 +118,23 @@ class QueueStore:
             found = connection.execute(waiting.distinct()).scalars().all()
             return [session_id for session_id in found if _last_run_finished(connection, session_id)]
 
-    def edit(self, session_id: str, message_id: str, content: Sequence[Any]) -> QueuedMessage:
+    def edit(
+        self, session_id: str, message_id: str, content: Sequence[Any], *, audit: AuditEntry | None = None
+    ) -> QueuedMessage:
         """QueuedMessageNotFound, TakenAlready."""
         with self._database.writing() as connection:
             row = _still_waiting(connection, session_id, message_id)
             here = update(queued_messages).where(queued_messages.c.id == message_id)
             connection.execute(here.values(content_json=dump(content)))
+            note(connection, audit)
             return replace(_message(row), content=tuple(content))
 
-    def withdraw(self, session_id: str, message_id: str) -> None:
+    def withdraw(self, session_id: str, message_id: str, *, audit: AuditEntry | None = None) -> None:
         """QueuedMessageNotFound, TakenAlready."""
         with self._database.writing() as connection:
             _still_waiting(connection, session_id, message_id)
             connection.execute(delete(queued_messages).where(queued_messages.c.id == message_id))
+            note(connection, audit)
 
     def _next_number(self, connection: Connection, session_id: str) -> int:
         query = select(func.max(queued_messages.c.number)).where(queued_messages.c.session_id == session_id)

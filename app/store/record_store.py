@@ -12,6 +12,7 @@ from app.conversation.prompt import FrozenPrompt
 from app.conversation.run import Baton, CallState, Question, ToolCall
 from app.conversation.session import Session
 from app.conversation.transcript import Message
+from app.store.account_store import spend
 from app.store.engine import Database, now
 from app.store.fence import Fence
 from app.store.rows import call_of, dump, load_optional, session_row
@@ -40,11 +41,12 @@ _PROMPT: Final = (
 
 class RecordStore:
     """Each method is one transaction behind the fence: BatonLost if somebody took over, WrittenAlready if the
-    baton's numbered write is in the store."""
+    baton's numbered write is in the store. `keeps_accounts` says that it is counted what each name spends."""
 
-    def __init__(self, database: Database, fence: Fence) -> None:
+    def __init__(self, database: Database, fence: Fence, *, keeps_accounts: bool = False) -> None:
         self._database = database
         self._fence = fence
+        self._keeps_accounts = keeps_accounts
 
     def freeze_prompt(self, baton: Baton, session_id: str, prompt: FrozenPrompt) -> None:
         with self._database.writing() as connection:
@@ -81,6 +83,8 @@ class RecordStore:
             read, written = tokens or (None, None)
             values = {"here": session_id, "spent": message.cost, "read": read, "written": written}
             connection.execute(_COUNT, values)
+            if self._keeps_accounts:
+                spend(connection, session_id, message.cost)
             return position
 
     def refuse_last(self, baton: Baton, session_id: str) -> None:

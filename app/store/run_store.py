@@ -15,6 +15,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Text, bindparam, cast, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from app.conversation.audit import AuditEntry
 from app.conversation.run import (
     LIVE,
     WAITING,
@@ -35,6 +36,8 @@ from app.errors import (
     SessionBusy,
     StalePrecondition,
 )
+from app.store.account_store import NO_LIMITS, Limits, check_budget, check_runs
+from app.store.audit_store import note, unsay
 from app.store.closing import LastWords, bury, close, set_next_event
 from app.store.engine import Database, now
 from app.store.event_store import RESERVED_NUMBERS, Segment, write_segments
@@ -104,9 +107,10 @@ _QUEUED: Final = (
 
 
 class RunStore:
-    def __init__(self, database: Database, fence: Fence) -> None:
+    def __init__(self, database: Database, fence: Fence, limits: Limits = NO_LIMITS) -> None:
         self._database = database
         self._fence = fence
+        self._limits = limits
         begun = {"started_at": now(), "lease_expires_at": fence.lease()}
         self._insert_run = insert(runs).values(begun).returning(runs)
 
@@ -126,12 +130,13 @@ class RunStore:
         expected_position: int | None = None,
         key: KeyUse | None = None,
         options: Mapping[str, Any] | None = None,
+        audit: AuditEntry | None = None,
     ) -> Begun:
         """Claims the session and stores the user's messages, both or neither.
 
         A run whose holder is gone or whose lease has run out is closed on the way. SessionBusy, with the
         holder, for any other live run; SessionNotFound; StalePrecondition if the last message is not the one
-        at `expected_position`; KeyUsed if `key` stands for another run already.
+        at `expected_position`; KeyUsed if `key` stands for another run already; BudgetReached, TooManyRuns.
         """
         try:
             with self._database.writing() as connection:
@@ -142,6 +147,8 @@ class RunStore:
                 next_event = int(row._mapping["next_event"])
                 if expected_position is not None:
                     _expect(connection, session_id, expected_position)
+                check_budget(connection, row, self._limits)
+                check_runs(self._database, connection, row, self._limits)
                 if dead is not None:
                     next_event = bury(connection, dead, last_words)
                 run = self._insert(connection, run_id, session_id, agent, owner, options or {}, next_event)
@@ -149,6 +156,7 @@ class RunStore:
                 set_next_event(connection, session_id, next_event + RESERVED_NUMBERS)
                 if key is not None:
                     use_key(connection, key, session_id=session_id, run_id=run_id)
+                note(connection, replace(audit, run_id=run_id) if audit is not None else None)
                 return Begun(run, session_of(row), first, next_event, dead)
         except IntegrityError as error:
             if not _is_second_live_run(error):
@@ -165,9 +173,12 @@ class RunStore:
                 select(runs.c.first_event).where(runs.c.id == baton.run_id)
             ).scalar_one()
             set_next_event(connection, baton.session_id, first)
+            unsay(connection, baton.session_id, baton.run_id)
             connection.execute(delete(runs).where(runs.c.id == baton.run_id))
 
-    def release(self, run_id: str, *, words: str, last_words: LastWords) -> Run:
+    def release(
+        self, run_id: str, *, words: str, last_words: LastWords, audit: AuditEntry | None = None
+    ) -> Run:
         """Takes the baton away from a run whatever its holder does; that one can't write any more. RunNotFound,
         NotRunning."""
         with self._database.writing() as connection:
@@ -178,6 +189,7 @@ class RunStore:
             if not run.live:
                 raise NotRunning()
             bury(connection, run, last_words, error=words)
+            note(connection, audit)
             self._database.notify(connection, run.session_id)
             return run
 
@@ -256,6 +268,7 @@ class RunStore:
         call_id: str = "",
         adopter: Owner | None = None,
         is_gone: IsGone | None = None,
+        audit: AuditEntry | None = None,
     ) -> Answered:
         """Answers what the session's run waits for: the first answer wins, whoever gives it.
 
@@ -287,6 +300,7 @@ class RunStore:
                 decided = {"decision": answer.decision, "decided_by": answer.by, "reason": answer.reason}
                 set_call(connection, question.session_id, question.call_id, state="pending", **decided)
             _remember(connection, run, question, answer)
+            note(connection, replace(audit, run_id=run.id) if audit is not None else None)
             self._database.notify(connection, session_id)
             return Answered(run, question, answer, adopted)
 

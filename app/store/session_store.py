@@ -7,9 +7,11 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, not_, or_, select, update
 
+from app.conversation.audit import AuditEntry
 from app.conversation.session import Permissions, Session, SessionSummary
 from app.conversation.transcript import Message
 from app.errors import SessionNotFound
+from app.store.audit_store import note
 from app.store.engine import Database
 from app.store.idempotency import KeyUse, use_key
 from app.store.rows import (
@@ -26,17 +28,19 @@ from app.store.tables import messages, prompts, runs, sessions, tool_states
 
 
 class SessionStore:
-    """`owner` narrows a call to one token's sessions; None means whoever asks may see them all."""
+    """`owner` narrows a call to one token's sessions; None means whoever asks may see them all. `audit` is what
+    the trail says of a change, with it or not at all."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, session: Session, *, key: KeyUse | None = None) -> None:
+    def create(self, session: Session, *, key: KeyUse | None = None, audit: AuditEntry | None = None) -> None:
         """KeyUsed if `key` stands for another session already."""
         with self._database.writing() as connection:
             connection.execute(insert(sessions).values(session_row(session)))
             if key is not None:
                 use_key(connection, key, session_id=session.id)
+            note(connection, audit)
 
     def get(self, session_id: str, *, owner: str | None = None) -> Session:
         """SessionNotFound also for a session that belongs to another owner."""
@@ -88,13 +92,14 @@ class SessionStore:
                 for row in connection.execute(query)
             ]
 
-    def delete(self, session_id: str) -> None:
+    def delete(self, session_id: str, *, audit: AuditEntry | None = None) -> None:
         """The session and all that belongs to it."""
         with self._database.writing() as connection:
             # A run that is writing holds its own row and wants its session's: wait for it in that order.
             connection.execute(select(runs.c.id).where(runs.c.session_id == session_id).with_for_update())
             if not connection.execute(delete(sessions).where(sessions.c.id == session_id)).rowcount:
                 raise SessionNotFound()
+            note(connection, audit)
 
     def missing(self, session_ids: Sequence[str]) -> set[str]:
         """Those that are not there, or not any more."""
@@ -104,22 +109,33 @@ class SessionStore:
         with self._database.reading() as connection:
             return set(session_ids) - set(connection.scalars(query))
 
-    def set_title(self, session_id: str, title: str, *, if_empty: bool = False) -> bool:
+    def set_title(
+        self, session_id: str, title: str, *, if_empty: bool = False, audit: AuditEntry | None = None
+    ) -> bool:
         """False if the title was to be set only on an untitled session, and it has one."""
         with self._database.writing() as connection:
             query = update(sessions).where(sessions.c.id == session_id)
             if if_empty:
                 query = query.where(sessions.c.title == "")
-            return bool(connection.execute(query.values(title=title)).rowcount)
+            if not connection.execute(query.values(title=title)).rowcount:
+                return False
+            note(connection, audit)
+            return True
 
-    def set_permissions(self, session_id: str, permissions: Permissions | None) -> None:
-        self._update(session_id, permissions_json=dump_optional(permissions))
+    def set_permissions(
+        self, session_id: str, permissions: Permissions | None, *, audit: AuditEntry | None = None
+    ) -> None:
+        self._update(session_id, audit, permissions_json=dump_optional(permissions))
 
-    def toggle_tools_approved(self, session_id: str) -> None:
-        self._update(session_id, tools_approved=not_(sessions.c.tools_approved))
+    def set_budget(self, session_id: str, budget: float | None, *, audit: AuditEntry | None = None) -> None:
+        """In dollars; None: what the settings say, 0: no limit."""
+        self._update(session_id, audit, budget=budget)
 
-    def toggle_thinking(self, session_id: str) -> None:
-        self._update(session_id, thinking=not_(sessions.c.thinking))
+    def toggle_tools_approved(self, session_id: str, *, audit: AuditEntry | None = None) -> None:
+        self._update(session_id, audit, tools_approved=not_(sessions.c.tools_approved))
+
+    def toggle_thinking(self, session_id: str, *, audit: AuditEntry | None = None) -> None:
+        self._update(session_id, audit, thinking=not_(sessions.c.thinking))
 
     def tool_definitions(self, session_id: str) -> dict[str, list[dict[str, Any]]]:
         """The tools as readers are told of them, by the digest of the prompt that offered them."""
@@ -138,11 +154,12 @@ class SessionStore:
         with self._database.reading() as connection:
             return int(find_session(connection, session_id)._mapping["next_event"])
 
-    def _update(self, session_id: str, **values: Any) -> None:
+    def _update(self, session_id: str, audit: AuditEntry | None, **values: Any) -> None:
         with self._database.writing() as connection:
             query = update(sessions).where(sessions.c.id == session_id).values(**values)
             if not connection.execute(query).rowcount:
                 raise SessionNotFound()
+            note(connection, audit)
 
 
 # Statements of the hot path are built once: building one costs more than running it.

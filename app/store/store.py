@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from app.store.account_store import NO_LIMITS, AccountStore, Limits
+from app.store.audit_store import AuditStore
 from app.store.engine import Database
 from app.store.event_store import EventStore
 from app.store.fence import Fence
@@ -14,13 +16,17 @@ from app.store.session_store import SessionStore
 
 
 class Store:
-    def __init__(self, database: Database, *, lease_seconds: float) -> None:
+    def __init__(
+        self, database: Database, *, lease_seconds: float, limits: Limits = NO_LIMITS, audit_days: float = 90
+    ) -> None:
         fence = Fence(lease_seconds)
         self.database = database
         self.sessions = SessionStore(database)
-        self.runs = RunStore(database, fence)
-        self.records = RecordStore(database, fence)
+        self.runs = RunStore(database, fence, limits)
+        self.records = RecordStore(database, fence, keeps_accounts=limits.owner_budget > 0)
         self.events = EventStore(database, fence)
         self.queue = QueueStore(database, fence)
         self.line = LineStore(database)
         self.idempotency = IdempotencyStore(database)
+        self.accounts = AccountStore(database, limits)
+        self.audit = AuditStore(database, keep_days=audit_days)

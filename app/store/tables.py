@@ -62,6 +62,7 @@ sessions = Table(
     Column("input_tokens", BigInteger, nullable=False),
     Column("output_tokens", BigInteger, nullable=False),
     Column("cost", Double, nullable=False),
+    Column("budget", Double),  # USD; null: what the settings say, 0: no limit
     Column("starred", Boolean, nullable=False),
     Column("parent_id", Text, ForeignKey("sessions.id", ondelete="CASCADE")),
     Column("agent", Text, nullable=False),
@@ -215,4 +216,37 @@ idempotency_keys = Table(
     Column("created_at", Double, nullable=False),
     ForeignKeyConstraint(["session_id"], ["sessions.id"], ondelete="CASCADE"),
     Index("keys_by_age", "created_at"),
+)
+
+spending = Table(
+    "spending",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("day", Integer, primary_key=True, autoincrement=False),  # days since the epoch, in UTC
+    Column("cost", Double, nullable=False),
+)
+
+request_allowances = Table(
+    "request_allowances",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("full_at", Double, nullable=False),  # when it could make a whole minute's requests at once again
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("who", Words, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("session_id", Text, nullable=False),  # no foreign key: the trail outlives the session
+    Column("run_id", Text, nullable=False),
+    Column("detail", Words, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Index("audit_by_session", "session_id", "id"),
+    Index("audit_by_who", "who", "id"),
+    Index("audit_by_age", "at"),
+    sqlite_autoincrement=True,  # or the number of an entry that was dropped could come again
 )

@@ -1,72 +1,169 @@
-"""Who may talk to the server: bearer tokens, and the Host and Origin a browser sends."""
+"""Who may talk to the server: bearer tokens with roles, and the Host and Origin a browser sends."""
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Mapping
+import logging
 from typing import Final
-from urllib.parse import urlsplit
 
-from flask import Flask, g, request
+from flask import Flask, Response, g, request
 
-from app.errors import Forbidden, Unauthorized
+from app.access_tokens import AccessToken
+from app.conversation.audit import Action, AuditEntry
+from app.errors import AppError, Forbidden, NotFound, Unauthorized
+from app.store.store import Store
+from app.web.origin import host_name, is_same_origin
+from app.web.rate_limit import RateLimit
+from app.web.token_book import TokenBook
+
+log = logging.getLogger(__name__)
 
 _OPEN: Final = frozenset({"/api/ping", "/health", "/ready", "/api/ready"})
+_OVERSIGHT: Final = frozenset({"/metrics", "/api/audit"})
+"""What tells of everybody: not for those who see only what is their own."""
+
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1", ""})
+_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Access:
-    """`tokens` by name; none means that everybody who can connect may do everything."""
+    """Shared by all request threads. A book without tokens means that everybody who can connect may do everything.
 
-    def __init__(self, tokens: Mapping[str, str], *, hosts: frozenset[str]) -> None:
-        self._tokens = {name: token.encode() for name, token in tokens.items()}
+    `port` is what this process listens on, None for a Unix socket; `audited` says whether there is a trail.
+    """
+
+    def __init__(
+        self,
+        book: TokenBook,
+        store: Store,
+        *,
+        hosts: frozenset[str],
+        port: int | None,
+        rate: RateLimit,
+        audited: bool,
+    ) -> None:
+        self._book = book
+        self._store = store
         self._hosts = _LOOPBACK | hosts
+        self._port = port
+        self._rate = rate
+        self._audited = audited
 
     def register(self, app: Flask) -> None:
         app.before_request(self.check)
+        app.after_request(self.note_refusal)
 
     def check(self) -> None:
-        """Raises Forbidden, Unauthorized; else notes who is asking, for this request."""
+        """Raises Forbidden, Unauthorized, RateLimited; else notes who is asking, for this request."""
+        g.token = None
+        g.audited = self._audited
         self._check_browser()
-        g.owner = None
-        if self._tokens and request.path not in _OPEN:
-            g.owner = self._owner_of(request.headers.get("Authorization", ""))
+        if self._book.is_open or request.path in _OPEN:
+            return
+        g.token = token = self._token_of(request.headers.get("Authorization", ""))
+        self._rate.take(token.name)
+        if token.role == "readonly" and request.method not in _READS:
+            raise Forbidden("This token may look, but change nothing.")
+        if token.role == "user" and request.path in _OVERSIGHT:
+            raise Forbidden("This is for operators.")
+
+    def note_refusal(self, response: Response) -> Response:
+        """What somebody tried without the right to is written down too: also what looked to him as if it were not
+        there. It must not make his answer another one."""
+        if g.get("token") is None or not self._audited or response.status_code not in (403, 404):
+            return response
+        try:
+            session_id = self._session_asked_for()
+            if response.status_code == 403 or self._is_somebody_elses(session_id):
+                detail = f"{request.method} {request.path[:500]}: {response.status_code}"
+                self._store.audit.add(entry("refused", session_id, detail=detail))
+        except AppError:
+            log.warning("a refusal could not be written down", exc_info=True)
+        return response
+
+    def _session_asked_for(self) -> str:
+        ids = request.view_args or {}
+        if "session_id" in ids or "run_id" not in ids:
+            return str(ids.get("session_id", ""))
+        try:
+            return self._store.runs.get(ids["run_id"]).session_id
+        except NotFound:
+            return ""
+
+    def _is_somebody_elses(self, session_id: str) -> bool:
+        if not session_id or owner() is None:
+            return False
+        return not self._store.sessions.missing([session_id]) and not self._sees(session_id)
+
+    def _sees(self, session_id: str) -> bool:
+        try:
+            self._store.sessions.get(session_id, owner=owner())
+        except NotFound:
+            return False
+        return True
 
     def _check_browser(self) -> None:
         """A page of some other site must not drive an agent on this machine, not even by renaming itself to
         this machine's address: so the name that was asked for counts, and where the page came from."""
         if "*" in self._hosts:
             return
-        host = _name(f"//{request.headers.get('Host', '')}")
-        if host not in self._hosts:
-            raise Forbidden(f"This server does not answer to the host name {host[:100]!r}.")
+        host = request.headers.get("Host", "")
+        if (name := host_name(host)) not in self._hosts:
+            raise Forbidden(f"This server does not answer to the host name {name[:100]!r}.")
         origin = request.headers.get("Origin")
-        if origin is not None and _name(origin) != host:
+        if origin is not None and not is_same_origin(
+            origin,
+            host=host,
+            scheme=request.environ.get("wsgi.url_scheme", ""),
+            listens_on=self._port,
+            fetch_site=request.headers.get("Sec-Fetch-Site", ""),
+        ):
             raise Forbidden("Requests from pages of other origins are not answered.")
 
-    def _owner_of(self, header: str) -> str:
+    def _token_of(self, header: str) -> AccessToken:
         scheme, _, given = header.partition(" ")
-        token = given.strip().encode() if scheme.lower() == "bearer" else b""
-        # all are compared, each in constant time, so that nothing is learned from how long it takes
-        names = [name for name, known in self._tokens.items() if hmac.compare_digest(known, token)]
-        if not names:
+        token = self._book.find(given.strip()) if scheme.lower() == "bearer" else None
+        if token is None:
             raise Unauthorized()
-        return names[0]
-
-
-def _name(url: str) -> str:
-    try:
-        return (urlsplit(url).hostname or "").lower()
-    except ValueError:
-        return "?"
+        return token
 
 
 def owner() -> str | None:
     """Whose sessions this request may see; None for everybody's."""
-    name: str | None = g.owner
-    return name
+    token: AccessToken | None = g.token
+    return token.name if token is not None and token.role == "user" else None
+
+
+def own_name() -> str:
+    """Whose the sessions are that this request makes; empty where no tokens are asked for."""
+    token: AccessToken | None = g.token
+    return "" if token is None else token.name
 
 
 def asker() -> str:
     """The name to be written down for what this request does."""
-    return owner() or f"{request.remote_addr or 'local'}"
+    return own_name() or f"{request.remote_addr or 'local'}"
+
+
+def require_operator() -> None:
+    """Forbidden for all others; where no tokens are asked for, everybody is one."""
+    token: AccessToken | None = g.token
+    if token is not None and token.role != "operator":
+        raise Forbidden("This is for operators.")
+
+
+def deed(action: Action, session_id: str, *, run_id: str = "", detail: str = "") -> AuditEntry | None:
+    """What the trail shall say of what this request does, for whoever does it; None where there is no trail."""
+    return entry(action, session_id, run_id=run_id, detail=detail) if g.audited else None
+
+
+def entry(action: Action, session_id: str, *, run_id: str = "", detail: str = "") -> AuditEntry:
+    token: AccessToken | None = g.token
+    return AuditEntry(
+        action,
+        session_id,
+        who=asker(),
+        role="" if token is None else token.role,
+        run_id=run_id,
+        detail=detail,
+        request_id=g.request_id,
+    )

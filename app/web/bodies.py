@@ -66,6 +66,12 @@ class SetPermissions(Body):
     permissions: PermissionsBody | None = None
 
 
+class SetBudget(Body):
+    """In dollars; null for what the settings say, 0 for no limit."""
+
+    budget: Annotated[float, Field(ge=0, le=1_000_000_000, allow_inf_nan=False)] | None
+
+
 class Resume(Body):
     """`call_id` is ours: it ties the decision to the call it was made for."""
 
@@ -73,6 +79,13 @@ class Resume(Body):
     reason: Reason | None = None
     tool_name: Name | None = None
     call_id: Name | None = None
+
+    @property
+    def said(self) -> str:
+        """For the audit trail."""
+        return " ".join(
+            word for word in (self.confirmation, self.call_id, self.tool_name, self.reason) if word
+        )
 
     def answer(self, by: str) -> Answer:
         return Answer(self.confirmation, reason=self.reason or "", tool_name=self.tool_name or "", by=by)

@@ -24,6 +24,7 @@ STATUSES: Final[Mapping[type[Exception], int]] = {
     errors.Conflict: 409,
     errors.StalePrecondition: 412,
     errors.QueueFull: 429,
+    errors.TooMany: 429,
     errors.Unauthorized: 401,
     errors.Forbidden: 403,
     errors.Unavailable: 503,
@@ -31,6 +32,7 @@ STATUSES: Final[Mapping[type[Exception], int]] = {
     errors.InvalidTranscript: 422,
     errors.BatonLost: 409,
     errors.RunEnded: 502,
+    errors.BudgetReached: 402,
     errors.AppError: 500,
 }
 
@@ -45,6 +47,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(errors.SessionBusy, _busy)
     app.register_error_handler(errors.StalePrecondition, _stale)
     app.register_error_handler(errors.QueueFull, _full)
+    app.register_error_handler(errors.TooMany, _too_many)
     app.register_error_handler(errors.AppError, _refused)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(MemoryError, _exhausted)
@@ -82,6 +85,12 @@ def _stale(error: errors.StalePrecondition) -> Response:
 def _full(error: errors.QueueFull) -> Response:
     response = error_response(429, error.message, error.code)
     response.headers["Retry-After"] = "1"
+    return response
+
+
+def _too_many(error: errors.TooMany) -> Response:
+    response = error_response(429, error.message, error.code, error.details)
+    response.headers["Retry-After"] = str(error.retry_after)
     return response
 
 

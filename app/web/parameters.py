@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from datetime import UTC, datetime
 from typing import Final, get_args
 
 from flask import request
@@ -12,7 +13,7 @@ from app.conversation.run import RunStatus
 from app.errors import InvalidRequest
 from app.store.idempotency import KeyUse
 from app.team.durations import parse_duration
-from app.web.access import owner
+from app.web.access import own_name
 
 SESSION_ID: Final = r"[A-Za-z0-9_-]{1,64}"
 
@@ -56,7 +57,7 @@ def session_filter() -> str | None:
 
 def cursor() -> int | None:
     """The number of the last event that the reader has seen, from the header or from `since`."""
-    return _whole(request.headers.get("Last-Event-ID") or request.args.get("since"), "an event number")
+    return whole(request.headers.get("Last-Event-ID") or request.args.get("since"), "an event number")
 
 
 def expected_position() -> int | None:
@@ -65,7 +66,7 @@ def expected_position() -> int | None:
     if given is None or given.strip() == "*":
         return None
     text = given.strip().removeprefix("W/").strip('"')
-    return -1 if text == "-1" else _whole(text, "If-Match, the position of the last message you have seen,")
+    return -1 if text == "-1" else whole(text, "If-Match, the position of the last message you have seen,")
 
 
 def idempotency_key(body: object) -> KeyUse | None:
@@ -76,10 +77,28 @@ def idempotency_key(body: object) -> KeyUse | None:
     if not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
         raise InvalidRequest("an Idempotency-Key is 1 to 255 printable characters without spaces", status=422)
     digest = hashlib.sha256(f"{request.method} {request.path}\0{body!r}".encode()).hexdigest()
-    return KeyUse(owner() or "", key, digest)
+    return KeyUse(own_name(), key, digest)
 
 
-def _whole(text: str | None, what: str) -> int | None:
+def moment(name: str) -> float | None:
+    """A time: RFC 3339, or seconds since the epoch. One that we have written ourselves is rounded to a microsecond,
+    so that much earlier counts too."""
+    text = request.args.get(name)
+    if text is None:
+        return None
+    if re.fullmatch(r"[0-9]{1,11}(\.[0-9]{1,9})?", text):
+        return float(text)
+    try:
+        whole_text = re.sub(r"(T.*) ", r"\1+", text)  # a plus sign that nobody has quoted
+        return datetime.fromisoformat(whole_text).astimezone(UTC).timestamp() - 0.000_001
+    except (ValueError, OverflowError):
+        raise InvalidRequest(
+            f"{name} is a time, for example 2026-11-22T20:00:00Z, or seconds since the epoch", status=422
+        ) from None
+
+
+def whole(text: str | None, what: str) -> int | None:
+    """At most 18 digits; None for nothing."""
     if not text:
         return None
     if not text.isascii() or not text.isdigit() or len(text) > 18:

@@ -74,8 +74,10 @@ def session_summary(summary: SessionSummary) -> Json:
             "input_tokens": session.input_tokens,
             "output_tokens": session.output_tokens,
             "working_dir": session.working_dir,
+            "owner": session.owner,  # ours: for those who see everybody's
         },
         "working_dir",
+        "owner",
     )
 
 
@@ -94,10 +96,14 @@ def session_detail(
             "input_tokens": session.input_tokens,
             "output_tokens": session.output_tokens,
             "working_dir": session.working_dir,
+            "owner": session.owner,
         },
         "messages",
         "working_dir",
+        "owner",
     )
+    if session.budget is not None:
+        body["budget"] = session.budget
     if session.permissions is not None:
         body["permissions"] = session.permissions
     if run is not None:

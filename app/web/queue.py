@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from flask import Blueprint, Response
 
-from app.conversation.queue import CAPACITY
+from app.conversation.queue import CAPACITY, QueuedMessage
 from app.errors import NotRunning
 from app.runtime.control import RunControl, queued_messages
 from app.store.idempotency import KeyUse, KeyUsed, answered
 from app.store.store import Store
-from app.web.access import asker, owner
+from app.web.access import asker, deed, owner
 from app.web.bodies import read_messages, skip_body
 from app.web.parameters import idempotency_key
 from app.web.payloads import json_response, queued_answer, queued_payload
@@ -31,7 +32,11 @@ def blueprint(store: Store, control: RunControl) -> Blueprint:
         steers = queued_messages(session_id, "steer", contents, by=asker())
         answer = queued_answer("queued", steers)
         try:
-            control.steer(steers, idempotency=answered(use, answer))
+            control.steer(
+                steers,
+                idempotency=answered(use, answer),
+                audit=deed("steer", session_id, detail=_ids(steers)),
+            )
         except NotRunning:
             raise NotRunning("failed to steer session: session not found or not running") from None
         except KeyUsed:
@@ -48,7 +53,8 @@ def blueprint(store: Store, control: RunControl) -> Blueprint:
         follow_ups = queued_messages(session_id, "followup", contents, by=asker())
         answer = queued_answer("queued_streaming", follow_ups)
         try:
-            if not control.follow_up(follow_ups, idempotency=answered(use, answer)):
+            audit = deed("followup", session_id, detail=_ids(follow_ups))
+            if not control.follow_up(follow_ups, idempotency=answered(use, answer), audit=audit):
                 answer = queued_answer("queued_idle", follow_ups)
                 store.idempotency.correct(use, answer)
         except KeyUsed:
@@ -69,13 +75,16 @@ def blueprint(store: Store, control: RunControl) -> Blueprint:
     def edit(session_id: str, message_id: str) -> Response:
         contents = [message.content for message in read_messages(time.time(), exactly_one=True)]
         _visible(session_id, "edit the queue")
-        return json_response(queued_payload(store.queue.edit(session_id, message_id, contents[0])))
+        audit = deed("edit_queued", session_id, detail=message_id)
+        edited = store.queue.edit(session_id, message_id, contents[0], audit=audit)
+        return json_response(queued_payload(edited))
 
     @routes.delete("/queue/<session:message_id>")
     def withdraw(session_id: str, message_id: str) -> Response:
         skip_body()
         _visible(session_id, "edit the queue")
-        store.queue.withdraw(session_id, message_id)
+        audit = deed("withdraw_queued", session_id, detail=message_id)
+        store.queue.withdraw(session_id, message_id, audit=audit)
         return json_response({"message": "message withdrawn"})
 
     def _again(use: KeyUse | None) -> Response | None:
@@ -87,3 +96,7 @@ def blueprint(store: Store, control: RunControl) -> Blueprint:
             store.sessions.get(session_id, owner=owner())
 
     return routes
+
+
+def _ids(messages: Sequence[QueuedMessage]) -> str:
+    return " ".join(message.id for message in messages)

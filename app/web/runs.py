@@ -8,6 +8,7 @@ from functools import partial
 
 from flask import Blueprint, Response, request
 
+from app.conversation.audit import Action
 from app.conversation.run import LIVE, Run
 from app.conversation.transcript import Message
 from app.errors import RunNotFound, SessionBusy, SessionNotFound
@@ -18,7 +19,7 @@ from app.runtime.live_run import LiveRun
 from app.runtime.manager import RuntimeManager, describe
 from app.store.idempotency import KeyUse, KeyUsed, Outcome, answered
 from app.store.store import Store
-from app.web.access import asker, owner
+from app.web.access import asker, deed, owner
 from app.web.bodies import CancelRun, Elicit, Release, Resume, read, read_messages
 from app.web.parameters import (
     choice,
@@ -89,12 +90,14 @@ def blueprint(
             visible_to=owner(),
             expected_position=expected_position(),
             idempotency=use,
+            audit=deed("run", session_id, detail=f"{key}/{name}" if name else key),
         )
         if when_busy in ("reject", "queue"):
             return start()
         longest = seconds("wait_timeout", MAX_BUSY_WAIT, most=MAX_BUSY_WAIT)
         if when_busy == "interrupt":
-            control.interrupt(session_id, by=asker())
+            if (stopped := control.interrupt(session_id, by=asker())) is not None:
+                _note("cancel", stopped, "when_busy=interrupt")
             longest = min(longest, INTERRUPT_WAIT)
         with client_left(hangups) as left:
             return control.start_when_free(session_id, start, seconds=longest, gave_up=left.is_set)
@@ -135,7 +138,8 @@ def blueprint(
         follow_ups = queued_messages(session_id, "followup", contents, by=asker())
         answer = queued_answer("queued_streaming", follow_ups)
         try:
-            if not control.follow_up(follow_ups, idempotency=answered(use, answer)):
+            audit = deed("followup", session_id, detail=" ".join(message.id for message in follow_ups))
+            if not control.follow_up(follow_ups, idempotency=answered(use, answer), audit=audit):
                 answer = queued_answer("queued_idle", follow_ups)
                 store.idempotency.correct(use, answer)
         except KeyUsed:
@@ -156,7 +160,8 @@ def blueprint(
         body = read(Resume)
         _visible(session_id, "resume session")
         kinds = ("approval", "max_iterations")
-        control.answer(session_id, body.answer(asker()), kinds=kinds, call_id=body.call_id or "")
+        audit = deed("reject" if body.confirmation == "reject" else "approve", session_id, detail=body.said)
+        control.answer(session_id, body.answer(asker()), kinds=kinds, call_id=body.call_id or "", audit=audit)
         return json_response({"message": "session resumed"})
 
     @routes.post("/sessions/<session:session_id>/elicitation")
@@ -164,7 +169,13 @@ def blueprint(
         body = read(Elicit)
         _visible(session_id, "resume elicitation")
         kinds = ("elicitation",)
-        control.answer(session_id, body.answer(asker()), kinds=kinds, call_id=body.call_id or "")
+        control.answer(
+            session_id,
+            body.answer(asker()),
+            kinds=kinds,
+            call_id=body.call_id or "",
+            audit=deed("answer", session_id, detail=body.action),
+        )
         return json_response(None)
 
     @routes.post("/sessions/<session:session_id>/cancel")
@@ -174,6 +185,7 @@ def blueprint(
         wait = seconds("wait", most=MAX_CANCEL_WAIT)
         _visible(session_id, "cancel run")
         stopped = control.cancel(session_id, by=asker(), run_id=body.run_id, wait=wait, at_safe_point=gently)
+        _note("cancel", stopped, "at=safe_point" if gently else "")
         return json_response({"run": run_payload(stopped)}, 202 if stopped.status in LIVE else 200)
 
     @routes.get("/runs")
@@ -197,9 +209,15 @@ def blueprint(
     @routes.post("/runs/<session:run_id>/release")
     def release(run_id: str) -> Response:
         body = read(Release)
-        _own_run(run_id)
-        released = control.release(run_id, by=asker(), reason=body.reason or "")
+        reason = body.reason or ""
+        audit = deed("release", _own_run(run_id).session_id, run_id=run_id, detail=reason)
+        released = control.release(run_id, by=asker(), reason=reason, audit=audit)
         return json_response({"run": run_payload(released)})
+
+    def _note(action: Action, run: Run, detail: str) -> None:
+        """Of what a run is only asked for: there is no transaction that does it."""
+        if (done := deed(action, run.session_id, run_id=run.id, detail=detail)) is not None:
+            store.audit.add(done)
 
     def _own_run(run_id: str) -> Run:
         run = store.runs.get(run_id)

@@ -16,8 +16,8 @@ from app.errors import InvalidRequest, SessionNotFound
 from app.runtime.control import RunControl
 from app.store.idempotency import KeyUse, KeyUsed
 from app.store.store import Store
-from app.web.access import asker, owner
-from app.web.bodies import CreateSession, SetPermissions, SetTitle, read, skip_body
+from app.web.access import asker, deed, own_name, owner, require_operator
+from app.web.bodies import CreateSession, SetBudget, SetPermissions, SetTitle, read, skip_body
 from app.web.parameters import choice, idempotency_key, seconds
 from app.web.payloads import created_session, json_response, session_detail, session_summary
 from app.web.wording import attempt
@@ -38,7 +38,7 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
         session = Session(
             id=str(uuid.uuid4()),
             created_at=time.time(),
-            owner=owner() or "",
+            owner=own_name(),
             working_dir=_working_dir(body.working_dir or "", roots),
             tools_approved=bool(body.tools_approved),
             max_iterations=body.max_iterations or 0,
@@ -46,7 +46,8 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
         )
         answer = created_session(session)
         try:
-            store.sessions.create(session, key=replace(use, response=answer) if use is not None else None)
+            key = replace(use, response=answer) if use is not None else None
+            store.sessions.create(session, key=key, audit=deed("create", session.id))
         except KeyUsed:  # the same request, a moment before
             return _again(use) or json_response(answer)
         return json_response(answer)
@@ -80,7 +81,7 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
         waits = choice("wait", ("true", "false"), "false") == "true"
         longest = seconds("timeout", DELETE_WAIT_SECONDS, most=MAX_DELETE_WAIT)
         _allowed(session_id, "delete session")
-        ended = control.delete(session_id, by=asker(), wait=longest)
+        ended = control.delete(session_id, by=asker(), wait=longest, audit=deed("delete", session_id))
         if waits and not ended:
             return json_response({"message": "session deleted, stop still in progress"}, 202)
         return json_response({"message": "session deleted"})
@@ -89,7 +90,7 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
     def set_title(session_id: str) -> Response:
         title = read(SetTitle).title or ""
         _allowed(session_id, "update session title")
-        store.sessions.set_title(session_id, title)
+        store.sessions.set_title(session_id, title, audit=deed("rename", session_id))
         return json_response({"id": session_id, "title": title})
 
     @routes.patch("/<session:session_id>/permissions")
@@ -97,21 +98,32 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
         body = read(SetPermissions)
         _allowed(session_id, "update session permissions")
         permissions = body.permissions.value() if body.permissions else None
-        store.sessions.set_permissions(session_id, permissions)
+        audit = deed("permissions", session_id, detail=str(permissions or ""))
+        store.sessions.set_permissions(session_id, permissions, audit=audit)
         return json_response({"message": "session permissions updated"})
+
+    @routes.patch("/<session:session_id>/budget")
+    def set_budget(session_id: str) -> Response:
+        """What the session may cost, whatever the settings say; for operators."""
+        budget = read(SetBudget).budget
+        _allowed(session_id, "update session budget")
+        require_operator()
+        audit = deed("budget", session_id, detail="default" if budget is None else f"${budget}")
+        store.sessions.set_budget(session_id, budget, audit=audit)
+        return json_response({"id": session_id, "budget": budget, "cost": store.accounts.spent(session_id)})
 
     @routes.post("/<session:session_id>/tools/toggle")
     def toggle_tools(session_id: str) -> Response:
         skip_body()
         _allowed(session_id, "toggle session tool approval mode")
-        store.sessions.toggle_tools_approved(session_id)
+        store.sessions.toggle_tools_approved(session_id, audit=deed("toggle_tools", session_id))
         return json_response(None)
 
     @routes.post("/<session:session_id>/thinking/toggle")
     def toggle_thinking(session_id: str) -> Response:
         skip_body()
         _allowed(session_id, "toggle session thinking mode")
-        store.sessions.toggle_thinking(session_id)
+        store.sessions.toggle_thinking(session_id, audit=deed("toggle_thinking", session_id))
         return json_response(None)
 
     def _allowed(session_id: str, what: str) -> None:

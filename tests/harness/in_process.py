@@ -64,11 +64,13 @@ class LocalStream:
 
 
 class LocalClient:
-    """One user. Answers are JSON; `expect` is the status that a call must have."""
+    """One user, with his token. Answers are JSON; `expect` is the status that a call must have."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, *, token: str = "") -> None:
         self.server = server
         self._http: FlaskClient = server.app.test_client()
+        if token:
+            self._http.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
 
     def ask(
         self, method: str, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None

@@ -88,6 +88,7 @@ ROUTES: Final[list[tuple[str, str, Any]]] = [
     ("GET", "/queue", None),
     ("PATCH", "/title", {"title": "mine now"}),
     ("PATCH", "/permissions", {"permissions": {"allow": ["*"]}}),
+    ("PATCH", "/budget", {"budget": 1}),
     ("POST", "/tools/toggle", None),
     ("POST", "/thinking/toggle", None),
     ("POST", "/resume", {"confirmation": "approve"}),

@@ -21,6 +21,7 @@ PATHS = [
     (SESSION, {"GET", "DELETE"}),
     (f"{SESSION}/title", {"PATCH"}),
     (f"{SESSION}/permissions", {"PATCH"}),
+    (f"{SESSION}/budget", {"PATCH"}),
     (f"{SESSION}/tools/toggle", {"POST"}),
     (f"{SESSION}/thinking/toggle", {"POST"}),
     (f"{SESSION}/resume", {"POST"}),
@@ -31,6 +32,7 @@ PATHS = [
     (f"{SESSION}/agent/plain/root", {"POST"}),
     ("/api/runs", {"GET"}),
     ("/api/runs/0123456789abcdef", {"GET"}),
+    ("/api/audit", {"GET"}),
 ]
 
 

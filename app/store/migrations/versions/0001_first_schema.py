@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("input_tokens", sa.BigInteger(), nullable=False),
         sa.Column("output_tokens", sa.BigInteger(), nullable=False),
         sa.Column("cost", sa.Double(), nullable=False),
+        sa.Column("budget", sa.Double(), nullable=True),
         sa.Column("starred", sa.Boolean(), nullable=False),
         sa.Column("parent_id", sa.Text(), nullable=True),
         sa.Column("agent", sa.Text(), nullable=False),
@@ -36,6 +37,36 @@ def upgrade() -> None:
     )
     op.create_index("sessions_by_age", "sessions", ["owner", "created_at"], unique=False)
     op.create_index("sessions_by_parent", "sessions", ["parent_id"], unique=False)
+    op.create_table(
+        "spending",
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("day", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("cost", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("owner", "day"),
+    )
+    op.create_table(
+        "request_allowances",
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("full_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("owner"),
+    )
+    op.create_table(
+        "audit",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
+        sa.Column("who", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("session_id", sa.Text(), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("request_id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("audit_by_age", "audit", ["at"], unique=False)
+    op.create_index("audit_by_session", "audit", ["session_id", "id"], unique=False)
+    op.create_index("audit_by_who", "audit", ["who", "id"], unique=False)
     op.create_table(
         "waiting_requests",
         sa.Column("id", sa.Text(), nullable=False),

@@ -1,0 +1,43 @@
+"""The audit trail: who did what to which session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Action = Literal[
+    "create",
+    "delete",
+    "run",
+    "steer",
+    "followup",
+    "edit_queued",
+    "withdraw_queued",
+    "approve",
+    "reject",
+    "answer",
+    "cancel",
+    "release",
+    "rename",
+    "permissions",
+    "toggle_tools",
+    "toggle_thinking",
+    "budget",
+    "refused",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One line of it. `who` is a token's name, or an address where the server asks for none; `refused` is what
+    somebody tried without the right to."""
+
+    action: Action
+    session_id: str
+    who: str
+    role: str = ""
+    run_id: str = ""
+    detail: str = ""
+    request_id: str = ""
+    id: int = 0  # rises with every entry, once stored
+    at: float = 0.0  # seconds since the epoch, by the database's clock

@@ -1,0 +1,195 @@
+"""What a session and a name may have: runs at the same time, requests in a minute, and dollars.
+
+Everything is on the account of whoever owns the session, also when an operator acts on it. Sessions that belong
+to nobody have no account, only what the session itself may cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import (
+    Connection,
+    Executable,
+    Row,
+    Text,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from app.conversation.run import LIVE
+from app.errors import BudgetReached, TooManyRuns
+from app.store.engine import Database, now, today
+from app.store.session_store import find_session
+from app.store.tables import request_allowances, runs, sessions, spending
+
+KEEP_DAYS: Final = 366
+MINUTE: Final = 60.0
+TOLERANCE: Final = 1e-6  # seconds; what rounding may cost must not be a request
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """0 is no limit. Budgets are in dollars; `owner_budget` is for a day, in UTC."""
+
+    runs_per_owner: int = 0
+    session_budget: float = 0.0
+    owner_budget: float = 0.0
+
+
+NO_LIMITS: Final = Limits()
+
+
+class AccountStore:
+    def __init__(self, database: Database, limits: Limits) -> None:
+        self._database = database
+        self.limits = limits
+
+    def check_budget(self, session_id: str) -> None:
+        """BudgetReached if no more may be spent on this session now; SessionNotFound."""
+        with self._database.reading() as connection:
+            check_budget(connection, find_session(connection, session_id), self.limits)
+
+    def spent(self, session_id: str) -> float:
+        """What the session has cost, with the tasks that were delegated from it."""
+        with self._database.reading() as connection:
+            return _cost_of_session(connection, session_id)
+
+    def take_requests(self, owner: str, wanted: int, *, per_minute: int) -> tuple[int, float]:
+        """How many of so many requests the name may make now, over all processes; and if none, the seconds after
+        which it may make one. Its allowance holds a minute's requests and fills evenly."""
+        each = MINUTE / per_minute
+        with self._database.writing() as connection:
+            self._database.take_turns(connection, f"requests of {owner}")
+            row = connection.execute(_ALLOWANCE, {"name": owner}).one()
+            full_at = max(row.now, row.full_at or 0.0)
+            taken = min(wanted, int((row.now + MINUTE - full_at + TOLERANCE) / each))
+            if taken < 1:
+                return 0, full_at + each - row.now - MINUTE
+            values = {"name": owner, "at": full_at + taken * each}
+            change = _ADD_ALLOWANCE if row.full_at is None else _SET_ALLOWANCE
+            connection.execute(change, values)
+            return taken, 0.0
+
+    def prune(self) -> None:
+        with self._database.writing() as connection:
+            full = request_allowances.c.full_at < now()
+            connection.execute(delete(request_allowances).where(full))
+            connection.execute(delete(spending).where(spending.c.day < today() - KEEP_DAYS))
+
+
+def check_budget(connection: Connection, session: Row[Any], limits: Limits) -> None:
+    """The same within a transaction. Asks the database nothing where there is no limit."""
+    row = session._mapping
+    limit = limits.session_budget if row["budget"] is None else float(row["budget"])
+    if limit and (spent := _cost_of_session(connection, row["id"])) >= limit:
+        raise BudgetReached(
+            f"This session may cost {_dollars(limit)} and has cost {_dollars(spent)}. An operator can raise its "
+            "budget.",
+            budget="session",
+            limit=limit,
+            spent=spent,
+        )
+    limit = limits.owner_budget if row["owner"] else 0.0
+    if limit and (spent := _cost_of_today(connection, row["owner"])) >= limit:
+        raise BudgetReached(
+            f"The sessions of {row['owner']} may cost {_dollars(limit)} a day and have cost {_dollars(spent)} "
+            "since midnight, UTC.",
+            budget="token",
+            limit=limit,
+            spent=spent,
+        )
+
+
+def check_runs(database: Database, connection: Connection, session: Row[Any], limits: Limits) -> None:
+    """TooManyRuns if the session's owner has as many runs at work as he may. In the claim's transaction, behind
+    the lock on the session: until it ends, no other claim of that owner can count, in whatever process."""
+    owner = session._mapping["owner"]
+    if not limits.runs_per_owner or not owner:
+        return
+    database.take_turns(connection, owner)
+    values = {"owner": owner, "session_id": session._mapping["id"]}
+    if connection.execute(_LIVE_RUNS, values).scalar_one() >= limits.runs_per_owner:
+        raise TooManyRuns(
+            f"{owner} has {limits.runs_per_owner} runs at work, which is as many as may be; wait until one ends"
+        )
+
+
+def spend(connection: Connection, session_id: str, cost: float) -> None:
+    """Adds to what the owner of the session has spent today. The last lock that a transaction takes."""
+    if cost > 0:
+        statement = _SPEND[connection.dialect.name]
+        connection.execute(statement, {"here": session_id, "spent": cost})
+
+
+def _dollars(amount: float) -> str:
+    return f"${amount:.2f}" if amount >= 1 else f"${amount:.4f}"
+
+
+def _cost_of_session(connection: Connection, session_id: str) -> float:
+    return float(connection.execute(_TREE_COST, {"root": session_id}).scalar_one() or 0.0)
+
+
+def _cost_of_today(connection: Connection, owner: str) -> float:
+    return float(connection.execute(_COST_OF_TODAY, {"owner": owner}).scalar() or 0.0)
+
+
+def _tree_cost() -> Executable:
+    """A delegated task has a session of its own below the one that it was delegated from."""
+    tree = select(sessions.c.id, sessions.c.cost).where(sessions.c.id == bindparam("root"))
+    whole = tree.cte("tree", recursive=True)
+    below = select(sessions.c.id, sessions.c.cost).join(whole, sessions.c.parent_id == whole.c.id)
+    return select(func.sum(whole.union_all(below).c.cost))
+
+
+def _spend(insert_of_dialect: Callable[[Any], Any]) -> Executable:
+    chosen = select(sessions.c.owner, today(), cast(bindparam("spent"), spending.c.cost.type)).where(
+        sessions.c.id == bindparam("here"), sessions.c.owner != literal("", Text)
+    )
+    statement = insert_of_dialect(spending).from_select(["owner", "day", "cost"], chosen)
+    upsert: Executable = statement.on_conflict_do_update(
+        index_elements=["owner", "day"], set_={"cost": spending.c.cost + statement.excluded.cost}
+    )
+    return upsert
+
+
+_LIVE_RUNS: Final = (
+    select(func.count())
+    .select_from(runs.join(sessions, runs.c.session_id == sessions.c.id))
+    .where(
+        sessions.c.owner == bindparam("owner"),
+        runs.c.session_id
+        != bindparam("session_id"),  # what it still has is a dead run, which the claim closes
+        runs.c.status.in_(LIVE),
+        # a run that waits for a person needs no lease; one that works and has none any more is dead
+        or_(runs.c.status != "running", runs.c.lease_expires_at >= now()),
+    )
+)
+_ALLOWANCE: Final = select(
+    now().label("now"),
+    select(request_allowances.c.full_at)
+    .where(request_allowances.c.owner == bindparam("name"))
+    .scalar_subquery()
+    .label("full_at"),
+)
+_ADD_ALLOWANCE: Final = insert(request_allowances).values(owner=bindparam("name"), full_at=bindparam("at"))
+_SET_ALLOWANCE: Final = (
+    update(request_allowances)
+    .where(request_allowances.c.owner == bindparam("name"))
+    .values(full_at=bindparam("at"))
+)
+_COST_OF_TODAY: Final = select(spending.c.cost).where(
+    spending.c.owner == bindparam("owner"), spending.c.day == today()
+)
+_TREE_COST: Final = _tree_cost()
+_SPEND: Final = {"sqlite": _spend(sqlite.insert), "postgresql": _spend(postgresql.insert)}

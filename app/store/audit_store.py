@@ -1,0 +1,71 @@
+"""The audit trail. Entries are added and, when they are old, dropped; none is ever changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Final
+
+from sqlalchemy import Connection, delete, insert, select
+
+from app.conversation.audit import AuditEntry
+from app.store.engine import Database, now
+from app.store.tables import audit
+
+DAY: Final = 86_400
+_ADD: Final = insert(audit)
+
+
+class AuditStore:
+    """`keep_days` is the age at which entries are dropped."""
+
+    def __init__(self, database: Database, *, keep_days: float) -> None:
+        self._database = database
+        self._keep_days = keep_days
+
+    def add(self, entry: AuditEntry) -> None:
+        """For what is no transaction of its own, or was refused."""
+        with self._database.writing() as connection:
+            note(connection, entry)
+
+    def find(
+        self,
+        *,
+        session_id: str | None = None,
+        who: str | None = None,
+        actions: Sequence[str] = (),
+        since: float | None = None,
+        before: int | None = None,
+        limit: int,
+    ) -> list[AuditEntry]:
+        """Newest first; `since` is a time, `before` the id of an entry."""
+        query = select(audit).order_by(audit.c.id.desc()).limit(limit)
+        if session_id is not None:
+            query = query.where(audit.c.session_id == session_id)
+        if who is not None:
+            query = query.where(audit.c.who == who)
+        if actions:
+            query = query.where(audit.c.action.in_(actions))
+        if since is not None:
+            query = query.where(audit.c.at >= since)
+        if before is not None:
+            query = query.where(audit.c.id < before)
+        with self._database.reading() as connection:
+            return [AuditEntry(**row._mapping) for row in connection.execute(query)]
+
+    def prune(self) -> None:
+        with self._database.writing() as connection:
+            connection.execute(delete(audit).where(audit.c.at < now() - self._keep_days * DAY))
+
+
+def note(connection: Connection, entry: AuditEntry | None) -> None:
+    """In the transaction of what was done, so that neither is there without the other."""
+    if entry is not None:
+        values = {name: value for name, value in asdict(entry).items() if name not in ("id", "at")}
+        connection.execute(_ADD.values(at=now()), values)
+
+
+def unsay(connection: Connection, session_id: str, run_id: str) -> None:
+    """Of a run that was undone before anything came of it."""
+    here = (audit.c.session_id == session_id) & (audit.c.run_id == run_id)
+    connection.execute(delete(audit).where(here))

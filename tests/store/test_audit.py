@@ -1,0 +1,96 @@
+"""The audit trail in the database: with what was done or not at all, longer than sessions, not for ever."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from sqlalchemy import update
+
+from app.conversation.audit import Action, AuditEntry
+from app.conversation.session import Session
+from app.errors import SessionBusy, SessionNotFound
+from app.store.store import Store
+from app.store.tables import audit
+from tests.store.actors import HERE, begin, last_words, new_session, nobody_is_gone
+
+
+def saying(action: Action, session_id: str) -> AuditEntry:
+    return AuditEntry(action, session_id, who="ann", role="user")
+
+
+def actions(store: Store, session_id: str) -> list[str]:
+    return [entry.action for entry in store.audit.find(session_id=session_id, limit=100)]
+
+
+def claim(store: Store, session_id: str) -> str:
+    run_id = uuid.uuid4().hex
+    store.runs.begin(
+        run_id,
+        session_id,
+        agent="plain/root",
+        owner=HERE,
+        new_messages=[],
+        is_gone=nobody_is_gone,
+        last_words=last_words,
+        audit=saying("run", session_id),
+    )
+    return run_id
+
+
+def test_the_trail_outlives_its_session(store: Store) -> None:
+    session = Session(id=str(uuid.uuid4()), created_at=1.0)
+    store.sessions.create(session, audit=saying("create", session.id))
+    store.sessions.delete(session.id, audit=saying("delete", session.id))
+    assert actions(store, session.id) == ["delete", "create"]
+
+
+def test_a_run_that_began_is_in_the_trail_by_its_id_and_one_that_was_refused_is_not(store: Store) -> None:
+    session = new_session(store)
+    run_id = claim(store, session.id)
+    with pytest.raises(SessionBusy):
+        claim(store, session.id)
+    (entry,) = store.audit.find(session_id=session.id, limit=10)
+    assert (entry.run_id, entry.who, entry.role) == (run_id, "ann", "user")
+    assert entry.at > 1_700_000_000
+
+
+def test_a_run_that_was_undone_leaves_nothing_in_the_trail(store: Store) -> None:
+    session = new_session(store)
+    earlier = claim(store, session.id)
+    store.runs.finish(store.runs.get(earlier).baton, "finished", next_event=1)
+    store.runs.withdraw(store.runs.get(claim(store, session.id)).baton)
+    assert [entry.run_id for entry in store.audit.find(session_id=session.id, limit=10)] == [earlier]
+
+
+def test_a_change_that_did_not_happen_is_not_in_the_trail(store: Store) -> None:
+    gone = str(uuid.uuid4())
+    with pytest.raises(SessionNotFound):
+        store.sessions.set_budget(gone, 1.0, audit=saying("budget", gone))
+    with pytest.raises(SessionNotFound):
+        store.sessions.delete(gone, audit=saying("delete", gone))
+    assert not store.sessions.set_title(gone, "t", audit=saying("rename", gone))
+    assert actions(store, gone) == []
+
+
+def test_entries_are_dropped_at_their_age_and_their_numbers_do_not_come_again(store: Store) -> None:
+    session = new_session(store)
+    for action in ("rename", "cancel"):
+        store.audit.add(saying(action, session.id))
+    newest, oldest = store.audit.find(session_id=session.id, limit=10)
+    with store.database.writing() as connection:
+        connection.execute(update(audit).where(audit.c.id == oldest.id).values(at=oldest.at - 91 * 86_400))
+    store.audit.prune()
+    assert [entry.id for entry in store.audit.find(session_id=session.id, limit=10)] == [newest.id]
+    Store(store.database, lease_seconds=30, audit_days=0).audit.prune()
+    assert store.audit.find(limit=10) == []
+    store.audit.add(saying("delete", session.id))
+    (last,) = store.audit.find(limit=10)
+    assert last.id > newest.id
+
+
+def test_what_no_database_takes_does_not_keep_an_entry_out(store: Store) -> None:
+    session = new_session(store)
+    store.audit.add(AuditEntry("reject", session.id, who="a\0b", detail="half a character: \ud83d"))
+    assert actions(store, session.id) == ["reject"]
+    begin(store, session.id)
