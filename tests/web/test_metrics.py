@@ -146,7 +146,9 @@ def test_transactions_are_timed_and_failures_counted(client: LocalClient) -> Non
 
 @pytest.fixture
 def guarded(tmp_path_factory: pytest.TempPathFactory, stand_in: OfflineServer) -> Iterator[LocalClient]:
-    settings = make_settings(tmp_path_factory.mktemp("guarded"), stand_in.url, auth_tokens=(("ann/readonly", TOKEN),))
+    settings = make_settings(
+        tmp_path_factory.mktemp("guarded"), stand_in.url, auth_tokens=(("ann/readonly", TOKEN),)
+    )
     built = build(settings)
     yield LocalClient(built)
     built.close()
