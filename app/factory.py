@@ -25,7 +25,7 @@ from app.store.store import Store
 from app.team.directory import TeamDirectory
 from app.telemetry.telemetry import Telemetry
 from app.telemetry.tracing import Tracing
-from app.web import agents, health, metrics, queue, runs, sessions
+from app.web import agents, health, metrics, queue, reference, runs, sessions
 from app.web.access import Access
 from app.web.application import make_application
 from app.web.sse import Streams
@@ -112,6 +112,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
                 store, manager, control, readers, hangups, streams, on_disconnect=settings.on_disconnect
             ),
             queue.blueprint(store, control),
+            reference.blueprint(secured=bool(settings.auth_tokens)),
         ],
         Access(dict(settings.auth_tokens), hosts=frozenset(settings.allowed_hosts)),
         max_body_bytes=settings.max_body_bytes,

@@ -11,7 +11,10 @@ from flask import Flask, g, request
 
 from app.errors import Forbidden, Unauthorized
 
-_OPEN: Final = frozenset({"/api/ping", "/health", "/ready", "/api/ready"})
+_OPEN: Final = frozenset(
+    {"/api/ping", "/health", "/ready", "/api/ready"}
+    | {"/openapi.json", "/docs", "/docs/reference.js", "/docs/reference.css"}
+)
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1", ""})
 
 
