@@ -80,14 +80,19 @@ def url(model: OfflineServer, tmp_path: Path) -> Iterator[str]:
 def fuzz(url: str, directory: Path, *arguments: str) -> None:
     """Fails with what schemathesis prints if it has found anything."""
     (directory / "schemathesis.toml").write_text(CONFIGURATION.format(token=TOKEN))
+    command = [COMMAND, "--config-file", directory / "schemathesis.toml", "run", f"{url}/openapi.json"]
+    options = ["--checks", "all", "--no-color", *arguments]
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(directory),
+        "PYTHONPATH": str(ROOT),
+        "SCHEMATHESIS_HOOKS": "tests.openapi.formats",
+        "ROOT_OF_THE_FUZZER": str(directory),
+    }
     done = subprocess.run(
-        [COMMAND, "--config-file", directory / "schemathesis.toml", "run", f"{url}/openapi.json"]
-        + ["--checks", "all", "--no-color", *arguments],
+        [*map(str, command), *options],
         cwd=directory,
-        env={
-            **{"PATH": os.environ["PATH"], "HOME": str(directory), "PYTHONPATH": str(ROOT)},
-            **{"SCHEMATHESIS_HOOKS": "tests.openapi.formats", "ROOT_OF_THE_FUZZER": str(directory)},
-        },
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
