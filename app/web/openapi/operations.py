@@ -238,6 +238,11 @@ SERVER: Final[Mapping[str, Operation]] = {
         refusals=(errors.Draining,),
         is_open=True,
     ),
+    "metrics.metrics": Operation(
+        summary="The numbers for Prometheus",
+        answers={200: Answer("In the text format.", str, media="text/plain")},
+        stores=False,
+    ),
     "reference.document": Operation(
         summary="This document",
         answers={200: Answer("OpenAPI 3.1.", dict[str, Any])},
