@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import ipaddress
 import os
 import socket
 import subprocess
@@ -99,6 +100,22 @@ def start_stand_in(server: Any) -> None:
 
 
 def when_ready(server: Any) -> None:
+    _refuse_strangers(server)
+    _notice_who_is_gone(server)
+
+
+def _refuse_strangers(server: Any) -> None:
+    """With systemd's socket activation BATON_BIND says nothing: the address that is really listened on counts."""
+    for listener in server.LISTENERS:
+        if listener.sock.family.name == "AF_UNIX" or settings.auth_tokens:
+            continue
+        address = listener.sock.getsockname()[0]
+        if not ipaddress.ip_address(address).is_loopback:
+            server.log.error("%s can be reached from outside: set BATON_AUTH_TOKENS", address)
+            sys.exit(1)
+
+
+def _notice_who_is_gone(server: Any) -> None:
     """Accepted sockets inherit this: a peer that vanished or stopped reading is noticed within 30 s."""
     for listener in server.LISTENERS:
         if hasattr(listener, "sock") and listener.sock.family.name != "AF_UNIX":

@@ -26,7 +26,7 @@ from app.store.store import Store
 from app.team.directory import TeamDirectory
 from app.telemetry.telemetry import Telemetry
 from app.telemetry.tracing import Tracing
-from app.web import agents, audit, health, metrics, queue, runs, sessions
+from app.web import agents, audit, health, metrics, queue, reference, runs, sessions
 from app.web.access import Access
 from app.web.application import make_application
 from app.web.rate_limit import RateLimit
@@ -130,6 +130,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             ),
             queue.blueprint(store, control),
             audit.blueprint(store.audit),
+            reference.blueprint(secured=bool(settings.auth_tokens)),
         ],
         _access(settings, store),
         max_body_bytes=settings.max_body_bytes,

@@ -16,6 +16,7 @@ from app.conversation import events
 from app.conversation.audit import Action
 from app.factory import build
 from app.settings import Settings
+from app.web.errors import status_of_kind
 from tests.conftest import make_settings
 
 T = TypeVar("T")
@@ -61,6 +62,49 @@ def test_every_setting_is_documented(variable: str) -> None:
 @pytest.mark.parametrize("code", sorted(codes()))
 def test_every_error_code_is_documented(code: str) -> None:
     assert is_mentioned(code)
+
+
+def table(document: str, heading: str) -> list[list[str]]:
+    """The cells of the first table below a heading, without its head."""
+    text = (ROOT / "docs" / document).read_text().partition(f"\n## {heading}\n")[2]
+    rows = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    assert rows is not None, heading
+    return [re.split(r"(?<!\\)\|", row.strip("|")) for row in rows[0].splitlines()[2:]]
+
+
+def words(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def test_the_table_of_settings_has_each_with_its_default() -> None:
+    """A secret's and a path's default says in words what it stands for."""
+    documented = {words(row[0])[0]: row[1].strip() for row in table("operations.md", "Settings")}
+    defaults = {variable: default for variable, default, _ in Settings.variables()}
+    assert list(documented) == list(defaults)
+    for variable, default in defaults.items():
+        if isinstance(default, bool):
+            default = "on" if default else "off"
+        if default in ("", (), None):
+            assert "`" not in documented[variable], variable
+        else:
+            shown = f"{default:g}" if isinstance(default, float) else str(default)
+            assert documented[variable] == f"`{shown}`", variable
+
+
+@pytest.mark.parametrize(
+    ("document", "heading"), [("api.md", "Errors"), ("operations.md", "What each code asks of you")]
+)
+def test_the_table_of_codes_has_each_once(document: str, heading: str) -> None:
+    assert sorted(code for row in table(document, heading) for code in words(row[0])) == sorted(codes())
+
+
+def test_the_table_of_codes_has_the_statuses_that_are_sent() -> None:
+    kinds = {kind.code: kind for kind in heirs(errors.AppError) if "code" in vars(kind)}
+    for row in table("api.md", "Errors"):
+        listed = set(re.findall(r"\d+", row[1]))
+        for code in words(row[0]):
+            if code in kinds and listed:
+                assert str(status_of_kind(kinds[code])) in listed, code
 
 
 @pytest.mark.parametrize("kind", sorted(event_types()))

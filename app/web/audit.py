@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Final, get_args
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 from app.conversation.audit import Action, AuditEntry
-from app.errors import InvalidRequest
 from app.store.audit_store import AuditStore
-from app.web.parameters import moment, session_filter, whole
-from app.web.payloads import Json, json_response, time_text
+from app.web import shapes
+from app.web.parameters import SESSION_ID, Matching, Moment, Parameter, Words
+from app.web.payloads import json_response, time_text
 
-DEFAULT_LIMIT = 100
-MOST = 1000
+DEFAULT_LIMIT: Final = 100
+MOST: Final = 1000
+
+LIMIT: Final = Matching(
+    "limit",
+    f"How many entries at most: {DEFAULT_LIMIT} unless said, and never more than {MOST}.",
+    "[0-9]{0,18}",
+    "limit is a whole number",
+)
+SESSION: Final = Matching("session", "Entries of this session.", SESSION_ID, "session is the id of a session")
+WHO: Final = Parameter("who", "Entries of this name.")
+ACTION: Final = Words("action", "Entries of these actions.", get_args(Action))
+AFTER: Final = Moment("since", "Entries from this time on.")
+BEFORE: Final = Matching(
+    "before",
+    "Entries older than the one with this id.",
+    "[0-9]{0,18}",
+    "before, the id of an entry, is a whole number",
+)
 
 
 def blueprint(trail: AuditStore) -> Blueprint:
@@ -22,35 +39,27 @@ def blueprint(trail: AuditStore) -> Blueprint:
     @routes.get("/audit")
     def entries() -> Response:
         """Newest first; `next` is what `before` has to be to go on, null at the end."""
-        limit = min(whole(request.args.get("limit"), "limit") or DEFAULT_LIMIT, MOST)
+        limit = min(int(LIMIT.read() or 0) or DEFAULT_LIMIT, MOST)
+        who, before = WHO.given(), BEFORE.read()
         found = trail.find(
-            session_id=session_filter(),
-            who=request.args["who"].replace("\0", "") if "who" in request.args else None,
-            actions=_actions(),
-            since=moment("since"),
-            before=whole(request.args.get("before"), "before, the id of an entry,"),
+            session_id=SESSION.read(),
+            who=who.replace("\0", "") if who is not None else None,
+            actions=ACTION.read(),
+            since=AFTER.read(),
+            before=int(before) if before else None,
             limit=limit + 1,
         )
         more = len(found) > limit
-        return json_response(
-            {
-                "entries": [_payload(one) for one in found[:limit]],
-                "next": found[limit - 1].id if more else None,
-            }
-        )
+        body: shapes.AuditTrail = {
+            "entries": [_payload(one) for one in found[:limit]],
+            "next": found[limit - 1].id if more else None,
+        }
+        return json_response(body)
 
     return routes
 
 
-def _actions() -> list[str]:
-    known = get_args(Action)
-    wanted = [word.strip() for word in request.args.get("action", "").split(",") if word.strip()]
-    if not set(wanted) <= set(known):
-        raise InvalidRequest(f"action is a list, separated by commas, of {', '.join(known)}", status=422)
-    return wanted
-
-
-def _payload(entry: AuditEntry) -> Json:
+def _payload(entry: AuditEntry) -> shapes.AuditRecord:
     return {
         "id": entry.id,
         "at": time_text(entry.at, whole=False),

@@ -9,7 +9,16 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 import orjson
 from flask import request
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 
 from app.agent.tools.image_header import recognise
 from app.conversation.blocks import Block, text_block
@@ -32,8 +41,17 @@ def _no_nul(text: str) -> str:
     return text
 
 
-Name = Annotated[str, AfterValidator(_no_nul), Field(max_length=4096)]
-Reason = Annotated[str, AfterValidator(_no_nul), Field(max_length=10_000)]
+_NO_NUL: Final[dict[str, Any]] = {"pattern": r"^[^\u0000]*$"}
+Name = Annotated[str, AfterValidator(_no_nul), Field(max_length=4096, json_schema_extra=_NO_NUL)]
+Reason = Annotated[str, AfterValidator(_no_nul), Field(max_length=10_000, json_schema_extra=_NO_NUL)]
+
+
+def _whole(value: object) -> object:
+    """JSON knows one kind of number: 5.0 is as whole as 5."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Iterations = Annotated[int, Field(ge=0, le=1_000_000), BeforeValidator(_whole)]
 
 
 class Body(BaseModel):
@@ -52,9 +70,9 @@ class PermissionsBody(Body):
 
 
 class CreateSession(Body):
-    max_iterations: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    max_iterations: Iterations | None = None
     tools_approved: bool | None = None
-    working_dir: Name | None = None
+    working_dir: Annotated[Name, Field(json_schema_extra={"format": "directory"})] | None = None
     permissions: PermissionsBody | None = None
 
 
@@ -109,11 +127,15 @@ class CancelRun(Body):
 
 
 class ImageUrl(Body):
-    url: str = ""
+    """`url` is an http(s) address, or a data URL of a picture that can be read."""
+
+    url: Annotated[str, Field(json_schema_extra={"format": "image-url"})]
     detail: str | None = None
 
 
 class Part(Body):
+    """Of the types `text` and `image_url`; one of nothing but white space is left out."""
+
     type: str
     text: Annotated[str, Field(max_length=MAX_TEXT)] | None = None
     image_url: ImageUrl | None = None
@@ -121,7 +143,7 @@ class Part(Body):
 
 
 class PostedMessage(Body):
-    """`role` is read and ignored: whatever is posted was said by the user."""
+    """`role` is ignored: whatever is posted was said by the user. `multi_content` counts more than `content`."""
 
     content: Annotated[str, Field(max_length=MAX_TEXT)] | None = None
     multi_content: list[Part] | None = Field(
@@ -130,6 +152,53 @@ class PostedMessage(Body):
 
 
 _messages = TypeAdapter(Annotated[list[PostedMessage], Field(max_length=MAX_MESSAGES)])
+
+_SAYS_SOMETHING: Final = r"\S"
+_WHOLE_PART: Final = {
+    "anyOf": [
+        {
+            "required": ["type", "text"],
+            "properties": {"type": {"const": "text"}, "text": {"type": "string", "pattern": _SAYS_SOMETHING}},
+        },
+        {
+            "required": ["type", "image_url"],
+            "properties": {
+                "type": {"const": "image_url"},
+                "image_url": {"type": "object", "required": ["url"]},
+            },
+        },
+    ]
+}
+_WHOLE_MESSAGE: Final = {
+    "anyOf": [
+        {
+            "required": ["content"],
+            "properties": {
+                "content": {"type": "string", "pattern": _SAYS_SOMETHING},
+                "multi_content": {"anyOf": [{"type": "null"}, {"type": "array", "maxItems": 0}]},
+            },
+        },
+        {
+            "required": ["multi_content"],
+            "properties": {"multi_content": {"type": "array", "minItems": 1, "contains": _WHOLE_PART}},
+        },
+    ]
+}
+
+
+def messages_schema(*, exactly_one: bool, ref_template: str) -> dict[str, Any]:
+    """What `read_messages` accepts, as JSON Schema: the models' own, and what is checked of the whole."""
+    listed = _messages.json_schema(ref_template=ref_template)
+    definitions = listed.pop("$defs")
+    parts = definitions["Part"]["properties"]
+    parts["type"] = {"enum": ["text", "image_url"]}
+    definitions["Part"]["allOf"] = [
+        {"if": {"properties": {"type": {"const": "image_url"}}}, "then": _WHOLE_PART["anyOf"][1]}
+    ]
+    definitions["PostedMessage"] |= _WHOLE_MESSAGE
+    listed |= {"minItems": 1, "maxItems": 1 if exactly_one else MAX_MESSAGES}
+    wrapped = {"type": "object", "properties": {"messages": listed}, "required": ["messages"]}
+    return {"anyOf": [listed, wrapped], "$defs": definitions}
 
 
 def read(kind: type[B]) -> B:

@@ -40,7 +40,12 @@ STATUSES: Final[Mapping[type[Exception], int]] = {
 def status_of(error: errors.AppError) -> int:
     if error.details.get("status"):
         return int(error.details["status"])
-    return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+    return status_of_kind(type(error))
+
+
+def status_of_kind(kind: type[errors.AppError]) -> int:
+    """What an error of this class has unless it brings a status of its own."""
+    return next(STATUSES[base] for base in kind.__mro__ if base in STATUSES)
 
 
 def register(app: Flask) -> None:

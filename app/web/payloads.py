@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal, TypeVar, cast
 
 import orjson
 from flask import Response, request
@@ -17,8 +17,11 @@ from app.conversation.queue import QueuedMessage
 from app.conversation.run import WAITING, Question, Run
 from app.conversation.session import Session, SessionSummary
 from app.conversation.transcript import Message
+from app.web import shapes
 
 Json = dict[str, Any]
+Shape = TypeVar("Shape")
+QueuedStatus = Literal["queued", "queued_streaming", "queued_idle"]
 Definitions = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
@@ -38,70 +41,60 @@ def time_text(seconds: float, *, whole: bool = True) -> str:
     return moment.isoformat(timespec="seconds" if whole else "microseconds").replace("+00:00", "Z")
 
 
-def created_session(session: Session) -> Json:
+def created_session(session: Session) -> shapes.CreatedSession:
     """The answer to a creation."""
-    return _without_empty(
-        {
-            "id": session.id,
-            "title": session.title,
-            "messages": None,
-            "created_at": time_text(session.created_at, whole=False),
-            "tools_approved": session.tools_approved,
-            "thinking": session.thinking,
-            "hide_tool_results": False,
-            "working_dir": session.working_dir,
-            "SendUserMessage": True,
-            "max_iterations": session.max_iterations,
-            "starred": session.starred,
-            "input_tokens": session.input_tokens,
-            "output_tokens": session.output_tokens,
-            "cost": session.cost,
-            "permissions": session.permissions,
-        },
-        "working_dir",
-        "permissions",
-    )
+    body: shapes.CreatedSession = {
+        "id": session.id,
+        "title": session.title,
+        "messages": None,
+        "created_at": time_text(session.created_at, whole=False),
+        "tools_approved": session.tools_approved,
+        "thinking": session.thinking,
+        "hide_tool_results": False,
+        "working_dir": session.working_dir,
+        "SendUserMessage": True,
+        "max_iterations": session.max_iterations,
+        "starred": session.starred,
+        "input_tokens": session.input_tokens,
+        "output_tokens": session.output_tokens,
+        "cost": session.cost,
+        "permissions": session.permissions,
+    }
+    return _without_empty(body, "working_dir", "permissions")
 
 
-def session_summary(summary: SessionSummary) -> Json:
+def session_summary(summary: SessionSummary) -> shapes.SessionSummary:
     session = summary.session
-    return _without_empty(
-        {
-            "id": session.id,
-            "title": session.title,
-            "created_at": time_text(session.created_at),
-            "num_messages": summary.num_messages,
-            "input_tokens": session.input_tokens,
-            "output_tokens": session.output_tokens,
-            "working_dir": session.working_dir,
-            "owner": session.owner,  # ours: for those who see everybody's
-        },
-        "working_dir",
-        "owner",
-    )
+    body: shapes.SessionSummary = {
+        "id": session.id,
+        "title": session.title,
+        "created_at": time_text(session.created_at),
+        "num_messages": summary.num_messages,
+        "input_tokens": session.input_tokens,
+        "output_tokens": session.output_tokens,
+        "working_dir": session.working_dir,
+        "owner": session.owner,  # ours: for those who see everybody's
+    }
+    return _without_empty(body, "working_dir", "owner")
 
 
 def session_detail(
     session: Session, messages: Sequence[Message], definitions: Definitions, run: Run | None
-) -> Json:
+) -> shapes.SessionDetail:
     """One session with all its messages; `run` is ours: who has the baton, and what it waits for."""
-    body = _without_empty(
-        {
-            "id": session.id,
-            "title": session.title,
-            "messages": [message_payload(message, definitions) for message in messages],
-            "created_at": time_text(session.created_at),
-            "tools_approved": session.tools_approved,
-            "thinking": session.thinking,
-            "input_tokens": session.input_tokens,
-            "output_tokens": session.output_tokens,
-            "working_dir": session.working_dir,
-            "owner": session.owner,
-        },
-        "messages",
-        "working_dir",
-        "owner",
-    )
+    body: shapes.SessionDetail = {
+        "id": session.id,
+        "title": session.title,
+        "messages": [message_payload(message, definitions) for message in messages],
+        "created_at": time_text(session.created_at),
+        "tools_approved": session.tools_approved,
+        "thinking": session.thinking,
+        "input_tokens": session.input_tokens,
+        "output_tokens": session.output_tokens,
+        "working_dir": session.working_dir,
+        "owner": session.owner,
+    }
+    body = _without_empty(body, "messages", "working_dir", "owner")
     if session.budget is not None:
         body["budget"] = session.budget
     if session.permissions is not None:
@@ -111,9 +104,11 @@ def session_detail(
     return body
 
 
-def message_payload(message: Message, definitions: Definitions) -> Json:
-    body: Json = {"agentName": message.agent if message.role != "user" else ""}
-    body["message"] = _chat_message(message, definitions)
+def message_payload(message: Message, definitions: Definitions) -> shapes.StoredMessage:
+    body: shapes.StoredMessage = {
+        "agentName": message.agent if message.role != "user" else "",
+        "message": _chat_message(message, definitions),
+    }
     if message.implicit:
         body["implicit"] = True
     if message.partial:
@@ -121,9 +116,9 @@ def message_payload(message: Message, definitions: Definitions) -> Json:
     return body
 
 
-def run_in_view(run: Run, tool: str | None) -> Json:
+def run_in_view(run: Run, tool: str | None) -> shapes.RunInView:
     """A run, and what it does at this moment: `tool` is the one that it is inside of."""
-    body = run_payload(run)
+    body = cast("shapes.RunInView", run_payload(run))
     if run.live:
         body["phase"] = "waiting" if run.status in WAITING else "tool" if tool else "model"
         if tool and run.status not in WAITING:
@@ -131,39 +126,32 @@ def run_in_view(run: Run, tool: str | None) -> Json:
     return body
 
 
-def run_payload(run: Run) -> Json:
-    return _without_empty(
-        {
-            "id": run.id,
-            "session_id": run.session_id,
-            "agent": run.agent,
-            "status": run.status,
-            "started_at": time_text(run.started_at, whole=False),
-            "ended_at": time_text(run.ended_at, whole=False) if run.ended_at else None,
-            "waiting_for": question_payload(run.waiting_for) if run.waiting_for else None,
-            "holder": str(run.owner),
-            "host": run.owner.host,
-            "pid": run.owner.pid,
-            "lease_expires_at": time_text(run.lease_expires_at, whole=False) if run.live else None,
-            "code": run.code,
-            "error": run.error,
-            "stopped_by": run.stopped_by,
-        },
-        "ended_at",
-        "waiting_for",
-        "lease_expires_at",
-        "code",
-        "error",
-        "stopped_by",
-    )
+def run_payload(run: Run) -> shapes.Run:
+    body: shapes.Run = {
+        "id": run.id,
+        "session_id": run.session_id,
+        "agent": run.agent,
+        "status": run.status,
+        "started_at": time_text(run.started_at, whole=False),
+        "ended_at": time_text(run.ended_at, whole=False) if run.ended_at else None,
+        "waiting_for": question_payload(run.waiting_for) if run.waiting_for else None,
+        "holder": str(run.owner),
+        "host": run.owner.host,
+        "pid": run.owner.pid,
+        "lease_expires_at": time_text(run.lease_expires_at, whole=False) if run.live else None,
+        "code": run.code,
+        "error": run.error,
+        "stopped_by": run.stopped_by,
+    }
+    return _without_empty(body, "ended_at", "waiting_for", "lease_expires_at", "code", "error", "stopped_by")
 
 
-def queued_answer(status: str, messages: Sequence[QueuedMessage]) -> Json:
+def queued_answer(status: QueuedStatus, messages: Sequence[QueuedMessage]) -> shapes.Queued:
     return {"status": status, "messages": [queued_payload(message) for message in messages]}
 
 
-def queued_payload(message: QueuedMessage) -> Json:
-    body: Json = {
+def queued_payload(message: QueuedMessage) -> shapes.QueuedMessage:
+    body: shapes.QueuedMessage = {
         "id": message.id,
         "kind": message.kind,
         "content": plain_text(message.content),
@@ -175,31 +163,26 @@ def queued_payload(message: QueuedMessage) -> Json:
     return body
 
 
-def question_payload(question: Question) -> Json:
-    return _without_empty(
-        {
-            "kind": question.kind,
-            "call_id": question.call_id,
-            "tool": question.name,
-            **question.details,
-        },
-        "call_id",
-        "tool",
-    )
+def question_payload(question: Question) -> shapes.Question:
+    body: shapes.Question = {"kind": question.kind, "call_id": question.call_id, "tool": question.name}
+    details = cast("shapes.Question", question.details)
+    return {**_without_empty(body, "call_id", "tool"), **details}
 
 
-def _chat_message(message: Message, definitions: Definitions) -> Json:
+def _chat_message(message: Message, definitions: Definitions) -> shapes.ChatMessage:
     blocks = message.content
     result = blocks[0] if message.role == "tool" else None
     text = result_text(result) if result else plain_text(blocks)
-    body: Json = {"role": message.role, "content": text}
+    body: shapes.ChatMessage = {
+        "role": message.role,
+        "content": text,
+        "created_at": time_text(message.created_at),
+    }
     if any(block.get("type") == "image" for block in _inner(blocks, result)):
         body["multi_content"] = wire_parts(_inner(blocks, result))
-    body |= _thinking(blocks)
+    body = {**body, **_thinking(blocks)}
     if called := message.calls:
-        body["tool_calls"] = [
-            wire_call(call["id"], call["name"], arguments_text(call["input"])) for call in called
-        ]
+        body["tool_calls"] = [_wire_call(call) for call in called]
         known = {tool["name"]: tool for tool in definitions.get(message.prompt, ())}
         offered = [known[call["name"]] for call in called if call["name"] in known]
         if offered:
@@ -208,8 +191,11 @@ def _chat_message(message: Message, definitions: Definitions) -> Json:
         body["tool_call_id"] = result["tool_use_id"]
         if result.get("is_error"):
             body["is_error"] = True
-    body["created_at"] = time_text(message.created_at)
-    return body | _accounts(message)
+    return {**body, **_accounts(message)}
+
+
+def _wire_call(call: Block) -> shapes.WireCall:
+    return cast("shapes.WireCall", wire_call(call["id"], call["name"], arguments_text(call["input"])))
 
 
 def _inner(blocks: Sequence[Block], result: Block | None) -> Sequence[Block]:
@@ -219,17 +205,17 @@ def _inner(blocks: Sequence[Block], result: Block | None) -> Sequence[Block]:
     return content if isinstance(content, list) else []
 
 
-def _thinking(blocks: Sequence[Block]) -> Json:
+def _thinking(blocks: Sequence[Block]) -> shapes.Thinking:
     text = thinking_text(blocks)
     signatures = [block.get("signature") for block in blocks if block.get("type") == "thinking"]
-    body: Json = {"reasoning_content": text} if text else {}
+    body: shapes.Thinking = {"reasoning_content": text} if text else {}
     if signatures and signatures[-1]:
         body["thinking_signature"] = signatures[-1]
     return body
 
 
-def _accounts(message: Message) -> Json:
-    body: Json = {}
+def _accounts(message: Message) -> shapes.Accounts:
+    body: shapes.Accounts = {}
     if message.usage is not None:
         body["usage"] = {
             "input_tokens": message.usage.input_tokens,
@@ -244,5 +230,7 @@ def _accounts(message: Message) -> Json:
     return body
 
 
-def _without_empty(body: Json, *optional: str) -> Json:
-    return {key: value for key, value in body.items() if value or key not in optional}
+def _without_empty(body: Shape, *optional: str) -> Shape:
+    """`optional` are keys that the shape does not require."""
+    filled = {key: value for key, value in cast("Json", body).items() if value or key not in optional}
+    return cast("Shape", filled)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from functools import partial
+from typing import Final
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 from app.conversation.audit import Action
 from app.conversation.run import LIVE, Run
@@ -22,21 +23,51 @@ from app.store.store import Store
 from app.web.access import asker, deed, owner
 from app.web.bodies import CancelRun, Elicit, Release, Resume, read, read_messages
 from app.web.parameters import (
-    choice,
+    SESSION_ID,
+    Choice,
+    Matching,
+    Parameter,
+    Seconds,
+    Words,
     cursor,
     expected_position,
     idempotency_key,
-    seconds,
-    session_filter,
-    statuses,
 )
 from app.web.payloads import json_response, queued_answer, run_in_view, run_payload
 from app.web.sse import Streams, client_left
 from app.web.wording import attempt
 
-MAX_CANCEL_WAIT = 60.0
-MAX_BUSY_WAIT = 60.0
-INTERRUPT_WAIT = 15.0
+MAX_BUSY_WAIT: Final = 60.0
+INTERRUPT_WAIT: Final = 15.0
+
+ON_DISCONNECT: Final = Choice(
+    "on_disconnect",
+    "What becomes of the run if this client hangs up; the default is a setting of the server.",
+    ("cancel", "continue"),
+)
+WHEN_BUSY: Final = Choice(
+    "when_busy",
+    "What to do if a run is at work: refuse, wait for its end, stop it, or queue the messages.",
+    ("reject", "wait", "interrupt", "queue"),
+    "reject",
+)
+WAIT_TIMEOUT: Final = Seconds(
+    "wait_timeout",
+    "How long to wait for the end of the run at work; at most 60 s, with `interrupt` 15 s.",
+    most=MAX_BUSY_WAIT,
+    default=MAX_BUSY_WAIT,
+)
+STREAM: Final = Choice(
+    "stream", "`false`: 202 and no stream; the run goes on by itself.", ("true", "false"), "true"
+)
+CANCEL_AT: Final = Choice(
+    "at", "`safe_point` lets the tool calls under way finish first.", ("now", "safe_point"), "now"
+)
+CANCEL_WAIT: Final = Seconds("wait", "How long to wait for the run's end; at most 60 s.", most=60.0)
+STATUS: Final = Words("status", "Runs in these statuses.")
+SESSION: Final = Matching("session", "Runs of this session.", SESSION_ID, "session is the id of a session")
+HOLDER: Final = Parameter("holder", "Runs of this host, or of this process (`host:pid`).")
+OLDER_THAN: Final = Seconds("older_than", "Runs that began at least so long ago.", most=10.0**9)
 
 
 def blueprint(
@@ -54,9 +85,9 @@ def blueprint(
     @routes.post("/sessions/<session:session_id>/agent/<key>", defaults={"name": None})
     @routes.post("/sessions/<session:session_id>/agent/<key>/<path:name>")
     def run(session_id: str, key: str, name: str | None) -> Response:
-        after_hangup = choice("on_disconnect", ("cancel", "continue"), on_disconnect)
-        when_busy = choice("when_busy", ("reject", "wait", "interrupt", "queue"), "reject")
-        streamed = choice("stream", ("true", "false"), "true") == "true"
+        after_hangup = ON_DISCONNECT.read(on_disconnect)
+        when_busy = WHEN_BUSY.read()
+        streamed = STREAM.read() == "true"
         messages = read_messages(time.time())
         _visible(session_id, "run session")  # before it can be found busy: a stranger is not told with what
         use = idempotency_key((key, name, [message.content for message in messages]))
@@ -94,7 +125,7 @@ def blueprint(
         )
         if when_busy in ("reject", "queue"):
             return start()
-        longest = seconds("wait_timeout", MAX_BUSY_WAIT, most=MAX_BUSY_WAIT)
+        longest = WAIT_TIMEOUT.read()
         if when_busy == "interrupt":
             if (stopped := control.interrupt(session_id, by=asker())) is not None:
                 _note("cancel", stopped, "when_busy=interrupt")
@@ -181,8 +212,8 @@ def blueprint(
     @routes.post("/sessions/<session:session_id>/cancel")
     def cancel(session_id: str) -> Response:
         body = read(CancelRun)
-        gently = choice("at", ("now", "safe_point"), "now") == "safe_point"
-        wait = seconds("wait", most=MAX_CANCEL_WAIT)
+        gently = CANCEL_AT.read() == "safe_point"
+        wait = CANCEL_WAIT.read()
         _visible(session_id, "cancel run")
         stopped = control.cancel(session_id, by=asker(), run_id=body.run_id, wait=wait, at_safe_point=gently)
         _note("cancel", stopped, "at=safe_point" if gently else "")
@@ -192,11 +223,11 @@ def blueprint(
     def runs() -> Response:
         """Filtered by `status`, `session`, `holder` (a host, or host:pid) and `older_than` seconds."""
         found = store.runs.recent(
-            status=statuses(),
-            session_id=session_filter(),
+            status=STATUS.read(),
+            session_id=SESSION.read(),
             owner=owner(),
-            holder=request.args.get("holder", "").replace("\0", ""),
-            older_than=seconds("older_than", most=10**9) if "older_than" in request.args else None,
+            holder=(HOLDER.given() or "").replace("\0", ""),
+            older_than=OLDER_THAN.read() if OLDER_THAN.given() is not None else None,
         )
         tools = store.runs.calling([run.id for run in found if run.live])
         return json_response([run_in_view(run, tools.get(run.id)) for run in found])

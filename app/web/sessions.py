@@ -18,12 +18,16 @@ from app.store.idempotency import KeyUse, KeyUsed
 from app.store.store import Store
 from app.web.access import asker, deed, own_name, owner, require_operator
 from app.web.bodies import CreateSession, SetBudget, SetPermissions, SetTitle, read, skip_body
-from app.web.parameters import choice, idempotency_key, seconds
+from app.web.parameters import Choice, Seconds, idempotency_key
 from app.web.payloads import created_session, json_response, session_detail, session_summary
 from app.web.wording import attempt
 
-DELETE_WAIT_SECONDS: Final = 10.0
-MAX_DELETE_WAIT: Final = 300.0
+DELETE_WAIT: Final = Choice(
+    "wait", "`true`: 202 if the run has not ended within `timeout`.", ("true", "false"), "false"
+)
+DELETE_TIMEOUT: Final = Seconds(
+    "timeout", "How long to wait for the run's end; at most 5 m.", most=300.0, default=10.0
+)
 
 
 def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Blueprint:
@@ -78,8 +82,8 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
     def delete(session_id: str) -> Response:
         """Waits a while for the run to end in any case; with `wait`, says if that was not enough."""
         skip_body()
-        waits = choice("wait", ("true", "false"), "false") == "true"
-        longest = seconds("timeout", DELETE_WAIT_SECONDS, most=MAX_DELETE_WAIT)
+        waits = DELETE_WAIT.read() == "true"
+        longest = DELETE_TIMEOUT.read()
         _allowed(session_id, "delete session")
         ended = control.delete(session_id, by=asker(), wait=longest, audit=deed("delete", session_id))
         if waits and not ended:

@@ -145,6 +145,35 @@ def test_hup_replaces_the_worker_while_the_run_in_the_old_one_finishes(
     assert lets_in(newcomer, session)
 
 
+def test_usr2_starts_a_second_server_beside_the_first_which_finishes_its_run(
+    start_baton: StartBaton, connect: Connect, model: OfflineServer, gate: Gate
+) -> None:
+    baton = start_baton(settings=PATIENT)
+    client = connect(baton.url)
+    workers = set(baton.worker_pids())
+    session, other = client.new_session(tools_approved=True), client.new_session()
+    with client.run(session, f"{gate.call}[then][say finished]", agent="tools") as stream:
+        gate.wait_until_reached()
+        baton.signal(signal.SIGUSR2)
+        eventually(lambda: set(baton.worker_pids()) - workers, "a new master was started", seconds=30)
+        eventually(lambda: baton.log().count("Booting worker") > 1, "it has a worker", seconds=30)
+        baton.signal(signal.SIGTERM)
+        newcomer = connect(baton.url)
+        eventually(lambda: answers(newcomer) and lets_in(newcomer, other), "the new one serves", seconds=30)
+        gate.open()
+        assert text_of(stream.rest()) == "finished"
+    eventually(lambda: not baton.running, "the old master has gone", seconds=30)
+    assert lets_in(newcomer, session)
+
+
+def answers(client: Client) -> bool:
+    """The old server has stopped to accept, and the new one has begun."""
+    try:
+        return client.get("/ready").status_code == 200
+    except requests.RequestException:
+        return False
+
+
 def test_after_a_kill_sessions_are_free_at_once_and_calls_that_waited_still_wait(
     start_baton: StartBaton, connect: Connect, model: OfflineServer, gate: Gate, tmp_path: Path
 ) -> None:

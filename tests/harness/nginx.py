@@ -6,6 +6,7 @@ import re
 import shutil
 import socket
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -38,16 +39,16 @@ def find_nginx() -> str | None:
 
 
 class Nginx:
-    """In front of the server at `upstream_port`. `path` serves it below a path, as the delivered file says how
-    to; `body_limit` replaces the delivered one."""
+    """In front of the servers at `upstream_ports`. `path` serves them below a path, as the delivered file says
+    how to; `body_limit` replaces the delivered one."""
 
     def __init__(
-        self, directory: Path, upstream_port: int, *, path: str = "", body_limit: str | None = None
+        self, directory: Path, *upstream_ports: int, path: str = "", body_limit: str | None = None
     ) -> None:
         self._directory = directory
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}{path}"
-        (directory / "baton.conf").write_text(_adapted(self.port, upstream_port, path, body_limit))
+        (directory / "baton.conf").write_text(_adapted(self.port, upstream_ports, path, body_limit))
         (directory / "nginx.conf").write_text(AROUND.format(directory=directory))
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -82,11 +83,11 @@ class Nginx:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
-def _adapted(port: int, upstream_port: int, path: str, body_limit: str | None) -> str:
+def _adapted(port: int, upstream_ports: Sequence[int], path: str, body_limit: str | None) -> str:
     """The delivered file with other ports, and with what its comments tell the reader to change."""
     changes = [
         (r"listen 80;", f"listen 127.0.0.1:{port};"),
-        (r"server 127\.0\.0\.1:8080", f"server 127.0.0.1:{upstream_port}"),
+        (r"server 127\.0\.0\.1:8080( [^;]*;)", _servers(upstream_ports)),
     ]
     if path:
         changes += [
@@ -100,3 +101,8 @@ def _adapted(port: int, upstream_port: int, path: str, body_limit: str | None) -
         text, count = re.subn(rf"^(\s*){pattern}", rf"\g<1>{replacement}", text, flags=re.MULTILINE)
         assert count == 1, f"{pattern} stands {count} times in {DELIVERED.name}"
     return text
+
+
+def _servers(ports: Sequence[int]) -> str:
+    """A line for each, with the options of the delivered one."""
+    return "".join(rf"server 127.0.0.1:{port}\g<2>" + "\n" for port in ports)

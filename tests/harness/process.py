@@ -16,6 +16,7 @@ from typing import Any, Self
 import requests
 
 ROOT = Path(__file__).parents[2]
+GUNICORN = Path(sys.executable).with_name("gunicorn")
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
 
@@ -69,7 +70,7 @@ class BatonProcess:
         """Returns when the server answers."""
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py")],
+                [str(GUNICORN), "-c", str(ROOT / "gunicorn.conf.py")],
                 cwd=self.directory,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,

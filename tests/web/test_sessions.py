@@ -212,3 +212,9 @@ def test_an_answer_that_nobody_waits_for_is_a_conflict(
 def test_a_session_without_a_run_cannot_be_cancelled(http: FlaskClient) -> None:
     response = http.post(f"/api/sessions/{new_session(http)}/cancel")
     assert (response.status_code, response.get_json()["code"]) == (409, "not_running")
+
+
+def test_a_whole_number_may_be_written_with_a_point(http: FlaskClient) -> None:
+    """To JSON Schema 5.0 is an integer, and some languages have no other way to write one."""
+    response = http.post("/api/sessions", json={"max_iterations": 5.0})
+    assert (response.status_code, response.get_json()["max_iterations"]) == (200, 5)

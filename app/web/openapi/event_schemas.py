@@ -1,0 +1,43 @@
+"""The schemas of events, from the classes that render them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from app.conversation import events
+
+Schema = dict[str, Any]
+
+
+def event_schemas() -> dict[str, Schema]:
+    """By the name of the component: one for each type of event."""
+    return {f"{kind.__name__.removesuffix('Event')}Event": _schema(kind) for kind in _kinds(events.Event)}
+
+
+def _kinds(kind: type[events.Event]) -> Iterator[type[events.Event]]:
+    for heir in kind.__subclasses__():
+        if heir.__module__ == events.__name__:
+            yield heir
+            yield from _kinds(heir)
+
+
+def _schema(kind: type[events.Event]) -> Schema:
+    own = TypeAdapter(kind).json_schema(mode="serialization")["properties"]
+    always = [name for name in own if name not in kind.optional and name != "agent_name"]
+    schema: Schema = {
+        "type": "object",
+        "properties": {
+            "type": {"const": kind.type},
+            **own,
+            "timestamp": {"type": "string", "format": "date-time"},
+        },
+        "required": ["type", *always, "timestamp"],
+    }
+    words = inspect.cleandoc(kind.__doc__ or "")
+    if not words.startswith(f"{kind.__name__}("):  # what a dataclass says of itself
+        schema["description"] = words
+    return schema

@@ -1,0 +1,42 @@
+"""What the document says of one route beyond what Flask knows: its bodies, parameters, answers and refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from app.errors import AppError
+from app.web.bodies import Body
+from app.web.parameters import Parameter
+
+Messages = Literal["messages", "one message"]
+"""Bodies that are a list of messages; all others are objects of a class."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One status that is not a refusal. `shape` is the JSON's type, None for other media."""
+
+    about: str
+    shape: Any = None
+    media: str = "application/json"
+    headers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """A route's methods. `refusals` are those of its own; what everything can answer is added to them.
+
+    `body`: None for routes that read none. `unread_body`: what comes is read off the connection within bounds.
+    `is_open`: needs no token. `stores`: asks the database, which may not answer.
+    """
+
+    summary: str
+    answers: Mapping[int, Answer]
+    body: type[Body] | Messages | None = None
+    unread_body: bool = False
+    parameters: tuple[Parameter, ...] = ()
+    refusals: tuple[type[AppError], ...] = ()
+    is_open: bool = False
+    stores: bool = True

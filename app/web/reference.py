@@ -1,0 +1,54 @@
+"""Routes of the API's description: the OpenAPI document, and a page to read it."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from flask import Blueprint, Response, current_app
+
+from app.web.openapi.document import openapi_document
+from app.web.payloads import json_response
+
+_DIRECTORY: Final = Path(__file__).parent / "reference_page"
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+def blueprint(*, secured: bool) -> Blueprint:
+    """`secured`: the server asks for tokens. The description itself is open: it tells nothing about anybody."""
+    routes = Blueprint("reference", __name__)
+
+    @cache
+    def made() -> dict[str, Any]:
+        return openapi_document(current_app.url_map, version=version("baton"), secured=secured)
+
+    @routes.get("/openapi.json")
+    def document() -> Response:
+        return json_response(made())
+
+    @routes.get("/docs")
+    def page() -> Response:
+        return _file("index.html", "text/html; charset=utf-8")
+
+    @routes.get("/docs/reference.js")
+    def script() -> Response:
+        return _file("reference.js", "text/javascript; charset=utf-8")
+
+    @routes.get("/docs/reference.css")
+    def style() -> Response:
+        return _file("reference.css", "text/css; charset=utf-8")
+
+    return routes
+
+
+def _file(name: str, content_type: str) -> Response:
+    response = Response((_DIRECTORY / name).read_bytes(), content_type=content_type)
+    response.headers["Content-Security-Policy"] = _POLICY
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Cache-Control"] = "no-cache"
+    return response

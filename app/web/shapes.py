@@ -1,0 +1,286 @@
+"""The shapes of answers, as types: `app.web.payloads` is checked against them, and the OpenAPI document is made of
+them. `NotRequired` keys are left out when they are empty."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import WithJsonSchema
+from typing_extensions import TypedDict
+
+from app.conversation.run import RunStatus
+
+Json = Mapping[str, Any]
+Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+Patterns = Mapping[str, Sequence[str]]
+
+
+class Message(TypedDict):
+    """What was done, in words."""
+
+    message: str
+
+
+class Status(TypedDict):
+    status: Literal["ok", "ready"]
+
+
+class AgentSummary(TypedDict):
+    """`name` is the file's key; `multi`: more than one agent is in it."""
+
+    name: str
+    description: str
+    multi: bool
+
+
+class ToolCount(TypedDict):
+    available_tools: int
+
+
+class AgentFile(TypedDict):
+    """An agent file, read and normalised; literal secrets are masked."""
+
+    version: str
+    agents: list[Json]
+    providers: NotRequired[dict[str, Json]]
+    models: NotRequired[dict[str, Json]]
+    mcps: NotRequired[dict[str, Json]]
+    rag: NotRequired[dict[str, Json]]
+    metadata: Json
+    permissions: NotRequired[Json]
+
+
+class CreatedSession(TypedDict):
+    id: str
+    title: str
+    messages: None
+    created_at: Time
+    tools_approved: bool
+    thinking: bool
+    hide_tool_results: bool
+    working_dir: NotRequired[str]
+    SendUserMessage: bool
+    max_iterations: int
+    starred: bool
+    input_tokens: int
+    output_tokens: int
+    cost: float
+    permissions: NotRequired[Patterns | None]
+
+
+class SessionSummary(TypedDict):
+    id: str
+    title: str
+    created_at: Time
+    num_messages: int
+    input_tokens: int
+    output_tokens: int
+    working_dir: NotRequired[str]
+    owner: NotRequired[str]
+
+
+class FunctionCall(TypedDict):
+    """`arguments` is JSON text."""
+
+    name: str
+    arguments: NotRequired[str]
+
+
+class WireCall(TypedDict):
+    id: NotRequired[str]
+    type: Literal["function"]
+    function: FunctionCall
+
+
+class Usage(TypedDict):
+    input_tokens: int
+    output_tokens: int
+    cached_input_tokens: int
+    cached_write_tokens: int
+
+
+class Thinking(TypedDict, total=False):
+    reasoning_content: str
+    thinking_signature: str
+
+
+class Accounts(TypedDict, total=False):
+    usage: Usage
+    model: str
+    cost: float
+
+
+class ChatMessage(Thinking, Accounts):
+    role: Literal["user", "assistant", "tool"]
+    content: str
+    multi_content: NotRequired[Sequence[Json]]
+    tool_calls: NotRequired[list[WireCall]]
+    tool_definitions: NotRequired[Sequence[Json]]
+    tool_call_id: NotRequired[str]
+    is_error: NotRequired[bool]
+    created_at: Time
+
+
+class StoredMessage(TypedDict):
+    """`partial` says why a message was cut; `implicit`: Baton itself put it in."""
+
+    agentName: str
+    message: ChatMessage
+    implicit: NotRequired[bool]
+    partial: NotRequired[str]
+
+
+class Question(TypedDict):
+    """What a run waits for, with what an approval, a form or a limit has to say."""
+
+    kind: Literal["approval", "elicitation", "max_iterations"]
+    call_id: NotRequired[str]
+    tool: NotRequired[str]
+    arguments: NotRequired[Json]
+    agent: NotRequired[str]
+    message: NotRequired[str]
+    schema: NotRequired[Any]
+    limit: NotRequired[int]
+
+
+class Run(TypedDict):
+    """`code` and `error` say why it ended badly; `stopped_by` who stopped it."""
+
+    id: str
+    session_id: str
+    agent: str
+    status: RunStatus
+    started_at: Time
+    ended_at: NotRequired[Time | None]
+    waiting_for: NotRequired[Question | None]
+    holder: str
+    host: str
+    pid: int
+    lease_expires_at: NotRequired[Time | None]
+    code: NotRequired[str]
+    error: NotRequired[str]
+    stopped_by: NotRequired[str]
+
+
+class RunInView(Run):
+    """`phase`: what it does at this moment, if it is at work."""
+
+    phase: NotRequired[Literal["model", "tool", "waiting"]]
+    tool: NotRequired[str]
+
+
+class RunAnswer(TypedDict):
+    run: Run
+
+
+class SessionDetail(TypedDict):
+    """`run`: who has the session, while one is at work."""
+
+    id: str
+    title: str
+    messages: NotRequired[list[StoredMessage]]
+    created_at: Time
+    tools_approved: bool
+    thinking: bool
+    input_tokens: int
+    output_tokens: int
+    working_dir: NotRequired[str]
+    owner: NotRequired[str]
+    budget: NotRequired[float]
+    permissions: NotRequired[Patterns]
+    run: NotRequired[Run]
+
+
+class SessionBudget(TypedDict):
+    """In dollars; `cost` is what the session has cost so far."""
+
+    id: str
+    budget: float | None
+    cost: float
+
+
+class AuditRecord(TypedDict):
+    id: int
+    at: Time
+    who: str
+    role: str
+    action: str
+    session_id: str | None
+    run_id: str | None
+    detail: str
+    request_id: str
+
+
+class AuditTrail(TypedDict):
+    """`next` is what `before` has to be to go on; null at the end."""
+
+    entries: list[AuditRecord]
+    next: int | None
+
+
+class SessionTitle(TypedDict):
+    id: str
+    title: str
+
+
+class QueuedMessage(TypedDict):
+    id: str
+    kind: Literal["steer", "followup"]
+    content: str
+    created_at: Time
+    created_by: str
+    multi_content: NotRequired[Sequence[Json]]
+
+
+class Queued(TypedDict):
+    """`duplicate`: the request's `Idempotency-Key` was used by an equal one before."""
+
+    status: Literal["queued", "queued_streaming", "queued_idle"]
+    messages: list[QueuedMessage]
+    duplicate: NotRequired[bool]
+
+
+class Depth(TypedDict):
+    depth: int
+    capacity: int
+
+
+class Queue(TypedDict):
+    steer: Depth
+    followup: Depth
+    messages: list[QueuedMessage]
+
+
+class Refusal(TypedDict):
+    """`error` repeats `message`; decide by `code`."""
+
+    message: str
+    error: str
+    code: str
+    request_id: str
+
+
+class Busy(Refusal):
+    """Who has the session; missing when he is a moment old."""
+
+    run: NotRequired[Run]
+
+
+class AnsweredAlready(Refusal):
+    """The answer that came first."""
+
+    decision: NotRequired[str]
+    decided_by: NotRequired[str]
+    reason: NotRequired[str]
+
+
+class Stale(Refusal):
+    last_position: int
+    missed: list[StoredMessage]
+
+
+class TakenAlready(Refusal):
+    """Where in the conversation the message is now."""
+
+    position: NotRequired[int]

@@ -1,0 +1,90 @@
+"""What stands in deploy/ beside the nginx configuration: units, container, log rotation, two hosts."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from app.settings import Settings
+from tests.harness.process import ROOT
+
+DEPLOY = ROOT / "deploy"
+VARIABLES = {variable for variable, _, _ in Settings.variables()}
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
+    """With programs that exist here in place of those in /opt/baton."""
+    for name in ("baton.service", "baton.socket"):
+        text = (DEPLOY / name).read_text()
+        text = text.replace("/opt/baton/.venv/bin/gunicorn", "/bin/true")
+        text = re.sub(r"^EnvironmentFile=.*\n", "", text, flags=re.MULTILINE)
+        (tmp_path / name).write_text(text)
+    command = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no"]
+    done = subprocess.run(
+        [*command, tmp_path / "baton.service", tmp_path / "baton.socket"],
+        env={"PATH": "/usr/bin:/bin", "SYSTEMD_UNIT_PATH": f"{tmp_path}:"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_stop_has_time_for_the_drain() -> None:
+    default = Settings().drain_seconds
+    unit = re.search(r"^TimeoutStopSec=(\d+)$", (DEPLOY / "baton.service").read_text(), re.MULTILINE)
+    assert unit is not None
+    assert int(unit[1]) >= default + 15
+    services = yaml.safe_load((DEPLOY / "two-hosts" / "compose.yaml").read_text())["services"]
+    assert int(services["baton-a"]["stop_grace_period"].removesuffix("s")) >= default + 15
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["baton.service", "baton.socket", "Containerfile", "two-hosts/compose.yaml", "two-hosts/README.md"],
+)
+def test_every_setting_that_a_file_names_exists(name: str) -> None:
+    named = set(re.findall(r"\bBATON_[A-Z_]+[A-Z]\b", (DEPLOY / name).read_text()))
+    assert named
+    assert named <= VARIABLES
+
+
+def test_the_container_takes_along_what_exists_and_is_nobody_special() -> None:
+    text = (DEPLOY / "Containerfile").read_text()
+    for sources in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE):
+        for source in sources.split():
+            assert (ROOT / source).exists(), source
+    assert re.findall(r"^USER (\S+)$", text, re.MULTILINE) == ["10001:10001"]
+    assert "HEALTHCHECK" in text
+
+
+def test_two_hosts_have_the_delivered_nginx_configuration_but_for_its_servers() -> None:
+    def rest(path: Path) -> list[str]:
+        lines = path.read_text().partition("upstream baton")[2].splitlines()
+        return [line for line in lines if not re.match(r"\s*server \S+ max_conns", line)]
+
+    assert rest(DEPLOY / "two-hosts" / "nginx.conf") == rest(DEPLOY / "nginx.conf")
+
+
+@pytest.mark.skipif(
+    shutil.which("logrotate", path="/usr/sbin:/sbin:/usr/bin") is None, reason="logrotate is not installed"
+)
+def test_logrotate_empties_a_log_that_is_still_written_to(tmp_path: Path) -> None:
+    log = tmp_path / "baton.log"
+    text = (DEPLOY / "logrotate").read_text().replace("/var/log/baton/*.log", str(log))
+    (tmp_path / "rules").write_text(text)
+    (tmp_path / "rules").chmod(0o644)
+    with log.open("a") as output:
+        print("before", file=output, flush=True)
+        program = shutil.which("logrotate", path="/usr/sbin:/sbin:/usr/bin")
+        assert program is not None
+        command = [program, "--force", "--state", str(tmp_path / "state"), str(tmp_path / "rules")]
+        subprocess.run(command, check=True)
+        print("after", file=output, flush=True)
+    assert log.read_text() == "after\n"
+    assert (tmp_path / "baton.log.1").read_text() == "before\n"
