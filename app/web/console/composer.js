@@ -36,8 +36,8 @@ export class Composer {
     this.busy = run;
     for (const control of [this.stop, this.steer, this.queue]) control.hidden = !run;
     this.submit.hidden = Boolean(run);
-    this.agent.disabled = Boolean(run);
-    this.text.placeholder = run ? "It is at work. Write to queue a message, or steer it…" : "Write a message…";
+    this.agent.hidden = Boolean(run);
+    this.text.placeholder = run ? "Queue a message, or steer the run…" : "Write a message…";
     this.able();
   }
 

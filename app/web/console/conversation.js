@@ -19,6 +19,7 @@ export class Conversation {
     this.draft = null;
     this.tasks = []; // sessions of delegated tasks, the innermost last
     this.title = "";
+    this.team = ""; // the file of the agents, by which the first of them is known
     this.usage = null;
     this.incomplete = false; // since a gap, messages are read from snapshots
     this.counter = 0;
@@ -28,7 +29,7 @@ export class Conversation {
   reset(snapshot, { keepNotes = false } = {}) {
     const kept = keepNotes ? this.items.filter((item) => item.told) : [];
     const lost = keepNotes ? this.lostDraft(snapshot) : [];
-    this.items = [...itemsOf(snapshot), ...lost, ...kept];
+    this.items = [...itemsOf(snapshot, (agent) => this.named(agent)), ...lost, ...kept];
     this.calls = new Map(this.items.filter((item) => item.kind === "tool").map((item) => [item.callId, item]));
     this.draft = null;
     this.tasks = [];
@@ -51,6 +52,11 @@ export class Conversation {
     this.hear.changed();
   }
 
+  /** How an agent is called: the first of a file mostly has no name of its own. */
+  named(agent) {
+    return agent === "root" && this.team ? this.team : agent;
+  }
+
   add(item) {
     item.key = `${item.kind}-${this.counter++}`;
     item.version = 0;
@@ -69,7 +75,8 @@ export class Conversation {
   }
 
   /** The message that is being said. */
-  speaking(agent) {
+  speaking(name) {
+    const agent = this.named(name);
     if (this.draft?.agent !== agent) this.endDraft();
     this.draft ??= this.add({ kind: "assistant", agent, text: "", thinking: "", streaming: true, time: Date.now() });
     return this.draft;
@@ -153,8 +160,8 @@ const HANDLERS = {
   elicitation_request: (talk, event) => talk.hear.run(event),
   max_iterations_reached: (talk, event) => talk.hear.run(event),
   agent_switching(talk, event) {
-    if (event.switching) talk.note(`${event.from_agent} hands a task to ${event.to_agent}`);
-    else talk.note(`${event.from_agent} is done; back to ${event.to_agent}`);
+    if (event.switching) talk.note(`${talk.named(event.from_agent)} hands a task to ${event.to_agent}`);
+    else talk.note(`${event.from_agent} is done; back to ${talk.named(event.to_agent)}`);
   },
   model_fallback: (talk, event) => talk.note(`${event.failed_model} did not answer; ${event.fallback_model} took over`),
   hook_blocked: (talk, event) => talk.note(event.message, "warning"),

@@ -3,14 +3,13 @@
 import { post } from "./api.js";
 import { announce, button, h } from "./dom.js";
 import { Form } from "./form.js";
-import { longText } from "./pieces.js";
 import { inWords } from "./refusals.js";
-import { gist, indented } from "./tool.js";
 
 export class QuestionPanel {
   /** `onAnswered` is called when the question is settled, by us or by somebody else. */
-  constructor(sessionId, onAnswered) {
+  constructor(sessionId, { named, onAnswered }) {
     this.path = `api/sessions/${sessionId}`;
+    this.named = (agent) => (agent ? named(agent) : "The agent");
     this.onAnswered = onAnswered;
     this.node = h("section", { class: "question", hidden: true, "aria-label": "The agent asks" });
     this.asked = null;
@@ -36,19 +35,17 @@ export class QuestionPanel {
   }
 
   approval(question) {
-    const text = JSON.stringify(question.arguments ?? {});
     this.reason = h("input", {
       type: "text", id: "reason", placeholder: "Reason, for the agent (optional)", "aria-label": "Reason for rejecting",
       on: { keydown: (event) => event.key === "Enter" && this.reject() },
     });
     return [
-      h("h2", {}, `${question.agent ?? "The agent"} wants to call `, h("code", {}, question.tool)),
-      h("pre", { class: "asked", tabindex: "0" }, gist(text)),
-      h("details", { class: "arguments" }, h("summary", {}, "All arguments"), ...longText(indented(text))),
+      h("h2", {}, `${this.named(question.agent)} wants to call `, h("code", {}, question.tool)),
+      asked(question.arguments ?? {}),
       h("div", { class: "answers" },
         button("Approve", () => this.approve("approve"), { kind: "primary", title: "a" }),
         button(`Always ${question.tool}`, () => this.approve("approve-tool"), { title: "t — every later call of this tool in this session" }),
-        button("Always everything", () => this.approve("approve-session"), { title: "Every later call in this session" }),
+        button("Approve all", () => this.approve("approve-session"), { title: "Every later call in this session" }),
         h("span", { class: "reject" }, this.reason, button("Reject", () => this.reject(), { kind: "danger", title: "x" })),
       ),
     ];
@@ -73,7 +70,7 @@ export class QuestionPanel {
       if (this.fields.check()) answer("accept")();
     };
     return [
-      h("h2", {}, `${question.agent ?? "The agent"} asks`),
+      h("h2", {}, `${this.named(question.agent)} asks`),
       h("p", { class: "plain" }, question.message),
       h("form", { novalidate: true, on: { submit: send } }, this.fields.node,
         h("div", { class: "answers" },
@@ -112,4 +109,13 @@ export class QuestionPanel {
       for (const control of this.node.querySelectorAll("button")) control.disabled = false;
     }
   }
+}
+
+/** All of what is to be approved, word for word: nothing of it may hide behind an ellipsis. */
+function asked(given) {
+  const entries = Object.entries(given);
+  const value = (one) => h("pre", {}, typeof one === "string" ? one : JSON.stringify(one, null, 2));
+  if (!entries.length) return h("p", {}, "Without arguments.");
+  const rows = entries.map(([name, one]) => [h("dt", {}, name), h("dd", {}, value(one))]);
+  return h("dl", { class: "asked", tabindex: "0", "aria-label": "Arguments" }, rows.flat());
 }

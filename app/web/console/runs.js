@@ -103,16 +103,15 @@ export class RunsPage {
 
   newRow(run) {
     const live = LIVE.includes(run.status);
-    const when = h("td", { data: { label: "Began" } }, h("time", { datetime: run.started_at, title: clock(run.started_at) }, began(run)));
+    const when = h("time", { datetime: run.started_at, title: clock(run.started_at) }, began(run));
     const row = h("tr", { data: { state: run.status } },
       h("td", {}, h("span", { class: "chip", data: { state: run.status } }, h("span", { class: "dot" }), stateText(run.status))),
-      h("td", { data: { label: "Session" } },
-        h("a", { href: `#/session/${run.session_id}` }, this.titleOf(run)), h("small", {}, run.agent)),
-      h("td", { data: { label: "Doing" } }, doing(run)),
-      h("td", { data: { label: "Held by" } }, h("code", {}, run.holder), run.started_by ? h("small", {}, `for ${run.started_by}`) : null),
-      when,
+      cell("Session", h("a", { href: `#/session/${run.session_id}` }, this.titleOf(run)), h("small", {}, run.agent)),
+      cell("Doing", doing(run)),
+      cell("Held by", h("code", {}, run.holder), run.started_by ? h("small", {}, `for ${run.started_by}`) : null),
+      cell("Began", when),
       h("td", { class: "actions" }, live ? this.actions(run) : null));
-    row.began = when.firstChild;
+    row.began = when;
     return row;
   }
 
@@ -146,6 +145,8 @@ export class RunsPage {
   }
 }
 
+const cell = (label, ...content) => h("td", { data: { label } }, h("div", {}, content));
+
 const began = (run) => (age(run.started_at) === "now" ? "now" : `${age(run.started_at)} ago`);
 
 function doing(run) {
@@ -153,6 +154,6 @@ function doing(run) {
   if (asked?.kind === "approval") return [h("span", {}, "asks to call "), h("code", {}, asked.tool)];
   if (asked) return h("span", {}, asked.kind === "elicitation" ? "asks for an answer" : "asks to go on");
   if (run.phase === "tool") return [h("span", {}, "runs "), h("code", {}, run.tool)];
-  if (run.phase === "model") return h("span", {}, "waits for the model");
+  if (run.phase === "model") return h("span", {}, "asks the model");
   return h("span", { class: run.error ? "why" : "" }, run.error || run.code || (run.stopped_by ? `by ${run.stopped_by}` : "–"));
 }

@@ -28,7 +28,10 @@ export class SessionPage {
       gap: () => this.resync(),
     });
     this.transcript = new Transcript();
-    this.questions = new QuestionPanel(id, (words) => (this.composer.say(words), this.look()));
+    this.questions = new QuestionPanel(id, {
+      named: (agent) => this.talk.named(agent),
+      onAnswered: (words) => (this.composer.say(words), this.look()),
+    });
     this.queue = new QueuePanel(id, (words) => this.composer.say(words));
     this.head = new SessionHead(id, () => this.reload());
     this.composer = new Composer({
@@ -38,7 +41,7 @@ export class SessionPage {
       send: (text, how) => this.send(text, how),
       stop: () => this.stop(),
     });
-    this.foot = h("div", { class: "foot-panels" }, this.queue.node, this.questions.node, this.composer.node);
+    this.foot = h("div", { class: "foot-panels" }, this.questions.node, this.queue.node, this.composer.node);
     this.node = h("div", { class: "session" }, this.head.node, this.transcript.node, this.foot);
     this.onVisibility = () => this.visibility();
   }
@@ -87,12 +90,11 @@ export class SessionPage {
 
   /** Everything as it is stored, from the beginning. */
   async reload() {
-    const session = await get(this.path);
+    const [session] = await Promise.all([get(this.path), this.look()]);
     this.talk.incomplete = false;
     this.talk.reset(session);
     this.head.session(session);
     this.setRun(session.run ?? null);
-    await this.look();
     this.tellLastEnd();
   }
 
@@ -132,8 +134,9 @@ export class SessionPage {
       const [runs] = await Promise.all([get(`api/runs?session=${this.id}`), this.queue.refresh()]);
       const [latest] = runs;
       this.latest = latest;
+      if (latest && latest.id !== this.used) this.composer.use(latest.agent.split("/")[0]);
+      this.used = latest?.id;
       this.setRun(latest && LIVE.includes(latest.status) ? latest : null);
-      if (latest) this.composer.use(latest.agent.split("/")[0]);
       if (this.justEnded && !this.run) this.tellEnd(latest);
     } catch {
       // looked at again soon
@@ -158,6 +161,8 @@ export class SessionPage {
 
   setRun(run) {
     this.run = run;
+    const working = run ?? this.latest;
+    if (working) this.talk.team = working.agent.split("/")[0];
     this.head.run(run);
     this.composer.state(run);
     this.questions.show(run?.waiting_for ?? null);

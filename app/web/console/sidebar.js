@@ -1,9 +1,10 @@
 /** The list of sessions, with the state of each. */
 
 import { button, h, icon } from "./dom.js";
-import { age, nameOf, stateText } from "./words.js";
+import { age, holderOf, nameOf, stateText } from "./words.js";
 
 const MOST = 200;
+const SHORT = { awaiting_approval: "Needs approval", awaiting_input: "Needs an answer" };
 
 export class Sidebar {
   constructor(node, overview, { help }) {
@@ -45,6 +46,7 @@ export class Sidebar {
     const shown = found.slice(0, MOST);
     this.offline.hidden = this.overview.reachable;
     const lines = shown.map((session) => this.line(session));
+    if (this.lines.size > 2 * MOST) this.lines = new Map(shown.map((session, i) => [session.id, lines[i]]));
     if (lines.length !== this.list.children.length || lines.some((line, i) => line !== this.list.children[i])) {
       const focused = document.activeElement;
       this.list.replaceChildren(...lines);
@@ -71,9 +73,8 @@ export class Sidebar {
     const state = run?.status ?? "free";
     line.dataset.state = state;
     line.name.textContent = nameOf(session);
-    line.meta.textContent = run
-      ? `${stateText(state)} · ${run.agent.split("/")[0]}`
-      : `${session.num_messages} ${session.num_messages === 1 ? "message" : "messages"}`;
+    line.meta.textContent = `${SHORT[state] ?? stateText(state)} · ${run ? whose(run) : counted(session.num_messages)}`;
+    line.link.title = run ? `${run.agent}, ${holderOf(run)}` : "";
     line.age.textContent = age(session.created_at);
     line.link.toggleAttribute("aria-current", session.id === this.current);
     if (session.id === this.current) line.link.setAttribute("aria-current", "page");
@@ -101,6 +102,10 @@ export class Sidebar {
     }
   }
 }
+
+const counted = (messages) => `${messages} ${messages === 1 ? "message" : "messages"}`;
+
+const whose = (run) => [run.agent.split("/")[0], run.started_by].filter(Boolean).join(" for ");
 
 function newLine(id) {
   const line = h("li");

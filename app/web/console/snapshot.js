@@ -1,7 +1,7 @@
 /** What is stored of a session, as the items of a conversation. */
 
 /** One item per message, except that a result joins the call that it belongs to. */
-export function itemsOf(session) {
+export function itemsOf(session, named = (agent) => agent) {
   const items = [];
   const calls = new Map();
   const asked = session.run?.waiting_for?.call_id;
@@ -15,7 +15,7 @@ export function itemsOf(session) {
       items.push({ kind: "user", text: message.content, images, time, position, partial: entry.partial });
       return;
     }
-    if (message.content || message.reasoning_content) items.push(said(entry, time, position));
+    if (message.content || message.reasoning_content) items.push(said(entry, named, time, position));
     for (const call of message.tool_calls ?? []) {
       const item = {
         kind: "tool",
@@ -35,11 +35,11 @@ export function itemsOf(session) {
   return items;
 }
 
-function said(entry, time, position) {
+function said(entry, named, time, position) {
   const { message } = entry;
   return {
     kind: "assistant",
-    agent: entry.agentName,
+    agent: named(entry.agentName),
     text: message.content ?? "",
     thinking: message.reasoning_content ?? "",
     partial: entry.partial,
