@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from typing import Any, Self, cast
 
@@ -15,7 +16,7 @@ from selenium.webdriver.remote.webelement import WebElement
 
 from tests.harness.process import eventually
 
-PATIENCE = 8.0
+PATIENCE = 20.0
 
 
 def find_chromium() -> tuple[str, str] | None:
@@ -30,9 +31,16 @@ class Browser:
     def __init__(self) -> None:
         found = find_chromium()
         assert found is not None, "chromium and chromium-driver are not installed"
+        # with the driver's path given it has nothing to look for; this says so, and that it tells nobody
+        os.environ |= {"SE_OFFLINE": "true", "SE_AVOID_STATS": "true"}
         options = Options()
         options.binary_location = found[0]
-        for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1200,800"):
+        for argument in (
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-dev-shm-usage",
+            "--window-size=1200,800",
+        ):
             options.add_argument(argument)
         for argument in ("--disable-background-networking", "--disable-component-update", "--no-first-run"):
             options.add_argument(argument)
@@ -51,7 +59,7 @@ class Browser:
         first, *rest = self.driver.window_handles
         for handle in rest:
             self.driver.switch_to.window(handle)
-            self.driver.execute_script("localStorage.clear()")  # type: ignore[no-untyped-call]
+            self.driver.execute_script("localStorage.clear()")
             self.driver.close()
         self.driver.switch_to.window(first)
 
@@ -59,7 +67,9 @@ class Browser:
         """What the browser's console said since the last look: violated policies, errors nobody caught."""
         entries = cast(list[dict[str, Any]], self.driver.get_log("browser"))  # type: ignore[no-untyped-call]
         return [
-            entry["message"] for entry in entries if entry["level"] == "SEVERE" and not _expected(entry["message"])
+            entry["message"]
+            for entry in entries
+            if entry["level"] == "SEVERE" and not _expected(entry["message"])
         ]
 
     def __enter__(self) -> Self:
@@ -87,14 +97,16 @@ class Tab:
         return self._driver
 
     def script(self, source: str, *arguments: object) -> Any:
-        return self.see().execute_script(source, *arguments)  # type: ignore[no-untyped-call]
+        return self.see().execute_script(source, *arguments)
 
     def count(self, selector: str) -> int:
         return int(self.script("return document.querySelectorAll(arguments[0]).length", selector))
 
     def text(self, selector: str) -> str:
         """The text of all that match, as it is in the document; empty if nothing does."""
-        found = "return [...document.querySelectorAll(arguments[0])].map((one) => one.textContent).join('\\n')"
+        found = (
+            "return [...document.querySelectorAll(arguments[0])].map((one) => one.textContent).join('\\n')"
+        )
         return str(self.script(found, selector))
 
     def shown(self, selector: str) -> WebElement:
@@ -110,7 +122,7 @@ class Tab:
         try:
             eventually(lambda: text in self.text(selector), f"{text!r} in {selector}", seconds=PATIENCE)
         except AssertionError as error:
-            raise AssertionError(f"{error}; there is {self.text(selector)[-500:]!r}") from None
+            raise AssertionError(f"{error}; there is {self.text(selector)[:300]!r}") from None
 
     def wait_until_gone(self, selector: str) -> None:
         def gone() -> bool:
@@ -139,6 +151,7 @@ class Tab:
 
     def press(self, key: str) -> None:
         """A key, while nothing is being typed."""
+        self.shown("body[data-page]")
         self.script("document.activeElement?.blur()")
         self.shown("body").send_keys(key)
 
@@ -155,7 +168,9 @@ class Tab:
 
     def said(self) -> str:
         """What the agent said last, without white space at its ends."""
-        found = "return [...document.querySelectorAll('.message.assistant .markdown')].at(-1)?.textContent ?? ''"
+        found = (
+            "return [...document.querySelectorAll('.message.assistant .markdown')].at(-1)?.textContent ?? ''"
+        )
         return str(self.script(found)).strip()
 
     def call(self, method: str, path: str, body: object = None) -> None:

@@ -1,4 +1,4 @@
-"""One browser for all, and one server for a module's tests."""
+"""One browser and one server for all of these tests, which run one after the other."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tests.conftest import AGENTS
 from tests.console.browser import Browser, Tab, find_chromium
 from tests.harness.process import BatonProcess
 from tests.harness.wire import Client
+
 
 class OpenTab:
     """Opens pages of the shared server, or of one at another address."""
@@ -35,7 +36,7 @@ def browser() -> Iterator[Browser]:
         yield one
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared_baton(tmp_path_factory: pytest.TempPathFactory, stand_in: OfflineServer) -> Iterator[BatonProcess]:
     directory = tmp_path_factory.mktemp("console")
     with BatonProcess(directory, model_url=stand_in.url, agents=AGENTS) as process:

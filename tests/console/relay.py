@@ -51,7 +51,9 @@ class Relay:
             with self._guard:
                 self._open |= {client, server}
             for source, target in ((client, server), (server, client)):
-                threading.Thread(target=self._pass_on, args=(source, target), name="relay", daemon=True).start()
+                threading.Thread(
+                    target=self._pass_on, args=(source, target), name="relay", daemon=True
+                ).start()
 
     def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
         try:

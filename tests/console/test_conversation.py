@@ -34,7 +34,12 @@ def test_a_conversation_with_an_approval_by_keyboard_alone(open_tab: OpenTab, ht
     tab.click(".call summary")
     tab.wait_for_text(".call .output", "three files")
     assert tab.count(".question:not([hidden])") == 0
-    assert [message["role"] for message in http.messages(session)] == ["user", "assistant", "tool", "assistant"]
+    assert [message["role"] for message in http.messages(session)] == [
+        "user",
+        "assistant",
+        "tool",
+        "assistant",
+    ]
 
 
 def test_a_rejection_tells_the_agent_why(open_tab: OpenTab, http: Client) -> None:
@@ -130,6 +135,7 @@ def test_a_message_for_a_session_that_was_just_taken_is_kept_and_the_holder_name
     assert tab.script("return document.getElementById('composer').value") == "[say too late]"
     tab.click_button("Queue", within=".composer")
     tab.wait_for_text(".queue", "too late")
+    tab.wait_for_text(".message.assistant", "mine")
     stand_in.release()
     tab.wait_for_text(".message.assistant", "too late")
 
@@ -181,12 +187,12 @@ def test_the_page_of_runs_shows_them_all_and_releases_one(
     eventually(lambda: "run" in http.session(session), "the run is at work")
     tab = open_tab()
     tab.press("w")
-    tab.wait_for_text(".runs-table", "asks to call shell")
-    assert http.session(session)["run"]["holder"] in tab.text(".runs-table")
-    tab.click_button("Release…", within=".runs-table")
+    row = f"tr:has(a[href='#/session/{session}'])"
+    tab.wait_for_text(row, "asks to call shell")
+    assert http.session(session)["run"]["holder"] in tab.text(row)
+    tab.click_button("Release…", within=row)
     tab.shown("dialog input").send_keys("a test needs it" + Keys.ENTER)
-    tab.wait_for_text(".nothing", "No such runs.")
-    tab.wait_until_gone(".runs-table td")
+    tab.wait_until_gone(row)
     assert http.get(f"/api/runs?session={session}").json()[0]["status"] == "interrupted"
     tab.click_button("Failed", within=".filters")
-    tab.wait_for_text(".runs-table", "Interrupted")
+    tab.wait_for_text(row, "Interrupted")

@@ -47,7 +47,7 @@ def test_thousands_of_messages_are_a_window_that_moves(
     assert tab.count(".message") <= MOST_SHOWN
     assert tab.count("#main *") < 20 * MOST_SHOWN
     tab.press("\ue011")  # Home
-    tab.wait_for_text(".message.user", "Message 0,")
+    tab.wait_for_text(".message.assistant", "Message 1,")
     assert "later" in tab.text(".edge:not([hidden])")
     read_on = (
         "const pane = document.querySelector('.transcript'); pane.scrollTop = pane.scrollHeight;"
@@ -56,10 +56,10 @@ def test_thousands_of_messages_are_a_window_that_moves(
 
     def further() -> bool:
         assert int(tab.script(read_on)) <= MOST_SHOWN
-        return "Message 400," in tab.text(".message.user")
+        return "Message 401," in tab.text(".message.assistant")
 
     eventually(further, "scrolling reaches what comes later", seconds=20)
-    assert "Message 0," not in tab.text(".message.user")
+    assert "Message 1," not in tab.text(".message.assistant")
     tab.press("\ue010")  # End
     tab.wait_for_text(".message.assistant", f"Message {MANY - 1}")
     tab.say("[say one more]")
@@ -77,7 +77,8 @@ def test_who_reads_what_is_earlier_is_not_moved_by_what_arrives(
     tab.script("document.querySelector('.transcript').scrollTop -= 2000")
     first_seen = (
         "const top = document.querySelector('.transcript').getBoundingClientRect().top;"
-        " const node = [...document.querySelectorAll('.message')].find((one) => one.getBoundingClientRect().bottom > top);"
+        " const all = [...document.querySelectorAll('.message')];"
+        " const node = all.find((one) => one.getBoundingClientRect().bottom > top);"
         " return [node.textContent, Math.round(node.getBoundingClientRect().top)]"
     )
     tab.shown(".to-end")

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import pytest
+from selenium.webdriver.common.keys import Keys
 
 from app.offline.server import OfflineServer
 from tests.conftest import StartBaton
+from tests.console.browser import Tab
 from tests.console.conftest import Links, OpenTab
 from tests.harness.nginx import Nginx, find_nginx
+from tests.harness.process import BatonProcess
 from tests.harness.wire import Client
 
 pytestmark = pytest.mark.xdist_group("console")
+
+ANNA: Final = "annas-token-0123456789"
 
 HOSTILE: Final = """<script>document.title = 'owned'</script>
 <img src=x onerror="document.title = 'owned'">
@@ -57,7 +63,11 @@ def test_a_hostile_message_does_nothing_as_text_title_argument_or_result(
     session = http.new_session(tools_approved=True)
     http.request("PATCH", f"/api/sessions/{session}/title", json={"title": HOSTILE})
     call = json.dumps({"cmd": f"cat <<'END'\n{HOSTILE}\nEND"})
-    http.say(session, f"[call shell {call}] [then] [say {HOSTILE.replace('[', '(').replace(']', ')')}]", agent="tools")
+    http.say(
+        session,
+        f"[call shell {call}] [then] [say {HOSTILE.replace('[', '(').replace(']', ')')}]",
+        agent="tools",
+    )
     tab = open_tab(f"#/session/{session}")
     tab.wait_for_text(".message.assistant", "quoted")
     tab.click(".call summary")
@@ -93,24 +103,43 @@ def test_a_policy_forbids_what_the_pages_do_not_do_themselves(open_tab: OpenTab,
     assert len([one for one in violations if "Content Security Policy" in one]) == 2
 
 
-@pytest.mark.skipif(find_nginx() is None, reason="nginx is not installed")
-def test_below_a_path_and_behind_a_token_it_works_the_same(
-    open_tab: OpenTab, start_baton: StartBaton, model: OfflineServer, tmp_path_factory: pytest.TempPathFactory
+def test_a_page_asks_for_a_token_and_sends_it_as_a_header_only(
+    open_tab: OpenTab, start_baton: StartBaton, model: OfflineServer
 ) -> None:
-    baton = start_baton(settings={"BATON_AUTH_TOKENS": "anna:annas-token-0123456789,ben:bens-token-0123456789"})
-    with Nginx(tmp_path_factory.mktemp("nginx"), baton.port, path="/agents") as nginx:
+    baton = start_baton(settings={"BATON_AUTH_TOKENS": f"anna:{ANNA},ben:bens-token-0123456789"})
+    client = Client(baton.url, token=ANNA)
+    session = client.new_session()
+    client.close()
+    tab = open_tab(f"#/session/{session}", url=baton.url)
+    tab.shown("#token").send_keys("wrong-token-0123456789" + Keys.ENTER)
+    tab.wait_for_text("dialog", "does not know this token")
+    tab.shown("#token").send_keys(ANNA + Keys.ENTER)
+    tab.shown('.session[data-connection="live"]')
+    tab.see().refresh()
+    tab.shown('.session[data-connection="live"]')
+    kept = "return JSON.stringify([{...localStorage}, document.cookie, location.href])"
+    assert ANNA not in str(tab.script(kept))
+    assert not [address for address in fetched(tab) if ANNA in address]
+    assert ANNA not in baton.log()
+
+
+@pytest.mark.skipif(find_nginx() is None, reason="nginx is not installed")
+def test_below_a_path_it_asks_for_nothing_outside(
+    open_tab: OpenTab, shared_baton: BatonProcess, tmp_path: Path
+) -> None:
+    with Nginx(tmp_path, shared_baton.port, path="/agents") as nginx:
         tab = open_tab(url=nginx.url)
-        tab.shown("#token").send_keys("wrong-token-0123456789\n")
-        tab.wait_for_text("dialog", "does not know this token")
-        tab.shown("#token").send_keys("annas-token-0123456789\n")
-        tab.wait_until_gone("dialog")
         tab.press("n")
         tab.shown("select.agent").send_keys("plain")
         tab.say("[say through the proxy]")
         tab.wait_for_text(".message.assistant", "through the proxy")
-        assert "annas-token" not in str(tab.script("return JSON.stringify([{...localStorage}, location.href])"))
-        tab.see().refresh()
-        tab.wait_for_text(".message.assistant", "through the proxy")
-        fetched = tab.script("return performance.getEntriesByType('resource').map((one) => one.name)")
-        assert fetched
-        assert all(str(address).startswith(nginx.url) for address in fetched)
+        assert fetched(tab)
+        assert [address for address in fetched(tab) if not address.startswith(f"{nginx.url}/")] == []
+
+
+def fetched(tab: Tab) -> list[str]:
+    """The addresses of all that the page has asked for."""
+    return [
+        str(one)
+        for one in tab.script("return performance.getEntriesByType('resource').map((one) => one.name)")
+    ]

@@ -17,6 +17,7 @@ export class Conversation {
     this.items = [];
     this.calls = new Map();
     this.draft = null;
+    this.unsure = null; // what was being said when events went missing
     this.tasks = []; // sessions of delegated tasks, the innermost last
     this.title = "";
     this.team = ""; // the file of the agents, by which the first of them is known
@@ -37,12 +38,14 @@ export class Conversation {
     this.hear.changed();
   }
 
-  /** Text that was read on this page and never stored, because its process died. */
+  /** Text that was read on this page before a gap, and is not stored: its process died. */
   lostDraft(snapshot) {
-    const text = this.draft?.text.trim();
+    const lost = this.unsure;
+    this.unsure = null;
+    const text = lost?.text.trim();
     if (!text) return [];
-    const stored = (snapshot.messages ?? []).slice(-20).some((entry) => entry.message.content?.includes(text));
-    return stored ? [] : [{ ...this.draft, key: `lost-${this.counter++}`, streaming: false, partial: "lost", told: true }];
+    const said = (snapshot.messages ?? []).slice(-20).filter(({ message }) => message.role === "assistant");
+    return said.some(({ message }) => message.content.includes(text)) ? [] : [{ ...lost, key: `lost-${this.counter++}`, streaming: false, partial: "lost", told: true }];
   }
 
   apply(event) {
@@ -74,11 +77,11 @@ export class Conversation {
     item.version += 1;
   }
 
-  /** The message that is being said. */
+  /** The message that is being said. What the agent is called may become known only while it speaks. */
   speaking(name) {
-    const agent = this.named(name);
-    if (this.draft?.agent !== agent) this.endDraft();
-    this.draft ??= this.add({ kind: "assistant", agent, text: "", thinking: "", streaming: true, time: Date.now() });
+    if (this.draft?.name !== name) this.endDraft();
+    this.draft ??= this.add({ kind: "assistant", name, text: "", thinking: "", streaming: true, time: Date.now() });
+    this.draft.agent = this.named(name);
     return this.draft;
   }
 
@@ -104,8 +107,9 @@ export class Conversation {
     this.items = [...this.items.slice(0, from), ...this.items.slice(from).filter((item) => item.position === undefined)];
   }
 
-  /** The run is over: nothing is being said or done any more. */
+  /** The run is over: nothing is being said or done any more. What is stored was told to be; the rest is lost. */
   settle() {
+    if (this.draft?.text.trim()) this.touch(this.draft, { partial: "lost", told: true });
     this.endDraft();
     this.tasks = [];
     for (const item of this.calls.values()) {
@@ -187,6 +191,8 @@ const HANDLERS = {
   },
   gap(talk) {
     talk.incomplete = true;
+    talk.unsure = talk.draft;
+    talk.endDraft();
     talk.hear.gap();
   },
   session_exited: (talk, event) => talk.hear.run(event),

@@ -47,11 +47,13 @@ class AssistantView {
     this.thinking = new Thinking();
     this.said = new MarkdownView();
     this.foot = h("div", { class: "foot" });
-    this.node = frame(item, "assistant", item.agent || "Agent", this.thinking.node, this.said.node, this.foot);
+    this.node = frame(item, "assistant", nameOf(item), this.thinking.node, this.said.node, this.foot);
     this.update(item);
   }
 
   update(item) {
+    const who = this.node.querySelector(".who");
+    if (who.textContent !== nameOf(item)) who.textContent = nameOf(item);
     this.node.classList.toggle("streaming", Boolean(item.streaming));
     this.node.classList.toggle("lost", item.partial === "lost");
     this.thinking.update(item);
@@ -92,6 +94,8 @@ function frame(item, kind, who, ...content) {
   const head = h("header", {}, h("span", { class: "who" }, who), time);
   return h("article", { class: `message ${kind}`, data: { depth: item.depth }, "aria-label": `${who} said` }, head, content);
 }
+
+const nameOf = (item) => item.agent || "Agent";
 
 function cut(item) {
   return item.partial ? [h("p", { class: "cut" }, CUT[item.partial] ?? `Cut off: ${item.partial}`)] : [];
