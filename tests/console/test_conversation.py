@@ -49,9 +49,11 @@ def test_a_rejection_tells_the_agent_why(open_tab: OpenTab, http: Client) -> Non
     tab.say(LISTING)
     tab.shown("#reason")
     tab.press("x")
+    assert tab.script("return document.activeElement.id") == "reason"
     tab.shown("#reason").send_keys("not on a Sunday" + Keys.ENTER)
     tab.wait_for_text('.call[data-state="rejected"]', "Rejected")
     tab.wait_for_text(".head .chip", "Free")
+    assert tab.script("return document.activeElement.className") == "transcript"
     result = next(message for message in http.messages(session) if message["role"] == "tool")
     assert result["content"] == "The user rejected the tool call. Reason: not on a Sunday"
 

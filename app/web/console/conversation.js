@@ -78,9 +78,10 @@ export class Conversation {
   }
 
   /** The message that is being said. What the agent is called may become known only while it speaks. */
-  speaking(name) {
+  speaking(event) {
+    const { agent_name: name, timestamp } = event;
     if (this.draft?.name !== name) this.endDraft();
-    this.draft ??= this.add({ kind: "assistant", name, text: "", thinking: "", streaming: true, time: Date.now() });
+    this.draft ??= this.add({ kind: "assistant", name, text: "", thinking: "", streaming: true, time: Date.parse(timestamp) });
     this.draft.agent = this.named(name);
     return this.draft;
   }
@@ -133,11 +134,11 @@ const HANDLERS = {
     else talk.hear.run(event);
   },
   agent_choice(talk, event) {
-    const draft = talk.speaking(event.agent_name);
+    const draft = talk.speaking(event);
     talk.touch(draft, { text: draft.text + event.content });
   },
   agent_choice_reasoning(talk, event) {
-    const draft = talk.speaking(event.agent_name);
+    const draft = talk.speaking(event);
     talk.touch(draft, { thinking: draft.thinking + event.content });
   },
   message_added(talk, event) {

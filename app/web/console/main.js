@@ -39,6 +39,12 @@ function welcome() {
     h("p", { class: "hint" }, "Press ", h("kbd", {}, "?"), " for the keys."));
 }
 
+// its address would be taken for a page's
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+});
+
 await overview.start();
 addEventListener("hashchange", route);
 listen(sidebar, () => page);

@@ -6,11 +6,13 @@ import { Form } from "./form.js";
 import { inWords } from "./refusals.js";
 
 export class QuestionPanel {
-  /** `onAnswered` is called when the question is settled, by us or by somebody else. */
-  constructor(sessionId, { named, onAnswered }) {
+  /** `onAnswered` is called when the question is settled, by us or by somebody else; `onLeft` when what had the
+   * focus is gone with it. */
+  constructor(sessionId, { named, onAnswered, onLeft }) {
     this.path = `api/sessions/${sessionId}`;
     this.named = (agent) => (agent ? named(agent) : "The agent");
     this.onAnswered = onAnswered;
+    this.onLeft = onLeft;
     this.node = h("section", { class: "question", hidden: true, "aria-label": "The agent asks" });
     this.asked = null;
   }
@@ -21,8 +23,11 @@ export class QuestionPanel {
     if (key === this.asked) return;
     this.asked = key;
     this.question = question;
+    const focused = this.node.contains(document.activeElement);
     this.node.hidden = !question;
-    if (!question) return this.node.replaceChildren();
+    this.node.replaceChildren();
+    if (focused) this.onLeft();
+    if (!question) return;
     this.words = h("p", { class: "problem", role: "alert" });
     this.node.replaceChildren(...this.parts(question), this.words);
     announce(question.kind === "elicitation" ? `The agent asks: ${question.message}` : "Approval needed");

@@ -31,6 +31,7 @@ export class SessionPage {
     this.questions = new QuestionPanel(id, {
       named: (agent) => this.talk.named(agent),
       onAnswered: (words) => (this.composer.say(words), this.look()),
+      onLeft: () => this.transcript.scroller.focus({ preventScroll: true }),
     });
     this.queue = new QueuePanel(id, (words) => this.composer.say(words));
     this.head = new SessionHead(id, () => this.reload());
