@@ -26,7 +26,7 @@ from app.store.store import Store
 from app.team.directory import TeamDirectory
 from app.telemetry.telemetry import Telemetry
 from app.telemetry.tracing import Tracing
-from app.web import agents, audit, health, metrics, queue, reference, runs, sessions
+from app.web import agents, audit, console, health, metrics, queue, reference, runs, sessions
 from app.web.access import Access
 from app.web.application import make_application
 from app.web.rate_limit import RateLimit
@@ -123,6 +123,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         [
             health.blueprint(store, manager),
             metrics.blueprint(telemetry, levels, manager),
+            console.blueprint(),
             agents.blueprint(directory, planner),
             sessions.blueprint(store, control, roots=settings.all_roots),
             runs.blueprint(

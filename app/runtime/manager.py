@@ -504,6 +504,7 @@ def describe(live: LiveRun) -> Run:
         epoch=live.run.epoch,
         waiting_for=live.waiting_for,
         first_event=live.run.first_event,
+        options=live.run.options,
     )
 
 

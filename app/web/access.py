@@ -11,6 +11,7 @@ from app.access_tokens import AccessToken
 from app.conversation.audit import Action, AuditEntry
 from app.errors import AppError, Forbidden, NotFound, Unauthorized
 from app.store.store import Store
+from app.web import console
 from app.web.origin import host_name, is_same_origin
 from app.web.rate_limit import RateLimit
 from app.web.token_book import TokenBook
@@ -60,7 +61,7 @@ class Access:
         g.token = None
         g.audited = self._audited
         self._check_browser()
-        if self._book.is_open or request.path in _OPEN:
+        if self._book.is_open or _is_open(request.path):
             return
         g.token = token = self._token_of(request.headers.get("Authorization", ""))
         self._rate.take(token.name)
@@ -128,6 +129,10 @@ class Access:
         if token is None:
             raise Unauthorized()
         return token
+
+
+def _is_open(path: str) -> bool:
+    return path in _OPEN or console.is_open(path)
 
 
 def owner() -> str | None:

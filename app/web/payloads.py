@@ -131,6 +131,7 @@ def run_payload(run: Run) -> shapes.Run:
         "id": run.id,
         "session_id": run.session_id,
         "agent": run.agent,
+        "started_by": run.options.get("started_by", ""),
         "status": run.status,
         "started_at": time_text(run.started_at, whole=False),
         "ended_at": time_text(run.ended_at, whole=False) if run.ended_at else None,
@@ -143,7 +144,9 @@ def run_payload(run: Run) -> shapes.Run:
         "error": run.error,
         "stopped_by": run.stopped_by,
     }
-    return _without_empty(body, "ended_at", "waiting_for", "lease_expires_at", "code", "error", "stopped_by")
+    return _without_empty(
+        body, "started_by", "ended_at", "waiting_for", "lease_expires_at", "code", "error", "stopped_by"
+    )
 
 
 def queued_answer(status: QueuedStatus, messages: Sequence[QueuedMessage]) -> shapes.Queued:

@@ -150,6 +150,7 @@ class Run(TypedDict):
     id: str
     session_id: str
     agent: str
+    started_by: NotRequired[str]
     status: RunStatus
     started_at: Time
     ended_at: NotRequired[Time | None]

@@ -22,10 +22,10 @@ from bench.figures.statements import statements_of_a_run
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient
 
-RUN = 36
+RUN = 39
 """Statements of a run of one turn, each BEGIN counted; and what a turn with a tool call adds to it."""
 
-TURN = 22
+TURN = 24
 
 
 @pytest.fixture(scope="module")

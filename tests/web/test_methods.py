@@ -68,7 +68,7 @@ def test_a_slash_at_the_end_is_another_path(http: FlaskClient, path: str, method
         assert http.open(f"{path}/", method=method, json=[{"content": "hi"}]).status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/", "/api", "/api/", "/api/desktop/token", "/api//sessions", "/x"])
+@pytest.mark.parametrize("path", ["/api", "/api/", "/api/desktop/token", "/api//sessions", "/x"])
 def test_an_unknown_path_is_404(http: FlaskClient, path: str) -> None:
     response = http.get(path)
     assert response.status_code == 404
@@ -107,6 +107,8 @@ def test_a_request_id_that_a_log_could_not_bear_is_replaced(http: FlaskClient, g
     assert re.fullmatch(r"[0-9a-f]{32}", response.headers["X-Request-ID"])
 
 
-def test_every_route_is_below_the_contracts_prefix_or_for_the_operator(quiet: Server) -> None:
+def test_every_route_is_below_the_contracts_prefix_or_for_people_and_operators(quiet: Server) -> None:
     rules: list[Rule] = list(quiet.app.url_map.iter_rules())
-    assert {rule.rule for rule in rules if not rule.rule.startswith("/api/")} == {"/health", "/ready"}
+    elsewhere = {rule.rule for rule in rules if not rule.rule.startswith("/api/")}
+    reference = {"/docs", "/docs/reference.css", "/docs/reference.js", "/openapi.json"}
+    assert elsewhere == {"/health", "/ready", "/metrics", "/", "/console/<name>", *reference}

@@ -257,6 +257,19 @@ SERVER: Final[Mapping[str, Operation]] = {
         answers={200: Answer("In the text format.", str, media="text/plain")},
         stores=False,
     ),
+    "console.page": Operation(
+        summary="The console",
+        answers={200: Answer("A page.", str, media="text/html"), 304: Answer("It has not changed.")},
+        is_open=True,
+        stores=False,
+    ),
+    "console.file": Operation(
+        summary="A file of the console",
+        answers={200: Answer("The file.", str, media="*/*"), 304: Answer("It has not changed.")},
+        refusals=(errors.NotFound,),
+        is_open=True,
+        stores=False,
+    ),
     "reference.document": Operation(
         summary="This document",
         answers={200: Answer("OpenAPI 3.1.", dict[str, Any])},

@@ -1,0 +1,91 @@
+/** The head of a session's page: what it is called, who has it, and whether the page hears the server. */
+
+import { call, post } from "./api.js";
+import { ask, confirm } from "./dialogs.js";
+import { button, h, icon } from "./dom.js";
+import { age, holderOf, stateText } from "./words.js";
+
+export class SessionHead {
+  /** `reload` is called when a switch of the session was set. */
+  constructor(id, reload) {
+    this.path = `api/sessions/${id}`;
+    this.reload = reload;
+    this.name = h("h1", {}, "…");
+    this.chip = h("span", { class: "chip", data: { state: "free" } }, h("span", { class: "dot" }), "Free");
+    this.holder = h("span", { class: "holder" });
+    this.line = h("span", { class: "connection", role: "status", hidden: true }, "Reconnecting…");
+    this.tokens = h("span", { class: "tokens" });
+    this.menu = h("details", { class: "menu" },
+      h("summary", { class: "button plain", "aria-label": "More", title: "More" }, icon("more")),
+      h("div", { class: "menu-items" },
+        button("Rename…", () => this.rename(), { kind: "plain" }),
+        (this.tools = button("", () => this.toggle("tools"), { kind: "plain" })),
+        (this.thinking = button("", () => this.toggle("thinking"), { kind: "plain" })),
+        button("Delete…", () => this.remove(), { kind: "plain danger" })));
+    this.menu.addEventListener("focusout", (event) => {
+      if (!this.menu.contains(event.relatedTarget)) this.menu.open = false;
+    });
+    this.menu.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") (this.menu.open = false), this.menu.firstChild.focus();
+    });
+    this.node = h("header", { class: "head" },
+      h("a", { class: "button plain back", href: "#/", "aria-label": "All sessions" }, icon("back")),
+      h("div", { class: "titles" }, this.name, h("div", { class: "states" }, this.chip, this.holder, this.line)),
+      this.tokens, this.menu);
+  }
+
+  session(session) {
+    this.current = session;
+    this.title(session.title);
+    this.tools.textContent = session.tools_approved ? "Ask before tools run" : "Run tools without asking";
+    this.thinking.textContent = session.thinking ? "Switch thinking off" : "Switch thinking on";
+  }
+
+  title(title) {
+    const name = title || "Untitled session";
+    if (this.name.textContent !== name) this.name.textContent = name;
+  }
+
+  usage(usage) {
+    if (!usage) return;
+    const cost = usage.cost ? ` · $${usage.cost.toFixed(usage.cost < 1 ? 3 : 2)}` : "";
+    const used = (usage.input_tokens ?? 0) + (usage.output_tokens ?? 0);
+    this.tokens.textContent = `${used.toLocaleString()} tokens${cost}`;
+  }
+
+  run(run) {
+    const state = run ? run.status : "free";
+    if (this.chip.dataset.state !== state) {
+      this.chip.dataset.state = state;
+      this.chip.replaceChildren(h("span", { class: "dot" }), stateText(state));
+    }
+    this.holder.textContent = run ? `${run.agent}, ${holderOf(run)} · ${age(run.started_at)}` : "";
+    this.holder.title = this.holder.textContent;
+  }
+
+  connection(state) {
+    this.line.hidden = state === "live";
+    this.line.textContent = state === "gone" ? "This session was deleted" : "Reconnecting…";
+  }
+
+  async rename() {
+    this.menu.open = false;
+    const title = await ask("Rename the session", "Title", this.current.title, "Rename");
+    if (title === null) return;
+    await call("PATCH", `${this.path}/title`, { title });
+    this.reload();
+  }
+
+  async toggle(what) {
+    this.menu.open = false;
+    await post(`${this.path}/${what}/toggle`);
+    this.reload();
+  }
+
+  async remove() {
+    this.menu.open = false;
+    if (!(await confirm("Delete this session?", "A run at work is stopped. Its messages can’t be brought back.", "Delete"))) return;
+    await call("DELETE", this.path);
+    location.hash = "#/";
+  }
+}

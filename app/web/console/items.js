@@ -1,0 +1,102 @@
+/** How one item of a conversation looks. Each view has a `node`, and `update` when its item changed. */
+
+import { h } from "./dom.js";
+import { MarkdownView } from "./markdown.js";
+import { picture } from "./pieces.js";
+import { ToolView } from "./tool.js";
+import { clock } from "./words.js";
+
+const CUT = {
+  cancelled: "Cut off: the run was stopped",
+  failed: "Cut off: the run failed",
+  refused: "The model refused this; it is not shown to it again",
+  lost: "Not stored: the server’s process died while this was said",
+};
+
+export function viewOf(item) {
+  switch (item.kind) {
+    case "user":
+      return new UserView(item);
+    case "assistant":
+      return new AssistantView(item);
+    case "tool":
+      return new ToolView(item);
+    default:
+      return new NoteView(item);
+  }
+}
+
+class UserView {
+  constructor(item) {
+    this.text = h("div", { class: "bubble" });
+    this.node = frame(item, "user", "You", this.text);
+    this.update(item);
+  }
+
+  update(item) {
+    this.text.replaceChildren(
+      h("p", { class: "plain" }, item.text),
+      ...(item.images ?? []).map((part) => picture(part.image_url.url)),
+      ...cut(item),
+    );
+  }
+}
+
+class AssistantView {
+  constructor(item) {
+    this.thinking = new Thinking();
+    this.said = new MarkdownView();
+    this.foot = h("div", { class: "foot" });
+    this.node = frame(item, "assistant", nameOf(item), this.thinking.node, this.said.node, this.foot);
+    this.update(item);
+  }
+
+  update(item) {
+    const who = this.node.querySelector(".who");
+    if (who.textContent !== nameOf(item)) who.textContent = nameOf(item);
+    this.node.classList.toggle("streaming", Boolean(item.streaming));
+    this.node.classList.toggle("lost", item.partial === "lost");
+    this.thinking.update(item);
+    this.said.update(item.text);
+    this.foot.replaceChildren(...cut(item));
+  }
+}
+
+/** What an agent thought, folded up; while it thinks, the last words are seen. */
+class Thinking {
+  constructor() {
+    this.label = h("summary", {}, "Thought");
+    this.text = h("p", { class: "plain" });
+    this.node = h("details", { class: "thinking", hidden: true }, this.label, this.text);
+  }
+
+  update(item) {
+    this.node.hidden = !item.thinking;
+    if (!item.thinking) return;
+    this.label.textContent = item.streaming && !item.text ? "Thinking…" : "Thought";
+    this.text.textContent = item.thinking;
+  }
+}
+
+class NoteView {
+  constructor(item) {
+    this.node = h("div", { class: `note ${item.tone}`, data: { depth: item.depth } });
+    this.update(item);
+  }
+
+  update(item) {
+    this.node.replaceChildren(h("span", {}, item.text), item.code ? h("code", {}, item.code) : "");
+  }
+}
+
+function frame(item, kind, who, ...content) {
+  const time = item.time ? h("time", { datetime: new Date(item.time).toISOString() }, clock(item.time)) : null;
+  const head = h("header", {}, h("span", { class: "who" }, who), time);
+  return h("article", { class: `message ${kind}`, data: { depth: item.depth }, "aria-label": `${who} said` }, head, content);
+}
+
+const nameOf = (item) => item.agent || "Agent";
+
+function cut(item) {
+  return item.partial ? [h("p", { class: "cut" }, CUT[item.partial] ?? `Cut off: ${item.partial}`)] : [];
+}

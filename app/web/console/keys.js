@@ -1,0 +1,67 @@
+/** The keyboard. Keys without a modifier do something only while nothing is being typed, and can be switched off. */
+
+import { showHelp } from "./dialogs.js";
+
+export const KEYS = [
+  ["n", "New session"],
+  ["j k", "Next, previous session"],
+  ["/", "Filter the sessions"],
+  ["w", "All runs"],
+  ["m", "Write a message"],
+  ["Enter", "Send; while a run is at work: queue"],
+  ["Ctrl+Enter", "Steer the run at work"],
+  ["Shift+Enter", "A new line"],
+  ["Esc", "Leave what is being written"],
+  ["a", "Approve, or let it go on"],
+  ["t", "Approve this tool for the whole session"],
+  ["x", "Reject: write a reason, then Enter"],
+  ["f", "Fill in what the agent asks"],
+  ["s", "Stop the run"],
+  ["Home End", "To the first, to the latest message"],
+  ["?", "This list"],
+];
+
+const SWITCH = "baton.keys";
+const TYPED_INTO = "input, textarea, select, [contenteditable]";
+
+export const single = () => localStorage.getItem(SWITCH) !== "off";
+
+export async function help() {
+  const chosen = await showHelp(KEYS, single());
+  localStorage.setItem(SWITCH, chosen ? "on" : "off");
+}
+
+/** `page` gives the page that is shown. */
+export function listen(sidebar, page) {
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (event.target.closest(TYPED_INTO) || document.querySelector("dialog[open]")) return;
+    const act = ACTS[event.key];
+    if (!act || (event.key.length === 1 && !single())) return;
+    if (act(page(), sidebar) !== false) event.preventDefault();
+  });
+}
+
+const ACTS = {
+  n: () => void (location.hash = "#/new"),
+  w: () => void (location.hash = "#/runs"),
+  j: (_, sidebar) => sidebar.step(1),
+  k: (_, sidebar) => sidebar.step(-1),
+  "/": (_, sidebar) => sidebar.filter.focus(),
+  m: (page) => page?.composer?.focus(),
+  a: (page) => page?.questions?.approve("approve"),
+  t: (page) => page?.questions?.approve("approve-tool"),
+  x: (page) => rejecting(page?.questions),
+  f: (page) => page?.questions?.focus(),
+  s: (page) => void page?.stop?.(),
+  Home: (page) => page?.transcript?.showBeginning() ?? Boolean(page?.transcript),
+  End: (page) => page?.transcript?.showEnd() ?? Boolean(page?.transcript),
+  "?": () => void help(),
+};
+
+/** A rejection of a call may have a reason, so it is typed first; anything else is rejected at once. */
+function rejecting(questions) {
+  if (!questions?.question) return;
+  if (questions.question.kind === "approval") questions.focus();
+  else questions.reject();
+}

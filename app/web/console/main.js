@@ -1,0 +1,51 @@
+/** Begins: who is asking, what there is, and which page the address names. */
+
+import { onTokenWanted, token } from "./api.js";
+import { askForToken } from "./dialogs.js";
+import { h } from "./dom.js";
+import { help, listen } from "./keys.js";
+import { Overview } from "./overview.js";
+import { RunsPage } from "./runs.js";
+import { SessionPage } from "./session.js";
+import { Sidebar } from "./sidebar.js";
+import { StartPage } from "./start.js";
+
+onTokenWanted(async (refused) => {
+  token.forget();
+  token.set(await askForToken(refused));
+});
+
+const main = document.getElementById("main");
+const overview = new Overview();
+const sidebar = new Sidebar(document.getElementById("sidebar"), overview, { help });
+let page = null;
+
+/** `#/session/ID`, `#/new`, `#/runs`; anything else is the list, which wide windows show anyway. */
+function route() {
+  const [, kind = "", id = ""] = location.hash.split("/");
+  const isSession = kind === "session" && /^[\w-]+$/.test(id);
+  page?.close();
+  page = isSession ? new SessionPage(id, overview) : kind === "runs" ? new RunsPage(overview) : kind === "new" ? new StartPage(overview) : null;
+  document.body.dataset.page = isSession ? "session" : page ? kind : "list";
+  main.replaceChildren(page ? page.node : welcome());
+  sidebar.runs.toggleAttribute("aria-current", kind === "runs");
+  sidebar.show(isSession ? id : "");
+  page?.start();
+}
+
+function welcome() {
+  return h("div", { class: "welcome" },
+    h("p", {}, "Choose a session, or ", h("a", { href: "#/new" }, "begin a new one"), "."),
+    h("p", { class: "hint" }, "Press ", h("kbd", {}, "?"), " for the keys."));
+}
+
+// its address would be taken for a page's
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+});
+
+await overview.start();
+addEventListener("hashchange", route);
+listen(sidebar, () => page);
+route();

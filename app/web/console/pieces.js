@@ -1,0 +1,22 @@
+/** Pictures and long texts, as they stand in messages and results. */
+
+import { button, h } from "./dom.js";
+
+const PICTURE = /^data:image\/(png|jpeg|gif|webp);base64,/;
+
+/** Data of a kind that browsers draw; anything else stays a word. */
+export function picture(url) {
+  if (PICTURE.test(url)) return h("img", { class: "picture", src: url, alt: "An attached picture" });
+  return h("span", { class: "picture-address" }, `Picture: ${url.slice(0, 200)}`);
+}
+
+/** A long text with its end folded away. */
+export function longText(text, shown = 4000) {
+  const node = h("pre", { class: "output", tabindex: "0" }, text.slice(0, shown));
+  if (text.length <= shown) return [node];
+  const more = button(`Show all ${text.length.toLocaleString()} characters`, () => {
+    node.textContent = text;
+    more.remove();
+  }, { kind: "plain" });
+  return [node, more];
+}

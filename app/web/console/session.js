@@ -1,0 +1,218 @@
+/** The page of one session: its head, the conversation, what is asked, what waits, and where one writes. */
+
+import { get, post, postOnce } from "./api.js";
+import { Composer } from "./composer.js";
+import { Conversation } from "./conversation.js";
+import { confirm } from "./dialogs.js";
+import { announce, h } from "./dom.js";
+import { Follower } from "./events.js";
+import { QuestionPanel } from "./questions.js";
+import { QueuePanel } from "./queue.js";
+import { inWords } from "./refusals.js";
+import { SessionHead } from "./head.js";
+import { Transcript } from "./transcript.js";
+import { LIVE, claim, holderOf } from "./words.js";
+
+const LOOK = 5_000; // how often a live run's row and its queue are looked at, besides when events tell of a change
+const HIDDEN_FOR = 60_000; // a tab out of sight gives its connection back; browsers have six per host
+
+export class SessionPage {
+  constructor(id, overview) {
+    this.id = id;
+    this.path = `api/sessions/${id}`;
+    this.overview = overview;
+    this.run = null;
+    this.talk = new Conversation(id, {
+      changed: () => this.changed(),
+      run: (event) => this.onRunEvent(event),
+      gap: () => this.resync(),
+    });
+    this.transcript = new Transcript();
+    this.questions = new QuestionPanel(id, {
+      named: (agent) => this.talk.named(agent),
+      onAnswered: (words) => (this.composer.say(words), this.look()),
+      onLeft: () => this.transcript.scroller.focus({ preventScroll: true }),
+    });
+    this.queue = new QueuePanel(id, (words) => this.composer.say(words));
+    this.head = new SessionHead(id, () => this.reload());
+    this.composer = new Composer({
+      draftKey: id,
+      agents: overview.agents,
+      agent: overview.agentOf(id),
+      send: (text, how) => this.send(text, how),
+      stop: () => this.stop(),
+    });
+    this.foot = h("div", { class: "foot-panels" }, this.questions.node, this.queue.node, this.composer.node);
+    this.node = h("div", { class: "session" }, this.head.node, this.transcript.node, this.foot);
+    this.onVisibility = () => this.visibility();
+  }
+
+  start() {
+    document.addEventListener("visibilitychange", this.onVisibility);
+    this.timer = setInterval(() => this.run && !document.hidden && this.look(), LOOK);
+    this.attach();
+  }
+
+  close() {
+    document.removeEventListener("visibilitychange", this.onVisibility);
+    clearInterval(this.timer);
+    clearTimeout(this.hiding);
+    this.follower?.stop();
+    this.follower = null;
+    this.transcript.close();
+  }
+
+  attach() {
+    this.follower = new Follower(this.id, {
+      onFresh: () => this.reload(),
+      onEvent: (event) => this.talk.apply(event),
+      onState: (state) => this.connection(state),
+    });
+    this.follower.cursor = this.cursor ?? null;
+    this.follower.start();
+  }
+
+  visibility() {
+    clearTimeout(this.hiding);
+    if (!document.hidden && !this.follower) this.attach();
+    if (document.hidden) {
+      this.hiding = setTimeout(() => {
+        this.cursor = this.follower?.cursor;
+        this.follower?.stop();
+        this.follower = null;
+      }, HIDDEN_FOR);
+    }
+  }
+
+  connection(state) {
+    this.head.connection(state);
+    this.node.dataset.connection = state;
+  }
+
+  /** Everything as it is stored, from the beginning. */
+  async reload() {
+    const [session] = await Promise.all([get(this.path), this.look()]);
+    this.talk.incomplete = false;
+    this.talk.reset(session);
+    this.head.session(session);
+    this.setRun(session.run ?? null);
+    this.tellLastEnd();
+  }
+
+  /** After a gap: what is stored, and behind it what only events told. */
+  resync() {
+    this.resyncing ??= (async () => {
+      try {
+        const session = await get(this.path);
+        this.talk.reset(session, { keepNotes: true });
+        this.setRun(session.run ?? null);
+      } catch {
+        // the stream is about to be cut too, and begins anew
+      } finally {
+        this.resyncing = null;
+      }
+    })();
+  }
+
+  changed() {
+    this.transcript.show(this.talk.items);
+    this.head.title(this.talk.title);
+    this.head.usage(this.talk.usage);
+  }
+
+  /** Something happened to the run: what is asked is settled unless its row still says so. */
+  onRunEvent(event) {
+    if (event.type === "session_exited") return this.connection("gone");
+    if (event.type === "stream_stopped") this.justEnded = true;
+    if (this.run?.waiting_for && !isQuestion(event)) this.setRun({ ...this.run, status: "running", waiting_for: undefined });
+    clearTimeout(this.looking);
+    this.looking = setTimeout(() => this.look(), 30);
+  }
+
+  /** Reads who has the session, and what waits. */
+  async look() {
+    try {
+      const [runs] = await Promise.all([get(`api/runs?session=${this.id}`), this.queue.refresh()]);
+      const [latest] = runs;
+      this.latest = latest;
+      if (latest && latest.id !== this.used) this.composer.use(latest.agent.split("/")[0]);
+      this.used = latest?.id;
+      this.setRun(latest && LIVE.includes(latest.status) ? latest : null);
+      if (this.justEnded && !this.run) this.tellEnd(latest);
+    } catch {
+      // looked at again soon
+    }
+  }
+
+  tellEnd(run) {
+    this.justEnded = false;
+    if (run?.status === "cancelled") this.talk.note(`Stopped${run.stopped_by ? ` by ${run.stopped_by}` : ""}`, "warning");
+    announce(run?.status === "finished" ? "The agent is done" : `The run ended: ${run?.status}`);
+    this.changed();
+    this.overview.refresh();
+  }
+
+  /** On a page that was just opened: why the last run did not end well, which no message says. */
+  tellLastEnd() {
+    if (this.run || !this.latest || this.latest.status === "finished") return;
+    if (this.latest.status === "cancelled") this.tellEnd(this.latest);
+    else if (this.latest.error) this.talk.note(this.latest.error, "error", this.latest.code);
+    this.changed();
+  }
+
+  setRun(run) {
+    this.run = run;
+    const working = run ?? this.latest;
+    if (working) this.talk.team = working.agent.split("/")[0];
+    this.head.run(run);
+    this.composer.state(run);
+    this.questions.show(run?.waiting_for ?? null);
+  }
+
+  async send(text, how) {
+    try {
+      if (how === "run") await this.begin(text);
+      else await postOnce(`${this.path}/${how === "steer" ? "steer" : "followup"}`, [{ role: "user", content: text }]);
+    } catch (error) {
+      return this.refused(error);
+    }
+    this.transcript.showEnd();
+    this.composer.focus();
+    this.look();
+    return true;
+  }
+
+  async begin(text) {
+    const agent = this.composer.agent.value;
+    const { run } = await postOnce(`${this.path}/agent/${encodeURIComponent(agent)}?stream=false`, [{ role: "user", content: text }]);
+    if (!run) return;
+    claim(run.id);
+    this.setRun(run);
+  }
+
+  /** Somebody else was faster, or nothing runs any more: the text stays, and the page shows who has the session. */
+  refused(error) {
+    const busy = error.status === 409 && error.body?.run;
+    if (busy) this.setRun(error.body.run);
+    const advice = busy ? " Your message was not sent; queue it, or steer." : error.code === "not_running" ? " Send it as a message." : "";
+    this.composer.say(inWords(error) + advice);
+    this.look();
+    return false;
+  }
+
+  async stop() {
+    if (!this.run) return;
+    const { run } = this;
+    const own = holderOf(run) === "started in this tab";
+    if (!own && !(await confirm("Stop this run?", `${run.agent}, ${holderOf(run)}.`, "Stop it"))) return;
+    try {
+      await post(`${this.path}/cancel`, { run_id: run.id });
+    } catch (error) {
+      if (error.code !== "not_running") this.composer.say(inWords(error));
+    }
+    this.look();
+  }
+}
+
+const isQuestion = (event) =>
+  ["tool_call_confirmation", "elicitation_request", "max_iterations_reached", "user_message"].includes(event.type);

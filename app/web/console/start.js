@@ -1,0 +1,67 @@
+/** The page of a session that does not exist yet: it is made together with its first message. */
+
+import { post, postOnce } from "./api.js";
+import { Composer } from "./composer.js";
+import { h, icon } from "./dom.js";
+import { inWords } from "./refusals.js";
+import { claim } from "./words.js";
+
+export class StartPage {
+  constructor(overview) {
+    this.overview = overview;
+    this.composer = new Composer({
+      draftKey: "new",
+      agents: overview.agents,
+      agent: localStorage.getItem("baton.agent"),
+      send: (text) => this.send(text),
+      stop: () => {},
+    });
+    this.about = h("p", { class: "about", "aria-live": "polite" });
+    this.composer.agent.addEventListener("change", () => this.describe());
+    this.directory = h("input", { type: "text", id: "directory", placeholder: "The server’s own", spellcheck: "false", autocomplete: "off" });
+    this.approved = h("input", { type: "checkbox", id: "approved" });
+    this.node = h("div", { class: "start" },
+      h("a", { class: "button plain back", href: "#/", "aria-label": "All sessions" }, icon("back")),
+      h("div", { class: "column" },
+        h("h1", {}, "What should be done?"),
+        this.about,
+        this.composer.node,
+        h("details", { class: "options" },
+          h("summary", {}, "Options"),
+          h("div", { class: "field" }, h("label", { for: "directory" }, "Directory where its tools work"), this.directory),
+          h("div", { class: "field boolean" }, this.approved, h("label", { for: "approved" }, "Run every tool without asking")))));
+    this.describe();
+  }
+
+  start() {
+    this.composer.focus();
+  }
+
+  close() {}
+
+  describe() {
+    const agent = this.overview.agents.find((one) => one.name === this.composer.agent.value);
+    this.about.textContent = agent?.description ?? (this.overview.agents.length ? "" : "The server has no agents.");
+  }
+
+  async send(text) {
+    const agent = this.composer.agent.value;
+    try {
+      localStorage.setItem("baton.agent", agent);
+      const session = await postOnce("api/sessions", { working_dir: this.directory.value.trim() || undefined, tools_approved: this.approved.checked });
+      await this.begin(session.id, agent, text);
+    } catch (error) {
+      this.composer.say(inWords(error));
+      return false;
+    }
+    return true;
+  }
+
+  async begin(id, agent, text) {
+    const { run } = await post(`api/sessions/${id}/agent/${encodeURIComponent(agent)}?stream=false`, [{ role: "user", content: text }]);
+    claim(run.id);
+    sessionStorage.removeItem("baton.draft.new");
+    this.overview.refresh();
+    location.hash = `#/session/${id}`;
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * The items of a conversation on the screen: only a window of them, however many there are. Above and below the
+ * window stand buttons that move it, and scrolling there does the same.
+ */
+
+import { beforePaint, button, h } from "./dom.js";
+import { viewOf } from "./items.js";
+
+export const MOST = 160; // items in the document at once
+const STEP = 60;
+const NEAR_END = 48; // pixels from the end that still count as being there
+const NEAR_EDGE = 600; // pixels before the window's edge where it is moved
+
+export class Transcript {
+  constructor() {
+    this.items = [];
+    this.views = new Map();
+    this.first = 0;
+    this.last = 0;
+    this.following = true;
+    this.earlier = button("", () => this.move(-STEP), { kind: "plain edge" });
+    this.later = button("", () => this.move(STEP), { kind: "plain edge" });
+    this.list = h("div", { class: "items", role: "log", "aria-live": "off", "aria-label": "Conversation" });
+    this.column = h("div", { class: "column" }, this.earlier, this.list, this.later);
+    this.toEnd = button("Latest", () => this.showEnd(), { kind: "to-end", symbol: "down", hidden: true });
+    this.scroller = h("div", { class: "transcript", tabindex: "0", "aria-label": "Conversation" }, this.column);
+    this.node = h("div", { class: "transcript-frame" }, this.scroller, this.toEnd);
+    this.scroller.addEventListener("scroll", () => this.scrolled(), { passive: true });
+    this.render = this.render.bind(this);
+    // what grows without our doing, such as an opened detail or a smaller window, must not lose the end
+    this.sizes = new ResizeObserver(() => this.following && this.stickToEnd());
+    this.sizes.observe(this.column);
+    this.sizes.observe(this.scroller);
+  }
+
+  /** Shows these items soon; may be called as often as events come. */
+  show(items) {
+    this.items = items;
+    beforePaint(this.render);
+  }
+
+  close() {
+    this.sizes.disconnect();
+    this.items = [];
+  }
+
+  render() {
+    const anchor = this.following ? null : this.anchor();
+    this.fit();
+    this.reconcile();
+    this.edges();
+    if (this.following) this.stickToEnd();
+    else this.restore(anchor);
+  }
+
+  /** The window: at the end while following, else where it was, as far as there still are items. */
+  fit() {
+    const count = this.items.length;
+    if (this.following) {
+      this.last = count;
+      if (this.first > count || this.last - this.first > MOST) this.first = count - MOST + STEP;
+      if (this.last - this.first < STEP) this.first = count - STEP;
+    } else if (this.last - this.first < MOST) {
+      this.last = Math.min(count, this.first + MOST);
+    }
+    this.last = Math.min(this.last, count);
+    this.first = Math.max(0, Math.min(this.first, this.last));
+  }
+
+  move(by) {
+    const anchor = this.anchor();
+    this.following = false;
+    const count = this.items.length;
+    if (by < 0) {
+      this.first = Math.max(0, this.first + by);
+      this.last = Math.min(this.last, this.first + MOST);
+    } else {
+      this.last = Math.min(count, this.last + by);
+      this.first = Math.max(this.first, this.last - MOST);
+    }
+    this.reconcile();
+    this.edges();
+    this.restore(anchor);
+  }
+
+  showEnd() {
+    this.following = true;
+    this.render();
+    this.scroller.focus({ preventScroll: true });
+  }
+
+  showBeginning() {
+    this.following = false;
+    this.first = 0;
+    this.last = Math.min(MOST, this.items.length);
+    this.reconcile();
+    this.edges();
+    this.scroller.scrollTop = 0;
+  }
+
+  /** Makes the list's children the window's views, touching only what differs. */
+  reconcile() {
+    const seen = new Set();
+    let at = this.list.firstChild;
+    for (const item of this.items.slice(this.first, this.last)) {
+      const view = this.viewed(item);
+      seen.add(item.key);
+      if (view.node === at) at = at.nextSibling;
+      else this.list.insertBefore(view.node, at);
+    }
+    while (at) {
+      const next = at.nextSibling;
+      at.remove();
+      at = next;
+    }
+    for (const key of this.views.keys()) if (!seen.has(key)) this.views.delete(key);
+  }
+
+  viewed(item) {
+    let view = this.views.get(item.key);
+    if (!view || view.of !== item) {
+      view = viewOf(item);
+      view.of = item;
+      this.views.set(item.key, view);
+    } else if (view.version !== item.version) view.update(item);
+    view.version = item.version;
+    return view;
+  }
+
+  edges() {
+    const above = this.first;
+    const below = this.items.length - this.last;
+    this.earlier.hidden = above === 0;
+    this.later.hidden = below === 0;
+    this.earlier.textContent = `${above.toLocaleString()} earlier`;
+    this.later.textContent = `${below.toLocaleString()} later`;
+  }
+
+  scrolled() {
+    const { scrollTop, scrollHeight, clientHeight } = this.scroller;
+    const left = scrollHeight - scrollTop - clientHeight;
+    this.following = left < NEAR_END && this.last === this.items.length;
+    this.toEnd.hidden = this.following || (left < clientHeight && this.last === this.items.length);
+    if (scrollTop < NEAR_EDGE && this.first > 0 && !this.following) this.move(-STEP);
+    else if (left < NEAR_EDGE && this.last < this.items.length) this.move(STEP);
+  }
+
+  stickToEnd() {
+    this.scroller.scrollTop = this.scroller.scrollHeight;
+    this.toEnd.hidden = true;
+  }
+
+  /** What is at the top of the view, and how far down: the place that must not move when things around it do. */
+  anchor() {
+    const top = this.scroller.getBoundingClientRect().top;
+    for (const node of this.list.children) {
+      const box = node.getBoundingClientRect();
+      if (box.bottom > top) return { node, top: box.top };
+    }
+    return null;
+  }
+
+  restore(anchor) {
+    if (!anchor?.node.isConnected) return;
+    const moved = anchor.node.getBoundingClientRect().top - anchor.top;
+    if (moved) this.scroller.scrollTop += moved;
+  }
+}

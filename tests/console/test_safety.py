@@ -1,0 +1,145 @@
+"""Nothing that is said can run, wherever it stands, and a token stays where it belongs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from app.offline.server import OfflineServer
+from tests.conftest import StartBaton
+from tests.console.browser import Tab
+from tests.console.conftest import Links, OpenTab
+from tests.harness.nginx import Nginx, find_nginx
+from tests.harness.process import BatonProcess
+from tests.harness.wire import Client
+
+pytestmark = pytest.mark.xdist_group("console")
+
+ANNA: Final = "annas-token-0123456789"
+
+HOSTILE: Final = """<script>document.title = 'owned'</script>
+<img src=x onerror="document.title = 'owned'">
+(click)[javascript:document.title='owned']
+<a href="javascript:document.title='owned'">click</a>
+<javascript:document.title='owned'> <data:text/html,owned>
+<svg onload=document.title='owned'> <iframe srcdoc="owned"></iframe>
+`</code><script>document.title = 'owned'</script>`
+
+> <b onmouseover=document.title='owned'>quoted</b>
+
+| <script>document.title = 'owned'</script> | two |
+| --- | --- |
+| <img src=x onerror=document.title='owned'> | cell |
+
+```html"><script>document.title = 'owned'</script>
+<script>document.title = 'owned'</script>
+```
+"""
+
+LINKS: Final = [
+    ("[a](https://example.org/a?b=c)", "https://example.org/a?b=c"),
+    ("[b](mailto:ben@example.org)", "mailto:ben@example.org"),
+    ("https://example.org/bare.", "https://example.org/bare"),
+    ("[c](javascript:alert(1))", None),
+    ("[d](JaVaScRiPt:alert(1))", None),
+    ("[e](data:text/html,<script>alert(1)</script>)", None),
+    ("[f](vbscript:x)", None),
+    ("[g](/api/sessions)", None),
+    ("[h](//example.org)", None),
+    ("[i](file:///etc/passwd)", None),
+    ("[j](java\tscript:alert(1))", None),
+    ("![k](https://example.org/pixel.png)", "https://example.org/pixel.png"),
+]
+
+
+def test_a_hostile_message_does_nothing_as_text_title_argument_or_result(
+    open_tab: OpenTab, http: Client
+) -> None:
+    session = http.new_session(tools_approved=True)
+    http.request("PATCH", f"/api/sessions/{session}/title", json={"title": HOSTILE})
+    call = json.dumps({"cmd": f"cat <<'END'\n{HOSTILE}\nEND"})
+    http.say(
+        session,
+        f"[call shell {call}] [then] [say {HOSTILE.replace('[', '(').replace(']', ')')}]",
+        agent="tools",
+    )
+    tab = open_tab(f"#/session/{session}")
+    tab.wait_for_text(".message.assistant", "quoted")
+    tab.click(".call summary")
+    tab.wait_for_text(".call .output", "owned")
+    assert "owned" in tab.text(".message.user")
+    assert "Baton" in str(tab.script("return document.title"))
+    assert tab.script("return document.title") != "owned"
+    assert tab.count("#main script, #main img, #main svg[onload], #main iframe, #sidebar script") == 0
+    assert tab.count("#main a[href^='javascript'], #main a[href^='data']") == 0
+    attributes = (
+        "return [...document.querySelectorAll('body *')].flatMap((one) => one.getAttributeNames())"
+        ".filter((name) => name.startsWith('on'))"
+    )
+    assert tab.script(attributes) == []
+
+
+def test_a_link_leads_to_the_web_or_a_mailbox_or_is_text(links_of: Callable[[str], Links]) -> None:
+    for typed, leads_to in LINKS:
+        links = links_of(typed)
+        assert [link["href"] for link in links] == ([leads_to] if leads_to else []), typed
+        assert all("noopener" in link["rel"] for link in links)
+
+
+def test_a_policy_forbids_what_the_pages_do_not_do_themselves(open_tab: OpenTab, http: Client) -> None:
+    tab = open_tab()
+    tab.shown(".brand")
+    tab.script(
+        "const script = document.createElement('script'); script.textContent = 'window.ran = true';"
+        " document.body.append(script); document.body.setAttribute('style', 'margin: 99px');"
+    )
+    assert tab.script("return [window.ran, getComputedStyle(document.body).margin]") == [None, "0px"]
+    violations = open_tab.complaints()
+    assert len([one for one in violations if "Content Security Policy" in one]) == 2
+
+
+def test_a_page_asks_for_a_token_and_sends_it_as_a_header_only(
+    open_tab: OpenTab, start_baton: StartBaton, model: OfflineServer
+) -> None:
+    baton = start_baton(settings={"BATON_AUTH_TOKENS": f"anna:{ANNA},ben:bens-token-0123456789"})
+    client = Client(baton.url, token=ANNA)
+    session = client.new_session()
+    client.close()
+    tab = open_tab(f"#/session/{session}", url=baton.url)
+    tab.shown("#token").send_keys("wrong-token-0123456789" + Keys.ENTER)
+    tab.wait_for_text("dialog", "does not know this token")
+    tab.shown("#token").send_keys(ANNA + Keys.ENTER)
+    tab.shown('.session[data-connection="live"]')
+    tab.see().refresh()
+    tab.shown('.session[data-connection="live"]')
+    kept = "return JSON.stringify([{...localStorage}, document.cookie, location.href])"
+    assert ANNA not in str(tab.script(kept))
+    assert not [address for address in fetched(tab) if ANNA in address]
+    assert ANNA not in baton.log()
+
+
+@pytest.mark.skipif(find_nginx() is None, reason="nginx is not installed")
+def test_below_a_path_it_asks_for_nothing_outside(
+    open_tab: OpenTab, shared_baton: BatonProcess, tmp_path: Path
+) -> None:
+    with Nginx(tmp_path, shared_baton.port, path="/agents") as nginx:
+        tab = open_tab(url=nginx.url)
+        tab.press("n")
+        tab.shown("select.agent").send_keys("plain")
+        tab.say("[say through the proxy]")
+        tab.wait_for_text(".message.assistant", "through the proxy")
+        assert fetched(tab)
+        assert [address for address in fetched(tab) if not address.startswith(f"{nginx.url}/")] == []
+
+
+def fetched(tab: Tab) -> list[str]:
+    """The addresses of all that the page has asked for."""
+    return [
+        str(one)
+        for one in tab.script("return performance.getEntriesByType('resource').map((one) => one.name)")
+    ]
