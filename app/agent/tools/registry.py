@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from app.agent.tools.fetch import Fetch
 from app.agent.tools.filesystem import Filesystem
+from app.agent.tools.script import InvalidScript, Script
 from app.agent.tools.shell import Shell
 from app.agent.tools.think import Think
 from app.agent.tools.todo import Todo
@@ -44,6 +45,16 @@ def _plain(spec: ToolsetSpec, environment: Mapping[str, str], state: Any) -> Too
             return Filesystem(ignore_vcs=hides, post_edit=spec.post_edit, environment=environment)
         case "shell":
             return Shell(environment=environment, env=_expanded(spec.env, environment))
+        case "script":
+            env = _expanded(spec.env, environment)
+            scripts = {
+                name: script.with_(env=_expanded(script.env, environment))
+                for name, script in spec.shell.items()
+            }
+            try:
+                return Script(scripts, environment=environment, env=env)
+            except InvalidScript as problem:
+                raise ToolsetUnavailable(str(problem)) from problem
         case "fetch":
             return Fetch(timeout=spec.timeout or None)
         case "think":

@@ -65,7 +65,7 @@ def test_every_schema_is_one_and_every_tool_says_what_it_does() -> None:
                 assert tool.parameters["additionalProperties"] is False
 
 
-@pytest.mark.parametrize("kind", ["mcp", "a2a", "script", "lsp"])
+@pytest.mark.parametrize("kind", ["mcp", "a2a", "lsp"])
 def test_a_type_that_this_server_does_not_build_is_named(kind: str) -> None:
     with pytest.raises(ToolsetUnavailable, match=f"toolset type {kind} is not supported"):
         build(ToolsetSpec.model_construct(type=kind), environment={})
@@ -94,6 +94,14 @@ def test_a_variable_in_env_is_filled_in_and_a_missing_one_is_named(bench: Workbe
     assert bench.call(toolset, "shell", cmd='echo "$MINE"').output == "x-x"
     with pytest.raises(ToolsetUnavailable, match="THEIRS"):
         build(shell, environment={})
+
+
+def test_scripts_get_their_variables_and_a_bad_one_is_named(bench: Workbench) -> None:
+    fields = {"shell": {"show": {"cmd": "echo $A $B", "env": {"B": "${THEIRS}!"}}}, "env": {"A": "$THEIRS"}}
+    toolset = build(spec(type="script", **fields), environment={**bench.environment, "THEIRS": "x"})
+    assert bench.call(toolset, "show").output == "x x!\n"
+    with pytest.raises(ToolsetUnavailable, match="uses undefined args"):
+        build(spec(type="script", shell={"show": {"cmd": "echo $A"}}), environment={})
 
 
 def test_filesystem_settings_arrive(bench: Workbench) -> None:
