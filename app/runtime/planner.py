@@ -19,6 +19,7 @@ from app.agent.model import ModelClient
 from app.agent.prompt import Surroundings
 from app.agent.toolbox import Toolbox
 from app.agent.tools import registry
+from app.agent.tools.run_facts import RunFacts
 from app.agent.toolset import Toolset
 from app.conversation.blocks import plain_text
 from app.conversation.run import ToolCall
@@ -78,7 +79,8 @@ class AgentPlanner:
     def count_tools(self, key: str, name: str | None) -> int:
         """How many tools an agent has; starts its toolsets for a moment."""
         team = self._directory.get(key)
-        toolbox = self._toolbox(team.agent(name), {})
+        facts = RunFacts(team=team.key, working_dir=self._default_working_dir)
+        toolbox = self._toolbox(team.agent(name), {}, facts)
         try:
             return len(toolbox.list_tools())
         finally:
@@ -106,7 +108,7 @@ class AgentPlanner:
             look=self._store.sessions.get,
             find_prompt=self._store.records.prompt,
             surroundings=surroundings,
-            equip=self._equip,
+            equip=partial(self._equip, team, live),
             read=self._read,
             check_budget=partial(self._store.accounts.check_budget, live.run.session_id),
         )
@@ -115,9 +117,16 @@ class AgentPlanner:
         session, rows = self._store.sessions.get_with_messages(session_id)
         return session, rows, self._store.records.ledger(session_id)
 
-    def _equip(self, session: Session, agent: Agent) -> Toolbox:
+    def _equip(self, team: Team, live: LiveRun, session: Session, agent: Agent) -> Toolbox:
+        facts = RunFacts(
+            team=team.key,
+            owner=session.owner,
+            working_dir=Path(session.working_dir),
+            headers=live.headers,
+            cancellation=live.cancellation,
+        )
         states = self._store.sessions.tool_states(session.id)
-        return self._toolbox(agent, states, self._unpriced(session, agent))
+        return self._toolbox(agent, states, facts, self._unpriced(session, agent))
 
     def _unpriced(self, session: Session, agent: Agent) -> list[str]:
         """A budget that can't be kept is not kept in silence."""
@@ -128,13 +137,21 @@ class AgentPlanner:
             return []
         return [f"The price of {unknown[0]} is not known: what it costs does not count towards the budget."]
 
-    def _toolbox(self, agent: Agent, states: Mapping[str, object], notices: Sequence[str] = ()) -> Toolbox:
+    def _toolbox(
+        self,
+        agent: Agent,
+        states: Mapping[str, object],
+        facts: RunFacts,
+        notices: Sequence[str] = (),
+    ) -> Toolbox:
         toolsets: dict[str, Toolset] = {}
         problems = []
         for index, spec in enumerate(agent.toolsets):
             key = f"{agent.name}/{registry.key(spec, index)}"
             try:
-                toolsets[key] = registry.build(spec, environment=self._environment, state=states.get(key))
+                toolsets[key] = registry.build(
+                    spec, environment=self._environment, state=states.get(key), run=facts
+                )
             except registry.ToolsetUnavailable as problem:
                 problems.append(f"toolset {spec.type} failed: {problem}")
         return Toolbox(

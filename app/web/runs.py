@@ -91,6 +91,7 @@ def blueprint(
             expected_position=expected_position(),
             idempotency=use,
             audit=deed("run", session_id, detail=f"{key}/{name}" if name else key),
+            headers=dict(request.headers),
         )
         if when_busy in ("reject", "queue"):
             return start()

@@ -8,10 +8,11 @@ import jsonschema
 import pytest
 
 from app.agent.tools.registry import ToolsetUnavailable, build, key
+from app.agent.tools.run_facts import RunFacts
 from app.team.toolset import ToolsetSpec
 from tests.agent.tools.workbench import Workbench
 
-TYPES = ["filesystem", "shell", "fetch", "think", "todo", "user_prompt"]
+TYPES = ["filesystem", "shell", "fetch", "think", "todo", "user_prompt", "tasks", "memory"]
 
 CONTRACT = """
 directory_tree | Directory Tree | filesystem | RO | path
@@ -35,6 +36,19 @@ create_todos | Create TODOs | todo | RO | descriptions
 update_todos | Update TODOs | todo | RO | updates
 list_todos | List TODOs | todo | RO |
 user_prompt | User Prompt | user_prompt | RO | message title? schema?
+create_task | Create Task | tasks | | title description? path? priority? dependencies?
+get_task | Get Task | tasks | RO | id
+update_task | Update Task | tasks | | id title? description? path? priority? status? dependencies?
+delete_task | Delete Task | tasks | | id
+list_tasks | List Tasks | tasks | RO | status? priority?
+next_task | Next Task | tasks | RO |
+add_dependency | Add Dependency | tasks | | taskId dependsOnId
+remove_dependency | Remove Dependency | tasks | | taskId dependsOnId
+add_memory | Add Memory | memory | | memory category?
+get_memories | Get Memories | memory | RO |
+delete_memory | Delete Memory | memory | | id
+search_memories | Search Memories | memory | RO | query? category?
+update_memory | Update Memory | memory | | id memory category?
 """
 
 
@@ -60,7 +74,7 @@ def test_every_schema_is_one_and_every_tool_says_what_it_does() -> None:
         for tool in build(spec(type=kind), environment={}).tools():
             assert tool.description
             jsonschema.Draft202012Validator.check_schema(tool.for_model()["input_schema"])
-            jsonschema.Draft202012Validator.check_schema(tool.output_schema)
+            jsonschema.Draft202012Validator.check_schema(tool.output_schema or {})
             if tool.parameters is not None and kind != "fetch":
                 assert tool.parameters["additionalProperties"] is False
 
@@ -102,6 +116,21 @@ def test_scripts_get_their_variables_and_a_bad_one_is_named(bench: Workbench) ->
     assert bench.call(toolset, "show").output == "x x!\n"
     with pytest.raises(ToolsetUnavailable, match="uses undefined args"):
         build(spec(type="script", shell={"show": {"cmd": "echo $A"}}), environment={})
+
+
+def test_memories_are_kept_for_each_agent_file_and_owner(bench: Workbench) -> None:
+    environment = {"HOME": str(bench.root)}
+    runs = [RunFacts(team="coder"), RunFacts(team="coder", owner="ann"), RunFacts(team="other", owner="ann")]
+    for run in runs:
+        toolset = build(spec(type="memory"), environment=environment, run=run)
+        assert bench.call(toolset, "get_memories").output == "null"
+        bench.call(toolset, "add_memory", memory="A")
+    files = sorted(str(file.relative_to(bench.root)) for file in bench.root.rglob("memory.db"))
+    assert files == [
+        ".baton/memory/coder/memory.db",
+        ".baton/memory/coder@ann/memory.db",
+        ".baton/memory/other@ann/memory.db",
+    ]
 
 
 def test_filesystem_settings_arrive(bench: Workbench) -> None:
