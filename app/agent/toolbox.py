@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.agent.toolset import Tool, Toolset
+from app.agent.toolset import QuestionFirst, Tool, Toolset
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +27,7 @@ class Toolbox:
         self._own_tools = list(own_tools)
         self._problems = list(problems)
         self._notices = list(notices)
+        self._questions: list[QuestionFirst] = []
         self._states: dict[str, Any] = {key: toolset.state() for key, toolset in toolsets.items()}
         self.tools: list[Tool] = []
         self.has_toolsets = bool(toolsets) or bool(problems)
@@ -40,9 +41,12 @@ class Toolbox:
         for key, toolset in list(self._waiting.items()):
             try:
                 toolset.start()
+            except QuestionFirst as question:
+                self._questions.append(question)
+                continue
             except Exception as failure:
                 log.warning("toolset %s did not start", key, exc_info=True)
-                self._problems.append(f"{key} start failed: {failure}")
+                self._problems.append(f"{_label(key, toolset)} start failed: {failure}")
                 continue
             self._started[key] = self._waiting.pop(key)
         for key, toolset in self._started.items():
@@ -50,7 +54,7 @@ class Toolbox:
                 listed.extend(toolset.tools())
             except Exception as failure:
                 log.warning("toolset %s did not list its tools", key, exc_info=True)
-                self._problems.append(f"{key} list failed: {failure}")
+                self._problems.append(f"{_label(key, toolset)} list failed: {failure}")
         unique: dict[str, Tool] = {}
         for tool in [*listed, *self._own_tools]:
             unique.setdefault(tool.name, tool)
@@ -69,6 +73,11 @@ class Toolbox:
         problems, self._problems = self._problems, []
         return problems
 
+    def take_questions(self) -> list[QuestionFirst]:
+        """What toolsets want to know before they start; they are tried again at the next listing."""
+        questions, self._questions = self._questions, []
+        return questions
+
     def take_notices(self) -> list[str]:
         """What else the user should know of this agent; each sentence once."""
         notices, self._notices = self._notices, []
@@ -84,9 +93,16 @@ class Toolbox:
         return changed
 
     def stop(self) -> None:
-        for key, toolset in self._started.items():
+        """Those that did not start too: some hold something from when they were made."""
+        for key, toolset in [*self._started.items(), *self._waiting.items()]:
             try:
                 toolset.stop()
             except Exception:
                 log.exception("toolset %s did not stop", key)
         self._started.clear()
+        self._waiting.clear()
+
+
+def _label(key: str, toolset: Toolset) -> str:
+    """What warnings call it."""
+    return str(getattr(toolset, "label", "") or key)

@@ -26,6 +26,18 @@ class ToolFailed(Exception):
     """A tool's own failure in words for the model; it becomes `Error calling tool: <words>`."""
 
 
+class QuestionFirst(Exception):
+    """A toolset can't start before somebody has answered. `settle` takes the action and the content, and says
+    whether that was what was wanted."""
+
+    def __init__(
+        self, question: Elicitation, settle: Callable[[str, Mapping[str, Any] | None], bool]
+    ) -> None:
+        super().__init__(question.message)
+        self.question = question
+        self.settle = settle
+
+
 class ToolCancelled(Exception):
     """The run was cancelled while the tool worked. Its text is for the model: what there was to show by then."""
 
@@ -38,6 +50,7 @@ class ToolResult:
     is_error: bool = False
     meta: Any = None
     images: Sequence[tuple[str, str]] = ()  # (media type, base64)
+    audios: Sequence[tuple[str, str]] = ()  # the same; for readers only
     structured: Any = None
 
     @classmethod
@@ -53,6 +66,8 @@ class ToolResult:
             body["meta"] = self.meta
         if self.images:
             body["images"] = [{"data": data, "mimeType": kind} for kind, data in self.images]
+        if self.audios:
+            body["audios"] = [{"data": data, "mimeType": kind} for kind, data in self.audios]
         if self.structured is not None:
             body["structuredContent"] = self.structured
         return body
@@ -60,11 +75,20 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class Elicitation:
-    """A tool's question to the user instead of a result; the run waits, and the answer becomes the result."""
+    """A tool's question to the user instead of a result; the run waits, and the answer becomes the result.
+
+    With `then` the tool is still at work: it takes the action and the form's content, and says how it goes on.
+    `abandon` is called instead if no answer comes any more; it does not wait.
+    """
 
     message: str
     schema: Any = None
     meta: Mapping[str, Any] | None = None
+    mode: str = ""
+    url: str = ""
+    elicitation_id: str = ""
+    then: Callable[[str, Mapping[str, Any] | None], Outcome] | None = None
+    abandon: Callable[[], object] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +133,9 @@ class Tool:
     title: str = ""
     read_only: bool = False
     destructive: bool | None = None
+    idempotent: bool | None = None
+    open_world: bool | None = None
+    revision: str = ""  # of a tool that can change under its name
     output_schema: Any = field(default_factory=lambda: STRING_OUTPUT)
     takes_description: bool = False  # may get the optional `description` parameter
 
@@ -117,6 +144,10 @@ class Tool:
         annotations: dict[str, Any] = {}
         if self.destructive is not None:
             annotations["destructiveHint"] = self.destructive
+        if self.idempotent is not None:
+            annotations["idempotentHint"] = self.idempotent
+        if self.open_world is not None:
+            annotations["openWorldHint"] = self.open_world
         if self.read_only:
             annotations["readOnlyHint"] = True
         if self.title:
@@ -150,16 +181,21 @@ class Tool:
 class Toolset(Protocol):
     """Tools that belong together, made for one run and one agent."""
 
-    instructions: str  # for the system prompt; empty for none
+    @property
+    def instructions(self) -> str:
+        """For the system prompt, known once it has started; empty for none."""
+        ...
 
     def tools(self) -> Sequence[Tool]: ...
 
     def start(self) -> None:
-        """Whatever must happen before the first call; an exception leaves the toolset out, with a warning."""
+        """Whatever must happen before the first call; an exception leaves the toolset out, with a warning, and
+        QuestionFirst until there is an answer."""
         ...
 
     def stop(self) -> None:
-        """Ends everything the toolset started. Called once, however the run ends; must not raise."""
+        """Ends everything that the toolset started, or that began when it was made. Called once, however the
+        run ends; must not raise."""
         ...
 
     def state(self) -> Any:

@@ -19,6 +19,7 @@ from app.agent.model import ModelClient
 from app.agent.prompt import Surroundings
 from app.agent.toolbox import Toolbox
 from app.agent.tools import registry
+from app.agent.tools.mcp.servers import ToolServers
 from app.agent.tools.run_facts import RunFacts
 from app.agent.toolset import Toolset
 from app.conversation.blocks import plain_text
@@ -47,8 +48,10 @@ class AgentPlanner:
         environment: Mapping[str, str],
         default_working_dir: Path,
         titles: Titles | None = None,
+        servers: ToolServers | None = None,
     ) -> None:
-        """Without `titles` sessions get none by themselves."""
+        """Without `titles` sessions get none by themselves; without `servers` agents have no tool servers."""
+        self._servers = servers
         self._titles = titles
         self._directory = directory
         self._client = client
@@ -150,7 +153,11 @@ class AgentPlanner:
             key = f"{agent.name}/{registry.key(spec, index)}"
             try:
                 toolsets[key] = registry.build(
-                    spec, environment=self._environment, state=states.get(key), run=facts
+                    spec,
+                    environment=self._environment,
+                    state=states.get(key),
+                    run=facts,
+                    servers=self._servers,
                 )
             except registry.ToolsetUnavailable as problem:
                 problems.append(f"toolset {spec.type} failed: {problem}")

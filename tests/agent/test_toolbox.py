@@ -59,7 +59,7 @@ def test_all_are_stopped_even_if_one_does_not_want_to(caplog: pytest.LogCaptureF
     box.list_tools()
     box.stop()
     box.stop()
-    assert (bad.stopped, good.stopped, waiting.stopped) == (1, 1, 0)
+    assert (bad.stopped, good.stopped, waiting.stopped) == (1, 1, 1)
     assert "toolset bad did not stop" in caplog.text
 
 

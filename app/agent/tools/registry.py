@@ -9,7 +9,11 @@ from typing import Any, Final
 from app.agent.tools.api import Api
 from app.agent.tools.fetch import Fetch
 from app.agent.tools.filesystem import Filesystem
+from app.agent.tools.mcp.address import SSE, STREAMABLE, ServerAddress
+from app.agent.tools.mcp.servers import ToolServers
+from app.agent.tools.mcp.toolset import Mcp
 from app.agent.tools.memory import Memory
+from app.agent.tools.processes import for_commands
 from app.agent.tools.run_facts import RunFacts
 from app.agent.tools.script import InvalidScript, Script
 from app.agent.tools.shell import Shell
@@ -35,14 +39,24 @@ def key(spec: ToolsetSpec, index: int) -> str:
 
 
 def build(
-    spec: ToolsetSpec, *, environment: Mapping[str, str], state: Any = None, run: RunFacts | None = None
+    spec: ToolsetSpec,
+    *,
+    environment: Mapping[str, str],
+    state: Any = None,
+    run: RunFacts | None = None,
+    servers: ToolServers | None = None,
 ) -> Toolset:
-    """A toolset for one run. `environment` is the server's own; `state` is what the toolset left in the
-    session's run before. Raises ToolsetUnavailable."""
-    toolset = _plain(spec, environment, state, run or RunFacts())
+    """A toolset for one run, which must be stopped even if it was never started. `environment` is the server's
+    own; `state` is what the toolset left in the session's run before; `servers` are the process's tool servers.
+    Raises ToolsetUnavailable."""
+    run = run or RunFacts()
+    toolset = (
+        _mcp(spec, environment, run, servers) if spec.type == "mcp" else _plain(spec, environment, state, run)
+    )
     if not spec.tools and not spec.instruction:
         return toolset
-    return Tailored(toolset, keep=spec.tools, instruction=spec.instruction)
+    keep = [*spec.tools, *(f"{spec.name}_{tool}" for tool in spec.tools if spec.name)]
+    return Tailored(toolset, keep=keep, instruction=spec.instruction)
 
 
 def _plain(spec: ToolsetSpec, environment: Mapping[str, str], state: Any, run: RunFacts) -> Toolset:
@@ -85,6 +99,33 @@ def _script(spec: ToolsetSpec, environment: Mapping[str, str]) -> Script:
         raise ToolsetUnavailable(str(problem)) from problem
 
 
+def _mcp(
+    spec: ToolsetSpec, environment: Mapping[str, str], run: RunFacts, servers: ToolServers | None
+) -> Mcp:
+    if servers is None:
+        raise ToolsetUnavailable("there are no tool servers here")
+    if spec.command:
+        address = ServerAddress.of_command(
+            spec.command,
+            spec.args,
+            environment=for_commands(environment, _expanded(spec.env, environment)),
+            working_dir=str(run.working_dir),
+            owner=run.owner,
+        )
+    elif spec.remote.url:
+        transport = spec.remote.transport_type
+        if transport not in (SSE, *STREAMABLE):
+            raise ToolsetUnavailable(f"unsupported transport type: {transport}")
+        headers = run.fill_in(spec.remote.headers)
+        address = ServerAddress.of_url(spec.remote.url, transport, headers=headers, owner=run.owner)
+    else:
+        raise ToolsetUnavailable(f"servers of a catalogue ({spec.ref}) are not supported by this server")
+    try:
+        return Mcp(servers, address, name=spec.name, cancellation=run.cancellation)
+    except RuntimeError as error:
+        raise ToolsetUnavailable(str(error)) from error
+
+
 def _memory_file(environment: Mapping[str, str], run: RunFacts) -> Path:
     """One for each agent file, and for each owner, whose memories are nobody else's business."""
     folder = f"{run.team}@{run.owner}" if run.owner else run.team
@@ -104,9 +145,14 @@ class Tailored:
     def __init__(self, inner: Toolset, *, keep: Sequence[str], instruction: str) -> None:
         self._inner = inner
         self._keep = frozenset(keep)
-        self.instructions = inner.instructions
-        if instruction:
-            self.instructions = instruction.replace(_ORIGINAL, inner.instructions, 1)
+        self._instruction = instruction
+        self.label = str(getattr(inner, "label", ""))
+
+    @property
+    def instructions(self) -> str:
+        if not self._instruction:
+            return self._inner.instructions
+        return self._instruction.replace(_ORIGINAL, self._inner.instructions, 1)
 
     def tools(self) -> Sequence[Tool]:
         return [tool for tool in self._inner.tools() if not self._keep or tool.name in self._keep]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
-from app.agent.tools.registry import ToolsetUnavailable, build, key
+from app.agent.tools.mcp.servers import ToolServers
+from app.agent.tools.registry import Tailored, ToolsetUnavailable, build, key
 from app.agent.tools.run_facts import RunFacts
 from app.team.toolset import ToolsetSpec
 from tests.agent.tools.workbench import Workbench
@@ -79,7 +82,7 @@ def test_every_schema_is_one_and_every_tool_says_what_it_does() -> None:
                 assert tool.parameters["additionalProperties"] is False
 
 
-@pytest.mark.parametrize("kind", ["mcp", "a2a", "lsp"])
+@pytest.mark.parametrize("kind", ["a2a", "lsp"])
 def test_a_type_that_this_server_does_not_build_is_named(kind: str) -> None:
     with pytest.raises(ToolsetUnavailable, match=f"toolset type {kind} is not supported"):
         build(ToolsetSpec.model_construct(type=kind), environment={})
@@ -131,6 +134,49 @@ def test_memories_are_kept_for_each_agent_file_and_owner(bench: Workbench) -> No
         ".baton/memory/coder@ann/memory.db",
         ".baton/memory/other@ann/memory.db",
     ]
+
+
+@pytest.fixture
+def servers() -> Iterator[ToolServers]:
+    servers = ToolServers()
+    yield servers
+    servers.close()
+
+
+@pytest.mark.parametrize(
+    ("fields", "label"),
+    [
+        ({"command": "true", "args": ["a"]}, "mcp(stdio cmd=true args_len=1)"),
+        (
+            {"remote": {"url": "http://u:p@127.0.0.1:9/", "transport_type": "sse"}},
+            "mcp(remote host=127.0.0.1:9 transport=sse)",
+        ),
+    ],
+)
+def test_a_tool_server_is_called_by_where_it_is_and_never_by_its_secrets(
+    servers: ToolServers, tmp_path: Path, fields: dict[str, Any], label: str
+) -> None:
+    here = RunFacts(working_dir=tmp_path)
+    toolset = build(spec(type="mcp", tools=["a"], **fields), environment={}, run=here, servers=servers)
+    assert isinstance(toolset, Tailored)
+    assert toolset.label == label
+    toolset.stop()
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"command": "x", "env": {"A": "$MISSING"}}, "MISSING"),
+        ({"remote": {"url": "http://x/"}}, "unsupported transport type: $"),
+        ({"remote": {"url": "http://x/", "transport_type": "carrier pigeon"}}, "unsupported transport type"),
+        ({"ref": "docker:duckduckgo"}, r"servers of a catalogue \(docker:duckduckgo\) are not supported"),
+    ],
+)
+def test_a_tool_server_that_can_not_be_reached_at_all_is_left_out(
+    servers: ToolServers, fields: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ToolsetUnavailable, match=words):
+        build(spec(type="mcp", **fields), environment={}, servers=servers)
 
 
 def test_filesystem_settings_arrive(bench: Workbench) -> None:

@@ -1,0 +1,83 @@
+"""Tool servers behind a whole Baton: questions over HTTP, restarts of nothing, and servers that hang."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.factory import Server, build
+from app.offline.server import OfflineServer
+from tests.conftest import children, make_settings
+from tests.harness.in_process import LocalClient
+from tests.harness.process import eventually
+
+ROOT = Path(__file__).parents[1]
+PLAIN = "agents: {root: {model: anthropic/claude-sonnet-5-5, description: d, instruction: Be brief.}}"
+SERVED = f"""
+agents:
+  root:
+    model: anthropic/claude-sonnet-5-5
+    description: d
+    instruction: Be brief.
+    toolsets:
+      - type: mcp
+        command: {sys.executable}
+        args: [-m, tests.agent.tools.mcp_server]
+        env: {{PYTHONPATH: "{ROOT}"}}
+        tools: [ask, echo, die]
+permissions: {{allow: ["*"]}}
+"""
+HANGING = SERVED.replace(f"command: {sys.executable}", "command: sh").replace(
+    "[-m, tests.agent.tools.mcp_server]", '[-c, "while read -r line; do :; done"]'
+)
+
+
+@pytest.fixture
+def client(tmp_path: Path, model: OfflineServer) -> Iterator[LocalClient]:
+    agents = tmp_path / "agents"
+    agents.mkdir()
+    for name, text in (("plain", PLAIN), ("served", SERVED), ("hanging", HANGING)):
+        (agents / f"{name}.yaml").write_text(text)
+    server: Server = build(make_settings(tmp_path, model.url, agents=agents))
+    yield LocalClient(server)
+    server.close()
+    assert not children()
+
+
+def test_a_servers_question_is_answered_over_http_and_its_result_comes_through(client: LocalClient) -> None:
+    session = client.new_session()
+    with client.run(session, "[call ask {}] [then] [say painted]", agent="served") as stream:
+        question = stream.until("elicitation_request")
+        assert question["message"] == "Which colour?"
+        assert question["mode"] == "form"
+        assert question["schema"]["required"] == ["colour"]
+        client.elicit(session, "accept", {"colour": "red"})
+        response = stream.until("tool_call_response")
+        assert response["response"] == "painted red"
+        assert response["result"]["structuredContent"] == {"result": "painted red"}
+        assert response["tool_definition"]["category"] == ""
+        stream.rest()
+    assert client.messages(session)[-1]["content"] == "painted"
+
+    # the server stays for the next run, and a cancel ends a question that nobody answers
+    with client.run(session, "[call ask {}]", agent="served") as stream:
+        stream.until("elicitation_request")
+        client.stop(session)
+        stream.rest()
+    client.wait_until_free(session)
+    events = client.say(session, '[call echo {"text": "still here"}] [then] [say done]', agent="served")
+    assert [event["response"] for event in events if event["type"] == "tool_call_response"] == ["still here"]
+
+
+def test_a_server_that_hangs_holds_up_nobody_else_and_can_be_cancelled(client: LocalClient) -> None:
+    stuck, other = client.new_session(), client.new_session()
+    with client.run(stuck, "Hi", agent="hanging") as stream:
+        stream.until("team_info")
+        assert client.say(other, "[say hello]")[-1]["type"] == "stream_stopped"
+        client.stop(stuck)
+        stream.rest()
+    client.wait_until_free(stuck)
+    eventually(lambda: not client.server.manager.live_runs(), "nobody waits any more")
