@@ -13,6 +13,7 @@ from app.agent.tools.mcp.address import SSE, STREAMABLE, ServerAddress
 from app.agent.tools.mcp.servers import ToolServers
 from app.agent.tools.mcp.toolset import Mcp
 from app.agent.tools.memory import Memory
+from app.agent.tools.openapi import OpenApi
 from app.agent.tools.processes import for_commands
 from app.agent.tools.run_facts import RunFacts
 from app.agent.tools.script import InvalidScript, Script
@@ -76,6 +77,8 @@ def _plain(spec: ToolsetSpec, environment: Mapping[str, str], state: Any, run: R
             return Memory(default=_memory_file(environment, run), path=spec.path)
         case "api":
             return Api(spec.api_config, fill_in=run.fill_in)
+        case "openapi":
+            return OpenApi(spec.url, headers=spec.headers, fill_in=run.fill_in, cancellation=run.cancellation)
         case "think":
             return Think(state=state)
         case "todo":
