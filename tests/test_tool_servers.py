@@ -81,3 +81,26 @@ def test_a_server_that_hangs_holds_up_nobody_else_and_can_be_cancelled(client: L
         stream.rest()
     client.wait_until_free(stuck)
     eventually(lambda: not client.server.manager.live_runs(), "nobody waits any more")
+
+
+def test_deferred_tools_and_skills_come_with_the_agent(tmp_path: Path, model: OfflineServer) -> None:
+    agents = tmp_path / "agents"
+    agents.mkdir()
+    text = PLAIN.replace("Be brief.}", "Be brief., skills: true, toolsets: [{type: todo, defer: true}]}")
+    (agents / "plain.yaml").write_text(text)
+    skill = tmp_path / ".claude" / "skills" / "paint" / "SKILL.md"
+    skill.parent.mkdir(parents=True)
+    skill.write_text("---\ndescription: Paints\n---\nUse red.")
+    server = build(make_settings(tmp_path, model.url, agents=agents, environment={"HOME": str(tmp_path)}))
+    client = LocalClient(server)
+    session = client.new_session(working_dir=str(tmp_path))
+    said = (
+        '[call read_skill {"name": "paint"}] [then] [call add_tool {"name": "create_todo"}] [then] [say done]'
+    )
+    events = client.say(session, said)
+    answers = [event["response"] for event in events if event["type"] == "tool_call_response"]
+    assert answers[0].endswith("Use red.")
+    assert answers[1].startswith("Tool 'create_todo' has been activated")
+    again = client.say(session, '[call create_todo {"description": "A"}] [then] [say done]')
+    assert any('"todo_1"' in event.get("response", "") for event in again)
+    server.close()

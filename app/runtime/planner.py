@@ -19,8 +19,10 @@ from app.agent.model import ModelClient
 from app.agent.prompt import Surroundings
 from app.agent.toolbox import Toolbox
 from app.agent.tools import registry
+from app.agent.tools.deferred import Deferred, Shelf, Shelved
 from app.agent.tools.mcp.servers import ToolServers
 from app.agent.tools.run_facts import RunFacts
+from app.agent.tools.skills import Skills
 from app.agent.toolset import Toolset
 from app.conversation.blocks import plain_text
 from app.conversation.run import ToolCall
@@ -149,6 +151,7 @@ class AgentPlanner:
     ) -> Toolbox:
         toolsets: dict[str, Toolset] = {}
         problems = []
+        shelf = Shelf(state=states.get(f"{agent.name}/deferred"))
         for index, spec in enumerate(agent.toolsets):
             key = f"{agent.name}/{registry.key(spec, index)}"
             try:
@@ -161,6 +164,18 @@ class AgentPlanner:
                 )
             except registry.ToolsetUnavailable as problem:
                 problems.append(f"toolset {spec.type} failed: {problem}")
+                continue
+            if spec.defer:
+                toolsets[key] = Shelved(toolsets[key], shelf, spec.defer)
+        if any(spec.defer for spec in agent.toolsets):
+            toolsets[f"{agent.name}/deferred"] = Deferred(shelf)
+        if agent.skills:
+            toolsets[f"{agent.name}/skills"] = Skills(
+                agent.skills,
+                home=Path(self._environment.get("HOME") or Path.home()),
+                working_dir=facts.working_dir,
+                cancellation=facts.cancellation,
+            )
         return Toolbox(
             toolsets,
             own_tools=delegation.tools_for(agent),
@@ -204,7 +219,7 @@ def _holder(team: Team, session: Session, default: Agent) -> Agent:
     return next((agent for agent in team.agents if key == team.key and agent.name == name), default)
 
 
-_NOT_DONE: Final = ("hooks", "fallback", "structured_output", "skills", "rag", "num_history_items")
+_NOT_DONE: Final = ("hooks", "fallback", "structured_output", "rag", "num_history_items")
 
 
 def _notices(agent: Agent) -> list[str]:

@@ -115,7 +115,7 @@ def test_path_query_and_body_are_one_flat_schema(pets: OpenApi) -> None:
     changed = find(pets, "patch_pets_pet_id").parameters
     assert changed is not None
     assert changed["required"] == ["pet id", "body_name"]
-    assert changed["properties"]["body_friend"]["properties"] == {"name": {"type": "string"}, "friend": {}}
+    assert changed["properties"]["body_friend"] == {}, "a pet within a pet"
     whole = find(pets, "addPets").parameters
     assert whole is not None
     assert whole["properties"] == {"body": {"type": "array", "items": {"type": "string"}}}
