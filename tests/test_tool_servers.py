@@ -104,3 +104,32 @@ def test_deferred_tools_and_skills_come_with_the_agent(tmp_path: Path, model: Of
     again = client.say(session, '[call create_todo {"description": "A"}] [then] [say done]')
     assert any('"todo_1"' in event.get("response", "") for event in again)
     server.close()
+
+
+def test_a_shared_todo_list_is_seen_by_sub_agents_and_kept_for_later_runs(
+    tmp_path: Path, model: OfflineServer
+) -> None:
+    agents = tmp_path / "agents"
+    agents.mkdir()
+    (agents / "team.yaml").write_text(
+        """
+agents:
+  root: {model: m, sub_agents: [helper], toolsets: [{type: todo, shared: true}]}
+  helper: {model: m, toolsets: [{type: todo, shared: true}]}
+models: {m: {provider: anthropic, model: claude-sonnet-5-5}}
+"""
+    )
+    server = build(make_settings(tmp_path, model.url, agents=agents))
+    client = LocalClient(server)
+    session = client.new_session()
+    task = '{"agent": "helper", "task": "[call list_todos {}] [then] [call create_todo {\\"description\\": \\"B\\"}]'
+    said = (
+        f'[call create_todo {{"description": "A"}}] [then] [call transfer_task {task}"}}] [then] [say done]'
+    )
+    events = client.say(session, said, agent="team")
+    answers = [event["response"] for event in events if event["type"] == "tool_call_response"]
+    assert any('"todos":[{"id":"todo_1","description":"A"' in answer for answer in answers), answers
+    assert any('"todo_2"' in answer for answer in answers)
+    again = client.say(session, "[call list_todos {}] [then] [say done]", agent="team")
+    assert any('"description":"B"' in event.get("response", "") for event in again)
+    server.close()

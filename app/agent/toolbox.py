@@ -21,7 +21,10 @@ class Toolbox:
         own_tools: Sequence[Tool] = (),
         problems: Sequence[str] = (),
         notices: Sequence[str] = (),
+        described: bool = False,
     ) -> None:
+        """`described`: calls may say for people what they are for."""
+        self._described = described
         self._waiting = dict(toolsets)
         self._started: dict[str, Toolset] = {}
         self._own_tools = list(own_tools)
@@ -57,7 +60,7 @@ class Toolbox:
                 self._problems.append(f"{_label(key, toolset)} list failed: {failure}")
         unique: dict[str, Tool] = {}
         for tool in [*listed, *self._own_tools]:
-            unique.setdefault(tool.name, tool)
+            unique.setdefault(tool.name, tool.with_description() if self._described else tool)
         self.tools = list(unique.values())
         return self.tools
 

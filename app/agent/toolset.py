@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 STRING_OUTPUT: Final[Mapping[str, Any]] = {"type": "string"}
+_WHAT_FOR: Final = {"type": "string", "description": "What this call is for, in a few words for people"}
 CANCELLED: Final = "The tool call was canceled by the user."
 
 
@@ -164,6 +165,14 @@ class Tool:
         """The Messages API's tool definition."""
         schema = {"type": "object", "properties": {}, **(self.parameters or {})}
         return {"name": self.name, "description": self.description, "input_schema": schema}
+
+    def with_description(self) -> Tool:
+        """The tool with one more, optional parameter, for people to read; one that does not take it as it is."""
+        if not self.takes_description:
+            return self
+        schema = {"type": "object", **(self.parameters or {"additionalProperties": False})}
+        properties = {**schema.get("properties", {}), "description": _WHAT_FOR}
+        return replace(self, parameters={**schema, "properties": properties})
 
     def call(self, arguments: Mapping[str, Any], context: ToolContext) -> Outcome:
         """Runs the handler. Raises only ToolCancelled; anything else is an answer for the model."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from app.agent import catalogue, delegation
 from app.agent.context import LoopContext, Resumption
@@ -113,7 +113,7 @@ class AgentPlanner:
             look=self._store.sessions.get,
             find_prompt=self._store.records.prompt,
             surroundings=surroundings,
-            equip=partial(self._equip, team, live),
+            equip=partial(self._equip, team, live, {}),
             read=self._read,
             check_budget=partial(self._store.accounts.check_budget, live.run.session_id),
         )
@@ -122,13 +122,16 @@ class AgentPlanner:
         session, rows = self._store.sessions.get_with_messages(session_id)
         return session, rows, self._store.records.ledger(session_id)
 
-    def _equip(self, team: Team, live: LiveRun, session: Session, agent: Agent) -> Toolbox:
+    def _equip(
+        self, team: Team, live: LiveRun, shared: dict[str, Any], session: Session, agent: Agent
+    ) -> Toolbox:
         facts = RunFacts(
             team=team.key,
             owner=session.owner,
             working_dir=Path(session.working_dir),
             headers=live.headers,
             cancellation=live.cancellation,
+            shared=shared,
         )
         states = self._store.sessions.tool_states(session.id)
         return self._toolbox(agent, states, facts, self._unpriced(session, agent))
@@ -153,7 +156,7 @@ class AgentPlanner:
         problems = []
         shelf = Shelf(state=states.get(f"{agent.name}/deferred"))
         for index, spec in enumerate(agent.toolsets):
-            key = f"{agent.name}/{registry.key(spec, index)}"
+            key = registry.key(spec, index, agent.name)
             try:
                 toolsets[key] = registry.build(
                     spec,
@@ -181,6 +184,7 @@ class AgentPlanner:
             own_tools=delegation.tools_for(agent),
             problems=problems,
             notices=[*_notices(agent), *notices],
+            described=agent.add_description_parameter,
         )
 
 

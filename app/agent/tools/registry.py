@@ -34,9 +34,10 @@ class ToolsetUnavailable(Exception):
     """A toolset that can't be built; the message says why, in words for the user."""
 
 
-def key(spec: ToolsetSpec, index: int) -> str:
-    """Names the toolset, the `index`-th of its agent, in warnings and in the session's stored states."""
-    return f"{spec.type}#{index}"
+def key(spec: ToolsetSpec, index: int, agent: str) -> str:
+    """Names the toolset, the `index`-th of the agent, in warnings and in the session's stored states. What agents
+    share has one name."""
+    return f"shared/{spec.type}" if spec.shared else f"{agent}/{spec.type}#{index}"
 
 
 def build(
@@ -82,7 +83,7 @@ def _plain(spec: ToolsetSpec, environment: Mapping[str, str], state: Any, run: R
         case "think":
             return Think(state=state)
         case "todo":
-            return Todo(state=state)
+            return _todo(state, run) if spec.shared else Todo(state=state)
         case "user_prompt":
             return UserPrompt()
         case _ if spec.is_known:
@@ -100,6 +101,14 @@ def _script(spec: ToolsetSpec, environment: Mapping[str, str]) -> Script:
         return Script(scripts, environment=environment, env=env)
     except InvalidScript as problem:
         raise ToolsetUnavailable(str(problem)) from problem
+
+
+def _todo(state: Any, run: RunFacts) -> Todo:
+    """The one list of all agents of a run, as it was stored last."""
+    todo: Todo = run.shared.setdefault("todo", Todo())
+    if state is not None:
+        todo.restore(state)
+    return todo
 
 
 def _mcp(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from app.agent.model import Cancellation
 
@@ -32,13 +32,15 @@ class NeverCancelled:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """`headers` are those of the request that started the run; none, if another process goes on with it."""
+    """`headers` are those of the request that started the run; none, if another process goes on with it. `shared`
+    holds what the agents of one run have in common; it belongs to the run's thread."""
 
     team: str = ""  # the key of the agent file
     owner: str = ""  # who the session belongs to, empty where nobody is told apart
     working_dir: Path = field(default_factory=Path)
     headers: Mapping[str, str] = field(default_factory=dict)
     cancellation: Cancellation = field(default_factory=NeverCancelled)
+    shared: dict[str, Any] = field(default_factory=dict)
 
     def fill_in(self, values: Mapping[str, str]) -> dict[str, str]:
         """The values with `${headers.Name}` filled in; a header that was not sent is empty."""

@@ -197,11 +197,20 @@ def test_a_tailored_toolset_is_started_stopped_and_remembered_like_the_one_insid
     assert '"A"' in bench.call(again, "list_todos").output
 
 
-def test_a_shared_todo_list_stays_within_its_session(bench: Workbench) -> None:
-    one, other = (build(spec(type="todo", shared=True), environment={}) for _ in range(2))
+def test_a_shared_todo_list_belongs_to_all_agents_of_a_run_and_to_no_other(bench: Workbench) -> None:
+    shared = spec(type="todo", shared=True)
+    mine, others = RunFacts(), RunFacts()
+    one, other = (build(shared, environment={}, run=mine) for _ in range(2))
     bench.call(one, "create_todo", description="A")
-    assert bench.call(other, "list_todos").output == '{"todos":[]}'
+    bench.call(other, "create_todo", description="B")
+    assert one.state() == other.state()
+    assert '"A"' in bench.call(other, "list_todos").output
+    assert bench.call(build(shared, environment={}, run=others), "list_todos").output == '{"todos":[]}'
+    again = build(shared, environment={}, run=others, state=one.state())
+    assert '"B"' in bench.call(again, "list_todos").output
 
 
-def test_two_toolsets_of_one_type_have_different_keys() -> None:
-    assert key(spec(type="think"), 0) != key(spec(type="think"), 1)
+def test_two_toolsets_of_one_type_have_different_keys_unless_agents_share_them() -> None:
+    think, todo = spec(type="think"), spec(type="todo", shared=True)
+    assert len({key(think, 0, "a"), key(think, 1, "a"), key(think, 0, "b")}) == 3
+    assert key(todo, 0, "a") == key(todo, 1, "b")
