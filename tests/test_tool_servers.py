@@ -10,6 +10,7 @@ import pytest
 
 from app.factory import Server, build
 from app.offline.server import OfflineServer
+from tests.agent.tools.web_site import running
 from tests.conftest import children, make_settings
 from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually
@@ -133,3 +134,22 @@ models: {m: {provider: anthropic, model: claude-sonnet-5-5}}
     again = client.say(session, "[call list_todos {}] [then] [say done]", agent="team")
     assert any('"description":"B"' in event.get("response", "") for event in again)
     server.close()
+
+
+def test_headers_of_the_request_reach_the_apis_that_want_them(tmp_path: Path, model: OfflineServer) -> None:
+    agents = tmp_path / "agents"
+    agents.mkdir()
+    with running() as site:
+        site.add("/who", "fine")
+        api = f'{{name: who, method: GET, endpoint: "{site.url("/who")}", headers: {{X-For: "${{headers.X-User}}"}}}}'
+        text = PLAIN.replace("Be brief.}", f"Be brief., toolsets: [{{type: api, api_config: {api}}}]}}")
+        (agents / "plain.yaml").write_text(text)
+        server = build(make_settings(tmp_path, model.url, agents=agents))
+        client = LocalClient(server)
+        session = client.new_session()
+        with client.run(session, "[call who {}] [then] [say done]", headers={"X-User": "ann"}) as stream:
+            assert stream.until("tool_call_response")["response"] == "fine"
+            stream.rest()
+        client.say(session, "[call who {}] [then] [say done]")
+        assert [headers["X-For"] for _, _, headers, _ in site.requests] == ["ann", ""]
+        server.close()

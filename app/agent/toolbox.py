@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.agent.toolset import QuestionFirst, Tool, Toolset
+from app.agent.toolset import QuestionFirst, Tool, Toolset, prepare
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,11 @@ class Toolbox:
         A toolset that fails is left out, reported by `take_problems`, and tried again at the next listing.
         """
         listed: list[Tool] = []
+        for key, toolset in self._waiting.items():
+            try:
+                prepare(toolset)
+            except Exception:
+                log.debug("toolset %s could not be prepared; its start will say why", key, exc_info=True)
         for key, toolset in list(self._waiting.items()):
             try:
                 toolset.start()
@@ -96,7 +101,7 @@ class Toolbox:
         return changed
 
     def stop(self) -> None:
-        """Those that did not start too: some hold something from when they were made."""
+        """Those that did not start too: they may have been prepared."""
         for key, toolset in [*self._started.items(), *self._waiting.items()]:
             try:
                 toolset.stop()

@@ -203,13 +203,21 @@ class Toolset(Protocol):
         ...
 
     def stop(self) -> None:
-        """Ends everything that the toolset started, or that began when it was made. Called once, however the
-        run ends; must not raise."""
+        """Ends everything that the toolset started or prepared. Called once, however the run ends; must not
+        raise."""
         ...
 
     def state(self) -> Any:
         """What the toolset wants to find again in the session's next run, as JSON; None for nothing."""
         ...
+
+
+def prepare(toolset: Toolset) -> None:
+    """Begins what takes long, for toolsets that have such a thing: all of an agent's toolsets are prepared before
+    the first is started."""
+    begin = getattr(toolset, "prepare", None)
+    if begin is not None:
+        begin()
 
 
 def string(arguments: Mapping[str, Any], name: str, default: str = "") -> str:

@@ -154,9 +154,7 @@ class RuntimeManager:
                 self._metrics.run_ended("interrupted", "interrupted")
             event_log = self._open_log(session_id, begun.next_event, undo)
             origin = Origin.of_this_thread(self._telemetry.tracing)
-            live = LiveRun(
-                begun.run, claim, event_log, origin=origin, asked_at=asked_at, headers=headers
-            )
+            live = LiveRun(begun.run, claim, event_log, origin=origin, asked_at=asked_at, headers=headers)
             self._start_thread(live, plan, begun.session, None, undo)
             undo.pop_all()
         if plan.begin_title is not None and not begun.session.title:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from app.agent.tools.parameters import parameters, text
-from app.agent.toolset import Tool, ToolContext, ToolResult, Toolset, string
+from app.agent.toolset import Tool, ToolContext, ToolResult, Toolset, prepare, string
 
 
 class Shelf:
@@ -41,6 +41,9 @@ class Shelved:
                     continue
             listed.append(tool)
         return listed
+
+    def prepare(self) -> None:
+        prepare(self._inner)
 
     def start(self) -> None:
         self._inner.start()

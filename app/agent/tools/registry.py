@@ -22,7 +22,7 @@ from app.agent.tools.tasks import TaskList
 from app.agent.tools.think import Think
 from app.agent.tools.todo import Todo
 from app.agent.tools.user_prompt import UserPrompt
-from app.agent.toolset import Tool, Toolset
+from app.agent.toolset import Tool, Toolset, prepare
 from app.errors import MissingEnvironment
 from app.team.expansion import expand_variables
 from app.team.toolset import ToolsetSpec
@@ -48,7 +48,7 @@ def build(
     run: RunFacts | None = None,
     servers: ToolServers | None = None,
 ) -> Toolset:
-    """A toolset for one run, which must be stopped even if it was never started. `environment` is the server's
+    """A toolset for one run. `environment` is the server's
     own; `state` is what the toolset left in the session's run before; `servers` are the process's tool servers.
     Raises ToolsetUnavailable."""
     run = run or RunFacts()
@@ -132,10 +132,7 @@ def _mcp(
         address = ServerAddress.of_url(spec.remote.url, transport, headers=headers, owner=run.owner)
     else:
         raise ToolsetUnavailable(f"servers of a catalogue ({spec.ref}) are not supported by this server")
-    try:
-        return Mcp(servers, address, name=spec.name, cancellation=run.cancellation)
-    except RuntimeError as error:
-        raise ToolsetUnavailable(str(error)) from error
+    return Mcp(servers, address, name=spec.name, cancellation=run.cancellation)
 
 
 def _memory_file(environment: Mapping[str, str], run: RunFacts) -> Path:
@@ -168,6 +165,9 @@ class Tailored:
 
     def tools(self) -> Sequence[Tool]:
         return [tool for tool in self._inner.tools() if not self._keep or tool.name in self._keep]
+
+    def prepare(self) -> None:
+        prepare(self._inner)
 
     def start(self) -> None:
         self._inner.start()

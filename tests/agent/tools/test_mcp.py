@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from app.agent.toolbox import Toolbox
+from app.agent.tools.deferred import Shelf, Shelved
 from app.agent.tools.mcp.address import ServerAddress
 from app.agent.tools.mcp.server import Patience, ServerUnavailable
 from app.agent.tools.mcp.servers import ToolServers
@@ -289,6 +291,34 @@ def test_a_server_that_nobody_uses_is_ended_after_a_while(bench: Workbench) -> N
     servers.release(where)
     eventually(lambda: bench.processes() == [], "it has ended")
     servers.close()
+
+
+def test_all_servers_of_an_agent_start_at_the_same_time(tmp_path: Path) -> None:
+    servers = ToolServers(patience=Patience(start=20.0))
+    names = ("a", "b")
+    meet = "touch {}; until test -e {}; do sleep 0.01; done; exit 1"  # each waits for the other
+    toolsets = {
+        mine: Mcp(servers, address(tmp_path, meet.format(mine, other)), cancellation=FakeCancellation())
+        for mine, other in (names, names[::-1])
+    }
+    box = Toolbox({key: Shelved(toolset, Shelf(), True) for key, toolset in toolsets.items()})
+    assert box.list_tools() == []
+    assert [problem.rpartition(": ")[2] for problem in box.take_problems()] == ["Connection closed"] * 2
+    box.stop()
+    servers.close()
+
+
+def test_without_the_package_the_warning_says_what_to_install(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(_name: str) -> None:
+        raise ImportError("no module named mcp")
+
+    monkeypatch.setattr("app.agent.tools.mcp.server.import_module", missing)
+    toolset = start(SILENT)
+    with pytest.raises(ServerUnavailable, match=r"pip install 'baton\[mcp\]'"):
+        toolset.start()
+    toolset.stop()
 
 
 def test_nothing_starts_when_the_process_is_ending(tmp_path: Path) -> None:

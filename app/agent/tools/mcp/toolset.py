@@ -19,7 +19,6 @@ from app.agent.toolset import (
     QuestionFirst,
     Tool,
     ToolContext,
-    ToolFailed,
     ToolResult,
 )
 
@@ -29,29 +28,33 @@ _DECLINED: Final = "nobody authorized the server"
 
 
 class Mcp:
-    """Asks for its server when it is made, so that all of an agent's servers start at the same time. `name` is
-    put before the names of the tools; the server knows them without."""
+    """`name` is put before the names of the tools; the server knows them without."""
 
     def __init__(
         self, servers: ToolServers, address: ServerAddress, *, name: str = "", cancellation: Cancellation
     ) -> None:
         self.label = address.label
         self._servers = servers
+        self._address = address
         self._name = name
         self._cancellation = cancellation
         self._declined = False
-        self._server: ToolServer | None = servers.acquire(address)
+        self._server: ToolServer | None = None
 
     @property
     def instructions(self) -> str:
         return self._server.instructions if self._server else ""
 
+    def prepare(self) -> None:
+        """Lets the server start, and waits for nothing. Raises RuntimeError when the process is ending."""
+        if self._server is None:
+            self._server = self._servers.acquire(self._address)
+
     def start(self) -> None:
         """Waits for the server, for a bounded time. Raises QuestionFirst if it wants a token."""
-        if self._server is None or self._server.is_closed:
-            raise ServerUnavailable("the server was closed")
+        self.prepare()
         try:
-            self._server.wait_until_ready(self._cancellation)
+            self._running.wait_until_ready(self._cancellation)
         except AuthorizationMissing as missing:
             if self._declined:
                 raise ServerUnavailable(_DECLINED) from missing
@@ -61,7 +64,7 @@ class Mcp:
     def tools(self) -> Sequence[Tool]:
         """As the server named them last."""
         tools = []
-        for described in self._server.tools if self._server else ():
+        for described in self._running.tools:
             handler = partial(self._call, str(described["name"]))
             tool = tool_of(described, self._name, handler)
             if tool is None:
@@ -73,23 +76,27 @@ class Mcp:
     def stop(self) -> None:
         server, self._server = self._server, None
         if server is not None:
-            self._servers.release(server.address)
+            self._servers.release(self._address)
+
+    @property
+    def _running(self) -> ToolServer:
+        if self._server is None:
+            raise ServerUnavailable("the server was closed")
+        return self._server
 
     def state(self) -> Any:
         return None
 
     def _authorize(self, action: str, content: Mapping[str, Any] | None) -> bool:
         token = (content or {}).get("access_token")
-        if self._server is None or action != "accept" or not isinstance(token, str) or not token:
+        if action != "accept" or not isinstance(token, str) or not token:
             self._declined = True
             return False
-        self._server.authorize(token)
+        self._running.authorize(token)
         return True
 
     def _call(self, name: str, arguments: Mapping[str, Any], context: ToolContext) -> Outcome:
-        if self._server is None:
-            raise ToolFailed("failed to call tool: the server was closed")
-        exchange = self._server.call(name, without_nulls(arguments.items()))
+        exchange = self._running.call(name, without_nulls(arguments.items()))
         return _outcome(exchange, context)
 
 
