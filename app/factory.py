@@ -9,6 +9,7 @@ from importlib import import_module
 from flask import Flask
 
 from app.agent.model import ModelClient
+from app.agent.tools.mcp.servers import ToolServers
 from app.runtime.control import RunControl
 from app.runtime.event_readers import EventReaders
 from app.runtime.hangups import HangupWatcher
@@ -47,10 +48,12 @@ class Server:
     model: LazyModel | None
     telemetry: Telemetry
     levels: LevelMeter
+    tool_servers: ToolServers
 
     def close(self, *, drain_seconds: float = 0.0) -> None:
         self.manager.drain(drain_seconds)
         self.titles.stop()
+        self.tool_servers.close()
         if self.model is not None:
             self.model.close()
         self.store.database.close()
@@ -98,6 +101,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     directory = TeamDirectory(settings.agents, settings.environment)
     model = LazyModel(partial(_load_model, settings)) if settings.api_key else None
     titles = Titles(store.sessions, telemetry.tracing)
+    tool_servers = ToolServers()
     planner = AgentPlanner(
         directory,
         MeasuredModel(model, telemetry) if model is not None else None,
@@ -105,6 +109,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         environment=settings.environment,
         default_working_dir=settings.all_roots[0],
         titles=titles if settings.titles else None,
+        servers=tool_servers,
     )
     manager = RuntimeManager(
         store,
@@ -137,6 +142,6 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         max_body_bytes=settings.max_body_bytes,
     )
     metrics.observe(app, telemetry)
-    server = Server(settings, app, manager, control, store, titles, model, telemetry, levels)
+    server = Server(settings, app, manager, control, store, titles, model, telemetry, levels, tool_servers)
     app.extensions["baton"] = server
     return server

@@ -663,7 +663,7 @@ def crippled(tmp_path: Path, model: OfflineServer) -> Iterator[LocalClient]:
     agents.mkdir()
     (agents / "crippled.yaml").write_text(
         "agents: {root: {model: anthropic/claude-sonnet-5-5, description: d, instruction: i,"
-        " toolsets: [{type: memory}, {type: think}]}}"
+        " toolsets: [{type: lsp, command: x}, {type: think}]}}"
     )
     server = build(make_settings(tmp_path, model.url, agents=agents))
     yield LocalClient(server)
@@ -680,5 +680,5 @@ def test_a_toolset_that_fails_is_a_warning_and_the_others_work(crippled: LocalCl
     assert warning["message"].startswith(
         "Some toolsets failed to initialize for agent 'root'.\n\nDetails:\n\n- "
     )
-    assert "memory" in warning["message"]
+    assert "lsp" in warning["message"]
     at_rest(crippled, session)

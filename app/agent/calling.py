@@ -93,7 +93,7 @@ class Caller:
             and tool.name == "transfer_task"
         ):
             return (yield from self._finish(block, (yield from self._delegate(block["id"], None))))
-        if known is not None and known.state == "running":
+        if known is not None and (known.state == "running" or self._asked_in_vain(block, tool)):
             return (yield from self.end(block, ToolResult.error(UNKNOWN_OUTCOME), "unknown"))
         if tool is None:
             words = f"Tool '{block['name']}' is not available. You can only use the tools provided to you."
@@ -168,9 +168,17 @@ class Caller:
         except ToolCancelled as cancelled:
             yield from self.end(block, ToolResult.error(str(cancelled) or CANCELLED), "cancelled")
             raise RunCancelled() from cancelled
+        while isinstance(outcome, Elicitation) and outcome.then is not None:
+            answer = yield from self._ask(block, outcome)
+            try:
+                outcome = outcome.then(answer.decision, answer.content)
+            except ToolCancelled as cancelled:
+                yield from self.end(block, ToolResult.error(str(cancelled)), "cancelled")
+                raise RunCancelled() from cancelled
         match outcome:
             case Elicitation():
-                result = yield from self._elicit(block, outcome)
+                answer = yield from self._ask(block, outcome)
+                result = answer_result(answer.decision, answer.content)
             case Delegation():
                 result = yield from self._delegate(block["id"], outcome)
             case Handoff(target):
@@ -183,23 +191,45 @@ class Caller:
     def _finish(self, block: Block, result: ToolResult) -> Generator[Step, Any, Message]:
         return (yield from self.end(block, result, "failed" if result.is_error else "completed"))
 
-    def _elicit(self, block: Block, asked: Elicitation) -> Generator[Step, Any, ToolResult]:
-        question = Question(
-            "elicitation",
-            session_id=self._session_id,
-            call_id=block["id"],
-            name=block["name"],
-            details={"message": asked.message, "schema": asked.schema, "agent": self._agent},
-        )
-        event = ElicitationRequest(
-            agent_name=self._agent, message=asked.message, schema=asked.schema, meta=asked.meta
-        )
-        answer: Answer = yield Ask(question, event)
-        result: ToolResult = answer_result(answer.decision, answer.content)
-        return result
+    def _ask(self, block: Block, asked: Elicitation) -> Generator[Step, Any, Answer]:
+        """If no answer comes any more, the tool that waits for it is told."""
+        try:
+            answer: Answer = yield elicitation(
+                asked, session_id=self._session_id, agent=self._agent, call_id=block["id"], name=block["name"]
+            )
+        except BaseException:
+            asked.abandon()
+            raise
+        return answer
+
+    def _asked_in_vain(self, block: Block, tool: Tool | None) -> bool:
+        """The answer is to a question of a tool that was at work in a process that is no more."""
+        answer, asked = self._resumption.answer_to(block["id"]), self._resumption.question
+        is_form = answer is not None and asked is not None and asked.kind == "elicitation"
+        return is_form and tool is not None and tool.name != "user_prompt"
 
     def _wire(self, block: Block) -> Json:
         return wire_call(block["id"], block["name"], arguments_text(block["input"]))
+
+
+def elicitation(asked: Elicitation, *, session_id: str, agent: str, call_id: str = "", name: str = "") -> Ask:
+    question = Question(
+        "elicitation",
+        session_id=session_id,
+        call_id=call_id,
+        name=name,
+        details={"message": asked.message, "schema": asked.schema, "agent": agent},
+    )
+    event = ElicitationRequest(
+        agent_name=agent,
+        message=asked.message,
+        mode=asked.mode,
+        schema=asked.schema,
+        url=asked.url,
+        elicitation_id=asked.elicitation_id,
+        meta=asked.meta,
+    )
+    return Ask(question, event)
 
 
 def arguments_text(arguments: Mapping[str, Any]) -> str:

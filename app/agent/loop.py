@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any, Final
 
-from app.agent.calling import TRUNCATED, UNREADABLE, Caller
+from app.agent.calling import TRUNCATED, UNREADABLE, Caller, elicitation
 from app.agent.context import LoopContext, Resumption
 from app.agent.delegation import MAX_DEPTH, child_id, child_session, first_message
 from app.agent.speaking import Said, Speaker
 from app.agent.steps import AgentChanged, Ask, ChildAdded, SafePoint, Step
-from app.agent.toolset import Delegation, ToolResult
+from app.agent.toolset import Delegation, QuestionFirst, ToolResult
 from app.conversation import events
 from app.conversation.blocks import Block, plain_text, text_block
 from app.conversation.events import Event
 from app.conversation.healing import heal
-from app.conversation.run import Question
+from app.conversation.run import Answer, Question
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import BudgetReached, ModelFailed, ModelRefused, RunCancelled
@@ -98,6 +98,10 @@ class AgentLoop:
 
     def _listing(self) -> Steps:
         tools = self._toolbox.list_tools()
+        while questions := self._toolbox.take_questions():
+            for question in questions:
+                yield from self._settle(question)
+            tools = self._toolbox.list_tools()
         for notice in self._toolbox.take_notices():
             yield events.Warning(agent_name=self._agent.name, message=notice)
         if problems := self._toolbox.take_problems():
@@ -110,6 +114,14 @@ class AgentLoop:
             yield events.McpInitStarted(agent_name=self._agent.name)
             yield events.McpInitFinished(agent_name=self._agent.name)
         yield events.ToolsetInfo(agent_name=self._agent.name, available_tools=len(tools))
+
+    def _settle(self, asked: QuestionFirst) -> Steps:
+        """What a toolset wants to know before it starts."""
+        answer: Answer = yield elicitation(
+            asked.question, session_id=self._session.id, agent=self._agent.name
+        )
+        if asked.settle(answer.decision, answer.content):
+            yield events.AuthorizationEvent(agent_name=self._agent.name)
 
     # ---- round and round
 

@@ -39,7 +39,7 @@ class Surroundings:
 def definition_digest(team: Team, agent: Agent, model: str, tools: Sequence[Tool], renewal: str = "") -> str:
     """What a frozen prompt depends on. Not the texts of this program: a better build of it must not change
     sessions that are under way. `renewal` tells prompts apart that were made anew for another reason."""
-    parts = [team.digest, agent.name, model, renewal, *(tool.name for tool in tools)]
+    parts = [team.digest, agent.name, model, renewal, *(tool.name + tool.revision for tool in tools)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

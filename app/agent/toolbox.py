@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.agent.toolset import Tool, Toolset
+from app.agent.toolset import QuestionFirst, Tool, Toolset, prepare
 
 log = logging.getLogger(__name__)
 
@@ -21,12 +21,16 @@ class Toolbox:
         own_tools: Sequence[Tool] = (),
         problems: Sequence[str] = (),
         notices: Sequence[str] = (),
+        described: bool = False,
     ) -> None:
+        """`described`: calls may say for people what they are for."""
+        self._described = described
         self._waiting = dict(toolsets)
         self._started: dict[str, Toolset] = {}
         self._own_tools = list(own_tools)
         self._problems = list(problems)
         self._notices = list(notices)
+        self._questions: list[QuestionFirst] = []
         self._states: dict[str, Any] = {key: toolset.state() for key, toolset in toolsets.items()}
         self.tools: list[Tool] = []
         self.has_toolsets = bool(toolsets) or bool(problems)
@@ -37,12 +41,20 @@ class Toolbox:
         A toolset that fails is left out, reported by `take_problems`, and tried again at the next listing.
         """
         listed: list[Tool] = []
+        for key, toolset in self._waiting.items():
+            try:
+                prepare(toolset)
+            except Exception:
+                log.debug("toolset %s could not be prepared; its start will say why", key, exc_info=True)
         for key, toolset in list(self._waiting.items()):
             try:
                 toolset.start()
+            except QuestionFirst as question:
+                self._questions.append(question)
+                continue
             except Exception as failure:
                 log.warning("toolset %s did not start", key, exc_info=True)
-                self._problems.append(f"{key} start failed: {failure}")
+                self._problems.append(f"{_label(key, toolset)} start failed: {failure}")
                 continue
             self._started[key] = self._waiting.pop(key)
         for key, toolset in self._started.items():
@@ -50,10 +62,10 @@ class Toolbox:
                 listed.extend(toolset.tools())
             except Exception as failure:
                 log.warning("toolset %s did not list its tools", key, exc_info=True)
-                self._problems.append(f"{key} list failed: {failure}")
+                self._problems.append(f"{_label(key, toolset)} list failed: {failure}")
         unique: dict[str, Tool] = {}
         for tool in [*listed, *self._own_tools]:
-            unique.setdefault(tool.name, tool)
+            unique.setdefault(tool.name, tool.with_description() if self._described else tool)
         self.tools = list(unique.values())
         return self.tools
 
@@ -68,6 +80,11 @@ class Toolbox:
         """What went wrong since the last call of this."""
         problems, self._problems = self._problems, []
         return problems
+
+    def take_questions(self) -> list[QuestionFirst]:
+        """What toolsets want to know before they start; they are tried again at the next listing."""
+        questions, self._questions = self._questions, []
+        return questions
 
     def take_notices(self) -> list[str]:
         """What else the user should know of this agent; each sentence once."""
@@ -84,9 +101,16 @@ class Toolbox:
         return changed
 
     def stop(self) -> None:
-        for key, toolset in self._started.items():
+        """Those that did not start too: they may have been prepared."""
+        for key, toolset in [*self._started.items(), *self._waiting.items()]:
             try:
                 toolset.stop()
             except Exception:
                 log.exception("toolset %s did not stop", key)
         self._started.clear()
+        self._waiting.clear()
+
+
+def _label(key: str, toolset: Toolset) -> str:
+    """What warnings call it."""
+    return str(getattr(toolset, "label", "") or key)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
@@ -19,11 +19,24 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 STRING_OUTPUT: Final[Mapping[str, Any]] = {"type": "string"}
+_WHAT_FOR: Final = {"type": "string", "description": "What this call is for, in a few words for people"}
 CANCELLED: Final = "The tool call was canceled by the user."
 
 
 class ToolFailed(Exception):
     """A tool's own failure in words for the model; it becomes `Error calling tool: <words>`."""
+
+
+class QuestionFirst(Exception):
+    """A toolset can't start before somebody has answered. `settle` takes the action and the content, and says
+    whether that was what was wanted."""
+
+    def __init__(
+        self, question: Elicitation, settle: Callable[[str, Mapping[str, Any] | None], bool]
+    ) -> None:
+        super().__init__(question.message)
+        self.question = question
+        self.settle = settle
 
 
 class ToolCancelled(Exception):
@@ -38,6 +51,7 @@ class ToolResult:
     is_error: bool = False
     meta: Any = None
     images: Sequence[tuple[str, str]] = ()  # (media type, base64)
+    audios: Sequence[tuple[str, str]] = ()  # the same; for readers only
     structured: Any = None
 
     @classmethod
@@ -53,6 +67,8 @@ class ToolResult:
             body["meta"] = self.meta
         if self.images:
             body["images"] = [{"data": data, "mimeType": kind} for kind, data in self.images]
+        if self.audios:
+            body["audios"] = [{"data": data, "mimeType": kind} for kind, data in self.audios]
         if self.structured is not None:
             body["structuredContent"] = self.structured
         return body
@@ -60,11 +76,20 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class Elicitation:
-    """A tool's question to the user instead of a result; the run waits, and the answer becomes the result."""
+    """A tool's question to the user instead of a result; the run waits, and the answer becomes the result.
+
+    With `then` the tool is still at work: it takes the action and the form's content, and says how it goes on.
+    `abandon` is called instead if no answer comes any more; it does not wait.
+    """
 
     message: str
     schema: Any = None
     meta: Mapping[str, Any] | None = None
+    mode: str = ""
+    url: str = ""
+    elicitation_id: str = ""
+    then: Callable[[str, Mapping[str, Any] | None], Outcome] | None = None
+    abandon: Callable[[], object] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +134,9 @@ class Tool:
     title: str = ""
     read_only: bool = False
     destructive: bool | None = None
+    idempotent: bool | None = None
+    open_world: bool | None = None
+    revision: str = ""  # of a tool that can change under its name
     output_schema: Any = field(default_factory=lambda: STRING_OUTPUT)
     takes_description: bool = False  # may get the optional `description` parameter
 
@@ -117,6 +145,10 @@ class Tool:
         annotations: dict[str, Any] = {}
         if self.destructive is not None:
             annotations["destructiveHint"] = self.destructive
+        if self.idempotent is not None:
+            annotations["idempotentHint"] = self.idempotent
+        if self.open_world is not None:
+            annotations["openWorldHint"] = self.open_world
         if self.read_only:
             annotations["readOnlyHint"] = True
         if self.title:
@@ -134,6 +166,14 @@ class Tool:
         schema = {"type": "object", "properties": {}, **(self.parameters or {})}
         return {"name": self.name, "description": self.description, "input_schema": schema}
 
+    def with_description(self) -> Tool:
+        """The tool with one more, optional parameter, for people to read; one that does not take it as it is."""
+        if not self.takes_description:
+            return self
+        schema = {"type": "object", **(self.parameters or {"additionalProperties": False})}
+        properties = {**schema.get("properties", {}), "description": _WHAT_FOR}
+        return replace(self, parameters={**schema, "properties": properties})
+
     def call(self, arguments: Mapping[str, Any], context: ToolContext) -> Outcome:
         """Runs the handler. Raises only ToolCancelled; anything else is an answer for the model."""
         try:
@@ -150,21 +190,34 @@ class Tool:
 class Toolset(Protocol):
     """Tools that belong together, made for one run and one agent."""
 
-    instructions: str  # for the system prompt; empty for none
+    @property
+    def instructions(self) -> str:
+        """For the system prompt, known once it has started; empty for none."""
+        ...
 
     def tools(self) -> Sequence[Tool]: ...
 
     def start(self) -> None:
-        """Whatever must happen before the first call; an exception leaves the toolset out, with a warning."""
+        """Whatever must happen before the first call; an exception leaves the toolset out, with a warning, and
+        QuestionFirst until there is an answer."""
         ...
 
     def stop(self) -> None:
-        """Ends everything the toolset started. Called once, however the run ends; must not raise."""
+        """Ends everything that the toolset started or prepared. Called once, however the run ends; must not
+        raise."""
         ...
 
     def state(self) -> Any:
         """What the toolset wants to find again in the session's next run, as JSON; None for nothing."""
         ...
+
+
+def prepare(toolset: Toolset) -> None:
+    """Begins what takes long, for toolsets that have such a thing: all of an agent's toolsets are prepared before
+    the first is started."""
+    begin = getattr(toolset, "prepare", None)
+    if begin is not None:
+        begin()
 
 
 def string(arguments: Mapping[str, Any], name: str, default: str = "") -> str:

@@ -205,6 +205,14 @@ class ElicitationRequest(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorizationEvent(Event):
+    """A tool server took the token that somebody got for it."""
+
+    type = "authorization_event"
+    confirmation: str = "accept"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSwitching(Event):
     type = "agent_switching"
     optional = frozenset({"from_agent", "to_agent"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -83,11 +83,13 @@ class LiveRun:
         *,
         origin: Origin | None = None,
         asked_at: float | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         """`asked_at`, by the monotonic clock, is when somebody asked for it."""
         self.origin = origin or Origin()
         self.asked_at = time.monotonic() if asked_at is None else asked_at
         self.run = run
+        self.headers = headers or {}  # of the request that started it; never stored
         self.claim = claim
         self.log = log
         self.end = EndMark()

@@ -120,6 +120,7 @@ class RuntimeManager:
         idempotency: KeyUse | None = None,
         options: Mapping[str, Any] | None = None,
         audit: AuditEntry | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> LiveRun:
         """Takes the baton, stores the messages and starts the run's thread. Without messages the run works on
         what waits in the session's queue.
@@ -153,7 +154,7 @@ class RuntimeManager:
                 self._metrics.run_ended("interrupted", "interrupted")
             event_log = self._open_log(session_id, begun.next_event, undo)
             origin = Origin.of_this_thread(self._telemetry.tracing)
-            live = LiveRun(begun.run, claim, event_log, origin=origin, asked_at=asked_at)
+            live = LiveRun(begun.run, claim, event_log, origin=origin, asked_at=asked_at, headers=headers)
             self._start_thread(live, plan, begun.session, None, undo)
             undo.pop_all()
         if plan.begin_title is not None and not begun.session.title:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from app.agent import catalogue, delegation
 from app.agent.context import LoopContext, Resumption
@@ -19,6 +19,10 @@ from app.agent.model import ModelClient
 from app.agent.prompt import Surroundings
 from app.agent.toolbox import Toolbox
 from app.agent.tools import registry
+from app.agent.tools.deferred import Deferred, Shelf, Shelved
+from app.agent.tools.mcp.servers import ToolServers
+from app.agent.tools.run_facts import RunFacts
+from app.agent.tools.skills import Skills
 from app.agent.toolset import Toolset
 from app.conversation.blocks import plain_text
 from app.conversation.run import ToolCall
@@ -46,8 +50,10 @@ class AgentPlanner:
         environment: Mapping[str, str],
         default_working_dir: Path,
         titles: Titles | None = None,
+        servers: ToolServers | None = None,
     ) -> None:
-        """Without `titles` sessions get none by themselves."""
+        """Without `titles` sessions get none by themselves; without `servers` agents have no tool servers."""
+        self._servers = servers
         self._titles = titles
         self._directory = directory
         self._client = client
@@ -78,7 +84,8 @@ class AgentPlanner:
     def count_tools(self, key: str, name: str | None) -> int:
         """How many tools an agent has; starts its toolsets for a moment."""
         team = self._directory.get(key)
-        toolbox = self._toolbox(team.agent(name), {})
+        facts = RunFacts(team=team.key, working_dir=self._default_working_dir)
+        toolbox = self._toolbox(team.agent(name), {}, facts)
         try:
             return len(toolbox.list_tools())
         finally:
@@ -106,7 +113,7 @@ class AgentPlanner:
             look=self._store.sessions.get,
             find_prompt=self._store.records.prompt,
             surroundings=surroundings,
-            equip=self._equip,
+            equip=partial(self._equip, team, live, {}),
             read=self._read,
             check_budget=partial(self._store.accounts.check_budget, live.run.session_id),
         )
@@ -115,9 +122,19 @@ class AgentPlanner:
         session, rows = self._store.sessions.get_with_messages(session_id)
         return session, rows, self._store.records.ledger(session_id)
 
-    def _equip(self, session: Session, agent: Agent) -> Toolbox:
+    def _equip(
+        self, team: Team, live: LiveRun, shared: dict[str, Any], session: Session, agent: Agent
+    ) -> Toolbox:
+        facts = RunFacts(
+            team=team.key,
+            owner=session.owner,
+            working_dir=Path(session.working_dir),
+            headers=live.headers,
+            cancellation=live.cancellation,
+            shared=shared,
+        )
         states = self._store.sessions.tool_states(session.id)
-        return self._toolbox(agent, states, self._unpriced(session, agent))
+        return self._toolbox(agent, states, facts, self._unpriced(session, agent))
 
     def _unpriced(self, session: Session, agent: Agent) -> list[str]:
         """A budget that can't be kept is not kept in silence."""
@@ -128,20 +145,46 @@ class AgentPlanner:
             return []
         return [f"The price of {unknown[0]} is not known: what it costs does not count towards the budget."]
 
-    def _toolbox(self, agent: Agent, states: Mapping[str, object], notices: Sequence[str] = ()) -> Toolbox:
+    def _toolbox(
+        self,
+        agent: Agent,
+        states: Mapping[str, object],
+        facts: RunFacts,
+        notices: Sequence[str] = (),
+    ) -> Toolbox:
         toolsets: dict[str, Toolset] = {}
         problems = []
+        shelf = Shelf(state=states.get(f"{agent.name}/deferred"))
         for index, spec in enumerate(agent.toolsets):
-            key = f"{agent.name}/{registry.key(spec, index)}"
+            key = registry.key(spec, index, agent.name)
             try:
-                toolsets[key] = registry.build(spec, environment=self._environment, state=states.get(key))
+                toolsets[key] = registry.build(
+                    spec,
+                    environment=self._environment,
+                    state=states.get(key),
+                    run=facts,
+                    servers=self._servers,
+                )
             except registry.ToolsetUnavailable as problem:
                 problems.append(f"toolset {spec.type} failed: {problem}")
+                continue
+            if spec.defer:
+                toolsets[key] = Shelved(toolsets[key], shelf, spec.defer)
+        if any(spec.defer for spec in agent.toolsets):
+            toolsets[f"{agent.name}/deferred"] = Deferred(shelf)
+        if agent.skills:
+            toolsets[f"{agent.name}/skills"] = Skills(
+                agent.skills,
+                home=Path(self._environment.get("HOME") or Path.home()),
+                working_dir=facts.working_dir,
+                cancellation=facts.cancellation,
+            )
         return Toolbox(
             toolsets,
             own_tools=delegation.tools_for(agent),
             problems=problems,
             notices=[*_notices(agent), *notices],
+            described=agent.add_description_parameter,
         )
 
 
@@ -180,7 +223,7 @@ def _holder(team: Team, session: Session, default: Agent) -> Agent:
     return next((agent for agent in team.agents if key == team.key and agent.name == name), default)
 
 
-_NOT_DONE: Final = ("hooks", "fallback", "structured_output", "skills", "rag", "num_history_items")
+_NOT_DONE: Final = ("hooks", "fallback", "structured_output", "rag", "num_history_items")
 
 
 def _notices(agent: Agent) -> list[str]:

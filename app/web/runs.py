@@ -123,6 +123,7 @@ def blueprint(
             idempotency=use,
             audit=deed("run", session_id, detail=f"{key}/{name}" if name else key),
             options={"started_by": asker()},
+            headers=dict(request.headers),
         )
         if when_busy in ("reject", "queue"):
             return start()

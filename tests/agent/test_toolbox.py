@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from app.agent.toolbox import Toolbox
@@ -59,7 +61,7 @@ def test_all_are_stopped_even_if_one_does_not_want_to(caplog: pytest.LogCaptureF
     box.list_tools()
     box.stop()
     box.stop()
-    assert (bad.stopped, good.stopped, waiting.stopped) == (1, 1, 0)
+    assert (bad.stopped, good.stopped, waiting.stopped) == (1, 1, 1)
     assert "toolset bad did not stop" in caplog.text
 
 
@@ -68,3 +70,14 @@ def test_a_toolset_that_could_not_be_built_is_a_problem_and_counts_as_one_that_t
     assert box.has_toolsets
     assert box.take_problems() == ["toolset memory failed: no"]
     assert not Toolbox({}).has_toolsets
+
+
+def test_calls_may_say_what_they_are_for_where_the_agent_wants_it() -> None:
+    plain, describing = tool("a"), replace(tool("b"), takes_description=True)
+    box = Toolbox({"one": FakeToolset(plain, describing)}, described=True)
+    first, second = box.list_tools()
+    assert first is plain
+    assert second.parameters is not None
+    assert list(second.parameters["properties"]) == ["description"]
+    assert "required" not in second.parameters
+    assert Toolbox({"one": FakeToolset(describing)}).list_tools() == [describing]

@@ -110,24 +110,12 @@ def _text(content: Content, limit: int) -> str:
 
 
 def _picture_result(path: str, content: Content, picture: image_header.Picture) -> ToolResult:
-    words = _unfit(content, picture)
-    if words:
+    if problem := image_header.unfit(picture, content.size):
+        words = f"Error: Image file {'is ' if problem.startswith('damaged') else ''}{problem}"
         return ToolResult.error(words, meta={**_meta(path, 0), "error": words})
     shown = f"Read image file {path} [{picture.media_type}] ({content.size} bytes)"
     data = base64.b64encode(content.data).decode()
     return ToolResult(shown, meta=_meta(path, 0), images=[(picture.media_type, data)])
-
-
-def _unfit(content: Content, picture: image_header.Picture) -> str:
-    """Why the API would refuse the picture, empty if it takes it: one refused picture spoils a session."""
-    if content.size > image_header.MAX_BYTES:
-        return f"Error: Image file too large ({content.size} bytes, max {image_header.MAX_BYTES} bytes)"
-    if max(picture.width, picture.height) > image_header.MAX_SIDE:
-        size, most = f"{picture.width}x{picture.height}", image_header.MAX_SIDE
-        return f"Error: Image file too large ({size} pixels, max {most} per side)"
-    if not picture.width or not picture.height:
-        return f"Error: Image file is damaged ({picture.media_type} without a size)"
-    return ""
 
 
 def _reason(refusal: FileRefused) -> str:

@@ -35,6 +35,17 @@ def recognise(data: bytes) -> Picture | None:
     return None
 
 
+def unfit(picture: Picture, size: int) -> str:
+    """Why the API would refuse the picture, empty if it takes it: one refused picture spoils a session."""
+    if size > MAX_BYTES:
+        return f"too large ({size} bytes, max {MAX_BYTES} bytes)"
+    if max(picture.width, picture.height) > MAX_SIDE:
+        return f"too large ({picture.width}x{picture.height} pixels, max {MAX_SIDE} per side)"
+    if not picture.width or not picture.height:
+        return f"damaged ({picture.media_type} without a size)"
+    return ""
+
+
 def _media_type(data: bytes) -> str:
     return {b"\x89": "image/png", b"G": "image/gif", b"\xff": "image/jpeg"}.get(data[:1], "image/webp")
 

@@ -58,8 +58,11 @@ def exit_words(status: int) -> str:
     return f"exit status {status}" if status else ""
 
 
-def run(command: Command, *, timeout: float, cancellation: Cancellation, kept: int = KEPT_BYTES + 1) -> Ended:
-    """Runs to the end, or until it is out of time or cancelled. Raises OSError if it can't start."""
+def run(
+    command: Command, *, timeout: float | None, cancellation: Cancellation, kept: int = KEPT_BYTES + 1
+) -> Ended:
+    """Runs to the end, or until it is out of time (None: it has any) or cancelled. Raises OSError if it can't
+    start."""
     process = Process(command, kept=kept)
     ended = False
     try:

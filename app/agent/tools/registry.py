@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
+from app.agent.tools.api import Api
 from app.agent.tools.fetch import Fetch
 from app.agent.tools.filesystem import Filesystem
+from app.agent.tools.mcp.address import SSE, STREAMABLE, ServerAddress
+from app.agent.tools.mcp.servers import ToolServers
+from app.agent.tools.mcp.toolset import Mcp
+from app.agent.tools.memory import Memory
+from app.agent.tools.openapi import OpenApi
+from app.agent.tools.processes import for_commands
+from app.agent.tools.run_facts import RunFacts
+from app.agent.tools.script import InvalidScript, Script
 from app.agent.tools.shell import Shell
+from app.agent.tools.tasks import TaskList
 from app.agent.tools.think import Think
 from app.agent.tools.todo import Todo
 from app.agent.tools.user_prompt import UserPrompt
-from app.agent.toolset import Tool, Toolset
+from app.agent.toolset import Tool, Toolset, prepare
 from app.errors import MissingEnvironment
 from app.team.expansion import expand_variables
 from app.team.toolset import ToolsetSpec
@@ -23,39 +34,111 @@ class ToolsetUnavailable(Exception):
     """A toolset that can't be built; the message says why, in words for the user."""
 
 
-def key(spec: ToolsetSpec, index: int) -> str:
-    """Names the toolset, the `index`-th of its agent, in warnings and in the session's stored states."""
-    return f"{spec.type}#{index}"
+def key(spec: ToolsetSpec, index: int, agent: str) -> str:
+    """Names the toolset, the `index`-th of the agent, in warnings and in the session's stored states. What agents
+    share has one name."""
+    return f"shared/{spec.type}" if spec.shared else f"{agent}/{spec.type}#{index}"
 
 
-def build(spec: ToolsetSpec, *, environment: Mapping[str, str], state: Any = None) -> Toolset:
-    """A toolset for one run. `environment` is the server's own; `state` is what the toolset left in the
-    session's run before. Raises ToolsetUnavailable."""
-    toolset = _plain(spec, environment, state)
+def build(
+    spec: ToolsetSpec,
+    *,
+    environment: Mapping[str, str],
+    state: Any = None,
+    run: RunFacts | None = None,
+    servers: ToolServers | None = None,
+) -> Toolset:
+    """A toolset for one run. `environment` is the server's
+    own; `state` is what the toolset left in the session's run before; `servers` are the process's tool servers.
+    Raises ToolsetUnavailable."""
+    run = run or RunFacts()
+    toolset = (
+        _mcp(spec, environment, run, servers) if spec.type == "mcp" else _plain(spec, environment, state, run)
+    )
     if not spec.tools and not spec.instruction:
         return toolset
-    return Tailored(toolset, keep=spec.tools, instruction=spec.instruction)
+    keep = [*spec.tools, *(f"{spec.name}_{tool}" for tool in spec.tools if spec.name)]
+    return Tailored(toolset, keep=keep, instruction=spec.instruction)
 
 
-def _plain(spec: ToolsetSpec, environment: Mapping[str, str], state: Any) -> Toolset:
+def _plain(spec: ToolsetSpec, environment: Mapping[str, str], state: Any, run: RunFacts) -> Toolset:
     match spec.type:
         case "filesystem":
             hides = spec.ignore_vcs is not False  # unless said otherwise
             return Filesystem(ignore_vcs=hides, post_edit=spec.post_edit, environment=environment)
         case "shell":
             return Shell(environment=environment, env=_expanded(spec.env, environment))
+        case "script":
+            return _script(spec, environment)
         case "fetch":
             return Fetch(timeout=spec.timeout or None)
+        case "tasks":
+            return TaskList(path=spec.path)
+        case "memory":
+            return Memory(default=_memory_file(environment, run), path=spec.path)
+        case "api":
+            return Api(spec.api_config, fill_in=run.fill_in)
+        case "openapi":
+            return OpenApi(spec.url, headers=spec.headers, fill_in=run.fill_in, cancellation=run.cancellation)
         case "think":
             return Think(state=state)
         case "todo":
-            return Todo(state=state)
+            return _todo(state, run) if spec.shared else Todo(state=state)
         case "user_prompt":
             return UserPrompt()
         case _ if spec.is_known:
             raise ToolsetUnavailable(f"toolset type {spec.type} is not supported by this server")
         case _:
             raise ToolsetUnavailable(f"unknown toolset type: {spec.type}")
+
+
+def _script(spec: ToolsetSpec, environment: Mapping[str, str]) -> Script:
+    env = _expanded(spec.env, environment)
+    scripts = {
+        name: script.with_(env=_expanded(script.env, environment)) for name, script in spec.shell.items()
+    }
+    try:
+        return Script(scripts, environment=environment, env=env)
+    except InvalidScript as problem:
+        raise ToolsetUnavailable(str(problem)) from problem
+
+
+def _todo(state: Any, run: RunFacts) -> Todo:
+    """The one list of all agents of a run, as it was stored last."""
+    todo: Todo = run.shared.setdefault("todo", Todo())
+    if state is not None:
+        todo.restore(state)
+    return todo
+
+
+def _mcp(
+    spec: ToolsetSpec, environment: Mapping[str, str], run: RunFacts, servers: ToolServers | None
+) -> Mcp:
+    if servers is None:
+        raise ToolsetUnavailable("there are no tool servers here")
+    if spec.command:
+        address = ServerAddress.of_command(
+            spec.command,
+            spec.args,
+            environment=for_commands(environment, _expanded(spec.env, environment)),
+            working_dir=str(run.working_dir),
+            owner=run.owner,
+        )
+    elif spec.remote.url:
+        transport = spec.remote.transport_type
+        if transport not in (SSE, *STREAMABLE):
+            raise ToolsetUnavailable(f"unsupported transport type: {transport}")
+        headers = run.fill_in(spec.remote.headers)
+        address = ServerAddress.of_url(spec.remote.url, transport, headers=headers, owner=run.owner)
+    else:
+        raise ToolsetUnavailable(f"servers of a catalogue ({spec.ref}) are not supported by this server")
+    return Mcp(servers, address, name=spec.name, cancellation=run.cancellation)
+
+
+def _memory_file(environment: Mapping[str, str], run: RunFacts) -> Path:
+    """One for each agent file, and for each owner, whose memories are nobody else's business."""
+    folder = f"{run.team}@{run.owner}" if run.owner else run.team
+    return Path(environment.get("HOME") or Path.home(), ".baton", "memory", folder, "memory.db")
 
 
 def _expanded(env: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
@@ -71,12 +154,20 @@ class Tailored:
     def __init__(self, inner: Toolset, *, keep: Sequence[str], instruction: str) -> None:
         self._inner = inner
         self._keep = frozenset(keep)
-        self.instructions = inner.instructions
-        if instruction:
-            self.instructions = instruction.replace(_ORIGINAL, inner.instructions, 1)
+        self._instruction = instruction
+        self.label = str(getattr(inner, "label", ""))
+
+    @property
+    def instructions(self) -> str:
+        if not self._instruction:
+            return self._inner.instructions
+        return self._instruction.replace(_ORIGINAL, self._inner.instructions, 1)
 
     def tools(self) -> Sequence[Tool]:
         return [tool for tool in self._inner.tools() if not self._keep or tool.name in self._keep]
+
+    def prepare(self) -> None:
+        prepare(self._inner)
 
     def start(self) -> None:
         self._inner.start()

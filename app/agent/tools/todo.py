@@ -27,8 +27,8 @@ _ALL: Final = listing(_TODO, "All todos")
 
 
 class Todo:
-    """The list of one agent in one session. No list is shared beyond a session, whatever a definition's
-    `shared` says: others' plans are none of its business."""
+    """The list of one agent in one session; one that is shared belongs to all agents that work on the session,
+    also on tasks given away. No list goes beyond a session: others' plans are none of its business."""
 
     instructions = (
         "Keep track of work that has several steps: note the steps with create_todos before you begin, set "
@@ -37,6 +37,10 @@ class Todo:
     )
 
     def __init__(self, *, state: Any = None) -> None:
+        self.restore(state)
+
+    def restore(self, state: Any) -> None:
+        """Puts what was stored in the place of what is there."""
         kept = state if isinstance(state, list) else []
         self._todos = [
             {key: str(todo.get(key, "")) for key in ("id", "description", "status")}

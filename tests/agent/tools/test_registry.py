@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
-from app.agent.tools.registry import ToolsetUnavailable, build, key
+from app.agent.tools.mcp.servers import ToolServers
+from app.agent.tools.registry import Tailored, ToolsetUnavailable, build, key
+from app.agent.tools.run_facts import RunFacts
 from app.team.toolset import ToolsetSpec
 from tests.agent.tools.workbench import Workbench
 
-TYPES = ["filesystem", "shell", "fetch", "think", "todo", "user_prompt"]
+TYPES = ["filesystem", "shell", "fetch", "think", "todo", "user_prompt", "tasks", "memory"]
 
 CONTRACT = """
 directory_tree | Directory Tree | filesystem | RO | path
@@ -35,6 +39,19 @@ create_todos | Create TODOs | todo | RO | descriptions
 update_todos | Update TODOs | todo | RO | updates
 list_todos | List TODOs | todo | RO |
 user_prompt | User Prompt | user_prompt | RO | message title? schema?
+create_task | Create Task | tasks | | title description? path? priority? dependencies?
+get_task | Get Task | tasks | RO | id
+update_task | Update Task | tasks | | id title? description? path? priority? status? dependencies?
+delete_task | Delete Task | tasks | | id
+list_tasks | List Tasks | tasks | RO | status? priority?
+next_task | Next Task | tasks | RO |
+add_dependency | Add Dependency | tasks | | taskId dependsOnId
+remove_dependency | Remove Dependency | tasks | | taskId dependsOnId
+add_memory | Add Memory | memory | | memory category?
+get_memories | Get Memories | memory | RO |
+delete_memory | Delete Memory | memory | | id
+search_memories | Search Memories | memory | RO | query? category?
+update_memory | Update Memory | memory | | id memory category?
 """
 
 
@@ -60,12 +77,12 @@ def test_every_schema_is_one_and_every_tool_says_what_it_does() -> None:
         for tool in build(spec(type=kind), environment={}).tools():
             assert tool.description
             jsonschema.Draft202012Validator.check_schema(tool.for_model()["input_schema"])
-            jsonschema.Draft202012Validator.check_schema(tool.output_schema)
+            jsonschema.Draft202012Validator.check_schema(tool.output_schema or {})
             if tool.parameters is not None and kind != "fetch":
                 assert tool.parameters["additionalProperties"] is False
 
 
-@pytest.mark.parametrize("kind", ["mcp", "a2a", "script", "lsp"])
+@pytest.mark.parametrize("kind", ["a2a", "lsp"])
 def test_a_type_that_this_server_does_not_build_is_named(kind: str) -> None:
     with pytest.raises(ToolsetUnavailable, match=f"toolset type {kind} is not supported"):
         build(ToolsetSpec.model_construct(type=kind), environment={})
@@ -96,6 +113,72 @@ def test_a_variable_in_env_is_filled_in_and_a_missing_one_is_named(bench: Workbe
         build(shell, environment={})
 
 
+def test_scripts_get_their_variables_and_a_bad_one_is_named(bench: Workbench) -> None:
+    fields = {"shell": {"show": {"cmd": "echo $A $B", "env": {"B": "${THEIRS}!"}}}, "env": {"A": "$THEIRS"}}
+    toolset = build(spec(type="script", **fields), environment={**bench.environment, "THEIRS": "x"})
+    assert bench.call(toolset, "show").output == "x x!\n"
+    with pytest.raises(ToolsetUnavailable, match="uses undefined args"):
+        build(spec(type="script", shell={"show": {"cmd": "echo $A"}}), environment={})
+
+
+def test_memories_are_kept_for_each_agent_file_and_owner(bench: Workbench) -> None:
+    environment = {"HOME": str(bench.root)}
+    runs = [RunFacts(team="coder"), RunFacts(team="coder", owner="ann"), RunFacts(team="other", owner="ann")]
+    for run in runs:
+        toolset = build(spec(type="memory"), environment=environment, run=run)
+        assert bench.call(toolset, "get_memories").output == "null"
+        bench.call(toolset, "add_memory", memory="A")
+    files = sorted(str(file.relative_to(bench.root)) for file in bench.root.rglob("memory.db"))
+    assert files == [
+        ".baton/memory/coder/memory.db",
+        ".baton/memory/coder@ann/memory.db",
+        ".baton/memory/other@ann/memory.db",
+    ]
+
+
+@pytest.fixture
+def servers() -> Iterator[ToolServers]:
+    servers = ToolServers()
+    yield servers
+    servers.close()
+
+
+@pytest.mark.parametrize(
+    ("fields", "label"),
+    [
+        ({"command": "true", "args": ["a"]}, "mcp(stdio cmd=true args_len=1)"),
+        (
+            {"remote": {"url": "http://u:p@127.0.0.1:9/", "transport_type": "sse"}},
+            "mcp(remote host=127.0.0.1:9 transport=sse)",
+        ),
+    ],
+)
+def test_a_tool_server_is_called_by_where_it_is_and_never_by_its_secrets(
+    servers: ToolServers, tmp_path: Path, fields: dict[str, Any], label: str
+) -> None:
+    here = RunFacts(working_dir=tmp_path)
+    toolset = build(spec(type="mcp", tools=["a"], **fields), environment={}, run=here, servers=servers)
+    assert isinstance(toolset, Tailored)
+    assert toolset.label == label
+    toolset.stop()
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"command": "x", "env": {"A": "$MISSING"}}, "MISSING"),
+        ({"remote": {"url": "http://x/"}}, "unsupported transport type: $"),
+        ({"remote": {"url": "http://x/", "transport_type": "carrier pigeon"}}, "unsupported transport type"),
+        ({"ref": "docker:duckduckgo"}, r"servers of a catalogue \(docker:duckduckgo\) are not supported"),
+    ],
+)
+def test_a_tool_server_that_can_not_be_reached_at_all_is_left_out(
+    servers: ToolServers, fields: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ToolsetUnavailable, match=words):
+        build(spec(type="mcp", **fields), environment={}, servers=servers)
+
+
 def test_filesystem_settings_arrive(bench: Workbench) -> None:
     bench.write(".gitignore", "hidden\n")
     bench.write("hidden")
@@ -114,11 +197,20 @@ def test_a_tailored_toolset_is_started_stopped_and_remembered_like_the_one_insid
     assert '"A"' in bench.call(again, "list_todos").output
 
 
-def test_a_shared_todo_list_stays_within_its_session(bench: Workbench) -> None:
-    one, other = (build(spec(type="todo", shared=True), environment={}) for _ in range(2))
+def test_a_shared_todo_list_belongs_to_all_agents_of_a_run_and_to_no_other(bench: Workbench) -> None:
+    shared = spec(type="todo", shared=True)
+    mine, others = RunFacts(), RunFacts()
+    one, other = (build(shared, environment={}, run=mine) for _ in range(2))
     bench.call(one, "create_todo", description="A")
-    assert bench.call(other, "list_todos").output == '{"todos":[]}'
+    bench.call(other, "create_todo", description="B")
+    assert one.state() == other.state()
+    assert '"A"' in bench.call(other, "list_todos").output
+    assert bench.call(build(shared, environment={}, run=others), "list_todos").output == '{"todos":[]}'
+    again = build(shared, environment={}, run=others, state=one.state())
+    assert '"B"' in bench.call(again, "list_todos").output
 
 
-def test_two_toolsets_of_one_type_have_different_keys() -> None:
-    assert key(spec(type="think"), 0) != key(spec(type="think"), 1)
+def test_two_toolsets_of_one_type_have_different_keys_unless_agents_share_them() -> None:
+    think, todo = spec(type="think"), spec(type="todo", shared=True)
+    assert len({key(think, 0, "a"), key(think, 1, "a"), key(think, 0, "b")}) == 3
+    assert key(todo, 0, "a") == key(todo, 1, "b")

@@ -19,6 +19,8 @@ class WebSite:
     pages: dict[str, Page] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     user_agents: set[str] = field(default_factory=set)
+    requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
+    """Method, path, headers and body."""
 
     def url(self, path: str, host: str = "127.0.0.1") -> str:
         return f"http://{host}:{self.port}{path}"
@@ -73,13 +75,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         site = self.server.site
+        body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+        site.requests.append((self.command, self.path, dict(self.headers), body))
         site.asked.append(self.path)
         site.user_agents.add(self.headers["User-Agent"])
-        page = site.pages.get(self.path)
+        page = site.pages.get(self.path) or site.pages.get(self.path.partition("?")[0])
         if page is None:
             self.send_error(404)
         else:
             page(self)
+
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = do_GET
 
     def log_message(self, format: str, *args: object) -> None:
         pass

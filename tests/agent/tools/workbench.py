@@ -27,12 +27,12 @@ class Workbench:
     def context(self) -> ToolContext:
         return ToolContext(self.root, self.cancellation)
 
-    def call(self, toolset: Toolset, name: str, **arguments: Any) -> ToolResult:
+    def call(self, toolset: Toolset, name: str, /, **arguments: Any) -> ToolResult:
         result = self.ask(toolset, name, **arguments)
         assert isinstance(result, ToolResult)
         return result
 
-    def ask(self, toolset: Toolset, name: str, **arguments: Any) -> Outcome:
+    def ask(self, toolset: Toolset, name: str, /, **arguments: Any) -> Outcome:
         return find(toolset, name).call(arguments, self.context)
 
     def write(self, path: str, content: str | bytes = "") -> Path:

@@ -1,0 +1,107 @@
+"""The `api` toolset: one address of an HTTP API as a tool."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
+from urllib.parse import quote, urlsplit
+
+from app.agent.tools.configured_http import RequestFailed, send
+from app.agent.tools.fetch import USER_AGENT
+from app.agent.tools.output_limit import cut
+from app.agent.tools.parameters import Schema
+from app.agent.toolset import STRING_OUTPUT, Tool, ToolContext, ToolFailed, ToolResult
+
+MAX_BODY: Final = 1 << 20
+
+_PLACE: Final = re.compile(r"\$\{([A-Za-z_][\w-]*)\}")
+
+
+class Definition(Protocol):
+    """What the agent file says of the API."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def instruction(self) -> str: ...
+    @property
+    def endpoint(self) -> str: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    @property
+    def args(self) -> Mapping[str, Any]: ...
+    @property
+    def required(self) -> Sequence[str]: ...
+    @property
+    def output_schema(self) -> Mapping[str, Any]: ...
+
+
+class Api:
+    """Stateless. `fill_in` completes the headers from the request that started the run."""
+
+    def __init__(
+        self, definition: Definition, *, fill_in: Callable[[Mapping[str, str]], dict[str, str]]
+    ) -> None:
+        self.instructions = definition.instruction
+        self._definition = definition
+        self._fill_in = fill_in
+
+    def tools(self) -> Sequence[Tool]:
+        """Raises ToolFailed for an address that nothing could be sent to."""
+        found = self._definition
+        address = urlsplit(found.endpoint)
+        if address.scheme not in ("http", "https") or not address.hostname:
+            raise ToolFailed(f"the endpoint {found.endpoint!r} is not an absolute http or https address")
+        takes: Schema = {"type": "object", "properties": dict(found.args)}
+        if found.required:
+            takes["required"] = list(found.required)
+        return [
+            Tool(
+                name=found.name,
+                title=found.name,
+                category="api",
+                description=found.instruction,
+                parameters=takes,
+                output_schema=dict(found.output_schema) or STRING_OUTPUT,
+                read_only=True,
+                handler=self._call,
+            )
+        ]
+
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+    def state(self) -> Any:
+        return None
+
+    def _call(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+        found = self._definition
+        method = found.method.upper() or "GET"
+        headers = {"User-Agent": USER_AGENT, **self._fill_in(found.headers)}
+        url, body = found.endpoint, None
+        if method == "GET":
+            url = _PLACE.sub(lambda place: quote(_text(arguments.get(place[1])), safe=""), url)
+        else:
+            body = json.dumps(arguments, ensure_ascii=False).encode("utf-8", "replace")
+            headers = {"Content-Type": "application/json", **headers}
+        try:
+            answer = send(
+                method, url, headers=headers, body=body, cancellation=context.cancellation, limit=MAX_BODY
+            )
+        except RequestFailed as failure:
+            raise ToolFailed(f"request failed: {failure}") from failure
+        return ToolResult(cut(answer.text))
+
+
+def _text(value: Any) -> str:
+    """An argument in an address: nothing for none, text as it is, anything else as JSON."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

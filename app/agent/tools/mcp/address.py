@@ -1,0 +1,50 @@
+"""Where a tool server is, and what it is told: all that decides whether two agents can share one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+Pairs = tuple[tuple[str, str], ...]
+
+SSE = "sse"
+STREAMABLE = ("streamable", "streamable-http")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """Either a command or a URL. `owner` is whose sessions it serves: what one user's token opened, and what a
+    process was told, is nobody else's. Secrets are in it, so it is not shown."""
+
+    owner: str = ""
+    command: tuple[str, ...] = field(default=(), repr=False)
+    environment: Pairs = field(default=(), repr=False)
+    working_dir: str = ""
+    url: str = field(default="", repr=False)
+    transport: str = ""
+    headers: Pairs = field(default=(), repr=False)
+
+    @classmethod
+    def of_command(
+        cls,
+        command: str,
+        args: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        working_dir: str,
+        owner: str,
+    ) -> ServerAddress:
+        pairs = tuple(sorted(environment.items()))
+        return cls(owner, (command, *args), pairs, working_dir)
+
+    @classmethod
+    def of_url(cls, url: str, transport: str, *, headers: Mapping[str, str], owner: str) -> ServerAddress:
+        return cls(owner, url=url, transport=transport, headers=tuple(sorted(headers.items())))
+
+    @property
+    def label(self) -> str:
+        """What warnings call it."""
+        if self.command:
+            return f"mcp(stdio cmd={self.command[0]} args_len={len(self.command) - 1})"
+        return f"mcp(remote host={urlsplit(self.url).netloc.rpartition('@')[2]} transport={self.transport})"

@@ -1,0 +1,271 @@
+"""A connection to a tool server, on the event loop that it was made on. Importing this module takes a second,
+so it is imported by the thread of the first server that needs it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import urlsplit
+
+import anyio
+import httpx2
+import mcp_types as types
+from mcp import Client
+from mcp.client.session import ClientRequestContext
+from mcp.client.sse import sse_client
+from mcp.client.stdio import StdioServerParameters, stdio_client
+from mcp.client.streamable_http import streamable_http_client
+
+from app.agent.tools.mcp.address import SSE, STREAMABLE, ServerAddress
+
+MAX_PAGES: Final = 100
+CONNECT_SECONDS: Final = 30.0
+
+Elicit = Callable[[Mapping[str, Any]], Awaitable[tuple[str, Mapping[str, Any] | None]]]
+
+_RESOURCE: Final = re.compile(r'resource_metadata="([^"]+)"')
+
+
+class Unauthorized(Exception):
+    """The server wants a token first; `meta` tells a client how to get one."""
+
+    def __init__(self, meta: Mapping[str, Any]) -> None:
+        super().__init__("the server wants an authorization")
+        self.meta = meta
+
+
+@dataclass(eq=False)
+class Connection:
+    """`news` is set when the server has gone, wants a token, or has other tools than before. `on_end` is called
+    at once when it has gone."""
+
+    client: Client
+    news: asyncio.Event
+    on_end: Callable[[], None] = lambda: None
+    ended: bool = False
+    tools_changed: bool = False
+    challenge: str | None = None  # of a 401
+
+    @property
+    def instructions(self) -> str:
+        return self.client.instructions or ""
+
+    async def list_tools(self) -> list[dict[str, Any]]:
+        """As JSON, sorted by name: an order that changes from start to start would spoil prompt caches."""
+        self.tools_changed = False
+        if self.client.server_capabilities.tools is None:
+            return []
+        tools: list[types.Tool] = []
+        cursor: str | None = None
+        for _ in range(MAX_PAGES):
+            page = await self.client.list_tools(cursor=cursor)
+            tools += page.tools
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        return [_json(tool) for tool in sorted(tools, key=lambda tool: tool.name)]
+
+    async def call(
+        self, name: str, arguments: Mapping[str, Any], alive: Callable[[], None]
+    ) -> dict[str, Any]:
+        """The result as JSON; `alive` is called for each sign of progress."""
+
+        async def progressed(*_how: Any, **_far: Any) -> None:
+            alive()
+
+        return _json(await self.client.call_tool(name, dict(arguments), progress_callback=progressed))
+
+    def end(self) -> None:
+        self.ended = True
+        self.on_end()
+        self.news.set()
+
+    def tools_have_changed(self) -> None:
+        self.tools_changed = True
+        self.news.set()
+
+
+@asynccontextmanager
+async def connect(address: ServerAddress, token: str, elicit: Elicit) -> AsyncIterator[Connection]:
+    """Raises Unauthorized, or whatever went wrong."""
+    wire = _Wire(address, token)
+    try:
+        async with _connected(wire, elicit) as connection:
+            yield connection
+    except Exception as error:
+        if wire.challenge is not None:
+            raise Unauthorized(await _how_to_authorize(address.url, wire.challenge)) from error
+        raise
+
+
+@asynccontextmanager
+async def _connected(wire: _Wire, elicit: Elicit) -> AsyncIterator[Connection]:
+    async def elicited(
+        context: ClientRequestContext,  # noqa: ARG001 - the package passes it by name
+        params: types.ElicitRequestParams,
+    ) -> types.ElicitResult | types.ErrorData:
+        action, content = await elicit(_json(params))
+        return types.ElicitResult.model_validate({"action": action, "content": content})
+
+    async def heard(message: object) -> None:
+        if isinstance(message, types.ToolListChangedNotification):
+            connection.tools_have_changed()
+
+    client = Client(
+        wire,
+        client_info=types.Implementation(name="baton", version="1.0.0"),
+        elicitation_callback=elicited,
+        message_handler=heard,
+        mode="legacy",  # all servers know it, and only so can one ask or tell of changes by itself
+        cache=None,
+    )
+    connection = wire.connection = Connection(client, asyncio.Event())
+    async with client:
+        yield connection
+
+
+@dataclass(eq=False)
+class _Wire:
+    """A transport that tells its connection when it has come to its end, and when a token is wanted."""
+
+    address: ServerAddress
+    token: str
+    connection: Connection | None = None
+    challenge: str | None = None
+    _opened: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    async def __aenter__(self) -> Any:
+        async with AsyncExitStack() as opened:
+            read, write = await opened.enter_async_context(await self._transport(opened))
+            self._opened = opened.pop_all()
+        return _Watched(read, self._ended), write
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return await self._opened.__aexit__(kind, error, trace)
+
+    async def _transport(self, opened: AsyncExitStack) -> AbstractAsyncContextManager[Any]:
+        address = self.address
+        if address.command:
+            command, *args = address.command
+            parameters = StdioServerParameters(
+                command=command, args=args, env=dict(address.environment), cwd=address.working_dir
+            )
+            return stdio_client(parameters, errlog=sys.__stderr__ or sys.stderr)
+        if address.transport == SSE:
+            return sse_client(address.url, httpx_client_factory=self._http)
+        if address.transport in STREAMABLE:
+            return streamable_http_client(
+                address.url, http_client=await opened.enter_async_context(self._http())
+            )
+        raise ValueError(f"unsupported transport type: {address.transport}")
+
+    def _http(self, *_given: Any, **_options: Any) -> httpx2.AsyncClient:
+        """An answer may take as long as its call may; reading has no limit of its own."""
+        sent = dict(self.address.headers)
+        if self.token:
+            sent["Authorization"] = f"Bearer {self.token}"
+        return httpx2.AsyncClient(
+            headers=sent,
+            timeout=httpx2.Timeout(CONNECT_SECONDS, read=None),
+            trust_env=False,
+            event_hooks={"response": [self._look]},
+        )
+
+    async def _look(self, response: httpx2.Response) -> None:
+        if response.status_code == httpx2.codes.UNAUTHORIZED and "WWW-Authenticate" in response.headers:
+            self.challenge = response.headers["WWW-Authenticate"]
+            if self.connection is not None:
+                self.connection.challenge = self.challenge
+                self.connection.end()
+
+    def _ended(self) -> None:
+        if self.connection is not None:
+            self.connection.end()
+
+
+class _Watched:
+    """A stream of incoming messages that says when there are no more."""
+
+    def __init__(self, inner: Any, ended: Callable[[], None]) -> None:
+        self._inner = inner
+        self._ended = ended
+
+    @property
+    def last_context(self) -> Any:
+        return getattr(self._inner, "last_context", None)
+
+    async def receive(self) -> Any:
+        try:
+            return await self._inner.receive()
+        except (anyio.EndOfStream, anyio.ClosedResourceError):
+            self._ended()
+            raise
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return await self._inner.__anext__()
+        except (StopAsyncIteration, anyio.ClosedResourceError):
+            self._ended()
+            raise
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Any:
+        return await self._inner.__aexit__(kind, error, trace)
+
+
+async def _how_to_authorize(url: str, challenge: str) -> dict[str, Any]:
+    """What a client needs for OAuth: the metadata of the server and of who gives its tokens (RFC 9728, RFC 8414)."""
+    origin = "{0.scheme}://{0.netloc}".format(urlsplit(url))
+    named = _RESOURCE.search(challenge)
+    async with httpx2.AsyncClient(timeout=10.0, trust_env=False) as client:
+        resource = await _fetched(
+            client, named[1] if named else f"{origin}/.well-known/oauth-protected-resource"
+        )
+        issuers = resource.get("authorization_servers")
+        issuer = str(issuers[0]) if isinstance(issuers, list) and issuers else origin
+        found = urlsplit(issuer)
+        path = found.path.rstrip("/")
+        metadata = await _fetched(
+            client, f"{found.scheme}://{found.netloc}/.well-known/oauth-authorization-server{path}"
+        )
+    return {
+        "cagent/type": "oauth_flow",
+        "cagent/server_url": url,
+        "auth_server": issuer,
+        "auth_server_metadata": metadata,
+        "resource_metadata": resource,
+    }
+
+
+async def _fetched(client: httpx2.AsyncClient, url: str) -> dict[str, Any]:
+    """A JSON object; an empty one if there is none."""
+    try:
+        response = await client.get(url)
+        value = response.json() if response.status_code == httpx2.codes.OK else None
+    except (httpx2.HTTPError, ValueError):
+        value = None
+    return value if isinstance(value, dict) else {}
+
+
+def _json(value: Any) -> dict[str, Any]:
+    dumped: dict[str, Any] = value.model_dump(by_alias=True, mode="json", exclude_none=True)
+    return dumped

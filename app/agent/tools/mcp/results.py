@@ -1,0 +1,106 @@
+"""What a tool server says, in our words: its tools, and the results of its calls."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from app.agent.tools import image_header
+from app.agent.tools.output_limit import readable
+from app.agent.toolset import Handler, Tool, ToolResult
+
+MAX_BYTES: Final = 200_000  # of a result's text
+NO_OUTPUT: Final = "no output"
+
+_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
+_MAX_NAME: Final = 128
+
+Json = Mapping[str, Any]
+
+
+def tool_of(described: Json, prefix: str, handler: Handler) -> Tool | None:
+    """None for a tool that the model's API would refuse: one such tool fails every request."""
+    schema = described.get("inputSchema")
+    name = _NAME.sub("_", f"{prefix}_{described['name']}" if prefix else str(described["name"]))
+    if not _is_usable(schema) or not name or len(name) > _MAX_NAME:
+        return None
+    hints: Json = described.get("annotations") or {}
+    return Tool(
+        name=name,
+        title=str(hints.get("title") or described.get("title") or ""),
+        category="",
+        description=str(described.get("description") or ""),
+        parameters=schema,
+        output_schema=described.get("outputSchema"),
+        read_only=bool(hints.get("readOnlyHint")),
+        destructive=hints.get("destructiveHint"),
+        idempotent=hints.get("idempotentHint"),
+        open_world=hints.get("openWorldHint"),
+        revision=hashlib.sha256(json.dumps([described.get("description"), schema]).encode()).hexdigest(),
+        handler=handler,
+    )
+
+
+def result_of(answer: Json) -> ToolResult:
+    """Texts are joined, a link shows as one, pictures and sounds go with it; what is embedded is left out."""
+    words, images, audios = [], [], []
+    for content in answer.get("content") or ():
+        match content.get("type"):
+            case "text":
+                words.append(str(content.get("text", "")))
+            case "resource_link":
+                words.append(
+                    f"[{content['name']}]({content['uri']})" if content.get("name") else content["uri"]
+                )
+            case "image":
+                picture = _picture(content)
+                if isinstance(picture, str):
+                    words.append(picture)
+                else:
+                    images.append(picture)
+            case "audio":
+                audios.append((str(content.get("mimeType", "")), str(content.get("data", ""))))
+    return ToolResult(
+        _cut("".join(words)) or NO_OUTPUT,
+        is_error=bool(answer.get("isError")),
+        images=images,
+        audios=audios,
+        structured=answer.get("structuredContent"),
+    )
+
+
+def _is_usable(schema: Any) -> bool:
+    if not isinstance(schema, Mapping) or schema.get("type", "object") != "object":
+        return False
+    return not any(word in schema for word in ("oneOf", "allOf", "anyOf"))
+
+
+def _picture(content: Json) -> tuple[str, str] | str:
+    """Media type and base64; or a remark, if the model's API would refuse the picture."""
+    try:
+        data = base64.b64decode(str(content.get("data", "")), validate=True)
+    except (binascii.Error, ValueError):
+        return "[a picture that is damaged]"
+    found = image_header.recognise(data)
+    if found is None:
+        return f"[a picture of a kind that can't be shown: {content.get('mimeType', 'unknown')}]"
+    if problem := image_header.unfit(found, len(data)):
+        return f"[a picture that can't be shown: {problem}]"
+    return found.media_type, base64.b64encode(data).decode()
+
+
+def _cut(text: str) -> str:
+    data = text.encode("utf-8", "replace")
+    if len(data) <= MAX_BYTES:
+        return text.replace("\0", "\ufffd")
+    return f"{readable(data[:MAX_BYTES])}\n\n[Output truncated: the first {MAX_BYTES} of {len(data)} bytes]"
+
+
+def without_nulls(arguments: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Arguments as servers want them: what is not given is not there."""
+    return {name: value for name, value in arguments if value is not None}

@@ -1,0 +1,326 @@
+"""A tool server, and the thread that holds the connection to it for as long as anybody may want it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
+from typing import Any, Final, Literal
+
+from app.agent.model import Cancellation
+from app.agent.tools.mcp.address import ServerAddress
+from app.agent.tools.mcp.exchange import Asked, Done, Exchange, Failed
+
+log = logging.getLogger(__name__)
+
+State = Literal["starting", "ready", "restarting", "failed", "unauthorized", "closed"]
+Json = Mapping[str, Any]
+
+
+class ServerUnavailable(Exception):
+    """No connection; the message says why."""
+
+
+class AuthorizationMissing(Exception):
+    """Somebody has to get a token first; `meta` says where."""
+
+    def __init__(self, meta: Json) -> None:
+        super().__init__("the server wants an authorization")
+        self.meta = meta
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds."""
+
+    start: float = 30.0  # until the server has named its tools
+    call: float = 600.0  # without an answer, or a sign of progress
+    retry: float = 30.0  # from a failed start to the next attempt
+    restarts: Sequence[float] = (1.0, 2.0, 4.0, 8.0, 16.0)  # before each, after a lost connection
+
+
+@dataclass(eq=False)
+class _Call:
+    exchange: Exchange
+    timeout: asyncio.Timeout
+    questions: list[asyncio.Future[tuple[str, Json | None]]] = field(default_factory=list)
+
+
+_CALL: ContextVar[_Call | None] = ContextVar("call", default=None)
+
+
+class ToolServer:
+    """Any thread may call its methods. Connecting begins at once; `close` ends it, with its process.
+
+    A connection that is lost is made anew, a few times; a call that was under way then has failed, and is not
+    repeated. Tools stay listed meanwhile, and new calls wait.
+    """
+
+    def __init__(self, address: ServerAddress, patience: Patience | None = None) -> None:
+        self.address = address
+        self.instructions = ""
+        self.tools: Sequence[Json] = ()
+        self._patience = patience or Patience()
+        self._news = threading.Condition()
+        self._state: State = "starting"
+        self._failure = ""
+        self._failed_at = 0.0
+        self._meta: Json = {}
+        self._token = ""
+        self._calls: set[_Call] = set()  # from here on: for the loop's thread
+        self._connection: Any = None
+        self._attempt: asyncio.Timeout | None = None  # while connecting, and connected
+        self._closing = asyncio.Event()
+        self._wanted = asyncio.Event()  # somebody wants a connection, or an end
+        self._settled = asyncio.Event()  # there is a connection, or `_down` says why none will come
+        self._down = ""
+        self._served = False  # has a call been answered since the last connect?
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self._loop = self._runner.get_loop()
+        self._thread = threading.Thread(target=self._work, name=f"mcp-{address.label}", daemon=True)
+        self._thread.start()
+
+    # ---- for any thread
+
+    @property
+    def is_closed(self) -> bool:
+        return self._state == "closed"
+
+    def wait_until_ready(self, cancellation: Cancellation) -> None:
+        """Until the tools are known, for a bounded time. ServerUnavailable, AuthorizationMissing."""
+        with cancellation.calling(self._wake), self._news:
+            if self._state == "failed" and time.monotonic() - self._failed_at >= self._patience.retry:
+                self._state = "starting"
+                self._soon(self._wanted.set)
+            while self._state == "starting" and not cancellation.is_set():
+                self._news.wait()
+            if self._state == "unauthorized":
+                raise AuthorizationMissing(self._meta)
+            if self._state not in ("ready", "restarting"):
+                raise ServerUnavailable(self._failure or "cancelled")
+
+    def authorize(self, token: str) -> None:
+        """Connects again, with this token."""
+        with self._news:
+            if self._state == "unauthorized":
+                self._token, self._state = token, "starting"
+                self._soon(self._wanted.set)
+
+    def call(self, name: str, arguments: Json) -> Exchange:
+        """Begins a call; the exchange tells how it goes."""
+        exchange = Exchange()
+        work = self._call(exchange, name, arguments)
+        try:
+            exchange.abandon = asyncio.run_coroutine_threadsafe(work, self._loop).cancel
+        except RuntimeError:
+            work.close()
+            exchange.tell(Failed("the server was closed"))
+        return exchange
+
+    def begin_close(self) -> None:
+        self._soon(self._close)
+
+    def close(self, seconds: float = 10.0) -> None:
+        """Ends the connection and the server's process, and waits for that."""
+        self.begin_close()
+        self._thread.join(seconds)
+
+    def _wake(self) -> None:
+        with self._news:
+            self._news.notify_all()
+
+    def _soon(self, work: Callable[[], None]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(work)
+        except RuntimeError:
+            pass  # it has ended already
+
+    # ---- the server's own thread
+
+    def _work(self) -> None:
+        try:
+            with self._runner as runner:
+                runner.run(self._live())
+        except Exception:
+            log.exception("%s broke", self.address.label)
+        finally:
+            self._enter("closed", "the server was closed")
+
+    def _enter(self, state: State, failure: str = "", meta: Json | None = None) -> None:
+        if state != "restarting":
+            self._down = failure
+            self._settled.set()
+        with self._news:
+            if state == "failed":
+                self._failed_at = time.monotonic()
+            self._state, self._failure, self._meta = state, failure, meta or {}
+            self._news.notify_all()
+
+    def _close(self) -> None:
+        self._closing.set()
+        self._wanted.set()
+        if self._attempt is not None and not self._attempt.expired():
+            self._attempt.reschedule(self._loop.time())
+
+    async def _live(self) -> None:
+        """Connects, and again, until it is closed."""
+        try:
+            module: Any = await asyncio.to_thread(import_module, "app.agent.tools.mcp.connection")
+        except ImportError:
+            log.exception("tool servers can't be used")
+            module = None
+        restarts = 0
+        while not self._closing.is_set():
+            end = _NOT_INSTALLED if module is None else await self._connect(module)
+            if self._closing.is_set():
+                return
+            restarts = 0 if end.has_served else restarts
+            if end.meta is not None:
+                self._enter("unauthorized", end.failure, end.meta)
+                await self._until_wanted()
+            elif (end.was_ready or restarts) and restarts < len(self._patience.restarts):
+                self._enter("restarting", end.failure)
+                await self._until_wanted(self._patience.restarts[restarts])
+                restarts += 1
+            else:
+                self._enter("failed", end.failure)
+                restarts = 0
+                await self._until_wanted()
+
+    async def _connect(self, module: Any) -> _End:
+        """Connects, and stays until the connection is lost, or there is none."""
+        self._down, self._served, ready = "", False, False
+        self._settled.clear()
+        failure, meta = "", None
+        timeout = self._attempt = asyncio.timeout(self._patience.start)
+        try:
+            async with timeout, module.connect(self.address, self._token, self._elicit) as connection:
+                tools = await connection.list_tools()
+                timeout.reschedule(None)
+                ready = True
+                self._become_ready(connection, tools)
+                await self._stay(connection)
+        except module.Unauthorized as refused:
+            failure, meta = str(refused), refused.meta
+        except Exception as error:
+            late = timeout.expired() and not ready
+            failure = f"no answer within {self._patience.start:g} seconds" if late else _words(error)
+            if not self._closing.is_set():
+                log.warning("%s: %s", self.address.label, failure)
+        finally:
+            self._attempt = None
+            self._lose()
+        return _End(failure, ready, self._served, meta)
+
+    def _become_ready(self, connection: Any, tools: Sequence[Json]) -> None:
+        self.tools, self.instructions = tools, connection.instructions
+        self._connection, connection.on_end = connection, self._lose
+        self._enter("ready")
+
+    def _lose(self) -> None:
+        """From now on calls wait for the next connection."""
+        self._connection = None
+        self._settled.clear()
+
+    async def _stay(self, connection: Any) -> None:
+        """Until it ends; raises ConnectionError then."""
+        while True:
+            await connection.news.wait()
+            connection.news.clear()
+            if connection.ended:
+                raise ConnectionError("the connection was lost")
+            async with asyncio.timeout(self._patience.start):
+                self.tools = await connection.list_tools()
+
+    async def _until_wanted(self, seconds: float | None = None) -> None:
+        try:
+            await asyncio.wait_for(self._wanted.wait(), seconds)
+        except TimeoutError:
+            pass
+        self._wanted.clear()
+
+    async def _call(self, exchange: Exchange, name: str, arguments: Json) -> None:
+        """Tells the exchange how it ended, whatever happens."""
+        call = _Call(exchange, asyncio.timeout(self._patience.call))
+        _CALL.set(call)
+        self._calls.add(call)
+        try:
+            async with call.timeout:
+                while self._connection is None:
+                    await self._settled.wait()
+                    if self._down:
+                        raise ServerUnavailable(self._down)
+                result = await self._connection.call(name, arguments, lambda: self._is_alive(call))
+            self._served = True
+            exchange.tell(Done(result))
+        except asyncio.CancelledError:
+            exchange.tell(Failed("the server was closed"))
+            raise
+        except Exception as error:
+            late = call.timeout.expired()
+            exchange.tell(
+                Failed(f"no answer within {self._patience.call:g} seconds" if late else _words(error))
+            )
+        finally:
+            self._calls.discard(call)
+            for question in call.questions:
+                _settle(question, "cancel", None)
+
+    def _is_alive(self, call: _Call) -> None:
+        """Gives it more time, unless it waits for a person and so has any."""
+        if not call.timeout.expired() and not call.questions:
+            call.timeout.reschedule(self._loop.time() + self._patience.call)
+
+    async def _elicit(self, params: Json) -> tuple[str, Json | None]:
+        """Puts a server's question to the call that it belongs to.
+
+        Over a pipe nothing says which that is: with several calls under way nobody is asked, as it might be
+        the wrong one.
+        """
+        call = _CALL.get()
+        if call is None and len(self._calls) == 1:
+            (call,) = self._calls
+        if call is None or call not in self._calls:
+            log.warning("%s asked a question that belongs to no call", self.address.label)
+            return "decline", None
+        question: asyncio.Future[tuple[str, Json | None]] = self._loop.create_future()
+        call.questions.append(question)
+        call.timeout.reschedule(None)
+        call.exchange.tell(
+            Asked(params, lambda action, content: self._soon(partial(_settle, question, action, content)))
+        )
+        answer = await question
+        call.questions.remove(question)
+        self._is_alive(call)
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Why there is no connection any more, or none at all."""
+
+    failure: str
+    was_ready: bool = False
+    has_served: bool = False  # a call at least
+    meta: Json | None = None  # how to get a token, if that is what is missing
+
+
+_NOT_INSTALLED: Final = _End("tool servers need the package mcp: pip install 'baton[mcp]'")
+
+
+def _settle(question: asyncio.Future[tuple[str, Json | None]], action: str, content: Json | None) -> None:
+    if not question.done():
+        question.set_result((action, content))
+
+
+def _words(error: BaseException) -> str:
+    """The first cause in a group of errors, in words."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error) or type(error).__name__

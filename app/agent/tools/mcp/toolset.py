@@ -1,0 +1,124 @@
+"""The `mcp` toolset: the tools of a server, as one run sees them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from app.agent.model import Cancellation
+from app.agent.tools.mcp.address import ServerAddress
+from app.agent.tools.mcp.exchange import Asked, Done, Exchange, Failed
+from app.agent.tools.mcp.results import result_of, tool_of, without_nulls
+from app.agent.tools.mcp.server import AuthorizationMissing, ServerUnavailable, ToolServer
+from app.agent.tools.mcp.servers import ToolServers
+from app.agent.toolset import (
+    Elicitation,
+    Outcome,
+    QuestionFirst,
+    Tool,
+    ToolContext,
+    ToolResult,
+)
+
+log = logging.getLogger(__name__)
+
+_DECLINED: Final = "nobody authorized the server"
+
+
+class Mcp:
+    """`name` is put before the names of the tools; the server knows them without."""
+
+    def __init__(
+        self, servers: ToolServers, address: ServerAddress, *, name: str = "", cancellation: Cancellation
+    ) -> None:
+        self.label = address.label
+        self._servers = servers
+        self._address = address
+        self._name = name
+        self._cancellation = cancellation
+        self._declined = False
+        self._server: ToolServer | None = None
+
+    @property
+    def instructions(self) -> str:
+        return self._server.instructions if self._server else ""
+
+    def prepare(self) -> None:
+        """Lets the server start, and waits for nothing. Raises RuntimeError when the process is ending."""
+        if self._server is None:
+            self._server = self._servers.acquire(self._address)
+
+    def start(self) -> None:
+        """Waits for the server, for a bounded time. Raises QuestionFirst if it wants a token."""
+        self.prepare()
+        try:
+            self._running.wait_until_ready(self._cancellation)
+        except AuthorizationMissing as missing:
+            if self._declined:
+                raise ServerUnavailable(_DECLINED) from missing
+            question = Elicitation(f"The MCP server {self.label} wants an authorization", meta=missing.meta)
+            raise QuestionFirst(question, self._authorize) from missing
+
+    def tools(self) -> Sequence[Tool]:
+        """As the server named them last."""
+        tools = []
+        for described in self._running.tools:
+            handler = partial(self._call, str(described["name"]))
+            tool = tool_of(described, self._name, handler)
+            if tool is None:
+                log.info("%s: tool %s can't be offered to the model", self.label, described["name"])
+            else:
+                tools.append(tool)
+        return tools
+
+    def stop(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            self._servers.release(self._address)
+
+    @property
+    def _running(self) -> ToolServer:
+        if self._server is None:
+            raise ServerUnavailable("the server was closed")
+        return self._server
+
+    def state(self) -> Any:
+        return None
+
+    def _authorize(self, action: str, content: Mapping[str, Any] | None) -> bool:
+        token = (content or {}).get("access_token")
+        if action != "accept" or not isinstance(token, str) or not token:
+            self._declined = True
+            return False
+        self._running.authorize(token)
+        return True
+
+    def _call(self, name: str, arguments: Mapping[str, Any], context: ToolContext) -> Outcome:
+        exchange = self._running.call(name, without_nulls(arguments.items()))
+        return _outcome(exchange, context)
+
+
+def _outcome(exchange: Exchange, context: ToolContext) -> Outcome:
+    match exchange.next(context.cancellation):
+        case Done(result):
+            return result_of(result)
+        case Failed(words):
+            return ToolResult.error(f"Error calling tool: failed to call tool: {words}")
+        case Asked(params, reply):
+
+            def go_on(action: str, content: Mapping[str, Any] | None) -> Outcome:
+                reply(action, content)
+                return _outcome(exchange, context)
+
+            return Elicitation(
+                str(params.get("message", "")),
+                params.get("requestedSchema"),
+                params.get("_meta"),
+                mode=str(params.get("mode", "")),
+                url=str(params.get("url", "")),
+                elicitation_id=str(params.get("elicitationId", "")),
+                then=go_on,
+                abandon=exchange.abandon,
+            )

@@ -1,0 +1,131 @@
+"""The `openapi` toolset: every operation of an API that describes itself, as a tool."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+from urllib.parse import quote
+
+from app.agent.model import Cancellation
+from app.agent.tools.configured_http import RequestFailed, send
+from app.agent.tools.fetch import USER_AGENT
+from app.agent.tools.openapi_document import BODY, InvalidDocument, Operation, operations, parse
+from app.agent.tools.output_limit import cut
+from app.agent.toolset import Tool, ToolContext, ToolFailed, ToolResult
+
+MAX_DOCUMENT: Final = 10 << 20
+MAX_BODY: Final = 1 << 20
+
+_CUT: Final = "[Warning: the response is larger than 1 MiB; this is its beginning]\n"
+_READING: Final = ("GET", "HEAD", "OPTIONS")
+
+
+class DocumentUnavailable(Exception):
+    """The API's description can't be had; the message says why."""
+
+
+class OpenApi:
+    """The document is fetched when a run begins. `fill_in` completes the headers from the request that started
+    the run; they go with the document's request too."""
+
+    instructions = ""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        fill_in: Callable[[Mapping[str, str]], dict[str, str]],
+        cancellation: Cancellation,
+    ) -> None:
+        self._url = url
+        self._headers = {"User-Agent": USER_AGENT, **fill_in(headers)}
+        self._cancellation = cancellation
+        self._tools: Sequence[Tool] = ()
+
+    def tools(self) -> Sequence[Tool]:
+        return self._tools
+
+    def start(self) -> None:
+        """Raises DocumentUnavailable."""
+        try:
+            answer = send(
+                "GET", self._url, headers=self._headers, cancellation=self._cancellation, limit=MAX_DOCUMENT
+            )
+            if answer.status != 200:
+                raise DocumentUnavailable(f"{self._url} answers with status {answer.status}")
+            if answer.is_cut:
+                raise DocumentUnavailable(f"{self._url} is larger than 10 MB")
+            found = operations(parse(answer.text), self._url)
+        except (RequestFailed, InvalidDocument) as failure:
+            raise DocumentUnavailable(f"{self._url}: {failure}") from failure
+        self._tools = [self._tool(operation) for operation in found]
+
+    def stop(self) -> None:
+        pass
+
+    def state(self) -> Any:
+        return None
+
+    def _tool(self, operation: Operation) -> Tool:
+        return Tool(
+            name=operation.name,
+            title=operation.title,
+            category="openapi",
+            description=operation.description,
+            parameters=operation.parameters,
+            read_only=operation.method in _READING,
+            revision=operation.url,
+            handler=partial(self._call, operation),
+        )
+
+    def _call(self, operation: Operation, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+        url = operation.url
+        for name in operation.path:
+            url = url.replace(f"{{{name}}}", quote(_text(arguments.get(name)), safe=""))
+        query = {
+            name: _values(arguments[name]) for name in operation.query if arguments.get(name) is not None
+        }
+        body = _body(operation, arguments)
+        headers = {**self._headers, **({"Content-Type": "application/json"} if body is not None else {})}
+        try:
+            answer = send(
+                operation.method,
+                url,
+                headers=headers,
+                params=query,
+                body=body,
+                cancellation=context.cancellation,
+                limit=MAX_BODY,
+            )
+        except RequestFailed as failure:
+            raise ToolFailed(f"request failed: {failure}") from failure
+        words = cut(answer.text)
+        if answer.status >= 400:
+            return ToolResult.error(f"HTTP {answer.status}: {words}")
+        return ToolResult(_CUT + words if answer.is_cut else words)
+
+
+def _body(operation: Operation, arguments: Mapping[str, Any]) -> bytes | None:
+    given = {
+        name: arguments[argument]
+        for argument, name in operation.body.items()
+        if arguments.get(argument) is not None
+    }
+    if not given:
+        return None
+    value = given[BODY] if operation.whole_body else given
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _values(value: Any) -> list[str]:
+    """A list is repeated, as most APIs want it."""
+    return [_text(one) for one in value] if isinstance(value, list) else [_text(value)]
+
+
+def _text(value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

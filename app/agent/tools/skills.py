@@ -1,0 +1,118 @@
+"""The tools of an agent with skills: instructions for special work, read when they are needed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+from app.agent.model import Cancellation
+from app.agent.tools.parameters import parameters, text
+from app.agent.tools.skill_files import MAIN, Skill, SkillUnreadable, local_skills, remote_skills
+from app.agent.toolset import Tool, ToolContext, ToolResult, string
+
+log = logging.getLogger(__name__)
+
+LOCAL = "local"
+
+
+class Skills:
+    """`sources` are `local` and addresses; a later one's skills replace those of the same name. They are looked
+    for when a run begins."""
+
+    def __init__(
+        self, sources: Sequence[str], *, home: Path, working_dir: Path, cancellation: Cancellation
+    ) -> None:
+        self._sources = sources
+        self._home = home
+        self._working_dir = working_dir
+        self._cancellation = cancellation
+        self._skills: dict[str, Skill] = {}
+
+    @property
+    def instructions(self) -> str:
+        if not self._skills:
+            return ""
+        listed = "\n".join(_listed(skill) for skill in self._skills.values())
+        return (
+            "There are instructions for special kinds of work. Before you begin with one of these, read what there "
+            f"is for it with read_skill.\n<available_skills>\n{listed}\n</available_skills>"
+        )
+
+    def tools(self) -> Sequence[Tool]:
+        if not self._skills:
+            return []
+        tools = [
+            Tool(
+                name="read_skill",
+                title="Read Skill",
+                category="skills",
+                description="Reads the instructions of a skill.",
+                parameters=parameters({"name": text("The name of the skill")}),
+                read_only=True,
+                handler=self._read_skill,
+            )
+        ]
+        if any(skill.files for skill in self._skills.values()):
+            tools.append(
+                Tool(
+                    name="read_skill_file",
+                    title="Read Skill File",
+                    category="skills",
+                    description="Reads another file of a skill.",
+                    parameters=parameters(
+                        {
+                            "skill_name": text("The name of the skill"),
+                            "path": text("The file, as the skill's list of files names it"),
+                        }
+                    ),
+                    read_only=True,
+                    handler=self._read_file,
+                )
+            )
+        return tools
+
+    def start(self) -> None:
+        """A web server that does not answer is left out, and logged."""
+        for source in self._sources:
+            try:
+                found = (
+                    local_skills(self._home, self._working_dir)
+                    if source == LOCAL
+                    else remote_skills(source, self._cancellation)
+                )
+            except SkillUnreadable as failure:
+                log.warning("the skills of %s are left out: %s", source, failure)
+                continue
+            self._skills |= found
+
+    def stop(self) -> None:
+        pass
+
+    def state(self) -> Any:
+        return None
+
+    def _read_skill(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+        return self._read(string(arguments, "name"), MAIN, context)
+
+    def _read_file(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+        return self._read(string(arguments, "skill_name"), string(arguments, "path"), context)
+
+    def _read(self, name: str, path: str, context: ToolContext) -> ToolResult:
+        skill = self._skills.get(name)
+        if skill is None:
+            return ToolResult.error(f'skill "{name}" not found')
+        try:
+            return ToolResult(skill.read(path, context.cancellation))
+        except SkillUnreadable as failure:
+            return ToolResult.error(str(failure))
+
+
+def _listed(skill: Skill) -> str:
+    files = "".join(f"\n    <file>{escape(file)}</file>" for file in skill.files)
+    return (
+        f"  <skill>\n    <name>{escape(skill.name)}</name>\n"
+        f"    <description>{escape(skill.description)}</description>{files}\n  </skill>"
+    )

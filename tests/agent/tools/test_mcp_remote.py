@@ -1,0 +1,155 @@
+"""Tool servers over HTTP, with what they are told and what they want to be told."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from mcp.server.transport_security import TransportSecuritySettings
+
+from app.agent.tools.mcp.address import ServerAddress
+from app.agent.tools.mcp.server import Patience, ServerUnavailable
+from app.agent.tools.mcp.servers import ToolServers
+from app.agent.tools.mcp.toolset import Mcp
+from app.agent.toolset import Elicitation, QuestionFirst, ToolResult
+from tests.agent.cancellation import FakeCancellation
+from tests.agent.tools.mcp_server import make
+from tests.agent.tools.test_mcp import call, context, names
+from tests.agent.tools.workbench import find
+
+PATIENCE = Patience(start=60.0, call=60.0, retry=0.0, restarts=(0.01,))
+CHALLENGE = 'Bearer resource_metadata="{url}/.well-known/oauth-protected-resource/mcp"'
+
+
+@dataclass
+class Site:
+    """A tool server with both ways in. With a `token` it lets nobody in without it."""
+
+    url: str = ""
+    token: str = ""
+    seen: list[dict[str, str]] = field(default_factory=list)
+
+    def guard(self, inner: Any) -> Any:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] != "http":
+                await inner(scope, receive, send)  # its lifespan
+                return
+            headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+            self.seen.append(headers)
+            metadata = self.metadata().get(scope["path"])
+            if metadata is not None:
+                await _answer(send, 200, metadata, [])
+            elif self.token and headers.get("authorization") != f"Bearer {self.token}":
+                challenge = CHALLENGE.format(url=self.url).encode()
+                await _answer(send, 401, "{}", [(b"www-authenticate", challenge)])
+            else:
+                await inner(scope, receive, send)
+
+        return app
+
+    def metadata(self) -> dict[str, str]:
+        return {
+            "/.well-known/oauth-protected-resource/mcp": f'{{"authorization_servers": ["{self.url}/auth"]}}',
+            "/.well-known/oauth-authorization-server/auth": f'{{"issuer": "{self.url}/auth"}}',
+        }
+
+
+async def _answer(send: Any, status: int, body: str, headers: list[tuple[bytes, bytes]]) -> None:
+    kind = (b"content-type", b"application/json")
+    await send({"type": "http.response.start", "status": status, "headers": [kind, *headers]})
+    await send({"type": "http.response.body", "body": body.encode()})
+
+
+@contextmanager
+def running(transport: str, site: Site) -> Iterator[None]:
+    security = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+    server = make()
+    if transport == "sse":
+        app: Any = server.sse_app(transport_security=security)
+    else:
+        app = server.streamable_http_app(transport_security=security)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        site.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        config = uvicorn.Config(
+            site.guard(app),
+            log_level="critical",
+            timeout_graceful_shutdown=1,
+            ws="none",
+        )
+        web = uvicorn.Server(config)
+        thread = threading.Thread(target=web.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield
+        finally:
+            web.should_exit = True
+            thread.join()
+
+
+@pytest.fixture(params=["streamable", "sse"])
+def transport(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def site(transport: str) -> Iterator[Site]:
+    site = Site()
+    with running(transport, site):
+        yield site
+
+
+@pytest.fixture
+def toolset(site: Site, transport: str) -> Iterator[Mcp]:
+    servers = ToolServers(patience=PATIENCE)
+    path = "/sse" if transport == "sse" else "/mcp"
+    where = ServerAddress.of_url(site.url + path, transport, headers={"X-Team": "red"}, owner="")
+    toolset = Mcp(servers, where, cancellation=FakeCancellation())
+    yield toolset
+    toolset.stop()
+    servers.close()
+
+
+def test_a_server_is_listed_called_and_answered(toolset: Mcp, site: Site, transport: str) -> None:
+    assert toolset.label == f"mcp(remote host={site.url[7:]} transport={transport})"
+    toolset.start()
+    assert "echo" in names(toolset)
+    assert call(toolset, "echo", text="hi").output == "hi"
+    assert all(headers["x-team"] == "red" for headers in site.seen)
+    asked = find(toolset, "ask").call({}, context(Path()))
+    assert isinstance(asked, Elicitation)
+    assert asked.then is not None
+    outcome = asked.then("accept", {"colour": "blue"})
+    assert isinstance(outcome, ToolResult)
+    assert outcome.output == "painted blue"
+
+
+def test_a_server_that_wants_a_token_asks_for_it_first(toolset: Mcp, site: Site) -> None:
+    site.token = "secret"
+    with pytest.raises(QuestionFirst) as raised:
+        toolset.start()
+    meta = raised.value.question.meta
+    assert meta is not None
+    assert meta["cagent/type"] == "oauth_flow"
+    assert meta["cagent/server_url"].startswith(site.url)
+    assert meta["auth_server"] == f"{site.url}/auth"
+    assert meta["auth_server_metadata"] == {"issuer": f"{site.url}/auth"}
+    assert meta["resource_metadata"] == {"authorization_servers": [f"{site.url}/auth"]}
+    assert raised.value.settle("accept", {"access_token": "secret", "token_type": "Bearer"})
+    toolset.start()
+    assert call(toolset, "echo", text="in").output == "in"
+
+
+def test_a_server_stays_out_when_nobody_gets_a_token(toolset: Mcp, site: Site) -> None:
+    site.token = "secret"
+    with pytest.raises(QuestionFirst) as raised:
+        toolset.start()
+    assert not raised.value.settle("decline", None)
+    with pytest.raises(ServerUnavailable, match="nobody authorized"):
+        toolset.start()
