@@ -15,6 +15,7 @@ import orjson
 from app.agent.approval import judge
 from app.agent.context import LoopContext, Resumption
 from app.agent.delegation import handed_over
+from app.agent.history import History
 from app.agent.steps import Ask, CallEnded, CallStarting, Step
 from app.agent.toolbox import Toolbox
 from app.agent.tools.user_prompt import answer_result
@@ -69,6 +70,7 @@ class Caller:
         context: LoopContext,
         session: Session,
         agent: str,
+        history: History,
         toolbox: Toolbox,
         resumption: Resumption,
         delegate: Delegate,
@@ -78,6 +80,7 @@ class Caller:
         self._delegate = delegate
         self._session_id = session.id
         self._agent = agent
+        self._history = history
         self._toolbox = toolbox
         self._resumption = resumption
         self._tool_context = ToolContext(Path(session.working_dir), context.cancellation)
@@ -105,7 +108,13 @@ class Caller:
     def end(self, block: Block, result: ToolResult, state: CallState) -> Generator[Step, Any, Message]:
         """The result goes into the store first, and to the readers then."""
         content = tool_result(block["id"], result.output, is_error=result.is_error, images=result.images)
-        row = Message("tool", (content,), agent=self._agent, created_at=self._context.now())
+        row = Message(
+            "tool",
+            (content,),
+            agent=self._agent,
+            created_at=self._context.now(),
+            position=self._history.next_position,
+        )
         yield CallEnded(self._session_id, row, state, self._toolbox.changed_states())
         yield ToolCallResponse(
             agent_name=self._agent,

@@ -6,8 +6,8 @@ strict yesterday, the judge is strict. The one leniency kept: neighbours of the 
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.offline.models import Model, find_model
@@ -35,10 +35,13 @@ class Verdict:
     transformations: tuple[Json, ...]  # thinking blocks left out by `drop_block`
 
 
-def judge(body: Any, betas: Collection[str] = ()) -> Verdict:
-    """Accept a parsed `POST /v1/messages` body, or raise the `Refusal` that the API would answer."""
+def judge(body: Any, betas: Collection[str] = (), *, windows: Mapping[str, int] | None = None) -> Verdict:
+    """Accept a parsed `POST /v1/messages` body, or raise the `Refusal` that the API would answer. `windows` are
+    other context windows than the models really have, in tokens by model."""
     check_fields(body, betas)
     model = find_model(body["model"])
+    if windows and model.id in windows:
+        model = replace(model, window=windows[model.id])
     messages: list[Json] = body["messages"]
     check_tools(body, model)
     _check_system(body.get("system"))

@@ -14,6 +14,7 @@ from typing import Final
 
 from app.agent import catalogue, delegation
 from app.agent.context import LoopContext, Resumption
+from app.agent.fallback import Cooldowns
 from app.agent.loop import AgentLoop, Steps
 from app.agent.model import ModelClient
 from app.agent.prompt import Surroundings
@@ -49,6 +50,7 @@ class AgentPlanner:
     ) -> None:
         """Without `titles` sessions get none by themselves."""
         self._titles = titles
+        self._cooldowns = Cooldowns()
         self._directory = directory
         self._client = client
         self._store = store
@@ -105,6 +107,8 @@ class AgentPlanner:
             new_id=lambda: str(uuid.uuid4()),
             look=self._store.sessions.get,
             find_prompt=self._store.records.prompt,
+            find_summary=self._store.records.summary,
+            cooldowns=self._cooldowns,
             surroundings=surroundings,
             equip=self._equip,
             read=self._read,

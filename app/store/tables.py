@@ -184,6 +184,24 @@ prompts = Table(
     Column("created_at", Double, nullable=False),
 )
 
+summaries = Table(
+    "summaries",
+    metadata,
+    _session_id(primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("summary", Text, nullable=False),
+    Column("through", Integer, nullable=False),  # messages before this position are told by the summary
+    Column("newest_from", Integer, nullable=False),  # except these, the user's newest
+    Column("newest_to", Integer, nullable=False),
+    Column("made_at", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("usage_json", Text),
+    Column("cost", Double, nullable=False),
+    Column("run_id", Text),
+)
+
 tool_states = Table(
     "tool_states",
     metadata,
