@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Any
 import pytest
 
 from app.agent import catalogue
+from app.agent.history import History
 from app.factory import Server, build
 from app.offline.server import OfflineServer
 from tests.chaos.invariants import broken_promises
-from tests.conftest import make_settings
+from tests.conftest import AGENTS, make_settings
 from tests.harness.in_process import LocalClient
 from tests.harness.wire import Event, text_of
 from tests.test_sequences import (
@@ -34,10 +36,15 @@ from tests.test_sequences import (
 )
 
 MODEL = "claude-sonnet-5-5"
-SMALL = 3_000  # tokens
+SMALL = 4_000  # tokens
+THINKER = """
+agents:
+  root: {model: anthropic/claude-sonnet-5-5, description: d, instruction: i, toolsets: [{type: think}]}
+"""
 COMPACTED = ["session_compaction", "session_summary", "session_compaction", "token_usage"]
 FAILED = ["session_compaction", "error", "session_compaction", "token_usage"]
-LONG = "[words 1700]"  # about 2,400 tokens, by the stand-in's count
+LONG = "[words 2650]"  # more than nine tenths of them
+NEARLY = "[words 2400]"  # not quite
 
 
 @pytest.fixture
@@ -57,7 +64,10 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def small(tmp_path: Path, small_window: OfflineServer) -> Iterator[Server]:
-    built = build(make_settings(tmp_path, small_window.url))
+    agents = tmp_path / "agents"
+    shutil.copytree(AGENTS, agents)
+    (agents / "thinker.yaml").write_text(THINKER)
+    built = build(make_settings(tmp_path, small_window.url, agents=agents))
     yield built
     built.close()
 
@@ -101,7 +111,9 @@ def test_a_conversation_that_fills_the_window_is_compacted_before_the_next_turn(
         ("user", "[say hello]"),
     ]
     assert text_of(events) == "hello"
-    assert local.server.store.sessions.get(session).cost == of_type(events, "token_usage")[-1]["usage"]["cost"]
+    assert (
+        local.server.store.sessions.get(session).cost == of_type(events, "token_usage")[-1]["usage"]["cost"]
+    )
 
 
 @pytest.mark.usefixtures("known")
@@ -129,7 +141,7 @@ def test_nothing_is_lost_and_a_restarted_server_shows_the_model_the_same(
     local.say(session, "[say hello]")
     messages = at_rest(local, session)
     assert roles(messages) == ["user", "assistant", "user", "assistant"]
-    assert len(messages[1]["content"].split()) == 1700
+    assert len(messages[1]["content"].split()) == 2650
     before = shown(small_window)
     again = build(make_settings(tmp_path, small_window.url))
     try:
@@ -140,30 +152,35 @@ def test_nothing_is_lost_and_a_restarted_server_shows_the_model_the_same(
     assert broken_promises(local.server.store) == []
 
 
+WORK = "[words 200]" + call_text("think", thought="x") + "[then][say done]"
+
+
 @pytest.mark.usefixtures("known")
 def test_a_conversation_is_compacted_after_tool_results_and_goes_on(
-    local: LocalClient, small_window: OfflineServer, tmp_path: Path
+    local: LocalClient, small_window: OfflineServer
 ) -> None:
-    (tmp_path / "long.txt").write_text("word " * 900)
-    session = local.new_session(working_dir=str(tmp_path))
-    local.say(session, "[words 900]", agent="tools")
-    read = call_text("think", thought="x") + "[then][say done]"
-    events = local.say(session, read, agent="tools")
-    # the tools' own descriptions fill most of the window: it is compacted after the first result
-    turns = [kind for kind in shape(events) if kind in ("session_summary", "tool_call_response")]
-    assert turns.count("tool_call_response") == 1
-    assert "session_summary" in turns
-    assert text_of(events) == "done"
-    at_rest(local, session)
+    session = local.new_session()
+    local.say(session, NEARLY, agent="thinker")
+    events = local.say(session, WORK, agent="thinker")
+    called = ["agent_choice", *CALLED]
+    assert shape(events) == [*TOOLS, *called, *RAN, *COMPACTED, *TOOLS_LISTING, *SAID, *END]
+    kinds = [(role, words[:15]) for role, words in shown(small_window)]
+    assert kinds == [
+        ("user", "Session Summary"),
+        ("user", WORK[:15]),
+        ("assistant", "please look int"),
+        ("assistant", "tool_use"),
+        ("user", "tool_result"),
+    ]
+    assert roles(at_rest(local, session)) == ["user", "assistant", "user", "assistant", "tool", "assistant"]
 
 
 def test_an_overflow_is_told_and_the_turn_is_tried_once_more(
     local: LocalClient, small_window: OfflineServer
 ) -> None:
     session = local.new_session()
-    local.say(session, LONG)
-    local.say(session, "[say short]")
-    events = local.say(session, f"[say hello]{'x' * 2000}")
+    local.say(session, NEARLY)
+    events = local.say(session, f"[say hello]{'x' * 4000}")
     assert shape(events) == [*PLAIN, "warning", *COMPACTED, *PLAIN[-1:], *SAID, *END]
     assert "compacted" in of_type(events, "warning")[0]["message"]
     assert text_of(events) == "hello"
@@ -218,25 +235,23 @@ def test_a_run_that_is_stopped_while_it_compacts_leaves_a_session_that_works(
             local.stop(session)
             assert stream.rest()[-1]["type"] == "stream_stopped"
     assert local.server.store.records.summary(session) is None
-    assert text_of(local.say(session, "[say back]")) == "back"
+    assert text_of(local.say(session, "[say back]")) == "helloback", (
+        "the first message waits for its answer too"
+    )
     at_rest(local, session)
 
 
 @pytest.mark.usefixtures("known")
-def test_f26_a_call_id_that_is_only_summarized_is_not_used_again(
-    local: LocalClient, small_window: OfflineServer
-) -> None:
+def test_f26_a_call_id_that_is_only_summarized_is_not_used_again(local: LocalClient) -> None:
     session = local.new_session()
-    twice = call_text("think", thought="a" * 4000)
-    first = local.say(session, twice + "[then][say one]", agent="tools")
+    first = local.say(session, call_text("think", thought="x") + "[then][words 2500]", agent="thinker")
+    local.say(session, "[say hello]", agent="thinker")
+    store = local.server.store
     used = of_type(first, "tool_call")[0]["tool_call"]["id"]
-    assert local.server.store.records.summary(session) is not None
-    rows = local.server.store.sessions.messages(session)
-    from app.agent.history import History
-
-    history = History(rows, local.server.store.records.summary(session), cost=0.0)
-    assert used not in {block["id"] for row in history.rows for block in row.calls}
-    assert history.free_ids([used]) != [used]
+    history = History(store.sessions.messages(session), store.records.summary(session), cost=0.0)
+    assert history.summary is not None
+    assert [block for row in history.rows for block in row.calls] == []
+    assert history.free_ids([used]) == [f"{used}_2"]
 
 
 def of_summaries(events: list[Event]) -> list[str]:

@@ -17,7 +17,7 @@ from app.conversation.blocks import clean, plain_text, text_block
 from app.conversation.compaction import Cut, Summary, find_cut, shortened
 from app.conversation.healing import heal
 from app.conversation.transcript import Message
-from app.errors import RunCancelled
+from app.errors import CompactionFailed, RunCancelled
 from app.team.agent import Agent
 
 Compacting = Generator[Step, Any, bool]
@@ -64,7 +64,7 @@ class Compactor:
         if cut is None or fill - cut.kept_tokens < window * KEPT:
             return False
         self._tried_at = self._history.next_position
-        return (yield from self._compact(cut, max(window - SUMMARY_TOKENS, window // 2)))
+        return (yield from self._compact(cut, window - min(SUMMARY_TOKENS, window // 20)))
 
     def recover(self) -> Compacting:
         """Compacts a conversation that did not fit into the window; says whether it is shorter now."""
@@ -91,7 +91,8 @@ class Compactor:
         except ModelError as error:
             if error.kind == "cancelled":
                 raise RunCancelled() from error
-            yield events.Error(error=f"failed to compact the conversation: {error}", code="compaction_failed")
+            words = f"failed to compact the conversation: {error}"
+            yield events.Error(error=words, code=CompactionFailed.code)
             yield self._progress("completed")
             yield self._token_usage()
             return False

@@ -73,7 +73,7 @@ class AgentPlanner:
         def begin_title(live: LiveRun, messages: Sequence[Message]) -> None:
             texts = [text for message in messages if (text := plain_text(message.content)).strip()]
             if texts and self._titles is not None:
-                self._titles.begin(live, client, agent.models[0].model, texts)
+                self._titles.begin(live, client, [agent.models[0], *agent.fallback_models], texts)
 
         return Plan(f"{team.key}/{agent.name}", loop, begin_title)
 
@@ -91,7 +91,9 @@ class AgentPlanner:
         if missing or self._client is None:
             listed = "\n".join(f" - {variable}" for variable in missing)
             raise MissingEnvironment(f"The following environment variables must be set:\n{listed}")
-        foreign = [model.id for model in agent.models if model.provider != "anthropic"]
+        foreign = [
+            model.id for model in (*agent.models, *agent.fallback_models) if model.provider != "anthropic"
+        ]
         if foreign:
             raise InvalidAgentConfig(
                 f"agent {agent.name} uses {foreign[0]}; only Anthropic's models are served"
@@ -184,7 +186,7 @@ def _holder(team: Team, session: Session, default: Agent) -> Agent:
     return next((agent for agent in team.agents if key == team.key and agent.name == name), default)
 
 
-_NOT_DONE: Final = ("hooks", "fallback", "structured_output", "skills", "rag", "num_history_items")
+_NOT_DONE: Final = ("hooks", "structured_output", "skills", "rag", "num_history_items")
 
 
 def _notices(agent: Agent) -> list[str]:
