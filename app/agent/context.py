@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.agent.fallback import Cooldowns
+from app.agent.hooks import HookRunner
 from app.agent.model import Cancellation, ModelClient
 from app.agent.prompt import Surroundings
 from app.agent.toolbox import Toolbox
@@ -33,6 +34,7 @@ class LoopContext:
     cooldowns: Cooldowns
     surroundings: Callable[[Session, Agent], Surroundings]
     equip: Callable[[Session, Agent], Toolbox]
+    hook: Callable[[Session, Agent], HookRunner]
     read: Callable[
         [str], tuple[Session, Sequence[Message], Mapping[str, ToolCall]]
     ]  # a session that was begun

@@ -16,6 +16,7 @@ from app.agent.compacting import Compactor
 from app.agent.context import LoopContext, Resumption
 from app.agent.delegation import MAX_DEPTH, child_id, child_session, first_message
 from app.agent.history import History
+from app.agent.hooks import HookVerdict
 from app.agent.speaking import Said, Speaker, WindowExceeded, agent_info
 from app.agent.steps import AgentChanged, Ask, ChildAdded, SafePoint, Step
 from app.agent.toolset import Delegation, ToolResult
@@ -60,8 +61,16 @@ class AgentLoop:
         context, session, history = self._context, self._session, self._history
         self._agent = agent
         self._toolbox = context.equip(session, agent)
+        self._hooks = context.hook(session, agent)
         self._caller = Caller(
-            context, session, agent.name, history, self._toolbox, self._resumption, self._delegate
+            context,
+            session,
+            agent.name,
+            history,
+            self._toolbox,
+            self._hooks,
+            self._resumption,
+            self._delegate,
         )
         asker = Asker(context, session, agent, self._toolbox, history, self._caller.definition)
         self._speaker = Speaker(context, session, agent, history, asker)
@@ -79,7 +88,12 @@ class AgentLoop:
             if self._resumption.question is None:
                 yield from self._prologue()
             yield from self._turns()
+            yield from self._epilogue("finished")
+        except (ModelFailed, ModelRefused):
+            yield from self._epilogue("failed")
+            raise
         finally:
+            self._hooks.stop()
             self._toolbox.stop()
 
     # ---- the beginning
@@ -95,6 +109,21 @@ class AgentLoop:
         yield from self._listing()
         yield from self._user_message()
         yield events.StreamStarted(agent_name=agent.name, session_id=self._session.id)
+        if self._depth == 0:
+            is_new = not any(row.role == "assistant" for row in self._history.rows)
+            yield from self._warnings(
+                self._hooks.at("session_start", source="startup" if is_new else "resume")
+            )
+
+    def _epilogue(self, reason: str) -> Steps:
+        """The run is over, and the user's turn comes. A run that was stopped has none."""
+        if self._depth == 0 and not self._context.cancellation.is_set():
+            yield from self._warnings(self._hooks.at("session_end", reason=reason))
+            yield from self._warnings(self._hooks.at("on_user_input"))
+
+    def _warnings(self, said: HookVerdict) -> Steps:
+        for words in said.warnings:
+            yield events.Warning(agent_name=self._agent.name, message=words)
 
     def _user_message(self) -> Steps:
         said = [row for row in self._history.rows if row.role == "user" and not row.implicit]
@@ -183,6 +212,7 @@ class AgentLoop:
 
     def _hand_over(self, target: Agent) -> Steps:
         yield AgentChanged(self._session.id, f"{self._context.team.key}/{target.name}")
+        self._hooks.stop()
         self._toolbox.stop()
         self._take_over(target)
 

@@ -15,8 +15,9 @@ from typing import Final
 from app.agent import catalogue, delegation
 from app.agent.context import LoopContext, Resumption
 from app.agent.fallback import Cooldowns
+from app.agent.hooks import HookRunner
 from app.agent.loop import AgentLoop, Steps
-from app.agent.model import ModelClient
+from app.agent.model import Cancellation, ModelClient
 from app.agent.prompt import Surroundings
 from app.agent.toolbox import Toolbox
 from app.agent.tools import registry
@@ -113,6 +114,7 @@ class AgentPlanner:
             cooldowns=self._cooldowns,
             surroundings=surroundings,
             equip=self._equip,
+            hook=partial(self._hook, live.cancellation),
             read=self._read,
             check_budget=partial(self._store.accounts.check_budget, live.run.session_id),
         )
@@ -120,6 +122,15 @@ class AgentPlanner:
     def _read(self, session_id: str) -> tuple[Session, Sequence[Message], Mapping[str, ToolCall]]:
         session, rows = self._store.sessions.get_with_messages(session_id)
         return session, rows, self._store.records.ledger(session_id)
+
+    def _hook(self, cancellation: Cancellation, session: Session, agent: Agent) -> HookRunner:
+        return HookRunner(
+            agent.hooks,
+            session_id=session.id,
+            working_dir=Path(session.working_dir),
+            environment=self._environment,
+            cancellation=cancellation,
+        )
 
     def _equip(self, session: Session, agent: Agent) -> Toolbox:
         states = self._store.sessions.tool_states(session.id)
@@ -186,7 +197,7 @@ def _holder(team: Team, session: Session, default: Agent) -> Agent:
     return next((agent for agent in team.agents if key == team.key and agent.name == name), default)
 
 
-_NOT_DONE: Final = ("hooks", "structured_output", "skills", "rag", "num_history_items")
+_NOT_DONE: Final = ("structured_output", "skills", "rag", "num_history_items")
 
 
 def _notices(agent: Agent) -> list[str]:

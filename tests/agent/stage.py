@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from app.agent.context import LoopContext, Resumption
 from app.agent.fallback import Cooldowns
+from app.agent.hooks import HookRunner
 from app.agent.loop import AgentLoop
 from app.agent.prompt import Surroundings
 from app.agent.steps import Ask, CallEnded, Condensed, PromptFrozen, SafePoint, Step, TurnAdded
@@ -101,6 +103,13 @@ class Stage:
             find_summary=lambda _session: self.summaries[-1] if self.summaries else None,
             cooldowns=self.cooldowns,
             surroundings=lambda _session, _agent: SURROUNDINGS,
+            hook=lambda session, agent: HookRunner(
+                agent.hooks,
+                session_id=session.id,
+                working_dir=Path("/"),
+                environment={},
+                cancellation=self.cancellation,
+            ),
             equip=lambda _session, _agent: Toolbox({"fake": self.toolset}),
             read=lambda _session: (self.session, self.rows, {}),
         )
