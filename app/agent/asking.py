@@ -20,6 +20,7 @@ from app.agent.toolbox import Toolbox
 from app.conversation import events
 from app.conversation.events import Event, Json
 from app.conversation.prompt import FrozenPrompt
+from app.conversation.recent import recent
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.team.agent import Agent
@@ -122,17 +123,25 @@ class Asker:
     # ---- requests
 
     def _request(self, spec: ModelSpec, prompt: FrozenPrompt) -> ModelRequest:
-        rows = self._history.rows
+        rows = recent(self._history.rows, self._agent.num_history_items)
         max_tokens = self._max_tokens(spec)
         options = self._thinking(spec, max_tokens)
         if options.get("thinking", {}).get("type") == "enabled" and not begins_with_thinking(rows, prompt):
             options = {}
+        if self._agent.structured_output is not None:
+            form = {"type": "json_schema", "schema": self._agent.structured_output.json_schema}
+            options["output_config"] = {**options.get("output_config", {}), "format": form}
         if prompt.tools and not self._toolbox.tools:
             options["tool_choice"] = {"type": "none"}
-        builder = self._builders.setdefault(prompt.digest, RequestBuilder(prompt))
-        return builder.build(
+        return self._builder(prompt).build(
             rows, model=spec.model, max_tokens=max_tokens, options=options, base_url=spec.base_url
         )
+
+    def _builder(self, prompt: FrozenPrompt) -> RequestBuilder:
+        """One that goes on where it was, as long as the conversation only grows."""
+        if self._agent.num_history_items:
+            return RequestBuilder(prompt)
+        return self._builders.setdefault(prompt.digest, RequestBuilder(prompt))
 
     def _aside(self, rows: Sequence[Message], spec: ModelSpec, prompt: FrozenPrompt) -> ModelRequest:
         """As like the conversation's own requests as can be: what they have put into the cache is read from it."""

@@ -54,7 +54,7 @@ class Compactor:
 
     def make_room(self) -> Compacting:
         """Compacts the conversation if the window is nearly full and that would help; says whether it did so."""
-        window = catalogue.facts(self._asker.chain.first.model).window
+        window = self._window
         fill = self._history.fill
         if not window or fill <= int(window * FULL) or self._history.transcript.unserved:
             return False
@@ -68,12 +68,17 @@ class Compactor:
 
     def recover(self) -> Compacting:
         """Compacts a conversation that did not fit into the window; says whether it is shorter now."""
-        window = catalogue.facts(self._asker.chain.first.model).window or UNKNOWN_WINDOW
+        window = self._window or UNKNOWN_WINDOW
         cut = self._cut(int(window * KEPT)) or self._cut(0)
         if cut is None:
             return False
         yield self._warning("The conversation does not fit into the model's context window; it is compacted.")
         return (yield from self._compact(cut, min(window, self._history.fill) // 2))
+
+    @property
+    def _window(self) -> int:
+        """Of the model that will speak, as far as that is known; 0 if nothing is known of it."""
+        return min(catalogue.facts(spec.model).window for spec in self._asker.chain.first)
 
     def _cut(self, keep_tokens: int) -> Cut | None:
         return find_cut(
@@ -150,7 +155,7 @@ class Compactor:
             "input_tokens": session.input_tokens,
             "output_tokens": session.output_tokens,
             "context_length": session.input_tokens + session.output_tokens,
-            "context_limit": catalogue.facts(self._asker.chain.first.model).window,
+            "context_limit": self._window,
             "cost": self._history.cost,
         }
         return events.TokenUsage(agent_name=self._agent.name, session_id=self._session_id, usage=body)

@@ -6,8 +6,9 @@ with the fallback that answered instead.
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -66,34 +67,36 @@ class Cooldowns:
 
 
 class ModelChain:
-    """The models of one agent in one session, in the order in which they are asked."""
+    """The models of one agent in one session, in the order in which they are asked. Of an alloy, each call takes
+    any member first."""
 
     def __init__(self, cooldowns: Cooldowns, session_id: str, agent: Agent) -> None:
         self._cooldowns = cooldowns
         self._session_id = session_id
         self._agent = agent
-        self._models = (agent.models[0], *agent.fallback_models)
 
     @property
-    def first(self) -> ModelSpec:
-        """The model that would be asked now."""
-        return self._models[self._place()]
+    def first(self) -> Sequence[ModelSpec]:
+        """The models of which one would be asked now."""
+        place = self._place()
+        return [self._agent.fallback_models[place - 1]] if place else self._agent.models
 
     def ask(self, attempt: Attempt[T]) -> Generator[Step, Any, T]:
         """What the first model that answers says. The last one's ModelError if none does; at once that of a model
         that had begun to speak, or was cancelled."""
         key = (self._session_id, self._agent.name)
+        models = (random.choice(self._agent.models), *self._agent.fallback_models)
         failed_for_good = False
-        for place in range(self._place(), len(self._models)):
-            last = place == len(self._models) - 1
+        for place in range(self._place(), len(models)):
+            last = place == len(models) - 1
             try:
-                answer = yield from attempt(self._models[place], self._patience(last=last))
+                answer = yield from attempt(models[place], Patience(self._retries, waits_for_limits=last))
             except ModelError as error:
                 if last or error.shown or error.kind == "cancelled":
                     raise
                 if place == 0:
                     failed_for_good = error.kind != "retryable"
-                yield self._fallback(place, error)
+                yield self._fallback(models[place], models[place + 1], error)
                 continue
             if place == 0:
                 self._cooldowns.clear(*key)
@@ -104,10 +107,7 @@ class ModelChain:
 
     def _place(self) -> int:
         place = self._cooldowns.place(self._session_id, self._agent.name)
-        return place if place < len(self._models) else 0  # the agent's file may have changed
-
-    def _patience(self, *, last: bool) -> Patience:
-        return Patience(self._retries, waits_for_limits=last)
+        return place if place <= len(self._agent.fallback_models) else 0  # the agent's file may have changed
 
     @property
     def _retries(self) -> int:
@@ -118,11 +118,11 @@ class ModelChain:
     def _cooldown(self) -> float:
         return (self._agent.fallback.cooldown if self._agent.fallback else 0.0) or DEFAULT_COOLDOWN
 
-    def _fallback(self, place: int, error: ModelError) -> ModelFallback:
+    def _fallback(self, failed: ModelSpec, following: ModelSpec, error: ModelError) -> ModelFallback:
         return ModelFallback(
             agent_name=self._agent.name,
-            failed_model=self._models[place].id,
-            fallback_model=self._models[place + 1].id,
+            failed_model=failed.id,
+            fallback_model=following.id,
             reason=str(error),
             max_attempts=1 + self._retries,
         )

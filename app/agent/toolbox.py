@@ -12,7 +12,8 @@ log = logging.getLogger(__name__)
 
 
 class Toolbox:
-    """Owned by one run's thread. `problems` are toolsets that could not even be built, in words."""
+    """Owned by one run's thread. `problems` are toolsets that could not even be built, in words; with `describes`
+    the model may say what a call is for."""
 
     def __init__(
         self,
@@ -21,10 +22,12 @@ class Toolbox:
         own_tools: Sequence[Tool] = (),
         problems: Sequence[str] = (),
         notices: Sequence[str] = (),
+        describes: bool = False,
     ) -> None:
         self._waiting = dict(toolsets)
         self._started: dict[str, Toolset] = {}
         self._own_tools = list(own_tools)
+        self._describes = describes
         self._problems = list(problems)
         self._notices = list(notices)
         self._states: dict[str, Any] = {key: toolset.state() for key, toolset in toolsets.items()}
@@ -53,7 +56,7 @@ class Toolbox:
                 self._problems.append(f"{key} list failed: {failure}")
         unique: dict[str, Tool] = {}
         for tool in [*listed, *self._own_tools]:
-            unique.setdefault(tool.name, tool)
+            unique.setdefault(tool.name, tool.with_description() if self._describes else tool)
         self.tools = list(unique.values())
         return self.tools
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
@@ -111,6 +111,15 @@ class Tool:
     destructive: bool | None = None
     output_schema: Any = field(default_factory=lambda: STRING_OUTPUT)
     takes_description: bool = False  # may get the optional `description` parameter
+
+    def with_description(self) -> Tool:
+        """The tool with an optional parameter in which the model says what a call is for, if it takes one."""
+        if not self.takes_description:
+            return self
+        known: Mapping[str, Any] = self.parameters or {"type": "object", "additionalProperties": False}
+        words = {"type": "string", "description": "What this call is for, in a few words for the user"}
+        properties = {**known.get("properties", {}), "description": words}
+        return replace(self, parameters={**known, "properties": properties})
 
     def definition(self) -> dict[str, Any]:
         """The contract's tool_definition object."""

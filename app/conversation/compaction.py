@@ -70,7 +70,7 @@ def condensed(rows: Sequence[Message], summary: Summary | None) -> list[Message]
 def find_cut(rows: Sequence[Message], *, keep_tokens: int, next_position: int) -> Cut | None:
     """Keeps the newest pieces that fit into about `keep_tokens`, and what nobody has answered yet in any case.
     None if there would be nothing to summarize. The conversation's calls must all have their results."""
-    pieces = list(_pieces(rows))
+    pieces = list(pieces_of(rows))
     kept = _unanswered(pieces)
     tokens = sum(map(estimate, rows_of(pieces[len(pieces) - kept :])))
     while kept < len(pieces) and tokens + _weight(pieces[-kept - 1]) <= keep_tokens:
@@ -107,7 +107,7 @@ def shortened(rows: Sequence[Message], tokens: int) -> list[Message]:
     piece is always there."""
     if sum(map(estimate, rows)) <= tokens:
         return list(rows)
-    pieces = [tuple(map(_clip, piece)) for piece in _pieces(rows)]
+    pieces = [tuple(map(_clip, piece)) for piece in pieces_of(rows)]
     kept: list[tuple[Message, ...]] = []
     for piece in reversed(pieces):
         tokens -= _weight(piece)
@@ -121,7 +121,7 @@ def rows_of(pieces: Sequence[Sequence[Message]]) -> tuple[Message, ...]:
     return tuple(row for piece in pieces for row in piece)
 
 
-def _pieces(rows: Sequence[Message]) -> Iterator[tuple[Message, ...]]:
+def pieces_of(rows: Sequence[Message]) -> Iterator[tuple[Message, ...]]:
     """What must stay together: an assistant's message with the results of its calls, or one user message."""
     piece: list[Message] = []
     for row in rows:

@@ -16,6 +16,7 @@ from app.offline.rules.calls import check_calls, check_server_calls
 from app.offline.rules.grammar import COUNT_REQUEST, check_fields
 from app.offline.rules.images import check_images
 from app.offline.rules.limits import check_marks, check_sizes, count_tokens
+from app.offline.rules.output import check_output
 from app.offline.rules.roles import blocks_of, check_end, check_roles
 from app.offline.rules.thinking import check_thinking, check_thinking_blocks
 from app.offline.rules.tools import check_tools
@@ -52,6 +53,7 @@ def judge(body: Any, betas: Collection[str] = (), *, windows: Mapping[str, int] 
     check_thinking(body, model)
     prefix, dropped = check_thinking_blocks(body, model)
     check_images(messages)
+    check_output(body)
     check_marks(body)
     tokens = check_sizes(body, model)
     return Verdict(model, model.thinks(body.get("thinking")), tokens, prefix, tuple(dropped))

@@ -159,6 +159,7 @@ class AgentPlanner:
             own_tools=delegation.tools_for(agent),
             problems=problems,
             notices=[*_notices(agent), *notices],
+            describes=agent.add_description_parameter,
         )
 
 
@@ -197,7 +198,7 @@ def _holder(team: Team, session: Session, default: Agent) -> Agent:
     return next((agent for agent in team.agents if key == team.key and agent.name == name), default)
 
 
-_NOT_DONE: Final = ("structured_output", "skills", "rag", "num_history_items")
+_NOT_DONE: Final = ("skills", "rag")
 
 
 def _notices(agent: Agent) -> list[str]:
