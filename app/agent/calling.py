@@ -175,7 +175,10 @@ class Caller:
         if self._context.cancellation.is_set():
             raise RunCancelled()
         if (answer := self._resumption.answer_to(block["id"])) and tool.name == "user_prompt":
-            return (yield from self._finish(block, answer_result(answer.decision, answer.content)))
+            result = answer_result(answer.decision, answer.content)
+            row = yield from self._finish(block, result)
+            yield from self._after(block, tool, result)
+            return row
         said = yield from self._before(block, tool)
         if said.blocked:
             words = f"Tool call blocked by hook: {said.reason}"
