@@ -87,6 +87,7 @@ class Compactor:
 
     def _compact(self, cut: Cut, tokens: int) -> Compacting:
         """`tokens` is how much of the conversation the model is shown at first."""
+        self._context.check_budget()
         yield self._progress("started")
         try:
             asked = yield from self._summary_of(cut.older, tokens)

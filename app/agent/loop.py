@@ -52,7 +52,8 @@ class AgentLoop:
         self._session = session
         self._resumption = resumption or Resumption()
         self._depth = depth
-        self._history = History(rows, context.find_summary(session.id), cost=session.cost)
+        summary = context.find_summary(session.id) if session.compactions else None
+        self._history = History(rows, summary, cost=session.cost)
         self._broken: frozenset[str] = frozenset()
         self._take_over(agent)
 
@@ -89,7 +90,7 @@ class AgentLoop:
                 yield from self._prologue()
             yield from self._turns()
             yield from self._epilogue("finished")
-        except (ModelFailed, ModelRefused):
+        except (ModelFailed, ModelRefused, BudgetReached):
             yield from self._epilogue("failed")
             raise
         finally:

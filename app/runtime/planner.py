@@ -140,7 +140,8 @@ class AgentPlanner:
         """A budget that can't be kept is not kept in silence."""
         limits = self._store.accounts.limits
         has_budget = session.budget or limits.session_budget or limits.owner_budget
-        unknown = [model.id for model in agent.models if catalogue.facts(model.model).price is None]
+        models = (*agent.models, *agent.fallback_models)
+        unknown = [model.id for model in models if catalogue.facts(model.model).price is None]
         if not has_budget or not unknown:
             return []
         return [f"The price of {unknown[0]} is not known: what it costs does not count towards the budget."]

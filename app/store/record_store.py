@@ -103,6 +103,10 @@ class RecordStore:
             connection.execute(insert(summaries).values(summary_row(summary, session_id, baton.run_id)))
             values = {"here": session_id, "spent": summary.cost, "read": written, "written": 0}
             connection.execute(_COUNT, values)
+            here = update(sessions).where(sessions.c.id == session_id)
+            connection.execute(here.values(compactions=summary.number))
+            if self._keeps_accounts:
+                spend(connection, session_id, summary.cost)
 
     def refuse_last(self, baton: Baton, session_id: str) -> None:
         """Marks the user rows at the transcript's end as refused: the model is not shown them again."""

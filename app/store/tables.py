@@ -67,6 +67,7 @@ sessions = Table(
     Column("parent_id", Text, ForeignKey("sessions.id", ondelete="CASCADE")),
     Column("agent", Text, nullable=False),
     Column("handed_to", Text, nullable=False),
+    Column("compactions", Integer, nullable=False),
     Column("next_event", BigInteger, nullable=False),  # no event with this number or a higher one was sent
     Index("sessions_by_age", "owner", "created_at"),
     Index("sessions_by_parent", "parent_id"),
