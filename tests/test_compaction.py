@@ -274,3 +274,24 @@ def test_a_session_can_be_compacted_again_and_again(local: LocalClient, small_wi
     messages: list[dict[str, Any]] = at_rest(local, session)
     assert len(messages) == 8
     assert json.dumps(messages).count("round") == 4
+
+
+@pytest.mark.usefixtures("known")
+def test_f27_what_was_thought_before_a_compaction_is_not_sent_after_it(
+    local: LocalClient, small_window: OfflineServer
+) -> None:
+    """It was signed over the conversation as it was, and the answer that it led to is kept."""
+    session = local.new_session()
+    local.call("POST", f"/api/sessions/{session}/thinking/toggle")
+    local.say(session, NEARLY)
+    local.say(session, "[think][words 180]")
+    events = local.say(session, "[think][say hello]")
+    assert len(of_summaries(events)) == 1
+    assert [words[:15] for _, words in shown(small_window)] == [
+        "Session Summary",
+        "[think][words 1",
+        "please look int",
+        "[think][say hel",
+    ]
+    local.say(session, "[say more]")
+    assert [words for _, words in shown(small_window)][4:6] == ["thinking", "hello"]
