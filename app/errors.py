@@ -30,6 +30,7 @@ AppError
 ├── MissingEnvironment             an agent needs a variable that is not set
 ├── InvalidTranscript              a message that the model's API would refuse
 ├── BatonLost                      somebody took this run's baton; it may not write another row
+├── CompactionFailed               no summary could be made; the run goes on
 └── RunEnded                       how a run can end other than by finishing
     ├── BudgetReached
     ├── RunCancelled
@@ -249,6 +250,12 @@ class BatonLost(AppError):
     """Another process has taken over this session's run."""
 
     code = "interrupted"
+
+
+class CompactionFailed(AppError):
+    """No summary of the conversation could be made. It stays as it is, and its run goes on."""
+
+    code = "compaction_failed"
 
 
 class RunEnded(AppError):

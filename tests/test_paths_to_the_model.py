@@ -1,14 +1,17 @@
 """F22: a history that another program broke is healed on every path to the model: turn, title, delegated task,
-and the agent that takes over."""
+the agent that takes over, the model that steps in, and the summary of a compaction. F26, F28: so are the model's own
+bad habits, wherever they show."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.agent import catalogue
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.factory import Server, build
@@ -26,6 +29,7 @@ agents:
     instruction: You lead.
     sub_agents: [helper]
     handoffs: [successor]
+    fallback: {models: [anthropic/claude-haiku-4-5], retries: -1}
   helper:
     model: anthropic/claude-haiku-5-5
     description: Helps
@@ -71,8 +75,9 @@ def session(server: Server) -> str:
         "[say hello]",
         '[call transfer_task {"agent":"helper","task":"[say helped]","expected_output":""}][then][say done]',
         '[call handoff {"agent":"successor"}][then][say taken over]',
+        "[fail 529 1][say stepped in]",
     ],
-    ids=["turn and title", "delegated task", "hand-off"],
+    ids=["turn and title", "delegated task", "hand-off", "fallback"],
 )
 def test_f22_every_path_to_the_model_sends_what_the_api_accepts(
     server: Server, session: str, model: OfflineServer, text: str
@@ -82,4 +87,37 @@ def test_f22_every_path_to_the_model_sends_what_the_api_accepts(
     again = client.say(session, "[say and again]", agent="team")
     assert [event for event in (*first, *again) if event["type"] == "error"] == []
     eventually(lambda: client.session(session)["title"], "the session got its title")
+    assert model.violations == []
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All models have a window that is full after a few words."""
+    small = {name: replace(facts, window=900) for name, facts in catalogue._MODELS.items()}
+    monkeypatch.setattr(catalogue, "_MODELS", small)
+
+
+HABITS = {
+    "a broken past": "[words 700]",
+    "f26 ids used twice": '[call nope {"a":1}][call nope {"a":2}][same-ids][then][words 700]',
+    "f26 empty ids": '[call nope {"a":1}][call nope {"a":2}][empty-id][then][words 700]',
+    "f28 a blank answer": "[words 700][blank]",
+    "f29 a call that is cut": '[words 700][call nope {"cmd":"a long argument"}][truncate]',
+    "thinking": '[think][call nope {"a":1}][then][think][words 700]',
+}
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize("habit", HABITS.values(), ids=HABITS.keys())
+@pytest.mark.parametrize("then", ["[say hello]", "[fail 529 1][say hello]"], ids=["same model", "fallback"])
+def test_f22_f24_f26_f28_a_compaction_and_what_follows_it_send_what_the_api_accepts(
+    server: Server, session: str, model: OfflineServer, habit: str, then: str
+) -> None:
+    client = LocalClient(server)
+    client.call("POST", f"/api/sessions/{session}/thinking/toggle")
+    client.say(session, habit, agent="team")
+    events = client.say(session, then, agent="team")
+    assert [event["type"] for event in events].count("session_summary") == 1
+    last = client.say(session, '[call nope {"a":3}][same-ids][then][say and again]', agent="team")
+    assert [event for event in (*events, *last) if event["type"] == "error"] == []
     assert model.violations == []

@@ -197,12 +197,26 @@ def request_body(request: ModelRequest) -> bytes:
         b',"max_tokens":%d,"stream":true' % request.max_tokens,
     ]
     if request.options:
-        parts += [b",", orjson.dumps(request.options)[1:-1]]
+        parts += [b",", orjson.dumps(_accepted(request.options))[1:-1]]
     if request.tools:
         parts += [b',"tools":', request.tools]
     if request.system:
         parts += [b',"system":', request.system]
     return b"".join([*parts, b',"messages":[', b",".join(request.messages), b"]}"])
+
+
+def _accepted(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """With the schema of a structured output as the API takes it: objects closed, limits put into words. One that
+    can't be read goes as it is, and the API says what is wrong with it."""
+    output = options.get("output_config") or {}
+    form = output.get("format")
+    if not form:
+        return options
+    try:
+        schema = anthropic.transform_schema(form["schema"])
+    except (ValueError, AssertionError, TypeError, AttributeError):
+        return options
+    return {**options, "output_config": {**output, "format": {**form, "schema": schema}}}
 
 
 def classify(error: Exception) -> FailureKind:

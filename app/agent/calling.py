@@ -15,6 +15,8 @@ import orjson
 from app.agent.approval import judge
 from app.agent.context import LoopContext, Resumption
 from app.agent.delegation import handed_over
+from app.agent.history import History
+from app.agent.hooks import NOTHING_SAID, HookRunner, HookVerdict
 from app.agent.steps import Ask, CallEnded, CallStarting, Step
 from app.agent.toolbox import Toolbox
 from app.agent.tools.user_prompt import answer_result
@@ -31,11 +33,13 @@ from app.agent.toolset import (
 from app.conversation.blocks import Block, tool_result
 from app.conversation.events import (
     ElicitationRequest,
+    HookBlocked,
     Json,
     MessageAdded,
     ToolCallConfirmation,
     ToolCallResponse,
     ToolCallStarted,
+    Warning,
     wire_call,
 )
 from app.conversation.run import Answer, CallState, Question
@@ -53,6 +57,8 @@ UNKNOWN_OUTCOME: Final = (
     "Check before you repeat it."
 )
 
+OF_THE_LOOP: Final = frozenset({"transfer_task", "handoff"})
+"""Tools that no toolset brings; hooks have no say in them."""
 
 Delegate = Callable[[str, Delegation | None], Generator[Step, Any, ToolResult]]
 """Does a task for a call's id; None goes on with one that was begun before this process."""
@@ -69,7 +75,9 @@ class Caller:
         context: LoopContext,
         session: Session,
         agent: str,
+        history: History,
         toolbox: Toolbox,
+        hooks: HookRunner,
         resumption: Resumption,
         delegate: Delegate,
     ) -> None:
@@ -78,7 +86,9 @@ class Caller:
         self._delegate = delegate
         self._session_id = session.id
         self._agent = agent
+        self._history = history
         self._toolbox = toolbox
+        self._hooks = hooks
         self._resumption = resumption
         self._tool_context = ToolContext(Path(session.working_dir), context.cancellation)
 
@@ -105,7 +115,13 @@ class Caller:
     def end(self, block: Block, result: ToolResult, state: CallState) -> Generator[Step, Any, Message]:
         """The result goes into the store first, and to the readers then."""
         content = tool_result(block["id"], result.output, is_error=result.is_error, images=result.images)
-        row = Message("tool", (content,), agent=self._agent, created_at=self._context.now())
+        row = Message(
+            "tool",
+            (content,),
+            agent=self._agent,
+            created_at=self._context.now(),
+            position=self._history.next_position,
+        )
         yield CallEnded(self._session_id, row, state, self._toolbox.changed_states())
         yield ToolCallResponse(
             agent_name=self._agent,
@@ -151,6 +167,7 @@ class Caller:
         event = ToolCallConfirmation(
             agent_name=self._agent, tool_call=self._wire(block), tool_definition=tool.definition()
         )
+        self._hooks.tell_of_question()
         answer: Answer = yield Ask(question, event)
         return answer
 
@@ -158,7 +175,16 @@ class Caller:
         if self._context.cancellation.is_set():
             raise RunCancelled()
         if (answer := self._resumption.answer_to(block["id"])) and tool.name == "user_prompt":
-            return (yield from self._finish(block, answer_result(answer.decision, answer.content)))
+            result = answer_result(answer.decision, answer.content)
+            row = yield from self._finish(block, result)
+            yield from self._after(block, tool, result)
+            return row
+        said = yield from self._before(block, tool)
+        if said.blocked:
+            words = f"Tool call blocked by hook: {said.reason}"
+            return (yield from self.end(block, ToolResult.error(words), "rejected"))
+        if said.arguments is not None:
+            block = {**block, "input": said.arguments}
         yield CallStarting(self._session_id, block["id"], tool.name)
         yield ToolCallStarted(
             agent_name=self._agent, tool_call=self._wire(block), tool_definition=tool.definition()
@@ -186,13 +212,42 @@ class Caller:
                 result = ToolResult(handed_over(self._agent, self._context.team.agent(target)))
             case ToolResult():
                 result = outcome
-        return (yield from self._finish(block, result))
+        row = yield from self._finish(block, result)
+        yield from self._after(block, tool, result)
+        return row
+
+    def _before(self, block: Block, tool: Tool) -> Generator[Step, Any, HookVerdict]:
+        """What the agent's hooks say to a call that may be made."""
+        if tool.name in OF_THE_LOOP:
+            return NOTHING_SAID
+        said = self._hooks.before_call(block["id"], tool.name, block["input"])
+        if self._context.cancellation.is_set():
+            raise RunCancelled()
+        yield from self._warnings(said)
+        if said.blocked:
+            yield HookBlocked(
+                agent_name=self._agent,
+                tool_call=self._wire(block),
+                tool_definition=tool.definition(),
+                message=said.reason,
+            )
+        return said
+
+    def _after(self, block: Block, tool: Tool, result: ToolResult) -> Generator[Step, Any, None]:
+        if tool.name not in OF_THE_LOOP:
+            said = self._hooks.after_call(block["id"], tool.name, block["input"], result.output)
+            yield from self._warnings(said)
+
+    def _warnings(self, said: HookVerdict) -> Generator[Step, Any, None]:
+        for words in said.warnings:
+            yield Warning(agent_name=self._agent, message=words)
 
     def _finish(self, block: Block, result: ToolResult) -> Generator[Step, Any, Message]:
         return (yield from self.end(block, result, "failed" if result.is_error else "completed"))
 
     def _ask(self, block: Block, asked: Elicitation) -> Generator[Step, Any, Answer]:
         """If no answer comes any more, the tool that waits for it is told."""
+        self._hooks.tell_of_question()
         try:
             answer: Answer = yield elicitation(
                 asked, session_id=self._session_id, agent=self._agent, call_id=block["id"], name=block["name"]

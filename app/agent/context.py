@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from app.agent.fallback import Cooldowns
+from app.agent.hooks import HookRunner
 from app.agent.model import Cancellation, ModelClient
 from app.agent.prompt import Surroundings
 from app.agent.toolbox import Toolbox
+from app.conversation.compaction import Summary
 from app.conversation.prompt import FrozenPrompt
 from app.conversation.run import Answer, Question, ToolCall
 from app.conversation.session import Session
@@ -27,8 +30,11 @@ class LoopContext:
     new_id: Callable[[], str]
     look: Callable[[str], Session]  # the session as it is now, with what was toggled meanwhile
     find_prompt: Callable[[str, str, str], FrozenPrompt | None]  # session, agent, definition
+    find_summary: Callable[[str], Summary | None]  # the session's newest
+    cooldowns: Cooldowns
     surroundings: Callable[[Session, Agent], Surroundings]
     equip: Callable[[Session, Agent], Toolbox]
+    hook: Callable[[Session, Agent], HookRunner]
     read: Callable[
         [str], tuple[Session, Sequence[Message], Mapping[str, ToolCall]]
     ]  # a session that was begun

@@ -57,7 +57,8 @@ def first_message(task: Delegation, now: float) -> Message:
     text = f"<task>\n{task.task}\n</task>"
     if task.expected_output.strip():
         text += f"\n\n<expected_output>\n{task.expected_output}\n</expected_output>"
-    return Message("user", (text_block(f"{text}\n\nPlease proceed."),), created_at=now, implicit=True)
+    words = text_block(f"{text}\n\nPlease proceed.")
+    return Message("user", (words,), created_at=now, implicit=True, position=0)
 
 
 def _transfer_task(agent: Agent) -> Tool:

@@ -10,16 +10,19 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any, Final
 
+from app.agent.asking import Asker
 from app.agent.calling import TRUNCATED, UNREADABLE, Caller, elicitation
+from app.agent.compacting import Compactor
 from app.agent.context import LoopContext, Resumption
 from app.agent.delegation import MAX_DEPTH, child_id, child_session, first_message
-from app.agent.speaking import Said, Speaker
+from app.agent.history import History
+from app.agent.hooks import HookVerdict
+from app.agent.speaking import Said, Speaker, WindowExceeded, agent_info
 from app.agent.steps import AgentChanged, Ask, ChildAdded, SafePoint, Step
 from app.agent.toolset import Delegation, QuestionFirst, ToolResult
 from app.conversation import events
 from app.conversation.blocks import Block, plain_text, text_block
 from app.conversation.events import Event
-from app.conversation.healing import heal
 from app.conversation.run import Answer, Question
 from app.conversation.session import Session
 from app.conversation.transcript import Message
@@ -49,23 +52,35 @@ class AgentLoop:
         self._session = session
         self._resumption = resumption or Resumption()
         self._depth = depth
-        self._transcript = heal([row for row in rows if row.partial != "refused"])
+        summary = context.find_summary(session.id) if session.compactions else None
+        self._history = History(rows, summary, cost=session.cost)
         self._broken: frozenset[str] = frozenset()
         self._take_over(agent)
 
     def _take_over(self, agent: Agent) -> None:
         """This agent speaks from now on, with its own tools and its own prompt."""
+        context, session, history = self._context, self._session, self._history
         self._agent = agent
-        self._toolbox = self._context.equip(self._session, agent)
+        self._toolbox = context.equip(session, agent)
+        self._hooks = context.hook(session, agent)
         self._caller = Caller(
-            self._context, self._session, agent.name, self._toolbox, self._resumption, self._delegate
+            context,
+            session,
+            agent.name,
+            history,
+            self._toolbox,
+            self._hooks,
+            self._resumption,
+            self._delegate,
         )
-        self._speaker = Speaker(self._context, self._session, agent, self._toolbox, self._caller)
+        asker = Asker(context, session, agent, self._toolbox, history, self._caller.definition)
+        self._speaker = Speaker(context, session, agent, history, asker)
+        self._compactor = Compactor(context, session.id, agent, history, asker)
 
     @property
     def last_words(self) -> str:
         """What the agent said last."""
-        said = [row for row in self._transcript.rows if row.role == "assistant"]
+        said = [row for row in self._history.rows if row.role == "assistant"]
         return plain_text(said[-1].content).strip() if said else ""
 
     def run(self) -> Steps:
@@ -74,7 +89,12 @@ class AgentLoop:
             if self._resumption.question is None:
                 yield from self._prologue()
             yield from self._turns()
+            yield from self._epilogue("finished")
+        except (ModelFailed, ModelRefused, BudgetReached):
+            yield from self._epilogue("failed")
+            raise
         finally:
+            self._hooks.stop()
             self._toolbox.stop()
 
     # ---- the beginning
@@ -90,9 +110,24 @@ class AgentLoop:
         yield from self._listing()
         yield from self._user_message()
         yield events.StreamStarted(agent_name=agent.name, session_id=self._session.id)
+        if self._depth == 0:
+            is_new = not any(row.role == "assistant" for row in self._history.rows)
+            yield from self._warnings(
+                self._hooks.at("session_start", source="startup" if is_new else "resume")
+            )
+
+    def _epilogue(self, reason: str) -> Steps:
+        """The run is over, and the user's turn comes. A run that was stopped has none."""
+        if self._depth == 0 and not self._context.cancellation.is_set():
+            yield from self._warnings(self._hooks.at("session_end", reason=reason))
+            yield from self._warnings(self._hooks.at("on_user_input"))
+
+    def _warnings(self, said: HookVerdict) -> Steps:
+        for words in said.warnings:
+            yield events.Warning(agent_name=self._agent.name, message=words)
 
     def _user_message(self) -> Steps:
-        said = [row for row in self._transcript.rows if row.role == "user" and not row.implicit]
+        said = [row for row in self._history.rows if row.role == "user" and not row.implicit]
         if said and not self._has_spoken_last():
             yield user_message_event(self._session.id, said[-1])
 
@@ -144,24 +179,38 @@ class AgentLoop:
                     return
                 limit = iterations + MORE_ITERATIONS
             iterations += 1
-            if not self._transcript.unserved:
+            if not self._history.transcript.unserved:
                 self._context.check_budget()
-            said = yield from self._speaker.ask(self._transcript)
-            self._transcript, self._broken = said.transcript, said.broken_calls
+            yield from self._compactor.make_room()
+            said = yield from self._speak()
+            self._broken = said.broken_calls
             if said.stop_reason == "pause_turn" and pauses < MAX_PAUSES:
                 pauses += 1
-            elif said.stop_reason != "tool_use" or not self._transcript.open_calls:
+            elif said.stop_reason != "tool_use" or not self._history.open_calls:
                 yield from self._cut_calls(said)
                 if not (yield from self._safe_point(ending=True)):
                     return
 
+    def _speak(self) -> Generator[Step, Any, Said]:
+        """One turn. A conversation that turns out to be too long for the model is compacted, once."""
+        try:
+            return (yield from self._speaker.ask())
+        except WindowExceeded as exceeded:
+            if not (yield from self._compactor.recover()):
+                raise exceeded.failure from exceeded
+        yield from self._listing()
+        try:
+            return (yield from self._speaker.ask())
+        except WindowExceeded as again:
+            raise again.failure from again
+
     def _call_tools(self) -> Steps:
         """Every call of the last turn, in the model's order. Also goes on where a dead process stopped."""
-        if not self._transcript.open_calls:
+        if not self._history.open_calls:
             return
-        last = next(row for row in reversed(self._transcript.rows) if row.role == "assistant")
+        last = next(row for row in reversed(self._history.rows) if row.role == "assistant")
         for block in last.calls:
-            if block["id"] not in self._transcript.open_calls:
+            if block["id"] not in self._history.open_calls:
                 continue
             if self._context.cancellation.is_set():
                 raise RunCancelled()
@@ -169,12 +218,14 @@ class AgentLoop:
                 row = yield from self._caller.end(block, ToolResult.error(UNREADABLE), "failed")
             else:
                 row = yield from self._caller.call(block)
-            self._transcript = self._transcript.add(row)
+            self._history.add(row)
+        yield from self._compactor.make_room()
         if self._caller.handed_to is not None:
             yield from self._hand_over(self._context.team.agent(self._caller.handed_to))
 
     def _hand_over(self, target: Agent) -> Steps:
         yield AgentChanged(self._session.id, f"{self._context.team.key}/{target.name}")
+        self._hooks.stop()
         self._toolbox.stop()
         self._take_over(target)
 
@@ -185,25 +236,25 @@ class AgentLoop:
             if said.stop_reason == "model_context_window_exceeded":
                 words = "The answer was cut off: the model's context window is full."
             yield events.Warning(agent_name=self._agent.name, message=words)
-        last = self._transcript.rows[-1] if self._transcript.rows else None
-        for block in last.calls if last and self._transcript.open_calls else ():
+        last = self._history.rows[-1] if self._history.rows else None
+        for block in last.calls if last and self._history.open_calls else ():
             row = yield from self._caller.end(block, ToolResult.error(TRUNCATED), "failed")
-            self._transcript = self._transcript.add(row)
+            self._history.add(row)
 
     def _has_spoken_last(self) -> bool:
         """Is there nothing to answer? So it is when a run is started for what waits in the queue."""
-        rows = self._transcript.rows
+        rows = self._history.rows
         return not rows or (rows[-1].role == "assistant" and rows[-1].stop_reason != "pause_turn")
 
     def _safe_point(self, *, ending: bool) -> Generator[Step, Any, bool]:
         """Lets new user messages in; says whether there were any. A paused turn that goes on lets nobody in."""
         if self._context.cancellation.is_set():
             raise RunCancelled()
-        if self._transcript.unserved and not ending:
+        if self._history.transcript.unserved and not ending:
             return False
         arrived: Sequence[Message] = (yield SafePoint(self._session.id, ending)) or ()
         if arrived:
-            self._transcript = heal([*self._transcript.rows, *arrived])
+            self._history.arrive(arrived)
         return bool(arrived)
 
     def _may_go_on(self, limit: int) -> Generator[Step, Any, bool]:
@@ -215,7 +266,7 @@ class AgentLoop:
         if answer is not None and answer.decision == "approve":
             return True
         words = f"Execution stopped after reaching the configured max_iterations limit ({limit})."
-        self._transcript = (yield from self._speaker.say(self._transcript, (text_block(words),))).transcript
+        yield from self._speaker.say((text_block(words),))
         return False
 
     # ---- a task for another agent
@@ -259,15 +310,6 @@ class AgentLoop:
         rows = [first_message(task, now)]
         yield ChildAdded(session, rows)
         return AgentLoop(self._context, session, target, rows, depth=depth)
-
-
-def agent_info(agent: Agent) -> Event:
-    return events.AgentInfo(
-        agent_name=agent.name,
-        model=agent.models[0].id,
-        description=agent.description,
-        welcome_message=agent.welcome_message,
-    )
 
 
 def team_member(agent: Agent) -> dict[str, Any]:

@@ -91,5 +91,16 @@ class RequestBuilder:
         ]
 
 
+def begins_with_thinking(rows: Sequence[Message], prompt: FrozenPrompt) -> bool:
+    """Did the turn whose tools have just answered begin with thinking that can be sent back? Models that are told
+    how long to think insist on it. True where no tool has answered last."""
+    if not rows or rows[-1].role != "tool":
+        return True
+    said = next((index for index in range(len(rows) - 1, -1, -1) if rows[index].role == "user"), -1)
+    first = next(row for row in rows[said + 1 :] if row.role == "assistant")
+    blocks = api_blocks(first, prompt=prompt.digest)
+    return bool(blocks) and is_thinking(blocks[0])
+
+
 def _encode(role: str, blocks: Sequence[Block]) -> bytes:
     return orjson.dumps({"role": role, "content": blocks})

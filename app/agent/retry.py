@@ -14,20 +14,26 @@ _MAX_DELAY = 2.0
 
 
 def stream_with_retries(
-    client: ModelClient, request: ModelRequest, cancellation: Cancellation, *, retries: int = RETRIES
+    client: ModelClient,
+    request: ModelRequest,
+    cancellation: Cancellation,
+    *,
+    retries: int = RETRIES,
+    waits_for_limits: bool = True,
 ) -> Iterator[ModelEvent]:
     """The model's events, from as many attempts as it takes to see the first of them.
 
     Once anything was yielded nothing is tried again, so no text is ever seen twice. A wait ends at once when
-    the run is cancelled.
+    the run is cancelled. Without `waits_for_limits` a rate limit is not waited for.
     """
+    kinds = ("retryable", "rate_limited") if waits_for_limits else ("retryable",)
     attempt = 0
     while True:
         try:
             yield from client.stream(request, cancellation)
             return
         except ModelError as error:
-            if error.shown or attempt >= retries or error.kind not in ("retryable", "rate_limited"):
+            if error.shown or attempt >= retries or error.kind not in kinds:
                 raise
             if cancellation.wait(_delay(attempt, error)):
                 raise ModelError("cancelled", kind="cancelled") from error

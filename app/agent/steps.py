@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.conversation.compaction import Summary
 from app.conversation.events import Event
 from app.conversation.prompt import FrozenPrompt
 from app.conversation.run import CallState, Question
@@ -45,6 +46,14 @@ class TurnRefused:
     """The model refused to go on; the user's rows that it refused are not shown to it again."""
 
     session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Condensed:
+    """The model is shown a summary from now on, instead of the older messages; these stay stored."""
+
+    session_id: str
+    summary: Summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +120,7 @@ Fact = (
     | MessagesAdded
     | TurnAdded
     | TurnRefused
+    | Condensed
     | CallStarting
     | CallEnded
     | ChildAdded

@@ -29,6 +29,7 @@ class Session:
     parent_id: str | None = None
     agent: str = ""  # "key/name" of the agent that a delegated task's session was made for
     handed_to: str = ""  # "key/name" of the agent that a hand-off gave it to; runs that name none begin there
+    compactions: int = 0  # the number of its newest summary
 
 
 @dataclass(frozen=True, slots=True)

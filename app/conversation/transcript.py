@@ -103,9 +103,9 @@ class Transcript:
             _ids=frozenset(state.ids),
         )
 
-    def free_ids(self, wanted: Iterable[str]) -> list[str]:
+    def free_ids(self, wanted: Iterable[str], *, taken: Iterable[str] = ()) -> list[str]:
         """Ids for new tool calls: each the wanted one if it is usable and free, else one made from it."""
-        taken, free = set(self._ids), []
+        taken, free = {*self._ids, *taken}, []
         for one in wanted:
             free.append(_free_id(one, taken))
             taken.add(free[-1])

@@ -6,8 +6,8 @@ strict yesterday, the judge is strict. The one leniency kept: neighbours of the 
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.offline.models import Model, find_model
@@ -16,6 +16,7 @@ from app.offline.rules.calls import check_calls, check_server_calls
 from app.offline.rules.grammar import COUNT_REQUEST, check_fields
 from app.offline.rules.images import check_images
 from app.offline.rules.limits import check_marks, check_sizes, count_tokens
+from app.offline.rules.output import check_output
 from app.offline.rules.roles import blocks_of, check_end, check_roles
 from app.offline.rules.thinking import check_thinking, check_thinking_blocks
 from app.offline.rules.tools import check_tools
@@ -35,10 +36,13 @@ class Verdict:
     transformations: tuple[Json, ...]  # thinking blocks left out by `drop_block`
 
 
-def judge(body: Any, betas: Collection[str] = ()) -> Verdict:
-    """Accept a parsed `POST /v1/messages` body, or raise the `Refusal` that the API would answer."""
+def judge(body: Any, betas: Collection[str] = (), *, windows: Mapping[str, int] | None = None) -> Verdict:
+    """Accept a parsed `POST /v1/messages` body, or raise the `Refusal` that the API would answer. `windows` are
+    other context windows than the models really have, in tokens by model."""
     check_fields(body, betas)
     model = find_model(body["model"])
+    if windows and model.id in windows:
+        model = replace(model, window=windows[model.id])
     messages: list[Json] = body["messages"]
     check_tools(body, model)
     _check_system(body.get("system"))
@@ -49,6 +53,7 @@ def judge(body: Any, betas: Collection[str] = ()) -> Verdict:
     check_thinking(body, model)
     prefix, dropped = check_thinking_blocks(body, model)
     check_images(messages)
+    check_output(body)
     check_marks(body)
     tokens = check_sizes(body, model)
     return Verdict(model, model.thinks(body.get("thinking")), tokens, prefix, tuple(dropped))

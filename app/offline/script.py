@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+import orjson
+
 from app.offline.answer import Answer, Author, NewId
 from app.offline.directives import (
     Break,
@@ -25,6 +27,7 @@ from app.offline.directives import (
 from app.offline.judge import Verdict
 from app.offline.refusal import Json, Refusal
 from app.offline.rules.roles import blocks_of
+from app.offline.sample import sample
 from app.offline.scene import Scene, read_scene
 
 _TITLE_TOKENS = 64
@@ -89,6 +92,8 @@ def _perform(
     silent = "empty" in quirks or (stop is not None and stop.reason == "refusal")
     if not silent and not any(isinstance(draft, Say | Call) for draft in drafts) and "blank" not in quirks:
         drafts.append(Say(_default_words(scene)))
+    if wanted := (body.get("output_config") or {}).get("format"):
+        drafts = _in_form(drafts, wanted["schema"])
     for draft in drafts[:-1]:
         _write(draft, author, scene, quirks)
     if drafts:
@@ -101,6 +106,23 @@ def _perform(
     calls = any(isinstance(draft, Call) for draft in drafts)
     reason = stop.reason if stop else "tool_use" if calls else "end_turn"
     return Answer(tuple(author.pieces), reason, quirks=quirks)
+
+
+def _in_form(drafts: list[Say | Think | Call], schema: Json) -> list[Say | Think | Call]:
+    """What is said, as JSON of the form that was asked for, unless it is JSON already."""
+    if any(isinstance(draft, Call) for draft in drafts):
+        return drafts
+    words = " ".join(draft.text for draft in drafts if isinstance(draft, Say))
+    formed = words if _is_json(words) else orjson.dumps(sample(schema, words)).decode()
+    return [*(draft for draft in drafts if isinstance(draft, Think)), Say(formed)]
+
+
+def _is_json(words: str) -> bool:
+    try:
+        orjson.loads(words)
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 def _drafts(

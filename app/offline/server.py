@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -23,11 +23,19 @@ class OfflineServer:
     called from any thread, except that `start` and `stop` belong to the one who made it.
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0, *, record: bool = True) -> None:
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        record: bool = True,
+        windows: Mapping[str, int] | None = None,
+    ) -> None:
+        """`windows` gives models another context window than they have, in tokens."""
         self._address = (host, port)
         self._memory = Memory(record=record)
         self._connections: set[Connection] = set()
-        self._service = Service(self._memory, self._release)
+        self._service = Service(self._memory, self._release, windows=windows)
         self._thread: threading.Thread | None = None
         self._listening = threading.Event()
         self._failure: Exception | None = None

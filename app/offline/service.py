@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -33,9 +33,13 @@ class Reply:
 
 
 class Service:
-    """Answers requests. `release` lets held streams go on and says how many there were."""
+    """Answers requests. `release` lets held streams go on and says how many there were; `windows` are those of
+    models whose context window is to be another than it is, in tokens."""
 
-    def __init__(self, memory: Memory, release: Callable[[], int]) -> None:
+    def __init__(
+        self, memory: Memory, release: Callable[[], int], *, windows: Mapping[str, int] | None = None
+    ) -> None:
+        self._windows = windows
         self._memory = memory
         self._release = release
 
@@ -76,7 +80,7 @@ class Service:
         try:
             body = _parse(request)
             self._memory.note_request(body)
-            verdict = judge(body, _betas(request))
+            verdict = judge(body, _betas(request), windows=self._windows)
         except Refusal as refusal:
             if refusal.blames_caller and refusal.status != 404:
                 self._memory.note_violation(refusal)

@@ -14,8 +14,10 @@ from typing import Any, Final
 
 from app.agent import catalogue, delegation
 from app.agent.context import LoopContext, Resumption
+from app.agent.fallback import Cooldowns
+from app.agent.hooks import HookRunner
 from app.agent.loop import AgentLoop, Steps
-from app.agent.model import ModelClient
+from app.agent.model import Cancellation, ModelClient
 from app.agent.prompt import Surroundings
 from app.agent.toolbox import Toolbox
 from app.agent.tools import registry
@@ -55,6 +57,7 @@ class AgentPlanner:
         """Without `titles` sessions get none by themselves; without `servers` agents have no tool servers."""
         self._servers = servers
         self._titles = titles
+        self._cooldowns = Cooldowns()
         self._directory = directory
         self._client = client
         self._store = store
@@ -77,7 +80,7 @@ class AgentPlanner:
         def begin_title(live: LiveRun, messages: Sequence[Message]) -> None:
             texts = [text for message in messages if (text := plain_text(message.content)).strip()]
             if texts and self._titles is not None:
-                self._titles.begin(live, client, agent.models[0].model, texts)
+                self._titles.begin(live, client, [agent.models[0], *agent.fallback_models], texts)
 
         return Plan(f"{team.key}/{agent.name}", loop, begin_title)
 
@@ -96,7 +99,9 @@ class AgentPlanner:
         if missing or self._client is None:
             listed = "\n".join(f" - {variable}" for variable in missing)
             raise MissingEnvironment(f"The following environment variables must be set:\n{listed}")
-        foreign = [model.id for model in agent.models if model.provider != "anthropic"]
+        foreign = [
+            model.id for model in (*agent.models, *agent.fallback_models) if model.provider != "anthropic"
+        ]
         if foreign:
             raise InvalidAgentConfig(
                 f"agent {agent.name} uses {foreign[0]}; only Anthropic's models are served"
@@ -112,8 +117,11 @@ class AgentPlanner:
             new_id=lambda: str(uuid.uuid4()),
             look=self._store.sessions.get,
             find_prompt=self._store.records.prompt,
+            find_summary=self._store.records.summary,
+            cooldowns=self._cooldowns,
             surroundings=surroundings,
             equip=partial(self._equip, team, live, {}),
+            hook=partial(self._hook, live.cancellation),
             read=self._read,
             check_budget=partial(self._store.accounts.check_budget, live.run.session_id),
         )
@@ -121,6 +129,15 @@ class AgentPlanner:
     def _read(self, session_id: str) -> tuple[Session, Sequence[Message], Mapping[str, ToolCall]]:
         session, rows = self._store.sessions.get_with_messages(session_id)
         return session, rows, self._store.records.ledger(session_id)
+
+    def _hook(self, cancellation: Cancellation, session: Session, agent: Agent) -> HookRunner:
+        return HookRunner(
+            agent.hooks,
+            session_id=session.id,
+            working_dir=Path(session.working_dir),
+            environment=self._environment,
+            cancellation=cancellation,
+        )
 
     def _equip(
         self, team: Team, live: LiveRun, shared: dict[str, Any], session: Session, agent: Agent
@@ -140,7 +157,8 @@ class AgentPlanner:
         """A budget that can't be kept is not kept in silence."""
         limits = self._store.accounts.limits
         has_budget = session.budget or limits.session_budget or limits.owner_budget
-        unknown = [model.id for model in agent.models if catalogue.facts(model.model).price is None]
+        models = (*agent.models, *agent.fallback_models)
+        unknown = [model.id for model in models if catalogue.facts(model.model).price is None]
         if not has_budget or not unknown:
             return []
         return [f"The price of {unknown[0]} is not known: what it costs does not count towards the budget."]
@@ -223,7 +241,7 @@ def _holder(team: Team, session: Session, default: Agent) -> Agent:
     return next((agent for agent in team.agents if key == team.key and agent.name == name), default)
 
 
-_NOT_DONE: Final = ("hooks", "fallback", "structured_output", "rag", "num_history_items")
+_NOT_DONE: Final = ("rag",)
 
 
 def _notices(agent: Agent) -> list[str]:

@@ -16,6 +16,7 @@ from app.agent.steps import (
     CallEnded,
     CallStarting,
     ChildAdded,
+    Condensed,
     Fact,
     MessagesAdded,
     PromptFrozen,
@@ -130,6 +131,8 @@ class Recorder:
         match fact:
             case TurnAdded(session_id, message, tokens):
                 records.add_turn(baton, session_id, message, tokens=tokens)
+            case Condensed(session_id, summary):
+                records.add_summary(baton, session_id, summary)
             case CallStarting(session_id, call_id, _):
                 records.start_call(baton, session_id, call_id)
             case CallEnded(session_id, message, state, states):

@@ -20,6 +20,7 @@ from app.errors import AppError
 from app.runtime.event_encoder import EventEncoder
 from app.runtime.live_run import LiveRun, RunCancellation
 from app.store.session_store import SessionStore
+from app.team.model import ModelSpec
 from app.telemetry.tracing import Tracing
 
 log = logging.getLogger(__name__)
@@ -45,12 +46,15 @@ class Titles:
         self._guard = threading.Lock()
         self._under_way: dict[threading.Thread, RunCancellation] = {}
 
-    def begin(self, live: LiveRun, client: ModelClient, model: str, texts: Sequence[str]) -> None:
-        """Starts on a title for the run's session; does nothing if too many are under way."""
+    def begin(
+        self, live: LiveRun, client: ModelClient, models: Sequence[ModelSpec], texts: Sequence[str]
+    ) -> None:
+        """Starts on a title for the run's session, by the first of the models that has one; does nothing if too
+        many are under way."""
         cancellation = RunCancellation()
         thread = threading.Thread(
             target=self._work,
-            args=(live, client, _request(model, texts), cancellation),
+            args=(live, client, [_request(model, texts) for model in models], cancellation),
             name=f"title-{live.run.id[:8]}",
             daemon=True,
         )
@@ -77,24 +81,32 @@ class Titles:
             thread.join()
 
     def _work(
-        self, live: LiveRun, client: ModelClient, request: ModelRequest, cancellation: RunCancellation
+        self,
+        live: LiveRun,
+        client: ModelClient,
+        requests: Sequence[ModelRequest],
+        cancellation: RunCancellation,
     ) -> None:
         timer = threading.Timer(MAX_SECONDS, cancellation.cancel, ("too slow",))
         timer.name, timer.daemon = f"title-timer-{live.run.id[:8]}", True
         timer.start()
         try:
             with live.origin.entered(self._tracing, session=live.run.session_id, run=live.run.id):
-                self._write(live, client, request, cancellation)
+                self._write(live, client, requests, cancellation)
         finally:
             timer.cancel()
             timer.join()
             self._forget(threading.current_thread())
 
     def _write(
-        self, live: LiveRun, client: ModelClient, request: ModelRequest, cancellation: RunCancellation
+        self,
+        live: LiveRun,
+        client: ModelClient,
+        requests: Sequence[ModelRequest],
+        cancellation: RunCancellation,
     ) -> None:
         try:
-            title = _first_line(_ask(client, request, cancellation))
+            title = _first_title(client, requests, cancellation)
             if title and self._sessions.set_title(live.run.session_id, title, if_empty=True):
                 event = SessionTitle(session_id=live.run.session_id, title=title)
                 live.log.publish(EventEncoder().encode(event), live.end)
@@ -108,16 +120,29 @@ class Titles:
             self._under_way.pop(thread, None)
 
 
-def _request(model: str, texts: Sequence[str]) -> ModelRequest:
+def _request(model: ModelSpec, texts: Sequence[str]) -> ModelRequest:
     listed = "\n".join(f"{number}. {clean(text[:MAX_TEXT])}" for number, text in enumerate(texts, 1))
     words = f"Write a title for the conversation that begins with these messages:\n{listed}"
     return ModelRequest(
-        model=model,
+        model=model.model,
         system=orjson.dumps([{"type": "text", "text": _SYSTEM}]),
         tools=b"",
         messages=[orjson.dumps({"role": "user", "content": [{"type": "text", "text": words}]})],
         max_tokens=MAX_TOKENS,
+        base_url=model.base_url,
     )
+
+
+def _first_title(client: ModelClient, requests: Sequence[ModelRequest], cancellation: RunCancellation) -> str:
+    """Empty if no model has one; the last one's ModelError if it failed."""
+    for place, request in enumerate(requests, 1):
+        try:
+            if title := _first_line(_ask(client, request, cancellation)):
+                return title
+        except ModelError as error:
+            if place == len(requests) or error.kind == "cancelled":
+                raise
+    return ""
 
 
 def _ask(client: ModelClient, request: ModelRequest, cancellation: RunCancellation) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import BigInteger, Connection, bindparam, func, insert, select, update
 
+from app.conversation.compaction import Summary
 from app.conversation.prompt import FrozenPrompt
 from app.conversation.run import Baton, CallState, Question, ToolCall
 from app.conversation.session import Session
@@ -15,9 +16,9 @@ from app.conversation.transcript import Message
 from app.store.account_store import spend
 from app.store.engine import Database, now
 from app.store.fence import Fence
-from app.store.rows import call_of, dump, load_optional, session_row
+from app.store.rows import call_of, dump, load_optional, session_row, summary_of, summary_row
 from app.store.session_store import append_messages
-from app.store.tables import messages, prompts, runs, sessions, tool_calls, tool_states
+from app.store.tables import messages, prompts, runs, sessions, summaries, tool_calls, tool_states
 
 _COUNT: Final = (
     update(sessions)
@@ -36,6 +37,12 @@ _PROMPT: Final = (
         prompts.c.definition == bindparam("definition"),
     )
     .order_by(prompts.c.created_at.desc())
+)
+_SUMMARY: Final = (
+    select(summaries)
+    .where(summaries.c.session_id == bindparam("session_id"))
+    .order_by(summaries.c.number.desc())
+    .limit(1)
 )
 
 
@@ -86,6 +93,20 @@ class RecordStore:
             if self._keeps_accounts:
                 spend(connection, session_id, message.cost)
             return position
+
+    def add_summary(self, baton: Baton, session_id: str, summary: Summary) -> None:
+        """The model is shown it from now on in place of older messages, which stay where they are. What it wrote
+        is all that the model's window is known to hold."""
+        written = summary.usage.output_tokens if summary.usage else 0
+        with self._database.writing() as connection:
+            self._fence.check(connection, baton)
+            connection.execute(insert(summaries).values(summary_row(summary, session_id, baton.run_id)))
+            values = {"here": session_id, "spent": summary.cost, "read": written, "written": 0}
+            connection.execute(_COUNT, values)
+            here = update(sessions).where(sessions.c.id == session_id)
+            connection.execute(here.values(compactions=summary.number))
+            if self._keeps_accounts:
+                spend(connection, session_id, summary.cost)
 
     def refuse_last(self, baton: Baton, session_id: str) -> None:
         """Marks the user rows at the transcript's end as refused: the model is not shown them again."""
@@ -155,6 +176,12 @@ class RecordStore:
             query = query.where(tool_calls.c.run_id == run_id)
         with self._database.reading() as connection:
             return {call.id: call for call in map(call_of, connection.execute(query))}
+
+    def summary(self, session_id: str) -> Summary | None:
+        """The newest; None for a conversation that was never compacted."""
+        with self._database.reading() as connection:
+            row = connection.execute(_SUMMARY, {"session_id": session_id}).first()
+        return None if row is None else summary_of(row)
 
     def prompt(self, session_id: str, agent: str, definition: str) -> FrozenPrompt | None:
         """The prompt that this session froze for an agent of that definition."""

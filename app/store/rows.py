@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 import orjson
 from sqlalchemy import Row
 
+from app.conversation.compaction import Summary
 from app.conversation.run import Answer, Owner, Question, Run, ToolCall
 from app.conversation.session import Session
 from app.conversation.transcript import Message, Usage
@@ -101,6 +102,24 @@ def message_of(row: Sequence[Any]) -> Message:
         model,
         cost,
         position,
+    )
+
+
+def summary_row(summary: Summary, session_id: str, run_id: str | None) -> dict[str, Any]:
+    row = {name: getattr(summary, name) for name in Summary.__dataclass_fields__}
+    text, usage = row.pop("text"), row.pop("usage")
+    used = dump_optional(asdict(usage) if usage else None)
+    return {**row, "session_id": session_id, "summary": text, "usage_json": used, "run_id": run_id}
+
+
+def summary_of(row: Row[Any]) -> Summary:
+    values = row._mapping
+    names = set(Summary.__dataclass_fields__) - {"text", "usage"}
+    usage = load_optional(values["usage_json"])
+    return Summary(
+        **{name: values[name] for name in names},
+        text=values["summary"],
+        usage=Usage(**usage) if usage else None,
     )
 
 

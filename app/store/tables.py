@@ -67,6 +67,7 @@ sessions = Table(
     Column("parent_id", Text, ForeignKey("sessions.id", ondelete="CASCADE")),
     Column("agent", Text, nullable=False),
     Column("handed_to", Text, nullable=False),
+    Column("compactions", Integer, nullable=False),
     Column("next_event", BigInteger, nullable=False),  # no event with this number or a higher one was sent
     Index("sessions_by_age", "owner", "created_at"),
     Index("sessions_by_parent", "parent_id"),
@@ -182,6 +183,24 @@ prompts = Table(
     Column("tools_json", Text, nullable=False),
     Column("definitions_json", Text, nullable=False),  # the tools as readers are told of them
     Column("created_at", Double, nullable=False),
+)
+
+summaries = Table(
+    "summaries",
+    metadata,
+    _session_id(primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("summary", Text, nullable=False),
+    Column("through", Integer, nullable=False),  # messages before this position are told by the summary
+    Column("newest_from", Integer, nullable=False),  # except these, the user's newest
+    Column("newest_to", Integer, nullable=False),
+    Column("made_at", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("usage_json", Text),
+    Column("cost", Double, nullable=False),
+    Column("run_id", Text),
 )
 
 tool_states = Table(

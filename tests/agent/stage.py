@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from app.agent.context import LoopContext, Resumption
+from app.agent.fallback import Cooldowns
+from app.agent.hooks import HookRunner
 from app.agent.loop import AgentLoop
 from app.agent.prompt import Surroundings
-from app.agent.steps import Ask, CallEnded, PromptFrozen, SafePoint, Step, TurnAdded
+from app.agent.steps import Ask, CallEnded, Condensed, PromptFrozen, SafePoint, Step, TurnAdded
 from app.agent.toolbox import Toolbox
 from app.agent.toolset import Handler, Outcome, Tool, ToolContext, ToolResult
+from app.conversation.compaction import Summary
 from app.conversation.events import Event
 from app.conversation.prompt import FrozenPrompt
 from app.conversation.run import Answer, ToolCall
@@ -79,6 +83,8 @@ class Stage:
         self.session = session or Session("s", 0.0)
         self.cancellation = FakeCancellation()
         self.prompts: dict[str, FrozenPrompt] = {}
+        self.summaries: list[Summary] = []
+        self.cooldowns = Cooldowns()
         self.steps: list[Step] = []
         self.rows: list[Message] = []
         self.answers: list[Answer] = []
@@ -94,7 +100,16 @@ class Stage:
             new_id=lambda: "new",
             look=lambda _session: self.session,
             find_prompt=lambda _session, _agent, definition: self.prompts.get(definition),
+            find_summary=lambda _session: self.summaries[-1] if self.summaries else None,
+            cooldowns=self.cooldowns,
             surroundings=lambda _session, _agent: SURROUNDINGS,
+            hook=lambda session, agent: HookRunner(
+                agent.hooks,
+                session_id=session.id,
+                working_dir=Path("/"),
+                environment={},
+                cancellation=self.cancellation,
+            ),
             equip=lambda _session, _agent: Toolbox({"fake": self.toolset}),
             read=lambda _session: (self.session, self.rows, {}),
         )
@@ -127,6 +142,8 @@ class Stage:
                 return arrived
             case PromptFrozen(_, prompt):
                 self.prompts[prompt.definition] = prompt
+            case Condensed(_, summary):
+                self.summaries.append(summary)
             case TurnAdded(_, message, _) | CallEnded(_, message, _, _):
                 self.rows.append(message)
         return None

@@ -34,6 +34,8 @@ class TwoModels:
         self.run_may_answer = threading.Event()
         self.run_may_answer.set()
         self.failure: Exception | None = None
+        self.failing = ""  # a model of whose titles none comes
+        self.titles_by: list[str] = []
         self.cancelled = False
 
     def stream(self, request: ModelRequest, cancellation: Cancellation) -> Iterator[ModelEvent]:
@@ -47,6 +49,9 @@ class TwoModels:
         if cancellation.is_set():
             self.cancelled = True
             raise ModelError("cancelled", kind="cancelled")
+        self.titles_by.append(request.model)
+        if request.model == self.failing:
+            raise ModelError("overloaded", kind="retryable")
         if self.failure is not None:
             raise self.failure
         yield from said("\n  A good title \nand more")
@@ -76,9 +81,9 @@ def begin(
     )
     manager = manage(planner)
 
-    def start() -> LiveRun:
+    def start(key: str = "plain") -> LiveRun:
         messages = [Message("user", (text_block("What is a baton?"),), created_at=1.0)]
-        return manager.start(SESSION, key="plain", messages=messages)
+        return manager.start(SESSION, key=key, messages=messages)
 
     return start
 
@@ -130,6 +135,16 @@ def test_a_title_that_fails_leaves_the_run_and_the_session_as_they_are(
     eventually(lambda: not titles.under_way, "the title's thread ended")
     assert store.sessions.get(SESSION).title == ""
     assert store.runs.get(live.run.id).status == "finished"
+
+
+def test_a_title_that_fails_is_made_by_the_agents_next_model(
+    store: Store, begin: Callable[..., LiveRun], model: TwoModels
+) -> None:
+    model.failing = "claude-sonnet-5-5"
+    model.title_may_come.set()
+    assert begin("fallback").finished.wait(PATIENCE)
+    eventually(lambda: store.sessions.get(SESSION).title == "A good title", "the title was stored")
+    assert model.titles_by == ["claude-sonnet-5-5", "claude-haiku-5-5"]
 
 
 def test_a_title_is_cut_off_when_the_process_stops(

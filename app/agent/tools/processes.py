@@ -8,6 +8,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -30,9 +31,14 @@ _SECRETS: Final = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 
 @dataclass(frozen=True, slots=True)
 class Command:
+    """`input` is what the command can read; what it writes to its errors comes with its output, unless
+    `errors_apart`."""
+
     arguments: Sequence[str]
     working_dir: Path
     environment: Mapping[str, str]
+    input: bytes = b""
+    errors_apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,8 @@ class Process:
         self._family = Family(0, secrets.token_hex(16))
         self._kept = kept
         self._output = bytearray()
+        self._errors = bytearray()
+        self._pipes: dict[int, bytearray] = {}  # by descriptor, where it is kept what comes out of it
         self._exited = False
         self._closed = False
         self._lock = threading.Lock()  # around the use and the closing of the wake-up pipe
@@ -101,16 +109,16 @@ class Process:
     def _adopt(self, opened: ExitStack) -> None:
         """Gets hold of what the running command needs; if that fails, the command must not run on."""
         try:
-            if self._popen.stdout is None:
-                raise RuntimeError("the command was started without a pipe")
-            self._pipe = self._popen.stdout.fileno()
-            opened.callback(self._popen.stdout.close)
-            os.set_blocking(self._pipe, False)
+            for stream, kept in ((self._popen.stdout, self._output), (self._popen.stderr, self._errors)):
+                if stream is not None:
+                    opened.callback(stream.close)
+                    os.set_blocking(stream.fileno(), False)
+                    self._pipes[stream.fileno()] = kept
             # Readable when the leader has ended. That does not reap it, which Family relies on.
             self._exit = os.pidfd_open(self._popen.pid) if sys.platform == "linux" else None
             if self._exit is not None:
                 opened.callback(os.close, self._exit)
-            for fd in (self._pipe, self._woken, self._exit):
+            for fd in (*self._pipes, self._woken, self._exit):
                 if fd is not None:
                     self._selector.register(fd, selectors.EVENT_READ)
         except BaseException:
@@ -137,6 +145,10 @@ class Process:
     def output(self) -> bytes:
         return bytes(self._output)
 
+    def errors(self) -> bytes:
+        """What came apart from the output, if that was asked for."""
+        return bytes(self._errors)
+
     def end(self) -> int | None:
         """Ends the command with all that it started: asks, then kills, then gives up. Idempotent; returns
         the exit status, None if the command can't be killed (it hangs in the kernel)."""
@@ -162,24 +174,26 @@ class Process:
             elif key.fd == self._exit:
                 self._exited = True
                 self._selector.unregister(key.fd)
-            elif self._read() == b"":
+            elif self._read(key.fd) == b"":
                 self._selector.unregister(key.fd)
         return interrupted
 
-    def _read(self) -> bytes | None:
+    def _read(self, pipe: int) -> bytes | None:
         """Takes what is there: None for nothing now, empty for nothing any more."""
         try:
-            data = os.read(self._pipe, _CHUNK)
+            data = os.read(pipe, _CHUNK)
         except BlockingIOError:
             return None
-        self._output += data[: max(0, self._kept - len(self._output))]
+        kept = self._pipes[pipe]
+        kept += data[: max(0, self._kept - len(kept))]
         return data
 
     def _drain(self) -> None:
         """What the command still had in the pipe when it ended. Children that go on writing don't count."""
-        for _ in range(_LEFT_IN_PIPE):
-            if not self._read():
-                return
+        for pipe in self._pipes:
+            for _ in range(_LEFT_IN_PIPE):
+                if not self._read(pipe):
+                    break
 
     def _finish(self, number: signal.Signals) -> bool:
         """Signals whoever is left, newcomers too, until nobody is or the time is over."""
@@ -200,13 +214,16 @@ class Process:
 
 
 def _start(command: Command, mark: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        command.arguments,
-        bufsize=0,
-        cwd=command.working_dir,
-        env={**command.environment, MARK: mark},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+    with tempfile.TemporaryFile() if command.input else open(os.devnull, "w+b") as given:
+        given.write(command.input)
+        given.seek(0)
+        return subprocess.Popen(
+            command.arguments,
+            bufsize=0,
+            cwd=command.working_dir,
+            env={**command.environment, MARK: mark},
+            stdin=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE if command.errors_apart else subprocess.STDOUT,
+            start_new_session=True,
+        )

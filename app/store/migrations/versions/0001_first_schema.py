@@ -31,6 +31,7 @@ def upgrade() -> None:
         sa.Column("parent_id", sa.Text(), nullable=True),
         sa.Column("agent", sa.Text(), nullable=False),
         sa.Column("handed_to", sa.Text(), nullable=False),
+        sa.Column("compactions", sa.Integer(), nullable=False),
         sa.Column("next_event", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["parent_id"], ["sessions.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id"),
@@ -221,6 +222,24 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("session_id", "id"),
     )
     op.create_index("calls_by_run", "tool_calls", ["run_id"], unique=False)
+    op.create_table(
+        "summaries",
+        sa.Column("session_id", sa.Text(), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("summary", sa.Text(), nullable=False),
+        sa.Column("through", sa.Integer(), nullable=False),
+        sa.Column("newest_from", sa.Integer(), nullable=False),
+        sa.Column("newest_to", sa.Integer(), nullable=False),
+        sa.Column("made_at", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.Column("agent", sa.Text(), nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("usage_json", sa.Text(), nullable=True),
+        sa.Column("cost", sa.Double(), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["session_id"], ["sessions.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("session_id", "number"),
+    )
     op.create_table(
         "tool_states",
         sa.Column("session_id", sa.Text(), nullable=False),

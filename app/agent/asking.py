@@ -1,0 +1,174 @@
+"""One call of an agent's model: the prompt, the request, and what comes back as events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from app.agent import catalogue
+from app.agent.context import LoopContext
+from app.agent.fallback import ModelChain, Patience
+from app.agent.history import History
+from app.agent.model import CallDelta, ModelError, ModelEvent, ModelRequest, TextDelta, ThinkingDelta, Turn
+from app.agent.partial_calls import PartialCalls
+from app.agent.prompts import Prompts
+from app.agent.request import RequestBuilder, begins_with_thinking
+from app.agent.retry import stream_with_retries
+from app.agent.steps import Step
+from app.agent.toolbox import Toolbox
+from app.conversation import events
+from app.conversation.events import Event, Json
+from app.conversation.prompt import FrozenPrompt
+from app.conversation.recent import recent
+from app.conversation.session import Session
+from app.conversation.transcript import Message
+from app.team.agent import Agent
+from app.team.model import ModelSpec
+
+SUMMARY_TOKENS: Final = 16_000  # at most, what is thought for it included
+SPARE_TOKENS: Final = 1_024  # of the window, for what an estimate is wrong by
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a model said, and which one under which prompt."""
+
+    turn: Turn
+    spec: ModelSpec
+    prompt: FrozenPrompt
+
+
+class Asker:
+    """Asks the models of one agent in one session. Owned by the run's thread.
+
+    `asking` is the model and the prompt of the call under way, or of the last one.
+    """
+
+    def __init__(
+        self,
+        context: LoopContext,
+        session: Session,
+        agent: Agent,
+        toolbox: Toolbox,
+        history: History,
+        definition: Callable[[str], Json],
+    ) -> None:
+        self.chain = ModelChain(context.cooldowns, session.id, agent)
+        self.asking: tuple[ModelSpec, FrozenPrompt] | None = None
+        self._context = context
+        self._session = session
+        self._agent = agent
+        self._toolbox = toolbox
+        self._history = history
+        self._definition = definition
+        self._prompts = Prompts(context, session, agent, toolbox, history)
+        self._builders: dict[str, RequestBuilder] = {}  # by the prompt's digest
+
+    def ask(self) -> Generator[Step, Any, Asked]:
+        """The next turn of the conversation, its deltas as events. ModelError if no model could say it."""
+        return (yield from self.chain.ask(self._attempt))
+
+    def ask_about(self, rows: Sequence[Message]) -> Generator[Step, Any, Asked]:
+        """Something else about the conversation, of which nothing is shown to readers; no tool can be called."""
+
+        def attempt(spec: ModelSpec, patience: Patience) -> Generator[Step, Any, Asked]:
+            prompt = yield from self._prompts.frozen(spec)
+            request = self._aside(rows, spec, prompt)
+            for event in self._stream(request, patience):
+                if isinstance(event, Turn):
+                    return Asked(event, spec, prompt)
+            raise ModelError("the model's stream ended without a turn", kind="final")
+
+        return (yield from self.chain.ask(attempt))
+
+    def _attempt(self, spec: ModelSpec, patience: Patience) -> Generator[Step, Any, Asked]:
+        for renewed in (False, True):
+            prompt = yield from self._prompts.frozen(spec)
+            self.asking = (spec, prompt)
+            try:
+                turn = yield from self._shown(self._stream(self._request(spec, prompt), patience))
+            except ModelError as error:
+                if error.kind != "thinking_mismatch" or renewed:
+                    raise
+                self._prompts.renew(spec)
+                continue
+            return Asked(turn, spec, prompt)
+        raise ModelError("the model refuses its own thinking", kind="final")
+
+    def _stream(self, request: ModelRequest, patience: Patience) -> Iterator[ModelEvent]:
+        return stream_with_retries(
+            self._context.client,
+            request,
+            self._context.cancellation,
+            retries=patience.retries,
+            waits_for_limits=patience.waits_for_limits,
+        )
+
+    def _shown(self, stream: Iterator[ModelEvent]) -> Generator[Event, Any, Turn]:
+        name, session_id = self._agent.name, self._session.id
+        partials = PartialCalls(name, self._definition)
+        for event in stream:
+            match event:
+                case TextDelta(text):
+                    yield events.AgentChoice(agent_name=name, content=text, session_id=session_id)
+                case ThinkingDelta(text):
+                    yield events.AgentChoiceReasoning(agent_name=name, content=text, session_id=session_id)
+                case CallDelta():
+                    yield from partials.add(event)
+                case Turn():
+                    return event
+        raise ModelError("the model's stream ended without a turn", kind="final")
+
+    # ---- requests
+
+    def _request(self, spec: ModelSpec, prompt: FrozenPrompt) -> ModelRequest:
+        rows = recent(self._history.rows, self._agent.num_history_items)
+        max_tokens = self._max_tokens(spec)
+        options = self._thinking(spec, max_tokens)
+        if options.get("thinking", {}).get("type") == "enabled" and not begins_with_thinking(rows, prompt):
+            options = {}
+        if self._agent.structured_output is not None:
+            form = {"type": "json_schema", "schema": self._agent.structured_output.json_schema}
+            options["output_config"] = {**options.get("output_config", {}), "format": form}
+        if prompt.tools and not self._toolbox.tools:
+            options["tool_choice"] = {"type": "none"}
+        return self._builder(prompt).build(
+            rows, model=spec.model, max_tokens=max_tokens, options=options, base_url=spec.base_url
+        )
+
+    def _builder(self, prompt: FrozenPrompt) -> RequestBuilder:
+        """One that goes on where it was, as long as the conversation only grows."""
+        if self._agent.num_history_items:
+            return RequestBuilder(prompt)
+        return self._builders.setdefault(prompt.digest, RequestBuilder(prompt))
+
+    def _aside(self, rows: Sequence[Message], spec: ModelSpec, prompt: FrozenPrompt) -> ModelRequest:
+        """As like the conversation's own requests as can be: what they have put into the cache is read from it."""
+        options = self._thinking(spec, SUMMARY_TOKENS)
+        if options.get("thinking", {}).get("type") == "enabled":
+            options = {}
+        if prompt.tools:
+            options["tool_choice"] = {"type": "none"}
+        most = catalogue.facts(spec.model).max_output or SUMMARY_TOKENS
+        return RequestBuilder(prompt).build(
+            rows,
+            model=spec.model,
+            max_tokens=min(SUMMARY_TOKENS, most),
+            options=options,
+            base_url=spec.base_url,
+        )
+
+    def _thinking(self, spec: ModelSpec, max_tokens: int) -> dict[str, Any]:
+        if not self._context.look(self._session.id).thinking:
+            return {}
+        return dict(catalogue.thinking_options(spec.model, spec.thinking_budget, max_tokens=max_tokens))
+
+    def _max_tokens(self, spec: ModelSpec) -> int:
+        """What the model may write. Older models refuse to begin when that might not fit into their window."""
+        known = catalogue.facts(spec.model)
+        wanted = spec.max_tokens or known.max_output or catalogue.DEFAULT_MAX_TOKENS
+        if known.thinking != "budget" or not known.window:
+            return wanted
+        room = known.window - self._history.fill - self._history.fill // 20 - SPARE_TOKENS
+        return min(wanted, max(room, SPARE_TOKENS))

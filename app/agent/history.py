@@ -1,0 +1,59 @@
+"""A session's conversation as its model is shown it, while a run adds to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from app.conversation.compaction import Summary, condensed, fill
+from app.conversation.healing import heal
+from app.conversation.transcript import Message, Transcript
+
+
+class History:
+    """Owned by a run's thread. `rows` are all that are stored, `summary` is the newest one.
+
+    Positions are counted here: nobody else writes to the session while the run has it.
+    """
+
+    def __init__(self, rows: Sequence[Message], summary: Summary | None, *, cost: float) -> None:
+        self.cost = cost  # USD, of the session's own model calls
+        self.summary = summary
+        self.next_position = max((row.position for row in rows), default=-1) + 1
+        self._used_ids = {str(block.get("id")) for row in rows for block in row.calls}
+        shown = [row for row in rows if row.partial != "refused"]
+        self.transcript: Transcript = heal(condensed(shown, summary))
+
+    @property
+    def rows(self) -> tuple[Message, ...]:
+        return self.transcript.rows
+
+    @property
+    def open_calls(self) -> tuple[str, ...]:
+        return self.transcript.open_calls
+
+    @property
+    def fill(self) -> int:
+        """About how many tokens of the model's window the conversation takes."""
+        return fill(self.rows, since=self.summary.made_at if self.summary else 0)
+
+    def add(self, row: Message) -> None:
+        """A row of this run, made with `next_position`."""
+        self.transcript = self.transcript.add(row)
+        self.next_position += 1
+
+    def arrive(self, rows: Sequence[Message]) -> None:
+        """Messages that somebody else put in at a safe point."""
+        self.transcript = heal([*self.rows, *rows])
+        self.next_position = max([self.next_position, *(row.position + 1 for row in rows)])
+
+    def condense(self, summary: Summary) -> None:
+        """From now on the model is shown this instead of what it stands for."""
+        self.summary = summary
+        self.cost += summary.cost
+        self.transcript = heal(condensed(self.rows, summary))
+
+    def free_ids(self, wanted: Iterable[str]) -> list[str]:
+        """Ids for new tool calls that the session has not used yet, not even in what is only summarized."""
+        free = self.transcript.free_ids(wanted, taken=self._used_ids)
+        self._used_ids.update(free)
+        return free

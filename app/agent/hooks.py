@@ -1,0 +1,212 @@
+"""Hooks: commands of the agent's author that run at points of a run, and what they decide.
+
+A hook reads a JSON object and answers by its exit status or with one. Those of one point run at the same time.
+A hook that breaks decides nothing: whoever must be sure that something does not happen uses permissions.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import orjson
+
+from app.agent.model import Cancellation
+from app.agent.tools.processes import Command, Process, for_commands
+from app.conversation.blocks import clean
+from app.team.hooks import Hook, HookMatcher, Hooks
+
+log = logging.getLogger(__name__)
+
+DEFAULT_SECONDS: Final = 60
+KEPT_BYTES: Final = 1_000_000  # of an answer; a longer one is not valid JSON, and so none
+
+_BLOCKS: Final = 2  # the exit status that forbids
+_NO_REASON: Final = "the hook gave no reason"
+
+Point = Literal["pre_tool_use", "post_tool_use", "session_start", "session_end", "on_user_input"]
+
+
+@dataclass(frozen=True, slots=True)
+class HookVerdict:
+    """What the hooks of one point have said together. `arguments` replace those of the call."""
+
+    blocked: bool = False
+    reason: str = ""
+    warnings: tuple[str, ...] = ()
+    arguments: Mapping[str, Any] | None = None
+
+
+NOTHING_SAID: Final = HookVerdict()
+
+
+class HookRunner:
+    """The hooks of one agent in one run. Owned by the run's thread; `stop` ends what still runs."""
+
+    def __init__(
+        self,
+        hooks: Hooks | None,
+        *,
+        session_id: str,
+        working_dir: Path,
+        environment: Mapping[str, str],
+        cancellation: Cancellation,
+    ) -> None:
+        self._hooks = hooks or Hooks()
+        self._session_id = session_id
+        self._working_dir = working_dir
+        self._environment = for_commands(environment)
+        self._shell = environment.get("SHELL") or "/bin/sh"
+        self._cancellation = cancellation
+        self._beside: list[threading.Thread] = []
+        self._guard = threading.Lock()  # around the two below
+        self._running: set[Process] = set()
+        self._stopped = False
+
+    def before_call(self, call_id: str, tool: str, arguments: Mapping[str, Any]) -> HookVerdict:
+        """May the call be made, and with which arguments?"""
+        hooks = _matching(self._hooks.pre_tool_use, tool)
+        given = {"tool_name": tool, "tool_use_id": call_id, "tool_input": arguments}
+        return self._run("pre_tool_use", hooks, given)
+
+    def after_call(self, call_id: str, tool: str, arguments: Mapping[str, Any], output: str) -> HookVerdict:
+        hooks = _matching(self._hooks.post_tool_use, tool)
+        given = {"tool_name": tool, "tool_use_id": call_id, "tool_input": arguments}
+        return self._run("post_tool_use", hooks, {**given, "tool_response": clean(output)})
+
+    def at(
+        self, point: Literal["session_start", "session_end", "on_user_input"], **given: str
+    ) -> HookVerdict:
+        return self._run(point, getattr(self._hooks, point), given)
+
+    def tell_of_question(self) -> None:
+        """Begins with the `on_user_input` hooks, which run while the user is waited for and hold nothing up."""
+        if self._hooks.on_user_input:
+            thread = threading.Thread(target=self.at, args=("on_user_input",), name="hook", daemon=True)
+            self._beside.append(thread)
+            thread.start()
+
+    def stop(self) -> None:
+        """Ends what still runs beside the run, with all that it has started."""
+        with self._guard:
+            self._stopped = True
+            running = list(self._running)
+        for process in running:
+            process.interrupt()
+        for thread in self._beside:
+            thread.join()
+
+    def _run(self, point: Point, hooks: Sequence[Hook], given: Mapping[str, Any]) -> HookVerdict:
+        different = list({hook.command: hook for hook in reversed(hooks)}.values())[::-1]
+        if not different:
+            return NOTHING_SAID
+        body = {"session_id": self._session_id, "cwd": str(self._working_dir), "hook_event_name": point}
+        encoded = orjson.dumps({**body, **given})
+        if len(different) == 1:
+            return _together([self._run_one(different[0], encoded)])
+        with ThreadPoolExecutor(len(different), thread_name_prefix="hook") as pool:
+            return _together(list(pool.map(lambda hook: self._run_one(hook, encoded), different)))
+
+    def _run_one(self, hook: Hook, given: bytes) -> HookVerdict:
+        command = Command(
+            [self._shell, "-c", hook.command],
+            self._working_dir,
+            self._environment,
+            input=given,
+            errors_apart=True,
+        )
+        try:
+            process = Process(command, kept=KEPT_BYTES)
+        except (OSError, ValueError) as error:
+            log.warning("hook %r can't be started: %s", hook.command, error)
+            return NOTHING_SAID
+        ended, status = False, None
+        try:
+            if self._may_run(process):
+                with self._cancellation.calling(process.interrupt):
+                    ended = process.follow(hook.timeout or DEFAULT_SECONDS)
+        finally:
+            with self._guard:
+                self._running.discard(process)
+            status = process.end()
+        if not ended:
+            log.warning("hook %r was stopped before its end", hook.command)
+            return NOTHING_SAID
+        return verdict(hook.command, status, process.output(), process.errors())
+
+    def _may_run(self, process: Process) -> bool:
+        with self._guard:
+            self._running.add(process)
+            return not self._stopped
+
+
+def verdict(command: str, status: int | None, output: bytes, errors: bytes) -> HookVerdict:
+    """What one hook has said, by its exit status or in JSON."""
+    if status == _BLOCKS:
+        return HookVerdict(blocked=True, reason=errors.decode(errors="replace").strip() or _NO_REASON)
+    if status:
+        log.warning(
+            "hook %r ended with status %s: %s", command, status, errors[:1000].decode(errors="replace")
+        )
+        return NOTHING_SAID
+    try:
+        said = orjson.loads(output)
+    except orjson.JSONDecodeError:
+        return NOTHING_SAID
+    return _read(said) if isinstance(said, dict) else NOTHING_SAID
+
+
+def _read(said: Mapping[str, Any]) -> HookVerdict:
+    own = said.get("hook_specific_output")
+    own = own if isinstance(own, dict) else {}
+    reasons = []
+    if said.get("continue") is False:
+        reasons.append(_text(said.get("stop_reason")))
+    if said.get("decision") == "block":
+        reasons.append(_text(said.get("reason")))
+    if own.get("permission_decision") == "deny":
+        reasons.append(_text(own.get("permission_decision_reason")))
+    words = _text(said.get("system_message"))
+    arguments = own.get("updated_input")
+    return HookVerdict(
+        blocked=bool(reasons),
+        reason="\n".join(reason for reason in reasons if reason) or (_NO_REASON if reasons else ""),
+        warnings=(words,) if words else (),
+        arguments=arguments if isinstance(arguments, dict) else None,
+    )
+
+
+def _text(value: Any) -> str:
+    return clean(value).strip() if isinstance(value, str) else ""
+
+
+def _together(verdicts: Sequence[HookVerdict]) -> HookVerdict:
+    """One no is enough; arguments are merged, the later hook's win."""
+    changes = [said.arguments for said in verdicts if said.arguments is not None]
+    return HookVerdict(
+        blocked=any(said.blocked for said in verdicts),
+        reason="\n".join(said.reason for said in verdicts if said.blocked),
+        warnings=tuple(words for said in verdicts for words in said.warnings),
+        arguments={key: value for change in changes for key, value in change.items()} if changes else None,
+    )
+
+
+def _matching(matchers: Sequence[HookMatcher], tool: str) -> list[Hook]:
+    return [hook for matcher in matchers if _matches(matcher.matcher, tool) for hook in matcher.hooks]
+
+
+def _matches(pattern: str, tool: str) -> bool:
+    """The whole name, case and all. A pattern that is no regular expression matches nothing."""
+    if pattern in ("", "*"):
+        return True
+    try:
+        return re.fullmatch(pattern, tool) is not None
+    except re.error:
+        log.warning("the matcher %r of a hook is not a regular expression", pattern)
+        return False

@@ -1,0 +1,144 @@
+"""What an agent's file says about its requests: the form of its answers, how much it is shown, which model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.factory import build
+from app.offline.server import OfflineServer
+from tests.conftest import make_settings
+from tests.harness.in_process import LocalClient
+from tests.harness.wire import text_of
+from tests.test_sequences import call_text, of_type
+
+Serve = Callable[..., LocalClient]
+
+PERSON = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "minLength": 1},
+        "age": {"type": "integer", "minimum": 0},
+        "tags": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+    },
+    "required": ["name"],
+}
+
+
+@pytest.fixture
+def serve(tmp_path: Path, model: OfflineServer) -> Iterator[Serve]:
+    """A server with one agent of these fields."""
+    built = []
+
+    def start(**fields: Any) -> LocalClient:
+        agent = {"model": "anthropic/claude-sonnet-5-5", "instruction": "i", **fields}
+        (tmp_path / "one.yaml").write_text(json.dumps({"agents": {"root": agent}}))
+        built.append(build(make_settings(tmp_path, model.url, agents=tmp_path / "one.yaml")))
+        return LocalClient(built[-1])
+
+    yield start
+    for server in built:
+        server.close()
+
+
+def test_an_answer_has_the_form_that_was_asked_for(serve: Serve, model: OfflineServer) -> None:
+    client = serve(structured_output={"name": "person", "schema": PERSON}, toolsets=[{"type": "think"}])
+    session = client.new_session()
+    events = client.say(session, call_text("think", thought="x") + "[then][say Ann]", agent="one")
+    assert json.loads(text_of(events)) == {"name": "Ann", "age": 0, "tags": ["Ann"]}
+    assert of_type(events, "warning") == []
+    for request in model.requests:
+        schema = request["output_config"]["format"]["schema"]
+        assert schema["additionalProperties"] is False
+        assert schema["properties"]["age"] == {"type": "integer", "description": "{minimum: 0}"}
+
+
+def test_a_form_and_an_effort_go_together(serve: Serve, model: OfflineServer, tmp_path: Path) -> None:
+    client = serve(structured_output={"name": "person", "schema": PERSON}, model="deep")
+    file = json.loads((tmp_path / "one.yaml").read_text())
+    deep = {"provider": "anthropic", "model": "claude-sonnet-5-5", "thinking_budget": "low"}
+    (tmp_path / "one.yaml").write_text(json.dumps({**file, "models": {"deep": deep}}))
+    session = client.new_session()
+    client.call("POST", f"/api/sessions/{session}/thinking/toggle")
+    client.say(session, "[think][say Ann]", agent="one")
+    assert model.requests[0]["output_config"]["effort"] == "low"
+    assert model.requests[0]["output_config"]["format"]["type"] == "json_schema"
+
+
+def test_a_schema_that_cannot_be_read_is_the_apis_to_refuse(serve: Serve) -> None:
+    client = serve(structured_output={"name": "person", "schema": {"properties": {"a": {}}}})
+    assert client.say(client.new_session(), "[say hi]", agent="one")[-1]["type"] == "stream_stopped"
+
+
+def spoken(request: dict[str, Any]) -> list[str]:
+    return [
+        str(block.get("text", block["type"]))
+        for message in request["messages"]
+        for block in message["content"]
+    ]
+
+
+def test_a_model_is_shown_all_of_the_users_messages_and_the_newest_others(
+    serve: Serve, model: OfflineServer
+) -> None:
+    client = serve(num_history_items=4)
+    session = client.new_session()
+    client.call("POST", f"/api/sessions/{session}/thinking/toggle")
+    for number in (1, 2, 3):
+        client.say(session, f"[think][say answer {number}]", agent="one")
+    assert [len(request["messages"]) for request in model.requests] == [1, 3, 3]
+    assert "thinking" in spoken(model.requests[1])
+    assert spoken(model.requests[2]) == [
+        "[think][say answer 1]",
+        "[think][say answer 2]",
+        "answer 2",
+        "[think][say answer 3]",
+    ]
+    assert len(client.messages(session)) == 6, "all are stored"
+
+
+def test_a_limit_never_parts_a_call_from_its_results(serve: Serve, model: OfflineServer) -> None:
+    client = serve(num_history_items=3, toolsets=[{"type": "think"}])
+    session = client.new_session()
+    client.say(session, "hello", agent="one")
+    both = call_text("think", thought="a") + call_text("think", thought="b") + "[then][say done]"
+    events = client.say(session, both, agent="one")
+    assert text_of(events) == "done"
+    kinds = [[block["type"] for block in message["content"]] for message in model.requests[-1]["messages"]]
+    assert kinds == [["text", "text"], ["tool_use", "tool_use"], ["tool_result", "tool_result"]]
+
+
+def test_a_model_may_say_what_a_call_is_for(serve: Serve, model: OfflineServer) -> None:
+    client = serve(add_description_parameter=True, toolsets=[{"type": "shell"}, {"type": "think"}])
+    session = client.new_session(tools_approved=True)
+    text = call_text("shell", cmd="echo ran", description="To see it run") + "[then][say done]"
+    events = client.say(session, text, agent="one")
+    assert of_type(events, "tool_call_response")[0]["response"] == "ran"
+    tools = {tool["name"]: tool["input_schema"] for tool in model.requests[0]["tools"]}
+    assert tools["shell"]["properties"]["description"]["type"] == "string"
+    assert "description" not in tools["shell"]["required"]
+    assert "description" in tools["list_background_jobs"]["properties"]
+    assert "description" not in tools["think"]["properties"]
+
+
+def test_of_an_alloy_each_turn_takes_any_member(
+    serve: Serve, model: OfflineServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choices = iter([1, 0, 1])
+    monkeypatch.setattr("app.agent.fallback.random.choice", lambda models: models[next(choices)])
+    client = serve(model="anthropic/claude-sonnet-5-5,anthropic/claude-opus-5-5")
+    session = client.new_session()
+    client.call("POST", f"/api/sessions/{session}/thinking/toggle")
+    told = []
+    for number in (1, 2, 3):
+        events = client.say(session, f"[think][say answer {number}]", agent="one")
+        told.append([event["model"] for event in of_type(events, "agent_info")][-1])
+    first, second = "claude-sonnet-5-5", "claude-opus-5-5"
+    assert [request["model"] for request in model.requests] == [second, first, second]
+    assert told == [f"anthropic/{name}" for name in (second, first, second)]
+    kinds = [[block["type"] for block in message["content"]] for message in model.requests[2]["messages"]]
+    assert kinds == [["text"], ["thinking", "text"], ["text"], ["text"], ["text"]]
