@@ -176,7 +176,7 @@ def test_a_cancel_ends_a_hook_with_all_that_it_has_started(
     canceller.start()
     assert hooks.before_call("a", "shell", {}) == NOTHING_SAID
     canceller.join()
-    assert _marked() == []
+    eventually(lambda: not _marked(), "everything that it has started is gone")
 
 
 def test_a_hook_that_runs_beside_a_question_is_ended_with_the_run(runner: Run, tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_a_hook_that_runs_beside_a_question_is_ended_with_the_run(runner: Run, t
     with fifo.open() as opened:
         assert opened.readline() == "up\n"
     hooks.stop()
-    assert _marked() == []
+    eventually(lambda: not _marked(), "everything that it has started is gone")
 
 
 def test_a_hook_that_cannot_be_started_decides_nothing(runner: Run, tmp_path: Path) -> None:

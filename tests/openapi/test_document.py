@@ -18,7 +18,17 @@ from tests.test_documents import heirs
 
 ASSETS: Final = re.compile(r'(?:href|src)="([^"]+)"')
 NEVER_SENT_BY_A_ROUTE: Final = {
-    *("error", "conflict", "too_many", "unavailable", "cancelled", "model_failed", "refused", "interrupted"),
+    *(
+        "error",
+        "conflict",
+        "too_many",
+        "unavailable",
+        "cancelled",
+        "model_failed",
+        "compaction_failed",
+        "refused",
+        "interrupted",
+    ),
     "method_not_allowed",
 }
 """Families, ends of runs, and what any path can answer."""
