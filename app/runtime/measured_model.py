@@ -22,17 +22,21 @@ class MeasuredModel:
 
     def stream(self, request: ModelRequest, cancellation: Cancellation) -> Iterator[ModelEvent]:
         began = time.monotonic()
-        outcome = "cancelled"  # if nobody wants the rest
+        outcome = "cancelled"  # if nobody waits for the turn
         with self._tracing.model_call(request.model, max_tokens=request.max_tokens) as span:
             try:
                 events = self._client.stream(request, cancellation)
                 for event in events:
                     self._metrics.model_answered(request.model, time.monotonic() - began)
+                    if type(event) is Turn:
+                        outcome = "finished"
                     yield self._seen(request, event, span)
                     break
                 for event in events:
-                    yield self._seen(request, event, span) if type(event) is Turn else event
-                outcome = "finished"
+                    if type(event) is Turn:
+                        outcome = "finished"  # whoever has the turn need not ask for more
+                        self._seen(request, event, span)
+                    yield event
             except ModelError as error:
                 outcome = error.kind
                 span.fail(error.kind)

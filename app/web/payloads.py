@@ -78,30 +78,27 @@ def session_summary(summary: SessionSummary) -> shapes.SessionSummary:
     return _without_empty(body, "working_dir", "owner")
 
 
-def session_detail(
-    session: Session, messages: Sequence[Message], definitions: Definitions, run: Run | None
-) -> shapes.SessionDetail:
-    """One session with all its messages; `run` is ours: who has the baton, and what it waits for."""
-    body: shapes.SessionDetail = {
-        "id": session.id,
-        "title": session.title,
-        "messages": [message_payload(message, definitions) for message in messages],
+def session_detail(session: Session, run: Run | None) -> tuple[Json, Json]:
+    """One session: what stands before its messages, and what stands after them. `run` is ours: who has the baton,
+    and what it waits for."""
+    after: Json = {
         "created_at": time_text(session.created_at),
         "tools_approved": session.tools_approved,
         "thinking": session.thinking,
         "input_tokens": session.input_tokens,
         "output_tokens": session.output_tokens,
-        "working_dir": session.working_dir,
-        "owner": session.owner,
     }
-    body = _without_empty(body, "messages", "working_dir", "owner")
+    if session.working_dir:
+        after["working_dir"] = session.working_dir
+    if session.owner:
+        after["owner"] = session.owner
     if session.budget is not None:
-        body["budget"] = session.budget
+        after["budget"] = session.budget
     if session.permissions is not None:
-        body["permissions"] = session.permissions
+        after["permissions"] = session.permissions
     if run is not None:
-        body["run"] = run_payload(run)
-    return body
+        after["run"] = run_payload(run)
+    return {"id": session.id, "title": session.title}, after
 
 
 def message_payload(message: Message, definitions: Definitions) -> shapes.StoredMessage:

@@ -11,20 +11,45 @@ from typing import Final
 
 from flask import Blueprint, Response
 
-from app.conversation.session import Session
+from app.conversation.session import Session, SessionSummary
 from app.errors import InvalidRequest, SessionNotFound
 from app.runtime.control import RunControl
 from app.store.idempotency import KeyUse, KeyUsed
 from app.store.store import Store
 from app.web.access import asker, deed, own_name, owner, require_operator
 from app.web.bodies import CreateSession, SetBudget, SetPermissions, SetTitle, read, skip_body
-from app.web.parameters import Choice, Seconds, idempotency_key
-from app.web.payloads import created_session, json_response, session_detail, session_summary
+from app.web.listing import PAGE, array_response, in_pages, object_response
+from app.web.parameters import Choice, Matching, Seconds, idempotency_key
+from app.web.payloads import (
+    created_session,
+    json_response,
+    message_payload,
+    session_detail,
+    session_summary,
+)
 from app.web.wording import attempt
 
 DELETE_WAIT: Final = Choice(
     "wait", "`true`: 202 if the run has not ended within `timeout`.", ("true", "false"), "false"
 )
+LIMIT: Final = Matching(
+    "limit", "How many at most; all unless it is said.", "[0-9]{0,9}", "limit is a whole number"
+)
+AFTER: Final = Matching(
+    "after",
+    "Where the page begins, as the `Link` of the one before says.",
+    r"[0-9]{1,11}(\.[0-9]{1,9})?,[A-Za-z0-9_-]{1,64}",
+    "after is what the Link of the page before says",
+)
+BEFORE: Final = Matching(
+    "before",
+    "Only messages before this position.",
+    "[0-9]{0,9}",
+    "before, the position of a message, is a whole number",
+)
+MOST: Final = 1000
+"""Sessions in a page."""
+
 DELETE_TIMEOUT: Final = Seconds(
     "timeout", "How long to wait for the run's end; at most 5 m.", most=300.0, default=10.0
 )
@@ -66,17 +91,48 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
 
     @routes.get("")
     def summaries() -> Response:
-        found = store.sessions.summaries(owner=owner())
-        return json_response([session_summary(summary) for summary in found])
+        """All, unless a `limit` is asked for; then `Link` says where the next page is."""
+        limit, after, whose = LIMIT.read(), _place(AFTER.read()), owner()
+        if not limit:
+            pages = in_pages(
+                lambda behind: store.sessions.summaries(owner=whose, limit=PAGE, after=behind or after),
+                last=_behind,
+                show=session_summary,
+            )
+            return array_response(pages)
+        size = min(int(limit), MOST)
+        found = store.sessions.summaries(owner=whose, limit=size + 1, after=after)
+        response = json_response([session_summary(one) for one in found[:size]])
+        if len(found) > size:
+            created_at, last = _behind(found[size - 1])
+            response.headers["Link"] = f'<sessions?limit={size}&after={created_at!r},{last}>; rel="next"'
+        return response
 
     @routes.get("/<session:session_id>")
     def detail(session_id: str) -> Response:
+        """With all messages, unless a `limit` is asked for: then with the newest ones, or those before a position."""
         try:
-            session, messages = store.sessions.get_with_messages(session_id, owner=owner())
+            session = store.sessions.get(session_id, owner=owner())
         except SessionNotFound as error:
             raise SessionNotFound("session not found: session not found") from error
+        last = store.sessions.last_position(session_id)
+        if before := BEFORE.read():
+            last = min(last, int(before) - 1)
+        first = max(0, last + 1 - int(limit)) if (limit := LIMIT.read()) else 0
         definitions = store.sessions.tool_definitions(session_id)
-        return json_response(session_detail(session, messages, definitions, store.runs.live_run(session_id)))
+        head, tail = session_detail(session, store.runs.live_run(session_id))
+        pages = (
+            [
+                message_payload(message, definitions)
+                for message in store.sessions.page_of_messages(
+                    session_id, first=begin, last=min(begin + PAGE - 1, last)
+                )
+            ]
+            for begin in range(first, last + 1, PAGE)
+        )
+        if limit or before:
+            tail = {**tail, "first_position": first}
+        return object_response(head, "messages", pages, tail)
 
     @routes.delete("/<session:session_id>")
     def delete(session_id: str) -> Response:
@@ -136,6 +192,17 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
             store.sessions.get(session_id, owner=owner())
 
     return routes
+
+
+def _behind(summary: SessionSummary) -> tuple[float, str]:
+    return summary.session.created_at, summary.session.id
+
+
+def _place(text: str | None) -> tuple[float, str] | None:
+    if text is None:
+        return None
+    created_at, _, session_id = text.partition(",")
+    return float(created_at), session_id
 
 
 def _working_dir(wanted: str, roots: Sequence[Path]) -> str:

@@ -176,7 +176,8 @@ class RunAnswer(TypedDict):
 
 
 class SessionDetail(TypedDict):
-    """`run`: who has the session, while one is at work."""
+    """`run`: who has the session, while one is at work. `first_position`: of the messages shown, if not all were
+    asked for."""
 
     id: str
     title: str
@@ -191,6 +192,7 @@ class SessionDetail(TypedDict):
     budget: NotRequired[float]
     permissions: NotRequired[Patterns]
     run: NotRequired[Run]
+    first_position: NotRequired[int]
 
 
 class SessionBudget(TypedDict):

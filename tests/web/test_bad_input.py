@@ -394,7 +394,7 @@ def test_a_request_that_runs_out_of_memory_is_told_that_the_server_is_full(
     def exhausted(*_: Any, **__: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(quiet.store.sessions, "get_with_messages", exhausted)
+    monkeypatch.setattr(quiet.store.sessions, "last_position", exhausted)
     response = http.get(f"/api/sessions/{session}")
     assert (response.status_code, response.get_json()["code"]) == (503, "server_full")
     assert response.headers["Retry-After"]

@@ -25,6 +25,7 @@ _PART: Final = re.compile(r"<(?:(?P<converter>\w+)(?:\([^)]*\))?:)?(?P<name>\w+)
 _ADDED_BY_FLASK: Final = frozenset({"HEAD", "OPTIONS"})
 _HEADERS: Final[Mapping[str, str]] = {
     "X-Request-ID": "The id of this request, as it stands in the log.",
+    "Link": 'Where the next page is (`rel="next"`), if there is one.',
     "Idempotent-Replayed": "`true`: this is the answer to an equal request that came before.",
     "Location": "Where to look on.",
     "Retry-After": "Seconds after which another try makes sense.",

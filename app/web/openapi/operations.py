@@ -49,14 +49,17 @@ SESSIONS: Final[Mapping[str, Operation]] = {
     ),
     "sessions.summaries": Operation(
         summary="Lists sessions, newest first",
-        parameters=(PRETTY,),
-        answers={200: Answer("Those that the asker may see.", list[shapes.SessionSummary])},
+        parameters=(PRETTY, sessions.LIMIT, sessions.AFTER),
+        answers={
+            200: Answer("Those that the asker may see.", list[shapes.SessionSummary], headers=("Link",))
+        },
+        refusals=(errors.InvalidRequest,),
     ),
     "sessions.detail": Operation(
         summary="Shows one session with its messages and its run",
-        parameters=(PRETTY,),
+        parameters=(PRETTY, sessions.LIMIT, sessions.BEFORE),
         answers={200: Answer("The session.", shapes.SessionDetail)},
-        refusals=_SESSION,
+        refusals=(*_SESSION, errors.InvalidRequest),
     ),
     "sessions.delete": Operation(
         summary="Stops a session's run and deletes the session",
