@@ -46,7 +46,7 @@ bench: install-dev
 # Kills a server around each of its writes and at 200 moments, on each database; then breaks everything at random
 # for SECONDS=600. SEED=7 repeats such a run, DATABASE=postgres picks the database.
 chaos: install-dev
-	$(BIN)/pytest tests/kill_points --thorough
+	$(BIN)/pytest tests/kill_points tests/failure_modes tests/openapi --thorough
 	$(BIN)/python -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(DATABASE),--database $(DATABASE))
 
 # Compares what loads of a checkout of docker-agent's examples (DIR=…) with docs/compatibility-examples.md.

@@ -19,13 +19,13 @@ def enough(counts: Counter[str]) -> bool:
 
 
 def test_nothing_breaks_on_sqlite(model: OfflineServer) -> None:
-    notes = let_loose(Plan(seed=1, seconds=8), model)
+    notes = let_loose(Plan(seed=1, seconds=5), model)
     assert notes.problems == [], notes.problems
     assert enough(notes.counts), notes.counts
 
 
 @pytest.mark.postgres
 def test_nothing_breaks_on_postgresql(model: OfflineServer, postgres: PostgresServer) -> None:
-    notes = let_loose(Plan(seed=2, seconds=8, database=postgres), model)
+    notes = let_loose(Plan(seed=2, seconds=5, database=postgres), model)
     assert notes.problems == [], notes.problems
     assert enough(notes.counts), notes.counts
