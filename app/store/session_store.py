@@ -34,10 +34,18 @@ class SessionStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, session: Session, *, key: KeyUse | None = None, audit: AuditEntry | None = None) -> None:
+    def create(
+        self,
+        session: Session,
+        *,
+        transcript: Sequence[Message] = (),
+        key: KeyUse | None = None,
+        audit: AuditEntry | None = None,
+    ) -> None:
         """KeyUsed if `key` stands for another session already."""
         with self._database.writing() as connection:
             connection.execute(insert(sessions).values(session_row(session)))
+            append_messages(connection, session.id, transcript, None)
             if key is not None:
                 use_key(connection, key, session_id=session.id)
             note(connection, audit)

@@ -277,15 +277,19 @@ def _refusal(error: ValidationError) -> InvalidRequest:
 
 
 def _user_message(posted: PostedMessage, index: int, created_at: float) -> Message:
-    if posted.multi_content:
-        blocks = [block for part in posted.multi_content if (block := _block(part, index))]
-    else:
-        blocks = [text_block(posted.content)] if posted.content and posted.content.strip() else []
+    blocks = content_blocks(posted.content, posted.multi_content, index)
     if not blocks:
         raise InvalidRequest(
             f"message {index} is empty; give it `content` with more than white space", status=422
         )
     return Message("user", tuple(blocks), created_at=created_at)
+
+
+def content_blocks(content: str | None, parts: list[Part] | None, index: int) -> list[Block]:
+    """What a message says; nothing, if that is only white space."""
+    if parts:
+        return [block for part in parts if (block := _block(part, index))]
+    return [text_block(content)] if content and content.strip() else []
 
 
 def _block(part: Part, index: int) -> Block | None:

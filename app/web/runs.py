@@ -143,7 +143,11 @@ def blueprint(
             if after_hangup == "cancel":
                 control.stop(live, "client left")
 
-        return streams.respond(readers.of_run(live), on_hangup=left)
+        return _named(streams.respond(readers.of_run(live), on_hangup=left), live.run)
+
+    def _named(response: Response, run: Run) -> Response:
+        response.headers["X-Run-ID"] = run.id
+        return response
 
     def _accepted(run: Run, *, replayed: bool = False) -> Response:
         response = json_response({"run": run_payload(run)}, 202)
@@ -162,7 +166,7 @@ def blueprint(
         if not streamed:
             return _accepted(first, replayed=True)
         reader = readers.of_run(live) if live is not None and mine else readers.of_past_run(first)
-        response = streams.respond(reader)
+        response = _named(streams.respond(reader), first)
         response.headers["Idempotent-Replayed"] = "true"
         return response
 

@@ -12,12 +12,14 @@ from typing import Final
 from flask import Blueprint, Response
 
 from app.conversation.session import Session, SessionSummary
+from app.conversation.transcript import Message
 from app.errors import InvalidRequest, SessionNotFound
 from app.runtime.control import RunControl
 from app.store.idempotency import KeyUse, KeyUsed
 from app.store.store import Store
 from app.web.access import asker, deed, own_name, owner, require_operator
 from app.web.bodies import CreateSession, SetBudget, SetPermissions, SetTitle, read, skip_body
+from app.web.imports import ImportSession, rows_of
 from app.web.listing import PAGE, array_response, in_pages, object_response
 from app.web.parameters import Choice, Matching, Seconds, idempotency_key
 from app.web.payloads import (
@@ -61,10 +63,18 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
     @routes.post("")
     def create() -> Response:
         body = read(CreateSession)
-        use = idempotency_key(body)
-        if (again := _again(use)) is not None:
-            return again
-        session = Session(
+        return _create(body, _session(body), ())
+
+    @routes.post("/import")
+    def import_session() -> Response:
+        """A new session that says what an export says; no run of it is imported, only what was said."""
+        body = read(ImportSession)
+        transcript = rows_of(body.messages or (), time.time())
+        session = replace(_session(body), title=body.title or "", thinking=body.thinking)
+        return _create(body, session, transcript)
+
+    def _session(body: CreateSession) -> Session:
+        return Session(
             id=str(uuid.uuid4()),
             created_at=time.time(),
             owner=own_name(),
@@ -73,10 +83,16 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
             max_iterations=body.max_iterations or 0,
             permissions=body.permissions.value() if body.permissions else None,
         )
+
+    def _create(body: CreateSession, session: Session, transcript: Sequence[Message]) -> Response:
+        use = idempotency_key(body)
+        if (again := _again(use)) is not None:
+            return again
         answer = created_session(session)
+        key = replace(use, response=answer) if use is not None else None
         try:
-            key = replace(use, response=answer) if use is not None else None
-            store.sessions.create(session, key=key, audit=deed("create", session.id))
+            audit = deed("create", session.id)
+            store.sessions.create(session, transcript=transcript, key=key, audit=audit)
         except KeyUsed:  # the same request, a moment before
             return _again(use) or json_response(answer)
         return json_response(answer)

@@ -1,0 +1,138 @@
+"""The body of an import: a session as `GET /api/sessions/<session_id>` shows it, back as rows that the model's API
+accepts, whatever was done to it in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+
+import orjson
+from pydantic import Field
+
+from app.conversation.blocks import Block, text_block, tool_result
+from app.conversation.healing import MISSING_RESULT, heal
+from app.conversation.transcript import Message, Usage
+from app.web.bodies import MAX_TEXT, Body, CreateSession, Name, Part, content_blocks
+
+MAX_IMPORTED: Final = 100_000
+
+Text = Annotated[str, Field(max_length=MAX_TEXT)]
+
+
+class Function(Body):
+    name: Name
+    arguments: Text = "{}"
+
+
+class Call(Body):
+    id: Name
+    function: Function
+
+
+class Tokens(Body):
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_input_tokens: int = 0
+    cached_write_tokens: int = 0
+
+
+class ImportedChat(Body):
+    role: Literal["user", "assistant", "tool"]
+    content: Text = ""
+    multi_content: list[Part] | None = None
+    tool_calls: tuple[Call, ...] = ()
+    tool_call_id: Name = ""
+    is_error: bool = False
+    created_at: Name = ""
+    model: Name = ""
+    cost: float = 0.0
+    usage: Tokens | None = None
+
+
+class ImportedMessage(Body):
+    message: ImportedChat
+    agent: Name = Field(default="", validation_alias="agentName")
+    implicit: bool = False
+    partial: Name = ""
+
+
+class ImportSession(CreateSession):
+    """What else an export has (ids, counts, the run at work) is ignored."""
+
+    title: Name | None = None
+    thinking: bool = False
+    messages: Annotated[list[ImportedMessage], Field(max_length=MAX_IMPORTED)] | None = None
+
+
+def rows_of(imported: Sequence[ImportedMessage], now: float) -> list[Message]:
+    """A valid, closed transcript of what was imported. Thinking is left out: it was signed over a prompt that this
+    session does not have. InvalidRequest for an image that the model's API would refuse."""
+    rows = (row for index, one in enumerate(imported) if (row := _row(one, index, now)).content)
+    healed = heal(list(rows))
+    return [*healed.rows, *_closing(healed.open_calls, now)]
+
+
+def _closing(open_calls: Iterable[str], now: float) -> list[Message]:
+    """A session that nobody works on has no open calls."""
+    return [
+        Message(
+            "tool",
+            (tool_result(call_id, MISSING_RESULT, is_error=True),),
+            created_at=now,
+            implicit=True,
+        )
+        for call_id in open_calls
+    ]
+
+
+def _row(one: ImportedMessage, index: int, now: float) -> Message:
+    chat = one.message
+    usage = chat.usage
+    return Message(
+        chat.role,
+        tuple(_blocks(chat, index)),
+        agent=one.agent,
+        created_at=_seconds(chat.created_at, now),
+        implicit=one.implicit,
+        partial=one.partial,
+        usage=Usage(
+            usage.input_tokens, usage.output_tokens, usage.cached_input_tokens, usage.cached_write_tokens
+        )
+        if usage
+        else None,
+        model=chat.model,
+        cost=chat.cost,
+    )
+
+
+def _blocks(chat: ImportedChat, index: int) -> list[Block]:
+    said = content_blocks(chat.content, chat.multi_content, index)
+    match chat.role:
+        case "user":
+            return said
+        case "assistant":
+            return said + [_call(call) for call in chat.tool_calls]
+    result = tool_result(chat.tool_call_id, chat.content, is_error=chat.is_error)
+    if chat.multi_content and not chat.is_error:
+        result["content"] = said or [text_block(result["content"])]
+    return [result]
+
+
+def _call(call: Call) -> Block:
+    return {"type": "tool_use", "id": call.id, "name": call.function.name, "input": _arguments(call.function)}
+
+
+def _arguments(function: Function) -> Any:
+    """Healing makes an object of whatever else it is."""
+    try:
+        return orjson.loads(function.arguments)
+    except orjson.JSONDecodeError:
+        return function.arguments
+
+
+def _seconds(text: str, now: float) -> float:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return now

@@ -1,0 +1,1 @@
+"""The `baton` command, as a shell sees it: what it prints, and how it exits."""

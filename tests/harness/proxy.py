@@ -1,0 +1,84 @@
+"""A network in between that breaks: it passes bytes on, and cuts connections in the middle of an answer."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from typing import Self
+
+from tests.harness.process import free_port
+
+
+class BreakingProxy:
+    """Listens on a port of its own. `allowance()` says for each new connection how many bytes of the server's
+    answer come through before it is cut; None: all of them."""
+
+    def __init__(self, target_port: int, allowance: Callable[[], int | None] = lambda: None) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.allowance = allowance
+        self.cuts = 0
+        self.requests: list[bytes] = []
+        """The first bytes of each connection."""
+        self._target = target_port
+        self._open: set[socket.socket] = set()
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for one in list(self._open):
+            _hang_up(one)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                server = socket.create_connection(("127.0.0.1", self._target))
+            except OSError:
+                client.close()
+                continue
+            self._open |= {client, server}
+            for work in (self._forth, self._back):
+                threading.Thread(target=work, args=(client, server), daemon=True).start()
+
+    def _forth(self, client: socket.socket, server: socket.socket) -> None:
+        try:
+            while piece := client.recv(65_536):
+                self.requests.append(piece)
+                server.sendall(piece)
+        except OSError:
+            pass
+        _hang_up(server)
+
+    def _back(self, client: socket.socket, server: socket.socket) -> None:
+        left = self.allowance()
+        try:
+            while piece := server.recv(4096):
+                if left is not None and len(piece) >= left:
+                    client.sendall(piece[:left])
+                    self.cuts += 1
+                    break
+                left = None if left is None else left - len(piece)
+                client.sendall(piece)
+        except OSError:
+            pass
+        for one in (client, server):
+            _hang_up(one)
+            self._open.discard(one)
+
+
+def _hang_up(one: socket.socket) -> None:
+    try:
+        one.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
+    one.close()
