@@ -39,6 +39,12 @@ LIVE: Final = ("running", "awaiting_approval", "awaiting_input")
 TEMPORARY: Final = ("server_full", "draining", "store_unavailable", "")
 """Codes of a 503 that is worth another try; a proxy's answer has none."""
 
+GARBLED_ATTEMPTS: Final = 3
+"""An answer that is none of Baton's was cut, or comes from another kind of server; soon it must be the latter."""
+
+PIECE: Final = 512
+"""Bytes read at once; a connection that breaks within them takes them along."""
+
 
 class BatonError(Exception):
     """The server refused. `code` is the stable word for it, `body` all that it said."""
@@ -544,9 +550,13 @@ class Baton:
                     timeout=(self._connect_seconds, self._idle_seconds + patience),
                     allow_redirects=False,
                 )
-                if response.status_code < 300:
-                    return response
-                error = error_of(response)
+                if _is_whole(response, stream) or attempts.number >= GARBLED_ATTEMPTS:
+                    if response.status_code < 300:
+                        return response
+                    error = error_of(response)
+                else:
+                    response.close()
+                    error = Unavailable(f"{self.url} does not answer as Baton does")
             except requests.RequestException as cause:
                 error = Unavailable(f"{self.url} can't be reached: {_in_short(cause)}")
                 error.__cause__ = cause
@@ -694,10 +704,8 @@ class _Reader(Iterator[Event]):
             event = self._read()
             if event is None or self._is_old(event):
                 continue
-            if isinstance(event, Gap) and self._whole_run and not self._from_beginning:
-                self._from_beginning = (
-                    True  # the session's stream might go past this run's end: its own can't
-                )
+            if isinstance(event, Gap) and self._has_own_stream and not self._from_beginning:
+                self._replay = True  # the session's stream might go past this run's end; its own can't
                 self._drop()
                 continue
             if event.id is not None:
@@ -771,6 +779,19 @@ def new_key() -> str:
     return uuid.uuid4().hex
 
 
+def _is_whole(response: requests.Response, stream: bool) -> bool:
+    """A head that was cut passes for one that has fewer lines, and what follows it is lost."""
+    if stream and response.status_code == 200:
+        return response.headers.get("Content-Type", "").startswith("text/event-stream") and (
+            response.request.method == "GET" or "X-Run-ID" in response.headers
+        )
+    try:
+        response.json()
+    except (ValueError, requests.RequestException):
+        return False
+    return True
+
+
 def error_of(response: requests.Response) -> BatonError:
     """A refusal as the exception for it."""
     try:
@@ -815,8 +836,8 @@ def _frames(response: requests.Response) -> Iterator[tuple[int | None, str]]:
 
 def _lines(response: requests.Response) -> Iterator[bytes]:
     rest = b""
-    # Without chunks, as behind an old proxy, `None` would wait for the whole body.
-    size = None if getattr(response.raw, "chunked", False) else 1
+    # A piece ends with its chunk. Without chunks, as behind an old proxy, only a byte does not wait for more.
+    size = PIECE if getattr(response.raw, "chunked", False) else 1
     for piece in response.iter_content(size):
         *lines, rest = (rest + piece).split(b"\n")
         for line in lines:

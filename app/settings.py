@@ -18,6 +18,9 @@ SPARE_THREADS: Final = 24
 
 PREFIX: Final = "BATON_"
 
+OF_THE_COMMAND: Final = ("BATON_URL", "BATON_TOKEN")
+"""What `baton` reads for itself; a server that finds them in its environment leaves them alone."""
+
 LIKE_A_TYPO: Final = 0.8
 """From this likeness on an unknown variable is taken for a misspelt one. Others are left alone: Kubernetes sets
 BATON_PORT and BATON_SERVICE_HOST in every container near a service called baton."""
@@ -174,7 +177,7 @@ def _refuse_typos(environment: Mapping[str, str], known: Iterable[str]) -> None:
     names = {variable.removeprefix(PREFIX) for variable in known if variable.startswith(PREFIX)}
     for variable in sorted(environment):
         name = variable.removeprefix(PREFIX)
-        if not variable.startswith(PREFIX) or name in names:
+        if not variable.startswith(PREFIX) or name in names or variable in OF_THE_COMMAND:
             continue
         if meant := difflib.get_close_matches(name.upper(), sorted(names), n=1, cutoff=LIKE_A_TYPO):
             raise InvalidSettings(f"{variable} is not a setting: did you mean {PREFIX}{meant[0]}?")
