@@ -163,6 +163,29 @@ class Database:
             except self._reader.dialect.loaded_dbapi.Error as error:  # the driver's own, not SQLAlchemy's
                 raise StoreUnavailable() from error
 
+    def vacuum(self) -> None:
+        """Gives the space of deleted rows back; no transaction may be open in this process."""
+        with (
+            _translated(),
+            self._writer.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+        ):
+            raw: Any = connection.connection.driver_connection
+            if not self._sqlite:
+                raw.execute("VACUUM (ANALYZE)")
+                return
+            raw.execute("COMMIT")  # of the transaction that every connection here begins with
+            raw.execute("VACUUM")
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+            raw.execute("BEGIN")
+
+    def size(self) -> int:
+        """In bytes, as the database itself sees it."""
+        with self.reading() as connection:
+            if self._sqlite:
+                pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+                return int(pages) * int(connection.exec_driver_sql("PRAGMA page_size").scalar_one())
+            return int(connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one())
+
     @property
     def in_use(self) -> int:
         """How many connections somebody has in hand at this moment."""

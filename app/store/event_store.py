@@ -84,8 +84,8 @@ class EventStore:
             first, last = connection.execute(query.where(event_segments.c.session_id == session_id)).one()
             return first or 0, last or 0
 
-    def prune(self, *, older_than_seconds: float, keep_events: int) -> None:
-        """Drops segments that are too old, or too far behind the newest of their session."""
+    def prune(self, *, older_than_seconds: float, keep_events: int) -> int:
+        """Drops segments that are too old, or too far behind the newest of their session. Returns how many."""
         peers = event_segments.alias()
         newest = (
             select(func.max(peers.c.last))
@@ -95,8 +95,8 @@ class EventStore:
         too_far_behind = event_segments.c.last <= newest - keep_events
         with self._database.writing() as connection:
             old = event_segments.c.created_at < now() - older_than_seconds
-            connection.execute(delete(event_segments).where(old))
-            connection.execute(delete(event_segments).where(too_far_behind))
+            deleted = connection.execute(delete(event_segments).where(old)).rowcount
+            return deleted + connection.execute(delete(event_segments).where(too_far_behind)).rowcount
 
 
 def write_segments(connection: Connection, segments: Sequence[Segment]) -> None:

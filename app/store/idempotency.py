@@ -69,10 +69,11 @@ class IdempotencyStore:
             values = {"response_json": dump_optional(response)}
             connection.execute(update(idempotency_keys).where(same).values(values))
 
-    def prune(self) -> None:
+    def prune(self) -> int:
+        """Drops keys that have run out. Returns how many."""
         with self._database.writing() as connection:
             old = idempotency_keys.c.created_at <= now() - KEEP_SECONDS
-            connection.execute(delete(idempotency_keys).where(old))
+            return connection.execute(delete(idempotency_keys).where(old)).rowcount
 
 
 def answered(use: KeyUse | None, response: Any) -> KeyUse | None:

@@ -27,12 +27,13 @@ def migrate(database: Database) -> None:
 
 def is_current(database: Database) -> bool:
     """Would `migrate` find nothing to do? StoreUnavailable."""
-    return _revision(database) == NEWEST
+    return revision(database) == NEWEST
 
 
-def _revision(database: Database) -> str | None:
+def revision(database: Database) -> str | None:
+    """Of the schema that the database has; None if it is empty."""
     with database.reading() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
-        revision: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-        return revision
+        number: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        return number

@@ -1,0 +1,45 @@
+"""`baton doctor`: is everything there that a server needs, and does the one at --url do what it should?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from app.commands import doctor_here, doctor_there, exits
+from app.commands.asking import Asking, json_option, pass_asking
+from app.commands.findings import Finding
+from app.commands.output import clean, print_json
+
+COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
+
+
+@click.command("doctor")
+@click.option(
+    "--here/--no-here", default=True, help="Look at this machine: settings, database, agents, model."
+)
+@click.option("--there/--no-there", default=True, help="Look at the server, from outside.")
+@json_option
+@pass_asking
+@click.pass_context
+def command(context: click.Context, asking: Asking, here: bool, there: bool) -> None:
+    """Look for what is wrong, here and at the server; each finding says what to do.
+
+    Run it where the server runs, with its environment; and again with --no-here and the public --url, to see the
+    proxy from outside. It makes a session for a moment. Exit code 1 if something failed.
+    """
+    found: list[Finding] = []
+    for finding in (*(doctor_here.look() if here else ()), *(doctor_there.look(asking) if there else ())):
+        found.append(finding)
+        if not asking.as_json:
+            _print(finding)
+    if asking.as_json:
+        print_json([asdict(one) for one in found])
+    context.exit(exits.FAILED if any(one.state == "failed" for one in found) else exits.OK)
+
+
+def _print(finding: Finding) -> None:
+    state = click.style(f"{finding.state:8}", fg=COLOURS[finding.state])
+    click.echo(f"{state} {finding.subject}: {clean(finding.text)}")
+    if finding.advice:
+        click.echo(f"{'':8} → {clean(finding.advice)}")

@@ -1,0 +1,16 @@
+"""What `baton doctor` says of one thing that it has looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`advice` says what to do; empty if there is nothing to be done."""
+
+    state: Literal["ok", "warning", "failed"]
+    subject: str
+    text: str
+    advice: str = ""

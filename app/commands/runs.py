@@ -1,0 +1,163 @@
+"""`baton runs`: who works on what, and how to stop it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from app.client import LIVE, Baton, Json
+from app.commands import exits
+from app.commands.asking import STREAM_RETRY_SECONDS, Asking, json_option, pass_asking
+from app.commands.output import make_table, on_terminal, print_fields, print_json, print_table
+from app.commands.telling import Teller
+
+COLUMNS = ("ID", "SESSION", "AGENT", "STATUS", "DOES", "STARTED", "HOLDER")
+EVERY_SECONDS = 1.0
+
+
+@click.group("runs")
+def command() -> None:
+    """Agents at work, and what became of earlier runs."""
+
+
+@command.command("ls")
+@click.option("--live", is_flag=True, help="Only those at work.")
+@click.option("--status", multiple=True, help="Only with this status; may be repeated.")
+@click.option("--session", help="Only of this session.")
+@click.option("--holder", help="Only of this host, or HOST:PID.")
+@click.option("--older-than", type=float, help="Only those that began so many seconds ago.")
+@json_option
+@pass_asking
+def ls(
+    asking: Asking,
+    live: bool,
+    status: tuple[str, ...],
+    session: str | None,
+    holder: str | None,
+    older_than: float | None,
+) -> None:
+    """List runs, newest first, at most 100."""
+    with asking.baton() as baton:
+        found = baton.runs(
+            status=(*status, *(LIVE if live else ())), session=session, holder=holder, older_than=older_than
+        )
+    if asking.as_json:
+        print_json(found)
+    else:
+        print_table(COLUMNS, [_row(run) for run in found], empty="there are no such runs")
+
+
+def _row(run: Json) -> Sequence[object]:
+    waits = run.get("waiting_for") or {}
+    does = run.get("tool") or waits.get("tool") or run.get("phase") or run.get("code") or ""
+    return (
+        run["id"],
+        run["session_id"],
+        run["agent"],
+        run["status"],
+        does,
+        run["started_at"].partition(".")[0],
+        run["holder"],
+    )
+
+
+@command.command("show")
+@click.argument("run")
+@json_option
+@pass_asking
+def show(asking: Asking, run: str) -> None:
+    """Show all that is known of RUN."""
+    with asking.baton() as baton:
+        found = baton.get_run(run)
+    if asking.as_json:
+        print_json(found)
+    else:
+        print_fields(found)
+
+
+@command.command("watch")
+@click.argument("run", required=False)
+@json_option
+@pass_asking
+@click.pass_context
+def watch(context: click.Context, asking: Asking, run: str | None) -> None:
+    """Follow RUN from its beginning to its end, disturbing nobody; without RUN, all runs at work, until Ctrl-C.
+
+    Without a terminal the list is written whenever it changes.
+    """
+    with asking.baton(retry_seconds=STREAM_RETRY_SECONDS) as baton:
+        if run is None:
+            _watch_all(baton, as_json=asking.as_json)
+        else:
+            context.exit(_follow(baton, run, as_json=asking.as_json))
+
+
+def _follow(baton: Baton, run_id: str, *, as_json: bool) -> int:
+    teller = Teller(as_json=as_json)
+    for event in baton.attach(run_id):
+        teller.tell(event)
+    teller.finish()
+    return exits.FAILED if teller.failed else exits.OK
+
+
+def _watch_all(baton: Baton, *, as_json: bool) -> None:
+    if on_terminal() and not as_json:
+        with Live(_table(baton), console=Console(), auto_refresh=False) as live:
+            while True:
+                time.sleep(EVERY_SECONDS)
+                live.update(_table(baton), refresh=True)
+    before: list[Json] | None = None
+    while True:
+        found = baton.runs(status=LIVE)
+        seen = [{key: run.get(key) for key in ("id", "status", "phase", "tool")} for run in found]
+        if seen != before and as_json:
+            print_json(found)
+        elif seen != before:
+            print_table(COLUMNS, [_row(run) for run in found], empty="")
+        before = seen
+        time.sleep(EVERY_SECONDS)
+
+
+def _table(baton: Baton) -> Table:
+    table = make_table(COLUMNS, [_row(run) for run in baton.runs(status=LIVE)])
+    table.caption = f"{baton.url}, {time.strftime('%H:%M:%S')}"
+    return table
+
+
+@command.command("cancel")
+@click.argument("run")
+@click.option("--wait", type=float, default=10.0, show_default=True, help="Seconds to wait for its end.")
+@click.option("--safe-point", is_flag=True, help="Let the tool calls under way finish first.")
+@json_option
+@pass_asking
+@click.pass_context
+def cancel(context: click.Context, asking: Asking, run: str, wait: float, safe_point: bool) -> None:
+    """Stop RUN. What the agent has said is kept."""
+    with asking.baton() as baton:
+        session = str(baton.get_run(run)["session_id"])
+        stopped = baton.cancel(session, run_id=run, wait_seconds=wait, at_safe_point=safe_point)
+    _print_run(asking, stopped)
+    context.exit(exits.FAILED if stopped["status"] in LIVE else exits.OK)
+
+
+@command.command("release")
+@click.argument("run")
+@click.option("--reason", default="", help="Kept with the run.")
+@json_option
+@pass_asking
+def release(asking: Asking, run: str, reason: str) -> None:
+    """Take the session away from RUN, whatever its process does. For a run that can't be cancelled."""
+    with asking.baton() as baton:
+        _print_run(asking, baton.release(run, reason))
+
+
+def _print_run(asking: Asking, run: Json) -> None:
+    if asking.as_json:
+        print_json(run)
+    else:
+        click.echo(f"{run['id']} is {run['status']}")

@@ -1,0 +1,133 @@
+"""`baton sessions`: look at them, take them elsewhere, delete them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, TextIO
+
+import click
+
+from app.client import Json
+from app.commands.asking import Asking, json_option, pass_asking
+from app.commands.output import clean, on_terminal, print_fields, print_json, print_table
+
+
+@click.group("sessions")
+def command() -> None:
+    """Stored conversations."""
+
+
+@command.command("ls")
+@click.option("--limit", type=click.IntRange(1), help="Only so many, the newest.")
+@json_option
+@pass_asking
+def ls(asking: Asking, limit: int | None) -> None:
+    """List sessions, newest first, and who has them."""
+    with asking.baton() as baton:
+        sessions = baton.sessions()[:limit]
+        live = {
+            run["session_id"]: run["status"]
+            for run in baton.runs(status=("running", "awaiting_approval", "awaiting_input"))
+        }
+    if asking.as_json:
+        print_json([{**one, "status": live.get(one["id"], "free")} for one in sessions])
+        return
+    rows = [
+        (one["id"], live.get(one["id"], "free"), one["num_messages"], one["created_at"], one["title"])
+        for one in sessions
+    ]
+    print_table(("ID", "STATUS", "MESSAGES", "CREATED", "TITLE"), rows, empty="there are no sessions")
+
+
+@command.command("show")
+@click.argument("session")
+@json_option
+@pass_asking
+def show(asking: Asking, session: str) -> None:
+    """Show SESSION with its messages."""
+    with asking.baton() as baton:
+        found = baton.session(session)
+    if asking.as_json:
+        print_json(found)
+        return
+    settings = ("id", "title", "created_at", "working_dir", "tools_approved", "thinking", "permissions")
+    print_fields({name: found.get(name) for name in settings})
+    if run := found.get("run"):
+        print_fields({"run": run["id"], "status": run["status"], "waiting_for": run.get("waiting_for")})
+    for line in _lines(found.get("messages") or ()):
+        click.echo(line)
+
+
+def _lines(messages: Iterable[Json]) -> Iterable[str]:
+    for item in messages:
+        message = item["message"]
+        role = item.get("agentName") or message["role"]
+        mark = f" ({item['partial']})" if item.get("partial") else ""
+        yield ""
+        yield click.style(f"{role}{mark}", bold=True)
+        if message.get("content"):
+            yield clean(message["content"])
+        for call in message.get("tool_calls", ()):
+            function = call["function"]
+            yield clean(f"→ {function['name']} {function.get('arguments', '')}")
+
+
+@command.command("export")
+@click.argument("session")
+@click.option("-o", "--output", type=click.File("w", lazy=True), default="-", help="A file; default: stdout.")
+@json_option
+@pass_asking
+def export(asking: Asking, session: str, output: TextIO) -> None:
+    """Write SESSION as JSON, for `sessions import`."""
+    with asking.baton() as baton:
+        found = baton.session(session)
+    output.write(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
+
+
+@command.command("import")
+@click.argument("file", type=click.File("r"))
+@click.option("--working-dir", help="Where its tools shall work; default: what the file says.")
+@json_option
+@pass_asking
+def import_session(asking: Asking, file: TextIO, working_dir: str | None) -> None:
+    """Make a new session of FILE (- for stdin), as `sessions export` writes it. Prints its id.
+
+    Thinking and runs stay behind; a tool call whose result is not in the file counts as of unknown outcome.
+    """
+    try:
+        exported = json.load(file)
+    except ValueError as error:
+        raise click.ClickException(f"{file.name}: {error}") from None
+    if not isinstance(exported, dict):
+        raise click.ClickException(f"{file.name} is no exported session")
+    if working_dir is not None:
+        exported["working_dir"] = working_dir
+    with asking.baton() as baton:
+        made = baton.import_session(exported)
+    _print_id(asking, made)
+
+
+def _print_id(asking: Asking, session: dict[str, Any]) -> None:
+    if asking.as_json:
+        print_json(session)
+    else:
+        click.echo(session["id"])
+
+
+@command.command("rm")
+@click.argument("sessions", nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@json_option
+@pass_asking
+def rm(asking: Asking, sessions: tuple[str, ...], yes: bool) -> None:
+    """Delete SESSIONS for good. A run at work is stopped first."""
+    if not yes and on_terminal():
+        click.confirm(f"Delete {len(sessions)} sessions for good?", abort=True)
+    with asking.baton() as baton:
+        for session in sessions:
+            baton.delete_session(session)
+    if asking.as_json:
+        print_json({"deleted": list(sessions)})
+    else:
+        click.echo(f"deleted {len(sessions)}", err=True)

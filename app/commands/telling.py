@@ -1,0 +1,83 @@
+"""A run's events as a person reads them: what the agent says on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from app.client import (
+    Event,
+    Failed,
+    Form,
+    Gap,
+    MoreIterations,
+    Text,
+    Thinking,
+    ToolApproval,
+    ToolCall,
+    ToolResult,
+    Warned,
+)
+from app.commands.output import clean
+
+SHOWN_LINES = 12
+
+
+class Teller:
+    """`failed` says after the end whether the run failed. With `as_json` each event is a line of JSON."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._in_line = False
+        self.failed = False
+
+    def tell(self, event: Event) -> None:
+        self.failed = self.failed or isinstance(event, Failed)
+        if self._as_json:
+            click.echo(json.dumps({"id": event.id, **event.data}, ensure_ascii=False))
+        elif isinstance(event, Text):
+            self._in_line = bool(event.text) and not event.text.endswith("\n")
+            click.echo(clean(event.text), nl=False)
+        else:
+            self._aside(event)
+
+    def finish(self) -> None:
+        """Ends the line that the agent was in."""
+        if self._in_line:
+            click.echo()
+            self._in_line = False
+
+    def note(self, text: str, **style: str | bool) -> None:
+        """Beside what the agent says, in lines of its own. Nothing, when events are told as JSON."""
+        if self._as_json:
+            return
+        self.finish()
+        click.secho(clean(text), err=True, **style)  # type: ignore[arg-type]  # a style is what Click takes
+
+    def _aside(self, event: Event) -> None:
+        match event:
+            case Thinking(text=text):
+                click.secho(clean(text), err=True, nl=False, dim=True)
+            case ToolCall():
+                self.note(f"→ {event.tool} {event.arguments}", fg="cyan")
+            case ToolResult():
+                self.note(_indented(event.response), fg="red" if event.failed else None, dim=True)  # type: ignore[arg-type]
+            case ToolApproval():
+                self.note(f"? {event.tool} {event.arguments}", fg="yellow", bold=True)
+            case MoreIterations(most=most):
+                self.note(f"? {most} model calls are made; go on?", fg="yellow", bold=True)
+            case Form(text=text, schema=schema):
+                self.note(f"? {text} {json.dumps(schema) if schema else ''}", fg="yellow", bold=True)
+            case Warned(text=text):
+                self.note(f"! {text}", fg="yellow")
+            case Failed(text=text, code=code):
+                self.note(f"! {text} ({code})" if code else f"! {text}", fg="red")
+            case Gap():
+                self.note("! events are missing here; see `baton sessions show`", fg="red")
+
+
+def _indented(text: str) -> str:
+    lines = text.rstrip().split("\n")
+    more = [f"… {len(lines) - SHOWN_LINES} more lines"] if len(lines) > SHOWN_LINES else []
+    return "\n".join(f"  {line}" for line in [*lines[:SHOWN_LINES], *more])
