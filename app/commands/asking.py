@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -12,10 +12,10 @@ from app.client import Baton
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-RETRY_SECONDS = 5.0
+RETRY_SECONDS: Final = 5.0
 """A person at a terminal would rather be told. A stream that drops is taken up again for longer."""
 
-STREAM_RETRY_SECONDS = 60.0
+STREAM_RETRY_SECONDS: Final = 60.0
 
 
 @dataclass(slots=True)
@@ -42,6 +42,30 @@ def json_option(command: F) -> F:
         "--json", is_flag=True, expose_value=False, callback=note, help="Answer with JSON, for programs."
     )
     return option(command)
+
+
+SHORT: Final = 8
+"""Characters of an id that tables show."""
+
+WHOLE: Final = 12
+"""An id of so many characters is taken as it is."""
+
+
+def run_id(baton: Baton, given: str) -> str:
+    """The whole id of one of the newest runs, of which its beginning was given."""
+    return given if len(given) >= WHOLE else _whole(given, [run["id"] for run in baton.runs()])
+
+
+def session_id(baton: Baton, given: str) -> str:
+    """The whole id of a session, of which its beginning was given."""
+    return given if len(given) >= WHOLE else _whole(given, [session["id"] for session in baton.sessions()])
+
+
+def _whole(given: str, ids: list[str]) -> str:
+    found = [one for one in ids if one.startswith(given)]
+    if len(found) > 1:
+        raise click.UsageError(f"{given} is the beginning of {len(found)} ids: give more of it")
+    return found[0] if found else given  # which the server does not know; it says so
 
 
 pass_asking = click.make_pass_decorator(Asking)

@@ -6,12 +6,15 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import click
 from rich import box
 from rich.console import Console
 from rich.table import Table
+
+from app.commands.asking import SHORT
 
 # An agent's text may hold anything; what would move the cursor or colour the terminal is made visible instead.
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -25,6 +28,20 @@ def clean(text: object) -> str:
 def on_terminal() -> bool:
     """Is there somebody who reads?"""
     return sys.stdout.isatty()
+
+
+def short_id(whole: str) -> str:
+    """For people the beginning, which every command takes as well; for pipes the whole."""
+    return whole[:SHORT] if on_terminal() else whole
+
+
+def short_time(stamp: str) -> str:
+    """For people the time of day, with its date if that is not today's; for pipes the whole."""
+    if not on_terminal():
+        return stamp
+    moment = datetime.fromisoformat(stamp).astimezone()
+    today = moment.date() == datetime.now(moment.tzinfo).date()
+    return moment.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M")
 
 
 def print_json(value: Any) -> None:

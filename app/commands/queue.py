@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from app.commands.asking import Asking, json_option, pass_asking
+from app.commands.asking import Asking, json_option, pass_asking, session_id
 from app.commands.output import print_json, print_table
 
 
@@ -20,7 +20,7 @@ def command() -> None:
 def ls(asking: Asking, session: str) -> None:
     """List what waits for SESSION, in order."""
     with asking.baton() as baton:
-        waiting = baton.queue(session)
+        waiting = baton.queue(session_id(baton, session))
     if asking.as_json:
         print_json(waiting)
         return
@@ -39,6 +39,7 @@ def drop(asking: Asking, session: str, messages: tuple[str, ...], everything: bo
     if bool(messages) == everything:
         raise click.UsageError("name messages, or say --all")
     with asking.baton() as baton:
+        session = session_id(baton, session)
         wanted = messages or tuple(one["id"] for one in baton.queue(session))
         for message in wanted:
             baton.withdraw(session, message)

@@ -12,8 +12,16 @@ from rich.table import Table
 
 from app.client import LIVE, Baton, Json
 from app.commands import exits
-from app.commands.asking import STREAM_RETRY_SECONDS, Asking, json_option, pass_asking
-from app.commands.output import make_table, on_terminal, print_fields, print_json, print_table
+from app.commands.asking import STREAM_RETRY_SECONDS, Asking, json_option, pass_asking, run_id, session_id
+from app.commands.output import (
+    make_table,
+    on_terminal,
+    print_fields,
+    print_json,
+    print_table,
+    short_id,
+    short_time,
+)
 from app.commands.telling import Teller
 
 COLUMNS = ("ID", "SESSION", "AGENT", "STATUS", "DOES", "STARTED", "HOLDER")
@@ -44,7 +52,10 @@ def ls(
     """List runs, newest first, at most 100."""
     with asking.baton() as baton:
         found = baton.runs(
-            status=(*status, *(LIVE if live else ())), session=session, holder=holder, older_than=older_than
+            status=(*status, *(LIVE if live else ())),
+            session=session and session_id(baton, session),
+            holder=holder,
+            older_than=older_than,
         )
     if asking.as_json:
         print_json(found)
@@ -56,12 +67,12 @@ def _row(run: Json) -> Sequence[object]:
     waits = run.get("waiting_for") or {}
     does = run.get("tool") or waits.get("tool") or run.get("phase") or run.get("code") or ""
     return (
-        run["id"],
-        run["session_id"],
+        short_id(run["id"]),
+        short_id(run["session_id"]),
         run["agent"],
         run["status"],
         does,
-        run["started_at"].partition(".")[0],
+        short_time(run["started_at"]),
         run["holder"],
     )
 
@@ -73,7 +84,7 @@ def _row(run: Json) -> Sequence[object]:
 def show(asking: Asking, run: str) -> None:
     """Show all that is known of RUN."""
     with asking.baton() as baton:
-        found = baton.get_run(run)
+        found = baton.get_run(run_id(baton, run))
     if asking.as_json:
         print_json(found)
     else:
@@ -94,12 +105,12 @@ def watch(context: click.Context, asking: Asking, run: str | None) -> None:
         if run is None:
             _watch_all(baton, as_json=asking.as_json)
         else:
-            context.exit(_follow(baton, run, as_json=asking.as_json))
+            context.exit(_follow(baton, run_id(baton, run), as_json=asking.as_json))
 
 
-def _follow(baton: Baton, run_id: str, *, as_json: bool) -> int:
+def _follow(baton: Baton, run: str, *, as_json: bool) -> int:
     teller = Teller(as_json=as_json)
-    for event in baton.attach(run_id):
+    for event in baton.attach(run):
         teller.tell(event)
     teller.finish()
     return exits.FAILED if teller.failed else exits.OK
@@ -139,8 +150,10 @@ def _table(baton: Baton) -> Table:
 def cancel(context: click.Context, asking: Asking, run: str, wait: float, safe_point: bool) -> None:
     """Stop RUN. What the agent has said is kept."""
     with asking.baton() as baton:
-        session = str(baton.get_run(run)["session_id"])
-        stopped = baton.cancel(session, run_id=run, wait_seconds=wait, at_safe_point=safe_point)
+        found = baton.get_run(run_id(baton, run))
+        stopped = baton.cancel(
+            found["session_id"], run_id=found["id"], wait_seconds=wait, at_safe_point=safe_point
+        )
     _print_run(asking, stopped)
     context.exit(exits.FAILED if stopped["status"] in LIVE else exits.OK)
 
@@ -153,7 +166,7 @@ def cancel(context: click.Context, asking: Asking, run: str, wait: float, safe_p
 def release(asking: Asking, run: str, reason: str) -> None:
     """Take the session away from RUN, whatever its process does. For a run that can't be cancelled."""
     with asking.baton() as baton:
-        _print_run(asking, baton.release(run, reason))
+        _print_run(asking, baton.release(run_id(baton, run), reason))
 
 
 def _print_run(asking: Asking, run: Json) -> None:

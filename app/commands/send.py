@@ -10,7 +10,7 @@ import click
 
 from app.client import Baton, Conflict, Event, Form, MoreIterations, Run, ToolApproval
 from app.commands import exits
-from app.commands.asking import STREAM_RETRY_SECONDS, Asking, json_option, pass_asking
+from app.commands.asking import STREAM_RETRY_SECONDS, Asking, json_option, pass_asking, session_id
 from app.commands.telling import Teller
 
 Remember = Literal["", "tool", "session"]
@@ -61,6 +61,7 @@ def command(
             click.echo(
                 json.dumps({"session_id": session}) if asking.as_json else f"session {session}", err=True
             )
+        session = session_id(baton, session)
         if when_busy == "queue":
             waiting = baton.follow_up(session, said)
             click.echo(json.dumps(waiting) if asking.as_json else f"queued {waiting[0]['id']}")

@@ -9,8 +9,16 @@ from typing import Any, TextIO
 import click
 
 from app.client import Json
-from app.commands.asking import Asking, json_option, pass_asking
-from app.commands.output import clean, on_terminal, print_fields, print_json, print_table
+from app.commands.asking import Asking, json_option, pass_asking, session_id
+from app.commands.output import (
+    clean,
+    on_terminal,
+    print_fields,
+    print_json,
+    print_table,
+    short_id,
+    short_time,
+)
 
 
 @click.group("sessions")
@@ -34,7 +42,13 @@ def ls(asking: Asking, limit: int | None) -> None:
         print_json([{**one, "status": live.get(one["id"], "free")} for one in sessions])
         return
     rows = [
-        (one["id"], live.get(one["id"], "free"), one["num_messages"], one["created_at"], one["title"])
+        (
+            short_id(one["id"]),
+            live.get(one["id"], "free"),
+            one["num_messages"],
+            short_time(one["created_at"]),
+            one["title"],
+        )
         for one in sessions
     ]
     print_table(("ID", "STATUS", "MESSAGES", "CREATED", "TITLE"), rows, empty="there are no sessions")
@@ -47,7 +61,7 @@ def ls(asking: Asking, limit: int | None) -> None:
 def show(asking: Asking, session: str) -> None:
     """Show SESSION with its messages."""
     with asking.baton() as baton:
-        found = baton.session(session)
+        found = baton.session(session_id(baton, session))
     if asking.as_json:
         print_json(found)
         return
@@ -62,7 +76,7 @@ def show(asking: Asking, session: str) -> None:
 def _lines(messages: Iterable[Json]) -> Iterable[str]:
     for item in messages:
         message = item["message"]
-        role = item.get("agentName") or message["role"]
+        role = message["role"] if message["role"] == "tool" else item.get("agentName") or message["role"]
         mark = f" ({item['partial']})" if item.get("partial") else ""
         yield ""
         yield click.style(f"{role}{mark}", bold=True)
@@ -81,7 +95,7 @@ def _lines(messages: Iterable[Json]) -> Iterable[str]:
 def export(asking: Asking, session: str, output: TextIO) -> None:
     """Write SESSION as JSON, for `sessions import`."""
     with asking.baton() as baton:
-        found = baton.session(session)
+        found = baton.session(session_id(baton, session))
     output.write(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
 
 
@@ -125,9 +139,10 @@ def rm(asking: Asking, sessions: tuple[str, ...], yes: bool) -> None:
     if not yes and on_terminal():
         click.confirm(f"Delete {len(sessions)} sessions for good?", abort=True)
     with asking.baton() as baton:
-        for session in sessions:
+        wanted = [session_id(baton, session) for session in sessions]
+        for session in wanted:
             baton.delete_session(session)
     if asking.as_json:
-        print_json({"deleted": list(sessions)})
+        print_json({"deleted": wanted})
     else:
-        click.echo(f"deleted {len(sessions)}", err=True)
+        click.echo(f"deleted {len(wanted)}", err=True)

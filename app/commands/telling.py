@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Literal
 
 import click
 
@@ -29,7 +30,7 @@ class Teller:
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
-        self._in_line = False
+        self._in_line: Literal["", "out", "err"] = ""
         self.failed = False
 
     def tell(self, event: Event) -> None:
@@ -37,16 +38,25 @@ class Teller:
         if self._as_json:
             click.echo(json.dumps({"id": event.id, **event.data}, ensure_ascii=False))
         elif isinstance(event, Text):
-            self._in_line = bool(event.text) and not event.text.endswith("\n")
-            click.echo(clean(event.text), nl=False)
+            self._say(event.text, "out")
         else:
             self._aside(event)
 
     def finish(self) -> None:
         """Ends the line that the agent was in."""
         if self._in_line:
-            click.echo()
-            self._in_line = False
+            click.echo(err=self._in_line == "err")
+        self._in_line = ""
+
+    def _say(self, text: str, where: Literal["out", "err"]) -> None:
+        """A piece of a text: words on stdout, thoughts on stderr."""
+        if self._in_line != where:
+            self.finish()
+        if where == "err":
+            click.secho(clean(text), err=True, nl=False, dim=True)
+        else:
+            click.echo(clean(text), nl=False)
+        self._in_line = "" if text.endswith("\n") else where
 
     def note(self, text: str, **style: str | bool) -> None:
         """Beside what the agent says, in lines of its own. Nothing, when events are told as JSON."""
@@ -58,7 +68,7 @@ class Teller:
     def _aside(self, event: Event) -> None:
         match event:
             case Thinking(text=text):
-                click.secho(clean(text), err=True, nl=False, dim=True)
+                self._say(text, "err")
             case ToolCall():
                 self.note(f"→ {event.tool} {event.arguments}", fg="cyan")
             case ToolResult():

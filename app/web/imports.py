@@ -41,7 +41,7 @@ class ImportedChat(Body):
     role: Literal["user", "assistant", "tool"]
     content: Text = ""
     multi_content: list[Part] | None = None
-    tool_calls: tuple[Call, ...] = ()
+    tool_calls: list[Call] = Field(default_factory=list)
     tool_call_id: Name = ""
     is_error: bool = False
     created_at: Name = ""
