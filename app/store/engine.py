@@ -164,19 +164,21 @@ class Database:
                 raise StoreUnavailable() from error
 
     def vacuum(self) -> None:
-        """Gives the space of deleted rows back; no transaction may be open in this process."""
-        with (
-            _translated(),
-            self._writer.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
-        ):
-            raw: Any = connection.connection.driver_connection
-            if not self._sqlite:
-                raw.execute("VACUUM (ANALYZE)")
-                return
-            raw.execute("COMMIT")  # of the transaction that every connection here begins with
-            raw.execute("VACUUM")
-            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
-            raw.execute("BEGIN")
+        """Gives the space of deleted rows back. StoreUnavailable, also when somebody else keeps it locked."""
+        with _translated():
+            connection = self._writer.raw_connection()
+        driver: Any = connection.driver_connection
+        try:
+            if self._sqlite:
+                driver.execute("VACUUM")
+                driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+            else:
+                driver.autocommit = True
+                driver.execute("VACUUM (ANALYZE)")
+        except self._writer.dialect.loaded_dbapi.Error as error:  # the driver's own, not SQLAlchemy's
+            raise StoreUnavailable() from error
+        finally:
+            connection.invalidate()
 
     def size(self) -> int:
         """In bytes, as the database itself sees it."""

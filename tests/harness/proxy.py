@@ -18,6 +18,8 @@ class BreakingProxy:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.allowance = allowance
+        self.holds_streams_back = False
+        """Does it wait for the end of a stream before it passes anything on, as proxies do that buffer?"""
         self.cuts = 0
         self.requests: list[bytes] = []
         """The first bytes of each connection."""
@@ -60,9 +62,12 @@ class BreakingProxy:
         _hang_up(server)
 
     def _back(self, client: socket.socket, server: socket.socket) -> None:
-        left = self.allowance()
+        left, held = self.allowance(), False
         try:
             while piece := server.recv(4096):
+                held = held or (self.holds_streams_back and b"text/event-stream" in piece)
+                if held:
+                    continue
                 if left is not None and len(piece) >= left:
                     client.sendall(piece[:left])
                     self.cuts += 1

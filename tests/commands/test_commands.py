@@ -1,0 +1,175 @@
+"""The commands that ask a server: what they print in a pipe, and how they exit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.client import Baton, Run, ToolApproval
+from app.commands import exits
+from app.commands.main import COMMANDS
+from tests.commands.conftest import Call
+from tests.harness.process import ROOT, free_port
+
+pytestmark = pytest.mark.xdist_group("commands")
+
+ECHO = '[call shell {"cmd": "echo hands"}][then][say done]'
+
+
+@pytest.fixture
+def waiting(baton: Baton) -> Iterator[Run]:
+    """A run that waits for an approval."""
+    with baton.run(baton.create_session()["id"], ECHO, agent="tools") as run:
+        next(event for event in run if isinstance(event, ToolApproval))
+        yield run
+
+
+def test_send_prints_the_agents_words_and_nothing_else(call: Call) -> None:
+    done = call("send", "new", "[say hello there]", "--agent", "plain")
+    assert (done.code, done.out) == (exits.OK, "hello there\n")
+    assert done.err.startswith("session ")
+
+
+def test_send_shows_calls_and_results_beside(call: Call) -> None:
+    done = call("send", "new", ECHO, "--agent", "tools", "--approve", "all")
+    assert (done.code, done.out) == (exits.OK, "done\n")
+    assert '→ shell {"cmd":"echo hands"}\n  hands\n' in done.err
+
+
+def test_send_rejects_what_it_was_told_to_reject(call: Call) -> None:
+    done = call("send", "new", ECHO, "--agent", "tools", "--approve", "none")
+    assert (done.code, done.out) == (exits.OK, "done\n")
+    assert "rejected" in done.err
+
+
+def test_send_as_json_is_a_line_for_each_event(call: Call) -> None:
+    done = call("send", "new", "-", "--agent", "plain", "--json", said="[say hi]")
+    events = [json.loads(line) for line in done.out.splitlines()]
+    assert [event["id"] for event in events] == list(range(1, len(events) + 1))
+    assert events[-1]["type"] == "stream_stopped"
+    assert "session_id" in json.loads(done.err)
+
+
+def test_send_fails_when_the_run_fails(call: Call) -> None:
+    done = call("send", "new", "[fail 403]", "--agent", "plain")
+    assert done.code == exits.FAILED
+    assert "(model_failed)" in done.err
+
+
+def test_send_leaves_a_question_to_others_where_nobody_can_be_asked(call: Call, baton: Baton) -> None:
+    done = call("send", "new", ECHO, "--agent", "tools")
+    assert done.code == exits.WAITING
+    run = baton.get_run(done.err.split("run ")[1].split()[0])
+    assert run["status"] == "awaiting_approval"
+    baton.cancel(run["session_id"], run_id=run["id"])
+
+
+def test_what_an_agent_says_can_not_play_with_the_terminal(call: Call) -> None:
+    done = call("send", "new", "[say red \x1b[31m text \x9b2J]", "--agent", "plain")
+    assert "\x1b" not in done.out + done.err
+    assert "\x9b" not in done.out + done.err
+    assert "text" in done.out
+
+
+def test_a_busy_session_says_who_has_it(call: Call, waiting: Run) -> None:
+    done = call("send", waiting.session_id, "me too", "--agent", "tools")
+    assert done.code == exits.BUSY
+    assert waiting.id in done.err
+    told = json.loads(call("send", waiting.session_id, "me too", "--json").err)
+    assert (told["code"], told["run"]["id"]) == ("awaiting_approval", waiting.id)
+
+
+def test_runs_are_listed_shown_cancelled_and_released(call: Call, waiting: Run) -> None:
+    line = call("runs", "ls", "--live").out.splitlines()[0].split("\t")
+    assert line[:5] == [waiting.id, waiting.session_id, "tools/root", "awaiting_approval", "shell"]
+    assert json.loads(call("runs", "ls", "--live", "--json").out)[0]["id"] == waiting.id
+    assert "status: awaiting_approval\n" in call("runs", "show", waiting.id[:8]).out
+    assert call("runs", "cancel", waiting.id[:8]).out == f"{waiting.id} is cancelled\n"
+    again = call("runs", "release", waiting.id)
+    assert (again.code, "not_running" in again.err) == (exits.FAILED, True)
+
+
+def test_a_run_is_released(call: Call, waiting: Run) -> None:
+    done = call("--json", "runs", "release", waiting.id, "--reason", "stuck")
+    assert json.loads(done.out)["status"] == "interrupted"
+    waiting.detach()
+
+
+def test_a_run_is_watched_to_its_end(call: Call, baton: Baton, waiting: Run) -> None:
+    baton.follow_up(waiting.session_id, "[say later]")
+    baton.approve(waiting.session_id, remember="session")
+    watched = call("runs", "watch", waiting.id)
+    if watched.code == exits.OK:  # unless it has ended before
+        assert watched.out.startswith("done")
+    else:
+        assert "has ended" in watched.err
+    list(waiting)
+
+
+def test_the_queue_is_listed_and_dropped(call: Call, baton: Baton, waiting: Run) -> None:
+    assert call("send", waiting.session_id, "later", "--when-busy", "queue").code == exits.OK
+    [line] = call("queue", "ls", waiting.session_id).out.splitlines()
+    message, kind = line.split("\t")[:2]
+    assert (kind, line.endswith("\tlater")) == ("followup", True)
+    assert call("queue", "drop", waiting.session_id).code == exits.USAGE
+    assert call("queue", "drop", waiting.session_id, message).code == exits.OK
+    assert baton.queue(waiting.session_id) == []
+
+
+def test_an_exported_session_comes_back_and_goes_on(call: Call, baton: Baton, tmp_path: Path) -> None:
+    session = baton.create_session(tools_approved=True)["id"]
+    baton.rename_session(session, "A talk")
+    assert baton.run(session, ECHO, agent="tools").text() == "done"
+    file = tmp_path / "export.json"
+    assert call("sessions", "export", session, "-o", str(file)).code == exits.OK
+    new = call("sessions", "import", str(file)).out.strip()
+    assert new != session
+    before, after = baton.session(session), baton.session(new)
+    assert [said(item) for item in after["messages"]] == [said(item) for item in before["messages"]]
+    assert (after["title"], after["tools_approved"]) == ("A talk", True)
+    assert call("send", new, "[say and on]", "--agent", "tools").out == "and on\n"
+
+
+def said(item: dict[str, dict[str, object]]) -> tuple[object, ...]:
+    message = item["message"]
+    return message["role"], message["content"], message.get("tool_calls"), message.get("tool_call_id")
+
+
+def test_sessions_are_listed_shown_and_deleted(call: Call, baton: Baton) -> None:
+    session = baton.create_session()["id"]
+    baton.run(session, "[say hello]", agent="plain").text()
+    line = next(line for line in call("sessions", "ls").out.splitlines() if line.startswith(session))
+    assert line.split("\t")[1:3] == ["free", "2"]
+    assert call("sessions", "show", session[:8]).out.endswith("\nroot\nhello\n")
+    assert call("sessions", "rm", session).code == exits.OK
+    assert call("sessions", "show", session).code == exits.NOT_FOUND
+
+
+def test_what_is_no_export_is_refused(call: Call) -> None:
+    for text in ("nonsense", "[]", '{"messages": [{"message": {"role": "system"}}]}'):
+        assert call("sessions", "import", "-", said=text).code == exits.FAILED
+
+
+def test_a_server_that_is_not_there_has_an_exit_code_of_its_own(call: Call) -> None:
+    done = call("--url", f"http://127.0.0.1:{free_port()}", "runs", "show", "x" * 32)
+    assert done.code == exits.UNAVAILABLE
+    assert "can't be reached" in done.err
+
+
+def test_nonsense_is_a_usage_error(call: Call) -> None:
+    assert call("horoscope").code == exits.USAGE
+    assert call("runs", "show").code == exits.USAGE
+
+
+def test_completion_offers_what_there_is(call: Call) -> None:
+    asked = {"_BATON_COMPLETE": "bash_complete", "COMP_WORDS": "baton ", "COMP_CWORD": "1"}
+    done = call(**asked)
+    offered = {line.partition(",")[2] for line in done.out.splitlines()}
+    assert offered == set(COMMANDS)
+
+
+def test_the_command_is_installed_under_its_name() -> None:
+    assert 'baton = "app.commands.main:main"' in (ROOT / "pyproject.toml").read_text()

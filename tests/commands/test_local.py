@@ -1,0 +1,139 @@
+"""The commands for the machine itself: serve, check, db, and what the doctor sees."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from app.client import Baton
+from app.commands import doctor_there, exits
+from app.offline.server import OfflineServer
+from tests.commands.conftest import MAIN, Call, environment
+from tests.conftest import AGENTS
+from tests.harness.process import ROOT, BatonProcess, eventually, free_port
+from tests.harness.proxy import BreakingProxy
+
+pytestmark = pytest.mark.xdist_group("commands")
+
+WRONG = "agents:\n  root:\n    model: gpt-5\n"
+
+
+def test_check_says_where_the_mistake_is(call: Call, tmp_path: Path) -> None:
+    file = tmp_path / "wrong.yaml"
+    file.write_text(WRONG)
+    done = call("check", str(file))
+    assert done.code == exits.FAILED
+    assert done.out.startswith(f"{file}:3:5: agents.root.model: ")
+    [problem] = json.loads(call("check", str(tmp_path), "--json").out)["problems"]
+    assert (problem["source"], problem["line"], problem["column"]) == (str(file), 3, 5)
+
+
+def test_check_is_content_with_the_projects_own_agents(call: Call) -> None:
+    done = call("check", BATON_AGENTS=str(ROOT / "agents"))
+    assert (done.code, done.out) == (exits.OK, "")
+
+
+def test_the_database_is_made_pruned_and_vacuumed(call: Call, database_url: str) -> None:
+    settings = {"BATON_DATABASE_URL": database_url}
+    made = json.loads(call("db", "upgrade", "--json", **settings).out)
+    assert made["before"] is None
+    assert call("db", "upgrade", **settings).out == f"schema {made['after']} already\n"
+    assert json.loads(call("db", "prune", "--json", **settings).out) == {
+        "event_segments": 0,
+        "idempotency_keys": 0,
+    }
+    assert call("db", "vacuum", **settings).code == exits.OK
+
+
+def test_a_wrong_setting_is_named(call: Call) -> None:
+    done = call("db", "upgrade", BATON_DATABASE_URL="mysql://x")
+    assert done.code == exits.FAILED
+    assert "BATON_DATABASE_URL" in done.err
+
+
+def test_serve_serves(tmp_path: Path, model: OfflineServer) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    settings = environment(
+        url,
+        BATON_BIND=f"127.0.0.1:{port}",
+        BATON_AGENTS=str(AGENTS),
+        BATON_TOKEN="is-for-the-client",
+        ANTHROPIC_API_KEY="test-key-of-the-tests",
+        ANTHROPIC_BASE_URL=model.url,
+    )
+    log = (tmp_path / "log").open("wb")
+    server = subprocess.Popen(
+        [*MAIN, "serve", "--json"], cwd=tmp_path, env=settings, stdout=log, stderr=log, start_new_session=True
+    )
+    try:
+        with Baton(url, retry_seconds=30) as baton:
+            assert {agent["name"] for agent in baton.agents()} >= {"plain", "tools"}
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(30) == 0
+    finally:
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+        log.close()
+    assert all(json.loads(line) for line in (tmp_path / "log").read_text().splitlines())
+
+
+def test_the_doctor_finds_everything_in_order(
+    call: Call, process: BatonProcess, model: OfflineServer
+) -> None:
+    done = call(
+        "doctor",
+        "--json",
+        BATON_AGENTS=str(AGENTS),
+        BATON_DATABASE_URL=f"sqlite:///{process.directory / 'baton.db'}",
+        ANTHROPIC_API_KEY="test-key-of-the-tests",
+        ANTHROPIC_BASE_URL=model.url,
+    )
+    found = {one["subject"]: one["state"] for one in json.loads(done.out)}
+    assert done.code == exits.OK, done.out
+    assert set(found) == {"settings", "database", "agents", "model", "server", "agents there", "streams"}
+    assert {state for subject, state in found.items() if subject != "model"} == {"ok"}
+
+
+def test_the_doctor_says_what_is_wrong_here(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "wrong.yaml").write_text(WRONG)
+    done = call(
+        "doctor",
+        "--no-there",
+        "--json",
+        BATON_AGENTS=str(tmp_path),
+        BATON_DATABASE_URL=f"sqlite:///{tmp_path / 'missing.db'}",
+        ANTHROPIC_API_KEY="a-key",
+        ANTHROPIC_BASE_URL=f"http://127.0.0.1:{free_port()}",
+    )
+    assert done.code == exits.FAILED
+    found = {one["subject"]: one["state"] for one in json.loads(done.out)}
+    assert found == {"settings": "ok", "database": "warning", "agents": "failed", "model": "failed"}
+    assert not (tmp_path / "missing.db").exists(), "looking makes nothing"
+
+
+def test_the_doctor_sees_a_proxy_that_holds_streams_back(
+    call: Call, process: BatonProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor_there, "FIRST_BYTE_SECONDS", 0.5)
+    with BreakingProxy(process.port) as proxy:
+        proxy.holds_streams_back = True
+        done = call("--url", proxy.url, "doctor", "--no-here", "--json")
+    assert done.code == exits.FAILED
+    found = {one["subject"]: one for one in json.loads(done.out)}
+    assert found["server"]["state"] == "ok"
+    assert found["streams"]["state"] == "failed"
+    assert "holds it back" in found["streams"]["text"]
+
+
+def test_the_doctors_session_is_gone_afterwards(call: Call, process: BatonProcess) -> None:
+    with Baton(process.url) as baton:
+        before = {one["id"] for one in baton.sessions()}
+        call("doctor", "--no-here")
+        eventually(lambda: {one["id"] for one in baton.sessions()} == before, "the session is deleted")
