@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TypeVar, get_args
 
+import click
 import pytest
 
 from app import errors
 from app.access_tokens import ROLES
+from app.commands import exits
+from app.commands.main import COMMANDS
 from app.conversation import events
 from app.conversation.audit import Action
 from app.factory import build
-from app.settings import Settings
+from app.settings import OF_THE_COMMAND, Settings
 from app.web.errors import status_of_kind
 from tests.conftest import make_settings
 
@@ -120,6 +124,35 @@ def test_every_action_of_the_audit_trail_is_documented(action: str) -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_every_role_is_documented(role: str) -> None:
     assert f"`{role}`" in documents()
+
+
+@pytest.mark.parametrize("code", sorted(exits.MEANINGS))
+def test_every_exit_code_is_documented_with_its_meaning(code: int) -> None:
+    assert f"| {code} | {exits.MEANINGS[code]} |" in (ROOT / "docs" / "commands.md").read_text()
+
+
+def command_names() -> list[str]:
+    names = []
+    for name, module in COMMANDS.items():
+        command = import_module(module).command
+        parts = command.commands if isinstance(command, click.Group) else [""]
+        names += [f"{name} {part}".strip() for part in parts]
+    return names
+
+
+@pytest.mark.parametrize("name", command_names())
+def test_every_command_is_documented(name: str) -> None:
+    group, _, part = name.partition(" ")
+    rows = re.findall(
+        rf"^\| `baton {group}[^|]*\|", (ROOT / "docs" / "commands.md").read_text(), re.MULTILINE
+    )
+    assert any(re.search(rf"[ `]{part or group}[ `]", row) for row in rows)
+
+
+@pytest.mark.parametrize("variable", OF_THE_COMMAND)
+def test_the_commands_own_variables_are_documented_and_no_typos_of_settings(variable: str) -> None:
+    assert is_mentioned(variable)
+    Settings.from_environment({variable: "anything"})
 
 
 @pytest.fixture(scope="module")
