@@ -222,6 +222,7 @@ def test_leaving_early_stops_no_other_run_of_the_session(baton: Baton, session: 
         first(iter(theirs), ToolApproval)
     assert statuses(baton, session) == ["awaiting_approval", "finished"]
     theirs.cancel()
+    theirs.detach()
 
 
 def test_a_run_that_is_detached_goes_on(baton: Baton, session: str) -> None:

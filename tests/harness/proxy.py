@@ -23,6 +23,8 @@ class BreakingProxy:
         self.cuts = 0
         self.requests: list[bytes] = []
         """The first bytes of each connection."""
+        self.falls_silent = False
+        """Does it keep a connection open, without a further byte, where it would cut it?"""
         self._target = target_port
         self._open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", self.port))
@@ -71,9 +73,12 @@ class BreakingProxy:
                 if left is not None and len(piece) >= left:
                     client.sendall(piece[:left])
                     self.cuts += 1
-                    break
-                left = None if left is None else left - len(piece)
-                client.sendall(piece)
+                    if not self.falls_silent:
+                        break
+                    held = True
+                else:
+                    left = None if left is None else left - len(piece)
+                    client.sendall(piece)
         except OSError:
             pass
         for one in (client, server):
