@@ -171,10 +171,11 @@ def test_an_answer_that_names_no_call_is_not_repeated(
 def test_a_stream_that_falls_silent_is_given_up_and_taken_up_again(
     proxy: BreakingProxy, direct: Client, model: OfflineServer
 ) -> None:
+    direct.say(direct.new_session(), "[say the first words take longer]")
     session = direct.new_session()
     proxy.falls_silent = True
     proxy.allowance = cut([1500])
-    with Baton(proxy.url, idle_seconds=1.5) as baton:
+    with Baton(proxy.url, idle_seconds=2) as baton:
         events = list(baton.run(session, "[words 20]", agent="plain"))
     assert proxy.cuts == 1
     assert [event.data for event in events] == faithful(direct, session)
