@@ -19,6 +19,8 @@ MAX_IMPORTED: Final = 100_000
 
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
 
+Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
+
 
 class Function(Body):
     name: Name
@@ -31,10 +33,10 @@ class Call(Body):
 
 
 class Tokens(Body):
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cached_input_tokens: int = 0
-    cached_write_tokens: int = 0
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+    cached_input_tokens: Count = 0
+    cached_write_tokens: Count = 0
 
 
 class ImportedChat(Body):
@@ -46,7 +48,7 @@ class ImportedChat(Body):
     is_error: bool = False
     created_at: Name = ""
     model: Name = ""
-    cost: float = 0.0
+    cost: Annotated[float, Field(ge=0, le=1_000_000)] = 0.0
     usage: Tokens | None = None
 
 
@@ -132,7 +134,9 @@ def _arguments(function: Function) -> Any:
 
 
 def _seconds(text: str, now: float) -> float:
+    """Of a time that is none, or that can't be shown, it is now."""
     try:
-        return datetime.fromisoformat(text).timestamp()
+        seconds = datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError, OSError):
         return now
+    return seconds if 0 <= seconds <= now else now

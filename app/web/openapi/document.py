@@ -26,6 +26,7 @@ _ADDED_BY_FLASK: Final = frozenset({"HEAD", "OPTIONS"})
 _HEADERS: Final[Mapping[str, str]] = {
     "X-Request-ID": "The id of this request, as it stands in the log.",
     "Link": 'Where the next page is (`rel="next"`), if there is one.',
+    "X-Run-ID": "The run whose events these are.",
     "Idempotent-Replayed": "`true`: this is the answer to an equal request that came before.",
     "Location": "Where to look on.",
     "Retry-After": "Seconds after which another try makes sense.",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from app import errors
-from app.web import audit, bodies, runs, sessions, shapes
+from app.web import audit, bodies, imports, runs, sessions, shapes
 from app.web.openapi.operation import Answer, Operation
 from app.web.parameters import IDEMPOTENCY_KEY, IF_MATCH, LAST_EVENT_ID, PRETTY, SINCE
 
@@ -43,6 +43,13 @@ SESSIONS: Final[Mapping[str, Operation]] = {
     "sessions.create": Operation(
         summary="Makes a session",
         body=bodies.CreateSession,
+        parameters=(PRETTY, IDEMPOTENCY_KEY),
+        answers={200: Answer("The session.", shapes.CreatedSession, headers=("Idempotent-Replayed",))},
+        refusals=(errors.IdempotencyConflict,),
+    ),
+    "sessions.import_session": Operation(
+        summary="Makes a session of an exported one",
+        body=imports.ImportSession,
         parameters=(PRETTY, IDEMPOTENCY_KEY),
         answers={200: Answer("The session.", shapes.CreatedSession, headers=("Idempotent-Replayed",))},
         refusals=(errors.IdempotencyConflict,),
@@ -120,7 +127,10 @@ RUNS: Final[Mapping[str, Operation]] = {
         ),
         answers={
             200: Answer(
-                "The run's events, to its end.", str, media=_STREAM, headers=("Idempotent-Replayed",)
+                "The run's events, to its end.",
+                str,
+                media=_STREAM,
+                headers=("X-Run-ID", "Idempotent-Replayed"),
             ),
             202: Answer(
                 "The run goes on by itself (`stream=false`), or the messages wait (`when_busy=queue`).",
