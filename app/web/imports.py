@@ -19,7 +19,7 @@ MAX_IMPORTED: Final = 100_000
 
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
 
-Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
+Count = Annotated[int, Field(strict=False, ge=0, le=1_000_000_000)]
 
 
 class Function(Body):
