@@ -46,12 +46,24 @@ Name = Annotated[str, AfterValidator(_no_nul), Field(max_length=4096, json_schem
 Reason = Annotated[str, AfterValidator(_no_nul), Field(max_length=10_000, json_schema_extra=_NO_NUL)]
 
 
-def _whole(value: object) -> object:
+def _no_longer_than_paths(text: str) -> str:
+    """Not said as `maxLength`: whatever has exactly that length is no directory either."""
+    if len(text) > 4096:
+        raise ValueError("a path has at most 4096 characters")
+    return _no_nul(text)
+
+
+Directory = Annotated[
+    str, AfterValidator(_no_longer_than_paths), Field(json_schema_extra={"format": "directory"})
+]
+
+
+def whole(value: object) -> object:
     """JSON knows one kind of number: 5.0 is as whole as 5."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Iterations = Annotated[int, Field(ge=0, le=1_000_000), BeforeValidator(_whole)]
+Iterations = Annotated[int, Field(ge=0, le=1_000_000), BeforeValidator(whole)]
 
 
 class Body(BaseModel):
@@ -72,7 +84,7 @@ class PermissionsBody(Body):
 class CreateSession(Body):
     max_iterations: Iterations | None = None
     tools_approved: bool | None = None
-    working_dir: Annotated[Name, Field(json_schema_extra={"format": "directory"})] | None = None
+    working_dir: Directory | None = None
     permissions: PermissionsBody | None = None
 
 

@@ -8,18 +8,18 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 import orjson
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from app.conversation.blocks import Block, text_block, tool_result
 from app.conversation.healing import MISSING_RESULT, heal
 from app.conversation.transcript import Message, Usage
-from app.web.bodies import MAX_TEXT, Body, CreateSession, Name, Part, content_blocks
+from app.web.bodies import MAX_TEXT, Body, CreateSession, Name, Part, content_blocks, whole
 
 MAX_IMPORTED: Final = 100_000
 
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
 
-Count = Annotated[int, Field(strict=False, ge=0, le=1_000_000_000)]
+Count = Annotated[int, Field(ge=0, le=1_000_000_000), BeforeValidator(whole)]
 
 
 class Function(Body):
