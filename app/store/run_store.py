@@ -44,6 +44,7 @@ from app.store.event_store import RESERVED_NUMBERS, Segment, write_segments
 from app.store.fence import Fence
 from app.store.idempotency import KeyUse, use_key
 from app.store.record_store import set_call
+from app.store.reposts import without_known
 from app.store.rows import (
     answer_of,
     dump,
@@ -132,7 +133,8 @@ class RunStore:
         options: Mapping[str, Any] | None = None,
         audit: AuditEntry | None = None,
     ) -> Begun:
-        """Claims the session and stores the user's messages, both or neither.
+        """Claims the session and stores the user's messages, both or neither; without those at the beginning that
+        are the newest ones already.
 
         A run whose holder is gone or whose lease has run out is closed on the way. SessionBusy, with the
         holder, for any other live run; SessionNotFound; StalePrecondition if the last message is not the one
@@ -152,6 +154,7 @@ class RunStore:
                 if dead is not None:
                     next_event = bury(connection, dead, last_words)
                 run = self._insert(connection, run_id, session_id, agent, owner, options or {}, next_event)
+                new_messages = without_known(connection, session_id, new_messages)
                 first = append_messages(connection, session_id, new_messages, run_id)
                 set_next_event(connection, session_id, next_event + RESERVED_NUMBERS)
                 if key is not None:
