@@ -204,3 +204,38 @@ def test_every_link_between_documents_leads_somewhere() -> None:
     for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", path.read_text()):
             assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+EDGES = ("HTTP and concurrency", "The run", "Tools, configuration, storage")
+DECISIONS = ("fixed", "partly", "kept", "not yet", "not here")
+
+
+def edges() -> list[list[str]]:
+    """The rows of the three tables of known rough edges."""
+    text = (ROOT / "docs" / "compatibility.md").read_text()
+    rows = []
+    for heading in EDGES:
+        below = text.partition(f"\n### {heading}\n")[2].partition("\n#")[0]
+        rows += [
+            [cell.strip() for cell in line.strip("|").split("|")]
+            for line in re.findall(r"^\| E.*", below, re.MULTILINE)
+        ]
+    return rows
+
+
+def test_each_rough_edge_is_decided_exactly_once() -> None:
+    rows = edges()
+    assert [row[0] for row in rows] == [f"E{number}" for number in range(1, 53)]
+    for number, before, now, _, _ in rows:
+        decision = re.match(r"\*\*([a-z ]+)\*\*", now)
+        assert before, number
+        assert decision is not None, number
+        assert decision[1] in DECISIONS, number
+
+
+def test_the_tests_that_show_a_rough_edge_mended_are_there() -> None:
+    for number, _, now, _, tests in edges():
+        named = words(tests)
+        assert named or not now.startswith("**fixed**"), number
+        for name in named:
+            assert (ROOT / name).is_file(), f"{number}: {name}"
