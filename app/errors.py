@@ -8,6 +8,7 @@ AppError
 │   ├── SessionNotFound
 │   ├── AgentNotFound
 │   ├── QueuedMessageNotFound
+│   ├── MessageNotFound
 │   └── RunNotFound
 ├── Conflict                       makes sense, but not now
 │   ├── SessionBusy                somebody else has the baton
@@ -93,6 +94,12 @@ class AgentNotFound(NotFound):
 
 class QueuedMessageNotFound(NotFound):
     """there is no such message in the queue"""
+
+    code = "unknown_message"
+
+
+class MessageNotFound(NotFound):
+    """there is no such message in the conversation"""
 
     code = "unknown_message"
 

@@ -13,6 +13,8 @@ Action = Literal[
     "followup",
     "edit_queued",
     "withdraw_queued",
+    "add_message",
+    "edit_message",
     "approve",
     "reject",
     "answer",

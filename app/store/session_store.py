@@ -232,6 +232,12 @@ def allow_tool(connection: Connection, session_id: str, pattern: str) -> None:
         connection.execute(here.values(permissions_json=dump(permissions)))
 
 
+def set_model(connection: Connection, session_id: str, model: str | None) -> None:
+    """Nothing, if there is none."""
+    if model is not None:
+        connection.execute(update(sessions).where(sessions.c.id == session_id).values(model=model))
+
+
 def next_position(connection: Connection, session_id: str) -> int:
     last = connection.execute(_LAST_POSITION, {"session_id": session_id}).scalar()
     return 0 if last is None else last + 1

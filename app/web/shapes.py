@@ -190,6 +190,7 @@ class SessionDetail(TypedDict):
     working_dir: NotRequired[str]
     owner: NotRequired[str]
     budget: NotRequired[float]
+    model: NotRequired[str]
     permissions: NotRequired[Patterns]
     run: NotRequired[Run]
     first_position: NotRequired[int]

@@ -120,7 +120,7 @@ SESSIONS: Final[Mapping[str, Operation]] = {
 RUNS: Final[Mapping[str, Operation]] = {
     "runs.run": Operation(
         summary="Runs an agent on a session",
-        body="messages",
+        body="run",
         parameters=(
             *(runs.WHEN_BUSY, runs.WAIT_TIMEOUT, runs.ON_DISCONNECT, runs.STREAM),
             *(PRETTY, IDEMPOTENCY_KEY, IF_MATCH),
