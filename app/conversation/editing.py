@@ -13,6 +13,10 @@ from app.errors import InvalidTranscript
 
 def added(rows: Sequence[Message], new: Message) -> list[Message]:
     """The rows with one more; InvalidTranscript if the model's API would refuse it there."""
+    if new.role == "assistant":
+        _require_text(new.content)
+    if new.role == "tool":
+        raise InvalidTranscript("No call waits for a result.")
     return _checked(rows, [*rows, new])
 
 
@@ -35,10 +39,14 @@ def _with_words(row: Message, content: tuple[Block, ...]) -> Message:
             result = {**row.content[0], "content": plain_text(content) or NO_OUTPUT}
             return replace(row, content=(result,))
         case "assistant":
-            if any(block.get("type") != "text" for block in content):
-                raise InvalidTranscript("An agent's message is changed with text.")
+            _require_text(content)
             kept = [b for b in row.content if b.get("type") != "text" and not is_thinking(b)]
             return replace(row, content=(*content, *kept))
+
+
+def _require_text(content: Sequence[Block]) -> None:
+    if any(block.get("type") != "text" for block in content):
+        raise InvalidTranscript("What is put into an agent's mouth is text.")
 
 
 def _checked(before: Sequence[Message], after: list[Message]) -> list[Message]:

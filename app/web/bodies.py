@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import orjson
@@ -163,6 +164,28 @@ class PostedMessage(Body):
     multi_content: list[Part] | None = Field(
         default=None, validation_alias=AliasChoices("multi_content", "multiContent")
     )
+
+
+class ChatMessage(PostedMessage):
+    role: Literal["user", "assistant", "tool"]
+
+
+class StoredMessage(Body):
+    """As a session shows its messages."""
+
+    message: ChatMessage
+    agent: Name | None = Field(default=None, validation_alias="agentName")
+
+
+class PutMessage(Body):
+    message: ChatMessage | StoredMessage
+
+    def value(self, created_at: float) -> Message:
+        """InvalidRequest if it says nothing."""
+        given = self.message
+        chat = given.message if isinstance(given, StoredMessage) else given
+        agent = (given.agent or "") if isinstance(given, StoredMessage) and chat.role != "user" else ""
+        return replace(_user_message(chat, 0, created_at), role=chat.role, agent=agent)
 
 
 class RunOptions(Body):

@@ -223,6 +223,17 @@ class AuditTrail(TypedDict):
     next: int | None
 
 
+class Added(TypedDict):
+    """`id`: the message's position in its session, counted from 0."""
+
+    status: Literal["added"]
+    id: int
+
+
+class Updated(TypedDict):
+    status: Literal["updated"]
+
+
 class SessionTitle(TypedDict):
     id: str
     title: str

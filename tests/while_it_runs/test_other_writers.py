@@ -16,6 +16,8 @@ WRITERS: list[tuple[str, str, Any, int]] = [
     ("POST", "agent/tools?when_busy=queue", body("[say queued]"), 202),
     ("POST", "steer", body("[say steered]"), 202),
     ("POST", "followup", body("[say followed]"), 202),
+    ("POST", "messages", {"message": {"role": "user", "content": "me too"}}, 409),
+    ("PATCH", "messages/0", {"message": {"role": "user", "content": "something else"}}, 409),
     ("PATCH", "title", {"title": "another title"}, 200),
     ("PATCH", "permissions", {"permissions": {"deny": ["fetch"]}}, 200),
     ("POST", "thinking/toggle", None, 200),

@@ -244,6 +244,26 @@ QUEUE: Final[Mapping[str, Operation]] = {
     ),
 }
 
+MESSAGES: Final[Mapping[str, Operation]] = {
+    "messages.add": Operation(
+        summary="Adds a message without a run",
+        body=bodies.PutMessage,
+        parameters=(PRETTY,),
+        answers={201: Answer("It is in the conversation.", shapes.Added)},
+        refusals=(errors.SessionNotFound, errors.SessionBusy, errors.InvalidTranscript),
+    ),
+    "messages.update": Operation(
+        summary="Changes the words of a message",
+        body=bodies.PutMessage,
+        parameters=(PRETTY,),
+        answers={200: Answer("It is changed.", shapes.Updated)},
+        refusals=(
+            *(errors.SessionNotFound, errors.MessageNotFound),
+            *(errors.SessionBusy, errors.InvalidTranscript),
+        ),
+    ),
+}
+
 SERVER: Final[Mapping[str, Operation]] = {
     "health.ping": Operation(
         summary="Is the process there?",
@@ -309,4 +329,4 @@ SERVER: Final[Mapping[str, Operation]] = {
     ),
 }
 
-OPERATIONS: Final[Mapping[str, Operation]] = {**SESSIONS, **RUNS, **QUEUE, **AGENTS, **SERVER}
+OPERATIONS: Final[Mapping[str, Operation]] = {**SESSIONS, **RUNS, **QUEUE, **MESSAGES, **AGENTS, **SERVER}
