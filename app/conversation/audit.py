@@ -7,6 +7,7 @@ from typing import Literal
 
 Action = Literal[
     "create",
+    "fork",
     "delete",
     "run",
     "steer",
@@ -21,6 +22,8 @@ Action = Literal[
     "cancel",
     "release",
     "rename",
+    "star",
+    "tokens",
     "permissions",
     "toggle_tools",
     "toggle_thinking",

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-from sqlalchemy import Connection, Text, bindparam, cast, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, Text, bindparam, cast, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.conversation.audit import AuditEntry
@@ -190,7 +190,7 @@ class RunStore:
             if dead is not None:
                 bury(connection, dead, last_words)
             # whoever begins locks the session too: one that was faster than us is seen now
-            if (row := connection.execute(_LIVE_RUN, {"session_id": session_id}).first()) is not None:
+            if (row := live_run_row(connection, session_id)) is not None:
                 run = run_of(row)
                 raise SessionBusy(run=run, busy_code=run.busy_code)
             yield connection
@@ -460,6 +460,10 @@ class RunStore:
             **owner_row(owner),
         }
         return run_of(connection.execute(self._insert_run, values).one())
+
+
+def live_run_row(connection: Connection, session_id: str) -> Row[Any] | None:
+    return connection.execute(_LIVE_RUN, {"session_id": session_id}).first()
 
 
 def _is_second_live_run(error: IntegrityError) -> bool:

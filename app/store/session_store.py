@@ -135,6 +135,15 @@ class SessionStore:
     ) -> None:
         self._update(session_id, audit, permissions_json=dump_optional(permissions))
 
+    def set_starred(self, session_id: str, starred: bool, *, audit: AuditEntry | None = None) -> None:
+        self._update(session_id, audit, starred=starred)
+
+    def set_tokens(
+        self, session_id: str, read: int, written: int, *, audit: AuditEntry | None = None
+    ) -> None:
+        """What is shown of the last model call; what the session has cost stays as it is."""
+        self._update(session_id, audit, input_tokens=read, output_tokens=written)
+
     def set_budget(self, session_id: str, budget: float | None, *, audit: AuditEntry | None = None) -> None:
         """In dollars; None: what the settings say, 0: no limit."""
         self._update(session_id, audit, budget=budget)

@@ -8,6 +8,7 @@ from app.store.edit_store import EditStore
 from app.store.engine import Database
 from app.store.event_store import EventStore
 from app.store.fence import Fence
+from app.store.fork_store import ForkStore
 from app.store.idempotency import IdempotencyStore
 from app.store.line_store import LineStore
 from app.store.queue_store import QueueStore
@@ -25,6 +26,7 @@ class Store:
         self.sessions = SessionStore(database)
         self.runs = RunStore(database, fence, limits)
         self.edits = EditStore(self.runs)
+        self.forks = ForkStore(database)
         self.records = RecordStore(database, fence, keeps_accounts=limits.owner_budget > 0)
         self.events = EventStore(database, fence)
         self.queue = QueueStore(database, fence)

@@ -91,8 +91,26 @@ class CreateSession(Body):
     permissions: PermissionsBody | None = None
 
 
+class Fork(Body):
+    """`user_message_index`: the copy ends before this message of the user, counted from 0."""
+
+    user_message_index: Annotated[int, Field(le=1_000_000_000), BeforeValidator(_whole)] | None = None
+
+
 class SetTitle(Body):
     title: Name | None = None
+
+
+class SetStarred(Body):
+    starred: bool
+
+
+Tokens = Annotated[int, Field(ge=0, le=1_000_000_000), BeforeValidator(_whole)]
+
+
+class SetTokens(Body):
+    input_tokens: Tokens
+    output_tokens: Tokens
 
 
 class SetPermissions(Body):

@@ -234,6 +234,18 @@ class Updated(TypedDict):
     status: Literal["updated"]
 
 
+class SessionStatus(TypedDict):
+    """`streaming`: a run is at work, in whatever process. `agent`: the one that runs, or ran last; else empty."""
+
+    id: str
+    title: str
+    streaming: bool
+    agent: str
+    input_tokens: int
+    output_tokens: int
+    num_messages: int
+
+
 class SessionTitle(TypedDict):
     id: str
     title: str

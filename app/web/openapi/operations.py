@@ -68,6 +68,13 @@ SESSIONS: Final[Mapping[str, Operation]] = {
         answers={200: Answer("The session.", shapes.SessionDetail)},
         refusals=(*_SESSION, errors.InvalidRequest),
     ),
+    "sessions.fork": Operation(
+        summary="Copies a session up to one of the user's messages",
+        body=bodies.Fork,
+        parameters=(PRETTY,),
+        answers={200: Answer("The copy.", shapes.SessionDetail)},
+        refusals=(errors.SessionNotFound, errors.SessionBusy),
+    ),
     "sessions.delete": Operation(
         summary="Stops a session's run and deletes the session",
         unread_body=True,
@@ -85,6 +92,26 @@ SESSIONS: Final[Mapping[str, Operation]] = {
         body=bodies.SetTitle,
         parameters=(PRETTY,),
         answers={200: Answer("The new title.", shapes.SessionTitle)},
+        refusals=_SESSION,
+    ),
+    "sessions.status": Operation(
+        summary="Shows in short how a session is",
+        parameters=(PRETTY,),
+        answers={200: Answer("Now.", shapes.SessionStatus)},
+        refusals=_SESSION,
+    ),
+    "sessions.set_starred": Operation(
+        summary="Marks a session with a star, or not",
+        body=bodies.SetStarred,
+        parameters=(PRETTY,),
+        answers={200: _DONE},
+        refusals=_SESSION,
+    ),
+    "sessions.set_tokens": Operation(
+        summary="Replaces a session's token counts",
+        body=bodies.SetTokens,
+        parameters=(PRETTY,),
+        answers={200: _DONE},
         refusals=_SESSION,
     ),
     "sessions.set_permissions": Operation(
