@@ -94,7 +94,7 @@ class CreateSession(Body):
 class Fork(Body):
     """`user_message_index`: the copy ends before this message of the user, counted from 0."""
 
-    user_message_index: Annotated[int, Field(le=1_000_000_000), BeforeValidator(_whole)] | None = None
+    user_message_index: Annotated[int, Field(le=1_000_000_000), BeforeValidator(whole)] | None = None
 
 
 class SetTitle(Body):
@@ -105,7 +105,7 @@ class SetStarred(Body):
     starred: bool
 
 
-Tokens = Annotated[int, Field(ge=0, le=1_000_000_000), BeforeValidator(_whole)]
+Tokens = Annotated[int, Field(ge=0, le=1_000_000_000), BeforeValidator(whole)]
 
 
 class SetTokens(Body):

@@ -20,8 +20,6 @@ from app.store.idempotency import KeyUse, KeyUsed
 from app.store.store import Store
 from app.web import shapes
 from app.web.access import asker, deed, own_name, owner, require_operator
-from app.web.bodies import CreateSession, SetBudget, SetPermissions, SetTitle, read, skip_body
-from app.web.imports import ImportSession, rows_of
 from app.web.bodies import (
     CreateSession,
     Fork,
@@ -33,6 +31,7 @@ from app.web.bodies import (
     read,
     skip_body,
 )
+from app.web.imports import ImportSession, rows_of
 from app.web.listing import PAGE, array_response, in_pages, object_response
 from app.web.parameters import Choice, Matching, Seconds, idempotency_key
 from app.web.payloads import (
