@@ -7,7 +7,8 @@ AppError
 ├── NotFound
 │   ├── SessionNotFound
 │   ├── AgentNotFound
-│   ├── QueuedMessageNotFound
+│   ├── MessageNotFound
+│   │   └── QueuedMessageNotFound
 │   └── RunNotFound
 ├── Conflict                       makes sense, but not now
 │   ├── SessionBusy                somebody else has the baton
@@ -91,10 +92,14 @@ class AgentNotFound(NotFound):
     code = "unknown_agent"
 
 
-class QueuedMessageNotFound(NotFound):
-    """there is no such message in the queue"""
+class MessageNotFound(NotFound):
+    """there is no such message in the conversation"""
 
     code = "unknown_message"
+
+
+class QueuedMessageNotFound(MessageNotFound):
+    """there is no such message in the queue"""
 
 
 class RunNotFound(NotFound):

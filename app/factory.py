@@ -11,6 +11,7 @@ from flask import Flask
 from app.agent.model import ModelClient
 from app.agent.tools.mcp.servers import ToolServers
 from app.runtime.control import RunControl
+from app.runtime.editor import Editor
 from app.runtime.event_readers import EventReaders
 from app.runtime.hangups import HangupWatcher
 from app.runtime.lazy_model import LazyModel
@@ -27,7 +28,7 @@ from app.store.store import Store
 from app.team.directory import TeamDirectory
 from app.telemetry.telemetry import Telemetry
 from app.telemetry.tracing import Tracing
-from app.web import agents, audit, console, health, metrics, queue, reference, runs, sessions
+from app.web import agents, audit, console, health, messages, metrics, queue, reference, runs, sessions
 from app.web.access import Access
 from app.web.application import make_application
 from app.web.rate_limit import RateLimit
@@ -135,6 +136,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
                 store, manager, control, readers, hangups, streams, on_disconnect=settings.on_disconnect
             ),
             queue.blueprint(store, control),
+            messages.blueprint(store, Editor(store, manager)),
             audit.blueprint(store.audit),
             reference.blueprint(secured=bool(settings.auth_tokens)),
         ],

@@ -60,7 +60,7 @@ class AgentLoop:
     def _take_over(self, agent: Agent) -> None:
         """This agent speaks from now on, with its own tools and its own prompt."""
         context, session, history = self._context, self._session, self._history
-        self._agent = agent
+        self._agent = agent = agent.asking(session.model)
         self._toolbox = context.equip(session, agent)
         self._hooks = context.hook(session, agent)
         self._caller = Caller(

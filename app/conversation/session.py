@@ -30,6 +30,7 @@ class Session:
     agent: str = ""  # "key/name" of the agent that a delegated task's session was made for
     handed_to: str = ""  # "key/name" of the agent that a hand-off gave it to; runs that name none begin there
     compactions: int = 0  # the number of its newest summary
+    model: str = ""  # "provider/name" that its runs ask instead of their agents' own models
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,9 +121,11 @@ class RuntimeManager:
         options: Mapping[str, Any] | None = None,
         audit: AuditEntry | None = None,
         headers: Mapping[str, str] | None = None,
+        model: str | None = None,
     ) -> LiveRun:
         """Takes the baton, stores the messages and starts the run's thread. Without messages the run works on
-        what waits in the session's queue.
+        what waits in the session's queue. A `model` ("provider/name") is what the session's runs ask from now
+        on; empty: each agent's own.
 
         Never waits for another run: SessionBusy. Whatever it raises, nothing was changed and nothing is held.
         Also Draining, ServerFull, SessionNotFound, AgentNotFound, InvalidAgentConfig, MissingEnvironment,
@@ -148,8 +150,10 @@ class RuntimeManager:
                 key=idempotency,
                 options=options,
                 audit=audit,
+                model=model,
             )
-            undo.callback(self._store.runs.withdraw, begun.run.baton)
+            former = None if model is None else begun.former_model
+            undo.callback(self._store.runs.withdraw, begun.run.baton, model=former)
             if begun.interrupted is not None:
                 self._metrics.run_ended("interrupted", "interrupted")
             event_log = self._open_log(session_id, begun.next_event, undo)

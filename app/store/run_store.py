@@ -8,11 +8,12 @@ writer at a time anyway.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-from sqlalchemy import Connection, Text, bindparam, cast, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, Text, bindparam, cast, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.conversation.audit import AuditEntry
@@ -59,6 +60,7 @@ from app.store.session_store import (
     find_session,
     next_position,
     read_messages,
+    set_model,
 )
 from app.store.tables import messages, queued_messages, runs, sessions, tool_calls
 
@@ -75,6 +77,7 @@ class Begun:
     first_position: int
     next_event: int
     interrupted: Run | None = None  # the dead run whose place it took
+    former_model: str = ""  # the session's, before this run changed it
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +135,10 @@ class RunStore:
         key: KeyUse | None = None,
         options: Mapping[str, Any] | None = None,
         audit: AuditEntry | None = None,
+        model: str | None = None,
     ) -> Begun:
         """Claims the session and stores the user's messages, both or neither; without those at the beginning that
-        are the newest ones already.
+        are the newest ones already. With them the `model` that the session's runs ask from now on, if there is one.
 
         A run whose holder is gone or whose lease has run out is closed on the way. SessionBusy, with the
         holder, for any other live run; SessionNotFound; StalePrecondition if the last message is not the one
@@ -160,15 +164,41 @@ class RunStore:
                 if key is not None:
                     use_key(connection, key, session_id=session_id, run_id=run_id)
                 note(connection, replace(audit, run_id=run_id) if audit is not None else None)
-                return Begun(run, session_of(row), first, next_event, dead)
+                session = session_of(row)
+                changed = session if model is None else replace(session, model=model)
+                set_model(connection, session_id, model)
+                return Begun(run, changed, first, next_event, dead, session.model)
         except IntegrityError as error:
             if not _is_second_live_run(error):
                 raise
             # somebody was a moment faster
             raise SessionBusy(run=self.live_run(session_id)) from error
 
-    def withdraw(self, baton: Baton) -> None:
-        """Undoes `begin`: the run and its messages were never there."""
+    @contextmanager
+    def holding(
+        self,
+        session_id: str,
+        *,
+        is_gone: IsGone,
+        last_words: LastWords,
+        visible_to: str | None = None,
+    ) -> Iterator[Connection]:
+        """One transaction that has the session to itself, as a run has it: no process can begin one before it
+        ends. A run whose holder is dead is closed on the way. SessionBusy, SessionNotFound."""
+        with self._database.writing() as connection:
+            find_session(connection, session_id, owner=visible_to)
+            dead = self._dead_holder(connection, session_id, is_gone)
+            find_session(connection, session_id, lock=True)
+            if dead is not None:
+                bury(connection, dead, last_words)
+            # whoever begins locks the session too: one that was faster than us is seen now
+            if (row := live_run_row(connection, session_id)) is not None:
+                run = run_of(row)
+                raise SessionBusy(run=run, busy_code=run.busy_code)
+            yield connection
+
+    def withdraw(self, baton: Baton, *, model: str | None = None) -> None:
+        """Undoes `begin`: the run and its messages were never there, and the session has its former `model`."""
         with self._database.writing() as connection:
             self._fence.check(connection, baton)
             connection.execute(delete(messages).where(messages.c.run_id == baton.run_id))
@@ -176,6 +206,7 @@ class RunStore:
                 select(runs.c.first_event).where(runs.c.id == baton.run_id)
             ).scalar_one()
             set_next_event(connection, baton.session_id, first)
+            set_model(connection, baton.session_id, model)
             unsay(connection, baton.session_id, baton.run_id)
             connection.execute(delete(runs).where(runs.c.id == baton.run_id))
 
@@ -431,6 +462,10 @@ class RunStore:
             **owner_row(owner),
         }
         return run_of(connection.execute(self._insert_run, values).one())
+
+
+def live_run_row(connection: Connection, session_id: str) -> Row[Any] | None:
+    return connection.execute(_LIVE_RUN, {"session_id": session_id}).first()
 
 
 def _is_second_live_run(error: IntegrityError) -> bool:

@@ -135,6 +135,15 @@ class SessionStore:
     ) -> None:
         self._update(session_id, audit, permissions_json=dump_optional(permissions))
 
+    def set_starred(self, session_id: str, starred: bool, *, audit: AuditEntry | None = None) -> None:
+        self._update(session_id, audit, starred=starred)
+
+    def set_tokens(
+        self, session_id: str, read: int, written: int, *, audit: AuditEntry | None = None
+    ) -> None:
+        """What is shown of the last model call; what the session has cost stays as it is."""
+        self._update(session_id, audit, input_tokens=read, output_tokens=written)
+
     def set_budget(self, session_id: str, budget: float | None, *, audit: AuditEntry | None = None) -> None:
         """In dollars; None: what the settings say, 0: no limit."""
         self._update(session_id, audit, budget=budget)
@@ -230,6 +239,12 @@ def allow_tool(connection: Connection, session_id: str, pattern: str) -> None:
         permissions["allow"] = [*allowed, pattern]
         here = update(sessions).where(sessions.c.id == session_id)
         connection.execute(here.values(permissions_json=dump(permissions)))
+
+
+def set_model(connection: Connection, session_id: str, model: str | None) -> None:
+    """Nothing, if there is none."""
+    if model is not None:
+        connection.execute(update(sessions).where(sessions.c.id == session_id).values(model=model))
 
 
 def next_position(connection: Connection, session_id: str) -> int:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from app.store.account_store import NO_LIMITS, AccountStore, Limits
 from app.store.audit_store import AuditStore
+from app.store.edit_store import EditStore
 from app.store.engine import Database
 from app.store.event_store import EventStore
 from app.store.fence import Fence
+from app.store.fork_store import ForkStore
 from app.store.idempotency import IdempotencyStore
 from app.store.line_store import LineStore
 from app.store.queue_store import QueueStore
@@ -23,6 +25,8 @@ class Store:
         self.database = database
         self.sessions = SessionStore(database)
         self.runs = RunStore(database, fence, limits)
+        self.edits = EditStore(self.runs)
+        self.forks = ForkStore(database)
         self.records = RecordStore(database, fence, keeps_accounts=limits.owner_budget > 0)
         self.events = EventStore(database, fence)
         self.queue = QueueStore(database, fence)

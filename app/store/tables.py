@@ -68,6 +68,7 @@ sessions = Table(
     Column("agent", Text, nullable=False),
     Column("handed_to", Text, nullable=False),
     Column("compactions", Integer, nullable=False),
+    Column("model", Text, nullable=False),  # what its runs ask instead of their agents' own; empty: theirs
     Column("next_event", BigInteger, nullable=False),  # no event with this number or a higher one was sent
     Index("sessions_by_age", "owner", "created_at"),
     Index("sessions_by_parent", "parent_id"),

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from app.team.expansion import Expander
 from app.team.fields import Count, Definition, Flag, Json, Seconds, Text, Texts, misused
 from app.team.hooks import Hooks
-from app.team.model import ModelSpec
+from app.team.model import ModelSpec, inline
 from app.team.toolset import ToolsetSpec
 
 LOCAL_SKILLS = "local"
@@ -124,3 +124,12 @@ class Agent(AgentDefinition):
     models: tuple[ModelSpec, ...]
     """The model, or the members of the alloy, of which each turn takes any."""
     fallback_models: tuple[ModelSpec, ...] = ()
+
+    def asking(self, reference: str) -> Self:
+        """This agent with the model `provider/name` in place of its own: with the settings that its file has for
+        that one, if it knows it. Unchanged for an empty reference."""
+        known = [model for model in (*self.models, *self.fallback_models) if model.id == reference]
+        definition = known[0] if known else inline(reference)
+        if definition is None:
+            return self
+        return self.with_(models=(known[0] if known else ModelSpec.named(reference, definition),))

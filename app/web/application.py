@@ -14,7 +14,7 @@ from werkzeug.routing import BaseConverter
 from app.logs import enter_context, leave_context
 from app.web import errors
 from app.web.access import Access
-from app.web.parameters import SESSION_ID
+from app.web.parameters import MESSAGE_ID, SESSION_ID
 
 log = logging.getLogger(__name__)
 
@@ -25,10 +25,20 @@ class SessionIdConverter(BaseConverter):
     regex = SESSION_ID
 
 
+class MessageIdConverter(BaseConverter):
+    """A message's position in its session."""
+
+    regex = MESSAGE_ID
+
+    def to_python(self, value: str) -> int:
+        return int(value)
+
+
 def make_application(blueprints: Iterable[Blueprint], access: Access, *, max_body_bytes: int) -> Flask:
     app = Flask("baton", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = max_body_bytes
     app.url_map.converters["session"] = SessionIdConverter
+    app.url_map.converters["message"] = MessageIdConverter
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False  # no redirects: another path is another path
     app.before_request(_begin)

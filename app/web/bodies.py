@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import orjson
@@ -33,6 +34,8 @@ MAX_IMAGE_CHARACTERS: Final = 10_485_760  # of base64
 MAX_IMAGE_SIDE: Final = 8000  # pixels; the API refuses more, for ever
 MAX_TEXT: Final = 5_000_000
 MAX_MESSAGES: Final = 1000
+DEFAULT_MODEL: Final = "default"
+"""As a run's `model`: the session's agents ask their own models again."""
 
 
 def _no_nul(text: str) -> str:
@@ -88,8 +91,26 @@ class CreateSession(Body):
     permissions: PermissionsBody | None = None
 
 
+class Fork(Body):
+    """`user_message_index`: the copy ends before this message of the user, counted from 0."""
+
+    user_message_index: Annotated[int, Field(le=1_000_000_000), BeforeValidator(whole)] | None = None
+
+
 class SetTitle(Body):
     title: Name | None = None
+
+
+class SetStarred(Body):
+    starred: bool
+
+
+Tokens = Annotated[int, Field(ge=0, le=1_000_000_000), BeforeValidator(whole)]
+
+
+class SetTokens(Body):
+    input_tokens: Tokens
+    output_tokens: Tokens
 
 
 class SetPermissions(Body):
@@ -163,6 +184,41 @@ class PostedMessage(Body):
     )
 
 
+class ChatMessage(PostedMessage):
+    role: Literal["user", "assistant", "tool"]
+
+
+class StoredMessage(Body):
+    """As a session shows its messages."""
+
+    message: ChatMessage
+    agent: Name | None = Field(default=None, validation_alias="agentName")
+
+
+class PutMessage(Body):
+    message: ChatMessage | StoredMessage
+
+    def value(self, created_at: float) -> Message:
+        """InvalidRequest if it says nothing."""
+        given = self.message
+        chat = given.message if isinstance(given, StoredMessage) else given
+        agent = (given.agent or "") if isinstance(given, StoredMessage) and chat.role != "user" else ""
+        return replace(_user_message(chat, 0, created_at), role=chat.role, agent=agent)
+
+
+class RunOptions(Body):
+    """What a run's body may say besides its messages."""
+
+    model: (
+        Annotated[str, Field(pattern=r"^(default|anthropic/[A-Za-z0-9][A-Za-z0-9._:@-]{0,199})?$")] | None
+    ) = None
+
+    @property
+    def chosen_model(self) -> str | None:
+        """Empty for the agents' own; None where the body says nothing."""
+        return "" if self.model == DEFAULT_MODEL else self.model or None
+
+
 _messages = TypeAdapter(Annotated[list[PostedMessage], Field(max_length=MAX_MESSAGES)])
 
 _SAYS_SOMETHING: Final = r"\S"
@@ -198,7 +254,9 @@ _WHOLE_MESSAGE: Final = {
 }
 
 
-def messages_schema(*, exactly_one: bool, ref_template: str) -> dict[str, Any]:
+def messages_schema(
+    *, exactly_one: bool, ref_template: str, options: type[Body] | None = None
+) -> dict[str, Any]:
     """What `read_messages` accepts, as JSON Schema: the models' own, and what is checked of the whole."""
     listed = _messages.json_schema(ref_template=ref_template)
     definitions = listed.pop("$defs")
@@ -209,7 +267,8 @@ def messages_schema(*, exactly_one: bool, ref_template: str) -> dict[str, Any]:
     ]
     definitions["PostedMessage"] |= _WHOLE_MESSAGE
     listed |= {"minItems": 1, "maxItems": 1 if exactly_one else MAX_MESSAGES}
-    wrapped = {"type": "object", "properties": {"messages": listed}, "required": ["messages"]}
+    more = options.model_json_schema()["properties"] if options else {}
+    wrapped = {"type": "object", "properties": {"messages": listed, **more}, "required": ["messages"]}
     return {"anyOf": [listed, wrapped], "$defs": definitions}
 
 
@@ -229,14 +288,28 @@ def read(kind: type[B]) -> B:
 
 
 def read_messages(created_at: float, *, exactly_one: bool = False) -> list[Message]:
-    """The run's body: an array of messages, or an object with `messages`, as user messages.
+    """An array of messages, or an object with `messages`, as user messages.
 
     Whatever the content type says it is JSON, as the contract has it. InvalidRequest for an empty list.
     """
+    return _messages_of(_posted(), created_at, exactly_one=exactly_one)
+
+
+def read_run(created_at: float) -> tuple[list[Message], RunOptions]:
+    """The run's body: messages, and beside them, if it is an object, what else it says."""
+    value = _posted()
+    options = _validated(RunOptions, value) if isinstance(value, dict) else RunOptions()
+    return _messages_of(value, created_at, exactly_one=False), options
+
+
+def _posted() -> Any:
     raw = _raw()
     if not raw:
         raise InvalidRequest("invalid request body: EOF; send a JSON array of messages")
-    value = _parsed(raw)
+    return _parsed(raw)
+
+
+def _messages_of(value: Any, created_at: float, *, exactly_one: bool) -> list[Message]:
     if isinstance(value, dict) and "messages" in value:
         value = value["messages"]
     try:

@@ -24,6 +24,7 @@ from app.web.access import own_name
 Schema = Mapping[str, Any]
 
 SESSION_ID: Final = r"[A-Za-z0-9_-]{1,64}"
+MESSAGE_ID: Final = r"[0-9]{1,9}"
 _SECONDS: Final = r"[0-9]{1,9}(\.[0-9]{1,6})?"
 _DURATION: Final = r"\+?(([0-9]{1,9}(\.[0-9]{0,9})?|\.[0-9]{1,9})(ns|us|µs|μs|ms|s|m|h)){1,4}"
 _KEY: Final = r"[!-~]{1,255}"

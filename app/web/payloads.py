@@ -92,6 +92,8 @@ def session_detail(session: Session, run: Run | None) -> tuple[Json, Json]:
         after["working_dir"] = session.working_dir
     if session.owner:
         after["owner"] = session.owner
+    if session.model:
+        after["model"] = session.model
     if session.budget is not None:
         after["budget"] = session.budget
     if session.permissions is not None:

@@ -12,7 +12,7 @@ from flask import Blueprint, Response, request
 from app.conversation.audit import Action
 from app.conversation.run import LIVE, Run
 from app.conversation.transcript import Message
-from app.errors import RunNotFound, SessionBusy, SessionNotFound
+from app.errors import InvalidRequest, RunNotFound, SessionBusy, SessionNotFound
 from app.runtime.control import RunControl, queued_messages
 from app.runtime.event_readers import EventReaders
 from app.runtime.hangups import HangupWatcher
@@ -21,7 +21,7 @@ from app.runtime.manager import RuntimeManager, describe
 from app.store.idempotency import KeyUse, KeyUsed, Outcome, answered
 from app.store.store import Store
 from app.web.access import asker, deed, owner
-from app.web.bodies import CancelRun, Elicit, Release, Resume, read, read_messages
+from app.web.bodies import CancelRun, Elicit, Release, Resume, read, read_run
 from app.web.parameters import (
     SESSION_ID,
     Choice,
@@ -88,14 +88,17 @@ def blueprint(
         after_hangup = ON_DISCONNECT.read(on_disconnect)
         when_busy = WHEN_BUSY.read()
         streamed = STREAM.read() == "true"
-        messages = read_messages(time.time())
+        messages, options = read_run(time.time())
         _visible(session_id, "run session")  # before it can be found busy: a stranger is not told with what
-        use = idempotency_key((key, name, [message.content for message in messages]))
+        if options.chosen_model is not None and when_busy == "queue":
+            raise InvalidRequest("a message that may have to wait can't choose the model", status=422)
+        contents = [message.content for message in messages]
+        use = idempotency_key((key, name, contents, *([options.model] if options.model else [])))
         if use is not None and (outcome := store.idempotency.outcome(use)):
             return _again(outcome, streamed)
         try:
             with attempt("run session"):
-                live = _start(session_id, key, name, messages, when_busy, use)
+                live = _start(session_id, key, name, messages, when_busy, use, options.chosen_model)
         except (KeyUsed, SessionBusy) as busy:
             if use is not None and (outcome := control.outcome(session_id, use)):
                 return _again(outcome, streamed)  # the same request, a moment before
@@ -111,6 +114,7 @@ def blueprint(
         messages: Sequence[Message],
         when_busy: str,
         use: KeyUse | None,
+        model: str | None,
     ) -> LiveRun:
         start = partial(
             manager.start,
@@ -124,6 +128,7 @@ def blueprint(
             audit=deed("run", session_id, detail=f"{key}/{name}" if name else key),
             options={"started_by": asker()},
             headers=dict(request.headers),
+            model=model,
         )
         if when_busy in ("reject", "queue"):
             return start()

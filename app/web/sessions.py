@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from flask import Blueprint, Response
 
+from app.conversation.run import Run
 from app.conversation.session import Session, SessionSummary
 from app.conversation.transcript import Message
 from app.errors import InvalidRequest, SessionNotFound
 from app.runtime.control import RunControl
 from app.store.idempotency import KeyUse, KeyUsed
 from app.store.store import Store
+from app.web import shapes
 from app.web.access import asker, deed, own_name, owner, require_operator
-from app.web.bodies import CreateSession, SetBudget, SetPermissions, SetTitle, read, skip_body
+from app.web.bodies import (
+    CreateSession,
+    Fork,
+    SetBudget,
+    SetPermissions,
+    SetStarred,
+    SetTitle,
+    SetTokens,
+    read,
+    skip_body,
+)
 from app.web.imports import ImportSession, rows_of
 from app.web.listing import PAGE, array_response, in_pages, object_response
 from app.web.parameters import Choice, Matching, Seconds, idempotency_key
@@ -135,20 +147,40 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
         if before := BEFORE.read():
             last = min(last, int(before) - 1)
         first = max(0, last + 1 - int(limit)) if (limit := LIMIT.read()) else 0
-        definitions = store.sessions.tool_definitions(session_id)
-        head, tail = session_detail(session, store.runs.live_run(session_id))
+        run = store.runs.live_run(session_id)
+        return _shown(session, run, first, last, {"first_position": first} if limit or before else {})
+
+    def _shown(session: Session, run: Run | None, first: int, last: int, more: Mapping[str, Any]) -> Response:
+        definitions = store.sessions.tool_definitions(session.id)
+        head, tail = session_detail(session, run)
         pages = (
             [
                 message_payload(message, definitions)
                 for message in store.sessions.page_of_messages(
-                    session_id, first=begin, last=min(begin + PAGE - 1, last)
+                    session.id, first=begin, last=min(begin + PAGE - 1, last)
                 )
             ]
             for begin in range(first, last + 1, PAGE)
         )
-        if limit or before:
-            tail = {**tail, "first_position": first}
-        return object_response(head, "messages", pages, tail)
+        return object_response(head, "messages", pages, {**tail, **more})
+
+    @routes.post("/<session:session_id>/fork")
+    def fork(session_id: str) -> Response:
+        before = read(Fork).user_message_index
+        _allowed(session_id, "fork session")
+        if before is not None and before < 0:
+            raise InvalidRequest("user_message_index is counted from 0")
+        new_id = str(uuid.uuid4())
+        session = store.forks.fork(
+            session_id,
+            new_id,
+            created_at=time.time(),
+            owner=own_name(),
+            before=before,
+            visible_to=owner(),
+            audit=deed("fork", new_id, detail=session_id),
+        )
+        return _shown(session, None, 0, store.sessions.last_position(new_id), {})
 
     @routes.delete("/<session:session_id>")
     def delete(session_id: str) -> Response:
@@ -168,6 +200,38 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
         _allowed(session_id, "update session title")
         store.sessions.set_title(session_id, title, audit=deed("rename", session_id))
         return json_response({"id": session_id, "title": title})
+
+    @routes.get("/<session:session_id>/status")
+    def status(session_id: str) -> Response:
+        """Asks the database only, no lock: looking must not make anybody find the session busy."""
+        session = store.sessions.get(session_id, owner=owner())
+        last = store.runs.recent(session_id=session_id, limit=1)
+        shown: shapes.SessionStatus = {
+            "id": session_id,
+            "title": session.title,
+            "streaming": bool(last and last[0].live),
+            "agent": last[0].agent if last else "",
+            "input_tokens": session.input_tokens,
+            "output_tokens": session.output_tokens,
+            "num_messages": store.sessions.last_position(session_id) + 1,
+        }
+        return json_response(shown)
+
+    @routes.patch("/<session:session_id>/starred")
+    def set_starred(session_id: str) -> Response:
+        starred = read(SetStarred).starred
+        _allowed(session_id, "star session")
+        audit = deed("star", session_id, detail="on" if starred else "off")
+        store.sessions.set_starred(session_id, starred, audit=audit)
+        return json_response({"message": "session starred" if starred else "session unstarred"})
+
+    @routes.patch("/<session:session_id>/tokens")
+    def set_tokens(session_id: str) -> Response:
+        body = read(SetTokens)
+        _allowed(session_id, "update session tokens")
+        audit = deed("tokens", session_id, detail=f"{body.input_tokens} {body.output_tokens}")
+        store.sessions.set_tokens(session_id, body.input_tokens, body.output_tokens, audit=audit)
+        return json_response({"message": "session tokens updated"})
 
     @routes.patch("/<session:session_id>/permissions")
     def set_permissions(session_id: str) -> Response:

@@ -190,6 +190,7 @@ class SessionDetail(TypedDict):
     working_dir: NotRequired[str]
     owner: NotRequired[str]
     budget: NotRequired[float]
+    model: NotRequired[str]
     permissions: NotRequired[Patterns]
     run: NotRequired[Run]
     first_position: NotRequired[int]
@@ -220,6 +221,29 @@ class AuditTrail(TypedDict):
 
     entries: list[AuditRecord]
     next: int | None
+
+
+class Added(TypedDict):
+    """`id`: the message's position in its session, counted from 0."""
+
+    status: Literal["added"]
+    id: int
+
+
+class Updated(TypedDict):
+    status: Literal["updated"]
+
+
+class SessionStatus(TypedDict):
+    """`streaming`: a run is at work, in whatever process. `agent`: the one that runs, or ran last; else empty."""
+
+    id: str
+    title: str
+    streaming: bool
+    agent: str
+    input_tokens: int
+    output_tokens: int
+    num_messages: int
 
 
 class SessionTitle(TypedDict):

@@ -304,3 +304,39 @@ def test_no_trail_is_kept_if_nobody_wants_one(tmp_path: Any, stand_in: OfflineSe
     LocalClient(built, token=token_of("eye")).call("DELETE", f"/api/sessions/{session}", expect=403)
     assert LocalClient(built, token=token_of("ops")).call("GET", "/api/audit")["entries"] == []
     built.close()
+
+
+PUT: Final = {"message": {"role": "user", "content": "hello"}}
+LATER: Final[list[tuple[str, str, Any, str]]] = [
+    ("POST", "messages", PUT, "add_message"),
+    ("PATCH", "messages/0", PUT, "edit_message"),
+    ("PATCH", "starred", {"starred": True}, "star"),
+    ("PATCH", "tokens", {"input_tokens": 1, "output_tokens": 2}, "tokens"),
+    ("POST", "fork", {}, ""),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "sent", "action"), LATER)
+def test_writes_without_a_run_are_for_the_owner_and_in_the_trail(
+    ann: LocalClient,
+    bob: LocalClient,
+    ops: LocalClient,
+    eye: LocalClient,
+    *,
+    method: str,
+    path: str,
+    sent: Any,
+    action: str,
+) -> None:
+    session = ann.new_session()
+    ann.call("POST", f"/api/sessions/{session}/messages", PUT, expect=201)
+    before = ann.session(session)
+    route = f"/api/sessions/{session}/{path}"
+    bob.call(method, route, sent, expect=404)
+    eye.call(method, route, sent, expect=403)
+    bob.call("GET", f"/api/sessions/{session}/status", expect=404)
+    assert ann.session(session) == before
+    answer = ann.ask(method, route, sent)
+    assert answer.status_code in (200, 201)
+    noted = session if action else answer.get_json()["id"]
+    assert trail(ops, f"session={noted}")[-1] == ("ann", "user", action or "fork")

@@ -73,7 +73,9 @@ class _Schemas:
 
     def of_body(self, body: type[bodies.Body] | str) -> Json:
         if isinstance(body, str):
-            schema = bodies.messages_schema(exactly_one=body == "one message", ref_template=_REFERENCE)
+            options = bodies.RunOptions if body == "run" else None
+            only_one = body == "one message"
+            schema = bodies.messages_schema(exactly_one=only_one, ref_template=_REFERENCE, options=options)
             return self._kept(schema)
         schema = self._kept(body.model_json_schema(ref_template=_REFERENCE))
         return self._named(body.__name__, schema)

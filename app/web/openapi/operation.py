@@ -10,8 +10,8 @@ from app.errors import AppError
 from app.web.bodies import Body
 from app.web.parameters import Parameter
 
-Messages = Literal["messages", "one message"]
-"""Bodies that are a list of messages; all others are objects of a class."""
+Messages = Literal["messages", "one message", "run"]
+"""Bodies that are a list of messages, for a run with options beside it; all others are objects of a class."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,13 @@ SESSIONS: Final[Mapping[str, Operation]] = {
         answers={200: Answer("The session.", shapes.SessionDetail)},
         refusals=(*_SESSION, errors.InvalidRequest),
     ),
+    "sessions.fork": Operation(
+        summary="Copies a session up to one of the user's messages",
+        body=bodies.Fork,
+        parameters=(PRETTY,),
+        answers={200: Answer("The copy.", shapes.SessionDetail)},
+        refusals=(errors.SessionNotFound, errors.SessionBusy),
+    ),
     "sessions.delete": Operation(
         summary="Stops a session's run and deletes the session",
         unread_body=True,
@@ -85,6 +92,26 @@ SESSIONS: Final[Mapping[str, Operation]] = {
         body=bodies.SetTitle,
         parameters=(PRETTY,),
         answers={200: Answer("The new title.", shapes.SessionTitle)},
+        refusals=_SESSION,
+    ),
+    "sessions.status": Operation(
+        summary="Shows in short how a session is",
+        parameters=(PRETTY,),
+        answers={200: Answer("Now.", shapes.SessionStatus)},
+        refusals=_SESSION,
+    ),
+    "sessions.set_starred": Operation(
+        summary="Marks a session with a star, or not",
+        body=bodies.SetStarred,
+        parameters=(PRETTY,),
+        answers={200: _DONE},
+        refusals=_SESSION,
+    ),
+    "sessions.set_tokens": Operation(
+        summary="Replaces a session's token counts",
+        body=bodies.SetTokens,
+        parameters=(PRETTY,),
+        answers={200: _DONE},
         refusals=_SESSION,
     ),
     "sessions.set_permissions": Operation(
@@ -120,7 +147,7 @@ SESSIONS: Final[Mapping[str, Operation]] = {
 RUNS: Final[Mapping[str, Operation]] = {
     "runs.run": Operation(
         summary="Runs an agent on a session",
-        body="messages",
+        body="run",
         parameters=(
             *(runs.WHEN_BUSY, runs.WAIT_TIMEOUT, runs.ON_DISCONNECT, runs.STREAM),
             *(PRETTY, IDEMPOTENCY_KEY, IF_MATCH),
@@ -244,6 +271,26 @@ QUEUE: Final[Mapping[str, Operation]] = {
     ),
 }
 
+MESSAGES: Final[Mapping[str, Operation]] = {
+    "messages.add": Operation(
+        summary="Adds a message without a run",
+        body=bodies.PutMessage,
+        parameters=(PRETTY,),
+        answers={201: Answer("It is in the conversation.", shapes.Added)},
+        refusals=(errors.SessionNotFound, errors.SessionBusy, errors.InvalidTranscript),
+    ),
+    "messages.update": Operation(
+        summary="Changes the words of a message",
+        body=bodies.PutMessage,
+        parameters=(PRETTY,),
+        answers={200: Answer("It is changed.", shapes.Updated)},
+        refusals=(
+            *(errors.SessionNotFound, errors.MessageNotFound),
+            *(errors.SessionBusy, errors.InvalidTranscript),
+        ),
+    ),
+}
+
 SERVER: Final[Mapping[str, Operation]] = {
     "health.ping": Operation(
         summary="Is the process there?",
@@ -309,4 +356,4 @@ SERVER: Final[Mapping[str, Operation]] = {
     ),
 }
 
-OPERATIONS: Final[Mapping[str, Operation]] = {**SESSIONS, **RUNS, **QUEUE, **AGENTS, **SERVER}
+OPERATIONS: Final[Mapping[str, Operation]] = {**SESSIONS, **RUNS, **QUEUE, **MESSAGES, **AGENTS, **SERVER}

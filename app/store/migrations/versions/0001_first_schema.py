@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.Column("agent", sa.Text(), nullable=False),
         sa.Column("handed_to", sa.Text(), nullable=False),
         sa.Column("compactions", sa.Integer(), nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
         sa.Column("next_event", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["parent_id"], ["sessions.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id"),

@@ -1,0 +1,27 @@
+"""What a fork takes over from the conversation that it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from app.conversation.transcript import Message
+from app.errors import InvalidRequest
+
+
+def before_user_message(rows: Sequence[Message], index: int) -> list[Message]:
+    """The rows before the user's message of that index, counted from 0. What stands before a user's message is
+    always whole: no call waits there. InvalidRequest if there are not so many."""
+    said = [place for place, row in enumerate(rows) if row.role == "user" and not row.implicit]
+    if index >= len(said):
+        raise InvalidRequest(f"there is no user message {index}; there are {len(said)}, counted from 0")
+    return list(rows[: said[index]])
+
+
+def fork_title(parent: str, taken: Collection[str]) -> str:
+    """`parent (fork N)` with the first N that is free; without a title there is none to add to."""
+    if not parent:
+        return ""
+    number = 1
+    while f"{parent} (fork {number})" in taken:
+        number += 1
+    return f"{parent} (fork {number})"

@@ -1,0 +1,65 @@
+"""Writes that are not a run's, with the session's baton in hand: no run can begin before they are done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from app.conversation.audit import AuditEntry
+from app.conversation.transcript import Message
+from app.runtime.ending import last_words
+from app.runtime.manager import RuntimeManager
+from app.store.store import Store
+
+
+class Editor:
+    """Holds the process's lock over the whole write, and inside it the session's row, which shuts out the other
+    processes. Never waits for a run: SessionBusy, and nothing is changed. Also SessionNotFound, InvalidTranscript,
+    StoreUnavailable. One for all request threads."""
+
+    def __init__(self, store: Store, manager: RuntimeManager) -> None:
+        self._store = store
+        self._manager = manager
+
+    def add(
+        self, session_id: str, new: Message, *, visible_to: str | None, audit: AuditEntry | None = None
+    ) -> int:
+        """The position of the message in its session."""
+        with self._held(session_id):
+            return self._store.edits.add(
+                session_id,
+                new,
+                is_gone=self._manager.owner_is_gone,
+                last_words=last_words,
+                visible_to=visible_to,
+                audit=audit,
+            )
+
+    def edit(
+        self,
+        session_id: str,
+        position: int,
+        new: Message,
+        *,
+        visible_to: str | None,
+        audit: AuditEntry | None = None,
+    ) -> None:
+        """MessageNotFound; InvalidTranscript also if the message there has another role."""
+        with self._held(session_id):
+            self._store.edits.edit(
+                session_id,
+                position,
+                new,
+                is_gone=self._manager.owner_is_gone,
+                last_words=last_words,
+                visible_to=visible_to,
+                audit=audit,
+            )
+
+    @contextmanager
+    def _held(self, session_id: str) -> Iterator[None]:
+        claim = self._manager.claim(session_id)
+        try:
+            yield
+        finally:
+            claim.release()

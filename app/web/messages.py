@@ -1,0 +1,41 @@
+"""Routes of a conversation's messages: say something without a run, change what was said."""
+
+from __future__ import annotations
+
+import time
+
+from flask import Blueprint, Response
+
+from app.runtime.editor import Editor
+from app.store.store import Store
+from app.web.access import deed, owner
+from app.web.bodies import PutMessage, read
+from app.web.payloads import json_response
+from app.web.wording import attempt
+
+
+def blueprint(store: Store, editor: Editor) -> Blueprint:
+    routes = Blueprint("messages", __name__, url_prefix="/api/sessions/<session:session_id>/messages")
+
+    @routes.post("")
+    def add(session_id: str) -> Response:
+        message = read(PutMessage).value(time.time())
+        _visible(session_id, "add message")
+        audit = deed("add_message", session_id, detail=message.role)
+        position = editor.add(session_id, message, visible_to=owner(), audit=audit)
+        return json_response({"status": "added", "id": position}, 201)
+
+    @routes.patch("/<message:position>")
+    def update(session_id: str, position: int) -> Response:
+        message = read(PutMessage).value(time.time())
+        _visible(session_id, "update message")
+        audit = deed("edit_message", session_id, detail=str(position))
+        editor.edit(session_id, position, message, visible_to=owner(), audit=audit)
+        return json_response({"status": "updated"})
+
+    def _visible(session_id: str, what: str) -> None:
+        """Before it can be found busy: a stranger is not told with what."""
+        with attempt(what):
+            store.sessions.get(session_id, owner=owner())
+
+    return routes
