@@ -166,10 +166,51 @@ class ImageUrl(Body):
     detail: str | None = None
 
 
+_SAYS_SOMETHING: Final = r"\S"
+_WHOLE_PART: Final[dict[str, Any]] = {
+    "anyOf": [
+        {
+            "required": ["type", "text"],
+            "properties": {"type": {"const": "text"}, "text": {"type": "string", "pattern": _SAYS_SOMETHING}},
+        },
+        {
+            "required": ["type", "image_url"],
+            "properties": {
+                "type": {"const": "image_url"},
+                "image_url": {"type": "object", "required": ["url"]},
+            },
+        },
+    ]
+}
+_WHOLE_MESSAGE: Final[dict[str, Any]] = {
+    "anyOf": [
+        {
+            "required": ["content"],
+            "properties": {
+                "content": {"type": "string", "pattern": _SAYS_SOMETHING},
+                "multi_content": {"anyOf": [{"type": "null"}, {"type": "array", "maxItems": 0}]},
+            },
+        },
+        {
+            "required": ["multi_content"],
+            "properties": {"multi_content": {"type": "array", "minItems": 1, "contains": _WHOLE_PART}},
+        },
+    ]
+}
+
+
 class Part(Body):
     """Of the types `text` and `image_url`; one of nothing but white space is left out."""
 
-    type: str
+    model_config = ConfigDict(
+        json_schema_extra={
+            "allOf": [
+                {"if": {"properties": {"type": {"const": "image_url"}}}, "then": _WHOLE_PART["anyOf"][1]}
+            ]
+        }
+    )
+
+    type: Annotated[str, Field(json_schema_extra={"enum": ["text", "image_url"]})]
     text: Annotated[str, Field(max_length=MAX_TEXT)] | None = None
     image_url: ImageUrl | None = None
     file: dict[str, Any] | None = None
@@ -178,31 +219,33 @@ class Part(Body):
 class PostedMessage(Body):
     """`role` is ignored: whatever is posted was said by the user. `multi_content` counts more than `content`."""
 
+    model_config = ConfigDict(json_schema_extra=_WHOLE_MESSAGE)
+
     content: Annotated[str, Field(max_length=MAX_TEXT)] | None = None
     multi_content: list[Part] | None = Field(
         default=None, validation_alias=AliasChoices("multi_content", "multiContent")
     )
 
 
-class ChatMessage(PostedMessage):
+class WrittenChat(PostedMessage):
     role: Literal["user", "assistant", "tool"]
 
 
-class StoredMessage(Body):
+class WrittenMessage(Body):
     """As a session shows its messages."""
 
-    message: ChatMessage
+    message: WrittenChat
     agent: Name | None = Field(default=None, validation_alias="agentName")
 
 
 class PutMessage(Body):
-    message: ChatMessage | StoredMessage
+    message: WrittenChat | WrittenMessage
 
     def value(self, created_at: float) -> Message:
         """InvalidRequest if it says nothing."""
         given = self.message
-        chat = given.message if isinstance(given, StoredMessage) else given
-        agent = (given.agent or "") if isinstance(given, StoredMessage) and chat.role != "user" else ""
+        chat = given.message if isinstance(given, WrittenMessage) else given
+        agent = (given.agent or "") if isinstance(given, WrittenMessage) and chat.role != "user" else ""
         return replace(_user_message(chat, 0, created_at), role=chat.role, agent=agent)
 
 
@@ -221,51 +264,13 @@ class RunOptions(Body):
 
 _messages = TypeAdapter(Annotated[list[PostedMessage], Field(max_length=MAX_MESSAGES)])
 
-_SAYS_SOMETHING: Final = r"\S"
-_WHOLE_PART: Final = {
-    "anyOf": [
-        {
-            "required": ["type", "text"],
-            "properties": {"type": {"const": "text"}, "text": {"type": "string", "pattern": _SAYS_SOMETHING}},
-        },
-        {
-            "required": ["type", "image_url"],
-            "properties": {
-                "type": {"const": "image_url"},
-                "image_url": {"type": "object", "required": ["url"]},
-            },
-        },
-    ]
-}
-_WHOLE_MESSAGE: Final = {
-    "anyOf": [
-        {
-            "required": ["content"],
-            "properties": {
-                "content": {"type": "string", "pattern": _SAYS_SOMETHING},
-                "multi_content": {"anyOf": [{"type": "null"}, {"type": "array", "maxItems": 0}]},
-            },
-        },
-        {
-            "required": ["multi_content"],
-            "properties": {"multi_content": {"type": "array", "minItems": 1, "contains": _WHOLE_PART}},
-        },
-    ]
-}
-
 
 def messages_schema(
     *, exactly_one: bool, ref_template: str, options: type[Body] | None = None
 ) -> dict[str, Any]:
-    """What `read_messages` accepts, as JSON Schema: the models' own, and what is checked of the whole."""
+    """What `read_messages` accepts, as JSON Schema."""
     listed = _messages.json_schema(ref_template=ref_template)
     definitions = listed.pop("$defs")
-    parts = definitions["Part"]["properties"]
-    parts["type"] = {"enum": ["text", "image_url"]}
-    definitions["Part"]["allOf"] = [
-        {"if": {"properties": {"type": {"const": "image_url"}}}, "then": _WHOLE_PART["anyOf"][1]}
-    ]
-    definitions["PostedMessage"] |= _WHOLE_MESSAGE
     listed |= {"minItems": 1, "maxItems": 1 if exactly_one else MAX_MESSAGES}
     more = options.model_json_schema()["properties"] if options else {}
     wrapped = {"type": "object", "properties": {"messages": listed, **more}, "required": ["messages"]}

@@ -81,12 +81,18 @@ class _Schemas:
         return self._named(body.__name__, schema)
 
     def _named(self, name: str, schema: Json) -> Json:
-        self.components[name] = schema
+        self._add(name, schema)
         return {"$ref": _REFERENCE.format(model=name)}
 
     def _kept(self, schema: Json) -> Json:
-        self.components.update(schema.pop("$defs", {}))
+        for name, part in schema.pop("$defs", {}).items():
+            self._add(name, part)
         return schema
+
+    def _add(self, name: str, schema: Json) -> None:
+        """ValueError if two classes share a name: the document would describe one of them by the other."""
+        if self.components.setdefault(name, schema) != schema:
+            raise ValueError(f"two different shapes are called {name}")
 
 
 def _operation(routes: Map, rule: Rule, operation: Operation, schemas: _Schemas, *, secured: bool) -> Json:
