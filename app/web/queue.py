@@ -7,16 +7,36 @@ from collections.abc import Sequence
 
 from flask import Blueprint, Response
 
+from app.conversation.blocks import Block
 from app.conversation.queue import CAPACITY, QueuedMessage
 from app.errors import NotRunning
 from app.runtime.control import RunControl, queued_messages
 from app.store.idempotency import KeyUse, KeyUsed, answered
 from app.store.store import Store
+from app.web import shapes
 from app.web.access import asker, deed, owner
 from app.web.bodies import read_messages, skip_body
 from app.web.parameters import idempotency_key
 from app.web.payloads import json_response, queued_answer, queued_payload
 from app.web.wording import attempt
+
+
+def store_follow_ups(
+    store: Store,
+    control: RunControl,
+    session_id: str,
+    contents: Sequence[Sequence[Block]],
+    use: KeyUse | None,
+) -> shapes.Queued:
+    """Stores messages for afterwards; the answer says whether a run is at work that will come to them. QueueFull,
+    KeyUsed."""
+    follow_ups = queued_messages(session_id, "followup", contents, by=asker())
+    answer = queued_answer("queued_streaming", follow_ups)
+    audit = deed("followup", session_id, detail=_ids(follow_ups))
+    if not control.follow_up(follow_ups, idempotency=answered(use, answer), audit=audit):
+        answer = queued_answer("queued_idle", follow_ups)
+        store.idempotency.correct(use, answer)
+    return answer
 
 
 def blueprint(store: Store, control: RunControl) -> Blueprint:
@@ -50,16 +70,12 @@ def blueprint(store: Store, control: RunControl) -> Blueprint:
         use = idempotency_key(contents)
         if (again := _again(use)) is not None:
             return again
-        follow_ups = queued_messages(session_id, "followup", contents, by=asker())
-        answer = queued_answer("queued_streaming", follow_ups)
         try:
-            audit = deed("followup", session_id, detail=_ids(follow_ups))
-            if not control.follow_up(follow_ups, idempotency=answered(use, answer), audit=audit):
-                answer = queued_answer("queued_idle", follow_ups)
-                store.idempotency.correct(use, answer)
-        except KeyUsed:
-            return _again(use) or json_response(answer, 202)
-        return json_response(answer, 202)
+            return json_response(store_follow_ups(store, control, session_id, contents, use), 202)
+        except KeyUsed:  # the same request, a moment before
+            if (again := _again(use)) is None:
+                raise
+            return again
 
     @routes.get("/queue")
     def look(session_id: str) -> Response:

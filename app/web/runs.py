@@ -13,12 +13,12 @@ from app.conversation.audit import Action
 from app.conversation.run import LIVE, Run
 from app.conversation.transcript import Message
 from app.errors import InvalidRequest, RunNotFound, SessionBusy, SessionNotFound
-from app.runtime.control import RunControl, queued_messages
+from app.runtime.control import RunControl
 from app.runtime.event_readers import EventReaders
 from app.runtime.hangups import HangupWatcher
 from app.runtime.live_run import LiveRun
 from app.runtime.manager import RuntimeManager, describe
-from app.store.idempotency import KeyUse, KeyUsed, Outcome, answered
+from app.store.idempotency import KeyUse, KeyUsed, Outcome
 from app.store.store import Store
 from app.web.access import asker, deed, owner
 from app.web.bodies import CancelRun, Elicit, Release, Resume, read, read_run
@@ -33,7 +33,8 @@ from app.web.parameters import (
     expected_position,
     idempotency_key,
 )
-from app.web.payloads import json_response, queued_answer, run_in_view, run_payload
+from app.web.payloads import json_response, run_in_view, run_payload
+from app.web.queue import store_follow_ups
 from app.web.sse import Streams, client_left
 from app.web.wording import attempt
 
@@ -177,13 +178,8 @@ def blueprint(
 
     def _queue(session_id: str, messages: Sequence[Message], use: KeyUse | None) -> Response:
         contents = [message.content for message in messages]
-        follow_ups = queued_messages(session_id, "followup", contents, by=asker())
-        answer = queued_answer("queued_streaming", follow_ups)
         try:
-            audit = deed("followup", session_id, detail=" ".join(message.id for message in follow_ups))
-            if not control.follow_up(follow_ups, idempotency=answered(use, answer), audit=audit):
-                answer = queued_answer("queued_idle", follow_ups)
-                store.idempotency.correct(use, answer)
+            answer = store_follow_ups(store, control, session_id, contents, use)
         except KeyUsed:
             if use is None or (outcome := store.idempotency.outcome(use)) is None:
                 raise
