@@ -13,7 +13,6 @@ from typing import Any, Final
 from sqlalchemy import (
     Connection,
     Executable,
-    Row,
     Text,
     bindparam,
     cast,
@@ -27,11 +26,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.conversation.run import LIVE
 from app.errors import BudgetReached, TooManyRuns
 from app.store.engine import Database, now, today
+from app.store.prepared import Prepared, Row
 from app.store.session_store import find_session
-from app.store.tables import request_allowances, runs, sessions, spending
+from app.store.tables import IS_LIVE, request_allowances, runs, sessions, spending
 
 KEEP_DAYS: Final = 366
 MINUTE: Final = 60.0
@@ -57,7 +56,7 @@ class AccountStore:
 
     def check_budget(self, session_id: str) -> None:
         """BudgetReached if no more may be spent on this session now; SessionNotFound."""
-        with self._database.reading() as connection:
+        with self._database.glance() as connection:
             check_budget(connection, find_session(connection, session_id), self.limits)
 
     def spent(self, session_id: str) -> float:
@@ -71,14 +70,14 @@ class AccountStore:
         each = MINUTE / per_minute
         with self._database.writing() as connection:
             self._database.take_turns(connection, f"requests of {owner}")
-            row = connection.execute(_ALLOWANCE, {"name": owner}).one()
+            row = _ALLOWANCE.first(connection, {"name": owner})
             full_at = max(row.now, row.full_at or 0.0)
             taken = min(wanted, int((row.now + MINUTE - full_at + TOLERANCE) / each))
             if taken < 1:
                 return 0, full_at + each - row.now - MINUTE
             values = {"name": owner, "at": full_at + taken * each}
             change = _ADD_ALLOWANCE if row.full_at is None else _SET_ALLOWANCE
-            connection.execute(change, values)
+            change.run(connection, values)
             return taken, 0.0
 
     def prune(self) -> None:
@@ -88,11 +87,10 @@ class AccountStore:
             connection.execute(delete(spending).where(spending.c.day < today() - KEEP_DAYS))
 
 
-def check_budget(connection: Connection, session: Row[Any], limits: Limits) -> None:
+def check_budget(connection: Connection, session: Row, limits: Limits) -> None:
     """The same within a transaction. Asks the database nothing where there is no limit."""
-    row = session._mapping
-    limit = limits.session_budget if row["budget"] is None else float(row["budget"])
-    if limit and (spent := _cost_of_session(connection, row["id"])) >= limit:
+    limit = limits.session_budget if session.budget is None else float(session.budget)
+    if limit and (spent := _cost_of_session(connection, session.id)) >= limit:
         raise BudgetReached(
             f"This session may cost {_dollars(limit)} and has cost {_dollars(spent)}. An operator can raise its "
             "budget.",
@@ -100,10 +98,10 @@ def check_budget(connection: Connection, session: Row[Any], limits: Limits) -> N
             limit=limit,
             spent=spent,
         )
-    limit = limits.owner_budget if row["owner"] else 0.0
-    if limit and (spent := _cost_of_today(connection, row["owner"])) >= limit:
+    limit = limits.owner_budget if session.owner else 0.0
+    if limit and (spent := _cost_of_today(connection, session.owner)) >= limit:
         raise BudgetReached(
-            f"The sessions of {row['owner']} may cost {_dollars(limit)} a day and have cost {_dollars(spent)} "
+            f"The sessions of {session.owner} may cost {_dollars(limit)} a day and have cost {_dollars(spent)} "
             "since midnight, UTC.",
             budget="token",
             limit=limit,
@@ -111,15 +109,15 @@ def check_budget(connection: Connection, session: Row[Any], limits: Limits) -> N
         )
 
 
-def check_runs(database: Database, connection: Connection, session: Row[Any], limits: Limits) -> None:
+def check_runs(database: Database, connection: Connection, session: Row, limits: Limits) -> None:
     """TooManyRuns if the session's owner has as many runs at work as he may. In the claim's transaction, behind
     the lock on the session: until it ends, no other claim of that owner can count, in whatever process."""
-    owner = session._mapping["owner"]
+    owner = session.owner
     if not limits.runs_per_owner or not owner:
         return
     database.take_turns(connection, owner)
-    values = {"owner": owner, "session_id": session._mapping["id"]}
-    if connection.execute(_LIVE_RUNS, values).scalar_one() >= limits.runs_per_owner:
+    values = {"owner": owner, "session_id": session.id}
+    if _LIVE_RUNS.scalar(connection, values) >= limits.runs_per_owner:
         raise TooManyRuns(
             f"{owner} has {limits.runs_per_owner} runs at work, which is as many as may be; wait until one ends"
         )
@@ -128,8 +126,7 @@ def check_runs(database: Database, connection: Connection, session: Row[Any], li
 def spend(connection: Connection, session_id: str, cost: float) -> None:
     """Adds to what the owner of the session has spent today. The last lock that a transaction takes."""
     if cost > 0:
-        statement = _SPEND[connection.dialect.name]
-        connection.execute(statement, {"here": session_id, "spent": cost})
+        _SPEND[connection.dialect.name].run(connection, {"here": session_id, "spent": cost})
 
 
 def _dollars(amount: float) -> str:
@@ -137,11 +134,11 @@ def _dollars(amount: float) -> str:
 
 
 def _cost_of_session(connection: Connection, session_id: str) -> float:
-    return float(connection.execute(_TREE_COST, {"root": session_id}).scalar_one() or 0.0)
+    return float(_TREE_COST.scalar(connection, {"root": session_id}) or 0.0)
 
 
 def _cost_of_today(connection: Connection, owner: str) -> float:
-    return float(connection.execute(_COST_OF_TODAY, {"owner": owner}).scalar() or 0.0)
+    return float(_COST_OF_TODAY.scalar(connection, {"owner": owner}) or 0.0)
 
 
 def _tree_cost() -> Executable:
@@ -163,33 +160,40 @@ def _spend(insert_of_dialect: Callable[[Any], Any]) -> Executable:
     return upsert
 
 
-_LIVE_RUNS: Final = (
+_LIVE_RUNS: Final = Prepared(
     select(func.count())
     .select_from(runs.join(sessions, runs.c.session_id == sessions.c.id))
     .where(
         sessions.c.owner == bindparam("owner"),
         runs.c.session_id
         != bindparam("session_id"),  # what it still has is a dead run, which the claim closes
-        runs.c.status.in_(LIVE),
+        IS_LIVE,
         # a run that waits for a person needs no lease; one that works and has none any more is dead
         or_(runs.c.status != "running", runs.c.lease_expires_at >= now()),
     )
 )
-_ALLOWANCE: Final = select(
-    now().label("now"),
-    select(request_allowances.c.full_at)
-    .where(request_allowances.c.owner == bindparam("name"))
-    .scalar_subquery()
-    .label("full_at"),
+_ALLOWANCE: Final = Prepared(
+    select(
+        now().label("now"),
+        select(request_allowances.c.full_at)
+        .where(request_allowances.c.owner == bindparam("name"))
+        .scalar_subquery()
+        .label("full_at"),
+    )
 )
-_ADD_ALLOWANCE: Final = insert(request_allowances).values(owner=bindparam("name"), full_at=bindparam("at"))
-_SET_ALLOWANCE: Final = (
+_ADD_ALLOWANCE: Final = Prepared(
+    insert(request_allowances).values(owner=bindparam("name"), full_at=bindparam("at"))
+)
+_SET_ALLOWANCE: Final = Prepared(
     update(request_allowances)
     .where(request_allowances.c.owner == bindparam("name"))
     .values(full_at=bindparam("at"))
 )
-_COST_OF_TODAY: Final = select(spending.c.cost).where(
-    spending.c.owner == bindparam("owner"), spending.c.day == today()
+_COST_OF_TODAY: Final = Prepared(
+    select(spending.c.cost).where(spending.c.owner == bindparam("owner"), spending.c.day == today())
 )
-_TREE_COST: Final = _tree_cost()
-_SPEND: Final = {"sqlite": _spend(sqlite.insert), "postgresql": _spend(postgresql.insert)}
+_TREE_COST: Final = Prepared(_tree_cost())
+_SPEND: Final = {
+    "sqlite": Prepared(_spend(sqlite.insert)),
+    "postgresql": Prepared(_spend(postgresql.insert)),
+}

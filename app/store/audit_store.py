@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Final
 
 from sqlalchemy import Connection, delete, insert, select
 
 from app.conversation.audit import AuditEntry
 from app.store.engine import Database, now
+from app.store.prepared import Prepared
 from app.store.tables import audit
 
 DAY: Final = 86_400
-_ADD: Final = insert(audit)
+
+
+_SAID: Final = [field.name for field in fields(AuditEntry) if field.name not in ("id", "at")]
+_ADD: Final = Prepared(insert(audit).values(at=now()), columns=_SAID)
 
 
 class AuditStore:
@@ -61,8 +65,7 @@ class AuditStore:
 def note(connection: Connection, entry: AuditEntry | None) -> None:
     """In the transaction of what was done, so that neither is there without the other."""
     if entry is not None:
-        values = {name: value for name, value in asdict(entry).items() if name not in ("id", "at")}
-        connection.execute(_ADD.values(at=now()), values)
+        _ADD.run(connection, {name: getattr(entry, name) for name in _SAID})
 
 
 def unsay(connection: Connection, session_id: str, run_id: str) -> None:

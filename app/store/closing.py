@@ -12,20 +12,21 @@ from app.conversation.run import OPEN_CALL, Ending, Run, RunStatus, closing_text
 from app.conversation.transcript import Message
 from app.store.engine import now
 from app.store.event_store import Segment, frame, write_segments
+from app.store.prepared import Prepared
 from app.store.record_store import set_call
 from app.store.session_store import append_messages, find_session
-from app.store.tables import runs, sessions, tool_calls
+from app.store.tables import one_of, runs, sessions, tool_calls
 
 LastWords = Callable[[Run], Sequence[bytes]]
 """The events, encoded, that end the stream of a run whose process died."""
 
 
-_OPEN_CALLS: Final = (
+_OPEN_CALLS: Final = Prepared(
     select(tool_calls)
-    .where(tool_calls.c.run_id == bindparam("run_id"), tool_calls.c.state.in_(OPEN_CALL))
+    .where(tool_calls.c.run_id == bindparam("run_id"), one_of(tool_calls.c.state, OPEN_CALL))
     .order_by(tool_calls.c.position)
 )
-_END: Final = (
+_END: Final = Prepared(
     update(runs)
     .where(runs.c.id == bindparam("ended_run"))
     .values(
@@ -38,14 +39,14 @@ _END: Final = (
         stop_requested=func.coalesce(bindparam("by", type_=Text), runs.c.stop_requested),
     )
 )
-_SET_NEXT_EVENT: Final = (
+_SET_NEXT_EVENT: Final = Prepared(
     update(sessions).where(sessions.c.id == bindparam("here")).values(next_event=bindparam("number"))
 )
 
 
 def set_next_event(connection: Connection, session_id: str, number: int) -> None:
     """Exactly that number: whoever holds the baton knows that no higher one was sent."""
-    connection.execute(_SET_NEXT_EVENT, {"here": session_id, "number": number})
+    _SET_NEXT_EVENT.run(connection, {"here": session_id, "number": number})
 
 
 def close(
@@ -60,9 +61,9 @@ def close(
 ) -> None:
     """Ends a run's row after closing the calls that it left open, in the order of the ledger."""
     ending: Ending = status if status in ("cancelled", "interrupted") else "failed"
-    for row in connection.execute(_OPEN_CALLS, {"run_id": run_id}).all():
+    for row in _OPEN_CALLS.all(connection, {"run_id": run_id}):
         state, words = closing_text(row.state, ending)
-        set_call(connection, row.session_id, row.id, state=state, ended_at=now())
+        set_call(connection, row.session_id, row.id, state=state, now_is="ended_at")
         content = (tool_result(row.id, words, is_error=True),)
         created_at = float(connection.execute(select(now())).scalar_one())
         append_messages(connection, row.session_id, [Message("tool", content, created_at=created_at)], run_id)
@@ -74,7 +75,7 @@ def close(
         "last": last_event,
         "by": stopped_by,
     }
-    connection.execute(_END, values)
+    _END.run(connection, values)
 
 
 def bury(
@@ -89,7 +90,7 @@ def bury(
     """Closes a run whose process died, and writes for its readers what that process could not say any more.
     Returns the number of the next event."""
     row = find_session(connection, run.session_id)
-    first = int(row._mapping["next_event"])
+    first = int(row.next_event)
     payloads = last_words(run)
     frames = b"".join(frame(first + index, payload) for index, payload in enumerate(payloads))
     following = first + len(payloads)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
-from sqlalchemy import Connection, Executable, bindparam, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.conversation.run import Baton
 from app.store.engine import Database, now
 from app.store.fence import Fence
+from app.store.prepared import Prepared
 from app.store.tables import event_segments, sessions
 
 
@@ -51,7 +52,7 @@ class EventStore:
             if kept:
                 write_segments(connection, kept)
                 tops = [{"here": s.session_id, "top": s.last + 1 + RESERVED_NUMBERS} for s in kept]
-                connection.execute(_RESERVE, tops)
+                _RESERVE.run_each(connection, tops)
             return held
 
     def read(self, session_id: str, after: int, *, limit: int = 64) -> list[Segment]:
@@ -103,20 +104,18 @@ def write_segments(connection: Connection, segments: Sequence[Segment]) -> None:
     """Writing the same events twice leaves them there once: a commit that was not seen is repeated."""
     if segments:
         dialect = connection.dialect.name
-        connection.execute(_UPSERT[dialect], [asdict(segment) for segment in segments])
+        _UPSERT[dialect].run_each(connection, [asdict(segment) for segment in segments])
 
 
-def _upsert(insert: Callable[[Any], Any]) -> Executable:
+def _upsert(insert: Callable[[Any], Any]) -> Prepared:
     statement = insert(event_segments).values(created_at=now())
     replaced = {name: statement.excluded[name] for name in ("last", "run_id", "frames", "created_at")}
-    upsert: Executable = statement.on_conflict_do_update(
-        index_elements=["session_id", "first"], set_=replaced
-    )
-    return upsert
+    upsert = statement.on_conflict_do_update(index_elements=["session_id", "first"], set_=replaced)
+    return Prepared(upsert, columns=[field.name for field in fields(Segment)])
 
 
 _UPSERT: Final = {"sqlite": _upsert(sqlite.insert), "postgresql": _upsert(postgresql.insert)}
-_RESERVE: Final = (
+_RESERVE: Final = Prepared(
     update(sessions)
     .where(sessions.c.id == bindparam("here"), sessions.c.next_event < bindparam("top"))
     .values(next_event=bindparam("top"))

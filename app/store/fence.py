@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, select, tuple_, update
 
-from app.conversation.run import LIVE, Baton
+from app.conversation.run import Baton
 from app.errors import BatonLost
 from app.store.engine import now
-from app.store.tables import runs
+from app.store.prepared import Prepared
+from app.store.tables import IS_LIVE, runs
 
 
 class WrittenAlready(Exception):
@@ -21,21 +22,14 @@ class Fence:
 
     def __init__(self, lease_seconds: float) -> None:
         self._lease_seconds = lease_seconds
-        held = (
-            (runs.c.id == bindparam("run_id"))
-            & (runs.c.epoch == bindparam("held_epoch"))
-            & runs.c.status.in_(LIVE)
-        )
+        held = (runs.c.id == bindparam("run_id")) & (runs.c.epoch == bindparam("held_epoch")) & IS_LIVE
         write: BindParameter[int] = bindparam("write")
-        self._held = select(runs.c.id).where(held)
-        self._renew = update(runs).where(held).values(lease_expires_at=self.lease())
-        self._numbered = (
-            update(runs)
-            .where(held, runs.c.writes < write)
-            .values(lease_expires_at=self.lease(), writes=write)
-        )
+        self._held = Prepared(select(runs.c.id).where(held))
+        self._renew = Prepared(update(runs).where(held).values(lease_expires_at=self.lease()))
+        numbered = update(runs).where(held, runs.c.writes < write)
+        self._numbered = Prepared(numbered.values(lease_expires_at=self.lease(), writes=write))
         those = tuple_(runs.c.id, runs.c.epoch).in_(bindparam("those", expanding=True))
-        renewed = update(runs).where(those, runs.c.status.in_(LIVE)).values(lease_expires_at=self.lease())
+        renewed = update(runs).where(those, IS_LIVE).values(lease_expires_at=self.lease())
         self._renew_many = renewed.returning(runs.c.id)
 
     def lease(self) -> ColumnElement[float]:
@@ -47,9 +41,9 @@ class Fence:
         write that is in the store already raises WrittenAlready: it was committed before the connection broke."""
         values = {"run_id": baton.run_id, "held_epoch": baton.epoch, "write": baton.write}
         statement = self._numbered if baton.write else self._renew
-        if connection.execute(statement, values).rowcount:
+        if statement.run(connection, values):
             return
-        if baton.write and connection.execute(self._held, values).first():
+        if baton.write and self._held.first(connection, values):
             raise WrittenAlready()
         raise BatonLost()
 

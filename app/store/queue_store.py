@@ -11,20 +11,21 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select,
 
 from app.conversation.audit import AuditEntry
 from app.conversation.queue import CAPACITY, QueuedMessage, QueueKind
-from app.conversation.run import LIVE, Baton
+from app.conversation.run import Baton
 from app.conversation.transcript import Message
 from app.errors import NotRunning, QueuedMessageNotFound, QueueFull, TakenAlready
 from app.store.audit_store import note
 from app.store.engine import Database, now
 from app.store.fence import Fence, WrittenAlready
 from app.store.idempotency import KeyUse, use_key
+from app.store.prepared import Prepared
 from app.store.rows import dump, message_row
 from app.store.session_store import find_session, next_position
-from app.store.tables import messages, queued_messages, runs
+from app.store.tables import IS_LIVE, messages, queued_messages, runs
 
 STRANDED_SECONDS: Final = 3.0
 
-_ALL_WAITING: Final = (
+_ALL_WAITING: Final = Prepared(
     select(queued_messages)
     .where(queued_messages.c.session_id == bindparam("session_id"), queued_messages.c.taken_by.is_(None))
     .order_by(queued_messages.c.number)
@@ -93,9 +94,8 @@ class QueueStore:
             return _taken(connection, baton)
 
     def waiting(self, session_id: str) -> list[QueuedMessage]:
-        with self._database.reading() as connection:
-            rows = connection.execute(_ALL_WAITING, {"session_id": session_id})
-            return [_message(row) for row in rows]
+        with self._database.glance() as connection:
+            return [_message(row) for row in _ALL_WAITING.all(connection, {"session_id": session_id})]
 
     def depths(self) -> dict[str, int]:
         """How many messages wait, of all sessions, by kind."""
@@ -142,7 +142,7 @@ class QueueStore:
 
 
 def _live(connection: Connection, session_id: str) -> bool:
-    query = select(runs.c.id).where(runs.c.session_id == session_id, runs.c.status.in_(LIVE))
+    query = select(runs.c.id).where(runs.c.session_id == session_id, IS_LIVE)
     return connection.execute(query).first() is not None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, Connection, bindparam, func, insert, select, update
@@ -16,11 +17,12 @@ from app.conversation.transcript import Message
 from app.store.account_store import spend
 from app.store.engine import Database, now
 from app.store.fence import Fence
+from app.store.prepared import Prepared
 from app.store.rows import call_of, dump, load_optional, session_row, summary_of, summary_row
 from app.store.session_store import append_messages
 from app.store.tables import messages, prompts, runs, sessions, summaries, tool_calls, tool_states
 
-_COUNT: Final = (
+_COUNT: Final = Prepared(
     update(sessions)
     .where(sessions.c.id == bindparam("here"))
     .values(
@@ -29,7 +31,7 @@ _COUNT: Final = (
         output_tokens=func.coalesce(bindparam("written", type_=BigInteger), sessions.c.output_tokens),
     )
 )
-_PROMPT: Final = (
+_PROMPT: Final = Prepared(
     select(prompts)
     .where(
         prompts.c.session_id == bindparam("session_id"),
@@ -38,7 +40,23 @@ _PROMPT: Final = (
     )
     .order_by(prompts.c.created_at.desc())
 )
-_SUMMARY: Final = (
+_ADD_PROMPT: Final = Prepared(
+    insert(prompts).values(created_at=now()), columns=[column.key for column in prompts.c]
+)
+_ADD_CALLS: Final = Prepared(
+    insert(tool_calls), columns=[column.key for column in tool_calls.c if not column.nullable]
+)
+_WAIT: Final = Prepared(
+    update(runs)
+    .where(runs.c.id == bindparam("asking_run"))
+    .values(status=bindparam("how"), waiting_for_json=bindparam("what"), answer_json=None)
+)
+_STATE: Final = (tool_states.c.session_id == bindparam("of_session")) & (
+    tool_states.c.key == bindparam("name")
+)
+_CHANGE_STATE: Final = Prepared(update(tool_states).where(_STATE), columns=["state_json"])
+_ADD_STATE: Final = Prepared(insert(tool_states))
+_SUMMARY: Final = Prepared(
     select(summaries)
     .where(summaries.c.session_id == bindparam("session_id"))
     .order_by(summaries.c.number.desc())
@@ -58,18 +76,18 @@ class RecordStore:
     def freeze_prompt(self, baton: Baton, session_id: str, prompt: FrozenPrompt) -> None:
         with self._database.writing() as connection:
             self._fence.check(connection, baton)
-            connection.execute(
-                insert(prompts).values(
-                    session_id=session_id,
-                    digest=prompt.digest,
-                    agent=prompt.agent,
-                    definition=prompt.definition,
-                    model=prompt.model,
-                    system_json=prompt.system,
-                    tools_json=prompt.tools,
-                    definitions_json=dump(prompt.definitions),
-                    created_at=now(),
-                )
+            _ADD_PROMPT.run(
+                connection,
+                {
+                    "session_id": session_id,
+                    "digest": prompt.digest,
+                    "agent": prompt.agent,
+                    "definition": prompt.definition,
+                    "model": prompt.model,
+                    "system_json": prompt.system,
+                    "tools_json": prompt.tools,
+                    "definitions_json": dump(prompt.definitions),
+                },
             )
 
     def add_messages(self, baton: Baton, session_id: str, new: Sequence[Message]) -> int:
@@ -85,11 +103,12 @@ class RecordStore:
         with self._database.writing() as connection:
             self._fence.check(connection, baton)
             position = append_messages(connection, session_id, [message], baton.run_id)
-            for call in message.calls:
-                connection.execute(insert(tool_calls).values(_ledger_row(baton, session_id, position, call)))
+            if message.calls:
+                calls = [_ledger_row(baton, session_id, position, call) for call in message.calls]
+                _ADD_CALLS.run_each(connection, calls)
             read, written = tokens or (None, None)
             values = {"here": session_id, "spent": message.cost, "read": read, "written": written}
-            connection.execute(_COUNT, values)
+            _COUNT.run(connection, values)
             if self._keeps_accounts:
                 spend(connection, session_id, message.cost)
             return position
@@ -102,7 +121,7 @@ class RecordStore:
             self._fence.check(connection, baton)
             connection.execute(insert(summaries).values(summary_row(summary, session_id, baton.run_id)))
             values = {"here": session_id, "spent": summary.cost, "read": written, "written": 0}
-            connection.execute(_COUNT, values)
+            _COUNT.run(connection, values)
             here = update(sessions).where(sessions.c.id == session_id)
             connection.execute(here.values(compactions=summary.number))
             if self._keeps_accounts:
@@ -136,7 +155,7 @@ class RecordStore:
         """The call's handler is about to run; from here on its outcome is unknown until it is recorded."""
         with self._database.writing() as connection:
             self._fence.check(connection, baton)
-            set_call(connection, session_id, call_id, state="running", started_at=now())
+            set_call(connection, session_id, call_id, state="running", now_is="started_at")
 
     def add_result(
         self,
@@ -151,7 +170,7 @@ class RecordStore:
         call_id = message.content[0]["tool_use_id"]
         with self._database.writing() as connection:
             self._fence.check(connection, baton)
-            set_call(connection, session_id, call_id, state=state, ended_at=now())
+            set_call(connection, session_id, call_id, state=state, now_is="ended_at")
             for key, value in (toolset_states or {}).items():
                 _replace_tool_state(connection, session_id, key, dump(value))
             return append_messages(connection, session_id, [message], baton.run_id)
@@ -160,12 +179,8 @@ class RecordStore:
         """The run waits for a person from now on; anybody may answer, through whatever process."""
         with self._database.writing() as connection:
             self._fence.check(connection, baton)
-            values = {
-                "status": question.status,
-                "waiting_for_json": dump(asdict(question)),
-                "answer_json": None,
-            }
-            connection.execute(update(runs).where(runs.c.id == baton.run_id).values(values))
+            values = {"asking_run": baton.run_id, "how": question.status, "what": dump(asdict(question))}
+            _WAIT.run(connection, values)
             if question.call_id:
                 set_call(connection, question.session_id, question.call_id, state=question.status)
 
@@ -179,15 +194,15 @@ class RecordStore:
 
     def summary(self, session_id: str) -> Summary | None:
         """The newest; None for a conversation that was never compacted."""
-        with self._database.reading() as connection:
-            row = connection.execute(_SUMMARY, {"session_id": session_id}).first()
+        with self._database.glance() as connection:
+            row = _SUMMARY.first(connection, {"session_id": session_id})
         return None if row is None else summary_of(row)
 
     def prompt(self, session_id: str, agent: str, definition: str) -> FrozenPrompt | None:
         """The prompt that this session froze for an agent of that definition."""
         key = {"session_id": session_id, "agent": agent, "definition": definition}
-        with self._database.reading() as connection:
-            row = connection.execute(_PROMPT, key).first()
+        with self._database.glance() as connection:
+            row = _PROMPT.first(connection, key)
         if row is None:
             return None
         return FrozenPrompt(
@@ -201,9 +216,19 @@ class RecordStore:
         )
 
 
-def set_call(connection: Connection, session_id: str, call_id: str, **values: Any) -> None:
-    query = update(tool_calls).where(tool_calls.c.session_id == session_id, tool_calls.c.id == call_id)
-    connection.execute(query.values(**values))
+def set_call(
+    connection: Connection, session_id: str, call_id: str, *, now_is: str = "", **values: str
+) -> None:
+    """Changes a call's place in the ledger; `now_is` is the column that gets the present time, if any."""
+    keys = {"of_session": session_id, "of_call": call_id}
+    _change_of_call(now_is, tuple(values)).run(connection, keys | values)
+
+
+@cache
+def _change_of_call(now_is: str, columns: tuple[str, ...]) -> Prepared:
+    here = tool_calls.c.session_id == bindparam("of_session"), tool_calls.c.id == bindparam("of_call")
+    stamp = {now_is: now()} if now_is else {}
+    return Prepared(update(tool_calls).where(*here).values(stamp), columns=columns)
 
 
 def _ledger_row(baton: Baton, session_id: str, position: int, call: Mapping[str, Any]) -> dict[str, Any]:
@@ -222,6 +247,6 @@ def _ledger_row(baton: Baton, session_id: str, position: int, call: Mapping[str,
 
 
 def _replace_tool_state(connection: Connection, session_id: str, key: str, state: str) -> None:
-    here = (tool_states.c.session_id == session_id) & (tool_states.c.key == key)
-    if not connection.execute(update(tool_states).where(here).values(state_json=state)).rowcount:
-        connection.execute(insert(tool_states).values(session_id=session_id, key=key, state_json=state))
+    changed = {"of_session": session_id, "name": key, "state_json": state}
+    if not _CHANGE_STATE.run(connection, changed):
+        _ADD_STATE.run(connection, {"session_id": session_id, "key": key, "state_json": state})

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import orjson
-from sqlalchemy import Row
 
 from app.conversation.compaction import Summary
 from app.conversation.run import Answer, Owner, Question, Run, ToolCall
 from app.conversation.session import Session
 from app.conversation.transcript import Message, Usage
+from app.store.prepared import Row
 
 
 def dump(value: Any) -> str:
@@ -32,10 +32,9 @@ def session_row(session: Session) -> dict[str, Any]:
     return {**row, "permissions_json": dump_optional(session.permissions), "next_event": 1}
 
 
-def session_of(row: Row[Any]) -> Session:
-    values = row._mapping
-    plain = {name: values[name] for name in Session.__dataclass_fields__ if name != "permissions"}
-    return Session(**plain, permissions=load_optional(values["permissions_json"]))
+def session_of(row: Row) -> Session:
+    plain = {name: getattr(row, name) for name in Session.__dataclass_fields__ if name != "permissions"}
+    return Session(**plain, permissions=load_optional(row.permissions_json))
 
 
 def message_row(message: Message, session_id: str, position: int, run_id: str | None) -> dict[str, Any]:
@@ -112,13 +111,12 @@ def summary_row(summary: Summary, session_id: str, run_id: str | None) -> dict[s
     return {**row, "session_id": session_id, "summary": text, "usage_json": used, "run_id": run_id}
 
 
-def summary_of(row: Row[Any]) -> Summary:
-    values = row._mapping
+def summary_of(row: Row) -> Summary:
     names = set(Summary.__dataclass_fields__) - {"text", "usage"}
-    usage = load_optional(values["usage_json"])
+    usage = load_optional(row.usage_json)
     return Summary(
-        **{name: values[name] for name in names},
-        text=values["summary"],
+        **{name: getattr(row, name) for name in names},
+        text=row.summary,
         usage=Usage(**usage) if usage else None,
     )
 
@@ -132,25 +130,24 @@ def owner_row(owner: Owner) -> dict[str, Any]:
     }
 
 
-def run_of(row: Row[Any]) -> Run:
-    values = row._mapping
+def run_of(row: Row) -> Run:
     return Run(
-        id=values["id"],
-        session_id=values["session_id"],
-        agent=values["agent"],
-        status=values["status"],
-        epoch=values["epoch"],
-        started_at=values["started_at"],
-        owner=Owner(values["owner_host"], values["owner_boot"], values["owner_pid"], values["owner_started"]),
-        lease_expires_at=values["lease_expires_at"],
-        ended_at=values["ended_at"],
-        waiting_for=question_of(values["waiting_for_json"]),
-        error=values["error"],
-        stopped_by=values["stop_requested"] or "",
-        code=values["code"],
-        first_event=values["first_event"],
-        last_event=values["last_event"],
-        options=orjson.loads(values["options_json"]),
+        id=row.id,
+        session_id=row.session_id,
+        agent=row.agent,
+        status=row.status,
+        epoch=row.epoch,
+        started_at=row.started_at,
+        owner=Owner(row.owner_host, row.owner_boot, row.owner_pid, row.owner_started),
+        lease_expires_at=row.lease_expires_at,
+        ended_at=row.ended_at,
+        waiting_for=question_of(row.waiting_for_json),
+        error=row.error,
+        stopped_by=row.stop_requested or "",
+        code=row.code,
+        first_event=row.first_event,
+        last_event=row.last_event,
+        options=orjson.loads(row.options_json),
     )
 
 
@@ -162,15 +159,14 @@ def answer_of(value: str | None) -> Answer | None:
     return None if value is None else Answer(**orjson.loads(value))
 
 
-def call_of(row: Row[Any]) -> ToolCall:
-    values = cast("dict[str, Any]", row._mapping)
+def call_of(row: Row) -> ToolCall:
     return ToolCall(
-        id=values["id"],
-        run_id=values["run_id"],
-        name=values["name"],
-        arguments=orjson.loads(values["arguments_json"]),
-        state=values["state"],
-        decision=values["decision"],
-        decided_by=values["decided_by"],
-        reason=values["reason"],
+        id=row.id,
+        run_id=row.run_id,
+        name=row.name,
+        arguments=orjson.loads(row.arguments_json),
+        state=row.state,
+        decision=row.decision,
+        decided_by=row.decided_by,
+        reason=row.reason,
     )

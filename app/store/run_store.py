@@ -13,12 +13,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Text, bindparam, cast, delete, insert, or_, select, update
+from sqlalchemy import Connection, Text, bindparam, cast, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.conversation.audit import AuditEntry
 from app.conversation.run import (
-    LIVE,
     WAITING,
     Answer,
     Baton,
@@ -44,6 +43,7 @@ from app.store.engine import Database, now
 from app.store.event_store import RESERVED_NUMBERS, Segment, write_segments
 from app.store.fence import Fence
 from app.store.idempotency import KeyUse, use_key
+from app.store.prepared import Prepared, Row
 from app.store.record_store import set_call
 from app.store.reposts import without_known
 from app.store.rows import (
@@ -62,7 +62,7 @@ from app.store.session_store import (
     read_messages,
     set_model,
 )
-from app.store.tables import messages, queued_messages, runs, sessions, tool_calls
+from app.store.tables import IS_LIVE, messages, queued_messages, runs, sessions, tool_calls
 
 IsGone = Callable[[Owner], bool]
 """Does the process of this owner certainly not run any more?"""
@@ -101,9 +101,13 @@ class Signal:
     stop_requested: str | None
 
 
-_LIVE_RUN: Final = select(runs).where(runs.c.session_id == bindparam("session_id"), runs.c.status.in_(LIVE))
-_LIVE_RUN_LOCKED: Final = _LIVE_RUN.with_for_update()
-_QUEUED: Final = (
+_live_run: Final = select(runs).where(runs.c.session_id == bindparam("session_id"), IS_LIVE)
+_LIVE_RUN: Final = Prepared(_live_run)
+_LIVE_RUN_LOCKED: Final = Prepared(_live_run.with_for_update())
+_GIVEN: Final = [column.key for column in runs.c if not column.nullable]
+_RUN: Final = Prepared(select(runs).where(runs.c.id == bindparam("run_id")))
+_NOW: Final = Prepared(select(now()))
+_QUEUED: Final = Prepared(
     select(queued_messages.c.id)
     .where(queued_messages.c.session_id == bindparam("session_id"), queued_messages.c.taken_by.is_(None))
     .limit(1)
@@ -116,7 +120,7 @@ class RunStore:
         self._fence = fence
         self._limits = limits
         begun = {"started_at": now(), "lease_expires_at": fence.lease()}
-        self._insert_run = insert(runs).values(begun).returning(runs)
+        self._insert_run = Prepared(insert(runs).values(begun).returning(runs), columns=_GIVEN)
 
     # ---- claiming and giving back
 
@@ -150,7 +154,7 @@ class RunStore:
                 # The run's row is locked before its session's, as every write of a run does it.
                 dead = self._dead_holder(connection, session_id, is_gone)
                 row = find_session(connection, session_id, lock=True)
-                next_event = int(row._mapping["next_event"])
+                next_event = int(row.next_event)
                 if expected_position is not None:
                     _expect(connection, session_id, expected_position)
                 check_budget(connection, row, self._limits)
@@ -255,7 +259,7 @@ class RunStore:
                 last_event=last_event,
                 stopped_by=stopped_by,
             )
-            return connection.execute(_QUEUED, {"session_id": baton.session_id}).first() is not None
+            return _QUEUED.first(connection, {"session_id": baton.session_id}) is not None
 
     def park(self, baton: Baton, *, segments: Sequence[Segment], next_event: int) -> None:
         """Lets go of a run that waits for a person: whoever answers can go on with it at once."""
@@ -286,7 +290,7 @@ class RunStore:
         ids = [baton.run_id for baton in batons]
         with self._database.writing() as connection:
             mine = (runs.c.owner_pid == owner.pid) & (runs.c.owner_started == owner.started)
-            held = runs.c.id.in_(ids) & runs.c.status.in_(LIVE) & mine & (runs.c.owner_host == owner.host)
+            held = runs.c.id.in_(ids) & IS_LIVE & mine & (runs.c.owner_host == owner.host)
             connection.execute(update(runs).where(held).values(lease_expires_at=self._fence.lease()))
             epochs = {
                 row.id: row.epoch for row in connection.execute(select(runs.c.id, runs.c.epoch).where(held))
@@ -312,7 +316,7 @@ class RunStore:
         """
         with self._database.writing() as connection:
             row = connection.execute(
-                select(runs).where(runs.c.session_id == session_id, runs.c.status.in_(LIVE)).with_for_update()
+                select(runs).where(runs.c.session_id == session_id, IS_LIVE).with_for_update()
             ).first()
             run = run_of(row) if row else None
             question = run.waiting_for if run else None
@@ -341,7 +345,7 @@ class RunStore:
     def request_stop(self, run_id: str, by: str, *, is_gone: IsGone, last_words: LastWords) -> None:
         """Leaves word for the holder, wherever it is; if it is dead, the run is closed here and now."""
         with self._database.writing() as connection:
-            live = (runs.c.id == run_id) & runs.c.status.in_(LIVE)
+            live = (runs.c.id == run_id) & IS_LIVE
             row = connection.execute(select(runs).where(live).with_for_update()).first()
             if row is None:
                 return
@@ -364,8 +368,8 @@ class RunStore:
             ]
 
     def get(self, run_id: str) -> Run:
-        with self._database.reading() as connection:
-            row = connection.execute(select(runs).where(runs.c.id == run_id)).first()
+        with self._database.glance() as connection:
+            row = _RUN.first(connection, {"run_id": run_id})
         if row is None:
             raise RunNotFound()
         return run_of(row)
@@ -377,9 +381,8 @@ class RunStore:
             return [run_of(row) for row in connection.execute(query)]
 
     def live_run(self, session_id: str) -> Run | None:
-        with self._database.reading() as connection:
-            query = select(runs).where(runs.c.session_id == session_id, runs.c.status.in_(LIVE))
-            row = connection.execute(query).first()
+        with self._database.glance() as connection:
+            row = live_run_row(connection, session_id)
             return run_of(row) if row else None
 
     def recent(
@@ -425,7 +428,7 @@ class RunStore:
 
     def _dead_holder(self, connection: Connection, session_id: str, is_gone: IsGone) -> Run | None:
         """SessionBusy if the session's run is alive, or waits for a person."""
-        row = connection.execute(_LIVE_RUN_LOCKED, {"session_id": session_id}).first()
+        row = _LIVE_RUN_LOCKED.first(connection, {"session_id": session_id})
         if row is None:
             return None
         run = run_of(row)
@@ -434,9 +437,7 @@ class RunStore:
         return run
 
     def _is_dead(self, connection: Connection, run: Run, is_gone: IsGone) -> bool:
-        return is_gone(run.owner) or run.lease_expires_at < float(
-            connection.execute(select(now())).scalar_one()
-        )
+        return is_gone(run.owner) or run.lease_expires_at < float(_NOW.scalar(connection))
 
     def _insert(
         self,
@@ -461,11 +462,11 @@ class RunStore:
             "options_json": dump(options),
             **owner_row(owner),
         }
-        return run_of(connection.execute(self._insert_run, values).one())
+        return run_of(self._insert_run.first(connection, values))
 
 
-def live_run_row(connection: Connection, session_id: str) -> Row[Any] | None:
-    return connection.execute(_LIVE_RUN, {"session_id": session_id}).first()
+def live_run_row(connection: Connection, session_id: str) -> Row | None:
+    return _LIVE_RUN.first(connection, {"session_id": session_id})
 
 
 def _is_second_live_run(error: IntegrityError) -> bool:

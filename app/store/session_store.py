@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, not_, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, not_, or_, select, update
 
 from app.conversation.audit import AuditEntry
 from app.conversation.session import Permissions, Session, SessionSummary
@@ -14,6 +14,7 @@ from app.errors import SessionNotFound
 from app.store.audit_store import note
 from app.store.engine import Database
 from app.store.idempotency import KeyUse, use_key
+from app.store.prepared import Prepared, Row
 from app.store.rows import (
     MESSAGE_COLUMNS,
     dump,
@@ -52,7 +53,7 @@ class SessionStore:
 
     def get(self, session_id: str, *, owner: str | None = None) -> Session:
         """SessionNotFound also for a session that belongs to another owner."""
-        with self._database.reading() as connection:
+        with self._database.glance() as connection:
             return session_of(find_session(connection, session_id, owner=owner))
 
     def get_with_messages(
@@ -64,19 +65,19 @@ class SessionStore:
             return session, read_messages(connection, session_id)
 
     def messages(self, session_id: str) -> list[Message]:
-        with self._database.reading() as connection:
+        with self._database.glance() as connection:
             return read_messages(connection, session_id)
 
     def last_position(self, session_id: str) -> int:
         """Of the session's newest message; -1 if it has none."""
-        with self._database.reading() as connection:
+        with self._database.glance() as connection:
             return next_position(connection, session_id) - 1
 
     def page_of_messages(self, session_id: str, *, first: int, last: int) -> list[Message]:
         """Those from one position to another, in order."""
         values = {"session_id": session_id, "first": first, "last": last}
-        with self._database.reading() as connection:
-            return [message_of(row) for row in connection.execute(_PAGE_OF_MESSAGES, values)]
+        with self._database.glance() as connection:
+            return [message_of(row) for row in _PAGE_OF_MESSAGES.all(connection, values)]
 
     def summaries(
         self, *, owner: str | None = None, limit: int | None = None, after: tuple[float, str] | None = None
@@ -95,10 +96,7 @@ class SessionStore:
             )
         query = query.order_by(sessions.c.created_at.desc(), sessions.c.id).limit(limit)
         with self._database.reading() as connection:
-            return [
-                SessionSummary(session_of(row), row._mapping["num_messages"])
-                for row in connection.execute(query)
-            ]
+            return [SessionSummary(session_of(row), row.num_messages) for row in connection.execute(query)]
 
     def delete(self, session_id: str, *, audit: AuditEntry | None = None) -> None:
         """The session and all that belongs to it."""
@@ -162,14 +160,14 @@ class SessionStore:
 
     def tool_states(self, session_id: str) -> dict[str, Any]:
         """What the session's toolsets left for the next run, by key."""
-        with self._database.reading() as connection:
-            rows = connection.execute(_TOOL_STATES, {"session_id": session_id})
+        with self._database.glance() as connection:
+            rows = _TOOL_STATES.all(connection, {"session_id": session_id})
             return {key: load_optional(text) for key, text in rows}
 
     def next_event(self, session_id: str) -> int:
         """No event of the session was sent with this number or a higher one, as far as the store knows."""
-        with self._database.reading() as connection:
-            return int(find_session(connection, session_id)._mapping["next_event"])
+        with self._database.glance() as connection:
+            return int(find_session(connection, session_id).next_event)
 
     def _update(self, session_id: str, audit: AuditEntry | None, **values: Any) -> None:
         with self._database.writing() as connection:
@@ -180,18 +178,23 @@ class SessionStore:
 
 
 # Statements of the hot path are built once: building one costs more than running it.
-_SESSION: Final = select(sessions).where(sessions.c.id == bindparam("session_id"))
-_OWN_SESSION: Final = _SESSION.where(sessions.c.owner == bindparam("owner"))
-_SESSION_LOCKED: Final = _SESSION.with_for_update()
-_OWN_SESSION_LOCKED: Final = _OWN_SESSION.with_for_update()
-_MESSAGES: Final = (
+_one_session: Final = select(sessions).where(sessions.c.id == bindparam("session_id"))
+_own_session: Final = _one_session.where(sessions.c.owner == bindparam("owner"))
+_SESSION: Final = Prepared(_one_session)
+_OWN_SESSION: Final = Prepared(_own_session)
+_SESSION_LOCKED: Final = Prepared(_one_session.with_for_update())
+_OWN_SESSION_LOCKED: Final = Prepared(_own_session.with_for_update())
+_all_messages: Final = (
     select(*(messages.c[name] for name in MESSAGE_COLUMNS))
     .where(messages.c.session_id == bindparam("session_id"))
     .order_by(messages.c.position)
 )
-_PAGE_OF_MESSAGES: Final = _MESSAGES.where(messages.c.position.between(bindparam("first"), bindparam("last")))
-_LAST_POSITION: Final = select(func.max(messages.c.position)).where(
-    messages.c.session_id == bindparam("session_id")
+_MESSAGES: Final = Prepared(_all_messages)
+_PAGE_OF_MESSAGES: Final = Prepared(
+    _all_messages.where(messages.c.position.between(bindparam("first"), bindparam("last")))
+)
+_LAST_POSITION: Final = Prepared(
+    select(func.max(messages.c.position)).where(messages.c.session_id == bindparam("session_id"))
 )
 # Positions have no holes, so two looks into indexes count what a scan of all messages would.
 _COUNT: Final = func.coalesce(
@@ -202,28 +205,30 @@ _COUNT: Final = func.coalesce(
     .where(messages.c.session_id == sessions.c.id, messages.c.role == "system")
     .scalar_subquery()
 )
-_ADD_MESSAGES: Final = insert(messages)
-_TOOL_STATES: Final = select(tool_states.c.key, tool_states.c.state_json).where(
-    tool_states.c.session_id == bindparam("session_id")
+_ADD_MESSAGES: Final = Prepared(insert(messages))
+_TOOL_STATES: Final = Prepared(
+    select(tool_states.c.key, tool_states.c.state_json).where(
+        tool_states.c.session_id == bindparam("session_id")
+    )
 )
 
 
 def find_session(
     connection: Connection, session_id: str, *, owner: str | None = None, lock: bool = False
-) -> Row[Any]:
+) -> Row:
     """SessionNotFound if it is not there, or somebody else's."""
     if owner is None:
         query = _SESSION_LOCKED if lock else _SESSION
     else:
         query = _OWN_SESSION_LOCKED if lock else _OWN_SESSION
-    row = connection.execute(query, {"session_id": session_id, "owner": owner}).first()
+    row = query.first(connection, {"session_id": session_id, "owner": owner})
     if row is None:
         raise SessionNotFound()
     return row
 
 
 def read_messages(connection: Connection, session_id: str) -> list[Message]:
-    return [message_of(row) for row in connection.execute(_MESSAGES, {"session_id": session_id})]
+    return [message_of(row) for row in _MESSAGES.all(connection, {"session_id": session_id})]
 
 
 def approve_all_tools(connection: Connection, session_id: str) -> None:
@@ -233,7 +238,7 @@ def approve_all_tools(connection: Connection, session_id: str) -> None:
 def allow_tool(connection: Connection, session_id: str, pattern: str) -> None:
     """Adds a pattern to what the session allows, unless it is there already."""
     row = find_session(connection, session_id, lock=True)
-    permissions = dict(load_optional(row._mapping["permissions_json"]) or {})
+    permissions = dict(load_optional(row.permissions_json) or {})
     allowed = list(permissions.get("allow") or ())
     if pattern not in allowed:
         permissions["allow"] = [*allowed, pattern]
@@ -248,7 +253,7 @@ def set_model(connection: Connection, session_id: str, model: str | None) -> Non
 
 
 def next_position(connection: Connection, session_id: str) -> int:
-    last = connection.execute(_LAST_POSITION, {"session_id": session_id}).scalar()
+    last: int | None = _LAST_POSITION.scalar(connection, {"session_id": session_id})
     return 0 if last is None else last + 1
 
 
@@ -258,5 +263,5 @@ def append_messages(
     first = next_position(connection, session_id)
     if new:
         rows = [message_row(message, session_id, first + i, run_id) for i, message in enumerate(new)]
-        connection.execute(_ADD_MESSAGES, rows)
+        _ADD_MESSAGES.run_each(connection, rows)
     return first

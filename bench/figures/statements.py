@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
 
 from app.conversation.blocks import text_block
 from app.conversation.transcript import Message
 from app.factory import Server, build
 from app.offline.server import OfflineServer
 from app.settings import Settings
+from app.store.prepared import Form
 from bench.contestants import OURS
 from bench.course import Course
 from bench.history import seed_session
@@ -27,23 +28,31 @@ _THINK: Final = '[call think {"thought": "so"}]'
 _HOUSEKEEPER: Final = "keeper"  # its statements depend on time
 
 
-class Counter:
-    """Counts statements of all engines of this process while it listens."""
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """What this process sends to any database meanwhile, except its housekeeper; not how transactions begin and
+    end."""
+    sent: list[str] = []
 
-    def __init__(self) -> None:
-        self.statements = 0
-
-    def count(self, *_: Any) -> None:
+    def note(statement: str) -> None:
         if threading.current_thread().name != _HOUSEKEEPER:
-            self.statements += 1
+            sent.append(statement)
 
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        event.listen(Engine, "before_cursor_execute", self.count)
-        try:
-            yield
-        finally:
-            event.remove(Engine, "before_cursor_execute", self.count)
+    def built(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        note(statement)
+
+    def prepared(form: Form, connection: Connection) -> Any:
+        note(form.sql)
+        return cursor(form, connection)
+
+    cursor = Form.cursor
+    event.listen(Engine, "before_cursor_execute", built)
+    Form.cursor = prepared  # type: ignore[method-assign, assignment]
+    try:
+        yield sent
+    finally:
+        Form.cursor = cursor  # type: ignore[method-assign, assignment]
+        event.remove(Engine, "before_cursor_execute", built)
 
 
 def counts(course: Course) -> list[Row]:
@@ -82,10 +91,9 @@ def statements_of_a_run(server: Server, length: int, *, turns: int) -> int:
     """Of the second run of a session, which finds its prompt frozen."""
     session = seed_session(server.store, length)
     _run(server, session, "[say hello]")
-    counter = Counter()
-    with counter.listening():
+    with statements() as sent:
         _run(server, session, "[then]".join([_THINK] * (turns - 1) + ["[say done]"]))
-    return counter.statements
+    return len(sent)
 
 
 def _run(server: Server, session: str, text: str) -> None:

@@ -22,10 +22,10 @@ from bench.figures.statements import statements_of_a_run
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient
 
-RUN = 39
-"""Statements of a run of one turn, each BEGIN counted; and what a turn with a tool call adds to it."""
+RUN = 5
+"""Statements of a run of one turn, BEGIN and COMMIT not counted; and what a turn with a tool call adds to it."""
 
-TURN = 24
+TURN = 5
 
 
 @pytest.fixture(scope="module")

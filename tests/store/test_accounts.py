@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, insert, update
+from sqlalchemy import insert, update
 
 from app.conversation.run import Run
 from app.conversation.transcript import Message
@@ -19,6 +18,7 @@ from app.store.engine import Database, today
 from app.store.fence import WrittenAlready
 from app.store.store import Store
 from app.store.tables import request_allowances, runs, sessions, spending
+from bench.figures.statements import statements
 from tests.harness.rows import all_rows
 from tests.harness.wire import in_parallel
 from tests.store.actors import begin, new_session, user
@@ -108,19 +108,6 @@ def test_of_sixteen_runs_begun_at_once_in_four_processes_as_many_begin_as_may(pr
         begun = [run for run in in_parallel([lambda n=n: claim(n) for n in range(16)]) if run is not None]
         assert len(begun) == 3
         assert len(processes[0].runs.recent(owner=ann)) == 3
-
-
-@contextmanager
-def statements() -> Iterator[list[str]]:
-    """What is sent to any database meanwhile."""
-    sent: list[str] = []
-
-    def listen(_c: Any, _k: Any, statement: str, *_: Any) -> None:
-        sent.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", listen)
-    yield sent
-    event.remove(Engine, "before_cursor_execute", listen)
 
 
 def test_a_claim_without_limits_asks_nothing_about_them(store: Store) -> None:
