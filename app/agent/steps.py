@@ -20,6 +20,8 @@ from app.conversation.transcript import Message
 
 @dataclass(frozen=True, slots=True)
 class PromptFrozen:
+    """The prompt of the turns that name its digest. Nobody will ask for it before there is one."""
+
     session_id: str
     prompt: FrozenPrompt
 

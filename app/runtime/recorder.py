@@ -26,6 +26,7 @@ from app.agent.steps import (
     TurnRefused,
 )
 from app.conversation.events import Event
+from app.conversation.prompt import FrozenPrompt
 from app.conversation.queue import CAPACITY, QueueKind
 from app.conversation.run import Answer, Baton
 from app.conversation.transcript import Message
@@ -57,6 +58,7 @@ class Recorder:
         self._calls = CallWatch(telemetry)
         self._silent = True
         self._writes = 0
+        self._prompts: dict[str, FrozenPrompt] = {}  # that nothing was said under yet, by digest
 
     def follow(self, steps: Steps) -> None:
         """Drives the loop to its end; the loop's exceptions pass through, ours close it first."""
@@ -88,7 +90,12 @@ class Recorder:
             self._metrics.first_event(time.monotonic() - self._live.asked_at)
 
     def _record(self, fact: Fact) -> None:
-        self._patiently(lambda baton: self._write(fact, baton))
+        if isinstance(fact, PromptFrozen):
+            # Stored with the first turn under it: one transaction less, and nobody misses one without a turn.
+            self._prompts[fact.prompt.digest] = fact.prompt
+            return
+        prompt = self._prompts.pop(fact.message.prompt, None) if isinstance(fact, TurnAdded) else None
+        self._patiently(lambda baton: self._write(fact, baton, prompt))
         self._calls.see(fact)
 
     def _safe_point(self, point: SafePoint) -> Sequence[Message]:
@@ -126,19 +133,17 @@ class Recorder:
                 time.sleep(pause)
                 pause = min(pause * 2, MAX_PAUSE)
 
-    def _write(self, fact: Fact, baton: Baton) -> None:
+    def _write(self, fact: Fact, baton: Baton, prompt: FrozenPrompt | None) -> None:
         records = self._store.records
         match fact:
             case TurnAdded(session_id, message, tokens):
-                records.add_turn(baton, session_id, message, tokens=tokens)
+                records.add_turn(baton, session_id, message, tokens=tokens, prompt=prompt)
             case Condensed(session_id, summary):
                 records.add_summary(baton, session_id, summary)
             case CallStarting(session_id, call_id, _):
                 records.start_call(baton, session_id, call_id)
             case CallEnded(session_id, message, state, states):
                 records.add_result(baton, session_id, message, state, toolset_states=states)
-            case PromptFrozen(session_id, prompt):
-                records.freeze_prompt(baton, session_id, prompt)
             case MessagesAdded(session_id, messages):
                 records.add_messages(baton, session_id, messages)
             case TurnRefused(session_id):

@@ -73,23 +73,6 @@ class RecordStore:
         self._fence = fence
         self._keeps_accounts = keeps_accounts
 
-    def freeze_prompt(self, baton: Baton, session_id: str, prompt: FrozenPrompt) -> None:
-        with self._database.writing() as connection:
-            self._fence.check(connection, baton)
-            _ADD_PROMPT.run(
-                connection,
-                {
-                    "session_id": session_id,
-                    "digest": prompt.digest,
-                    "agent": prompt.agent,
-                    "definition": prompt.definition,
-                    "model": prompt.model,
-                    "system_json": prompt.system,
-                    "tools_json": prompt.tools,
-                    "definitions_json": dump(prompt.definitions),
-                },
-            )
-
     def add_messages(self, baton: Baton, session_id: str, new: Sequence[Message]) -> int:
         """The position of the first."""
         with self._database.writing() as connection:
@@ -97,11 +80,20 @@ class RecordStore:
             return append_messages(connection, session_id, new, baton.run_id)
 
     def add_turn(
-        self, baton: Baton, session_id: str, message: Message, *, tokens: tuple[int, int] | None
+        self,
+        baton: Baton,
+        session_id: str,
+        message: Message,
+        *,
+        tokens: tuple[int, int] | None,
+        prompt: FrozenPrompt | None = None,
     ) -> int:
-        """An assistant message, its calls in the ledger as `pending`, and the session's token counts."""
+        """An assistant message, its calls in the ledger as `pending`, and the session's token counts; with the
+        prompt that it was written under, if that is new."""
         with self._database.writing() as connection:
             self._fence.check(connection, baton)
+            if prompt is not None:
+                _freeze(connection, session_id, prompt)
             position = append_messages(connection, session_id, [message], baton.run_id)
             if message.calls:
                 calls = [_ledger_row(baton, session_id, position, call) for call in message.calls]
@@ -214,6 +206,22 @@ class RecordStore:
             tools=row.tools_json,
             definitions=load_optional(row.definitions_json),
         )
+
+
+def _freeze(connection: Connection, session_id: str, prompt: FrozenPrompt) -> None:
+    _ADD_PROMPT.run(
+        connection,
+        {
+            "session_id": session_id,
+            "digest": prompt.digest,
+            "agent": prompt.agent,
+            "definition": prompt.definition,
+            "model": prompt.model,
+            "system_json": prompt.system,
+            "tools_json": prompt.tools,
+            "definitions_json": dump(prompt.definitions),
+        },
+    )
 
 
 def set_call(

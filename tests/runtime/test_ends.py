@@ -145,7 +145,6 @@ STEPS = [
     "sessions.messages",
     "sessions.tool_states",
     "records.prompt",
-    "records.freeze_prompt",
     "records.add_turn",
     "records.start_call",
     "records.add_result",

@@ -38,7 +38,9 @@ WRITES: dict[str, Write] = {
     "add_result": lambda store, b: store.records.add_result(
         b, b.session_id, result("a"), "completed", toolset_states={"k": 1}
     ),
-    "freeze_prompt": lambda store, b: store.records.freeze_prompt(b, b.session_id, PROMPT),
+    "add_turn with its prompt": lambda store, b: store.records.add_turn(
+        b, b.session_id, calling("late"), tokens=(9, 9), prompt=PROMPT
+    ),
     "refuse_last": lambda store, b: store.records.refuse_last(b, b.session_id),
     "change_agent": lambda store, b: store.records.change_agent(b, b.session_id, "k/other"),
     "add_child": lambda store, b: store.records.add_child(b, Session("kid", 1.0, parent_id=b.session_id), []),
@@ -133,7 +135,7 @@ def test_a_write_that_is_repeated_is_done_once(store: Store) -> None:
     session = new_session(store)
     baton = begin(store, session.id, "hello").run.baton
     for number, write in enumerate(
-        [WRITES["add_messages"], WRITES["freeze_prompt"], WRITES["change_agent"]], start=1
+        [WRITES["add_messages"], WRITES["add_turn with its prompt"], WRITES["change_agent"]], start=1
     ):
         write(store, replace(baton, write=number))
         before = _without_lease(store)

@@ -72,9 +72,10 @@ def test_a_frozen_prompt_comes_back_byte_for_byte_and_the_newest_counts(store: S
     baton = begin(store, session.id).run.baton
     first = FrozenPrompt("d1", "root", "def", "m", '[{"text": "\\u00e9 é"}]', "", [{"name": "t", "a": [1]}])
     second = FrozenPrompt("d2", "root", "def", "m", "", '[ {"odd" :  "spaces"} ]', [])
-    store.records.freeze_prompt(baton, session.id, first)
+    said = Message("assistant", ({"type": "text", "text": "hi"},))
+    store.records.add_turn(baton, session.id, said, tokens=None, prompt=first)
     assert store.records.prompt(session.id, "root", "def") == first
-    store.records.freeze_prompt(baton, session.id, second)
+    store.records.add_turn(baton, session.id, said, tokens=None, prompt=second)
     assert store.records.prompt(session.id, "root", "def") == second
     assert store.records.prompt(session.id, "root", "another") is None
     assert store.sessions.tool_definitions(session.id) == {"d1": [{"name": "t", "a": [1]}], "d2": []}
