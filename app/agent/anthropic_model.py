@@ -17,8 +17,9 @@ import anthropic
 import httpx2
 import orjson
 
+from app.agent.answer import Answer
 from app.agent.model import Cancellation, FailureKind, ModelError, ModelEvent, ModelRequest
-from app.agent.sse_decoder import MalformedStream, SseDecoder
+from app.agent.sse_decoder import MalformedStream
 from app.agent.transport import Interrupt, Transport, interruptible
 from app.agent.turn import StreamFailed, TurnFold
 
@@ -120,14 +121,16 @@ class AnthropicModel:
 
     def stream(self, request: ModelRequest, cancellation: Cancellation) -> Iterator[ModelEvent]:
         interrupt, fold, shown = Interrupt(), TurnFold(), False
+        answer = Answer(fold, interrupt, request.show)
         with cancellation.calling(interrupt.request):
             try:
-                with closing(self._events(request, interrupt)) as events:
+                with closing(self._events(request, interrupt, answer)) as events:
                     for event in events:
                         delta = fold.add(event)
                         if delta is not None:
                             shown = True
                             yield delta
+                        answer.shown(delta)
                         if fold.finished or interrupt.requested:
                             break
                 if not fold.finished:
@@ -136,22 +139,20 @@ class AnthropicModel:
                 raise self._failed(error, fold, shown=shown, cancelled=interrupt.requested) from error
         yield fold.turn()
 
-    def _events(self, request: ModelRequest, interrupt: Interrupt) -> Generator[Any]:
-        with interruptible(interrupt):
+    def _events(self, request: ModelRequest, interrupt: Interrupt, answer: Answer) -> Generator[Any]:
+        with interruptible(interrupt, answer):
             response = self._post(request)
         with closing(response):
             content_type = response.headers.get("content-type", "text/event-stream")
             if not content_type.startswith("text/event-stream"):
                 raise MalformedStream(f"it is {content_type}, not an event stream")
-            decoder = SseDecoder()
             # Reading raw is quicker, and nothing is compressed unless somebody on the way thinks he must.
-            packed = "content-encoding" in response.headers
-            for data in response.iter_bytes() if packed else response.iter_raw():
-                for _, text in decoder.feed(data):
-                    try:
-                        yield orjson.loads(text)
-                    except orjson.JSONDecodeError as error:
-                        raise MalformedStream(f"an event that is not JSON: {error}") from error
+            parts: Iterator[bytes] = iter(cast("httpx2.SyncByteStream", response.stream))
+            if "content-encoding" in response.headers:
+                answer.read_alone()
+                parts = response.iter_bytes()
+            for part in parts:
+                yield from answer.events(part)
 
     def _post(self, request: ModelRequest) -> httpx2.Response:
         headers = {

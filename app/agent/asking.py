@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from app.agent import catalogue
@@ -87,7 +87,8 @@ class Asker:
             prompt = yield from self._prompts.frozen(spec)
             self.asking = (spec, prompt)
             try:
-                turn = yield from self._shown(self._stream(self._request(spec, prompt), patience))
+                request = replace(self._request(spec, prompt), show=self._show)
+                turn = yield from self._shown(self._stream(request, patience))
             except ModelError as error:
                 if error.kind != "thinking_mismatch" or renewed:
                     raise
@@ -106,19 +107,24 @@ class Asker:
         )
 
     def _shown(self, stream: Iterator[ModelEvent]) -> Generator[Event, Any, Turn]:
-        name, session_id = self._agent.name, self._session.id
-        partials = PartialCalls(name, self._definition)
+        partials = PartialCalls(self._agent.name, self._definition)
         for event in stream:
             match event:
-                case TextDelta(text):
-                    yield events.AgentChoice(agent_name=name, content=text, session_id=session_id)
-                case ThinkingDelta(text):
-                    yield events.AgentChoiceReasoning(agent_name=name, content=text, session_id=session_id)
+                case TextDelta() | ThinkingDelta():
+                    yield self._told(event)
                 case CallDelta():
                     yield from partials.add(event)
                 case Turn():
                     return event
         raise ModelError("the model's stream ended without a turn", kind="final")
+
+    def _show(self, delta: TextDelta | ThinkingDelta) -> None:
+        """What the stream itself would have brought, without a step of the loop; on whichever thread reads."""
+        self._context.publish(self._told(delta))
+
+    def _told(self, delta: TextDelta | ThinkingDelta) -> Event:
+        kind = events.AgentChoice if isinstance(delta, TextDelta) else events.AgentChoiceReasoning
+        return kind(agent_name=self._agent.name, content=delta.text, session_id=self._session.id)
 
     # ---- requests
 

@@ -11,6 +11,7 @@ from app.agent.model import Cancellation, ModelClient
 from app.agent.prompt import Surroundings
 from app.agent.toolbox import Toolbox
 from app.conversation.compaction import Summary
+from app.conversation.events import Event
 from app.conversation.prompt import FrozenPrompt
 from app.conversation.run import Answer, Question, ToolCall
 from app.conversation.session import Session
@@ -31,6 +32,9 @@ class LoopContext:
     look: Callable[[str], Session]  # the session as it is now, with what was toggled meanwhile
     find_prompt: Callable[[str, str, str], FrozenPrompt | None]  # session, agent, definition
     find_summary: Callable[[str], Summary | None]  # the session's newest
+    publish: Callable[
+        [Event], None
+    ]  # what tells of no fact, from any thread, while the loop waits for its model
     cooldowns: Cooldowns
     surroundings: Callable[[Session, Agent], Surroundings]
     equip: Callable[[Session, Agent], Toolbox]

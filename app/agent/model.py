@@ -27,6 +27,20 @@ class Cancellation(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class TextDelta:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingDelta:
+    text: str
+
+
+Show = Callable[[TextDelta | ThinkingDelta], None]
+"""Shows a piece of text to readers. Called on a thread that serves every stream of the process: it must not block."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelRequest:
     """One call of the Messages API. `messages` are JSON texts of whole messages, in order: what has not
     changed since the last call is not encoded again."""
@@ -39,16 +53,7 @@ class ModelRequest:
     options: dict[str, Any] = field(default_factory=dict)  # thinking, output_config, tool_choice, …
     betas: Sequence[str] = ()
     base_url: str = ""  # another endpoint than the client's own
-
-
-@dataclass(frozen=True, slots=True)
-class TextDelta:
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class ThinkingDelta:
-    text: str
+    show: Show | None = None  # once the stream has begun, text may go there instead of into the stream
 
 
 @dataclass(frozen=True, slots=True)

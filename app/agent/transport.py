@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 import httpx2
 
@@ -16,25 +16,43 @@ from app.agent.http.connection import Connection
 from app.agent.http.framing import Body, Head, ProtocolError, body_for, request_head
 from app.agent.http.interrupt import Interrupt, Interrupted
 from app.agent.http.pool import Pool
+from app.agent.http.pump import Pump
 from app.agent.http.route import Route, connect
 
-__all__ = ["Interrupt", "Interrupted", "Transport", "interruptible"]
+__all__ = ["Consumer", "Interrupt", "Interrupted", "Transport", "interruptible"]
 
 # The SDK's calls have no room for an argument of ours, so the one at hand travels with the calling context.
 _interrupt: ContextVar[Interrupt] = ContextVar("interrupt")
+_consumer: ContextVar[Consumer | None] = ContextVar("consumer", default=None)
 
 # How long an answer's end is waited for once its reader has all that it wanted.
 _GRACE_SECONDS: Final = 0.05
 
 
 @contextmanager
-def interruptible(interrupt: Interrupt) -> Iterator[None]:
-    """A request that this thread begins inside is ended by that interrupt, its answer's body included."""
-    token = _interrupt.set(interrupt)
+def interruptible(interrupt: Interrupt, consumer: Consumer | None = None) -> Iterator[None]:
+    """A request that this thread begins inside is ended by that interrupt, its answer's body included; while that
+    is read, the consumer is asked first."""
+    tokens = _interrupt.set(interrupt), _consumer.set(consumer)
     try:
         yield
     finally:
-        _interrupt.reset(token)
+        _interrupt.reset(tokens[0])
+        _consumer.reset(tokens[1])
+
+
+class Consumer(Protocol):
+    """Takes parts of an answer's body for its reader, so that they wake nobody."""
+
+    @property
+    def ready(self) -> bool:
+        """May `take` be called for what comes next? Asked on the reader's thread."""
+        ...
+
+    def take(self, part: bytes) -> bool:
+        """Called on another thread, while the reader waits; it must not block. False: the reader goes on, with an
+        empty part. What it raises is raised at the reader's."""
+        ...
 
 
 class Transport(httpx2.BaseTransport):
@@ -55,6 +73,7 @@ class Transport(httpx2.BaseTransport):
     ) -> None:
         self._stall_timeout = stall_timeout
         self._pool = Pool(keep_alive, max_idle)
+        self._pump = Pump()
         self._tls_context: ssl.SSLContext | None = None
         self._tls_lock = threading.Lock()
 
@@ -64,6 +83,7 @@ class Transport(httpx2.BaseTransport):
             return self._exchange(request, interrupt)
 
     def close(self) -> None:
+        self._pump.close()
         self._pool.close()
 
     def _exchange(self, request: httpx2.Request, interrupt: Interrupt) -> httpx2.Response:
@@ -79,9 +99,40 @@ class Transport(httpx2.BaseTransport):
         return httpx2.Response(
             head.status,
             headers=head.headers,
-            stream=_Answer(connection, head, body, arrived, interrupt, partial(self._pool.give, route)),
+            stream=_Answer(
+                connection,
+                head,
+                body,
+                arrived,
+                interrupt,
+                partial(self._pool.give, route),
+                self._wait_for_more(connection, body, _consumer.get()),
+            ),
             extensions={"http_version": head.version, "reason_phrase": head.reason},
         )
+
+    def _wait_for_more(
+        self, connection: Connection, body: Body, consumer: Consumer | None
+    ) -> Callable[[], bytes | None]:
+        """How the answer's reader gets the next bytes: b"" when the peer has closed, None when the consumer has
+        taken them."""
+        closed = False
+
+        def take(data: bytes) -> bool:
+            nonlocal closed
+            closed = not data
+            part = body.feed(data)
+            return (
+                not closed and (not part or (consumer is not None and consumer.take(part))) and not body.done
+            )
+
+        def wait() -> bytes | None:
+            if consumer is None or not consumer.ready:
+                return connection.receive()
+            self._pump.read(connection, take, stall_timeout=self._stall_timeout)
+            return b"" if closed else None
+
+        return wait
 
     def _send(self, request: httpx2.Request, route: Route, method: bytes, interrupt: Interrupt) -> Connection:
         """A connection on which the request is on its way."""
@@ -142,13 +193,15 @@ class _Answer(httpx2.SyncByteStream):
         arrived: bytes,
         interrupt: Interrupt,
         give_back: Callable[[Connection], None],
+        wait: Callable[[], bytes | None],
     ) -> None:
         self._connection: Connection | None = connection
         self._keeps_alive = head.keeps_alive
         self._body = body
-        self._arrived = arrived
+        self._arrived: bytes | None = arrived
         self._interrupt = interrupt
         self._give_back = give_back
+        self._wait = wait
         self._failed = False
 
     def __iter__(self) -> Iterator[bytes]:
@@ -161,15 +214,18 @@ class _Answer(httpx2.SyncByteStream):
         self.close()
 
     def _payloads(self) -> Iterator[bytes]:
-        """Everything that arrived at once comes as one piece, whatever chunks it was sent in."""
-        connection, body, data = self._connection, self._body, self._arrived
-        while connection is not None:
-            if payload := body.feed(data):
+        """Everything that arrived at once comes as one piece, whatever chunks it was sent in; an empty one says that
+        the consumer wants its reader."""
+        body, data = self._body, self._arrived
+        while self._connection is not None:
+            if data is None:
+                yield b""
+            elif payload := body.feed(data):
                 yield payload
             if body.done:
                 return
-            data = connection.receive()
-            if not data:
+            data = self._wait()
+            if data == b"":
                 body.end()
                 return
 

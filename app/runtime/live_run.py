@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
+from app.conversation.events import Event
 from app.conversation.run import Answer, Baton, Question, Run, RunStatus
 from app.errors import BatonLost, RunCancelled
+from app.runtime.event_encoder import EventEncoder
 from app.runtime.event_log import EndMark, EventLog
 from app.runtime.origin import Origin
 from app.runtime.session_locks import Claim
@@ -97,6 +99,7 @@ class LiveRun:
         self.status: RunStatus = run.status
         self.waiting_for: Question | None = None
         self.first_event = log.next_number
+        self._encoder = EventEncoder()
         self.finished = threading.Event()  # the session is free again and the end can be seen
         self.stops_at_safe_point = False  # asked to stop gently
         self._mail = threading.Condition()
@@ -114,6 +117,10 @@ class LiveRun:
         if self.cancellation.is_set():
             return "stopping"
         return self.status if self.waiting_for is not None else "session_busy"
+
+    def publish(self, event: Event) -> None:
+        """Shows it to readers. For the run's thread, and for who shows text while that waits for its model."""
+        self.log.publish(self._encoder.encode(event), self.end)
 
     def deliver(self, answer: Answer) -> None:
         with self._mail:

@@ -221,7 +221,7 @@ class RuntimeManager:
                     self._metrics.run_started()
                 log.info("run started by agent %s", plan.agent)
                 rows = self._store.sessions.messages(session.id)
-                recorder = Recorder(self._store, live, EventEncoder(), self._telemetry)
+                recorder = Recorder(self._store, live, self._telemetry)
                 recorder.follow(plan.loop(live, session, rows, resumption))
                 ending = Ending("finished")
             except RunParked:

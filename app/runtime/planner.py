@@ -118,6 +118,7 @@ class AgentPlanner:
             look=self._store.sessions.get,
             find_prompt=self._store.records.prompt,
             find_summary=self._store.records.summary,
+            publish=live.publish,
             cooldowns=self._cooldowns,
             surroundings=surroundings,
             equip=partial(self._equip, team, live, {}),

@@ -32,7 +32,6 @@ from app.conversation.run import Answer, Baton
 from app.conversation.transcript import Message
 from app.errors import RunCancelled, StoreUnavailable
 from app.runtime.call_watch import CallWatch
-from app.runtime.event_encoder import EventEncoder
 from app.runtime.live_run import LiveRun
 from app.store.fence import WrittenAlready
 from app.store.store import Store
@@ -50,10 +49,9 @@ MAX_PAUSE: Final = 1.0
 class Recorder:
     """Owned by the run's thread. Any of its writes may raise BatonLost or StoreUnavailable."""
 
-    def __init__(self, store: Store, live: LiveRun, encoder: EventEncoder, telemetry: Telemetry) -> None:
+    def __init__(self, store: Store, live: LiveRun, telemetry: Telemetry) -> None:
         self._store = store
         self._live = live
-        self._encoder = encoder
         self._metrics = telemetry.metrics
         self._calls = CallWatch(telemetry)
         self._silent = True
@@ -84,7 +82,7 @@ class Recorder:
                 return self._record(step)
 
     def _publish(self, event: Event) -> None:
-        self._live.log.publish(self._encoder.encode(event), self._live.end)
+        self._live.publish(event)
         if self._silent:
             self._silent = False
             self._metrics.first_event(time.monotonic() - self._live.asked_at)

@@ -101,6 +101,7 @@ class Stage:
             look=lambda _session: self.session,
             find_prompt=lambda _session, _agent, definition: self.prompts.get(definition),
             find_summary=lambda _session: self.summaries[-1] if self.summaries else None,
+            publish=self.steps.append,
             cooldowns=self.cooldowns,
             surroundings=lambda _session, _agent: SURROUNDINGS,
             hook=lambda session, agent: HookRunner(

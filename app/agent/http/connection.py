@@ -63,6 +63,15 @@ class Connection:
         except OSError as error:
             raise httpx2.ReadError(str(error)) from error
 
+    def receive_now(self) -> bytes | None:
+        """The same without waiting: None if nothing has arrived, or nothing that is whole."""
+        try:
+            return self._stream.recv(READ_SIZE, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise httpx2.ReadError(str(error)) from error
+
     def receive_head(self) -> tuple[Head, bytes]:
         """The head of the answer, and what came behind it."""
         text = b""
@@ -89,7 +98,7 @@ class Connection:
 
 
 class _Stream(Protocol):
-    def recv(self, size: int, /) -> bytes: ...
+    def recv(self, size: int, flags: int = 0, /) -> bytes: ...
 
     def sendall(self, data: bytes, /) -> None: ...
 
@@ -104,9 +113,9 @@ class _Tls:
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         self._pump(self._tls.do_handshake)
 
-    def recv(self, size: int, /) -> bytes:
+    def recv(self, size: int, flags: int = 0, /) -> bytes:
         try:
-            pieces = [self._pump(lambda: self._tls.read(size))]
+            pieces = [self._pump(lambda: self._tls.read(size), flags)]
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return b""  # whether that was too early is for the body's framing to say
         while self._incoming.pending:
@@ -121,14 +130,14 @@ class _Tls:
             piece = data[start : start + READ_SIZE]
             self._pump(lambda piece=piece: self._tls.write(piece))  # type: ignore[misc]
 
-    def _pump(self, step: Callable[[], T]) -> T:
-        """Takes the step; brings and carries away bytes until it succeeds."""
+    def _pump(self, step: Callable[[], T], flags: int = 0) -> T:
+        """Takes the step; brings and carries away bytes until it succeeds. The flags are for receiving."""
         while True:
             try:
                 result = step()
             except ssl.SSLWantReadError:
                 self._flush()
-                data = self._inner.recv(READ_SIZE)
+                data = self._inner.recv(READ_SIZE, flags)
                 if data:
                     self._incoming.write(data)
                 else:

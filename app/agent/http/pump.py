@@ -1,0 +1,122 @@
+"""One thread that reads answers for all exchanges of the process, while their own threads sleep.
+
+Waking a thread for each small piece of an answer costs more than everything that is done with the piece, and a
+hundred threads that are woken at the same pace fight over the interpreter. So whoever reads an answer lends its
+connection to the pump, with a function that takes what arrives; he is woken when that function wants him.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+import httpx2
+
+from app.agent.http.connection import Connection
+
+log = logging.getLogger(__name__)
+
+Take = Callable[[bytes], bool]
+"""Called on the pump's thread with all that has arrived, b"" if the peer has closed. False: its owner goes on.
+It must not block; what it raises is raised at its owner's."""
+
+ROUND_SECONDS: Final = 0.002
+"""The least time between two rounds; what arrives after a quiet moment is taken at once."""
+
+
+class _Lent:
+    """A connection while the pump reads from it."""
+
+    __slots__ = ("connection", "descriptor", "done", "error", "guard", "last", "take")
+
+    def __init__(self, connection: Connection, take: Take) -> None:
+        self.connection = connection
+        self.descriptor = connection.socket.fileno()
+        self.take = take
+        self.error: BaseException | None = None
+        self.last = time.monotonic()
+        self.guard = threading.Lock()  # held by whoever uses the connection
+        self.done = threading.Event()
+
+
+class Pump:
+    """Serves all threads of a process; its own begins with the first connection, so never before a fork."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self._lent: dict[int, _Lent] = {}  # by descriptor
+        self._poll: select.epoll | None = None
+        self._bell = -1
+
+    def read(self, connection: Connection, take: Take, *, stall_timeout: float) -> None:
+        """Blocks until `take` returns False. ReadTimeout if nothing arrives for so many seconds; what reading
+        and `take` raise."""
+        lent = _Lent(connection, take)
+        poll = self._running()
+        self._lent[lent.descriptor] = lent
+        poll.register(lent.descriptor, select.EPOLLIN)
+        while not lent.done.wait(max(lent.last + stall_timeout - time.monotonic(), 0.0)):
+            with lent.guard:
+                if not lent.done.is_set() and time.monotonic() >= lent.last + stall_timeout:
+                    self._give_back(lent)
+                    raise httpx2.ReadTimeout(f"nothing came for {stall_timeout:g} seconds")
+        if lent.error is not None:
+            raise lent.error
+
+    def close(self) -> None:
+        """Ends the thread. Nobody may be reading any more."""
+        with self._guard:
+            self._closed, thread = True, self._thread
+        if thread is not None:
+            os.eventfd_write(self._bell, 1)
+            thread.join()
+
+    def _running(self) -> select.epoll:
+        with self._guard:
+            if self._poll is None:
+                self._poll = select.epoll()
+                self._bell = os.eventfd(0, os.EFD_NONBLOCK)
+                self._poll.register(self._bell, select.EPOLLIN)
+                self._thread = threading.Thread(
+                    target=self._work, args=(self._poll,), name="model-reader", daemon=True
+                )
+                self._thread.start()
+            return self._poll
+
+    # ---- the pump's thread
+
+    def _work(self, poll: select.epoll) -> None:
+        while not self._closed:
+            for descriptor, _ in poll.poll():
+                lent = self._lent.get(descriptor)
+                if lent is not None:
+                    with lent.guard:
+                        self._serve(lent)
+            time.sleep(ROUND_SECONDS)
+        poll.close()
+        os.close(self._bell)
+
+    def _serve(self, lent: _Lent) -> None:
+        if lent.done.is_set():
+            return
+        try:
+            data = lent.connection.receive_now()
+            if data is None or lent.take(data):
+                lent.last = time.monotonic()
+                return
+        except BaseException as error:
+            lent.error = error
+        self._give_back(lent)
+
+    def _give_back(self, lent: _Lent) -> None:
+        if self._poll is not None:
+            self._poll.unregister(lent.descriptor)
+        self._lent.pop(lent.descriptor, None)
+        lent.done.set()
