@@ -121,10 +121,11 @@ class Transport(httpx2.BaseTransport):
         def take(data: bytes) -> bool:
             nonlocal closed
             closed = not data
+            if closed:
+                return False
             part = body.feed(data)
-            return (
-                not closed and (not part or (consumer is not None and consumer.take(part))) and not body.done
-            )
+            wants_more = not part or (consumer is not None and consumer.take(part))
+            return wants_more and not body.done
 
         def wait() -> bytes | None:
             if consumer is None or not consumer.ready:

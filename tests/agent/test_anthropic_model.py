@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, get_args
 
 import anthropic
@@ -22,6 +25,7 @@ from app.agent.model import (
     ModelError,
     ModelEvent,
     ModelRequest,
+    Show,
     TextDelta,
     ThinkingDelta,
     Turn,
@@ -120,10 +124,16 @@ def saying(*pieces: bytes) -> Callable[[Peer], None]:
     return script
 
 
-def failure(model: ModelClient, cancel: Cancel | None = None) -> tuple[ModelError, list[ModelEvent]]:
+def ignore(_delta: object) -> None:
+    pass
+
+
+def failure(
+    model: ModelClient, cancel: Cancel | None = None, *, show: Show | None = None
+) -> tuple[ModelError, list[ModelEvent]]:
     seen: list[ModelEvent] = []
     with pytest.raises(ModelError) as raised:
-        seen.extend(model.stream(HELLO, cancel or Cancel()))
+        seen.extend(model.stream(replace(HELLO, show=show), cancel or Cancel()))
     return raised.value, seen
 
 
@@ -243,6 +253,161 @@ def test_a_reader_that_stops_in_the_middle_ends_the_connection() -> None:
         model.close()
 
 
+# Text that is shown without its reader
+
+
+def texts(*words: str) -> list[dict[str, Any]]:
+    return [
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": word}}
+        for word in words
+    ]
+
+
+Heard = list[tuple[ModelEvent, str]]
+"""Everything in the order in which it came, and the thread that brought it."""
+
+
+def hear(model: AnthropicModel, cancel: Cancel | None = None) -> Heard:
+    heard: Heard = []
+
+    def note(event: ModelEvent) -> None:
+        heard.append((event, threading.current_thread().name))
+
+    for event in model.stream(replace(HELLO, show=note), cancel or Cancel()):
+        note(event)
+    return heard
+
+
+def test_text_behind_the_first_piece_wakes_nobody_until_something_else_comes() -> None:
+    opened, first, closed = TEXT
+    last = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": " last"}}
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.stream_head()
+        peer.chunk(sse(START, opened, first))
+        for piece in texts(" there", " you"):
+            peer.chunk(sse(piece))
+        peer.chunk(sse({"type": "ping"}))
+        peer.chunk(sse(last, closed, *CALL))
+        peer.chunk(sse(end("tool_use"), STOP))
+        peer.chunk(b"")
+
+    with model_at(script) as model:
+        heard = hear(model)
+    assert [event for event, _ in heard[:-1] if isinstance(event, TextDelta)] == [
+        TextDelta(word) for word in ("Hello", " there", " you", " last")
+    ]
+    mine = threading.current_thread().name
+    assert heard[0] == (TextDelta("Hello"), mine)
+    assert {who for event, who in heard if not isinstance(event, TextDelta)} == {mine}
+    turn = heard[-1][0]
+    assert isinstance(turn, Turn)
+    assert turn.content[0] == text_block("Hello there you last")
+
+
+def test_text_is_shown_on_the_thread_that_reads_for_all_as_it_arrives() -> None:
+    """The peer goes on only when the piece before was shown."""
+    steps = [threading.Event() for _ in range(4)]
+    shown: list[str] = []
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.stream_head()
+        peer.chunk(sse(START, *TEXT[:2]))
+        for step, piece in zip(steps, texts("1", "2", "3"), strict=False):
+            assert step.wait(PATIENCE)
+            peer.chunk(sse(piece))
+        assert steps[3].wait(PATIENCE)
+        peer.chunk(sse(TEXT[2], end(), STOP))
+        peer.chunk(b"")
+
+    def show(delta: TextDelta | ThinkingDelta) -> None:
+        shown.append(threading.current_thread().name)
+        steps[int(delta.text)].set()
+
+    with model_at(script) as model:
+        events = model.stream(replace(HELLO, show=show), Cancel())
+        assert next(events) == TextDelta("Hello")
+        steps[0].set()
+        (turn,) = events
+    assert shown == ["model-reader"] * 3
+    assert isinstance(turn, Turn)
+    assert turn.content == (text_block("Hello123"),)
+
+
+def test_what_is_shown_is_the_same_however_the_stream_is_cut() -> None:
+    thinking = [
+        {"type": "content_block_start", "index": 2, "content_block": {"type": "thinking", "thinking": ""}},
+        {"type": "content_block_delta", "index": 2, "delta": {"type": "thinking_delta", "thinking": "Hm"}},
+        {"type": "content_block_delta", "index": 2, "delta": {"type": "thinking_delta", "thinking": ", é"}},
+        {"type": "content_block_delta", "index": 2, "delta": {"type": "signature_delta", "signature": "s"}},
+        {"type": "content_block_stop", "index": 2},
+    ]
+    middle = [*TEXT[:2], *texts("\u2028", "x" * 300, "", "end"), TEXT[2], *CALL, *thinking]
+    whole = sse(START, *middle, end("tool_use"), STOP)
+    chosen = random.Random(5)
+    cuts = [sorted(chosen.sample(range(1, len(whole)), chosen.randint(1, 40))) for _ in range(60)]
+    pieces = [[whole[a:b] for a, b in pairwise([0, *at, len(whole)])] for at in cuts]
+    with model_at(saying(whole)) as model:
+        expected = list(model.stream(HELLO, Cancel()))
+    left = iter(pieces)
+
+    def script(peer: Peer) -> None:
+        while peer.request():
+            peer.stream(*next(left))
+
+    with model_at(script) as model:
+        for _ in pieces:
+            assert [event for event, _ in hear(model)] == expected
+
+
+def test_readers_at_the_same_time_are_shown_their_own_text() -> None:
+    def script(peer: Peer) -> None:
+        while request := peer.request():
+            who = request.body.partition(b'"model":"')[2].partition(b'"')[0].decode()
+            peer.stream(
+                *(sse(one) for one in (START, *TEXT[:2], *texts(*[f"{who};"] * 50), TEXT[2], end(), STOP))
+            )
+
+    def read(who: int) -> str:
+        said: list[str] = []
+        request = replace(HELLO, model=f"m{who}", show=lambda delta: said.append(delta.text))
+        for event in model.stream(request, Cancel()):
+            if isinstance(event, TextDelta):
+                said.append(event.text)
+        return "".join(said)
+
+    with model_at(script) as model, ThreadPoolExecutor(16) as pool:
+        assert list(pool.map(read, range(64))) == ["Hello" + f"m{who};" * 50 for who in range(64)]
+
+
+def test_what_can_not_be_shown_fails_its_own_reader_and_nobody_else() -> None:
+    def broken(_delta: object) -> None:
+        raise RuntimeError("no room")
+
+    pieces = [sse(one) for one in (START, *TEXT[:2], *texts("a", "b"), TEXT[2], end(), STOP)]
+
+    def script(peer: Peer) -> None:
+        while peer.request():
+            peer.stream_head()
+            for piece in pieces[:3]:
+                peer.chunk(piece)
+            assert begun_reading.wait(PATIENCE)
+            for piece in pieces[3:]:
+                peer.chunk(piece)
+            peer.chunk(b"")
+
+    begun_reading = threading.Event()
+    with model_at(script) as model:
+        events = model.stream(replace(HELLO, show=broken), Cancel())
+        assert next(events) == TextDelta("Hello")
+        begun_reading.set()
+        with pytest.raises(RuntimeError, match="no room"):
+            next(events)
+        assert isinstance(hear(model)[-1][0], Turn)
+
+
 # Streams that break off
 
 
@@ -250,7 +415,7 @@ def begun(then: Callable[[Peer], None]) -> Callable[[Peer], None]:
     def script(peer: Peer) -> None:
         if peer.request():
             peer.stream_head()
-            peer.chunk(sse(START, *TEXT))
+            peer.chunk(sse(START, *TEXT[:2]))
             then(peer)
 
     return script
@@ -280,11 +445,12 @@ def chunks(*events: dict[str, Any], raw: bytes = b"") -> Callable[[Peer], None]:
     ],
     ids=["closed", "reset", "silent", "no stop", "no reason", "no JSON", "done", "no sense", "overloaded"],
 )
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["read here", "read elsewhere"])
 def test_a_stream_that_breaks_off_can_be_tried_again_and_leaves_what_was_said(
-    then: Callable[[Peer], None],
+    then: Callable[[Peer], None], elsewhere: bool
 ) -> None:
     with model_at(begun(then), stall_timeout=0.2) as model:
-        error, seen = failure(model)
+        error, seen = failure(model, show=ignore if elsewhere else None)
     assert error.kind == "retryable"
     assert error.partial is not None
     assert error.partial.content == (text_block("Hello"),)
@@ -519,7 +685,8 @@ def test_a_call_is_cancelled_while_it_waits_for_the_first_event(headers_first: b
         model.close()
 
 
-def test_a_call_is_cancelled_in_mid_stream_and_leaves_what_was_said() -> None:
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["read here", "read elsewhere"])
+def test_a_call_is_cancelled_in_mid_stream_and_leaves_what_was_said(elsewhere: bool) -> None:
     cancel, silent = Cancel(), threading.Event()
 
     def then(peer: Peer) -> None:
@@ -528,7 +695,7 @@ def test_a_call_is_cancelled_in_mid_stream_and_leaves_what_was_said() -> None:
         peer.until_gone()
 
     with model_at(begun(then)) as model:
-        events = model.stream(HELLO, cancel)
+        events = model.stream(replace(HELLO, show=ignore if elsewhere else None), cancel)
         assert next(events) == TextDelta("Hello")
         silent.set()
         with pytest.raises(ModelError) as raised:

@@ -434,6 +434,89 @@ def test_tls_is_refused_under_another_name(client: httpx2.Client, server_tls: ss
         client.post(server.url.replace("127.0.0.1", "127.0.0.2"))
 
 
+class Collector:
+    """A consumer of everything but what ends with a full stop."""
+
+    def __init__(self) -> None:
+        self.ready = True
+        self.parts: list[bytes] = []
+
+    def take(self, part: bytes) -> bool:
+        self.parts.append(part)
+        return not part.endswith(b".")
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("under_tls", [False, True], ids=["plain", "TLS"])
+def test_a_consumer_gets_the_body_byte_for_byte_and_its_reader_is_told(
+    client: httpx2.Client, server_tls: ssl.SSLContext, under_tls: bool
+) -> None:
+    """Records of TLS, chunks and what arrives at once have different borders."""
+    words = [os.urandom(size).hex().encode() for size in (1, 70_000, 3, 20_000, 1, 1)]
+    words[2] += b"."
+    told = threading.Semaphore(0)
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.stream_head()
+        for word in words[:3]:
+            peer.chunk(word)
+        assert told.acquire(timeout=PATIENCE)
+        for word in words[3:]:
+            peer.chunk(word)
+        peer.chunk(b"")
+
+    collector = Collector()
+    empty = 0
+    with (
+        serving(script, tls=server_tls if under_tls else None) as server,
+        interruptible(Interrupt(), collector),
+        client.stream("POST", server.url) as response,
+    ):
+        for part in response.stream:  # type: ignore[union-attr]  # it is not asynchronous
+            empty += not part
+            collector.parts.append(part)
+            told.release()
+    assert b"".join(collector.parts) == b"".join(words)
+    assert empty >= 1
+
+
+@pytest.mark.usefixtures("trusted")
+def test_a_reader_whose_consumer_waits_is_interrupted(
+    client: httpx2.Client, server_tls: ssl.SSLContext
+) -> None:
+    taken = threading.Event()
+
+    class Waiting(Collector):
+        def take(self, part: bytes) -> bool:
+            taken.set()
+            return super().take(part)
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.stream_head()
+        peer.chunk(b"one")
+        peer.until_gone()
+
+    for tls in (None, server_tls):
+        taken.clear()
+        with serving(script, tls=tls) as server:
+            interrupt = Interrupt()
+
+            def call(url: str = server.url, interrupt: Interrupt = interrupt) -> None:
+                with interruptible(interrupt, Waiting()), client.stream("POST", url) as response:
+                    for _ in response.stream:  # type: ignore[union-attr]
+                        taken.set()
+
+            with ThreadPoolExecutor(1) as pool:
+                future = pool.submit(call)
+                assert taken.wait(PATIENCE)
+                interrupt.request()
+                with pytest.raises(Interrupted):
+                    future.result(PATIENCE)
+            server.wait_until_gone()
+
+
 @pytest.mark.usefixtures("trusted")
 def test_a_cut_under_tls_is_a_cut(client: httpx2.Client, server_tls: ssl.SSLContext) -> None:
     with (

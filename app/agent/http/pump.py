@@ -7,7 +7,6 @@ connection to the pump, with a function that takes what arrives; he is woken whe
 
 from __future__ import annotations
 
-import logging
 import os
 import select
 import threading
@@ -18,8 +17,6 @@ from typing import Final
 import httpx2
 
 from app.agent.http.connection import Connection
-
-log = logging.getLogger(__name__)
 
 Take = Callable[[bytes], bool]
 """Called on the pump's thread with all that has arrived, b"" if the peer has closed. False: its owner goes on.
@@ -59,9 +56,7 @@ class Pump:
         """Blocks until `take` returns False. ReadTimeout if nothing arrives for so many seconds; what reading
         and `take` raise."""
         lent = _Lent(connection, take)
-        poll = self._running()
-        self._lent[lent.descriptor] = lent
-        poll.register(lent.descriptor, select.EPOLLIN)
+        self._lend(lent)
         while not lent.done.wait(max(lent.last + stall_timeout - time.monotonic(), 0.0)):
             with lent.guard:
                 if not lent.done.is_set() and time.monotonic() >= lent.last + stall_timeout:
@@ -71,39 +66,46 @@ class Pump:
             raise lent.error
 
     def close(self) -> None:
-        """Ends the thread. Nobody may be reading any more."""
+        """Ends the thread. Whoever still reads gets a ReadError."""
         with self._guard:
             self._closed, thread = True, self._thread
         if thread is not None:
             os.eventfd_write(self._bell, 1)
             thread.join()
 
-    def _running(self) -> select.epoll:
+    def _lend(self, lent: _Lent) -> None:
         with self._guard:
+            if self._closed:
+                raise httpx2.ReadError("the transport was closed")
             if self._poll is None:
                 self._poll = select.epoll()
-                self._bell = os.eventfd(0, os.EFD_NONBLOCK)
+                self._bell = os.eventfd(0)
                 self._poll.register(self._bell, select.EPOLLIN)
-                self._thread = threading.Thread(
-                    target=self._work, args=(self._poll,), name="model-reader", daemon=True
-                )
+                self._thread = threading.Thread(target=self._work, name="model-reader", daemon=True)
                 self._thread.start()
-            return self._poll
+            self._lent[lent.descriptor] = lent
+            self._poll.register(lent.descriptor, select.EPOLLIN)
 
     # ---- the pump's thread
 
-    def _work(self, poll: select.epoll) -> None:
+    def _work(self) -> None:
+        assert self._poll is not None  # noqa: S101 - made before the thread
         while not self._closed:
-            for descriptor, _ in poll.poll():
+            for descriptor, _ in self._poll.poll():
                 lent = self._lent.get(descriptor)
                 if lent is not None:
                     with lent.guard:
                         self._serve(lent)
             time.sleep(ROUND_SECONDS)
-        poll.close()
+        for lent in list(self._lent.values()):
+            with lent.guard:
+                lent.error = httpx2.ReadError("the transport was closed")
+                self._give_back(lent)
+        self._poll.close()
         os.close(self._bell)
 
     def _serve(self, lent: _Lent) -> None:
+        """Passes on what has arrived. Nothing that goes wrong here is another exchange's business."""
         if lent.done.is_set():
             return
         try:
@@ -116,7 +118,7 @@ class Pump:
         self._give_back(lent)
 
     def _give_back(self, lent: _Lent) -> None:
-        if self._poll is not None:
+        """Wakes the connection's owner; nobody else touches it from now on."""
+        if self._lent.pop(lent.descriptor, None) is not None and self._poll is not None:
             self._poll.unregister(lent.descriptor)
-        self._lent.pop(lent.descriptor, None)
         lent.done.set()
