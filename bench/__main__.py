@@ -16,7 +16,7 @@ from typing import Any, Final
 from bench.accounting import load_average
 from bench.contestants import arena
 from bench.course import FULL, QUICK, Course
-from bench.figures import busy, claims, life, short_runs, statements, streams
+from bench.figures import busy, claims, life, shapes, short_runs, statements, streams
 from bench.processes import ROOT, allow_many_files
 from bench.table import Row, as_text, write_into, write_json
 
@@ -27,6 +27,7 @@ FIGURES: Final[Mapping[str, Callable[[Course], list[Row]]]] = {
     "busy": busy.refused,
     "short": short_runs.overhead,
     "claims": claims.per_second,
+    "shapes": shapes.compare,
     "life": life.start_and_stop,
     "statements": statements.counts,
 }

@@ -22,6 +22,7 @@ class Extent:
     short_runs: int
     claims: int
     boots: int
+    shapes: tuple[tuple[int, int], ...]  # pairs of streams and deltas a second
 
 
 QUICK: Final = Extent(
@@ -35,6 +36,7 @@ QUICK: Final = Extent(
     short_runs=15,
     claims=150,
     boots=1,
+    shapes=((100, 50),),
 )
 FULL: Final = Extent(
     window=4.0,
@@ -47,6 +49,7 @@ FULL: Final = Extent(
     short_runs=40,
     claims=500,
     boots=3,
+    shapes=((20, 50), (100, 50), (500, 10)),
 )
 
 
