@@ -19,6 +19,7 @@ from app.runtime.levels import LevelMeter
 from app.runtime.manager import RuntimeManager
 from app.runtime.measured_model import MeasuredModel
 from app.runtime.planner import AgentPlanner
+from app.runtime.stream_writer import StreamWriter
 from app.runtime.titles import Titles
 from app.settings import InvalidSettings, Settings
 from app.store.account_store import Limits
@@ -32,7 +33,7 @@ from app.web import agents, audit, console, health, messages, metrics, queue, re
 from app.web.access import Access
 from app.web.application import make_application
 from app.web.rate_limit import RateLimit
-from app.web.sse import Streams
+from app.web.sse import HEARTBEAT_SECONDS, PING, Streams
 from app.web.token_book import TokenBook
 
 
@@ -61,10 +62,12 @@ class Server:
         self.telemetry.tracing.close()
 
 
-def _load_model(settings: Settings) -> ModelClient:
+def _load_model(settings: Settings, writer: StreamWriter) -> ModelClient:
     """Imports the Anthropic SDK, which takes seconds: not before the server answers."""
     adapter = import_module("app.agent.anthropic_model")
-    client: ModelClient = adapter.AnthropicModel(settings.api_key, settings.api_base_url or None)
+    client: ModelClient = adapter.AnthropicModel(
+        settings.api_key, settings.api_base_url or None, reading=writer.batch
+    )
     return client
 
 
@@ -100,7 +103,8 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         database, lease_seconds=settings.lease_seconds, limits=limits, audit_days=settings.audit_days
     )
     directory = TeamDirectory(settings.agents, settings.environment)
-    model = LazyModel(partial(_load_model, settings)) if settings.api_key else None
+    writer = StreamWriter(heartbeat=PING, heartbeat_seconds=HEARTBEAT_SECONDS)
+    model = LazyModel(partial(_load_model, settings, writer)) if settings.api_key else None
     titles = Titles(store.sessions, telemetry.tracing)
     tool_servers = ToolServers()
     planner = AgentPlanner(
@@ -124,7 +128,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     levels = LevelMeter(store, manager, control, telemetry.metrics, threads_limit=settings.all_threads)
     manager.recover()
     hangups = HangupWatcher()
-    streams = Streams(hangups, manager.places)
+    streams = Streams(hangups, manager.places, writer)
     app = make_application(
         [
             health.blueprint(store, manager),

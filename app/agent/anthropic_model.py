@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, cast
@@ -20,7 +20,7 @@ import orjson
 from app.agent.answer import Answer
 from app.agent.model import Cancellation, FailureKind, ModelError, ModelEvent, ModelRequest
 from app.agent.sse_decoder import MalformedStream
-from app.agent.transport import Interrupt, Transport, interruptible
+from app.agent.transport import Interrupt, Reading, Transport, interruptible
 from app.agent.turn import StreamFailed, TurnFold
 
 # Looked up along the MRO. What an error with HTTP status 400 to 499 means is refined by its words.
@@ -84,7 +84,8 @@ class AnthropicModel:
 
     `first_byte_timeout` is how long the API may think before it answers at all, `stall_timeout` how long an
     answer may pause: the API sends a ping every few seconds, so silence means that the connection is dead.
-    Time-outs are in seconds. ValueError for a key that can't be one.
+    Time-outs are in seconds. `reading` is entered, on the thread that reads for all, around what it shows at one
+    go. ValueError for a key that can't be one.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class AnthropicModel:
         first_byte_timeout: float = 600.0,
         stall_timeout: float = 120.0,
         keep_alive: float = 300.0,
+        reading: Reading = nullcontext,
     ) -> None:
         if not (api_key.isascii() and api_key.isprintable()):
             raise ValueError("the API key has characters that no key has; a line break at its end, perhaps?")
@@ -107,7 +109,7 @@ class AnthropicModel:
             max_retries=0,
             timeout=timeout,
             http_client=httpx2.Client(
-                transport=Transport(stall_timeout=stall_timeout, keep_alive=keep_alive),
+                transport=Transport(stall_timeout=stall_timeout, keep_alive=keep_alive, reading=reading),
                 timeout=timeout,
                 follow_redirects=True,
             ),

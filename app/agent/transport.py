@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import partial
 from typing import Final, Protocol
@@ -16,10 +16,10 @@ from app.agent.http.connection import Connection
 from app.agent.http.framing import Body, Head, ProtocolError, body_for, request_head
 from app.agent.http.interrupt import Interrupt, Interrupted
 from app.agent.http.pool import Pool
-from app.agent.http.pump import Pump
+from app.agent.http.pump import Pump, Reading
 from app.agent.http.route import Route, connect
 
-__all__ = ["Consumer", "Interrupt", "Interrupted", "Transport", "interruptible"]
+__all__ = ["Consumer", "Interrupt", "Interrupted", "Reading", "Transport", "interruptible"]
 
 # The SDK's calls have no room for an argument of ours, so the one at hand travels with the calling context.
 _interrupt: ContextVar[Interrupt] = ContextVar("interrupt")
@@ -60,8 +60,8 @@ class Transport(httpx2.BaseTransport):
 
     An idle connection is kept for `keep_alive` seconds, which should be longer than a tool usually runs. The
     request's `read` time-out is for the answer's head; between two parts of its body only `stall_timeout`
-    seconds may pass. A request is sent twice only if it failed on a connection from the pool before all of it
-    was out: nobody can have acted on it.
+    seconds may pass. `reading` is entered around each round of what consumers take. A request is sent twice
+    only if it failed on a connection from the pool before all of it was out: nobody can have acted on it.
     """
 
     def __init__(
@@ -70,10 +70,11 @@ class Transport(httpx2.BaseTransport):
         stall_timeout: float = 120.0,
         keep_alive: float = 300.0,
         max_idle: int = 500,
+        reading: Reading = nullcontext,
     ) -> None:
         self._stall_timeout = stall_timeout
         self._pool = Pool(keep_alive, max_idle)
-        self._pump = Pump()
+        self._pump = Pump(reading)
         self._tls_context: ssl.SSLContext | None = None
         self._tls_lock = threading.Lock()
 

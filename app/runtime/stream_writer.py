@@ -1,8 +1,9 @@
-"""One thread that writes what is pending for all open streams of the process.
+"""Writes what is pending for all open streams of the process, on one thread.
 
 A hand-over between two threads costs more than everything else that happens to an event. So a stream's request
 thread hands its socket over once, when its reader has caught up, and sleeps until the stream ends; this thread
-goes round every few milliseconds and sends each stream everything that is new as one chunk. A client that does
+goes round every few milliseconds and sends each stream everything that is new as one chunk. The thread that
+reads the models' answers, and so publishes most of all events, makes such a round itself. A client that does
 not read costs nothing but the events that wait for it in its session's log; when the log has dropped some of
 them, the stream goes back to its request thread, which reads them from the store.
 """
@@ -14,7 +15,8 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from app.runtime.event_reader import Behind, EventReader
@@ -51,6 +53,8 @@ class StreamWriter:
         self._streams: set[CarriedStream] = set()
         self._marked: list[CarriedStream] = []
         self._wake = threading.Event()
+        self._turn = threading.Lock()  # held through a round, by whichever thread makes it
+        self._batching = False
         self._poll: select.epoll | None = None
         self._blocked: dict[int, CarriedStream] = {}
 
@@ -73,6 +77,23 @@ class StreamWriter:
             connection.sendall(stream.pending)
         return not stream.failed
 
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """For the one thread that publishes for many streams at once: what it publishes inside is written at the
+        end, by itself. Nobody has to be woken for it."""
+        self._batching = True
+        try:
+            yield
+        finally:
+            self._batching = False
+            if self._marked and self._turn.acquire(blocking=False):
+                try:
+                    self._round()
+                finally:
+                    self._turn.release()
+            if self._marked:
+                self._wake.set()  # somebody else's turn, or somebody was quicker
+
     def _marker(self, stream: CarriedStream) -> Callable[[], None]:
         marked, wake = self._marked, self._wake
 
@@ -80,7 +101,7 @@ class StreamWriter:
             if not stream.marked:
                 stream.marked = True
                 marked.append(stream)
-                if not wake.is_set():
+                if not self._batching and not wake.is_set():
                     wake.set()
 
         return mark
@@ -99,10 +120,11 @@ class StreamWriter:
         while True:
             try:
                 self._wake.wait(1.0 if not self._blocked else 0.05)
-                self._round()
-                if time.monotonic() >= heartbeats:
-                    self._beat()
-                    heartbeats = time.monotonic() + 1.0
+                with self._turn:
+                    self._round()
+                    if time.monotonic() >= heartbeats:
+                        self._beat()
+                        heartbeats = time.monotonic() + 1.0
                 time.sleep(ROUND_SECONDS)
             except Exception:
                 log.exception("a round of the stream writer failed")

@@ -35,10 +35,10 @@ _HEADERS: Final = {
 class Streams:
     """Makes streaming responses. Shared by all request threads."""
 
-    def __init__(self, hangups: HangupWatcher, places: StreamPlaces) -> None:
+    def __init__(self, hangups: HangupWatcher, places: StreamPlaces, writer: StreamWriter) -> None:
         self._hangups = hangups
         self._places = places
-        self._writer = StreamWriter(heartbeat=PING, heartbeat_seconds=HEARTBEAT_SECONDS)
+        self._writer = writer
 
     def respond(self, reader: EventReader, *, on_hangup: Callable[[], None] | None = None) -> Response:
         """`on_hangup` is called at least once if the client leaves before the reader's end. It comes with a run's

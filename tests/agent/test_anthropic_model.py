@@ -107,7 +107,7 @@ def own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def model_at(script: Callable[[Peer], None], **settings: float) -> Iterator[AnthropicModel]:
+def model_at(script: Callable[[Peer], None], **settings: Any) -> Iterator[AnthropicModel]:
     with serving(script) as server:
         model = AnthropicModel(KEY, server.url, **settings)
         try:

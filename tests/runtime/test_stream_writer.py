@@ -174,3 +174,69 @@ def test_silence_is_filled_with_heartbeats(writer: StreamWriter, store: Store) -
     stream = Carried(writer, store)
     assert stream.client.recv(64) == b"8\r\n: ping\n\n\r\n"
     stream.close()
+
+
+class Bell(threading.Event):
+    """Counts how often it is rung."""
+
+    rung = 0
+
+    def set(self) -> None:
+        self.rung += 1
+        super().set()
+
+
+def test_what_is_published_in_a_batch_is_written_at_its_end_and_wakes_nobody(
+    quiet_writer: StreamWriter, carried: Carried
+) -> None:
+    carried.publish(b'{"n":1}')
+    assert numbers(unchunked(carried.client.recv(65536))) == [1]  # so the stream is carried
+    with quiet_writer._turn:
+        quiet_writer._wake = bell = Bell()
+    with quiet_writer.batch():
+        carried.publish(b'{"n":2}')
+        carried.publish(b'{"n":3}')
+        assert quiet_writer._marked == [next(iter(quiet_writer._streams))]
+    assert numbers(unchunked(carried.client.recv(65536))) == [2, 3]
+    assert bell.rung == 0
+
+
+def test_a_batch_that_ends_in_somebody_elses_round_leaves_nothing_behind(
+    quiet_writer: StreamWriter, carried: Carried
+) -> None:
+    carried.publish(b'{"n":1}')
+    assert numbers(unchunked(carried.client.recv(65536))) == [1]  # so the stream is carried
+    with quiet_writer._turn, quiet_writer.batch():
+        carried.publish(b'{"n":2}')
+    assert numbers(unchunked(carried.client.recv(65536))) == [2]
+
+
+def test_batches_and_rounds_at_the_same_time_lose_and_repeat_nothing(
+    quiet_writer: StreamWriter, carried: Carried
+) -> None:
+    def publish_alone() -> None:
+        for _ in range(500):
+            carried.publish(b'{"n":"alone"}')
+
+    def publish_in_batches() -> None:
+        for _ in range(250):
+            with quiet_writer.batch():
+                carried.publish(b'{"n":"first"}', b'{"n":"second"}')
+
+    received = bytearray()
+
+    def read() -> None:
+        while piece := carried.client.recv(65536):
+            received.extend(piece)
+
+    threads = [threading.Thread(target=one) for one in (publish_alone, publish_in_batches)]
+    reader = threading.Thread(target=read)
+    for thread in (*threads, reader):
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    carried.finish()
+    assert carried.join() is True
+    carried._server.close()
+    reader.join(PATIENCE)
+    assert numbers(unchunked(bytes(received))) == list(range(1, 1002))

@@ -12,6 +12,7 @@ import select
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 import httpx2
@@ -21,6 +22,8 @@ from app.agent.http.connection import Connection
 Take = Callable[[bytes], bool]
 """Called on the pump's thread with all that has arrived, b"" if the peer has closed. False: its owner goes on.
 It must not block; what it raises is raised at its owner's."""
+
+Reading = Callable[[], AbstractContextManager[object]]
 
 ROUND_SECONDS: Final = 0.002
 """The least time between two rounds; what arrives after a quiet moment is taken at once."""
@@ -44,7 +47,9 @@ class _Lent:
 class Pump:
     """Serves all threads of a process; its own begins with the first connection, so never before a fork."""
 
-    def __init__(self) -> None:
+    def __init__(self, reading: Reading = nullcontext) -> None:
+        """`reading` is entered around each round."""
+        self._reading = reading
         self._guard = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -91,11 +96,13 @@ class Pump:
     def _work(self) -> None:
         assert self._poll is not None  # noqa: S101 - made before the thread
         while not self._closed:
-            for descriptor, _ in self._poll.poll():
-                lent = self._lent.get(descriptor)
-                if lent is not None:
-                    with lent.guard:
-                        self._serve(lent)
+            ready = self._poll.poll()
+            with self._reading():
+                for descriptor, _ in ready:
+                    lent = self._lent.get(descriptor)
+                    if lent is not None:
+                        with lent.guard:
+                            self._serve(lent)
             time.sleep(ROUND_SECONDS)
         for lent in list(self._lent.values()):
             with lent.guard:
