@@ -53,7 +53,6 @@ def started(
                 "PATH": os.environ["PATH"],
                 "HOME": str(directory),
                 "PYTHONPATH": str(ROOT),
-                "PYTHONDONTWRITEBYTECODE": "1",
                 **(environment or {}),
             },
             stdin=subprocess.PIPE,

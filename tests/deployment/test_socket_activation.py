@@ -32,7 +32,6 @@ def environment(model: OfflineServer, tmp_path: Path) -> Mapping[str, str]:
     return {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT),
-        "PYTHONDONTWRITEBYTECODE": "1",
         "ANTHROPIC_API_KEY": "test-key-of-the-tests",
         "ANTHROPIC_BASE_URL": model.url,
         "BATON_AGENTS": str(AGENTS),

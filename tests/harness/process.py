@@ -48,7 +48,6 @@ class BatonProcess:
             "PATH": os.environ["PATH"],
             "HOME": os.environ.get("HOME", "/"),
             "PYTHONPATH": str(ROOT),
-            "PYTHONDONTWRITEBYTECODE": "1",
             "ANTHROPIC_API_KEY": "test-key-of-the-tests",
             "ANTHROPIC_BASE_URL": model_url,
             "BATON_BIND": f"127.0.0.1:{self.port}",
