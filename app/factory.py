@@ -10,6 +10,7 @@ from flask import Flask
 
 from app.agent.model import ModelClient
 from app.agent.tools.mcp.servers import ToolServers
+from app.runtime.background import BackgroundAgents
 from app.runtime.control import RunControl
 from app.runtime.editor import Editor
 from app.runtime.event_readers import EventReaders
@@ -124,6 +125,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         telemetry=telemetry,
     )
     control = RunControl(store, manager, approval_seconds=settings.approval_seconds)
+    planner.offer(BackgroundAgents(store, manager, control))
     readers = EventReaders(store, manager)
     levels = LevelMeter(store, manager, control, telemetry.metrics, threads_limit=settings.all_threads)
     manager.recover()

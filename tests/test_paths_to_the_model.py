@@ -1,9 +1,10 @@
 """F22: a history that another program broke is healed on every path to the model: turn, title, delegated task,
-the agent that takes over, the model that steps in, and the summary of a compaction. F26, F28: so are the model's own
-bad habits, wherever they show."""
+the agent that takes over, the model that steps in, a task in the background, and the summary of a compaction. F26,
+F28: so are the model's own bad habits, wherever they show."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +35,10 @@ agents:
     model: anthropic/claude-haiku-5-5
     description: Helps
     instruction: You help.
+  leader:
+    model: anthropic/claude-opus-5-5
+    sub_agents: [helper]
+    toolsets: [{type: background_agents}]
   successor:
     model: anthropic/claude-opus-5-5
     description: Goes on
@@ -120,4 +125,23 @@ def test_f22_f24_f26_f28_a_compaction_and_what_follows_it_send_what_the_api_acce
     assert [event["type"] for event in events].count("session_summary") == 1
     last = client.say(session, '[call nope {"a":3}][same-ids][then][say and again]', agent="team")
     assert [event for event in (*events, *last) if event["type"] == "error"] == []
+    assert model.violations == []
+
+
+@pytest.mark.parametrize("habit", HABITS.values(), ids=HABITS.keys())
+def test_f22_f24_f26_f28_a_task_in_the_background_sends_what_the_api_accepts(
+    server: Server, session: str, model: OfflineServer, habit: str
+) -> None:
+    client = LocalClient(server)
+    client.call("POST", f"/api/sessions/{session}/thinking/toggle")
+    client.call("POST", f"/api/sessions/{session}/tools/toggle")
+    arguments = json.dumps({"agent": "helper", "task": f"{habit}[fail 529 1]"})
+    client.say(session, f"[call run_background_agent {arguments}][then][say done]", agent="team/leader")
+    (task,) = server.store.background.tasks(session)
+    client.wait_until_free(task.session_id)
+    again = client.say(
+        task.session_id, '[call nope {"a":3}][same-ids][then][say and again]', agent="team/helper"
+    )
+    assert [event for event in again if event["type"] == "error"] == []
+    assert [found.status for found in server.store.background.tasks(session)] == ["completed"]
     assert model.violations == []

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from app.agent.toolset import Tool
 from app.conversation.session import Permissions as SessionPermissions
 from app.conversation.session import Session
 from app.team.permissions import Permissions, decide
+
+_NOBODY: Final = "Tool '{tool}' needs a person's approval, and nobody follows a background agent."
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +20,12 @@ class Verdict:
     words: str = ""  # for the model, if denied
 
 
-def judge(tool: Tool, arguments: Mapping[str, Any], session: Session, team: Permissions) -> Verdict:
+def judge(
+    tool: Tool, arguments: Mapping[str, Any], session: Session, team: Permissions, *, attended: bool = True
+) -> Verdict:
     """The contract's order, first match wins: the session's blanket approval, the session's patterns, the
-    team's patterns, a tool that only reads, and else a question."""
+    team's patterns, a tool that only reads, and else a question. Who approved that a task is done in the background,
+    `attended` by nobody, approved what no pattern wants to be asked for."""
     if session.tools_approved:
         return Verdict("run")
     for permissions, source in (
@@ -33,8 +38,8 @@ def judge(tool: Tool, arguments: Mapping[str, Any], session: Session, team: Perm
             case "allow":
                 return Verdict("run")
             case "ask":
-                return Verdict("ask")
-    return Verdict("run" if tool.read_only else "ask")
+                return Verdict("ask") if attended else Verdict("deny", _NOBODY.format(tool=tool.name))
+    return Verdict("run" if tool.read_only or not attended else "ask")
 
 
 def _session(permissions: SessionPermissions | None) -> Permissions:

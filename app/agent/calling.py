@@ -90,7 +90,9 @@ class Caller:
         self._toolbox = toolbox
         self._hooks = hooks
         self._resumption = resumption
-        self._tool_context = ToolContext(Path(session.working_dir), context.cancellation)
+        self._tool_context = ToolContext(
+            Path(session.working_dir), context.cancellation, attended=context.attended
+        )
 
     def call(self, block: Block) -> Generator[Step, Any, Message]:
         """One call of the last turn, from approval to its result."""
@@ -140,7 +142,11 @@ class Caller:
     def _refused(self, block: Block, tool: Tool) -> Generator[Step, Any, str]:
         """Why the call must not run, in words for the model; empty if it may. May wait for a person."""
         verdict = judge(
-            tool, block["input"], self._context.look(self._session_id), self._context.team.permissions
+            tool,
+            block["input"],
+            self._context.look(self._session_id),
+            self._context.team.permissions,
+            attended=self._context.attended,
         )
         if verdict.outcome == "deny":
             return verdict.words

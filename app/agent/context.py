@@ -43,6 +43,7 @@ class LoopContext:
         [str], tuple[Session, Sequence[Message], Mapping[str, ToolCall]]
     ]  # a session that was begun
     check_budget: Callable[[], None] = lambda: None  # BudgetReached if no more may be spent
+    attended: bool = True  # somebody follows the run, who can be asked
 
 
 @dataclass(frozen=True, slots=True)

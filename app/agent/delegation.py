@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from app.agent.toolset import Delegation, Handoff, Tool, ToolContext, ToolResult, string
+from app.conversation import background
 from app.conversation.blocks import text_block
 from app.conversation.session import Session
 from app.conversation.transcript import Message
@@ -50,6 +51,24 @@ def child_session(
         permissions=parent.permissions,
         parent_id=parent.id,
         agent=f"{key}/{target.name}",
+    )
+
+
+def background_session(
+    parent: Session, place: Session, *, new_id: str, root: str, agent: str, now: float
+) -> Session:
+    """The session of a task that is done beside the conversation `root`, with what its parent may at this moment."""
+    return Session(
+        id=new_id,
+        created_at=now,
+        title=background.TITLE,
+        owner=parent.owner,
+        working_dir=place.working_dir,
+        tools_approved=parent.tools_approved,
+        thinking=parent.thinking,
+        permissions=parent.permissions,
+        parent_id=root,
+        agent=agent,
     )
 
 

@@ -117,6 +117,7 @@ class ToolContext:
 
     working_dir: Path
     cancellation: Cancellation
+    attended: bool = True  # somebody follows the run, who can be asked
 
 
 Handler = Callable[[Mapping[str, Any], ToolContext], Outcome]

@@ -175,17 +175,33 @@ class RunControl:
         wait: float = 0,
         at_safe_point: bool = False,
     ) -> Run:
-        """Asks the session's run to stop and waits up to `wait` seconds for it to have ended.
+        """Asks the session's run to stop and waits up to `wait` seconds for it to have ended; with it, unless a
+        `run_id` says that it alone is meant, the session's background tasks.
 
-        `at_safe_point` lets the tool calls under way finish first. If `run_id` names one that has ended already,
-        and none came after it, there is nothing to do. NotRunning if there is no run, or another one than that.
+        `at_safe_point` lets the tool calls under way finish first, and touches no background task. If `run_id` names
+        one that has ended already, and none came after it, there is nothing to do. NotRunning if there is no run, or
+        another one than that.
         """
         run = self._store.runs.live_run(session_id)
         if run is None and run_id is not None:
             return self._ended(session_id, run_id)
-        if run is None or (run_id is not None and run_id != run.id):
+        if run is not None and run_id not in (None, run.id):
+            raise NotRunning()
+        if run_id is None and not at_safe_point:
+            run = self._stop_all(session_id, run, by)
+        if run is None:
             raise NotRunning()
         return self._end_soon(run, by=by, wait=wait, at_safe_point=at_safe_point)
+
+    def _stop_all(self, session_id: str, run: Run | None, by: str) -> Run | None:
+        """Asks the run, if there is one, and the session's background tasks to stop; the last one asked, or rather
+        the run."""
+        if run is not None:
+            self._end_soon(run, by=by, wait=0)
+        tasks = self._store.background.live_runs(session_id)
+        for task in tasks:
+            self._end_soon(task, by=by, wait=0)
+        return run or (tasks[-1] if tasks else None)
 
     def _ended(self, session_id: str, run_id: str) -> Run:
         """The session's last run, if it is that one."""
@@ -210,11 +226,10 @@ class RunControl:
         return self._store.runs.get(run.id)
 
     def interrupt(self, session_id: str, *, by: str) -> Run | None:
-        """Asks whatever run the session has to stop, and says which; it is all right if there is none."""
-        try:
-            return self.cancel(session_id, by=by)
-        except NotRunning:
-            return None
+        """Asks whatever run the session has to stop, and says which; it is all right if there is none. Background
+        tasks go on."""
+        run = self._store.runs.live_run(session_id)
+        return None if run is None else self._end_soon(run, by=by, wait=0)
 
     def _stop(self, live: LiveRun, by: str, at_safe_point: bool) -> None:
         if at_safe_point and live.waiting_for is None:
@@ -245,9 +260,12 @@ class RunControl:
         live.cancellation.cancel(by)
 
     def delete(self, session_id: str, *, by: str, wait: float, audit: AuditEntry | None = None) -> bool:
-        """Stops the session's run, wherever it is, and deletes the session; False if the run has not ended
-        within `wait` seconds (it can't write any more all the same)."""
+        """Stops the session's run and its background tasks, wherever they are, and deletes the session; False if the
+        run has not ended within `wait` seconds (none of them can write any more all the same)."""
         run = self._store.runs.live_run(session_id)
+        tasks = self._store.background.live_runs(session_id)
+        for each in tasks:
+            self._end_soon(each, by=by, wait=0)
         if run is not None:
             run = self._end_soon(run, by=by, wait=wait)
         self._store.sessions.delete(session_id, audit=audit)

@@ -42,7 +42,7 @@ from app.runtime.recorder import Recorder
 from app.runtime.session_locks import Claim, SessionLocks
 from app.runtime.stream_places import StreamPlaces
 from app.store.idempotency import KeyUse
-from app.store.run_store import Answered
+from app.store.run_store import Answered, Begun
 from app.store.store import Store
 from app.telemetry.telemetry import Telemetry
 from app.telemetry.tracing import Span
@@ -135,8 +135,8 @@ class RuntimeManager:
         with ExitStack() as undo:
             claim = self._claim_soon(session_id)
             undo.callback(claim.release)
-            self._admit()
-            plan = self._planner.plan(key, name)
+            self.admit()
+            plan = self.plan_of(key, name)
             begun = self._store.runs.begin(
                 uuid.uuid4().hex,
                 session_id,
@@ -156,13 +156,27 @@ class RuntimeManager:
             undo.callback(self._store.runs.withdraw, begun.run.baton, model=former)
             if begun.interrupted is not None:
                 self._metrics.run_ended("interrupted", "interrupted")
-            event_log = self._open_log(session_id, begun.next_event, undo)
-            origin = Origin.of_this_thread(self._telemetry.tracing)
-            live = LiveRun(begun.run, claim, event_log, origin=origin, asked_at=asked_at, headers=headers)
-            self._start_thread(live, plan, begun.session, None, undo)
+            live = self.launch(begun, claim, plan, undo, headers=headers, asked_at=asked_at)
             undo.pop_all()
         if plan.begin_title is not None and not begun.session.title:
             plan.begin_title(live, messages)
+        return live
+
+    def launch(
+        self,
+        begun: Begun,
+        claim: Claim,
+        plan: Plan,
+        undo: ExitStack,
+        *,
+        headers: Mapping[str, str] | None,
+        asked_at: float | None = None,
+    ) -> LiveRun:
+        """Starts the thread of a run that is stored; it owns the claim once `undo` is emptied."""
+        event_log = self._open_log(begun.session.id, begun.next_event, undo)
+        origin = Origin.of_this_thread(self._telemetry.tracing)
+        live = LiveRun(begun.run, claim, event_log, origin=origin, asked_at=asked_at, headers=headers)
+        self._start_thread(live, plan, begun.session, None, undo)
         return live
 
     def _claim_soon(self, session_id: str) -> Claim:
@@ -182,7 +196,7 @@ class RuntimeManager:
                 raise
             raise SessionBusy(run=describe(live), busy_code=live.busy_code) from None
 
-    def _admit(self) -> None:
+    def admit(self) -> None:
         """Draining, ServerFull. The bound is soft by the few requests that pass here at the same moment."""
         with self._guard:
             if self._draining:
@@ -394,9 +408,13 @@ class RuntimeManager:
             return False
         return True
 
+    def plan_of(self, key: str, name: str | None) -> Plan:
+        """AgentNotFound, InvalidAgentConfig, MissingEnvironment."""
+        return self._planner.plan(key, name)
+
     def plan(self, run: Run) -> Plan:
         """For going on with a run that was begun before."""
-        return self._planner.plan(*agent_of(run))
+        return self.plan_of(*agent_of(run))
 
     def close_log(self, session_id: str) -> None:
         """Ends the readers of a session that was deleted."""

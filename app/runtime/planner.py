@@ -21,19 +21,23 @@ from app.agent.model import Cancellation, ModelClient
 from app.agent.prompt import Surroundings
 from app.agent.toolbox import Toolbox
 from app.agent.tools import registry
+from app.agent.tools.background_agents import BackgroundWork, NoWork
 from app.agent.tools.deferred import Deferred, Shelf, Shelved
 from app.agent.tools.mcp.servers import ToolServers
 from app.agent.tools.run_facts import RunFacts
 from app.agent.tools.skills import Skills
 from app.agent.toolset import Toolset
+from app.agent.unattended import unattended
 from app.conversation.blocks import plain_text
 from app.conversation.run import ToolCall
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import InvalidAgentConfig, MissingEnvironment
+from app.runtime.background import Asker, BackgroundAgents
 from app.runtime.live_run import LiveRun
 from app.runtime.plan import Plan
 from app.runtime.titles import Titles
+from app.store.background_store import OPTION
 from app.store.store import Store
 from app.team.agent import Agent
 from app.team.directory import TeamDirectory
@@ -55,6 +59,7 @@ class AgentPlanner:
         servers: ToolServers | None = None,
     ) -> None:
         """Without `titles` sessions get none by themselves; without `servers` agents have no tool servers."""
+        self._background: BackgroundAgents | None = None
         self._servers = servers
         self._titles = titles
         self._cooldowns = Cooldowns()
@@ -72,10 +77,12 @@ class AgentPlanner:
         def loop(
             live: LiveRun, session: Session, rows: Sequence[Message], resumption: Resumption | None
         ) -> Steps:
-            context = self._context(team, client, live)
+            context = self._context(team, client, live, root=session.parent_id or session.id)
             here = session if session.working_dir else _placed(session, self._default_working_dir)
             first = agent if name is not None else _holder(team, session, agent)
-            return AgentLoop(context, here, first, rows, resumption=resumption).run()
+            if context.attended:
+                return AgentLoop(context, here, first, rows, resumption=resumption).run()
+            return unattended(AgentLoop(context, here, first, rows, depth=1).run())
 
         def begin_title(live: LiveRun, messages: Sequence[Message]) -> None:
             texts = [text for message in messages if (text := plain_text(message.content)).strip()]
@@ -108,7 +115,12 @@ class AgentPlanner:
             )
         return self._client
 
-    def _context(self, team: Team, client: ModelClient, live: LiveRun) -> LoopContext:
+    def offer(self, background: BackgroundAgents) -> None:
+        """Agents can give tasks away into the background from now on."""
+        self._background = background
+
+    def _context(self, team: Team, client: ModelClient, live: LiveRun, *, root: str) -> LoopContext:
+        """`root` is the conversation that the run belongs to, and whose budget counts."""
         return LoopContext(
             team=team,
             client=client,
@@ -124,7 +136,8 @@ class AgentPlanner:
             equip=partial(self._equip, team, live, {}),
             hook=partial(self._hook, live.cancellation),
             read=self._read,
-            check_budget=partial(self._store.accounts.check_budget, live.run.session_id),
+            check_budget=partial(self._store.accounts.check_budget, root),
+            attended=not live.run.options.get(OPTION),
         )
 
     def _read(self, session_id: str) -> tuple[Session, Sequence[Message], Mapping[str, ToolCall]]:
@@ -150,9 +163,16 @@ class AgentPlanner:
             headers=live.headers,
             cancellation=live.cancellation,
             shared=shared,
+            colleagues=agent.sub_agents,
+            work=self._work(team, live, session),
         )
         states = self._store.sessions.tool_states(session.id)
         return self._toolbox(agent, states, facts, self._unpriced(session, agent))
+
+    def _work(self, team: Team, live: LiveRun, session: Session) -> BackgroundWork:
+        if self._background is None:
+            return NoWork()
+        return self._background.work_for(Asker(live.baton, live.headers, session, team.key))
 
     def _unpriced(self, session: Session, agent: Agent) -> list[str]:
         """A budget that can't be kept is not kept in silence."""

@@ -161,7 +161,7 @@ class RunStore:
                 check_runs(self._database, connection, row, self._limits)
                 if dead is not None:
                     next_event = bury(connection, dead, last_words)
-                run = self._insert(connection, run_id, session_id, agent, owner, options or {}, next_event)
+                run = self.insert(connection, run_id, session_id, agent, owner, options or {}, next_event)
                 new_messages = without_known(connection, session_id, new_messages)
                 first = append_messages(connection, session_id, new_messages, run_id)
                 set_next_event(connection, session_id, next_event + RESERVED_NUMBERS)
@@ -177,6 +177,32 @@ class RunStore:
                 raise
             # somebody was a moment faster
             raise SessionBusy(run=self.live_run(session_id)) from error
+
+    def insert(
+        self,
+        connection: Connection,
+        run_id: str,
+        session_id: str,
+        agent: str,
+        owner: Owner,
+        options: Mapping[str, Any],
+        first_event: int,
+    ) -> Run:
+        """A live run's row, for a transaction that has the session to itself."""
+        values = {
+            "id": run_id,
+            "session_id": session_id,
+            "agent": agent,
+            "status": "running",
+            "epoch": 0,
+            "writes": 0,
+            "code": "",
+            "error": "",
+            "first_event": first_event,
+            "options_json": dump(options),
+            **owner_row(owner),
+        }
+        return run_of(self._insert_run.first(connection, values))
 
     @contextmanager
     def holding(
@@ -438,31 +464,6 @@ class RunStore:
 
     def _is_dead(self, connection: Connection, run: Run, is_gone: IsGone) -> bool:
         return is_gone(run.owner) or run.lease_expires_at < float(_NOW.scalar(connection))
-
-    def _insert(
-        self,
-        connection: Connection,
-        run_id: str,
-        session_id: str,
-        agent: str,
-        owner: Owner,
-        options: Mapping[str, Any],
-        first_event: int,
-    ) -> Run:
-        values = {
-            "id": run_id,
-            "session_id": session_id,
-            "agent": agent,
-            "status": "running",
-            "epoch": 0,
-            "writes": 0,
-            "code": "",
-            "error": "",
-            "first_event": first_event,
-            "options_json": dump(options),
-            **owner_row(owner),
-        }
-        return run_of(self._insert_run.first(connection, values))
 
 
 def live_run_row(connection: Connection, session_id: str) -> Row | None:

@@ -102,7 +102,10 @@ class SessionStore:
         """The session and all that belongs to it."""
         with self._database.writing() as connection:
             # A run that is writing holds its own row and wants its session's: wait for it in that order.
-            connection.execute(select(runs.c.id).where(runs.c.session_id == session_id).with_for_update())
+            whole = select(sessions.c.id).where(
+                or_(sessions.c.id == session_id, sessions.c.parent_id == session_id)
+            )
+            connection.execute(select(runs.c.id).where(runs.c.session_id.in_(whole)).with_for_update())
             if not connection.execute(delete(sessions).where(sessions.c.id == session_id)).rowcount:
                 raise SessionNotFound()
             note(connection, audit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.store.account_store import NO_LIMITS, AccountStore, Limits
 from app.store.audit_store import AuditStore
+from app.store.background_store import BackgroundStore
 from app.store.edit_store import EditStore
 from app.store.engine import Database
 from app.store.event_store import EventStore
@@ -25,6 +26,7 @@ class Store:
         self.database = database
         self.sessions = SessionStore(database)
         self.runs = RunStore(database, fence, limits)
+        self.background = BackgroundStore(database, fence, self.runs, limits)
         self.edits = EditStore(self.runs)
         self.forks = ForkStore(database)
         self.records = RecordStore(database, fence, keeps_accounts=limits.owner_budget > 0)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from app.agent.tools.api import Api
+from app.agent.tools.background_agents import BackgroundAgents
 from app.agent.tools.fetch import Fetch
 from app.agent.tools.filesystem import Filesystem
 from app.agent.tools.mcp.address import SSE, STREAMABLE, ServerAddress
@@ -86,6 +87,8 @@ def _plain(spec: ToolsetSpec, environment: Mapping[str, str], state: Any, run: R
             return _todo(state, run) if spec.shared else Todo(state=state)
         case "user_prompt":
             return UserPrompt()
+        case "background_agents":
+            return BackgroundAgents(run.colleagues, run.work)
         case _ if spec.is_known:
             raise ToolsetUnavailable(f"toolset type {spec.type} is not supported by this server")
         case _:

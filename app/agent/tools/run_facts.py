@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from app.agent.model import Cancellation
+from app.agent.tools.background_agents import BackgroundWork, NoWork
 
 _HEADER: Final = re.compile(r"\$\{headers\.([A-Za-z0-9_-]+)\}|\$\{headers\[[\"']([^\"']+)[\"']\]\}")
 
@@ -41,6 +42,8 @@ class RunFacts:
     headers: Mapping[str, str] = field(default_factory=dict)
     cancellation: Cancellation = field(default_factory=NeverCancelled)
     shared: dict[str, Any] = field(default_factory=dict)
+    colleagues: Sequence[str] = ()  # the agents that the toolset's own one may give tasks to
+    work: BackgroundWork = field(default_factory=NoWork)
 
     def fill_in(self, values: Mapping[str, str]) -> dict[str, str]:
         """The values with `${headers.Name}` filled in; a header that was not sent is empty."""

@@ -62,7 +62,11 @@ def answer_result(action: str, content: Mapping[str, Any] | None = None) -> Tool
     return ToolResult(output, is_error=action != "accept")
 
 
-def _ask(arguments: Mapping[str, Any], _context: ToolContext) -> Elicitation:
+def _ask(arguments: Mapping[str, Any], context: ToolContext) -> Elicitation | ToolResult:
+    if not context.attended:
+        return ToolResult.error(
+            "user_prompt tool is not available in this context (no elicitation handler configured)"
+        )
     schema = arguments.get("schema")
     if schema is not None and not isinstance(schema, dict):
         raise ToolFailed("schema must be an object")

@@ -1,0 +1,118 @@
+"""Tasks that agents start beside a run. Each is a session of its own with a run of its own: claimed, leased, fenced,
+drained and stopped as any other, so a task writes nothing into the conversation that it was started from."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from app.agent import delegation
+from app.agent.toolset import Delegation, ToolFailed
+from app.conversation.background import BackgroundTask, session_of_task
+from app.conversation.blocks import plain_text
+from app.conversation.run import Baton
+from app.conversation.session import Session
+from app.errors import AppError, NotRunning
+from app.runtime.control import RunControl
+from app.runtime.manager import RuntimeManager
+from app.store.store import Store
+
+STOP_SECONDS: Final = 5.0  # how long who stops a task waits for its end
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who starts tasks: an agent that works on `session` within the run that has `baton`, and with the headers of
+    the request behind it."""
+
+    baton: Baton
+    headers: Mapping[str, str]
+    session: Session
+    team: str  # the key of the agent file
+
+
+class BackgroundAgents:
+    """One per process."""
+
+    def __init__(self, store: Store, manager: RuntimeManager, control: RunControl) -> None:
+        self._store = store
+        self._manager = manager
+        self._control = control
+
+    def work_for(self, asker: Asker) -> Work:
+        return Work(self._store, self._manager, self._control, asker)
+
+
+class Work:
+    """The tasks of one conversation, whoever of its agents has started them. For one run's thread."""
+
+    def __init__(self, store: Store, manager: RuntimeManager, control: RunControl, asker: Asker) -> None:
+        self._store = store
+        self._manager = manager
+        self._control = control
+        self._asker = asker
+
+    @property
+    def _root(self) -> str:
+        """The conversation. A task that a task starts stands beside it."""
+        at_work = self._store.sessions.get(self._asker.baton.session_id)
+        return at_work.parent_id or at_work.id
+
+    def start(self, task: Delegation) -> BackgroundTask:
+        try:
+            return self._start(task)
+        except AppError as error:
+            raise ToolFailed(error.message) from error
+
+    def _start(self, task: Delegation) -> BackgroundTask:
+        session = self._session(task)
+        with ExitStack() as undo:
+            claim = self._manager.claim(session.id)
+            undo.callback(claim.release)
+            self._manager.admit()
+            plan = self._manager.plan_of(self._asker.team, task.agent)
+            begun = self._store.background.begin(
+                uuid.uuid4().hex,
+                session,
+                delegation.first_message(task, session.created_at),
+                asked_by=self._asker.baton,
+                agent=plan.agent,
+                owner=self._manager.owner,
+                options={"started_by": session.owner},
+            )
+            undo.callback(self._store.background.withdraw, begun.run.baton)
+            self._manager.launch(begun, claim, plan, undo, headers=self._asker.headers)
+            undo.pop_all()
+        return BackgroundTask(begun.run, begun.run.started_at)
+
+    def _session(self, task: Delegation) -> Session:
+        now_of_parent = self._store.sessions.get(self._asker.session.id)
+        return delegation.background_session(
+            now_of_parent,
+            self._asker.session,
+            new_id=str(uuid.uuid4()),
+            root=self._root,
+            agent=f"{self._asker.team}/{task.agent}",
+            now=time.time(),
+        )
+
+    def tasks(self) -> Sequence[BackgroundTask]:
+        return self._store.background.tasks(self._root)
+
+    def find(self, task_id: str) -> BackgroundTask | None:
+        return self._store.background.task(self._root, session_of_task(task_id))
+
+    def said(self, task: BackgroundTask) -> Sequence[str]:
+        rows = self._store.sessions.messages(task.session_id)
+        texts = (plain_text(row.content).strip() for row in rows if row.role == "assistant")
+        return [text for text in texts if text]
+
+    def stop(self, task: BackgroundTask) -> None:
+        try:
+            self._control.cancel(task.session_id, by="agent", run_id=task.run.id, wait=STOP_SECONDS)
+        except NotRunning:
+            return  # it has ended by itself meanwhile

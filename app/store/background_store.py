@@ -1,0 +1,103 @@
+"""Tasks that agents do in the background: sessions below a conversation's, each with runs of its own, which hold
+leases and write behind the fence as any other run. Each method is one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
+
+from app.conversation.background import MAX_LISTED, MAX_RUNNING, BackgroundTask, TooManyTasks
+from app.conversation.run import LIVE, Baton, Owner, Run
+from app.conversation.session import Session
+from app.conversation.transcript import Message
+from app.store.account_store import NO_LIMITS, Limits, check_budget, check_runs
+from app.store.closing import set_next_event
+from app.store.engine import Database, now
+from app.store.event_store import RESERVED_NUMBERS
+from app.store.fence import Fence
+from app.store.rows import run_of, session_row
+from app.store.run_store import Begun, RunStore
+from app.store.session_store import append_messages, find_session
+from app.store.tables import runs, sessions
+
+OPTION: Final = "background"
+"""Among a run's options: it was started by an agent, and nobody follows it who could be asked."""
+
+_BELOW: Final = select(sessions.c.id).where(sessions.c.parent_id == bindparam("root"))
+_RUNS: Final = select(runs).where(runs.c.session_id.in_(_BELOW)).order_by(runs.c.started_at, runs.c.id)
+_RUNNING: Final = (
+    select(func.count()).select_from(runs).where(runs.c.session_id.in_(_BELOW), runs.c.status.in_(LIVE))
+)
+
+
+class BackgroundStore:
+    def __init__(
+        self, database: Database, fence: Fence, runs_of: RunStore, limits: Limits = NO_LIMITS
+    ) -> None:
+        self._database = database
+        self._fence = fence
+        self._runs = runs_of
+        self._limits = limits
+
+    def begin(
+        self,
+        run_id: str,
+        session: Session,
+        first: Message,
+        *,
+        asked_by: Baton,
+        agent: str,
+        owner: Owner,
+        options: Mapping[str, Any],
+    ) -> Begun:
+        """The task's session, its message and its run, all or nothing; only for who has the baton of the
+        conversation. BatonLost, TooManyTasks, SessionNotFound, BudgetReached, TooManyRuns."""
+        with self._database.writing() as connection:
+            self._fence.check(connection, asked_by)
+            root = find_session(connection, str(session.parent_id), lock=True)  # tasks are counted one by one
+            if connection.execute(_RUNNING, {"root": session.parent_id}).scalar_one() >= MAX_RUNNING:
+                raise TooManyTasks()
+            check_budget(connection, root, self._limits)
+            connection.execute(insert(sessions).values(session_row(session)))
+            row = find_session(connection, session.id)
+            check_runs(self._database, connection, row, self._limits)
+            next_event = int(row.next_event)
+            run = self._runs.insert(
+                connection, run_id, session.id, agent, owner, {**options, OPTION: True}, next_event
+            )
+            append_messages(connection, session.id, [first], run_id)
+            set_next_event(connection, session.id, next_event + RESERVED_NUMBERS)
+            return Begun(run, session, 0, next_event)
+
+    def withdraw(self, baton: Baton) -> None:
+        """Undoes `begin`: the task was never there."""
+        with self._database.writing() as connection:
+            self._fence.check(connection, baton)
+            connection.execute(delete(sessions).where(sessions.c.id == baton.session_id))
+
+    def tasks(self, root: str) -> list[BackgroundTask]:
+        """The newest ones of a conversation, in the order in which they were begun."""
+        with self._database.reading() as connection:
+            return list(_tasks(connection, root).values())[-MAX_LISTED:]
+
+    def task(self, root: str, session_id: str) -> BackgroundTask | None:
+        with self._database.reading() as connection:
+            return _tasks(connection, root).get(session_id)
+
+    def live_runs(self, root: str) -> list[Run]:
+        """Those of the tasks that are at work for a conversation."""
+        with self._database.reading() as connection:
+            found = _tasks(connection, root)
+        return [task.run for task in found.values() if task.run.live]
+
+
+def _tasks(connection: Connection, root: str) -> dict[str, BackgroundTask]:
+    """By session, in the order in which they were begun."""
+    moment = float(connection.execute(select(now())).scalar_one())
+    found = [run_of(row) for row in connection.execute(_RUNS, {"root": root})]
+    newest = {run.session_id: run for run in found}
+    first = {run.session_id: run for run in reversed(found)}
+    begun = [run for run in found if first[run.session_id] is run and run.options.get(OPTION)]
+    return {run.session_id: BackgroundTask(newest[run.session_id], moment) for run in begun}
