@@ -65,9 +65,10 @@ class Asker:
         self._prompts = Prompts(context, session, agent, toolbox, history)
         self._builders: dict[str, RequestBuilder] = {}  # by the prompt's digest
 
-    def ask(self) -> Generator[Step, Any, Asked]:
-        """The next turn of the conversation, its deltas as events. ModelError if no model could say it."""
-        return (yield from self.chain.ask(self._attempt))
+    def ask(self, first: Sequence[ModelSpec] = ()) -> Generator[Step, Any, Asked]:
+        """The next turn of the conversation, its deltas as events; `first` come before the agent's own models.
+        ModelError if no model could say it."""
+        return (yield from self.chain.ask(self._attempt, before=first))
 
     def ask_about(self, rows: Sequence[Message]) -> Generator[Step, Any, Asked]:
         """Something else about the conversation, of which nothing is shown to readers; no tool can be called."""

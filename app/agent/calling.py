@@ -25,6 +25,7 @@ from app.agent.toolset import (
     Delegation,
     Elicitation,
     Handoff,
+    ModelChange,
     Tool,
     ToolCancelled,
     ToolContext,
@@ -64,6 +65,10 @@ Delegate = Callable[[str, Delegation | None], Generator[Step, Any, ToolResult]]
 """Does a task for a call's id; None goes on with one that was begun before this process."""
 
 
+Switch = Callable[[ModelChange], Generator[Step, Any, ToolResult]]
+"""Lets the agent go on by another model from its next turn on."""
+
+
 class Caller:
     """Calls tools for one agent of one session. Yields steps; its generators return the tool row.
 
@@ -80,8 +85,10 @@ class Caller:
         hooks: HookRunner,
         resumption: Resumption,
         delegate: Delegate,
+        switch: Switch,
     ) -> None:
         self.handed_to: str | None = None
+        self._switch = switch
         self._context = context
         self._delegate = delegate
         self._session_id = session.id
@@ -213,6 +220,8 @@ class Caller:
                 result = answer_result(answer.decision, answer.content)
             case Delegation():
                 result = yield from self._delegate(block["id"], outcome)
+            case ModelChange():
+                result = yield from self._switch(outcome)
             case Handoff(target):
                 self.handed_to = target
                 result = ToolResult(handed_over(self._agent, self._context.team.agent(target)))

@@ -43,6 +43,8 @@ class LoopContext:
         [str], tuple[Session, Sequence[Message], Mapping[str, ToolCall]]
     ]  # a session that was begun
     check_budget: Callable[[], None] = lambda: None  # BudgetReached if no more may be spent
+    prefer: Callable[[Session, Agent], Agent] = lambda session, agent: agent.asking(session.model)
+    """The agent with the model that was chosen for it, by a request or by itself."""
     attended: bool = True  # somebody follows the run, who can be asked
 
 

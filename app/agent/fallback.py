@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final, TypeVar
 
 from app.agent.model import ModelError
@@ -81,9 +82,16 @@ class ModelChain:
         place = self._place()
         return [self._agent.fallback_models[place - 1]] if place else self._agent.models
 
-    def ask(self, attempt: Attempt[T]) -> Generator[Step, Any, T]:
-        """What the first model that answers says. The last one's ModelError if none does; at once that of a model
-        that had begun to speak, or was cancelled."""
+    def ask(self, attempt: Attempt[T], *, before: Sequence[ModelSpec] = ()) -> Generator[Step, Any, T]:
+        """What the first model that answers says, those that come `before` the chain's own among them. The last one's
+        ModelError if none does; at once that of a model that had begun to speak, or was cancelled."""
+        for model, following in pairwise([*before, *self.first][: len(before) + 1]):
+            try:
+                return (yield from attempt(model, Patience(self._retries, waits_for_limits=False)))
+            except ModelError as error:
+                if error.shown or error.kind == "cancelled":
+                    raise
+                yield self._fallback(model, following, error)
         key = (self._session_id, self._agent.name)
         models = (random.choice(self._agent.models), *self._agent.fallback_models)
         failed_for_good = False

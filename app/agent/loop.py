@@ -19,7 +19,7 @@ from app.agent.history import History
 from app.agent.hooks import HookVerdict
 from app.agent.speaking import Said, Speaker, WindowExceeded, agent_info
 from app.agent.steps import AgentChanged, Ask, ChildAdded, SafePoint, Step
-from app.agent.toolset import Delegation, QuestionFirst, ToolResult
+from app.agent.toolset import Delegation, ModelChange, QuestionFirst, ToolResult
 from app.conversation import events
 from app.conversation.blocks import Block, plain_text, text_block
 from app.conversation.events import Event
@@ -28,6 +28,7 @@ from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import BudgetReached, ModelFailed, ModelRefused, RunCancelled
 from app.team.agent import Agent
+from app.team.model import ModelSpec
 
 MORE_ITERATIONS: Final = 10
 MAX_PAUSES: Final = 10
@@ -60,7 +61,7 @@ class AgentLoop:
     def _take_over(self, agent: Agent) -> None:
         """This agent speaks from now on, with its own tools and its own prompt."""
         context, session, history = self._context, self._session, self._history
-        self._agent = agent = agent.asking(session.model)
+        agent = context.prefer(session, agent)
         self._toolbox = context.equip(session, agent)
         self._hooks = context.hook(session, agent)
         self._caller = Caller(
@@ -72,7 +73,16 @@ class AgentLoop:
             self._hooks,
             self._resumption,
             self._delegate,
+            self._switch,
         )
+        self._speak_as(agent)
+
+    def _speak_as(self, agent: Agent) -> None:
+        """The agent's next turns are those of its models."""
+        context, session, history = self._context, self._session, self._history
+        self._agent = agent
+        self._switched_to: Agent | None = None
+        self._digesting: tuple[ModelSpec, ...] = ()
         asker = Asker(context, session, agent, self._toolbox, history, self._caller.definition)
         self._speaker = Speaker(context, session, agent, history, asker)
         self._compactor = Compactor(context, session.id, agent, history, asker)
@@ -193,14 +203,15 @@ class AgentLoop:
 
     def _speak(self) -> Generator[Step, Any, Said]:
         """One turn. A conversation that turns out to be too long for the model is compacted, once."""
+        first, self._digesting = self._digesting, ()
         try:
-            return (yield from self._speaker.ask())
+            return (yield from self._speaker.ask(first))
         except WindowExceeded as exceeded:
             if not (yield from self._compactor.recover()):
                 raise exceeded.failure from exceeded
         yield from self._listing()
         try:
-            return (yield from self._speaker.ask())
+            return (yield from self._speaker.ask(first))
         except WindowExceeded as again:
             raise again.failure from again
 
@@ -219,9 +230,24 @@ class AgentLoop:
             else:
                 row = yield from self._caller.call(block)
             self._history.add(row)
+        if self._switched_to is not None:
+            self._speak_as(self._switched_to)
+        self._digesting = self._models_for(last.calls)
         yield from self._compactor.make_room()
         if self._caller.handed_to is not None:
             yield from self._hand_over(self._context.team.agent(self._caller.handed_to))
+
+    def _models_for(self, blocks: Sequence[Block]) -> tuple[ModelSpec, ...]:
+        """The models that a toolset wants its results to be shown to, for one turn; of several the first one's."""
+        tools = (self._toolbox.find(block["name"]) for block in blocks)
+        wanted = next((tool.model for tool in tools if tool is not None and tool.model), "")
+        return self._context.team.models(wanted) if wanted else ()
+
+    def _switch(self, change: ModelChange) -> Generator[Step, Any, ToolResult]:
+        own = self._context.team.agent(self._agent.name).asking(self._session.model)
+        self._switched_to = own.with_(models=tuple(change.models)) if change.models else own
+        yield agent_info(self._switched_to)
+        return ToolResult(change.words)
 
     def _hand_over(self, target: Agent) -> Steps:
         yield AgentChanged(self._session.id, f"{self._context.team.key}/{target.name}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import random
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,13 +52,24 @@ class Speaker:
         self._agent = agent
         self._history = history
         self._asker = asker
-        self._told_model = agent.models[0].id  # the one that readers were told of
+        self._told = agent.models[0]  # the one that readers were told of
 
-    def ask(self) -> Asking:
-        """Streams one turn and stores it. ModelFailed, ModelRefused, RunCancelled keep what may be kept;
-        WindowExceeded if nothing was said because there was no room for it."""
+    def ask(self, first: Sequence[ModelSpec] = ()) -> Asking:
+        """Streams one turn and stores it; of one of the models that come `first`, if there are any, before the
+        agent's own. ModelFailed, ModelRefused, RunCancelled keep what may be kept; WindowExceeded if nothing was
+        said because there was no room for it."""
+        if not first:
+            return (yield from self._ask(()))
+        model = random.choice(first)
+        before = self._told
+        yield from self._tell_model(model)
+        said = yield from self._ask((model,))
+        yield from self._tell_model(before)
+        return said
+
+    def _ask(self, first: Sequence[ModelSpec]) -> Asking:
         try:
-            asked = yield from self._asker.ask()
+            asked = yield from self._asker.ask(first)
         except ModelError as error:
             yield from self._keep_partial(error)
             if error.kind == "cancelled":
@@ -76,9 +88,9 @@ class Speaker:
         return Said("end_turn")
 
     def _tell_model(self, spec: ModelSpec) -> Generator[Step, Any, None]:
-        """When another model has answered than the one that readers know of."""
-        if spec.id != self._told_model:
-            self._told_model = spec.id
+        """When another model speaks than the one that readers know of."""
+        if spec.id != self._told.id:
+            self._told = spec
             yield agent_info(self._agent, spec)
 
     def _take(self, asked: Asked) -> Asking:

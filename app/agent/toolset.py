@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from app.agent.model import Cancellation
+from app.team.model import ModelSpec
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +109,15 @@ class Handoff:
     agent: str
 
 
-Outcome = ToolResult | Elicitation | Delegation | Handoff
+@dataclass(frozen=True, slots=True)
+class ModelChange:
+    """The agent goes on by one of these models, or by its own if there are none; the result says so in words."""
+
+    words: str
+    models: Sequence[ModelSpec] = ()
+
+
+Outcome = ToolResult | Elicitation | Delegation | Handoff | ModelChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +149,9 @@ class Tool:
     revision: str = ""  # of a tool that can change under its name
     output_schema: Any = field(default_factory=lambda: STRING_OUTPUT)
     takes_description: bool = False  # may get the optional `description` parameter
+    model: str = (
+        ""  # the one, by its name in the agent's file, that is shown the result; empty: the agent's own
+    )
 
     def definition(self) -> dict[str, Any]:
         """The contract's tool_definition object."""

@@ -24,6 +24,7 @@ from app.agent.tools import registry
 from app.agent.tools.background_agents import BackgroundWork, NoWork
 from app.agent.tools.deferred import Deferred, Shelf, Shelved
 from app.agent.tools.mcp.servers import ToolServers
+from app.agent.tools.model_picker import chosen
 from app.agent.tools.run_facts import RunFacts
 from app.agent.tools.skills import Skills
 from app.agent.toolset import Toolset
@@ -32,7 +33,7 @@ from app.conversation.blocks import plain_text
 from app.conversation.run import ToolCall
 from app.conversation.session import Session
 from app.conversation.transcript import Message
-from app.errors import InvalidAgentConfig, MissingEnvironment
+from app.errors import InvalidAgentConfig, InvalidRequest, MissingEnvironment
 from app.runtime.background import Asker, BackgroundAgents
 from app.runtime.live_run import LiveRun
 from app.runtime.plan import Plan
@@ -137,12 +138,28 @@ class AgentPlanner:
             hook=partial(self._hook, live.cancellation),
             read=self._read,
             check_budget=partial(self._store.accounts.check_budget, root),
+            prefer=partial(self._prefer, team),
             attended=not live.run.options.get(OPTION),
         )
 
     def _read(self, session_id: str) -> tuple[Session, Sequence[Message], Mapping[str, ToolCall]]:
         session, rows = self._store.sessions.get_with_messages(session_id)
         return session, rows, self._store.records.ledger(session_id)
+
+    def _prefer(self, team: Team, session: Session, agent: Agent) -> Agent:
+        """With the model that a request has chosen for the session, or that the agent has chosen since."""
+        asked = agent.asking(session.model)
+        pickers = [
+            registry.key(spec, index, agent.name)
+            for index, spec in enumerate(agent.toolsets)
+            if spec.type == "model_picker"
+        ]
+        states = self._store.sessions.tool_states(session.id) if pickers else {}
+        name = next((name for key in pickers if (name := chosen(states.get(key), under=session.model))), "")
+        try:
+            return asked.with_(models=team.models(name)) if name else asked
+        except InvalidRequest:
+            return asked  # the agent's file has changed since
 
     def _hook(self, cancellation: Cancellation, session: Session, agent: Agent) -> HookRunner:
         return HookRunner(
@@ -165,6 +182,8 @@ class AgentPlanner:
             shared=shared,
             colleagues=agent.sub_agents,
             work=self._work(team, live, session),
+            models=team.models,
+            model=session.model,
         )
         states = self._store.sessions.tool_states(session.id)
         return self._toolbox(agent, states, facts, self._unpriced(session, agent))

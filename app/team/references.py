@@ -145,6 +145,8 @@ def _stranger(who: str, kind: str, name: str) -> str:
 def _check_toolset(file: TeamFile, toolset: ToolsetSpec, path: Path, who: str) -> Iterator[Finding]:
     if toolset.model:
         yield from check_model(file, toolset.model, (*path, "model"), who)
+    for index, reference in enumerate(toolset.models):
+        yield from check_model(file, reference, (*path, "models", index), who)
     if _names_definition(toolset) and toolset.ref not in file.mcps:
         yield Finding((*path, "ref"), f"{who} references non-existent MCP definition '{toolset.ref}'")
 

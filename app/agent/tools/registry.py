@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from app.agent.tools.mcp.address import SSE, STREAMABLE, ServerAddress
 from app.agent.tools.mcp.servers import ToolServers
 from app.agent.tools.mcp.toolset import Mcp
 from app.agent.tools.memory import Memory
+from app.agent.tools.model_picker import ModelPicker
 from app.agent.tools.openapi import OpenApi
 from app.agent.tools.processes import for_commands
 from app.agent.tools.run_facts import RunFacts
@@ -56,10 +58,10 @@ def build(
     toolset = (
         _mcp(spec, environment, run, servers) if spec.type == "mcp" else _plain(spec, environment, state, run)
     )
-    if not spec.tools and not spec.instruction:
+    if not spec.tools and not spec.instruction and not spec.model:
         return toolset
     keep = [*spec.tools, *(f"{spec.name}_{tool}" for tool in spec.tools if spec.name)]
-    return Tailored(toolset, keep=keep, instruction=spec.instruction)
+    return Tailored(toolset, keep=keep, instruction=spec.instruction, model=spec.model)
 
 
 def _plain(spec: ToolsetSpec, environment: Mapping[str, str], state: Any, run: RunFacts) -> Toolset:
@@ -87,6 +89,8 @@ def _plain(spec: ToolsetSpec, environment: Mapping[str, str], state: Any, run: R
             return _todo(state, run) if spec.shared else Todo(state=state)
         case "user_prompt":
             return UserPrompt()
+        case "model_picker":
+            return ModelPicker(spec.models, find=run.models, under=run.model, state=state)
         case "background_agents":
             return BackgroundAgents(run.colleagues, run.work)
         case _ if spec.is_known:
@@ -152,9 +156,11 @@ def _expanded(env: Mapping[str, str], environment: Mapping[str, str]) -> dict[st
 
 
 class Tailored:
-    """A toolset of which only some tools are kept, or whose instructions an agent's author wrote."""
+    """A toolset of which only some tools are kept, whose instructions an agent's author wrote, or whose results are
+    shown to a model of their own."""
 
-    def __init__(self, inner: Toolset, *, keep: Sequence[str], instruction: str) -> None:
+    def __init__(self, inner: Toolset, *, keep: Sequence[str], instruction: str, model: str = "") -> None:
+        self._model = model
         self._inner = inner
         self._keep = frozenset(keep)
         self._instruction = instruction
@@ -167,7 +173,8 @@ class Tailored:
         return self._instruction.replace(_ORIGINAL, self._inner.instructions, 1)
 
     def tools(self) -> Sequence[Tool]:
-        return [tool for tool in self._inner.tools() if not self._keep or tool.name in self._keep]
+        kept = [tool for tool in self._inner.tools() if not self._keep or tool.name in self._keep]
+        return [replace(tool, model=self._model) for tool in kept] if self._model else kept
 
     def prepare(self) -> None:
         prepare(self._inner)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from app.agent.model import Cancellation
 from app.agent.tools.background_agents import BackgroundWork, NoWork
+from app.team.model import ModelSpec
 
 _HEADER: Final = re.compile(r"\$\{headers\.([A-Za-z0-9_-]+)\}|\$\{headers\[[\"']([^\"']+)[\"']\]\}")
 
@@ -44,6 +45,10 @@ class RunFacts:
     shared: dict[str, Any] = field(default_factory=dict)
     colleagues: Sequence[str] = ()  # the agents that the toolset's own one may give tasks to
     work: BackgroundWork = field(default_factory=NoWork)
+    models: Callable[[str], tuple[ModelSpec, ...]] = (
+        lambda _reference: ()
+    )  # those that the agent's file knows
+    model: str = ""  # "provider/name" that a request chose for the session
 
     def fill_in(self, values: Mapping[str, str]) -> dict[str, str]:
         """The values with `${headers.Name}` filled in; a header that was not sent is empty."""
