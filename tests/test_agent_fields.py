@@ -142,3 +142,31 @@ def test_of_an_alloy_each_turn_takes_any_member(
     assert told == [f"anthropic/{name}" for name in (second, first, second)]
     kinds = [[block["type"] for block in message["content"]] for message in model.requests[2]["messages"]]
     assert kinds == [["text"], ["thinking", "text"], ["text"], ["text"], ["text"]]
+
+
+@pytest.mark.parametrize(
+    ("fields", "thinking", "sent"),
+    [
+        ({"temperature": 0.2}, False, {"temperature": 0.2}),
+        ({"temperature": 1.5, "top_p": 0.5}, False, {"temperature": 1.0}),
+        ({"top_p": 0.5}, False, {"top_p": 0.5}),
+        ({"temperature": 0.2}, True, {}),
+        ({"model": "claude-sonnet-5-5", "temperature": 0.2}, False, {}),
+    ],
+    ids=["as the file says", "one of the two", "the other", "not while it thinks", "not for newer models"],
+)
+def test_e50_a_temperature_is_sent_where_the_api_takes_it(
+    tmp_path: Path, model: OfflineServer, fields: dict[str, Any], thinking: bool, sent: dict[str, float]
+) -> None:
+    definition = {"provider": "anthropic", "model": "claude-haiku-4-5", **fields}
+    team = {"agents": {"root": {"model": "m"}}, "models": {"m": definition}}
+    (tmp_path / "one.yaml").write_text(json.dumps(team))
+    server = build(make_settings(tmp_path, model.url, agents=tmp_path / "one.yaml"))
+    client = LocalClient(server)
+    session = client.new_session()
+    if thinking:
+        client.call("POST", f"/api/sessions/{session}/thinking/toggle")
+    assert text_of(client.say(session, "[say hello]", agent="one")) == "hello"
+    server.close()
+    (request,) = model.requests
+    assert {name: request[name] for name in ("temperature", "top_p") if name in request} == sent

@@ -53,6 +53,10 @@ KINDS: Final[Mapping[type[Exception], FailureKind]] = {
     MalformedStream: "retryable",
 }
 
+SAMPLING: Final = frozenset({"temperature", "top_p"})
+VERSION_WITH_SAMPLING: Final = "2023-06-01"
+"""The newest version of the API that takes them, from older models."""
+
 # An error in mid-stream comes with HTTP 200 and has nothing but its type.
 KINDS_IN_STREAM: Final[Mapping[str, FailureKind]] = {
     "overloaded_error": "retryable",
@@ -161,6 +165,8 @@ class AnthropicModel:
             "accept-encoding": "identity",
             "x-stainless-raw-response": "stream",  # tells the SDK to hand out the response unread
         }
+        if not SAMPLING.isdisjoint(request.options):
+            headers["anthropic-version"] = VERSION_WITH_SAMPLING
         if request.betas:
             headers["anthropic-beta"] = ",".join(request.betas)
         response = self._client_for(request.base_url).post(

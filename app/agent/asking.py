@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -135,6 +135,7 @@ class Asker:
         options = self._thinking(spec, max_tokens)
         if options.get("thinking", {}).get("type") == "enabled" and not begins_with_thinking(rows, prompt):
             options = {}
+        options |= _sampling(spec, options)
         if self._agent.structured_output is not None:
             form = {"type": "json_schema", "schema": self._agent.structured_output.json_schema}
             options["output_config"] = {**options.get("output_config", {}), "format": form}
@@ -155,6 +156,7 @@ class Asker:
         options = self._thinking(spec, SUMMARY_TOKENS)
         if options.get("thinking", {}).get("type") == "enabled":
             options = {}
+        options |= _sampling(spec, options)
         if prompt.tools:
             options["tool_choice"] = {"type": "none"}
         most = catalogue.facts(spec.model).max_output or SUMMARY_TOKENS
@@ -179,3 +181,8 @@ class Asker:
             return wanted
         room = known.window - self._history.fill - self._history.fill // 20 - SPARE_TOKENS
         return min(wanted, max(room, SPARE_TOKENS))
+
+
+def _sampling(spec: ModelSpec, options: Mapping[str, Any]) -> Mapping[str, float]:
+    thinks = "thinking" in options
+    return catalogue.sampling_options(spec.model, spec.temperature, spec.top_p, thinks=thinks)

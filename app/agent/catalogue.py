@@ -41,6 +41,7 @@ class ModelFacts:
     thinking: Thinking | None = "adaptive"
     price: Price | None = None
     long_price: Price | None = None
+    sampling: bool = False  # it takes a temperature
 
 
 def facts(model: str) -> ModelFacts:
@@ -83,6 +84,18 @@ def thinking_options(model: str, budget: int | str | None, *, max_tokens: int) -
     return {**thinking, "output_config": {"effort": budget}} if budget in EFFORTS else thinking
 
 
+def sampling_options(
+    model: str, temperature: float | None, top_p: float | None, *, thinks: bool
+) -> Mapping[str, float]:
+    """Request fields for how much chance there is in an answer, for models that still take them and don't think.
+    They take one of the two, and no temperature above 1."""
+    if thinks or not facts(model).sampling:
+        return {}
+    if temperature is not None:
+        return {"temperature": min(temperature, 1.0)}
+    return {} if top_p is None else {"top_p": top_p}
+
+
 _M: Final = 1_000_000
 _K: Final = 1_000
 _UNKNOWN: Final = ModelFacts()
@@ -98,14 +111,14 @@ _MODELS: Final[Mapping[str, ModelFacts]] = {
     "claude-opus-5": ModelFacts(_M, 128 * _K, price=Price(5, 25, 0.5, 6.25)),
     "claude-opus-4-8": ModelFacts(_M, 128 * _K, price=Price(5, 25, 0.5, 6.25)),
     "claude-opus-4-7": ModelFacts(_M, 128 * _K, price=Price(5, 25, 0.5, 6.25)),
-    "claude-opus-4-6": ModelFacts(_M, 128 * _K, price=Price(5, 25, 0.5, 6.25)),
-    "claude-opus-4-5": ModelFacts(200 * _K, 64 * _K, "budget", Price(5, 25, 0.5, 6.25)),
+    "claude-opus-4-6": ModelFacts(_M, 128 * _K, price=Price(5, 25, 0.5, 6.25), sampling=True),
+    "claude-opus-4-5": ModelFacts(200 * _K, 64 * _K, "budget", Price(5, 25, 0.5, 6.25), sampling=True),
     "claude-sonnet-5-5": ModelFacts(_M, 128 * _K, price=Price(2, 10, 0.2, 2.5)),
     "claude-sonnet-5": ModelFacts(_M, 128 * _K, price=Price(2, 10, 0.2, 2.5)),
-    "claude-sonnet-4-6": ModelFacts(_M, 128 * _K, price=Price(3, 15, 0.3, 3.75)),
-    "claude-sonnet-4-5": ModelFacts(200 * _K, 64 * _K, "budget", Price(3, 15, 0.3, 3.75)),
+    "claude-sonnet-4-6": ModelFacts(_M, 128 * _K, price=Price(3, 15, 0.3, 3.75), sampling=True),
+    "claude-sonnet-4-5": ModelFacts(200 * _K, 64 * _K, "budget", Price(3, 15, 0.3, 3.75), sampling=True),
     "claude-haiku-5-5": ModelFacts(
         _M, 128 * _K, price=Price(0.1, 0.5, 0.01, 0.125), long_price=Price(0.5, 2.5, 0.05, 0.625)
     ),
-    "claude-haiku-4-5": ModelFacts(200 * _K, 64 * _K, "budget", Price(1, 5, 0.1, 1.25)),
+    "claude-haiku-4-5": ModelFacts(200 * _K, 64 * _K, "budget", Price(1, 5, 0.1, 1.25), sampling=True),
 }

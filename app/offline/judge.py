@@ -18,6 +18,7 @@ from app.offline.rules.images import check_images
 from app.offline.rules.limits import check_marks, check_sizes, count_tokens
 from app.offline.rules.output import check_output
 from app.offline.rules.roles import blocks_of, check_end, check_roles
+from app.offline.rules.sampling import NEWEST_VERSION, check_sampling
 from app.offline.rules.thinking import check_thinking, check_thinking_blocks
 from app.offline.rules.tools import check_tools
 from app.offline.signature import Prefix
@@ -36,11 +37,18 @@ class Verdict:
     transformations: tuple[Json, ...]  # thinking blocks left out by `drop_block`
 
 
-def judge(body: Any, betas: Collection[str] = (), *, windows: Mapping[str, int] | None = None) -> Verdict:
+def judge(
+    body: Any,
+    betas: Collection[str] = (),
+    *,
+    windows: Mapping[str, int] | None = None,
+    version: str = NEWEST_VERSION,
+) -> Verdict:
     """Accept a parsed `POST /v1/messages` body, or raise the `Refusal` that the API would answer. `windows` are
-    other context windows than the models really have, in tokens by model."""
+    other context windows than the models really have, in tokens by model; `version` is the API's."""
     check_fields(body, betas)
     model = find_model(body["model"])
+    check_sampling(body, model, version)
     if windows and model.id in windows:
         model = replace(model, window=windows[model.id])
     messages: list[Json] = body["messages"]
@@ -62,7 +70,7 @@ def judge(body: Any, betas: Collection[str] = (), *, windows: Mapping[str, int] 
 def judge_count(body: Any, betas: Collection[str] = ()) -> int:
     """The tokens of a `count_tokens` body. Checks its fields only: it is no validator in the API either."""
     check_fields(body, betas, COUNT_REQUEST)
-    find_model(body["model"])
+    check_sampling(body, find_model(body["model"]), NEWEST_VERSION)
     return count_tokens(body)
 
 

@@ -22,6 +22,7 @@ class Model:
     prefill: bool = False  # the conversation may end with the assistant's words
     window: int = 1_000_000
     max_output: int = 128_000
+    sampling: bool = False  # takes `temperature` and `top_p`, under the API's older version
     retired: bool = False
 
     def thinks(self, thinking: Json | None) -> bool:
@@ -37,7 +38,12 @@ def _table() -> dict[str, Model]:
     fifth = replace(newest, preserves=False, forced_choice=True)
     optional = replace(fifth, thinking=frozenset({"adaptive", "disabled"}))
     fourth = replace(optional, thinks_by_default=False)
-    both = replace(fourth, thinking=frozenset({"adaptive", "disabled", "enabled"}), system_messages=False)
+    both = replace(
+        fourth,
+        thinking=frozenset({"adaptive", "disabled", "enabled"}),
+        system_messages=False,
+        sampling=True,
+    )
     manual = replace(
         both, thinking=frozenset({"disabled", "enabled"}), prefill=True, window=200_000, max_output=64_000
     )

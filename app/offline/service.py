@@ -80,7 +80,8 @@ class Service:
         try:
             body = _parse(request)
             self._memory.note_request(body)
-            verdict = judge(body, _betas(request), windows=self._windows)
+            version = request.headers["anthropic-version"]
+            verdict = judge(body, _betas(request), windows=self._windows, version=version)
         except Refusal as refusal:
             if refusal.blames_caller and refusal.status != 404:
                 self._memory.note_violation(refusal)

@@ -121,3 +121,22 @@ def test_every_documented_field_is_accepted() -> None:
             stream=True,
         )
     )
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"temperature": 0.5, "top_p": 0.5}, "cannot both be specified"),
+        ({"temperature": 1.5}, "temperature: range: 0..1"),
+        ({"temperature": "hot"}, "temperature: Input should be a valid number"),
+        ({"temperature": 0.5, "thinking": {"type": "enabled", "budget_tokens": 1024}}, "thinking is enabled"),
+        ({"model": "claude-opus-5-5", "temperature": 0.5}, "`temperature` is deprecated for this model."),
+    ],
+)
+def test_sampling_has_its_rules_where_it_is_taken_at_all(fields: Json, expected: str) -> None:
+    body = {**request(user("a"), model="claude-haiku-4-5"), "max_tokens": 4000}
+    judge({**body, "temperature": 0.5}, version="2023-06-01")
+    with pytest.raises(Refusal, match="deprecated"):
+        judge({**body, "temperature": 0.5})
+    with pytest.raises(Refusal, match=expected):
+        judge({**body, **fields}, version="2023-06-01")

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from app.offline.refusal import Json, Refusal
+from app.offline.rules.sampling import SAMPLING
 from app.offline.rules.shape import (
     Check,
     anything,
@@ -165,13 +166,10 @@ COUNT_REQUEST = record(_needed, _prompt)
 
 
 def check_fields(body: Any, betas: Collection[str], request: Check = REQUEST) -> None:
-    """Every field is known, allowed by the betas that are on, and of the right type."""
+    """Every field is known, allowed by the betas that are on, and of the right type; those about sampling apart."""
     if not isinstance(body, dict):
         raise Refusal("Input should be a valid dictionary")
-    for name in ("temperature", "top_p", "top_k"):
-        if name in body:
-            raise Refusal(f"`{name}` is deprecated for this model.")
-    allowed = {name for name, prefixes in BETA_FIELDS.items() if _is_on(prefixes, betas)}
+    allowed = {name for name, prefixes in BETA_FIELDS.items() if _is_on(prefixes, betas)} | {*SAMPLING}
     request({name: value for name, value in body.items() if name not in allowed}, "")
     _check_binding(body.get("thinking"), betas)
 
