@@ -170,3 +170,28 @@ def test_e50_a_temperature_is_sent_where_the_api_takes_it(
     server.close()
     (request,) = model.requests
     assert {name: request[name] for name in ("temperature", "top_p") if name in request} == sent
+
+
+@pytest.mark.parametrize("name", ["claude-sonnet-5-5", "claude-haiku-4-5"])
+def test_old_results_of_tools_are_cut_and_the_api_takes_what_is_left(
+    serve: Serve, model: OfflineServer, name: str
+) -> None:
+    client = serve(model=f"anthropic/{name}", toolsets=[{"type": "shell"}])
+    session = client.new_session(tools_approved=True)
+    client.call("POST", f"/api/sessions/{session}/thinking/toggle")
+    one = "[think]" + call_text("shell", cmd="printf %029000d 0") + "[then]"
+    assert text_of(client.say(session, one * 9 + "[say done]", agent="one")) == "done"
+    for request, last in zip(model.requests, model.requests[1:], strict=False):
+        cut = sum(text == "[content truncated]" for text in outputs(last))
+        assert sum(map(len, outputs(last))) <= 4 * 50_000
+        assert cut == 0 or len(outputs(last)) > 6
+        assert [text for text in outputs(last)[:-1] if text != "[content truncated]"] == outputs(request)[
+            cut:
+        ]
+    assert "[content truncated]" in outputs(model.requests[-1])
+    assert len(client.messages(session)[2]["content"]) == 29_000, "nothing of it is lost"
+
+
+def outputs(request: dict[str, Any]) -> list[str]:
+    blocks = [block for message in request["messages"] for block in message["content"]]
+    return [block["content"] for block in blocks if block["type"] == "tool_result"]

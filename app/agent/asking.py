@@ -19,6 +19,7 @@ from app.agent.steps import Step
 from app.agent.toolbox import Toolbox
 from app.conversation import events
 from app.conversation.events import Event, Json
+from app.conversation.old_results import with_old_results_cut
 from app.conversation.prompt import FrozenPrompt
 from app.conversation.recent import recent
 from app.conversation.session import Session
@@ -63,7 +64,7 @@ class Asker:
         self._history = history
         self._definition = definition
         self._prompts = Prompts(context, session, agent, toolbox, history)
-        self._builders: dict[str, RequestBuilder] = {}  # by the prompt's digest
+        self._builders: dict[str, tuple[int, RequestBuilder]] = {}  # by the prompt's digest
 
     def ask(self, first: Sequence[ModelSpec] = ()) -> Generator[Step, Any, Asked]:
         """The next turn of the conversation, its deltas as events; `first` come before the agent's own models.
@@ -130,7 +131,8 @@ class Asker:
     # ---- requests
 
     def _request(self, spec: ModelSpec, prompt: FrozenPrompt) -> ModelRequest:
-        rows = recent(self._history.rows, self._agent.num_history_items)
+        shown = with_old_results_cut(recent(self._history.rows, self._agent.num_history_items))
+        rows = shown.rows
         max_tokens = self._max_tokens(spec)
         options = self._thinking(spec, max_tokens)
         if options.get("thinking", {}).get("type") == "enabled" and not begins_with_thinking(rows, prompt):
@@ -141,15 +143,19 @@ class Asker:
             options["output_config"] = {**options.get("output_config", {}), "format": form}
         if prompt.tools and not self._toolbox.tools:
             options["tool_choice"] = {"type": "none"}
-        return self._builder(prompt).build(
+        return self._builder(prompt, shown.since).build(
             rows, model=spec.model, max_tokens=max_tokens, options=options, base_url=spec.base_url
         )
 
-    def _builder(self, prompt: FrozenPrompt) -> RequestBuilder:
-        """One that goes on where it was, as long as the conversation only grows."""
+    def _builder(self, prompt: FrozenPrompt, since: int) -> RequestBuilder:
+        """One that goes on where it was, as long as what is shown of the conversation only grows."""
         if self._agent.num_history_items:
             return RequestBuilder(prompt)
-        return self._builders.setdefault(prompt.digest, RequestBuilder(prompt))
+        shown_since, builder = self._builders.get(prompt.digest, (-1, None))
+        if builder is None or shown_since != since:
+            builder = RequestBuilder(prompt)
+            self._builders[prompt.digest] = (since, builder)
+        return builder
 
     def _aside(self, rows: Sequence[Message], spec: ModelSpec, prompt: FrozenPrompt) -> ModelRequest:
         """As like the conversation's own requests as can be: what they have put into the cache is read from it."""
@@ -161,7 +167,7 @@ class Asker:
             options["tool_choice"] = {"type": "none"}
         most = catalogue.facts(spec.model).max_output or SUMMARY_TOKENS
         return RequestBuilder(prompt).build(
-            rows,
+            with_old_results_cut(rows).rows,
             model=spec.model,
             max_tokens=min(SUMMARY_TOKENS, most),
             options=options,
