@@ -129,6 +129,11 @@ def test_who_was_given_a_conversation_keeps_it_until_a_request_names_somebody(cl
     session = client.new_session()
     events = client.say(session, call("handoff", agent="successor") + "[then][say taken]", agent="team")
     assert speaker(events) == "successor"
+    told = [event["agent_name"] for event in events if event["type"] == "agent_info"]
+    assert told == ["root", "successor"], "readers are told who has it now"
+    assert (events[-1]["type"], events[-1]["agent_name"]) == ("stream_stopped", "successor")
+    (run,) = client.call("GET", f"/api/runs?session={session}")
+    assert run["agent"] == "team/successor"
     assert speaker(client.say(session, "[say still me]", agent="team")) == "successor"
     assert speaker(client.say(session, "[say me]", agent="team/helper")) == "helper"
 

@@ -209,3 +209,25 @@ def test_a_stop_ends_a_hook_and_the_call_is_not_made(local: LocalClient, tmp_pat
     states = local.server.store.records.ledger(session)
     assert [call.state for call in states.values()] == ["cancelled"]
     at_rest(local, session)
+
+
+@pytest.mark.parametrize("tool", ["transfer_task", "handoff", "run_background_agent"])
+def test_e31_a_hook_has_a_say_in_every_tool(tmp_path: Path, model: OfflineServer, tool: str) -> None:
+    agent = {
+        "model": "anthropic/claude-sonnet-5-5",
+        "toolsets": [{"type": "background_agents"}],
+        "sub_agents": ["other"],
+        "handoffs": ["other"],
+        "hooks": {"pre_tool_use": [{"matcher": "*", "hooks": [command(GUARD)]}]},
+    }
+    other = {"model": "anthropic/claude-sonnet-5-5"}
+    (tmp_path / "team.yaml").write_text(json.dumps({"agents": {"root": agent, "other": other}}))
+    server = build(make_settings(tmp_path, model.url, agents=tmp_path / "team.yaml"))
+    local = LocalClient(server)
+    session = local.new_session(tools_approved=True)
+    text = call_text(tool, agent="other", task="forbidden", expected_output="forbidden", note="forbidden")
+    events = local.say(session, text + "[then][say done]", agent="team")
+    server.close()
+    (told,) = of_type(events, "tool_call_response")
+    assert told["response"] == "Tool call blocked by hook: not that one"
+    assert {event["agent_name"] for event in of_type(events, "agent_choice")} == {"root"}

@@ -16,7 +16,7 @@ from app.agent.approval import judge
 from app.agent.context import LoopContext, Resumption
 from app.agent.delegation import handed_over
 from app.agent.history import History
-from app.agent.hooks import NOTHING_SAID, HookRunner, HookVerdict
+from app.agent.hooks import HookRunner, HookVerdict
 from app.agent.steps import Ask, CallEnded, CallStarting, Step
 from app.agent.toolbox import Toolbox
 from app.agent.tools.user_prompt import answer_result
@@ -57,9 +57,6 @@ UNKNOWN_OUTCOME: Final = (
     "It is not known whether this tool call took effect: the server stopped while it was running. "
     "Check before you repeat it."
 )
-
-OF_THE_LOOP: Final = frozenset({"transfer_task", "handoff"})
-"""Tools that no toolset brings; hooks have no say in them."""
 
 Delegate = Callable[[str, Delegation | None], Generator[Step, Any, ToolResult]]
 """Does a task for a call's id; None goes on with one that was begun before this process."""
@@ -111,7 +108,10 @@ class Caller:
             and tool is not None
             and tool.name == "transfer_task"
         ):
-            return (yield from self._finish(block, (yield from self._delegate(block["id"], None))))
+            result = yield from self._delegate(block["id"], None)
+            row = yield from self._finish(block, result)
+            yield from self._after(block, tool, result)
+            return row
         if known is not None and (known.state == "running" or self._asked_in_vain(block, tool)):
             return (yield from self.end(block, ToolResult.error(UNKNOWN_OUTCOME), "unknown"))
         if tool is None:
@@ -233,8 +233,6 @@ class Caller:
 
     def _before(self, block: Block, tool: Tool) -> Generator[Step, Any, HookVerdict]:
         """What the agent's hooks say to a call that may be made."""
-        if tool.name in OF_THE_LOOP:
-            return NOTHING_SAID
         said = self._hooks.before_call(block["id"], tool.name, block["input"])
         if self._context.cancellation.is_set():
             raise RunCancelled()
@@ -249,9 +247,8 @@ class Caller:
         return said
 
     def _after(self, block: Block, tool: Tool, result: ToolResult) -> Generator[Step, Any, None]:
-        if tool.name not in OF_THE_LOOP:
-            said = self._hooks.after_call(block["id"], tool.name, block["input"], result.output)
-            yield from self._warnings(said)
+        said = self._hooks.after_call(block["id"], tool.name, block["input"], result.output)
+        yield from self._warnings(said)
 
     def _warnings(self, said: HookVerdict) -> Generator[Step, Any, None]:
         for words in said.warnings:

@@ -254,6 +254,7 @@ class AgentLoop:
         self._hooks.stop()
         self._toolbox.stop()
         self._take_over(target)
+        yield agent_info(self._agent)
 
     def _cut_calls(self, said: Said) -> Steps:
         """A turn that ended for another reason than its calls: they may be cut, so none of them runs."""

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final
 
 from app.conversation.events import Event
@@ -111,6 +112,11 @@ class LiveRun:
     @property
     def baton(self) -> Baton:
         return self.run.baton
+
+    def hand_over(self, session_id: str, agent: str) -> None:
+        """Another agent ("key/name") has the session; nothing changes if it has only that of a task within the run."""
+        if session_id == self.run.session_id:
+            self.run = replace(self.run, agent=agent)
 
     @property
     def busy_code(self) -> str:

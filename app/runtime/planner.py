@@ -44,6 +44,9 @@ from app.team.agent import Agent
 from app.team.directory import TeamDirectory
 from app.team.team import Team
 
+COUNT_SECONDS: Final = 30.0
+"""How long a number of tools is told again: clients ask several times while they start."""
+
 
 class AgentPlanner:
     """`client` is None when no key is set: every plan is refused then, in words that say which variable."""
@@ -63,6 +66,9 @@ class AgentPlanner:
         self._background: BackgroundAgents | None = None
         self._servers = servers
         self._titles = titles
+        self._counts: dict[
+            tuple[str, str], tuple[str, int, float]
+        ] = {}  # of which text, how many, until when
         self._cooldowns = Cooldowns()
         self._directory = directory
         self._client = client
@@ -93,10 +99,19 @@ class AgentPlanner:
         return Plan(f"{team.key}/{agent.name}", loop, begin_title)
 
     def count_tools(self, key: str, name: str | None) -> int:
-        """How many tools an agent has; starts its toolsets for a moment."""
+        """How many tools an agent has; starts its toolsets for a moment, unless that was asked a moment ago."""
         team = self._directory.get(key)
-        facts = RunFacts(team=team.key, working_dir=self._default_working_dir)
-        toolbox = self._toolbox(team.agent(name), {}, facts)
+        agent = team.agent(name)
+        place, now = (team.key, agent.name), time.monotonic()
+        digest, count, until = self._counts.get(place, ("", 0, 0.0))
+        if digest != team.digest or until < now:
+            count = self._count_tools(team, agent)
+            self._counts[place] = (team.digest, count, now + COUNT_SECONDS)
+        return count
+
+    def _count_tools(self, team: Team, agent: Agent) -> int:
+        facts = RunFacts(team=team.key, working_dir=self._default_working_dir, colleagues=agent.sub_agents)
+        toolbox = self._toolbox(agent, {}, facts)
         try:
             return len(toolbox.list_tools())
         finally:

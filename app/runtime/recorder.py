@@ -148,6 +148,7 @@ class Recorder:
                 records.refuse_last(baton, session_id)
             case AgentChanged(session_id, agent):
                 records.change_agent(baton, session_id, agent)
+                self._live.hand_over(session_id, agent)
             case ChildAdded(session, messages):
                 records.add_child(baton, session, messages)
 

@@ -130,11 +130,13 @@ class RecordStore:
             connection.execute(update(messages).where(since).values(partial="refused"))
 
     def change_agent(self, baton: Baton, session_id: str, agent: str) -> None:
-        """Later runs that name no agent of the team begin with this one ("key/name")."""
+        """Later runs that name no agent of the team begin with this one ("key/name"), and the run is its run."""
         with self._database.writing() as connection:
             self._fence.check(connection, baton)
             here = update(sessions).where(sessions.c.id == session_id)
             connection.execute(here.values(agent=agent, handed_to=agent))
+            if session_id == baton.session_id:  # and not that of a task within the run
+                connection.execute(update(runs).where(runs.c.id == baton.run_id).values(agent=agent))
 
     def add_child(self, baton: Baton, child: Session, new: Sequence[Message]) -> None:
         """A session for a delegated task, written under the baton of the run that delegates."""

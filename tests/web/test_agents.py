@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
+from app.agent.tools.think import Think
 from app.factory import Server, build
 from tests.conftest import AGENTS, make_settings
+from tests.harness.in_process import LocalClient
 
 
 def test_agents_are_listed_by_file(http: FlaskClient) -> None:
@@ -41,6 +43,23 @@ def test_tools_are_counted(http: FlaskClient) -> None:
     many = http.get("/api/agents/tools/root/tools/count").get_json()
     assert list(many) == ["available_tools"]
     assert many["available_tools"] > 5
+
+
+def test_toolsets_are_not_started_again_to_count_their_tools_unless_the_file_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+    monkeypatch.setattr(Think, "start", lambda _toolset: started.append(1))
+    file = tmp_path / "one.yaml"
+    file.write_text("agents: {root: {toolsets: [{type: think}]}}")
+    server = build(make_settings(tmp_path, "", agents=file))
+    client = LocalClient(server)
+    asked = "/api/agents/one/root/tools/count"
+    assert [client.call("GET", asked)["available_tools"] for _ in range(3)] == [1, 1, 1]
+    assert started == [1]
+    file.write_text("agents: {root: {toolsets: [{type: think}, {type: todo}]}}")
+    assert client.call("GET", asked)["available_tools"] == 5
+    server.close()
 
 
 @pytest.mark.parametrize("path", ["nobody/root", "plain/nobody", "plain/a/b"])

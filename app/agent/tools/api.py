@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, Final, Protocol
 from urllib.parse import quote, urlsplit
 
@@ -97,7 +98,7 @@ class Api:
             )
         except RequestFailed as failure:
             raise ToolFailed(f"request failed: {failure}") from failure
-        return ToolResult(cut(answer.text))
+        return ToolResult(cut(answer.text), is_error=answer.status >= HTTPStatus.BAD_REQUEST)
 
 
 def _text(value: Any) -> str:

@@ -279,7 +279,7 @@ def _one(url: str, outcome: _Page | _Failed) -> ToolResult:
         return ToolResult.error(f"Error fetching {url}: {outcome}")
     size = len(outcome.body.encode("utf-8", "replace"))
     head = f"Successfully fetched {url} (Status: {outcome.status}, Length: {size} bytes)"
-    return ToolResult(f"{head}:\n\n{cut(outcome.body)}")
+    return ToolResult(f"{head}:\n\n{cut(outcome.body)}", is_error=outcome.status >= HTTPStatus.BAD_REQUEST)
 
 
 def _several(outcomes: Sequence[tuple[str, _Page | _Failed]]) -> ToolResult:

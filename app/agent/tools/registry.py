@@ -105,7 +105,7 @@ def _script(spec: ToolsetSpec, environment: Mapping[str, str]) -> Script:
         name: script.with_(env=_expanded(script.env, environment)) for name, script in spec.shell.items()
     }
     try:
-        return Script(scripts, environment=environment, env=env)
+        return Script(scripts, environment=environment, env=env, timeout=spec.timeout)
     except InvalidScript as problem:
         raise ToolsetUnavailable(str(problem)) from problem
 

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 from app.agent.tools.output_limit import cut, readable
 from app.agent.tools.parameters import Schema
 from app.agent.tools.processes import Command, exit_words, for_commands, run
+from app.agent.tools.shell import MAX_SECONDS, duration
 from app.agent.toolset import Tool, ToolCancelled, ToolContext, ToolResult
 
 _USED: Final = re.compile(r"\$(?:\{([A-Za-z_]\w*)|([A-Za-z_]\w*))")
@@ -39,7 +40,8 @@ class ScriptTool(Protocol):
 
 
 class Script:
-    """`environment` is the server's own, `env` the toolset's, and a tool's own comes before both.
+    """`environment` is the server's own, `env` the toolset's, and a tool's own comes before both. `timeout` is in
+    seconds; 0 is the most that a command may take.
 
     Raises InvalidScript.
     """
@@ -52,12 +54,14 @@ class Script:
         *,
         environment: Mapping[str, str],
         env: Mapping[str, str] | None = None,
+        timeout: int = 0,
     ) -> None:
         self._tools = []
+        seconds = min(timeout or MAX_SECONDS, MAX_SECONDS)
         for name, script in scripts.items():
             variables = for_commands(environment, {**(env or {}), **script.env})
             _check(name, script, variables)
-            self._tools.append(_tool(name, script, variables))
+            self._tools.append(_tool(name, script, variables, seconds))
 
     def tools(self) -> Sequence[Tool]:
         return self._tools
@@ -87,20 +91,21 @@ def _names(pattern: re.Pattern[str], cmd: str) -> list[str]:
     return [match[1] or match[2] for match in pattern.finditer(cmd)]
 
 
-def _tool(name: str, script: ScriptTool, variables: Mapping[str, str]) -> Tool:
+def _tool(name: str, script: ScriptTool, variables: Mapping[str, str], seconds: int) -> Tool:
     def handler(arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         given = {key: _text(arguments[key]) for key in script.args if arguments.get(key) is not None}
         shell = variables.get("SHELL") or "/bin/sh"
         folder = Path(context.working_dir, script.working_dir)
         command = Command([shell, "-c", script.cmd], folder, {**variables, **given})
         try:
-            ended = run(command, timeout=None, cancellation=context.cancellation)
+            ended = run(command, timeout=seconds, cancellation=context.cancellation)
         except (OSError, ValueError) as error:
             return ToolResult.error(f"Error executing command '{script.cmd}': {error}\nOutput: ")
         output = cut(readable(ended.output))
-        if ended.status is None:
+        if ended.cancelled:
             raise ToolCancelled("Command cancelled")
-        if problem := exit_words(ended.status):
+        problem = f"timed out after {duration(seconds)}" if ended.status is None else exit_words(ended.status)
+        if problem:
             return ToolResult.error(f"Error executing command '{script.cmd}': {problem}\nOutput: {output}")
         return ToolResult(output)
 

@@ -83,7 +83,8 @@ def test_headers_are_completed_from_the_request_that_started_the_run(bench: Work
 def test_any_status_is_an_answer_and_a_long_one_is_cut(bench: Workbench, site: WebSite) -> None:
     site.add("/missing", "not here", status=404)
     site.add("/long", "x" * 2_000_000)
-    assert bench.call(api(site.url("/missing")), "ask").output == "not here"
+    missing = bench.call(api(site.url("/missing")), "ask")
+    assert (missing.output, missing.is_error) == ("not here", True)
     result = bench.call(api(site.url("/long")), "ask")
     assert result.output == "x" * 30_000 + "\n\n[Output truncated: exceeded 30,000 character limit]"
 

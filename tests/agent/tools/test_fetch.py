@@ -40,9 +40,11 @@ def test_one_page_is_returned_with_its_status_and_length(bench: Workbench, site:
     assert not result.is_error
 
 
-def test_an_error_status_is_in_the_text(bench: Workbench, site: WebSite) -> None:
+def test_an_error_status_is_in_the_text_and_an_error(bench: Workbench, site: WebSite) -> None:
     url = site.add("/a", "gone", status=410)
-    assert get(bench, url).output == f"Successfully fetched {url} (Status: 410, Length: 4 bytes):\n\ngone"
+    result = get(bench, url)
+    assert result.output == f"Successfully fetched {url} (Status: 410, Length: 4 bytes):\n\ngone"
+    assert result.is_error
 
 
 @pytest.mark.parametrize(

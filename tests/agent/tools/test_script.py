@@ -54,6 +54,15 @@ def test_a_missing_argument_is_an_unset_variable_and_an_unknown_one_is_ignored(b
     assert bench.call(toolset, "act", what=None, PATH="/none").output == "nothing path\n"
 
 
+def test_a_command_that_takes_too_long_is_ended_and_an_error(bench: Workbench) -> None:
+    tools = {"act": ScriptTool.model_validate({"cmd": "echo begun; exec tail -f /dev/null"})}
+    result = bench.call(Script(tools, environment=bench.environment, timeout=1), "act")
+    assert result.is_error
+    assert result.output == (
+        "Error executing command 'echo begun; exec tail -f /dev/null': timed out after 1s\nOutput: begun\n"
+    )
+
+
 def test_output_is_not_trimmed_and_holds_errors_too(bench: Workbench) -> None:
     assert bench.call(script(bench, cmd="echo ' a '; echo b >&2"), "act").output == " a \nb\n"
 
