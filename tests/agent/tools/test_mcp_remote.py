@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 import uvicorn
@@ -23,6 +25,7 @@ from tests.agent.cancellation import FakeCancellation
 from tests.agent.tools.mcp_server import make
 from tests.agent.tools.test_mcp import call, context, names
 from tests.agent.tools.workbench import find
+from tests.harness.process import eventually
 
 PATIENCE = Patience(start=60.0, call=60.0, retry=0.0, restarts=(0.01,))
 CHALLENGE = 'Bearer resource_metadata="{url}/.well-known/oauth-protected-resource/mcp"'
@@ -34,6 +37,7 @@ class Site:
 
     url: str = ""
     token: str = ""
+    next_tokens: dict[str, tuple[str, str]] = field(default_factory=dict)  # by refresh token: both new ones
     seen: list[dict[str, str]] = field(default_factory=list)
 
     def guard(self, inner: Any) -> Any:
@@ -44,7 +48,9 @@ class Site:
             headers = {name.decode(): value.decode() for name, value in scope["headers"]}
             self.seen.append(headers)
             metadata = self.metadata().get(scope["path"])
-            if metadata is not None:
+            if scope["path"] == "/token":
+                await self._renew(receive, send)
+            elif metadata is not None:
                 await _answer(send, 200, metadata, [])
             elif self.token and headers.get("authorization") != f"Bearer {self.token}":
                 challenge = CHALLENGE.format(url=self.url).encode()
@@ -54,10 +60,23 @@ class Site:
 
         return app
 
+    async def _renew(self, receive: Any, send: Any) -> None:
+        form = parse_qs((await receive())["body"].decode())
+        assert (form["grant_type"], form["client_id"]) == (["refresh_token"], ["me"])
+        found = self.next_tokens.pop(form["refresh_token"][0], None)  # each counts once
+        if found is None:
+            await _answer(send, 400, '{"error": "invalid_grant"}', [])
+        else:
+            self.token, refresh = found
+            body = json.dumps({"access_token": self.token, "refresh_token": refresh})
+            await _answer(send, 200, body, [])
+
     def metadata(self) -> dict[str, str]:
         return {
             "/.well-known/oauth-protected-resource/mcp": f'{{"authorization_servers": ["{self.url}/auth"]}}',
-            "/.well-known/oauth-authorization-server/auth": f'{{"issuer": "{self.url}/auth"}}',
+            "/.well-known/oauth-authorization-server/auth": (
+                f'{{"issuer": "{self.url}/auth", "token_endpoint": "{self.url}/token"}}'
+            ),
         }
 
 
@@ -139,11 +158,43 @@ def test_a_server_that_wants_a_token_asks_for_it_first(toolset: Mcp, site: Site)
     assert meta["cagent/type"] == "oauth_flow"
     assert meta["cagent/server_url"].startswith(site.url)
     assert meta["auth_server"] == f"{site.url}/auth"
-    assert meta["auth_server_metadata"] == {"issuer": f"{site.url}/auth"}
+    assert meta["auth_server_metadata"] == {
+        "issuer": f"{site.url}/auth",
+        "token_endpoint": f"{site.url}/token",
+    }
     assert meta["resource_metadata"] == {"authorization_servers": [f"{site.url}/auth"]}
     assert raised.value.settle("accept", {"access_token": "secret", "token_type": "Bearer"})
     toolset.start()
     assert call(toolset, "echo", text="in").output == "in"
+
+
+def test_a_token_that_has_run_out_is_renewed_and_the_call_goes_on(toolset: Mcp, site: Site) -> None:
+    site.token = "first"
+    site.next_tokens = {"r1": ("second", "r2"), "r2": ("third", "r3")}
+    with pytest.raises(QuestionFirst) as raised:
+        toolset.start()
+    granted = {"access_token": "first", "refresh_token": "r1", "expires_in": 60, "client_id": "me"}
+    assert raised.value.settle("accept", granted)
+    toolset.start()
+    for number in ("one", "two"):
+        site.token = "run out"
+        assert call(toolset, "echo", text=number).output == number
+    assert site.token == "third"
+    assert site.next_tokens == {}, "each refresh token was used once, the newest each time"
+
+
+def test_somebody_is_asked_again_when_a_token_can_not_be_renewed(toolset: Mcp, site: Site) -> None:
+    site.token = "first"
+    with pytest.raises(QuestionFirst) as raised:
+        toolset.start()
+    granted = {"access_token": "first", "refresh_token": "gone", "client_id": "me"}
+    assert raised.value.settle("accept", granted)
+    toolset.start()
+    site.token = "run out"
+    assert call(toolset, "echo", text="x").is_error
+    eventually(lambda: toolset._server is not None and toolset._server._state == "unauthorized", "it asks")
+    with pytest.raises(QuestionFirst):
+        toolset.start()
 
 
 def test_a_server_stays_out_when_nobody_gets_a_token(toolset: Mcp, site: Site) -> None:

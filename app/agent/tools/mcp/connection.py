@@ -4,14 +4,12 @@ so it is imported by the thread of the first server that needs it."""
 from __future__ import annotations
 
 import asyncio
-import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
-from urllib.parse import urlsplit
 
 import anyio
 import httpx2
@@ -23,13 +21,13 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
 from app.agent.tools.mcp.address import SSE, STREAMABLE, ServerAddress
+from app.agent.tools.mcp.authorization import Bearer, how_to_authorize
+from app.agent.tools.mcp.credentials import Credentials
 
 MAX_PAGES: Final = 100
 CONNECT_SECONDS: Final = 30.0
 
 Elicit = Callable[[Mapping[str, Any]], Awaitable[tuple[str, Mapping[str, Any] | None]]]
-
-_RESOURCE: Final = re.compile(r'resource_metadata="([^"]+)"')
 
 
 class Unauthorized(Exception):
@@ -92,15 +90,17 @@ class Connection:
 
 
 @asynccontextmanager
-async def connect(address: ServerAddress, token: str, elicit: Elicit) -> AsyncIterator[Connection]:
-    """Raises Unauthorized, or whatever went wrong."""
-    wire = _Wire(address, token)
+async def connect(
+    address: ServerAddress, credentials: Credentials, elicit: Elicit
+) -> AsyncIterator[Connection]:
+    """Raises Unauthorized, or whatever went wrong. A token that has run out is renewed if it can be."""
+    wire = _Wire(address, credentials)
     try:
         async with _connected(wire, elicit) as connection:
             yield connection
     except Exception as error:
         if wire.challenge is not None:
-            raise Unauthorized(await _how_to_authorize(address.url, wire.challenge)) from error
+            raise Unauthorized(await how_to_authorize(address.url, wire.challenge)) from error
         raise
 
 
@@ -135,7 +135,7 @@ class _Wire:
     """A transport that tells its connection when it has come to its end, and when a token is wanted."""
 
     address: ServerAddress
-    token: str
+    credentials: Credentials
     connection: Connection | None = None
     challenge: str | None = None
     _opened: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -169,22 +169,18 @@ class _Wire:
 
     def _http(self, *_given: Any, **_options: Any) -> httpx2.AsyncClient:
         """An answer may take as long as its call may; reading has no limit of its own."""
-        sent = dict(self.address.headers)
-        if self.token:
-            sent["Authorization"] = f"Bearer {self.token}"
         return httpx2.AsyncClient(
-            headers=sent,
+            headers=dict(self.address.headers),
             timeout=httpx2.Timeout(CONNECT_SECONDS, read=None),
             trust_env=False,
-            event_hooks={"response": [self._look]},
+            auth=Bearer(self.credentials, self._refuse),
         )
 
-    async def _look(self, response: httpx2.Response) -> None:
-        if response.status_code == httpx2.codes.UNAUTHORIZED and "WWW-Authenticate" in response.headers:
-            self.challenge = response.headers["WWW-Authenticate"]
-            if self.connection is not None:
-                self.connection.challenge = self.challenge
-                self.connection.end()
+    def _refuse(self, challenge: str) -> None:
+        self.challenge = challenge
+        if self.connection is not None:
+            self.connection.challenge = challenge
+            self.connection.end()
 
     def _ended(self) -> None:
         if self.connection is not None:
@@ -230,40 +226,6 @@ class _Watched:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> Any:
         return await self._inner.__aexit__(kind, error, trace)
-
-
-async def _how_to_authorize(url: str, challenge: str) -> dict[str, Any]:
-    """What a client needs for OAuth: the metadata of the server and of who gives its tokens (RFC 9728, RFC 8414)."""
-    origin = "{0.scheme}://{0.netloc}".format(urlsplit(url))
-    named = _RESOURCE.search(challenge)
-    async with httpx2.AsyncClient(timeout=10.0, trust_env=False) as client:
-        resource = await _fetched(
-            client, named[1] if named else f"{origin}/.well-known/oauth-protected-resource"
-        )
-        issuers = resource.get("authorization_servers")
-        issuer = str(issuers[0]) if isinstance(issuers, list) and issuers else origin
-        found = urlsplit(issuer)
-        path = found.path.rstrip("/")
-        metadata = await _fetched(
-            client, f"{found.scheme}://{found.netloc}/.well-known/oauth-authorization-server{path}"
-        )
-    return {
-        "cagent/type": "oauth_flow",
-        "cagent/server_url": url,
-        "auth_server": issuer,
-        "auth_server_metadata": metadata,
-        "resource_metadata": resource,
-    }
-
-
-async def _fetched(client: httpx2.AsyncClient, url: str) -> dict[str, Any]:
-    """A JSON object; an empty one if there is none."""
-    try:
-        response = await client.get(url)
-        value = response.json() if response.status_code == httpx2.codes.OK else None
-    except (httpx2.HTTPError, ValueError):
-        value = None
-    return value if isinstance(value, dict) else {}
 
 
 def _json(value: Any) -> dict[str, Any]:

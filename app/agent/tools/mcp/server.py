@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 
 from app.agent.model import Cancellation
 from app.agent.tools.mcp.address import ServerAddress
+from app.agent.tools.mcp.credentials import Credentials
 from app.agent.tools.mcp.exchange import Asked, Done, Exchange, Failed
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class ToolServer:
         self._failure = ""
         self._failed_at = 0.0
         self._meta: Json = {}
-        self._token = ""
+        self._credentials = Credentials()
         self._calls: set[_Call] = set()  # from here on: for the loop's thread
         self._connection: Any = None
         self._attempt: asyncio.Timeout | None = None  # while connecting, and connected
@@ -105,11 +106,12 @@ class ToolServer:
             if self._state not in ("ready", "restarting"):
                 raise ServerUnavailable(self._failure or "cancelled")
 
-    def authorize(self, token: str) -> None:
-        """Connects again, with this token."""
+    def authorize(self, granted: Json) -> None:
+        """Connects again, with the tokens that somebody got."""
         with self._news:
             if self._state == "unauthorized":
-                self._token, self._state = token, "starting"
+                self._credentials = Credentials.granted(granted, self._meta)
+                self._state = "starting"
                 self._soon(self._wanted.set)
 
     def call(self, name: str, arguments: Json) -> Exchange:
@@ -200,7 +202,7 @@ class ToolServer:
         failure, meta = "", None
         timeout = self._attempt = asyncio.timeout(self._patience.start)
         try:
-            async with timeout, module.connect(self.address, self._token, self._elicit) as connection:
+            async with timeout, module.connect(self.address, self._credentials, self._elicit) as connection:
                 tools = await connection.list_tools()
                 timeout.reschedule(None)
                 ready = True

@@ -88,11 +88,12 @@ class Mcp:
         return None
 
     def _authorize(self, action: str, content: Mapping[str, Any] | None) -> bool:
-        token = (content or {}).get("access_token")
+        granted = content or {}
+        token = granted.get("access_token")
         if action != "accept" or not isinstance(token, str) or not token:
             self._declined = True
             return False
-        self._running.authorize(token)
+        self._running.authorize(granted)
         return True
 
     def _call(self, name: str, arguments: Mapping[str, Any], context: ToolContext) -> Outcome:
