@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -14,18 +15,23 @@ from app.commands.output import print_json
 from app.team.directory import EXTENSIONS
 from app.team.loading import check_file
 from app.team.problems import Problem
+from app.team.schema import agent_file_schema
 
 
 @click.command("check")
 @click.argument("path", required=False, type=click.Path(exists=True, path_type=Path))
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of agent files instead.")
 @json_option
 @pass_asking
 @click.pass_context
-def command(context: click.Context, asking: Asking, path: Path | None) -> None:
+def command(context: click.Context, asking: Asking, path: Path | None, schema: bool) -> None:
     """Check agent files: each problem in a line, with file, line and column.
 
     PATH is a file or a directory of them; default: BATON_AGENTS, or `agents`.
     """
+    if schema:
+        click.echo(json.dumps(agent_file_schema(), indent=2, ensure_ascii=False))
+        return
     place = path or Path(os.environ.get("BATON_AGENTS") or "agents")
     if not place.exists():
         raise click.UsageError(f"{place} does not exist; say which agent files to check")

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 _OPEN: Final = frozenset(
     {"/api/ping", "/health", "/ready", "/api/ready"}
-    | {"/openapi.json", "/docs", "/docs/reference.js", "/docs/reference.css"}
+    | {"/openapi.json", "/agent-schema.json", "/docs", "/docs/reference.js", "/docs/reference.css"}
 )
 _OVERSIGHT: Final = frozenset({"/metrics", "/api/audit"})
 """What tells of everybody: not for those who see only what is their own."""

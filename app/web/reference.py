@@ -1,4 +1,4 @@
-"""Routes of the API's description: the OpenAPI document, and a page to read it."""
+"""Routes that describe: the API as an OpenAPI document, with a page to read it, and agent files as a JSON Schema."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from flask import Blueprint, Response, current_app
 
+from app.team.schema import agent_file_schema
 from app.web.openapi.document import openapi_document
 from app.web.payloads import json_response
 
@@ -30,6 +31,10 @@ def blueprint(*, secured: bool) -> Blueprint:
     @routes.get("/openapi.json")
     def document() -> Response:
         return json_response(made())
+
+    @routes.get("/agent-schema.json")
+    def agent_schema() -> Response:
+        return json_response(agent_file_schema())
 
     @routes.get("/docs")
     def page() -> Response:

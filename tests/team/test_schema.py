@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +76,9 @@ def test_what_is_written_below_a_field_describes_it() -> None:
     model = definitions["AgentDefinition"]["properties"]["model"]
     assert model["description"].startswith("A key of `models`")
     assert "description" not in definitions["AgentDefinition"]["properties"]["max_iterations"]
+
+
+def test_the_schema_that_is_shipped_is_the_one_that_counts() -> None:
+    """`baton check --schema > agents/agent-schema.json` writes it."""
+    shipped = json.loads((SAMPLES / "agent-schema.json").read_text(encoding="utf-8"))
+    assert shipped == agent_file_schema()

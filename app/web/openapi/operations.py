@@ -336,6 +336,12 @@ SERVER: Final[Mapping[str, Operation]] = {
         is_open=True,
         stores=False,
     ),
+    "reference.agent_schema": Operation(
+        summary="The JSON Schema of agent files",
+        answers={200: Answer("For editors, and for programs that write them.", dict[str, Any])},
+        is_open=True,
+        stores=False,
+    ),
     "reference.page": Operation(
         summary="This document, to read",
         answers={200: Answer("A page.", str, media="text/html")},
