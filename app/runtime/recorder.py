@@ -95,6 +95,8 @@ class Recorder:
         prompt = self._prompts.pop(fact.message.prompt, None) if isinstance(fact, TurnAdded) else None
         self._patiently(lambda baton: self._write(fact, baton, prompt))
         self._calls.see(fact)
+        if isinstance(fact, AgentChanged):
+            self._live.hand_over(fact.session_id, fact.agent)
 
     def _safe_point(self, point: SafePoint) -> Sequence[Message]:
         """Lets in what waits for this session: all steers, and one follow-up if the run would end now."""
@@ -148,7 +150,6 @@ class Recorder:
                 records.refuse_last(baton, session_id)
             case AgentChanged(session_id, agent):
                 records.change_agent(baton, session_id, agent)
-                self._live.hand_over(session_id, agent)
             case ChildAdded(session, messages):
                 records.add_child(baton, session, messages)
 
