@@ -50,6 +50,17 @@ def server(tmp_path: Path, model: OfflineServer) -> Iterator[Server]:
 
 
 @pytest.fixture
+def either(tmp_path: Path, model: OfflineServer, database_url: str) -> Iterator[Server]:
+    """The same on each kind of database."""
+    (tmp_path / "team.yaml").write_text(TEAM)
+    built = build(
+        make_settings(tmp_path, model.url, agents=tmp_path / "team.yaml", database_url=database_url)
+    )
+    yield built
+    built.close()
+
+
+@pytest.fixture
 def local(server: Server) -> LocalClient:
     return LocalClient(server)
 
@@ -274,8 +285,18 @@ def test_they_end_with_their_session_and_with_the_server(
         assert found.status == "stopped"
 
 
-def test_who_has_lost_the_baton_starts_no_task(server: Server) -> None:
-    store, mine = server.store, this_process()
+def test_a_session_is_deleted_while_its_tasks_write(either: Server) -> None:
+    client = LocalClient(either)
+    session = client.new_session(permissions=ALLOWED)
+    tasks = [start(client, session, "[words 200][pace 500]") for _ in range(3)]
+    lives = [either.manager.find(session_of(task)) for task in tasks]
+    client.call("DELETE", f"/api/sessions/{session}")
+    assert all(live is None or live.finished.wait(10) for live in lives)
+    assert either.store.sessions.missing([session_of(task) for task in tasks]) == set(map(session_of, tasks))
+
+
+def test_who_has_lost_the_baton_starts_no_task(either: Server) -> None:
+    store, mine = either.store, this_process()
     store.sessions.create(Session("root", 1.0))
     run = store.runs.begin(
         "run",

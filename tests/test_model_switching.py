@@ -27,8 +27,15 @@ agents:
     model: anthropic/{OWN}
     toolsets: [{{type: think, model: small}}, {{type: todo}}]
     fallback: {{models: [anthropic/{STRONG}], retries: -1}}
+  router: {{model: by_topic, toolsets: [{{type: think}}]}}
 models:
   small: {{provider: anthropic, model: {SMALL}, max_tokens: 5000}}
+  by_topic:
+    provider: anthropic
+    model: {OWN}
+    routing:
+      - {{model: small, examples: ["good morning to you", "thanks a lot"]}}
+      - {{model: anthropic/{STRONG}, examples: ["please prove the theorem of {{name}}"]}}
 """
 
 
@@ -160,3 +167,16 @@ def test_f22_models_that_think_in_different_ways_follow_each_other(
         assert of_type(events, "error") == []
     assert asked(model) == [OWN, SMALL, SMALL, STRONG]
     assert model.violations == []
+
+
+def test_a_model_with_rules_lets_the_one_answer_whose_examples_are_like_the_message(
+    local: LocalClient, model: OfflineServer
+) -> None:
+    session = local.new_session()
+    thought = call_text("think", thought="x") + "[then][say done]"
+    events = local.say(session, f"Prove this theorem, please. {thought}", agent="team/router")
+    models = [event["model"] for event in of_type(events, "agent_info")]
+    assert models == [f"anthropic/{OWN}", f"anthropic/{STRONG}"], "told once, and not for each turn"
+    local.say(session, "Thanks! [say bye]", agent="team/router")
+    local.say(session, "[say hello]", agent="team/router")
+    assert asked(model) == [STRONG, STRONG, SMALL, OWN]

@@ -259,7 +259,8 @@ class Caller:
 
     def _ask(self, block: Block, asked: Elicitation) -> Generator[Step, Any, Answer]:
         """If no answer comes any more, the tool that waits for it is told."""
-        self._hooks.tell_of_question()
+        if self._context.attended:
+            self._hooks.tell_of_question()
         try:
             answer: Answer = yield elicitation(
                 asked, session_id=self._session_id, agent=self._agent, call_id=block["id"], name=block["name"]

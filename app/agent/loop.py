@@ -17,6 +17,7 @@ from app.agent.context import LoopContext, Resumption
 from app.agent.delegation import MAX_DEPTH, child_id, child_session, first_message
 from app.agent.history import History
 from app.agent.hooks import HookVerdict
+from app.agent.routing import routed
 from app.agent.speaking import Said, Speaker, WindowExceeded, agent_info
 from app.agent.steps import AgentChanged, Ask, ChildAdded, SafePoint, Step
 from app.agent.toolset import Delegation, ModelChange, QuestionFirst, ToolResult
@@ -75,6 +76,7 @@ class AgentLoop:
             self._delegate,
             self._switch,
         )
+        self._own = agent
         self._speak_as(agent)
 
     def _speak_as(self, agent: Agent) -> None:
@@ -203,6 +205,7 @@ class AgentLoop:
 
     def _speak(self) -> Generator[Step, Any, Said]:
         """One turn. A conversation that turns out to be too long for the model is compacted, once."""
+        yield from self._route()
         first, self._digesting = self._digesting, ()
         try:
             return (yield from self._speaker.ask(first))
@@ -214,6 +217,16 @@ class AgentLoop:
             return (yield from self._speaker.ask(first))
         except WindowExceeded as again:
             raise again.failure from again
+
+    def _route(self) -> Steps:
+        """The user's newest message may be one for another of the agent's models."""
+        said = next((row for row in reversed(self._history.rows) if row.role == "user"), None)
+        agent = routed(self._own, plain_text(said.content) if said else "", self._context.team.models)
+        if agent.models != self._agent.models:
+            digesting = self._digesting
+            self._speak_as(agent)
+            self._digesting = digesting
+            yield agent_info(agent)
 
     def _call_tools(self) -> Steps:
         """Every call of the last turn, in the model's order. Also goes on where a dead process stopped."""
@@ -231,7 +244,8 @@ class AgentLoop:
                 row = yield from self._caller.call(block)
             self._history.add(row)
         if self._switched_to is not None:
-            self._speak_as(self._switched_to)
+            self._own = self._switched_to
+            self._speak_as(self._own)
         self._digesting = self._models_for(last.calls)
         yield from self._compactor.make_room()
         if self._caller.handed_to is not None:

@@ -112,7 +112,9 @@ class Work:
         return [text for text in texts if text]
 
     def stop(self, task: BackgroundTask) -> None:
+        """A task that stops itself does not wait for that."""
+        seconds = 0.0 if task.session_id == self._asker.baton.session_id else STOP_SECONDS
         try:
-            self._control.cancel(task.session_id, by="agent", run_id=task.run.id, wait=STOP_SECONDS)
+            self._control.cancel(task.session_id, by="agent", run_id=task.run.id, wait=seconds)
         except NotRunning:
             return  # it has ended by itself meanwhile

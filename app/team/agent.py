@@ -108,7 +108,7 @@ class AgentDefinition(Definition):
             welcome_message=expander.expand(self.welcome_message),
             toolsets=tuple(toolset.expanded(expander) for toolset in self.toolsets),
             commands={
-                name: Command(
+                name: command.with_(
                     description=expander.expand(command.description),
                     instruction=expander.expand(command.instruction),
                 )

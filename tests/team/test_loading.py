@@ -419,3 +419,8 @@ def test_any_damage_to_a_file_is_an_invalid_config_or_still_a_team(start: int, l
     except InvalidAgentConfig as error:
         outcome = error.message
     assert outcome in "01234567" or outcome.startswith("x.yaml:")
+
+
+def test_a_command_whose_words_come_from_an_unset_variable_is_an_empty_one() -> None:
+    team = load_team("agents: {a: {commands: {x: '${env.NOWHERE}'}}}", source="x.yaml", environment={})
+    assert team.agents[0].commands["x"].instruction == ""

@@ -79,6 +79,6 @@ def test_what_is_written_below_a_field_describes_it() -> None:
 
 
 def test_the_schema_that_is_shipped_is_the_one_that_counts() -> None:
-    """`baton check --schema > agents/agent-schema.json` writes it."""
-    shipped = json.loads((SAMPLES / "agent-schema.json").read_text(encoding="utf-8"))
+    """`baton check --schema > docs/agent-schema.json` writes it."""
+    shipped = json.loads((SAMPLES.parent / "docs" / "agent-schema.json").read_text(encoding="utf-8"))
     assert shipped == agent_file_schema()
