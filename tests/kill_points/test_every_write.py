@@ -7,7 +7,8 @@ import random
 
 import pytest
 
-from tests.kill_points.aftermath import Aftermath
+from tests.chaos.invariants import broken_promises
+from tests.kill_points.aftermath import Aftermath, call
 
 pytestmark = pytest.mark.xdist_group("kill points")
 
@@ -68,3 +69,28 @@ def test_f16_an_accepted_follow_up_is_never_lost_and_never_said_twice(aftermath:
         assert said + waits == 1 or "followup accepted" not in life.types
         if life.survived:
             break
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_server_that_dies_leaves_the_tasks_of_its_agents_to_be_seen(
+    aftermath: Aftermath,
+) -> None:
+    """E29. Now and then it is the task's write."""
+    store = aftermath.survivor.store
+    ends: set[str] = set()
+    for number in itertools.count(3, 4):
+        assert number < MOST_WRITES, "the run never survives"
+        marks = aftermath.marks()
+        task = call("shell", cmd=f"echo a >> {marks}") + "[then][say helped]"
+        text = call("run_background_agent", agent="helper", task=task) + "[then][words 20][pace 200]"
+        session, life = aftermath.doom(text, agent="background", at_write=number)
+        aftermath.next_message_works(session, restarted=True)
+        aftermath.everything_holds(session, life, marks)
+        tasks = store.background.tasks(session)
+        assert len(tasks) == 1 or "tool_call_response" not in life.types, "what was told is stored"
+        for one in tasks:
+            assert broken_promises(store, only=one.session_id) == []
+            ends.add(one.status)
+        if life.survived:
+            break
+    assert "failed" in ends, "at least once it died while the task was under way"
