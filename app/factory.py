@@ -29,7 +29,19 @@ from app.store.store import Store
 from app.team.directory import TeamDirectory
 from app.telemetry.telemetry import Telemetry
 from app.telemetry.tracing import Tracing
-from app.web import agents, audit, console, health, messages, metrics, queue, reference, runs, sessions
+from app.web import (
+    agents,
+    audit,
+    batches,
+    console,
+    health,
+    messages,
+    metrics,
+    queue,
+    reference,
+    runs,
+    sessions,
+)
 from app.web.access import Access
 from app.web.application import make_application
 from app.web.rate_limit import RateLimit
@@ -131,11 +143,12 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     streams = Streams(hangups, manager.places, writer)
     app = make_application(
         [
-            health.blueprint(store, manager),
+            health.blueprint(store, manager, hangups),
             metrics.blueprint(telemetry, levels, manager),
             console.blueprint(),
             agents.blueprint(directory, planner),
-            sessions.blueprint(store, control, roots=settings.all_roots),
+            sessions.blueprint(store, control, roots=settings.all_roots, whole_until=readers.whole_until),
+            batches.blueprint(store, control),
             runs.blueprint(
                 store, manager, control, readers, hangups, streams, on_disconnect=settings.on_disconnect
             ),

@@ -98,6 +98,14 @@ class SessionStore:
         with self._database.reading() as connection:
             return [SessionSummary(session_of(row), row.num_messages) for row in connection.execute(query)]
 
+    def any(self, *, owner: str | None = None) -> bool:
+        """Is there a session at all?"""
+        query = select(sessions.c.id).where(sessions.c.parent_id.is_(None)).limit(1)
+        if owner is not None:
+            query = query.where(sessions.c.owner == owner)
+        with self._database.reading() as connection:
+            return connection.execute(query).first() is not None
+
     def delete(self, session_id: str, *, audit: AuditEntry | None = None) -> None:
         """The session and all that belongs to it."""
         with self._database.writing() as connection:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from flask import Blueprint, Response
 
-from app.conversation.run import Run
 from app.conversation.session import Session, SessionSummary
 from app.conversation.transcript import Message
 from app.errors import InvalidRequest, SessionNotFound
@@ -37,10 +36,9 @@ from app.web.parameters import Choice, Matching, Seconds, idempotency_key
 from app.web.payloads import (
     created_session,
     json_response,
-    message_payload,
-    session_detail,
     session_summary,
 )
+from app.web.session_view import SessionView
 from app.web.wording import attempt
 
 DELETE_WAIT: Final = Choice(
@@ -69,8 +67,12 @@ DELETE_TIMEOUT: Final = Seconds(
 )
 
 
-def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Blueprint:
+def blueprint(
+    store: Store, control: RunControl, *, roots: Sequence[Path], whole_until: Callable[[str], int]
+) -> Blueprint:
+    """`whole_until` is asked for the number of a session's last event that tells of nothing unfinished."""
     routes = Blueprint("sessions", __name__, url_prefix="/api/sessions")
+    view = SessionView(store)
 
     @routes.post("")
     def create() -> Response:
@@ -139,30 +141,31 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
     @routes.get("/<session:session_id>")
     def detail(session_id: str) -> Response:
         """With all messages, unless a `limit` is asked for: then with the newest ones, or those before a position."""
-        try:
-            session = store.sessions.get(session_id, owner=owner())
-        except SessionNotFound as error:
-            raise SessionNotFound("session not found: session not found") from error
+        session = _looked_up(session_id)
         last = store.sessions.last_position(session_id)
         if before := BEFORE.read():
             last = min(last, int(before) - 1)
         first = max(0, last + 1 - int(limit)) if (limit := LIMIT.read()) else 0
+        more = {"first_position": first} if limit or before else {}
         run = store.runs.live_run(session_id)
-        return _shown(session, run, first, last, {"first_position": first} if limit or before else {})
+        return object_response(view.shown(session, run, first=first, last=last, more=more))
 
-    def _shown(session: Session, run: Run | None, first: int, last: int, more: Mapping[str, Any]) -> Response:
-        definitions = store.sessions.tool_definitions(session.id)
-        head, tail = session_detail(session, run)
-        pages = (
-            [
-                message_payload(message, definitions)
-                for message in store.sessions.page_of_messages(
-                    session.id, first=begin, last=min(begin + PAGE - 1, last)
-                )
-            ]
-            for begin in range(first, last + 1, PAGE)
-        )
-        return object_response(head, "messages", pages, {**tail, **more})
+    @routes.get("/<session:session_id>/snapshot")
+    def snapshot(session_id: str) -> Response:
+        """Read this, then follow the events since `last_event_seq`: nothing is missing."""
+        last_event = whole_until(
+            store.sessions.get(session_id, owner=owner()).id
+        )  # before what it tells is read
+        session = store.sessions.get(session_id, owner=owner())
+        last = store.runs.recent(session_id=session_id, limit=1)
+        live = last[0] if last and last[0].live else None
+        more = {
+            "cost": session.cost,
+            "streaming": live is not None,
+            "agent": last[0].agent if last else "",
+            "last_event_seq": last_event,
+        }
+        return object_response(view.shown(session, live, more=more, always=True))
 
     @routes.post("/<session:session_id>/fork")
     def fork(session_id: str) -> Response:
@@ -180,7 +183,7 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
             visible_to=owner(),
             audit=deed("fork", new_id, detail=session_id),
         )
-        return _shown(session, None, 0, store.sessions.last_position(new_id), {})
+        return object_response(view.shown(session, None))
 
     @routes.delete("/<session:session_id>")
     def delete(session_id: str) -> Response:
@@ -204,7 +207,7 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
     @routes.get("/<session:session_id>/status")
     def status(session_id: str) -> Response:
         """Asks the database only, no lock: looking must not make anybody find the session busy."""
-        session = store.sessions.get(session_id, owner=owner())
+        session = _looked_up(session_id)
         last = store.runs.recent(session_id=session_id, limit=1)
         shown: shapes.SessionStatus = {
             "id": session_id,
@@ -223,7 +226,7 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
         _allowed(session_id, "star session")
         audit = deed("star", session_id, detail="on" if starred else "off")
         store.sessions.set_starred(session_id, starred, audit=audit)
-        return json_response({"message": "session starred" if starred else "session unstarred"})
+        return json_response({"status": "updated"})
 
     @routes.patch("/<session:session_id>/tokens")
     def set_tokens(session_id: str) -> Response:
@@ -231,7 +234,7 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
         _allowed(session_id, "update session tokens")
         audit = deed("tokens", session_id, detail=f"{body.input_tokens} {body.output_tokens}")
         store.sessions.set_tokens(session_id, body.input_tokens, body.output_tokens, audit=audit)
-        return json_response({"message": "session tokens updated"})
+        return json_response({"status": "updated"})
 
     @routes.patch("/<session:session_id>/permissions")
     def set_permissions(session_id: str) -> Response:
@@ -265,6 +268,13 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
         _allowed(session_id, "toggle session thinking mode")
         store.sessions.toggle_thinking(session_id, audit=deed("toggle_thinking", session_id))
         return json_response(None)
+
+    def _looked_up(session_id: str) -> Session:
+        """SessionNotFound in the contract's words for looking."""
+        try:
+            return store.sessions.get(session_id, owner=owner())
+        except SessionNotFound as error:
+            raise SessionNotFound("session not found: session not found") from error
 
     def _allowed(session_id: str, what: str) -> None:
         """SessionNotFound, in the contract's words, for sessions that are not there or somebody else's."""

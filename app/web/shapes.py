@@ -196,6 +196,34 @@ class SessionDetail(TypedDict):
     first_position: NotRequired[int]
 
 
+class Snapshot(SessionDetail):
+    """`messages` is always there. `last_event_seq`: follow the session's events since then, and nothing is
+    missing."""
+
+    cost: float
+    streaming: bool
+    agent: str
+    last_event_seq: int
+
+
+class BatchDeleted(TypedDict):
+    """`failed_ids`: what was not there."""
+
+    deleted_count: int
+    failed_count: int
+    failed_ids: NotRequired[list[str]]
+
+
+class BatchExport(TypedDict):
+    """`failed_ids`: what was not there."""
+
+    export_format: Literal["json"]
+    timestamp: Time
+    sessions: list[SessionDetail]
+    session_count: int
+    failed_ids: NotRequired[list[str]]
+
+
 class SessionBudget(TypedDict):
     """In dollars; `cost` is what the session has cost so far."""
 
@@ -228,6 +256,10 @@ class Added(TypedDict):
 
     status: Literal["added"]
     id: int
+
+
+class SummaryAdded(TypedDict):
+    status: Literal["added"]
 
 
 class Updated(TypedDict):
