@@ -35,6 +35,7 @@ from app.web import (
     batches,
     console,
     health,
+    looking,
     messages,
     metrics,
     queue,
@@ -147,7 +148,8 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             metrics.blueprint(telemetry, levels, manager),
             console.blueprint(),
             agents.blueprint(directory, planner),
-            sessions.blueprint(store, control, roots=settings.all_roots, whole_until=readers.whole_until),
+            looking.blueprint(store, readers),
+            sessions.blueprint(store, control, roots=settings.all_roots),
             batches.blueprint(store, control),
             runs.blueprint(
                 store, manager, control, readers, hangups, streams, on_disconnect=settings.on_disconnect

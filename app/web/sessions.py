@@ -1,23 +1,22 @@
-"""Routes of sessions: create, list, look, change, delete."""
+"""Routes of sessions: create, copy, change, delete."""
 
 from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from flask import Blueprint, Response
 
-from app.conversation.session import Session, SessionSummary
+from app.conversation.session import Session
 from app.conversation.transcript import Message
-from app.errors import InvalidRequest, SessionNotFound
+from app.errors import InvalidRequest
 from app.runtime.control import RunControl
 from app.store.idempotency import KeyUse, KeyUsed
 from app.store.store import Store
-from app.web import shapes
 from app.web.access import asker, deed, own_name, owner, require_operator
 from app.web.bodies import (
     CreateSession,
@@ -31,12 +30,11 @@ from app.web.bodies import (
     skip_body,
 )
 from app.web.imports import ImportSession, rows_of
-from app.web.listing import PAGE, array_response, in_pages, object_response
-from app.web.parameters import Choice, Matching, Seconds, idempotency_key
+from app.web.listing import object_response
+from app.web.parameters import Choice, Seconds, idempotency_key
 from app.web.payloads import (
     created_session,
     json_response,
-    session_summary,
 )
 from app.web.session_view import SessionView
 from app.web.wording import attempt
@@ -44,33 +42,12 @@ from app.web.wording import attempt
 DELETE_WAIT: Final = Choice(
     "wait", "`true`: 202 if the run has not ended within `timeout`.", ("true", "false"), "false"
 )
-LIMIT: Final = Matching(
-    "limit", "How many at most; all unless it is said.", "[0-9]{0,9}", "limit is a whole number"
-)
-AFTER: Final = Matching(
-    "after",
-    "Where the page begins, as the `Link` of the one before says.",
-    r"[0-9]{1,11}(\.[0-9]{1,9})?,[A-Za-z0-9_-]{1,64}",
-    "after is what the Link of the page before says",
-)
-BEFORE: Final = Matching(
-    "before",
-    "Only messages before this position.",
-    "[0-9]{0,9}",
-    "before, the position of a message, is a whole number",
-)
-MOST: Final = 1000
-"""Sessions in a page."""
-
 DELETE_TIMEOUT: Final = Seconds(
     "timeout", "How long to wait for the run's end; at most 5 m.", most=300.0, default=10.0
 )
 
 
-def blueprint(
-    store: Store, control: RunControl, *, roots: Sequence[Path], whole_until: Callable[[str], int]
-) -> Blueprint:
-    """`whole_until` is asked for the number of a session's last event that tells of nothing unfinished."""
+def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Blueprint:
     routes = Blueprint("sessions", __name__, url_prefix="/api/sessions")
     view = SessionView(store)
 
@@ -119,54 +96,6 @@ def blueprint(
         response.headers["Idempotent-Replayed"] = "true"
         return response
 
-    @routes.get("")
-    def summaries() -> Response:
-        """All, unless a `limit` is asked for; then `Link` says where the next page is."""
-        limit, after, whose = LIMIT.read(), _place(AFTER.read()), owner()
-        if not limit:
-            pages = in_pages(
-                lambda behind: store.sessions.summaries(owner=whose, limit=PAGE, after=behind or after),
-                last=_behind,
-                show=session_summary,
-            )
-            return array_response(pages)
-        size = min(int(limit), MOST)
-        found = store.sessions.summaries(owner=whose, limit=size + 1, after=after)
-        response = json_response([session_summary(one) for one in found[:size]])
-        if len(found) > size:
-            created_at, last = _behind(found[size - 1])
-            response.headers["Link"] = f'<sessions?limit={size}&after={created_at!r},{last}>; rel="next"'
-        return response
-
-    @routes.get("/<session:session_id>")
-    def detail(session_id: str) -> Response:
-        """With all messages, unless a `limit` is asked for: then with the newest ones, or those before a position."""
-        session = _looked_up(session_id)
-        last = store.sessions.last_position(session_id)
-        if before := BEFORE.read():
-            last = min(last, int(before) - 1)
-        first = max(0, last + 1 - int(limit)) if (limit := LIMIT.read()) else 0
-        more = {"first_position": first} if limit or before else {}
-        run = store.runs.live_run(session_id)
-        return object_response(view.shown(session, run, first=first, last=last, more=more))
-
-    @routes.get("/<session:session_id>/snapshot")
-    def snapshot(session_id: str) -> Response:
-        """Read this, then follow the events since `last_event_seq`: nothing is missing."""
-        last_event = whole_until(
-            store.sessions.get(session_id, owner=owner()).id
-        )  # before what it tells is read
-        session = store.sessions.get(session_id, owner=owner())
-        last = store.runs.recent(session_id=session_id, limit=1)
-        live = last[0] if last and last[0].live else None
-        more = {
-            "cost": session.cost,
-            "streaming": live is not None,
-            "agent": last[0].agent if last else "",
-            "last_event_seq": last_event,
-        }
-        return object_response(view.shown(session, live, more=more, always=True))
-
     @routes.post("/<session:session_id>/fork")
     def fork(session_id: str) -> Response:
         before = read(Fork).user_message_index
@@ -203,22 +132,6 @@ def blueprint(
         _allowed(session_id, "update session title")
         store.sessions.set_title(session_id, title, audit=deed("rename", session_id))
         return json_response({"id": session_id, "title": title})
-
-    @routes.get("/<session:session_id>/status")
-    def status(session_id: str) -> Response:
-        """Asks the database only, no lock: looking must not make anybody find the session busy."""
-        session = _looked_up(session_id)
-        last = store.runs.recent(session_id=session_id, limit=1)
-        shown: shapes.SessionStatus = {
-            "id": session_id,
-            "title": session.title,
-            "streaming": bool(last and last[0].live),
-            "agent": last[0].agent if last else "",
-            "input_tokens": session.input_tokens,
-            "output_tokens": session.output_tokens,
-            "num_messages": store.sessions.last_position(session_id) + 1,
-        }
-        return json_response(shown)
 
     @routes.patch("/<session:session_id>/starred")
     def set_starred(session_id: str) -> Response:
@@ -269,30 +182,12 @@ def blueprint(
         store.sessions.toggle_thinking(session_id, audit=deed("toggle_thinking", session_id))
         return json_response(None)
 
-    def _looked_up(session_id: str) -> Session:
-        """SessionNotFound in the contract's words for looking."""
-        try:
-            return store.sessions.get(session_id, owner=owner())
-        except SessionNotFound as error:
-            raise SessionNotFound("session not found: session not found") from error
-
     def _allowed(session_id: str, what: str) -> None:
         """SessionNotFound, in the contract's words, for sessions that are not there or somebody else's."""
         with attempt(what):
             store.sessions.get(session_id, owner=owner())
 
     return routes
-
-
-def _behind(summary: SessionSummary) -> tuple[float, str]:
-    return summary.session.created_at, summary.session.id
-
-
-def _place(text: str | None) -> tuple[float, str] | None:
-    if text is None:
-        return None
-    created_at, _, session_id = text.partition(",")
-    return float(created_at), session_id
 
 
 def _working_dir(wanted: str, roots: Sequence[Path]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from app import errors
-from app.web import audit, bodies, health, imports, runs, sessions, shapes
+from app.web import audit, bodies, health, imports, looking, runs, sessions, shapes
 from app.web.openapi.operation import Answer, Operation
 from app.web.parameters import IDEMPOTENCY_KEY, IF_MATCH, LAST_EVENT_ID, PRETTY, SINCE
 
@@ -55,21 +55,21 @@ SESSIONS: Final[Mapping[str, Operation]] = {
         answers={200: Answer("The session.", shapes.CreatedSession, headers=("Idempotent-Replayed",))},
         refusals=(errors.IdempotencyConflict,),
     ),
-    "sessions.summaries": Operation(
+    "looking.summaries": Operation(
         summary="Lists sessions, newest first",
-        parameters=(PRETTY, sessions.LIMIT, sessions.AFTER),
+        parameters=(PRETTY, looking.LIMIT, looking.AFTER),
         answers={
             200: Answer("Those that the asker may see.", list[shapes.SessionSummary], headers=("Link",))
         },
         refusals=(errors.InvalidRequest,),
     ),
-    "sessions.detail": Operation(
+    "looking.detail": Operation(
         summary="Shows one session with its messages and its run",
-        parameters=(PRETTY, sessions.LIMIT, sessions.BEFORE),
+        parameters=(PRETTY, looking.LIMIT, looking.BEFORE),
         answers={200: Answer("The session.", shapes.SessionDetail)},
         refusals=(*_SESSION, errors.InvalidRequest),
     ),
-    "sessions.snapshot": Operation(
+    "looking.snapshot": Operation(
         summary="Shows a session, and where to follow its events from",
         parameters=(PRETTY,),
         answers={200: Answer("Now.", shapes.Snapshot)},
@@ -113,7 +113,7 @@ SESSIONS: Final[Mapping[str, Operation]] = {
         answers={200: Answer("The new title.", shapes.SessionTitle)},
         refusals=_SESSION,
     ),
-    "sessions.status": Operation(
+    "looking.status": Operation(
         summary="Shows in short how a session is",
         parameters=(PRETTY,),
         answers={200: Answer("Now.", shapes.SessionStatus)},
