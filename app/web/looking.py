@@ -15,7 +15,7 @@ from app.web import shapes
 from app.web.access import owner
 from app.web.listing import PAGE, array_response, in_pages, object_response
 from app.web.parameters import Matching
-from app.web.payloads import json_response, session_summary
+from app.web.payloads import agent_name, json_response, session_summary
 from app.web.session_view import SessionView
 
 LIMIT: Final = Matching(
@@ -82,7 +82,7 @@ def blueprint(store: Store, readers: EventReaders) -> Blueprint:
         more = {
             "cost": session.cost,
             "streaming": live is not None,
-            "agent": last[0].agent if last else "",
+            "agent": agent_name(last),
             "last_event_seq": last_event,
         }
         return object_response(view.shown(session, live, more=more, always=True))
@@ -95,7 +95,7 @@ def blueprint(store: Store, readers: EventReaders) -> Blueprint:
             "id": session_id,
             "title": session.title,
             "streaming": bool(last and last[0].live),
-            "agent": last[0].agent if last else "",
+            "agent": agent_name(last),
             "input_tokens": session.input_tokens,
             "output_tokens": session.output_tokens,
             "num_messages": store.sessions.last_position(session_id) + 1,

@@ -60,7 +60,9 @@ def created_session(session: Session) -> shapes.CreatedSession:
         "cost": session.cost,
         "permissions": session.permissions,
     }
-    return _without_empty(body, "working_dir", "permissions")
+    if session.permissions is None:
+        del body["permissions"]
+    return _without_empty(body, "working_dir")
 
 
 def session_summary(summary: SessionSummary) -> shapes.SessionSummary:
@@ -146,6 +148,11 @@ def run_payload(run: Run) -> shapes.Run:
     return _without_empty(
         body, "started_by", "ended_at", "waiting_for", "lease_expires_at", "code", "error", "stopped_by"
     )
+
+
+def agent_name(runs: Sequence[Run]) -> str:
+    """Of the agent that runs, or ran last; empty if none has."""
+    return runs[0].agent.rpartition("/")[2] if runs else ""
 
 
 def queued_answer(status: QueuedStatus, messages: Sequence[QueuedMessage]) -> shapes.Queued:

@@ -49,7 +49,7 @@ def test_after_a_run_nothing_is_left_to_follow(here: LocalClient, there: LocalCl
     for client in (here, there):
         body = snapshot(client, session)
         assert body["last_event_seq"] == stream.ids[-1]
-        assert (body["streaming"], body["agent"]) == (False, "plain/root")
+        assert (body["streaming"], body["agent"]) == (False, "root")
         assert said(body) == ["one"]
         assert body["cost"] > 0
 

@@ -24,7 +24,7 @@ def test_the_status_says_whether_a_run_is_at_work_in_any_process(
         stream.rest()
     after = status(there, session)
     assert (new["streaming"], new["agent"], new["num_messages"]) == (False, "", 0)
-    assert (during["streaming"], during["agent"]) == (True, "tools/root")
+    assert (during["streaming"], during["agent"]) == (True, "root")
     assert (after["streaming"], after["num_messages"]) == (False, 4)
     assert set(after) == {
         *("id", "title", "streaming", "agent"),
