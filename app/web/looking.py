@@ -3,10 +3,12 @@ makes nobody find the session busy."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from flask import Blueprint, Response
 
+from app.conversation.run import Run
 from app.conversation.session import Session, SessionSummary
 from app.errors import SessionNotFound
 from app.runtime.event_readers import EventReaders
@@ -15,7 +17,7 @@ from app.web import shapes
 from app.web.access import owner
 from app.web.listing import PAGE, array_response, in_pages, object_response
 from app.web.parameters import Matching
-from app.web.payloads import agent_name, json_response, session_summary
+from app.web.payloads import json_response, session_summary
 from app.web.session_view import SessionView
 
 LIMIT: Final = Matching(
@@ -82,7 +84,7 @@ def blueprint(store: Store, readers: EventReaders) -> Blueprint:
         more = {
             "cost": session.cost,
             "streaming": live is not None,
-            "agent": agent_name(last),
+            "agent": _speaker(session_id, last),
             "last_event_seq": last_event,
         }
         return object_response(view.shown(session, live, more=more, always=True))
@@ -95,12 +97,20 @@ def blueprint(store: Store, readers: EventReaders) -> Blueprint:
             "id": session_id,
             "title": session.title,
             "streaming": bool(last and last[0].live),
-            "agent": agent_name(last),
+            "agent": _speaker(session_id, last),
             "input_tokens": session.input_tokens,
             "output_tokens": session.output_tokens,
             "num_messages": store.sessions.last_position(session_id) + 1,
         }
         return json_response(shown)
+
+    def _speaker(session_id: str, runs: Sequence[Run]) -> str:
+        """The agent who has the conversation: it may have been handed to another one since the run began."""
+        newest = store.sessions.last_position(session_id)
+        for message in store.sessions.page_of_messages(session_id, first=newest, last=newest) if runs else ():
+            if message.role != "user":
+                return message.agent
+        return runs[0].agent.rpartition("/")[2] if runs else ""
 
     def _looked_up(session_id: str) -> Session:
         """SessionNotFound in the contract's words for looking."""

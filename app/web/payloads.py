@@ -150,11 +150,6 @@ def run_payload(run: Run) -> shapes.Run:
     )
 
 
-def agent_name(runs: Sequence[Run]) -> str:
-    """Of the agent that runs, or ran last; empty if none has."""
-    return runs[0].agent.rpartition("/")[2] if runs else ""
-
-
 def queued_answer(status: QueuedStatus, messages: Sequence[QueuedMessage]) -> shapes.Queued:
     return {"status": status, "messages": [queued_payload(message) for message in messages]}
 

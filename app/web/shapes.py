@@ -267,7 +267,8 @@ class Updated(TypedDict):
 
 
 class SessionStatus(TypedDict):
-    """`streaming`: a run is at work, in whatever process. `agent`: the one that runs, or ran last; else empty."""
+    """`streaming`: a run is at work, in whatever process. `agent`: the one that has the conversation; empty before
+    the first run."""
 
     id: str
     title: str
