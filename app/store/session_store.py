@@ -14,6 +14,7 @@ from app.errors import SessionNotFound
 from app.store.audit_store import note
 from app.store.engine import Database
 from app.store.idempotency import KeyUse, use_key
+from app.store.lending import refuse_lent
 from app.store.prepared import Prepared, Row
 from app.store.rows import (
     MESSAGE_COLUMNS,
@@ -107,8 +108,9 @@ class SessionStore:
             return connection.execute(query).first() is not None
 
     def delete(self, session_id: str, *, audit: AuditEntry | None = None) -> None:
-        """The session and all that belongs to it."""
+        """The session and all that belongs to it. SessionBusy for that of a task, while who gave it is at work."""
         with self._database.writing() as connection:
+            refuse_lent(connection, find_session(connection, session_id))
             # A run that is writing holds its own row and wants its session's: wait for it in that order.
             connection.execute(select(runs.c.id).where(runs.c.session_id == session_id).with_for_update())
             if not connection.execute(delete(sessions).where(sessions.c.id == session_id)).rowcount:

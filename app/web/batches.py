@@ -9,7 +9,7 @@ from typing import Final
 from flask import Blueprint, Response, request
 
 from app.conversation.session import Session
-from app.errors import SessionNotFound
+from app.errors import SessionBusy, SessionNotFound
 from app.runtime.control import RunControl
 from app.store.store import Store
 from app.web import shapes
@@ -40,7 +40,7 @@ def blueprint(store: Store, control: RunControl) -> Blueprint:
             try:
                 control.delete(session.id, by=asker(), wait=left, audit=deed("delete", session.id))
                 deleted += 1
-            except SessionNotFound:  # somebody else was faster
+            except (SessionNotFound, SessionBusy):  # somebody else was faster; it is a task's that is at work
                 failed.append(session.id)
         shown: shapes.BatchDeleted = {"deleted_count": deleted, "failed_count": len(failed)}
         if failed:

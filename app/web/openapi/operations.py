@@ -104,7 +104,7 @@ SESSIONS: Final[Mapping[str, Operation]] = {
                 "It is deleted; its run has not ended yet, and can't write any more.", shapes.Message
             ),
         },
-        refusals=(errors.SessionNotFound, errors.InvalidRequest),
+        refusals=(errors.SessionNotFound, errors.InvalidRequest, errors.SessionBusy),
     ),
     "sessions.set_title": Operation(
         summary="Names a session",
