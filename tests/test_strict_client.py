@@ -120,6 +120,7 @@ def events(*kinds: str) -> list[dict[str, Any]]:
         ("stream_started:s", "tool_call_confirmation:c", "tool_call:d"),
         ("stream_started:s", "tool_call:c", "tool_call:d", "tool_call_response:c"),
         ("stream_started:s", "stream_started:t", "agent_choice:s"),
+        ("stream_started:s", "partial_tool_call:c", "message_added:s", "tool_call:c"),
     ],
 )
 def test_an_order_that_the_contract_does_not_have_is_seen(kinds: tuple[str, ...]) -> None:

@@ -253,6 +253,8 @@ class Promises:
     _running: list[str] = field(default_factory=list)  # calls that have begun and have no response yet
     _asked: str = ""  # the call that waits for approval
     _answered: set[str] = field(default_factory=set)
+    _spoke: bool = False  # since a message was added
+    _uncounted: bool = False  # a message was added, and what it used was not told yet
     _ended: bool = False
 
     def see(self, event: Event) -> None:
@@ -265,12 +267,20 @@ class Promises:
                 self._stop(event["session_id"])
             case "agent_choice" | "agent_choice_reasoning":
                 assert self._open[-1:] == [event["session_id"]], "a delta outside of its stream"
+                self._spoke = True
             case "partial_tool_call":
                 assert self._open, "a delta before its stream"
+                self._spoke = True
+            case "message_added":
+                self._spoke, self._uncounted = False, self._spoke
+            case "token_usage":
+                self._uncounted = False
             case "tool_call_confirmation":
+                assert not self._uncounted, "a call before the usage of the message that made it"
                 assert not self._asked, "a second question before the first call's response"
                 self._asked = event["tool_call"]["id"]
             case "tool_call":
+                assert not self._uncounted, "a call before the usage of the message that made it"
                 assert event["tool_call"]["id"] not in self._running
                 assert self._asked in ("", event["tool_call"]["id"])
                 self._running.append(event["tool_call"]["id"])
