@@ -125,6 +125,13 @@ def test_a_task_is_told_inside_its_call(local: LocalClient) -> None:
     assert of_type(events, "tool_call_response")[0]["result"] == {"output": "found it"}
     assert [message["content"] for message in local.messages(child)][1:] == ["found it"]
     at_rest(local, session)
+    (told,) = local.session(session)["tasks"]
+    assert {key: told[key] for key in ("id", "title", "agent")} == {
+        "id": child,
+        "title": "Transferred task",
+        "agent": "helper",
+    }
+    assert "tasks" not in local.session(child)
 
 
 def test_a_task_that_fails_has_an_end_of_its_own_and_its_call_an_answer(local: LocalClient) -> None:

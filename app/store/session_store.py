@@ -99,6 +99,13 @@ class SessionStore:
         with self._database.reading() as connection:
             return [SessionSummary(session_of(row), row.num_messages) for row in connection.execute(query)]
 
+    def tasks(self, session_id: str) -> list[Session]:
+        """The sessions of the tasks that were given away in this one, in the order in which they were."""
+        query = select(sessions).where(sessions.c.parent_id == session_id)
+        with self._database.reading() as connection:
+            found = connection.execute(query.order_by(sessions.c.created_at, sessions.c.id))
+            return [session_of(row) for row in found]
+
     def any(self, *, owner: str | None = None) -> bool:
         """Is there a session at all?"""
         query = select(sessions.c.id).where(sessions.c.parent_id.is_(None)).limit(1)

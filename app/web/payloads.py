@@ -105,6 +105,16 @@ def session_detail(session: Session, run: Run | None) -> tuple[Json, Json]:
     return {"id": session.id, "title": session.title}, after
 
 
+def task_payload(session: Session) -> shapes.Task:
+    """Ours: the contract puts a task's messages between those of who gave it away."""
+    return {
+        "id": session.id,
+        "title": session.title,
+        "agent": session.agent.partition("/")[2],
+        "created_at": time_text(session.created_at),
+    }
+
+
 def message_payload(message: Message, definitions: Definitions) -> shapes.StoredMessage:
     body: shapes.StoredMessage = {
         "agentName": message.agent if message.role != "user" else "",

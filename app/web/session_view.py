@@ -9,7 +9,7 @@ from app.conversation.run import Run
 from app.conversation.session import Session
 from app.store.store import Store
 from app.web.listing import PAGE, Listed
-from app.web.payloads import message_payload, session_detail
+from app.web.payloads import message_payload, session_detail, task_payload
 
 
 class SessionView:
@@ -34,6 +34,8 @@ class SessionView:
         definitions = store.sessions.tool_definitions(session.id)
         end = store.sessions.last_position(session.id) if last is None else last
         head, tail = session_detail(session, run)
+        if tasks := store.sessions.tasks(session.id):
+            tail["tasks"] = [task_payload(task) for task in tasks]
         pages = (
             [
                 message_payload(message, definitions)

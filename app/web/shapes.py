@@ -175,9 +175,18 @@ class RunAnswer(TypedDict):
     run: Run
 
 
+class Task(TypedDict):
+    """A task that was given away: its session, and whose it is to do."""
+
+    id: str
+    title: str
+    agent: str
+    created_at: Time
+
+
 class SessionDetail(TypedDict):
-    """`run`: who has the session, while one is at work. `first_position`: of the messages shown, if not all were
-    asked for."""
+    """`run`: who has the session, while one is at work. `tasks`: those that were given away in it.
+    `first_position`: of the messages shown, if not all were asked for."""
 
     id: str
     title: str
@@ -192,6 +201,7 @@ class SessionDetail(TypedDict):
     budget: NotRequired[float]
     model: NotRequired[str]
     permissions: NotRequired[Patterns]
+    tasks: NotRequired[list[Task]]
     run: NotRequired[Run]
     first_position: NotRequired[int]
 
