@@ -13,6 +13,10 @@ from app.runtime.live_run import LiveRun
 from app.runtime.manager import RuntimeManager
 from app.store.store import Store
 
+_PIECES: Final = frozenset({b"agent_choice", b"agent_choice_reasoning", b"partial_tool_call"})
+_BESIDES: Final = frozenset({b"session_title", b"agent_info", b"model_fallback", b"warning"})
+"""What may come between two pieces of one message."""
+
 
 class EventReaders:
     def __init__(self, store: Store, manager: RuntimeManager) -> None:
@@ -73,20 +77,19 @@ class EventReaders:
     def whole_until(self, session_id: str) -> int:
         """The number of the session's last event that tells of nothing unfinished. What an agent is still saying
         is in the store only when it is whole, so who has read the session goes on before the first piece of it."""
-        run = self._store.runs.live_run(session_id)  # whichever process works on it
-        if run is None:
-            return self._store.sessions.next_event(session_id) - 1
-        event_log = self._logs.open(session_id, self._store.events.bounds(session_id)[1] + 1)
+        newest = self._store.runs.recent(session_id=session_id, limit=1)
+        if not newest:
+            return 0
+        (run,) = newest  # whichever process works on it
+        last_stored = self._store.events.bounds(session_id)[1]
+        if not run.live:
+            return last_stored if run.last_event is None else run.last_event
+        event_log = self._logs.open(session_id, last_stored + 1)
         reader = EventReader(event_log, self._logs, self._store.events, after=run.first_event - 1)
         try:
             return _whole_until(reader, run.first_event - 1)
         finally:
             reader.close()
-
-
-PIECES: Final = frozenset({b"agent_choice", b"agent_choice_reasoning", b"partial_tool_call"})
-BESIDES: Final = frozenset({b"session_title", b"agent_info", b"model_fallback", b"warning"})
-"""What may come between two pieces of one message."""
 
 
 def _whole_until(reader: EventReader, number: int) -> int:
@@ -97,7 +100,7 @@ def _whole_until(reader: EventReader, number: int) -> int:
             if not data:
                 continue  # it has no number
             kind = data.split(b'"', 4)[3]
-            under_way = kind in PIECES or (under_way and kind in BESIDES)
+            under_way = kind in _PIECES or (under_way and kind in _BESIDES)
             if not under_way:
                 number = int(head.removeprefix(b"id: "))
     return number
