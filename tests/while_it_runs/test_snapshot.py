@@ -28,16 +28,16 @@ def followed(client: LocalClient, body: dict[str, Any]) -> Sequence[Event]:
         return stream.events
 
 
-def test_a_new_session_has_all_the_keys(here: LocalClient) -> None:
-    session = here.new_session()
-    body = snapshot(here, session)
+def test_a_new_session_has_all_the_keys(local: LocalClient) -> None:
+    session = local.new_session()
+    body = snapshot(local, session)
     assert set(body) == {
         *("id", "title", "messages", "created_at", "tools_approved", "thinking"),
         *("input_tokens", "output_tokens", "cost", "streaming", "agent", "last_event_seq"),
     }
     assert body["messages"] == []
     assert (body["streaming"], body["agent"], body["cost"]) == (False, "", 0.0)
-    with here.run(session, "[say one]") as stream:
+    with local.run(session, "[say one]") as stream:
         stream.rest()
     assert stream.ids[0] == body["last_event_seq"] + 1, "the first event is the one after it"
 
@@ -78,21 +78,21 @@ def test_what_the_agent_is_saying_just_then_is_told_by_the_events_since(
         assert len(body["messages"]) == 3
 
 
-def test_between_call_and_result_it_goes_on_with_the_result(here: LocalClient, gate: Gate) -> None:
-    session = here.new_session(tools_approved=True)
-    with here.run(session, f"[say look]{gate.call}[then][say done]", agent="tools") as stream:
+def test_between_call_and_result_it_goes_on_with_the_result(local: LocalClient, gate: Gate) -> None:
+    session = local.new_session(tools_approved=True)
+    with local.run(session, f"[say look]{gate.call}[then][say done]", agent="tools") as stream:
         gate.wait_until_reached()
-        body = snapshot(here, session)
+        body = snapshot(local, session)
         gate.open("the result")
-        events = followed(here, body)
+        events = followed(local, body)
         stream.rest()
     assert said(body) == ["look"]
     assert text_of(events) == "done"
     assert [event["type"] for event in events][:2] == ["tool_call_response", "message_added"]
 
 
-def test_there_is_no_snapshot_of_what_is_not_there(here: LocalClient) -> None:
-    refused = here.call("GET", "/api/sessions/nobody/snapshot", expect=404)
+def test_there_is_no_snapshot_of_what_is_not_there(local: LocalClient) -> None:
+    refused = local.call("GET", "/api/sessions/nobody/snapshot", expect=404)
     assert (refused["code"], refused["message"]) == (
         "unknown_session",
         "session not found: session not found",

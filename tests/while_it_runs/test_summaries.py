@@ -42,56 +42,56 @@ def test_the_model_is_shown_the_summary_and_the_session_all_that_was_said(
     assert roles(here, session) == ["user", "assistant", "tool", "assistant", "user", "assistant"]
 
 
-def test_the_newest_of_several_summaries_counts(here: LocalClient, model: OfflineServer) -> None:
-    session = here.new_session()
-    here.say(session, "[say one]")
-    sum_up(here, session, "First.")
-    here.say(session, "[say two]")
-    sum_up(here, session, "Second.")
-    here.say(session, "[say three]")
+def test_the_newest_of_several_summaries_counts(local: LocalClient, model: OfflineServer) -> None:
+    session = local.new_session()
+    local.say(session, "[say one]")
+    sum_up(local, session, "First.")
+    local.say(session, "[say two]")
+    sum_up(local, session, "Second.")
+    local.say(session, "[say three]")
     assert shown(model) == [("user", "Session Summary: Second."), ("user", "[say three]")]
 
 
-def test_what_nobody_has_answered_stays_in_its_own_words(here: LocalClient, model: OfflineServer) -> None:
-    session = here.new_session()
-    here.say(session, "[say one]")
+def test_what_nobody_has_answered_stays_in_its_own_words(local: LocalClient, model: OfflineServer) -> None:
+    session = local.new_session()
+    local.say(session, "[say one]")
     said = {"message": {"role": "user", "content": "And I am Ann."}}
-    here.call("POST", f"/api/sessions/{session}/messages", said, expect=201)
-    sum_up(here, session, "One was said.")
-    here.say(session, "[say two]")
+    local.call("POST", f"/api/sessions/{session}/messages", said, expect=201)
+    sum_up(local, session, "One was said.")
+    local.say(session, "[say two]")
     assert [words for _, words in shown(model)] == [
         *("Session Summary: One was said.", "And I am Ann.", "[say two]")
     ]
 
 
-def test_a_new_session_can_begin_with_a_summary(here: LocalClient, model: OfflineServer) -> None:
-    session = here.new_session()
-    sum_up(here, session, "We have met before.")
-    here.say(session, "[say again]")
+def test_a_new_session_can_begin_with_a_summary(local: LocalClient, model: OfflineServer) -> None:
+    session = local.new_session()
+    sum_up(local, session, "We have met before.")
+    local.say(session, "[say again]")
     assert [words for _, words in shown(model)] == ["Session Summary: We have met before.", "[say again]"]
 
 
 def test_a_call_whose_result_never_came_is_told_by_the_summary_with_it(
-    here: LocalClient, model: OfflineServer, gate: Gate
+    local: LocalClient, model: OfflineServer, gate: Gate
 ) -> None:
-    session = here.new_session(tools_approved=True)
-    with here.run(session, gate.call, agent="tools") as stream:
+    session = local.new_session(tools_approved=True)
+    with local.run(session, gate.call, agent="tools") as stream:
         gate.wait_until_reached()
-        here.stop(session)
+        local.stop(session)
         stream.rest()
-    sum_up(here, session, "It was stopped.")
-    here.say(session, "[say fine]", agent="tools")
+    sum_up(local, session, "It was stopped.")
+    local.say(session, "[say fine]", agent="tools")
     assert "tool_use" not in json.dumps(model.requests[-1]["messages"])
 
 
 @pytest.mark.parametrize("tokens", [None, 1234])
 def test_how_full_the_window_is_then_is_estimated_unless_it_is_said(
-    here: LocalClient, tokens: int | None
+    local: LocalClient, tokens: int | None
 ) -> None:
-    session = here.new_session()
-    here.say(session, "[words 300]")
-    sum_up(here, session, "Words were said.", tokens=tokens)
-    body = here.session(session)
+    session = local.new_session()
+    local.say(session, "[words 300]")
+    sum_up(local, session, "Words were said.", tokens=tokens)
+    body = local.session(session)
     assert body["output_tokens"] == 0
     assert body["input_tokens"] == tokens or (tokens is None and 0 < body["input_tokens"] < 100)
 
@@ -99,12 +99,12 @@ def test_how_full_the_window_is_then_is_estimated_unless_it_is_said(
 @pytest.mark.parametrize(
     "body", [{}, {"summary": ""}, {"summary": " \n"}, {"summary": 5}, {"summary": "x", "tokens": -1}]
 )
-def test_a_summary_that_says_nothing_is_refused(here: LocalClient, body: dict[str, Any]) -> None:
-    session = here.new_session()
+def test_a_summary_that_says_nothing_is_refused(local: LocalClient, body: dict[str, Any]) -> None:
+    session = local.new_session()
     path = f"/api/sessions/{session}/summaries"
-    assert here.call("POST", path, body, expect=422)["code"] == "invalid_request"
-    assert here.server.store.sessions.get(session).compactions == 0
-    assert here.call("POST", "/api/sessions/nobody/summaries", {"summary": "x"}, expect=404)["message"] == (
+    assert local.call("POST", path, body, expect=422)["code"] == "invalid_request"
+    assert local.server.store.sessions.get(session).compactions == 0
+    assert local.call("POST", "/api/sessions/nobody/summaries", {"summary": "x"}, expect=404)["message"] == (
         "failed to add summary: session not found"
     )
 
@@ -127,9 +127,9 @@ def test_while_a_run_of_another_process_is_at_work_it_is_refused_and_changes_not
 
 
 def test_f11_a_run_does_not_begin_in_the_middle_of_a_summary(
-    here: LocalClient, monkeypatch: pytest.MonkeyPatch
+    local: LocalClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = here.new_session()
+    session = local.new_session()
     reached, go = threading.Event(), threading.Event()
 
     def slowly(*arguments: Any) -> Any:
@@ -138,12 +138,12 @@ def test_f11_a_run_does_not_begin_in_the_middle_of_a_summary(
         return read_messages(*arguments)
 
     monkeypatch.setattr("app.store.edit_store.read_messages", slowly)
-    writer = threading.Thread(target=sum_up, args=(here, session, "Slowly."))
+    writer = threading.Thread(target=sum_up, args=(local, session, "Slowly."))
     writer.start()
     assert reached.wait(30)
-    refused = LocalClient(here.server).try_run(session, "[say too early]")
+    refused = LocalClient(local.server).try_run(session, "[say too early]")
     go.set()
     writer.join(30)
     assert refused.status_code == 409
     assert refused.get_json()["code"] == "session_busy"
-    assert here.server.store.sessions.get(session).compactions == 1
+    assert local.server.store.sessions.get(session).compactions == 1
