@@ -27,6 +27,7 @@ AppError
 ├── Unavailable                    try again later
 │   ├── ServerFull
 │   ├── Draining
+│   ├── NoSessions                 none came within the time
 │   └── StoreUnavailable
 ├── MissingEnvironment             an agent needs a variable that is not set
 ├── InvalidTranscript              a message that the model's API would refuse
@@ -231,6 +232,12 @@ class Draining(Unavailable):
     """The server is shutting down; try again, another process will answer."""
 
     code = "draining"
+
+
+class NoSessions(Unavailable):
+    """no sessions registered within timeout"""
+
+    code = "no_sessions"
 
 
 class StoreUnavailable(Unavailable):

@@ -30,7 +30,20 @@ from app.store.store import Store
 from app.team.directory import TeamDirectory
 from app.telemetry.telemetry import Telemetry
 from app.telemetry.tracing import Tracing
-from app.web import agents, audit, console, health, messages, metrics, queue, reference, runs, sessions
+from app.web import (
+    agents,
+    audit,
+    batches,
+    console,
+    health,
+    looking,
+    messages,
+    metrics,
+    queue,
+    reference,
+    runs,
+    sessions,
+)
 from app.web.access import Access
 from app.web.application import make_application
 from app.web.rate_limit import RateLimit
@@ -133,11 +146,13 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     streams = Streams(hangups, manager.places, writer)
     app = make_application(
         [
-            health.blueprint(store, manager),
+            health.blueprint(store, manager, hangups),
             metrics.blueprint(telemetry, levels, manager),
             console.blueprint(),
             agents.blueprint(directory, planner),
+            looking.blueprint(store, readers),
             sessions.blueprint(store, control, roots=settings.all_roots),
+            batches.blueprint(store, control),
             runs.blueprint(
                 store, manager, control, readers, hangups, streams, on_disconnect=settings.on_disconnect
             ),

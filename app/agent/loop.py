@@ -145,7 +145,11 @@ class AgentLoop:
 
     def _listing(self) -> Steps:
         tools = self._toolbox.list_tools()
+        asks = False
         while questions := self._toolbox.take_questions():
+            if not asks:
+                asks = True
+                yield events.McpInitStarted(agent_name=self._agent.name)
             for question in questions:
                 yield from self._settle(question)
             tools = self._toolbox.list_tools()
@@ -158,7 +162,8 @@ class AgentLoop:
             )
             yield events.Warning(agent_name=self._agent.name, message=words)
         if self._toolbox.has_toolsets:
-            yield events.McpInitStarted(agent_name=self._agent.name)
+            if not asks:
+                yield events.McpInitStarted(agent_name=self._agent.name)
             yield events.McpInitFinished(agent_name=self._agent.name)
         yield events.ToolsetInfo(agent_name=self._agent.name, available_tools=len(tools))
 

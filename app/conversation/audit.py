@@ -16,6 +16,7 @@ Action = Literal[
     "withdraw_queued",
     "add_message",
     "edit_message",
+    "summarize",
     "approve",
     "reject",
     "answer",

@@ -67,6 +67,17 @@ def condensed(rows: Sequence[Message], summary: Summary | None) -> list[Message]
     return [told, *newest, *rest]
 
 
+def told(
+    rows: Sequence[Message], text: str, *, number: int, next_position: int, created_at: float
+) -> Summary:
+    """A summary that somebody has brought along, of all that was said; what nobody has answered yet stays in its
+    own words."""
+    pieces = list(pieces_of(rows))
+    unanswered = rows_of(pieces[len(pieces) - _unanswered(pieces) :])
+    through = unanswered[0].position if unanswered else next_position
+    return Summary(number, text, through, 0, 0, next_position, created_at)
+
+
 def find_cut(rows: Sequence[Message], *, keep_tokens: int, next_position: int) -> Cut | None:
     """Keeps the newest pieces that fit into about `keep_tokens`, and what nobody has answered yet in any case.
     None if there would be nothing to summarize. The conversation's calls must all have their results."""

@@ -56,6 +56,29 @@ class Editor:
                 audit=audit,
             )
 
+    def summarize(
+        self,
+        session_id: str,
+        text: str,
+        *,
+        tokens: int | None,
+        created_at: float,
+        visible_to: str | None,
+        audit: AuditEntry | None = None,
+    ) -> None:
+        """Puts a summary in the place of what was said so far, in what the model is shown."""
+        with self._held(session_id):
+            self._store.edits.summarize(
+                session_id,
+                text,
+                tokens=tokens,
+                created_at=created_at,
+                is_gone=self._manager.owner_is_gone,
+                last_words=last_words,
+                visible_to=visible_to,
+                audit=audit,
+            )
+
     @contextmanager
     def _held(self, session_id: str) -> Iterator[None]:
         claim = self._manager.claim(session_id)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from app.conversation.run import Run
 from app.errors import Draining, RunNotFound
 from app.runtime.event_log import EndMark
@@ -10,6 +12,10 @@ from app.runtime.event_reader import EventReader
 from app.runtime.live_run import LiveRun
 from app.runtime.manager import RuntimeManager
 from app.store.store import Store
+
+_PIECES: Final = frozenset({b"agent_choice", b"agent_choice_reasoning", b"partial_tool_call"})
+_BESIDES: Final = frozenset({b"session_title", b"agent_info", b"model_fallback", b"warning"})
+"""What may come between two pieces of one message."""
 
 
 class EventReaders:
@@ -67,3 +73,34 @@ class EventReaders:
             after=event_log.last_number if unknown else after,
             begins_with_gap=unknown,
         )
+
+    def whole_until(self, session_id: str) -> int:
+        """The number of the session's last event that tells of nothing unfinished. What an agent is still saying
+        is in the store only when it is whole, so who has read the session goes on before the first piece of it."""
+        newest = self._store.runs.recent(session_id=session_id, limit=1)
+        if not newest:
+            return 0
+        (run,) = newest  # whichever process works on it
+        last_stored = self._store.events.bounds(session_id)[1]
+        if not run.live:
+            return last_stored if run.last_event is None else run.last_event
+        event_log = self._logs.open(session_id, last_stored + 1)
+        reader = EventReader(event_log, self._logs, self._store.events, after=run.first_event - 1)
+        try:
+            return _whole_until(reader, run.first_event - 1)
+        finally:
+            reader.close()
+
+
+def _whole_until(reader: EventReader, number: int) -> int:
+    under_way = False
+    while frames := reader.next(0.0):
+        for frame in frames.split(b"\n\n"):
+            head, _, data = frame.partition(b"\ndata: ")
+            if not data:
+                continue  # it has no number
+            kind = data.split(b'"', 4)[3]
+            under_way = kind in _PIECES or (under_way and kind in _BESIDES)
+            if not under_way:
+                number = int(head.removeprefix(b"id: "))
+    return number

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from app.conversation.audit import AuditEntry
 from app.conversation.blocks import Block
+from app.conversation.compaction import condensed, estimate, told
 from app.conversation.editing import added, edited
 from app.conversation.transcript import Message
 from app.errors import InvalidTranscript, MessageNotFound
 from app.store.audit_store import note
 from app.store.closing import LastWords
-from app.store.rows import dump
+from app.store.rows import dump, summary_row
 from app.store.run_store import IsGone, RunStore
-from app.store.session_store import append_messages, read_messages
-from app.store.tables import messages
+from app.store.session_store import append_messages, find_session, next_position, read_messages
+from app.store.tables import messages, sessions, summaries
 
 
 class EditStore:
@@ -74,4 +75,38 @@ class EditStore:
             connection.execute(here.where(messages.c.position == position).values(values))
             later = (messages.c.position > position) & (messages.c.role == "assistant")
             connection.execute(here.where(later).values(prompt=""))
+            note(connection, audit)
+
+    def summarize(
+        self,
+        session_id: str,
+        text: str,
+        *,
+        tokens: int | None,
+        created_at: float,
+        is_gone: IsGone,
+        last_words: LastWords,
+        visible_to: str | None = None,
+        audit: AuditEntry | None = None,
+    ) -> None:
+        """The model is shown the text from now on in place of what was said so far, which stays where it is.
+        `tokens`: how much of the model's window that takes; None for an estimate."""
+        holding = self._runs.holding(
+            session_id, is_gone=is_gone, last_words=last_words, visible_to=visible_to
+        )
+        with holding as connection:
+            rows = read_messages(connection, session_id)
+            session = find_session(connection, session_id)
+            summary = told(
+                rows,
+                text,
+                number=session.compactions + 1,
+                next_position=next_position(connection, session_id),
+                created_at=created_at,
+            )
+            connection.execute(insert(summaries).values(summary_row(summary, session_id, None)))
+            fill = tokens if tokens is not None else sum(map(estimate, condensed(rows, summary)))
+            here = update(sessions).where(sessions.c.id == session_id)
+            values = {"compactions": summary.number, "input_tokens": fill, "output_tokens": 0}
+            connection.execute(here.values(values))
             note(connection, audit)

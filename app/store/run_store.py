@@ -43,6 +43,7 @@ from app.store.engine import Database, now
 from app.store.event_store import RESERVED_NUMBERS, Segment, write_segments
 from app.store.fence import Fence
 from app.store.idempotency import KeyUse, use_key
+from app.store.lending import refuse_lent
 from app.store.prepared import Prepared, Row
 from app.store.record_store import set_call
 from app.store.reposts import without_known
@@ -154,6 +155,7 @@ class RunStore:
                 # The run's row is locked before its session's, as every write of a run does it.
                 dead = self._dead_holder(connection, session_id, is_gone)
                 row = find_session(connection, session_id, lock=True)
+                refuse_lent(connection, row)
                 next_event = int(row.next_event)
                 if expected_position is not None:
                     _expect(connection, session_id, expected_position)
@@ -218,7 +220,7 @@ class RunStore:
         with self._database.writing() as connection:
             find_session(connection, session_id, owner=visible_to)
             dead = self._dead_holder(connection, session_id, is_gone)
-            find_session(connection, session_id, lock=True)
+            refuse_lent(connection, find_session(connection, session_id, lock=True))
             if dead is not None:
                 bury(connection, dead, last_words)
             # whoever begins locks the session too: one that was faster than us is seen now

@@ -14,6 +14,7 @@ from app.errors import SessionNotFound
 from app.store.audit_store import note
 from app.store.engine import Database
 from app.store.idempotency import KeyUse, use_key
+from app.store.lending import refuse_lent
 from app.store.prepared import Prepared, Row
 from app.store.rows import (
     MESSAGE_COLUMNS,
@@ -98,9 +99,25 @@ class SessionStore:
         with self._database.reading() as connection:
             return [SessionSummary(session_of(row), row.num_messages) for row in connection.execute(query)]
 
+    def tasks(self, session_id: str) -> list[Session]:
+        """The sessions of the tasks that were given away in this one, in the order in which they were."""
+        query = select(sessions).where(sessions.c.parent_id == session_id)
+        with self._database.reading() as connection:
+            found = connection.execute(query.order_by(sessions.c.created_at, sessions.c.id))
+            return [session_of(row) for row in found]
+
+    def any(self, *, owner: str | None = None) -> bool:
+        """Is there a session at all?"""
+        query = select(sessions.c.id).where(sessions.c.parent_id.is_(None)).limit(1)
+        if owner is not None:
+            query = query.where(sessions.c.owner == owner)
+        with self._database.reading() as connection:
+            return connection.execute(query).first() is not None
+
     def delete(self, session_id: str, *, audit: AuditEntry | None = None) -> None:
-        """The session and all that belongs to it."""
+        """The session and all that belongs to it. SessionBusy for that of a task, while who gave it is at work."""
         with self._database.writing() as connection:
+            refuse_lent(connection, find_session(connection, session_id))
             # A run that is writing holds its own row and wants its session's: wait for it in that order.
             whole = select(sessions.c.id).where(
                 or_(sessions.c.id == session_id, sessions.c.parent_id == session_id)

@@ -19,11 +19,14 @@ from app.web.token_book import TokenBook
 log = logging.getLogger(__name__)
 
 _OPEN: Final = frozenset(
-    {"/api/ping", "/health", "/ready", "/api/ready"}
+    {"/api/ping", "/health", "/ready"}
     | {"/openapi.json", "/agent-schema.json", "/docs", "/docs/reference.js", "/docs/reference.css"}
 )
 _OVERSIGHT: Final = frozenset({"/metrics", "/api/audit"})
 """What tells of everybody: not for those who see only what is their own."""
+
+_ONLY_LOOKS: Final = frozenset({"/api/sessions/batch/export"})
+"""What takes a body, and changes nothing."""
 
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1", ""})
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -65,7 +68,8 @@ class Access:
             return
         g.token = token = self._token_of(request.headers.get("Authorization", ""))
         self._rate.take(token.name)
-        if token.role == "readonly" and request.method not in _READS:
+        only_looks = request.method in _READS or request.path in _ONLY_LOOKS
+        if token.role == "readonly" and not only_looks:
             raise Forbidden("This token may look, but change nothing.")
         if token.role == "user" and request.path in _OVERSIGHT:
             raise Forbidden("This is for operators.")

@@ -34,6 +34,7 @@ MAX_IMAGE_CHARACTERS: Final = 10_485_760  # of base64
 MAX_IMAGE_SIDE: Final = 8000  # pixels; the API refuses more, for ever
 MAX_TEXT: Final = 5_000_000
 MAX_MESSAGES: Final = 1000
+MAX_BATCH: Final = 1000  # sessions
 DEFAULT_MODEL: Final = "default"
 """As a run's `model`: the session's agents ask their own models again."""
 
@@ -216,6 +217,12 @@ class Part(Body):
     file: dict[str, Any] | None = None
 
 
+def _says_something(text: str) -> str:
+    if not text.strip():
+        raise ValueError("it says nothing")
+    return text
+
+
 class PostedMessage(Body):
     """`role` is ignored: whatever is posted was said by the user. `multi_content` counts more than `content`."""
 
@@ -247,6 +254,27 @@ class PutMessage(Body):
         chat = given.message if isinstance(given, WrittenMessage) else given
         agent = (given.agent or "") if isinstance(given, WrittenMessage) and chat.role != "user" else ""
         return replace(_user_message(chat, 0, created_at), role=chat.role, agent=agent)
+
+
+class PutSummary(Body):
+    """`tokens`: how much of the model's window the summary takes, if that is known."""
+
+    summary: Annotated[
+        str,
+        AfterValidator(_no_nul),
+        AfterValidator(_says_something),
+        Field(max_length=MAX_TEXT, json_schema_extra={"allOf": [_NO_NUL, {"pattern": _SAYS_SOMETHING}]}),
+    ]
+    tokens: Tokens | None = None
+
+
+Ids = Annotated[list[Name], Field(min_length=1, max_length=MAX_BATCH)]
+
+
+class Batch(Body):
+    """Ids of what is not there are no mistake: the answer says which."""
+
+    session_ids: Ids
 
 
 class RunOptions(Body):

@@ -1,16 +1,28 @@
-"""Is the process there, and does it want work?"""
+"""Is the process there, does it want work, and has anybody come yet?"""
 
 from __future__ import annotations
 
+import time
+from typing import Final
+
 from flask import Blueprint, Response
 
-from app.errors import Draining
+from app.errors import Draining, NoSessions
+from app.runtime.hangups import HangupWatcher
 from app.runtime.manager import RuntimeManager
 from app.store.store import Store
+from app.web.access import owner
+from app.web.parameters import Seconds
 from app.web.payloads import json_response
+from app.web.sse import client_left
+
+READY_TIMEOUT: Final = Seconds(
+    "timeout", "How long to wait for a session; at most 5 m.", most=300.0, default=30.0
+)
+LOOK_SECONDS: Final = 0.25
 
 
-def blueprint(store: Store, manager: RuntimeManager) -> Blueprint:
+def blueprint(store: Store, manager: RuntimeManager, hangups: HangupWatcher) -> Blueprint:
     routes = Blueprint("health", __name__)
 
     @routes.get("/api/ping")
@@ -25,5 +37,27 @@ def blueprint(store: Store, manager: RuntimeManager) -> Blueprint:
             raise Draining()
         store.runs.recent(limit=1)
         return json_response({"status": "ready"})
+
+    @routes.get("/api/ready")
+    def sessions_ready() -> Response:
+        """Waits until there is a session that the asker may see, in a stream's place, since it holds a thread.
+        ServerFull, NoSessions, Draining."""
+        deadline = time.monotonic() + READY_TIMEOUT.read()
+        if not store.sessions.any(owner=owner()):
+            _await_session(deadline)
+        return json_response({"status": "ready"})
+
+    def _await_session(deadline: float) -> None:
+        place = manager.places.take()
+        try:
+            with client_left(hangups) as left:
+                while not store.sessions.any(owner=owner()):
+                    if manager.draining:
+                        raise Draining()
+                    remaining = deadline - time.monotonic()
+                    if remaining <= 0 or left.wait(min(remaining, LOOK_SECONDS)):
+                        raise NoSessions()
+        finally:
+            place.give_back()
 
     return routes

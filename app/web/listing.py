@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
 
@@ -20,34 +21,64 @@ Pages = Iterator[Sequence[Any]]
 def array_response(pages: Pages) -> Response:
     """A JSON array of everything in the pages. Whatever the first page raises is raised here, and becomes a
     refusal; if a later one fails, the connection breaks in the middle."""
+    return _response(chain(_array(b"[", pages), [b"]"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object one of whose values is such an array: what stands before it and after it. `always`: also if there
+    is nothing in it."""
+
+    before: Mapping[str, Any]
+    name: str
+    pages: Pages
+    after: Mapping[str, Any]
+    always: bool = False
+
+    def written(self) -> Iterator[bytes]:
+        """Its JSON, in pieces; the first one comes when the first page is there."""
+        first = next(self.pages, ())
+        if not first and not self.always:
+            yield orjson.dumps({**self.before, **self.after})
+            return
+        head = orjson.dumps(self.before)[:-1] + (b"," if self.before else b"")
+        yield from _array(head + orjson.dumps(self.name) + b":[", chain([first], self.pages))
+        yield b"]," + orjson.dumps(self.after)[1:] if self.after else b"]}"
+
+
+def object_response(listed: Listed) -> Response:
+    return _response(listed.written())
+
+
+def objects_response(
+    before: Mapping[str, Any], name: str, objects: Iterable[Listed], after: Mapping[str, Any]
+) -> Response:
+    """An object with an array of such objects, one of which is read at a time."""
+
+    def written() -> Iterator[bytes]:
+        opened = orjson.dumps(before)[:-1] + b"," + orjson.dumps(name) + b":["
+        for listed in objects:
+            for piece in listed.written():
+                yield opened + piece
+                opened = b""
+            opened = b","
+        yield opened.removesuffix(b",") + b"]," + orjson.dumps(after)[1:]
+
+    return _response(written())
+
+
+def _response(pieces: Iterator[bytes]) -> Response:
     if "pretty" in request.args:
-        return json_response(list(chain.from_iterable(pages)))
-    return _streamed(b"[", pages, b"]\n")
+        return json_response(orjson.loads(b"".join(pieces)))
+    first = next(pieces)
+    return Response(chain([first], pieces, [b"\n"]), content_type="application/json")
 
 
-def object_response(before: Mapping[str, Any], name: str, pages: Pages, after: Mapping[str, Any]) -> Response:
-    """A JSON object one of whose values is such an array; it is left out if there is nothing in it."""
-    if "pretty" in request.args:
-        listed = list(chain.from_iterable(pages))
-        return json_response({**before, **({name: listed} if listed else {}), **after})
-    first = next(pages, ())
-    if not first:
-        return json_response({**before, **after})
-    head = orjson.dumps(before)[:-1] + b"," + orjson.dumps(name) + b":["
-    return _streamed(head, chain([first], pages), b"]," + orjson.dumps(after)[1:] + b"\n")
-
-
-def _streamed(head: bytes, pages: Pages, tail: bytes) -> Response:
-    first = _joined(next(pages, ()))
-
-    def body() -> Iterator[bytes]:
-        yield head + first
-        for page in pages:
-            if page:
-                yield b"," + _joined(page)
-        yield tail
-
-    return Response(body(), content_type="application/json")
+def _array(head: bytes, pages: Pages) -> Iterator[bytes]:
+    yield head + _joined(next(pages, ()))
+    for page in pages:
+        if page:
+            yield b"," + _joined(page)
 
 
 def _joined(page: Sequence[Any]) -> bytes:

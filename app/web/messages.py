@@ -1,4 +1,4 @@
-"""Routes of a conversation's messages: say something without a run, change what was said."""
+"""Routes of a conversation's messages: say something without a run, change what was said, sum it up."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from flask import Blueprint, Response
 from app.runtime.editor import Editor
 from app.store.store import Store
 from app.web.access import deed, owner
-from app.web.bodies import PutMessage, read
+from app.web.bodies import PutMessage, PutSummary, read
 from app.web.payloads import json_response
 from app.web.wording import attempt
 
 
 def blueprint(store: Store, editor: Editor) -> Blueprint:
-    routes = Blueprint("messages", __name__, url_prefix="/api/sessions/<session:session_id>/messages")
+    routes = Blueprint("messages", __name__, url_prefix="/api/sessions/<session:session_id>")
 
-    @routes.post("")
+    @routes.post("/messages")
     def add(session_id: str) -> Response:
         message = read(PutMessage).value(time.time())
         _visible(session_id, "add message")
@@ -25,13 +25,27 @@ def blueprint(store: Store, editor: Editor) -> Blueprint:
         position = editor.add(session_id, message, visible_to=owner(), audit=audit)
         return json_response({"status": "added", "id": position}, 201)
 
-    @routes.patch("/<message:position>")
+    @routes.patch("/messages/<message:position>")
     def update(session_id: str, position: int) -> Response:
         message = read(PutMessage).value(time.time())
         _visible(session_id, "update message")
         audit = deed("edit_message", session_id, detail=str(position))
         editor.edit(session_id, position, message, visible_to=owner(), audit=audit)
         return json_response({"status": "updated"})
+
+    @routes.post("/summaries")
+    def summarize(session_id: str) -> Response:
+        body = read(PutSummary)
+        _visible(session_id, "add summary")
+        editor.summarize(
+            session_id,
+            body.summary,
+            tokens=body.tokens,
+            created_at=time.time(),
+            visible_to=owner(),
+            audit=deed("summarize", session_id, detail=f"{len(body.summary)} characters"),
+        )
+        return json_response({"status": "added"}, 201)
 
     def _visible(session_id: str, what: str) -> None:
         """Before it can be found busy: a stranger is not told with what."""

@@ -60,7 +60,9 @@ def created_session(session: Session) -> shapes.CreatedSession:
         "cost": session.cost,
         "permissions": session.permissions,
     }
-    return _without_empty(body, "working_dir", "permissions")
+    if session.permissions is None:
+        del body["permissions"]
+    return _without_empty(body, "working_dir")
 
 
 def session_summary(summary: SessionSummary) -> shapes.SessionSummary:
@@ -101,6 +103,16 @@ def session_detail(session: Session, run: Run | None) -> tuple[Json, Json]:
     if run is not None:
         after["run"] = run_payload(run)
     return {"id": session.id, "title": session.title}, after
+
+
+def task_payload(session: Session) -> shapes.Task:
+    """Ours: the contract puts a task's messages between those of who gave it away."""
+    return {
+        "id": session.id,
+        "title": session.title,
+        "agent": session.agent.partition("/")[2],
+        "created_at": time_text(session.created_at),
+    }
 
 
 def message_payload(message: Message, definitions: Definitions) -> shapes.StoredMessage:

@@ -12,7 +12,7 @@ from flask import Blueprint, Response, request
 from app.conversation.audit import Action
 from app.conversation.run import LIVE, Run
 from app.conversation.transcript import Message
-from app.errors import InvalidRequest, RunNotFound, SessionBusy, SessionNotFound
+from app.errors import InvalidRequest, NothingToAnswer, RunNotFound, SessionBusy, SessionNotFound
 from app.runtime.control import RunControl
 from app.runtime.event_readers import EventReaders
 from app.runtime.hangups import HangupWatcher
@@ -206,14 +206,17 @@ def blueprint(
     def elicitation(session_id: str) -> Response:
         body = read(Elicit)
         _visible(session_id, "resume elicitation")
-        kinds = ("elicitation",)
-        control.answer(
-            session_id,
-            body.answer(asker()),
-            kinds=kinds,
-            call_id=body.call_id or "",
-            audit=deed("answer", session_id, detail=body.action),
-        )
+        try:
+            control.answer(
+                session_id,
+                body.answer(asker()),
+                kinds=("elicitation",),
+                call_id=body.call_id or "",
+                audit=deed("answer", session_id, detail=body.action),
+            )
+        except NothingToAnswer as error:
+            words = "failed to resume elicitation: no elicitation request in progress"
+            raise NothingToAnswer(words) from error
         return json_response(None)
 
     @routes.post("/sessions/<session:session_id>/cancel")

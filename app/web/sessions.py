@@ -1,24 +1,22 @@
-"""Routes of sessions: create, list, look, change, delete."""
+"""Routes of sessions: create, copy, change, delete."""
 
 from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from flask import Blueprint, Response
 
-from app.conversation.run import Run
-from app.conversation.session import Session, SessionSummary
+from app.conversation.session import Session
 from app.conversation.transcript import Message
-from app.errors import InvalidRequest, SessionNotFound
+from app.errors import InvalidRequest
 from app.runtime.control import RunControl
 from app.store.idempotency import KeyUse, KeyUsed
 from app.store.store import Store
-from app.web import shapes
 from app.web.access import asker, deed, own_name, owner, require_operator
 from app.web.bodies import (
     CreateSession,
@@ -32,38 +30,18 @@ from app.web.bodies import (
     skip_body,
 )
 from app.web.imports import ImportSession, rows_of
-from app.web.listing import PAGE, array_response, in_pages, object_response
-from app.web.parameters import Choice, Matching, Seconds, idempotency_key
+from app.web.listing import object_response
+from app.web.parameters import Choice, Seconds, idempotency_key
 from app.web.payloads import (
     created_session,
     json_response,
-    message_payload,
-    session_detail,
-    session_summary,
 )
+from app.web.session_view import SessionView
 from app.web.wording import attempt
 
 DELETE_WAIT: Final = Choice(
     "wait", "`true`: 202 if the run has not ended within `timeout`.", ("true", "false"), "false"
 )
-LIMIT: Final = Matching(
-    "limit", "How many at most; all unless it is said.", "[0-9]{0,9}", "limit is a whole number"
-)
-AFTER: Final = Matching(
-    "after",
-    "Where the page begins, as the `Link` of the one before says.",
-    r"[0-9]{1,11}(\.[0-9]{1,9})?,[A-Za-z0-9_-]{1,64}",
-    "after is what the Link of the page before says",
-)
-BEFORE: Final = Matching(
-    "before",
-    "Only messages before this position.",
-    "[0-9]{0,9}",
-    "before, the position of a message, is a whole number",
-)
-MOST: Final = 1000
-"""Sessions in a page."""
-
 DELETE_TIMEOUT: Final = Seconds(
     "timeout", "How long to wait for the run's end; at most 5 m.", most=300.0, default=10.0
 )
@@ -71,6 +49,7 @@ DELETE_TIMEOUT: Final = Seconds(
 
 def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Blueprint:
     routes = Blueprint("sessions", __name__, url_prefix="/api/sessions")
+    view = SessionView(store)
 
     @routes.post("")
     def create() -> Response:
@@ -117,53 +96,6 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
         response.headers["Idempotent-Replayed"] = "true"
         return response
 
-    @routes.get("")
-    def summaries() -> Response:
-        """All, unless a `limit` is asked for; then `Link` says where the next page is."""
-        limit, after, whose = LIMIT.read(), _place(AFTER.read()), owner()
-        if not limit:
-            pages = in_pages(
-                lambda behind: store.sessions.summaries(owner=whose, limit=PAGE, after=behind or after),
-                last=_behind,
-                show=session_summary,
-            )
-            return array_response(pages)
-        size = min(int(limit), MOST)
-        found = store.sessions.summaries(owner=whose, limit=size + 1, after=after)
-        response = json_response([session_summary(one) for one in found[:size]])
-        if len(found) > size:
-            created_at, last = _behind(found[size - 1])
-            response.headers["Link"] = f'<sessions?limit={size}&after={created_at!r},{last}>; rel="next"'
-        return response
-
-    @routes.get("/<session:session_id>")
-    def detail(session_id: str) -> Response:
-        """With all messages, unless a `limit` is asked for: then with the newest ones, or those before a position."""
-        try:
-            session = store.sessions.get(session_id, owner=owner())
-        except SessionNotFound as error:
-            raise SessionNotFound("session not found: session not found") from error
-        last = store.sessions.last_position(session_id)
-        if before := BEFORE.read():
-            last = min(last, int(before) - 1)
-        first = max(0, last + 1 - int(limit)) if (limit := LIMIT.read()) else 0
-        run = store.runs.live_run(session_id)
-        return _shown(session, run, first, last, {"first_position": first} if limit or before else {})
-
-    def _shown(session: Session, run: Run | None, first: int, last: int, more: Mapping[str, Any]) -> Response:
-        definitions = store.sessions.tool_definitions(session.id)
-        head, tail = session_detail(session, run)
-        pages = (
-            [
-                message_payload(message, definitions)
-                for message in store.sessions.page_of_messages(
-                    session.id, first=begin, last=min(begin + PAGE - 1, last)
-                )
-            ]
-            for begin in range(first, last + 1, PAGE)
-        )
-        return object_response(head, "messages", pages, {**tail, **more})
-
     @routes.post("/<session:session_id>/fork")
     def fork(session_id: str) -> Response:
         before = read(Fork).user_message_index
@@ -180,7 +112,7 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
             visible_to=owner(),
             audit=deed("fork", new_id, detail=session_id),
         )
-        return _shown(session, None, 0, store.sessions.last_position(new_id), {})
+        return object_response(view.shown(session, None))
 
     @routes.delete("/<session:session_id>")
     def delete(session_id: str) -> Response:
@@ -201,29 +133,13 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
         store.sessions.set_title(session_id, title, audit=deed("rename", session_id))
         return json_response({"id": session_id, "title": title})
 
-    @routes.get("/<session:session_id>/status")
-    def status(session_id: str) -> Response:
-        """Asks the database only, no lock: looking must not make anybody find the session busy."""
-        session = store.sessions.get(session_id, owner=owner())
-        last = store.runs.recent(session_id=session_id, limit=1)
-        shown: shapes.SessionStatus = {
-            "id": session_id,
-            "title": session.title,
-            "streaming": bool(last and last[0].live),
-            "agent": last[0].agent if last else "",
-            "input_tokens": session.input_tokens,
-            "output_tokens": session.output_tokens,
-            "num_messages": store.sessions.last_position(session_id) + 1,
-        }
-        return json_response(shown)
-
     @routes.patch("/<session:session_id>/starred")
     def set_starred(session_id: str) -> Response:
         starred = read(SetStarred).starred
         _allowed(session_id, "star session")
         audit = deed("star", session_id, detail="on" if starred else "off")
         store.sessions.set_starred(session_id, starred, audit=audit)
-        return json_response({"message": "session starred" if starred else "session unstarred"})
+        return json_response({"status": "updated"})
 
     @routes.patch("/<session:session_id>/tokens")
     def set_tokens(session_id: str) -> Response:
@@ -231,7 +147,7 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
         _allowed(session_id, "update session tokens")
         audit = deed("tokens", session_id, detail=f"{body.input_tokens} {body.output_tokens}")
         store.sessions.set_tokens(session_id, body.input_tokens, body.output_tokens, audit=audit)
-        return json_response({"message": "session tokens updated"})
+        return json_response({"status": "updated"})
 
     @routes.patch("/<session:session_id>/permissions")
     def set_permissions(session_id: str) -> Response:
@@ -272,17 +188,6 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
             store.sessions.get(session_id, owner=owner())
 
     return routes
-
-
-def _behind(summary: SessionSummary) -> tuple[float, str]:
-    return summary.session.created_at, summary.session.id
-
-
-def _place(text: str | None) -> tuple[float, str] | None:
-    if text is None:
-        return None
-    created_at, _, session_id = text.partition(",")
-    return float(created_at), session_id
 
 
 def _working_dir(wanted: str, roots: Sequence[Path]) -> str:

@@ -175,9 +175,18 @@ class RunAnswer(TypedDict):
     run: Run
 
 
+class Task(TypedDict):
+    """A task that was given away: its session, and whose it is to do."""
+
+    id: str
+    title: str
+    agent: str
+    created_at: Time
+
+
 class SessionDetail(TypedDict):
-    """`run`: who has the session, while one is at work. `first_position`: of the messages shown, if not all were
-    asked for."""
+    """`run`: who has the session, while one is at work. `tasks`: those that were given away in it.
+    `first_position`: of the messages shown, if not all were asked for."""
 
     id: str
     title: str
@@ -192,8 +201,37 @@ class SessionDetail(TypedDict):
     budget: NotRequired[float]
     model: NotRequired[str]
     permissions: NotRequired[Patterns]
+    tasks: NotRequired[list[Task]]
     run: NotRequired[Run]
     first_position: NotRequired[int]
+
+
+class Snapshot(SessionDetail):
+    """`messages` is always there. `last_event_seq`: follow the session's events since then, and nothing is
+    missing."""
+
+    cost: float
+    streaming: bool
+    agent: str
+    last_event_seq: int
+
+
+class BatchDeleted(TypedDict):
+    """`failed_ids`: what was not there."""
+
+    deleted_count: int
+    failed_count: int
+    failed_ids: NotRequired[list[str]]
+
+
+class BatchExport(TypedDict):
+    """`failed_ids`: what was not there."""
+
+    export_format: Literal["json"]
+    timestamp: Time
+    sessions: list[SessionDetail]
+    session_count: int
+    failed_ids: NotRequired[list[str]]
 
 
 class SessionBudget(TypedDict):
@@ -230,12 +268,17 @@ class Added(TypedDict):
     id: int
 
 
+class SummaryAdded(TypedDict):
+    status: Literal["added"]
+
+
 class Updated(TypedDict):
     status: Literal["updated"]
 
 
 class SessionStatus(TypedDict):
-    """`streaming`: a run is at work, in whatever process. `agent`: the one that runs, or ran last; else empty."""
+    """`streaming`: a run is at work, in whatever process. `agent`: the one that has the conversation; empty before
+    the first run."""
 
     id: str
     title: str

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.conversation.compaction import Summary, condensed, estimate, fill, find_cut, shortened
+from app.conversation.compaction import Summary, condensed, estimate, fill, find_cut, shortened, told
 from app.conversation.healing import heal
 from app.conversation.transcript import Message, Usage
 from tests.conversation.rows import answer, assert_accepted, assistant, call, thinking, user
@@ -90,6 +90,20 @@ def test_f24_a_second_compaction_stands_on_the_first(
     assert from_store == from_view, "after a restart the model is shown what it was shown before"
     assert heal(from_store).rows == tuple(from_store)
     assert_accepted(from_store, prompt="made after the compaction")
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=8), st.integers(0, 20), st.booleans())
+def test_f24_a_summary_that_is_brought_along_is_valid_wherever_the_conversation_stands(
+    pieces: list[str], length: int, speaks_after: bool
+) -> None:
+    rows = conversation(pieces)[:length]  # it may have been cut between a call and its result
+    rows += placed([user("unheard")] if speaks_after else [], first=len(rows))
+    summary = told(rows, "so far", number=1, next_position=len(rows), created_at=0.0)
+    shown = heal([*condensed(rows, summary), *placed([user("and now?")], first=len(rows))]).rows
+    assert_accepted(shown, prompt="made after the compaction")
+    assert shown[0].content[0]["text"] == "Session Summary: so far"
+    unanswered = [row for row in rows if all(later.role == "user" for later in rows[row.position :])]
+    assert list(shown[1:-1]) == unanswered
 
 
 def _renamed(row: Message) -> Message:

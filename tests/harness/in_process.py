@@ -11,7 +11,8 @@ from werkzeug.test import TestResponse
 
 from app.factory import Server
 from tests.harness.process import eventually
-from tests.harness.wire import Event, strictly
+from tests.harness.strict_client import Promises
+from tests.harness.wire import Event, assert_nothing_lost, strictly
 
 
 class LocalStream:
@@ -22,6 +23,7 @@ class LocalStream:
         self.ids: list[int] = []
         self.raw = bytearray()
         self.events: list[Event] = []
+        self._promises = Promises() if "X-Run-ID" in response.headers else None
         self._reading = self._read()
 
     def __iter__(self) -> Iterator[Event]:
@@ -36,6 +38,8 @@ class LocalStream:
                     self.ids.append(int(line[4:]))
                 elif line.startswith(b"data: "):
                     self.events.append(strictly(line))
+                    if self._promises is not None:
+                        self._promises.see(self.events[-1])
                     yield self.events[-1]
 
     def until(self, kind: str) -> Event:
@@ -47,6 +51,7 @@ class LocalStream:
     def rest(self) -> list[Event]:
         for _ in self:
             pass
+        assert_nothing_lost(bytes(self.raw), self.events)
         return self.events
 
     @property

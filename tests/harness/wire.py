@@ -1,17 +1,15 @@
-"""A small client of our own that reads as strictly as the contract's: what it would drop, fails the test."""
+"""A small client of our own that reads as strictly as the contract's: what that one would drop, fails the test."""
 
 from __future__ import annotations
 
-import json
-import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import requests
 
-MAX_LINE = 65_535
-TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+from tests.harness.strict_client import KNOWN, MAX_LINE, SENT_BUT_UNKNOWN, Promises, StrictClient, decode
+
 TIMEOUT = 30.0
 
 Event = dict[str, Any]
@@ -25,6 +23,7 @@ class Stream:
         self.ids: list[int] = []
         self.raw = bytearray()
         self.events: list[Event] = []
+        self._promises = Promises() if "X-Run-ID" in response.headers else None
         self._reading = self._read()
 
     def __iter__(self) -> Iterator[Event]:
@@ -40,6 +39,8 @@ class Stream:
                 self.ids.append(int(line[4:]))
             elif line.startswith(b"data: "):
                 self.events.append(strictly(line))
+                if self._promises is not None:
+                    self._promises.see(self.events[-1])
                 yield self.events[-1]
 
     def _lines(self) -> Iterator[bytes]:
@@ -61,6 +62,7 @@ class Stream:
         """Reads to the end; all events since the beginning."""
         for _ in self:
             pass
+        assert_nothing_lost(bytes(self.raw), self.events)
         return self.events
 
     @property
@@ -80,12 +82,18 @@ class Stream:
 def strictly(line: bytes) -> Event:
     """One `data:` line as the contract's client takes it."""
     assert len(line) <= MAX_LINE, f"a line of {len(line)} bytes ends that client's stream"
-    event = json.loads(line[6:])
-    assert isinstance(event, dict)
-    assert isinstance(event["type"], str)
-    if "timestamp" in event:
-        assert TIMESTAMP.fullmatch(event["timestamp"]), event["timestamp"]
+    event = decode(line[6:])
+    assert event["type"] in KNOWN or event["type"] in SENT_BUT_UNKNOWN
     return event
+
+
+def assert_nothing_lost(raw: bytes, events: Sequence[Event]) -> None:
+    """The contract's client has all these events out of the stream's bytes, or skips them on purpose."""
+    client = StrictClient()
+    client.feed(raw)
+    assert (client.dropped, client.cut_off) == ([], False)
+    assert client.events == [event for event in events if event["type"] in KNOWN]
+    assert len(client.events) + len(client.unknown) == len(events)
 
 
 class Client:

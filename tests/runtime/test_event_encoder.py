@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from app.conversation import events
 from app.conversation.events import AgentChoice, AgentChoiceReasoning, Event
 from app.runtime.event_encoder import EventEncoder
-from tests.harness.wire import MAX_LINE, strictly
+from tests.harness.strict_client import MAX_LINE
+from tests.harness.wire import strictly
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=50)
 
@@ -121,4 +122,4 @@ def test_numbers_and_types_that_json_libraries_refuse_are_told_as_text() -> None
 
 
 def test_time_stamps_are_rfc_3339() -> None:
-    strictly(b'data: {"type":"x","timestamp":"%s"}' % EventEncoder().timestamp().encode())
+    strictly(b'data: {"type":"warning","timestamp":"%s"}' % EventEncoder().timestamp().encode())

@@ -14,7 +14,10 @@ from tests.web.conftest import Dump
 
 OBJECT_ROUTES: Final = [
     ("POST", "/api/sessions"),
+    ("POST", "/api/sessions/batch/delete"),
+    ("POST", "/api/sessions/batch/export"),
     ("PATCH", "/api/sessions/{id}/title"),
+    ("POST", "/api/sessions/{id}/summaries"),
     ("PATCH", "/api/sessions/{id}/permissions"),
     ("POST", "/api/sessions/{id}/resume"),
     ("POST", "/api/sessions/{id}/elicitation"),
@@ -40,12 +43,14 @@ BODILESS_ROUTES: Final = [
 ]
 
 SESSION_ROUTES: Final = [
-    *OBJECT_ROUTES[1:],
+    *OBJECT_ROUTES[3:],
     *MESSAGE_ROUTES,
     *BODILESS_ROUTES,
     ("GET", "/api/sessions/{id}"),
     ("GET", "/api/sessions/{id}/events"),
     ("GET", "/api/sessions/{id}/queue"),
+    ("GET", "/api/sessions/{id}/status"),
+    ("GET", "/api/sessions/{id}/snapshot"),
 ]
 
 VALID: Final[dict[str, Any]] = {
@@ -53,6 +58,7 @@ VALID: Final[dict[str, Any]] = {
     "permissions": {"permissions": None},
     "resume": {"confirmation": "approve"},
     "elicitation": {"action": "decline"},
+    "summaries": {"summary": "Nothing was said."},
 }
 MESSAGES: Final = [{"role": "user", "content": "hi"}]
 
@@ -155,6 +161,12 @@ WRONG: Final[list[tuple[str, str, Any, str]]] = [
     ("POST", "/api/sessions/{id}/elicitation", {"action": "perhaps"}, "accept"),
     ("POST", "/api/sessions/{id}/elicitation", {"action": "accept", "content": []}, "content"),
     ("POST", "/api/sessions/{id}/elicitation", {"action": "accept", "content": "yes"}, "content"),
+    ("POST", "/api/sessions/{id}/summaries", {}, "summary"),
+    ("POST", "/api/sessions/{id}/summaries", {"summary": " "}, "says nothing"),
+    ("POST", "/api/sessions/{id}/summaries", {"summary": "a\0"}, "NUL"),
+    ("POST", "/api/sessions/{id}/summaries", {"summary": "x", "tokens": -1}, "tokens"),
+    ("POST", "/api/sessions/batch/delete", {}, "session_ids"),
+    ("POST", "/api/sessions/batch/export", {"session_ids": [5]}, "session_ids.0"),
     ("POST", "/api/sessions/{id}/cancel", {"run_id": 5}, "run_id"),
     ("POST", "/api/sessions/{id}/cancel", {"run_id": "a\0"}, "NUL"),
     ("POST", "/api/runs/{id}/release", {"reason": 5}, "reason"),

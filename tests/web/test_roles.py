@@ -310,6 +310,7 @@ PUT: Final = {"message": {"role": "user", "content": "hello"}}
 LATER: Final[list[tuple[str, str, Any, str]]] = [
     ("POST", "messages", PUT, "add_message"),
     ("PATCH", "messages/0", PUT, "edit_message"),
+    ("POST", "summaries", {"summary": "They said hello."}, "summarize"),
     ("PATCH", "starred", {"starred": True}, "star"),
     ("PATCH", "tokens", {"input_tokens": 1, "output_tokens": 2}, "tokens"),
     ("POST", "fork", {}, ""),

@@ -8,7 +8,7 @@ import pytest
 
 from app.factory import Server
 from tests.harness.in_process import LocalClient
-from tests.harness.wire import TIMESTAMP
+from tests.harness.strict_client import moment
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
@@ -68,7 +68,7 @@ def test_a_run_can_be_looked_up_while_it_waits_and_after_it_ended(client: LocalC
     with client.run(session, call, agent="tools") as stream:
         stream.until("tool_call_confirmation")
         (run,) = client.call("GET", "/api/runs?status=awaiting_approval,running")
-        assert TIMESTAMP.fullmatch(run["started_at"])
+        moment(run["started_at"], "started_at")
         assert (run["session_id"], run["agent"], run["status"]) == (
             session,
             "tools/root",
@@ -85,7 +85,7 @@ def test_a_run_can_be_looked_up_while_it_waits_and_after_it_ended(client: LocalC
     client.wait_until_free(session)
     ended = client.call("GET", f"/api/runs/{run['id']}")
     assert ended["status"] == "finished"
-    assert TIMESTAMP.fullmatch(ended["ended_at"])
+    moment(ended["ended_at"], "ended_at")
     assert "waiting_for" not in ended
     assert "run" not in client.session(session)
     assert client.call("GET", "/api/runs?status=running,awaiting_approval,awaiting_input") == []

@@ -76,6 +76,15 @@ def test_what_a_session_was_created_with_comes_back(http: FlaskClient, quiet: Se
     assert detail["permissions"] == permissions
 
 
+@pytest.mark.parametrize(("given", "shown"), [({}, {}), ({"ask": None}, {}), (None, None)])
+def test_permissions_that_allow_nothing_are_shown_and_none_are_left_out(
+    http: FlaskClient, given: object, shown: object
+) -> None:
+    body = http.post("/api/sessions", json={"permissions": given}).get_json()
+    assert body.get("permissions") == shown
+    assert http.get(f"/api/sessions/{body['id']}").get_json().get("permissions") == shown
+
+
 def test_what_the_server_decides_is_not_taken_from_the_body(http: FlaskClient) -> None:
     wanted = {"id": "mine", "title": "mine", "thinking": True, "starred": True, "cost": 5, "input_tokens": 5}
     body = http.post("/api/sessions", json=wanted).get_json()
@@ -197,15 +206,24 @@ def test_an_unknown_session_is_refused_in_the_contracts_words(
 
 
 @pytest.mark.parametrize(
-    ("path", "body"), [("resume", {"confirmation": "approve"}), ("elicitation", {"action": "accept"})]
+    ("path", "body", "words"),
+    [
+        ("resume", {"confirmation": "approve"}, "nothing is waiting for an answer"),
+        (
+            "elicitation",
+            {"action": "accept"},
+            "failed to resume elicitation: no elicitation request in progress",
+        ),
+    ],
 )
 def test_an_answer_that_nobody_waits_for_is_a_conflict(
-    http: FlaskClient, dump: Dump, path: str, body: object
+    http: FlaskClient, dump: Dump, path: str, body: object, words: str
 ) -> None:
     session = new_session(http)
     before = dump()
     response = http.post(f"/api/sessions/{session}/{path}", json=body)
     assert (response.status_code, response.get_json()["code"]) == (409, "nothing_to_answer")
+    assert response.get_json()["message"] == words
     assert dump() == before
 
 

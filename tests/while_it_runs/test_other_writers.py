@@ -18,6 +18,7 @@ WRITERS: list[tuple[str, str, Any, int]] = [
     ("POST", "followup", body("[say followed]"), 202),
     ("POST", "messages", {"message": {"role": "user", "content": "me too"}}, 409),
     ("PATCH", "messages/0", {"message": {"role": "user", "content": "something else"}}, 409),
+    ("POST", "summaries", {"summary": "They said hello."}, 409),
     ("PATCH", "title", {"title": "another title"}, 200),
     ("PATCH", "starred", {"starred": True}, 200),
     ("PATCH", "tokens", {"input_tokens": 1, "output_tokens": 2}, 200),

@@ -24,7 +24,7 @@ def test_the_status_says_whether_a_run_is_at_work_in_any_process(
         stream.rest()
     after = status(there, session)
     assert (new["streaming"], new["agent"], new["num_messages"]) == (False, "", 0)
-    assert (during["streaming"], during["agent"]) == (True, "tools/root")
+    assert (during["streaming"], during["agent"]) == (True, "root")
     assert (after["streaming"], after["num_messages"]) == (False, 4)
     assert set(after) == {
         *("id", "title", "streaming", "agent"),
@@ -35,14 +35,14 @@ def test_the_status_says_whether_a_run_is_at_work_in_any_process(
 def test_tokens_that_were_set_are_shown(here: LocalClient, there: LocalClient) -> None:
     session = here.new_session()
     counts = {"input_tokens": 12, "output_tokens": 3}
-    here.call("PATCH", f"/api/sessions/{session}/tokens", counts)
+    assert here.call("PATCH", f"/api/sessions/{session}/tokens", counts) == {"status": "updated"}
     assert {name: status(there, session)[name] for name in counts} == counts
 
 
 def test_a_star_is_kept(here: LocalClient) -> None:
     session = here.new_session()
     path = f"/api/sessions/{session}/starred"
-    here.call("PATCH", path, {"starred": True})
+    assert here.call("PATCH", path, {"starred": True}) == {"status": "updated"}
     assert here.server.store.sessions.get(session).starred
     here.call("PATCH", path, {"starred": False})
     assert not here.server.store.sessions.get(session).starred

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from app import errors
-from app.web import audit, bodies, imports, runs, sessions, shapes
+from app.web import audit, bodies, health, imports, looking, runs, sessions, shapes
 from app.web.openapi.operation import Answer, Operation
 from app.web.parameters import IDEMPOTENCY_KEY, IF_MATCH, LAST_EVENT_ID, PRETTY, SINCE
 
@@ -14,6 +14,7 @@ _STREAM: Final = "text/event-stream"
 _RUN: Final = Answer("The run as it is now.", shapes.RunAnswer)
 _NULL: Final = Answer("It is done.", type(None))
 _DONE: Final = Answer("It is done.", shapes.Message)
+_UPDATED: Final = Answer("It is changed.", shapes.Updated)
 _QUEUED: Final = Answer("It waits.", shapes.Queued)
 _SESSION: Final = (errors.SessionNotFound,)
 
@@ -54,19 +55,37 @@ SESSIONS: Final[Mapping[str, Operation]] = {
         answers={200: Answer("The session.", shapes.CreatedSession, headers=("Idempotent-Replayed",))},
         refusals=(errors.IdempotencyConflict,),
     ),
-    "sessions.summaries": Operation(
+    "looking.summaries": Operation(
         summary="Lists sessions, newest first",
-        parameters=(PRETTY, sessions.LIMIT, sessions.AFTER),
+        parameters=(PRETTY, looking.LIMIT, looking.AFTER),
         answers={
             200: Answer("Those that the asker may see.", list[shapes.SessionSummary], headers=("Link",))
         },
         refusals=(errors.InvalidRequest,),
     ),
-    "sessions.detail": Operation(
+    "looking.detail": Operation(
         summary="Shows one session with its messages and its run",
-        parameters=(PRETTY, sessions.LIMIT, sessions.BEFORE),
+        parameters=(PRETTY, looking.LIMIT, looking.BEFORE),
         answers={200: Answer("The session.", shapes.SessionDetail)},
         refusals=(*_SESSION, errors.InvalidRequest),
+    ),
+    "looking.snapshot": Operation(
+        summary="Shows a session, and where to follow its events from",
+        parameters=(PRETTY,),
+        answers={200: Answer("Now.", shapes.Snapshot)},
+        refusals=_SESSION,
+    ),
+    "batches.delete": Operation(
+        summary="Deletes sessions, and stops their runs",
+        body=bodies.Batch,
+        parameters=(PRETTY,),
+        answers={200: Answer("How many there were.", shapes.BatchDeleted)},
+    ),
+    "batches.export": Operation(
+        summary="Shows sessions with their messages",
+        body=bodies.Batch,
+        parameters=(PRETTY,),
+        answers={200: Answer("Those that are there.", shapes.BatchExport)},
     ),
     "sessions.fork": Operation(
         summary="Copies a session up to one of the user's messages",
@@ -85,7 +104,7 @@ SESSIONS: Final[Mapping[str, Operation]] = {
                 "It is deleted; its run has not ended yet, and can't write any more.", shapes.Message
             ),
         },
-        refusals=(errors.SessionNotFound, errors.InvalidRequest),
+        refusals=(errors.SessionNotFound, errors.InvalidRequest, errors.SessionBusy),
     ),
     "sessions.set_title": Operation(
         summary="Names a session",
@@ -94,7 +113,7 @@ SESSIONS: Final[Mapping[str, Operation]] = {
         answers={200: Answer("The new title.", shapes.SessionTitle)},
         refusals=_SESSION,
     ),
-    "sessions.status": Operation(
+    "looking.status": Operation(
         summary="Shows in short how a session is",
         parameters=(PRETTY,),
         answers={200: Answer("Now.", shapes.SessionStatus)},
@@ -104,14 +123,14 @@ SESSIONS: Final[Mapping[str, Operation]] = {
         summary="Marks a session with a star, or not",
         body=bodies.SetStarred,
         parameters=(PRETTY,),
-        answers={200: _DONE},
+        answers={200: _UPDATED},
         refusals=_SESSION,
     ),
     "sessions.set_tokens": Operation(
         summary="Replaces a session's token counts",
         body=bodies.SetTokens,
         parameters=(PRETTY,),
-        answers={200: _DONE},
+        answers={200: _UPDATED},
         refusals=_SESSION,
     ),
     "sessions.set_permissions": Operation(
@@ -279,11 +298,18 @@ MESSAGES: Final[Mapping[str, Operation]] = {
         answers={201: Answer("It is in the conversation.", shapes.Added)},
         refusals=(errors.SessionNotFound, errors.SessionBusy, errors.InvalidTranscript),
     ),
+    "messages.summarize": Operation(
+        summary="Puts a summary in the place of what was said, for the model",
+        body=bodies.PutSummary,
+        parameters=(PRETTY,),
+        answers={201: Answer("The model is shown it from now on.", shapes.SummaryAdded)},
+        refusals=(errors.SessionNotFound, errors.SessionBusy),
+    ),
     "messages.update": Operation(
         summary="Changes the words of a message",
         body=bodies.PutMessage,
         parameters=(PRETTY,),
-        answers={200: Answer("It is changed.", shapes.Updated)},
+        answers={200: _UPDATED},
         refusals=(
             *(errors.SessionNotFound, errors.MessageNotFound),
             *(errors.SessionBusy, errors.InvalidTranscript),
@@ -305,6 +331,12 @@ SERVER: Final[Mapping[str, Operation]] = {
         answers={200: Answer("Yes.", shapes.Status)},
         refusals=(errors.Draining,),
         is_open=True,
+    ),
+    "health.sessions_ready": Operation(
+        summary="Waits until there is a session",
+        parameters=(PRETTY, health.READY_TIMEOUT),
+        answers={200: Answer("There is one.", shapes.Status)},
+        refusals=(errors.InvalidRequest, errors.NoSessions, errors.Draining, errors.ServerFull),
     ),
     "audit.entries": Operation(
         summary="Who did what to which session, newest first",

@@ -1,0 +1,84 @@
+"""Routes for many sessions at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from flask import Blueprint, Response, request
+
+from app.conversation.session import Session
+from app.errors import SessionBusy, SessionNotFound
+from app.runtime.control import RunControl
+from app.store.store import Store
+from app.web import shapes
+from app.web.access import asker, deed, owner
+from app.web.bodies import Batch, read
+from app.web.listing import Listed, objects_response
+from app.web.payloads import json_response, time_text
+from app.web.session_view import SessionView
+
+STOP_SECONDS: Final = 10.0
+"""How long a batch waits for the ends of the runs that it stops, all together."""
+
+
+def blueprint(store: Store, control: RunControl) -> Blueprint:
+    routes = Blueprint("batches", __name__, url_prefix="/api/sessions/batch")
+    view = SessionView(store)
+
+    @routes.post("/delete")
+    def delete() -> Response:
+        """Each session is deleted or not, whatever becomes of the others."""
+        found, failed = _found(read(Batch).session_ids)
+        for session in found:
+            control.interrupt(session.id, by=asker())
+        deadline = time.monotonic() + STOP_SECONDS
+        deleted = 0
+        for session in found:
+            left = max(0.0, deadline - time.monotonic())
+            try:
+                control.delete(session.id, by=asker(), wait=left, audit=deed("delete", session.id))
+                deleted += 1
+            except (SessionNotFound, SessionBusy):  # somebody else was faster; it is a task's that is at work
+                failed.append(session.id)
+        shown: shapes.BatchDeleted = {"deleted_count": deleted, "failed_count": len(failed)}
+        if failed:
+            shown["failed_ids"] = failed
+        return json_response(shown)
+
+    @routes.post("/export")
+    def export() -> Response:
+        """One session is read at a time, while it is written; what is not there is left out, and named."""
+        found, failed = _found(read(Batch).session_ids)
+        before = {"export_format": "json", "timestamp": time_text(time.time())}
+        after = {"session_count": len(found), **({"failed_ids": failed} if failed else {})}
+        return objects_response(before, "sessions", _exports(found), after)
+
+    def _exports(found: Sequence[Session]) -> Iterator[Listed]:
+        for session in found:
+            yield view.shown(session, None, always=True)
+
+    def _found(session_ids: Sequence[str]) -> tuple[list[Session], list[str]]:
+        """Each once: those that the asker may see, and the ids of the others."""
+        found: list[Session] = []
+        failed: list[str] = []
+        for session_id in dict.fromkeys(session_ids):
+            try:
+                found.append(store.sessions.get(session_id, owner=owner()))
+            except SessionNotFound:
+                failed.append(session_id)
+        _note_refused(failed)
+        return found, failed
+
+    def _note_refused(session_ids: Sequence[str]) -> None:
+        """What is somebody else's looks as if it were not there, and the trail says who tried."""
+        if owner() is None:
+            return
+        for session_id in {*session_ids} - store.sessions.missing(session_ids):
+            if (
+                done := deed("refused", session_id, detail=f"{request.method} {request.path}: 404")
+            ) is not None:
+                store.audit.add(done)
+
+    return routes

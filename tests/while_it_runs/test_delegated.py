@@ -1,0 +1,94 @@
+"""Sessions of delegated tasks: the run that gave a task away holds them too, whoever knows their ids."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.factory import build
+from app.offline.server import OfflineServer
+from app.settings import Settings
+from tests.harness.gate import Gate
+from tests.harness.in_process import LocalClient, LocalStream
+from tests.while_it_runs.conftest import Servers
+from tests.while_it_runs.talk import body, roles
+
+TEAM = """
+agents:
+  root: {model: m, description: Leads, sub_agents: [helper]}
+  helper: {model: m, description: Helps, toolsets: [{type: shell}]}
+models: {m: {provider: anthropic, model: claude-sonnet-5-5}}
+"""
+
+
+@pytest.fixture(scope="module")
+def servers(settings: Settings, directory: Path, stand_in: OfflineServer) -> Iterator[Servers]:
+    (directory / "team.yaml").write_text(TEAM)
+    wanted = replace(settings, agents=directory / "team.yaml")
+    first, second = build(wanted), build(wanted)
+    yield first, second
+    first.close()
+    second.close()
+
+
+def task(text: str) -> str:
+    arguments = json.dumps({"agent": "helper", "task": text, "expected_output": ""})
+    return f"[call transfer_task {arguments}][then][say done]"
+
+
+def task_of(stream: LocalStream) -> str:
+    """The session of the task, as the events have told it by now."""
+    while len(started := [event for event in stream.events if event["type"] == "stream_started"]) < 2:
+        stream.until("stream_started")
+    return str(started[1]["session_id"])
+
+
+WRITERS: list[tuple[str, str, Any]] = [
+    ("POST", "/agent/team/helper", body("me too")),
+    ("POST", "/agent/team/helper?when_busy=wait&wait_timeout=0", body("me too")),
+    ("POST", "/messages", {"message": {"role": "user", "content": "me too"}}),
+    ("PATCH", "/messages/0", {"message": {"role": "user", "content": "another task"}}),
+    ("POST", "/summaries", {"summary": "Nothing was done."}),
+    ("DELETE", "", None),
+]
+
+
+def test_while_its_giver_is_at_work_nobody_else_gets_at_a_task(
+    here: LocalClient, there: LocalClient, gate: Gate
+) -> None:
+    session = here.new_session(tools_approved=True)
+    with here.run(session, task(f"{gate.call}[then][say found]"), agent="team") as stream:
+        gate.wait_until_reached()
+        child = task_of(stream)
+        for client in (here, there):
+            for method, path, sent in WRITERS:
+                refused = client.call(method, f"/api/sessions/{child}{path}", sent, expect=409)
+                assert refused["code"] == "session_busy", path
+                assert refused["run"]["session_id"] == session
+        batch = there.call("POST", "/api/sessions/batch/delete", {"session_ids": [child]})
+        gate.open("the result")
+        events = stream.rest()
+    assert batch["failed_ids"] == [child]
+    assert [event["response"] for event in events if event["type"] == "tool_call_response"] == [
+        *("the result", "found")
+    ]
+    assert roles(here, child) == ["user", "assistant", "tool", "assistant"]
+    assert roles(here, session) == ["user", "assistant", "tool", "assistant"]
+
+
+def test_after_that_a_task_can_be_talked_to_and_deleted(here: LocalClient) -> None:
+    session = here.new_session(tools_approved=True)
+    with here.run(session, task("[say found]"), agent="team") as stream:
+        child = task_of(stream)
+        stream.rest()
+    here.say(child, "[say what else?]", agent="team/helper")
+    assert roles(here, child) == ["user", "assistant"] * 2
+    here.say(session, "[say more]", agent="team")
+    here.call("DELETE", f"/api/sessions/{child}")
+    here.call("GET", f"/api/sessions/{child}", expect=404)
+    here.say(session, "[say still fine]", agent="team")
