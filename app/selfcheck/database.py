@@ -14,6 +14,8 @@ from app.settings import Settings
 from app.store.engine import CONNECTIONS, Database
 from app.store.inspection import inspect
 
+DATABASE: Final = "BATON_DATABASE_URL"
+
 NETWORK: Final = frozenset(
     {
         *(
@@ -92,13 +94,13 @@ def check_postgresql(settings: Settings) -> list[Finding]:
     if seen.connections < wanted:
         problem = f"{seen.connections} connections are too few for {settings.workers} workers"
         remedy = f"allow {wanted} (max_connections, or the role's own limit), or lower BATON_WORKERS"
-        findings.append(Finding("BATON_DATABASE_URL", problem, remedy))
+        findings.append(Finding(DATABASE, problem, remedy))
     if not seen.hints_arrive:
         problem = "LISTEN and NOTIFY do not get through, so other processes are answered more slowly"
         remedy = "connect directly, or let the pooler keep a session per connection"
-        findings.append(Finding("BATON_DATABASE_URL", problem, remedy))
+        findings.append(Finding(DATABASE, problem, remedy))
     return findings
 
 
 def _fatal(problem: str, remedy: str) -> Finding:
-    return Finding("BATON_DATABASE_URL", problem, remedy, fatal=True)
+    return Finding(DATABASE, problem, remedy, fatal=True)

@@ -118,6 +118,26 @@ def test_the_doctor_says_what_is_wrong_here(call: Call, tmp_path: Path) -> None:
     assert not (tmp_path / "missing.db").exists(), "looking makes nothing"
 
 
+def test_the_doctor_finds_what_a_start_would_find(call: Call, tmp_path: Path) -> None:
+    settings = {
+        "BATON_DATABASE_URL": "sqlite:////proc/baton.db",
+        "BATON_MAX_STREAMS": "10",
+        "BATON_THREADS": "12",
+    }
+    done = call("doctor", "--no-there", "--json", BATON_AGENTS=str(AGENTS), **settings)
+    found = {one["subject"]: one for one in json.loads(done.out)}
+    assert (done.code, set(found)) == (
+        exits.FAILED,
+        {"settings", "BATON_DATABASE_URL", "BATON_THREADS", "agents", "model"},
+    )
+    assert found["BATON_DATABASE_URL"]["state"] == "failed"
+    assert found["BATON_DATABASE_URL"]["advice"] == "let this user write there, or name another place"
+    assert (found["BATON_THREADS"]["state"], found["BATON_THREADS"]["advice"]) == (
+        "warning",
+        "leave 24, or set 0",
+    )
+
+
 def test_the_doctor_sees_a_proxy_that_holds_streams_back(
     call: Call, process: BatonProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -169,6 +169,19 @@ def test_a_control_group_that_allows_too_few_threads_is_found(
     assert bool(limits.check_processes(make(workers=2), tmp_path)) is found
 
 
+def test_a_user_who_may_have_too_few_threads_is_told_unless_it_is_root(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 4096))
+    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    line = only(limits.check_processes(make(max_streams=200), tmp_path))
+    assert line.startswith("threads: 256 threads are too few for 1 workers with 200 streams each: allow 440 ")
+    assert "ulimit -u" in line
+    assert limits.check_processes(make(max_streams=50), tmp_path) == []
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    assert limits.check_processes(make(max_streams=200), tmp_path) == []
+
+
 # ---- PostgreSQL
 
 
