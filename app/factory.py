@@ -161,7 +161,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             messages.blueprint(store, Editor(store, manager)),
             audit.blueprint(store.audit),
             caller.blueprint(),
-            reference.blueprint(secured=bool(settings.auth_tokens)),
+            reference.blueprint(secured=settings.asks_for_tokens),
         ],
         _access(settings, store),
         max_body_bytes=settings.max_body_bytes,

@@ -49,6 +49,7 @@ def test_open_to_any_host_name_without_tokens_is_found(make: Make) -> None:
         "name the hosts, or set BATON_AUTH_TOKENS"
     )
     assert safety.check_exposure(make(allowed_hosts=("*",), auth_tokens=OUTSIDE["auth_tokens"])) == []
+    assert safety.check_exposure(make(allowed_hosts=("*",), tokens_file=Path("tokens.txt"))) == []
     assert safety.check_exposure(make(allowed_hosts=("baton.example",))) == []
 
 
