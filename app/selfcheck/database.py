@@ -97,7 +97,7 @@ def check_postgresql(settings: Settings) -> list[Finding]:
         findings.append(Finding(DATABASE, problem, remedy))
     if not seen.hints_arrive:
         problem = "LISTEN and NOTIFY do not get through, so other processes are answered more slowly"
-        remedy = "connect directly, or let the pooler keep a session per connection"
+        remedy = "connect directly, or let the pooler keep a session per connection (pool_mode = session)"
         findings.append(Finding(DATABASE, problem, remedy))
     return findings
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from app.settings import Settings
 from app.store.engine import Database
 from app.store.migrate import migrate
 from tests.conftest import StartBaton, make_settings
+from tests.harness.pgbouncer import PgBouncer, find_pgbouncer
 from tests.harness.postgres import PostgresServer
 from tests.harness.process import BatonProcess
 
@@ -258,6 +260,22 @@ def test_hints_that_get_lost_on_the_way_are_found(
     monkeypatch.setattr(Database, "notify", lambda *_: None)
     monkeypatch.setattr("app.store.inspection.HINT_SECONDS", 0.05)
     assert "LISTEN and NOTIFY do not get through" in only(database.check_postgresql(make(database_url=admin)))
+
+
+@pytest.mark.postgres
+@pytest.mark.skipif(find_pgbouncer() is None, reason="pgbouncer is not installed")
+def test_a_pooler_is_fine_if_it_keeps_sessions_and_is_found_if_it_does_not(
+    make: Make, admin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with PgBouncer(admin, mode="session") as pooler, closing(Database(pooler.url)) as pooled:
+        migrate(pooled)
+        assert database.check_postgresql(make(database_url=pooler.url)) == []
+        with pooled.reading() as connection:
+            assert connection.exec_driver_sql("SHOW lock_timeout").scalar() == "10s"
+    monkeypatch.setattr("app.store.inspection.HINT_SECONDS", 0.2)
+    with PgBouncer(admin, mode="transaction") as pooler:
+        line = only(database.check_postgresql(make(database_url=pooler.url)))
+        assert line.endswith("let the pooler keep a session per connection (pool_mode = session)")
 
 
 def test_a_postgresql_that_is_not_there_ends_the_start(make: Make) -> None:
