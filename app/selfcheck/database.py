@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,9 @@ from app.store.engine import CONNECTIONS, Database
 from app.store.inspection import inspect
 
 DATABASE: Final = "BATON_DATABASE_URL"
+
+OLDEST_SQLITE: Final = (3, 35, 0)
+"""The first whose UPDATE answers with the rows that it changed: so a run learns that it still has its session."""
 
 NETWORK: Final = frozenset(
     {
@@ -42,6 +46,9 @@ def check_sqlite(settings: Settings, mounts: Path = Path("/proc/self/mountinfo")
     path = database_path(settings)
     if path is None:
         return []
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        problem = f"SQLite {sqlite3.sqlite_version} is too old, it must be 3.35 or newer"
+        return [_fatal(problem, "use a Python that was built with a newer one, or PostgreSQL")]
     if why := why_not_writable(path.parent):
         problem = f"SQLite can't make files in {path.parent} ({why})"
         return [_fatal(problem, "let this user write there, or name another place")]

@@ -101,6 +101,11 @@ def test_a_place_where_sqlite_can_make_no_file_ends_the_start(make: Make, url: s
     assert line.startswith("BATON_DATABASE_URL: SQLite can't make files in ")
 
 
+def test_a_sqlite_that_is_too_old_ends_the_start(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sqlite3.sqlite_version_info", (3, 34, 1))
+    assert "too old, it must be 3.35 or newer" in only(database.check_sqlite(make()), fatal=True)
+
+
 def test_a_database_file_of_somebody_else_ends_the_start(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
