@@ -107,6 +107,7 @@ def test_who_has_no_patience_is_told_of_what_there_is_too_much(of: Of, pauses: l
     assert refusal.value.retry_after == 2.0
     assert pauses == []
     run.cancel()
+    run.detach()
 
 
 def test_what_could_happen_twice_is_not_sent_again(of: Of, pauses: list[float]) -> None:
