@@ -11,6 +11,7 @@ from app.selfcheck.finding import Finding
 from app.settings import SPARE_THREADS, Settings
 
 CGROUPS: Final = Path("/sys/fs/cgroup")
+OWN_CGROUPS: Final = Path("/proc/self/cgroup")
 
 FEW_THREADS: Final = 16
 """Twelve requests may wait for their session; the rest answers ping, cancel and approve."""
@@ -41,11 +42,11 @@ def check_open_files(settings: Settings) -> list[Finding]:
     return [Finding("open files", problem, remedy, fatal=limit < settings.max_streams + FILES_OF_A_WORKER)]
 
 
-def check_processes(settings: Settings, cgroups: Path = CGROUPS) -> list[Finding]:
+def check_processes(settings: Settings, cgroups: Path = CGROUPS, own: Path = OWN_CGROUPS) -> list[Finding]:
     """A stream has a request's thread and its run's. The system counts threads as processes."""
     wanted = settings.workers * (settings.all_threads + settings.max_streams + THREADS_OF_A_WORKER)
     limits = (
-        (_limit_of_the_group(cgroups), "TasksMax, --pids-limit"),
+        (_limit_of_the_group(cgroups, own), "TasksMax, --pids-limit"),
         (_limit_of_the_user(), "ulimit -u, LimitNPROC"),
     )
     streams = f"{settings.workers} workers with {settings.max_streams} streams each"
@@ -60,16 +61,26 @@ def check_processes(settings: Settings, cgroups: Path = CGROUPS) -> list[Finding
     ]
 
 
-def _limit_of_the_group(cgroups: Path) -> int | None:
+def _limit_of_the_group(cgroups: Path, own: Path) -> int | None:
     """The lowest of this process's control group and of those around it; None if none sets one."""
     try:
-        own = Path("/proc/self/cgroup").read_text().strip().rpartition("::")[2].lstrip("/")
-        groups = [cgroups / own, *(cgroups / own).parents]
-        files = [group / "pids.max" for group in groups if group.is_relative_to(cgroups)]
+        memberships = [line.split(":", 2) for line in own.read_text().splitlines()]
+        files = [
+            file
+            for _, controllers, path in memberships
+            if controllers
+            in ("", "pids")  # one tree for everything, or the older way: one for each controller
+            for file in _limits_above(cgroups / controllers, path)
+        ]
         texts = [file.read_text().strip() for file in files if file.exists()]
-    except OSError:
+    except (OSError, ValueError):
         return None
     return min((int(text) for text in texts if text.isdigit()), default=None)
+
+
+def _limits_above(tree: Path, path: str) -> list[Path]:
+    group = tree / path.lstrip("/")
+    return [one / "pids.max" for one in (group, *group.parents) if one.is_relative_to(tree)]
 
 
 def _limit_of_the_user() -> int | None:

@@ -170,11 +170,22 @@ def test_too_few_open_files_are_found_and_far_too_few_end_the_start(
 
 
 @pytest.mark.parametrize(("allowed", "found"), [("512", True), ("100000", False), ("max", False)])
+@pytest.mark.parametrize(
+    ("membership", "group"),
+    [
+        ("0::/", ""),
+        ("0::/system.slice/baton.service", "system.slice"),
+        ("9:name=systemd:/\n8:pids:/docker/1\n0::/", "pids/docker/1"),
+    ],
+)
 def test_a_control_group_that_allows_too_few_threads_is_found(
-    make: Make, tmp_path: Path, allowed: str, found: bool
+    make: Make, tmp_path: Path, membership: str, group: str, allowed: str, found: bool
 ) -> None:
-    (tmp_path / "pids.max").write_text(f"{allowed}\n")
-    assert bool(limits.check_processes(make(workers=2), tmp_path)) is found
+    """Its own, one around it, or one of the older kind."""
+    (tmp_path / "own").write_text(f"{membership}\n")
+    (tmp_path / group).mkdir(parents=True, exist_ok=True)
+    (tmp_path / group / "pids.max").write_text(f"{allowed}\n")
+    assert bool(limits.check_processes(make(workers=2), tmp_path, tmp_path / "own")) is found
 
 
 def test_a_user_who_may_have_too_few_threads_is_told_unless_it_is_root(
