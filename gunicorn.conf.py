@@ -107,11 +107,12 @@ def when_ready(server: Any) -> None:
 def _refuse_strangers(server: Any) -> None:
     """With systemd's socket activation BATON_BIND says nothing: the address that is really listened on counts."""
     for listener in server.LISTENERS:
-        if listener.sock.family.name == "AF_UNIX" or settings.auth_tokens:
+        if listener.sock.family.name == "AF_UNIX" or settings.asks_for_tokens:
             continue
         address = listener.sock.getsockname()[0]
         if not ipaddress.ip_address(address).is_loopback:
-            server.log.error("%s can be reached from outside: set BATON_AUTH_TOKENS", address)
+            advice = "set BATON_AUTH_TOKENS or BATON_TOKENS_FILE"
+            server.log.error("%s can be reached from outside: %s", address, advice)
             sys.exit(1)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 
 import click
 
@@ -14,7 +15,7 @@ from app.errors import StoreUnavailable
 from app.settings import InvalidSettings, Settings
 from app.store.engine import Database
 from app.store.migrate import migrate, revision
-from app.store.store import Store
+from app.store.store import KEEP_EVENTS, KEEP_EVENTS_SECONDS, Store
 
 DAY = 86_400.0
 
@@ -29,7 +30,7 @@ def command() -> None:
 @pass_asking
 def upgrade(asking: Asking) -> None:
     """Bring it to the newest schema, as every start of a server does."""
-    with _database() as database:
+    with _database() as (database, _):
         before = revision(database)
         migrate(database)
         after = revision(database)
@@ -46,7 +47,7 @@ def upgrade(asking: Asking) -> None:
 def vacuum(asking: Asking) -> None:
     """Give the space of what was deleted back. SQLite: needs as much free space as the file is large, and writers
     wait meanwhile."""
-    with _database() as database:
+    with _database() as (database, _):
         before = database.size()
         database.vacuum()
         after = database.size()
@@ -54,25 +55,25 @@ def vacuum(asking: Asking) -> None:
 
 
 @command.command("prune")
-@click.option("--events-older-than", type=float, default=1.0, show_default=True, help="Days.")
 @click.option(
-    "--events-per-session", type=click.IntRange(1), default=10_000, show_default=True, help="The newest."
+    "--events-older-than", type=float, default=KEEP_EVENTS_SECONDS / DAY, show_default=True, help="Days."
+)
+@click.option(
+    "--events-per-session", type=click.IntRange(1), default=KEEP_EVENTS, show_default=True, help="The newest."
 )
 @json_option
 @pass_asking
 def prune(asking: Asking, events_older_than: float, events_per_session: int) -> None:
-    """Delete old events and idempotency keys, as servers do each minute. Messages and runs are kept."""
-    with _database() as database:
-        store = Store(database, lease_seconds=Settings().lease_seconds)
-        deleted = store.events.prune(
-            older_than_seconds=events_older_than * DAY, keep_events=events_per_session
+    """Delete what is old: events, idempotency keys, audit entries beyond BATON_AUDIT_DAYS, accounts of what was spent
+    or asked for long ago, places in line of processes that died. Servers do it each minute. Sessions are kept.
+    """
+    with _database() as (database, settings):
+        store = Store(database, lease_seconds=settings.lease_seconds, audit_days=settings.audit_days)
+        pruned = asdict(
+            store.prune(keep_events_seconds=events_older_than * DAY, keep_events=events_per_session)
         )
-        keys = store.idempotency.prune()
-    _say(
-        asking,
-        {"event_segments": deleted, "idempotency_keys": keys},
-        f"deleted {deleted} pieces of event logs and {keys} keys",
-    )
+    words = ", ".join(f"{count} of {table}" for table, count in pruned.items())
+    _say(asking, pruned, f"deleted {words}")
 
 
 def _say(asking: Asking, value: object, words: str) -> None:
@@ -83,14 +84,15 @@ def _say(asking: Asking, value: object, words: str) -> None:
 
 
 @contextmanager
-def _database() -> Iterator[Database]:
+def _database() -> Iterator[tuple[Database, Settings]]:
     """In words, if the settings make no sense or the database can't be used."""
     try:
-        database = Database(Settings.from_environment(os.environ).database_url)
+        settings = Settings.from_environment(os.environ)
+        database = Database(settings.database_url)
     except InvalidSettings as error:
         raise click.ClickException(str(error)) from None
     try:
-        yield database
+        yield database, settings
     except StoreUnavailable as error:
         raise click.ClickException(f"the database can't be used: {error.__cause__ or error}") from None
     finally:

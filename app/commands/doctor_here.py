@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Final
 
 import requests
@@ -12,6 +13,9 @@ import requests
 from app.commands.check import check
 from app.commands.findings import Finding
 from app.errors import StoreUnavailable
+from app.selfcheck import checks
+from app.selfcheck.database import DATABASE
+from app.selfcheck.places import database_path
 from app.settings import InvalidSettings, Settings
 from app.store.engine import Database
 from app.store.migrate import NEWEST, revision
@@ -22,6 +26,7 @@ SLOW_SECONDS: Final = 2.0
 
 
 def look() -> Iterator[Finding]:
+    """What a server would say at its start, and what it would not: how it is with what is in order."""
     try:
         settings = Settings.from_environment(os.environ)
     except InvalidSettings as error:
@@ -30,60 +35,42 @@ def look() -> Iterator[Finding]:
     yield Finding(
         "ok", "settings", f"{settings.workers} workers of {settings.all_threads} threads at {settings.bind}"
     )
-    yield from _roots(settings)
-    yield _database(settings)
+    found = checks(settings)
+    for one in found:
+        yield Finding("failed" if one.fatal else "warning", one.subject, one.problem, one.remedy)
+    if not any(one.fatal and one.subject == DATABASE for one in found):
+        yield _database(settings)
     yield from _agents(settings)
     yield _model(settings)
 
 
-def _roots(settings: Settings) -> Iterator[Finding]:
-    for root in settings.all_roots:
-        if not os.access(root, os.R_OK | os.W_OK | os.X_OK):
-            yield Finding("warning", "roots", f"{root} can't be written to", "sessions can only read there")
-
-
 def _database(settings: Settings) -> Finding:
     """Without making one: a missing SQLite file is said to be missing."""
-    kind, _, path = settings.database_url.partition(":///")
-    if kind == "sqlite" and not os.path.exists(path.partition("?")[0]):
-        return Finding(
-            "warning",
-            "database",
-            f"{path} is not there yet",
-            "the first start makes it, or `baton db upgrade`",
-        )
+    path = database_path(settings)
+    if path is not None and not path.exists():
+        advice = "the first start makes it, or `baton db upgrade`"
+        return Finding("warning", "database", f"{path} is not there yet", advice)
+    begun = time.monotonic()
     try:
-        database = Database(settings.database_url)
-        try:
-            begun = time.monotonic()
-            has = revision(database)
-            milliseconds = (time.monotonic() - begun) * 1000
-            size = database.size()
-        finally:
-            database.close()
+        with closing(Database(settings.database_url)) as database:
+            has, size = revision(database), database.size()
     except StoreUnavailable as error:
-        return Finding(
-            "failed", "database", f"it can't be used: {error.__cause__ or error}", "see BATON_DATABASE_URL"
-        )
+        problem = f"it can't be used: {error.__cause__ or error}"
+        return Finding("failed", "database", problem, f"see {DATABASE}")
+    milliseconds = (time.monotonic() - begun) * 1000
     if has != NEWEST:
-        return Finding(
-            "warning", "database", f"its schema is {has}, the newest is {NEWEST}", "run `baton db upgrade`"
-        )
+        problem = f"its schema is {has}, the newest is {NEWEST}"
+        return Finding("warning", "database", problem, "run `baton db upgrade`")
     return Finding("ok", "database", f"schema {has}, {size:,} bytes, answers in {milliseconds:.0f} ms")
 
 
 def _agents(settings: Settings) -> Iterator[Finding]:
-    if not settings.agents.exists():
-        yield Finding("failed", "agents", f"{settings.agents} is not there", "set BATON_AGENTS")
-        return
-    files, problems = check(settings.agents)
+    """What is in the files; whether there are any is among the checks."""
+    files, problems = check(settings.agents) if settings.agents.exists() else ([], [])
     for problem in problems:
-        yield Finding(
-            "failed", "agents", str(problem), "the server leaves this file out until it is corrected"
-        )
-    if not files:
-        yield Finding("failed", "agents", f"there are no agent files in {settings.agents}", "write one")
-    elif not problems:
+        advice = "the server leaves this file out until it is corrected"
+        yield Finding("failed", "agents", str(problem), advice)
+    if files and not problems:
         yield Finding("ok", "agents", f"{len(files)} files")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from app.client import BatonError, NotAllowed, NotFound, SessionBusy, Unavailable
+from app.client import BatonError, BudgetReached, NotAllowed, NotFound, SessionBusy, TooMany, Unavailable
 
 OK: Final = 0
 FAILED: Final = 1
@@ -14,6 +14,7 @@ NOT_FOUND: Final = 4
 NOT_ALLOWED: Final = 5
 UNAVAILABLE: Final = 6
 WAITING: Final = 7
+LIMITED: Final = 8
 INTERRUPTED: Final = 130
 
 MEANINGS: Final = {
@@ -25,6 +26,7 @@ MEANINGS: Final = {
     NOT_ALLOWED: "a missing or wrong token, or a host name that the server does not answer to",
     UNAVAILABLE: "the server can't be reached, or has no room",
     WAITING: "the run waits for a person, and there is no terminal to ask one",
+    LIMITED: "the budget is used up, or there are too many requests, runs or waiting messages",
     INTERRUPTED: "Ctrl-C; a run that was sent is stopped",
 }
 
@@ -39,4 +41,6 @@ def exit_code(error: BatonError) -> int:
             return NOT_ALLOWED
         case Unavailable():
             return UNAVAILABLE
+        case BudgetReached() | TooMany():
+            return LIMITED
     return FAILED

@@ -22,8 +22,6 @@ log = logging.getLogger(__name__)
 
 TICK_SECONDS: Final = 0.25
 PRUNE_SECONDS: Final = 60.0
-KEEP_EVENTS: Final = 10_000  # of a session
-KEEP_EVENTS_SECONDS: Final = 86_400.0
 
 
 class Keeper:
@@ -98,11 +96,7 @@ class Keeper:
         if self._second.due():
             self._look_after()
         if self._minute.due():
-            self._store.events.prune(older_than_seconds=KEEP_EVENTS_SECONDS, keep_events=KEEP_EVENTS)
-            self._store.idempotency.prune()
-            self._store.line.prune()
-            self._store.audit.prune()
-            self._store.accounts.prune()
+            self._store.prune()
 
     def _listen_for_hints(self) -> None:
         """PostgreSQL says when something has changed; without it, every tick looks."""

@@ -54,7 +54,8 @@ FINISH_PAUSE: Final = 0.5  # seconds, doubled each time
 LINE_SECONDS: Final = 0.25  # how often who waits for a session looks, if nobody calls
 STOPPING_SECONDS: Final = 1.0  # how long a new run waits for one that is being stopped
 ABANDON_SECONDS: Final = 10.0  # how long a cancelled run may take to end by itself
-SWEEP_SECONDS: Final = 15.0  # how often one looks for what processes that died have left
+SWEEP_SECONDS: Final = 5.0  # how often one looks for runs of processes that died
+STRANDED_SECONDS: Final = 15.0  # and for messages that they did not begin with
 LOST_SECONDS: Final = 1.0  # and one whose session another process has, so that nobody wants its results
 
 
@@ -88,6 +89,7 @@ class RuntimeManager:
         self._duties: list[Callable[[], None]] = []
         self._on_free: list[Callable[[str], None]] = []
         self._sweep = Every(SWEEP_SECONDS)
+        self._stranded = Every(STRANDED_SECONDS)
         self._keeper = Keeper(
             store,
             self.owner,
@@ -460,7 +462,8 @@ class RuntimeManager:
             self.close_log(session_id)  # another process has deleted it
         if self._sweep.due():
             self.recover()
-            for session_id in () if self._draining else self._store.queue.stranded():
+        if self._stranded.due() and not self._draining:
+            for session_id in self._store.queue.stranded():
                 self.start_queued(session_id)
         for duty in self._duties:
             duty()

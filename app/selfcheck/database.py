@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,11 @@ from app.selfcheck.places import database_path, why_not_writable
 from app.settings import Settings
 from app.store.engine import CONNECTIONS, Database
 from app.store.inspection import inspect
+
+DATABASE: Final = "BATON_DATABASE_URL"
+
+OLDEST_SQLITE: Final = (3, 35, 0)
+"""The first whose UPDATE answers with the rows that it changed: so a run learns that it still has its session."""
 
 NETWORK: Final = frozenset(
     {
@@ -40,6 +46,9 @@ def check_sqlite(settings: Settings, mounts: Path = Path("/proc/self/mountinfo")
     path = database_path(settings)
     if path is None:
         return []
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        problem = f"SQLite {sqlite3.sqlite_version} is too old, it must be 3.35 or newer"
+        return [_fatal(problem, "use a Python that was built with a newer one, or PostgreSQL")]
     if why := why_not_writable(path.parent):
         problem = f"SQLite can't make files in {path.parent} ({why})"
         return [_fatal(problem, "let this user write there, or name another place")]
@@ -92,13 +101,13 @@ def check_postgresql(settings: Settings) -> list[Finding]:
     if seen.connections < wanted:
         problem = f"{seen.connections} connections are too few for {settings.workers} workers"
         remedy = f"allow {wanted} (max_connections, or the role's own limit), or lower BATON_WORKERS"
-        findings.append(Finding("BATON_DATABASE_URL", problem, remedy))
+        findings.append(Finding(DATABASE, problem, remedy))
     if not seen.hints_arrive:
         problem = "LISTEN and NOTIFY do not get through, so other processes are answered more slowly"
-        remedy = "connect directly, or let the pooler keep a session per connection"
-        findings.append(Finding("BATON_DATABASE_URL", problem, remedy))
+        remedy = "connect directly, or let the pooler keep a session per connection (pool_mode = session)"
+        findings.append(Finding(DATABASE, problem, remedy))
     return findings
 
 
 def _fatal(problem: str, remedy: str) -> Finding:
-    return Finding("BATON_DATABASE_URL", problem, remedy, fatal=True)
+    return Finding(DATABASE, problem, remedy, fatal=True)

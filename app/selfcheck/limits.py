@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from pathlib import Path
 from typing import Final
 
 from app.selfcheck.finding import Finding
 from app.settings import SPARE_THREADS, Settings
+
+CGROUPS: Final = Path("/sys/fs/cgroup")
+OWN_CGROUPS: Final = Path("/proc/self/cgroup")
 
 FEW_THREADS: Final = 16
 """Twelve requests may wait for their session; the rest answers ping, cancel and approve."""
@@ -38,25 +42,48 @@ def check_open_files(settings: Settings) -> list[Finding]:
     return [Finding("open files", problem, remedy, fatal=limit < settings.max_streams + FILES_OF_A_WORKER)]
 
 
-def check_processes(settings: Settings, cgroups: Path = Path("/sys/fs/cgroup")) -> list[Finding]:
-    """A stream has a request's thread and its run's."""
+def check_processes(settings: Settings, cgroups: Path = CGROUPS, own: Path = OWN_CGROUPS) -> list[Finding]:
+    """A stream has a request's thread and its run's. The system counts threads as processes."""
     wanted = settings.workers * (settings.all_threads + settings.max_streams + THREADS_OF_A_WORKER)
-    limit = _limit_of_threads(cgroups)
-    if limit is None or limit >= wanted:
-        return []
-    problem = (
-        f"{limit} threads are too few for {settings.workers} workers with {settings.max_streams} streams each"
+    limits = (
+        (_limit_of_the_group(cgroups, own), "TasksMax, --pids-limit"),
+        (_limit_of_the_user(), "ulimit -u, LimitNPROC"),
     )
-    remedy = f"allow {wanted} (TasksMax, --pids-limit), or lower BATON_MAX_STREAMS"
-    return [Finding("threads", problem, remedy)]
+    streams = f"{settings.workers} workers with {settings.max_streams} streams each"
+    return [
+        Finding(
+            "threads",
+            f"{limit} threads are too few for {streams}",
+            f"allow {wanted} ({names}), or lower BATON_MAX_STREAMS",
+        )
+        for limit, names in limits
+        if limit is not None and limit < wanted
+    ]
 
 
-def _limit_of_threads(cgroups: Path) -> int | None:
-    """The nearest that a control group sets for this process; None if none does."""
+def _limit_of_the_group(cgroups: Path, own: Path) -> int | None:
+    """The lowest of this process's control group and of those around it; None if none sets one."""
     try:
-        own = Path("/proc/self/cgroup").read_text().strip().rpartition("::")[2]
-        places = [cgroups / own.lstrip("/") / "pids.max", cgroups / "pids.max"]
-        texts = [place.read_text().strip() for place in places if place.exists()]
-    except OSError:
+        memberships = [line.split(":", 2) for line in own.read_text().splitlines()]
+        files = [
+            file
+            for _, controllers, path in memberships
+            if controllers
+            in ("", "pids")  # one tree for everything, or the older way: one for each controller
+            for file in _limits_above(cgroups / controllers, path)
+        ]
+        texts = [file.read_text().strip() for file in files if file.exists()]
+    except (OSError, ValueError):
         return None
     return min((int(text) for text in texts if text.isdigit()), default=None)
+
+
+def _limits_above(tree: Path, path: str) -> list[Path]:
+    group = tree / path.lstrip("/")
+    return [one / "pids.max" for one in (group, *group.parents) if one.is_relative_to(tree)]
+
+
+def _limit_of_the_user() -> int | None:
+    """Counts what else this user runs, too. Nobody counts what root runs."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NPROC)
+    return None if os.getuid() == 0 or limit in (resource.RLIM_INFINITY, -1) else limit

@@ -12,7 +12,7 @@ from app.settings import Settings
 
 
 def check_exposure(settings: Settings) -> list[Finding]:
-    if "*" in settings.allowed_hosts and not settings.auth_tokens:
+    if "*" in settings.allowed_hosts and not settings.asks_for_tokens:
         problem = "any web page that a user of this machine opens can drive the agents"
         return [Finding("BATON_ALLOWED_HOSTS=*", problem, "name the hosts, or set BATON_AUTH_TOKENS")]
     return []

@@ -80,11 +80,13 @@ class AccountStore:
             change.run(connection, values)
             return taken, 0.0
 
-    def prune(self) -> None:
+    def prune(self) -> tuple[int, int]:
+        """Drops allowances that are whole again, and what was spent long ago. Returns how many of each."""
         with self._database.writing() as connection:
-            full = request_allowances.c.full_at < now()
-            connection.execute(delete(request_allowances).where(full))
-            connection.execute(delete(spending).where(spending.c.day < today() - KEEP_DAYS))
+            whole = request_allowances.c.full_at < now()
+            allowances = connection.execute(delete(request_allowances).where(whole)).rowcount
+            old = spending.c.day < today() - KEEP_DAYS
+            return allowances, connection.execute(delete(spending).where(old)).rowcount
 
 
 def check_budget(connection: Connection, session: Row, limits: Limits) -> None:

@@ -57,9 +57,11 @@ class AuditStore:
         with self._database.reading() as connection:
             return [AuditEntry(**row._mapping) for row in connection.execute(query)]
 
-    def prune(self) -> None:
+    def prune(self) -> int:
+        """Drops what is too old. Returns how many."""
         with self._database.writing() as connection:
-            connection.execute(delete(audit).where(audit.c.at < now() - self._keep_days * DAY))
+            old = audit.c.at < now() - self._keep_days * DAY
+            return connection.execute(delete(audit).where(old)).rowcount
 
 
 def note(connection: Connection, entry: AuditEntry | None) -> None:

@@ -42,11 +42,11 @@ class LineStore:
         except StoreUnavailable:
             pass  # it will be forgotten
 
-    def prune(self) -> None:
-        """Deletes the places of those who were forgotten."""
+    def prune(self) -> int:
+        """Deletes the places of those who were forgotten. Returns how many."""
         gone = waiting_requests.c.seen_at < now() - FORGOTTEN_SECONDS
         with self._database.writing() as connection:
-            connection.execute(delete(waiting_requests).where(gone))
+            return connection.execute(delete(waiting_requests).where(gone)).rowcount
 
     def still_there(self, session_id: str, process: str) -> None:
         """Shows that this process's requests still wait."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Final
+
 from app.store.account_store import NO_LIMITS, AccountStore, Limits
 from app.store.audit_store import AuditStore
 from app.store.background_store import BackgroundStore
@@ -16,6 +19,21 @@ from app.store.queue_store import QueueStore
 from app.store.record_store import RecordStore
 from app.store.run_store import RunStore
 from app.store.session_store import SessionStore
+
+KEEP_EVENTS: Final = 10_000  # of a session
+KEEP_EVENTS_SECONDS: Final = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many rows were dropped, by table."""
+
+    event_segments: int
+    idempotency_keys: int
+    waiting_requests: int
+    audit: int
+    request_allowances: int
+    spending: int
 
 
 class Store:
@@ -36,3 +54,15 @@ class Store:
         self.idempotency = IdempotencyStore(database)
         self.accounts = AccountStore(database, limits)
         self.audit = AuditStore(database, keep_days=audit_days)
+
+    def prune(
+        self, *, keep_events_seconds: float = KEEP_EVENTS_SECONDS, keep_events: int = KEEP_EVENTS
+    ) -> Pruned:
+        """Drops what would grow without end and is not part of a conversation; that goes with its session only.
+        A transaction for each kind."""
+        segments = self.events.prune(older_than_seconds=keep_events_seconds, keep_events=keep_events)
+        keys = self.idempotency.prune()
+        places = self.line.prune()
+        entries = self.audit.prune()
+        allowances, days = self.accounts.prune()
+        return Pruned(segments, keys, places, entries, allowances, days)

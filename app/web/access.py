@@ -7,7 +7,7 @@ from typing import Final
 
 from flask import Flask, Response, g, request
 
-from app.access_tokens import AccessToken
+from app.access_tokens import AccessToken, Role
 from app.conversation.audit import Action, AuditEntry
 from app.errors import AppError, Forbidden, NotFound, Unauthorized
 from app.store.store import Store
@@ -151,6 +151,12 @@ def own_name() -> str:
     return "" if token is None else token.name
 
 
+def role() -> Role:
+    """What this request may do; where no tokens are asked for, everything."""
+    token: AccessToken | None = g.token
+    return "operator" if token is None else token.role
+
+
 def asker() -> str:
     """The name to be written down for what this request does."""
     return own_name() or f"{request.remote_addr or 'local'}"
@@ -158,8 +164,7 @@ def asker() -> str:
 
 def require_operator() -> None:
     """Forbidden for all others; where no tokens are asked for, everybody is one."""
-    token: AccessToken | None = g.token
-    if token is not None and token.role != "operator":
+    if role() != "operator":
         raise Forbidden("This is for operators.")
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import WithJsonSchema
 from typing_extensions import TypedDict
 
+from app.access_tokens import Role
 from app.conversation.run import RunStatus
 
 Json = Mapping[str, Any]
@@ -252,6 +253,13 @@ class AuditRecord(TypedDict):
     run_id: str | None
     detail: str
     request_id: str
+
+
+class Caller(TypedDict):
+    """`name` is empty where no tokens are asked for; everybody is an operator then."""
+
+    name: str
+    role: Role
 
 
 class AuditTrail(TypedDict):

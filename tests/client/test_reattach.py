@@ -41,6 +41,19 @@ def process(tmp_path_factory: pytest.TempPathFactory, stand_in: OfflineServer) -
         yield one
 
 
+@pytest.fixture(scope="module")
+def its_process(tmp_path_factory: pytest.TempPathFactory, stand_in: OfflineServer) -> Iterator[BatonProcess]:
+    process = BatonProcess(tmp_path_factory.mktemp("killed"), model_url=stand_in.url, agents=AGENTS)
+    yield process
+    process.kill()
+
+
+@pytest.fixture
+def mortal(its_process: BatonProcess, model: OfflineServer) -> BatonProcess:
+    """A server that may be killed, and is there again for the next test."""
+    return its_process if its_process.running else its_process.start()
+
+
 @pytest.fixture
 def proxy(process: BatonProcess) -> Iterator[BreakingProxy]:
     with BreakingProxy(process.port) as one:
@@ -207,15 +220,13 @@ def test_a_session_that_is_deleted_ends_its_followers(baton: Baton, direct: Clie
     assert list(following)[-1].type == "session_exited"
 
 
-def test_a_server_killed_in_mid_stream_ends_the_run_and_says_what_is_missing(
-    tmp_path: Path, model: OfflineServer
-) -> None:
-    with BatonProcess(tmp_path, model_url=model.url, agents=AGENTS) as process, Baton(process.url) as baton:
+def test_a_server_killed_in_mid_stream_ends_the_run_and_says_what_is_missing(mortal: BatonProcess) -> None:
+    with Baton(mortal.url) as baton:
         session = baton.create_session()["id"]
         with baton.run(session, "[words 400][pace 800]", agent="plain") as run:
             events = [event for _, event in zip(range(150), run, strict=False)]
-            process.kill()
-            process.start()
+            mortal.kill()
+            mortal.start()
             events += list(run)
         assert isinstance(events[-1], Stopped)
         assert [event.code for event in events if isinstance(event, Failed)] == ["interrupted"]
@@ -228,18 +239,16 @@ def test_a_server_killed_in_mid_stream_ends_the_run_and_says_what_is_missing(
         assert "run" not in baton.session(session), "the session is free"
 
 
-def test_a_run_that_waits_for_an_answer_goes_on_after_its_server_was_killed(
-    tmp_path: Path, model: OfflineServer
-) -> None:
-    with BatonProcess(tmp_path, model_url=model.url, agents=AGENTS) as process, Baton(process.url) as baton:
+def test_a_run_that_waits_for_an_answer_goes_on_after_its_server_was_killed(mortal: BatonProcess) -> None:
+    with Baton(mortal.url) as baton:
         session = baton.create_session()["id"]
         events: list[Event] = []
         with baton.run(session, ECHO, agent="tools") as run:
             for event in run:
                 events.append(event)
                 if isinstance(event, ToolApproval):
-                    process.kill()
-                    process.start()
+                    mortal.kill()
+                    mortal.start()
                     with pytest.raises(SessionBusy):
                         baton.run(session, "me too", agent="tools")
                     run.approve(event.call_id)
@@ -250,15 +259,13 @@ def test_a_run_that_waits_for_an_answer_goes_on_after_its_server_was_killed(
         assert ids == sorted(set(ids))
 
 
-def test_a_server_that_stays_away_is_unavailable(tmp_path: Path, model: OfflineServer) -> None:
-    with BatonProcess(tmp_path, model_url=model.url, agents=AGENTS) as process:
-        baton = Baton(process.url, retry_seconds=0.5)
+def test_a_server_that_stays_away_is_unavailable(mortal: BatonProcess) -> None:
+    with Baton(mortal.url, retry_seconds=0.5) as baton:
         run = baton.run(baton.create_session()["id"], "[words 2000][pace 50]", agent="plain")
         next(iter(run))
-        process.kill()
+        mortal.kill()
         with pytest.raises(Unavailable):
             list(run)
-        baton.close()
 
 
 def test_the_gate_is_not_passed_twice(tmp_path: Path, process: BatonProcess, model: OfflineServer) -> None:

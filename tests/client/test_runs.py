@@ -14,7 +14,6 @@ from app.client import (
     Event,
     Form,
     MoreIterations,
-    NotAllowed,
     NotFound,
     RunFailed,
     SessionBusy,
@@ -36,7 +35,6 @@ from tests.harness.process import BatonProcess, free_port
 pytestmark = pytest.mark.xdist_group("client")
 
 ECHO = '[call shell {"cmd": "echo hands"}][then][say done]'
-TOKEN = "a-token-of-the-tests"
 
 
 @pytest.fixture(scope="module")
@@ -311,14 +309,6 @@ def test_the_same_key_is_the_same_run(baton: Baton, session: str) -> None:
     assert [run.text() for run in runs] == ["once", "once"]
     assert runs[0].id == runs[1].id
     assert len(baton.runs(session=session)) == 1
-
-
-def test_a_wrong_token_is_not_allowed(tmp_path: Path, model: OfflineServer) -> None:
-    settings = {"BATON_AUTH_TOKENS": f"anna:{TOKEN}"}
-    with BatonProcess(tmp_path, model_url=model.url, agents=AGENTS, settings=settings) as process:
-        with pytest.raises(NotAllowed):
-            Baton(process.url, "wrong").sessions()
-        assert Baton(process.url, TOKEN).sessions() == []
 
 
 def test_a_server_that_is_not_there_is_unavailable() -> None:

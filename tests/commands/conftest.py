@@ -22,7 +22,11 @@ from app.offline.server import OfflineServer
 from tests.conftest import AGENTS
 from tests.harness.process import ROOT, BatonProcess
 
-MAIN = [sys.executable, "-c", "from app.commands.main import main; main()"]
+START = "from app.commands.main import main; main()"
+HEED_CTRL_C = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # `&` in a script takes it away
+)
+MAIN = [sys.executable, "-c", f"{HEED_CTRL_C}; {START}"]
 SECONDS = 60.0
 CTRL_C = "\x03"
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
 
 from app.client import Baton, Run, ToolApproval
 from app.commands import exits
+from app.commands.asking import Asking
 from app.commands.main import COMMANDS
 from tests.commands.conftest import Call
 from tests.harness.process import ROOT, free_port
@@ -153,7 +155,10 @@ def test_what_is_no_export_is_refused(call: Call) -> None:
         assert call("sessions", "import", "-", said=text).code == exits.FAILED
 
 
-def test_a_server_that_is_not_there_has_an_exit_code_of_its_own(call: Call) -> None:
+def test_a_server_that_is_not_there_has_an_exit_code_of_its_own(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Asking, "baton", partialmethod(Asking.baton, retry_seconds=0.0))
     done = call("--url", f"http://127.0.0.1:{free_port()}", "runs", "show", "x" * 32)
     assert done.code == exits.UNAVAILABLE
     assert "can't be reached" in done.err

@@ -6,20 +6,29 @@ import json
 import os
 import signal
 import subprocess
+import time
+from contextlib import closing
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Table, insert
 
 from app.client import Baton
 from app.commands import doctor_there, exits
 from app.offline.server import OfflineServer
+from app.store import tables
+from app.store.engine import Database
+from app.store.store import Pruned, Store
 from tests.commands.conftest import MAIN, Call, environment
 from tests.conftest import AGENTS
 from tests.harness.process import ROOT, BatonProcess, eventually, free_port
 from tests.harness.proxy import BreakingProxy
+from tests.store.actors import new_session
 
 pytestmark = pytest.mark.xdist_group("commands")
 
+DAY = 86_400
 WRONG = "agents:\n  root:\n    model: gpt-5\n"
 
 
@@ -39,15 +48,41 @@ def test_check_is_content_with_the_projects_own_agents(call: Call) -> None:
 
 
 def test_the_database_is_made_pruned_and_vacuumed(call: Call, database_url: str) -> None:
-    settings = {"BATON_DATABASE_URL": database_url}
+    settings = {"BATON_DATABASE_URL": database_url, "BATON_AUDIT_DAYS": "7"}
     made = json.loads(call("db", "upgrade", "--json", **settings).out)
     assert made["before"] is None
     assert call("db", "upgrade", **settings).out == f"schema {made['after']} already\n"
-    assert json.loads(call("db", "prune", "--json", **settings).out) == {
-        "event_segments": 0,
-        "idempotency_keys": 0,
-    }
+    put_two_rows_into_what_grows(database_url)
+    every_old_row = dict.fromkeys((field.name for field in fields(Pruned)), 1)
+    assert json.loads(call("db", "prune", "--json", **settings).out) == every_old_row
+    assert call("db", "prune", **settings).out.startswith(
+        "deleted 0 of event_segments, 0 of idempotency_keys"
+    )
     assert call("db", "vacuum", **settings).code == exits.OK
+
+
+def put_two_rows_into_what_grows(database_url: str) -> None:
+    """A new one and a very old one into each table."""
+    with closing(Database(database_url)) as database:
+        mark = {
+            "session_id": new_session(Store(database, lease_seconds=30)).id,
+            "run_id": "",
+            "request_id": "",
+        }
+        with database.writing() as connection:
+            for number, at in enumerate((time.time() + 60, time.time() - 400 * DAY)):
+                who, created = {"owner": f"ann{number}"}, {"created_at": at}
+                rows: dict[Table, dict[str, object]] = {
+                    tables.event_segments: {"first": number, "last": 9, "frames": b"", **created},
+                    tables.idempotency_keys: {"key": "", "request": "", **who, **created},
+                    tables.waiting_requests: {"id": str(number), "process": "", "since": at, "seen_at": at},
+                    tables.audit: {"at": at, "who": "", "role": "", "action": "", "detail": ""},
+                    tables.request_allowances: {"full_at": at, **who},
+                    tables.spending: {"day": int(at / DAY), "cost": 1.0, **who},
+                }
+                for table, row in rows.items():
+                    known = {name: value for name, value in mark.items() if name in table.c}
+                    connection.execute(insert(table).values(known | row))
 
 
 def test_a_wrong_setting_is_named(call: Call) -> None:
@@ -116,6 +151,26 @@ def test_the_doctor_says_what_is_wrong_here(call: Call, tmp_path: Path) -> None:
     found = {one["subject"]: one["state"] for one in json.loads(done.out)}
     assert found == {"settings": "ok", "database": "warning", "agents": "failed", "model": "failed"}
     assert not (tmp_path / "missing.db").exists(), "looking makes nothing"
+
+
+def test_the_doctor_finds_what_a_start_would_find(call: Call, tmp_path: Path) -> None:
+    settings = {
+        "BATON_DATABASE_URL": "sqlite:////proc/baton.db",
+        "BATON_MAX_STREAMS": "10",
+        "BATON_THREADS": "12",
+    }
+    done = call("doctor", "--no-there", "--json", BATON_AGENTS=str(AGENTS), **settings)
+    found = {one["subject"]: one for one in json.loads(done.out)}
+    assert (done.code, set(found)) == (
+        exits.FAILED,
+        {"settings", "BATON_DATABASE_URL", "BATON_THREADS", "agents", "model"},
+    )
+    assert found["BATON_DATABASE_URL"]["state"] == "failed"
+    assert found["BATON_DATABASE_URL"]["advice"] == "let this user write there, or name another place"
+    assert (found["BATON_THREADS"]["state"], found["BATON_THREADS"]["advice"]) == (
+        "warning",
+        "leave 24, or set 0",
+    )
 
 
 def test_the_doctor_sees_a_proxy_that_holds_streams_back(

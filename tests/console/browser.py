@@ -7,6 +7,7 @@ import os
 import shutil
 from typing import Any, Self, cast
 
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
@@ -111,12 +112,21 @@ class Tab:
 
     def shown(self, selector: str) -> WebElement:
         """The first that matches and can be seen."""
+        return cast(
+            WebElement, eventually(lambda: self._find(selector), f"{selector} is shown", seconds=PATIENCE)
+        )
 
-        def look() -> WebElement | None:
-            found = self.see().find_elements(By.CSS_SELECTOR, selector)
-            return next((one for one in found if one.is_displayed()), None)
-
-        return cast(WebElement, eventually(look, f"{selector} is shown", seconds=PATIENCE))
+    def _find(self, selector: str, text: str | None = None, *, click: bool = False) -> WebElement | None:
+        """None also when the page has put another node in its place meanwhile."""
+        try:
+            for one in self.see().find_elements(By.CSS_SELECTOR, selector):
+                if one.is_displayed() and text in (None, one.text.strip()):
+                    if click:
+                        one.click()
+                    return one
+        except StaleElementReferenceException:
+            pass
+        return None
 
     def wait_for_text(self, selector: str, text: str) -> None:
         try:
@@ -126,21 +136,24 @@ class Tab:
 
     def wait_until_gone(self, selector: str) -> None:
         def gone() -> bool:
-            return not any(one.is_displayed() for one in self.see().find_elements(By.CSS_SELECTOR, selector))
+            try:
+                found = self.see().find_elements(By.CSS_SELECTOR, selector)
+                return not any(one.is_displayed() for one in found)
+            except StaleElementReferenceException:
+                return False  # another one may have taken its place
 
         eventually(gone, f"{selector} is gone", seconds=PATIENCE)
 
     def click(self, selector: str) -> None:
-        self.shown(selector).click()
+        eventually(lambda: self._find(selector, click=True), f"{selector} is shown", seconds=PATIENCE)
 
     def click_button(self, name: str, *, within: str = "body") -> None:
         """The button that says so."""
 
-        def look() -> WebElement | None:
-            found = self.see().find_elements(By.CSS_SELECTOR, f"{within} button")
-            return next((one for one in found if one.is_displayed() and one.text.strip() == name), None)
+        def press() -> WebElement | None:
+            return self._find(f"{within} button", name, click=True)
 
-        cast(WebElement, eventually(look, f"a button {name!r} is shown", seconds=PATIENCE)).click()
+        eventually(press, f"a button {name!r} is shown", seconds=PATIENCE)
 
     def write(self, text: str) -> None:
         """Into the composer."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from app.offline.server import OfflineServer
-from tests.conftest import StartBaton
 from tests.console.conftest import OpenTab
 from tests.console.relay import Relay
 from tests.harness.process import BatonProcess, eventually
@@ -55,20 +54,19 @@ def test_a_network_that_breaks_off_loses_and_repeats_nothing(
 
 
 def test_a_server_that_is_killed_in_mid_stream_and_started_again_is_found_again(
-    open_tab: OpenTab, start_baton: StartBaton, model: OfflineServer
+    open_tab: OpenTab, shared_baton: BatonProcess, model: OfflineServer
 ) -> None:
-    baton = start_baton()
-    asking = open_tab("#/new", url=baton.url)
+    asking = open_tab("#/new")
     asking.shown("select.agent").send_keys("tools")
     asking.say('[say Let me see.] [call shell {"cmd":"echo still here"}] [then] [say It is still here.]')
     asking.wait_for_text(".question", "echo still here")
-    telling = open_tab("#/new", url=baton.url)
+    telling = open_tab("#/new")
     telling.shown("select.agent").send_keys("plain")
     telling.say(f"[say {NUMBERS}] [hold 12]")
     telling.wait_for_text(".message.assistant", "11 12")
-    baton.kill()
+    shared_baton.kill()
     telling.wait_for_text(".connection", "Reconnecting")
-    baton.start()
+    shared_baton.start()
 
     telling.wait_for_text(".note.error", "interrupted")
     telling.wait_for_text(".head .chip", "Free")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,9 @@ from tests.harness.wire import Client
 pytestmark = pytest.mark.xdist_group("console")
 
 ANNA: Final = "annas-token-0123456789"
+EYE: Final = "eyes-token-0123456789"
+
+CHANGES: Final = ("#sidebar .new", "#main .composer", "#main .menu")
 
 HOSTILE: Final = """<script>document.title = 'owned'</script>
 <img src=x onerror="document.title = 'owned'">
@@ -103,24 +106,48 @@ def test_a_policy_forbids_what_the_pages_do_not_do_themselves(open_tab: OpenTab,
     assert len([one for one in violations if "Content Security Policy" in one]) == 2
 
 
-def test_a_page_asks_for_a_token_and_sends_it_as_a_header_only(
-    open_tab: OpenTab, start_baton: StartBaton, model: OfflineServer
-) -> None:
-    baton = start_baton(settings={"BATON_AUTH_TOKENS": f"anna:{ANNA},ben:bens-token-0123456789"})
-    client = Client(baton.url, token=ANNA)
-    session = client.new_session()
+@pytest.fixture
+def guarded(start_baton: StartBaton, model: OfflineServer) -> BatonProcess:
+    return start_baton(settings={"BATON_AUTH_TOKENS": f"anna:{ANNA},eye/readonly:{EYE}"})
+
+
+@pytest.fixture
+def anna(guarded: BatonProcess) -> Iterator[Client]:
+    client = Client(guarded.url, token=ANNA)
+    yield client
     client.close()
-    tab = open_tab(f"#/session/{session}", url=baton.url)
+
+
+def test_a_page_asks_for_a_token_sends_it_as_a_header_only_and_offers_what_it_may(
+    open_tab: OpenTab, guarded: BatonProcess, anna: Client
+) -> None:
+    session = anna.new_session()
+    asking = [{"content": '[call shell {"cmd":"echo hi"}]'}]
+    anna.post(f"/api/sessions/{session}/agent/tools?stream=false", asking)
+    tab = open_tab(f"#/session/{session}", url=guarded.url)
     tab.shown("#token").send_keys("wrong-token-0123456789" + Keys.ENTER)
     tab.wait_for_text("dialog", "does not know this token")
-    tab.shown("#token").send_keys(ANNA + Keys.ENTER)
-    tab.shown('.session[data-connection="live"]')
+    tab.shown("#token").send_keys(EYE + Keys.ENTER)
+    tab.wait_for_text(".question", "wants to call shell")
+    assert "echo hi" in tab.text(".question .asked")
+    tab.press("a")
+    tab.press("s")
+    assert [tab.count(one) for one in (*CHANGES, "#main .answers button")] == [0] * (len(CHANGES) + 1)
+    tab.press("w")
+    tab.wait_for_text(".runs-table", "Waiting for approval")
+    assert tab.count(".runs-table button") == 0
+    assert anna.session(session)["run"]["status"] == "awaiting_approval"
+    tab.script("sessionStorage.setItem('baton.token', arguments[0])", ANNA)
     tab.see().refresh()
-    tab.shown('.session[data-connection="live"]')
+    tab.shown(".runs-table button")
+    tab.open_session(session)
+    tab.click_button("Approve")
+    tab.wait_for_text(".head .chip", "Free")
+    assert [tab.count(one) for one in CHANGES] == [1] * len(CHANGES)
     kept = "return JSON.stringify([{...localStorage}, document.cookie, location.href])"
     assert ANNA not in str(tab.script(kept))
     assert not [address for address in fetched(tab) if ANNA in address]
-    assert ANNA not in baton.log()
+    assert ANNA not in guarded.log()
 
 
 @pytest.mark.skipif(find_nginx() is None, reason="nginx is not installed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,10 @@ def test_the_container_takes_along_what_exists_and_is_nobody_special() -> None:
     for sources in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE):
         for source in sources.split():
             assert (ROOT / source).exists(), source
+    built_of = set(re.findall(r"^COPY (.+) \./$", text.partition("\nRUN ")[0], re.MULTILINE)[0].split())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    named = [*project["tool"]["setuptools"]["data-files"].values(), project["project"]["license-files"]]
+    assert {file for files in named for file in files} <= built_of
     assert re.findall(r"^USER (\S+)$", text, re.MULTILINE) == ["10001:10001"]
     assert "HEALTHCHECK" in text
 

@@ -12,11 +12,12 @@ import pytest
 from tests.conftest import StartBaton
 from tests.deployment.conftest import Connect
 from tests.harness.numbers import Numbers
-from tests.harness.process import eventually
+from tests.harness.process import BatonProcess, eventually
 from tests.harness.wire import Client
 
 pytestmark = pytest.mark.xdist_group("stopping")
 
+METRICS = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path(tempfile.gettempdir())
 WORKERS = 3
 STREAMS = 10
 
@@ -32,7 +33,7 @@ def test_sums_are_right_over_all_workers_and_stay_right_when_one_is_killed(
 ) -> None:
     settings = {"BATON_WORKERS": str(WORKERS), "BATON_MAX_STREAMS": str(STREAMS)}
     baton = start_baton(settings=settings)
-    client = connect(baton.url)
+    client, pid = connect(baton.url), baton.pid
     eventually(
         lambda: numbers(client).of("baton_streams_limit") == WORKERS * STREAMS, "all workers are counted"
     )
@@ -59,15 +60,12 @@ def test_sums_are_right_over_all_workers_and_stay_right_when_one_is_killed(
     eventually(
         lambda: numbers(client).of("baton_streams_limit") == WORKERS * STREAMS, "a new worker has come"
     )
-
-
-def test_a_server_that_stops_leaves_no_files_of_its_numbers(
-    start_baton: StartBaton, connect: Connect
-) -> None:
-    baton = start_baton()
-    connect(baton.url).get("/metrics")
-    parent = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path(tempfile.gettempdir())
-    (mine,) = parent.glob(f"baton-metrics-{baton.pid}-*")
-    assert list(mine.glob("counter_*.db"))
+    assert list(own_directory(baton).glob("counter_*.db"))
     assert baton.stop() == 0
-    assert not mine.exists()
+    assert not list(METRICS.glob(f"baton-metrics-{pid}-*")), "it leaves nothing behind"
+
+
+def own_directory(baton: BatonProcess) -> Path:
+    """Where this server keeps its numbers."""
+    (mine,) = METRICS.glob(f"baton-metrics-{baton.pid}-*")
+    return mine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import requests
 
 from app.offline.server import OfflineServer
 from tests.conftest import AGENTS
-from tests.harness.process import ROOT, free_port
+from tests.harness.process import GUNICORN, ROOT, eventually, free_port
 
 FIRST_DESCRIPTOR = 3
 
@@ -85,3 +86,37 @@ def test_a_socket_that_can_be_reached_from_outside_needs_tokens(
     process = start(listener, environment, tmp_path / "log")
     assert process.wait(60) != 0
     assert "0.0.0.0 can be reached from outside: set BATON_AUTH_TOKENS" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.skipif(shutil.which("systemd-socket-activate") is None, reason="systemd is not installed")
+def test_systemd_hands_its_socket_over_and_is_told_when_the_server_is_ready(
+    environment: Mapping[str, str], tmp_path: Path
+) -> None:
+    """By systemd's own program; `Type=notify` in the unit wants to be told. A file of tokens opens it to others."""
+    (tmp_path / "tokens").write_text("ann:a-token-of-some-length\n")
+    (tmp_path / "tokens").chmod(0o600)
+    more = {"BATON_TOKENS_FILE": str(tmp_path / "tokens"), "NOTIFY_SOCKET": str(tmp_path / "notify")}
+    port = free_port()
+    command = ["systemd-socket-activate", f"--listen=0.0.0.0:{port}"]
+    command += [f"--setenv={name}={value}" for name, value in {**environment, **more}.items()]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told, (tmp_path / "log").open("wb") as log:
+        told.bind(more["NOTIFY_SOCKET"])
+        told.settimeout(60)
+        gunicorn = [str(GUNICORN), "-c", str(ROOT / "gunicorn.conf.py")]
+        process = subprocess.Popen([*command, *gunicorn], cwd=tmp_path, stdout=log, stderr=log)
+        try:
+            eventually(lambda: is_listened_on(port), "systemd listens")
+            refused = requests.get(f"http://127.0.0.1:{port}/api/sessions", timeout=60)
+            described = requests.get(f"http://127.0.0.1:{port}/openapi.json", timeout=60)
+            assert b"READY=1" in told.recv(1000)
+        finally:
+            process.terminate()
+            assert process.wait(60) == 0
+    assert refused.status_code == 401
+    assert "securitySchemes" in described.json()["components"]
+
+
+def is_listened_on(port: int) -> bool:
+    """Without connecting, which would start the server."""
+    wanted = f":{port:04X} 00000000:0000 0A"
+    return any(wanted in line for line in Path("/proc/net/tcp").read_text().splitlines())

@@ -32,7 +32,7 @@ class PostgresServer:
         self._binaries = binaries
         self._directory = Path(tempfile.mkdtemp(prefix="baton-pg-"))
         self.port = free_port()
-        self._user = _unprivileged_user(self._directory)
+        self._user = unprivileged_user(self._directory)
         self._databases = 0
 
     def start(self) -> Self:
@@ -79,8 +79,8 @@ class PostgresServer:
         shutil.rmtree(self._directory, ignore_errors=True)
 
 
-def _unprivileged_user(directory: Path) -> int | None:
-    """PostgreSQL refuses to run as root; it gets the directory and runs as its own user then."""
+def unprivileged_user(directory: Path) -> int | None:
+    """PostgreSQL and PgBouncer refuse to run as root; one gets the directory and runs as its own user then."""
     if os.getuid() != 0:
         return None
     user = pwd.getpwnam("postgres")

@@ -239,7 +239,7 @@ def test_what_a_dead_process_left_is_closed_though_nobody_asks(
 def test_follow_ups_that_a_dead_process_did_not_begin_with_are_begun_with(
     store: Store, manage: Manage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(manager_module, "SWEEP_SECONDS", 0.0)
+    monkeypatch.setattr(manager_module, "STRANDED_SECONDS", 0.0)
     manager = manage(OneLoop(idle))
     session = new_session(store)
     assert say(manager, session.id).finished.wait(PATIENCE)

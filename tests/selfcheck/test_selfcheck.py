@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from app.settings import Settings
 from app.store.engine import Database
 from app.store.migrate import migrate
 from tests.conftest import StartBaton, make_settings
+from tests.harness.pgbouncer import PgBouncer, find_pgbouncer
 from tests.harness.postgres import PostgresServer
 from tests.harness.process import BatonProcess
 
@@ -49,6 +51,7 @@ def test_open_to_any_host_name_without_tokens_is_found(make: Make) -> None:
         "name the hosts, or set BATON_AUTH_TOKENS"
     )
     assert safety.check_exposure(make(allowed_hosts=("*",), auth_tokens=OUTSIDE["auth_tokens"])) == []
+    assert safety.check_exposure(make(allowed_hosts=("*",), tokens_file=Path("tokens.txt"))) == []
     assert safety.check_exposure(make(allowed_hosts=("baton.example",))) == []
 
 
@@ -96,6 +99,11 @@ def test_a_root_that_holds_the_servers_own_files_is_found_when_others_are_let_in
 def test_a_place_where_sqlite_can_make_no_file_ends_the_start(make: Make, url: str) -> None:
     line = only(database.check_sqlite(make(database_url=url)), fatal=True)
     assert line.startswith("BATON_DATABASE_URL: SQLite can't make files in ")
+
+
+def test_a_sqlite_that_is_too_old_ends_the_start(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sqlite3.sqlite_version_info", (3, 34, 1))
+    assert "too old, it must be 3.35 or newer" in only(database.check_sqlite(make()), fatal=True)
 
 
 def test_a_database_file_of_somebody_else_ends_the_start(
@@ -162,11 +170,35 @@ def test_too_few_open_files_are_found_and_far_too_few_end_the_start(
 
 
 @pytest.mark.parametrize(("allowed", "found"), [("512", True), ("100000", False), ("max", False)])
+@pytest.mark.parametrize(
+    ("membership", "group"),
+    [
+        ("0::/", ""),
+        ("0::/system.slice/baton.service", "system.slice"),
+        ("9:name=systemd:/\n8:pids:/docker/1\n0::/", "pids/docker/1"),
+    ],
+)
 def test_a_control_group_that_allows_too_few_threads_is_found(
-    make: Make, tmp_path: Path, allowed: str, found: bool
+    make: Make, tmp_path: Path, membership: str, group: str, allowed: str, found: bool
 ) -> None:
-    (tmp_path / "pids.max").write_text(f"{allowed}\n")
-    assert bool(limits.check_processes(make(workers=2), tmp_path)) is found
+    """Its own, one around it, or one of the older kind."""
+    (tmp_path / "own").write_text(f"{membership}\n")
+    (tmp_path / group).mkdir(parents=True, exist_ok=True)
+    (tmp_path / group / "pids.max").write_text(f"{allowed}\n")
+    assert bool(limits.check_processes(make(workers=2), tmp_path, tmp_path / "own")) is found
+
+
+def test_a_user_who_may_have_too_few_threads_is_told_unless_it_is_root(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 4096))
+    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    line = only(limits.check_processes(make(max_streams=200), tmp_path))
+    assert line.startswith("threads: 256 threads are too few for 1 workers with 200 streams each: allow 440 ")
+    assert "ulimit -u" in line
+    assert limits.check_processes(make(max_streams=50), tmp_path) == []
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    assert limits.check_processes(make(max_streams=200), tmp_path) == []
 
 
 # ---- PostgreSQL
@@ -244,6 +276,22 @@ def test_hints_that_get_lost_on_the_way_are_found(
     monkeypatch.setattr(Database, "notify", lambda *_: None)
     monkeypatch.setattr("app.store.inspection.HINT_SECONDS", 0.05)
     assert "LISTEN and NOTIFY do not get through" in only(database.check_postgresql(make(database_url=admin)))
+
+
+@pytest.mark.postgres
+@pytest.mark.skipif(find_pgbouncer() is None, reason="pgbouncer is not installed")
+def test_a_pooler_is_fine_if_it_keeps_sessions_and_is_found_if_it_does_not(
+    make: Make, admin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with PgBouncer(admin, mode="session") as pooler, closing(Database(pooler.url)) as pooled:
+        migrate(pooled)
+        assert database.check_postgresql(make(database_url=pooler.url)) == []
+        with pooled.reading() as connection:
+            assert connection.exec_driver_sql("SHOW lock_timeout").scalar() == "10s"
+    monkeypatch.setattr("app.store.inspection.HINT_SECONDS", 0.2)
+    with PgBouncer(admin, mode="transaction") as pooler:
+        line = only(database.check_postgresql(make(database_url=pooler.url)))
+        assert line.endswith("let the pooler keep a session per connection (pool_mode = session)")
 
 
 def test_a_postgresql_that_is_not_there_ends_the_start(make: Make) -> None:

@@ -37,6 +37,7 @@ PATHS = [
     (f"{SESSION}/agent/plain/root", {"POST"}),
     ("/api/runs", {"GET"}),
     ("/api/runs/0123456789abcdef", {"GET"}),
+    ("/api/me", {"GET"}),
     ("/api/audit", {"GET"}),
 ]
 

@@ -341,3 +341,13 @@ def test_writes_without_a_run_are_for_the_owner_and_in_the_trail(
     assert answer.status_code in (200, 201)
     noted = session if action else answer.get_json()["id"]
     assert trail(ops, f"session={noted}")[-1] == ("ann", "user", action or "fork")
+
+
+@pytest.mark.parametrize(("name", "role"), [("ann", "user"), ("ops", "operator"), ("eye", "readonly")])
+def test_everybody_is_told_who_he_is(guarded: Server, name: str, role: str) -> None:
+    told = LocalClient(guarded, token=token_of(name)).call("GET", "/api/me")
+    assert told == {"name": name, "role": role}
+
+
+def test_without_tokens_everybody_is_an_operator(server: Server) -> None:
+    assert LocalClient(server).call("GET", "/api/me") == {"name": "", "role": "operator"}

@@ -1,6 +1,7 @@
 /** The head of a session's page: what it is called, who has it, and whether the page hears the server. */
 
 import { call, post } from "./api.js";
+import { mayAct } from "./caller.js";
 import { ask, confirm } from "./dialogs.js";
 import { button, h, icon } from "./dom.js";
 import { age, holderOf, stateText } from "./words.js";
@@ -31,7 +32,7 @@ export class SessionHead {
     this.node = h("header", { class: "head" },
       h("a", { class: "button plain back", href: "#/", "aria-label": "All sessions" }, icon("back")),
       h("div", { class: "titles" }, this.name, h("div", { class: "states" }, this.chip, this.holder, this.line)),
-      this.tokens, this.menu);
+      this.tokens, mayAct() && this.menu);
   }
 
   session(session) {

@@ -1,5 +1,6 @@
 /** The keyboard. Keys without a modifier do something only while nothing is being typed, and can be switched off. */
 
+import { mayAct } from "./caller.js";
 import { showHelp } from "./dialogs.js";
 
 export const KEYS = [
@@ -21,15 +22,19 @@ export const KEYS = [
   ["?", "This list"],
 ];
 
+const CHANGING = ["n", "m", "Enter", "Ctrl+Enter", "Shift+Enter", "Esc", "a", "t", "x", "f", "s"];
 const SWITCH = "baton.keys";
 const TYPED_INTO = "input, textarea, select, [contenteditable]";
 
 export const single = () => localStorage.getItem(SWITCH) !== "off";
 
 export async function help() {
-  const chosen = await showHelp(KEYS, single());
+  const chosen = await showHelp(KEYS.filter(([key]) => does(key)), single());
   localStorage.setItem(SWITCH, chosen ? "on" : "off");
 }
+
+/** Some keys do nothing for who may change nothing. */
+const does = (key) => mayAct() || !CHANGING.includes(key);
 
 /** `page` gives the page that is shown. */
 export function listen(sidebar, page) {
@@ -37,7 +42,7 @@ export function listen(sidebar, page) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     if (event.target.closest(TYPED_INTO) || document.querySelector("dialog[open]")) return;
     const act = ACTS[event.key];
-    if (!act || (event.key.length === 1 && !single())) return;
+    if (!act || !does(event.key) || (event.key.length === 1 && !single())) return;
     if (act(page(), sidebar) !== false) event.preventDefault();
   });
 }

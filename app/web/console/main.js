@@ -1,6 +1,7 @@
 /** Begins: who is asking, what there is, and which page the address names. */
 
 import { onTokenWanted, token } from "./api.js";
+import { introduce, mayAct } from "./caller.js";
 import { askForToken } from "./dialogs.js";
 import { h } from "./dom.js";
 import { help, listen } from "./keys.js";
@@ -10,10 +11,14 @@ import { SessionPage } from "./session.js";
 import { Sidebar } from "./sidebar.js";
 import { StartPage } from "./start.js";
 
+let known = false;
 onTokenWanted(async (refused) => {
   token.forget();
   token.set(await askForToken(refused));
+  if (known) location.reload(); // as somebody else, who may do other things
 });
+await introduce();
+known = true;
 
 const main = document.getElementById("main");
 const overview = new Overview();
@@ -25,7 +30,7 @@ function route() {
   const [, kind = "", id = ""] = location.hash.split("/");
   const isSession = kind === "session" && /^[\w-]+$/.test(id);
   page?.close();
-  page = isSession ? new SessionPage(id, overview) : kind === "runs" ? new RunsPage(overview) : kind === "new" ? new StartPage(overview) : null;
+  page = isSession ? new SessionPage(id, overview) : kind === "runs" ? new RunsPage(overview) : kind === "new" && mayAct() ? new StartPage(overview) : null;
   document.body.dataset.page = isSession ? "session" : page ? kind : "list";
   main.replaceChildren(page ? page.node : welcome());
   sidebar.runs.toggleAttribute("aria-current", kind === "runs");
@@ -35,7 +40,7 @@ function route() {
 
 function welcome() {
   return h("div", { class: "welcome" },
-    h("p", {}, "Choose a session, or ", h("a", { href: "#/new" }, "begin a new one"), "."),
+    h("p", {}, "Choose a session", mayAct() ? [", or ", h("a", { href: "#/new" }, "begin a new one")] : "", "."),
     h("p", { class: "hint" }, "Press ", h("kbd", {}, "?"), " for the keys."));
 }
 

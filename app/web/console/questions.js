@@ -1,6 +1,7 @@
 /** What a run asks a person: may this call run, may it go on, and forms. */
 
 import { post } from "./api.js";
+import { mayAct } from "./caller.js";
 import { announce, button, h } from "./dom.js";
 import { Form } from "./form.js";
 import { inWords } from "./refusals.js";
@@ -30,6 +31,7 @@ export class QuestionPanel {
     if (!question) return;
     this.words = h("p", { class: "problem", role: "alert" });
     this.node.replaceChildren(...this.parts(question), this.words);
+    if (!mayAct()) this.onlyShow();
     announce(question.kind === "elicitation" ? `The agent asks: ${question.message}` : "Approval needed");
   }
 
@@ -37,6 +39,12 @@ export class QuestionPanel {
     if (question.kind === "approval") return this.approval(question);
     if (question.kind === "elicitation") return this.form(question);
     return this.goOn(question);
+  }
+
+  /** What is asked, with nothing to answer it by. */
+  onlyShow() {
+    for (const answers of this.node.querySelectorAll(".answers")) answers.remove();
+    for (const form of this.node.querySelectorAll("form")) form.inert = true;
   }
 
   approval(question) {

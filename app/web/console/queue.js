@@ -1,6 +1,7 @@
 /** The messages that wait for a run. */
 
 import { call, get } from "./api.js";
+import { mayAct } from "./caller.js";
 import { button, h } from "./dom.js";
 import { inWords } from "./refusals.js";
 
@@ -35,7 +36,7 @@ export class QueuePanel {
       h("span", { class: "badge", title: steers ? "Enters at the next safe point" : "Gets its turn afterwards" }, steers ? "Steer" : "Next"),
       h("span", { class: "waiting-text" }, message.content || "(a picture)"),
       h("small", {}, message.created_by),
-      button("Withdraw", () => this.withdraw(message), { kind: "plain", "aria-label": `Withdraw “${message.content.slice(0, 60)}”` }));
+      mayAct() && button("Withdraw", () => this.withdraw(message), { kind: "plain", "aria-label": `Withdraw “${message.content.slice(0, 60)}”` }));
   }
 
   async withdraw(message) {

@@ -1,6 +1,7 @@
 /** All runs, for who keeps the server going: what each does, and a way to end it. */
 
 import { get, post } from "./api.js";
+import { mayAct } from "./caller.js";
 import { ask, confirm } from "./dialogs.js";
 import { button, h, icon } from "./dom.js";
 import { inWords } from "./refusals.js";
@@ -110,7 +111,7 @@ export class RunsPage {
       cell("Doing", doing(run)),
       cell("Held by", h("code", {}, run.holder), run.started_by ? h("small", {}, `for ${run.started_by}`) : null),
       cell("Began", when),
-      h("td", { class: "actions" }, live ? this.actions(run) : null));
+      h("td", { class: "actions" }, live && mayAct() ? this.actions(run) : null));
     row.began = when;
     return row;
   }

@@ -1,6 +1,7 @@
 /** The page of one session: its head, the conversation, what is asked, what waits, and where one writes. */
 
 import { get, post, postOnce } from "./api.js";
+import { mayAct } from "./caller.js";
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
 import { confirm } from "./dialogs.js";
@@ -42,7 +43,8 @@ export class SessionPage {
       send: (text, how) => this.send(text, how),
       stop: () => this.stop(),
     });
-    this.foot = h("div", { class: "foot-panels" }, this.questions.node, this.queue.node, this.composer.node);
+    this.foot = h("div", { class: "foot-panels" }, this.questions.node, this.queue.node,
+      mayAct() ? this.composer.node : h("p", { class: "onlooker" }, "Your token may look on, and change nothing."));
     this.node = h("div", { class: "session" }, this.head.node, this.transcript.node, this.foot);
     this.onVisibility = () => this.visibility();
   }

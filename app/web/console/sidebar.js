@@ -1,5 +1,6 @@
 /** The list of sessions, with the state of each. */
 
+import { mayAct } from "./caller.js";
 import { button, h, icon } from "./dom.js";
 import { age, holderOf, nameOf, stateText } from "./words.js";
 
@@ -23,7 +24,7 @@ export class Sidebar {
       h("div", { class: "brand" },
         h("img", { src: new URL("icon.svg", import.meta.url).href, alt: "", width: 24, height: 24 }),
         h("span", {}, "Baton"),
-        h("a", { class: "button primary new", href: "#/new", title: "n" }, icon("plus"), h("span", { class: "label" }, "New"))),
+        mayAct() && h("a", { class: "button primary new", href: "#/new", title: "n" }, icon("plus"), h("span", { class: "label" }, "New"))),
       this.filter, this.offline, this.list, this.rest,
       h("div", { class: "ends" }, this.runs, button("Keys", help, { kind: "plain", symbol: "help", title: "?" })));
     overview.addEventListener("change", () => this.render());

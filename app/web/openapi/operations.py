@@ -338,6 +338,12 @@ SERVER: Final[Mapping[str, Operation]] = {
         answers={200: Answer("There is one.", shapes.Status)},
         refusals=(errors.InvalidRequest, errors.NoSessions, errors.Draining, errors.ServerFull),
     ),
+    "caller.me": Operation(
+        summary="Who the server takes the caller to be",
+        parameters=(PRETTY,),
+        answers={200: Answer("Name and role.", shapes.Caller)},
+        stores=False,
+    ),
     "audit.entries": Operation(
         summary="Who did what to which session, newest first",
         parameters=(PRETTY, audit.SESSION, audit.WHO, audit.ACTION, audit.AFTER, audit.BEFORE, audit.LIMIT),

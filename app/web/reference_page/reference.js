@@ -1,6 +1,8 @@
 // Renders openapi.json. Everything from it enters the page as text.
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
+const JSON_MEDIA = "application/json";
+const FIRST = ["sessions", "runs", "messages", "queue", "agents"];
 
 /** An element with properties and children; strings become text. */
 function element(name, properties = {}, ...children) {
@@ -33,14 +35,24 @@ function kind(spec, schema) {
   return [schema.type ?? "anything", schema.format, schema.pattern].filter(Boolean).join(" ");
 }
 
+/** The same, where each name leads to its schema. */
+function linkedKind(spec, schema) {
+  const parts = kind(spec, schema).split(/\b(\w+)\b/).map((word, index) =>
+    index % 2 && Object.hasOwn(spec.components.schemas, word) ? element("a", { href: `#schema-${word}` }, word) : word);
+  return element("code", {}, ...parts);
+}
+
+/** The properties of an object, or of each that it may be. */
 function fields(spec, schema) {
   const whole = resolve(spec, schema);
+  const others = (whole.anyOf ?? whole.oneOf ?? []).map((one) => fields(spec, one)).filter(Boolean);
+  if (others.length) return element("div", {}, ...others);
   if (!whole.properties) return null;
   const required = new Set(whole.required ?? []);
   const rows = Object.entries(whole.properties).map(([name, field]) =>
     element("tr", {},
       element("td", {}, element("code", {}, name), required.has(name) ? "" : element("span", { className: "dim" }, " ?")),
-      element("td", {}, element("code", {}, kind(spec, field)))));
+      element("td", {}, linkedKind(spec, field))));
   return element("table", {}, element("tbody", {}, ...rows));
 }
 
@@ -48,7 +60,7 @@ function parameters(spec, list) {
   const rows = list.map((one) => resolve(spec, one)).map((one) =>
     element("tr", {},
       element("td", {}, element("code", {}, one.name), element("span", { className: "dim" }, ` ${one.in}`)),
-      element("td", {}, element("code", {}, kind(spec, one.schema))),
+      element("td", {}, linkedKind(spec, one.schema)),
       element("td", {}, prose(one.description))));
   return element("table", {}, element("tbody", {}, ...rows));
 }
@@ -56,21 +68,21 @@ function parameters(spec, list) {
 function answers(spec, responses) {
   const rows = Object.entries(responses).map(([status, response]) => {
     const [media, content] = Object.entries(response.content ?? {})[0] ?? ["", {}];
-    const shape = content["x-event"] ? "events" : kind(spec, content.schema ?? {});
+    const shape = content["x-event"] ? element("code", {}, "events") : linkedKind(spec, content.schema ?? {});
     return element("tr", {},
       element("td", {}, element("code", {}, status)),
       element("td", {}, prose(response.description)),
-      element("td", {}, element("code", {}, status < "300" ? shape : "Refusal"), element("span", { className: "dim" }, ` ${media}`)));
+      element("td", {}, media ? shape : "", element("span", { className: "dim" }, media === JSON_MEDIA ? "" : ` ${media}`)));
   });
   return element("table", {}, element("tbody", {}, ...rows));
 }
 
 function operation(spec, path, method, described) {
-  const body = described.requestBody?.content["application/json"].schema;
+  const body = described.requestBody?.content[JSON_MEDIA].schema;
   const inside = element("div", {},
     described.parameters?.length ? element("h3", {}, "Parameters") : null,
     described.parameters?.length ? parameters(spec, described.parameters) : null,
-    body ? element("h3", {}, "Body: ", element("code", {}, kind(spec, body))) : null,
+    body ? element("h3", {}, "Body: ", linkedKind(spec, body)) : null,
     body ? fields(spec, body) : null,
     element("h3", {}, "Answers"),
     answers(spec, described.responses));
@@ -99,8 +111,10 @@ function grouped(spec) {
       groups.set(group, [...(groups.get(group) ?? []), operation(spec, path, method, item[method])]);
     }
   }
-  groups.set("schemas", Object.entries(spec.components.schemas).map(([name, one]) => schema(spec, name, one)));
-  return groups;
+  const place = (group) => (FIRST.indexOf(group) + 1 || FIRST.length + 1);
+  const ordered = new Map([...groups].sort(([one], [other]) => place(one) - place(other)));
+  ordered.set("schemas", Object.entries(spec.components.schemas).map(([name, one]) => schema(spec, name, one)));
+  return ordered;
 }
 
 function render(spec) {
@@ -114,23 +128,34 @@ function render(spec) {
   }
 }
 
-/** Opens what the address points at. */
+const filter = document.querySelector("#filter");
+
+/** Shows only what the user looks for. */
+function applyFilter() {
+  const wanted = filter.value.trim().toLowerCase();
+  for (const entry of document.querySelectorAll("details")) entry.hidden = !entry.dataset.words.includes(wanted);
+  for (const section of document.querySelectorAll("section")) section.hidden = !section.querySelector("details:not([hidden])");
+}
+
+/** Opens what the address points at, also if it was filtered out. */
 function openTarget() {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (target?.closest("[hidden]")) {
+    filter.value = "";
+    applyFilter();
+  }
   if (target instanceof HTMLDetailsElement) target.open = true;
   target?.scrollIntoView();
 }
 
-document.querySelector("#filter").addEventListener("input", (event) => {
-  const wanted = event.target.value.trim().toLowerCase();
-  for (const entry of document.querySelectorAll("details")) entry.hidden = !entry.dataset.words.includes(wanted);
-});
+filter.addEventListener("input", applyFilter);
 addEventListener("hashchange", openTarget);
 
 try {
   const response = await fetch("openapi.json");
   if (!response.ok) throw new Error(`the server answered ${response.status}`);
   render(await response.json());
+  applyFilter();
   openTarget();
 } catch (error) {
   document.querySelector("#about").textContent = `The description can't be read: ${error.message}`;

@@ -1,0 +1,164 @@
+"""What a run tells, as frozen dataclasses. Types that this client does not know are events as well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What the server told. Types that this client does not know come as this class.
+
+    `id` counts the session's events; None for one that must not move a cursor.
+    """
+
+    type: str
+    id: int | None = None
+    data: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def session_id(self) -> str:
+        return str(self.data.get("session_id") or "")
+
+    @property
+    def agent(self) -> str:
+        return str(self.data.get("agent_name") or "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text(Event):
+    """A piece of the agent's answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thinking(Event):
+    """A piece of its thinking."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserMessage(Event):
+    """Somebody's message is in the conversation. `message_id` is that of a message that had waited."""
+
+    text: str
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _OfCall(Event):
+    call_id: str
+    tool: str
+    arguments: str
+    """JSON, as the model wrote it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolApproval(_OfCall):
+    """May this call run? `Run.approve` or `Run.reject`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall(_OfCall):
+    """It runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolResult(_OfCall):
+    """What it answered."""
+
+    response: str
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoreIterations(Event):
+    """The agent has made as many model calls as it may. Shall it go on? `Run.approve` or `Run.reject`."""
+
+    most: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form(Event):
+    """A form to be filled in: `Run.elicit`."""
+
+    text: str
+    schema: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warned(Event):
+    """Something is missing or was cut."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed(Event):
+    """What failed; the end follows."""
+
+    text: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap(Event):
+    """The server itself has lost what was between the last event and `first_available`: read the session."""
+
+    first_available: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped(Event):
+    """The end of a run, or of a task that was delegated within it; tell them apart by `session_id`."""
+
+
+def event_of(data: Mapping[str, Any], number: int | None = None) -> Event:
+    """The event of one `data:` object. Whatever it is, it is an event."""
+    kind = str(data.get("type") or "")
+    base: dict[str, Any] = {"type": kind, "id": number, "data": data}
+    match kind:
+        case "agent_choice":
+            return Text(**base, text=_text(data, "content"))
+        case "agent_choice_reasoning":
+            return Thinking(**base, text=_text(data, "content"))
+        case "user_message":
+            return UserMessage(**base, text=_text(data, "message"), message_id=_text(data, "message_id"))
+        case "tool_call_confirmation":
+            return ToolApproval(**base, **_call(data))
+        case "tool_call":
+            return ToolCall(**base, **_call(data))
+        case "tool_call_response":
+            failed = bool((data.get("result") or {}).get("isError"))
+            return ToolResult(**base, **_call(data), response=_text(data, "response"), failed=failed)
+        case "max_iterations_reached":
+            return MoreIterations(**base, most=int(data.get("max_iterations") or 0))
+        case "elicitation_request":
+            return Form(**base, text=_text(data, "message"), schema=data.get("schema"))
+        case "warning":
+            return Warned(**base, text=_text(data, "message"))
+        case "error":
+            return Failed(**base, text=_text(data, "error"), code=_text(data, "code"))
+        case "gap":
+            return Gap(**base, first_available=int(data.get("first_available") or 0))
+        case "stream_stopped":
+            return Stopped(**base)
+    return Event(**base)
+
+
+def _text(data: Mapping[str, Any], key: str) -> str:
+    return str(data.get(key) or "")
+
+
+def _call(data: Mapping[str, Any]) -> dict[str, Any]:
+    call = data.get("tool_call") or {}
+    function = call.get("function") or {}
+    return {
+        "call_id": _text(call, "id"),
+        "tool": _text(function, "name"),
+        "arguments": _text(function, "arguments"),
+    }

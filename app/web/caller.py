@@ -1,0 +1,20 @@
+"""Who the server takes a caller to be, so that a page need not offer what would be refused."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from app.web import shapes
+from app.web.access import own_name, role
+from app.web.payloads import json_response
+
+
+def blueprint() -> Blueprint:
+    routes = Blueprint("caller", __name__, url_prefix="/api")
+
+    @routes.get("/me")
+    def me() -> Response:
+        body: shapes.Caller = {"name": own_name(), "role": role()}
+        return json_response(body)
+
+    return routes
