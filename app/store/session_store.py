@@ -46,7 +46,7 @@ class SessionStore:
     ) -> None:
         """KeyUsed if `key` stands for another session already."""
         with self._database.writing() as connection:
-            connection.execute(insert(sessions).values(session_row(session)))
+            _ADD_SESSION.run(connection, session_row(session))
             append_messages(connection, session.id, transcript, None)
             if key is not None:
                 use_key(connection, key, session_id=session.id)
@@ -225,6 +225,7 @@ _COUNT: Final = func.coalesce(
     .where(messages.c.session_id == sessions.c.id, messages.c.role == "system")
     .scalar_subquery()
 )
+_ADD_SESSION: Final = Prepared(insert(sessions))
 _ADD_MESSAGES: Final = Prepared(insert(messages))
 _TOOL_STATES: Final = Prepared(
     select(tool_states.c.key, tool_states.c.state_json).where(
