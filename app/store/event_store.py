@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
@@ -30,6 +30,8 @@ class Segment:
     def count(self) -> int:
         return self.last - self.first + 1
 
+
+_COLUMNS: Final = [field.name for field in fields(Segment)]
 
 RESERVED_NUMBERS: Final = 10_000
 """Event numbers kept free beyond what is written while a run is live, so that a crash never makes two events
@@ -104,14 +106,16 @@ def write_segments(connection: Connection, segments: Sequence[Segment]) -> None:
     """Writing the same events twice leaves them there once: a commit that was not seen is repeated."""
     if segments:
         dialect = connection.dialect.name
-        _UPSERT[dialect].run_each(connection, [asdict(segment) for segment in segments])
+        _UPSERT[dialect].run_each(
+            connection, [{name: getattr(segment, name) for name in _COLUMNS} for segment in segments]
+        )
 
 
 def _upsert(insert: Callable[[Any], Any]) -> Prepared:
     statement = insert(event_segments).values(created_at=now())
     replaced = {name: statement.excluded[name] for name in ("last", "run_id", "frames", "created_at")}
     upsert = statement.on_conflict_do_update(index_elements=["session_id", "first"], set_=replaced)
-    return Prepared(upsert, columns=[field.name for field in fields(Segment)])
+    return Prepared(upsert, columns=_COLUMNS)
 
 
 _UPSERT: Final = {"sqlite": _upsert(sqlite.insert), "postgresql": _upsert(postgresql.insert)}

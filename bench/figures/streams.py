@@ -18,7 +18,7 @@ from bench.table import Row
 FELL_BEHIND: Final = 0.97
 NEAR_A_CORE: Final = 0.7
 GAVE_UP: Final = 0.5
-OPENING_SECONDS: Final = 10.0  # and one more for every twelve streams
+OPENING_SECONDS: Final = 10.0  # and one more for every fifteen streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def plan_for(course: Course, server: Server, streams: int, pace: int, window: fl
         words=1_000_000,
         pace=pace,
         window=window,
-        opening_seconds=OPENING_SECONDS + streams / 12,
+        opening_seconds=OPENING_SECONDS + streams / 15,
         server_pids=server.pids,
         model_pids=(course.arena.model_pid,),
     )
