@@ -90,7 +90,10 @@ def blueprint(
         when_busy = WHEN_BUSY.read()
         streamed = STREAM.read() == "true"
         messages, options = read_run(time.time())
-        _visible(session_id, "run session")  # before it can be found busy: a stranger is not told with what
+        if owner() is not None or manager.find(session_id) is None:
+            # Before it can be found busy: a stranger is not told with what. Who may see everything needs no
+            # database to be told that a run is at work here.
+            _visible(session_id, "run session")
         if options.chosen_model is not None and when_busy == "queue":
             raise InvalidRequest("a message that may have to wait can't choose the model", status=422)
         contents = [message.content for message in messages]
