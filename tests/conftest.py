@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,15 @@ def make_settings(tmp_path: Path, model_url: str, **more: Any) -> Settings:
     }
     tokens = [parse_token(f"{name}:{token}") for name, token in more.pop("auth_tokens", ())]
     return Settings(**{**values, **more}, auth_tokens=tuple(tokens))
+
+
+@contextmanager
+def team_server(directory: Path, model_url: str, team: str) -> Iterator[Server]:
+    """A server in this process whose one agent file, `team`, has this text."""
+    (directory / "team.yaml").write_text(team)
+    built = build(make_settings(directory, model_url, agents=directory / "team.yaml"))
+    yield built
+    built.close()
 
 
 def held_by(server: Server) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 
 from app.factory import Server, build
 from app.offline.server import OfflineServer
-from tests.conftest import make_settings
+from tests.conftest import make_settings, team_server
 from tests.harness.in_process import LocalClient
 from tests.harness.wire import Event, text_of
 from tests.test_sequences import (
@@ -49,10 +49,8 @@ models:
 
 @pytest.fixture
 def server(tmp_path: Path, model: OfflineServer) -> Iterator[Server]:
-    (tmp_path / "team.yaml").write_text(TEAM)
-    built = build(make_settings(tmp_path, model.url, agents=tmp_path / "team.yaml"))
-    yield built
-    built.close()
+    with team_server(tmp_path, model.url, TEAM) as built:
+        yield built
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from app.factory import Server, build
+from app.factory import Server
 from app.offline.server import OfflineServer
-from tests.conftest import make_settings
+from tests.conftest import team_server
 from tests.harness.in_process import LocalClient
 from tests.harness.wire import Event
 from tests.test_fallback import asked
@@ -41,10 +41,8 @@ models:
 
 @pytest.fixture
 def server(tmp_path: Path, model: OfflineServer) -> Iterator[Server]:
-    (tmp_path / "team.yaml").write_text(TEAM)
-    built = build(make_settings(tmp_path, model.url, agents=tmp_path / "team.yaml"))
-    yield built
-    built.close()
+    with team_server(tmp_path, model.url, TEAM) as built:
+        yield built
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ import pytest
 from app.factory import Server, build
 from app.offline.server import OfflineServer
 from tests.agent.tools.test_mcp_remote import Site, running
-from tests.conftest import make_settings
+from tests.conftest import make_settings, team_server
 from tests.harness.in_process import LocalClient
 from tests.harness.strict_client import MAX_LINE
 from tests.harness.wire import Event, text_of
@@ -71,10 +71,8 @@ BACK = ["stream_stopped", *SWITCHED, "tool_call_response", "message_added"]
 
 @pytest.fixture
 def server(tmp_path: Path, model: OfflineServer) -> Iterator[Server]:
-    (tmp_path / "team.yaml").write_text(TEAM)
-    built = build(make_settings(tmp_path, model.url, agents=tmp_path / "team.yaml"))
-    yield built
-    built.close()
+    with team_server(tmp_path, model.url, TEAM) as built:
+        yield built
 
 
 @pytest.fixture
