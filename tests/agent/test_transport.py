@@ -11,7 +11,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -479,6 +479,48 @@ def test_a_consumer_gets_the_body_byte_for_byte_and_its_reader_is_told(
             told.release()
     assert b"".join(collector.parts) == b"".join(words)
     assert empty >= 1
+
+
+def test_a_round_that_fails_ends_nobodys_reading(caplog: pytest.LogCaptureFixture) -> None:
+    """What is done around a round of reads is somebody else's; its failure must not leave every stream silent."""
+    failures = iter([True])
+
+    @contextmanager
+    def failing_once() -> Iterator[None]:
+        yield
+        if next(failures, False):
+            raise RuntimeError("a round failed")
+
+    seen = threading.Event()
+
+    class Telling(Collector):
+        def take(self, part: bytes) -> bool:
+            wants_more = super().take(part)
+            seen.set()
+            return wants_more
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.stream_head()
+        peer.chunk(b"one")
+        assert seen.wait(PATIENCE)
+        peer.chunk(b"two")
+        peer.chunk(b"")
+
+    collector = Telling()
+    with (
+        serving(script) as server,
+        httpx2.Client(
+            transport=Transport(reading=failing_once, stall_timeout=PATIENCE), timeout=LONG
+        ) as client,
+        interruptible(Interrupt(), collector),
+        client.stream("POST", server.url) as response,
+    ):
+        for part in response.stream:  # type: ignore[union-attr]
+            collector.parts.append(part)
+            seen.set()  # it may have come with the head
+    assert b"".join(collector.parts) == b"onetwo"
+    assert "a round failed" in caplog.text
 
 
 @pytest.mark.usefixtures("trusted")

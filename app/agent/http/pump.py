@@ -7,6 +7,7 @@ connection to the pump, with a function that takes what arrives; he is woken whe
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import threading
@@ -19,6 +20,8 @@ import httpx2
 
 from app.agent.http.connection import Connection
 
+log = logging.getLogger(__name__)
+
 Take = Callable[[bytes], bool]
 """Called on the pump's thread with all that has arrived, b"" if the peer has closed. False: its owner goes on.
 It must not block; what it raises is raised at its owner's."""
@@ -27,7 +30,6 @@ Reading = Callable[[], AbstractContextManager[object]]
 
 ROUND_SECONDS: Final = 0.002
 """The least time between two rounds; what arrives after a quiet moment is taken at once."""
-
 
 GROUP: Final = 16
 """So many connections are read before what they said is passed on: of a hundred that have something at once, the
@@ -87,14 +89,23 @@ class Pump:
         with self._guard:
             if self._closed:
                 raise httpx2.ReadError("the transport was closed")
-            if self._poll is None:
-                self._poll = select.epoll()
-                self._bell = os.eventfd(0)
-                self._poll.register(self._bell, select.EPOLLIN)
-                self._thread = threading.Thread(target=self._work, name="model-reader", daemon=True)
-                self._thread.start()
-            self._lent[lent.descriptor] = lent
-            self._poll.register(lent.descriptor, select.EPOLLIN)
+            try:
+                self._begin().register(lent.descriptor, select.EPOLLIN)
+            except (OSError, RuntimeError) as error:  # no more descriptors, or threads, to be had
+                raise httpx2.ReadError(f"nobody can read the answer: {error}") from error
+            self._lent[lent.descriptor] = lent  # the thread looks again until it finds it here
+
+    def _begin(self) -> select.epoll:
+        if self._poll is None:
+            self._poll = select.epoll()
+        if self._bell < 0:
+            self._bell = os.eventfd(0)
+            self._poll.register(self._bell, select.EPOLLIN)
+        if self._thread is None:
+            thread = threading.Thread(target=self._work, name="model-reader", daemon=True)
+            thread.start()
+            self._thread = thread
+        return self._poll
 
     # ---- the pump's thread
 
@@ -103,8 +114,11 @@ class Pump:
         while not self._closed:
             ready = [descriptor for descriptor, _ in self._poll.poll()]
             for start in range(0, len(ready), GROUP):
-                with self._reading():
-                    self._serve_all(ready[start : start + GROUP])
+                try:
+                    with self._reading():
+                        self._serve_all(ready[start : start + GROUP])
+                except Exception:
+                    log.exception("a round of reading models failed")  # the next one must come all the same
             time.sleep(ROUND_SECONDS)
         for lent in list(self._lent.values()):
             with lent.guard:
@@ -135,6 +149,10 @@ class Pump:
 
     def _give_back(self, lent: _Lent) -> None:
         """Wakes the connection's owner; nobody else touches it from now on."""
-        if self._lent.pop(lent.descriptor, None) is not None and self._poll is not None:
-            self._poll.unregister(lent.descriptor)
+        self._lent.pop(lent.descriptor, None)
+        try:
+            if self._poll is not None:
+                self._poll.unregister(lent.descriptor)
+        except OSError:
+            pass  # its socket is not there any more
         lent.done.set()
