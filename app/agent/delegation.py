@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from app.agent.toolset import Delegation, Handoff, Tool, ToolContext, ToolResult, string
@@ -39,29 +40,25 @@ def child_session(
     parent: Session, place: Session, key: str, target: Agent, call_id: str, now: float
 ) -> Session:
     """Works where its parent works (`place`) and may what its parent may at this moment, denials included."""
-    return Session(
-        id=child_id(parent.id, call_id),
-        created_at=now,
-        title=TITLE,
-        owner=parent.owner,
-        working_dir=place.working_dir,
-        tools_approved=parent.tools_approved,
-        thinking=parent.thinking,
-        max_iterations=target.max_iterations,
-        permissions=parent.permissions,
-        parent_id=parent.id,
-        agent=f"{key}/{target.name}",
-    )
+    new_id, agent = child_id(parent.id, call_id), f"{key}/{target.name}"
+    child = _below(parent, place, new_id=new_id, root=parent.id, title=TITLE, agent=agent, now=now)
+    return replace(child, max_iterations=target.max_iterations)
 
 
 def background_session(
     parent: Session, place: Session, *, new_id: str, root: str, agent: str, now: float
 ) -> Session:
     """The session of a task that is done beside the conversation `root`, with what its parent may at this moment."""
+    return _below(parent, place, new_id=new_id, root=root, title=background.TITLE, agent=agent, now=now)
+
+
+def _below(
+    parent: Session, place: Session, *, new_id: str, root: str, title: str, agent: str, now: float
+) -> Session:
     return Session(
         id=new_id,
         created_at=now,
-        title=background.TITLE,
+        title=title,
         owner=parent.owner,
         working_dir=place.working_dir,
         tools_approved=parent.tools_approved,
