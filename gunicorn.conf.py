@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import ipaddress
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -134,6 +135,13 @@ def post_worker_init(worker: Any) -> None:
         baton.manager.drain(settings.drain_seconds, stop_within=STOP_SECONDS)
 
     threading.Thread(target=watch, name="drain", daemon=True).start()
+
+
+def worker_int(_worker: Any) -> None:
+    """At SIGINT and SIGQUIT. A Ctrl-C comes twice, from the terminal and from the master; the second one would end
+    the process in the middle of the stop that the first began."""
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def worker_exit(_server: Any, worker: Any) -> None:

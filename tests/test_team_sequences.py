@@ -227,6 +227,7 @@ def test_a_title_that_is_ready_in_time_is_told_once(titled: LocalClient, model: 
     session = titled.new_session()
     with titled.run(session, "[hold 1][say one two]") as stream:
         told = stream.until("session_title")
+        assert model.wait_until(lambda stats: stats.open_streams == 1), "it may be asked for the title first"
         model.release()
         events = stream.rest()
     assert set(told) == {"type", "session_id", "title", "timestamp"}

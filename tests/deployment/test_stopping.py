@@ -80,12 +80,15 @@ def test_a_stop_ends_what_runs_waits_or_looks_on_and_the_next_server_finds_every
 def test_ctrl_c_stops_as_gently(
     start_baton: StartBaton, connect: Connect, model: OfflineServer, gate: Gate
 ) -> None:
-    """To the whole group, as a terminal does it."""
+    """To the whole group, as a terminal does it. A worker hears of it from the terminal and from the master, and
+    again from who is impatient; the tool has to be killed, so that it is still stopping then."""
     baton = start_baton(settings=QUICK)
     client = connect(baton.url)
     session = client.new_session(tools_approved=True)
-    with client.run(session, f"{gate.call}[then][say never said]", agent="tools") as stream:
+    with client.run(session, f"{gate.stubborn_call}[then][say never said]", agent="tools") as stream:
         gate.wait_until_reached()
+        baton.signal_all(signal.SIGINT)
+        eventually(lambda: "Worker exiting" in baton.log(), "the worker has begun to stop")
         baton.signal_all(signal.SIGINT)
         assert stream.rest()[-1]["type"] == "stream_stopped"
         assert baton.wait() == 0

@@ -21,7 +21,12 @@ class Gate:
     @property
     def call(self) -> str:
         """What the user types to make the model call a shell command that stops here."""
-        return f"[call shell {json.dumps({'cmd': f'cat {self._pipe}'})}]"
+        return self._call(f"cat {self._pipe}")
+
+    @property
+    def stubborn_call(self) -> str:
+        """The same, of a command that has to be killed."""
+        return self._call(f"trap '' TERM; cat {self._pipe}")
 
     def wait_until_reached(self) -> None:
         """Returns when the command is running: only then does the pipe have somebody at its other end."""
@@ -41,6 +46,9 @@ class Gate:
         if self._end is not None:
             os.close(self._end)
         self._pipe.unlink(missing_ok=True)
+
+    def _call(self, command: str) -> str:
+        return f"[call shell {json.dumps({'cmd': command})}]"
 
     def _try_open(self) -> int | None:
         try:
