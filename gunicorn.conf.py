@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import ipaddress
 import os
 import signal
@@ -12,11 +11,11 @@ import sys
 import tempfile
 import threading
 import time
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from app import logs, selfcheck
+from app.runtime.lazy_model import import_for_good
 from app.settings import InvalidSettings, Settings
 from app.telemetry import directory
 
@@ -81,9 +80,9 @@ def on_starting(server: Any) -> None:
 def share_imports() -> None:
     """What takes seconds and tens of megabytes to import, once for all workers. A single one imports it beside its
     first answers instead."""
-    import_module("app.agent.anthropic_model")
-    gc.collect()
-    gc.freeze()  # a collection in a worker would write to the pages that it shares
+    import_for_good(
+        "app.agent.anthropic_model"
+    )  # a collection in a worker would write to the pages that it shares
 
 
 def start_stand_in(server: Any) -> None:

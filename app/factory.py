@@ -15,7 +15,7 @@ from app.runtime.control import RunControl
 from app.runtime.editor import Editor
 from app.runtime.event_readers import EventReaders
 from app.runtime.hangups import HangupWatcher
-from app.runtime.lazy_model import LazyModel
+from app.runtime.lazy_model import LazyModel, import_for_good
 from app.runtime.levels import LevelMeter
 from app.runtime.manager import RuntimeManager
 from app.runtime.measured_model import MeasuredModel
@@ -79,7 +79,7 @@ class Server:
 
 def _load_model(settings: Settings, writer: StreamWriter) -> ModelClient:
     """Imports the Anthropic SDK, which takes seconds: not before the server answers."""
-    adapter = import_module("app.agent.anthropic_model")
+    adapter = import_for_good("app.agent.anthropic_model")
     client: ModelClient = adapter.AnthropicModel(
         settings.api_key, settings.api_base_url or None, reading=writer.batch
     )

@@ -43,7 +43,8 @@ class EventLog:
 
     def __init__(self, session_id: str, next_number: int) -> None:
         self.session_id = session_id
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()  # a condition's own would be entered through two more calls
+        self._changed = threading.Condition(self._lock)
         self._waiting = 0
         self._first = next_number  # the number of _frames[0]
         self._frames: list[bytes] = []
@@ -60,12 +61,12 @@ class EventLog:
     @property
     def last_number(self) -> int:
         """Of the events that can be seen."""
-        with self._changed:
+        with self._lock:
             return self._last_visible()
 
     def publish(self, payloads: Sequence[bytes], end: EndMark) -> None:
         """Appends events of the run with that end; what comes after its last event is dropped."""
-        with self._changed:
+        with self._lock:
             if end.sealed:
                 return
             self._append(payloads)
@@ -82,7 +83,7 @@ class EventLog:
     ) -> Slice | None:
         """What comes after that number; waits for it, and returns None after `timeout` seconds of nothing,
         when the log is closed, or at once when `end` was passed. A reader that gives up calls `wake` then."""
-        with self._changed:
+        with self._lock:
             if after >= self._last_visible():
                 if self._closed or gave_up() or (end is not None and end.number is not None):
                     return None
@@ -104,26 +105,26 @@ class EventLog:
 
     def seal(self, payloads: Sequence[bytes], end: EndMark) -> None:
         """The run's last events, numbered but not visible yet. Nothing of this run can follow."""
-        with self._changed:
+        with self._lock:
             end.sealed = True
             self._sealed[end] = self.next_number
             self._append(payloads)
 
     def unnumber(self, payloads: Sequence[bytes]) -> None:
         """The sealed events could not be stored: they are shown, but don't move anybody's cursor."""
-        with self._changed:
+        with self._lock:
             self._frames[-len(payloads) :] = [unnumbered(payload) for payload in payloads]
 
     def show_end(self, end: EndMark, number: int) -> None:
         """Shows what the run has sealed; its last event is the one with that number."""
-        with self._changed:
+        with self._lock:
             end.number = number
             self._sealed.pop(end, None)
             self._wake()
 
     def unwritten(self, run_id: str) -> Segment | None:
         """What the store does not have yet, sealed events included."""
-        with self._changed:
+        with self._lock:
             frames = self._frames[self._written - self._first :]
             if not frames:
                 return None
@@ -132,7 +133,7 @@ class EventLog:
 
     def mark_written(self, last: int) -> None:
         """Everything up to this number is in the store; old frames may go."""
-        with self._changed:
+        with self._lock:
             self._written = max(self._written, last + 1)
             surplus = min(len(self._frames) - KEEP_EVENTS, self._written - self._first)
             if surplus > 0:
@@ -141,14 +142,14 @@ class EventLog:
 
     def continue_at(self, number: int) -> None:
         """Another process has sent events meanwhile; they are in the store, and ours go on after them."""
-        with self._changed:
+        with self._lock:
             if number > self.next_number:
                 self._frames.clear()
                 self._first = self._written = number
 
     def receive(self, segment: Segment) -> None:
         """Events that another process has sent and stored."""
-        with self._changed:
+        with self._lock:
             if segment.last < self.next_number:
                 return
             if segment.first > self.next_number:
@@ -163,24 +164,24 @@ class EventLog:
     @contextmanager
     def listening(self, listener: Callable[[], None]) -> Iterator[None]:
         """Calls the listener whenever something is new, on the thread that brought it; it must not block."""
-        with self._changed:
+        with self._lock:
             self._listeners = (*self._listeners, listener)
         try:
             yield
         finally:
-            with self._changed:
+            with self._lock:
                 self._listeners = tuple(one for one in self._listeners if one is not listener)
 
     def close(self, last_words: Sequence[bytes] = ()) -> None:
         """The session is gone: readers end after these last events, which move nobody's cursor."""
-        with self._changed:
+        with self._lock:
             self._frames.extend(unnumbered(payload) for payload in last_words)
             self._closed = True
             self._wake()
 
     def wake(self) -> None:
         """Lets every reader look at once, though nothing is new."""
-        with self._changed:
+        with self._lock:
             self._wake()
 
     @property

@@ -7,10 +7,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from typing import Final
 
-from app.conversation.run import LIVE, Owner
+from app.conversation.run import LIVE
 from app.errors import StoreUnavailable
 from app.runtime.event_logs import EventLogs
 from app.runtime.live_run import AT_SAFE_POINT, LiveRun
@@ -30,7 +29,6 @@ class Keeper:
     def __init__(
         self,
         store: Store,
-        owner: Owner,
         logs: EventLogs,
         live_runs: Callable[[], Sequence[LiveRun]],
         *,
@@ -40,7 +38,6 @@ class Keeper:
     ) -> None:
         """`look_after` is called about once a second, for what only its owner can do."""
         self._store = store
-        self._owner = owner
         self._logs = logs
         self._live_runs = live_runs
         self._look_after = look_after
@@ -125,22 +122,26 @@ class Keeper:
 
     def _write_events(self, runs: Sequence[LiveRun]) -> None:
         """One transaction for all runs, except those whose own thread is writing right now."""
-        with ExitStack() as locked:
-            segments: list[tuple[LiveRun, Segment]] = []
-            for run in runs:
-                if run.lost or not run.log.writing.acquire(blocking=False):
-                    continue
-                locked.callback(run.log.writing.release)
-                if not run.ending and (segment := run.log.unwritten(run.run.id)):
-                    segments.append((run, segment))
+        taken = [run for run in runs if not run.lost and run.log.writing.acquire(blocking=False)]
+        try:
+            found = [(run, run.log.unwritten(run.run.id)) for run in taken if not run.ending]
+            segments = [(run, segment) for run, segment in found if segment is not None]
             if segments:
-                held = self._store.events.append([(run.baton, segment) for run, segment in segments])
-                for run, segment in segments:
-                    if run.run.id in held:
-                        run.log.mark_written(segment.last)
-                        self._metrics.events_stored(segment.count)
-                    else:
-                        self._lost(run)
+                self._append(segments)
+        finally:
+            for run in taken:
+                run.log.writing.release()
+
+    def _append(self, segments: Sequence[tuple[LiveRun, Segment]]) -> None:
+        held = self._store.events.append([(run.baton, segment) for run, segment in segments])
+        count = 0
+        for run, segment in segments:
+            if run.run.id in held:
+                run.log.mark_written(segment.last)
+                count += segment.count
+            else:
+                self._lost(run)
+        self._metrics.events_stored(count)
 
     def _listen(self, runs: Sequence[LiveRun]) -> None:
         by_id = {run.run.id: run for run in runs}
@@ -159,7 +160,7 @@ class Keeper:
                     run.cancellation.cancel(signal.stop_requested)
 
     def _renew(self, runs: Sequence[LiveRun]) -> None:
-        held = self._store.runs.renew([run.baton for run in runs], self._owner)
+        held = self._store.runs.renew([run.baton for run in runs])
         self._metrics.leases_renewed(len(held))
         for run in runs:
             if run.run.id not in held:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from types import ModuleType
 from typing import Final
 
 from app.agent.model import Cancellation, ModelClient, ModelError, ModelEvent, ModelRequest
@@ -12,6 +16,17 @@ from app.agent.model import Cancellation, ModelClient, ModelError, ModelEvent, M
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 0.05
+
+
+def import_for_good(name: str) -> ModuleType:
+    """For what makes hundreds of thousands of objects and never goes: the collector does not look through them
+    again, which would stop every thread of the process for a tenth of a second."""
+    known = name in sys.modules
+    module = import_module(name)
+    if not known:
+        gc.collect()
+        gc.freeze()
+    return module
 
 
 class LazyModel:

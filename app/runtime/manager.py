@@ -92,7 +92,6 @@ class RuntimeManager:
         self._stranded = Every(STRANDED_SECONDS)
         self._keeper = Keeper(
             store,
-            self.owner,
             self.logs,
             self.live_runs,
             heartbeat_seconds=heartbeat_seconds,

@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from app.conversation.run import Baton
 from app.store.engine import Database, now
 from app.store.fence import Fence
+from app.store.listed import among, listed
 from app.store.prepared import Prepared
 from app.store.tables import event_segments, sessions
 
@@ -33,9 +34,9 @@ class Segment:
 
 _COLUMNS: Final = [field.name for field in fields(Segment)]
 
-RESERVED_NUMBERS: Final = 10_000
-"""Event numbers kept free beyond what is written while a run is live, so that a crash never makes two events
-share one. A run that ends orderly gives back what it did not use."""
+RESERVED_NUMBERS: Final = 20_000
+"""Event numbers kept free beyond what is written while a run is live, and at least half of them always, so that a
+crash never makes two events share one. A run that ends orderly gives back what it did not use."""
 
 
 class EventStore:
@@ -53,8 +54,7 @@ class EventStore:
             kept = [segment for baton, segment in segments if baton.run_id in held]
             if kept:
                 write_segments(connection, kept)
-                tops = [{"here": s.session_id, "top": s.last + 1 + RESERVED_NUMBERS} for s in kept]
-                _RESERVE.run_each(connection, tops)
+                _RESERVE.run_each(connection, [_numbers_reserved(segment) for segment in kept])
             return held
 
     def read(self, session_id: str, after: int, *, limit: int = 64) -> list[Segment]:
@@ -73,12 +73,9 @@ class EventStore:
 
     def newest(self, session_ids: Sequence[str]) -> dict[str, int]:
         """The number of the newest stored event of each session that has one."""
-        query = select(event_segments.c.session_id, func.max(event_segments.c.last))
-        query = query.where(event_segments.c.session_id.in_(session_ids)).group_by(
-            event_segments.c.session_id
-        )
-        with self._database.reading() as connection:
-            return {session_id: int(last) for session_id, last in connection.execute(query)}
+        with self._database.glance() as connection:
+            rows = _NEWEST.all(connection, {"those": listed(session_ids)})
+        return {session_id: int(last) for session_id, last in rows}
 
     def bounds(self, session_id: str) -> tuple[int, int]:
         """The numbers of the first and last stored event; (0, 0) if there is none."""
@@ -111,6 +108,12 @@ def write_segments(connection: Connection, segments: Sequence[Segment]) -> None:
         )
 
 
+def _numbers_reserved(segment: Segment) -> dict[str, Any]:
+    next_number = segment.last + 1
+    needed, top = next_number + RESERVED_NUMBERS // 2, next_number + RESERVED_NUMBERS
+    return {"here": segment.session_id, "needed": needed, "top": top}
+
+
 def _upsert(insert: Callable[[Any], Any]) -> Prepared:
     statement = insert(event_segments).values(created_at=now())
     replaced = {name: statement.excluded[name] for name in ("last", "run_id", "frames", "created_at")}
@@ -121,8 +124,13 @@ def _upsert(insert: Callable[[Any], Any]) -> Prepared:
 _UPSERT: Final = {"sqlite": _upsert(sqlite.insert), "postgresql": _upsert(postgresql.insert)}
 _RESERVE: Final = Prepared(
     update(sessions)
-    .where(sessions.c.id == bindparam("here"), sessions.c.next_event < bindparam("top"))
+    .where(sessions.c.id == bindparam("here"), sessions.c.next_event < bindparam("needed"))
     .values(next_event=bindparam("top"))
+)
+_NEWEST: Final = Prepared(
+    select(event_segments.c.session_id, func.max(event_segments.c.last).label("newest"))
+    .where(among(event_segments.c.session_id, "those"))
+    .group_by(event_segments.c.session_id)
 )
 
 

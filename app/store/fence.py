@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, select, tuple_, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, select, update
 
 from app.conversation.run import Baton
 from app.errors import BatonLost
 from app.store.engine import now
+from app.store.listed import listed, pair_among
 from app.store.prepared import Prepared
 from app.store.tables import IS_LIVE, runs
 
@@ -28,9 +29,9 @@ class Fence:
         self._renew = Prepared(update(runs).where(held).values(lease_expires_at=self.lease()))
         numbered = update(runs).where(held, runs.c.writes < write)
         self._numbered = Prepared(numbered.values(lease_expires_at=self.lease(), writes=write))
-        those = tuple_(runs.c.id, runs.c.epoch).in_(bindparam("those", expanding=True))
+        those = pair_among(runs.c.id, runs.c.epoch, "those")
         renewed = update(runs).where(those, IS_LIVE).values(lease_expires_at=self.lease())
-        self._renew_many = renewed.returning(runs.c.id)
+        self._renew_many = Prepared(renewed.returning(runs.c.id))
 
     def lease(self) -> ColumnElement[float]:
         """When a lease that is given now will run out."""
@@ -50,5 +51,5 @@ class Fence:
     def held(self, connection: Connection, batons: Sequence[Baton]) -> set[str]:
         """The same for many runs at once, and without an exception: renews the leases of those that still have
         their session, and returns their ids."""
-        those = [(baton.run_id, baton.epoch) for baton in batons]
-        return set(connection.execute(self._renew_many, {"those": those}).scalars())
+        those = listed([(baton.run_id, baton.epoch) for baton in batons])
+        return {row.id for row in self._renew_many.all(connection, {"those": those})}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Boolean, Connection, Dialect, Executable
+from sqlalchemy import Boolean, Connection, Dialect, Executable, LargeBinary
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 Values = Mapping[str, Any]
@@ -90,6 +90,7 @@ class Form:
         self._bind = _processors(
             (name, bind.type.dialect_impl(dialect).bind_processor(dialect))
             for bind, name in compiled.bind_names.items()
+            if not isinstance(bind.type, LargeBinary)  # drivers take bytes as they are
         )
         shown = list(getattr(statement, "exported_columns", ()))
         self._load = _processors(
@@ -113,7 +114,9 @@ class Form:
         finally:
             cursor.close()
 
-    def bound(self, values: Values) -> dict[str, Any]:
+    def bound(self, values: Values) -> Values:
+        if not self._bind and values.keys() >= self._given.keys():
+            return values
         bound = {**self._given, **values}
         for name, process in self._bind:
             bound[name] = process(bound[name])

@@ -44,6 +44,7 @@ from app.store.event_store import RESERVED_NUMBERS, Segment, write_segments
 from app.store.fence import Fence
 from app.store.idempotency import KeyUse, use_key
 from app.store.lending import refuse_lent
+from app.store.listed import among, listed
 from app.store.prepared import Prepared, Row
 from app.store.record_store import set_call
 from app.store.reposts import without_known
@@ -102,6 +103,11 @@ class Signal:
     stop_requested: str | None
 
 
+_SIGNALS: Final = Prepared(
+    select(runs.c.id, runs.c.epoch, runs.c.status, runs.c.answer_json, runs.c.stop_requested).where(
+        among(runs.c.id, "those")
+    )
+)
 _live_run: Final = select(runs).where(runs.c.session_id == bindparam("session_id"), IS_LIVE)
 _LIVE_RUN: Final = Prepared(_live_run)
 _LIVE_RUN_LOCKED: Final = Prepared(_live_run.with_for_update())
@@ -313,17 +319,10 @@ class RunStore:
                     dead.append(run_of(row))
         return dead
 
-    def renew(self, batons: Sequence[Baton], owner: Owner) -> set[str]:
-        """Renews this owner's leases in one statement and returns the ids of the runs that are still held."""
-        ids = [baton.run_id for baton in batons]
+    def renew(self, batons: Sequence[Baton]) -> set[str]:
+        """Renews their leases in one statement and returns the ids of the runs that are still held."""
         with self._database.writing() as connection:
-            mine = (runs.c.owner_pid == owner.pid) & (runs.c.owner_started == owner.started)
-            held = runs.c.id.in_(ids) & IS_LIVE & mine & (runs.c.owner_host == owner.host)
-            connection.execute(update(runs).where(held).values(lease_expires_at=self._fence.lease()))
-            epochs = {
-                row.id: row.epoch for row in connection.execute(select(runs.c.id, runs.c.epoch).where(held))
-            }
-            return {baton.run_id for baton in batons if epochs.get(baton.run_id) == baton.epoch}
+            return self._fence.held(connection, batons)
 
     def answer(
         self,
@@ -387,13 +386,12 @@ class RunStore:
 
     def signals(self, run_ids: Sequence[str]) -> list[Signal]:
         """What people said to these runs, in one query."""
-        query = select(runs.c.id, runs.c.epoch, runs.c.status, runs.c.answer_json, runs.c.stop_requested)
-        with self._database.reading() as connection:
-            rows = connection.execute(query.where(runs.c.id.in_(run_ids)))
-            return [
-                Signal(row.id, row.epoch, row.status, answer_of(row.answer_json), row.stop_requested)
-                for row in rows
-            ]
+        with self._database.glance() as connection:
+            rows = _SIGNALS.all(connection, {"those": listed(run_ids)})
+        return [
+            Signal(run_id, epoch, status, answer_of(answer), stop_requested)
+            for run_id, epoch, status, answer, stop_requested in rows
+        ]
 
     def get(self, run_id: str) -> Run:
         with self._database.glance() as connection:

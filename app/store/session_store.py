@@ -15,6 +15,7 @@ from app.store.audit_store import note
 from app.store.engine import Database
 from app.store.idempotency import KeyUse, use_key
 from app.store.lending import refuse_lent
+from app.store.listed import among, listed
 from app.store.prepared import Prepared, Row
 from app.store.rows import (
     MESSAGE_COLUMNS,
@@ -131,9 +132,10 @@ class SessionStore:
         """Those that are not there, or not any more."""
         if not session_ids:
             return set()
-        query = select(sessions.c.id).where(sessions.c.id.in_(session_ids))
-        with self._database.reading() as connection:
-            return set(session_ids) - set(connection.scalars(query))
+        with self._database.glance() as connection:
+            return set(session_ids) - {
+                row.id for row in _THERE.all(connection, {"those": listed(session_ids)})
+            }
 
     def set_title(
         self, session_id: str, title: str, *, if_empty: bool = False, audit: AuditEntry | None = None
@@ -204,6 +206,7 @@ _SESSION: Final = Prepared(_one_session)
 _OWN_SESSION: Final = Prepared(_own_session)
 _SESSION_LOCKED: Final = Prepared(_one_session.with_for_update())
 _OWN_SESSION_LOCKED: Final = Prepared(_own_session.with_for_update())
+_THERE: Final = Prepared(select(sessions.c.id).where(among(sessions.c.id, "those")))
 _all_messages: Final = (
     select(*(messages.c[name] for name in MESSAGE_COLUMNS))
     .where(messages.c.session_id == bindparam("session_id"))

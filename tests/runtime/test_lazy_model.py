@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from app.agent.model import ModelClient, ModelError, ModelRequest
-from app.runtime.lazy_model import LazyModel
+from app.runtime.lazy_model import LazyModel, import_for_good
 from app.runtime.live_run import RunCancellation
 from tests.harness.models import PATIENCE, TalkativeModel, said
 
@@ -53,3 +56,20 @@ def test_a_client_that_can_not_be_loaded_fails_each_call_in_words() -> None:
     with pytest.raises(ModelError, match="could not be loaded"):
         list(model.stream(REQUEST, RunCancellation()))
     model.close()
+
+
+def test_what_is_imported_for_good_is_not_the_collectors_business_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"imported_{tmp_path.name}".replace("-", "_")
+    (tmp_path / f"{name}.py").write_text("THINGS = [[]]\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    things = import_for_good(name).THINGS
+    assert not _looks_at(things)
+    assert import_for_good(name) is sys.modules.pop(name)
+    assert _looks_at([[]]), "once is enough"
+
+
+def _looks_at(things: object) -> bool:
+    """Is it among what the collector walks through?"""
+    return any(one is things for one in gc.get_objects())
