@@ -80,10 +80,11 @@ class Pump:
     def close(self) -> None:
         """Ends the thread. Whoever still reads gets a ReadError."""
         with self._guard:
-            self._closed, thread = True, self._thread
+            self._closed, thread, self._thread = True, self._thread, None
         if thread is not None:
             os.eventfd_write(self._bell, 1)
             thread.join()
+            os.close(self._bell)
 
     def _lend(self, lent: _Lent) -> None:
         with self._guard:
@@ -125,7 +126,6 @@ class Pump:
                 lent.error = httpx2.ReadError("the transport was closed")
                 self._give_back(lent)
         self._poll.close()
-        os.close(self._bell)
 
     def _serve_all(self, descriptors: Sequence[int]) -> None:
         for descriptor in descriptors:
