@@ -28,6 +28,8 @@ class SseDecoder:
         if self._after_cr or b"\r" in data:
             data = self._with_plain_newlines(data)
         rest = self._rest
+        if not rest and data.endswith(b"\n\n"):  # whole frames: what the API mostly sends
+            return _frames(data[:-2])
         # A newline that ended the last piece may be the first half of this one's blank line.
         searched = max(len(rest) - 1, 0)
         rest += data
@@ -38,7 +40,7 @@ class SseDecoder:
             return []
         whole = bytes(rest[:end])
         del rest[: end + 2]
-        return [frame for text in whole.split(b"\n\n") if (frame := _parse(text))[1]]
+        return _frames(whole)
 
     def _with_plain_newlines(self, data: bytes) -> bytes:
         r"""CR and CRLF as LF. A CR at the end counts at once; a LF that follows it in the next piece is its
@@ -49,6 +51,10 @@ class SseDecoder:
         if data:
             self._after_cr = data.endswith(b"\r")
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def _frames(whole: bytes) -> list[Frame]:
+    return [frame for text in whole.split(b"\n\n") if (frame := _parse(text))[1]]
 
 
 def _parse(text: bytes) -> Frame:

@@ -14,6 +14,9 @@ from app.conversation.events import AgentChoice, AgentChoiceReasoning, Event
 MAX_EVENT_BYTES: Final = 60_000
 """The contract's client gives up on a line of 64 KiB; what is longer is cut or split, for readers only."""
 
+_MAX_TEXT: Final = MAX_EVENT_BYTES // 6 - 200
+"""Characters that fit a line however they are escaped: six bytes for a character at the worst."""
+
 _CUT: Final = "\n\n[cut: too long to be shown here]"
 _SHORTEST_CUT: Final = 100
 
@@ -29,6 +32,8 @@ class EventEncoder:
     def encode(self, event: Event) -> list[bytes]:
         """The event's JSON; several for a text that is too long for one."""
         if isinstance(event, AgentChoice | AgentChoiceReasoning):
+            if len(event.content) <= _MAX_TEXT:
+                return [self._delta(event, event.content)]
             return [self._delta(event, text) for text in _split(event.content)]
         body = event.payload(self.timestamp())
         encoded = _dumps(body)
@@ -58,11 +63,7 @@ class EventEncoder:
 
 
 def _split(text: str) -> list[str]:
-    """Pieces that fit a line however they are escaped: six bytes for a character at the worst."""
-    size = MAX_EVENT_BYTES // 6 - 200
-    if len(text) <= size:
-        return [text]
-    return [text[start : start + size] for start in range(0, len(text), size)]
+    return [text[start : start + _MAX_TEXT] for start in range(0, len(text), _MAX_TEXT)]
 
 
 def _dumps(value: Any) -> bytes:

@@ -22,6 +22,12 @@ log = logging.getLogger(__name__)
 TICK_SECONDS: Final = 0.25
 PRUNE_SECONDS: Final = 60.0
 
+WRITING_SHARE: Final = 0.1
+"""So much of the time may go into writing event logs behind, as long as none has to wait longer than
+`WRITING_SECONDS`: with a thousand runs it is most of what housekeeping costs, however much they have to say."""
+
+WRITING_SECONDS: Final = 1.0
+
 
 class Keeper:
     """Started with the first run or reader of a process, so never before a fork."""
@@ -43,6 +49,7 @@ class Keeper:
         self._look_after = look_after
         self._metrics = metrics
         self._heartbeat = Every(heartbeat_seconds)
+        self._next_writing = 0.0  # monotonic
         self._second = Every(1.0)
         self._minute = Every(PRUNE_SECONDS)
         self._guard = threading.Lock()
@@ -85,7 +92,10 @@ class Keeper:
     def _tick(self) -> None:
         runs = self._live_runs()
         if runs:
-            self._write_events(runs)
+            began = time.monotonic()
+            if began >= self._next_writing:
+                self._write_events(runs)
+                self._next_writing = began + pause_after(time.monotonic() - began)
             self._listen(runs)
         self._follow(frozenset(run.run.session_id for run in runs))
         if self._heartbeat.due() and runs:
@@ -171,6 +181,11 @@ class Keeper:
             return
         log.warning("run %s has lost its session to another process", run.run.id)
         run.lose()
+
+
+def pause_after(writing: float) -> float:
+    """Seconds from the beginning of one writing of the event logs to the next, by how long it took."""
+    return min(writing / WRITING_SHARE, WRITING_SECONDS)
 
 
 class Every:

@@ -34,7 +34,7 @@ class Segment:
 
 _COLUMNS: Final = [field.name for field in fields(Segment)]
 
-RESERVED_NUMBERS: Final = 20_000
+RESERVED_NUMBERS: Final = 100_000
 """Event numbers kept free beyond what is written while a run is live, and at least half of them always, so that a
 crash never makes two events share one. A run that ends orderly gives back what it did not use."""
 

@@ -20,6 +20,7 @@ from app.errors import NothingToAnswer, SessionBusy, StoreUnavailable
 from app.runtime import manager as manager_module
 from app.runtime.control import RunControl
 from app.runtime.event_readers import EventReaders
+from app.runtime.keeper import WRITING_SECONDS, pause_after
 from app.runtime.live_run import LiveRun
 from app.runtime.manager import RuntimeManager
 from app.store.store import Store
@@ -251,3 +252,12 @@ def test_follow_ups_that_a_dead_process_did_not_begin_with_are_begun_with(
         store.queue.add([waiting], needs_run=False)
     eventually(lambda: len(store.runs.recent(session_id=session.id)) >= 2, "a run began")
     assert len(store.runs.recent(session_id=cancelled.id)) == 1  # what was stopped is not begun anew
+
+
+@pytest.mark.parametrize(
+    ("took", "pause"), [(0.0, 0.0), (0.01, 0.1), (0.05, 0.5), (0.1, WRITING_SECONDS), (3.0, WRITING_SECONDS)]
+)
+def test_writing_events_behind_takes_a_tenth_of_the_time_but_is_not_put_off_for_long(
+    took: float, pause: float
+) -> None:
+    assert pause_after(took) == pytest.approx(pause)
