@@ -25,8 +25,8 @@ from app.agent.tools.background_agents import BackgroundWork, NoWork
 from app.agent.tools.deferred import Deferred, Shelf, Shelved
 from app.agent.tools.mcp.servers import ToolServers
 from app.agent.tools.model_picker import chosen
+from app.agent.tools.on_demand import on_demand
 from app.agent.tools.run_facts import RunFacts
-from app.agent.tools.skills import Skills
 from app.agent.toolset import Toolset
 from app.agent.unattended import unattended
 from app.conversation.blocks import plain_text
@@ -246,7 +246,7 @@ class AgentPlanner:
         if any(spec.defer for spec in agent.toolsets):
             toolsets[f"{agent.name}/deferred"] = Deferred(shelf)
         if agent.skills:
-            toolsets[f"{agent.name}/skills"] = Skills(
+            toolsets[f"{agent.name}/skills"] = on_demand("skills", "Skills")(
                 agent.skills,
                 home=Path(self._environment.get("HOME") or Path.home()),
                 working_dir=facts.working_dir,

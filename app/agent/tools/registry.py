@@ -7,16 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from app.agent.tools.api import Api
 from app.agent.tools.background_agents import BackgroundAgents
-from app.agent.tools.fetch import Fetch
 from app.agent.tools.filesystem import Filesystem
 from app.agent.tools.mcp.address import SSE, STREAMABLE, ServerAddress
 from app.agent.tools.mcp.servers import ToolServers
 from app.agent.tools.mcp.toolset import Mcp
 from app.agent.tools.memory import Memory
 from app.agent.tools.model_picker import ModelPicker
-from app.agent.tools.openapi import OpenApi
+from app.agent.tools.on_demand import on_demand
 from app.agent.tools.processes import for_commands
 from app.agent.tools.run_facts import RunFacts
 from app.agent.tools.script import InvalidScript, Script
@@ -74,15 +72,16 @@ def _plain(spec: ToolsetSpec, environment: Mapping[str, str], state: Any, run: R
         case "script":
             return _script(spec, environment)
         case "fetch":
-            return Fetch(timeout=spec.timeout or None)
+            return on_demand("fetch", "Fetch")(timeout=spec.timeout or None)
         case "tasks":
             return TaskList(path=spec.path)
         case "memory":
             return Memory(default=_memory_file(environment, run), path=spec.path)
         case "api":
-            return Api(spec.api_config, fill_in=run.fill_in)
+            return on_demand("api", "Api")(spec.api_config, fill_in=run.fill_in)
         case "openapi":
-            return OpenApi(spec.url, headers=spec.headers, fill_in=run.fill_in, cancellation=run.cancellation)
+            openapi = on_demand("openapi", "OpenApi")
+            return openapi(spec.url, headers=spec.headers, fill_in=run.fill_in, cancellation=run.cancellation)
         case "think":
             return Think(state=state)
         case "todo":
