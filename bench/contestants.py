@@ -47,9 +47,9 @@ class Arena:
         return Path(tempfile.mkdtemp(dir=self.directory))
 
     @contextmanager
-    def server(self, contestant: str, **settings: str) -> Iterator[Server]:
-        """A fresh one, in a directory and on a port of its own."""
-        directory, port = self.new_directory(), free_port()
+    def server(self, contestant: str, *, home: Path | None = None, **settings: str) -> Iterator[Server]:
+        """On a port of its own and, unless it comes back to an old `home`, in a directory of its own."""
+        directory, port = home or self.new_directory(), free_port()
         command = COMMANDS[contestant] + ([str(port)] if contestant == FLOOR else [])
         environment = {
             "ANTHROPIC_API_KEY": "key-of-the-benchmark",
