@@ -175,9 +175,8 @@ class Asker:
         )
 
     def _thinking(self, spec: ModelSpec, max_tokens: int) -> dict[str, Any]:
-        if not self._context.look(self._session.id).thinking:
-            return {}
-        return dict(catalogue.thinking_options(spec.model, spec.thinking_budget, max_tokens=max_tokens))
+        options = dict(catalogue.thinking_options(spec.model, spec.thinking_budget, max_tokens=max_tokens))
+        return options if options and self._context.look(self._session.id).thinking else {}
 
     def _max_tokens(self, spec: ModelSpec) -> int:
         """What the model may write. Older models refuse to begin when that might not fit into their window."""

@@ -200,7 +200,7 @@ class AgentPlanner:
             models=team.models,
             model=session.model,
         )
-        states = self._store.sessions.tool_states(session.id)
+        states = self._store.sessions.tool_states(session.id) if agent.toolsets else {}
         return self._toolbox(agent, states, facts, self._unpriced(session, agent))
 
     def _work(self, team: Team, live: LiveRun, session: Session) -> BackgroundWork:

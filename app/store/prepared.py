@@ -40,6 +40,15 @@ class Prepared:
             cursor.execute(form.sql, form.bound(values))
             return form.rows(cursor.fetchall())
 
+    def plain(self, connection: Connection, values: Values = _NONE) -> list[Sequence[Any]]:
+        """Rows as the driver has them, for what is long: columns have no names, and truth values are numbers on
+        some databases."""
+        form = self._form(connection)
+        with form.cursor(connection) as cursor:
+            cursor.execute(form.sql, form.bound(values))
+            rows: list[Sequence[Any]] = cursor.fetchall()
+            return rows
+
     def first(self, connection: Connection, values: Values = _NONE) -> Any:
         """None if there is no row."""
         form = self._form(connection)

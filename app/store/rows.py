@@ -94,7 +94,7 @@ def message_of(row: Sequence[Any]) -> Message:
         agent,
         prompt,
         created_at,
-        implicit,
+        bool(implicit),
         partial,
         stop_reason,
         Usage(**orjson.loads(usage)) if usage else None,

@@ -157,7 +157,8 @@ class RunStore:
         """
         try:
             with self._database.writing() as connection:
-                find_session(connection, session_id, owner=visible_to)
+                if visible_to is not None:  # nobody is told with what another one's session is busy
+                    find_session(connection, session_id, owner=visible_to)
                 # The run's row is locked before its session's, as every write of a run does it.
                 dead = self._dead_holder(connection, session_id, is_gone)
                 row = find_session(connection, session_id, lock=True)

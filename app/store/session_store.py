@@ -252,7 +252,7 @@ def find_session(
 
 
 def read_messages(connection: Connection, session_id: str) -> list[Message]:
-    return [message_of(row) for row in _MESSAGES.all(connection, {"session_id": session_id})]
+    return [message_of(row) for row in _MESSAGES.plain(connection, {"session_id": session_id})]
 
 
 def approve_all_tools(connection: Connection, session_id: str) -> None:
