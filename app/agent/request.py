@@ -103,4 +103,5 @@ def begins_with_thinking(rows: Sequence[Message], prompt: FrozenPrompt) -> bool:
 
 
 def _encode(role: str, blocks: Sequence[Block]) -> bytes:
-    return orjson.dumps({"role": role, "content": blocks})
+    # A copy, because these are kept as long as the run lives: orjson's own bytes hold on to a buffer of 4 KiB.
+    return bytes(memoryview(orjson.dumps({"role": role, "content": blocks})))
