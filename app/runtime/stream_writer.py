@@ -155,6 +155,10 @@ class StreamWriter:
         except OSError:
             stream.failed = True
             self._finish(stream)
+        except Exception:
+            log.exception("a stream can't be written any more")  # the others can
+            stream.failed = True
+            self._finish(stream)
 
     def _send(self, stream: CarriedStream, data: bytes) -> bool:
         """False if the socket did not take all of it; the rest follows when it can."""

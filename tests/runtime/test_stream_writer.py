@@ -6,6 +6,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -240,3 +241,34 @@ def test_batches_and_rounds_at_the_same_time_lose_and_repeat_nothing(
     carried._server.close()
     reader.join(PATIENCE)
     assert numbers(unchunked(bytes(received))) == list(range(1, 1002))
+
+
+def test_a_stream_that_fails_in_an_unforeseen_way_ends_and_holds_nobody_up(
+    quiet_writer: StreamWriter,
+    carried: Carried,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    other = Carried(quiet_writer, store)
+    failing = threading.Event()
+
+    def fail(reader: EventReader) -> Any:
+        if reader is carried.reader:
+            failing.set()
+            raise RuntimeError("nobody has thought of this")
+        return take(reader)
+
+    take: Any = EventReader.take
+    monkeypatch.setattr(EventReader, "take", fail)
+    carried.publish(b'{"n":1}')
+    assert failing.wait(PATIENCE)
+    other.publish(b'{"n":1}')
+    other.finish()
+    try:
+        assert other.join() is True
+        assert numbers(other.received()) == [1, 2]
+        assert carried.join() is False
+        assert "nobody has thought of this" in caplog.text
+    finally:
+        other.close()
