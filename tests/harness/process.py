@@ -15,7 +15,8 @@ from typing import Any, Self
 
 import requests
 
-ROOT = Path(__file__).parents[2]
+from tests.harness.warm import ROOT, WarmProcess, nest
+
 GUNICORN = Path(sys.executable).with_name("gunicorn")
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
@@ -39,7 +40,9 @@ class BatonProcess:
         database_url: str | None = None,
         port: int | None = None,
         settings: Mapping[str, str] | None = None,
+        cold: bool = False,
     ) -> None:
+        """`cold` starts it as an operator does; otherwise it is forked from who has imported the libraries."""
         self.directory = directory
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -58,7 +61,8 @@ class BatonProcess:
             "BATON_TITLES": "off",
             **(settings or {}),
         }
-        self._process: subprocess.Popen[bytes] | None = None
+        self._cold = cold
+        self._process: subprocess.Popen[bytes] | WarmProcess | None = None
 
     @property
     def pid(self) -> int:
@@ -67,16 +71,8 @@ class BatonProcess:
 
     def start(self) -> Self:
         """Returns when the server answers."""
-        with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(
-                [str(GUNICORN), "-c", str(ROOT / "gunicorn.conf.py")],
-                cwd=self.directory,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        command = [str(GUNICORN), "-c", str(ROOT / "gunicorn.conf.py")]
+        self._process = self._start_cold(command) if self._cold else self._start_warm(command)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
@@ -87,6 +83,23 @@ class BatonProcess:
             except requests.RequestException:
                 time.sleep(0.05)
         raise AssertionError(f"the server does not answer:\n{self.log()}")
+
+    def _start_cold(self, command: list[str]) -> subprocess.Popen[bytes]:
+        with self.log_path.open("ab") as log:
+            return subprocess.Popen(
+                command,
+                cwd=self.directory,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def _start_warm(self, command: list[str]) -> WarmProcess:
+        return nest().start(
+            command, directory=self.directory, environment=self._environment, log=self.log_path
+        )
 
     def kill(self) -> None:
         """SIGKILL for the master and all its workers at once: what a power cut or the kernel does."""
