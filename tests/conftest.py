@@ -19,7 +19,23 @@ from tests.harness.postgres import PostgresServer, find_binaries
 from tests.harness.process import BatonProcess, eventually
 from tests.harness.wire import Client
 
-AGENTS = Path(__file__).parent / "agents_for_tests"
+TESTS = Path(__file__).parent
+AGENTS = TESTS / "agents_for_tests"
+
+LONG = (
+    "console/test_conversation",
+    "deployment/test_stopping",
+    "openapi/",
+    "chaos/",
+    "kill_points/",
+    "console/",
+    "deployment/",
+    "client/",
+    "failure_modes/",
+    "while_it_runs/",
+    "commands/",
+)
+"""What starts servers, and so takes longest."""
 
 OUR_THREADS = ("run-", "keeper", "title-", "drain")
 
@@ -35,11 +51,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What is marked as thorough is left out, unless it is asked for."""
+    """What is marked as thorough is left out, unless it is asked for; what lasts long comes first, so that no process
+    has a long file left when the others have nothing left to do."""
     if not config.getoption("--thorough"):
         left_out = [item for item in items if item.get_closest_marker("thorough")]
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
+    items.sort(key=lambda item: rank(item.path.relative_to(TESTS).as_posix()))
+
+
+def rank(file: str) -> int:
+    return next((place for place, start in enumerate(LONG) if file.startswith(start)), len(LONG))
 
 
 @pytest.fixture(autouse=True)

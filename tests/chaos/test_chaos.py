@@ -10,8 +10,6 @@ from app.offline.server import OfflineServer
 from tests.chaos.driver import Plan, let_loose
 from tests.harness.postgres import PostgresServer
 
-pytestmark = pytest.mark.xdist_group("chaos")
-
 
 def enough(counts: Counter[str]) -> bool:
     """Was this a chaos at all? How much of one depends on how busy the machine is."""

@@ -26,8 +26,6 @@ from tests.harness.process import eventually
 
 BuildServer = Callable[..., Server]
 
-pytestmark = pytest.mark.xdist_group("faults")
-
 
 @pytest.fixture
 def build_server(

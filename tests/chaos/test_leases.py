@@ -6,16 +6,11 @@ import json
 import os
 from pathlib import Path
 
-import pytest
-
 from app.offline.server import OfflineServer
 from tests.chaos.cluster import Cluster
 from tests.chaos.invariants import broken_promises
 from tests.harness.process import eventually
 from tests.harness.wire import Client, Stream, in_parallel, text_of
-
-pytestmark = pytest.mark.xdist_group("leases")
-
 
 TALK = "[words 90][pace 30]"
 """Long enough to be stopped in the middle. The message after it is joined to it, so this is said once more."""

@@ -22,8 +22,6 @@ from app.offline.server import OfflineServer
 from tests.conftest import AGENTS
 from tests.harness.process import BatonProcess
 
-pytestmark = pytest.mark.xdist_group("client")
-
 NAMES = ("anna", "ben", "carl", "dora")
 ECHO = '[call shell {"cmd": "echo hands"}][then][say done]'
 SETTINGS = {

@@ -29,8 +29,6 @@ from tests.harness.process import BatonProcess
 from tests.harness.proxy import BreakingProxy
 from tests.harness.wire import Client
 
-pytestmark = pytest.mark.xdist_group("client")
-
 ECHO = '[call shell {"cmd": "echo hands"}][then][say done]'
 
 

@@ -32,8 +32,6 @@ from tests.conftest import AGENTS
 from tests.harness.gate import Gate
 from tests.harness.process import BatonProcess, free_port
 
-pytestmark = pytest.mark.xdist_group("client")
-
 ECHO = '[call shell {"cmd": "echo hands"}][then][say done]'
 
 

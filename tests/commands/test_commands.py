@@ -16,8 +16,6 @@ from app.commands.main import COMMANDS
 from tests.commands.conftest import Call
 from tests.harness.process import ROOT, free_port
 
-pytestmark = pytest.mark.xdist_group("commands")
-
 ECHO = '[call shell {"cmd": "echo hands"}][then][say done]'
 
 

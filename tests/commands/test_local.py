@@ -26,8 +26,6 @@ from tests.harness.process import ROOT, BatonProcess, eventually, free_port
 from tests.harness.proxy import BreakingProxy
 from tests.store.actors import new_session
 
-pytestmark = pytest.mark.xdist_group("commands")
-
 DAY = 86_400
 WRONG = "agents:\n  root:\n    model: gpt-5\n"
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from app.client import Baton
 from app.commands import exits
 from tests.commands.conftest import CTRL_C, Call
-
-pytestmark = pytest.mark.xdist_group("commands")
 
 ECHO = '[call shell {"cmd": "echo hands"}][then][say done]'
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from selenium.webdriver.common.keys import Keys
 
 from app.offline.server import OfflineServer
@@ -12,8 +11,6 @@ from tests.console.conftest import OpenTab
 from tests.harness.gate import Gate
 from tests.harness.process import BatonProcess, eventually
 from tests.harness.wire import Client
-
-pytestmark = pytest.mark.xdist_group("console")
 
 LISTING = '[say I will look.] [call shell {"cmd":"echo three files"}] [then] [say There are three.]'
 

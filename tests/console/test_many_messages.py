@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import time
 
-import pytest
-
 from app.conversation.transcript import Message
 from app.store.engine import Database
 from app.store.session_store import append_messages
 from tests.console.conftest import OpenTab
 from tests.harness.process import BatonProcess, eventually
 from tests.harness.wire import Client
-
-pytestmark = pytest.mark.xdist_group("console")
 
 MANY = 3000
 MOST_SHOWN = 160

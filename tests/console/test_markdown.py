@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import pytest
-
 from tests.console.conftest import OpenTab
-
-pytestmark = pytest.mark.xdist_group("console")
 
 CASES: Final = [
     (

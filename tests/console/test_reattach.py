@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from app.offline.server import OfflineServer
 from tests.console.conftest import OpenTab
 from tests.console.relay import Relay
 from tests.harness.process import BatonProcess, eventually
 from tests.harness.wire import Client
-
-pytestmark = pytest.mark.xdist_group("console")
 
 NUMBERS = " ".join(str(number) for number in range(1, 41))
 

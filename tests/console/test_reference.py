@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.console.conftest import OpenTab
-
-pytestmark = pytest.mark.xdist_group("console")
 
 RUN = "details[data-words^='post /api/sessions/{session_id}/agent/{key} ']"
 

@@ -18,8 +18,6 @@ from tests.harness.nginx import Nginx, find_nginx
 from tests.harness.process import BatonProcess
 from tests.harness.wire import Client
 
-pytestmark = pytest.mark.xdist_group("console")
-
 ANNA: Final = "annas-token-0123456789"
 EYE: Final = "eyes-token-0123456789"
 

@@ -16,8 +16,6 @@ from tests.harness.in_process import LocalClient
 
 CORPUS = all_broken()
 
-pytestmark = pytest.mark.xdist_group("corpus")
-
 
 def shown(model: OfflineServer) -> str:
     """All that the model was shown in its last request."""

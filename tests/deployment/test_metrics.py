@@ -7,15 +7,11 @@ import signal
 import tempfile
 from pathlib import Path
 
-import pytest
-
 from tests.conftest import StartBaton
 from tests.deployment.conftest import Connect
 from tests.harness.numbers import Numbers
 from tests.harness.process import BatonProcess, eventually
 from tests.harness.wire import Client
-
-pytestmark = pytest.mark.xdist_group("stopping")
 
 METRICS = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path(tempfile.gettempdir())
 WORKERS = 3

@@ -16,7 +16,6 @@ from tests.harness.wire import Client, Stream, text_of
 
 pytestmark = [
     pytest.mark.nginx,
-    pytest.mark.xdist_group("nginx"),
     pytest.mark.skipif(find_nginx() is None, reason="nginx is not installed"),
 ]
 

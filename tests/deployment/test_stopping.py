@@ -16,8 +16,6 @@ from tests.harness.gate import Gate
 from tests.harness.process import eventually
 from tests.harness.wire import Client, text_of
 
-pytestmark = pytest.mark.xdist_group("stopping")
-
 QUICK = {"BATON_DRAIN_SECONDS": "0"}
 PATIENT = {"BATON_DRAIN_SECONDS": "30"}
 

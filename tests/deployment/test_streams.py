@@ -14,8 +14,6 @@ from tests.deployment.conftest import Connect
 from tests.harness.process import BatonProcess, eventually
 from tests.harness.wire import Client, in_parallel, text_of
 
-pytestmark = pytest.mark.xdist_group("streams")
-
 TIMEOUT = 3
 MANY_STREAMS = 3
 

@@ -13,8 +13,6 @@ from tests.harness.gate import Gate
 from tests.harness.process import BatonProcess, eventually
 from tests.harness.wire import Client, text_of
 
-pytestmark = pytest.mark.xdist_group("cancels")
-
 ECHO = '[call shell {{"cmd":"echo result-{}"}}]'
 
 

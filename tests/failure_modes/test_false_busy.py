@@ -13,8 +13,6 @@ from tests.harness.gate import Gate
 from tests.harness.process import BatonProcess
 from tests.harness.wire import Client, Stream, in_parallel, text_of
 
-pytestmark = pytest.mark.xdist_group("false busy")
-
 
 def converse(client: Client, turns: int) -> None:
     """Each turn is posted the moment the one before it has ended; any refusal fails."""

@@ -10,13 +10,9 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import pytest
-
 from app.offline.server import OfflineServer
 from tests.harness.process import BatonProcess, eventually
 from tests.harness.wire import Client, in_parallel
-
-pytestmark = pytest.mark.xdist_group("hang-ups")
 
 STREAMING = "[words 5000][pace 200]"
 

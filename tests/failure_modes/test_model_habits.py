@@ -10,8 +10,6 @@ from app.offline.server import OfflineServer
 from tests.harness.process import BatonProcess
 from tests.harness.wire import Client, Event, text_of
 
-pytestmark = pytest.mark.xdist_group("cancels")
-
 THOUGHTS = ("thinking", "redacted_thinking")
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 import requests
 
 from app.offline.server import OfflineServer
 from tests.harness.gate import Gate
 from tests.harness.wire import Client
-
-pytestmark = pytest.mark.xdist_group("cancels")
 
 CALL = '[call shell {"cmd":"echo done"}][then][say finished]'
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 import requests
 
 from app.offline.server import OfflineServer
 from tests.harness.gate import Gate
 from tests.harness.process import BatonProcess
 from tests.harness.wire import Client, Event, Stream, in_parallel
-
-pytestmark = pytest.mark.xdist_group("simultaneous runs")
 
 MANY = 50
 

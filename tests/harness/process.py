@@ -15,8 +15,9 @@ from typing import Any, Self
 
 import requests
 
-from tests.harness.warm import ROOT, WarmProcess, nest
+from tests.harness.warm import WarmProcess, nest
 
+ROOT = Path(__file__).parents[2]
 GUNICORN = Path(sys.executable).with_name("gunicorn")
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0

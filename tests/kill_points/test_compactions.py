@@ -16,8 +16,6 @@ from tests.harness.in_process import LocalClient
 from tests.kill_points.doomed import Doom
 from tests.kill_points.nursery import Nursery
 
-pytestmark = pytest.mark.xdist_group("kill points")
-
 MOST_WRITES = 30
 WINDOW = 3_000
 

@@ -10,8 +10,6 @@ import pytest
 from tests.chaos.invariants import broken_promises
 from tests.kill_points.aftermath import Aftermath, call
 
-pytestmark = pytest.mark.xdist_group("kill points")
-
 MOST_WRITES = 60
 
 

@@ -12,8 +12,6 @@ from app.offline.server import OfflineServer
 from tests.chaos.invariants import broken_promises
 from tests.kill_points.aftermath import Aftermath, call
 
-pytestmark = pytest.mark.xdist_group("questions")
-
 
 @pytest.fixture
 def marks(aftermath: Aftermath) -> Path:

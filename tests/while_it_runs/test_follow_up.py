@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from itertools import pairwise
 from random import Random
 
-import pytest
-
 from app.factory import Server
 from app.offline.server import OfflineServer
 from tests.harness.gate import Gate
@@ -16,8 +14,6 @@ from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually
 from tests.harness.wire import in_parallel, text_of
 from tests.while_it_runs.talk import body, confirmed, follow_up, queue, roles, said_by_user
-
-pytestmark = pytest.mark.xdist_group("follow-ups")
 
 DONE = "[then][say done]"
 

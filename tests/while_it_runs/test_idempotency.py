@@ -19,8 +19,6 @@ from tests.while_it_runs.conftest import Servers
 from tests.while_it_runs.cutting import numbered
 from tests.while_it_runs.talk import body, queue, said_by_user
 
-pytestmark = pytest.mark.xdist_group("idempotency")
-
 DONE = "[then][say done]"
 HELD = "[words 50][hold 5]"
 

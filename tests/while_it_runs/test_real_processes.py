@@ -15,8 +15,6 @@ from tests.harness.wire import Client, Stream, text_of
 from tests.while_it_runs.cutting import Connect, Connection, Cutter, numbered
 from tests.while_it_runs.talk import body, confirmed, said_by_user
 
-pytestmark = pytest.mark.xdist_group("real processes")
-
 DONE = "[then][say done]"
 ECHO = '[call shell {"cmd": "echo hands"}]'
 

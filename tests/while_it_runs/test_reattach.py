@@ -20,8 +20,6 @@ from tests.harness.wire import text_of
 from tests.while_it_runs.conftest import Servers
 from tests.while_it_runs.cutting import Connect, Connection, Cutter, numbered
 
-pytestmark = pytest.mark.xdist_group("readers")
-
 LONG = "[words 300][pace 400]"
 
 

@@ -15,8 +15,6 @@ from tests.harness.wire import in_parallel
 from tests.while_it_runs.conftest import Servers
 from tests.while_it_runs.talk import confirmed, follow_up, steer
 
-pytestmark = pytest.mark.xdist_group("remote control")
-
 ECHO = '[call shell {"cmd": "echo hands"}]'
 PROMPT = '[call user_prompt {"message": "Which way?"}]'
 DONE = "[then][say done]"

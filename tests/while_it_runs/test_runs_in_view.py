@@ -21,8 +21,6 @@ from tests.harness.process import eventually
 from tests.while_it_runs.conftest import Servers, run_threads
 from tests.while_it_runs.talk import roles, said_by_user
 
-pytestmark = pytest.mark.xdist_group("runs in view")
-
 ECHO = '[call shell {"cmd": "echo hands"}]'
 DONE = "[then][say done]"
 HELD = "[words 50][hold 5]"

@@ -5,16 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-import pytest
-
 from app.conversation.queue import CAPACITY
 from app.factory import Server
 from app.offline.server import OfflineServer
 from tests.harness.gate import Gate
 from tests.harness.in_process import LocalClient
 from tests.while_it_runs.talk import body, confirmed, follow_up, queue, roles, said_by_user, steer
-
-pytestmark = pytest.mark.xdist_group("steers")
 
 THINK = f"[call think {json.dumps({'thought': 'well'})}]"
 DONE = "[then][say done]"

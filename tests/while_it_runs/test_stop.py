@@ -19,8 +19,6 @@ from tests.harness.wire import in_parallel
 from tests.while_it_runs.conftest import Servers
 from tests.while_it_runs.talk import roles, steer
 
-pytestmark = pytest.mark.xdist_group("stops")
-
 DONE = "[then][say done]"
 HELD = "[words 50][hold 5]"
 

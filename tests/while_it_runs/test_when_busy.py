@@ -22,8 +22,6 @@ from tests.harness.wire import Client, in_parallel, text_of
 from tests.while_it_runs.conftest import Servers
 from tests.while_it_runs.talk import queue, said_by_user
 
-pytestmark = pytest.mark.xdist_group("busy sessions")
-
 HELD = "[words 50][hold 5]"
 PLACES = 12  # in line, of a server as it is
 
