@@ -7,6 +7,7 @@ acknowledged.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -101,6 +102,8 @@ def tell(event: dict[str, Any]) -> None:
 
 
 def main() -> None:
+    gc.collect()
+    gc.freeze()  # a collection in a child would write to the pages that it shares
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
