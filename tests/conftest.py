@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from app.offline.server import OfflineServer
 from app.settings import Settings
 from tests.harness.postgres import PostgresServer, find_binaries
 from tests.harness.process import BatonProcess, eventually
+from tests.harness.sqlite import sqlite_in
 from tests.harness.wire import Client
 
 TESTS = Path(__file__).parent
@@ -57,11 +59,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if item.get_closest_marker("thorough")]
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
-    items.sort(key=lambda item: rank(item.path.relative_to(TESTS).as_posix()))
+    items.sort(key=lambda item: rank(item.path))
 
 
-def rank(file: str) -> int:
-    return next((place for place, start in enumerate(LONG) if file.startswith(start)), len(LONG))
+@cache
+def rank(file: Path) -> int:
+    name = file.relative_to(TESTS).as_posix()
+    return next((place for place, start in enumerate(LONG) if name.startswith(start)), len(LONG))
 
 
 @pytest.fixture(autouse=True)
@@ -107,7 +111,7 @@ def make_settings(tmp_path: Path, model_url: str, **more: Any) -> Settings:
     """`auth_tokens` are pairs: a name, with a role or without ("ann/operator"), and its token."""
     values: dict[str, Any] = {
         "agents": AGENTS,
-        "database_url": f"sqlite:///{tmp_path / 'baton.db'}",
+        "database_url": more.pop("database_url", "") or sqlite_in(tmp_path),
         "api_key": "test-key-of-the-tests",
         "api_base_url": model_url,
         "roots": (tmp_path,),

@@ -41,6 +41,7 @@ class PostgresServer:
             self._call("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
         options = (
             f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=200"
+            " -c fsync=off"
         )
         self._call("pg_ctl", "-D", data, "-w", "-l", self._directory / "log", "-o", options, "start")
         return self

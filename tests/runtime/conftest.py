@@ -13,16 +13,15 @@ from app.runtime.manager import RuntimeManager
 from app.runtime.plan import Planner
 from app.runtime.planner import AgentPlanner
 from app.store.engine import Database
-from app.store.migrate import migrate
 from app.store.store import Store
 from app.team.directory import TeamDirectory
 from tests.conftest import AGENTS
+from tests.harness.sqlite import sqlite_in
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    database = Database(f"sqlite:///{tmp_path / 'baton.db'}")
-    migrate(database)
+    database = Database(sqlite_in(tmp_path))
     yield Store(database, lease_seconds=30.0)
     database.close()
 
