@@ -50,5 +50,13 @@ def _is_ours(path: Path) -> bool:
 def _sweep(parent: Path) -> None:
     for path in parent.glob(f"{_PREFIX}*"):
         maker = re.fullmatch(rf"{_PREFIX}([0-9]+)-.*", path.name)
-        if maker and path.stat().st_uid == os.getuid() and not Path("/proc", maker[1]).exists():
+        if maker and _mine(path) and not Path("/proc", maker[1]).exists():
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _mine(path: Path) -> bool:
+    """Not if it has just gone: a server that starts at the same moment sweeps too."""
+    try:
+        return path.stat().st_uid == os.getuid()
+    except FileNotFoundError:
+        return False

@@ -55,3 +55,9 @@ def test_a_directory_that_the_operator_names_is_emptied_of_numbers_and_never_rem
     assert [path.name for path in given.iterdir()] == ["notes.txt"]
     directory.remove()
     assert given.exists()
+
+
+def test_what_another_server_sweeps_up_at_the_same_moment_holds_up_no_start(tmp_path: Path) -> None:
+    """It was listed, and is gone when it is looked at."""
+    (tmp_path / f"baton-metrics-{pid_of_the_dead()}-x").symlink_to(tmp_path / "gone")
+    assert directory.make(tmp_path).is_dir()
