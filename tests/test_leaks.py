@@ -8,7 +8,8 @@ from app.factory import Server
 from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually
 
-SPARE = 3  # idle connections that are kept for later
+RUNS = 40
+SPARE = 10  # files of idle connections that are kept for later; the busier the machine, the more of them there are
 
 
 def open_files() -> int:
@@ -22,6 +23,6 @@ def test_runs_with_tools_leave_no_file_open(server: Server) -> None:
     for _ in range(3):
         client.say(session, text, agent="tools")
     before = open_files()
-    for _ in range(15):
+    for _ in range(RUNS):
         client.say(session, text, agent="tools")
     eventually(lambda: open_files() <= before + SPARE, "files were closed")
