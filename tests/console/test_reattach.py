@@ -77,5 +77,6 @@ def test_a_server_that_is_killed_in_mid_stream_and_started_again_is_found_again(
     asking.press("a")
     asking.wait_for_text(".message.assistant", "It is still here.")
     asking.wait_for_text(".head .chip", "Free")
-    assert asking.text(".message.assistant .markdown").split("\n") == ["Let me see.", "It is still here."]
+    words = ["Let me see.", "It is still here."]
+    eventually(lambda: asking.text(".message.assistant .markdown").split("\n") == words, f"it says {words}")
     assert (asking.count(".call"), asking.count('.call[data-state="done"]')) == (1, 1)

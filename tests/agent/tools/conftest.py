@@ -12,6 +12,7 @@ import pytest
 
 from tests.agent.cancellation import FakeCancellation
 from tests.agent.tools.workbench import WITNESS, Workbench
+from tests.harness.process import eventually
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def bench(tmp_path: Path) -> Iterator[Workbench]:
     bench = Workbench(root, FakeCancellation(), environment)
     threads, descriptors = set(threading.enumerate()), _descriptors()
     yield bench
-    assert bench.processes() == []
+    eventually(lambda: not bench.processes(), "what was killed is dead", seconds=2)
     for thread in set(threading.enumerate()) - threads:
         thread.join(5)
         assert not thread.is_alive(), thread.name
