@@ -134,13 +134,20 @@ def post_worker_init(worker: Any) -> None:
         baton.manager.drain(settings.drain_seconds, stop_within=STOP_SECONDS)
 
     threading.Thread(target=watch, name="drain", daemon=True).start()
+    _hear_once(worker)
 
 
-def worker_int(_worker: Any) -> None:
-    """At SIGINT and SIGQUIT. A Ctrl-C comes twice, from the terminal and from the master; the second one would end
-    the process in the middle of the stop that the first began."""
+def _hear_once(worker: Any) -> None:
+    """A Ctrl-C comes twice, from the terminal and from the master. The second one would end the process in the
+    middle of the stop that the first began, or wait for ever for the lock that gunicorn takes at its beginning."""
+
+    def stop(number: int, frame: Any) -> None:
+        for one in (signal.SIGINT, signal.SIGQUIT):
+            signal.signal(one, lambda *_: None)  # one that is under way would complain of SIG_IGN
+        worker.handle_quit(number, frame)
+
     for number in (signal.SIGINT, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, stop)
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
