@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
+
+from tests.conftest import StartBaton
+from tests.harness.process import BatonProcess
 from tests.harness.wire import Client, text_of
+
+
+@pytest.fixture
+def baton(start_baton: StartBaton) -> BatonProcess:
+    """Started as an operator does it, with everything still to be imported."""
+    return start_baton(cold=True)
 
 
 def test_a_plain_answer_streams_and_is_stored(client: Client) -> None:
