@@ -22,8 +22,8 @@ def test_a_conversation_with_an_approval_by_keyboard_alone(open_tab: OpenTab, ht
     tab.say(f"How many files? {LISTING}")
     session = tab.session_id
     tab.wait_for_text(".question", "tools wants to call shell")
-    assert "echo three files" in tab.text(".question .asked")
-    assert tab.text(".head .chip") == "Waiting for approval"
+    tab.wait_for_text(".question .asked", "echo three files")
+    tab.wait_for_text(".head .chip", "Waiting for approval")
     tab.wait_for_text('.call[data-state="asking"]', "echo three files")
     tab.press("a")
     tab.wait_for_text(".message.assistant", "There are three.")
@@ -188,7 +188,7 @@ def test_the_page_of_runs_shows_them_all_and_releases_one(
     tab.press("w")
     row = f"tr:has(a[href='#/session/{session}'])"
     tab.wait_for_text(row, "asks to call shell")
-    assert http.session(session)["run"]["holder"] in tab.text(row)
+    tab.wait_for_text(row, http.session(session)["run"]["holder"])
     tab.click_button("Release…", within=row)
     tab.shown("dialog input").send_keys("a test needs it" + Keys.ENTER)
     tab.wait_until_gone(row)

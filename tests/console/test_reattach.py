@@ -22,8 +22,8 @@ def test_a_reload_in_mid_stream_loses_and_repeats_nothing(
     tab.write("half a thou")
     tab.see().refresh()
     tab.wait_for_text(".message.assistant", "11 12")
-    assert tab.text(".head .chip") == "Running"
-    assert "started in this tab" in tab.text(".head .holder")
+    tab.wait_for_text(".head .chip", "Running")
+    tab.wait_for_text(".head .holder", "started in this tab")
     assert tab.script("return document.getElementById('composer').value") == "half a thou"
     stand_in.release()
     tab.wait_for_text(".head .chip", "Free")

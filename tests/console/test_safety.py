@@ -73,7 +73,7 @@ def test_a_hostile_message_does_nothing_as_text_title_argument_or_result(
     tab.wait_for_text(".message.assistant", "quoted")
     tab.click(".call summary")
     tab.wait_for_text(".call .output", "owned")
-    assert "owned" in tab.text(".message.user")
+    tab.wait_for_text(".message.user", "owned")
     assert "Baton" in str(tab.script("return document.title"))
     assert tab.script("return document.title") != "owned"
     assert tab.count("#main script, #main img, #main svg[onload], #main iframe, #sidebar script") == 0
@@ -127,7 +127,7 @@ def test_a_page_asks_for_a_token_sends_it_as_a_header_only_and_offers_what_it_ma
     tab.wait_for_text("dialog", "does not know this token")
     tab.shown("#token").send_keys(EYE + Keys.ENTER)
     tab.wait_for_text(".question", "wants to call shell")
-    assert "echo hi" in tab.text(".question .asked")
+    tab.wait_for_text(".question .asked", "echo hi")
     tab.press("a")
     tab.press("s")
     assert [tab.count(one) for one in (*CHANGES, "#main .answers button")] == [0] * (len(CHANGES) + 1)
