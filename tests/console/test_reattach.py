@@ -8,6 +8,16 @@ from tests.console.relay import Relay
 from tests.harness.process import BatonProcess, eventually
 from tests.harness.wire import Client
 
+HOLD_THE_NEXT_SNAPSHOT = """
+const fetched = window.fetch;
+window.fetch = async (address, ...more) => {
+  const response = await fetched(address, ...more);
+  if (/sessions\\/[^/?]+$/.test(address) && !window.letGo) await new Promise((go) => { window.letGo = go; });
+  return response;
+};
+"""
+"""Read at once, and told the page only after `letGo()`: what happens in between is not in it."""
+
 NUMBERS = " ".join(str(number) for number in range(1, 41))
 
 
@@ -54,7 +64,9 @@ def test_a_server_that_is_killed_in_mid_stream_and_started_again_is_found_again(
 ) -> None:
     asking = open_tab("#/new")
     asking.shown("select.agent").send_keys("tools")
-    asking.say('[say Let me see.] [call shell {"cmd":"echo still here"}] [then] [say It is still here.]')
+    asking.say(
+        '[say Let me see.] [call shell {"cmd":"echo still here"}] [then] [hold 1] [say It is still here.]'
+    )
     asking.wait_for_text(".question", "echo still here")
     telling = open_tab("#/new")
     telling.shown("select.agent").send_keys("plain")
@@ -74,7 +86,13 @@ def test_a_server_that_is_killed_in_mid_stream_and_started_again_is_found_again(
 
     # a question outlives the process that asked it: the answer goes on with the same run
     asking.shown('.session[data-connection="live"]')
+    asking.script(HOLD_THE_NEXT_SNAPSHOT)
     asking.press("a")
+    eventually(lambda: asking.script("return Boolean(window.letGo)"), "a snapshot is on its way")
+    assert model.wait_until(lambda stats: stats.open_streams == 1, 20)
+    model.release()
+    asking.wait_for_text(".head .chip", "Free")
+    asking.script("window.letGo()")
     asking.wait_for_text(".message.assistant", "It is still here.")
     asking.wait_for_text(".head .chip", "Free")
     words = ["Let me see.", "It is still here."]

@@ -101,13 +101,18 @@ export class SessionPage {
     this.tellLastEnd();
   }
 
-  /** After a gap: what is stored, and behind it what only events told. */
+  /** After a gap: what is stored, and behind it what only events told. What is asked for while a snapshot is on its
+   * way is not in that one: it is read once more. */
   resync() {
+    this.stale = true;
     this.resyncing ??= (async () => {
       try {
-        const session = await get(this.path);
-        this.talk.reset(session, { keepNotes: true });
-        this.setRun(session.run ?? null);
+        while (this.stale) {
+          this.stale = false;
+          const session = await get(this.path);
+          this.talk.reset(session, { keepNotes: true });
+          this.setRun(session.run ?? null);
+        }
       } catch {
         // the stream is about to be cut too, and begins anew
       } finally {
