@@ -154,6 +154,8 @@ class Keeper:
         self._metrics.events_stored(count)
 
     def _listen(self, runs: Sequence[LiveRun]) -> None:
+        if self._store.runs.quiet([run.baton for run in runs]):
+            return
         by_id = {run.run.id: run for run in runs}
         signals = {signal.run_id: signal for signal in self._store.runs.signals(list(by_id))}
         for run_id, run in by_id.items():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+import orjson
+from sqlalchemy import Connection, bindparam, delete, func, select, text, update
+from sqlalchemy.dialects import postgresql
 
 from app.conversation.run import Baton
 from app.store.engine import Database, now
@@ -35,7 +36,7 @@ class Segment:
 _COLUMNS: Final = [field.name for field in fields(Segment)]
 
 RESERVED_NUMBERS: Final = 100_000
-"""Event numbers kept free beyond what is written while a run is live, and at least half of them always, so that a
+"""Event numbers kept free beyond what is written while a run is live, and three quarters of them always, so that a
 crash never makes two events share one. A run that ends orderly gives back what it did not use."""
 
 
@@ -54,7 +55,9 @@ class EventStore:
             kept = [segment for baton, segment in segments if baton.run_id in held]
             if kept:
                 write_segments(connection, kept)
-                _RESERVE.run_each(connection, [_numbers_reserved(segment) for segment in kept])
+                for segment in filter(_reserves, kept):
+                    top = segment.last + 1 + RESERVED_NUMBERS
+                    _RESERVE.run(connection, {"here": segment.session_id, "top": top})
             return held
 
     def read(self, session_id: str, after: int, *, limit: int = 64) -> list[Segment]:
@@ -101,30 +104,57 @@ class EventStore:
 
 def write_segments(connection: Connection, segments: Sequence[Segment]) -> None:
     """Writing the same events twice leaves them there once: a commit that was not seen is repeated."""
-    if segments:
-        dialect = connection.dialect.name
-        _UPSERT[dialect].run_each(
+    if not segments:
+        return
+    if connection.dialect.name == "sqlite":
+        _UPSERT_ON_SQLITE.run(connection, _in_one_piece(segments))
+    else:
+        _UPSERT_ON_POSTGRESQL.run_each(
             connection, [{name: getattr(segment, name) for name in _COLUMNS} for segment in segments]
         )
 
 
-def _numbers_reserved(segment: Segment) -> dict[str, Any]:
-    next_number = segment.last + 1
-    needed, top = next_number + RESERVED_NUMBERS // 2, next_number + RESERVED_NUMBERS
-    return {"here": segment.session_id, "needed": needed, "top": top}
+def _in_one_piece(segments: Sequence[Segment]) -> dict[str, Any]:
+    """All frames behind each other, and the rows with the places of theirs."""
+    rows, at = [], 1
+    for segment in segments:
+        size = len(segment.frames)
+        rows.append((segment.session_id, segment.first, segment.last, segment.run_id, at, size))
+        at += size
+    return {"rows": orjson.dumps(rows).decode(), "frames": b"".join(s.frames for s in segments)}
 
 
-def _upsert(insert: Callable[[Any], Any]) -> Prepared:
-    statement = insert(event_segments).values(created_at=now())
+def _reserves(segment: Segment) -> bool:
+    """Does it cross one of the marks, a quarter of what is reserved apart, at which numbers are reserved anew?"""
+    apart = RESERVED_NUMBERS // 4
+    return (segment.first - 1) // apart != segment.last // apart
+
+
+def _upsert_on_postgresql() -> Prepared:
+    statement = postgresql.insert(event_segments).values(created_at=now())
     replaced = {name: statement.excluded[name] for name in ("last", "run_id", "frames", "created_at")}
     upsert = statement.on_conflict_do_update(index_elements=["session_id", "first"], set_=replaced)
     return Prepared(upsert, columns=_COLUMNS)
 
 
-_UPSERT: Final = {"sqlite": _upsert(sqlite.insert), "postgresql": _upsert(postgresql.insert)}
+_UPSERT_ON_POSTGRESQL: Final = _upsert_on_postgresql()
+_UPSERT_ON_SQLITE: Final = Prepared(
+    text("""
+        INSERT INTO event_segments (session_id, first, last, run_id, frames, created_at)
+        SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+               json_extract(value, '$[3]'), substr(:frames, json_extract(value, '$[4]'), json_extract(value, '$[5]')),
+               (julianday('now') - 2440587.5) * 86400.0
+        FROM json_each(:rows) WHERE true
+        ON CONFLICT (session_id, first) DO UPDATE SET last = excluded.last, run_id = excluded.run_id,
+               frames = excluded.frames, created_at = excluded.created_at
+    """)
+)
+"""All of them in one step: between two the driver gives the interpreter away, and gets it back late from the thread
+that reads the models."""
+
 _RESERVE: Final = Prepared(
     update(sessions)
-    .where(sessions.c.id == bindparam("here"), sessions.c.next_event < bindparam("needed"))
+    .where(sessions.c.id == bindparam("here"), sessions.c.next_event < bindparam("top"))
     .values(next_event=bindparam("top"))
 )
 _NEWEST: Final = Prepared(

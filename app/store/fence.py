@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, select, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, func, select, update
 
 from app.conversation.run import Baton
 from app.errors import BatonLost
@@ -29,9 +30,7 @@ class Fence:
         self._renew = Prepared(update(runs).where(held).values(lease_expires_at=self.lease()))
         numbered = update(runs).where(held, runs.c.writes < write)
         self._numbered = Prepared(numbered.values(lease_expires_at=self.lease(), writes=write))
-        those = pair_among(runs.c.id, runs.c.epoch, "those")
-        renewed = update(runs).where(those, IS_LIVE).values(lease_expires_at=self.lease())
-        self._renew_many = Prepared(renewed.returning(runs.c.id))
+        self._renew_many = Prepared(update(runs).where(_THEIRS).values(lease_expires_at=self.lease()))
 
     def lease(self) -> ColumnElement[float]:
         """When a lease that is given now will run out."""
@@ -51,5 +50,23 @@ class Fence:
     def held(self, connection: Connection, batons: Sequence[Baton]) -> set[str]:
         """The same for many runs at once, and without an exception: renews the leases of those that still have
         their session, and returns their ids."""
-        those = listed([(baton.run_id, baton.epoch) for baton in batons])
-        return {row.id for row in self._renew_many.all(connection, {"those": those})}
+        values = those(batons)
+        if self._renew_many.run(connection, values) == len(batons):
+            return {baton.run_id for baton in batons}
+        return {row.id for row in _HELD.all(connection, values)}
+
+
+def those(batons: Sequence[Baton]) -> dict[str, str]:
+    """What a statement on many runs is given."""
+    return {"those": listed([(baton.run_id, baton.epoch) for baton in batons])}
+
+
+_THEIRS: Final = pair_among(runs.c.id, runs.c.epoch, "those") & IS_LIVE
+_HELD: Final = Prepared(select(runs.c.id).where(_THEIRS))
+QUIET: Final = Prepared(
+    select(func.count())
+    .select_from(runs)
+    .where(_THEIRS, runs.c.answer_json.is_(None), runs.c.stop_requested.is_(None))
+)
+"""How many of those runs are held and asked for nothing. With thousands of rows each row costs more than the search:
+the driver gives the interpreter away and waits for it again."""

@@ -130,6 +130,10 @@ def owner_row(owner: Owner) -> dict[str, Any]:
     }
 
 
+def owner_of(row: Row) -> Owner:
+    return Owner(row.owner_host, row.owner_boot, row.owner_pid, row.owner_started)
+
+
 def run_of(row: Row) -> Run:
     return Run(
         id=row.id,
@@ -138,7 +142,7 @@ def run_of(row: Row) -> Run:
         status=row.status,
         epoch=row.epoch,
         started_at=row.started_at,
-        owner=Owner(row.owner_host, row.owner_boot, row.owner_pid, row.owner_started),
+        owner=owner_of(row),
         lease_expires_at=row.lease_expires_at,
         ended_at=row.ended_at,
         waiting_for=question_of(row.waiting_for_json),

@@ -41,7 +41,7 @@ from app.store.audit_store import note, unsay
 from app.store.closing import LastWords, bury, close, set_next_event
 from app.store.engine import Database, now
 from app.store.event_store import RESERVED_NUMBERS, Segment, write_segments
-from app.store.fence import Fence
+from app.store.fence import QUIET, Fence, those
 from app.store.idempotency import KeyUse, use_key
 from app.store.lending import refuse_lent
 from app.store.listed import among, listed
@@ -51,6 +51,7 @@ from app.store.reposts import without_known
 from app.store.rows import (
     answer_of,
     dump,
+    owner_of,
     owner_row,
     run_of,
     session_of,
@@ -112,6 +113,14 @@ _live_run: Final = select(runs).where(runs.c.session_id == bindparam("session_id
 _LIVE_RUN: Final = Prepared(_live_run)
 _LIVE_RUN_LOCKED: Final = Prepared(_live_run.with_for_update())
 _GIVEN: Final = [column.key for column in runs.c if not column.nullable]
+_running: Final = IS_LIVE & (runs.c.status == "running")  # the first part is what the index knows
+_EXPIRED: Final = Prepared(select(runs.c.id).where(_running, runs.c.lease_expires_at < now()))
+_owner_columns: Final = (runs.c.owner_host, runs.c.owner_boot, runs.c.owner_pid, runs.c.owner_started)
+_OWNERS: Final = Prepared(select(*_owner_columns).where(_running).distinct())
+_RUNNING_OF: Final = Prepared(
+    select(runs.c.id).where(_running, *(column == bindparam(column.key) for column in _owner_columns))
+)
+_RUNNING: Final = Prepared(select(runs).where(_running, runs.c.id == bindparam("run_id")).with_for_update())
 _RUN: Final = Prepared(select(runs).where(runs.c.id == bindparam("run_id")))
 _NOW: Final = Prepared(select(now()))
 _QUEUED: Final = Prepared(
@@ -307,14 +316,15 @@ class RunStore:
     def interrupt_dead(self, *, is_gone: IsGone, last_words: LastWords) -> list[Run]:
         """Closes every run whose holder is dead, except those that wait for a person: they still wait. Each in a
         transaction of its own: runs that live are not held up."""
-        running = select(runs).where(runs.c.status == "running")
         with self._database.reading() as connection:
-            found = [run_of(row) for row in connection.execute(running)]
-            suspects = [run for run in found if self._is_dead(connection, run, is_gone)]
+            owners = [owner_of(row) for row in _OWNERS.all(connection)]
+            suspects = [row.id for row in _EXPIRED.all(connection)]
+            for gone in filter(is_gone, owners):  # judged once, however many runs it has
+                suspects += [row.id for row in _RUNNING_OF.all(connection, owner_row(gone))]
         dead = []
         for suspect in suspects:
             with self._database.writing() as connection:
-                row = connection.execute(running.where(runs.c.id == suspect.id).with_for_update()).first()
+                row = _RUNNING.first(connection, {"run_id": suspect})
                 if row is not None and self._is_dead(connection, run_of(row), is_gone):
                     bury(connection, run_of(row), last_words)
                     dead.append(run_of(row))
@@ -384,6 +394,11 @@ class RunStore:
                 self._database.notify(connection, row.session_id)
 
     # ---- looking
+
+    def quiet(self, batons: Sequence[Baton]) -> bool:
+        """Has nobody said anything to any of these runs, and are all of them still held?"""
+        with self._database.glance() as connection:
+            return int(QUIET.scalar(connection, those(batons))) == len(batons)
 
     def signals(self, run_ids: Sequence[str]) -> list[Signal]:
         """What people said to these runs, in one query."""

@@ -201,6 +201,21 @@ def test_a_holder_whose_process_is_gone_is_superseded_at_once(store: Store) -> N
     assert b"id: %d\n" % (begun.next_event - 1) in stored
 
 
+def test_a_process_is_judged_once_however_many_runs_it_has(store: Store) -> None:
+    """To judge one means reading its files; housekeeping does so every few seconds."""
+    busy = Owner("h", "b", 77, "1")
+    for _ in range(5):
+        begin(store, new_session(store).id, owner=busy)
+    judged: list[Owner] = []
+
+    def judge(owner: Owner) -> bool:
+        judged.append(owner)
+        return False
+
+    store.runs.interrupt_dead(is_gone=judge, last_words=last_words)
+    assert judged.count(busy) == 1
+
+
 def test_starting_up_closes_what_died_here_and_leaves_the_living_alone(store: Store) -> None:
     dead, living = new_session(store), new_session(store)
     died = begin(store, dead.id, owner=Owner("h", "b", 1, "1")).run
