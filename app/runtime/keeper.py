@@ -132,8 +132,11 @@ class Keeper:
 
     def _write_events(self, runs: Sequence[LiveRun]) -> None:
         """One transaction for all runs, except those whose own thread is writing right now."""
-        taken = [run for run in runs if not run.lost and run.log.writing.acquire(blocking=False)]
+        taken: list[LiveRun] = []
         try:
+            for run in runs:
+                if not run.lost and run.log.writing.acquire(blocking=False):
+                    taken.append(run)
             found = [(run, run.log.unwritten(run.run.id)) for run in taken if not run.ending]
             segments = [(run, segment) for run, segment in found if segment is not None]
             if segments:
@@ -154,6 +157,7 @@ class Keeper:
         self._metrics.events_stored(count)
 
     def _listen(self, runs: Sequence[LiveRun]) -> None:
+        runs = [run for run in runs if not run.ending]
         if self._store.runs.quiet([run.baton for run in runs]):
             return
         by_id = {run.run.id: run for run in runs}

@@ -36,7 +36,7 @@ class Segment:
 _COLUMNS: Final = [field.name for field in fields(Segment)]
 
 RESERVED_NUMBERS: Final = 100_000
-"""Event numbers kept free beyond what is written while a run is live, and three quarters of them always, so that a
+"""Event numbers kept free beyond what is written while a run is live, and half of them always, so that a
 crash never makes two events share one. A run that ends orderly gives back what it did not use."""
 
 
@@ -55,9 +55,7 @@ class EventStore:
             kept = [segment for baton, segment in segments if baton.run_id in held]
             if kept:
                 write_segments(connection, kept)
-                for segment in filter(_reserves, kept):
-                    top = segment.last + 1 + RESERVED_NUMBERS
-                    _RESERVE.run(connection, {"here": segment.session_id, "top": top})
+                _reserve_numbers(connection, kept)
             return held
 
     def read(self, session_id: str, after: int, *, limit: int = 64) -> list[Segment]:
@@ -124,10 +122,16 @@ def _in_one_piece(segments: Sequence[Segment]) -> dict[str, Any]:
     return {"rows": orjson.dumps(rows).decode(), "frames": b"".join(s.frames for s in segments)}
 
 
-def _reserves(segment: Segment) -> bool:
-    """Does it cross one of the marks, a quarter of what is reserved apart, at which numbers are reserved anew?"""
-    apart = RESERVED_NUMBERS // 4
-    return (segment.first - 1) // apart != segment.last // apart
+def _reserve_numbers(connection: Connection, segments: Sequence[Segment]) -> None:
+    """Behind what was written, where less than half of them are left: most rows stay as they are."""
+    tops = [(segment.session_id, segment.last + 1 + RESERVED_NUMBERS) for segment in segments]
+    if connection.dialect.name == "sqlite":
+        _RESERVE_ON_SQLITE.run(connection, {"tops": listed(tops), "spare": RESERVED_NUMBERS // 2})
+    else:
+        spare = RESERVED_NUMBERS // 2
+        _RESERVE_ON_POSTGRESQL.run_each(
+            connection, [{"here": here, "top": top, "needed": top - spare} for here, top in tops]
+        )
 
 
 def _upsert_on_postgresql() -> Prepared:
@@ -152,10 +156,18 @@ _UPSERT_ON_SQLITE: Final = Prepared(
 """All of them in one step: between two the driver gives the interpreter away, and gets it back late from the thread
 that reads the models."""
 
-_RESERVE: Final = Prepared(
+_RESERVE_ON_POSTGRESQL: Final = Prepared(
     update(sessions)
-    .where(sessions.c.id == bindparam("here"), sessions.c.next_event < bindparam("top"))
+    .where(sessions.c.id == bindparam("here"), sessions.c.next_event < bindparam("needed"))
     .values(next_event=bindparam("top"))
+)
+_RESERVE_ON_SQLITE: Final = Prepared(
+    text("""
+        UPDATE sessions SET next_event = wanted.top
+        FROM (SELECT json_extract(value, '$[0]') AS here, json_extract(value, '$[1]') AS top FROM json_each(:tops))
+             AS wanted
+        WHERE sessions.id = wanted.here AND sessions.next_event < wanted.top - :spare
+    """)
 )
 _NEWEST: Final = Prepared(
     select(event_segments.c.session_id, func.max(event_segments.c.last).label("newest"))

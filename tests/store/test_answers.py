@@ -49,6 +49,7 @@ def test_an_answer_reaches_the_holder_and_is_written_down_with_who_gave_it(store
     answered = store.runs.answer(session_id, Answer("reject", reason="no", by="ann"), kinds=["approval"])
     assert answered.question == question
     assert answered.answer.question_id == "q1"
+    assert not store.runs.quiet([answered.run.baton])
     (signal,) = store.runs.signals([answered.run.id])
     assert (signal.status, signal.answer) == ("running", answered.answer)
     call = store.records.ledger(session_id)["a"]

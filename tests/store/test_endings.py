@@ -115,7 +115,10 @@ def test_nothing_leaves_an_end_state(store: Store) -> None:
 
 def test_a_released_run_frees_its_session_and_says_why(store: Store) -> None:
     session, run_id = _run_with_calls(store)
+    baton = store.runs.get(run_id).baton
+    assert store.runs.quiet([baton])
     store.runs.release(run_id, words="it hung", last_words=last_words)
+    assert not store.runs.quiet([baton]), "its holder has to hear of it"
     assert (store.runs.get(run_id).status, store.runs.get(run_id).error) == ("interrupted", "it hung")
     assert states(store, session.id)["waits"] == "cancelled"
     begin(store, session.id, "next")
@@ -123,8 +126,11 @@ def test_a_released_run_frees_its_session_and_says_why(store: Store) -> None:
 
 def test_a_stop_is_word_for_a_living_holder_and_the_end_of_a_dead_one(store: Store) -> None:
     session = new_session(store)
-    run = begin(store, session.id).run
+    run, other = begin(store, session.id).run, begin(store, new_session(store).id).run
+    assert store.runs.quiet([run.baton, other.baton])
     store.runs.request_stop(run.id, "ann", is_gone=lambda _: False, last_words=last_words)
+    assert not store.runs.quiet([other.baton, run.baton])
+    assert store.runs.quiet([other.baton])
     assert [signal.stop_requested for signal in store.runs.signals([run.id])] == ["ann"]
     with pytest.raises(SessionBusy):
         begin(store, session.id)

@@ -50,14 +50,23 @@ def test_writing_the_same_events_again_changes_nothing_but_what_came_since(store
     ]
 
 
+def test_a_run_that_goes_on_elsewhere_has_numbers_reserved_too(store: Store) -> None:
+    """It goes on behind everything that was reserved for who began it."""
+    baton, other = _holder(store), _holder(store)
+    first = store.sessions.next_event(baton.session_id)
+    store.events.append([_events(other, 1, 5), _events(baton, first, first + 4)])
+    assert store.sessions.next_event(baton.session_id) == first + 5 + RESERVED_NUMBERS
+    assert store.sessions.next_event(other.session_id) == first
+
+
 def test_numbers_beyond_what_is_written_stay_reserved_while_a_run_lives(store: Store) -> None:
-    baton, mark = _holder(store), RESERVED_NUMBERS // 4
+    baton, half = _holder(store), RESERVED_NUMBERS // 2
     reserved = store.sessions.next_event(baton.session_id)
     assert reserved > RESERVED_NUMBERS
     store.events.append([_events(baton, 1, 5)])
     assert store.sessions.next_event(baton.session_id) == reserved, "there is no need to write it each time"
-    store.events.append([_events(baton, 6, mark + 5)])
-    top = mark + 6 + RESERVED_NUMBERS
+    store.events.append([_events(baton, 6, half + 5)])
+    top = half + 6 + RESERVED_NUMBERS
     assert store.sessions.next_event(baton.session_id) == top
     store.events.append([_events(baton, 1, 2)])
     assert store.sessions.next_event(baton.session_id) == top
