@@ -80,9 +80,8 @@ def on_starting(server: Any) -> None:
 def share_imports() -> None:
     """What takes seconds and tens of megabytes to import, once for all workers. A single one imports it beside its
     first answers instead."""
-    import_for_good(
-        "app.agent.anthropic_model"
-    )  # a collection in a worker would write to the pages that it shares
+    # Looked through by no collector: in a worker it would write to the pages that are shared.
+    import_for_good("app.agent.anthropic_model")
 
 
 def start_stand_in(server: Any) -> None:

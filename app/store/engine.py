@@ -40,9 +40,12 @@ class now(FunctionElement[float]):
     inherit_cache = True
 
 
+NOW_ON_SQLITE: Final = "((julianday('now') - 2440587.5) * 86400.0)"
+
+
 @compiles(now, "sqlite")
 def _now_sqlite(*_: Any, **__: Any) -> str:
-    return "((julianday('now') - 2440587.5) * 86400.0)"
+    return NOW_ON_SQLITE
 
 
 @compiles(now, "postgresql")

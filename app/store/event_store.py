@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select, text, update
 from sqlalchemy.dialects import postgresql
 
 from app.conversation.run import Baton
-from app.store.engine import Database, now
+from app.store.engine import NOW_ON_SQLITE, Database, now
 from app.store.fence import Fence
 from app.store.listed import among, listed
 from app.store.prepared import Prepared
@@ -125,10 +125,10 @@ def _in_one_piece(segments: Sequence[Segment]) -> dict[str, Any]:
 def _reserve_numbers(connection: Connection, segments: Sequence[Segment]) -> None:
     """Behind what was written, where less than half of them are left: most rows stay as they are."""
     tops = [(segment.session_id, segment.last + 1 + RESERVED_NUMBERS) for segment in segments]
+    spare = RESERVED_NUMBERS // 2
     if connection.dialect.name == "sqlite":
-        _RESERVE_ON_SQLITE.run(connection, {"tops": listed(tops), "spare": RESERVED_NUMBERS // 2})
+        _RESERVE_ON_SQLITE.run(connection, {"tops": listed(tops), "spare": spare})
     else:
-        spare = RESERVED_NUMBERS // 2
         _RESERVE_ON_POSTGRESQL.run_each(
             connection, [{"here": here, "top": top, "needed": top - spare} for here, top in tops]
         )
@@ -143,15 +143,15 @@ def _upsert_on_postgresql() -> Prepared:
 
 _UPSERT_ON_POSTGRESQL: Final = _upsert_on_postgresql()
 _UPSERT_ON_SQLITE: Final = Prepared(
-    text("""
+    text(f"""
         INSERT INTO event_segments (session_id, first, last, run_id, frames, created_at)
         SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
                json_extract(value, '$[3]'), substr(:frames, json_extract(value, '$[4]'), json_extract(value, '$[5]')),
-               (julianday('now') - 2440587.5) * 86400.0
+               {NOW_ON_SQLITE}
         FROM json_each(:rows) WHERE true
         ON CONFLICT (session_id, first) DO UPDATE SET last = excluded.last, run_id = excluded.run_id,
                frames = excluded.frames, created_at = excluded.created_at
-    """)
+    """)  # noqa: S608 - made of our own words
 )
 """All of them in one step: between two the driver gives the interpreter away, and gets it back late from the thread
 that reads the models."""

@@ -35,10 +35,7 @@ class Prepared:
         self._forms: dict[str, Form] = {}
 
     def all(self, connection: Connection, values: Values = _NONE) -> list[Any]:
-        form = self._form(connection)
-        with form.cursor(connection) as cursor:
-            cursor.execute(form.sql, form.bound(values))
-            return form.rows(cursor.fetchall())
+        return self._form(connection).rows(self.plain(connection, values))
 
     def plain(self, connection: Connection, values: Values = _NONE) -> list[Sequence[Any]]:
         """Rows as the driver has them, for what is long: columns have no names, and truth values are numbers on

@@ -166,12 +166,7 @@ class RunStore:
         """
         try:
             with self._database.writing() as connection:
-                if visible_to is not None:  # nobody is told with what another one's session is busy
-                    find_session(connection, session_id, owner=visible_to)
-                # The run's row is locked before its session's, as every write of a run does it.
-                dead = self._dead_holder(connection, session_id, is_gone)
-                row = find_session(connection, session_id, lock=True)
-                refuse_lent(connection, row)
+                row, dead = self._claimed(connection, session_id, is_gone, visible_to)
                 next_event = int(row.next_event)
                 if expected_position is not None:
                     _expect(connection, session_id, expected_position)
@@ -234,9 +229,7 @@ class RunStore:
         """One transaction that has the session to itself, as a run has it: no process can begin one before it
         ends. A run whose holder is dead is closed on the way. SessionBusy, SessionNotFound."""
         with self._database.writing() as connection:
-            find_session(connection, session_id, owner=visible_to)
-            dead = self._dead_holder(connection, session_id, is_gone)
-            refuse_lent(connection, find_session(connection, session_id, lock=True))
+            _, dead = self._claimed(connection, session_id, is_gone, visible_to)
             if dead is not None:
                 bury(connection, dead, last_words)
             # whoever begins locks the session too: one that was faster than us is seen now
@@ -467,6 +460,18 @@ class RunStore:
             }
 
     # ---- inside
+
+    def _claimed(
+        self, connection: Connection, session_id: str, is_gone: IsGone, visible_to: str | None
+    ) -> tuple[Row, Run | None]:
+        """The session's row, locked, and the dead run that has to be closed. SessionBusy, SessionNotFound."""
+        if visible_to is not None:  # nobody is told with what another one's session is busy
+            find_session(connection, session_id, owner=visible_to)
+        # The run's row is locked before its session's, as every write of a run does it.
+        dead = self._dead_holder(connection, session_id, is_gone)
+        row = find_session(connection, session_id, lock=True)
+        refuse_lent(connection, row)
+        return row, dead
 
     def _dead_holder(self, connection: Connection, session_id: str, is_gone: IsGone) -> Run | None:
         """SessionBusy if the session's run is alive, or waits for a person."""

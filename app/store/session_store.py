@@ -207,7 +207,6 @@ _OWN_SESSION: Final = Prepared(_own_session)
 _SESSION_LOCKED: Final = Prepared(_one_session.with_for_update())
 _OWN_SESSION_LOCKED: Final = Prepared(_own_session.with_for_update())
 _THERE: Final = Prepared(select(sessions.c.id).where(among(sessions.c.id, "those")))
-_HOW_MANY: Final = Prepared(select(func.count()).select_from(sessions).where(among(sessions.c.id, "those")))
 _all_messages: Final = (
     select(*(messages.c[name] for name in MESSAGE_COLUMNS))
     .where(messages.c.session_id == bindparam("session_id"))
