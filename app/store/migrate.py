@@ -10,7 +10,7 @@ from sqlalchemy import inspect, text
 
 from app.store.engine import Database
 
-NEWEST: Final = "0001"
+NEWEST: Final = "0002"
 """The revision that `app.store.tables` describes."""
 
 

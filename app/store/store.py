@@ -14,6 +14,7 @@ from app.store.event_store import EventStore
 from app.store.fence import Fence
 from app.store.fork_store import ForkStore
 from app.store.idempotency import IdempotencyStore
+from app.store.job_store import JobStore
 from app.store.line_store import LineStore
 from app.store.queue_store import QueueStore
 from app.store.record_store import RecordStore
@@ -34,6 +35,7 @@ class Pruned:
     audit: int
     request_allowances: int
     spending: int
+    scheduled_jobs: int
 
 
 class Store:
@@ -51,6 +53,7 @@ class Store:
         self.events = EventStore(database, fence)
         self.queue = QueueStore(database, fence)
         self.line = LineStore(database)
+        self.jobs = JobStore(database)
         self.idempotency = IdempotencyStore(database)
         self.accounts = AccountStore(database, limits)
         self.audit = AuditStore(database, keep_days=audit_days)
@@ -65,4 +68,4 @@ class Store:
         places = self.line.prune()
         entries = self.audit.prune()
         allowances, days = self.accounts.prune()
-        return Pruned(segments, keys, places, entries, allowances, days)
+        return Pruned(segments, keys, places, entries, allowances, days, self.jobs.prune())

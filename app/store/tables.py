@@ -237,6 +237,14 @@ event_segments = Table(
     Column("frames", LargeBinary, nullable=False),
     Column("created_at", Double, nullable=False),
     Index("segments_by_age", "created_at"),
+    Index("segments_by_last", "session_id", "last"),
+)
+
+scheduled_jobs = Table(
+    "scheduled_jobs",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("due_at", Double, nullable=False),  # nobody does it before
 )
 
 idempotency_keys = Table(

@@ -1,0 +1,52 @@
+"""Jobs that one process does for the whole cluster: each is done at most once in its period, whoever does it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from app.store.engine import Database, now
+from app.store.prepared import Prepared
+from app.store.tables import scheduled_jobs
+
+FORGOTTEN_SECONDS: Final = 86_400.0
+"""A job that nobody has taken for so long is not done any more: its host is gone, or its name."""
+
+_NAME: Final = scheduled_jobs.c.name == bindparam("job")
+_DUE_AT: Final = Prepared(select((scheduled_jobs.c.due_at <= now()).label("due")).where(_NAME))
+_TAKE: Final = Prepared(
+    update(scheduled_jobs)
+    .where(_NAME, scheduled_jobs.c.due_at <= now())
+    .values(due_at=now() + bindparam("period"))
+)
+_FIRST: Final = Prepared(insert(scheduled_jobs).values(due_at=now() + bindparam("period")), columns=["name"])
+
+
+class JobStore:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def take(self, name: str, *, period: float) -> bool:
+        """Is it time to do the job, and is it this caller who does it? A period begins when somebody takes the job,
+        by the database's clock. A job that outlasts its period may be taken by another process meanwhile, and one
+        whose process dies is due again after it, so a job must bear both. StoreUnavailable."""
+        with self._database.glance() as connection:
+            row = _DUE_AT.first(connection, {"job": name})
+        if row is not None and not row.due:
+            return False
+        try:
+            with self._database.writing() as connection:
+                if row is not None:
+                    return _TAKE.run(connection, {"job": name, "period": period}) == 1
+                _FIRST.run(connection, {"name": name, "period": period})
+                return True
+        except IntegrityError:
+            return False  # another process was a moment faster
+
+    def prune(self) -> int:
+        """Drops jobs that are not done any more. Returns how many."""
+        gone = scheduled_jobs.c.due_at < now() - FORGOTTEN_SECONDS
+        with self._database.writing() as connection:
+            return connection.execute(delete(scheduled_jobs).where(gone)).rowcount

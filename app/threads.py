@@ -1,0 +1,52 @@
+"""Threads that live as long as their process: housekeeping, the stream writer, the reader of models' answers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from app.errors import ServerFull
+
+
+class ServiceThread:
+    """One thread that is started when it is first needed, so never before a fork.
+
+    It counts as running only while it runs: a start that fails, or a thread that has died, is tried again by the
+    next caller. Any thread may call any method.
+    """
+
+    def __init__(self, work: Callable[[], None], *, name: str) -> None:
+        self._work = work
+        self._name = name
+        self._guard = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def ensure_running(self) -> None:
+        """Starts the thread unless it runs or was closed. ServerFull if the system has no thread to give."""
+        if self.running:
+            return
+        with self._guard:
+            if self._closed or self.running:
+                return
+            thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                raise ServerFull("The server can't start another thread; try again in a moment.") from error
+            self._thread = thread
+
+    @property
+    def running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def close(self) -> None:
+        """From now on nobody starts it. It goes on until its own work ends; `join` waits for that."""
+        with self._guard:
+            self._closed = True
+
+    def join(self) -> None:
+        """Waits until the thread has ended; returns at once if it never ran, or is the caller."""
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
