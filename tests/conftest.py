@@ -39,7 +39,7 @@ LONG = (
 )
 """What starts servers, and so takes longest."""
 
-OUR_THREADS = ("run-", "keeper", "title-", "drain")
+OUR_THREADS = ("run-", "keeper", "maintenance", "heartbeat", "title-", "drain")
 
 
 def our_threads() -> list[str]:

@@ -70,11 +70,10 @@ class Work:
 
     def _start(self, task: Delegation) -> BackgroundTask:
         session = self._session(task)
-        with ExitStack() as undo:
+        with self._manager.admitted(session.id), ExitStack() as undo:
+            plan = self._manager.plan_of(self._asker.team, task.agent)
             claim = self._manager.claim(session.id)
             undo.callback(claim.release)
-            self._manager.admit()
-            plan = self._manager.plan_of(self._asker.team, task.agent)
             begun = self._store.background.begin(
                 uuid.uuid4().hex,
                 session,

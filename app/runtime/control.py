@@ -30,6 +30,7 @@ T = TypeVar("T")
 LINE_SECONDS: Final = 0.25  # how often who waits for a session looks, if nobody calls
 STARTING_SECONDS: Final = 2.0  # how long a retry waits for the request that it may be the retry of
 LOOK_SECONDS: Final = 0.01
+EXPIRE_SECONDS: Final = 1.0  # how often one process of the cluster looks for questions that nobody answered
 ANSWER_SECONDS: Final = 2.0  # how long an answer waits for those who are about to be refused, or to answer
 
 
@@ -54,7 +55,7 @@ class RunControl:
         self._approval_seconds = approval_seconds
         manager.when_free(self.line.call_next)
         if approval_seconds:
-            manager.every_second(self.expire_questions)
+            manager.maintenance.every(EXPIRE_SECONDS, self._expire_questions_for_all)
 
     def answer(
         self,
@@ -271,6 +272,10 @@ class RunControl:
         self._store.sessions.delete(session_id, audit=audit)
         self._manager.close_log(session_id)
         return run is None or not run.live
+
+    def _expire_questions_for_all(self) -> None:
+        if self._store.jobs.take("expire questions", period=EXPIRE_SECONDS):
+            self.expire_questions()
 
     def expire_questions(self) -> None:
         for run in self._store.runs.waiting():

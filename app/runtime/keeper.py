@@ -1,11 +1,12 @@
-"""The one housekeeping thread of a process: writes event logs behind, listens for word from other processes,
-and renews the leases of all runs in one statement."""
+"""Housekeeping for the runs and readers of a process, four times a second: writes event logs behind, looks for word
+from other processes, and follows the sessions that these work on."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -14,13 +15,14 @@ from app.errors import StoreUnavailable
 from app.runtime.event_logs import EventLogs
 from app.runtime.live_run import AT_SAFE_POINT, LiveRun
 from app.store.event_store import Segment
+from app.store.run_store import Signal
 from app.store.store import Store
 from app.telemetry.metrics import Metrics
+from app.threads import ServiceThread
 
 log = logging.getLogger(__name__)
 
 TICK_SECONDS: Final = 0.25
-PRUNE_SECONDS: Final = 60.0
 
 WRITING_SHARE: Final = 0.1
 """So much of the time may go into writing event logs behind, as long as none has to wait longer than
@@ -33,48 +35,39 @@ class Keeper:
     """Started with the first run or reader of a process, so never before a fork."""
 
     def __init__(
-        self,
-        store: Store,
-        logs: EventLogs,
-        live_runs: Callable[[], Sequence[LiveRun]],
-        *,
-        heartbeat_seconds: float,
-        look_after: Callable[[], None],
-        metrics: Metrics,
+        self, store: Store, logs: EventLogs, live_runs: Callable[[], Sequence[LiveRun]], *, metrics: Metrics
     ) -> None:
-        """`look_after` is called about once a second, for what only its owner can do."""
         self._store = store
         self._logs = logs
         self._live_runs = live_runs
-        self._look_after = look_after
         self._metrics = metrics
-        self._heartbeat = Every(heartbeat_seconds)
         self._next_writing = 0.0  # monotonic
-        self._second = Every(1.0)
-        self._minute = Every(PRUNE_SECONDS)
-        self._guard = threading.Lock()
-        self._threads: list[threading.Thread] = []
+        self._lost: deque[LiveRun] = deque()
+        self._threads = [ServiceThread(self._work, name="keeper")]
+        if store.database.can_listen:
+            self._threads.append(ServiceThread(self._listen_for_hints, name="keeper-hints"))
         self._wake = threading.Event()
         self._stopping = False
+        self._database_away = False
 
     def ensure_running(self) -> None:
-        with self._guard:
-            if self._threads or self._stopping:
-                return
-            self._threads.append(threading.Thread(target=self._work, name="keeper", daemon=True))
-            if self._store.database.can_listen:
-                hints = threading.Thread(target=self._listen_for_hints, name="keeper-hints", daemon=True)
-                self._threads.append(hints)
-            for thread in self._threads:
-                thread.start()
+        """ServerFull if a thread can't be started."""
+        for thread in self._threads:
+            thread.ensure_running()
 
     def stop(self) -> None:
-        with self._guard:
-            self._stopping = True
-            threads = list(self._threads)
+        """Ends the threads, and waits for them."""
+        for thread in self._threads:
+            thread.close()
+        self._stopping = True
         self._wake.set()
-        for thread in threads:
+        for thread in self._threads:
             thread.join()
+
+    def lose(self, run: LiveRun) -> None:
+        """Has the run told, on the housekeeping thread, that another process has its session. Does not block."""
+        self._lost.append(run)
+        self._wake.set()
 
     def _work(self) -> None:
         while True:
@@ -82,28 +75,34 @@ class Keeper:
             self._wake.clear()
             if self._stopping:
                 return
-            try:
-                self._tick()
-            except StoreUnavailable:
-                log.warning("the database does not answer; trying again", exc_info=True)
-            except Exception:
-                log.exception("housekeeping failed; trying again")
+            self._tick()
 
     def _tick(self) -> None:
         runs = self._live_runs()
-        if runs:
+        was_away, self._database_away = self._database_away, False
+        self._attempt(self._tell_lost)
+        if runs and time.monotonic() >= self._next_writing:
             began = time.monotonic()
-            if began >= self._next_writing:
-                self._write_events(runs)
-                self._next_writing = began + pause_after(time.monotonic() - began)
-            self._listen(runs)
-        self._follow(frozenset(run.run.session_id for run in runs))
-        if self._heartbeat.due() and runs:
-            self._renew(runs)
-        if self._second.due():
-            self._look_after()
-        if self._minute.due():
-            self._store.prune()
+            self._attempt(lambda: self._write_events(runs))
+            self._next_writing = began + pause_after(time.monotonic() - began)
+        if runs:
+            self._attempt(lambda: self._listen(runs))
+        self._attempt(lambda: self._follow(frozenset(run.run.session_id for run in runs)))
+        if self._database_away and not was_away:
+            log.warning("the database does not answer; housekeeping tries again at every tick")
+
+    def _attempt(self, step: Callable[[], None]) -> None:
+        """One step of a tick; what it raises keeps no other step from its turn."""
+        try:
+            step()
+        except StoreUnavailable:
+            self._database_away = True
+        except Exception:
+            log.exception("housekeeping failed; trying again")
+
+    def _tell_lost(self) -> None:
+        while self._lost:
+            self._lose(self._lost.popleft())
 
     def _listen_for_hints(self) -> None:
         """PostgreSQL says when something has changed; without it, every tick looks."""
@@ -153,7 +152,7 @@ class Keeper:
                 run.log.mark_written(segment.last)
                 count += segment.count
             else:
-                self._lost(run)
+                self._lose(run)
         self._metrics.events_stored(count)
 
     def _listen(self, runs: Sequence[LiveRun]) -> None:
@@ -163,26 +162,25 @@ class Keeper:
         by_id = {run.run.id: run for run in runs}
         signals = {signal.run_id: signal for signal in self._store.runs.signals(list(by_id))}
         for run_id, run in by_id.items():
-            signal = signals.get(run_id)
-            if signal is None or signal.epoch != run.run.epoch or signal.status not in LIVE:
-                self._lost(run)  # deleted, adopted or ended by another process; what is said is not for us
-                continue
-            if signal.answer is not None and run.waiting_for is not None:
-                run.deliver(signal.answer)
-            if signal.stop_requested is not None:
-                if signal.stop_requested.startswith(AT_SAFE_POINT) and run.waiting_for is None:
-                    run.stops_at_safe_point = True
-                else:
-                    run.cancellation.cancel(signal.stop_requested)
+            try:
+                self._heed(run, signals.get(run_id))
+            except Exception:
+                log.exception("run %s could not be told what somebody wants of it", run_id)
 
-    def _renew(self, runs: Sequence[LiveRun]) -> None:
-        held = self._store.runs.renew([run.baton for run in runs])
-        self._metrics.leases_renewed(len(held))
-        for run in runs:
-            if run.run.id not in held:
-                self._lost(run)
+    def _heed(self, run: LiveRun, signal: Signal | None) -> None:
+        """Passes on what the run's row says, read by another process or by this one."""
+        if signal is None or signal.epoch != run.run.epoch or signal.status not in LIVE:
+            self._lose(run)  # deleted, adopted or ended by another process; what is said is not for us
+            return
+        if run.waiting_for is not None and (answer := signal.answer) is not None:
+            run.deliver(answer)
+        if signal.stop_requested is not None:
+            if signal.stop_requested.startswith(AT_SAFE_POINT) and run.waiting_for is None:
+                run.stops_at_safe_point = True
+            else:
+                run.cancellation.cancel(signal.stop_requested)
 
-    def _lost(self, run: LiveRun) -> None:
+    def _lose(self, run: LiveRun) -> None:
         if run.ending or run.lost:
             return
         log.warning("run %s has lost its session to another process", run.run.id)
@@ -192,17 +190,3 @@ class Keeper:
 def pause_after(writing: float) -> float:
     """Seconds from the beginning of one writing of the event logs to the next, by how long it took."""
     return min(writing / WRITING_SHARE, WRITING_SECONDS)
-
-
-class Every:
-    """Is it time again?"""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._last = time.monotonic()
-
-    def due(self) -> bool:
-        if time.monotonic() - self._last < self._seconds:
-            return False
-        self._last = time.monotonic()
-        return True

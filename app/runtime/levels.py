@@ -7,7 +7,6 @@ from typing import Final
 
 from app.conversation.run import LIVE
 from app.runtime.control import RunControl
-from app.runtime.keeper import Every
 from app.runtime.manager import RuntimeManager
 from app.store.store import Store
 from app.telemetry.metrics import Levels, Metrics
@@ -16,8 +15,8 @@ QUEUE_SECONDS: Final = 5.0
 
 
 class LevelMeter:
-    """Has the manager's housekeeping call `measure` once a second, since another worker may be asked for the
-    numbers of this one."""
+    """Measures once a second, as a task of maintenance, since another worker may be asked for the numbers of this
+    one."""
 
     def __init__(
         self,
@@ -33,8 +32,8 @@ class LevelMeter:
         self._control = control
         self._metrics = metrics
         self._threads_limit = threads_limit
-        self._queue = Every(QUEUE_SECONDS)
-        manager.every_second(self._each_second)
+        manager.maintenance.every(1.0, self.measure)
+        manager.maintenance.every(QUEUE_SECONDS, self.measure_queue)
         self.measure()
 
     def measure(self) -> None:
@@ -54,8 +53,3 @@ class LevelMeter:
     def measure_queue(self) -> None:
         """Asks the database how many messages wait. StoreUnavailable."""
         self._metrics.set_queued(self._store.queue.depths())
-
-    def _each_second(self) -> None:
-        self.measure()
-        if self._queue.due():
-            self.measure_queue()

@@ -27,14 +27,16 @@ from app.errors import (
     RunCancelled,
     ServerFull,
     SessionBusy,
-    StoreUnavailable,
 )
 from app.runtime.ending import LOST, Ending, last_words
 from app.runtime.event_encoder import EventEncoder
 from app.runtime.event_log import EventLog
 from app.runtime.event_logs import EventLogs
-from app.runtime.keeper import Every, Keeper
+from app.runtime.finisher import Finished, Finisher
+from app.runtime.heartbeat import Heartbeat
+from app.runtime.keeper import Keeper
 from app.runtime.live_run import LiveRun, RunParked
+from app.runtime.maintenance import Maintenance
 from app.runtime.origin import Origin
 from app.runtime.owner import is_gone, this_process
 from app.runtime.plan import Plan, Planner
@@ -49,13 +51,13 @@ from app.telemetry.tracing import Span
 
 log = logging.getLogger(__name__)
 
-FINISH_ATTEMPTS: Final = 5
-FINISH_PAUSE: Final = 0.5  # seconds, doubled each time
 LINE_SECONDS: Final = 0.25  # how often who waits for a session looks, if nobody calls
 STOPPING_SECONDS: Final = 1.0  # how long a new run waits for one that is being stopped
 ABANDON_SECONDS: Final = 10.0  # how long a cancelled run may take to end by itself
 SWEEP_SECONDS: Final = 5.0  # how often one looks for runs of processes that died
 STRANDED_SECONDS: Final = 15.0  # and for messages that they did not begin with
+PRUNE_SECONDS: Final = 60.0
+DRAIN_LOOK_SECONDS: Final = 0.1  # how often a drain looks for runs that it may let go
 LOST_SECONDS: Final = 1.0  # and one whose session another process has, so that nobody wants its results
 
 
@@ -83,25 +85,27 @@ class RuntimeManager:
         self.logs = EventLogs()
         self._max_streams = max_streams
         self.places = StreamPlaces(max_streams)
-        self._guard = threading.Lock()  # of the two below; never held over anything that can block
+        self._guard = threading.Lock()  # of the three below; never held over anything that can block
         self._live: dict[str, LiveRun] = {}
         self._draining = False
-        self._duties: list[Callable[[], None]] = []
+        self._starting: list[str] = []  # sessions of runs that were admitted and may not be live yet
         self._on_free: list[Callable[[str], None]] = []
-        self._sweep = Every(SWEEP_SECONDS)
-        self._stranded = Every(STRANDED_SECONDS)
-        self._keeper = Keeper(
-            store,
-            self.logs,
+        self._keeper = Keeper(store, self.logs, self.live_runs, metrics=self._metrics)
+        self.heartbeat = Heartbeat(
+            store.leases,
             self.live_runs,
-            heartbeat_seconds=heartbeat_seconds,
-            look_after=self._look_after,
+            seconds=heartbeat_seconds,
+            lose=self._keeper.lose,
             metrics=self._metrics,
         )
-
-    def every_second(self, duty: Callable[[], None]) -> None:
-        """Has this called about once a second, on the housekeeping thread."""
-        self._duties.append(duty)
+        self._finisher = Finisher(store, self._metrics)
+        self.maintenance = Maintenance()
+        self.maintenance.every(1.0, self._finisher.catch_up)
+        self.maintenance.every(1.0, self._abandon)
+        self.maintenance.every(1.0, self._close_deleted)
+        self.maintenance.every(SWEEP_SECONDS, self._sweep)
+        self.maintenance.every(STRANDED_SECONDS, self._begin_stranded)
+        self.maintenance.every(PRUNE_SECONDS, self._prune)
 
     def when_free(self, tell: Callable[[str], None]) -> None:
         """Has this called with the id of each session that a run of this process has let go of."""
@@ -133,11 +137,10 @@ class RuntimeManager:
         StalePrecondition, KeyUsed, BudgetReached, TooManyRuns, StoreUnavailable.
         """
         asked_at = time.monotonic()
-        with ExitStack() as undo:
+        with self.admitted(session_id), ExitStack() as undo:
+            plan = self.plan_of(key, name)
             claim = self._claim_soon(session_id)
             undo.callback(claim.release)
-            self.admit()
-            plan = self.plan_of(key, name)
             begun = self._store.runs.begin(
                 uuid.uuid4().hex,
                 session_id,
@@ -197,19 +200,29 @@ class RuntimeManager:
                 raise
             raise SessionBusy(run=describe(live), busy_code=live.busy_code) from None
 
-    def admit(self) -> None:
-        """Draining, ServerFull. The bound is soft by the few requests that pass here at the same moment."""
+    @contextmanager
+    def admitted(self, session_id: str) -> Iterator[None]:
+        """Room for one run of this session while it is begun inside: a drain waits for it. Draining, ServerFull."""
         with self._guard:
             if self._draining:
                 raise Draining()
-            if len(self._live) >= self._max_streams or self.places.full:
+            taken = len(self._live.keys() | set(self._starting))
+            if session_id not in self._live and (taken >= self._max_streams or self.places.full):
                 raise ServerFull()
+            self._starting.append(session_id)
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._starting.remove(session_id)
 
     def _start_thread(
         self, live: LiveRun, plan: Plan, session: Session, resumption: Resumption | None, undo: ExitStack
     ) -> None:
-        self._keeper.ensure_running()
+        self.ensure_housekeeping()
         with self._guard:
+            if self._draining:
+                raise Draining()  # the drain has begun since the run was admitted, and would not see it
             self._live[session.id] = live
         undo.callback(self._forget, live)
         thread = threading.Thread(
@@ -269,44 +282,35 @@ class RuntimeManager:
             yield span
 
     def end(self, live: LiveRun, ending: Ending) -> None:
-        """Finishes the run's row, frees the session, and then shows the end; once, whoever comes first."""
+        """Finishes the run's row, frees the session, and then shows the end; once, whichever thread comes first.
+        Whatever fails on the way, the session is free afterwards."""
         if not live.begin_ending():
             return
-        told = self._told_elsewhere(live) if live.lost else None
-        payloads = _told(live.run, ending) if told is None else []
-        live.log.seal(payloads, live.end)
-        last_number = live.log.next_number - 1 if told is None else told
-        stored = queued = False
+        finished = Finished(0)
         try:
-            stored, queued = (False, False) if live.lost else self._finish(live, ending, last_number)
-            if payloads and not stored:
-                live.log.unnumber(payloads)
-            self._count_end(live, ending, stored)
+            finished = self._finisher.finish(live, ending)
+        except Exception:
+            log.exception("the end of run %s could not be told or stored", live.run.id)
         finally:
-            live.claim.release()
-            self._forget(live)
-            live.log.show_end(live.end, last_number)
-            live.finished.set()
-            self.logs.release(live.log)
+            try:
+                self._free(live, finished.last_number)
+            except Exception:
+                log.exception("not everything that run %s held was given back", live.run.id)
             log.info("run %s%s", ending.status, f" ({ending.code})" if ending.code else "")
-            for tell in self._on_free:
-                tell(live.run.session_id)
-        if queued and ending.status == "finished":
+        if finished.queued and ending.status == "finished":
             self.start_queued(live.run.session_id)
 
-    def _count_end(self, live: LiveRun, ending: Ending, stored: bool) -> None:
-        """A run is counted by whoever ends it in the database."""
-        if stored:
-            self._metrics.run_ended(ending.status, ending.code, time.monotonic() - live.asked_at)
-        elif live.lost:
-            self._metrics.lease_lost()
-
-    def _told_elsewhere(self, live: LiveRun) -> int | None:
-        """The number of the last event of a run that somebody else has ended: its readers find it in the store."""
-        try:
-            return self._store.runs.get(live.run.id).last_event
-        except AppError:
-            return None
+    def _free(self, live: LiveRun, last_number: int) -> None:
+        """Gives back everything that the run held, whatever fails meanwhile, from the last line to the first: the
+        session is free before anybody can see the end."""
+        with ExitStack() as last:
+            for tell in self._on_free:
+                last.callback(tell, live.run.session_id)
+            last.callback(self.logs.release, live.log)
+            last.callback(live.finished.set)
+            last.callback(live.log.show_end, live.end, last_number)
+            last.callback(self._forget, live)
+            last.callback(live.claim.release)
 
     def _let_go(self, live: LiveRun) -> None:
         """Of a run that waits for a person, for this process is going away: its row goes on waiting."""
@@ -327,49 +331,6 @@ class RuntimeManager:
             live.finished.set()
             self.logs.release(live.log)
             log.info("the run waits for an answer; whichever process gets it goes on")
-
-    def _finish(self, live: LiveRun, ending: Ending, last_number: int) -> tuple[bool, bool]:
-        """Stores how the run ended; says whether that worked, and whether messages wait in the queue.
-
-        If the database stays away, the lease runs out, and the session's next run closes this one.
-        """
-        pause = FINISH_PAUSE
-        with live.log.writing:
-            segment = live.log.unwritten(live.run.id)
-            for attempt in range(FINISH_ATTEMPTS):
-                try:
-                    queued = self._store.runs.finish(
-                        live.baton,
-                        ending.status,
-                        code=ending.code,
-                        error=ending.error,
-                        segments=[segment] if segment else [],
-                        next_event=last_number + 1,
-                        stopped_by=live.cancellation.by or None,
-                    )
-                    live.log.mark_written(last_number)
-                    self._metrics.events_stored(segment.count if segment else 0)
-                    return True, queued
-                except BatonLost:
-                    if attempt and self._is_stored(live.run, ending):
-                        return True, False  # the attempt before was committed; only its answer was lost
-                    log.warning("another process has taken this run over")
-                    self._metrics.lease_lost()
-                    return False, False
-                except StoreUnavailable:
-                    log.warning("the end of the run can't be stored (attempt %d)", attempt + 1, exc_info=True)
-                    time.sleep(pause)
-                    pause *= 2
-                except Exception:
-                    log.exception("the end of the run could not be stored")
-                    return False, False
-        return False, False
-
-    def _is_stored(self, run: Run, ending: Ending) -> bool:
-        try:
-            return self._store.runs.get(run.id).status == ending.status
-        except AppError:
-            return False
 
     def _forget(self, live: LiveRun) -> None:
         with self._guard:
@@ -423,8 +384,11 @@ class RuntimeManager:
         self.logs.close(session_id, EventEncoder().encode(event))
 
     def ensure_housekeeping(self) -> None:
-        """For readers: events of other processes are brought by the housekeeper."""
+        """Starts the threads that serve runs and readers, unless they run. ServerFull if there is no thread for
+        them."""
+        self.heartbeat.ensure_running()
         self._keeper.ensure_running()
+        self.maintenance.ensure_running()
 
     # ---- looking
 
@@ -447,29 +411,43 @@ class RuntimeManager:
 
     # ---- the process's own life
 
-    def _look_after(self) -> None:
-        """What has to be noticed without anybody asking: runs that don't stop, questions nobody answers."""
+    def _abandon(self) -> None:
+        """Ends runs that don't stop though they were told to, each on a thread of its own: its row may not be had
+        for a while."""
         for live in self.live_runs():
             since = live.cancellation.since
             patience, ending = ABANDON_SECONDS, Ending("cancelled", "cancelled")
             if live.lost:
                 patience, ending = LOST_SECONDS, Ending("interrupted", BatonLost.code, BatonLost().message)
-            if live.cancellation.is_set() and since and time.monotonic() - since > patience:
-                log.warning("run %s does not stop; its session is taken away from it", live.run.id)
-                self.end(live, ending)
+            if live.ending or not live.cancellation.is_set() or time.monotonic() - since <= patience:
+                continue
+            log.warning("run %s does not stop; its session is taken away from it", live.run.id)
+            name = f"run-abandoned-{live.run.id[:8]}"
+            threading.Thread(target=self.end, args=(live, ending), name=name, daemon=True).start()
+
+    def _close_deleted(self) -> None:
+        """Ends the readers of sessions that another process has deleted."""
         for session_id in self._store.sessions.missing([log.session_id for log in self.logs.followed()]):
-            self.close_log(session_id)  # another process has deleted it
-        if self._sweep.due():
+            self.close_log(session_id)
+
+    def _sweep(self) -> None:
+        """One process of each host does so: it alone can tell which processes of its host are gone."""
+        if self._store.jobs.take(f"sweep {self.owner.host}", period=SWEEP_SECONDS):
             self.recover()
-        if self._stranded.due() and not self._draining:
-            for session_id in self._store.queue.stranded():
-                self.start_queued(session_id)
-        for duty in self._duties:
-            duty()
+
+    def _begin_stranded(self) -> None:
+        if self._draining or not self._store.jobs.take("begin stranded", period=STRANDED_SECONDS):
+            return
+        for session_id in self._store.queue.stranded():
+            self.start_queued(session_id)
+
+    def _prune(self) -> None:
+        if self._store.jobs.take("prune", period=PRUNE_SECONDS):
+            self._store.prune()
 
     def recover(self) -> int:
-        """Closes the runs of processes that died, so that nobody's request has to find out first. Housekeeping
-        does so now and then; a server, once more when it starts."""
+        """Closes the runs of processes that died, so that no request has to find out first. Maintenance does so now
+        and then; a server, once more when it starts."""
         dead = self._store.runs.interrupt_dead(is_gone=self.owner_is_gone, last_words=last_words)
         for run in dead:
             log.warning("run %s of session %s was interrupted: its process died", run.id, run.session_id)
@@ -481,13 +459,16 @@ class RuntimeManager:
         return self._draining
 
     def _wait_for_runs(self, seconds: float) -> None:
-        """Until all have ended, at most so long; runs that come to wait for a person are let go."""
+        """Until all have ended, those included that are being begun, at most so long; runs that come to wait for a
+        person are let go."""
         deadline = time.monotonic() + seconds
-        while (runs := self.live_runs()) and (remaining := deadline - time.monotonic()) > 0:
+        while (self.live_runs() or self._starting) and (remaining := deadline - time.monotonic()) > 0:
+            runs = self.live_runs()
             for live in runs:
                 if live.waiting_for is not None:
                     live.park()
-            runs[0].finished.wait(min(remaining, 0.1))
+            ended = runs[0].finished if runs else threading.Event()
+            ended.wait(min(remaining, DRAIN_LOOK_SECONDS))
 
     def drain(self, seconds: float, *, stop_within: float = 5.0) -> None:
         """Refuses new runs, gives the live ones `seconds` to finish, then cancels them. Runs
@@ -503,17 +484,10 @@ class RuntimeManager:
         for live in self.live_runs():
             log.warning("run %s does not stop; its session is taken away from it", live.run.id)
             self.end(live, Ending("cancelled", "cancelled"))
+        self.maintenance.stop()
         self._keeper.stop()
+        self.heartbeat.stop()
         self.logs.close_all()
-
-
-def _told(run: Run, ending: Ending) -> list[bytes]:
-    """The run's last events; none if they can't be encoded, which must not keep the session from being free."""
-    try:
-        return ending.encoded(run)
-    except Exception:
-        log.exception("the end of the run could not be told")
-        return []
 
 
 def describe(live: LiveRun) -> Run:

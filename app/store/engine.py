@@ -79,6 +79,8 @@ class Database:
 
     def __init__(self, url: str, *, connections: int = CONNECTIONS, observe: Observe | None = None) -> None:
         """`observe` is told of each transaction when it is over, on its thread."""
+        self._url = url
+        self._siblings: list[Database] = []
         self._observe = observe
         self._sqlite = make_url(url).get_backend_name() == "sqlite"
         if self._sqlite:
@@ -86,6 +88,12 @@ class Database:
             self._reader = _sqlite_engine(url, "BEGIN", size=connections)
         else:
             self._writer = self._reader = _postgresql_engine(url, size=connections)
+
+    def sibling(self) -> Database:
+        """The same database through one connection of its own, which is closed with this one's."""
+        sibling = Database(self._url, connections=1, observe=self._observe)
+        self._siblings.append(sibling)
+        return sibling
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -206,6 +214,8 @@ class Database:
         return sum(engine.pool.checkedout() for engine in engines if isinstance(engine.pool, QueuePool))
 
     def close(self) -> None:
+        for sibling in self._siblings:
+            sibling.close()
         self._writer.dispose()
         self._reader.dispose()
 

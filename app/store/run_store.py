@@ -100,8 +100,12 @@ class Signal:
     run_id: str
     epoch: int
     status: RunStatus
-    answer: Answer | None
+    answer_json: str | None
     stop_requested: str | None
+
+    @property
+    def answer(self) -> Answer | None:
+        return answer_of(self.answer_json)
 
 
 _SIGNALS: Final = Prepared(
@@ -323,11 +327,6 @@ class RunStore:
                     dead.append(run_of(row))
         return dead
 
-    def renew(self, batons: Sequence[Baton]) -> set[str]:
-        """Renews their leases in one statement and returns the ids of the runs that are still held."""
-        with self._database.writing() as connection:
-            return self._fence.held(connection, batons)
-
     def answer(
         self,
         session_id: str,
@@ -397,10 +396,7 @@ class RunStore:
         """What people said to these runs, in one query."""
         with self._database.glance() as connection:
             rows = _SIGNALS.all(connection, {"those": listed(run_ids)})
-        return [
-            Signal(run_id, epoch, status, answer_of(answer), stop_requested)
-            for run_id, epoch, status, answer, stop_requested in rows
-        ]
+        return [Signal(*row) for row in rows]
 
     def get(self, run_id: str) -> Run:
         with self._database.glance() as connection:

@@ -15,6 +15,7 @@ from app.store.fence import Fence
 from app.store.fork_store import ForkStore
 from app.store.idempotency import IdempotencyStore
 from app.store.job_store import JobStore
+from app.store.lease_store import LeaseStore
 from app.store.line_store import LineStore
 from app.store.queue_store import QueueStore
 from app.store.record_store import RecordStore
@@ -44,6 +45,8 @@ class Store:
     ) -> None:
         fence = Fence(lease_seconds)
         self.database = database
+        self.leases = LeaseStore(database.sibling(), fence)
+        self.lease_seconds = lease_seconds
         self.sessions = SessionStore(database)
         self.runs = RunStore(database, fence, limits)
         self.background = BackgroundStore(database, fence, self.runs, limits)

@@ -25,7 +25,7 @@ from bench.table import Row
 
 HISTORIES: Final = (10, 1000)
 _THINK: Final = '[call think {"thought": "so"}]'
-_HOUSEKEEPER: Final = "keeper"  # its statements depend on time
+_HOUSEKEEPERS: Final = ("keeper", "maintenance", "heartbeat")  # its statements depend on time
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def statements() -> Iterator[list[str]]:
     sent: list[str] = []
 
     def note(statement: str) -> None:
-        if threading.current_thread().name != _HOUSEKEEPER:
+        if threading.current_thread().name not in _HOUSEKEEPERS:
             sent.append(statement)
 
     def built(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -15,19 +16,25 @@ from app.conversation.run import LIVE
 from app.conversation.session import Session
 from app.conversation.transcript import Message, Transcript
 from app.errors import AppError, ServerFull, StoreUnavailable
-from app.runtime import manager as manager_module
+from app.runtime import finisher as finisher_module
 from app.runtime import recorder as recorder_module
+from app.runtime.ending import Ending
 from app.runtime.event_encoder import EventEncoder
+from app.runtime.event_log import EventLog
+from app.runtime.event_logs import EventLogs
+from app.runtime.finisher import FINISH_ATTEMPTS
 from app.runtime.live_run import LiveRun
-from app.runtime.manager import FINISH_ATTEMPTS, RuntimeManager
+from app.runtime.manager import RuntimeManager
 from app.runtime.plan import Plan
 from app.store.store import Store
+from app.telemetry.metrics import Metrics
 from tests.harness.models import ScriptedModel, call, called, said
+from tests.harness.process import eventually
 from tests.harness.rows import all_rows
 from tests.runtime.conftest import Agents, Manage
 from tests.runtime.faults import Faults
 from tests.runtime.live import numbers
-from tests.runtime.loops import PATIENCE, OneLoop, idle, read_all, said_by_user, say
+from tests.runtime.loops import PATIENCE, OneLoop, Patient, idle, read_all, said_by_user, say
 from tests.store.actors import new_session
 
 
@@ -36,7 +43,7 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits long for a database that is away."""
     monkeypatch.setattr(recorder_module, "PATIENCE_SECONDS", 0.2)
     monkeypatch.setattr(recorder_module, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(manager_module, "FINISH_PAUSE", 0.01)
+    monkeypatch.setattr(finisher_module, "FINISH_PAUSE", 0.01)
 
 
 def assert_free(store: Store, manager: RuntimeManager, session_id: str) -> None:
@@ -309,3 +316,63 @@ def test_an_end_that_can_not_be_stored_is_told_and_the_next_run_closes_it(
     assert store.runs.get(live.run.id).status == "interrupted"
     assert store.runs.get(after.run.id).status == "finished"
     assert_free(store, manager, session.id)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        (Ending, "encoded"),
+        (EventLog, "seal"),
+        (EventLog, "unwritten"),
+        (EventLog, "mark_written"),
+        (EventLog, "show_end"),
+        (EventLogs, "release"),
+        (Metrics, "run_ended"),
+        (Metrics, "events_stored"),
+    ],
+    ids=lambda place: f"{place[0].__name__}.{place[1]}",
+)
+def test_a_run_whose_end_fails_at_any_step_is_over_and_its_session_is_free(
+    store: Store, manage: Manage, monkeypatch: pytest.MonkeyPatch, place: tuple[type, str]
+) -> None:
+    patient = Patient()
+    manager, session = manage(OneLoop(patient.loop)), new_session(store)
+    live = say(manager, session.id)
+    assert patient.entered.wait(PATIENCE)
+    failed: list[str] = []
+    kind, name = place
+    real: Callable[..., Any] = getattr(kind, name)
+
+    def fail_once(*arguments: Any, **options: Any) -> Any:
+        if not failed and threading.current_thread().name.startswith("run-"):
+            failed.append(name)
+            raise MemoryError
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(kind, name, fail_once)
+    patient.let_go()
+    assert live.finished.wait(PATIENCE)
+    assert failed == [name]
+    eventually(lambda: not store.runs.get(live.run.id).live, "its row is finished")
+    assert_free(store, manager, session.id)
+    monkeypatch.undo()
+    second = say(manager, session.id, "again")
+    assert second.finished.wait(PATIENCE)
+    assert store.runs.get(second.run.id).status == "finished"
+
+
+def test_an_end_that_the_database_would_not_take_is_stored_when_it_is_back(
+    store: Store, manage: Manage
+) -> None:
+    patient = Patient()
+    manager, session = manage(OneLoop(patient.loop)), new_session(store)
+    live = say(manager, session.id)
+    assert patient.entered.wait(PATIENCE)
+    Faults(store).inject("runs.finish", StoreUnavailable(), times=FINISH_ATTEMPTS + 1)
+    patient.let_go()
+    assert live.finished.wait(PATIENCE)
+    eventually(lambda: store.runs.get(live.run.id).status == "finished", "its end is stored")
+    assert_free(store, manager, session.id)
+    frames = b"".join(segment.frames for segment in store.events.read(session.id, 0))
+    assert numbers(frames) == [1, 2]
+    assert frames.count(b"stream_stopped") == 1

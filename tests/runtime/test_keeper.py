@@ -42,7 +42,7 @@ def _working(store: Store, manager: RuntimeManager, patient: Patient) -> LiveRun
 
 def test_a_run_that_writes_nothing_keeps_its_lease(store: Store, manage: Manage) -> None:
     patient = Patient()
-    manager = manage(OneLoop(patient.loop), heartbeat_seconds=0.0)
+    manager = manage(OneLoop(patient.loop), heartbeat_seconds=0.05)
     live = _working(store, manager, patient)
     first = store.runs.get(live.run.id).lease_expires_at
     eventually(lambda: store.runs.get(live.run.id).lease_expires_at > first + 0.3, "it was renewed twice")
@@ -90,7 +90,7 @@ def test_a_stop_that_another_process_was_asked_for_arrives(store: Store, manage:
 def test_a_session_that_another_process_has_deleted_holds_up_nobody(store: Store, manage: Manage) -> None:
     stubborn, patient = Stubborn(), Patient()
     planner = OneLoop(stubborn.loop)
-    manager = manage(planner, heartbeat_seconds=0.0)
+    manager = manage(planner, heartbeat_seconds=0.05)
     gone = say(manager, new_session(store).id)
     assert stubborn.entered.wait(PATIENCE)
     planner.loop = patient.loop
@@ -107,14 +107,14 @@ def test_a_session_that_another_process_has_deleted_holds_up_nobody(store: Store
     assert store.runs.get(here.run.id).status == "finished"
 
 
-@pytest.mark.parametrize("place", ["events.append", "runs.signals", "runs.renew", "events.newest"])
+@pytest.mark.parametrize("place", ["events.append", "runs.signals", "leases.renew", "events.newest"])
 @pytest.mark.parametrize("error", [StoreUnavailable(), ValueError("a bug")], ids=["away", "a bug"])
 def test_housekeeping_goes_on_after_a_failure(
     store: Store, manage: Manage, place: str, error: Exception
 ) -> None:
     patient = Patient()
     Faults(store).inject(place, error, times=2)
-    manager = manage(OneLoop(patient.loop), heartbeat_seconds=0.0)
+    manager = manage(OneLoop(patient.loop), heartbeat_seconds=0.05)
     live = _working(store, manager, patient)
     first = store.runs.get(live.run.id).lease_expires_at
     eventually(lambda: store.runs.get(live.run.id).lease_expires_at > first, "the lease is renewed")

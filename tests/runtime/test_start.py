@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,6 @@ from app.errors import (
 )
 from app.runtime.live_run import LiveRun
 from app.runtime.manager import RuntimeManager
-from app.runtime.plan import Plan
 from app.store.engine import Database
 from app.store.migrate import migrate
 from app.store.store import Store
@@ -141,37 +141,84 @@ def test_refusals_leave_no_trace(store: Store, manage: Manage, agents: Agents) -
     assert say(full, free.id).finished.wait(PATIENCE)
 
 
-class _SlowPlanner:
-    """Stops while it plans for the agent `slow`, until the test lets it go."""
+class _SlowClaim:
+    """Stops inside the transaction that claims one session, until the test lets it go on."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: Store, session_id: str) -> None:
         self.entered = threading.Event()
         self.go = threading.Event()
+        real: Callable[..., Any] = store.runs.begin
 
-    def plan(self, key: str, name: str | None) -> Plan:
-        if key == "slow":
-            self.entered.set()
-            assert self.go.wait(PATIENCE)
-        return Plan("plain/root", idle)
+        def begin(run_id: str, session: str, **options: Any) -> Any:
+            if session == session_id and not self.entered.is_set():
+                self.entered.set()
+                assert self.go.wait(PATIENCE)
+            return real(run_id, session, **options)
+
+        setattr(store.runs, "begin", begin)  # noqa: B010 - mypy would compare the signatures
 
 
 def test_a_session_is_busy_from_the_first_moment_and_the_others_are_not(store: Store, manage: Manage) -> None:
-    planner = _SlowPlanner()
-    manager = manage(planner)
+    manager = manage(OneLoop(idle))
     slow, quick = new_session(store), new_session(store)
+    claim = _SlowClaim(store, slow.id)
     started: list[LiveRun] = []
-    thread = threading.Thread(target=lambda: started.append(say(manager, slow.id, key="slow")))
+    thread = threading.Thread(target=lambda: started.append(say(manager, slow.id)))
     thread.start()
-    assert planner.entered.wait(PATIENCE)
+    assert claim.entered.wait(PATIENCE)
     before = all_rows(store.database)
     with pytest.raises(SessionBusy):
         say(manager, slow.id)
     assert all_rows(store.database) == before
     assert say(manager, quick.id).finished.wait(PATIENCE)
-    planner.go.set()
+    claim.go.set()
     thread.join(PATIENCE)
     assert started[0].finished.wait(PATIENCE)
     assert said_by_user(store, slow.id) == ["hello"]
+
+
+def test_a_run_that_is_being_claimed_when_a_drain_begins_is_refused_or_drained(
+    store: Store, manage: Manage
+) -> None:
+    manager, session = manage(OneLoop(idle)), new_session(store)
+    before = all_rows(store.database)
+    claim = _SlowClaim(store, session.id)
+    refused: list[type[Exception]] = []
+
+    def start() -> None:
+        with pytest.raises(Draining) as error:
+            say(manager, session.id)
+        refused.append(error.type)
+
+    starting = threading.Thread(target=start)
+    starting.start()
+    assert claim.entered.wait(PATIENCE)
+    draining = threading.Thread(target=manager.drain, args=(PATIENCE,))
+    draining.start()
+    eventually(lambda: manager.draining, "the drain has begun")
+    claim.go.set()
+    starting.join(PATIENCE)
+    draining.join(PATIENCE)
+    assert refused == [Draining]
+    assert all_rows(store.database) == before
+    assert not manager.held_sessions()
+
+
+def test_a_drain_waits_for_a_run_that_is_being_claimed(store: Store, manage: Manage) -> None:
+    manager, session = manage(OneLoop(idle)), new_session(store)
+    ended: list[str] = []
+
+    def drain() -> None:
+        manager.drain(PATIENCE)
+        ended.append("drain")
+
+    with manager.admitted(session.id):
+        draining = threading.Thread(target=drain)
+        draining.start()
+        eventually(lambda: manager.draining, "the drain has begun")
+        ended.append("claim")
+    draining.join(PATIENCE)
+    assert ended == ["claim", "drain"]
 
 
 def test_two_sessions_are_inside_the_model_at_the_same_time(

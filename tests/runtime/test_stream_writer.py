@@ -77,7 +77,7 @@ def unchunked(raw: bytes) -> bytes:
 
 @pytest.fixture(scope="module")
 def writer() -> StreamWriter:
-    return StreamWriter(heartbeat=b": ping\n\n", heartbeat_seconds=0.0)
+    return StreamWriter(heartbeat=b": ping\n\n", heartbeat_seconds=0.05)
 
 
 @pytest.fixture

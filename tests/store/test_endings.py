@@ -105,7 +105,7 @@ def test_nothing_leaves_an_end_state(store: Store) -> None:
     store.runs.finish(run.baton, "finished")
     ended = store.runs.get(run.id)
     store.runs.request_stop(run.id, "late", is_gone=everybody_is_gone, last_words=last_words)
-    assert store.runs.renew([run.baton]) == set()
+    assert store.leases.renew([run.baton]) == set()
     store.runs.interrupt_dead(is_gone=everybody_is_gone, last_words=last_words)
     with pytest.raises(NotRunning):
         store.runs.release(run.id, words="late", last_words=last_words)

@@ -1,0 +1,150 @@
+"""Stores how a run ended, with the events that tell of it; later, if the database is away."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from app.conversation.run import Run
+from app.errors import AppError, BatonLost, StoreUnavailable
+from app.runtime.ending import Ending
+from app.runtime.live_run import LiveRun
+from app.store.event_store import Segment
+from app.store.store import Store
+from app.telemetry.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+FINISH_ATTEMPTS: Final = 5
+FINISH_PAUSE: Final = 0.5  # seconds, doubled each time
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How far the end of a run has come. `last_number` is the number of the last event that its readers get."""
+
+    last_number: int
+    stored: bool = False
+    queued: bool = False  # messages wait in the session's queue
+
+
+class Finisher:
+    """Used by the threads that end runs, and by maintenance."""
+
+    def __init__(self, store: Store, metrics: Metrics) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._guard = threading.Lock()  # of the list; never held over anything that can block
+        self._unfinished: list[tuple[Run, Ending, Callable[[], bool]]] = []
+
+    def finish(self, live: LiveRun, ending: Ending) -> Finished:
+        """Seals the run's log with its last events, and stores them with its end. Raises nothing that the database or
+        the log raise: the row of a run that could not be finished is finished by `catch_up`."""
+        if live.lost:
+            self._metrics.lease_lost()
+            return self._seal_lost(live, ending)
+        payloads, segment = [], None
+        try:
+            payloads = ending.encoded(live.run)
+            live.log.seal(payloads, live.end)
+        except Exception:
+            log.exception("the end of run %s could not be told", live.run.id)
+        last_number = live.log.next_number - 1
+        with live.log.writing:
+            try:
+                segment = live.log.unwritten(live.run.id)
+            except Exception:
+                log.exception("the last events of run %s could not be stored", live.run.id)
+            finished = self._store_end(live, ending, segment, last_number)
+        if payloads and not finished.stored:
+            live.log.unnumber(payloads)
+        return finished
+
+    def catch_up(self) -> None:
+        """Finishes rows that could not be finished when their runs ended."""
+        with self._guard:
+            waiting, self._unfinished = self._unfinished, []
+        while waiting:
+            run, ending, store_end = waiting.pop()
+            try:
+                store_end()
+                log.info("the end of run %s is stored now", run.id)
+                self._metrics.run_ended(ending.status, ending.code)
+            except BatonLost:
+                log.warning("run %s was closed by another process meanwhile", run.id)
+            except StoreUnavailable:
+                self._keep(run, ending, store_end)
+            except Exception:
+                log.exception("the end of run %s can't be stored", run.id)
+
+    def _keep(self, run: Run, ending: Ending, store_end: Callable[[], bool]) -> None:
+        with self._guard:
+            self._unfinished.append((run, ending, store_end))
+
+    def _seal_lost(self, live: LiveRun, ending: Ending) -> Finished:
+        """The end of a run that another process has closed, or goes on with: its readers find it in the store."""
+        try:
+            told = self._store.runs.get(live.run.id).last_event
+        except AppError:
+            told = None
+        payloads = [] if told is not None else ending.encoded(live.run)
+        live.log.seal(payloads, live.end)
+        last_number = live.log.next_number - 1 if told is None else told
+        if payloads:
+            live.log.unnumber(payloads)
+        return Finished(last_number)
+
+    def _store_end(
+        self, live: LiveRun, ending: Ending, segment: Segment | None, last_number: int
+    ) -> Finished:
+        store_end = partial(
+            self._store.runs.finish,
+            live.baton,
+            ending.status,
+            code=ending.code,
+            error=ending.error,
+            segments=[segment] if segment else [],
+            next_event=last_number + 1,
+            stopped_by=live.cancellation.by or None,
+        )
+        pause = FINISH_PAUSE
+        for attempt in range(FINISH_ATTEMPTS):
+            try:
+                queued = store_end()
+            except BatonLost:
+                if attempt and self._is_stored(live.run, ending):
+                    queued = False  # only the answer to the attempt before was lost
+                    return self._stored(live, ending, segment, last_number, queued)
+                log.warning("another process has taken this run over")
+                self._metrics.lease_lost()
+                return Finished(last_number)
+            except StoreUnavailable:
+                log.warning("the end of the run can't be stored (attempt %d)", attempt + 1, exc_info=True)
+                time.sleep(pause)
+                pause *= 2
+            except Exception:
+                log.exception("the end of the run could not be stored")
+                break
+            else:
+                return self._stored(live, ending, segment, last_number, queued)
+        self._keep(live.run, ending, store_end)
+        return Finished(last_number)
+
+    def _stored(
+        self, live: LiveRun, ending: Ending, segment: Segment | None, last_number: int, queued: bool
+    ) -> Finished:
+        live.log.mark_written(last_number)
+        self._metrics.events_stored(segment.count if segment else 0)
+        self._metrics.run_ended(ending.status, ending.code, time.monotonic() - live.asked_at)
+        return Finished(last_number, stored=True, queued=queued)
+
+    def _is_stored(self, run: Run, ending: Ending) -> bool:
+        try:
+            return self._store.runs.get(run.id).status == ending.status
+        except AppError:
+            return False
