@@ -421,9 +421,15 @@ class RuntimeManager:
                 patience, ending = LOST_SECONDS, Ending("interrupted", BatonLost.code, BatonLost().message)
             if live.ending or not live.cancellation.is_set() or time.monotonic() - since <= patience:
                 continue
-            log.warning("run %s does not stop; its session is taken away from it", live.run.id)
-            name = f"run-abandoned-{live.run.id[:8]}"
-            threading.Thread(target=self.end, args=(live, ending), name=name, daemon=True).start()
+            self._take_away(live, ending)
+
+    def _take_away(self, live: LiveRun, ending: Ending) -> threading.Thread:
+        """Ends a run whose own thread does not. This is the one release of a session's lock outside that thread."""
+        log.warning("run %s does not stop; its session is taken away from it", live.run.id)
+        name = f"run-abandoned-{live.run.id[:8]}"
+        thread = threading.Thread(target=self.end, args=(live, ending), name=name, daemon=True)
+        thread.start()
+        return thread
 
     def _close_deleted(self) -> None:
         """Ends the readers of sessions that another process has deleted."""
@@ -481,9 +487,9 @@ class RuntimeManager:
         for live in self.live_runs():
             live.cancellation.cancel("shutdown")
         self._wait_for_runs(stop_within)
-        for live in self.live_runs():
-            log.warning("run %s does not stop; its session is taken away from it", live.run.id)
-            self.end(live, Ending("cancelled", "cancelled"))
+        endings = [self._take_away(live, Ending("cancelled", "cancelled")) for live in self.live_runs()]
+        for thread in endings:
+            thread.join()
         self.maintenance.stop()
         self._keeper.stop()
         self.heartbeat.stop()
