@@ -25,6 +25,7 @@ from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually
 from tests.harness.wire import Event
+from tests.store.actors import nobody_is_gone
 
 TEAM = """
 agents:
@@ -304,7 +305,7 @@ def test_who_has_lost_the_baton_starts_no_task(either: Server) -> None:
         agent="team/root",
         owner=mine,
         new_messages=[],
-        is_gone=lambda _: False,
+        probe=nobody_is_gone,
         last_words=last_words,
     ).run
 

@@ -19,6 +19,7 @@ States of a tool call:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -53,6 +54,13 @@ class Owner:
 
     def __str__(self) -> str:
         return f"{self.host}:{self.pid}"
+
+
+Liveness = Literal["gone", "alive", "unknown"]
+"""What one process can tell of another: the first two only if it is certain."""
+
+Probe = Callable[[Owner], Liveness]
+"""Looks for an owner's process from here."""
 
 
 @dataclass(frozen=True, slots=True)

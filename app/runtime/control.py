@@ -99,7 +99,7 @@ class RunControl:
                 kinds=kinds,
                 call_id=call_id,
                 adopter=self._manager.owner if plan is not None else None,
-                is_gone=self._manager.owner_is_gone,
+                probe=self._manager.probe,
                 audit=audit,
             )
             if answered.adopted and plan is not None:
@@ -220,7 +220,7 @@ class RunControl:
             self._store.runs.request_stop(
                 run.id,
                 f"{AT_SAFE_POINT}{by}" if at_safe_point else by,
-                is_gone=self._manager.owner_is_gone,
+                probe=self._manager.probe,
                 last_words=Ending("cancelled", "cancelled").encoded,
             )
             self._await_end(run.id, wait)

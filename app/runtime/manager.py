@@ -12,12 +12,13 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, Final
 
 from app.agent.context import Resumption
 from app.conversation.audit import AuditEntry
 from app.conversation.events import SessionExited
-from app.conversation.run import Owner, Run
+from app.conversation.run import Owner, Probe, Run
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import (
@@ -38,7 +39,8 @@ from app.runtime.keeper import Keeper
 from app.runtime.live_run import LiveRun, RunParked
 from app.runtime.maintenance import Maintenance
 from app.runtime.origin import Origin
-from app.runtime.owner import is_gone, this_process
+from app.runtime.owner import probe as owner_probe
+from app.runtime.owner import this_process
 from app.runtime.plan import Plan, Planner
 from app.runtime.recorder import Recorder
 from app.runtime.session_locks import Claim, SessionLocks
@@ -72,7 +74,7 @@ class RuntimeManager:
         max_streams: int,
         heartbeat_seconds: float,
         owner: Owner | None = None,
-        owner_is_gone: Callable[[Owner], bool] = is_gone,
+        probe: Probe | None = None,
         telemetry: Telemetry | None = None,
     ) -> None:
         self._store = store
@@ -80,7 +82,7 @@ class RuntimeManager:
         self._metrics = self._telemetry.metrics
         self._planner = planner
         self.owner = owner or this_process()
-        self.owner_is_gone = owner_is_gone
+        self.probe = probe or partial(owner_probe, seen_from=self.owner)
         self._locks = SessionLocks()
         self.logs = EventLogs()
         self._max_streams = max_streams
@@ -147,7 +149,7 @@ class RuntimeManager:
                 agent=plan.agent,
                 owner=self.owner,
                 new_messages=messages,
-                is_gone=self.owner_is_gone,
+                probe=self.probe,
                 last_words=last_words,
                 visible_to=visible_to,
                 expected_position=expected_position,
@@ -451,10 +453,16 @@ class RuntimeManager:
         if self._store.jobs.take("prune", period=PRUNE_SECONDS):
             self._store.prune()
 
-    def recover(self) -> int:
-        """Closes the runs of processes that died, so that no request has to find out first. Maintenance does so now
-        and then; a server, once more when it starts."""
-        dead = self._store.runs.interrupt_dead(is_gone=self.owner_is_gone, last_words=last_words)
+    def recover(self, *, by_lease: bool = False) -> int:
+        """Closes the runs of processes that died, so that no request has to find out first. Maintenance does
+        so now and then; a server, once more when it starts. `by_lease`: see `RunStore.interrupt_dead`."""
+        dead = self._store.runs.interrupt_dead(
+            probe=self.probe,
+            by_lease=by_lease,
+            last_words=last_words,
+            own=self.owner,
+            at_work=[live.run.id for live in self.live_runs()],
+        )
         for run in dead:
             log.warning("run %s of session %s was interrupted: its process died", run.id, run.session_id)
             self._metrics.run_ended("interrupted", "interrupted")

@@ -10,12 +10,13 @@ from app.conversation.audit import AuditEntry
 from app.conversation.blocks import Block
 from app.conversation.compaction import condensed, estimate, told
 from app.conversation.editing import added, edited
+from app.conversation.run import Probe
 from app.conversation.transcript import Message
 from app.errors import InvalidTranscript, MessageNotFound
 from app.store.audit_store import note
 from app.store.closing import LastWords
 from app.store.rows import dump, summary_row
-from app.store.run_store import IsGone, RunStore
+from app.store.run_store import RunStore
 from app.store.session_store import append_messages, find_session, next_position, read_messages
 from app.store.tables import messages, sessions, summaries
 
@@ -32,15 +33,13 @@ class EditStore:
         session_id: str,
         new: Message,
         *,
-        is_gone: IsGone,
+        probe: Probe,
         last_words: LastWords,
         visible_to: str | None = None,
         audit: AuditEntry | None = None,
     ) -> int:
         """At the end; its position."""
-        holding = self._runs.holding(
-            session_id, is_gone=is_gone, last_words=last_words, visible_to=visible_to
-        )
+        holding = self._runs.holding(session_id, probe=probe, last_words=last_words, visible_to=visible_to)
         with holding as connection:
             added(read_messages(connection, session_id), new)
             note(connection, audit)
@@ -52,15 +51,13 @@ class EditStore:
         position: int,
         new: Message,
         *,
-        is_gone: IsGone,
+        probe: Probe,
         last_words: LastWords,
         visible_to: str | None = None,
         audit: AuditEntry | None = None,
     ) -> None:
         """Gives the message there the words of another one of the same role. MessageNotFound."""
-        holding = self._runs.holding(
-            session_id, is_gone=is_gone, last_words=last_words, visible_to=visible_to
-        )
+        holding = self._runs.holding(session_id, probe=probe, last_words=last_words, visible_to=visible_to)
         with holding as connection:
             before = read_messages(connection, session_id)
             if position >= len(before):
@@ -84,16 +81,14 @@ class EditStore:
         *,
         tokens: int | None,
         created_at: float,
-        is_gone: IsGone,
+        probe: Probe,
         last_words: LastWords,
         visible_to: str | None = None,
         audit: AuditEntry | None = None,
     ) -> None:
         """The model is shown the text from now on in place of what was said so far, which stays where it is.
         `tokens`: how much of the model's window that takes; None for an estimate."""
-        holding = self._runs.holding(
-            session_id, is_gone=is_gone, last_words=last_words, visible_to=visible_to
-        )
+        holding = self._runs.holding(session_id, probe=probe, last_words=last_words, visible_to=visible_to)
         with holding as connection:
             rows = read_messages(connection, session_id)
             session = find_session(connection, session_id)

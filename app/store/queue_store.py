@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, update
 
 from app.conversation.audit import AuditEntry
 from app.conversation.queue import CAPACITY, QueuedMessage, QueueKind
@@ -107,8 +107,10 @@ class QueueStore:
             return counted
 
     def stranded(self) -> list[str]:
-        """The sessions that have follow-ups waiting and no run, though their last run finished: its process died,
-        or was full, before it could begin with them. Who has just stored one gets a moment to begin by himself."""
+        """The sessions whose follow-ups no run takes. Either the last run finished, and its process died, or was full,
+        before it could begin with them; or the last run's lease has run out, so that a claim may take the session,
+        even if a sweep leaves the run alone. Follow-ups of the last few seconds are left to the process that stored
+        them."""
         waiting = select(queued_messages.c.session_id).where(
             queued_messages.c.taken_by.is_(None),
             queued_messages.c.kind == "followup",
@@ -116,7 +118,7 @@ class QueueStore:
         )
         with self._database.reading() as connection:
             found = connection.execute(waiting.distinct()).scalars().all()
-            return [session_id for session_id in found if _last_run_finished(connection, session_id)]
+            return [session_id for session_id in found if _is_claimable(connection, session_id)]
 
     def edit(
         self, session_id: str, message_id: str, content: Sequence[Any], *, audit: AuditEntry | None = None
@@ -146,10 +148,12 @@ def _live(connection: Connection, session_id: str) -> bool:
     return connection.execute(query).first() is not None
 
 
-def _last_run_finished(connection: Connection, session_id: str) -> bool:
-    query = select(runs.c.status).where(runs.c.session_id == session_id)
+def _is_claimable(connection: Connection, session_id: str) -> bool:
+    """Did the last run finish, or has it stopped renewing its lease?"""
+    expired = (runs.c.status == "running") & (runs.c.lease_expires_at < now())
+    query = select(or_(runs.c.status == "finished", expired)).where(runs.c.session_id == session_id)
     last = connection.execute(query.order_by(runs.c.started_at.desc(), runs.c.id).limit(1)).first()
-    return last is not None and last.status == "finished"
+    return last is not None and bool(last[0])
 
 
 def _waiting(session_id: str, kind: QueueKind | None = None) -> Any:

@@ -8,7 +8,7 @@ writer at a time anyway.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
@@ -21,7 +21,9 @@ from app.conversation.run import (
     WAITING,
     Answer,
     Baton,
+    Liveness,
     Owner,
+    Probe,
     Question,
     Run,
     RunStatus,
@@ -66,9 +68,6 @@ from app.store.session_store import (
     set_model,
 )
 from app.store.tables import IS_LIVE, messages, queued_messages, runs, sessions, tool_calls
-
-IsGone = Callable[[Owner], bool]
-"""Does the process of this owner certainly not run any more?"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +117,13 @@ _LIVE_RUN: Final = Prepared(_live_run)
 _LIVE_RUN_LOCKED: Final = Prepared(_live_run.with_for_update())
 _GIVEN: Final = [column.key for column in runs.c if not column.nullable]
 _running: Final = IS_LIVE & (runs.c.status == "running")  # the first part is what the index knows
-_EXPIRED: Final = Prepared(select(runs.c.id).where(_running, runs.c.lease_expires_at < now()))
 _owner_columns: Final = (runs.c.owner_host, runs.c.owner_boot, runs.c.owner_pid, runs.c.owner_started)
 _OWNERS: Final = Prepared(select(*_owner_columns).where(_running).distinct())
-_RUNNING_OF: Final = Prepared(
-    select(runs.c.id).where(_running, *(column == bindparam(column.key) for column in _owner_columns))
+_running_of: Final = select(runs.c.id).where(
+    _running, *(column == bindparam(column.key) for column in _owner_columns)
 )
+_RUNNING_OF: Final = Prepared(_running_of)
+_EXPIRED_OF: Final = Prepared(_running_of.where(runs.c.lease_expires_at < now()))
 _RUNNING: Final = Prepared(select(runs).where(_running, runs.c.id == bindparam("run_id")).with_for_update())
 _RUN: Final = Prepared(select(runs).where(runs.c.id == bindparam("run_id")))
 _NOW: Final = Prepared(select(now()))
@@ -152,7 +152,7 @@ class RunStore:
         agent: str,
         owner: Owner,
         new_messages: Sequence[Message],
-        is_gone: IsGone,
+        probe: Probe,
         last_words: LastWords,
         visible_to: str | None = None,
         expected_position: int | None = None,
@@ -170,7 +170,7 @@ class RunStore:
         """
         try:
             with self._database.writing() as connection:
-                row, dead = self._claimed(connection, session_id, is_gone, visible_to)
+                row, dead = self._claimed(connection, session_id, probe, visible_to)
                 next_event = int(row.next_event)
                 if expected_position is not None:
                     _expect(connection, session_id, expected_position)
@@ -226,14 +226,14 @@ class RunStore:
         self,
         session_id: str,
         *,
-        is_gone: IsGone,
+        probe: Probe,
         last_words: LastWords,
         visible_to: str | None = None,
     ) -> Iterator[Connection]:
         """One transaction that has the session to itself, as a run has it: no process can begin one before it
         ends. A run whose holder is dead is closed on the way. SessionBusy, SessionNotFound."""
         with self._database.writing() as connection:
-            _, dead = self._claimed(connection, session_id, is_gone, visible_to)
+            _, dead = self._claimed(connection, session_id, probe, visible_to)
             if dead is not None:
                 bury(connection, dead, last_words)
             # whoever begins locks the session too: one that was faster than us is seen now
@@ -310,22 +310,48 @@ class RunStore:
             set_next_event(connection, baton.session_id, next_event)
             connection.execute(update(runs).where(runs.c.id == baton.run_id).values(lease_expires_at=0.0))
 
-    def interrupt_dead(self, *, is_gone: IsGone, last_words: LastWords) -> list[Run]:
-        """Closes every run whose holder is dead, except those that wait for a person: they still wait. Each in a
-        transaction of its own: runs that live are not held up."""
+    def interrupt_dead(
+        self,
+        *,
+        probe: Probe,
+        by_lease: bool,
+        last_words: LastWords,
+        own: Owner | None = None,
+        at_work: Collection[str] = (),
+    ) -> list[Run]:
+        """Closes the runs of processes that are gone, and with `by_lease` also those whose lease has run out and
+        whose process can't be looked at from here. Each in a transaction of its own: live runs are not held up.
+
+        A process that lives keeps its runs even if their leases have run out; a claim may still take them. Runs that
+        wait for a person still wait. `by_lease` is for a process that has itself reached the database without a
+        break for as long as a lease: after an outage every lease has run out. Of its `own` runs a process closes
+        those that are not `at_work`, once their lease has run out: it could not store their end.
+        """
         with self._database.reading() as connection:
             owners = [owner_of(row) for row in _OWNERS.all(connection)]
-            suspects = [row.id for row in _EXPIRED.all(connection)]
-            for gone in filter(is_gone, owners):  # judged once, however many runs it has
-                suspects += [row.id for row in _RUNNING_OF.all(connection, owner_row(gone))]
         dead = []
-        for suspect in suspects:
-            with self._database.writing() as connection:
-                row = _RUNNING.first(connection, {"run_id": suspect})
-                if row is not None and self._is_dead(connection, run_of(row), is_gone):
-                    bury(connection, run_of(row), last_words)
-                    dead.append(run_of(row))
+        for owner in owners:  # each is looked for once, however many runs it has
+            liveness: Liveness = "alive" if owner == own else probe(owner)
+            gone, expired = liveness == "gone", owner == own or (by_lease and liveness == "unknown")
+            if not gone and not expired:
+                continue
+            with self._database.reading() as connection:
+                rows = (_RUNNING_OF if gone else _EXPIRED_OF).all(connection, owner_row(owner))
+            suspects = [row.id for row in rows if owner != own or row.id not in at_work]
+            dead += [run for id in suspects if (run := self._interrupt(id, owner, gone, last_words))]
         return dead
+
+    def _interrupt(self, run_id: str, owner: Owner, gone: bool, last_words: LastWords) -> Run | None:
+        """Unless the run has ended, has another owner, or has renewed its lease since."""
+        with self._database.writing() as connection:
+            row = _RUNNING.first(connection, {"run_id": run_id})
+            if row is None or owner_of(row) != owner:
+                return None
+            run = run_of(row)
+            if not gone and not self._has_expired(connection, run):
+                return None
+            bury(connection, run, last_words)
+            return run
 
     def answer(
         self,
@@ -335,7 +361,7 @@ class RunStore:
         kinds: Sequence[str],
         call_id: str = "",
         adopter: Owner | None = None,
-        is_gone: IsGone | None = None,
+        probe: Probe | None = None,
         audit: AuditEntry | None = None,
     ) -> Answered:
         """Answers what the session's run waits for: the first answer wins, whoever gives it.
@@ -359,7 +385,7 @@ class RunStore:
             values["answer_json"] = dump(asdict(answer))
             run = replace(run, status="running", waiting_for=None)
             adopted = False
-            if adopter and is_gone and self._is_dead(connection, run, is_gone):
+            if adopter and probe and self._is_dead(connection, run, probe):
                 adopted, run = True, replace(run, owner=adopter, epoch=run.epoch + 1)
                 values |= {**owner_row(adopter), "epoch": run.epoch, "writes": 0}
                 values["lease_expires_at"] = self._fence.lease()
@@ -372,14 +398,14 @@ class RunStore:
             self._database.notify(connection, session_id)
             return Answered(run, question, answer, adopted)
 
-    def request_stop(self, run_id: str, by: str, *, is_gone: IsGone, last_words: LastWords) -> None:
+    def request_stop(self, run_id: str, by: str, *, probe: Probe, last_words: LastWords) -> None:
         """Leaves word for the holder, wherever it is; if it is dead, the run is closed here and now."""
         with self._database.writing() as connection:
             live = (runs.c.id == run_id) & IS_LIVE
             row = connection.execute(select(runs).where(live).with_for_update()).first()
             if row is None:
                 return
-            if self._is_dead(connection, run_of(row), is_gone):
+            if self._is_dead(connection, run_of(row), probe):
                 bury(connection, run_of(row), last_words, status="cancelled", stopped_by=by)
             else:
                 connection.execute(update(runs).where(live).values(stop_requested=by))
@@ -458,29 +484,33 @@ class RunStore:
     # ---- inside
 
     def _claimed(
-        self, connection: Connection, session_id: str, is_gone: IsGone, visible_to: str | None
+        self, connection: Connection, session_id: str, probe: Probe, visible_to: str | None
     ) -> tuple[Row, Run | None]:
         """The session's row, locked, and the dead run that has to be closed. SessionBusy, SessionNotFound."""
         if visible_to is not None:  # nobody is told with what another one's session is busy
             find_session(connection, session_id, owner=visible_to)
         # The run's row is locked before its session's, as every write of a run does it.
-        dead = self._dead_holder(connection, session_id, is_gone)
+        dead = self._dead_holder(connection, session_id, probe)
         row = find_session(connection, session_id, lock=True)
         refuse_lent(connection, row)
         return row, dead
 
-    def _dead_holder(self, connection: Connection, session_id: str, is_gone: IsGone) -> Run | None:
+    def _dead_holder(self, connection: Connection, session_id: str, probe: Probe) -> Run | None:
         """SessionBusy if the session's run is alive, or waits for a person."""
         row = _LIVE_RUN_LOCKED.first(connection, {"session_id": session_id})
         if row is None:
             return None
         run = run_of(row)
-        if run.status in WAITING or not self._is_dead(connection, run, is_gone):
+        if run.status in WAITING or not self._is_dead(connection, run, probe):
             raise SessionBusy(run=run, busy_code=run.busy_code)
         return run
 
-    def _is_dead(self, connection: Connection, run: Run, is_gone: IsGone) -> bool:
-        return is_gone(run.owner) or run.lease_expires_at < float(_NOW.scalar(connection))
+    def _is_dead(self, connection: Connection, run: Run, probe: Probe) -> bool:
+        """May a caller take the run's session? A sweep, which nobody waits for, asks for more."""
+        return probe(run.owner) == "gone" or self._has_expired(connection, run)
+
+    def _has_expired(self, connection: Connection, run: Run) -> bool:
+        return run.lease_expires_at < float(_NOW.scalar(connection))
 
 
 def live_run_row(connection: Connection, session_id: str) -> Row | None:

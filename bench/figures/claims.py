@@ -74,7 +74,7 @@ def _claim(store: Store, session_id: str) -> None:
         agent="plain/root",
         owner=this_process(),
         new_messages=[Message("user", (text_block("hello"),), created_at=time.time())],
-        is_gone=lambda _: False,
+        probe=lambda _: "unknown",
         last_words=lambda _: (),
     )
     store.runs.finish(begun.run.baton, "finished")

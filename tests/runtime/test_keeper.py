@@ -62,7 +62,7 @@ def test_events_are_in_the_store_while_the_run_goes_on(store: Store, manage: Man
 def test_a_run_learns_that_another_process_has_taken_its_session(store: Store, manage: Manage) -> None:
     patient, other = Patient(), Patient()
     here = manage(OneLoop(patient.loop))
-    there = manage(OneLoop(other.loop), owner=ELSEWHERE, owner_is_gone=everybody_is_gone)
+    there = manage(OneLoop(other.loop), owner=ELSEWHERE, probe=everybody_is_gone)
     live = _working(store, here, patient)
     reader = EventReaders(store, here).of_run(live)
     second = say(there, live.run.session_id, "mine now")
@@ -80,7 +80,7 @@ def test_a_run_learns_that_another_process_has_taken_its_session(store: Store, m
 def test_a_stop_that_another_process_was_asked_for_arrives(store: Store, manage: Manage) -> None:
     patient = Patient()
     here = manage(OneLoop(patient.loop))
-    there = manage(OneLoop(patient.loop), owner=ELSEWHERE, owner_is_gone=nobody_is_gone)
+    there = manage(OneLoop(patient.loop), owner=ELSEWHERE, probe=nobody_is_gone)
     live = _working(store, here, patient)
     run = RunControl(store, there).cancel(live.run.session_id, by="ann", wait=PATIENCE)
     assert run.status == "cancelled"
@@ -125,7 +125,7 @@ def test_housekeeping_goes_on_after_a_failure(
 def test_a_reader_in_one_process_follows_a_run_in_another(store: Store, manage: Manage) -> None:
     patient = Patient()
     here = manage(OneLoop(patient.loop))
-    there = manage(OneLoop(patient.loop), owner=ELSEWHERE, owner_is_gone=nobody_is_gone)
+    there = manage(OneLoop(patient.loop), owner=ELSEWHERE, probe=nobody_is_gone)
     live = _working(store, here, patient)
     eventually(lambda: store.events.bounds(live.run.session_id) == (1, 1), "its first event is written")
     run = store.runs.get(live.run.id)
@@ -172,7 +172,7 @@ KINDS = ("approval", "max_iterations")
 def test_an_answer_given_to_another_process_reaches_the_holder(store: Store, manage: Manage) -> None:
     asking = _Asking()
     here = manage(OneLoop(asking.loop))
-    there = manage(OneLoop(asking.loop), owner=ELSEWHERE, owner_is_gone=nobody_is_gone)
+    there = manage(OneLoop(asking.loop), owner=ELSEWHERE, probe=nobody_is_gone)
     live = say(here, new_session(store).id)
     eventually(lambda: store.runs.get(live.run.id).status == "awaiting_approval", "it has asked")
     with pytest.raises(SessionBusy) as busy:
@@ -190,7 +190,7 @@ def test_an_answer_given_to_another_process_reaches_the_holder(store: Store, man
 def test_an_answer_to_a_dead_processs_question_lets_the_run_go_on_here(store: Store, manage: Manage) -> None:
     asking = _Asking()
     dead = manage(OneLoop(asking.loop), owner=ELSEWHERE)
-    here = manage(OneLoop(asking.loop), owner_is_gone=everybody_is_gone)
+    here = manage(OneLoop(asking.loop), probe=everybody_is_gone)
     lost = say(dead, new_session(store).id)
     eventually(lambda: store.runs.get(lost.run.id).status == "awaiting_approval", "it has asked")
     assert here.recover() == 0  # it still waits
@@ -212,7 +212,7 @@ def test_a_dead_process_is_cleaned_up_after_at_the_next_start(store: Store, mana
     dead = manage(OneLoop(stubborn.loop), owner=ELSEWHERE)
     lost = say(dead, new_session(store).id)
     assert stubborn.entered.wait(PATIENCE)
-    here = manage(OneLoop(Patient().loop), owner_is_gone=everybody_is_gone)
+    here = manage(OneLoop(Patient().loop), probe=everybody_is_gone)
     assert here.recover() == 1
     assert here.recover() == 0
     assert store.runs.get(lost.run.id).status == "interrupted"
@@ -230,7 +230,7 @@ def test_what_a_dead_process_left_is_closed_though_nobody_asks(
     patient = Patient()
     dead = manage(OneLoop(patient.loop), owner=ELSEWHERE)
     live = _working(store, dead, patient)
-    here = manage(OneLoop(patient.loop), owner_is_gone=everybody_is_gone)
+    here = manage(OneLoop(patient.loop), probe=everybody_is_gone)
     here.ensure_housekeeping()
     eventually(lambda: store.runs.get(live.run.id).status == "interrupted", "it was closed")
     patient.let_go()
@@ -252,6 +252,40 @@ def test_follow_ups_that_a_dead_process_did_not_begin_with_are_begun_with(
         store.queue.add([waiting], needs_run=False)
     eventually(lambda: len(store.runs.recent(session_id=session.id)) >= 2, "a run began")
     assert len(store.runs.recent(session_id=cancelled.id)) == 1  # what was stopped is not begun anew
+
+
+def test_follow_ups_start_by_a_claim_where_a_living_process_let_its_lease_run_out(
+    store: Store, manage: Manage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manager_module, "STRANDED_SECONDS", 0.0)
+    monkeypatch.setattr(manager_module, "SWEEP_SECONDS", 0.0)
+    session, without = new_session(store), new_session(store)
+    stopped = Store(store.database, lease_seconds=-1.0)
+    held = [begin(stopped, each.id, owner=ELSEWHERE).run for each in (session, without)]
+    words = ({"type": "text", "text": "later"},)
+    waiting = QueuedMessage("m", session.id, "followup", words, time.time() - 60, "me")
+    assert store.queue.add([waiting], needs_run=False)
+    manager = manage(OneLoop(idle), probe=lambda _: "alive")
+    manager.ensure_housekeeping()
+    eventually(lambda: len(store.runs.recent(session_id=session.id)) >= 2, "a run began")
+    assert manager.recover(by_lease=True) == 0
+    assert [store.runs.get(run.id).status for run in held] == ["interrupted", "running"]
+
+
+def test_a_run_whose_end_its_process_could_not_store_is_closed_by_that_process(
+    store: Store, manage: Manage
+) -> None:
+    """No other process does it: to them its owner lives."""
+    store = Store(store.database, lease_seconds=-1.0)
+    manager, other = manage(OneLoop(idle), store=store), manage(OneLoop(idle), owner=ELSEWHERE, store=store)
+    other.probe = lambda _: "alive"
+    Faults(store).inject("runs.finish", ValueError("a bug"))
+    live = say(manager, new_session(store).id)
+    assert live.finished.wait(PATIENCE)
+    assert store.runs.get(live.run.id).status == "running"
+    assert other.recover(by_lease=True) == 0
+    assert manager.recover() == 1
+    assert store.runs.get(live.run.id).status == "interrupted"
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def processes(database_url: str) -> Iterator[tuple[Patient, list[RuntimeManager]
             max_streams=50,
             heartbeat_seconds=10,
             owner=Owner("host", "boot", pid, "1"),
-            owner_is_gone=nobody_is_gone,
+            probe=nobody_is_gone,
         )
         for pid, database in enumerate(databases)
     ]

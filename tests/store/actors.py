@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from app.conversation.blocks import text_block, tool_result
-from app.conversation.run import Owner, Run
+from app.conversation.run import Liveness, Owner, Probe, Run
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.store.run_store import Begun
@@ -17,12 +17,12 @@ HERE = Owner("a-host", "a-boot", 100, "5")
 THERE = Owner("another-host", "another-boot", 200, "7")
 
 
-def nobody_is_gone(_: Owner) -> bool:
-    return False
+def nobody_is_gone(_: Owner) -> Liveness:
+    return "unknown"
 
 
-def everybody_is_gone(_: Owner) -> bool:
-    return True
+def everybody_is_gone(_: Owner) -> Liveness:
+    return "gone"
 
 
 def last_words(run: Run) -> Sequence[bytes]:
@@ -44,7 +44,7 @@ def begin(
     session_id: str,
     *texts: str,
     owner: Owner = HERE,
-    is_gone: Callable[[Owner], bool] = nobody_is_gone,
+    probe: Probe = nobody_is_gone,
     visible_to: str | None = None,
 ) -> Begun:
     return store.runs.begin(
@@ -53,7 +53,7 @@ def begin(
         agent="plain/root",
         owner=owner,
         new_messages=[user(text) for text in texts],
-        is_gone=is_gone,
+        probe=probe,
         last_words=last_words,
         visible_to=visible_to,
     )

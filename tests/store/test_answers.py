@@ -92,7 +92,7 @@ def test_there_is_nothing_to_answer_when_nobody_asked(store: Store) -> None:
     for _ in range(2):
         with pytest.raises(NothingToAnswer):
             store.runs.answer(session.id, Answer("approve"), kinds=["approval"])
-        run = begin(store, session.id, is_gone=everybody_is_gone).run
+        run = begin(store, session.id, probe=everybody_is_gone).run
     store.runs.finish(run.baton, "finished")
 
 
@@ -106,10 +106,11 @@ def test_a_new_question_forgets_the_old_answer(store: Store) -> None:
 def test_a_run_that_waits_for_a_person_outlives_its_process(store: Store) -> None:
     session_id, question = _ask(store)
     assert session_id not in {
-        run.session_id for run in store.runs.interrupt_dead(is_gone=everybody_is_gone, last_words=last_words)
+        run.session_id
+        for run in store.runs.interrupt_dead(probe=everybody_is_gone, by_lease=False, last_words=last_words)
     }
     with pytest.raises(SessionBusy):
-        begin(store, session_id, is_gone=everybody_is_gone)
+        begin(store, session_id, probe=everybody_is_gone)
     run = store.runs.live_run(session_id)
     assert run is not None
     assert run.waiting_for == question

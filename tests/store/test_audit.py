@@ -31,7 +31,7 @@ def claim(store: Store, session_id: str) -> str:
         agent="plain/root",
         owner=HERE,
         new_messages=[],
-        is_gone=nobody_is_gone,
+        probe=nobody_is_gone,
         last_words=last_words,
         audit=saying("run", session_id),
     )

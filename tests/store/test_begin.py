@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
-from app.conversation.run import Owner, Run
+from app.conversation.run import Liveness, Owner, Run
 from app.conversation.transcript import Message
 from app.errors import SessionBusy, SessionNotFound
 from app.store.engine import Database
@@ -71,7 +71,7 @@ def test_a_claim_whose_message_can_not_be_stored_does_not_claim(store: Store) ->
             agent="plain/root",
             owner=HERE,
             new_messages=[user("fine"), user("also fine"), _unstorable()],
-            is_gone=nobody_is_gone,
+            probe=nobody_is_gone,
             last_words=last_words,
         )
     assert all_rows(store.database) == before
@@ -125,7 +125,7 @@ def _compete(stores: list[Store], session_id: str) -> tuple[Begun, list[Run | No
                 session_id,
                 f"message {number}",
                 owner=owner,
-                is_gone=lambda holder: holder == THERE,
+                probe=lambda holder: "gone" if holder == THERE else "alive",
             )
         except SessionBusy as busy:
             return busy
@@ -187,11 +187,11 @@ def test_a_holder_whose_process_is_gone_is_superseded_at_once(store: Store) -> N
     old = begin(store, session.id, "one", owner=THERE)
     asked: list[Owner] = []
 
-    def is_gone(owner: Owner) -> bool:
+    def probe(owner: Owner) -> Liveness:
         asked.append(owner)
-        return True
+        return "gone"
 
-    begun = begin(store, session.id, "two", is_gone=is_gone)
+    begun = begin(store, session.id, "two", probe=probe)
     assert asked == [THERE]
     assert begun.interrupted is not None
     assert [row.content[0]["text"] for row in store.sessions.messages(session.id)] == ["one", "two"]
@@ -208,11 +208,11 @@ def test_a_process_is_judged_once_however_many_runs_it_has(store: Store) -> None
         begin(store, new_session(store).id, owner=busy)
     judged: list[Owner] = []
 
-    def judge(owner: Owner) -> bool:
+    def probe(owner: Owner) -> Liveness:
         judged.append(owner)
-        return False
+        return "unknown"
 
-    store.runs.interrupt_dead(is_gone=judge, last_words=last_words)
+    store.runs.interrupt_dead(probe=probe, by_lease=True, last_words=last_words)
     assert judged.count(busy) == 1
 
 
@@ -220,10 +220,14 @@ def test_starting_up_closes_what_died_here_and_leaves_the_living_alone(store: St
     dead, living = new_session(store), new_session(store)
     died = begin(store, dead.id, owner=Owner("h", "b", 1, "1")).run
     lives = begin(store, living.id, owner=Owner("h", "b", 2, "1")).run
-    closed = store.runs.interrupt_dead(is_gone=lambda owner: owner.pid == 1, last_words=last_words)
+
+    def probe(owner: Owner) -> Liveness:
+        return "gone" if owner.pid == 1 else "alive"
+
+    closed = store.runs.interrupt_dead(probe=probe, by_lease=False, last_words=last_words)
     assert died.id in {run.id for run in closed}
     assert lives.id not in {run.id for run in closed}
     assert store.runs.get(died.id).status == "interrupted"
     assert store.runs.live_run(living.id) == lives
-    begin(store, dead.id, is_gone=nobody_is_gone)
+    begin(store, dead.id, probe=nobody_is_gone)
     assert store.runs.live_run(dead.id) is not None

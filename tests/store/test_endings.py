@@ -16,6 +16,7 @@ from tests.store.actors import (
     everybody_is_gone,
     last_words,
     new_session,
+    nobody_is_gone,
     result,
     result_words,
     states,
@@ -68,7 +69,7 @@ def test_what_a_run_left_open_is_closed_in_words(store: Store, status: RunStatus
 
 def test_a_dead_run_is_closed_in_words_before_the_next_one_speaks(store: Store) -> None:
     session, run_id = _run_with_calls(store)
-    begin(store, session.id, "are you there?", is_gone=everybody_is_gone)
+    begin(store, session.id, "are you there?", probe=everybody_is_gone)
     assert store.runs.get(run_id).status == "interrupted"
     rows = store.sessions.messages(session.id)
     assert [row.role for row in rows] == ["user", "assistant", "tool", "tool", "tool", "user"]
@@ -104,9 +105,9 @@ def test_nothing_leaves_an_end_state(store: Store) -> None:
     run = begin(store, session.id).run
     store.runs.finish(run.baton, "finished")
     ended = store.runs.get(run.id)
-    store.runs.request_stop(run.id, "late", is_gone=everybody_is_gone, last_words=last_words)
+    store.runs.request_stop(run.id, "late", probe=everybody_is_gone, last_words=last_words)
     assert store.leases.renew([run.baton]) == set()
-    store.runs.interrupt_dead(is_gone=everybody_is_gone, last_words=last_words)
+    store.runs.interrupt_dead(probe=everybody_is_gone, by_lease=False, last_words=last_words)
     with pytest.raises(NotRunning):
         store.runs.release(run.id, words="late", last_words=last_words)
     assert store.runs.get(run.id) == ended
@@ -128,13 +129,13 @@ def test_a_stop_is_word_for_a_living_holder_and_the_end_of_a_dead_one(store: Sto
     session = new_session(store)
     run, other = begin(store, session.id).run, begin(store, new_session(store).id).run
     assert store.runs.quiet([run.baton, other.baton])
-    store.runs.request_stop(run.id, "ann", is_gone=lambda _: False, last_words=last_words)
+    store.runs.request_stop(run.id, "ann", probe=nobody_is_gone, last_words=last_words)
     assert not store.runs.quiet([other.baton, run.baton])
     assert store.runs.quiet([other.baton])
     assert [signal.stop_requested for signal in store.runs.signals([run.id])] == ["ann"]
     with pytest.raises(SessionBusy):
         begin(store, session.id)
-    store.runs.request_stop(run.id, "ann", is_gone=everybody_is_gone, last_words=last_words)
+    store.runs.request_stop(run.id, "ann", probe=everybody_is_gone, last_words=last_words)
     assert store.runs.get(run.id).status == "cancelled"
     begin(store, session.id)
 

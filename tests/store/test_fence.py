@@ -52,13 +52,13 @@ WRITES: dict[str, Write] = {
 
 
 def _taken_over(store: Store, baton: Baton) -> None:
-    begin(store, baton.session_id, "mine now", is_gone=everybody_is_gone)
+    begin(store, baton.session_id, "mine now", probe=everybody_is_gone)
 
 
 def _adopted(store: Store, baton: Baton) -> None:
     store.records.ask(baton, Question("approval", baton.session_id, "a", id="q"))
     answered = store.runs.answer(
-        baton.session_id, Answer("approve"), kinds=["approval"], adopter=HERE, is_gone=everybody_is_gone
+        baton.session_id, Answer("approve"), kinds=["approval"], adopter=HERE, probe=everybody_is_gone
     )
     assert answered.adopted
 
@@ -97,7 +97,7 @@ def test_who_adopted_a_run_can_write(store: Store) -> None:
     store.records.add_turn(replace(baton, write=1), session.id, calling("a"), tokens=None)
     store.records.ask(replace(baton, write=2), Question("approval", session.id, "a", id="q"))
     answered = store.runs.answer(
-        session.id, Answer("approve"), kinds=["approval"], adopter=HERE, is_gone=everybody_is_gone
+        session.id, Answer("approve"), kinds=["approval"], adopter=HERE, probe=everybody_is_gone
     )
     assert (answered.run.owner, answered.run.epoch) == (HERE, baton.epoch + 1)
     store.records.start_call(replace(answered.run.baton, write=1), session.id, "a")
@@ -111,7 +111,7 @@ def test_a_run_whose_holder_lives_is_answered_but_not_adopted(store: Store) -> N
     run = begin(store, session.id, owner=THERE).run
     store.records.ask(run.baton, Question("max_iterations", session.id, id="q"))
     answered = store.runs.answer(
-        session.id, Answer("approve"), kinds=["max_iterations"], adopter=HERE, is_gone=nobody_is_gone
+        session.id, Answer("approve"), kinds=["max_iterations"], adopter=HERE, probe=nobody_is_gone
     )
     assert not answered.adopted
     assert store.runs.get(run.id).owner == THERE

@@ -15,7 +15,7 @@ from app.store.store import Store
 from app.store.tables import runs, sessions
 from tests.harness.postgres import PostgresServer
 from tests.harness.process import eventually
-from tests.store.actors import THERE, begin, new_session
+from tests.store.actors import THERE, begin, new_session, nobody_is_gone
 
 pytestmark = pytest.mark.postgres
 
@@ -39,7 +39,12 @@ def _somebody_waits(database: Database) -> bool:
     [
         (lambda store, run: begin(store, run.session_id), SessionBusy),
         (lambda store, run: store.sessions.delete(run.session_id), type(None)),
-        (lambda store, run: store.runs.interrupt_dead(is_gone=lambda _: False, last_words=list), type(None)),
+        (
+            lambda store, run: store.runs.interrupt_dead(
+                probe=nobody_is_gone, by_lease=True, last_words=list
+            ),
+            type(None),
+        ),
     ],
     ids=["claim", "delete", "clean up"],
 )

@@ -240,7 +240,7 @@ def test_a_stop_of_a_dead_process_s_run_ends_the_streams_of_its_readers(
         with there.run(session, text, agent="tools", headers={"Idempotency-Key": "k"}) as attached:
             attached.until("tool_call")
             monkeypatch.setattr(servers[1].manager, "recover", int)  # housekeeping would find it too
-            monkeypatch.setattr(servers[1].manager, "owner_is_gone", lambda _owner: True)
+            monkeypatch.setattr(servers[1].manager, "probe", lambda _owner: "gone")
             assert cancel(there, session)["run"]["status"] == "cancelled"
             assert attached.rest()[-1]["type"] == "stream_stopped"
         deaf.let_go.set()

@@ -1,0 +1,90 @@
+"""The sweep closes runs whose process is gone. An expired lease proves that only if nothing better is known."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import pytest
+
+from app.conversation.run import Liveness, Owner
+from app.errors import SessionBusy
+from app.store.store import Store
+from tests.store.actors import HERE, THERE, begin, everybody_is_gone, last_words, new_session
+
+
+def _swept(
+    store: Store,
+    run_id: str,
+    liveness: Liveness,
+    *,
+    by_lease: bool = False,
+    own: Owner | None = None,
+    at_work: Collection[str] = (),
+) -> bool:
+    """Sweeps; was that run closed? Other owners' runs, of other tests, are left alone."""
+
+    def probe(owner: Owner) -> Liveness:
+        return liveness if owner == THERE else "alive"
+
+    closed = store.runs.interrupt_dead(
+        probe=probe, by_lease=by_lease, last_words=last_words, own=own, at_work=at_work
+    )
+    swept = run_id in {run.id for run in closed}
+    assert (store.runs.get(run_id).status == "interrupted") is swept
+    return swept
+
+
+@pytest.mark.parametrize("by_lease", [False, True])
+@pytest.mark.parametrize("expired", [False, True])
+@pytest.mark.parametrize("liveness", ["gone", "alive", "unknown"])
+def test_an_expired_lease_counts_only_where_nobody_can_look_and_the_sweeper_had_no_outage(
+    store: Store, impatient: Store, liveness: Liveness, expired: bool, by_lease: bool
+) -> None:
+    session = new_session(store)
+    run = begin(impatient if expired else store, session.id, owner=THERE).run
+    closed = liveness == "gone" or (liveness == "unknown" and expired and by_lease)
+    assert _swept(store, run.id, liveness, by_lease=by_lease) is closed
+    store.runs.release(run.id, words="", last_words=last_words) if not closed else None
+
+
+@pytest.mark.parametrize("liveness", ["gone", "alive", "unknown"])
+@pytest.mark.parametrize("expired", [False, True])
+def test_a_claim_takes_a_session_whose_holder_is_gone_or_whose_lease_has_run_out(
+    store: Store, impatient: Store, liveness: Liveness, expired: bool
+) -> None:
+    session = new_session(store)
+    held = begin(impatient if expired else store, session.id, owner=THERE).run
+    if liveness == "gone" or expired:
+        begun = begin(store, session.id, "mine", probe=lambda _: liveness)
+        assert begun.interrupted is not None
+        assert begun.interrupted.id == held.id
+    else:
+        with pytest.raises(SessionBusy):
+            begin(store, session.id, "mine", probe=lambda _: liveness)
+
+
+def test_a_run_that_renewed_its_lease_since_it_was_found_is_left_alone(
+    store: Store, impatient: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begin(impatient, new_session(store).id, owner=THERE).run
+    real = type(store.runs)._interrupt
+
+    def renewed_first(*arguments: object) -> object:
+        assert store.leases.renew([run.baton]) == {run.id}
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(store.runs), "_interrupt", renewed_first)
+    assert not _swept(store, run.id, "unknown", by_lease=True)
+
+
+def test_a_process_closes_its_own_run_whose_end_it_could_not_store(store: Store, impatient: Store) -> None:
+    """To every other process its owner is alive, so no other one would."""
+    lost = begin(impatient, new_session(store).id, owner=HERE).run
+    at_work = begin(impatient, new_session(store).id, owner=HERE).run
+    fresh = begin(store, new_session(store).id, owner=HERE).run
+    closed = store.runs.interrupt_dead(
+        probe=everybody_is_gone, by_lease=False, last_words=last_words, own=HERE, at_work=[at_work.id]
+    )
+    ids = {run.id for run in closed}
+    assert lost.id in ids
+    assert not ids & {at_work.id, fresh.id}
