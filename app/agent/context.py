@@ -22,7 +22,7 @@ from app.team.team import Team
 
 @dataclass(frozen=True, slots=True)
 class LoopContext:
-    """One per run. The functions read; only steps write."""
+    """One per run. The functions read, and wait for a database that is away; only steps write."""
 
     team: Team
     client: ModelClient

@@ -16,6 +16,7 @@ from app.errors import BatonLost, RunCancelled
 from app.runtime.event_encoder import EventEncoder
 from app.runtime.event_log import EndMark, EventLog
 from app.runtime.origin import Origin
+from app.runtime.patience import Patience
 from app.runtime.session_locks import Claim
 
 log = logging.getLogger(__name__)
@@ -97,6 +98,9 @@ class LiveRun:
         self.log = log
         self.end = EndMark()
         self.cancellation = RunCancellation()
+        self.patience = Patience(
+            self.cancellation, lost=lambda: self._lost
+        )  # for its reads and numbered writes
         self.status: RunStatus = run.status
         self.waiting_for: Question | None = None
         self.first_event = log.next_number

@@ -250,7 +250,7 @@ class RuntimeManager:
                 if resumption is None:
                     self._metrics.run_started()
                 log.info("run started by agent %s", plan.agent)
-                rows = self._store.sessions.messages(session.id)
+                rows = live.patience(self._store.sessions.messages, session.id)
                 recorder = Recorder(self._store, live, self._telemetry)
                 recorder.follow(plan.loop(live, session, rows, resumption))
                 ending = Ending("finished")

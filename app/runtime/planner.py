@@ -143,17 +143,17 @@ class AgentPlanner:
             cancellation=live.cancellation,
             now=time.time,
             new_id=lambda: str(uuid.uuid4()),
-            look=self._store.sessions.get,
-            find_prompt=self._store.records.prompt,
-            find_summary=self._store.records.summary,
+            look=live.patience.around(self._store.sessions.get),
+            find_prompt=live.patience.around(self._store.records.prompt),
+            find_summary=live.patience.around(self._store.records.summary),
             publish=live.publish,
             cooldowns=self._cooldowns,
             surroundings=surroundings,
             equip=partial(self._equip, team, live, {}),
             hook=partial(self._hook, live.cancellation),
-            read=self._read,
-            check_budget=partial(self._store.accounts.check_budget, root),
-            prefer=partial(self._prefer, team),
+            read=live.patience.around(self._read),
+            check_budget=partial(live.patience.around(self._store.accounts.check_budget), root),
+            prefer=partial(self._prefer, team, live),
             attended=not live.run.options.get(OPTION),
         )
 
@@ -161,7 +161,7 @@ class AgentPlanner:
         session, rows = self._store.sessions.get_with_messages(session_id)
         return session, rows, self._store.records.ledger(session_id)
 
-    def _prefer(self, team: Team, session: Session, agent: Agent) -> Agent:
+    def _prefer(self, team: Team, live: LiveRun, session: Session, agent: Agent) -> Agent:
         """With the model that a request has chosen for the session, or that the agent has chosen since."""
         asked = agent.asking(session.model)
         pickers = [
@@ -169,7 +169,7 @@ class AgentPlanner:
             for index, spec in enumerate(agent.toolsets)
             if spec.type == "model_picker"
         ]
-        states = self._store.sessions.tool_states(session.id) if pickers else {}
+        states = live.patience(self._store.sessions.tool_states, session.id) if pickers else {}
         name = next((name for key in pickers if (name := chosen(states.get(key), under=session.model))), "")
         try:
             return asked.with_(models=team.models(name)) if name else asked
@@ -200,7 +200,7 @@ class AgentPlanner:
             models=team.models,
             model=session.model,
         )
-        states = self._store.sessions.tool_states(session.id) if agent.toolsets else {}
+        states = live.patience(self._store.sessions.tool_states, session.id) if agent.toolsets else {}
         return self._toolbox(agent, states, facts, self._unpriced(session, agent))
 
     def _work(self, team: Team, live: LiveRun, session: Session) -> BackgroundWork:

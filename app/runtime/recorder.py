@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from app.agent.loop import Steps, user_message_event
 from app.agent.steps import (
@@ -30,7 +29,7 @@ from app.conversation.prompt import FrozenPrompt
 from app.conversation.queue import CAPACITY, QueueKind
 from app.conversation.run import Answer, Baton
 from app.conversation.transcript import Message
-from app.errors import RunCancelled, StoreUnavailable
+from app.errors import RunCancelled
 from app.runtime.call_watch import CallWatch
 from app.runtime.live_run import LiveRun
 from app.store.fence import WrittenAlready
@@ -38,12 +37,6 @@ from app.store.store import Store
 from app.telemetry.telemetry import Telemetry
 
 T = TypeVar("T")
-
-log = logging.getLogger(__name__)
-
-PATIENCE_SECONDS: Final = 15.0
-FIRST_PAUSE: Final = 0.1
-MAX_PAUSE: Final = 1.0
 
 
 class Recorder:
@@ -104,7 +97,7 @@ class Recorder:
             return ()  # a delegated task; what is said meanwhile is meant for the one who delegated
         if self._live.stops_at_safe_point:
             raise RunCancelled()
-        waiting = self._store.queue.waiting(point.session_id)
+        waiting = self._live.patience(self._store.queue.waiting, point.session_id)
         if not any(point.ending or message.kind == "steer" for message in waiting):
             return ()
         steers = any(message.kind == "steer" for message in waiting)
@@ -115,23 +108,14 @@ class Recorder:
         return [message for _, message in taken or ()]
 
     def _patiently(self, write: Callable[[Baton], T]) -> T | None:
-        """Repeats a write while the database is away, for a bounded time. The write has a number, so one that
-        was committed just before the connection broke is not done twice."""
+        """Repeats a write while the database is away. The write has a number, so one that was committed just before
+        the connection broke is not done twice; None then."""
         self._writes += 1
         baton = replace(self._live.baton, write=self._writes)
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        pause = FIRST_PAUSE
-        while True:
-            try:
-                return write(baton)
-            except WrittenAlready:
-                return None
-            except StoreUnavailable:
-                if self._live.lost or time.monotonic() + pause > deadline:
-                    raise
-                log.warning("the database does not answer; the run waits", exc_info=True)
-                time.sleep(pause)
-                pause = min(pause * 2, MAX_PAUSE)
+        try:
+            return self._live.patience(write, baton)
+        except WrittenAlready:
+            return None
 
     def _write(self, fact: Fact, baton: Baton, prompt: FrozenPrompt | None) -> None:
         records = self._store.records

@@ -15,7 +15,7 @@ from sqlalchemy import make_url
 from app.agent import anthropic_model
 from app.factory import Server, build
 from app.offline.server import OfflineServer
-from app.runtime import manager, recorder
+from app.runtime import manager, patience
 from app.store import engine
 from tests.chaos.invariants import broken_promises
 from tests.conftest import make_settings
@@ -123,7 +123,7 @@ def test_a_run_waits_while_postgresql_is_restarted(
 def test_a_run_that_has_waited_too_long_fails_and_its_session_is_free_again(
     build_server: BuildServer, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.1)
     server = build_server(lease_seconds=3.0)
     client = LocalClient(server)
     session = client.new_session(tools_approved=True)

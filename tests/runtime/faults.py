@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -16,12 +17,14 @@ class Faults:
 
     def inject(
         self, place: str, error: Exception, *, times: int = 1, skip: int = 0, after: bool = False
-    ) -> None:
-        """`place` is like `runs.finish`. With `after` the work is done, and only its answer is lost."""
+    ) -> threading.Event:
+        """`place` is like `runs.finish`. With `after` the work is done, and only its answer is lost. The event is set
+        at the first failure."""
         part_name, _, method = place.partition(".")
         part: Any = getattr(self._store, part_name)
         real: Callable[..., Any] = getattr(part, method)
         state = {"skip": skip, "times": times}
+        failed = threading.Event()
 
         def faulty(*arguments: Any, **options: Any) -> Any:
             if state["skip"]:
@@ -32,6 +35,8 @@ class Faults:
             state["times"] -= 1
             if after:
                 real(*arguments, **options)
+            failed.set()
             raise error
 
         setattr(part, method, faulty)
+        return failed

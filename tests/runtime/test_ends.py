@@ -17,7 +17,7 @@ from app.conversation.session import Session
 from app.conversation.transcript import Message, Transcript
 from app.errors import AppError, ServerFull, StoreUnavailable
 from app.runtime import finisher as finisher_module
-from app.runtime import recorder as recorder_module
+from app.runtime import patience
 from app.runtime.ending import Ending
 from app.runtime.event_encoder import EventEncoder
 from app.runtime.event_log import EventLog
@@ -41,8 +41,8 @@ from tests.store.actors import new_session
 @pytest.fixture(autouse=True)
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits long for a database that is away."""
-    monkeypatch.setattr(recorder_module, "PATIENCE_SECONDS", 0.2)
-    monkeypatch.setattr(recorder_module, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(patience, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(finisher_module, "FINISH_PAUSE", 0.01)
 
 
@@ -279,6 +279,25 @@ def test_an_encoder_that_fails_frees_the_session(
     assert store.runs.get(live.run.id).status in ("failed", "finished")
     assert_free(store, manager, session.id)
     assert say(manager, session.id).finished.wait(PATIENCE)
+
+
+@pytest.mark.parametrize("place", ["sessions.messages", "records.add_turn", "queue.waiting"])
+def test_a_run_that_is_cancelled_while_it_waits_for_the_database_ends_soon(
+    store: Store, manage: Manage, agents: Agents, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 1000.0)
+    monkeypatch.setattr(patience, "FIRST_PAUSE", 500.0)
+    monkeypatch.setattr(patience, "CANCELLED_SECONDS", 0.0)
+    manager, session = manage(agents(_script())), new_session(store)
+    failed = Faults(store).inject(place, StoreUnavailable(), times=1_000)
+    live = say(manager, session.id, key="tools")
+    assert failed.wait(PATIENCE)
+    assert not live.finished.is_set()
+    live.cancellation.cancel("ann")
+    assert live.finished.wait(PATIENCE)
+    sound = Store(store.database, lease_seconds=30)
+    assert sound.runs.get(live.run.id).status == "cancelled"
+    assert_free(sound, manager, session.id)
 
 
 def test_an_end_that_is_stored_late_is_shown_late(store: Store, manage: Manage) -> None:
