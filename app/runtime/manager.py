@@ -106,6 +106,7 @@ class RuntimeManager:
         self.maintenance.every(1.0, self._abandon)
         self.maintenance.every(1.0, self._close_deleted)
         self.maintenance.every(SWEEP_SECONDS, self._sweep)
+        self.maintenance.every(SWEEP_SECONDS, self._close_forgotten)
         self.maintenance.every(STRANDED_SECONDS, self._begin_stranded)
         self.maintenance.every(PRUNE_SECONDS, self._prune)
 
@@ -439,9 +440,17 @@ class RuntimeManager:
             self.close_log(session_id)
 
     def _sweep(self) -> None:
-        """One process of each host does so: it alone can tell which processes of its host are gone."""
-        if self._store.jobs.take(f"sweep {self.owner.host}", period=SWEEP_SECONDS):
+        """One process of each host and process-id name space does so: it alone can tell which of its processes are
+        gone."""
+        if self._store.jobs.take(f"sweep {self.owner.host} {self.owner.boot}", period=SWEEP_SECONDS):
             self.recover()
+
+    def _close_forgotten(self) -> None:
+        """Closes runs of this process whose end could not be stored, and that are not at work any more."""
+        at_work = [live.run.id for live in self.live_runs()]
+        ending = Ending("interrupted", "interrupted", "The run was interrupted: its end could not be stored.")
+        closed = self._store.runs.interrupt_forgotten(self.owner, at_work=at_work, last_words=ending.encoded)
+        self._count_interrupted(closed, "its end could not be stored")
 
     def _begin_stranded(self) -> None:
         if self._draining or not self._store.jobs.take("begin stranded", period=STRANDED_SECONDS):
@@ -456,17 +465,14 @@ class RuntimeManager:
     def recover(self, *, by_lease: bool = False) -> int:
         """Closes the runs of processes that died, so that no request has to find out first. Maintenance does
         so now and then; a server, once more when it starts. `by_lease`: see `RunStore.interrupt_dead`."""
-        dead = self._store.runs.interrupt_dead(
-            probe=self.probe,
-            by_lease=by_lease,
-            last_words=last_words,
-            own=self.owner,
-            at_work=[live.run.id for live in self.live_runs()],
-        )
-        for run in dead:
-            log.warning("run %s of session %s was interrupted: its process died", run.id, run.session_id)
-            self._metrics.run_ended("interrupted", "interrupted")
+        dead = self._store.runs.interrupt_dead(probe=self.probe, by_lease=by_lease, last_words=last_words)
+        self._count_interrupted(dead, "its process died")
         return len(dead)
+
+    def _count_interrupted(self, closed: Sequence[Run], why: str) -> None:
+        for run in closed:
+            log.warning("run %s of session %s was interrupted: %s", run.id, run.session_id, why)
+            self._metrics.run_ended("interrupted", "interrupted")
 
     @property
     def draining(self) -> bool:

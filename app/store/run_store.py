@@ -21,7 +21,6 @@ from app.conversation.run import (
     WAITING,
     Answer,
     Baton,
-    Liveness,
     Owner,
     Probe,
     Question,
@@ -310,45 +309,56 @@ class RunStore:
             set_next_event(connection, baton.session_id, next_event)
             connection.execute(update(runs).where(runs.c.id == baton.run_id).values(lease_expires_at=0.0))
 
-    def interrupt_dead(
-        self,
-        *,
-        probe: Probe,
-        by_lease: bool,
-        last_words: LastWords,
-        own: Owner | None = None,
-        at_work: Collection[str] = (),
-    ) -> list[Run]:
+    def interrupt_dead(self, *, probe: Probe, by_lease: bool, last_words: LastWords) -> list[Run]:
         """Closes the runs of processes that are gone, and with `by_lease` also those whose lease has run out and
         whose process can't be looked at from here. Each in a transaction of its own: live runs are not held up.
 
         A process that lives keeps its runs even if their leases have run out; a claim may still take them. Runs that
         wait for a person still wait. `by_lease` is for a process that has itself reached the database without a
-        break for as long as a lease: after an outage every lease has run out. Of its `own` runs a process closes
-        those that are not `at_work`, once their lease has run out: it could not store their end.
+        break for as long as a lease: after an outage every lease has run out.
         """
         with self._database.reading() as connection:
             owners = [owner_of(row) for row in _OWNERS.all(connection)]
         dead = []
         for owner in owners:  # each is looked for once, however many runs it has
-            liveness: Liveness = "alive" if owner == own else probe(owner)
-            gone, expired = liveness == "gone", owner == own or (by_lease and liveness == "unknown")
-            if not gone and not expired:
-                continue
-            with self._database.reading() as connection:
-                rows = (_RUNNING_OF if gone else _EXPIRED_OF).all(connection, owner_row(owner))
-            suspects = [row.id for row in rows if owner != own or row.id not in at_work]
-            dead += [run for id in suspects if (run := self._interrupt(id, owner, gone, last_words))]
+            liveness = probe(owner)
+            if liveness == "gone":
+                dead += self._interrupt_all(_RUNNING_OF, owner, last_words, whatever_lease=True)
+            elif liveness == "unknown" and by_lease:
+                dead += self._interrupt_all(_EXPIRED_OF, owner, last_words)
         return dead
 
-    def _interrupt(self, run_id: str, owner: Owner, gone: bool, last_words: LastWords) -> Run | None:
+    def interrupt_forgotten(
+        self, owner: Owner, *, at_work: Collection[str], last_words: LastWords
+    ) -> list[Run]:
+        """Closes what a living process has left of its own runs: those that are not `at_work` and whose lease has
+        run out, since it could not store their end. No other process would."""
+        return self._interrupt_all(_EXPIRED_OF, owner, last_words, but=at_work)
+
+    def _interrupt_all(
+        self,
+        query: Prepared,
+        owner: Owner,
+        last_words: LastWords,
+        *,
+        but: Collection[str] = (),
+        whatever_lease: bool = False,
+    ) -> list[Run]:
+        with self._database.reading() as connection:
+            suspects = [row.id for row in query.all(connection, owner_row(owner)) if row.id not in but]
+        found = [self._interrupt(id, owner, last_words, whatever_lease) for id in suspects]
+        return [run for run in found if run is not None]
+
+    def _interrupt(
+        self, run_id: str, owner: Owner, last_words: LastWords, whatever_lease: bool
+    ) -> Run | None:
         """Unless the run has ended, has another owner, or has renewed its lease since."""
         with self._database.writing() as connection:
             row = _RUNNING.first(connection, {"run_id": run_id})
             if row is None or owner_of(row) != owner:
                 return None
             run = run_of(row)
-            if not gone and not self._has_expired(connection, run):
+            if not whatever_lease and not self._has_expired(connection, run):
                 return None
             bury(connection, run, last_words)
             return run

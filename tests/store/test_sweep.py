@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import pytest
 
 from app.conversation.run import Liveness, Owner
 from app.errors import SessionBusy
 from app.store.store import Store
-from tests.store.actors import HERE, THERE, begin, everybody_is_gone, last_words, new_session
+from tests.store.actors import HERE, THERE, begin, last_words, new_session
 
 
-def _swept(
-    store: Store,
-    run_id: str,
-    liveness: Liveness,
-    *,
-    by_lease: bool = False,
-    own: Owner | None = None,
-    at_work: Collection[str] = (),
-) -> bool:
+def _swept(store: Store, run_id: str, liveness: Liveness, *, by_lease: bool = False) -> bool:
     """Sweeps; was that run closed? Other owners' runs, of other tests, are left alone."""
 
     def probe(owner: Owner) -> Liveness:
         return liveness if owner == THERE else "alive"
 
-    closed = store.runs.interrupt_dead(
-        probe=probe, by_lease=by_lease, last_words=last_words, own=own, at_work=at_work
-    )
+    closed = store.runs.interrupt_dead(probe=probe, by_lease=by_lease, last_words=last_words)
     swept = run_id in {run.id for run in closed}
     assert (store.runs.get(run_id).status == "interrupted") is swept
     return swept
@@ -82,9 +70,7 @@ def test_a_process_closes_its_own_run_whose_end_it_could_not_store(store: Store,
     lost = begin(impatient, new_session(store).id, owner=HERE).run
     at_work = begin(impatient, new_session(store).id, owner=HERE).run
     fresh = begin(store, new_session(store).id, owner=HERE).run
-    closed = store.runs.interrupt_dead(
-        probe=everybody_is_gone, by_lease=False, last_words=last_words, own=HERE, at_work=[at_work.id]
-    )
+    closed = store.runs.interrupt_forgotten(HERE, at_work=[at_work.id], last_words=last_words)
     ids = {run.id for run in closed}
     assert lost.id in ids
     assert not ids & {at_work.id, fresh.id}
