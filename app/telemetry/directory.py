@@ -50,8 +50,19 @@ def _is_ours(path: Path) -> bool:
 def _sweep(parent: Path) -> None:
     for path in parent.glob(f"{_PREFIX}*"):
         maker = re.fullmatch(rf"{_PREFIX}([0-9]+)-.*", path.name)
-        if maker and _mine(path) and not Path("/proc", maker[1]).exists():
+        if maker and _mine(path) and _is_gone(int(maker[1])):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_gone(pid: int) -> bool:
+    """The kernel is asked, not /proc: that may be hidden, or missing."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        pass  # another user's process, for one
+    return False
 
 
 def _mine(path: Path) -> bool:

@@ -43,6 +43,17 @@ def test_what_killed_servers_have_left_is_swept_up_and_what_others_use_is_not(tm
     assert [path.exists() for path in (left, used, foreign)] == [False, True, True]
 
 
+def test_a_server_that_proc_does_not_show_keeps_its_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where /proc is not mounted, or hides the processes of other users."""
+    used = tmp_path / f"baton-metrics-{os.getppid()}-x"
+    used.mkdir()
+    monkeypatch.setattr(Path, "exists", lambda path: "/proc" not in str(path) and os.path.exists(path))
+    directory.make(tmp_path)
+    assert used.is_dir()
+
+
 def test_a_directory_that_the_operator_names_is_emptied_of_numbers_and_never_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,8 @@ MARK: Final = "TOOL_CALL_MARK"
 
 _PROC: Final = Path("/proc")
 _DEAD: Final = "ZXx"
+_NOT_THERE: Final = (FileNotFoundError, ProcessLookupError, PermissionError)
+"""How it fails to read a process that is gone, or another user's. Every other error says nothing about the process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,16 @@ class Family:
     mark: str
 
     def members(self) -> set[Member]:
-        """Those that are alive; the leader too, while it is."""
+        """Those that are alive; the leader too, while it is. Without a descriptor left to look for them, the group is
+        all that is known, and it has a member until the leader is reaped."""
         if sys.platform != "linux":
             return self._group()
+        try:
+            return self._found()
+        except OSError:
+            return self._group()
+
+    def _found(self) -> set[Member]:
         table = {status.pid: status for status in _statuses()}
         # Nobody is older than the leader: that spares a look at most processes of the machine.
         oldest = table[self.leader].started if self.leader in table else 0
@@ -65,11 +74,11 @@ class Family:
             pass
 
     def send(self, member: Member, number: signal.Signals) -> None:
-        """Signals one member; one that is gone, or is not ours to signal, does not matter."""
+        """Signals one member; one that is gone, is not ours to signal, or can't be got hold of, does not matter."""
         if sys.platform == "linux":
             try:
                 _send_safely(member, number)
-            except (ProcessLookupError, PermissionError):
+            except OSError:
                 pass
 
     def _group(self) -> set[Member]:
@@ -85,8 +94,8 @@ class Family:
     def _is_marked(self, pid: int) -> bool:
         try:
             variables = (_PROC / str(pid) / "environ").read_bytes()
-        except OSError:
-            return False  # gone, or another user's
+        except _NOT_THERE:
+            return False
         return f"{MARK}={self.mark}".encode() in variables.split(b"\0")
 
 
@@ -121,7 +130,7 @@ def _statuses() -> Iterator[_Status]:
 def _status(pid: int) -> _Status | None:
     try:
         line = (_PROC / str(pid) / "stat").read_text(errors="replace")
-    except OSError:
+    except _NOT_THERE:
         return None
     # The command's name stands in parentheses and may hold anything, parentheses too.
     fields = line.rpartition(")")[2].split()
