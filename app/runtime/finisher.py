@@ -8,10 +8,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
 
 from app.conversation.run import Run
-from app.errors import AppError, BatonLost, StoreUnavailable
+from app.errors import AppError, BatonLost, RunCancelled, StoreUnavailable
 from app.runtime.ending import Ending
 from app.runtime.live_run import LiveRun
 from app.store.event_store import Segment
@@ -19,9 +18,6 @@ from app.store.store import Store
 from app.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
-
-FINISH_ATTEMPTS: Final = 5
-FINISH_PAUSE: Final = 0.5  # seconds, doubled each time
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +27,7 @@ class Finished:
     last_number: int
     stored: bool = False
     queued: bool = False  # messages wait in the session's queue
+    events: int = 0  # so many were stored with the end
 
 
 class Finisher:
@@ -45,9 +42,11 @@ class Finisher:
     def finish(self, live: LiveRun, ending: Ending) -> Finished:
         """Seals the run's log with its last events, and stores them with its end. Raises nothing that the database or
         the log raise: the row of a run that could not be finished is finished by `catch_up`."""
-        if live.lost:
-            self._metrics.lease_lost()
-            return self._seal_lost(live, ending)
+        finished = self._seal_lost(live, ending) if live.lost else self._finish(live, ending)
+        self._count(live, ending, finished)
+        return finished
+
+    def _finish(self, live: LiveRun, ending: Ending) -> Finished:
         payloads, segment = [], None
         try:
             payloads = ending.encoded(live.run)
@@ -74,7 +73,6 @@ class Finisher:
             try:
                 store_end()
                 log.info("the end of run %s is stored now", run.id)
-                self._metrics.run_ended(ending.status, ending.code)
             except BatonLost:
                 log.warning("run %s was closed by another process meanwhile", run.id)
             except StoreUnavailable:
@@ -112,39 +110,38 @@ class Finisher:
             next_event=last_number + 1,
             stopped_by=live.cancellation.by or None,
         )
-        pause = FINISH_PAUSE
-        for attempt in range(FINISH_ATTEMPTS):
-            try:
-                queued = store_end()
-            except BatonLost:
-                if attempt and self._is_stored(live.run, ending):
-                    queued = False  # only the answer to the attempt before was lost
-                    return self._stored(live, ending, segment, last_number, queued)
-                log.warning("another process has taken this run over")
-                self._metrics.lease_lost()
-                return Finished(last_number)
-            except StoreUnavailable:
-                log.warning("the end of the run can't be stored (attempt %d)", attempt + 1, exc_info=True)
-                time.sleep(pause)
-                pause *= 2
-            except Exception:
-                log.exception("the end of the run could not be stored")
-                break
-            else:
-                return self._stored(live, ending, segment, last_number, queued)
-        self._keep(live.run, ending, store_end)
-        return Finished(last_number)
-
-    def _stored(
-        self, live: LiveRun, ending: Ending, segment: Segment | None, last_number: int, queued: bool
-    ) -> Finished:
-        live.log.mark_written(last_number)
-        self._metrics.events_stored(segment.count if segment else 0)
-        self._metrics.run_ended(ending.status, ending.code, time.monotonic() - live.asked_at)
-        return Finished(last_number, stored=True, queued=queued)
-
-    def _is_stored(self, run: Run, ending: Ending) -> bool:
+        queued = False
         try:
-            return self._store.runs.get(run.id).status == ending.status
+            queued = live.patience(store_end)
+        except BatonLost:
+            if not self._is_stored(live.run, ending, last_number):  # else only the answer to it was lost
+                log.warning("another process has taken this run over")
+                return Finished(last_number)
+        except (StoreUnavailable, RunCancelled):
+            log.warning("the end of the run can't be stored yet", exc_info=True)
+            self._keep(live.run, ending, store_end)
+            return Finished(last_number)
+        except Exception:
+            log.exception("the end of the run could not be stored")
+            self._keep(live.run, ending, store_end)
+            return Finished(last_number)
+        live.log.mark_written(last_number)
+        return Finished(last_number, stored=True, queued=queued, events=segment.count if segment else 0)
+
+    def _count(self, live: LiveRun, ending: Ending, finished: Finished) -> None:
+        """For those who look on, whose trouble is not the run's. It is counted by the process that stores its end."""
+        try:
+            if finished.stored:
+                self._metrics.events_stored(finished.events)
+                self._metrics.run_ended(ending.status, ending.code, time.monotonic() - live.asked_at)
+            elif live.lost:
+                self._metrics.lease_lost()
+        except Exception:
+            log.exception("the end of run %s could not be counted", live.run.id)
+
+    def _is_stored(self, run: Run, ending: Ending, last_number: int) -> bool:
+        try:
+            stored = self._store.runs.get(run.id)
         except AppError:
             return False
+        return (stored.status, stored.last_event) == (ending.status, last_number)

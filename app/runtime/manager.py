@@ -289,7 +289,7 @@ class RuntimeManager:
         Whatever fails on the way, the session is free afterwards."""
         if not live.begin_ending():
             return
-        finished = Finished(0)
+        finished = Finished(live.log.next_number - 1)
         try:
             finished = self._finisher.finish(live, ending)
         except Exception:
@@ -443,7 +443,7 @@ class RuntimeManager:
         """One process of each host and process-id name space does so: it alone can tell which of its processes are
         gone."""
         if self._store.jobs.take(f"sweep {self.owner.host} {self.owner.boot}", period=SWEEP_SECONDS):
-            self.recover()
+            self.recover(by_lease=self.heartbeat.unbroken_for(self._store.lease_seconds))
 
     def _close_forgotten(self) -> None:
         """Closes runs of this process whose end could not be stored, and that are not at work any more."""

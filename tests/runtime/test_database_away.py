@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from app.errors import StoreUnavailable
 from app.factory import Server, build
 from app.offline.server import OfflineServer
-from app.runtime import finisher, patience
+from app.runtime import patience
 from app.store.engine import Database
 from tests.chaos.invariants import broken_promises
 from tests.conftest import make_settings
@@ -80,7 +80,6 @@ class Weather:
 @pytest.fixture
 def server(tmp_path: Path, model: OfflineServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setattr(patience, "FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(finisher, "FINISH_PAUSE", 0.001)
     (tmp_path / "team.yaml").write_text(TEAM)
     built = build(make_settings(tmp_path, model.url, agents=tmp_path / "team.yaml", session_budget=100.0))
     yield built

@@ -12,17 +12,15 @@ from app.agent.context import Resumption
 from app.agent.loop import Steps
 from app.agent.model import ModelError
 from app.conversation.events import AgentChoice, StreamStarted
-from app.conversation.run import LIVE
+from app.conversation.run import LIVE, Baton
 from app.conversation.session import Session
 from app.conversation.transcript import Message, Transcript
 from app.errors import AppError, ServerFull, StoreUnavailable
-from app.runtime import finisher as finisher_module
 from app.runtime import patience
 from app.runtime.ending import Ending
 from app.runtime.event_encoder import EventEncoder
 from app.runtime.event_log import EventLog
 from app.runtime.event_logs import EventLogs
-from app.runtime.finisher import FINISH_ATTEMPTS
 from app.runtime.live_run import LiveRun
 from app.runtime.manager import RuntimeManager
 from app.runtime.plan import Plan
@@ -43,7 +41,6 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits long for a database that is away."""
     monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.2)
     monkeypatch.setattr(patience, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(finisher_module, "FINISH_PAUSE", 0.01)
 
 
 def assert_free(store: Store, manager: RuntimeManager, session_id: str) -> None:
@@ -318,11 +315,18 @@ def test_an_end_whose_commit_was_not_seen_is_an_end(store: Store, manage: Manage
 
 @pytest.mark.parametrize("error", [StoreUnavailable(), _Failing("a bug")], ids=["away", "a bug"])
 def test_an_end_that_can_not_be_stored_is_told_and_the_next_run_closes_it(
-    store: Store, manage: Manage, error: Exception
+    store: Store, manage: Manage, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     store = Store(store.database, lease_seconds=-1.0)  # its lease has run out as soon as nobody renews it
     manager, session = manage(OneLoop(idle), store=store), new_session(store)
-    Faults(store).inject("runs.finish", error, times=FINISH_ATTEMPTS if isinstance(error, AppError) else 1)
+    finish = store.runs.finish
+
+    def fail_first(baton: Baton, *arguments: Any, **options: Any) -> bool:
+        if said_by_user(store, session.id) == ["hello"]:
+            raise error
+        return finish(baton, *arguments, **options)
+
+    monkeypatch.setattr(store.runs, "finish", fail_first)
     live = say(manager, session.id)
     assert live.finished.wait(PATIENCE)
     stream = read_all(store, manager, live)
@@ -330,7 +334,7 @@ def test_an_end_that_can_not_be_stored_is_told_and_the_next_run_closes_it(
     assert numbers(stream) == [1]
     assert store.runs.get(live.run.id).status == "running"
     assert manager.find(session.id) is None
-    after = say(manager, session.id)
+    after = say(manager, session.id, "again")
     assert after.finished.wait(PATIENCE)
     assert store.runs.get(live.run.id).status == "interrupted"
     assert store.runs.get(after.run.id).status == "finished"
@@ -381,15 +385,25 @@ def test_a_run_whose_end_fails_at_any_step_is_over_and_its_session_is_free(
 
 
 def test_an_end_that_the_database_would_not_take_is_stored_when_it_is_back(
-    store: Store, manage: Manage
+    store: Store, manage: Manage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     patient = Patient()
     manager, session = manage(OneLoop(patient.loop)), new_session(store)
     live = say(manager, session.id)
     assert patient.entered.wait(PATIENCE)
-    Faults(store).inject("runs.finish", StoreUnavailable(), times=FINISH_ATTEMPTS + 1)
+    finish, away = store.runs.finish, threading.Event()
+
+    def finish_unless_away(*arguments: Any, **options: Any) -> bool:
+        if away.is_set():
+            raise StoreUnavailable()
+        return finish(*arguments, **options)
+
+    monkeypatch.setattr(store.runs, "finish", finish_unless_away)
+    away.set()
     patient.let_go()
     assert live.finished.wait(PATIENCE)
+    assert store.runs.get(live.run.id).live
+    away.clear()
     eventually(lambda: store.runs.get(live.run.id).status == "finished", "its end is stored")
     assert_free(store, manager, session.id)
     frames = b"".join(segment.frames for segment in store.events.read(session.id, 0))
