@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any, Final
+from dataclasses import asdict, fields
+from functools import cache
+from typing import Any, Final, TypeVar, get_args
 
 import orjson
 
 from app.conversation.compaction import Summary
-from app.conversation.run import Answer, Owner, Question, Run, ToolCall
+from app.conversation.run import Answer, CallState, Owner, Question, Run, ToolCall
 from app.conversation.session import Session
 from app.conversation.transcript import Message, Usage
 from app.store.prepared import Row
+
+T = TypeVar("T")
+
+_CALL_STATES: Final = frozenset(get_args(CallState))
 
 
 def dump(value: Any) -> str:
@@ -25,6 +30,22 @@ def dump_optional(value: Any) -> str | None:
 
 def load_optional(value: str | None) -> Any:
     return None if value is None else orjson.loads(value)
+
+
+def value_of(kind: type[T], text: str | None) -> T | None:
+    """A dataclass from its JSON, as any version of this program has written it. A field that this version doesn't
+    know is ignored: during a rolling upgrade a newer process writes rows that an older one reads."""
+    if text is None:
+        return None
+    given, known = orjson.loads(text), _fields(kind)
+    if not given.keys() <= known:
+        given = {name: value for name, value in given.items() if name in known}
+    return kind(**given)
+
+
+@cache
+def _fields(kind: Any) -> frozenset[str]:
+    return frozenset(field.name for field in fields(kind))
 
 
 def session_row(session: Session) -> dict[str, Any]:
@@ -97,7 +118,7 @@ def message_of(row: Sequence[Any]) -> Message:
         bool(implicit),
         partial,
         stop_reason,
-        Usage(**orjson.loads(usage)) if usage else None,
+        value_of(Usage, usage),
         model,
         cost,
         position,
@@ -113,11 +134,10 @@ def summary_row(summary: Summary, session_id: str, run_id: str | None) -> dict[s
 
 def summary_of(row: Row) -> Summary:
     names = set(Summary.__dataclass_fields__) - {"text", "usage"}
-    usage = load_optional(row.usage_json)
     return Summary(
         **{name: getattr(row, name) for name in names},
         text=row.summary,
-        usage=Usage(**usage) if usage else None,
+        usage=value_of(Usage, row.usage_json),
     )
 
 
@@ -145,7 +165,7 @@ def run_of(row: Row) -> Run:
         owner=owner_of(row),
         lease_expires_at=row.lease_expires_at,
         ended_at=row.ended_at,
-        waiting_for=question_of(row.waiting_for_json),
+        waiting_for=value_of(Question, row.waiting_for_json),
         error=row.error,
         stopped_by=row.stop_requested or "",
         code=row.code,
@@ -155,21 +175,19 @@ def run_of(row: Row) -> Run:
     )
 
 
-def question_of(value: str | None) -> Question | None:
-    return None if value is None else Question(**orjson.loads(value))
-
-
 def answer_of(value: str | None) -> Answer | None:
-    return None if value is None else Answer(**orjson.loads(value))
+    return value_of(Answer, value)
 
 
 def call_of(row: Row) -> ToolCall:
+    """A state that this version doesn't know counts as `running`: whether the call took effect is not known here, so
+    it must not be made again."""
     return ToolCall(
         id=row.id,
         run_id=row.run_id,
         name=row.name,
         arguments=orjson.loads(row.arguments_json),
-        state=row.state,
+        state=row.state if row.state in _CALL_STATES else "running",
         decision=row.decision,
         decided_by=row.decided_by,
         reason=row.reason,
