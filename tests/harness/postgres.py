@@ -56,6 +56,12 @@ class PostgresServer:
         self._call("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", name)
         return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
 
+    def dump(self, url: str) -> str:
+        """The database as SQL text that any role can load."""
+        file = self._directory / "dump.sql"
+        self._call("pg_dump", "--no-owner", "--no-privileges", "--inserts", "--file", file, url)
+        return file.read_text()
+
     def _call(self, program: str, *arguments: object) -> None:
         command = [str(self._binaries / program), *map(str, arguments)]
         done = subprocess.run(

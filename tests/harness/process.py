@@ -42,8 +42,10 @@ class BatonProcess:
         port: int | None = None,
         settings: Mapping[str, str] | None = None,
         cold: bool = False,
+        root: Path = ROOT,
     ) -> None:
-        """`cold` starts it as an operator does; otherwise it is forked from who has imported the libraries."""
+        """`cold` starts it as an operator does; otherwise it is forked from who has imported the libraries. `root` is
+        the tree whose code it runs; another one than this is always started cold."""
         self.directory = directory
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -51,7 +53,7 @@ class BatonProcess:
         self._environment = {
             "PATH": os.environ["PATH"],
             "HOME": os.environ.get("HOME", "/"),
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(root),
             "ANTHROPIC_API_KEY": "test-key-of-the-tests",
             "ANTHROPIC_BASE_URL": model_url,
             "BATON_BIND": f"127.0.0.1:{self.port}",
@@ -62,7 +64,8 @@ class BatonProcess:
             "BATON_TITLES": "off",
             **(settings or {}),
         }
-        self._cold = cold
+        self._root = root
+        self._cold = cold or root != ROOT
         self._process: subprocess.Popen[bytes] | WarmProcess | None = None
 
     @property
@@ -72,7 +75,7 @@ class BatonProcess:
 
     def start(self) -> Self:
         """Returns when the server answers."""
-        command = [str(GUNICORN), "-c", str(ROOT / "gunicorn.conf.py")]
+        command = [str(GUNICORN), "-c", str(self._root / "gunicorn.conf.py")]
         self._process = self._start_cold(command) if self._cold else self._start_warm(command)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:

@@ -1,0 +1,84 @@
+"""Makes the dumps: `python -m tests.upgrades.make`. The code of the old version fills a database of each kind."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import psycopg
+
+from app.offline.server import OfflineServer
+from tests.harness.postgres import PostgresServer
+from tests.harness.process import BatonProcess
+from tests.upgrades import dumps
+from tests.upgrades.filling import AGENTS, SETTINGS, fill
+from tests.upgrades.old_code import SCHEMA_0001, unpack
+
+
+def main() -> None:
+    with ExitStack() as stack:
+        tree = unpack(SCHEMA_0001, Path(stack.enter_context(tempfile.TemporaryDirectory())))
+        model = stack.enter_context(OfflineServer())
+        server = stack.enter_context(PostgresServer())
+        for make in (_sqlite, lambda fill, here: _postgresql(fill, server)):
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            started: list[BatonProcess] = []
+
+            def filled(url: str, here: Path = directory, started: list[BatonProcess] = started) -> None:
+                def start() -> BatonProcess:
+                    process = BatonProcess(
+                        here,
+                        model_url=model.url,
+                        agents=AGENTS,
+                        database_url=url,
+                        root=tree,
+                        settings=SETTINGS,
+                    )
+                    started.append(stack.enter_context(process))
+                    return process
+
+                fill(start, here)
+
+            make(filled, directory)
+
+
+def _sqlite(fill_database: Callable[[str], None], directory: Path) -> None:
+    path = directory / "baton.db"
+    fill_database(f"sqlite:///{path}")
+    with sqlite3.connect(path) as database:
+        for statement in _anonymous():
+            database.execute(statement)
+        newest = f"-- newest: {time.time():.3f}"
+        dumps.SQLITE.write_text("\n".join([_head(), newest, *database.iterdump()]) + "\n")
+    database.close()
+
+
+def _postgresql(fill_database: Callable[[str], None], server: PostgresServer) -> None:
+    url = server.new_database()
+    fill_database(url)
+    with psycopg.connect(url) as connection:
+        for statement in _anonymous():
+            connection.execute(statement)  # type: ignore[arg-type]  # words of our own
+    lines = [line for line in server.dump(url).splitlines() if line and not line.startswith(("--", "\\"))]
+    dumps.POSTGRESQL.write_text("\n".join([_head(), *lines]) + "\n")
+
+
+def _anonymous() -> list[str]:
+    """Takes away what names the machine on which the dump is made."""
+    return [
+        "UPDATE runs SET owner_host = 'a-host', owner_boot = 'a-boot'",
+        f"UPDATE sessions SET working_dir = '{dumps.DIRECTORY}'",
+    ]
+
+
+def _head() -> str:
+    return f"-- Filled by the code of {re.escape(SCHEMA_0001)}: python -m tests.upgrades.make"
+
+
+if __name__ == "__main__":
+    main()
