@@ -8,15 +8,12 @@ import uuid
 from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy import insert
-
 from app.conversation.blocks import text_block
 from app.conversation.session import Session
 from app.conversation.transcript import Message, Role
 from app.store.engine import Database
-from app.store.rows import message_row
+from app.store.session_store import append_messages
 from app.store.store import Store
-from app.store.tables import messages
 from bench.contestants import OURS
 from bench.processes import Server
 
@@ -60,6 +57,5 @@ def seed_session(store: Store, length: int) -> str:
     ]
     if rows:
         with store.database.writing() as connection:
-            values = [message_row(row, session_id, position, None) for position, row in enumerate(rows)]
-            connection.execute(insert(messages), values)
+            append_messages(connection, session_id, rows, None)
     return session_id

@@ -128,7 +128,6 @@ class Caller:
             "tool",
             (content,),
             agent=self._agent,
-            created_at=self._context.now(),
             position=self._history.next_position,
         )
         yield CallEnded(self._session_id, row, state, self._toolbox.changed_states())

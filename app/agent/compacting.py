@@ -135,7 +135,6 @@ class Compactor:
             newest_from=cut.newest_from,
             newest_to=cut.newest_to,
             made_at=self._history.next_position,
-            created_at=self._context.now(),
             agent=self._agent.name,
             model=asked.turn.model or asked.spec.id,
             usage=usage,

@@ -27,7 +27,6 @@ class LoopContext:
     team: Team
     client: ModelClient
     cancellation: Cancellation
-    now: Callable[[], float]
     new_id: Callable[[], str]
     look: Callable[[str], Session]  # the session as it is now, with what was toggled meanwhile
     find_prompt: Callable[[str, str, str], FrozenPrompt | None]  # session, agent, definition

@@ -36,28 +36,21 @@ def child_id(parent: str, call_id: str) -> str:
     return str(uuid.uuid5(_CHILDREN, f"{parent}/{call_id}"))
 
 
-def child_session(
-    parent: Session, place: Session, key: str, target: Agent, call_id: str, now: float
-) -> Session:
+def child_session(parent: Session, place: Session, key: str, target: Agent, call_id: str) -> Session:
     """Works where its parent works (`place`) and may what its parent may at this moment, denials included."""
     new_id, agent = child_id(parent.id, call_id), f"{key}/{target.name}"
-    child = _below(parent, place, new_id=new_id, root=parent.id, title=TITLE, agent=agent, now=now)
+    child = _below(parent, place, new_id=new_id, root=parent.id, title=TITLE, agent=agent)
     return replace(child, max_iterations=target.max_iterations)
 
 
-def background_session(
-    parent: Session, place: Session, *, new_id: str, root: str, agent: str, now: float
-) -> Session:
+def background_session(parent: Session, place: Session, *, new_id: str, root: str, agent: str) -> Session:
     """The session of a task that is done beside the conversation `root`, with what its parent may at this moment."""
-    return _below(parent, place, new_id=new_id, root=root, title=background.TITLE, agent=agent, now=now)
+    return _below(parent, place, new_id=new_id, root=root, title=background.TITLE, agent=agent)
 
 
-def _below(
-    parent: Session, place: Session, *, new_id: str, root: str, title: str, agent: str, now: float
-) -> Session:
+def _below(parent: Session, place: Session, *, new_id: str, root: str, title: str, agent: str) -> Session:
     return Session(
         id=new_id,
-        created_at=now,
         title=title,
         owner=parent.owner,
         working_dir=place.working_dir,
@@ -69,12 +62,12 @@ def _below(
     )
 
 
-def first_message(task: Delegation, now: float) -> Message:
+def first_message(task: Delegation) -> Message:
     text = f"<task>\n{task.task}\n</task>"
     if task.expected_output.strip():
         text += f"\n\n<expected_output>\n{task.expected_output}\n</expected_output>"
     words = text_block(f"{text}\n\nPlease proceed.")
-    return Message("user", (words,), created_at=now, implicit=True, position=0)
+    return Message("user", (words,), implicit=True, position=0)
 
 
 def _transfer_task(agent: Agent) -> Tool:

@@ -349,11 +349,9 @@ class AgentLoop:
             resumption = Resumption(ledger, self._resumption.question, self._resumption.answer)
             return AgentLoop(self._context, session, target, rows, resumption=resumption, depth=depth)
         target = team.agent(task.agent)
-        now = self._context.now()
-        session = child_session(
-            self._context.look(self._session.id), self._session, team.key, target, call_id, now
-        )
-        rows = [first_message(task, now)]
+        parent = self._context.look(self._session.id)
+        session = child_session(parent, self._session, team.key, target, call_id)
+        rows = [first_message(task)]
         yield ChildAdded(session, rows)
         return AgentLoop(self._context, session, target, rows, depth=depth)
 

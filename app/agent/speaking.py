@@ -147,7 +147,6 @@ class Speaker:
             content,
             agent=self._agent.name,
             prompt=asked.prompt.digest if asked else "",
-            created_at=self._context.now(),
             partial=partial,
             stop_reason=stop_reason,
             usage=usage,

@@ -37,7 +37,7 @@ class Summary:
     newest_from: int
     newest_to: int
     made_at: int  # the position of the first row that was not there yet
-    created_at: float
+    created_at: float = 0.0  # by the database's clock, once stored
     agent: str = ""
     model: str = ""
     usage: Usage | None = None
@@ -67,15 +67,13 @@ def condensed(rows: Sequence[Message], summary: Summary | None) -> list[Message]
     return [told, *newest, *rest]
 
 
-def told(
-    rows: Sequence[Message], text: str, *, number: int, next_position: int, created_at: float
-) -> Summary:
+def told(rows: Sequence[Message], text: str, *, number: int, next_position: int) -> Summary:
     """A summary that somebody has brought along, of all that was said; what nobody has answered yet stays in its
     own words."""
     pieces = list(pieces_of(rows))
     unanswered = rows_of(pieces[len(pieces) - _unanswered(pieces) :])
     through = unanswered[0].position if unanswered else next_position
-    return Summary(number, text, through, 0, 0, next_position, created_at)
+    return Summary(number, text, through, 0, 0, next_position)
 
 
 def find_cut(rows: Sequence[Message], *, keep_tokens: int, next_position: int) -> Cut | None:

@@ -4,11 +4,13 @@ their own when it would end."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from app.conversation.blocks import Block
 
 QueueKind = Literal["steer", "followup"]
+
+QUEUE_KINDS: Final[tuple[QueueKind, ...]] = get_args(QueueKind)
 
 CAPACITY: Final = 50
 """Of each kind and session."""

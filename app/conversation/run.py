@@ -37,6 +37,7 @@ CallState = Literal[
     "cancelled",
     "unknown",
 ]
+QuestionKind = Literal["approval", "elicitation", "max_iterations"]
 
 LIVE: Final[tuple[RunStatus, ...]] = ("running", "awaiting_approval", "awaiting_input")
 WAITING: Final[tuple[RunStatus, ...]] = ("awaiting_approval", "awaiting_input")
@@ -125,13 +126,13 @@ class ToolCall:
 class Question:
     """What a run waits for: the decision on a tool call, a form, or leave to go on."""
 
-    kind: Literal["approval", "elicitation", "max_iterations"]
+    kind: QuestionKind
     session_id: str  # the run's own, or that of a delegated task inside it
     call_id: str = ""
     name: str = ""
     details: dict[str, Any] = field(default_factory=dict)
     id: str = ""  # given when it is asked, so that an answer can't meet another question
-    asked_at: float = 0.0
+    asked_at: float = 0.0  # by the database's clock, once stored
 
     @property
     def status(self) -> RunStatus:

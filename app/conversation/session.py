@@ -13,7 +13,7 @@ class Session:
     """A stored conversation. Times are seconds since the epoch; tokens are those of the last model call."""
 
     id: str
-    created_at: float
+    created_at: float = 0.0  # by the database's clock, once stored
     title: str = ""
     owner: str = ""  # the name of the token that made it; empty when the server asks for none
     working_dir: str = ""

@@ -58,7 +58,7 @@ class Message:
     content: tuple[Block, ...]
     agent: str = ""
     prompt: str = ""  # digest of the frozen prompt under which an assistant message was made
-    created_at: float = 0.0  # seconds since the epoch
+    created_at: float = 0.0  # seconds since the epoch, by the database's clock; 0: when it is stored
     implicit: bool = False  # said by the server, not by a person
     partial: str = ""  # why an assistant message was cut; empty if it is whole
     stop_reason: str = ""

@@ -3,7 +3,6 @@ drained and stopped as any other, so a task writes nothing into the conversation
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -77,7 +76,7 @@ class Work:
             begun = self._store.background.begin(
                 uuid.uuid4().hex,
                 session,
-                delegation.first_message(task, session.created_at),
+                delegation.first_message(task),
                 asked_by=self._asker.baton,
                 agent=plan.agent,
                 owner=self._manager.owner,
@@ -96,7 +95,6 @@ class Work:
             new_id=str(uuid.uuid4()),
             root=self._root,
             agent=f"{self._asker.team}/{task.agent}",
-            now=time.time(),
         )
 
     def tasks(self) -> Sequence[BackgroundTask]:

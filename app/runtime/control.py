@@ -278,10 +278,9 @@ class RunControl:
             self.expire_questions()
 
     def expire_questions(self) -> None:
-        for run in self._store.runs.waiting():
+        for run in self._store.runs.unanswered(self._approval_seconds):
             question = run.waiting_for
-            if question is None or time.time() - question.asked_at < self._approval_seconds:
-                continue
+            assert question is not None  # noqa: S101 - it is what they wait for
             try:
                 answer = Answer("expired", reason="nobody answered in time", by="server")
                 self.answer(run.session_id, answer, kinds=(question.kind,), call_id=question.call_id)
@@ -313,10 +312,7 @@ def _in_turn(
 
 
 def queued_messages(
-    session_id: str, kind: QueueKind, contents: Sequence[Sequence[Block]], *, by: str
+    session_id: str, kind: QueueKind, contents: Sequence[Sequence[Block]], *, by: str, at: float
 ) -> list[QueuedMessage]:
-    """With new ids, of this moment."""
-    now = time.time()
-    return [
-        QueuedMessage(uuid.uuid4().hex, session_id, kind, tuple(content), now, by) for content in contents
-    ]
+    """With new ids; `at` is the database's time."""
+    return [QueuedMessage(uuid.uuid4().hex, session_id, kind, tuple(content), at, by) for content in contents]

@@ -62,7 +62,6 @@ class Editor:
         text: str,
         *,
         tokens: int | None,
-        created_at: float,
         visible_to: str | None,
         audit: AuditEntry | None = None,
     ) -> None:
@@ -72,7 +71,6 @@ class Editor:
                 session_id,
                 text,
                 tokens=tokens,
-                created_at=created_at,
                 probe=self._manager.probe,
                 last_words=last_words,
                 visible_to=visible_to,

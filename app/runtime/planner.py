@@ -141,7 +141,6 @@ class AgentPlanner:
             team=team,
             client=client,
             cancellation=live.cancellation,
-            now=time.time,
             new_id=lambda: str(uuid.uuid4()),
             look=live.patience.around(self._store.sessions.get),
             find_prompt=live.patience.around(self._store.records.prompt),

@@ -140,7 +140,7 @@ class Recorder:
     def _ask(self, ask: Ask) -> Answer:
         if self._live.stops_at_safe_point:
             raise RunCancelled()  # what has not begun is not under way
-        question = replace(ask.question, id=uuid.uuid4().hex, asked_at=time.time())
+        question = replace(ask.question, id=uuid.uuid4().hex)
         self._live.expect_answer(question)
         self._patiently(lambda baton: self._store.records.ask(baton, question))
         self._publish(ask.event)

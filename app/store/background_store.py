@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, select
 
 from app.conversation.background import MAX_LISTED, MAX_RUNNING, BackgroundTask, TooManyTasks
 from app.conversation.run import LIVE, Baton, Owner, Run
@@ -17,9 +17,9 @@ from app.store.closing import set_next_event
 from app.store.engine import Database, now
 from app.store.event_store import RESERVED_NUMBERS
 from app.store.fence import Fence
-from app.store.rows import run_of, session_row
+from app.store.rows import run_of
 from app.store.run_store import Begun, RunStore
-from app.store.session_store import append_messages, find_session
+from app.store.session_store import add_session, append_messages, find_session
 from app.store.tables import runs, sessions
 
 OPTION: Final = "background"
@@ -60,7 +60,7 @@ class BackgroundStore:
             if connection.execute(_RUNNING, {"root": session.parent_id}).scalar_one() >= MAX_RUNNING:
                 raise TooManyTasks()
             check_budget(connection, root, self._limits)
-            connection.execute(insert(sessions).values(session_row(session)))
+            add_session(connection, session)
             row = find_session(connection, session.id)
             check_runs(self._database, connection, row, self._limits)
             next_event = int(row.next_event)

@@ -65,8 +65,7 @@ def close(
         state, words = closing_text(row.state, ending)
         set_call(connection, row.session_id, row.id, state=state, now_is="ended_at")
         content = (tool_result(row.id, words, is_error=True),)
-        created_at = float(connection.execute(select(now())).scalar_one())
-        append_messages(connection, row.session_id, [Message("tool", content, created_at=created_at)], run_id)
+        append_messages(connection, row.session_id, [Message("tool", content)], run_id)
     values = {
         "ended_run": run_id,
         "how": status,

@@ -80,7 +80,6 @@ class EditStore:
         text: str,
         *,
         tokens: int | None,
-        created_at: float,
         probe: Probe,
         last_words: LastWords,
         visible_to: str | None = None,
@@ -97,7 +96,6 @@ class EditStore:
                 text,
                 number=session.compactions + 1,
                 next_position=next_position(connection, session_id),
-                created_at=created_at,
             )
             connection.execute(insert(summaries).values(summary_row(summary, session_id, None)))
             fill = tokens if tokens is not None else sum(map(estimate, condensed(rows, summary)))

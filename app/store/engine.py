@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Literal
 
-from sqlalchemy import Connection, Double, Engine, Integer, create_engine, event, make_url
+from sqlalchemy import Connection, Double, Engine, Integer, create_engine, event, make_url, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import QueuePool
@@ -198,6 +198,11 @@ class Database:
             raise StoreUnavailable() from error
         finally:
             connection.invalidate()
+
+    def now(self) -> float:
+        """The time by the database's own clock. StoreUnavailable."""
+        with self.glance() as connection:
+            return float(connection.execute(select(now())).scalar_one())
 
     def size(self) -> int:
         """In bytes, as the database itself sees it."""

@@ -15,9 +15,9 @@ from app.conversation.transcript import Message, Transcript
 from app.errors import InvalidTranscript, SessionBusy
 from app.store.audit_store import note
 from app.store.engine import Database
-from app.store.rows import run_of, session_of, session_row
+from app.store.rows import run_of, session_of
 from app.store.run_store import live_run_row
-from app.store.session_store import append_messages, find_session, read_messages
+from app.store.session_store import add_session, append_messages, find_session, read_messages
 from app.store.tables import prompts, sessions, summaries, tool_states
 
 
@@ -60,7 +60,7 @@ class ForkStore:
                 starred=False,
                 compactions=_told_by(connection, parent_id, len(kept)),
             )
-            connection.execute(insert(sessions).values(session_row(fork)))
+            add_session(connection, fork)
             append_messages(connection, new_id, kept, None)
             _copy(connection, prompts, parent_id, new_id)
             in_it = summaries.c.number <= fork.compactions

@@ -19,9 +19,9 @@ from app.store.engine import Database, now
 from app.store.fence import Fence, WrittenAlready
 from app.store.idempotency import KeyUse, use_key
 from app.store.prepared import Prepared
-from app.store.rows import dump, message_row
-from app.store.session_store import find_session, next_position
-from app.store.tables import IS_LIVE, messages, queued_messages, runs
+from app.store.rows import dump
+from app.store.session_store import append_messages, find_session
+from app.store.tables import IS_LIVE, queued_messages, runs
 
 STRANDED_SECONDS: Final = 3.0
 
@@ -81,12 +81,13 @@ class QueueStore:
             chosen: list[Row[Any]] = []
             for kind, limit in kinds:
                 chosen += connection.execute(_waiting(session_id, kind).limit(limit)).all()
-            position = next_position(connection, session_id)
-            for index, row in enumerate(sorted(chosen, key=lambda row: int(row.number))):
-                message = Message("user", tuple(orjson.loads(row.content_json)), created_at=row.created_at)
-                connection.execute(
-                    insert(messages).values(message_row(message, session_id, position + index, baton.run_id))
-                )
+            chosen.sort(key=lambda row: int(row.number))
+            taken = [
+                Message("user", tuple(orjson.loads(row.content_json)), created_at=row.created_at)
+                for row in chosen
+            ]
+            position = append_messages(connection, session_id, taken, baton.run_id)
+            for index, row in enumerate(chosen):
                 here = update(queued_messages).where(queued_messages.c.id == row.id)
                 connection.execute(
                     here.values(taken_by=baton.run_id, taken_in=baton.write, position=position + index)

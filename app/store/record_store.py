@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from typing import Any, Final
 
@@ -18,8 +18,8 @@ from app.store.account_store import spend
 from app.store.engine import Database, now
 from app.store.fence import Fence
 from app.store.prepared import Prepared
-from app.store.rows import call_of, dump, load_optional, session_row, summary_of, summary_row
-from app.store.session_store import append_messages
+from app.store.rows import call_of, dump, load_optional, summary_of, summary_row
+from app.store.session_store import add_session, append_messages
 from app.store.tables import messages, prompts, runs, sessions, summaries, tool_calls, tool_states
 
 _COUNT: Final = Prepared(
@@ -51,6 +51,7 @@ _WAIT: Final = Prepared(
     .where(runs.c.id == bindparam("asking_run"))
     .values(status=bindparam("how"), waiting_for_json=bindparam("what"), answer_json=None)
 )
+_NOW: Final = Prepared(select(now()))
 _STATE: Final = (tool_states.c.session_id == bindparam("of_session")) & (
     tool_states.c.key == bindparam("name")
 )
@@ -142,7 +143,7 @@ class RecordStore:
         """A session for a delegated task, written under the baton of the run that delegates."""
         with self._database.writing() as connection:
             self._fence.check(connection, baton)
-            connection.execute(insert(sessions).values(session_row(child)))
+            add_session(connection, child)
             append_messages(connection, child.id, new, baton.run_id)
 
     def start_call(self, baton: Baton, session_id: str, call_id: str) -> None:
@@ -170,9 +171,11 @@ class RecordStore:
             return append_messages(connection, session_id, [message], baton.run_id)
 
     def ask(self, baton: Baton, question: Question) -> None:
-        """The run waits for a person from now on; anybody may answer, through whatever process."""
+        """The run waits for a person from now on; anybody may answer, through whatever process. It is
+        asked at this moment, by the database's clock."""
         with self._database.writing() as connection:
             self._fence.check(connection, baton)
+            question = replace(question, asked_at=_NOW.scalar(connection))
             values = {"asking_run": baton.run_id, "how": question.status, "what": dump(asdict(question))}
             _WAIT.run(connection, values)
             if question.call_id:

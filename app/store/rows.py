@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import asdict, fields
 from functools import cache
-from typing import Any, Final, TypeVar, get_args
+from typing import Any, Final, TypeVar, cast, get_args
 
 import orjson
+from sqlalchemy import BindParameter, Double, and_, bindparam, case
 
 from app.conversation.compaction import Summary
 from app.conversation.run import Answer, CallState, Owner, Question, Run, ToolCall
 from app.conversation.session import Session
 from app.conversation.transcript import Message, Usage
+from app.store.engine import now
 from app.store.prepared import Row
 
 T = TypeVar("T")
@@ -37,20 +39,27 @@ def value_of(kind: type[T], text: str | None) -> T | None:
     know is ignored: during a rolling upgrade a newer process writes rows that an older one reads."""
     if text is None:
         return None
-    given, known = orjson.loads(text), _fields(kind)
+    given, known = orjson.loads(text), _fields(cast("Hashable", kind))
     if not given.keys() <= known:
         given = {name: value for name, value in given.items() if name in known}
     return kind(**given)
 
 
 @cache
-def _fields(kind: Any) -> frozenset[str]:
-    return frozenset(field.name for field in fields(kind))
+def _fields(kind: Hashable) -> frozenset[str]:
+    return frozenset(field.name for field in fields(cast("Any", kind)))
+
+
+GIVEN_TIME: Final[BindParameter[float]] = bindparam("given_time", type_=Double)
+MOMENT: Final = case((and_(GIVEN_TIME > 0, now() >= GIVEN_TIME), GIVEN_TIME), else_=now())
+"""When a row was made, by the database's clock: a time that is given stays, unless it lies ahead of that clock."""
 
 
 def session_row(session: Session) -> dict[str, Any]:
+    """With the `given_time` of a statement whose `created_at` is MOMENT."""
     row = {name: getattr(session, name) for name in Session.__dataclass_fields__ if name != "permissions"}
-    return {**row, "permissions_json": dump_optional(session.permissions), "next_event": 1}
+    more = {"given_time": row.pop("created_at"), "next_event": 1}
+    return {**row, **more, "permissions_json": dump_optional(session.permissions)}
 
 
 def session_of(row: Row) -> Session:
@@ -59,6 +68,7 @@ def session_of(row: Row) -> Session:
 
 
 def message_row(message: Message, session_id: str, position: int, run_id: str | None) -> dict[str, Any]:
+    """With the `given_time` of a statement whose `created_at` is MOMENT."""
     return {
         "session_id": session_id,
         "position": position,
@@ -66,7 +76,7 @@ def message_row(message: Message, session_id: str, position: int, run_id: str | 
         "content_json": dump(message.content),
         "agent": message.agent,
         "prompt": message.prompt,
-        "created_at": message.created_at,
+        "given_time": message.created_at,
         "implicit": message.implicit,
         "partial": message.partial,
         "stop_reason": message.stop_reason,
@@ -129,7 +139,8 @@ def summary_row(summary: Summary, session_id: str, run_id: str | None) -> dict[s
     row = {name: getattr(summary, name) for name in Summary.__dataclass_fields__}
     text, usage = row.pop("text"), row.pop("usage")
     used = dump_optional(asdict(usage) if usage else None)
-    return {**row, "session_id": session_id, "summary": text, "usage_json": used, "run_id": run_id}
+    more = {"summary": text, "usage_json": used, "created_at": now()}
+    return {**row, **more, "session_id": session_id, "run_id": run_id}
 
 
 def summary_of(row: Row) -> Summary:

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from sqlalchemy import Connection, Text, bindparam, cast, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.conversation.audit import AuditEntry
+from app.conversation.queue import QUEUE_KINDS
 from app.conversation.run import (
     WAITING,
     Answer,
@@ -24,6 +25,7 @@ from app.conversation.run import (
     Owner,
     Probe,
     Question,
+    QuestionKind,
     Run,
     RunStatus,
 )
@@ -66,7 +68,7 @@ from app.store.session_store import (
     read_messages,
     set_model,
 )
-from app.store.tables import IS_LIVE, messages, queued_messages, runs, sessions, tool_calls
+from app.store.tables import IS_LIVE, messages, one_of, queued_messages, runs, sessions, tool_calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +127,15 @@ _RUNNING_OF: Final = Prepared(_running_of)
 _EXPIRED_OF: Final = Prepared(_running_of.where(runs.c.lease_expires_at < now()))
 _RUNNING: Final = Prepared(select(runs).where(_running, runs.c.id == bindparam("run_id")).with_for_update())
 _RUN: Final = Prepared(select(runs).where(runs.c.id == bindparam("run_id")))
+_QUESTIONS: Final = frozenset(get_args(QuestionKind))
 _NOW: Final = Prepared(select(now()))
 _QUEUED: Final = Prepared(
     select(queued_messages.c.id)
-    .where(queued_messages.c.session_id == bindparam("session_id"), queued_messages.c.taken_by.is_(None))
+    .where(
+        queued_messages.c.session_id == bindparam("session_id"),
+        queued_messages.c.taken_by.is_(None),
+        one_of(queued_messages.c.kind, QUEUE_KINDS),  # a run can't take those of a newer version
+    )
     .limit(1)
 )
 
@@ -441,11 +448,17 @@ class RunStore:
             raise RunNotFound()
         return run_of(row)
 
-    def waiting(self) -> list[Run]:
-        """Every run that waits for a person, of whatever process."""
+    def unanswered(self, seconds: float) -> list[Run]:
+        """The waiting runs that were asked so many seconds ago, by the database's clock. Without those whose kind of
+        question this version doesn't know: a newer process judges them."""
+        query = select(runs, now().label("now")).where(IS_LIVE, runs.c.waiting_for_json.is_not(None))
         with self._database.reading() as connection:
-            query = select(runs).where(runs.c.status.in_(WAITING))
-            return [run_of(row) for row in connection.execute(query)]
+            found = [(run_of(row), row.now) for row in connection.execute(query)]
+        return [
+            run
+            for run, at in found
+            if (asked := run.waiting_for) and asked.kind in _QUESTIONS and at - asked.asked_at >= seconds
+        ]
 
     def live_run(self, session_id: str) -> Run | None:
         with self._database.glance() as connection:

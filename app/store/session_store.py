@@ -19,6 +19,7 @@ from app.store.listed import among, listed
 from app.store.prepared import Prepared, Row
 from app.store.rows import (
     MESSAGE_COLUMNS,
+    MOMENT,
     dump,
     dump_optional,
     load_optional,
@@ -47,7 +48,7 @@ class SessionStore:
     ) -> None:
         """KeyUsed if `key` stands for another session already."""
         with self._database.writing() as connection:
-            _ADD_SESSION.run(connection, session_row(session))
+            add_session(connection, session)
             append_messages(connection, session.id, transcript, None)
             if key is not None:
                 use_key(connection, key, session_id=session.id)
@@ -228,8 +229,14 @@ _COUNT: Final = func.coalesce(
     .where(messages.c.session_id == sessions.c.id, messages.c.role == "system")
     .scalar_subquery()
 )
-_ADD_SESSION: Final = Prepared(insert(sessions))
-_ADD_MESSAGES: Final = Prepared(insert(messages))
+_ADD_SESSION: Final = Prepared(
+    insert(sessions).values(created_at=MOMENT),
+    columns=[column.key for column in sessions.c if column.key != "created_at"],
+)
+_ADD_MESSAGES: Final = Prepared(
+    insert(messages).values(created_at=MOMENT),
+    columns=[column.key for column in messages.c if column.key != "created_at"],
+)
 _TOOL_STATES: Final = Prepared(
     select(tool_states.c.key, tool_states.c.state_json).where(
         tool_states.c.session_id == bindparam("session_id")
@@ -249,6 +256,10 @@ def find_session(
     if row is None:
         raise SessionNotFound()
     return row
+
+
+def add_session(connection: Connection, session: Session) -> None:
+    _ADD_SESSION.run(connection, session_row(session))
 
 
 def read_messages(connection: Connection, session_id: str) -> list[Message]:

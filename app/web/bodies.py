@@ -248,12 +248,12 @@ class WrittenMessage(Body):
 class PutMessage(Body):
     message: WrittenChat | WrittenMessage
 
-    def value(self, created_at: float) -> Message:
+    def value(self) -> Message:
         """InvalidRequest if it says nothing."""
         given = self.message
         chat = given.message if isinstance(given, WrittenMessage) else given
         agent = (given.agent or "") if isinstance(given, WrittenMessage) and chat.role != "user" else ""
-        return replace(_user_message(chat, 0, created_at), role=chat.role, agent=agent)
+        return replace(_user_message(chat, 0), role=chat.role, agent=agent)
 
 
 class PutSummary(Body):
@@ -320,19 +320,19 @@ def read(kind: type[B]) -> B:
     return _validated(kind, value)
 
 
-def read_messages(created_at: float, *, exactly_one: bool = False) -> list[Message]:
+def read_messages(*, exactly_one: bool = False) -> list[Message]:
     """An array of messages, or an object with `messages`, as user messages.
 
     Whatever the content type says it is JSON, as the contract has it. InvalidRequest for an empty list.
     """
-    return _messages_of(_posted(), created_at, exactly_one=exactly_one)
+    return _messages_of(_posted(), exactly_one=exactly_one)
 
 
-def read_run(created_at: float) -> tuple[list[Message], RunOptions]:
+def read_run() -> tuple[list[Message], RunOptions]:
     """The run's body: messages, and beside them, if it is an object, what else it says."""
     value = _posted()
     options = _validated(RunOptions, value) if isinstance(value, dict) else RunOptions()
-    return _messages_of(value, created_at, exactly_one=False), options
+    return _messages_of(value, exactly_one=False), options
 
 
 def _posted() -> Any:
@@ -342,7 +342,7 @@ def _posted() -> Any:
     return _parsed(raw)
 
 
-def _messages_of(value: Any, created_at: float, *, exactly_one: bool) -> list[Message]:
+def _messages_of(value: Any, *, exactly_one: bool) -> list[Message]:
     if isinstance(value, dict) and "messages" in value:
         value = value["messages"]
     try:
@@ -353,7 +353,7 @@ def _messages_of(value: Any, created_at: float, *, exactly_one: bool) -> list[Me
         raise InvalidRequest("at least one message is required", status=422)
     if exactly_one and len(posted) > 1:
         raise InvalidRequest("send exactly one message", status=422)
-    return [_user_message(message, index, created_at) for index, message in enumerate(posted)]
+    return [_user_message(message, index) for index, message in enumerate(posted)]
 
 
 def skip_body() -> None:
@@ -394,13 +394,13 @@ def _refusal(error: ValidationError) -> InvalidRequest:
     return InvalidRequest(f"invalid request body: {where}: {message}", status=422)
 
 
-def _user_message(posted: PostedMessage, index: int, created_at: float) -> Message:
+def _user_message(posted: PostedMessage, index: int) -> Message:
     blocks = content_blocks(posted.content, posted.multi_content, index)
     if not blocks:
         raise InvalidRequest(
             f"message {index} is empty; give it `content` with more than white space", status=422
         )
-    return Message("user", tuple(blocks), created_at=created_at)
+    return Message("user", tuple(blocks))
 
 
 def content_blocks(content: str | None, parts: list[Part] | None, index: int) -> list[Block]:

@@ -67,35 +67,34 @@ class ImportSession(CreateSession):
     messages: Annotated[list[ImportedMessage], Field(max_length=MAX_IMPORTED)] | None = None
 
 
-def rows_of(imported: Sequence[ImportedMessage], now: float) -> list[Message]:
+def rows_of(imported: Sequence[ImportedMessage]) -> list[Message]:
     """A valid, closed transcript of what was imported. Thinking is left out: it was signed over a prompt that this
     session does not have. InvalidRequest for an image that the model's API would refuse."""
-    rows = (row for index, one in enumerate(imported) if (row := _row(one, index, now)).content)
+    rows = (row for index, one in enumerate(imported) if (row := _row(one, index)).content)
     healed = heal(list(rows))
-    return [*healed.rows, *_closing(healed.open_calls, now)]
+    return [*healed.rows, *_closing(healed.open_calls)]
 
 
-def _closing(open_calls: Iterable[str], now: float) -> list[Message]:
+def _closing(open_calls: Iterable[str]) -> list[Message]:
     """A session that nobody works on has no open calls."""
     return [
         Message(
             "tool",
             (tool_result(call_id, MISSING_RESULT, is_error=True),),
-            created_at=now,
             implicit=True,
         )
         for call_id in open_calls
     ]
 
 
-def _row(one: ImportedMessage, index: int, now: float) -> Message:
+def _row(one: ImportedMessage, index: int) -> Message:
     chat = one.message
     usage = chat.usage
     return Message(
         chat.role,
         tuple(_blocks(chat, index)),
         agent=one.agent,
-        created_at=_seconds(chat.created_at, now),
+        created_at=_seconds(chat.created_at),
         implicit=one.implicit,
         partial=one.partial,
         usage=Usage(
@@ -133,10 +132,10 @@ def _arguments(function: Function) -> Any:
         return function.arguments
 
 
-def _seconds(text: str, now: float) -> float:
-    """Of a time that is none, or that can't be shown, it is now."""
+def _seconds(text: str) -> float:
+    """Of a time that is none, or that can't be shown, it is 0: the moment when the message is stored."""
     try:
         seconds = datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError, OSError):
-        return now
-    return seconds if 0 <= seconds <= now else now
+        return 0.0
+    return max(seconds, 0.0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from flask import Blueprint, Response
 
 from app.runtime.editor import Editor
@@ -19,7 +17,7 @@ def blueprint(store: Store, editor: Editor) -> Blueprint:
 
     @routes.post("/messages")
     def add(session_id: str) -> Response:
-        message = read(PutMessage).value(time.time())
+        message = read(PutMessage).value()
         _visible(session_id, "add message")
         audit = deed("add_message", session_id, detail=message.role)
         position = editor.add(session_id, message, visible_to=owner(), audit=audit)
@@ -27,7 +25,7 @@ def blueprint(store: Store, editor: Editor) -> Blueprint:
 
     @routes.patch("/messages/<message:position>")
     def update(session_id: str, position: int) -> Response:
-        message = read(PutMessage).value(time.time())
+        message = read(PutMessage).value()
         _visible(session_id, "update message")
         audit = deed("edit_message", session_id, detail=str(position))
         editor.edit(session_id, position, message, visible_to=owner(), audit=audit)
@@ -41,7 +39,6 @@ def blueprint(store: Store, editor: Editor) -> Blueprint:
             session_id,
             body.summary,
             tokens=body.tokens,
-            created_at=time.time(),
             visible_to=owner(),
             audit=deed("summarize", session_id, detail=f"{len(body.summary)} characters"),
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from flask import Blueprint, Response
@@ -30,7 +29,7 @@ def store_follow_ups(
 ) -> shapes.Queued:
     """Stores messages for afterwards; the answer says whether a run is at work that will come to them. QueueFull,
     KeyUsed."""
-    follow_ups = queued_messages(session_id, "followup", contents, by=asker())
+    follow_ups = queued_messages(session_id, "followup", contents, by=asker(), at=store.database.now())
     answer = queued_answer("queued_streaming", follow_ups)
     audit = deed("followup", session_id, detail=_ids(follow_ups))
     if not control.follow_up(follow_ups, idempotency=answered(use, answer), audit=audit):
@@ -44,12 +43,12 @@ def blueprint(store: Store, control: RunControl) -> Blueprint:
 
     @routes.post("/steer")
     def steer(session_id: str) -> Response:
-        contents = [message.content for message in read_messages(time.time())]
+        contents = [message.content for message in read_messages()]
         _visible(session_id, "steer session")
         use = idempotency_key(contents)
         if (again := _again(use)) is not None:
             return again
-        steers = queued_messages(session_id, "steer", contents, by=asker())
+        steers = queued_messages(session_id, "steer", contents, by=asker(), at=store.database.now())
         answer = queued_answer("queued", steers)
         try:
             control.steer(
@@ -65,7 +64,7 @@ def blueprint(store: Store, control: RunControl) -> Blueprint:
 
     @routes.post("/followup")
     def follow_up(session_id: str) -> Response:
-        contents = [message.content for message in read_messages(time.time())]
+        contents = [message.content for message in read_messages()]
         _visible(session_id, "follow up session")
         use = idempotency_key(contents)
         if (again := _again(use)) is not None:
@@ -89,7 +88,7 @@ def blueprint(store: Store, control: RunControl) -> Blueprint:
 
     @routes.patch("/queue/<session:message_id>")
     def edit(session_id: str, message_id: str) -> Response:
-        contents = [message.content for message in read_messages(time.time(), exactly_one=True)]
+        contents = [message.content for message in read_messages(exactly_one=True)]
         _visible(session_id, "edit the queue")
         audit = deed("edit_queued", session_id, detail=message_id)
         edited = store.queue.edit(session_id, message_id, contents[0], audit=audit)

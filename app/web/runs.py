@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Final
@@ -89,7 +88,7 @@ def blueprint(
         after_hangup = ON_DISCONNECT.read(on_disconnect)
         when_busy = WHEN_BUSY.read()
         streamed = STREAM.read() == "true"
-        messages, options = read_run(time.time())
+        messages, options = read_run()
         if owner() is not None or manager.find(session_id) is None:
             # Before it can be found busy: a stranger is not told with what. Who may see everything needs no
             # database to be told that a run is at work here.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
@@ -60,14 +59,14 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
     def import_session() -> Response:
         """A new session that says what an export says; no run of it is imported, only what was said."""
         body = read(ImportSession)
-        transcript = rows_of(body.messages or (), time.time())
+        transcript = rows_of(body.messages or ())
         session = replace(_session(body), title=body.title or "", thinking=body.thinking)
         return _create(body, session, transcript)
 
     def _session(body: CreateSession) -> Session:
         return Session(
             id=str(uuid.uuid4()),
-            created_at=time.time(),
+            created_at=store.database.now(),
             owner=own_name(),
             working_dir=_working_dir(body.working_dir or "", roots),
             tools_approved=bool(body.tools_approved),
@@ -106,7 +105,7 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
         session = store.forks.fork(
             session_id,
             new_id,
-            created_at=time.time(),
+            created_at=store.database.now(),
             owner=own_name(),
             before=before,
             visible_to=owner(),

@@ -96,7 +96,6 @@ class Stage:
             team=self.team,
             client=self.model,
             cancellation=self.cancellation,
-            now=lambda: 1.0,
             new_id=lambda: "new",
             look=lambda _session: self.session,
             find_prompt=lambda _session, _agent, definition: self.prompts.get(definition),

@@ -98,7 +98,7 @@ def test_f24_a_summary_that_is_brought_along_is_valid_wherever_the_conversation_
 ) -> None:
     rows = conversation(pieces)[:length]  # it may have been cut between a call and its result
     rows += placed([user("unheard")] if speaks_after else [], first=len(rows))
-    summary = told(rows, "so far", number=1, next_position=len(rows), created_at=0.0)
+    summary = told(rows, "so far", number=1, next_position=len(rows))
     shown = heal([*condensed(rows, summary), *placed([user("and now?")], first=len(rows))]).rows
     assert_accepted(shown, prompt="made after the compaction")
     assert shown[0].content[0]["text"] == "Session Summary: so far"

@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import orjson
-from sqlalchemy import insert
 
 from app.conversation.transcript import Message
-from app.store.rows import message_row
-from app.store.session_store import next_position
+from app.store.session_store import append_messages
 from app.store.store import Store
-from app.store.tables import messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +39,4 @@ def all_broken() -> list[Broken]:
 def insert_rows(store: Store, session_id: str, rows: tuple[Message, ...]) -> None:
     """As another program would have: straight into the table, past every check."""
     with store.database.writing() as connection:
-        first = next_position(connection, session_id)
-        for index, row in enumerate(rows):
-            connection.execute(insert(messages).values(message_row(row, session_id, first + index, None)))
+        append_messages(connection, session_id, rows, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -20,11 +21,12 @@ def _ask(store: Store, call_id: str = "a", kind: QuestionKind = "approval") -> t
     session = new_session(store)
     baton = begin(store, session.id, "hello").run.baton
     store.records.add_turn(baton, session.id, calling("a", "b"), tokens=None)
-    question = Question(
-        kind, session.id, call_id, "shell", {"arguments": {"cmd": "ls"}}, id="q1", asked_at=5.0
-    )
+    question = Question(kind, session.id, call_id, "shell", {"arguments": {"cmd": "ls"}}, id="q1")
     store.records.ask(baton, question)
-    return session.id, question
+    asked = store.runs.get(baton.run_id).waiting_for
+    assert asked is not None
+    assert replace(asked, asked_at=0.0) == question
+    return session.id, asked
 
 
 @pytest.mark.parametrize(
@@ -38,7 +40,7 @@ def test_a_question_is_on_the_runs_row_and_in_the_ledger(
     assert run is not None
     assert (run.status, run.waiting_for) == (status, question)
     assert states(store, session_id) == {"a": status, "b": "pending"}
-    assert run.id in {waiting.id for waiting in store.runs.waiting()}
+    assert run.id in {waiting.id for waiting in store.runs.unanswered(0.0)}
     with pytest.raises(SessionBusy) as busy:
         begin(store, session_id)
     assert busy.value.busy_code == status
@@ -54,7 +56,7 @@ def test_an_answer_reaches_the_holder_and_is_written_down_with_who_gave_it(store
     assert (signal.status, signal.answer) == ("running", answered.answer)
     call = store.records.ledger(session_id)["a"]
     assert (call.state, call.decision, call.decided_by, call.reason) == ("pending", "reject", "ann", "no")
-    assert answered.run.id not in {waiting.id for waiting in store.runs.waiting()}
+    assert answered.run.id not in {waiting.id for waiting in store.runs.unanswered(0.0)}
 
 
 def test_of_many_answers_at_once_one_wins_and_the_others_hear_of_it(store: Store) -> None:

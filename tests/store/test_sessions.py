@@ -65,7 +65,7 @@ def test_the_list_has_root_sessions_newest_first_with_their_messages_counted(sto
 def test_the_list_can_be_read_in_pages_even_of_sessions_of_the_same_moment(store: Store) -> None:
     ids = [f"page-{uuid.uuid4()}" for _ in range(7)]
     for number, session_id in enumerate(ids):
-        store.sessions.create(Session(id=session_id, created_at=float(number // 3), owner="pager"))
+        store.sessions.create(Session(id=session_id, created_at=1.0 + number // 3, owner="pager"))
     whole = [line.session for line in store.sessions.summaries(owner="pager")]
     pages: list[Session] = []
     while page := store.sessions.summaries(

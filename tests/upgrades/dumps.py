@@ -47,10 +47,10 @@ def load(url: str, directory: Path) -> None:
         database.close()
         return
     with psycopg.connect(url) as connection:
-        connection.execute(POSTGRESQL.read_text())  # type: ignore[arg-type]  # text of our own
+        connection.execute(POSTGRESQL.read_text())
         connection.execute("SET search_path = public")
         for statement in _changes(directory):
-            connection.execute(statement)  # type: ignore[arg-type]
+            connection.execute(statement)
 
 
 def _changes(directory: Path) -> list[str]:

@@ -63,7 +63,7 @@ def _postgresql(fill_database: Callable[[str], None], server: PostgresServer) ->
     fill_database(url)
     with psycopg.connect(url) as connection:
         for statement in _anonymous():
-            connection.execute(statement)  # type: ignore[arg-type]  # words of our own
+            connection.execute(statement)
     lines = [line for line in server.dump(url).splitlines() if line and not line.startswith(("--", "\\"))]
     dumps.POSTGRESQL.write_text("\n".join([_head(), *lines]) + "\n")
 

@@ -36,7 +36,7 @@ def talk(quiet: Server) -> str:
 def crowd(quiet: Server) -> None:
     """More sessions than a page has, many of them of the same moment."""
     for number in range(MANY):
-        quiet.store.sessions.create(Session(id=f"crowd-{number:04}", created_at=float(number // 5), owner=""))
+        quiet.store.sessions.create(Session(id=f"crowd-{number:04}", created_at=1.0 + number // 5, owner=""))
 
 
 def texts(answer: dict[str, Any]) -> list[str]:
