@@ -14,7 +14,7 @@ from app.commands.output import print_json
 from app.errors import StoreUnavailable
 from app.settings import InvalidSettings, Settings
 from app.store.engine import Database
-from app.store.migrate import migrate, revision
+from app.store.migrate import NEWEST, is_newer, migrate, revision
 from app.store.store import KEEP_EVENTS, KEEP_EVENTS_SECONDS, Store
 
 DAY = 86_400.0
@@ -32,6 +32,11 @@ def upgrade(asking: Asking) -> None:
     """Bring it to the newest schema, as every start of a server does."""
     with _database() as (database, _):
         before = revision(database)
+        if is_newer(before):
+            raise click.ClickException(
+                f"the schema is {before}, made by a newer version; this one knows {NEWEST}, and a schema is never "
+                "taken back: bring back the backup from before the upgrade"
+            )
         migrate(database)
         after = revision(database)
     _say(

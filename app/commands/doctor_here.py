@@ -18,7 +18,7 @@ from app.selfcheck.database import DATABASE
 from app.selfcheck.places import database_path
 from app.settings import InvalidSettings, Settings
 from app.store.engine import Database
-from app.store.migrate import NEWEST, revision
+from app.store.migrate import NEWEST, is_newer, revision
 
 MODEL_URL: Final = "https://api.anthropic.com"
 MODEL_SECONDS: Final = 10.0
@@ -58,7 +58,7 @@ def _database(settings: Settings) -> Finding:
         problem = f"it can't be used: {error.__cause__ or error}"
         return Finding("failed", "database", problem, f"see {DATABASE}")
     milliseconds = (time.monotonic() - begun) * 1000
-    if has != NEWEST:
+    if has != NEWEST and not is_newer(has):  # of a newer one the checks have spoken
         problem = f"its schema is {has}, the newest is {NEWEST}"
         return Finding("warning", "database", problem, "run `baton db upgrade`")
     return Finding("ok", "database", f"schema {has}, {size:,} bytes, answers in {milliseconds:.0f} ms")

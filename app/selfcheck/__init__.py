@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from app.selfcheck.database import check_postgresql, check_sqlite
+from app.selfcheck.database import check_postgresql, check_schema, check_sqlite
 from app.selfcheck.finding import Finding
 from app.selfcheck.limits import check_open_files, check_processes, check_threads
 from app.selfcheck.places import check_agents, check_roots
@@ -23,6 +23,7 @@ CHECKS: Final[tuple[Callable[[Settings], list[Finding]], ...]] = (
     check_roots,
     check_sqlite,
     check_postgresql,
+    check_schema,
     check_threads,
     check_open_files,
     check_processes,
@@ -30,6 +31,6 @@ CHECKS: Final[tuple[Callable[[Settings], list[Finding]], ...]] = (
 
 
 def checks(settings: Settings) -> list[Finding]:
-    """Looks at everything; a few connections to PostgreSQL are all that it opens, and all are closed again. What
+    """Looks at everything; a few connections to the database are all that it opens, and all are closed again. What
     no single machine can know, settings that make no sense at all, `Settings.from_environment` has refused."""
     return [finding for check in CHECKS for finding in check(settings)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from app.selfcheck.places import database_path, why_not_writable
 from app.settings import Settings
 from app.store.engine import CONNECTIONS, Database
 from app.store.inspection import inspect
+from app.store.migrate import NEWEST, is_newer, revision
 
 DATABASE: Final = "BATON_DATABASE_URL"
 
@@ -107,6 +109,22 @@ def check_postgresql(settings: Settings) -> list[Finding]:
         remedy = "connect directly, or let the pooler keep a session per connection (pool_mode = session)"
         findings.append(Finding(DATABASE, problem, remedy))
     return findings
+
+
+def check_schema(settings: Settings) -> list[Finding]:
+    """Of a database that can't be asked the other checks say so, or the first worker."""
+    path = database_path(settings)
+    if path is not None and not path.exists():
+        return []
+    try:
+        with closing(Database(settings.database_url, connections=1)) as database:
+            found = revision(database)
+    except (ImportError, ValueError, StoreUnavailable):
+        return []
+    if not is_newer(found):
+        return []
+    problem = f"its schema is {found}, made by a newer version; this one knows {NEWEST}"
+    return [_fatal(problem, "start that version, or bring back the backup from before the upgrade")]
 
 
 def _fatal(problem: str, remedy: str) -> Finding:

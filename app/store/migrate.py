@@ -15,7 +15,10 @@ NEWEST: Final = "0002"
 
 
 def migrate(database: Database) -> None:
-    """Runs what is missing in one transaction; whoever comes second waits and then finds nothing to do."""
+    """Runs what is missing in one transaction; a second process waits for it and then finds nothing to do.
+
+    A newer schema stays as it is. The start of a server refuses one (`app.selfcheck`), but a worker that is started
+    again while other hosts are upgraded must serve on beside them."""
     if is_current(database):
         return
     config = import_module("alembic.config").Config()  # takes a fifth of the whole start, and is needed once
@@ -27,7 +30,13 @@ def migrate(database: Database) -> None:
 
 def is_current(database: Database) -> bool:
     """Would `migrate` find nothing to do? StoreUnavailable."""
-    return revision(database) == NEWEST
+    found = revision(database)
+    return found == NEWEST or is_newer(found)
+
+
+def is_newer(found: str | None) -> bool:
+    """Was this revision made by a newer version than this one?"""
+    return found is not None and found > NEWEST
 
 
 def revision(database: Database) -> str | None:

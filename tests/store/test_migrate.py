@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import multiprocessing
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect
+from sqlalchemy import Engine, event, inspect
 
 from app.errors import StoreUnavailable
 from app.store import migrate as migrate_module
@@ -45,6 +49,35 @@ def test_migrating_again_changes_nothing(store: Store) -> None:
     before = all_rows(store.database)
     migrate(store.database)
     assert all_rows(store.database) == before
+
+
+def test_what_live_runs_write_to_is_migrated_last(database_url: str) -> None:
+    """On PostgreSQL a lock lasts until the end of the transaction. A lease is renewed in `runs`, so nothing slow may
+    follow a statement on it."""
+    database = Database(database_url)
+    seen: list[str] = []
+    with event_of_statements(seen):
+        migrate(database)
+    database.close()
+    newer = seen[next(place for place, sql in enumerate(seen) if "'0001'" in sql) + 1 :]
+    changes = [sql for sql in newer if re.match(r"\s*(CREATE|ALTER|DROP|UPDATE|INSERT|DELETE)", sql)]
+    of_runs = [bool(re.search(r"\b(ON|TABLE|UPDATE|INTO|FROM) runs\b", sql)) for sql in changes]
+    assert changes, "there is no newer schema than the first"
+    assert of_runs[:-1] == sorted(of_runs[:-1]), changes  # the last one notes the revision
+
+
+@contextmanager
+def event_of_statements(seen: list[str]) -> Iterator[None]:
+    """Appends each statement that SQLAlchemy executes."""
+
+    def note(_connection: Any, _cursor: Any, sql: str, *_: Any) -> None:
+        seen.append(sql)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
 
 
 def test_four_processes_may_migrate_an_empty_database_at_once(database_url: str) -> None:
