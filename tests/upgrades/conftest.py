@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,23 +32,24 @@ def filled_url(database_url: str, tmp_path: Path) -> str:
     return database_url
 
 
-@pytest.fixture
-def start(filled_url: str, tmp_path: Path, model: OfflineServer) -> Iterator[StartOn]:
-    """Starts a server of some tree's code on that database."""
+@contextmanager
+def servers_on(url: str, directory: Path, model_url: str) -> Iterator[StartOn]:
+    """Starts servers of some tree's code on a database, and ends them."""
     with ExitStack() as started:
 
         def start(root: Path = ROOT) -> BatonProcess:
             process = BatonProcess(
-                tmp_path,
-                model_url=model.url,
-                agents=AGENTS,
-                database_url=filled_url,
-                settings=SETTINGS,
-                root=root,
+                directory, model_url=model_url, agents=AGENTS, database_url=url, settings=SETTINGS, root=root
             )
             started.callback(process.kill)
             return process.start()
 
+        yield start
+
+
+@pytest.fixture
+def start(filled_url: str, tmp_path: Path, model: OfflineServer) -> Iterator[StartOn]:
+    with servers_on(filled_url, tmp_path, model.url) as start:
         yield start
 
 

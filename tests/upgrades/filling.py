@@ -48,6 +48,20 @@ def fill(start: Start, directory: Path) -> None:
     """Ends with a kill, so that a run at work, an open call and a place in line are left as they were."""
     server = start()
     client = Client(server.url, token=ANN)
+    converse(client)
+    with _at_work(client, directory, "a run whose server died"):
+        server.kill()
+    server = start()
+    client = Client(server.url, token=ANN)
+    leave_questions(client)
+    eventually(lambda: _status(client, "a run whose server died") == "interrupted", "the sweep has found it")
+    with _at_work(client, directory, "a run at work") as session:
+        _stand_in_line(server, session)
+        server.kill()
+
+
+def converse(client: Client) -> None:
+    """Everything that comes to an end by itself."""
     _finished(client)
     _failed(client)
     _decided(client)
@@ -55,15 +69,6 @@ def fill(start: Start, directory: Path) -> None:
     _edited(client)
     _told(client)
     _given_away(client)
-    with _at_work(client, directory, "a run whose server died"):
-        server.kill()
-    server = start()
-    client = Client(server.url, token=ANN)
-    _waiting(client)
-    eventually(lambda: _status(client, "a run whose server died") == "interrupted", "the sweep has found it")
-    with _at_work(client, directory, "a run at work") as session:
-        _stand_in_line(server, session)
-        server.kill()
 
 
 def session_of(client: Client, title: str) -> str:
@@ -156,7 +161,8 @@ def _given_away(client: Client) -> None:
     eventually(ended, "the background task has ended")
 
 
-def _waiting(client: Client) -> None:
+def leave_questions(client: Client) -> None:
+    """Runs that wait for a person."""
     session = _new(client, "waits for an approval")
     text = call("shell", cmd=f"echo ran >> {APPROVED_FILE}") + call(
         "shell", cmd=f"echo second >> {APPROVED_FILE}"
