@@ -36,6 +36,8 @@ LONG = (
     "failure_modes/",
     "while_it_runs/",
     "commands/",
+    "upgrades/",
+    "test_clocks",
 )
 """What starts servers, and so takes longest."""
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import inspect
+from sqlalchemy.engine.interfaces import ReflectedColumn
 
 from app.store.engine import Database
 from app.store.migrate import migrate
@@ -15,13 +18,33 @@ from tests.upgrades.using import go_on, read_everything
 
 
 def test_it_migrates_to_exactly_the_tables(filled_url: str) -> None:
-    database = Database(filled_url)
-    try:
+    with closing(Database(filled_url)) as database:
         migrate(database)
         with database.reading() as connection:
             assert compare_metadata(MigrationContext.configure(connection), metadata) == []
-    finally:
-        database.close()
+
+
+def test_old_columns_stay_and_new_ones_need_no_value(filled_url: str) -> None:
+    """Or a statement of a process that runs the old code would fail after the migration."""
+    with closing(Database(filled_url)) as database:
+        before = columns(database)
+        migrate(database)
+        after = columns(database)
+    for table, old in before.items():
+        assert old.keys() <= after[table].keys()
+        for name in after[table].keys() - old.keys():
+            column = after[table][name]
+            assert column["nullable"] or column["default"] is not None, f"{table}.{name}"
+
+
+def columns(database: Database) -> dict[str, dict[str, ReflectedColumn]]:
+    """By table and name."""
+    with database.reading() as connection:
+        seen = inspect(connection)
+        return {
+            table: {column["name"]: column for column in seen.get_columns(table)}
+            for table in seen.get_table_names()
+        }
 
 
 def test_everything_in_it_can_be_read_and_goes_on(start: StartOn, connect: Connect, tmp_path: Path) -> None:
