@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, inspect, text
 
 from app.store.engine import Database
 
@@ -24,14 +24,15 @@ def migrate(database: Database) -> None:
     config = import_module("alembic.config").Config()  # takes a fifth of the whole start, and is needed once
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with database.migrating() as connection:
+        if _needs_nothing(_revision(connection)):
+            return  # another process was faster; it may be of a newer version
         config.attributes["connection"] = connection
         import_module("alembic.command").upgrade(config, "head")
 
 
 def is_current(database: Database) -> bool:
     """Would `migrate` find nothing to do? StoreUnavailable."""
-    found = revision(database)
-    return found == NEWEST or is_newer(found)
+    return _needs_nothing(revision(database))
 
 
 def is_newer(found: str | None) -> bool:
@@ -42,7 +43,15 @@ def is_newer(found: str | None) -> bool:
 def revision(database: Database) -> str | None:
     """Of the schema that the database has; None if it is empty."""
     with database.reading() as connection:
-        if not inspect(connection).has_table("alembic_version"):
-            return None
-        number: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-        return number
+        return _revision(connection)
+
+
+def _needs_nothing(found: str | None) -> bool:
+    return found == NEWEST or is_newer(found)
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    number: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return number

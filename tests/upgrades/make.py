@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -19,37 +19,37 @@ from tests.upgrades import dumps
 from tests.upgrades.filling import AGENTS, SETTINGS, fill
 from tests.upgrades.old_code import SCHEMA_0001, unpack
 
+Fill = Callable[[str, Path], None]
+"""Fills the database at a URL; its sessions work in a directory."""
+
 
 def main() -> None:
     with ExitStack() as stack:
         tree = unpack(SCHEMA_0001, Path(stack.enter_context(tempfile.TemporaryDirectory())))
         model = stack.enter_context(OfflineServer())
-        server = stack.enter_context(PostgresServer())
-        for make in (_sqlite, lambda fill, here: _postgresql(fill, server)):
-            directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            started: list[BatonProcess] = []
+        postgres = stack.enter_context(PostgresServer())
 
-            def filled(url: str, here: Path = directory, started: list[BatonProcess] = started) -> None:
-                def start() -> BatonProcess:
-                    process = BatonProcess(
-                        here,
-                        model_url=model.url,
-                        agents=AGENTS,
-                        database_url=url,
-                        root=tree,
-                        settings=SETTINGS,
-                    )
-                    started.append(stack.enter_context(process))
-                    return process
+        def fill_database(url: str, directory: Path) -> None:
+            def start() -> BatonProcess:
+                server = BatonProcess(
+                    directory,
+                    model_url=model.url,
+                    agents=AGENTS,
+                    database_url=url,
+                    settings=SETTINGS,
+                    root=tree,
+                )
+                return stack.enter_context(server)
 
-                fill(start, here)
+            fill(start, directory)
 
-            make(filled, directory)
+        for make in (_sqlite, partial(_postgresql, postgres)):
+            make(fill_database, Path(stack.enter_context(tempfile.TemporaryDirectory())))
 
 
-def _sqlite(fill_database: Callable[[str], None], directory: Path) -> None:
+def _sqlite(fill_database: Fill, directory: Path) -> None:
     path = directory / "baton.db"
-    fill_database(f"sqlite:///{path}")
+    fill_database(f"sqlite:///{path}", directory)
     with sqlite3.connect(path) as database:
         for statement in _anonymous():
             database.execute(statement)
@@ -58,9 +58,9 @@ def _sqlite(fill_database: Callable[[str], None], directory: Path) -> None:
     database.close()
 
 
-def _postgresql(fill_database: Callable[[str], None], server: PostgresServer) -> None:
+def _postgresql(server: PostgresServer, fill_database: Fill, directory: Path) -> None:
     url = server.new_database()
-    fill_database(url)
+    fill_database(url, directory)
     with psycopg.connect(url) as connection:
         for statement in _anonymous():
             connection.execute(statement)
@@ -77,7 +77,7 @@ def _anonymous() -> list[str]:
 
 
 def _head() -> str:
-    return f"-- Filled by the code of {re.escape(SCHEMA_0001)}: python -m tests.upgrades.make"
+    return f"-- Filled by the code of {SCHEMA_0001}: python -m tests.upgrades.make"
 
 
 if __name__ == "__main__":
