@@ -12,9 +12,13 @@ The first three hold the baton. Nothing leaves an end state.
 
 States of a tool call:
 
-    pending ──► awaiting_approval ──► running ──► completed | failed
-                      │                  └──────► cancelled | unknown
-                      └──► rejected | cancelled
+    pending ──► awaiting_approval ──► pending ──► running ──► completed | failed
+                      │                             │  ▲         cancelled | unknown
+                      └──► rejected | cancelled     ▼  │
+                                               awaiting_input
+
+A call *began* when its handler did, and stays so while the handler asks and is answered. Its outcome is unknown until
+it is stored.
 """
 
 from __future__ import annotations
@@ -85,7 +89,8 @@ class Run:
     started_at: float
     owner: Owner
     lease_expires_at: float
-    epoch: int = 0  # rises when another process goes on with it; with the id it is the fencing token
+    epoch: int = 0  # rises when its process lets go of it, and when one goes on; with the id the fencing token
+    writes: int = 0  # the number of its last numbered write
     ended_at: float | None = None
     waiting_for: Question | None = None
     error: str = ""
@@ -120,6 +125,8 @@ class ToolCall:
     decision: str = ""
     decided_by: str = ""
     reason: str = ""
+    began: bool = False  # its handler did
+    broken: bool = False  # its arguments are not JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +165,10 @@ class Answer:
 Ending = Literal["cancelled", "failed", "interrupted"]
 
 
-def closing_text(state: CallState, ending: Ending) -> tuple[CallState, str]:
-    """The final state of a call that its run left open, and what the model is told of it."""
-    if state == "running":
+def closing_text(began: bool, ending: Ending) -> tuple[CallState, str]:
+    """The final state of a call that its run left open, and what the model is told of it. What the call waited for
+    does not matter, only whether its handler began."""
+    if began:
         return "unknown", (
             "It is not known whether this tool call took effect: it was cut off while it was running. "
             "Check before you repeat it."

@@ -62,7 +62,7 @@ def close(
     """Ends a run's row after closing the calls that it left open, in the order of the ledger."""
     ending: Ending = status if status in ("cancelled", "interrupted") else "failed"
     for row in _OPEN_CALLS.all(connection, {"run_id": run_id}):
-        state, words = closing_text(row.state, ending)
+        state, words = closing_text(row.started_at is not None, ending)
         set_call(connection, row.session_id, row.id, state=state, now_is="ended_at")
         content = (tool_result(row.id, words, is_error=True),)
         append_messages(connection, row.session_id, [Message("tool", content)], run_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from typing import Any, Final
@@ -44,7 +44,8 @@ _ADD_PROMPT: Final = Prepared(
     insert(prompts).values(created_at=now()), columns=[column.key for column in prompts.c]
 )
 _ADD_CALLS: Final = Prepared(
-    insert(tool_calls), columns=[column.key for column in tool_calls.c if not column.nullable]
+    insert(tool_calls),
+    columns=[*(column.key for column in tool_calls.c if not column.nullable), "broken"],
 )
 _WAIT: Final = Prepared(
     update(runs)
@@ -88,16 +89,18 @@ class RecordStore:
         *,
         tokens: tuple[int, int] | None,
         prompt: FrozenPrompt | None = None,
+        broken: Collection[str] = (),
     ) -> int:
         """An assistant message, its calls in the ledger as `pending`, and the session's token counts; with the
-        prompt that it was written under, if that is new."""
+        prompt that it was written under, if that is new. `broken` are the calls that must not run: their arguments
+        are not JSON."""
         with self._database.writing() as connection:
             self._fence.check(connection, baton)
             if prompt is not None:
                 _freeze(connection, session_id, prompt)
             position = append_messages(connection, session_id, [message], baton.run_id)
             if message.calls:
-                calls = [_ledger_row(baton, session_id, position, call) for call in message.calls]
+                calls = [_ledger_row(baton, session_id, position, call, broken) for call in message.calls]
                 _ADD_CALLS.run_each(connection, calls)
             read, written = tokens or (None, None)
             values = {"here": session_id, "spent": message.cost, "read": read, "written": written}
@@ -170,16 +173,18 @@ class RecordStore:
                 _replace_tool_state(connection, session_id, key, dump(value))
             return append_messages(connection, session_id, [message], baton.run_id)
 
-    def ask(self, baton: Baton, question: Question) -> None:
-        """The run waits for a person from now on; anybody may answer, through whatever process. It is
-        asked at this moment, by the database's clock."""
+    def ask(self, baton: Baton, question: Question, *, handler_ended: bool = False) -> None:
+        """The run waits for a person from now on; the answer may come through any process. It is asked at this moment,
+        by the database's clock. `handler_ended` says that the answer becomes the call's result: no handler waits for
+        it, so no effect of the call is unknown."""
         with self._database.writing() as connection:
             self._fence.check(connection, baton)
             question = replace(question, asked_at=_NOW.scalar(connection))
             values = {"asking_run": baton.run_id, "how": question.status, "what": dump(asdict(question))}
             _WAIT.run(connection, values)
             if question.call_id:
-                set_call(connection, question.session_id, question.call_id, state=question.status)
+                ended = {"started_at": None} if handler_ended else {}
+                set_call(connection, question.session_id, question.call_id, state=question.status, **ended)
 
     def ledger(self, session_id: str, *, run_id: str | None = None) -> dict[str, ToolCall]:
         """What is known of the session's tool calls, by id."""
@@ -230,7 +235,7 @@ def _freeze(connection: Connection, session_id: str, prompt: FrozenPrompt) -> No
 
 
 def set_call(
-    connection: Connection, session_id: str, call_id: str, *, now_is: str = "", **values: str
+    connection: Connection, session_id: str, call_id: str, *, now_is: str = "", **values: str | None
 ) -> None:
     """Changes a call's place in the ledger; `now_is` is the column that gets the present time, if any."""
     keys = {"of_session": session_id, "of_call": call_id}
@@ -244,7 +249,9 @@ def _change_of_call(now_is: str, columns: tuple[str, ...]) -> Prepared:
     return Prepared(update(tool_calls).where(*here).values(stamp), columns=columns)
 
 
-def _ledger_row(baton: Baton, session_id: str, position: int, call: Mapping[str, Any]) -> dict[str, Any]:
+def _ledger_row(
+    baton: Baton, session_id: str, position: int, call: Mapping[str, Any], broken: Collection[str]
+) -> dict[str, Any]:
     return {
         "session_id": session_id,
         "id": call["id"],
@@ -256,6 +263,7 @@ def _ledger_row(baton: Baton, session_id: str, position: int, call: Mapping[str,
         "decision": "",
         "decided_by": "",
         "reason": "",
+        "broken": call["id"] in broken,
     }
 
 

@@ -172,6 +172,7 @@ def run_of(row: Row) -> Run:
         agent=row.agent,
         status=row.status,
         epoch=row.epoch,
+        writes=row.writes,
         started_at=row.started_at,
         owner=owner_of(row),
         lease_expires_at=row.lease_expires_at,
@@ -202,4 +203,6 @@ def call_of(row: Row) -> ToolCall:
         decision=row.decision,
         decided_by=row.decided_by,
         reason=row.reason,
+        began=row.started_at is not None,
+        broken=bool(row.broken),
     )

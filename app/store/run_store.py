@@ -40,6 +40,7 @@ from app.errors import (
     StalePrecondition,
 )
 from app.store.account_store import NO_LIMITS, Limits, check_budget, check_runs
+from app.store.adoption import Adopted, answer_given, is_parked, let_go, reserve, write_down
 from app.store.audit_store import note, unsay
 from app.store.closing import LastWords, bury, close, set_next_event
 from app.store.engine import Database, now
@@ -49,7 +50,6 @@ from app.store.idempotency import KeyUse, use_key
 from app.store.lending import refuse_lent
 from app.store.listed import among, listed
 from app.store.prepared import Prepared, Row
-from app.store.record_store import set_call
 from app.store.reposts import without_known
 from app.store.rows import (
     answer_of,
@@ -90,7 +90,7 @@ class Answered:
     run: Run
     question: Question
     answer: Answer
-    adopted: bool
+    adopted: Adopted | None  # None if the run's holder takes the answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,13 +308,17 @@ class RunStore:
             )
             return _QUEUED.first(connection, {"session_id": baton.session_id}) is not None
 
-    def park(self, baton: Baton, *, segments: Sequence[Segment], next_event: int) -> None:
-        """Lets go of a run that waits for a person: whoever answers can go on with it at once."""
+    def park(self, baton: Baton, *, segments: Sequence[Segment], next_event: int) -> Answer | None:
+        """Lets go of a run that waits for a person: the process that gets the answer goes on with it at once, and
+        this baton can write nothing more. A run that was answered already is left as it is, and its answer returned.
+        BatonLost."""
         with self._database.writing() as connection:
             self._fence.check(connection, baton)
+            if not let_go(connection, baton):
+                return answer_given(connection, baton)
             write_segments(connection, segments)
             set_next_event(connection, baton.session_id, next_event)
-            connection.execute(update(runs).where(runs.c.id == baton.run_id).values(lease_expires_at=0.0))
+            return None
 
     def interrupt_dead(self, *, probe: Probe, by_lease: bool, last_words: LastWords) -> list[Run]:
         """Closes the runs of processes that are gone, and with `by_lease` also those whose lease has run out and
@@ -383,9 +387,9 @@ class RunStore:
     ) -> Answered:
         """Answers what the session's run waits for: the first answer wins, whoever gives it.
 
-        `kinds` are the kinds of question that the answer makes sense for. If the run's holder is dead and
-        there is an `adopter`, the run becomes the adopter's in the same transaction. NothingToAnswer;
-        AnsweredAlready with the outcome, if `call_id` names a call that was decided before.
+        `kinds` are the kinds of question that the answer makes sense for. If the run has no holder that lives, it
+        becomes the `adopter`'s in the same transaction; SessionBusy if there is none, for nobody would take the
+        answer. NothingToAnswer; AnsweredAlready with the outcome, if `call_id` names a call that was decided before.
         """
         with self._database.writing() as connection:
             row = connection.execute(
@@ -401,15 +405,15 @@ class RunStore:
             values: dict[str, Any] = {"status": "running", "waiting_for_json": None}
             values["answer_json"] = dump(asdict(answer))
             run = replace(run, status="running", waiting_for=None)
-            adopted = False
-            if adopter and probe and self._is_dead(connection, run, probe):
-                adopted, run = True, replace(run, owner=adopter, epoch=run.epoch + 1)
-                values |= {**owner_row(adopter), "epoch": run.epoch, "writes": 0}
-                values["lease_expires_at"] = self._fence.lease()
+            adopted = None
+            if is_parked(run) or (probe and self._is_dead(connection, run, probe)):
+                if adopter is None:
+                    raise SessionBusy(run=run, busy_code=run.busy_code)
+                adopted = reserve(connection, session_id)
+                run = replace(run, owner=adopter, epoch=run.epoch + 1)
+                values |= {**owner_row(adopter), "epoch": run.epoch, "lease_expires_at": self._fence.lease()}
             connection.execute(update(runs).where(runs.c.id == run.id).values(values))
-            if question.call_id:
-                decided = {"decision": answer.decision, "decided_by": answer.by, "reason": answer.reason}
-                set_call(connection, question.session_id, question.call_id, state="pending", **decided)
+            write_down(connection, question, answer)
             _remember(connection, run, question, answer)
             note(connection, replace(audit, run_id=run.id) if audit is not None else None)
             self._database.notify(connection, session_id)

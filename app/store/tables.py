@@ -155,8 +155,9 @@ tool_calls = Table(
     Column("decision", Text, nullable=False),
     Column("decided_by", Text, nullable=False),
     Column("reason", Words, nullable=False),
-    Column("started_at", Double),
+    Column("started_at", Double),  # when its handler began; null again if the handler ended with a question
     Column("ended_at", Double),
+    Column("broken", Boolean),  # its arguments are not JSON, so it must not run; null: from an older version
     Index("calls_by_run", "run_id"),
 )
 

@@ -100,10 +100,9 @@ def test_who_adopted_a_run_can_write(store: Store) -> None:
         session.id, Answer("approve"), kinds=["approval"], adopter=HERE, probe=everybody_is_gone
     )
     assert (answered.run.owner, answered.run.epoch) == (HERE, baton.epoch + 1)
-    store.records.start_call(replace(answered.run.baton, write=1), session.id, "a")
-    assert store.runs.get(baton.run_id) == replace(
-        answered.run, lease_expires_at=store.runs.get(baton.run_id).lease_expires_at
-    )
+    store.records.start_call(replace(answered.run.baton, write=3), session.id, "a")
+    now = store.runs.get(baton.run_id)
+    assert now == replace(answered.run, writes=3, lease_expires_at=now.lease_expires_at)
 
 
 def test_a_run_whose_holder_lives_is_answered_but_not_adopted(store: Store) -> None:

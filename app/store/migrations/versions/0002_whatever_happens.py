@@ -23,3 +23,4 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name"),
     )
     op.create_index("segments_by_last", "event_segments", ["session_id", "last"], unique=False)
+    op.add_column("tool_calls", sa.Column("broken", sa.Boolean(), nullable=True))
