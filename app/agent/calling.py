@@ -43,7 +43,7 @@ from app.conversation.events import (
     Warning,
     wire_call,
 )
-from app.conversation.run import Answer, CallState, Question
+from app.conversation.run import Answer, CallState, Question, ToolCall
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import RunCancelled
@@ -69,7 +69,7 @@ Switch = Callable[[ModelChange], Generator[Step, Any, ToolResult]]
 class Caller:
     """Calls tools for one agent of one session. Yields steps; its generators return the tool row.
 
-    `handed_to` is the agent that the last call gave the conversation to.
+    `handed_to` is the agent that the last turn gave the conversation to.
     """
 
     def __init__(
@@ -102,17 +102,16 @@ class Caller:
         """One call of the last turn, from approval to its result."""
         tool = self._toolbox.find(block["name"])
         known = self._resumption.ledger.get(block["id"])
+        if form := self._form(block, known):
+            return (yield from self._conclude(block, answer_result(form.decision, form.content)))
         if (
             known is not None
             and known.state == "running"
             and tool is not None
             and tool.name == "transfer_task"
         ):
-            result = yield from self._delegate(block["id"], None)
-            row = yield from self._finish(block, result)
-            yield from self._after(block, tool, result)
-            return row
-        if known is not None and (known.state == "running" or self._asked_in_vain(block, tool)):
+            return (yield from self._conclude(block, (yield from self._delegate(block["id"], None))))
+        if known is not None and known.state == "running":
             return (yield from self.end(block, ToolResult.error(UNKNOWN_OUTCOME), "unknown"))
         if tool is None:
             words = f"Tool '{block['name']}' is not available. You can only use the tools provided to you."
@@ -120,6 +119,12 @@ class Caller:
         if refusal := (yield from self._refused(block, tool)):
             return (yield from self.end(block, ToolResult.error(refusal), "rejected"))
         return (yield from self._run(block, tool))
+
+    def recall(self, block: Block) -> None:
+        """A call of the last turn that ended in another process."""
+        known = self._resumption.ledger.get(block["id"])
+        if known is not None and (known.name, known.state) == ("handoff", "completed"):
+            self.handed_to = str(block["input"]["agent"])
 
     def end(self, block: Block, result: ToolResult, state: CallState) -> Generator[Step, Any, Message]:
         """The result goes into the store first, and to the readers then."""
@@ -156,9 +161,7 @@ class Caller:
         )
         if verdict.outcome == "deny":
             return verdict.words
-        answer = self._resumption.answer_to(block["id"])
-        if tool.name == "user_prompt" and answer is not None:
-            return ""  # the answer is to the prompt, which needs no approval
+        answer = self._resumption.answer_to("approval", self._session_id, block["id"])
         if answer is None and verdict.outcome == "ask":
             answer = yield from self._ask_approval(block, tool)
         if answer is None or answer.decision.startswith("approve"):
@@ -186,11 +189,6 @@ class Caller:
     def _run(self, block: Block, tool: Tool) -> Generator[Step, Any, Message]:
         if self._context.cancellation.is_set():
             raise RunCancelled()
-        if (answer := self._resumption.answer_to(block["id"])) and tool.name == "user_prompt":
-            result = answer_result(answer.decision, answer.content)
-            row = yield from self._finish(block, result)
-            yield from self._after(block, tool, result)
-            return row
         said = yield from self._before(block, tool)
         if said.blocked:
             words = f"Tool call blocked by hook: {said.reason}"
@@ -226,9 +224,7 @@ class Caller:
                 result = ToolResult(handed_over(self._agent, self._context.team.agent(target)))
             case ToolResult():
                 result = outcome
-        row = yield from self._finish(block, result)
-        yield from self._after(block, tool, result)
-        return row
+        return (yield from self._conclude(block, result))
 
     def _before(self, block: Block, tool: Tool) -> Generator[Step, Any, HookVerdict]:
         """What the agent's hooks say to a call that may be made."""
@@ -245,16 +241,16 @@ class Caller:
             )
         return said
 
-    def _after(self, block: Block, tool: Tool, result: ToolResult) -> Generator[Step, Any, None]:
-        said = self._hooks.after_call(block["id"], tool.name, block["input"], result.output)
-        yield from self._warnings(said)
-
     def _warnings(self, said: HookVerdict) -> Generator[Step, Any, None]:
         for words in said.warnings:
             yield Warning(agent_name=self._agent, message=words)
 
-    def _finish(self, block: Block, result: ToolResult) -> Generator[Step, Any, Message]:
-        return (yield from self.end(block, result, "failed" if result.is_error else "completed"))
+    def _conclude(self, block: Block, result: ToolResult) -> Generator[Step, Any, Message]:
+        """The call has its result; the agent's hooks hear of it."""
+        row = yield from self.end(block, result, "failed" if result.is_error else "completed")
+        said = self._hooks.after_call(block["id"], block["name"], block["input"], result.output)
+        yield from self._warnings(said)
+        return row
 
     def _ask(self, block: Block, asked: Elicitation) -> Generator[Step, Any, Answer]:
         """If no answer comes any more, the tool that waits for it is told."""
@@ -269,11 +265,12 @@ class Caller:
             raise
         return answer
 
-    def _asked_in_vain(self, block: Block, tool: Tool | None) -> bool:
-        """The answer is to a question of a tool that was at work in a process that is no more."""
-        answer, asked = self._resumption.answer_to(block["id"]), self._resumption.question
-        is_form = answer is not None and asked is not None and asked.kind == "elicitation"
-        return is_form and tool is not None and tool.name != "user_prompt"
+    def _form(self, block: Block, known: ToolCall | None) -> Answer | None:
+        """The answer that is the call's result: its handler ended with the question in another process. An older
+        version leaves a `user_prompt` that was answered `running`."""
+        if known is None or (known.state == "running" and known.name != "user_prompt"):
+            return None
+        return self._resumption.answer_to("elicitation", self._session_id, block["id"])
 
     def _wire(self, block: Block) -> Json:
         return wire_call(block["id"], block["name"], arguments_text(block["input"]))
@@ -296,7 +293,7 @@ def elicitation(asked: Elicitation, *, session_id: str, agent: str, call_id: str
         elicitation_id=asked.elicitation_id,
         meta=asked.meta,
     )
-    return Ask(question, event)
+    return Ask(question, event, handler_ended=asked.then is None)
 
 
 def arguments_text(arguments: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from app.agent.toolbox import Toolbox
 from app.conversation.compaction import Summary
 from app.conversation.events import Event
 from app.conversation.prompt import FrozenPrompt
-from app.conversation.run import Answer, Question, ToolCall
+from app.conversation.run import Answer, Question, QuestionKind, ToolCall
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.team.agent import Agent
@@ -49,11 +49,22 @@ class LoopContext:
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
-    """Where a run goes on that another process began: what is known of its calls, and what was answered."""
+    """Where a session's work goes on that another process began: the session's ledger, how many turns its model had
+    in this run, and the run's question with its answer. The question may be that of another session in the run: a
+    task's below this one, or the one that gave this task away."""
 
     ledger: Mapping[str, ToolCall] = field(default_factory=dict)
     question: Question | None = None
     answer: Answer | None = None
+    turns: int = 0
 
-    def answer_to(self, call_id: str) -> Answer | None:
-        return self.answer if self.question and call_id and self.question.call_id == call_id else None
+    def asked(self, kind: QuestionKind, session_id: str, call_id: str = "") -> Question | None:
+        """The run's question, if it is one of that kind, about that call of that session."""
+        question = self.question
+        wanted = (kind, session_id, call_id)
+        if question is None or (question.kind, question.session_id, question.call_id) != wanted:
+            return None
+        return question
+
+    def answer_to(self, kind: QuestionKind, session_id: str, call_id: str = "") -> Answer | None:
+        return self.answer if self.asked(kind, session_id, call_id) else None

@@ -8,6 +8,7 @@ It ends by returning, or with an exception that says how: RunCancelled, ModelFai
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from app.agent.asking import Asker
@@ -56,7 +57,8 @@ class AgentLoop:
         self._depth = depth
         summary = context.find_summary(session.id) if session.compactions else None
         self._history = History(rows, summary, cost=session.cost)
-        self._broken: frozenset[str] = frozenset()
+        ledger = self._resumption.ledger
+        self._broken = frozenset(call.id for call in ledger.values() if call.broken)
         self._take_over(agent)
 
     def _take_over(self, agent: Agent) -> None:
@@ -98,9 +100,9 @@ class AgentLoop:
     def run(self) -> Steps:
         """The whole stream of a run except its last event, which is sent when the session is free again."""
         try:
-            if self._resumption.question is None:
-                yield from self._prologue()
-            yield from self._turns()
+            resumed = self._resumption.question is not None and not self._was_in_prologue()
+            yield from self._listing() if resumed else self._prologue()
+            yield from self._turns(listed=resumed)
             yield from self._epilogue("finished")
         except (ModelFailed, ModelRefused, BudgetReached):
             yield from self._epilogue("failed")
@@ -127,6 +129,14 @@ class AgentLoop:
             yield from self._warnings(
                 self._hooks.at("session_start", source="startup" if is_new else "resume")
             )
+
+    def _was_in_prologue(self) -> bool:
+        """Was it one of the toolsets that asked, before the first turn?"""
+        return not self._resumption.turns and self._toolsets_answer() is not None
+
+    def _toolsets_answer(self) -> Answer | None:
+        """The answer to a toolset of this session that asked in another process, before it started."""
+        return self._resumption.answer_to("elicitation", self._session.id)
 
     def _epilogue(self, reason: str) -> Steps:
         """The run is over, and the user's turn comes. A run that was stopped has none."""
@@ -168,29 +178,40 @@ class AgentLoop:
         yield events.ToolsetInfo(agent_name=self._agent.name, available_tools=len(tools))
 
     def _settle(self, asked: QuestionFirst) -> Steps:
-        """What a toolset wants to know before it starts."""
-        answer: Answer = yield elicitation(
-            asked.question, session_id=self._session.id, agent=self._agent.name
-        )
+        """What a toolset wants to know before it starts. It asks again in a process that goes on with the run."""
+        ask = elicitation(asked.question, session_id=self._session.id, agent=self._agent.name)
+        answer, earlier = self._toolsets_answer(), self._resumption.question
+        if answer is not None and earlier is not None and earlier.details == ask.question.details:
+            self._resumption = replace(self._resumption, answer=None)
+        else:
+            answer = yield ask
         if asked.settle(answer.decision, answer.content):
             yield events.AuthorizationEvent(agent_name=self._agent.name)
 
     # ---- round and round
 
-    def _turns(self) -> Steps:
+    def _limit(self) -> int:
+        """How many turns the run may have before it asks; 0 for as many as it takes. An earlier process may have got
+        leave for more, some at a time."""
         limit = self._session.max_iterations or self._agent.max_iterations
-        iterations = pauses = 0
-        if (asked := self._resumption.question) and asked.kind == "max_iterations":
-            limit = iterations = asked.details["limit"]
-        if self._resumption.question is not None:
-            yield from self._listing()
+        if asked := self._resumption.asked("max_iterations", self._session.id):
+            return int(asked.details["limit"])
+        beyond = max(0, self._resumption.turns - limit) if limit else 0
+        return limit + -(-beyond // MORE_ITERATIONS) * MORE_ITERATIONS
+
+    def _turns(self, *, listed: bool) -> Steps:
+        """`listed`: the tools are those of the next turn already."""
+        limit, iterations, pauses = self._limit(), self._resumption.turns, 0
+        if self._resumption.asked("max_iterations", self._session.id):
+            iterations = limit
         while True:
             yield from self._call_tools()
             idle = self._has_spoken_last()
             if not (yield from self._safe_point(ending=idle)) and idle:
                 return
-            if not (iterations == 0 and self._resumption.question):
+            if not listed:
                 yield from self._listing()
+            listed = False
             if limit and iterations >= limit:
                 if not (yield from self._may_go_on(limit)):
                     return
@@ -240,6 +261,7 @@ class AgentLoop:
         last = next(row for row in reversed(self._history.rows) if row.role == "assistant")
         for block in last.calls:
             if block["id"] not in self._history.open_calls:
+                self._caller.recall(block)
                 continue
             if self._context.cancellation.is_set():
                 raise RunCancelled()
@@ -304,8 +326,8 @@ class AgentLoop:
         return bool(arrived)
 
     def _may_go_on(self, limit: int) -> Generator[Step, Any, bool]:
-        answer = self._resumption.answer
-        if not (self._resumption.question and self._resumption.question.kind == "max_iterations" and answer):
+        answer = self._resumption.answer_to("max_iterations", self._session.id)
+        if answer is None:
             question = Question("max_iterations", session_id=self._session.id, details={"limit": limit})
             answer = yield Ask(question, events.MaxIterationsReached(max_iterations=limit))
         self._resumption = Resumption()
@@ -346,7 +368,8 @@ class AgentLoop:
         if task is None:
             session, rows, ledger = self._context.read(child_id(self._session.id, call_id))
             target = team.agent(session.agent.partition("/")[2])
-            resumption = Resumption(ledger, self._resumption.question, self._resumption.answer)
+            turns = sum(row.role == "assistant" for row in rows)
+            resumption = replace(self._resumption, ledger=ledger, turns=turns)
             return AgentLoop(self._context, session, target, rows, resumption=resumption, depth=depth)
         target = team.agent(task.agent)
         parent = self._context.look(self._session.id)

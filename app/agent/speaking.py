@@ -102,7 +102,7 @@ class Speaker:
             raise ModelRefused(_refusal(turn))
         content, broken = self._with_free_ids(turn)
         if content:
-            yield from self._add(self._assistant(content, stop_reason=turn.stop_reason, asked=asked))
+            yield from self._add(self._assistant(content, stop_reason=turn.stop_reason, asked=asked), broken)
             yield events.MessageAdded(agent_name=self._agent.name, session_id=self._session.id)
         yield self._token_usage(asked, whole=bool(content))
         return Said(turn.stop_reason, broken)
@@ -155,12 +155,12 @@ class Speaker:
             position=self._history.next_position,
         )
 
-    def _add(self, message: Message) -> Generator[Step, Any, None]:
+    def _add(self, message: Message, broken: frozenset[str] = frozenset()) -> Generator[Step, Any, None]:
         usage = message.usage
         self._history.add(message)
         self._history.cost += message.cost
         tokens = (usage.prompt_tokens, usage.output_tokens) if usage else None
-        yield TurnAdded(self._session.id, message, tokens)
+        yield TurnAdded(self._session.id, message, tokens, broken)
 
     def _token_usage(self, asked: Asked, *, whole: bool) -> Event:
         usage, spec = asked.turn.usage, asked.spec

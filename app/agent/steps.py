@@ -36,11 +36,13 @@ class MessagesAdded:
 
 @dataclass(frozen=True, slots=True)
 class TurnAdded:
-    """A model's turn. `tokens` are what the model read and wrote, None if it did not say."""
+    """A model's turn. `tokens` are what the model read and wrote, None if it did not say; `broken` the calls whose
+    arguments are not JSON."""
 
     session_id: str
     message: Message
     tokens: tuple[int, int] | None
+    broken: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +101,14 @@ class AgentChanged:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Answered with an `app.conversation.run.Answer`. `event` tells readers of the question, once stored."""
+    """Answered with an `app.conversation.run.Answer`. `event` tells readers of the question, once stored.
+
+    `handler_ended`: the answer becomes the call's result, so no handler waits for it.
+    """
 
     question: Question
     event: Event
+    handler_ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)

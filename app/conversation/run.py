@@ -43,6 +43,8 @@ CallState = Literal[
 ]
 QuestionKind = Literal["approval", "elicitation", "max_iterations"]
 
+QuestionKind = Literal["approval", "elicitation", "max_iterations"]
+
 LIVE: Final[tuple[RunStatus, ...]] = ("running", "awaiting_approval", "awaiting_input")
 WAITING: Final[tuple[RunStatus, ...]] = ("awaiting_approval", "awaiting_input")
 OPEN_CALL: Final[tuple[CallState, ...]] = ("pending", "awaiting_approval", "awaiting_input", "running")
@@ -89,7 +91,9 @@ class Run:
     started_at: float
     owner: Owner
     lease_expires_at: float
-    epoch: int = 0  # rises when its process lets go of it, and when one goes on; with the id the fencing token
+    epoch: int = (
+        0  # rises when its process lets go of it, and when one goes on; with the id the fencing token
+    )
     writes: int = 0  # the number of its last numbered write
     ended_at: float | None = None
     waiting_for: Question | None = None
@@ -125,7 +129,6 @@ class ToolCall:
     decision: str = ""
     decided_by: str = ""
     reason: str = ""
-    began: bool = False  # its handler did
     broken: bool = False  # its arguments are not JSON
 
 

@@ -120,8 +120,8 @@ class Recorder:
     def _write(self, fact: Fact, baton: Baton, prompt: FrozenPrompt | None) -> None:
         records = self._store.records
         match fact:
-            case TurnAdded(session_id, message, tokens):
-                records.add_turn(baton, session_id, message, tokens=tokens, prompt=prompt)
+            case TurnAdded(session_id, message, tokens, broken):
+                records.add_turn(baton, session_id, message, tokens=tokens, prompt=prompt, broken=broken)
             case Condensed(session_id, summary):
                 records.add_summary(baton, session_id, summary)
             case CallStarting(session_id, call_id, _):
@@ -142,6 +142,7 @@ class Recorder:
             raise RunCancelled()  # what has not begun is not under way
         question = replace(ask.question, id=uuid.uuid4().hex)
         self._live.expect_answer(question)
-        self._patiently(lambda baton: self._store.records.ask(baton, question))
+        ended = ask.handler_ended
+        self._patiently(lambda baton: self._store.records.ask(baton, question, handler_ended=ended))
         self._publish(ask.event)
         return self._live.wait_for_answer()

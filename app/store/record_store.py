@@ -183,8 +183,9 @@ class RecordStore:
             values = {"asking_run": baton.run_id, "how": question.status, "what": dump(asdict(question))}
             _WAIT.run(connection, values)
             if question.call_id:
-                ended = {"started_at": None} if handler_ended else {}
-                set_call(connection, question.session_id, question.call_id, state=question.status, **ended)
+                set_call(connection, question.session_id, question.call_id, state=question.status)
+                if handler_ended:
+                    set_call(connection, question.session_id, question.call_id, started_at=None)
 
     def ledger(self, session_id: str, *, run_id: str | None = None) -> dict[str, ToolCall]:
         """What is known of the session's tool calls, by id."""

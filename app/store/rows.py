@@ -203,6 +203,5 @@ def call_of(row: Row) -> ToolCall:
         decision=row.decision,
         decided_by=row.decided_by,
         reason=row.reason,
-        began=row.started_at is not None,
         broken=bool(row.broken),
     )

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from app.agent.calling import UNREADABLE
 from app.agent.context import Resumption
 from app.agent.model import ModelError, TextDelta
-from app.agent.steps import CallStarting, PromptFrozen, SafePoint, TurnAdded
+from app.agent.steps import Ask, CallStarting, PromptFrozen, SafePoint, TurnAdded
 from app.agent.toolset import Outcome, ToolCancelled, ToolContext, ToolResult
+from app.conversation.blocks import plain_text
 from app.conversation.events import AgentChoice, MessageAdded, UserMessage
-from app.conversation.run import Answer, Question
+from app.conversation.run import Answer, Question, QuestionKind
+from app.conversation.session import Session
 from app.errors import ModelFailed, ModelRefused, RunCancelled
 from tests.agent.scripted_model import ScriptedModel, called, said, turn
 from tests.agent.stage import Stage, ledger, tool
@@ -253,3 +257,46 @@ def test_p6_a_call_that_was_running_when_its_process_died_is_unknown_and_never_r
     assert state == "unknown"
     assert "not known whether" in words
     assert [step.call_id for step in stage.steps if isinstance(step, CallStarting)] == ["b"]
+
+
+def test_a_call_that_can_not_be_read_does_not_run_in_another_process_either() -> None:
+    stage = Stage(ScriptedModel(said("done")), tool("act", lambda _a, _c: ToolResult("ran"), read_only=False))
+    before = [user("Hi"), assistant(call("a", name="act"), call("b", name="act"))]
+    calls = ledger(a="pending", b="pending")
+    calls["b"] = replace(calls["b"], broken=True)
+    stage.perform(*before, resumption=Resumption(calls, WAITING, Answer("approve")))
+    assert stage.endings() == [("completed", "ran"), ("failed", UNREADABLE)]
+
+
+def test_turns_of_another_process_count_towards_the_limit() -> None:
+    """With leave for ten more after the first two, and nine of them gone, one is left."""
+    another = called(("c", "act", {}))
+    stage = Stage(
+        ScriptedModel(another, said("done")), tool("act", read_only=False), session=Session("s", 0.0)
+    )
+    stage.session = replace(stage.session, max_iterations=2, tools_approved=True)
+    stage.answers = [Answer("approve")]
+    before = [user("Hi"), assistant(call("a", name="act"))]
+    resumption = Resumption(ledger(a="pending"), WAITING, Answer("approve"), turns=11)
+    stage.perform(*before, resumption=resumption)
+    asked = [step.question for step in stage.steps if isinstance(step, Ask)]
+    assert [(question.kind, question.details["limit"]) for question in asked] == [("max_iterations", 12)]
+
+
+@pytest.mark.parametrize("kind", ["approval", "max_iterations"])
+def test_an_answer_to_another_session_of_the_run_answers_nothing_here(kind: QuestionKind) -> None:
+    """It may have a call with the same id, and a limit of its own."""
+    stage = Stage(
+        ScriptedModel(said("done")),
+        tool("act", lambda _a, _c: ToolResult("ran"), read_only=False),
+        session=Session("s", 0.0, max_iterations=1),
+    )
+    before = [user("Hi"), assistant(call("a", name="act"))]
+    question = Question(kind, "a task's", "a" if kind == "approval" else "", details={"limit": 1})
+    stage.answers = [Answer("approve"), Answer("approve")]
+    resumption = Resumption(ledger(a="pending"), question, Answer("reject"), turns=1)
+    stage.perform(*before, resumption=resumption)
+    assert stage.endings() == [("completed", "ran")]
+    asked = [step.question.kind for step in stage.steps if isinstance(step, Ask)]
+    assert asked == ["approval", "max_iterations"]
+    assert plain_text(stage.rows[-1].content) == "done"

@@ -89,7 +89,7 @@ def test_an_answer_to_a_tool_that_died_with_its_process_is_no_refusal() -> None:
     stage.prompts = first.prompts
     question = Question("elicitation", session_id="s", call_id="a", name="act")
     answer = Answer("accept", content={"name": "Ann"})
-    stage.perform(resumption=Resumption(ledger(a="awaiting_input"), question, answer))
+    stage.perform(resumption=Resumption(ledger(a="running"), question, answer))
     assert stage.endings() == [("unknown", UNKNOWN_OUTCOME)]
 
 
@@ -134,3 +134,26 @@ def test_a_toolset_that_got_no_answer_is_left_out_with_a_warning() -> None:
     assert "AuthorizationEvent" not in stage.names()
     assert "Warning" in stage.names()
     assert "tools" not in stage.model.requests[0]
+
+
+def test_a_toolset_takes_the_answer_to_what_it_had_asked_in_another_process() -> None:
+    stage = Stage(ScriptedModel(said("done")))
+    stage.toolset = Locked()
+    first = Stage(ScriptedModel())
+    first.toolset = Locked()
+    with pytest.raises(IndexError):
+        first.perform(user("Hi"))
+    [asked] = [step.question for step in first.steps if isinstance(step, Ask)]
+    answer = Answer("accept", content={"key": "k"})
+    stage.perform(user("Hi"), resumption=Resumption({}, asked, answer))
+    assert "Ask" not in stage.names()
+    names = stage.names()
+    assert names.index("AuthorizationEvent") < names.index("StreamStarted"), "the prologue is not over before"
+    assert [tool["name"] for tool in stage.model.requests[0]["tools"]] == ["open"]
+
+
+def test_the_question_of_a_handler_that_works_on_says_so() -> None:
+    stage = stage_of(Asker(), ACT)
+    with pytest.raises(IndexError):
+        stage.perform(user("Hi"))
+    assert [step.handler_ended for step in stage.steps if isinstance(step, Ask)] == [False]

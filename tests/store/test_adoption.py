@@ -134,9 +134,7 @@ def test_an_answer_that_nobody_could_take_is_refused_and_changes_nothing(store: 
     with pytest.raises(SessionBusy):
         store.runs.answer(baton.session_id, Answer("approve"), kinds=["approval"])
     with pytest.raises(SessionBusy):
-        store.runs.answer(
-            baton.session_id, Answer("approve"), kinds=["approval"], is_gone=everybody_is_gone
-        )
+        store.runs.answer(baton.session_id, Answer("approve"), kinds=["approval"], is_gone=everybody_is_gone)
     assert all_rows(store.database) == before
     assert states(store, baton.session_id)["a"] == "awaiting_approval"
 
