@@ -130,6 +130,13 @@ class SessionBusy(Conflict):
         self.busy_code = busy_code
 
 
+class HolderGone(SessionBusy):
+    """session is already processing a request
+
+    The run waits for an answer, and no process lives that could take it: one has to adopt the run.
+    """
+
+
 class NotRunning(Conflict):
     """session is not running"""
 

@@ -15,7 +15,7 @@ from app.conversation.audit import AuditEntry
 from app.conversation.blocks import Block
 from app.conversation.queue import QueuedMessage, QueueKind
 from app.conversation.run import Answer, Run
-from app.errors import AppError, NotRunning, SessionBusy
+from app.errors import AppError, HolderGone, NotRunning, SessionBusy
 from app.runtime.ending import Ending
 from app.runtime.live_run import AT_SAFE_POINT, LiveRun
 from app.runtime.manager import RuntimeManager
@@ -81,30 +81,30 @@ class RunControl:
         audit: AuditEntry | None,
     ) -> None:
         """SessionBusy if somebody of this process has claimed the session, which holds no run of this process:
-        he is about to be refused, or answers the same question."""
+        he is about to be refused, or answers the same question. So is a run that this process is about to let go of."""
         live = self._manager.find(session_id)
         if live is not None:
             answered = self._store.runs.answer(session_id, answer, kinds=kinds, call_id=call_id, audit=audit)
             if live.run.id == answered.run.id:
                 live.deliver(answered.answer)
             return
-        run = self._store.runs.live_run(session_id)
+        give = partial(
+            self._store.runs.answer,
+            session_id,
+            answer,
+            kinds=kinds,
+            call_id=call_id,
+            probe=self._manager.probe,
+            audit=audit,
+        )
         with ExitStack() as undo:
             claim = self._manager.claim(session_id)
             undo.callback(claim.release)
-            plan = self._manager.plan(run) if run is not None else None
-            answered = self._store.runs.answer(
-                session_id,
-                answer,
-                kinds=kinds,
-                call_id=call_id,
-                adopter=self._manager.owner if plan is not None else None,
-                probe=self._manager.probe,
-                audit=audit,
-            )
-            if answered.adopted and plan is not None:
-                self._manager.go_on(answered, claim, plan, undo)
-                undo.pop_all()
+            try:
+                give()
+            except HolderGone as gone:
+                if self._manager.adopt(gone.run, claim, partial(give, adopter=self._manager.owner)):
+                    undo.pop_all()
 
     def steer(
         self,

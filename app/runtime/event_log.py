@@ -101,6 +101,20 @@ class EventLog:
             frames = self._frames[first - self._first : stop - self._first]
             return Slice(first, first + len(frames) - 1, b"".join(frames))
 
+    # ---- a run that goes on in another process
+
+    def silence(self, end: EndMark) -> int:
+        """Nothing of the run with that end is published from now on, not even its title: another process may give
+        the next number. Returns that number."""
+        with self._lock:
+            end.sealed = True
+            return self.next_number
+
+    def unsilence(self, end: EndMark) -> None:
+        """The run stays in this process."""
+        with self._lock:
+            end.sealed = False
+
     # ---- the end of a run: numbered and stored before it is seen
 
     def seal(self, payloads: Sequence[bytes], end: EndMark) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 from app.conversation.run import LIVE
 from app.errors import StoreUnavailable
 from app.runtime.event_logs import EventLogs
-from app.runtime.live_run import AT_SAFE_POINT, LiveRun
+from app.runtime.live_run import LiveRun
 from app.store.event_store import Segment
 from app.store.run_store import Signal
 from app.store.store import Store
@@ -175,13 +175,10 @@ class Keeper:
         if run.waiting_for is not None and (answer := signal.answer) is not None:
             run.deliver(answer)
         if signal.stop_requested is not None:
-            if signal.stop_requested.startswith(AT_SAFE_POINT) and run.waiting_for is None:
-                run.stops_at_safe_point = True
-            else:
-                run.cancellation.cancel(signal.stop_requested)
+            run.heed_stop(signal.stop_requested)
 
     def _lose(self, run: LiveRun) -> None:
-        if run.ending or run.lost:
+        if run.ending or run.lost or run.parked:
             return
         log.warning("run %s has lost its session to another process", run.run.id)
         run.lose()

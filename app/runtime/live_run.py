@@ -110,7 +110,8 @@ class LiveRun:
         self._mail = threading.Condition()
         self._answer: Answer | None = None
         self._lost = False
-        self._parked = False
+        self._parking = False
+        self.parked = False  # its row waits, and this process has let go of it
         self._ending = False
 
     @property
@@ -139,6 +140,7 @@ class LiveRun:
 
     def lose(self) -> None:
         """Another process has the baton now: stop, and write nothing more."""
+        self.log.silence(self.end)
         with self._mail:
             self._lost = True
             self._mail.notify_all()
@@ -149,32 +151,50 @@ class LiveRun:
         return self._lost
 
     def park(self) -> None:
-        """If the run waits for an answer, it stops waiting here and now, without having ended."""
+        """This process goes away: as soon as the run waits for an answer, its row waits without it."""
         with self._mail:
-            self._parked = True
+            self._parking = True
             self._mail.notify_all()
+
+    def heed_stop(self, by: str) -> None:
+        """Somebody asked it to stop, in the words of its row."""
+        if by.startswith(AT_SAFE_POINT) and self.waiting_for is None:
+            self.stops_at_safe_point = True
+        else:
+            self.cancellation.cancel(by)
 
     def expect_answer(self, question: Question) -> None:
         """From now on an answer to this question is kept; call it before anybody can see the question."""
         self.status, self.waiting_for = question.status, question
 
-    def wait_for_answer(self) -> Answer:
-        """Waits as long as it takes for what `expect_answer` announced. RunCancelled, BatonLost, RunParked."""
+    def wait_for_answer(self, let_go: Callable[[], Answer]) -> Answer:
+        """Waits as long as it takes for what `expect_answer` announced. RunCancelled, BatonLost.
+
+        `let_go` is called when the process goes away meanwhile. It returns the answer, if one came before it could
+        park the run, or raises RunParked.
+        """
         assert self.waiting_for is not None  # noqa: S101 - the recorder announces first
-        wanted = self.waiting_for.id
         try:
-            with self.cancellation.calling(self._wake), self._mail:
-                while not (self._answer and self._answer.question_id == wanted):
-                    if self._lost:
-                        raise BatonLost()
-                    if self.cancellation.is_set():
-                        raise RunCancelled()
-                    if self._parked:
-                        raise RunParked()
-                    self._mail.wait()
-                return self._answer
+            return self._delivered(self.waiting_for.id) or let_go()
+        except RunParked:
+            self.parked = True
+            raise
         finally:
-            self.status, self.waiting_for = "running", None
+            if not self.parked:
+                self.status, self.waiting_for = "running", None
+
+    def _delivered(self, question_id: str) -> Answer | None:
+        """Waits for the answer; None if the process goes away first."""
+        with self.cancellation.calling(self._wake), self._mail:
+            while not (self._answer and self._answer.question_id == question_id):
+                if self._lost:
+                    raise BatonLost()
+                if self.cancellation.is_set():
+                    raise RunCancelled()
+                if self._parking:
+                    return None
+                self._mail.wait()
+            return self._answer
 
     @property
     def ending(self) -> bool:

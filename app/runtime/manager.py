@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from queue import SimpleQueue
 from typing import Any, Final
 
 from app.agent.context import Resumption
@@ -61,6 +62,10 @@ STRANDED_SECONDS: Final = 15.0  # and for messages that they did not begin with
 PRUNE_SECONDS: Final = 60.0
 DRAIN_LOOK_SECONDS: Final = 0.1  # how often a drain looks for runs that it may let go
 LOST_SECONDS: Final = 1.0  # and one whose session another process has, so that nobody wants its results
+
+
+Told = SimpleQueue[tuple[LiveRun, Session, Answered] | None]
+"""Where the thread of a run that is adopted waits for the run; None if it comes to nothing."""
 
 
 class RuntimeManager:
@@ -183,7 +188,7 @@ class RuntimeManager:
         event_log = self._open_log(begun.session.id, begun.next_event, undo)
         origin = Origin.of_this_thread(self._telemetry.tracing)
         live = LiveRun(begun.run, claim, event_log, origin=origin, asked_at=asked_at, headers=headers)
-        self._start_thread(live, plan, begun.session, None, undo)
+        self._start_thread(live, plan, begun.session, undo)
         return live
 
     def _claim_soon(self, session_id: str) -> Claim:
@@ -219,39 +224,36 @@ class RuntimeManager:
             with self._guard:
                 self._starting.remove(session_id)
 
-    def _start_thread(
-        self, live: LiveRun, plan: Plan, session: Session, resumption: Resumption | None, undo: ExitStack
-    ) -> None:
+    def _start_thread(self, live: LiveRun, plan: Plan, session: Session, undo: ExitStack) -> None:
         self.ensure_housekeeping()
         with self._guard:
             if self._draining:
                 raise Draining()  # the drain has begun since the run was admitted, and would not see it
             self._live[session.id] = live
         undo.callback(self._forget, live)
-        thread = threading.Thread(
-            target=self._work,
-            args=(live, plan, session, resumption),
-            name=f"run-{live.run.id[:8]}",
-            daemon=True,
-        )
+        self._start(live.run, self._work, live, plan, session, None)
+
+    def _start(self, run: Run, work: Callable[..., None], *given: object) -> None:
+        """The run's thread. ServerFull."""
         try:
-            thread.start()
+            threading.Thread(target=work, args=given, name=f"run-{run.id[:8]}", daemon=True).start()
         except RuntimeError as error:  # no more threads to be had
             raise ServerFull() from error
 
     # ---- the run's thread
 
-    def _work(self, live: LiveRun, plan: Plan, session: Session, resumption: Resumption | None) -> None:
+    def _work(self, live: LiveRun, plan: Plan, session: Session, answered: Answered | None) -> None:
         """Follows the run; whatever happens, the session is free afterwards."""
         ending: Ending | None = Ending("failed", "internal", "The run failed; the server's log knows more.")
         span = Span()
         with ExitStack() as observed:
             try:
                 span = observed.enter_context(self._observed(live, plan.agent))
-                if resumption is None:
+                if answered is None:
                     self._metrics.run_started()
                 log.info("run started by agent %s", plan.agent)
                 rows = live.patience(self._store.sessions.messages, session.id)
+                resumption = None if answered is None else live.patience(self._resumption, answered)
                 recorder = Recorder(self._store, live, self._telemetry)
                 recorder.follow(plan.loop(live, session, rows, resumption))
                 ending = Ending("finished")
@@ -273,6 +275,13 @@ class RuntimeManager:
                     self.end(live, ending)
                     if ending.status != "finished":
                         span.fail(ending.code)
+
+    def _resumption(self, answered: Answered) -> Resumption:
+        """What the loop goes on from, as the rows have it now that no other process can write to them."""
+        run, records = answered.run, self._store.records
+        ledger = records.ledger(run.session_id, run_id=run.id)
+        turns = records.turns(run.session_id, run.id)
+        return Resumption(ledger, answered.question, answered.answer, turns)
 
     @contextmanager
     def _observed(self, live: LiveRun, agent: str) -> Iterator[Span]:
@@ -319,38 +328,61 @@ class RuntimeManager:
         """Of a run that waits for a person, for this process is going away: its row goes on waiting."""
         if not live.begin_ending():
             return
-        try:
-            with live.log.writing:
-                segment = live.log.unwritten(live.run.id)
-                self._store.runs.park(
-                    live.baton, segments=[segment] if segment else [], next_event=live.log.next_number
-                )
-            self._metrics.events_stored(segment.count if segment else 0)
-        except (AppError, BatonLost):
-            log.warning("a waiting run could not be let go; its lease will run out", exc_info=True)
-        finally:
-            live.claim.release()
-            self._forget(live)
-            live.finished.set()
-            self.logs.release(live.log)
-            log.info("the run waits for an answer; whichever process gets it goes on")
+        with ExitStack() as last:
+            last.callback(self.logs.release, live.log)
+            last.callback(live.finished.set)
+            last.callback(self._pass_on_stop, live)
+            last.callback(self._forget, live)
+            last.callback(live.claim.release)
+        log.info("the run waits for an answer; whichever process gets it goes on")
+
+    def _pass_on_stop(self, live: LiveRun) -> None:
+        """A stop that was asked for while the run was let go ends its row."""
+        if live.cancellation.is_set() and not live.lost:
+            self._store.runs.request_stop(
+                live.run.id,
+                live.cancellation.by,
+                probe=self.probe,
+                last_words=Ending("cancelled", "cancelled").encoded,
+            )
 
     def _forget(self, live: LiveRun) -> None:
         with self._guard:
             if self._live.get(live.run.session_id) is live:
                 del self._live[live.run.session_id]
 
-    def go_on(self, answered: Answered, claim: Claim, plan: Plan, undo: ExitStack) -> None:
-        """Starts a thread for a run that another process had begun."""
-        run = answered.run
-        undo.callback(self._store.runs.finish, run.baton, "failed", code="internal")
-        session = self._store.sessions.get(run.session_id)
-        ledger = self._store.records.ledger(run.session_id)
-        event_log = self._open_log(run.session_id, self._store.sessions.next_event(run.session_id), undo)
-        log.info("run %s goes on here", run.id)
-        resumption = Resumption(ledger, answered.question, answered.answer)
-        origin = Origin.of_this_thread(self._telemetry.tracing)
-        self._start_thread(LiveRun(run, claim, event_log, origin=origin), plan, session, resumption, undo)
+    def adopt(self, run: Run, claim: Claim, take: Callable[[], Answered]) -> bool:
+        """Goes on with a run that waits without a process. `take` answers it and makes it this process's, in one
+        transaction. The thread that will work on it runs before: once the run is taken, nothing can fail but the work.
+
+        False if the run has a process after all, which goes on with it. Draining, ServerFull, what `plan` and `take`
+        raise: then nothing has changed. The claim is the run's only after True.
+        """
+        plan, told = self.plan(run), Told()
+        with self.admitted(run.session_id), ExitStack() as undo:
+            self.ensure_housekeeping()
+            self._start(run, self._work_once_told, told, plan)
+            undo.callback(told.put, None)
+            answered = take()
+            if answered.adopted is None:
+                return False
+            run = answered.run
+            undo.callback(self._store.runs.finish, run.baton, "failed", code="internal")
+            event_log = self._open_log(run.session_id, answered.adopted.next_event, undo)
+            live = LiveRun(run, claim, event_log, origin=Origin.of_this_thread(self._telemetry.tracing))
+            if run.stopped_by:
+                live.heed_stop(run.stopped_by)
+            with self._guard:
+                self._live[run.session_id] = live
+            undo.pop_all()
+            told.put((live, answered.adopted.session, answered))
+        return True
+
+    def _work_once_told(self, told: Told, plan: Plan) -> None:
+        if (taken := told.get()) is not None:
+            live, session, answered = taken
+            log.info("run %s goes on here", live.run.id)
+            self._work(live, plan, session, answered)
 
     def _open_log(self, session_id: str, next_event: int, undo: ExitStack) -> EventLog:
         event_log = self.logs.open(session_id, next_event)
@@ -478,29 +510,35 @@ class RuntimeManager:
     def draining(self) -> bool:
         return self._draining
 
-    def _wait_for_runs(self, seconds: float) -> None:
-        """Until all have ended, those included that are being begun, at most so long; runs that come to wait for a
-        person are let go."""
+    def _wait_for_runs(self, seconds: float, *, stop: bool = False) -> None:
+        """Until all have ended, those included that are being begun, at most so long. Runs that come to wait for a
+        person are let go; the others are stopped, if `stop` says so."""
         deadline = time.monotonic() + seconds
-        while (self.live_runs() or self._starting) and (remaining := deadline - time.monotonic()) > 0:
+        while True:
             runs = self.live_runs()
             for live in runs:
                 if live.waiting_for is not None:
                     live.park()
+                elif stop:
+                    live.cancellation.cancel("shutdown")
+            remaining = deadline - time.monotonic()
+            if not (runs or self._starting) or remaining <= 0:
+                return
             ended = runs[0].finished if runs else threading.Event()
             ended.wait(min(remaining, DRAIN_LOOK_SECONDS))
 
     def drain(self, seconds: float, *, stop_within: float = 5.0) -> None:
-        """Refuses new runs, gives the live ones `seconds` to finish, then cancels them. Runs
-        that wait for a person are let go: they go on where the answer arrives."""
+        """Refuses new runs, gives the live ones `seconds` to finish, then cancels them. Runs that wait for a person
+        are let go, however short that is: they go on where the answer arrives."""
         with self._guard:
             self._draining = True
         if runs := self.live_runs():
             log.info("draining: %d runs have %.0f seconds to finish", len(runs), seconds)
         self._wait_for_runs(seconds)
+        self._wait_for_runs(stop_within, stop=True)
         for live in self.live_runs():
-            live.cancellation.cancel("shutdown")
-        self._wait_for_runs(stop_within)
+            if live.waiting_for is not None:
+                self._let_go(live)  # its row waits, parked or not
         endings = [self._take_away(live, Ending("cancelled", "cancelled")) for live in self.live_runs()]
         for thread in endings:
             thread.join()

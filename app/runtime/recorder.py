@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from app.agent.loop import Steps, user_message_event
@@ -29,14 +31,16 @@ from app.conversation.prompt import FrozenPrompt
 from app.conversation.queue import CAPACITY, QueueKind
 from app.conversation.run import Answer, Baton
 from app.conversation.transcript import Message
-from app.errors import RunCancelled
+from app.errors import BatonLost, RunCancelled, StoreUnavailable
 from app.runtime.call_watch import CallWatch
-from app.runtime.live_run import LiveRun
+from app.runtime.live_run import LiveRun, RunParked
 from app.store.fence import WrittenAlready
 from app.store.store import Store
 from app.telemetry.telemetry import Telemetry
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 class Recorder:
@@ -48,7 +52,7 @@ class Recorder:
         self._metrics = telemetry.metrics
         self._calls = CallWatch(telemetry)
         self._silent = True
-        self._writes = 0
+        self._writes = live.run.writes  # those of an earlier holder included
         self._prompts: dict[str, FrozenPrompt] = {}  # that nothing was said under yet, by digest
 
     def follow(self, steps: Steps) -> None:
@@ -145,4 +149,26 @@ class Recorder:
         ended = ask.handler_ended
         self._patiently(lambda baton: self._store.records.ask(baton, question, handler_ended=ended))
         self._publish(ask.event)
-        return self._live.wait_for_answer()
+        return self._live.wait_for_answer(self._let_go)
+
+    def _let_go(self) -> Answer:
+        """Parks the run, for its process goes away; unless it was answered meanwhile, perhaps through another process:
+        then it goes on with this answer. RunParked, also if the database is away: then its lease runs out."""
+        live = self._live
+        with live.log.writing:
+            next_event = live.log.silence(live.end)
+            segment = live.log.unwritten(live.run.id)
+            segments = [segment] if segment else []
+            park = partial(self._store.runs.park, segments=segments, next_event=next_event)
+            try:
+                answer = live.patience(park, live.baton)
+            except (StoreUnavailable, BatonLost) as error:
+                log.warning("a waiting run could not be let go; its lease will run out", exc_info=True)
+                raise RunParked() from error
+            if answer is None:
+                if segment is not None:
+                    live.log.mark_written(segment.last)
+                    self._metrics.events_stored(segment.count)
+                raise RunParked()
+            live.log.unsilence(live.end)
+        return answer

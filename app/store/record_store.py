@@ -58,6 +58,13 @@ _STATE: Final = (tool_states.c.session_id == bindparam("of_session")) & (
 )
 _CHANGE_STATE: Final = Prepared(update(tool_states).where(_STATE), columns=["state_json"])
 _ADD_STATE: Final = Prepared(insert(tool_states))
+_TURNS: Final = Prepared(
+    select(func.count()).where(
+        messages.c.session_id == bindparam("of_session"),
+        messages.c.run_id == bindparam("of_run"),
+        messages.c.role == "assistant",
+    )
+)
 _SUMMARY: Final = Prepared(
     select(summaries)
     .where(summaries.c.session_id == bindparam("session_id"))
@@ -194,6 +201,11 @@ class RecordStore:
             query = query.where(tool_calls.c.run_id == run_id)
         with self._database.reading() as connection:
             return {call.id: call for call in map(call_of, connection.execute(query))}
+
+    def turns(self, session_id: str, run_id: str) -> int:
+        """How many turns the session's model has had in this run."""
+        with self._database.glance() as connection:
+            return int(_TURNS.scalar(connection, {"of_session": session_id, "of_run": run_id}))
 
     def summary(self, session_id: str) -> Summary | None:
         """The newest; None for a conversation that was never compacted."""

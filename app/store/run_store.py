@@ -33,6 +33,7 @@ from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import (
     AnsweredAlready,
+    HolderGone,
     NothingToAnswer,
     NotRunning,
     RunNotFound,
@@ -388,7 +389,7 @@ class RunStore:
         """Answers what the session's run waits for: the first answer wins, whoever gives it.
 
         `kinds` are the kinds of question that the answer makes sense for. If the run has no holder that lives, it
-        becomes the `adopter`'s in the same transaction; SessionBusy if there is none, for nobody would take the
+        becomes the `adopter`'s in the same transaction; without an adopter HolderGone, for no process would take the
         answer. NothingToAnswer; AnsweredAlready with the outcome, if `call_id` names a call that was decided before.
         """
         with self._database.writing() as connection:
@@ -404,11 +405,11 @@ class RunStore:
             answer = replace(answer, question_id=question.id)
             values: dict[str, Any] = {"status": "running", "waiting_for_json": None}
             values["answer_json"] = dump(asdict(answer))
-            run = replace(run, status="running", waiting_for=None)
+            asking, run = run, replace(run, status="running", waiting_for=None)
             adopted = None
             if is_parked(run) or (probe and self._is_dead(connection, run, probe)):
                 if adopter is None:
-                    raise SessionBusy(run=run, busy_code=run.busy_code)
+                    raise HolderGone(run=asking, busy_code=asking.busy_code)
                 adopted = reserve(connection, session_id)
                 run = replace(run, owner=adopter, epoch=run.epoch + 1)
                 values |= {**owner_row(adopter), "epoch": run.epoch, "lease_expires_at": self._fence.lease()}

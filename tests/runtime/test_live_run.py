@@ -17,6 +17,10 @@ from tests.runtime.live import live_run
 QUESTION = Question("approval", "s", "call", id="q1")
 
 
+def _stays() -> Answer:
+    raise AssertionError("no process goes away here")
+
+
 def test_whoever_works_is_told_once_however_many_cancel_at_once() -> None:
     for _ in range(50):
         cancellation = RunCancellation()
@@ -65,7 +69,7 @@ def _wait_in_a_thread(live: LiveRun) -> tuple[threading.Thread, list[Any]]:
 
     def wait() -> None:
         try:
-            outcome.append(live.wait_for_answer())
+            outcome.append(live.wait_for_answer(_stays))
         except (RunCancelled, BatonLost) as error:
             outcome.append(type(error))
 
@@ -90,18 +94,18 @@ def test_an_answer_that_is_there_before_the_run_waits_is_not_lost() -> None:
     live = live_run()
     live.expect_answer(QUESTION)
     live.deliver(Answer("approve", question_id="q1"))
-    assert live.wait_for_answer().decision == "approve"
+    assert live.wait_for_answer(_stays).decision == "approve"
 
 
 def test_an_answer_is_not_taken_for_one_to_the_next_question() -> None:
     live = live_run()
     live.expect_answer(QUESTION)
     live.deliver(Answer("approve", question_id="q1"))
-    live.wait_for_answer()
+    live.wait_for_answer(_stays)
     live.expect_answer(Question("approval", "s", "other", id="q2"))
     live.cancellation.cancel("somebody")
     with pytest.raises(RunCancelled):
-        live.wait_for_answer()
+        live.wait_for_answer(_stays)
 
 
 def test_a_waiting_run_is_woken_by_a_cancel_and_by_the_loss_of_its_session() -> None:

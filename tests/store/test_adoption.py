@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 
 from app.conversation.run import Answer, Baton, Question
-from app.errors import BatonLost, SessionBusy
+from app.errors import BatonLost, HolderGone
 from app.store.event_store import RESERVED_NUMBERS
 from app.store.store import Store
 from tests.harness.rows import all_rows
@@ -53,7 +53,7 @@ def _end(store: Store, baton: Baton, how: End) -> None:
     if how == "finish":
         store.runs.finish(baton, "cancelled")
     else:
-        dead = store.runs.interrupt_dead(is_gone=everybody_is_gone, last_words=last_words)
+        dead = store.runs.interrupt_dead(probe=everybody_is_gone, last_words=last_words)
         assert baton.run_id in {run.id for run in dead}
 
 
@@ -105,7 +105,7 @@ def test_a_run_that_waits_is_parked_and_its_former_holder_can_write_nothing_more
     baton = _calls(store, started=False)
     store.records.ask(baton, _approval(baton))
     assert store.runs.park(baton, segments=(), next_event=7) is None
-    assert store.runs.renew([baton]) == set()
+    assert store.leases.renew([baton]) == set()
     with pytest.raises(BatonLost):
         store.records.start_call(baton, baton.session_id, "a")
     with pytest.raises(BatonLost):
@@ -121,7 +121,7 @@ def test_a_run_that_was_answered_is_not_parked_and_gets_the_answer(store: Store)
     assert store.runs.park(baton, segments=(), next_event=7) == given
     assert store.sessions.next_event(baton.session_id) == before
     assert baton.run_id not in {
-        run.id for run in store.runs.interrupt_dead(is_gone=nobody_is_gone, last_words=last_words)
+        run.id for run in store.runs.interrupt_dead(probe=nobody_is_gone, last_words=last_words)
     }
     store.records.start_call(baton, baton.session_id, "a")
 
@@ -131,10 +131,10 @@ def test_an_answer_that_nobody_could_take_is_refused_and_changes_nothing(store: 
     store.records.ask(baton, _approval(baton))
     store.runs.park(baton, segments=(), next_event=7)
     before = all_rows(store.database)
-    with pytest.raises(SessionBusy):
+    with pytest.raises(HolderGone):
         store.runs.answer(baton.session_id, Answer("approve"), kinds=["approval"])
-    with pytest.raises(SessionBusy):
-        store.runs.answer(baton.session_id, Answer("approve"), kinds=["approval"], is_gone=everybody_is_gone)
+    with pytest.raises(HolderGone):
+        store.runs.answer(baton.session_id, Answer("approve"), kinds=["approval"], probe=everybody_is_gone)
     assert all_rows(store.database) == before
     assert states(store, baton.session_id)["a"] == "awaiting_approval"
 
@@ -153,7 +153,7 @@ def test_an_adopter_goes_on_with_the_number_of_writes_and_reserves_events_of_its
         Answer("approve"),
         kinds=["approval"],
         adopter=THERE,
-        is_gone=nobody_is_gone if parked else everybody_is_gone,
+        probe=nobody_is_gone if parked else everybody_is_gone,
     )
     assert answered.adopted is not None
     assert (answered.run.owner, answered.run.writes) == (THERE, 5)
