@@ -123,10 +123,17 @@ def _events(segments: Rows, rows: Rows) -> Iterator[str]:
     blocks = Counter(run_id for run_id, _ in groupby(segment.run_id for segment in segments))
     yield from (f"the events of run {run} are interleaved with others'" for run in blocks if blocks[run] > 1)
     for run in rows:
-        types = _types(b"".join(segment.frames for segment in segments if segment.run_id == run.id))
+        frames = b"".join(segment.frames for segment in segments if segment.run_id == run.id)
+        types = _types(frames, run.session_id)
         if types[-1:] != ["stream_stopped"] or types.count("stream_stopped") != 1:
             yield f"the events of run {run.id}, which is {run.status}, end with {types[-3:]}"
 
 
-def _types(frames: bytes) -> list[str]:
-    return [json.loads(line[6:])["type"] for line in frames.split(b"\n") if line.startswith(b"data: ")]
+def _types(frames: bytes, session_id: str) -> list[str]:
+    """Without the ends of tasks within the run, which have sessions of their own."""
+    events = [json.loads(line[6:]) for line in frames.split(b"\n") if line.startswith(b"data: ")]
+    return [
+        event["type"]
+        for event in events
+        if event["type"] != "stream_stopped" or event["session_id"] == session_id
+    ]

@@ -63,6 +63,15 @@ def make(**options: object) -> MCPServer:
         return f"painted {answer.data.colour}"
 
     @server.tool()
+    async def pay(folder: str, ctx: Context) -> str:
+        """Asks, pays, and is not done before there is a file `receipt`."""
+        await ctx.elicit("Sure?", Answer)
+        Path(folder, "paid").touch()
+        while not Path(folder, "receipt").exists():
+            await anyio.sleep(0.01)
+        return "paid"
+
+    @server.tool()
     async def grow(ctx: Context) -> str:
         """From now on there is another tool."""
         server.add_tool(lambda: "new", name="grown", description="Was not there before.")
