@@ -40,9 +40,10 @@ class Doom:
     database_url: str
     model_url: str
     session_id: str
-    text: str
+    text: str = ""
     agent: str = "tools"
     follow_up: str = ""
+    confirmation: str = ""  # answers the session's question with this instead of saying the text
     at_write: int = 0
     moment: Literal["before", "after"] = "after"
     at_event: str = ""
@@ -86,6 +87,10 @@ def live(doom: Doom) -> None:
         timer.start()
     if doom.at_write:
         die_at_write(doom.at_write, doom.moment)
+    if doom.confirmation:
+        client.resume(doom.session_id, doom.confirmation)
+        client.wait_until_free(doom.session_id)
+        return
     with client.run(doom.session_id, doom.text, agent=doom.agent) as stream:
         if doom.follow_up:
             body = {"messages": [{"role": "user", "content": doom.follow_up}]}

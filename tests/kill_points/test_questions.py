@@ -3,6 +3,7 @@ whatever process the answer reaches, and what it was about happens once."""
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 from app.offline.server import OfflineServer
 from tests.chaos.invariants import broken_promises
 from tests.kill_points.aftermath import Aftermath, call
+
+CONFIRM = "tool_call_confirmation"
 
 
 @pytest.fixture
@@ -81,6 +84,33 @@ def test_f21_an_approval_for_the_whole_session_counts_for_the_next_calls_too(
     aftermath.client.resume(session, "approve-session")
     finished(aftermath, session)
     assert marks.read_text().split() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_f21_a_process_that_dies_with_the_answer_leaves_the_question_or_a_free_session(
+    aftermath: Aftermath, model: OfflineServer, moment: str
+) -> None:
+    """It got the answer to a question of a dead process, and dies at each of its writes: before it has taken the run
+    the question is still there; later the run is closed, and the call ran at most once."""
+    ends = set()
+    for number in itertools.count(1):
+        assert number < 30, "the run never survives"
+        marks = aftermath.marks()
+        session, _ = asked(aftermath, f"{call('shell', cmd=f'echo a >> {marks}')}[then][say done]", CONFIRM)
+        life = aftermath.doom_in(session, confirmation="approve", at_write=number, moment=moment)
+        aftermath.survivor.manager.recover()
+        run = aftermath.client.session(session).get("run")
+        ends.add("waits" if run else aftermath.states(session)[0])
+        if run:
+            aftermath.client.resume(session, "approve")
+            finished(aftermath, session)
+            assert marks.read_text() == "a\n"
+        else:
+            aftermath.next_message_works(session, restarted=False)
+        aftermath.everything_holds(session, life, marks)
+        if life.survived:
+            break
+    assert ends == {"waits", "interrupted", "finished"}
 
 
 @pytest.mark.parametrize("action", ["accept", "decline"])
