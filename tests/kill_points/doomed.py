@@ -65,12 +65,16 @@ def die_at_write(number: int, moment: str) -> None:
         with guard:
             count += 1
             mine = count == number
-        with writing(self) as connection:
-            yield connection
-            if mine and moment == "before":
+        try:
+            with writing(self) as connection:
+                try:
+                    yield connection
+                finally:
+                    if mine and moment == "before":  # it would be committed now, or undone
+                        die()
+        finally:
+            if mine:
                 die()
-        if mine:
-            die()
 
     Database.writing = counted  # type: ignore[method-assign]
 
