@@ -86,16 +86,15 @@ def test_f21_an_approval_for_the_whole_session_counts_for_the_next_calls_too(
     assert marks.read_text().split() == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
 def test_f21_a_process_that_dies_with_the_answer_leaves_the_question_or_a_free_session(
-    aftermath: Aftermath, model: OfflineServer, moment: str
+    aftermath: Aftermath, model: OfflineServer
 ) -> None:
     """It got the answer to a question of a dead process, and dies at each of its writes: before it has taken the run
     the question is still there; later the run is closed, and the call ran at most once."""
     ends = set()
     for number in itertools.count(1):
         assert number < 30, "the run never survives"
-        marks = aftermath.marks()
+        marks, moment = aftermath.marks(), ("before", "after")[number % 2]
         session, _ = asked(aftermath, f"{call('shell', cmd=f'echo a >> {marks}')}[then][say done]", CONFIRM)
         life = aftermath.doom_in(session, confirmation="approve", at_write=number, moment=moment)
         aftermath.survivor.manager.recover()
