@@ -1,55 +1,90 @@
-"""One session's row and a few processes that want it: every step that any of them can take, from any state.
+"""One session's row and a few processes that want it: what they know, and the rules that the store keeps.
 
-The model knows the truth (who holds the row at this moment) and judges each step by it. The rules, which may
-be weakened one by one, are what the store does about it.
+The model knows the truth (which process holds the row at this moment, and what its tool did) and judges each step by
+it. The rules, which may be left out one by one, are what Baton does about it. The steps are in `steps.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
-MAX_RUNS = 3
-MAX_EPOCH = 1
-WRITES = 2  # that a process makes before it is done
+MAX_RUNS = 2
+MAX_TAKES = 1  # how often a run may change hands
 
-Activity = Literal["idle", "working", "checked", "asking"]
+At = Literal[
+    "idle",
+    "begun",
+    "called",  # its model has called a tool
+    "asking leave",  # to make the call
+    "allowed",
+    "started",  # the tool's handler runs
+    "acted",
+    "asking a form",  # for the tool, which works on
+    "answered",
+    "cut off",  # it goes on with a run whose call had begun elsewhere
+    "done",
+    "taken",  # it has the run and the answer, but no thread for it yet
+    "leaving",  # it has let go of the run; its heartbeat may come once more
+    "stopped",  # for good, inside a transaction
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What stands between a late writer and the session. The defaults are what Baton does."""
+    """What stands between a late or careless process and the session. The defaults are what Baton does."""
 
     fence: Literal["none", "checked before", "run only", "run and epoch"] = "run and epoch"
     fenced_release: bool = True
     takes_over: bool = True
+    parks: Literal["never", "blindly", "what still waits"] = "what still waits"
+    parking_raises_epoch: bool = True
+    answer_needs_taker: bool = True
+    thread_before_taking: bool = True
+    begins_before_handler: bool = True  # it is stored that the call begins before its handler runs
+    answer_keeps_begun: bool = True  # and that it began is not forgotten when its handler asks
+    adopter_goes_on_counting: bool = True  # the numbers of writes
+    adopter_reserves: bool = True  # the numbers of events
+    ends_open_transactions: bool = True  # of a process that is stopped inside one
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The session's newest run, as the database has it."""
+    """The session's newest run, as the database has it. `died` and `acted` are the truth, which no process knows."""
 
     run: int = 0
     epoch: int = 0
     status: Literal["ended", "running", "waiting"] = "ended"
-    expired: bool = False  # has its lease run out?
+    expired: bool = False  # its lease has run out
+    parked: bool = False
+    call: Literal["none", "pending", "began"] = "none"
+    writes: int = 0  # the number of the last one
+    reserved: bool = True  # no event was shown whose number is not reserved
+    takes: int = 0
+    died: bool = False  # its holder did
+    acted: bool = False  # the tool of its call did
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Process:
     """What one process believes. It may be paused anywhere: then the others take steps, and it does not."""
 
-    activity: Activity = "idle"
+    at: At = "idle"
     run: int = 0
     epoch: int = 0
     writes: int = 0
+    inside: bool = False  # its transaction is open, and its look at the row behind it
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     row: Row
     processes: tuple[Process, ...]
+
+    @property
+    def alike(self) -> State:
+        """The same for all states that differ only in which process is which."""
+        return State(self.row, tuple(sorted(self.processes)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,91 +100,14 @@ def beginning(processes: int) -> State:
     return State(Row(), (Process(),) * processes)
 
 
-def steps(state: State, rules: Rules) -> Iterator[Step]:
-    """Everything that can happen next."""
-    row = state.row
-    if row.status != "ended" and not row.expired:
-        yield Step("the lease runs out", replace(state, row=replace(row, expired=True)))
-    for place, process in enumerate(state.processes):
-        for words, after_row, after, wrong in _of_process(row, process, rules):
-            processes = (*state.processes[:place], after, *state.processes[place + 1 :])
-            yield Step(f"{'ABCD'[place]} {words}", State(after_row, processes), wrong)
-
-
-Change = tuple[str, Row, Process, str]
-
-
-def _of_process(row: Row, process: Process, rules: Rules) -> Iterator[Change]:
-    match process.activity:
-        case "idle":
-            yield from _claims(row, rules)
-            yield from _answers(row)
-            return
-        case "asking":
-            if row.status == "running" and row.run == process.run:  # it sees an answer, whoever it was for
-                yield "reads the answer", row, replace(process, activity="working"), ""
-        case "working" if process.writes == 0:
-            yield _releases(row, process, rules)
-        case "working" if rules.fence == "checked before":
-            after = replace(process, activity="checked") if _holds(row, process) else Process()
-            yield "looks whether it still holds the session", row, after, ""
-        case "working" | "checked":
-            yield _writes(row, process, rules)
-            if process.activity == "working" and process.writes == 1:
-                yield from _asks(row, process, rules)
-    yield "dies", row, Process(), ""
-
-
-def _claims(row: Row, rules: Rules) -> Iterator[Change]:
-    free = row.status == "ended"
-    dead = row.status == "running" and row.expired and rules.takes_over
-    if (free or dead) and row.run < MAX_RUNS:
-        run = row.run + 1
-        yield "begins a run", Row(run, 0, "running"), Process("working", run, 0, WRITES), ""
-
-
-def _answers(row: Row) -> Iterator[Change]:
-    """An answer is anybody's to give. If the one who asked seems dead, whoever got the answer goes on."""
-    if row.status != "waiting":
-        return
-    if not row.expired:
-        yield "answers", replace(row, status="running"), Process(), ""
-    elif row.epoch < MAX_EPOCH:
-        epoch = row.epoch + 1
-        adopted = replace(row, status="running", epoch=epoch, expired=False)
-        yield "answers and goes on with the run", adopted, Process("working", row.run, epoch, 1), ""
-
-
-def _asks(row: Row, process: Process, rules: Rules) -> Iterator[Change]:
-    if _holds(row, process):
-        yield "asks", replace(row, status="waiting", expired=False), replace(process, activity="asking"), ""
-
-
-def _writes(row: Row, process: Process, rules: Rules) -> Change:
-    if not _let_through(row, process, rules):
-        return "is refused a write and stops", row, Process(), ""
-    wrong = "" if _holds(row, process) else "a late writer wrote"
-    after = replace(process, activity="working", writes=process.writes - 1)
-    return "writes", replace(row, expired=False) if not wrong else row, after, wrong
-
-
-def _releases(row: Row, process: Process, rules: Rules) -> Change:
-    if rules.fenced_release and not _let_through(row, process, replace(rules, fence="run and epoch")):
-        return "is refused the end and stops", row, Process(), ""
-    wrong = "" if _holds(row, process) else "a late release freed somebody else's session"
-    return "ends its run", replace(row, status="ended"), Process(), wrong
-
-
-def _let_through(row: Row, process: Process, rules: Rules) -> bool:
-    match rules.fence:
-        case "none" | "checked before":
-            return True
-        case "run only":
-            return row.status != "ended" and row.run == process.run
-        case "run and epoch":
-            return _holds(row, process)
-
-
-def _holds(row: Row, process: Process) -> bool:
+def holds(row: Row, process: Process) -> bool:
     """The truth."""
     return row.status != "ended" and (row.run, row.epoch) == (process.run, process.epoch)
+
+
+def is_dropped(state: State) -> bool:
+    """Does a run go on without a process, though no process died? Then what a person answered is lost."""
+    row = state.row
+    if row.status != "running" or row.died:
+        return False
+    return not any(holds(row, process) and process.at != "leaving" for process in state.processes)

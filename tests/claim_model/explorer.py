@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from tests.claim_model.claim import MAX_RUNS, Rules, State, beginning, steps
+from tests.claim_model.claim import MAX_RUNS, Rules, State, beginning
+from tests.claim_model.steps import steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +19,9 @@ class Finding:
 
 
 def explore(rules: Rules, *, processes: int) -> Finding:
+    """Of states that are alike, only the first that was reached is looked at."""
     start = beginning(processes)
-    came_from: dict[State, tuple[State, str] | None] = {start: None}
+    came_from: dict[State, tuple[State, str] | None] = {start.alike: None}
     leads_to: dict[State, list[State]] = {}
     waiting = deque([start])
     while waiting:
@@ -27,9 +29,10 @@ def explore(rules: Rules, *, processes: int) -> Finding:
         for step in steps(state, rules):
             if step.wrong:
                 return Finding(len(came_from), step.wrong, (*_story(state, came_from), step.words))
-            leads_to.setdefault(step.after, []).append(state)
-            if step.after not in came_from:
-                came_from[step.after] = (state, step.words)
+            reached = step.after.alike
+            leads_to.setdefault(reached, []).append(state.alike)
+            if reached not in came_from:
+                came_from[reached] = (state.alike, step.words)
                 waiting.append(step.after)
     stuck = _stuck(came_from, leads_to)
     if stuck is not None:
@@ -39,6 +42,7 @@ def explore(rules: Rules, *, processes: int) -> Finding:
 
 def _story(state: State, came_from: dict[State, tuple[State, str] | None]) -> tuple[str, ...]:
     words: list[str] = []
+    state = state.alike
     while (step := came_from[state]) is not None:
         state, said = step
         words.append(said)
@@ -46,8 +50,8 @@ def _story(state: State, came_from: dict[State, tuple[State, str] | None]) -> tu
 
 
 def _stuck(states: dict[State, tuple[State, str] | None], leads_to: dict[State, list[State]]) -> State | None:
-    """A state from which no way leads to a free session. The model's last run and epoch have no successor,
-    so states that used them up don't count."""
+    """A state from which no way leads to a free session. The model's last run, and a run that has changed hands as
+    often as it may, have no successor, so states that used them up don't count."""
     good = [state for state in states if state.row.status == "ended"]
     seen = set(good)
     while good:
@@ -55,4 +59,4 @@ def _stuck(states: dict[State, tuple[State, str] | None], leads_to: dict[State, 
             if before not in seen:
                 seen.add(before)
                 good.append(before)
-    return next((s for s in states if s not in seen and s.row.run < MAX_RUNS and s.row.epoch == 0), None)
+    return next((s for s in states if s not in seen and s.row.run < MAX_RUNS and not s.row.takes), None)
