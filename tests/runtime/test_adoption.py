@@ -17,7 +17,7 @@ from app.conversation.events import AgentChoice, MaxIterationsReached, StreamSta
 from app.conversation.run import Answer, Question
 from app.conversation.session import Session
 from app.conversation.transcript import Message
-from app.errors import Draining, ServerFull
+from app.errors import Draining, ServerFull, StoreUnavailable
 from app.runtime.control import RunControl, queued_messages
 from app.runtime.keeper import Keeper
 from app.runtime.live_run import LiveRun
@@ -29,6 +29,7 @@ from app.store.store import Store
 from tests.harness.process import eventually
 from tests.harness.rows import all_rows
 from tests.runtime.conftest import Manage
+from tests.runtime.faults import Faults
 from tests.runtime.loops import PATIENCE, OneLoop, say
 from tests.store.actors import THERE, new_session, nobody_is_gone
 
@@ -162,6 +163,17 @@ def test_a_stop_that_comes_while_a_run_is_let_go_ends_it(
     monkeypatch.setattr(stage.store.runs, "park", stopped_meanwhile)
     stage.here.drain(0)
     assert stage.store.runs.get(live.run.id).status == "cancelled"
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_run_is_let_go_though_the_database_breaks_off_meanwhile(stage: Stage, after: bool) -> None:
+    """Before or after the commit."""
+    live = stage.ask()
+    Faults(stage.store).inject("runs.park", StoreUnavailable("it is away"), after=after)
+    stage.here.drain(0)
+    assert stage.store.runs.get(live.run.id).status == "awaiting_approval"
+    stage.answer(stage.there)
+    stage.wait_for("finished", live)
 
 
 def test_an_adopter_delivers_no_steer_a_second_time(stage: Stage) -> None:
