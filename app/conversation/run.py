@@ -43,8 +43,6 @@ CallState = Literal[
 ]
 QuestionKind = Literal["approval", "elicitation", "max_iterations"]
 
-QuestionKind = Literal["approval", "elicitation", "max_iterations"]
-
 LIVE: Final[tuple[RunStatus, ...]] = ("running", "awaiting_approval", "awaiting_input")
 WAITING: Final[tuple[RunStatus, ...]] = ("awaiting_approval", "awaiting_input")
 OPEN_CALL: Final[tuple[CallState, ...]] = ("pending", "awaiting_approval", "awaiting_input", "running")

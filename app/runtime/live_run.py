@@ -157,7 +157,7 @@ class LiveRun:
             self._mail.notify_all()
 
     def heed_stop(self, by: str) -> None:
-        """Somebody asked it to stop, in the words of its row."""
+        """Stops it as its row asks: `by` is the row's `stop_requested`."""
         if by.startswith(AT_SAFE_POINT) and self.waiting_for is None:
             self.stops_at_safe_point = True
         else:

@@ -29,6 +29,7 @@ from app.errors import (
     RunCancelled,
     ServerFull,
     SessionBusy,
+    StoreUnavailable,
 )
 from app.runtime.ending import LOST, Ending, last_words
 from app.runtime.event_encoder import EventEncoder
@@ -42,6 +43,7 @@ from app.runtime.maintenance import Maintenance
 from app.runtime.origin import Origin
 from app.runtime.owner import probe as owner_probe
 from app.runtime.owner import this_process
+from app.runtime.patience import Patience
 from app.runtime.plan import Plan, Planner
 from app.runtime.recorder import Recorder
 from app.runtime.session_locks import Claim, SessionLocks
@@ -338,13 +340,13 @@ class RuntimeManager:
 
     def _pass_on_stop(self, live: LiveRun) -> None:
         """A stop that was asked for while the run was let go ends its row."""
-        if live.cancellation.is_set() and not live.lost:
-            self._store.runs.request_stop(
-                live.run.id,
-                live.cancellation.by,
-                probe=self.probe,
-                last_words=Ending("cancelled", "cancelled").encoded,
-            )
+        if not live.cancellation.is_set() or live.lost:
+            return
+        by, words = live.cancellation.by, Ending("cancelled", "cancelled").encoded
+        try:
+            self._store.runs.request_stop(live.run.id, by, probe=self.probe, last_words=words)
+        except AppError as error:
+            log.warning("run %s waits on although it was stopped: %s", live.run.id, error.message)
 
     def _forget(self, live: LiveRun) -> None:
         with self._guard:
@@ -363,7 +365,13 @@ class RuntimeManager:
             self.ensure_housekeeping()
             self._start(run, self._work_once_told, told, plan)
             undo.callback(told.put, None)
-            answered = take()
+            try:
+                answered = take()
+            except StoreUnavailable:
+                found = Patience()(self._store.runs.taken, run, self.owner)
+                if found is None:
+                    raise
+                answered = found  # it was committed, and only the database's word was lost
             if answered.adopted is None:
                 return False
             run = answered.run

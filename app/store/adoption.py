@@ -68,6 +68,12 @@ def reserve(connection: Connection, session_id: str) -> Adopted:
     return Adopted(session_of(row), int(row.next_event))
 
 
+def reserved(connection: Connection, session_id: str) -> Adopted:
+    """What `reserve` has returned, for an adopter that has given none of these numbers yet."""
+    row = find_session(connection, session_id)
+    return Adopted(session_of(row), int(row.next_event) - RESERVED_NUMBERS)
+
+
 def write_down(connection: Connection, question: Question, answer: Answer) -> None:
     """In the ledger, if the question is about a call: what was decided, and that a handler that asked works on."""
     if not question.call_id:

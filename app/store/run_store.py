@@ -41,7 +41,7 @@ from app.errors import (
     StalePrecondition,
 )
 from app.store.account_store import NO_LIMITS, Limits, check_budget, check_runs
-from app.store.adoption import Adopted, answer_given, is_parked, let_go, reserve, write_down
+from app.store.adoption import Adopted, answer_given, is_parked, let_go, reserve, reserved, write_down
 from app.store.audit_store import note, unsay
 from app.store.closing import LastWords, bury, close, set_next_event
 from app.store.engine import Database, now
@@ -419,6 +419,18 @@ class RunStore:
             note(connection, replace(audit, run_id=run.id) if audit is not None else None)
             self._database.notify(connection, session_id)
             return Answered(run, question, answer, adopted)
+
+    def taken(self, run: Run, adopter: Owner) -> Answered | None:
+        """What `answer` did with a run that waited, if it was committed for this adopter although it raised
+        StoreUnavailable."""
+        with self._database.reading() as connection:
+            row = _RUN.first(connection, {"run_id": run.id})
+            if row is None or (row.epoch, owner_of(row)) != (run.epoch + 1, adopter):
+                return None
+            answer = answer_of(row.answer_json)
+            if answer is None or run.waiting_for is None:
+                return None
+            return Answered(run_of(row), run.waiting_for, answer, reserved(connection, run.session_id))
 
     def request_stop(self, run_id: str, by: str, *, probe: Probe, last_words: LastWords) -> None:
         """Leaves word for the holder, wherever it is; if it is dead, the run is closed here and now."""

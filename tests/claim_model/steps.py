@@ -91,7 +91,7 @@ def _claims(row: Row, rules: Rules) -> Iterator[Change]:
 
 
 def _answers(row: Row, rules: Rules) -> Iterator[Change]:
-    """An answer is anybody's to give. If the process that asked seems dead, the one that got the answer goes on."""
+    """Any process may be given the answer. If the one that asked seems dead, it goes on with the run."""
     if row.status != "waiting":
         return
     call = row.call if rules.answer_keeps_begun or row.call == "none" else "pending"

@@ -95,7 +95,7 @@ class Stage:
         RunControl(self.store, manager).answer(self.session, APPROVE, kinds=KINDS, audit=AUDIT)
 
     def answer_unseen(self) -> None:
-        """As another process does whose word has not come through yet."""
+        """As another process stores it: this one has not seen it yet."""
         self.store.runs.answer(self.session, APPROVE, kinds=KINDS)
 
     def steer(self, text: str) -> None:
@@ -176,6 +176,27 @@ def test_a_run_is_let_go_though_the_database_breaks_off_meanwhile(stage: Stage, 
     stage.wait_for("finished", live)
 
 
+def test_a_run_is_adopted_though_only_the_commits_answer_is_lost(stage: Stage) -> None:
+    live = stage.ask()
+    seen = live.log.next_number
+    stage.here.drain(0)
+    Faults(stage.store).inject("runs.answer", StoreUnavailable("it is away"), skip=1, after=True)
+    stage.answer(stage.there)
+    stage.wait_for("finished", live)
+    assert stage.asking.answers == ["approve"]
+    assert [segment.first for segment in stage.store.events.read(stage.session, seen - 1)] == [seen]
+
+
+def test_an_answer_that_was_not_stored_can_be_given_again(stage: Stage) -> None:
+    live = stage.ask()
+    stage.here.drain(0)
+    Faults(stage.store).inject("runs.answer", StoreUnavailable("it is away"), skip=1)
+    with pytest.raises(StoreUnavailable):
+        stage.answer(stage.there)
+    stage.answer(stage.there)
+    stage.wait_for("finished", live)
+
+
 def test_an_adopter_delivers_no_steer_a_second_time(stage: Stage) -> None:
     reached, said = threading.Event(), threading.Event()
 
@@ -244,7 +265,7 @@ def test_an_answer_for_which_there_is_no_thread_changes_nothing_and_can_be_given
     stage.wait_for("finished", live)
 
 
-def test_a_stop_that_nobody_heeded_yet_stops_the_adopter_before_it_works(stage: Stage) -> None:
+def test_a_stop_that_no_process_has_heeded_yet_stops_the_adopter_before_it_works(stage: Stage) -> None:
     live = stage.ask()
     stage.here.drain(0)
     with stage.store.database.writing() as connection:

@@ -1,4 +1,4 @@
-"""What an adopter finds in the rows: calls whose handler began, a question that nobody answered yet, the numbers
+"""What an adopter finds in the rows: calls whose handler began, a question without an answer, the numbers
 of writes and events, and calls that can't be read."""
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def test_a_run_that_was_answered_is_not_parked_and_gets_the_answer(store: Store)
     store.records.start_call(baton, baton.session_id, "a")
 
 
-def test_an_answer_that_nobody_could_take_is_refused_and_changes_nothing(store: Store) -> None:
+def test_an_answer_that_no_process_could_take_is_refused_and_changes_nothing(store: Store) -> None:
     baton = _calls(store, started=False)
     store.records.ask(baton, _approval(baton))
     store.runs.park(baton, segments=(), next_event=7)
