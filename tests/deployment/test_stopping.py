@@ -46,10 +46,10 @@ def touching(file: Path) -> str:
     return f'[call shell {{"cmd":"echo ran >> {file}"}}]'
 
 
-def test_a_stop_ends_what_runs_waits_or_looks_on_and_the_next_server_finds_every_session_free(
+def test_a_stop_ends_what_runs_and_keeps_what_waits_and_the_next_server_goes_on(
     start_baton: StartBaton, connect: Connect, model: OfflineServer, gate: Gate, tmp_path: Path
 ) -> None:
-    """A worker that was held up by any of them would have to be killed, which cuts streams."""
+    """A worker that a run, a question or a reader held up would have to be killed, which cuts streams."""
     first = start_baton(settings=QUICK)
     client = connect(first.url)
     working, waiting = client.new_session(tools_approved=True), client.new_session()
@@ -62,17 +62,21 @@ def test_a_stop_ends_what_runs_waits_or_looks_on_and_the_next_server_finds_every
         wait.until("tool_call_confirmation")
         first.signal(signal.SIGTERM)
         assert work.rest()[-1]["type"] == "stream_stopped"
-        assert wait.rest()[-1]["type"] == "stream_stopped"
+        assert wait.rest()[-1]["type"] == "tool_call_confirmation", "it has not ended"
         assert idle.rest() == []
         assert first.wait() == 0
     assert "SIGKILL" not in first.log()
     again = connect(start_baton().url)
-    for session in (working, waiting):
-        assert statuses(again, session) == ["cancelled"]
-        assert [row["is_error"] for row in tool_rows(again, session)] == [True]
-        assert again.resume(session, "approve").json()["code"] == "nothing_to_answer"
-        assert lets_in(again, session)
+    assert statuses(again, working) == ["cancelled"]
+    assert [row["is_error"] for row in tool_rows(again, working)] == [True]
+    assert again.resume(working, "approve").json()["code"] == "nothing_to_answer"
+    assert statuses(again, waiting) == ["awaiting_approval"]
     assert not (tmp_path / "ran").exists()
+    assert again.resume(waiting, "approve").status_code == 200
+    eventually(lambda: statuses(again, waiting) == ["finished"], "the answered run has finished")
+    assert (tmp_path / "ran").read_text() == "ran\n"
+    for session in (working, waiting):
+        assert lets_in(again, session)
 
 
 def test_ctrl_c_stops_as_gently(
