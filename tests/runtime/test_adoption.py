@@ -100,7 +100,9 @@ class Stage:
 
     def steer(self, text: str) -> None:
         block = {"type": "text", "text": text}
-        RunControl(self.store, self.there).steer(queued_messages(self.session, "steer", [[block]], by="ann"))
+        RunControl(self.store, self.there).steer(
+            queued_messages(self.session, "steer", [[block]], by="ann", at=0.0)
+        )
 
 
 AUDIT = AuditEntry("approve", "s", "ann")
