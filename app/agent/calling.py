@@ -26,6 +26,7 @@ from app.agent.toolset import (
     Elicitation,
     Handoff,
     ModelChange,
+    Outcome,
     Tool,
     ToolCancelled,
     ToolContext,
@@ -43,7 +44,7 @@ from app.conversation.events import (
     Warning,
     wire_call,
 )
-from app.conversation.run import Answer, CallState, Question, ToolCall
+from app.conversation.run import Answer, CallState, Question, ToolCall, unknown_outcome
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import RunCancelled
@@ -53,10 +54,7 @@ TRUNCATED: Final = (
     "Make it again, in smaller parts."
 )
 UNREADABLE: Final = "The arguments of this tool call are not valid JSON, so it was not run."
-UNKNOWN_OUTCOME: Final = (
-    "It is not known whether this tool call took effect: the server stopped while it was running. "
-    "Check before you repeat it."
-)
+UNKNOWN_OUTCOME: Final = unknown_outcome("the server stopped while it was running")
 
 Delegate = Callable[[str, Delegation | None], Generator[Step, Any, ToolResult]]
 """Does a task for a call's id; None goes on with one that was begun before this process."""
@@ -199,18 +197,7 @@ class Caller:
         yield ToolCallStarted(
             agent_name=self._agent, tool_call=self._wire(block), tool_definition=tool.definition()
         )
-        try:
-            outcome = tool.call(block["input"], self._tool_context)
-        except ToolCancelled as cancelled:
-            yield from self.end(block, ToolResult.error(str(cancelled) or CANCELLED), "cancelled")
-            raise RunCancelled() from cancelled
-        while isinstance(outcome, Elicitation) and outcome.then is not None:
-            answer = yield from self._ask(block, outcome)
-            try:
-                outcome = outcome.then(answer.decision, answer.content)
-            except ToolCancelled as cancelled:
-                yield from self.end(block, ToolResult.error(str(cancelled)), "cancelled")
-                raise RunCancelled() from cancelled
+        outcome = yield from self._work(block, tool)
         match outcome:
             case Elicitation():
                 answer = yield from self._ask(block, outcome)
@@ -225,6 +212,18 @@ class Caller:
             case ToolResult():
                 result = outcome
         return (yield from self._conclude(block, result))
+
+    def _work(self, block: Block, tool: Tool) -> Generator[Step, Any, Outcome]:
+        """Runs the handler, and brings it the answers to its questions, until it says how the call went."""
+        try:
+            outcome = tool.call(block["input"], self._tool_context)
+            while isinstance(outcome, Elicitation) and outcome.then is not None:
+                answer = yield from self._ask(block, outcome)
+                outcome = tool.go_on(outcome, answer.decision, answer.content)
+        except ToolCancelled as cancelled:
+            yield from self.end(block, ToolResult.error(str(cancelled) or CANCELLED), "cancelled")
+            raise RunCancelled() from cancelled
+        return outcome
 
     def _before(self, block: Block, tool: Tool) -> Generator[Step, Any, HookVerdict]:
         """What the agent's hooks say to a call that may be made."""
@@ -247,7 +246,10 @@ class Caller:
 
     def _conclude(self, block: Block, result: ToolResult) -> Generator[Step, Any, Message]:
         """The call has its result; the agent's hooks hear of it."""
-        row = yield from self.end(block, result, "failed" if result.is_error else "completed")
+        state: CallState = "failed" if result.is_error else "completed"
+        row = yield from self.end(block, result, "unknown" if result.is_unknown else state)
+        if result.is_unknown and self._context.cancellation.is_set():
+            raise RunCancelled()
         said = self._hooks.after_call(block["id"], block["name"], block["input"], result.output)
         yield from self._warnings(said)
         return row

@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -88,9 +88,9 @@ class HookRunner:
     def tell_of_question(self) -> None:
         """Begins with the `on_user_input` hooks, which run while the user is waited for and hold nothing up."""
         if self._hooks.on_user_input:
-            thread = threading.Thread(target=self.at, args=("on_user_input",), name="hook", daemon=True)
-            self._beside.append(thread)
-            thread.start()
+            thread = _started(partial(self.at, "on_user_input"))
+            if thread is not None:
+                self._beside.append(thread)
 
     def stop(self) -> None:
         """Ends what still runs beside the run, with all that it has started."""
@@ -108,10 +108,7 @@ class HookRunner:
             return NOTHING_SAID
         body = {"session_id": self._session_id, "cwd": str(self._working_dir), "hook_event_name": point}
         encoded = orjson.dumps({**body, **given})
-        if len(different) == 1:
-            return _together([self._run_one(different[0], encoded)])
-        with ThreadPoolExecutor(len(different), thread_name_prefix="hook") as pool:
-            return _together(list(pool.map(lambda hook: self._run_one(hook, encoded), different)))
+        return _together(_at_once([partial(self._run_one, hook, encoded) for hook in different]))
 
     def _run_one(self, hook: Hook, given: bytes) -> HookVerdict:
         command = Command(
@@ -144,6 +141,38 @@ class HookRunner:
         with self._guard:
             self._running.add(process)
             return not self._stopped
+
+
+def _at_once(works: Sequence[Callable[[], HookVerdict]]) -> list[HookVerdict]:
+    """Each on a thread of its own, the first on the caller's; so are those that the system has no thread for, as a
+    hook that might forbid something must not be left out."""
+    said = [NOTHING_SAID] * len(works)
+
+    def do(place: int) -> None:
+        try:
+            said[place] = works[place]()
+        except Exception:
+            log.exception("a hook broke")
+
+    threads = {place: _started(partial(do, place)) for place in range(1, len(works))}
+    do(0)
+    for place, thread in threads.items():
+        if thread is None:
+            do(place)
+        else:
+            thread.join()
+    return said
+
+
+def _started(work: Callable[[], object]) -> threading.Thread | None:
+    """None if the system has no thread."""
+    thread = threading.Thread(target=work, name="hook", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:
+        log.warning("a hook gets no thread of its own", exc_info=True)
+        return None
+    return thread
 
 
 def verdict(command: str, status: int | None, output: bytes, errors: bytes) -> HookVerdict:

@@ -108,7 +108,13 @@ class AgentLoop:
             yield from self._epilogue("failed")
             raise
         finally:
+            self._put_away()
+
+    def _put_away(self) -> None:
+        """Stops the tools, also if the hooks don't stop."""
+        try:
             self._hooks.stop()
+        finally:
             self._toolbox.stop()
 
     # ---- the beginning
@@ -292,8 +298,7 @@ class AgentLoop:
 
     def _hand_over(self, target: Agent) -> Steps:
         yield AgentChanged(self._session.id, f"{self._context.team.key}/{target.name}")
-        self._hooks.stop()
-        self._toolbox.stop()
+        self._put_away()
         self._take_over(target)
         yield agent_info(self._agent)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from app.agent.model import Cancellation
+from app.conversation.run import unknown_outcome
 from app.team.model import ModelSpec
 
 log = logging.getLogger(__name__)
@@ -22,6 +23,7 @@ T = TypeVar("T")
 STRING_OUTPUT: Final[Mapping[str, Any]] = {"type": "string"}
 _WHAT_FOR: Final = {"type": "string", "description": "What this call is for, in a few words for people"}
 CANCELLED: Final = "The tool call was canceled by the user."
+CANCELLED_TOO_LATE: Final = "the run was cancelled before the answer came"
 
 
 class ToolFailed(Exception):
@@ -41,7 +43,15 @@ class QuestionFirst(Exception):
 
 
 class ToolCancelled(Exception):
-    """The run was cancelled while the tool worked. Its text is for the model: what there was to show by then."""
+    """The run was cancelled while the tool worked. Its text is for the model: what there was to show by then.
+
+    Only for a call that had no effect yet, or whose text says which: otherwise OutcomeUnknown.
+    """
+
+
+class OutcomeUnknown(Exception):
+    """The request has left and its answer did not come, whether the run was cancelled, the other side died or it
+    was silent. The text is the reason, a clause without a full stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +64,16 @@ class ToolResult:
     images: Sequence[tuple[str, str]] = ()  # (media type, base64)
     audios: Sequence[tuple[str, str]] = ()  # the same; for readers only
     structured: Any = None
+    is_unknown: bool = False  # the call may or may not have taken effect; `output` says so
 
     @classmethod
     def error(cls, output: str, *, meta: Any = None) -> ToolResult:
         return cls(output, is_error=True, meta=meta)
+
+    @classmethod
+    def unknown(cls, reason: str) -> ToolResult:
+        """`reason` is a clause without a full stop."""
+        return cls(unknown_outcome(reason), is_error=True, is_unknown=True)
 
     def wire(self) -> dict[str, Any]:
         """The contract's `result` object."""
@@ -80,6 +96,7 @@ class Elicitation:
     """A tool's question to the user instead of a result; the run waits, and the answer becomes the result.
 
     With `then` the tool is still at work: it takes the action and the form's content, and says how it goes on.
+    It may raise what a handler may; `Tool.go_on` calls it.
     `abandon` is called instead if no answer comes any more; it does not wait.
     """
 
@@ -189,15 +206,29 @@ class Tool:
 
     def call(self, arguments: Mapping[str, Any], context: ToolContext) -> Outcome:
         """Runs the handler. Raises only ToolCancelled; anything else is an answer for the model."""
+        return self._guarded(lambda: self.handler(arguments, context))
+
+    def go_on(self, asked: Elicitation, action: str, content: Mapping[str, Any] | None) -> Outcome:
+        """Brings the answer to a question with `then`. Raises only ToolCancelled, as `call`."""
+        then = asked.then
+        return self._guarded(lambda: then(action, content)) if then else ToolResult("")
+
+    def _guarded(self, work: Callable[[], Outcome]) -> Outcome:
+        """An exception that the tool did not foresee says nothing of how far it got, so the outcome is unknown,
+        unless the tool only reads."""
         try:
-            return self.handler(arguments, context)
+            return work()
         except ToolCancelled:
             raise
         except ToolFailed as failure:
             return ToolResult.error(f"Error calling tool: {failure}")
+        except OutcomeUnknown as unknown:
+            return ToolResult.unknown(str(unknown))
         except Exception as failure:
             log.exception("tool %s broke", self.name)
-            return ToolResult.error(f"Error calling tool: {failure}")
+            if self.read_only:
+                return ToolResult.error(f"Error calling tool: {failure}")
+            return ToolResult.unknown(f"the tool broke ({failure})")
 
 
 class Toolset(Protocol):

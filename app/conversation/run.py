@@ -166,14 +166,16 @@ class Answer:
 Ending = Literal["cancelled", "failed", "interrupted"]
 
 
+def unknown_outcome(reason: str) -> str:
+    """What the model is told of a call that may or may not have taken effect."""
+    return f"It is not known whether this tool call took effect: {reason}. Check before you repeat it."
+
+
 def closing_text(began: bool, ending: Ending) -> tuple[CallState, str]:
     """The final state of a call that its run left open, and what the model is told of it. What the call waited for
     does not matter, only whether its handler began."""
     if began:
-        return "unknown", (
-            "It is not known whether this tool call took effect: it was cut off while it was running. "
-            "Check before you repeat it."
-        )
+        return "unknown", unknown_outcome("it was cut off while it was running")
     if ending == "cancelled":
         return "cancelled", "The tool call was canceled by the user."
     return "cancelled", f"This tool call was not run: the run {_WORDS[ending]} before its turn came."

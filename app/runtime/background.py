@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.agent import delegation
-from app.agent.toolset import Delegation, ToolFailed
+from app.agent.toolset import Delegation, OutcomeUnknown, ToolFailed
 from app.conversation.background import BackgroundTask, session_of_task
 from app.conversation.blocks import plain_text
 from app.conversation.run import Baton
 from app.conversation.session import Session
-from app.errors import AppError, NotRunning
+from app.errors import AppError, NotRunning, StoreUnavailable
 from app.runtime.control import RunControl
 from app.runtime.manager import RuntimeManager
 from app.store.store import Store
@@ -64,6 +64,8 @@ class Work:
     def start(self, task: Delegation) -> BackgroundTask:
         try:
             return self._start(task)
+        except StoreUnavailable as error:
+            raise OutcomeUnknown("the database does not answer") from error
         except AppError as error:
             raise ToolFailed(error.message) from error
 

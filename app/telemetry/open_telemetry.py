@@ -6,6 +6,7 @@ Where spans go, and how many of them, the SDK reads from its own variables: `OTE
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -19,6 +20,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from app.telemetry.tracing import Attributes, Span, Tracing
+
+log = logging.getLogger(__name__)
 
 PROVIDER: Final = "anthropic"
 CLOSE_SECONDS: Final = 3.0  # for the last spans, if whoever takes them is slow
@@ -122,8 +125,12 @@ class OpenTelemetry(Tracing):
 
     def close(self) -> None:
         closing = threading.Thread(target=self._provider.shutdown, name="traces-close", daemon=True)
-        closing.start()
-        closing.join(CLOSE_SECONDS)
+        try:
+            closing.start()
+        except RuntimeError:
+            log.warning("traces that were not sent yet are lost", exc_info=True)
+        else:
+            closing.join(CLOSE_SECONDS)
 
 
 def _resource() -> Resource:

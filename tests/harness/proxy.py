@@ -7,15 +7,14 @@ import threading
 from collections.abc import Callable
 from typing import Self
 
-from tests.harness.process import free_port
-
 
 class BreakingProxy:
     """Listens on a port of its own. `allowance()` says for each new connection how many bytes of the server's
     answer come through before it is cut; None: all of them."""
 
     def __init__(self, target_port: int, allowance: Callable[[], int | None] = lambda: None) -> None:
-        self.port = free_port()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.allowance = allowance
         self.holds_streams_back = False
@@ -27,7 +26,6 @@ class BreakingProxy:
         """Does it keep a connection open, without a further byte, where it would cut it?"""
         self._target = target_port
         self._open: set[socket.socket] = set()
-        self._listener = socket.create_server(("127.0.0.1", self.port))
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -36,6 +34,10 @@ class BreakingProxy:
     def __exit__(self, *_: object) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self.cut()
+
+    def cut(self) -> None:
+        """Hangs up every connection."""
         for one in list(self._open):
             _hang_up(one)
 

@@ -13,12 +13,14 @@ import select
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Final
 
 import httpx2
 
 from app.agent.http.connection import Connection
+from app.errors import ServerFull
+from app.threads import ServiceThread
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +60,7 @@ class Pump:
         """`reading` is entered around each group of reads."""
         self._reading = reading
         self._guard = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._thread = ServiceThread(self._work, name="model-reader")
         self._closed = False
         self._lent: dict[int, _Lent] = {}  # by descriptor
         self._poll: select.epoll | None = None
@@ -78,13 +80,19 @@ class Pump:
             raise lent.error
 
     def close(self) -> None:
-        """Ends the thread. Whoever still reads gets a ReadError."""
+        """Ends the thread. Exchanges that still read get a ReadError."""
         with self._guard:
-            self._closed, thread, self._thread = True, self._thread, None
-        if thread is not None:
-            os.eventfd_write(self._bell, 1)
-            thread.join()
-            os.close(self._bell)
+            self._closed = True
+            poll, bell = self._poll, self._bell
+            self._bell = -1
+        self._thread.close()
+        if poll is None or bell < 0:
+            return
+        os.eventfd_write(bell, 1)
+        self._thread.join()
+        self._give_all_back()  # if the thread could not
+        poll.close()
+        os.close(bell)
 
     def _lend(self, lent: _Lent) -> None:
         with self._guard:
@@ -92,28 +100,28 @@ class Pump:
                 raise httpx2.ReadError("the transport was closed")
             try:
                 self._begin().register(lent.descriptor, select.EPOLLIN)
-            except (OSError, RuntimeError) as error:  # no more descriptors, or threads, to be had
+            except (OSError, ServerFull) as error:  # no more descriptors, or threads, to be had
                 raise httpx2.ReadError(f"nobody can read the answer: {error}") from error
             self._lent[lent.descriptor] = lent  # the thread looks again until it finds it here
 
     def _begin(self) -> select.epoll:
         if self._poll is None:
-            self._poll = select.epoll()
-        if self._bell < 0:
-            self._bell = os.eventfd(0)
-            self._poll.register(self._bell, select.EPOLLIN)
-        if self._thread is None:
-            thread = threading.Thread(target=self._work, name="model-reader", daemon=True)
-            thread.start()
-            self._thread = thread
+            with ExitStack() as undo:
+                poll = undo.enter_context(select.epoll())
+                bell = os.eventfd(0)
+                undo.callback(os.close, bell)
+                poll.register(bell, select.EPOLLIN)
+                undo.pop_all()
+            self._poll, self._bell = poll, bell
+        self._thread.ensure_running()
         return self._poll
 
     # ---- the pump's thread
 
     def _work(self) -> None:
-        assert self._poll is not None  # noqa: S101 - made before the thread
-        while not self._closed:
-            ready = [descriptor for descriptor, _ in self._poll.poll()]
+        poll = self._poll
+        while poll is not None and not self._closed:
+            ready = [descriptor for descriptor, _ in poll.poll()]
             for start in range(0, len(ready), GROUP):
                 try:
                     with self._reading():
@@ -121,11 +129,13 @@ class Pump:
                 except Exception:
                     log.exception("a round of reading models failed")  # the next one must come all the same
             time.sleep(ROUND_SECONDS)
+        self._give_all_back()
+
+    def _give_all_back(self) -> None:
         for lent in list(self._lent.values()):
             with lent.guard:
                 lent.error = httpx2.ReadError("the transport was closed")
                 self._give_back(lent)
-        self._poll.close()
 
     def _serve_all(self, descriptors: Sequence[int]) -> None:
         for descriptor in descriptors:

@@ -163,7 +163,12 @@ def _resolve(host: str, port: int, timeout: float | None, interrupt: Interrupt) 
         pass
     ours, theirs = socket.socketpair()
     found: list[Any] = []
-    threading.Thread(target=_look_up, args=(host, port, found, theirs), daemon=True).start()
+    try:
+        threading.Thread(target=_look_up, args=(host, port, found, theirs), daemon=True).start()
+    except RuntimeError as error:
+        ours.close()
+        theirs.close()
+        raise httpx2.ConnectError(f"the name {host} can't be resolved: {error}") from error
     try:
         interrupt.watch(ours)
         ours.settimeout(timeout)

@@ -94,7 +94,13 @@ class Api:
             headers = {"Content-Type": "application/json", **headers}
         try:
             answer = send(
-                method, url, headers=headers, body=body, cancellation=context.cancellation, limit=MAX_BODY
+                method,
+                url,
+                headers=headers,
+                body=body,
+                cancellation=context.cancellation,
+                limit=MAX_BODY,
+                changes=True,  # also by GET: many an address that does something is called so
             )
         except RequestFailed as failure:
             raise ToolFailed(f"request failed: {failure}") from failure

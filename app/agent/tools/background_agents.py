@@ -22,7 +22,8 @@ class BackgroundWork(Protocol):
     """The tasks of the conversation that a run works on. For the run's thread."""
 
     def start(self, task: Delegation) -> BackgroundTask:
-        """TooManyTasks, or an error that says in words why it could not begin; nothing has begun then."""
+        """TooManyTasks, or an error that says in words why it could not begin; nothing has begun then.
+        OutcomeUnknown if the database did not say whether it has."""
         ...
 
     def tasks(self) -> Sequence[BackgroundTask]:
@@ -179,6 +180,10 @@ class BackgroundAgents:
         if task.status != "running":
             return ToolResult.error(f"task {task.id} is not running (status: {task.status})")
         self._work.stop(task)
+        if (left := self._work.find(task.id)) is not None and left.status == "running":
+            return ToolResult.error(
+                f"Background agent task {task.id} was told to stop and has not ended yet."
+            )
         return ToolResult(f"Background agent task {task.id} stopped.")
 
 

@@ -11,9 +11,10 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from app.agent.model import Cancellation
-from app.agent.tools.public_http import Line, open_session
-from app.agent.toolset import CANCELLED, ToolCancelled
+from app.agent.tools.public_http import Line, NoThread, open_session
+from app.agent.toolset import CANCELLED, CANCELLED_TOO_LATE, OutcomeUnknown, ToolCancelled
 
+READING: Final = ("GET", "HEAD", "OPTIONS")  # methods that promise to change nothing
 SECONDS: Final = 30.0
 MAX_REDIRECTS: Final = 5
 
@@ -21,6 +22,10 @@ _CHUNK: Final = 65_536
 
 
 class RequestFailed(Exception):
+    """No whole answer came, and the request has changed nothing; the message says why."""
+
+
+class _NoAnswer(Exception):
     """No whole answer came; the message says why."""
 
 
@@ -48,10 +53,13 @@ def send(
     params: Mapping[str, Any] | None = None,
     body: bytes | None = None,
     seconds: float = SECONDS,
+    changes: bool = False,
 ) -> Answer:
-    """One request and its answer, whatever its status. Raises RequestFailed, or ToolCancelled on a cancel.
+    """One request and its answer, whatever its status. `changes`: the request may change something.
 
-    Only a GET's redirects to the same host are followed: headers and body are meant for no other.
+    Raises RequestFailed, or ToolCancelled on a cancel; OutcomeUnknown instead if a request that may change
+    something has left. Only a GET's redirects to the same host are followed: headers and body are meant for no
+    other.
     """
     try:
         with open_session(seconds, cancellation=cancellation, allow_private=True, headers=headers) as (
@@ -60,13 +68,21 @@ def send(
         ):
             try:
                 return _exchanged(session, line, method, url, params, body, limit)
-            except RequestFailed:
-                if line.is_late:
-                    raise RequestFailed(f"no answer within {seconds:g} seconds") from None
-                raise
-    finally:
-        if cancellation.is_set():
-            raise ToolCancelled(CANCELLED)
+            except _NoAnswer as failure:
+                raise _verdict(failure, line, cancellation, seconds, changes=changes) from failure
+    except NoThread as failure:
+        raise RequestFailed(str(failure)) from failure
+
+
+def _verdict(
+    failure: _NoAnswer, line: Line, cancellation: Cancellation, seconds: float, *, changes: bool
+) -> Exception:
+    """What the lack of an answer means."""
+    is_unknown = changes and line.has_sent
+    if cancellation.is_set():
+        return OutcomeUnknown(CANCELLED_TOO_LATE) if is_unknown else ToolCancelled(CANCELLED)
+    words = f"no answer within {seconds:g} seconds" if line.is_late else str(failure)
+    return OutcomeUnknown(words) if is_unknown else RequestFailed(words)
 
 
 def _exchanged(
@@ -80,6 +96,7 @@ def _exchanged(
 ) -> Answer:
     try:
         for _ in range(MAX_REDIRECTS + 1):
+            line.has_sent = False
             response = session.request(
                 method,
                 url,
@@ -95,7 +112,7 @@ def _exchanged(
                     return _answer(response, line, limit)
             url, params = _following(response, target), None
     except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-        raise RequestFailed(_reason(error)) from error
+        raise _NoAnswer(_reason(error)) from error
     raise RequestFailed(f"stopped after {MAX_REDIRECTS} redirects")
 
 
@@ -114,7 +131,7 @@ def _answer(response: requests.Response, line: Line, limit: int) -> Answer:
             break
         body += chunk
     if line.is_cut:
-        raise RequestFailed("the connection was cut")
+        raise _NoAnswer("the connection was cut")
     content_type = response.headers.get("Content-Type", "")
     return Answer(response.status_code, content_type, bytes(body[:limit]), len(body) > limit)
 

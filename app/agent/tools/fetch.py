@@ -19,7 +19,7 @@ from urllib3.exceptions import HTTPError
 from app.agent.model import Cancellation
 from app.agent.tools.html_text import to_markdown, to_text
 from app.agent.tools.output_limit import cut
-from app.agent.tools.public_http import AddressRefused, Line, open_session
+from app.agent.tools.public_http import AddressRefused, Line, NoThread, open_session
 from app.agent.toolset import (
     CANCELLED,
     Tool,
@@ -144,6 +144,8 @@ class Fetch:
             outcome = self._attempt(url, kind, seconds, robots, cancellation)
         except _Failed as failure:
             outcome = failure
+        except NoThread as failure:
+            outcome = _Failed(f"request failed: {failure}")
         if cancellation.is_set():
             raise ToolCancelled(CANCELLED)
         return outcome

@@ -12,7 +12,6 @@ from app.agent.tools.parameters import listing, parameters, text, texts
 from app.agent.tools.processes import Command, exit_words, run
 from app.agent.tools.sandbox import FileRefused, Sandbox
 from app.agent.toolset import (
-    CANCELLED,
     Tool,
     ToolCancelled,
     ToolContext,
@@ -24,6 +23,7 @@ from app.agent.toolset import (
 
 MAX_EDITED: Final = 10_000_000
 _POST_EDIT_SECONDS: Final = 60.0
+_STOPPED_AFTER: Final = "The file was written; the command that follows an edit was cancelled with the run."
 
 
 class PostEdit(Protocol):
@@ -80,23 +80,25 @@ def tools(*, environment: Mapping[str, str], post_edit: Sequence[PostEdit]) -> l
 
 
 def create_directory(arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-    sandbox, done = Sandbox(context.working_dir), []
+    sandbox = Sandbox(context.working_dir)
+    done: list[str] = []
     for path in strings(arguments, "paths"):
         try:
             sandbox.make_directories(path)
         except FileRefused as refusal:
-            return ToolResult.error(f"Error creating directory {path}: {refusal}")
+            return ToolResult.error("\n".join([*done, f"Error creating directory {path}: {refusal}"]))
         done.append(f"Directory created successfully: {path}")
     return ToolResult("\n".join(done))
 
 
 def remove_directory(arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-    sandbox, done = Sandbox(context.working_dir), []
+    sandbox = Sandbox(context.working_dir)
+    done: list[str] = []
     for path in strings(arguments, "paths"):
         try:
             sandbox.remove_directory(path)
         except FileRefused as refusal:
-            return ToolResult.error(f"Error removing directory {path}: {refusal}")
+            return ToolResult.error("\n".join([*done, f"Error removing directory {path}: {refusal}"]))
         done.append(f"Directory removed successfully: {path}")
     return ToolResult("\n".join(done))
 
@@ -155,9 +157,12 @@ class _Writing:
                 command = Command(
                     ["/bin/sh", "-c", entry.cmd], context.working_dir, {**self.environment, "path": shown}
                 )
-                ended = run(command, timeout=_POST_EDIT_SECONDS, cancellation=context.cancellation)
+                try:
+                    ended = run(command, timeout=_POST_EDIT_SECONDS, cancellation=context.cancellation)
+                except OSError as error:
+                    return f"post-edit command failed for {shown}: {error}"
                 if ended.cancelled:
-                    raise ToolCancelled(CANCELLED)
+                    raise ToolCancelled(_STOPPED_AFTER)
                 problem = "timed out" if ended.status is None else exit_words(ended.status)
                 if problem:
                     return f"post-edit command failed for {shown}: {problem}"

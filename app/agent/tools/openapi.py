@@ -9,7 +9,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from app.agent.model import Cancellation
-from app.agent.tools.configured_http import RequestFailed, send
+from app.agent.tools.configured_http import READING, RequestFailed, send
 from app.agent.tools.fetch import USER_AGENT
 from app.agent.tools.openapi_document import BODY, InvalidDocument, Operation, operations, parse
 from app.agent.tools.output_limit import cut
@@ -19,7 +19,6 @@ MAX_DOCUMENT: Final = 10 << 20
 MAX_BODY: Final = 1 << 20
 
 _CUT: Final = "[Warning: the response is larger than 1 MiB; this is its beginning]\n"
-_READING: Final = ("GET", "HEAD", "OPTIONS")
 
 
 class DocumentUnavailable(Exception):
@@ -76,7 +75,7 @@ class OpenApi:
             category="openapi",
             description=operation.description,
             parameters=operation.parameters,
-            read_only=operation.method in _READING,
+            read_only=operation.method in READING,
             revision=operation.url,
             handler=partial(self._call, operation),
         )
@@ -99,6 +98,7 @@ class OpenApi:
                 body=body,
                 cancellation=context.cancellation,
                 limit=MAX_BODY,
+                changes=operation.method not in READING,
             )
         except RequestFailed as failure:
             raise ToolFailed(f"request failed: {failure}") from failure

@@ -19,9 +19,12 @@ from typing import Final
 
 from app.agent.model import Cancellation
 from app.agent.tools.process_family import MARK, Family
+from app.agent.toolset import OutcomeUnknown
 
 GRACE_SECONDS: Final = 2.0  # from SIGTERM to SIGKILL, and from there to giving up
 KEPT_BYTES: Final = 30_000
+
+NOT_STOPPED: Final = "the command can't be stopped and may still be at work"
 
 _CHUNK: Final = 65_536
 _LEFT_IN_PIPE: Final = 16  # chunks: more than a pipe holds
@@ -68,7 +71,7 @@ def run(
     command: Command, *, timeout: float | None, cancellation: Cancellation, kept: int = KEPT_BYTES + 1
 ) -> Ended:
     """Runs to the end, or until it is out of time (None: it has any) or cancelled. Raises OSError if it can't
-    start."""
+    start, OutcomeUnknown if it can't be stopped: then it may still do something."""
     process = Process(command, kept=kept)
     ended = False
     try:
@@ -76,6 +79,8 @@ def run(
             ended = process.follow(timeout)
     finally:
         status = process.end()
+    if status is None:
+        raise OutcomeUnknown(NOT_STOPPED)
     return Ended(status if ended else None, process.output(), not ended and cancellation.is_set())
 
 

@@ -10,7 +10,7 @@ import ipaddress
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -56,10 +56,15 @@ def _unwrapped(address: ipaddress.IPv6Address) -> Address:
     return address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo else address)
 
 
+class NoThread(OSError):
+    """The system has no thread for the deadline; nothing was sent."""
+
+
 class Line:
     """The connections of one piece of work, with its deadline. `cut` may be called from any thread.
 
-    A socket is known by a duplicate, as TLS takes the original away.
+    `has_sent`: a request, or its beginning, has left since this was last set to False. A socket is known by a
+    duplicate, as TLS takes the original away.
     """
 
     def __init__(self, seconds: float, *, allow_private: bool) -> None:
@@ -68,6 +73,7 @@ class Line:
         self._sockets: list[socket.socket] = []
         self._lock = threading.Lock()
         self.is_cut = False
+        self.has_sent = False
 
     @property
     def seconds_left(self) -> float:
@@ -124,7 +130,7 @@ class Line:
 def open_session(
     seconds: float, *, cancellation: Cancellation, allow_private: bool, headers: Mapping[str, str]
 ) -> Iterator[tuple[requests.Session, Line]]:
-    """A session for one piece of work that takes at most `seconds` in total, and ends on a cancel.
+    """A session for one piece of work that takes at most `seconds` in total, and ends on a cancel. Raises NoThread.
 
     Neither proxies nor .netrc of the server's surroundings are used: a proxy would make the connection in
     our place, and unchecked.
@@ -132,19 +138,22 @@ def open_session(
     line = Line(seconds, allow_private=allow_private)
     timer = threading.Timer(seconds, line.cut)
     timer.daemon = True
-    with requests.Session() as session:
-        session.trust_env = False
-        session.headers.update(headers)
-        session.mount("http://", _Adapter(line))
-        session.mount("https://", _Adapter(line))
+    try:
         timer.start()
-        try:
+    except RuntimeError as error:
+        raise NoThread("the server can't start another thread") from error
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            session.headers.update(headers)
+            session.mount("http://", _Adapter(line))
+            session.mount("https://", _Adapter(line))
             with cancellation.calling(line.cut):
                 yield session, line
-        finally:
-            timer.cancel()
-            timer.join()
-            line.close()
+    finally:
+        timer.cancel()
+        timer.join()
+        line.close()
 
 
 class _Adapter(HTTPAdapter):
@@ -167,12 +176,26 @@ class _Connection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
         return _connected(self, self.line)
 
+    def send(self, data: Any) -> None:
+        _send(self, self.line, data, super().send)
+
 
 class _TlsConnection(HTTPSConnection):
     line: Line
 
     def _new_conn(self) -> socket.socket:
         return _connected(self, self.line)
+
+    def send(self, data: Any) -> None:
+        _send(self, self.line, data, super().send)
+
+
+def _send(connection: HTTPConnection, line: Line, data: Any, send: Callable[[Any], None]) -> None:
+    """Connects first, so that what fails then has certainly not been sent."""
+    if connection.sock is None:
+        connection.connect()
+    line.has_sent = True
+    send(data)
 
 
 def _connected(connection: HTTPConnection, line: Line) -> socket.socket:

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 from app.agent.tools.output_limit import cut, readable
 from app.agent.tools.parameters import Schema
 from app.agent.tools.processes import Command, exit_words, for_commands, run
-from app.agent.tools.shell import MAX_SECONDS, duration
+from app.agent.tools.shell import MAX_SECONDS, duration, stopped_words
 from app.agent.toolset import Tool, ToolCancelled, ToolContext, ToolResult
 
 _USED: Final = re.compile(r"\$(?:\{([A-Za-z_]\w*)|([A-Za-z_]\w*))")
@@ -103,7 +103,7 @@ def _tool(name: str, script: ScriptTool, variables: Mapping[str, str], seconds: 
             return ToolResult.error(f"Error executing command '{script.cmd}': {error}\nOutput: ")
         output = cut(readable(ended.output))
         if ended.cancelled:
-            raise ToolCancelled("Command cancelled")
+            raise ToolCancelled(stopped_words(output))
         problem = f"timed out after {duration(seconds)}" if ended.status is None else exit_words(ended.status)
         if problem:
             return ToolResult.error(f"Error executing command '{script.cmd}': {problem}\nOutput: {output}")

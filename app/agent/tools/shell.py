@@ -12,8 +12,9 @@ from typing import Any, Final
 from app.agent.tools.background_jobs import BackgroundJobs, Job, TooManyJobs
 from app.agent.tools.output_limit import MAX_BYTES, cut, readable
 from app.agent.tools.parameters import number, parameters, text
-from app.agent.tools.processes import Command, exit_words, for_commands, run
+from app.agent.tools.processes import NOT_STOPPED, Command, exit_words, for_commands, run
 from app.agent.toolset import (
+    OutcomeUnknown,
     Tool,
     ToolCancelled,
     ToolContext,
@@ -120,7 +121,7 @@ class Shell:
             return ToolResult.error(f"Error starting command: {error}")
         output = cut(readable(ended.output).strip())
         if ended.cancelled:
-            raise ToolCancelled(f"Command cancelled\nOutput: {output}" if output else "Command cancelled")
+            raise ToolCancelled(stopped_words(output))
         if ended.status is None:
             return ToolResult(f"Command timed out after {duration(seconds)}\nOutput: {output}")
         problem = exit_words(ended.status)
@@ -161,12 +162,20 @@ class Shell:
         if status != "running":
             return ToolResult.error(f"Job {job.id} is not running (current status: {status})")
         job.stop()
+        if job.exit_code is None:
+            raise OutcomeUnknown(NOT_STOPPED)
         return ToolResult(f"Job {job.id} stopped successfully")
 
     def _command(self, arguments: Mapping[str, Any], context: ToolContext) -> Command:
         shell = self._environment.get("SHELL") or "/bin/sh"
         folder = Path(context.working_dir, string(arguments, "cwd"))
         return Command([shell, "-c", string(arguments, "cmd")], folder, self._environment)
+
+
+def stopped_words(output: str) -> str:
+    """For the model, of a command that was stopped by a cancel after it had begun."""
+    words = "Command cancelled\nIt was stopped at work; what it had done by then stays."
+    return f"{words}\nOutput: {output}" if output else words
 
 
 def duration(seconds: float) -> str:

@@ -24,10 +24,8 @@ def bench(tmp_path: Path) -> Iterator[Workbench]:
     threads, descriptors = set(threading.enumerate()), _descriptors()
     yield bench
     eventually(lambda: not bench.processes(), "what was killed is dead", seconds=2)
-    for thread in set(threading.enumerate()) - threads:
-        thread.join(5)
-        assert not thread.is_alive(), thread.name
-    assert _descriptors() <= descriptors
+    eventually(lambda: set(threading.enumerate()) <= threads, f"these have ended: {threading.enumerate()}")
+    eventually(lambda: _descriptors() <= descriptors, "what was opened is closed")
 
 
 def _descriptors() -> set[tuple[str, str]]:

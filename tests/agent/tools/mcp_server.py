@@ -39,7 +39,10 @@ def make(**options: object) -> MCPServer:
         os._exit(3)
 
     @server.tool()
-    async def hang() -> str:
+    async def hang(mark: str = "") -> str:
+        """Makes the file `mark`, if it is named, and never answers."""
+        if mark:
+            Path(mark).touch()
         await anyio.sleep(600)
         return "never"
 

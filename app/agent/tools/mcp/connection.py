@@ -19,12 +19,17 @@ from mcp.client.session import ClientRequestContext
 from mcp.client.sse import sse_client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.exceptions import MCPError
 
 from app.agent.tools.mcp.address import SSE, STREAMABLE, ServerAddress
 from app.agent.tools.mcp.authorization import Bearer, how_to_authorize
 from app.agent.tools.mcp.credentials import Credentials
+from app.agent.tools.mcp.exchange import EXCHANGE, CallRefused
+
+fail_after = anyio.fail_after
 
 MAX_PAGES: Final = 100
+_REFUSALS: Final = (types.PARSE_ERROR, types.INVALID_REQUEST, types.METHOD_NOT_FOUND, types.INVALID_PARAMS)
 CONNECT_SECONDS: Final = 30.0
 
 Elicit = Callable[[Mapping[str, Any]], Awaitable[tuple[str, Mapping[str, Any] | None]]]
@@ -45,6 +50,7 @@ class Connection:
 
     client: Client
     news: asyncio.Event
+    tells_when_sent: bool = False  # the transport marks the exchange as soon as a request leaves
     on_end: Callable[[], None] = lambda: None
     ended: bool = False
     tools_changed: bool = False
@@ -72,12 +78,20 @@ class Connection:
     async def call(
         self, name: str, arguments: Mapping[str, Any], alive: Callable[[], None]
     ) -> dict[str, Any]:
-        """The result as JSON; `alive` is called for each sign of progress."""
+        """The result as JSON; `alive` is called for each sign of progress. CallRefused if the server says that it
+        did not carry out the call; any other exception leaves that open."""
 
         async def progressed(*_how: Any, **_far: Any) -> None:
             alive()
 
-        return _json(await self.client.call_tool(name, dict(arguments), progress_callback=progressed))
+        if not self.tells_when_sent:
+            _mark_sent()
+        try:
+            return _json(await self.client.call_tool(name, dict(arguments), progress_callback=progressed))
+        except MCPError as error:
+            if error.code in _REFUSALS:
+                raise CallRefused(str(error)) from error
+            raise
 
     def end(self) -> None:
         self.ended = True
@@ -125,7 +139,9 @@ async def _connected(wire: _Wire, elicit: Elicit) -> AsyncIterator[Connection]:
         mode="legacy",  # all servers know it, and only so can one ask or tell of changes by itself
         cache=None,
     )
-    connection = wire.connection = Connection(client, asyncio.Event())
+    connection = wire.connection = Connection(
+        client, asyncio.Event(), tells_when_sent=not wire.address.command
+    )
     async with client:
         yield connection
 
@@ -173,11 +189,14 @@ class _Wire:
             headers=dict(self.address.headers),
             timeout=httpx2.Timeout(CONNECT_SECONDS, read=None),
             trust_env=False,
+            event_hooks={"request": [_watch_sending]},
             auth=Bearer(self.credentials, self._refuse),
         )
 
     def _refuse(self, challenge: str) -> None:
         self.challenge = challenge
+        if (exchange := EXCHANGE.get()) is not None:
+            exchange.has_left = False  # the answer came: the server refused the request unread
         if self.connection is not None:
             self.connection.challenge = challenge
             self.connection.end()
@@ -226,6 +245,21 @@ class _Watched:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> Any:
         return await self._inner.__aexit__(kind, error, trace)
+
+
+def _mark_sent() -> None:
+    if (exchange := EXCHANGE.get()) is not None:
+        exchange.leave()
+
+
+async def _watch_sending(request: httpx2.Request) -> None:
+    """Marks the exchange when there is a connection and the request's first byte is about to leave."""
+
+    async def trace(event: str, _info: Mapping[str, Any]) -> None:
+        if event.endswith(".send_request_headers.started"):
+            _mark_sent()
+
+    request.extensions = {**request.extensions, "trace": trace}
 
 
 def _json(value: Any) -> dict[str, Any]:

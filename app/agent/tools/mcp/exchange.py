@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 from app.agent.model import Cancellation
-from app.agent.toolset import CANCELLED, ToolCancelled
+from app.agent.toolset import CANCELLED, CANCELLED_TOO_LATE, OutcomeUnknown, ToolCancelled
 
 Reply = Callable[[str, Mapping[str, Any] | None], None]
 
@@ -28,25 +30,69 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
+    """No result came. `is_unknown`: the request has left, so the server may have carried it out."""
+
     words: str
+    is_unknown: bool = False
+
+
+class CallRefused(Exception):
+    """The server's answer is that it did not carry out the call; the message is the server's."""
 
 
 class Exchange:
-    """After any number of questions there is exactly one Done or Failed. `abandon` is for the run's thread:
-    nobody wants the result any more."""
+    """After any number of questions there is exactly one Done or Failed; what is told later is dropped.
 
-    def __init__(self) -> None:
+    `has_left` is for the server's thread: from then on the server may have the request.
+    """
+
+    def __init__(self, stop: Callable[[], object] = lambda: None) -> None:
+        """`stop` ends the call on the server's thread, without waiting."""
+        self.stop = stop
+        self.has_left = False
         self._news: queue.SimpleQueue[Asked | Done | Failed | None] = queue.SimpleQueue()
-        self.abandon: Callable[[], object] = lambda: None
+        self._over = False
+        self._guard = threading.Lock()  # around the two below
+        self._begun = False
+        self._abandoned = False
+
+    def begin(self) -> bool:
+        """For the server's thread, before anything of the call is sent. False: the run has given it up."""
+        with self._guard:
+            self._begun = not self._abandoned
+            return self._begun
+
+    def abandon(self) -> bool:
+        """For the run's thread: nobody wants the result any more. Says whether sending had begun."""
+        with self._guard:
+            self._abandoned = True
+            begun = self._begun
+        self.stop()
+        return begun
+
+    def leave(self) -> None:
+        """For the server's thread, as the request is about to be sent. ConnectionAbortedError if the run has been
+        told that it was not."""
+        if self._over and not self.has_left:
+            raise ConnectionAbortedError("the call has ended")
+        self.has_left = True
 
     def tell(self, news: Asked | Done | Failed) -> None:
-        self._news.put(news)
+        if not self._over and not self._abandoned:
+            self._over = not isinstance(news, Asked)
+            self._news.put(news)
 
     def next(self, cancellation: Cancellation) -> Asked | Done | Failed:
-        """Waits as long as it takes. On a cancel the call is abandoned, and ToolCancelled raised."""
+        """Waits as long as it takes. On a cancel the call is abandoned: OutcomeUnknown if it had begun, otherwise
+        ToolCancelled."""
         with cancellation.calling(lambda: self._news.put(None)):
             news = self._news.get()
         if news is None or cancellation.is_set():
-            self.abandon()
+            if self.abandon():
+                raise OutcomeUnknown(CANCELLED_TOO_LATE)
             raise ToolCancelled(CANCELLED)
         return news
+
+
+EXCHANGE: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
+"""The call that the present task of a server's event loop works for."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,9 +17,11 @@ from typing import Any, Final, Literal
 from app.agent.model import Cancellation
 from app.agent.tools.mcp.address import ServerAddress
 from app.agent.tools.mcp.credentials import Credentials
-from app.agent.tools.mcp.exchange import Asked, Done, Exchange, Failed
+from app.agent.tools.mcp.exchange import EXCHANGE, Asked, CallRefused, Done, Exchange, Failed
 
 log = logging.getLogger(__name__)
+
+_CLOSED: Final = "the server was closed"
 
 State = Literal["starting", "ready", "restarting", "failed", "unauthorized", "closed"]
 Json = Mapping[str, Any]
@@ -59,11 +62,12 @@ _CALL: ContextVar[_Call | None] = ContextVar("call", default=None)
 class ToolServer:
     """Any thread may call its methods. Connecting begins at once; `close` ends it, with its process.
 
-    A connection that is lost is made anew, a few times; a call that was under way then has failed, and is not
-    repeated. Tools stay listed meanwhile, and new calls wait.
+    A connection that is lost is made anew, a few times; a call that was under way then is not repeated, and its
+    outcome is unknown. Tools stay listed meanwhile, and new calls wait.
     """
 
     def __init__(self, address: ServerAddress, patience: Patience | None = None) -> None:
+        """ServerUnavailable if the system has no thread for it."""
         self.address = address
         self.instructions = ""
         self.tools: Sequence[Json] = ()
@@ -76,7 +80,9 @@ class ToolServer:
         self._credentials = Credentials()
         self._calls: set[_Call] = set()  # from here on: for the loop's thread
         self._connection: Any = None
-        self._attempt: asyncio.Timeout | None = None  # while connecting, and connected
+        # The scope of connecting and being connected. Not asyncio's own time-out: its cancel would also cut what
+        # puts the server's process to an end.
+        self._attempt: Any = None
         self._closing = asyncio.Event()
         self._wanted = asyncio.Event()  # somebody wants a connection, or an end
         self._settled = asyncio.Event()  # there is a connection, or `_down` says why none will come
@@ -85,13 +91,22 @@ class ToolServer:
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._loop = self._runner.get_loop()
         self._thread = threading.Thread(target=self._work, name=f"mcp-{address.label}", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self._runner.close()
+            raise ServerUnavailable("the system has no thread for it") from error
 
     # ---- for any thread
 
     @property
     def is_closed(self) -> bool:
         return self._state == "closed"
+
+    @property
+    def has_ended(self) -> bool:
+        """Its thread and its process are no more."""
+        return not self._thread.is_alive()
 
     def wait_until_ready(self, cancellation: Cancellation) -> None:
         """Until the tools are known, for a bounded time. ServerUnavailable, AuthorizationMissing."""
@@ -119,10 +134,15 @@ class ToolServer:
         exchange = Exchange()
         work = self._call(exchange, name, arguments)
         try:
-            exchange.abandon = asyncio.run_coroutine_threadsafe(work, self._loop).cancel
+            begun = asyncio.run_coroutine_threadsafe(work, self._loop)
         except RuntimeError:
             work.close()
-            exchange.tell(Failed("the server was closed"))
+            exchange.tell(Failed(_CLOSED))
+        else:
+            exchange.stop = begun.cancel
+            begun.add_done_callback(
+                lambda _: exchange.tell(Failed(_CLOSED))
+            )  # if it ended before its first step
         return exchange
 
     def begin_close(self) -> None:
@@ -152,7 +172,7 @@ class ToolServer:
         except Exception:
             log.exception("%s broke", self.address.label)
         finally:
-            self._enter("closed", "the server was closed")
+            self._enter("closed", _CLOSED)
 
     def _enter(self, state: State, failure: str = "", meta: Json | None = None) -> None:
         if state != "restarting":
@@ -167,19 +187,14 @@ class ToolServer:
     def _close(self) -> None:
         self._closing.set()
         self._wanted.set()
-        if self._attempt is not None and not self._attempt.expired():
-            self._attempt.reschedule(self._loop.time())
+        if self._attempt is not None:
+            self._attempt.cancel()
 
     async def _live(self) -> None:
         """Connects, and again, until it is closed."""
-        try:
-            module: Any = await asyncio.to_thread(import_module, "app.agent.tools.mcp.connection")
-        except ImportError:
-            log.exception("tool servers can't be used")
-            module = None
         restarts = 0
         while not self._closing.is_set():
-            end = _NOT_INSTALLED if module is None else await self._connect(module)
+            end = await self._connect()
             if self._closing.is_set():
                 return
             restarts = 0 if end.has_served else restarts
@@ -195,23 +210,30 @@ class ToolServer:
                 restarts = 0
                 await self._until_wanted()
 
-    async def _connect(self, module: Any) -> _End:
+    async def _connect(self) -> _End:
         """Connects, and stays until the connection is lost, or there is none."""
+        try:
+            module: Any = await asyncio.to_thread(import_module, "app.agent.tools.mcp.connection")
+        except ImportError:
+            log.exception("tool servers can't be used")
+            return _NOT_INSTALLED
+        except RuntimeError as error:  # no thread to be had
+            return _End(str(error))
         self._down, self._served, ready = "", False, False
         self._settled.clear()
         failure, meta = "", None
-        timeout = self._attempt = asyncio.timeout(self._patience.start)
         try:
-            async with timeout, module.connect(self.address, self._credentials, self._elicit) as connection:
-                tools = await connection.list_tools()
-                timeout.reschedule(None)
-                ready = True
-                self._become_ready(connection, tools)
-                await self._stay(connection)
+            with module.fail_after(self._patience.start) as self._attempt:
+                async with module.connect(self.address, self._credentials, self._elicit) as connection:
+                    tools = await connection.list_tools()
+                    self._attempt.deadline = math.inf
+                    ready = True
+                    self._become_ready(connection, tools)
+                    await self._stay(connection)
         except module.Unauthorized as refused:
             failure, meta = str(refused), refused.meta
         except Exception as error:
-            late = timeout.expired() and not ready
+            late = self._attempt.cancelled_caught and not ready
             failure = f"no answer within {self._patience.start:g} seconds" if late else _words(error)
             if not self._closing.is_set():
                 log.warning("%s: %s", self.address.label, failure)
@@ -251,6 +273,7 @@ class ToolServer:
         """Tells the exchange how it ended, whatever happens."""
         call = _Call(exchange, asyncio.timeout(self._patience.call))
         _CALL.set(call)
+        EXCHANGE.set(exchange)
         self._calls.add(call)
         try:
             async with call.timeout:
@@ -258,17 +281,20 @@ class ToolServer:
                     await self._settled.wait()
                     if self._down:
                         raise ServerUnavailable(self._down)
+                if not exchange.begin():
+                    raise ServerUnavailable("cancelled")
                 result = await self._connection.call(name, arguments, lambda: self._is_alive(call))
             self._served = True
             exchange.tell(Done(result))
         except asyncio.CancelledError:
-            exchange.tell(Failed("the server was closed"))
+            exchange.tell(Failed(_CLOSED, exchange.has_left))
             raise
+        except CallRefused as refused:
+            exchange.tell(Failed(str(refused)))
         except Exception as error:
             late = call.timeout.expired()
-            exchange.tell(
-                Failed(f"no answer within {self._patience.call:g} seconds" if late else _words(error))
-            )
+            words = f"no answer within {self._patience.call:g} seconds" if late else _words(error)
+            exchange.tell(Failed(words, exchange.has_left))
         finally:
             self._calls.discard(call)
             for question in call.questions:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import Final
 
 from app.agent.tools.mcp.address import ServerAddress
 from app.agent.tools.mcp.server import Patience, ToolServer
+
+log = logging.getLogger(__name__)
 
 IDLE_SECONDS: Final = 600.0  # how long a server that nobody uses is kept
 
@@ -22,12 +25,13 @@ class ToolServers:
         self._servers: dict[ServerAddress, ToolServer] = {}
         self._users: dict[ServerAddress, int] = {}
         self._idle_since: dict[ServerAddress, float] = {}
-        self._timer: threading.Timer | None = None
+        self._ending: list[ToolServer] = []  # idle ones that were told to end
+        self._timer: threading.Timer | None = None  # runs whenever a server is idle
         self._closed = False
 
     def acquire(self, address: ServerAddress) -> ToolServer:
         """The server, started if need be; it is kept until as many have released it. Raises RuntimeError when
-        the process is ending."""
+        the process is ending, ServerUnavailable if it can't be started now."""
         with self._guard:
             if self._closed:
                 raise RuntimeError("the server is stopping")
@@ -36,6 +40,7 @@ class ToolServers:
                 server = self._servers[address] = ToolServer(address, self._patience)
             self._users[address] = self._users.get(address, 0) + 1
             self._idle_since.pop(address, None)
+            self._watch_idle()
             return server
 
     def release(self, address: ServerAddress) -> None:
@@ -43,13 +48,14 @@ class ToolServers:
             self._users[address] -= 1
             if not self._users[address] and not self._closed:
                 self._idle_since[address] = time.monotonic()
-                self._set_timer(self._idle_seconds)
+                self._watch_idle()
 
     def close(self) -> None:
-        """Ends all of them at the same time, and waits for that."""
+        """Ends all of them at the same time, and waits for that; for those that are ending already, too."""
         with self._guard:
             self._closed = True
-            servers = [self._forget(address) for address in list(self._servers)]
+            servers = self._ending + [self._forget(address) for address in list(self._servers)]
+            self._ending = []
             timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
@@ -58,21 +64,31 @@ class ToolServers:
         for server in servers:
             server.close()
 
-    def _set_timer(self, seconds: float) -> None:
-        if self._timer is None:
-            self._timer = threading.Timer(seconds, self._close_idle)
-            self._timer.daemon = True
-            self._timer.start()
+    def _watch_idle(self) -> None:
+        """Sets the timer for the next server that is due. If it can't be started, the next caller tries again."""
+        if self._timer is not None or self._closed or not self._idle_since:
+            return
+        due = min(self._idle_since.values()) + self._idle_seconds
+        timer = threading.Timer(max(due - time.monotonic(), 0.0), self._close_idle)
+        timer.daemon = True
+        try:
+            timer.start()
+        except RuntimeError:
+            log.warning("idle tool servers are kept for now", exc_info=True)
+        else:
+            self._timer = timer
 
     def _close_idle(self) -> None:
-        """Begins to end the servers that nobody has used for long; looks again when the next one is due."""
+        """Begins to end the servers that have been idle for long; looks again when the next one is due."""
         with self._guard:
             self._timer = None
-            now = time.monotonic()
-            due = {address: since + self._idle_seconds - now for address, since in self._idle_since.items()}
-            servers = [self._forget(address) for address, left in due.items() if left <= 0]
-            if self._idle_since and not self._closed:
-                self._set_timer(min(left for left in due.values() if left > 0))
+            if self._closed:
+                return
+            since = time.monotonic() - self._idle_seconds
+            idle = [address for address, began in self._idle_since.items() if began <= since]
+            servers = [self._forget(address) for address in idle]
+            self._ending = [server for server in self._ending if not server.has_ended] + servers
+            self._watch_idle()
         for server in servers:
             server.begin_close()
 

@@ -14,12 +14,15 @@ from app.agent.tools.mcp.results import result_of, tool_of, without_nulls
 from app.agent.tools.mcp.server import AuthorizationMissing, ServerUnavailable, ToolServer
 from app.agent.tools.mcp.servers import ToolServers
 from app.agent.toolset import (
+    CANCELLED,
     Elicitation,
     Outcome,
+    OutcomeUnknown,
     QuestionFirst,
     Tool,
+    ToolCancelled,
     ToolContext,
-    ToolResult,
+    ToolFailed,
 )
 
 log = logging.getLogger(__name__)
@@ -97,7 +100,12 @@ class Mcp:
         return True
 
     def _call(self, name: str, arguments: Mapping[str, Any], context: ToolContext) -> Outcome:
-        exchange = self._running.call(name, without_nulls(arguments.items()))
+        if context.cancellation.is_set():
+            raise ToolCancelled(CANCELLED)
+        try:
+            exchange = self._running.call(name, without_nulls(arguments.items()))
+        except ServerUnavailable as unavailable:
+            raise ToolFailed(f"failed to call tool: {unavailable}") from unavailable
         return _outcome(exchange, context)
 
 
@@ -105,8 +113,10 @@ def _outcome(exchange: Exchange, context: ToolContext) -> Outcome:
     match exchange.next(context.cancellation):
         case Done(result):
             return result_of(result)
+        case Failed(words, is_unknown=False):
+            raise ToolFailed(f"failed to call tool: {words}")
         case Failed(words):
-            return ToolResult.error(f"Error calling tool: failed to call tool: {words}")
+            raise OutcomeUnknown(f"failed to call tool: {words}")
         case Asked(params, reply):
 
             def go_on(action: str, content: Mapping[str, Any] | None) -> Outcome:
