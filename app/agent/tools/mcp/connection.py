@@ -105,10 +105,17 @@ class Connection:
 
 @asynccontextmanager
 async def connect(
-    address: ServerAddress, credentials: Credentials, elicit: Elicit
+    address: ServerAddress,
+    credentials: Credentials,
+    elicit: Elicit,
+    can_end: Callable[[], None],
 ) -> AsyncIterator[Connection]:
-    """Raises Unauthorized, or whatever went wrong. A token that has run out is renewed if it can be."""
-    wire = _Wire(address, credentials)
+    """Raises Unauthorized, or whatever went wrong. A token that has run out is renewed if it can be.
+
+    `can_end` is called when a cancel does no harm any more: one that came while a process is started would leave it
+    behind, with its pipes.
+    """
+    wire = _Wire(address, credentials, can_end)
     try:
         async with _connected(wire, elicit) as connection:
             yield connection
@@ -152,14 +159,19 @@ class _Wire:
 
     address: ServerAddress
     credentials: Credentials
+    can_end: Callable[[], None]
     connection: Connection | None = None
     challenge: str | None = None
     _opened: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def __aenter__(self) -> Any:
+        if not self.address.command:
+            self.can_end()
         async with AsyncExitStack() as opened:
             read, write = await opened.enter_async_context(await self._transport(opened))
             self._opened = opened.pop_all()
+        if self.address.command:
+            self.can_end()
         return _Watched(read, self._ended), write
 
     async def __aexit__(

@@ -223,17 +223,20 @@ class ToolServer:
         self._settled.clear()
         failure, meta = "", None
         try:
-            with module.fail_after(self._patience.start) as self._attempt:
-                async with module.connect(self.address, self._credentials, self._elicit) as connection:
+            with module.fail_after(self._patience.start) as scope:
+                can_end = partial(self._can_end, scope)
+                async with module.connect(
+                    self.address, self._credentials, self._elicit, can_end
+                ) as connection:
                     tools = await connection.list_tools()
-                    self._attempt.deadline = math.inf
+                    scope.deadline = math.inf
                     ready = True
                     self._become_ready(connection, tools)
                     await self._stay(connection)
         except module.Unauthorized as refused:
             failure, meta = str(refused), refused.meta
         except Exception as error:
-            late = self._attempt.cancelled_caught and not ready
+            late = scope.cancelled_caught and not ready
             failure = f"no answer within {self._patience.start:g} seconds" if late else _words(error)
             if not self._closing.is_set():
                 log.warning("%s: %s", self.address.label, failure)
@@ -241,6 +244,12 @@ class ToolServer:
             self._attempt = None
             self._lose()
         return _End(failure, ready, self._served, meta)
+
+    def _can_end(self, scope: Any) -> None:
+        """From now on `_close` ends the attempt by its scope."""
+        self._attempt = scope
+        if self._closing.is_set():
+            scope.cancel()
 
     def _become_ready(self, connection: Any, tools: Sequence[Json]) -> None:
         self.tools, self.instructions = tools, connection.instructions
