@@ -79,6 +79,7 @@ def test_every_line_of_a_run_says_which_session_and_run_it_belongs_to(server: Se
         stream.rest()
     client.wait_until_free(session)
     (run,) = client.call("GET", "/api/runs")
+    eventually(lambda: len(lines.entries("app.runtime")) >= 2, "the run has said that it ended")
     entries = lines.entries("app.runtime")
     assert [entry["message"] for entry in entries] == ["run started by agent plain/root", "run finished"]
     assert {(entry["session"], entry["run"]) for entry in entries} == {(session, run["id"])}

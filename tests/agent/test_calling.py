@@ -10,15 +10,25 @@ import pytest
 
 from app.agent.calling import arguments_text
 from app.agent.steps import Ask, CallEnded
-from app.agent.toolset import Elicitation, Outcome, ToolContext, ToolFailed, ToolResult
+from app.agent.toolset import (
+    CANCELLED_TOO_LATE,
+    Elicitation,
+    Outcome,
+    OutcomeUnknown,
+    ToolContext,
+    ToolFailed,
+    ToolResult,
+)
 from app.conversation.events import ToolCallResponse
 from app.conversation.run import Answer
 from app.conversation.session import Session
+from app.errors import RunCancelled
 from tests.agent.scripted_model import ScriptedModel, called, said
 from tests.agent.stage import Stage, tool
 from tests.agent.tools.pictures import png
 from tests.conversation.rows import user
 
+UNKNOWN = "It is not known whether this tool call took effect: {}. Check before you repeat it."
 ACT = called(("a", "act", {"x": 1}))
 
 
@@ -54,6 +64,30 @@ def test_a_tool_that_breaks_is_an_answer_too_and_our_bug_is_logged(caplog: pytes
     stage = performed(ZeroDivisionError("division by zero"))
     assert stage.endings() == [("failed", "Error calling tool: division by zero")]
     assert [record.exc_info is not None for record in caplog.records] == [True]
+
+
+def test_a_tool_that_breaks_may_have_done_something_unless_it_only_reads() -> None:
+    stage = performed(ZeroDivisionError("division by zero"), Answer("approve"), read_only=False)
+    assert stage.endings() == [("unknown", UNKNOWN.format("the tool broke (division by zero)"))]
+
+
+def test_a_request_that_was_not_answered_is_neither_failed_nor_cancelled() -> None:
+    stage = performed(OutcomeUnknown("the connection was cut"))
+    words = UNKNOWN.format("the connection was cut")
+    assert stage.endings() == [("unknown", words)]
+    assert response(stage).result == {"output": words, "isError": True}
+    assert stage.rows[2].content[0]["is_error"]
+
+
+def test_a_cancel_after_the_request_has_left_ends_the_run_and_not_the_call() -> None:
+    def handler(_arguments: Mapping[str, Any], _context: ToolContext) -> Outcome:
+        stage.cancellation.cancel()
+        raise OutcomeUnknown(CANCELLED_TOO_LATE)
+
+    stage = Stage(ScriptedModel(called(("a", "act", {}), ("b", "act", {}))), tool("act", handler))
+    with pytest.raises(RunCancelled):
+        stage.perform(user("Hi"))
+    assert stage.endings() == [("unknown", UNKNOWN.format(CANCELLED_TOO_LATE))]
 
 
 def test_what_is_for_readers_goes_neither_to_the_model_nor_to_the_store() -> None:

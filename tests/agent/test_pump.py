@@ -12,6 +12,7 @@ import pytest
 from app.agent.http.connection import Connection
 from app.agent.http.pump import Pump
 from tests.harness.models import PATIENCE
+from tests.harness.process import eventually
 
 
 def test_closing_rings_no_bell_that_the_thread_has_taken_down(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,8 +35,7 @@ def test_closing_rings_no_bell_that_the_thread_has_taken_down(monkeypatch: pytes
 
     def ring_late(bell: int, value: int) -> None:
         far.send(b"it looks up")
-        for thread in {*threading.enumerate()} - before:
-            thread.join(PATIENCE)
+        eventually(lambda: {*threading.enumerate()} <= before, "the thread has seen it")
         ring(bell, value)
 
     with near, far:

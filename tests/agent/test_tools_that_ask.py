@@ -10,9 +10,18 @@ import pytest
 from app.agent.calling import UNKNOWN_OUTCOME
 from app.agent.context import Resumption
 from app.agent.steps import Ask
-from app.agent.toolset import Elicitation, Outcome, QuestionFirst, ToolCancelled, ToolContext, ToolResult
+from app.agent.toolset import (
+    Elicitation,
+    Outcome,
+    OutcomeUnknown,
+    QuestionFirst,
+    ToolCancelled,
+    ToolContext,
+    ToolFailed,
+    ToolResult,
+)
 from app.conversation.events import AuthorizationEvent, ElicitationRequest
-from app.conversation.run import Answer, Question
+from app.conversation.run import Answer, Question, unknown_outcome
 from app.errors import RunCancelled
 from tests.agent.scripted_model import ScriptedModel, called, said
 from tests.agent.stage import FakeToolset, Stage, ledger, tool
@@ -80,8 +89,29 @@ def test_a_cancel_while_it_goes_on_ends_the_run() -> None:
     assert stage.endings() == [("cancelled", "stopped")]
 
 
-def test_an_answer_to_a_tool_that_died_with_its_process_is_no_refusal() -> None:
+@pytest.mark.parametrize(
+    ("breaks", "ending"),
+    [
+        (OutcomeUnknown("the connection was cut"), ("unknown", unknown_outcome("the connection was cut"))),
+        (ToolFailed("no such colour"), ("failed", "Error calling tool: no such colour")),
+        (KeyError("name"), ("failed", "Error calling tool: 'name'")),
+    ],
+)
+def test_a_tool_that_goes_on_may_fail_as_any_other(breaks: Exception, ending: tuple[str, str]) -> None:
+    asker = Asker()
+    asker.breaks = breaks
+    stage = stage_of(asker, ACT, said("done"))
+    stage.answers = [Answer("accept", content={"name": "Ann"})]
+    stage.perform(user("Hi"))
+    assert stage.endings() == [ending]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_an_answer_to_a_tool_that_died_with_its_process_is_no_refusal(there: bool) -> None:
+    """The tool's server may be away by now."""
     stage = stage_of(Asker(), said("done"))
+    if not there:
+        stage.toolset = FakeToolset()
     first = stage_of(Asker(), ACT)
     with pytest.raises(IndexError):
         first.perform(user("Hi"))

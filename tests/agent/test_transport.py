@@ -21,6 +21,7 @@ import pytest
 from app.agent.http.interrupt import Interrupt, Interrupted
 from app.agent.transport import Transport, interruptible
 from tests.agent.socket_server import PATIENCE, Peer, serving
+from tests.harness import threads
 
 LONG = 600.0
 
@@ -35,13 +36,8 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
     """No test may leave a descriptor or a thread behind."""
-    before = set(os.listdir("/proc/self/fd"))
-    threads = set(threading.enumerate())
-    yield
-    for thread in set(threading.enumerate()) - threads:
-        thread.join(PATIENCE)
-        assert not thread.is_alive(), thread
-    assert set(os.listdir("/proc/self/fd")) <= before
+    with threads.nothing_left():
+        yield
 
 
 @pytest.fixture

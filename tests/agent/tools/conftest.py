@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from tests.agent.cancellation import FakeCancellation
 from tests.agent.tools.workbench import WITNESS, Workbench
 from tests.harness.process import eventually
+from tests.harness.threads import nothing_left
 
 
 @pytest.fixture
@@ -21,18 +21,6 @@ def bench(tmp_path: Path) -> Iterator[Workbench]:
     root.mkdir()
     environment = {"PATH": os.environ["PATH"], WITNESS: uuid.uuid4().hex}
     bench = Workbench(root, FakeCancellation(), environment)
-    threads, descriptors = set(threading.enumerate()), _descriptors()
-    yield bench
-    eventually(lambda: not bench.processes(), "what was killed is dead", seconds=2)
-    eventually(lambda: set(threading.enumerate()) <= threads, f"these have ended: {threading.enumerate()}")
-    eventually(lambda: _descriptors() <= descriptors, "what was opened is closed")
-
-
-def _descriptors() -> set[tuple[str, str]]:
-    found = set()
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            found.add((name, os.readlink(f"/proc/self/fd/{name}")))
-        except OSError:
-            continue  # the listing's own
-    return found
+    with nothing_left():
+        yield bench
+        eventually(lambda: not bench.processes(), "what was killed is dead", seconds=10)

@@ -300,6 +300,21 @@ def test_a_server_that_nobody_uses_is_ended_after_a_while(bench: Workbench) -> N
     servers.close()
 
 
+def test_the_end_of_the_process_waits_for_a_server_that_is_being_ended_for_idleness(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = threading.Event()
+    servers = ToolServers(patience=PATIENCE, idle_seconds=0.0)
+    where = address(bench.root, SILENT, **bench.environment)
+    server = servers.acquire(where)
+    monkeypatch.setattr(server, "begin_close", told.set)  # the timer's; it ends only when it is closed
+    servers.release(where)
+    assert told.wait(5)
+    monkeypatch.undo()
+    servers.close()
+    assert server.has_ended
+
+
 def test_all_servers_of_an_agent_start_at_the_same_time(tmp_path: Path) -> None:
     servers = ToolServers(patience=Patience(start=20.0))
     names = ("a", "b")
