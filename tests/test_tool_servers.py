@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.factory import Server, build
 from app.offline.server import OfflineServer
-from tests.agent.tools.web_site import running
+from tests.agent.tools.web_site import WebSite, running
 from tests.conftest import children, make_settings
 from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually
@@ -28,24 +31,41 @@ agents:
         command: {sys.executable}
         args: [-m, tests.agent.tools.mcp_server]
         env: {{PYTHONPATH: "{ROOT}"}}
-        tools: [ask, echo, die]
+        tools: [ask, echo, die, hang]
+      - type: shell
+      - {{type: api, api_config: {{name: pay, method: POST, endpoint: "API/pay"}}}}
 permissions: {{allow: ["*"]}}
 """
+UNKNOWN = "It is not known whether this tool call took effect: "
 HANGING = SERVED.replace(f"command: {sys.executable}", "command: sh").replace(
     "[-m, tests.agent.tools.mcp_server]", '[-c, "while read -r line; do :; done"]'
 )
 
 
 @pytest.fixture
-def client(tmp_path: Path, model: OfflineServer) -> Iterator[LocalClient]:
+def client(tmp_path: Path, model: OfflineServer, site: WebSite) -> Iterator[LocalClient]:
     agents = tmp_path / "agents"
     agents.mkdir()
     for name, text in (("plain", PLAIN), ("served", SERVED), ("hanging", HANGING)):
-        (agents / f"{name}.yaml").write_text(text)
+        (agents / f"{name}.yaml").write_text(text.replace("API", site.url("")))
     server: Server = build(make_settings(tmp_path, model.url, agents=agents))
     yield LocalClient(server)
     server.close()
     assert not children()
+
+
+@pytest.fixture
+def site() -> Iterator[WebSite]:
+    """Takes payments, and confirms none of them until the test is over."""
+    over = threading.Event()
+
+    def pay(_request: BaseHTTPRequestHandler) -> None:
+        over.wait(60)
+
+    with running() as site:
+        site.pages["/pay"] = pay
+        yield site
+        over.set()
 
 
 def test_a_servers_question_is_answered_over_http_and_its_result_comes_through(client: LocalClient) -> None:
@@ -71,6 +91,48 @@ def test_a_servers_question_is_answered_over_http_and_its_result_comes_through(c
     client.wait_until_free(session)
     events = client.say(session, '[call echo {"text": "still here"}] [then] [say done]', agent="served")
     assert [event["response"] for event in events if event["type"] == "tool_call_response"] == ["still here"]
+
+
+@pytest.mark.parametrize(
+    ("call", "state", "words"),
+    [
+        ('hang {"mark": "MARK"}', "unknown", UNKNOWN),
+        ("pay {}", "unknown", UNKNOWN),
+        ('shell {"cmd": "echo begun; touch MARK; sleep 60"}', "cancelled", "Output: begun"),
+    ],
+)
+def test_a_run_is_stopped_while_the_other_side_has_the_call(
+    client: LocalClient, site: WebSite, tmp_path: Path, call: str, state: str, words: str
+) -> None:
+    session, mark = client.new_session(), tmp_path / "mark"
+    with client.run(session, f"[call {call.replace('MARK', str(mark))}]", agent="served") as stream:
+        eventually(lambda: mark.exists() or "/pay" in site.asked, "the other side has it")
+        client.stop(session)
+        events = stream.rest()
+    client.wait_until_free(session)
+    (run,) = client.call("GET", "/api/runs?status=cancelled")
+    assert run["session_id"] == session
+    check_ending(client, session, events, state, words)
+
+
+def test_a_server_that_dies_in_mid_call_leaves_its_outcome_unknown(client: LocalClient) -> None:
+    session = client.new_session()
+    events = client.say(session, "[call die {}] [then] [say done]", agent="served")
+    check_ending(client, session, events, "unknown", UNKNOWN)
+
+
+def check_ending(
+    client: LocalClient, session: str, events: list[dict[str, Any]], state: str, words: str
+) -> None:
+    """The ledger, the readers and the model are told the same of the only call."""
+    (call,) = client.server.store.records.ledger(session).values()
+    assert call.state == state
+    (response,) = [event for event in events if event["type"] == "tool_call_response"]
+    assert words in response["response"]
+    assert response["result"]["isError"]
+    (row,) = [row for row in client.server.store.sessions.messages(session) if row.role == "tool"]
+    assert row.content[0]["is_error"]
+    assert words in str(row.content[0]["content"])
 
 
 def test_a_server_that_hangs_holds_up_nobody_else_and_can_be_cancelled(client: LocalClient) -> None:

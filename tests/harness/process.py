@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import requests
 
@@ -23,10 +26,28 @@ START_SECONDS = 60.0
 STOP_SECONDS = 60.0
 
 
+_PORTS: Final = range(20_000, 32_000)
+"""Below the range that the system takes from by itself, for clients too: a port of that range may be gone by the time
+that the server wants it."""
+_held: list[int] = []  # descriptors of locks, for as long as this process lives
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that no other process of these tests gets meanwhile."""
+    folder = Path(tempfile.gettempdir(), f"baton-test-ports-{os.getuid()}")
+    folder.mkdir(exist_ok=True)
+    while True:
+        port = random.choice(_PORTS)
+        lock = os.open(folder / str(port), os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            os.close(lock)  # another test's, or another program's
+        else:
+            _held.append(lock)
+            return port
 
 
 class BatonProcess:
