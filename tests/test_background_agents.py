@@ -15,9 +15,10 @@ from app.agent.tools import background_agents
 from app.conversation.run import Baton
 from app.conversation.session import Session
 from app.conversation.transcript import Message
-from app.errors import BatonLost
+from app.errors import BatonLost, StoreUnavailable
 from app.factory import Server, build
 from app.offline.server import OfflineServer
+from app.runtime.background import Work
 from app.runtime.ending import last_words
 from app.runtime.owner import this_process
 from app.store import background_store
@@ -178,6 +179,30 @@ def test_a_task_that_makes_no_sense_is_refused(
     result = use(local, session, "run_background_agent", **arguments)
     assert result == {"output": words, "isError": True}
     assert use(local, session, "list_background_agents")["output"].endswith("tasks found.\n")
+
+
+def test_a_task_that_the_database_did_not_confirm_may_have_begun(
+    local: LocalClient, session: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(*_: Any, **__: Any) -> Any:
+        raise StoreUnavailable()
+
+    monkeypatch.setattr(local.server.store.background, "begin", silent)
+    result = use(local, session, "run_background_agent", agent="helper", task="[say helped]")
+    assert result["output"].startswith("It is not known whether this tool call took effect: the database")
+
+
+def test_a_task_that_does_not_end_is_not_called_stopped(
+    local: LocalClient, session: str, model: OfflineServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = start(local, session, "[hold 0]")
+    with monkeypatch.context() as deaf:
+        deaf.setattr(Work, "stop", lambda *_: None)
+        result = use(local, session, "stop_background_agent", task_id=task)
+    words = f"Background agent task {task} was told to stop and has not ended yet."
+    assert result == {"output": words, "isError": True}
+    use(local, session, "stop_background_agent", task_id=task)
+    ended(local, task)
 
 
 def test_tasks_that_are_not_there_or_not_at_work_are_told_apart(local: LocalClient, session: str) -> None:

@@ -19,6 +19,7 @@ from app.telemetry.telemetry import Telemetry
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient
 from tests.harness.process import ROOT
+from tests.harness.threads import ThreadStarts
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 CALLER = "00f067aa0ba902b7"
@@ -29,6 +30,15 @@ agents:
   root: {model: anthropic/claude-sonnet-5-5, description: Leads, instruction: Lead., sub_agents: [helper]}
   helper: {model: anthropic/claude-sonnet-5-5, description: Helps, instruction: Help.}
 """
+
+
+def test_the_last_spans_are_given_up_if_no_thread_can_send_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    tracing = OpenTelemetry(InMemorySpanExporter())
+    starts = ThreadStarts(monkeypatch)
+    starts.refuse(0)
+    tracing.close()
+    assert starts.names == ["traces-close"]
+    tracing.close()
 
 
 class Traced:

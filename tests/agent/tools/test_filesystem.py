@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from app.agent.tools import file_reading, file_search, regex_search
+from app.agent.tools import file_reading, file_search, file_writing, regex_search
 from app.agent.tools.file_search import excludes
 from app.agent.tools.filesystem import Filesystem
+from app.agent.tools.processes import Ended
 from app.agent.toolset import ToolCancelled
 from app.team.toolset import PostEdit
 from tests.agent.tools.pictures import png
@@ -199,6 +200,34 @@ def test_post_edit_commands_run_for_matching_names_until_one_fails(bench: Workbe
     edited = bench.call(files, "edit_file", path="a.py", edits=[{"oldText": "x", "newText": "y"}])
     assert edited.output == f"File edited successfully but post-edit command failed: {reason}"
     assert (bench.root / "a.py").read_text() == "y"
+
+
+def test_a_file_that_was_written_stays_so_when_its_command_is_stopped_or_can_not_start(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = bench.when_signalled(bench.cancellation.cancel)
+    files = Filesystem(
+        post_edit=[PostEdit(path="*", cmd=f"echo > {pipe}; sleep 600")], environment=bench.environment
+    )
+    with pytest.raises(ToolCancelled, match="The file was written"):
+        bench.call(files, "write_file", path="a", content="x")
+    assert (bench.root / "a").read_text() == "x"
+
+    def no_more_descriptors(*_: object, **__: object) -> Ended:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(file_writing, "run", no_more_descriptors)
+    result = bench.call(files, "write_file", path="b", content="y")
+    assert result.output.startswith("File written successfully but post-edit command failed: ")
+
+
+def test_directories_that_were_created_before_one_failed_are_told(
+    bench: Workbench, files: Filesystem
+) -> None:
+    bench.write("file")
+    made = bench.call(files, "create_directory", paths=["a", "file"])
+    assert made.is_error
+    assert made.output.startswith("Directory created successfully: a\nError creating directory file: ")
 
 
 def test_directories_are_created_and_removed_one_by_one(bench: Workbench, files: Filesystem) -> None:

@@ -12,7 +12,7 @@ from app.agent.tools import background_jobs, processes
 from app.agent.tools.output_limit import TRUNCATED
 from app.agent.tools.process_family import Family
 from app.agent.tools.shell import Shell, duration
-from app.agent.toolset import ToolCancelled
+from app.agent.toolset import ToolCancelled, ToolResult
 from tests.agent.tools.workbench import Workbench, is_alive
 
 
@@ -179,6 +179,15 @@ def test_a_command_that_cannot_be_killed_is_given_up(
     process._popen.kill()
     process._popen.wait()
     assert process.end() == -9
+
+
+def test_what_a_command_that_cannot_be_killed_still_does_is_unknown(
+    bench: Workbench, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = processes.Process.end
+    monkeypatch.setattr(processes.Process, "end", lambda process: end(process) and None)
+    result = bench.call(shell, "shell", cmd="exec sleep 600", timeout=1)
+    assert result == ToolResult.unknown("the command can't be stopped and may still be at work")
 
 
 def test_nothing_is_left_when_a_process_cannot_be_watched(
