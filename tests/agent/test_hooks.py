@@ -156,8 +156,12 @@ def test_several_hooks_speak_as_one(runner: Run) -> None:
 
 def test_a_hook_that_takes_too_long_is_ended_and_decides_nothing(runner: Run, tmp_path: Path) -> None:
     slow = {"hooks": [hook("touch begun; sleep 600; exit 2", timeout=1)]}
-    assert runner(pre_tool_use=[slow]).before_call("a", "shell", {}) == NOTHING_SAID
-    assert (tmp_path / "begun").exists()
+
+    def is_given_up() -> bool:
+        assert runner(pre_tool_use=[slow]).before_call("a", "shell", {}) == NOTHING_SAID
+        return (tmp_path / "begun").exists()
+
+    eventually(is_given_up, "it had begun, which takes a busy machine more than a second")
 
 
 def test_a_cancel_ends_a_hook_with_all_that_it_has_started(

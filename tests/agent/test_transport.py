@@ -273,16 +273,18 @@ def breaking(how: Callable[[Peer], None]) -> Callable[[Peer], None]:
 
 
 @pytest.mark.parametrize(
-    ("how", "expected"),
+    ("how", "stall_timeout", "expected"),
     [
-        (lambda peer: None, httpx2.RemoteProtocolError),
-        (lambda peer: peer.reset(), httpx2.ReadError),
-        (lambda peer: peer.send(b"nonsense\r\n"), httpx2.RemoteProtocolError),
-        (lambda peer: peer.until_gone(), httpx2.ReadTimeout),
+        (lambda peer: None, LONG, httpx2.RemoteProtocolError),
+        (lambda peer: peer.reset(), LONG, httpx2.ReadError),
+        (lambda peer: peer.send(b"nonsense\r\n"), LONG, httpx2.RemoteProtocolError),
+        (lambda peer: peer.until_gone(), 0.05, httpx2.ReadTimeout),
     ],
 )
-def test_a_body_that_breaks_off_says_how(how: Callable[[Peer], None], expected: type[Exception]) -> None:
-    transport = Transport(stall_timeout=0.05)
+def test_a_body_that_breaks_off_says_how(
+    how: Callable[[Peer], None], stall_timeout: float, expected: type[Exception]
+) -> None:
+    transport = Transport(stall_timeout=stall_timeout)
     with (
         serving(breaking(how)) as server,
         httpx2.Client(transport=transport, timeout=LONG) as client,
@@ -307,7 +309,7 @@ def test_a_head_that_does_not_come_in_time_is_a_time_out(client: httpx2.Client) 
         serving(lambda peer: peer.until_gone()) as server,
         pytest.raises(httpx2.ReadTimeout, match=r"0\.05 sec"),
     ):
-        client.post(server.url, timeout=0.05)
+        client.post(server.url, timeout=httpx2.Timeout(LONG, read=0.05))
 
 
 def test_an_answer_that_comes_before_the_request_was_read_is_heard(client: httpx2.Client) -> None:

@@ -191,7 +191,8 @@ def test_a_full_disk_is_a_refusal_and_is_forgotten_when_there_is_room(build_serv
 def test_what_the_model_does_wrong_ends_the_run_or_is_tried_again(
     build_server: BuildServer, monkeypatch: pytest.MonkeyPatch, script: str, ends: str
 ) -> None:
-    impatient = partial(anthropic_model.AnthropicModel, stall_timeout=0.3, first_byte_timeout=5.0)
+    stall = 0.3 if "[stall" in script else 30.0
+    impatient = partial(anthropic_model.AnthropicModel, stall_timeout=stall, first_byte_timeout=30.0)
     monkeypatch.setattr(anthropic_model, "AnthropicModel", impatient)
     server = build_server()
     client = LocalClient(server)

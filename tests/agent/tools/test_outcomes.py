@@ -36,7 +36,7 @@ from tests.harness.process import eventually
 from tests.harness.proxy import BreakingProxy
 
 ROOT = Path(__file__).parents[3]
-SILENCE = 1.0  # seconds without an answer
+SILENCE = 1  # seconds that a call waits for its answer where that does not come
 
 IN_THIS_PROCESS = {
     "filesystem": "a file is replaced as a whole or not at all",
@@ -76,7 +76,7 @@ def spec(**fields: Any) -> ToolsetSpec:
 
 
 @contextmanager
-def over_http(bench: Workbench, kind: str, expected: str, **fields: Any) -> Iterator[Call]:
+def over_http(bench: Workbench, kind: str, expected: str, seconds: float, **fields: Any) -> Iterator[Call]:
     """A toolset that is built with the address of a site that takes requests and never answers."""
     over = threading.Event()
     with web_site() as site, BreakingProxy(site.port) as between:
@@ -98,7 +98,7 @@ def over_http(bench: Workbench, kind: str, expected: str, **fields: Any) -> Iter
             run=RunFacts(cancellation=bench.cancellation, working_dir=bench.root),
         )
         if kind == "fetch":
-            toolset = Fetch(timeout=1, allow_private=True)
+            toolset = Fetch(timeout=int(seconds), allow_private=True)
         toolset.start()
         arguments = {"urls": [url]} if kind == "fetch" else {}
         try:
@@ -109,9 +109,9 @@ def over_http(bench: Workbench, kind: str, expected: str, **fields: Any) -> Iter
 
 
 @contextmanager
-def over_mcp(bench: Workbench, transport: str) -> Iterator[Call]:
+def over_mcp(bench: Workbench, transport: str, seconds: float = 60.0) -> Iterator[Call]:
     mark = bench.root / "mark"
-    servers = ToolServers(patience=Patience(start=60.0, call=SILENCE, restarts=(60.0,)))
+    servers = ToolServers(patience=Patience(start=60.0, call=seconds, restarts=(60.0,)))
     with ExitStack() as opened:
         opened.callback(servers.close)
         if transport == "stdio":
@@ -148,31 +148,41 @@ def in_a_command(bench: Workbench, kind: str) -> Iterator[Call]:
 
 
 API = {"name": "act", "endpoint": "URL"}
-SCENES: dict[str, Callable[[Workbench], Any]] = {
-    "api get": lambda bench: over_http(bench, "api", "unknown", api_config={**API, "method": "GET"}),
-    "api post": lambda bench: over_http(bench, "api", "unknown", api_config={**API, "method": "POST"}),
-    "openapi post": lambda bench: over_http(bench, "openapi", "unknown", url="SITE/api.json"),
-    "openapi get": lambda bench: over_http(bench, "openapi", "read", url="SITE/api.json", operation="get"),
-    "fetch": lambda bench: over_http(bench, "fetch", "read"),
-    "mcp stdio": lambda bench: over_mcp(bench, "stdio"),
-    "mcp streamable": lambda bench: over_mcp(bench, "streamable"),
-    "mcp sse": lambda bench: over_mcp(bench, "sse"),
-    "shell": lambda bench: in_a_command(bench, "shell"),
-    "script": lambda bench: in_a_command(bench, "script"),
+SCENES: dict[str, Callable[[Workbench, float], Any]] = {
+    "api get": lambda bench, seconds: over_http(
+        bench, "api", "unknown", seconds, api_config={**API, "method": "GET"}
+    ),
+    "api post": lambda bench, seconds: over_http(
+        bench, "api", "unknown", seconds, api_config={**API, "method": "POST"}
+    ),
+    "openapi post": lambda bench, seconds: over_http(
+        bench, "openapi", "unknown", seconds, url="SITE/api.json"
+    ),
+    "openapi get": lambda bench, seconds: over_http(
+        bench, "openapi", "read", seconds, url="SITE/api.json", operation="get"
+    ),
+    "fetch": lambda bench, seconds: over_http(bench, "fetch", "read", seconds),
+    "mcp stdio": lambda bench, seconds: over_mcp(bench, "stdio", seconds),
+    "mcp streamable": lambda bench, seconds: over_mcp(bench, "streamable", seconds),
+    "mcp sse": lambda bench, seconds: over_mcp(bench, "sse", seconds),
+    "shell": lambda bench, _: in_a_command(bench, "shell"),
+    "script": lambda bench, _: in_a_command(bench, "script"),
 }
 THAT_CAN_FAIL = [name for name in SCENES if name not in ("shell", "script")]
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def seconds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> float:
+    """How long calls wait for their answer."""
+    seconds = SILENCE if "is_silent" in request.node.name else 60
     for name in ("api", "openapi"):
-        hurried = partial(configured_http.send, seconds=SILENCE)
-        monkeypatch.setattr(f"app.agent.tools.{name}.send", hurried)
+        monkeypatch.setattr(f"app.agent.tools.{name}.send", partial(configured_http.send, seconds=seconds))
+    return seconds
 
 
 @pytest.fixture
-def scene(request: pytest.FixtureRequest, bench: Workbench) -> Iterator[Call]:
-    with SCENES[request.param](bench) as call:
+def scene(request: pytest.FixtureRequest, bench: Workbench, seconds: float) -> Iterator[Call]:
+    with SCENES[request.param](bench, seconds) as call:
         yield call
 
 
@@ -209,8 +219,12 @@ def test_the_other_side_dies_when_it_has_the_request(scene: Call, bench: Workben
 
 @pytest.mark.parametrize("scene", THAT_CAN_FAIL, indirect=True)
 def test_the_other_side_is_silent(scene: Call, bench: Workbench) -> None:
-    result = made(scene, bench)
-    assert "no answer within 1 seconds" in result.output
+    def arrived() -> ToolResult | None:
+        result = made(scene, bench)
+        assert "no answer within 1 seconds" in result.output
+        return result if scene.has_arrived() else None
+
+    result = eventually(arrived, "a call has left within its second")
     assert result.is_unknown == (scene.expected == "unknown"), result.output
 
 
@@ -246,7 +260,7 @@ def test_what_can_not_be_sent_has_failed(bench: Workbench, method: str) -> None:
 
 
 def test_a_tool_server_that_is_not_there_has_carried_out_nothing(bench: Workbench) -> None:
-    with over_mcp(bench, "stdio") as call:
+    with over_mcp(bench, "stdio", SILENCE) as call:
         call.die()
         eventually(lambda: not bench.processes(), "it has died")
         result = made(call, bench)
