@@ -295,10 +295,4 @@ def _typed(arguments: Mapping[str, Any], name: str, kind: type[T], default: T) -
     return value
 
 
-_NAMES: Final[Mapping[type, str]] = {
-    str: "string",
-    int: "number",
-    bool: "boolean",
-    list: "list",
-    dict: "object",
-}
+_NAMES: Final[Mapping[type, str]] = {str: "string", int: "number", bool: "boolean", list: "list"}
