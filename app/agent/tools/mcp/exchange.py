@@ -83,11 +83,11 @@ class Exchange:
             self._news.put(news)
 
     def next(self, cancellation: Cancellation) -> Asked | Done | Failed:
-        """Waits as long as it takes. On a cancel the call is abandoned: OutcomeUnknown if it had begun, otherwise
-        ToolCancelled."""
+        """Waits as long as it takes. On a cancel the call is abandoned, unless its end is known by then:
+        OutcomeUnknown if it had begun, otherwise ToolCancelled."""
         with cancellation.calling(lambda: self._news.put(None)):
             news = self._news.get()
-        if news is None or cancellation.is_set():
+        if news is None or (isinstance(news, Asked) and cancellation.is_set()):
             if self.abandon():
                 raise OutcomeUnknown(CANCELLED_TOO_LATE)
             raise ToolCancelled(CANCELLED)
