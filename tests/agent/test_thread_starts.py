@@ -20,7 +20,8 @@ from app.agent.http.interrupt import Interrupt
 from app.agent.http.pump import Pump
 from app.agent.http.route import Route, connect
 from app.agent.tools.mcp.address import ServerAddress
-from app.agent.tools.mcp.server import Patience, ServerUnavailable
+from app.agent.tools.mcp.calls import ServerUnavailable
+from app.agent.tools.mcp.server import Patience
 from app.agent.tools.mcp.servers import ToolServers
 from app.agent.tools.mcp.toolset import Mcp
 from app.agent.tools.shell import Shell

@@ -15,7 +15,8 @@ import pytest
 from app.agent.toolbox import Toolbox
 from app.agent.tools.deferred import Shelf, Shelved
 from app.agent.tools.mcp.address import ServerAddress
-from app.agent.tools.mcp.server import Patience, ServerUnavailable
+from app.agent.tools.mcp.calls import ServerUnavailable
+from app.agent.tools.mcp.server import Patience
 from app.agent.tools.mcp.servers import ToolServers
 from app.agent.tools.mcp.toolset import Mcp
 from app.agent.toolset import Elicitation, ToolContext, ToolResult

@@ -17,7 +17,8 @@ import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
 
 from app.agent.tools.mcp.address import ServerAddress
-from app.agent.tools.mcp.server import Patience, ServerUnavailable
+from app.agent.tools.mcp.calls import ServerUnavailable
+from app.agent.tools.mcp.server import Patience
 from app.agent.tools.mcp.servers import ToolServers
 from app.agent.tools.mcp.toolset import Mcp
 from app.agent.toolset import Elicitation, QuestionFirst, ToolResult

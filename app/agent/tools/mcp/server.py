@@ -7,28 +7,21 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextvars import ContextVar
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from typing import Any, Final, Literal
 
 from app.agent.model import Cancellation
 from app.agent.tools.mcp.address import ServerAddress
+from app.agent.tools.mcp.calls import CLOSED, Json, ServerUnavailable, ToolCalls, words_of
 from app.agent.tools.mcp.credentials import Credentials
-from app.agent.tools.mcp.exchange import EXCHANGE, Asked, CallRefused, Done, Exchange, Failed
+from app.agent.tools.mcp.exchange import Exchange, Failed
 
 log = logging.getLogger(__name__)
 
-_CLOSED: Final = "the server was closed"
-
 State = Literal["starting", "ready", "restarting", "failed", "unauthorized", "closed"]
-Json = Mapping[str, Any]
-
-
-class ServerUnavailable(Exception):
-    """No connection; the message says why."""
 
 
 class AuthorizationMissing(Exception):
@@ -47,16 +40,6 @@ class Patience:
     call: float = 600.0  # without an answer, or a sign of progress
     retry: float = 30.0  # from a failed start to the next attempt
     restarts: Sequence[float] = (1.0, 2.0, 4.0, 8.0, 16.0)  # before each, after a lost connection
-
-
-@dataclass(eq=False)
-class _Call:
-    exchange: Exchange
-    timeout: asyncio.Timeout
-    questions: list[asyncio.Future[tuple[str, Json | None]]] = field(default_factory=list)
-
-
-_CALL: ContextVar[_Call | None] = ContextVar("call", default=None)
 
 
 class ToolServer:
@@ -78,7 +61,8 @@ class ToolServer:
         self._failed_at = 0.0
         self._meta: Json = {}
         self._credentials = Credentials()
-        self._calls: set[_Call] = set()  # from here on: for the loop's thread
+        # From here on: for the loop's thread.
+        self._calls = ToolCalls(address.label, self._patience.call, self._connected)
         self._connection: Any = None
         # The scope of connecting and being connected. Not asyncio's own time-out: its cancel would also cut what
         # puts the server's process to an end.
@@ -87,7 +71,6 @@ class ToolServer:
         self._wanted = asyncio.Event()  # somebody wants a connection, or an end
         self._settled = asyncio.Event()  # there is a connection, or `_down` says why none will come
         self._down = ""
-        self._served = False  # has a call been answered since the last connect?
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._loop = self._runner.get_loop()
         self._thread = threading.Thread(target=self._work, name=f"mcp-{address.label}", daemon=True)
@@ -132,17 +115,16 @@ class ToolServer:
     def call(self, name: str, arguments: Json) -> Exchange:
         """Begins a call; the exchange tells how it goes."""
         exchange = Exchange()
-        work = self._call(exchange, name, arguments)
+        work = self._calls.make(exchange, name, arguments)
         try:
             begun = asyncio.run_coroutine_threadsafe(work, self._loop)
         except RuntimeError:
             work.close()
-            exchange.tell(Failed(_CLOSED))
+            exchange.tell(Failed(CLOSED))
         else:
             exchange.stop = begun.cancel
-            begun.add_done_callback(
-                lambda _: exchange.tell(Failed(_CLOSED))
-            )  # if it ended before its first step
+            # It may be ended before its first step, and then tells nothing.
+            begun.add_done_callback(lambda _: exchange.tell(Failed(CLOSED)))
         return exchange
 
     def begin_close(self) -> None:
@@ -172,7 +154,7 @@ class ToolServer:
         except Exception:
             log.exception("%s broke", self.address.label)
         finally:
-            self._enter("closed", _CLOSED)
+            self._enter("closed", CLOSED)
 
     def _enter(self, state: State, failure: str = "", meta: Json | None = None) -> None:
         if state != "restarting":
@@ -219,14 +201,14 @@ class ToolServer:
             return _NOT_INSTALLED
         except RuntimeError as error:  # no thread to be had
             return _End(str(error))
-        self._down, self._served, ready = "", False, False
+        self._down, self._calls.has_served, ready = "", False, False
         self._settled.clear()
         failure, meta = "", None
         try:
             with module.fail_after(self._patience.start) as scope:
                 can_end = partial(self._can_end, scope)
                 async with module.connect(
-                    self.address, self._credentials, self._elicit, can_end
+                    self.address, self._credentials, self._calls.elicit, can_end
                 ) as connection:
                     tools = await connection.list_tools()
                     scope.deadline = math.inf
@@ -237,13 +219,13 @@ class ToolServer:
             failure, meta = str(refused), refused.meta
         except Exception as error:
             late = scope.cancelled_caught and not ready
-            failure = f"no answer within {self._patience.start:g} seconds" if late else _words(error)
+            failure = f"no answer within {self._patience.start:g} seconds" if late else words_of(error)
             if not self._closing.is_set():
                 log.warning("%s: %s", self.address.label, failure)
         finally:
             self._attempt = None
             self._lose()
-        return _End(failure, ready, self._served, meta)
+        return _End(failure, ready, self._calls.has_served, meta)
 
     def _can_end(self, scope: Any) -> None:
         """From now on `_close` ends the attempt by its scope."""
@@ -271,71 +253,20 @@ class ToolServer:
             async with asyncio.timeout(self._patience.start):
                 self.tools = await connection.list_tools()
 
+    async def _connected(self) -> Any:
+        """The connection, as soon as there is one; ServerUnavailable if none will come."""
+        while self._connection is None:
+            await self._settled.wait()
+            if self._down:
+                raise ServerUnavailable(self._down)
+        return self._connection
+
     async def _until_wanted(self, seconds: float | None = None) -> None:
         try:
             await asyncio.wait_for(self._wanted.wait(), seconds)
         except TimeoutError:
             pass
         self._wanted.clear()
-
-    async def _call(self, exchange: Exchange, name: str, arguments: Json) -> None:
-        """Tells the exchange how it ended, whatever happens."""
-        call = _Call(exchange, asyncio.timeout(self._patience.call))
-        _CALL.set(call)
-        EXCHANGE.set(exchange)
-        self._calls.add(call)
-        try:
-            async with call.timeout:
-                while self._connection is None:
-                    await self._settled.wait()
-                    if self._down:
-                        raise ServerUnavailable(self._down)
-                if not exchange.begin():
-                    raise ServerUnavailable("cancelled")
-                result = await self._connection.call(name, arguments, lambda: self._is_alive(call))
-            self._served = True
-            exchange.tell(Done(result))
-        except asyncio.CancelledError:
-            exchange.tell(Failed(_CLOSED, exchange.has_left))
-            raise
-        except CallRefused as refused:
-            exchange.tell(Failed(str(refused)))
-        except Exception as error:
-            late = call.timeout.expired()
-            words = f"no answer within {self._patience.call:g} seconds" if late else _words(error)
-            exchange.tell(Failed(words, exchange.has_left))
-        finally:
-            self._calls.discard(call)
-            for question in call.questions:
-                _settle(question, "cancel", None)
-
-    def _is_alive(self, call: _Call) -> None:
-        """Gives it more time, unless it waits for a person and so has any."""
-        if not call.timeout.expired() and not call.questions:
-            call.timeout.reschedule(self._loop.time() + self._patience.call)
-
-    async def _elicit(self, params: Json) -> tuple[str, Json | None]:
-        """Puts a server's question to the call that it belongs to.
-
-        Over a pipe nothing says which that is: with several calls under way nobody is asked, as it might be
-        the wrong one.
-        """
-        call = _CALL.get()
-        if call is None and len(self._calls) == 1:
-            (call,) = self._calls
-        if call is None or call not in self._calls:
-            log.warning("%s asked a question that belongs to no call", self.address.label)
-            return "decline", None
-        question: asyncio.Future[tuple[str, Json | None]] = self._loop.create_future()
-        call.questions.append(question)
-        call.timeout.reschedule(None)
-        call.exchange.tell(
-            Asked(params, lambda action, content: self._soon(partial(_settle, question, action, content)))
-        )
-        answer = await question
-        call.questions.remove(question)
-        self._is_alive(call)
-        return answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,15 +280,3 @@ class _End:
 
 
 _NOT_INSTALLED: Final = _End("tool servers need the package mcp: pip install 'baton[mcp]'")
-
-
-def _settle(question: asyncio.Future[tuple[str, Json | None]], action: str, content: Json | None) -> None:
-    if not question.done():
-        question.set_result((action, content))
-
-
-def _words(error: BaseException) -> str:
-    """The first cause in a group of errors, in words."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return str(error) or type(error).__name__

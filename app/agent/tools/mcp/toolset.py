@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from app.agent.model import Cancellation
 from app.agent.tools.mcp.address import ServerAddress
+from app.agent.tools.mcp.calls import ServerUnavailable
 from app.agent.tools.mcp.exchange import Asked, Done, Exchange, Failed
 from app.agent.tools.mcp.results import result_of, tool_of, without_nulls
-from app.agent.tools.mcp.server import AuthorizationMissing, ServerUnavailable, ToolServer
+from app.agent.tools.mcp.server import AuthorizationMissing, ToolServer
 from app.agent.tools.mcp.servers import ToolServers
 from app.agent.toolset import (
     CANCELLED,
