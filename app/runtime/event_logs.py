@@ -12,7 +12,7 @@ class EventLogs:
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._logs: dict[str, EventLog] = {}
-        self._users: dict[str, int] = {}
+        self._users: dict[EventLog, int] = {}
 
     def open(self, session_id: str, next_number: int) -> EventLog:
         """The session's log, for a run or a reader; give it back with `release`."""
@@ -20,24 +20,25 @@ class EventLogs:
             log = self._logs.get(session_id)
             if log is None or log.closed:
                 log = self._logs[session_id] = EventLog(session_id, next_number)
-                self._users[session_id] = 0
-            self._users[session_id] += 1
+            self._users[log] = self._users.get(log, 0) + 1
             return log
 
     def hold(self, log: EventLog) -> None:
         """Keeps a run's own log for one more reader, who may come when the run has let go of it; `release` it."""
         with self._guard:
-            current = self._logs.setdefault(log.session_id, log) if not log.closed else None
-            if current is log:
-                self._users[log.session_id] = self._users.get(log.session_id, 0) + 1
+            self._users[log] = self._users.get(log, 0) + 1
+            if not log.closed:
+                self._logs.setdefault(log.session_id, log)
 
     def release(self, log: EventLog) -> None:
+        """The last of its users to do so lets go of the log, even if its session has another one by now."""
         with self._guard:
-            if self._logs.get(log.session_id) is not log:
+            self._users[log] -= 1
+            if self._users[log]:
                 return
-            self._users[log.session_id] -= 1
-            if not self._users[log.session_id]:
-                del self._logs[log.session_id], self._users[log.session_id]
+            del self._users[log]
+            if self._logs.get(log.session_id) is log:
+                del self._logs[log.session_id]
 
     def find(self, session_id: str) -> EventLog | None:
         with self._guard:
@@ -51,7 +52,6 @@ class EventLogs:
         """Ends the readers of a session that is gone, after these last events."""
         with self._guard:
             log = self._logs.pop(session_id, None)
-            self._users.pop(session_id, None)
         if log is not None:
             log.close(last_words)
 

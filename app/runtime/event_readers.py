@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from app.conversation.run import Run
-from app.errors import Draining, RunNotFound
-from app.runtime.event_log import EndMark
+from app.errors import Draining, RunNotFound, StoreUnavailable
+from app.runtime.ending import Ending
+from app.runtime.event_log import EndMark, unnumbered
 from app.runtime.event_logs import EventLogs
-from app.runtime.event_reader import EventReader
+from app.runtime.event_reader import EventReader, RunEnd
 from app.runtime.live_run import LiveRun
 from app.runtime.manager import RuntimeManager
 from app.store.store import Store
@@ -27,12 +29,19 @@ class EventReaders:
     def of_run(self, live: LiveRun) -> EventReader:
         """A reader of one run's events, from the first to the last."""
         self._logs.hold(live.log)
-        return EventReader(live.log, self._logs, self._store.events, after=live.first_event - 1, end=live.end)
+        return EventReader(
+            live.log,
+            self._logs,
+            self._store.events,
+            after=live.first_event - 1,
+            end=live.end,
+            find_end=partial(self._end_of, live.run.id),
+        )
 
     def of_past_run(self, run: Run) -> EventReader:
         """A reader of a run's events that this process does not work on: from the store, and as they come."""
         self._manager.ensure_housekeeping()
-        end = EndMark()
+        end = EndMark(run.id, elsewhere=run.last_event is None)
         end.number = run.last_event
         event_log = self._logs.open(run.session_id, self._store.events.bounds(run.session_id)[1] + 1)
         return EventReader(
@@ -41,18 +50,21 @@ class EventReaders:
             self._store.events,
             after=run.first_event - 1,
             end=end,
-            find_end=lambda: self._end_of(run.id),
+            find_end=partial(self._end_of, run.id),
         )
 
-    def _end_of(self, run_id: str) -> int | None:
-        """The number of a run's last event; None while it goes on."""
+    def _end_of(self, run_id: str) -> RunEnd | None:
         try:
             run = self._store.runs.get(run_id)
         except RunNotFound:
-            return 0  # deleted with its session: nothing follows
-        if run.live or run.last_event is not None:
-            return run.last_event
-        return self._store.events.bounds(run.session_id)[1]  # it could not say its last words
+            return RunEnd(0)  # deleted with its session: nothing follows
+        if run.live:
+            return None
+        words = b"".join(map(unnumbered, Ending(run.status, run.code, run.error).encoded(run)))
+        if run.last_event is not None:
+            return RunEnd(run.last_event, words)
+        last = self._store.events.last_of(run.session_id, run.id) or run.first_event - 1
+        return RunEnd(last, words, told=False)
 
     def of_session(self, session_id: str, after: int | None) -> EventReader:
         """A reader of a session's events after a number; None: from the beginning of the run that is live,
@@ -76,18 +88,23 @@ class EventReaders:
 
     def whole_until(self, session_id: str) -> int:
         """The number of the session's last event that tells of nothing unfinished. What an agent is still saying
-        is in the store only when it is whole, so who has read the session goes on before the first piece of it."""
+        is in the store only when it is whole, so who has read the session goes on before the first piece of it.
+        StoreUnavailable."""
+        last_stored = self._store.events.bounds(session_id)[1]  # before the run: the next one's don't count
         newest = self._store.runs.recent(session_id=session_id, limit=1)
         if not newest:
             return 0
         (run,) = newest  # whichever process works on it
-        last_stored = self._store.events.bounds(session_id)[1]
         if not run.live:
             return last_stored if run.last_event is None else run.last_event
         event_log = self._logs.open(session_id, last_stored + 1)
-        reader = EventReader(event_log, self._logs, self._store.events, after=run.first_event - 1)
+        after = run.first_event - 1
+        reader = EventReader(event_log, self._logs, self._store.events, after=after, patience=0.0)
         try:
-            return _whole_until(reader, run.first_event - 1)
+            number = _whole_until(reader, after)
+            if reader.gave_up:
+                raise StoreUnavailable()
+            return number
         finally:
             reader.close()
 

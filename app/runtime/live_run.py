@@ -96,14 +96,14 @@ class LiveRun:
         self.headers = headers or {}  # of the request that started it; never stored
         self.claim = claim
         self.log = log
-        self.end = EndMark()
+        self.end = EndMark(run.id)
         self.cancellation = RunCancellation()
         self.patience = Patience(
             self.cancellation, lost=lambda: self._lost
         )  # for its reads and numbered writes
         self.status: RunStatus = run.status
         self.waiting_for: Question | None = None
-        self.first_event = log.next_number
+        self.first_event = run.first_event if run.epoch else log.next_number  # an adopted one began elsewhere
         self._encoder = EventEncoder()
         self.finished = threading.Event()  # the session is free again and the end can be seen
         self.stops_at_safe_point = False  # asked to stop gently

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -40,6 +40,10 @@ RESERVED_NUMBERS: Final = 100_000
 crash never makes two events share one. A run that ends orderly gives back what it did not use."""
 
 
+READ_BYTES: Final = 512 << 10
+"""So much of a session's events is read at once, for a reader that has fallen behind."""
+
+
 class EventStore:
     def __init__(self, database: Database, fence: Fence) -> None:
         self._database = database
@@ -58,15 +62,18 @@ class EventStore:
                 _reserve_numbers(connection, kept)
             return held
 
-    def read(self, session_id: str, after: int, *, limit: int = 64) -> list[Segment]:
-        """Segments that hold events after that number, in order."""
-        query = (
-            select(event_segments)
-            .where(event_segments.c.session_id == session_id, event_segments.c.last > after)
-            .order_by(event_segments.c.first)
-            .limit(limit)
-        )
+    def read(
+        self, session_id: str, after: int, *, limit: int = 64, most_bytes: int = READ_BYTES
+    ) -> list[Segment]:
+        """Segments that hold events after that number, in order: at most so many, and of so many bytes together,
+        unless the first one alone is larger."""
+        wanted = (event_segments.c.session_id == session_id) & (event_segments.c.last > after)
+        in_order = event_segments.c.first
+        sizes = select(in_order, func.length(event_segments.c.frames)).where(wanted)
         with self._database.reading() as connection:
+            found = connection.execute(sizes.order_by(in_order).limit(limit))
+            top = _last_within(((first, size) for first, size in found), most_bytes)
+            query = select(event_segments).where(wanted, in_order <= top).order_by(in_order)
             return [
                 Segment(row.session_id, row.run_id, row.first, row.last, row.frames)
                 for row in connection.execute(query)
@@ -85,6 +92,15 @@ class EventStore:
             first, last = connection.execute(query.where(event_segments.c.session_id == session_id)).one()
             return first or 0, last or 0
 
+    def last_of(self, session_id: str, run_id: str) -> int | None:
+        """The number of the newest stored event of a run; None if there is none."""
+        query = select(func.max(event_segments.c.last)).where(
+            event_segments.c.session_id == session_id, event_segments.c.run_id == run_id
+        )
+        with self._database.reading() as connection:
+            last = connection.execute(query).scalar_one()
+            return None if last is None else int(last)
+
     def prune(self, *, older_than_seconds: float, keep_events: int) -> int:
         """Drops segments that are too old, or too far behind the newest of their session. Returns how many."""
         peers = event_segments.alias()
@@ -98,6 +114,17 @@ class EventStore:
             old = event_segments.c.created_at < now() - older_than_seconds
             deleted = connection.execute(delete(event_segments).where(old)).rowcount
             return deleted + connection.execute(delete(event_segments).where(too_far_behind)).rowcount
+
+
+def _last_within(sizes: Iterable[tuple[int, int]], most_bytes: int) -> int:
+    """The number of the last segment, of numbers and sizes, with which all are still small enough."""
+    total, last = 0, 0
+    for first, size in sizes:
+        total += size
+        if last and total > most_bytes:
+            break
+        last = first
+    return last
 
 
 def write_segments(connection: Connection, segments: Sequence[Segment]) -> None:

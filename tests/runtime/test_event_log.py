@@ -42,7 +42,7 @@ def test_a_run_that_ends_is_seen_to_end_only_when_it_is_shown() -> None:
 
 
 def test_a_run_that_begins_while_the_one_before_ends_is_hidden_until_that_has_ended() -> None:
-    log, first, second = EventLog("s", 1), EndMark(), EndMark()
+    log, first, second = EventLog("s", 1), EndMark("r1"), EndMark("r2")
     log.publish([b"{}"], first)
     log.seal([b"{}"], first)
     log.publish([b"{}"], second)
@@ -53,7 +53,7 @@ def test_a_run_that_begins_while_the_one_before_ends_is_hidden_until_that_has_en
 
 
 def test_a_run_that_even_ends_while_the_one_before_ends_shows_nothing_too_early() -> None:
-    log, first, second = EventLog("s", 1), EndMark(), EndMark()
+    log, first, second = EventLog("s", 1), EndMark("r1"), EndMark("r2")
     log.seal([b"{}"], first)
     log.publish([b"{}"], second)
     log.seal([b"{}"], second)
@@ -63,7 +63,7 @@ def test_a_run_that_even_ends_while_the_one_before_ends_shows_nothing_too_early(
     log.show_end(second, 3)
     assert _read(log, 0) == [1, 2, 3]
 
-    log, first, second = EventLog("s", 1), EndMark(), EndMark()
+    log, first, second = EventLog("s", 1), EndMark("r1"), EndMark("r2")
     log.seal([b"{}"], first)
     log.seal([b"{}"], second)
     log.show_end(second, 2)
@@ -73,12 +73,26 @@ def test_a_run_that_even_ends_while_the_one_before_ends_shows_nothing_too_early(
 
 
 def test_a_late_reader_of_a_run_gets_nothing_of_the_next_one() -> None:
-    log, first, second = EventLog("s", 1), EndMark(), EndMark()
+    log, first, second = EventLog("s", 1), EndMark("r1"), EndMark("r2")
     log.publish([b"{}"], first)
     end_run(log, first)
     log.publish([b"{}"] * 3, second)
     assert _read(log, 0, first) == [1, 2]
-    assert _read(log, 0, second) == [1, 2, 3, 4, 5]
+    assert _read(log, 2, second) == [3, 4, 5]
+
+
+def test_a_reader_of_one_run_is_told_where_another_ones_events_begin() -> None:
+    log, first, second = EventLog("s", 1), EndMark("r1"), EndMark("r2")
+    log.publish([b"{}"], first)
+    log.publish([b"{}"] * 2, second)
+    log.receive(Segment("s", "r1", 4, 4, b"id: 4\ndata: {}\n\n"))
+    assert _read(log, 0) == [1, 2, 3, 4]
+    assert (_read(log, 0, first), _read(log, 1, second)) == ([1], [2, 3])
+    for after, end, over in ((0, first, False), (1, first, True), (0, second, True), (3, second, True)):
+        piece = log.read(after, 0, end)
+        assert piece is not None
+        assert (piece.over, piece.first) == (over, after + 1)
+        assert bool(piece.frames) is not over
 
 
 def test_an_end_that_could_not_be_stored_is_shown_but_moves_no_cursor() -> None:

@@ -10,7 +10,7 @@ import pytest
 from app.conversation.session import Session
 from app.runtime.event_log import KEEP_EVENTS, EndMark, EventLog
 from app.runtime.event_logs import EventLogs
-from app.runtime.event_reader import Behind, EventReader
+from app.runtime.event_reader import Behind, EventReader, RunEnd
 from app.store.event_store import Segment, write_segments
 from app.store.store import Store
 from tests.runtime.live import end_run, numbers
@@ -32,8 +32,8 @@ class Stage:
         first = self.log.next_number
         self.log.publish([b'{"n":%d}' % (first + index) for index in range(count)], end)
 
-    def write(self) -> None:
-        segment = self.log.unwritten("r")
+    def write(self, run_id: str = "r") -> None:
+        segment = self.log.unwritten(run_id)
         if segment is not None:
             self.keep(segment)
             self.log.mark_written(segment.last)
@@ -63,7 +63,7 @@ def read_available(reader: EventReader) -> bytes:
 
 
 def test_a_reader_that_comes_late_sees_the_bytes_that_a_live_one_saw(stage: Stage) -> None:
-    end = EndMark()
+    end = EndMark("r")
     live, live_bytes = stage.reader(0), b""
     for count in (1, KEEP_EVENTS, 3, KEEP_EVENTS, 700):
         stage.publish(count, end)
@@ -78,7 +78,7 @@ def test_a_reader_that_comes_late_sees_the_bytes_that_a_live_one_saw(stage: Stag
 
 
 def test_a_reader_of_a_run_ends_with_the_run_though_the_next_one_has_begun(stage: Stage) -> None:
-    first, second = EndMark(), EndMark()
+    first, second = EndMark("r1"), EndMark("r2")
     stage.publish(3, first)
     slow, quick = stage.reader(0, first), stage.reader(0, first)
     assert numbers(quick.next(0)) == [1, 2, 3]
@@ -92,17 +92,18 @@ def test_a_reader_of_a_run_ends_with_the_run_though_the_next_one_has_begun(stage
 
 
 def test_a_reader_of_a_run_that_is_only_in_the_store_ends_with_it_too(stage: Stage) -> None:
-    first, second = EndMark(), EndMark()
+    first, second = EndMark("r1"), EndMark("r2")
     reader = stage.reader(0, first)
     stage.publish(3, first)
     end_run(stage.log, first)
+    stage.write("r1")
     stage.publish(KEEP_EVENTS + 10, second)
-    stage.write()
+    stage.write("r2")
     assert numbers(read_available(reader)) == [1, 2, 3, 4]
 
 
 def test_what_is_gone_is_named_by_one_gap_that_moves_no_cursor(stage: Stage) -> None:
-    end = EndMark()
+    end = EndMark("r")
     stage.publish(100, end)
     stage.write()
     stage.publish(KEEP_EVENTS + 10, end)
@@ -122,7 +123,7 @@ def test_a_hole_in_the_store_is_a_gap_and_not_the_end(stage: Stage) -> None:
         frames = b"".join(b"id: %d\ndata: {}\n\n" % number for number in range(first, last + 1))
         stage.keep(Segment(stage.session_id, "r", first, last, frames))
     stage.log.continue_at(9)
-    stage.publish(1, EndMark())
+    stage.publish(1, EndMark("r"))
     reader = stage.reader(0)
     assert numbers(reader.next(0)) == [1, 2]
     assert b'"first_available":5,' in (reader.next(0) or b"")
@@ -132,7 +133,7 @@ def test_a_hole_in_the_store_is_a_gap_and_not_the_end(stage: Stage) -> None:
 
 
 def test_taking_without_waiting_says_when_the_store_has_to_be_asked(stage: Stage) -> None:
-    end = EndMark()
+    end = EndMark("r")
     reader = stage.reader(0, end)
     assert reader.take() == b""
     stage.publish(KEEP_EVENTS + 5, end)
@@ -159,14 +160,14 @@ def test_silence_is_an_empty_piece_and_an_interrupted_reader_ends_at_once(stage:
 
 def test_a_deleted_sessions_readers_read_what_there_is_and_end(stage: Stage) -> None:
     reader = stage.reader(0)
-    stage.publish(2, EndMark())
+    stage.publish(2, EndMark("r"))
     stage.logs.close(stage.session_id)
     assert numbers(reader.next(PATIENCE)) == [1, 2]
     assert reader.next(PATIENCE) is None
 
 
 def test_a_reader_who_comes_when_the_run_has_let_go_still_reads_its_log(stage: Stage) -> None:
-    end = EndMark()
+    end = EndMark("r")
     stage.publish(2, end)
     end_run(stage.log, end)
     stage.logs.release(stage.log)
@@ -190,7 +191,7 @@ def test_a_log_nobody_uses_is_forgotten(stage: Stage) -> None:
 
 
 def test_a_run_of_another_process_is_read_until_its_end_is_found(stage: Stage) -> None:
-    end, ends = EndMark(), iter([None, 2])
+    end, ends = EndMark("r", elsewhere=True), iter([None, RunEnd(2)])
     reader = EventReader(
         stage.log, stage.logs, stage.store.events, after=0, end=end, find_end=lambda: next(ends)
     )
