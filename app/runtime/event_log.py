@@ -12,48 +12,25 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Final
 
+from app.runtime.recent_events import EVERY_RUN, RecentEvents, Slice
 from app.store.event_store import Segment, frame
-
-KEEP_EVENTS: Final = 512
-KEEP_BYTES: Final = 1 << 20
-"""So much of what is in the store stays in memory for readers, whichever is less."""
-
-MAX_SLICE: Final = 512  # events handed out at once
-MAX_SLICE_BYTES: Final = 256 << 10  # likewise; a single event may be larger
-
-_EVERY_RUN: Final = None
-"""Whose event a session's last words are: every reader is shown them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """Frames `first` to `last`, ready to be sent; `first` is greater than asked for if some are not here. If they
-    are `over`, there are none: the event with the number `first` is not the run's that was asked for."""
-
-    first: int
-    last: int
-    frames: bytes
-    over: bool = False
 
 
 class EndMark:
     """Where a run's events end: `number` is the last one's, once it is known. All of the run's readers share it.
 
-    `sealed` means that nothing of this run may be published here any more. If the run is `elsewhere`, nobody of
-    this process will say when it ends: its row does. `untold` are last words that no event of the run says.
+    `sealed` means that nothing of this run may be published here any more. The end of a run that is `elsewhere`
+    will not be shown here; its row says it.
     """
 
-    __slots__ = ("elsewhere", "number", "run_id", "sealed", "untold")
+    __slots__ = ("elsewhere", "number", "run_id", "sealed")
 
     def __init__(self, run_id: str = "", *, elsewhere: bool = False) -> None:
         self.run_id = run_id
         self.number: int | None = None
         self.sealed = False
         self.elsewhere = elsewhere
-        self.untold = b""
 
 
 class EventLog:
@@ -64,10 +41,7 @@ class EventLog:
         self._lock = threading.Lock()  # a condition's own would be entered through two more calls
         self._changed = threading.Condition(self._lock)
         self._waiting = 0
-        self._first = next_number  # the number of _frames[0]
-        self._frames: list[bytes] = []
-        self._bytes = 0  # of all frames
-        self._runs: list[tuple[int, str | None]] = []  # whose the events are, from which number on
+        self._events = RecentEvents(next_number)
         self._written = next_number  # everything below is in the store
         self._sealed: dict[EndMark, int] = {}  # from which number on each ending run keeps the log hidden
         self._closed = False
@@ -76,7 +50,17 @@ class EventLog:
 
     @property
     def next_number(self) -> int:
-        return self._first + len(self._frames)
+        return self._events.next_number
+
+    @property
+    def size(self) -> int:
+        """Of all events in memory, in bytes."""
+        return self._events.size
+
+    @property
+    def first_number(self) -> int:
+        """Of the events in memory."""
+        return self._events.first
 
     @property
     def last_number(self) -> int:
@@ -115,15 +99,10 @@ class EventLog:
                     self._waiting -= 1
                 if after >= self._last_visible():
                     return None
-            first = max(after + 1, self._first)
             stop = self._last_visible() + 1
-            over = False
-            if end is not None and first < stop:
-                stop = self._end_within(first, stop, end)
-                over = stop == first
-            frames = self._frames[first - self._first : min(stop, first + MAX_SLICE) - self._first]
-            _cut_to(frames, MAX_SLICE_BYTES)
-            return Slice(first, first + len(frames) - 1, b"".join(frames), over)
+            if end is None:
+                return self._events.slice(after + 1, stop)
+            return self._events.slice(after + 1, stop, end.run_id)
 
     # ---- a run that goes on in another process
 
@@ -151,19 +130,18 @@ class EventLog:
     def unnumber(self, payloads: Sequence[bytes]) -> None:
         """The sealed events could not be stored: they are shown, but don't move anybody's cursor."""
         with self._lock:
-            numbered = self._frames[-len(payloads) :]
-            self._frames[-len(payloads) :] = [unnumbered(payload) for payload in payloads]
-            self._bytes += _size(self._frames[-len(payloads) :]) - _size(numbered)
+            self._events.replace_last([unnumbered(payload) for payload in payloads])
+
+    def unseal(self, end: EndMark) -> None:
+        """Takes back what the run has sealed: another process has closed it, and says its last words."""
+        with self._lock:
+            self._events.drop_from(self._sealed.pop(end, self.next_number))
 
     def leave(self, end: EndMark) -> None:
-        """This process has lost the run. Nothing of it may follow here, and what it has sealed is taken back; its
-        readers find the rest of it in the store, where another process tells it."""
+        """This process has lost the run, and sealed it; its readers find the rest of it in the store."""
         with self._lock:
-            end.sealed = True
             end.elsewhere = True
-            sealed = self._sealed.pop(end, self.next_number) - self._first
-            self._bytes -= _size(self._frames[sealed:])
-            del self._frames[sealed:]
+            self._sealed.pop(end, None)
             self._wake()
 
     def show_end(self, end: EndMark, number: int) -> None:
@@ -176,7 +154,7 @@ class EventLog:
     def unwritten(self, run_id: str) -> Segment | None:
         """What the store does not have yet, sealed events included."""
         with self._lock:
-            frames = self._frames[self._written - self._first :]
+            frames = self._events.since(self._written)
             if not frames:
                 return None
             last = self._written + len(frames) - 1
@@ -186,14 +164,14 @@ class EventLog:
         """Everything up to this number is in the store; old frames may go."""
         with self._lock:
             self._written = max(self._written, last + 1)
-            self._drop_written()
+            self._events.drop_before(self._written)
 
     def continue_at(self, number: int) -> None:
         """A run begins. Another process may have sent events meanwhile: they are in the store, and ours go on
         after them. What a run before could not write any more is not this one's to write."""
         with self._lock:
             if number > self.next_number:
-                self._go_on_at(number)
+                self._events.restart_at(number)
             self._written = self.next_number
 
     def receive(self, segment: Segment) -> None:
@@ -202,12 +180,12 @@ class EventLog:
             if segment.last < self.next_number:
                 return
             if segment.first > self.next_number:
-                self._go_on_at(segment.first)
+                self._events.restart_at(segment.first)
             known = self.next_number - segment.first
             frames = [piece + b"\n\n" for piece in segment.frames.split(b"\n\n")[known:-1]]
-            self._extend(frames, segment.run_id)
+            self._events.extend(frames, segment.run_id)
             self._written = self.next_number
-            self._drop_written()
+            self._events.drop_before(self._written)
             self._wake()
 
     @contextmanager
@@ -224,7 +202,7 @@ class EventLog:
     def close(self, last_words: Sequence[bytes] = ()) -> None:
         """The session is gone: readers end after these last events, which move nobody's cursor."""
         with self._lock:
-            self._extend([unnumbered(payload) for payload in last_words], _EVERY_RUN)
+            self._events.extend([unnumbered(payload) for payload in last_words], EVERY_RUN)
             self._closed = True
             self._wake()
 
@@ -240,72 +218,16 @@ class EventLog:
     def _last_visible(self) -> int:
         return min(self._sealed.values(), default=self.next_number) - 1
 
-    def _end_within(self, first: int, stop: int, end: EndMark) -> int:
-        """The number up to which, from `first` on, all events are those of the run with that end."""
-        if end.number is not None:
-            stop = max(first, min(stop, end.number + 1))
-        for start, run_id in reversed(self._runs):
-            if run_id not in (end.run_id, _EVERY_RUN):
-                stop = min(stop, max(start, first))
-            if start <= first:
-                break
-        return stop
-
     def _append(self, payloads: Sequence[bytes], run_id: str) -> None:
         number = self.next_number
-        self._extend([frame(number + index, payload) for index, payload in enumerate(payloads)], run_id)
-
-    def _extend(self, frames: Sequence[bytes], run_id: str | None) -> None:
-        if not frames:
-            return
-        if not self._runs or self._runs[-1][1] != run_id:
-            self._runs.append((self.next_number, run_id))
-        self._frames.extend(frames)
-        self._bytes += _size(frames)
-
-    def _go_on_at(self, number: int) -> None:
-        """There is a hole in the numbers; what stands before it is in the store, or lost."""
-        self._frames.clear()
-        self._runs.clear()
-        self._bytes = 0
-        self._first = number
-
-    def _drop_written(self) -> None:
-        """Old frames go, if they are in the store."""
-        surplus, size, gone = len(self._frames) - KEEP_EVENTS, self._bytes, 0
-        if surplus <= 0 and size <= KEEP_BYTES:
-            return
-        for old in self._frames[: self._written - self._first]:
-            if gone >= surplus and size <= KEEP_BYTES:
-                break
-            gone += 1
-            size -= len(old)
-        if gone:
-            del self._frames[:gone]
-            self._first += gone
-            self._bytes = size
-            while len(self._runs) > 1 and self._runs[1][0] <= self._first:
-                del self._runs[0]
+        frames = [frame(number + index, payload) for index, payload in enumerate(payloads)]
+        self._events.extend(frames, run_id)
 
     def _wake(self) -> None:
         if self._waiting:
             self._changed.notify_all()
         for listener in self._listeners:
             listener()
-
-
-def _cut_to(frames: list[bytes], most: int) -> None:
-    """Leaves so many bytes at most, but one frame at least."""
-    size = 0
-    for index, one in enumerate(frames):
-        size += len(one)
-        if size > most and index:
-            del frames[index:]
-            return
-
-
-def _size(frames: Sequence[bytes]) -> int:
-    return sum(map(len, frames))
 
 
 def unnumbered(payload: bytes) -> bytes:

@@ -14,8 +14,9 @@ from typing import Final
 from app.conversation.events import Gap
 from app.errors import StoreUnavailable
 from app.runtime.event_encoder import EventEncoder
-from app.runtime.event_log import EndMark, EventLog, Slice, unnumbered
+from app.runtime.event_log import EndMark, EventLog, unnumbered
 from app.runtime.event_logs import EventLogs
+from app.runtime.recent_events import Slice
 from app.store.event_store import EventStore, Segment
 
 log = logging.getLogger(__name__)
@@ -155,9 +156,10 @@ class EventReader:
         return self._end is not None and self._end.elsewhere
 
     @property
-    def waits_for_store(self) -> bool:
-        """Did its last look at the database fail?"""
-        return self._failing_since is not None
+    def can_be_carried(self) -> bool:
+        """Is `take` all that it needs, as things stand? Not while its events come from another process, or the
+        database is away."""
+        return self._failing_since is None and not self.follows_another_process
 
     # ---- one look
 

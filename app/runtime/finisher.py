@@ -22,9 +22,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How far the end of a run has come. `last_number` is the number of the last event that its readers get."""
+    """How far the end of a run has come. `last_number` is the number of the last event that its readers get; None if
+    another process tells them the end."""
 
-    last_number: int
+    last_number: int | None
     stored: bool = False
     queued: bool = False  # messages wait in the session's queue
     events: int = 0  # so many were stored with the end
@@ -42,7 +43,7 @@ class Finisher:
     def finish(self, live: LiveRun, ending: Ending) -> Finished:
         """Seals the run's log with its last events, and stores them with its end. Raises nothing that the database or
         the log raise: the row of a run that could not be finished is finished by `catch_up`."""
-        finished = self._seal_lost(live, ending) if live.lost else self._finish(live, ending)
+        finished = self._seal_lost(live) if live.lost else self._finish(live, ending)
         self._count(live, ending, finished)
         return finished
 
@@ -60,7 +61,9 @@ class Finisher:
             except Exception:
                 log.exception("the last events of run %s could not be stored", live.run.id)
             finished = self._store_end(live, ending, segment, last_number)
-        if payloads and not finished.stored:
+        if finished.last_number is None:
+            live.log.unseal(live.end)
+        elif payloads and not finished.stored:
             live.log.unnumber(payloads)
         return finished
 
@@ -84,18 +87,10 @@ class Finisher:
         with self._guard:
             self._unfinished.append((run, ending, store_end))
 
-    def _seal_lost(self, live: LiveRun, ending: Ending) -> Finished:
+    def _seal_lost(self, live: LiveRun) -> Finished:
         """The end of a run that another process has closed, or goes on with: its readers find it in the store."""
-        try:
-            told = self._store.runs.get(live.run.id).last_event
-        except AppError:
-            told = None
-        payloads = [] if told is not None else ending.encoded(live.run)
-        live.log.seal(payloads, live.end)
-        last_number = live.log.next_number - 1 if told is None else told
-        if payloads:
-            live.log.unnumber(payloads)
-        return Finished(last_number)
+        live.log.seal((), live.end)
+        return Finished(None)
 
     def _store_end(
         self, live: LiveRun, ending: Ending, segment: Segment | None, last_number: int
@@ -116,7 +111,7 @@ class Finisher:
         except BatonLost:
             if not self._is_stored(live.run, ending, last_number):  # else only the answer to it was lost
                 log.warning("another process has taken this run over")
-                return Finished(last_number)
+                return Finished(None)
         except (StoreUnavailable, RunCancelled):
             log.warning("the end of the run can't be stored yet", exc_info=True)
             self._keep(live.run, ending, store_end)
@@ -134,7 +129,7 @@ class Finisher:
             if finished.stored:
                 self._metrics.events_stored(finished.events)
                 self._metrics.run_ended(ending.status, ending.code, time.monotonic() - live.asked_at)
-            elif live.lost:
+            elif finished.last_number is None:
                 self._metrics.lease_lost()
         except Exception:
             log.exception("the end of run %s could not be counted", live.run.id)

@@ -314,7 +314,7 @@ class RuntimeManager:
         if finished.queued and ending.status == "finished":
             self.start_queued(live.run.session_id)
 
-    def _free(self, live: LiveRun, last_number: int) -> None:
+    def _free(self, live: LiveRun, last_number: int | None) -> None:
         """Gives back everything that the run held, whatever fails meanwhile, from the last line to the first: the
         session is free before anybody can see the end."""
         with ExitStack() as last:
@@ -322,7 +322,10 @@ class RuntimeManager:
                 last.callback(tell, live.run.session_id)
             last.callback(self.logs.release, live.log)
             last.callback(live.finished.set)
-            last.callback(live.log.show_end, live.end, last_number)
+            if last_number is None:
+                last.callback(live.log.leave, live.end)
+            else:
+                last.callback(live.log.show_end, live.end, last_number)
             last.callback(self._forget, live)
             last.callback(live.claim.release)
 

@@ -157,6 +157,7 @@ class StreamWriter:
             self._finish(stream)
         except Exception:
             log.exception("a stream can't be written any more")  # the others can
+            stream.reader.give_up()
             stream.failed = True
             self._finish(stream)
 

@@ -68,11 +68,11 @@ class EventStore:
         """Segments that hold events after that number, in order: at most so many, and of so many bytes together,
         unless the first one alone is larger."""
         wanted = (event_segments.c.session_id == session_id) & (event_segments.c.last > after)
-        in_order = event_segments.c.first
+        in_order = event_segments.c.last
         sizes = select(in_order, func.length(event_segments.c.frames)).where(wanted)
         with self._database.reading() as connection:
             found = connection.execute(sizes.order_by(in_order).limit(limit))
-            top = _last_within(((first, size) for first, size in found), most_bytes)
+            top = _last_within(((last, size) for last, size in found), most_bytes)
             query = select(event_segments).where(wanted, in_order <= top).order_by(in_order)
             return [
                 Segment(row.session_id, row.run_id, row.first, row.last, row.frames)
@@ -117,14 +117,15 @@ class EventStore:
 
 
 def _last_within(sizes: Iterable[tuple[int, int]], most_bytes: int) -> int:
-    """The number of the last segment, of numbers and sizes, with which all are still small enough."""
-    total, last = 0, 0
-    for first, size in sizes:
+    """The last number, of segments' last numbers and sizes, up to which they are small enough together; that of the
+    first one in any case."""
+    total, top = 0, 0
+    for last, size in sizes:
         total += size
-        if last and total > most_bytes:
+        if top and total > most_bytes:
             break
-        last = first
-    return last
+        top = last
+    return top
 
 
 def write_segments(connection: Connection, segments: Sequence[Segment]) -> None:

@@ -6,6 +6,7 @@ The generator only reads. Letting go of the reader, and of a run whose client ha
 
 from __future__ import annotations
 
+import logging
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ from app.runtime.event_reader import EventReader
 from app.runtime.hangups import HangupWatcher
 from app.runtime.stream_places import Place, StreamPlaces
 from app.runtime.stream_writer import StreamWriter
+
+log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS: Final = 15.0
 RETRY_MILLISECONDS: Final = 2000
@@ -41,8 +44,9 @@ class Streams:
         self._writer = writer
 
     def respond(self, reader: EventReader, *, on_hangup: Callable[[], None] | None = None) -> Response:
-        """`on_hangup` is called at least once if the client leaves before the reader's end. It comes with a run's
-        own stream, which has been admitted; any other one is refused when all places are taken: ServerFull."""
+        """`on_hangup` is called at least once if the client leaves before the reader's end, and not because the
+        reader fails. It comes with a run's own stream, which has been admitted; any other one is refused when all
+        places are taken: ServerFull."""
         place = self._place(reader, admitted=on_hangup is not None)
         connection = request.environ.get("gunicorn.socket")
         frames = self._frames(reader, connection if _is_chunked(connection) else None)
@@ -50,7 +54,7 @@ class Streams:
         descriptor = connection.fileno() if connection is not None else None
 
         def hung_up() -> None:
-            if on_hangup is not None and not reader.at_end:
+            if on_hangup is not None and not reader.at_end:  # a reader that gave up is at its end too
                 on_hangup()
             reader.interrupt()
 
@@ -77,14 +81,33 @@ class Streams:
         """Under gunicorn the shared writer takes the socket over as soon as the reader has caught up, which
         spares a hand-over between threads for each event; everywhere else this is a plain generator."""
         yield b"retry: %d\n\n" % RETRY_MILLISECONDS
-        carried = connection is not None and not reader.follows_another_process
-        while (frames := reader.next(0.0 if carried else HEARTBEAT_SECONDS)) is not None:
+        while True:
+            carrier = connection if reader.can_be_carried else None
+            frames = _next(reader, HEARTBEAT_SECONDS if carrier is None else 0.0)
+            if frames is None:
+                return
             if frames:
                 yield frames
-            elif not carried or connection is None:
+            elif carrier is None or not reader.can_be_carried:
                 yield PING
-            elif not self._writer.carry(connection, reader):
-                return
+            else:
+                try:
+                    stays = self._writer.carry(carrier, reader)
+                except ServerFull:  # the writer could not be started
+                    connection = None
+                    continue
+                if not stays:
+                    return
+
+
+def _next(reader: EventReader, timeout: float) -> bytes | None:
+    """`EventReader.next`; whatever fails ends the stream, and looks to nobody as if the client had left."""
+    try:
+        return reader.next(timeout)
+    except Exception:
+        log.exception("a stream can't be read any more")
+        reader.give_up()
+        return None
 
 
 def _is_chunked(connection: socket.socket | None) -> bool:

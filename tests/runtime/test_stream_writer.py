@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from app.runtime.event_log import KEEP_EVENTS, EndMark, EventLog
+from app.runtime.event_log import EndMark, EventLog
 from app.runtime.event_logs import EventLogs
 from app.runtime.event_reader import EventReader
+from app.runtime.recent_events import KEEP_EVENTS
 from app.runtime.stream_writer import StreamWriter
 from app.store.store import Store
 from tests.harness.process import eventually

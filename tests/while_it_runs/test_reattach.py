@@ -12,7 +12,7 @@ import pytest
 
 from app.factory import Server, build
 from app.offline.server import OfflineServer
-from app.runtime import event_log
+from app.runtime import recent_events
 from app.settings import Settings
 from tests.harness.in_process import LocalClient, LocalStream
 from tests.harness.process import eventually
@@ -108,7 +108,7 @@ def test_a_slow_reader_of_a_run_sees_nothing_of_the_next_one(local: LocalClient,
 @pytest.fixture
 def tiny_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is in the store does not stay in memory."""
-    monkeypatch.setattr(event_log, "KEEP_EVENTS", 10)
+    monkeypatch.setattr(recent_events, "KEEP_EVENTS", 10)
 
 
 @pytest.mark.usefixtures("tiny_buffer")

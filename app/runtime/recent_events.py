@@ -1,0 +1,124 @@
+"""The newest events of a session, numbered, with the run that each belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Final
+
+KEEP_EVENTS: Final = 512
+KEEP_BYTES: Final = 1 << 20
+"""So much of what is in the store stays in memory for readers, whichever is less."""
+
+MAX_SLICE: Final = 512
+MAX_SLICE_BYTES: Final = 256 << 10
+"""So much is handed out at once, whichever is less; a single event may be larger."""
+
+EVERY_RUN: Final = None
+"""The run of a session's last words: readers of every run are shown them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Frames `first` to `last`, ready to be sent; `first` is greater than asked for if some are not here. If they
+    are `over`, there are none: the event with the number `first` is not the run's that was asked for."""
+
+    first: int
+    last: int
+    frames: bytes
+    over: bool = False
+
+
+class RecentEvents:
+    """Frames without a hole between their numbers. Not safe for threads: its event log locks."""
+
+    def __init__(self, next_number: int) -> None:
+        self.first = next_number
+        self._frames: list[bytes] = []
+        self._bytes = 0
+        self._runs: list[tuple[int, str | None]] = []  # whose the events are, from which number on
+
+    @property
+    def next_number(self) -> int:
+        return self.first + len(self._frames)
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self._bytes
+
+    def extend(self, frames: Sequence[bytes], run_id: str | None) -> None:
+        if not frames:
+            return
+        if not self._runs or self._runs[-1][1] != run_id:
+            self._runs.append((self.next_number, run_id))
+        self._frames.extend(frames)
+        self._bytes += _size(frames)
+
+    def replace_last(self, frames: Sequence[bytes]) -> None:
+        """As many of the last frames by these."""
+        self._bytes += _size(frames) - _size(self._frames[-len(frames) :])
+        self._frames[-len(frames) :] = frames
+
+    def drop_from(self, number: int) -> None:
+        """Takes back everything from that number on."""
+        self._bytes -= _size(self._frames[number - self.first :])
+        del self._frames[number - self.first :]
+
+    def drop_before(self, number: int) -> None:
+        """Drops old frames before that number, as long as more are here than should be kept."""
+        surplus, size, gone = len(self._frames) - KEEP_EVENTS, self._bytes, 0
+        if surplus <= 0 and size <= KEEP_BYTES:
+            return
+        for old in self._frames[: number - self.first]:
+            if gone >= surplus and size <= KEEP_BYTES:
+                break
+            gone += 1
+            size -= len(old)
+        if gone:
+            del self._frames[:gone]
+            self.first += gone
+            self._bytes = size
+            while len(self._runs) > 1 and self._runs[1][0] <= self.first:
+                del self._runs[0]
+
+    def restart_at(self, number: int) -> None:
+        """Leaves a hole before that number: drops everything and goes on there."""
+        self._frames.clear()
+        self._runs.clear()
+        self._bytes = 0
+        self.first = number
+
+    def since(self, number: int) -> list[bytes]:
+        return self._frames[number - self.first :]
+
+    def slice(self, first: int, stop: int, run_id: str | None = EVERY_RUN) -> Slice:
+        """Events from the number `first`, or the first one that is here, up to and without `stop`: at most as many
+        as may be handed out at once, of all runs or of the one with that id."""
+        first = max(first, self.first)
+        end = stop if run_id is EVERY_RUN else self._end_within(first, stop, run_id)
+        frames = self._frames[first - self.first : max(0, min(end, first + MAX_SLICE) - self.first)]
+        _cut_to(frames, MAX_SLICE_BYTES)
+        return Slice(first, first + len(frames) - 1, b"".join(frames), over=first < stop and end <= first)
+
+    def _end_within(self, first: int, stop: int, run_id: str) -> int:
+        """The number up to which, from `first` on, all events are that run's."""
+        for start, other in reversed(self._runs):
+            if other not in (run_id, EVERY_RUN):
+                stop = min(stop, max(start, first))
+            if start <= first:
+                break
+        return stop
+
+
+def _cut_to(frames: list[bytes], most: int) -> None:
+    """Leaves so many bytes at most, but one frame at least."""
+    for index, size in enumerate(accumulate(map(len, frames))):
+        if size > most and index:
+            del frames[index:]
+            return
+
+
+def _size(frames: Sequence[bytes]) -> int:
+    return sum(map(len, frames))
