@@ -161,7 +161,7 @@ def _play(streams: Sequence[Stream], pace: int, seconds: float) -> int:
             while pending:
                 waiting = pending.pop()
                 waiting.socket.sendall(waiting.reader.take() or b"")
-            if len(stream.log._frames) > 2000:
+            if stream.log.next_number - stream.log.first_number > 2000:
                 stream.log.mark_written(stream.log.next_number - 1)
         published = max(published, due)
         time.sleep(TICK)

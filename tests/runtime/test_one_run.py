@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 
 import pytest
 
-from app.conversation.run import Owner
-from app.runtime.event_reader import EventReader
+from app.agent.context import Resumption
+from app.agent.loop import Steps
+from app.agent.steps import Ask
+from app.conversation.events import AgentChoice, MaxIterationsReached, StreamStarted
+from app.conversation.run import Answer, Owner, Question
+from app.conversation.session import Session
+from app.conversation.transcript import Message
+from app.runtime.control import RunControl
+from app.runtime.event_reader import EventReader, RunEnd
 from app.runtime.event_readers import EventReaders
 from app.runtime.live_run import LiveRun
 from app.runtime.manager import RuntimeManager
 from app.store.store import Store
+from tests.harness.process import eventually
 from tests.runtime.conftest import Manage
+from tests.runtime.live import numbers
 from tests.runtime.loops import PATIENCE, OneLoop, Patient, idle, read_to_end, say
-from tests.store.actors import new_session, nobody_is_gone
+from tests.store.actors import everybody_is_gone, new_session, nobody_is_gone
 
 ELSEWHERE = Owner("elsewhere", "boot", 77, "1")
 
@@ -29,11 +39,7 @@ class Scene:
         self.here = manage(self._planner, owner_is_gone=nobody_is_gone)
         self.there = manage(OneLoop(idle), owner=ELSEWHERE, owner_is_gone=nobody_is_gone)
         self.session_id = new_session(store).id
-        if say(self.here, self.session_id, "the run before", key="plain") is not None:
-            self._before = self.here.find(self.session_id)
-        self.work.let_go()
-        _wait(self.here, self.session_id)
-        self.work = Patient()
+        self.next_run(self.here)
         self._planner.loop = self.work.loop
         self.live: LiveRun = say(self.here, self.session_id)
         assert self.work.entered.wait(PATIENCE)
@@ -43,19 +49,14 @@ class Scene:
         assert self.live.finished.wait(PATIENCE)
 
     def next_run(self, manager: RuntimeManager) -> None:
+        """One that begins and ends."""
         self._planner.loop = idle
-        assert say(manager, self.session_id, "the next one").finished.wait(PATIENCE)
+        assert say(manager, self.session_id, "another one").finished.wait(PATIENCE)
 
     def expected(self) -> bytes:
         """The run's own events, as they are stored."""
         segments = self.store.events.read(self.session_id, 0)
         return b"".join(one.frames for one in segments if one.run_id == self.live.run.id)
-
-
-def _wait(manager: RuntimeManager, session_id: str) -> None:
-    live = manager.find(session_id)
-    if live is not None:
-        assert live.finished.wait(PATIENCE)
 
 
 Way = Callable[[Scene], EventReader]
@@ -116,3 +117,138 @@ def test_a_reader_that_came_while_the_run_worked_ends_with_it(
     seen += read_to_end(reader)
     assert seen == scene.expected()
     assert seen.count(b'"stream_stopped"') == 1
+
+
+@pytest.mark.parametrize("follows", [_nothing_follows, _next_here, _next_there, _many_follow])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_reader_that_comes_when_the_run_is_over_ends_with_it(
+    scene: Scene, way: Way, follows: Callable[[Scene], None]
+) -> None:
+    scene.end()
+    follows(scene)
+    assert read_to_end(way(scene)) == scene.expected()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_run_that_ends_and_is_followed_between_two_looks_of_its_reader(scene: Scene, way: Way) -> None:
+    """The log is silent; before the row is asked for the end, the run ends and the next one is over too."""
+    reader = way(scene)
+    seen = b""
+    while b"stream_started" not in seen:
+        seen += reader.next(PATIENCE) or b""
+    look = reader._find_end
+
+    def look_late() -> RunEnd | None:
+        if not scene.live.finished.is_set():
+            scene.end()
+            _many_follow(scene)
+        return look()
+
+    if reader.follows_another_process:
+        reader._find_end = look_late
+    else:
+        look_late()
+    assert seen + read_to_end(reader) == scene.expected()
+    assert scene.live.finished.is_set()
+
+
+@pytest.mark.parametrize("follows", [_nothing_follows, _next_there])
+@pytest.mark.parametrize("way", WAYS)
+def test_readers_of_a_run_that_another_process_has_closed_are_told_its_end_once(
+    scene: Scene, way: Way, follows: Callable[[Scene], None]
+) -> None:
+    reader = way(scene)
+    whole = EventReaders(scene.store, scene.here).of_session(scene.session_id, scene.live.first_event - 1)
+    RunControl(scene.store, scene.there).release(scene.live.run.id, by="ann", reason="it hangs")
+    follows(scene)
+    scene.end()
+    stream = read_to_end(reader)
+    assert stream.count(b'"stream_stopped"') == 1
+    assert b"it hangs" in stream
+    assert numbers(stream)[-1] == scene.store.runs.get(scene.live.run.id).last_event
+    ends = 1 + len(scene.store.runs.recent(session_id=scene.session_id)) - 2
+    seen = b""
+    while seen.count(b'"stream_stopped"') < ends:
+        piece = whole.next(PATIENCE)
+        assert piece is not None
+        seen += piece
+    assert b"stream_stopped" not in (whole.next(0) or b"")
+    whole.close()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_readers_of_a_run_without_last_words_are_told_its_end_all_the_same(scene: Scene, way: Way) -> None:
+    reader = way(scene)
+    eventually(
+        lambda: scene.store.events.last_of(scene.session_id, scene.live.run.id) is not None, "it is stored"
+    )
+    scene.store.runs.finish(scene.live.baton, "failed", code="internal")
+    scene.work.let_go()
+    assert scene.live.finished.wait(PATIENCE)
+    scene.next_run(scene.there)
+    stream = read_to_end(reader)
+    assert stream.startswith(scene.expected())
+    assert stream.count(b'"stream_stopped"') == 1
+    assert numbers(stream) == numbers(scene.expected())  # what is only said to this reader moves no cursor
+
+
+def test_a_run_whose_events_are_pruned_is_a_gap_and_an_end(scene: Scene) -> None:
+    scene.end()
+    for _ in range(5):
+        scene.next_run(scene.there)
+    scene.store.events.prune(older_than_seconds=10**6, keep_events=4)
+    stream = read_to_end(elsewhere(scene))
+    assert numbers(stream) == []
+    assert stream.count(b'"gap"') == 1
+    assert stream.count(b'"stream_stopped"') == 1
+    assert stream.index(b'"gap"') < stream.index(b'"stream_stopped"')
+
+
+class Asking:
+    """A run that asks whether it may go on, and says so when it does."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+
+    def loop(
+        self, live: LiveRun, session: Session, rows: Sequence[Message], resumption: Resumption | None
+    ) -> Steps:
+        if resumption is None:
+            yield StreamStarted(session_id=session.id)
+            yield Ask(Question("max_iterations", session.id), MaxIterationsReached(max_iterations=1))
+        assert self.go_on.wait(PATIENCE)
+        yield AgentChoice(content="on we go", session_id=session.id)
+
+
+@pytest.mark.parametrize("caught_up", [False, True], ids=["behind", "caught up"])
+@pytest.mark.parametrize("reader_of", ["the first process", "the adopter", "its row"])
+def test_readers_of_a_run_that_goes_on_in_another_process_go_on_with_it(
+    store: Store, manage: Manage, reader_of: str, caught_up: bool
+) -> None:
+    asking = Asking()
+    first = manage(OneLoop(asking.loop), owner=ELSEWHERE, owner_is_gone=nobody_is_gone)
+    adopter = manage(OneLoop(asking.loop), owner_is_gone=everybody_is_gone)
+    live = say(first, new_session(store).id)
+    session_id, run_id = live.run.session_id, live.run.id
+    eventually(lambda: store.runs.get(run_id).status == "awaiting_approval", "it has asked")
+    eventually(lambda: store.events.bounds(session_id)[1] == 2, "its events are stored")
+    reader = EventReaders(store, first).of_run(live)
+    seen = (reader.next(PATIENCE) or b"") if caught_up else b""
+    RunControl(store, adopter).answer(session_id, Answer("approve"), kinds=("max_iterations",))
+    adopted = adopter.find(session_id)
+    assert adopted is not None
+    assert live.finished.wait(PATIENCE)  # the first process has noticed
+    if reader_of != "the first process":
+        reader.close()
+        readers = EventReaders(store, adopter)
+        mine = reader_of == "the adopter"
+        reader = readers.of_run(adopted) if mine else readers.of_past_run(store.runs.get(run_id))
+        seen = (reader.next(PATIENCE) or b"") if caught_up else b""
+    asking.go_on.set()
+    assert adopted.finished.wait(PATIENCE)
+    stream = seen + read_to_end(reader)
+    own = [one for one in store.events.read(session_id, 0) if one.run_id == run_id]
+    assert numbers(stream) == numbers(b"".join(one.frames for one in own))
+    assert stream.count(b"on we go") == 1
+    assert stream.count(b'"stream_stopped"') == 1
+    assert b'"error"' not in stream

@@ -1,0 +1,83 @@
+"""What a session's log keeps in memory is bounded, by count and by bytes, whoever sends the events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from app.runtime.event_log import EndMark, EventLog
+from app.runtime.recent_events import KEEP_BYTES, KEEP_EVENTS, MAX_SLICE_BYTES, RecentEvents
+from app.store.event_store import Segment, frame
+from tests.runtime.live import numbers
+
+LARGEST = 60_000
+PIECE = 50
+
+
+def _send(log: EventLog, payload: bytes) -> None:
+    """As a run of this process does: published, then written."""
+    log.publish([payload] * PIECE, EndMark("r"))
+    log.mark_written(log.next_number - 1)
+
+
+def _receive(log: EventLog, payload: bytes) -> None:
+    """As another process's events come."""
+    first = log.next_number
+    frames = b"".join(frame(number, payload) for number in range(first, first + PIECE))
+    log.receive(Segment("s", f"run-{first % 3}", first, first + PIECE - 1, frames))
+
+
+@pytest.mark.parametrize("bring", [_send, _receive])
+@pytest.mark.parametrize(("size", "count"), [(20, 20_000), (LARGEST, 1_000)])
+def test_a_log_keeps_a_bounded_part_of_what_is_in_the_store(
+    bring: Callable[[EventLog, bytes], None], size: int, count: int
+) -> None:
+    log = EventLog("s", 1)
+    while log.next_number <= count:
+        bring(log, b"x" * size)
+        assert log.next_number - log.first_number <= KEEP_EVENTS
+        assert log.size <= KEEP_BYTES
+    assert log.next_number == count + 1
+    piece = log.read(0, 0)
+    assert piece is not None
+    assert piece.first == log.first_number
+    assert log.size == sum(map(len, log._events.since(log.first_number)))
+    assert len(log._events._runs) <= KEEP_EVENTS // PIECE + 2
+
+
+def test_what_is_not_written_yet_is_kept_however_much_it_is() -> None:
+    log = EventLog("s", 1)
+    log.publish([b"x" * LARGEST] * 100, EndMark("r"))
+    log.mark_written(10)
+    assert log.first_number == 11
+    segment = log.unwritten("r")
+    assert segment is not None
+    assert (segment.first, segment.last) == (11, 100)
+
+
+def test_a_reader_is_given_bounded_pieces_and_an_event_that_is_larger_by_itself() -> None:
+    log, end = EventLog("s", 1), EndMark("r")
+    log.publish([b"x" * LARGEST] * 20 + [b"x" * 2 * MAX_SLICE_BYTES] + [b"{}"], end)
+    seen: list[int] = []
+    while piece := log.read(seen[-1] if seen else 0, 0, end):
+        found = numbers(piece.frames)
+        assert len(piece.frames) <= MAX_SLICE_BYTES or len(found) == 1
+        seen += found
+    assert seen == list(range(1, 23))
+
+
+def test_sizes_and_runs_are_right_whatever_is_taken_back_or_replaced() -> None:
+    events = RecentEvents(1)
+    events.extend([b"one", b"two"], "a")
+    events.extend([b"three", b"four"], "b")
+    events.replace_last([b"4"])
+    assert events.size == len(b"onetwothree4")
+    events.drop_from(4)
+    events.extend([b"five"], "c")
+    assert events.size == len(b"onetwothreefive")
+    for run, first, last in (("a", 1, 2), ("b", 3, 3), ("c", 4, 4)):
+        piece = events.slice(first, 5, run)
+        assert (piece.first, piece.last) == (first, last)
+    events.restart_at(100)
+    assert (events.first, events.next_number, events.size) == (100, 100, 0)
