@@ -270,6 +270,7 @@ def test_a_stream_that_fails_in_an_unforeseen_way_ends_and_holds_nobody_up(
         assert other.join() is True
         assert numbers(other.received()) == [1, 2]
         assert carried.join() is False
+        assert carried.reader.gave_up
         assert "nobody has thought of this" in caplog.text
     finally:
         other.close()
