@@ -39,6 +39,31 @@ def test_segments_come_back_byte_for_byte_and_in_order(store: Store) -> None:
     assert store.events.newest([session_id, other.session_id]) == {session_id: 90, other.session_id: 90}
 
 
+def test_what_is_read_at_once_is_bounded_by_bytes_too(store: Store) -> None:
+    baton = _holder(store)
+    sizes = [400, 400, 400, 5000, 100, 100]
+    segments = [_events(baton, number, number, b"x" * size) for number, size in enumerate(sizes, 1)]
+    for one in segments:
+        store.events.append([one])
+    found = [
+        [segment.first for segment in store.events.read(baton.session_id, after, most_bytes=1000)]
+        for after in range(6)
+    ]
+    assert found == [[1, 2], [2, 3], [3], [4], [5, 6], [6]]
+    assert store.events.read(baton.session_id, 6, most_bytes=1000) == []
+
+
+def test_the_newest_event_of_a_run_is_that_of_no_other_one(store: Store) -> None:
+    first = _holder(store)
+    store.events.append([_events(first, 1, 3)])
+    store.runs.finish(first, "finished", next_event=4)
+    second = begin(store, first.session_id).run.baton
+    assert store.events.last_of(first.session_id, second.run_id) is None
+    store.events.append([_events(second, 4, 9)])
+    assert store.events.last_of(first.session_id, first.run_id) == 3
+    assert store.events.last_of(first.session_id, second.run_id) == 9
+
+
 def test_writing_the_same_events_again_changes_nothing_but_what_came_since(store: Store) -> None:
     baton = _holder(store)
     store.events.append([_events(baton, 1, 3)])
