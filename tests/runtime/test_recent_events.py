@@ -7,9 +7,15 @@ from collections.abc import Callable
 import pytest
 
 from app.runtime.event_log import EndMark, EventLog
+from app.runtime.event_readers import EventReaders
 from app.runtime.recent_events import KEEP_BYTES, KEEP_EVENTS, MAX_SLICE_BYTES, RecentEvents
-from app.store.event_store import Segment, frame
+from app.store.event_store import Segment, frame, write_segments
+from app.store.store import Store
+from tests.harness.process import eventually
+from tests.runtime.conftest import Manage
 from tests.runtime.live import numbers
+from tests.runtime.loops import PATIENCE, OneLoop, idle
+from tests.store.actors import new_session
 
 LARGEST = 60_000
 PIECE = 50
@@ -81,3 +87,26 @@ def test_sizes_and_runs_are_right_whatever_is_taken_back_or_replaced() -> None:
         assert (piece.first, piece.last) == (first, last)
     events.restart_at(100)
     assert (events.first, events.next_number, events.size) == (100, 100, 0)
+
+
+def test_a_process_that_follows_twenty_thousand_events_of_another_one_keeps_few_and_misses_none(
+    store: Store, manage: Manage
+) -> None:
+    session_id = new_session(store).id
+    reader = EventReaders(store, manage(OneLoop(idle))).of_session(session_id, 0)
+    seen: list[int] = []
+    for first in range(1, 20_000, 500):
+        frames = b"".join(frame(number, b"x" * 1000) for number in range(first, first + 500))
+        with store.database.writing() as connection:
+            write_segments(connection, [Segment(session_id, f"run-{first}", first, first + 499, frames)])
+        if first % 5000 == 1:  # else it falls behind what is kept
+            while not seen or seen[-1] < first + 499:
+                seen += numbers(reader.next(PATIENCE))
+            assert reader._log.next_number - reader._log.first_number <= KEEP_EVENTS
+            assert reader._log.size <= KEEP_BYTES
+    while seen[-1] < 20_000:
+        seen += numbers(reader.next(PATIENCE))
+    assert seen == list(range(1, 20_001))
+    eventually(lambda: reader._log.next_number == 20_001, "it has followed to the end")
+    assert reader._log.size <= KEEP_BYTES
+    reader.close()
