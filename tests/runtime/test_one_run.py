@@ -36,8 +36,8 @@ class Scene:
         self.store = store
         self.work = Patient()
         self._planner = OneLoop(self.work.loop)
-        self.here = manage(self._planner, owner_is_gone=nobody_is_gone)
-        self.there = manage(OneLoop(idle), owner=ELSEWHERE, owner_is_gone=nobody_is_gone)
+        self.here = manage(self._planner, probe=nobody_is_gone)
+        self.there = manage(OneLoop(idle), owner=ELSEWHERE, probe=nobody_is_gone)
         self.session_id = new_session(store).id
         self.next_run(self.here)
         self._planner.loop = self.work.loop
@@ -226,8 +226,8 @@ def test_readers_of_a_run_that_goes_on_in_another_process_go_on_with_it(
     store: Store, manage: Manage, reader_of: str, caught_up: bool
 ) -> None:
     asking = Asking()
-    first = manage(OneLoop(asking.loop), owner=ELSEWHERE, owner_is_gone=nobody_is_gone)
-    adopter = manage(OneLoop(asking.loop), owner_is_gone=everybody_is_gone)
+    first = manage(OneLoop(asking.loop), owner=ELSEWHERE, probe=nobody_is_gone)
+    adopter = manage(OneLoop(asking.loop), probe=everybody_is_gone)
     live = say(first, new_session(store).id)
     session_id, run_id = live.run.session_id, live.run.id
     eventually(lambda: store.runs.get(run_id).status == "awaiting_approval", "it has asked")
