@@ -127,10 +127,19 @@ class EventLog:
             self._sealed[end] = self.next_number
             self._append(payloads, end.run_id)
 
-    def unnumber(self, payloads: Sequence[bytes]) -> None:
-        """The sealed events could not be stored: they are shown, but don't move anybody's cursor."""
+    def unnumber(self, last: int, payloads: Sequence[bytes]) -> None:
+        """The sealed events up to that number could not be stored: they are shown, but don't move anybody's
+        cursor."""
         with self._lock:
-            self._events.replace_last([unnumbered(payload) for payload in payloads])
+            first = last + 1 - len(payloads)
+            self._events.replace(first, [unnumbered(payload) for payload in payloads])
+
+    def renumber(self, last: int, payloads: Sequence[bytes]) -> None:
+        """They could be stored later: a reader that comes back sees them as they are stored."""
+        with self._lock:
+            first = last + 1 - len(payloads)
+            self._events.replace(first, [frame(first + index, one) for index, one in enumerate(payloads)])
+            self._written = max(self._written, last + 1)
 
     def unseal(self, end: EndMark) -> None:
         """Takes back what the run has sealed: another process has closed it, and says its last words."""

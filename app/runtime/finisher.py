@@ -31,6 +31,13 @@ class Finished:
     events: int = 0  # so many were stored with the end
 
 
+@dataclass(frozen=True, slots=True)
+class _Unfinished:
+    run: Run
+    store_end: Callable[[], bool]
+    tell_stored: Callable[[], None]
+
+
 class Finisher:
     """Used by the threads that end runs, and by maintenance."""
 
@@ -38,7 +45,7 @@ class Finisher:
         self._store = store
         self._metrics = metrics
         self._guard = threading.Lock()  # of the list; never held over anything that can block
-        self._unfinished: list[tuple[Run, Ending, Callable[[], bool]]] = []
+        self._unfinished: list[_Unfinished] = []
 
     def finish(self, live: LiveRun, ending: Ending) -> Finished:
         """Seals the run's log with its last events, and stores them with its end. Raises nothing that the database or
@@ -54,17 +61,21 @@ class Finisher:
             live.log.seal(payloads, live.end)
         except Exception:
             log.exception("the end of run %s could not be told", live.run.id)
+            payloads = []
         last_number = live.log.next_number - 1
         with live.log.writing:
             try:
                 segment = live.log.unwritten(live.run.id)
             except Exception:
                 log.exception("the last events of run %s could not be stored", live.run.id)
-            finished = self._store_end(live, ending, segment, last_number)
+            store_end = self._storing(live, ending, segment, last_number)
+            finished = self._store_end(live, ending, store_end, segment, last_number)
         if finished.last_number is None:
             live.log.unseal(live.end)
-        elif payloads and not finished.stored:
-            live.log.unnumber(payloads)
+        elif not finished.stored:
+            live.log.unnumber(last_number, payloads)
+            tell_stored = partial(live.log.renumber, last_number, payloads)
+            self._keep(_Unfinished(live.run, store_end, tell_stored))
         return finished
 
     def catch_up(self) -> None:
@@ -72,30 +83,31 @@ class Finisher:
         with self._guard:
             waiting, self._unfinished = self._unfinished, []
         while waiting:
-            run, ending, store_end = waiting.pop()
+            one = waiting.pop()
             try:
-                store_end()
-                log.info("the end of run %s is stored now", run.id)
+                one.store_end()
+                one.tell_stored()
+                log.info("the end of run %s is stored now", one.run.id)
             except BatonLost:
-                log.warning("run %s was closed by another process meanwhile", run.id)
+                log.warning("run %s was closed by another process meanwhile", one.run.id)
             except StoreUnavailable:
-                self._keep(run, ending, store_end)
+                self._keep(one)
             except Exception:
-                log.exception("the end of run %s can't be stored", run.id)
+                log.exception("the end of run %s can't be stored", one.run.id)
 
-    def _keep(self, run: Run, ending: Ending, store_end: Callable[[], bool]) -> None:
+    def _keep(self, unfinished: _Unfinished) -> None:
         with self._guard:
-            self._unfinished.append((run, ending, store_end))
+            self._unfinished.append(unfinished)
 
     def _seal_lost(self, live: LiveRun) -> Finished:
         """The end of a run that another process has closed, or goes on with: its readers find it in the store."""
         live.log.seal((), live.end)
         return Finished(None)
 
-    def _store_end(
+    def _storing(
         self, live: LiveRun, ending: Ending, segment: Segment | None, last_number: int
-    ) -> Finished:
-        store_end = partial(
+    ) -> Callable[[], bool]:
+        return partial(
             self._store.runs.finish,
             live.baton,
             ending.status,
@@ -105,6 +117,15 @@ class Finisher:
             next_event=last_number + 1,
             stopped_by=live.cancellation.by or None,
         )
+
+    def _store_end(
+        self,
+        live: LiveRun,
+        ending: Ending,
+        store_end: Callable[[], bool],
+        segment: Segment | None,
+        last_number: int,
+    ) -> Finished:
         queued = False
         try:
             queued = live.patience(store_end)
@@ -114,11 +135,9 @@ class Finisher:
                 return Finished(None)
         except (StoreUnavailable, RunCancelled):
             log.warning("the end of the run can't be stored yet", exc_info=True)
-            self._keep(live.run, ending, store_end)
             return Finished(last_number)
         except Exception:
             log.exception("the end of the run could not be stored")
-            self._keep(live.run, ending, store_end)
             return Finished(last_number)
         live.log.mark_written(last_number)
         return Finished(last_number, stored=True, queued=queued, events=segment.count if segment else 0)

@@ -56,10 +56,12 @@ class RecentEvents:
         self._frames.extend(frames)
         self._bytes += _size(frames)
 
-    def replace_last(self, frames: Sequence[bytes]) -> None:
-        """As many of the last frames by these."""
-        self._bytes += _size(frames) - _size(self._frames[-len(frames) :])
-        self._frames[-len(frames) :] = frames
+    def replace(self, number: int, frames: Sequence[bytes]) -> None:
+        """Puts these in the place of as many frames from that number on, unless some of them are gone."""
+        first = number - self.first
+        if 0 <= first <= len(self._frames) - len(frames):
+            self._bytes += _size(frames) - _size(self._frames[first : first + len(frames)])
+            self._frames[first : first + len(frames)] = frames
 
     def drop_from(self, number: int) -> None:
         """Takes back everything from that number on."""

@@ -21,6 +21,7 @@ from app.runtime.ending import Ending
 from app.runtime.event_encoder import EventEncoder
 from app.runtime.event_log import EventLog
 from app.runtime.event_logs import EventLogs
+from app.runtime.event_readers import EventReaders
 from app.runtime.live_run import LiveRun
 from app.runtime.manager import RuntimeManager
 from app.runtime.plan import Plan
@@ -32,7 +33,7 @@ from tests.harness.rows import all_rows
 from tests.runtime.conftest import Agents, Manage
 from tests.runtime.faults import Faults
 from tests.runtime.live import numbers
-from tests.runtime.loops import PATIENCE, OneLoop, Patient, idle, read_all, said_by_user, say
+from tests.runtime.loops import PATIENCE, OneLoop, Patient, idle, read_all, read_to_end, said_by_user, say
 from tests.store.actors import new_session
 
 
@@ -391,6 +392,8 @@ def test_an_end_that_the_database_would_not_take_is_stored_when_it_is_back(
     manager, session = manage(OneLoop(patient.loop)), new_session(store)
     live = say(manager, session.id)
     assert patient.entered.wait(PATIENCE)
+    readers = EventReaders(store, manager)
+    first = readers.of_run(live)  # it keeps the log
     finish, away = store.runs.finish, threading.Event()
 
     def finish_unless_away(*arguments: Any, **options: Any) -> bool:
@@ -409,3 +412,10 @@ def test_an_end_that_the_database_would_not_take_is_stored_when_it_is_back(
     frames = b"".join(segment.frames for segment in store.events.read(session.id, 0))
     assert numbers(frames) == [1, 2]
     assert frames.count(b"stream_stopped") == 1
+
+    def seen_again() -> bool:
+        reader = readers.of_run(live)
+        return read_to_end(reader) == frames
+
+    eventually(seen_again, "a reader that comes now sees it as it is stored")
+    assert read_to_end(first) == frames

@@ -100,12 +100,18 @@ def test_an_end_that_could_not_be_stored_is_shown_but_moves_no_cursor() -> None:
     log, end = EventLog("s", 1), EndMark()
     log.publish([b"{}"], end)
     log.seal([b'"x"', b'"y"'], end)
-    log.unnumber([b'"x"', b'"y"'])
+    log.unnumber(3, [b'"x"', b'"y"'])
     log.show_end(end, 3)
     piece = log.read(0, 0, end)
     assert piece is not None
     assert piece.frames == b'id: 1\ndata: {}\n\ndata: "x"\n\ndata: "y"\n\n'
     assert piece.last == 3
+    log.publish([b"{}"], EndMark("next"))
+    log.renumber(3, [b'"x"', b'"y"'])
+    assert _read(log, 0) == [1, 2, 3, 4]
+    segment = log.unwritten("next")
+    assert segment is not None
+    assert segment.first == 4
 
 
 def test_only_what_is_written_may_be_forgotten_and_only_beyond_the_bound() -> None:
