@@ -45,6 +45,7 @@ class EventLog:
         self._written = next_number  # everything below is in the store
         self._sealed: dict[EndMark, int] = {}  # from which number on each ending run keeps the log hidden
         self._closed = False
+        self._last_words: Sequence[bytes] = ()
         self._listeners: tuple[Callable[[], None], ...] = ()
         self.writing = threading.Lock()  # held by whoever brings frames to the store
 
@@ -102,7 +103,7 @@ class EventLog:
             stop = self._last_visible() + 1
             if end is None:
                 return self._events.slice(after + 1, stop)
-            return self._events.slice(after + 1, stop, end.run_id)
+            return self._events.slice(after + 1, stop, end.run_id, end.number)
 
     # ---- a run that goes on in another process
 
@@ -144,7 +145,10 @@ class EventLog:
     def unseal(self, end: EndMark) -> None:
         """Takes back what the run has sealed: another process has closed it, and says its last words."""
         with self._lock:
-            self._events.drop_from(self._sealed.pop(end, self.next_number))
+            sealed = self._sealed.pop(end, None)
+            if sealed is not None:
+                self._events.drop_from(sealed)
+                self._events.extend(self._last_words, EVERY_RUN)  # they came after it, if there are any
 
     def leave(self, end: EndMark) -> None:
         """This process has lost the run, and sealed it; its readers find the rest of it in the store."""
@@ -211,7 +215,8 @@ class EventLog:
     def close(self, last_words: Sequence[bytes] = ()) -> None:
         """The session is gone: readers end after these last events, which move nobody's cursor."""
         with self._lock:
-            self._events.extend([unnumbered(payload) for payload in last_words], EVERY_RUN)
+            self._last_words = [unnumbered(payload) for payload in last_words]
+            self._events.extend(self._last_words, EVERY_RUN)
             self._closed = True
             self._wake()
 

@@ -95,11 +95,14 @@ class RecentEvents:
     def since(self, number: int) -> list[bytes]:
         return self._frames[number - self.first :]
 
-    def slice(self, first: int, stop: int, run_id: str | None = EVERY_RUN) -> Slice:
+    def slice(
+        self, first: int, stop: int, run_id: str | None = EVERY_RUN, last: int | None = None
+    ) -> Slice:
         """Events from the number `first`, or the first one that is here, up to and without `stop`: at most as many
-        as may be handed out at once, of all runs or of the one with that id."""
+        as may be handed out at once, of all runs or of the one with that id, whose `last` one may be known."""
         first = max(first, self.first)
         end = stop if run_id is EVERY_RUN else self._end_within(first, stop, run_id)
+        end = end if last is None else min(end, last + 1)
         frames = self._frames[first - self.first : max(0, min(end, first + MAX_SLICE) - self.first)]
         _cut_to(frames, MAX_SLICE_BYTES)
         return Slice(first, first + len(frames) - 1, b"".join(frames), over=first < stop and end <= first)

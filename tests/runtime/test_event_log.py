@@ -230,3 +230,30 @@ def test_a_closed_log_ends_its_readers_and_listeners_hear_of_everything() -> Non
     assert log.closed
     assert _read(log, 0) == [1, 2]
     assert log.read(2, PATIENCE) is None
+
+
+def test_a_sessions_last_words_are_for_every_reader_whose_run_has_not_ended() -> None:
+    for ends in (False, True):
+        log, end = EventLog("s", 1), EndMark("r")
+        log.publish([b"{}"], end)
+        if ends:
+            end_run(log, end)
+        log.close([b'"gone"'])
+        everything, own = log.read(0, 0), log.read(0, 0, end)
+        assert everything is not None
+        assert own is not None
+        assert b'"gone"' in everything.frames
+        assert (b'"gone"' in own.frames) is not ends
+
+
+def test_an_end_that_is_taken_back_takes_nothing_else_with_it() -> None:
+    log, end = EventLog("s", 1), EndMark("r")
+    log.publish([b"{}"], end)
+    log.seal([b'"end"'], end)
+    log.close([b'"gone"'])
+    log.unseal(end)
+    log.leave(end)
+    piece = log.read(0, 0)
+    assert piece is not None
+    assert b'"end"' not in piece.frames
+    assert b'"gone"' in piece.frames
