@@ -95,9 +95,7 @@ class RecentEvents:
     def since(self, number: int) -> list[bytes]:
         return self._frames[number - self.first :]
 
-    def slice(
-        self, first: int, stop: int, run_id: str | None = EVERY_RUN, last: int | None = None
-    ) -> Slice:
+    def slice(self, first: int, stop: int, run_id: str | None = EVERY_RUN, last: int | None = None) -> Slice:
         """Events from the number `first`, or the first one that is here, up to and without `stop`: at most as many
         as may be handed out at once, of all runs or of the one with that id, whose `last` one may be known."""
         first = max(first, self.first)
