@@ -166,8 +166,7 @@ class RuntimeManager:
                 audit=audit,
                 model=model,
             )
-            former = None if model is None else begun.former_model
-            undo.callback(self._store.runs.withdraw, begun.run.baton, model=former)
+            undo.callback(self._store.runs.withdraw, begun)
             if begun.interrupted is not None:
                 self._metrics.run_ended("interrupted", "interrupted")
             live = self.launch(begun, claim, plan, undo, headers=headers, asked_at=asked_at)

@@ -101,3 +101,10 @@ def use_key(
         )
     except IntegrityError as error:
         raise KeyUsed() from error
+
+
+def free_key(connection: Connection, use: KeyUse | None) -> None:
+    """In the transaction that undoes what the key stood for. The next request with the key is its first."""
+    if use is not None:
+        same = (idempotency_keys.c.owner == use.owner) & (idempotency_keys.c.key == use.key)
+        connection.execute(delete(idempotency_keys).where(same))

@@ -47,7 +47,7 @@ from app.store.closing import LastWords, bury, close, set_next_event
 from app.store.engine import Database, now
 from app.store.event_store import RESERVED_NUMBERS, Segment, write_segments
 from app.store.fence import QUIET, Fence, those
-from app.store.idempotency import KeyUse, use_key
+from app.store.idempotency import KeyUse, free_key, use_key
 from app.store.lending import refuse_lent
 from app.store.listed import among, listed
 from app.store.prepared import Prepared, Row
@@ -81,7 +81,8 @@ class Begun:
     first_position: int
     next_event: int
     interrupted: Run | None = None  # the dead run whose place it took
-    former_model: str = ""  # the session's, before this run changed it
+    former_model: str | None = None  # the session's, if this run changed it
+    key: KeyUse | None = None  # the key that stands for the run
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +194,12 @@ class RunStore:
                     use_key(connection, key, session_id=session_id, run_id=run_id)
                 note(connection, replace(audit, run_id=run_id) if audit is not None else None)
                 session = session_of(row)
-                changed = session if model is None else replace(session, model=model)
+                begun = Begun(run, session, first, next_event, dead, key=key)
+                if model is None:
+                    return begun
                 set_model(connection, session_id, model)
-                return Begun(run, changed, first, next_event, dead, session.model)
+                changed = replace(session, model=model)
+                return replace(begun, session=changed, former_model=session.model)
         except IntegrityError as error:
             if not _is_second_live_run(error):
                 raise
@@ -249,16 +253,17 @@ class RunStore:
                 raise SessionBusy(run=run, busy_code=run.busy_code)
             yield connection
 
-    def withdraw(self, baton: Baton, *, model: str | None = None) -> None:
-        """Undoes `begin`: the run and its messages were never there, and the session has its former `model`."""
+    def withdraw(self, begun: Begun) -> None:
+        """Undoes `begin`: no row of the run is left, the session has its former model, and the run's key is free.
+        A dead run that `begin` closed stays closed."""
+        baton = begun.run.baton
         with self._database.writing() as connection:
             self._fence.check(connection, baton)
-            connection.execute(delete(messages).where(messages.c.run_id == baton.run_id))
-            first = connection.execute(
-                select(runs.c.first_event).where(runs.c.id == baton.run_id)
-            ).scalar_one()
-            set_next_event(connection, baton.session_id, first)
-            set_model(connection, baton.session_id, model)
+            here = messages.c.session_id == baton.session_id
+            connection.execute(delete(messages).where(here, messages.c.run_id == baton.run_id))
+            set_next_event(connection, baton.session_id, begun.next_event)
+            set_model(connection, baton.session_id, begun.former_model)
+            free_key(connection, begun.key)
             unsay(connection, baton.session_id, baton.run_id)
             connection.execute(delete(runs).where(runs.c.id == baton.run_id))
 

@@ -10,6 +10,7 @@ from sqlalchemy import update
 from app.conversation.audit import Action, AuditEntry
 from app.conversation.session import Session
 from app.errors import SessionBusy, SessionNotFound
+from app.store.run_store import Begun
 from app.store.store import Store
 from app.store.tables import audit
 from tests.store.actors import HERE, begin, last_words, new_session, nobody_is_gone
@@ -23,10 +24,9 @@ def actions(store: Store, session_id: str) -> list[str]:
     return [entry.action for entry in store.audit.find(session_id=session_id, limit=100)]
 
 
-def claim(store: Store, session_id: str) -> str:
-    run_id = uuid.uuid4().hex
-    store.runs.begin(
-        run_id,
+def claim(store: Store, session_id: str) -> Begun:
+    return store.runs.begin(
+        uuid.uuid4().hex,
         session_id,
         agent="plain/root",
         owner=HERE,
@@ -35,7 +35,6 @@ def claim(store: Store, session_id: str) -> str:
         last_words=last_words,
         audit=saying("run", session_id),
     )
-    return run_id
 
 
 def test_the_trail_outlives_its_session(store: Store) -> None:
@@ -47,7 +46,7 @@ def test_the_trail_outlives_its_session(store: Store) -> None:
 
 def test_a_run_that_began_is_in_the_trail_by_its_id_and_one_that_was_refused_is_not(store: Store) -> None:
     session = new_session(store)
-    run_id = claim(store, session.id)
+    run_id = claim(store, session.id).run.id
     with pytest.raises(SessionBusy):
         claim(store, session.id)
     (entry,) = store.audit.find(session_id=session.id, limit=10)
@@ -57,10 +56,10 @@ def test_a_run_that_began_is_in_the_trail_by_its_id_and_one_that_was_refused_is_
 
 def test_a_run_that_was_undone_leaves_nothing_in_the_trail(store: Store) -> None:
     session = new_session(store)
-    earlier = claim(store, session.id)
-    store.runs.finish(store.runs.get(earlier).baton, "finished", next_event=1)
-    store.runs.withdraw(store.runs.get(claim(store, session.id)).baton)
-    assert [entry.run_id for entry in store.audit.find(session_id=session.id, limit=10)] == [earlier]
+    earlier = claim(store, session.id).run
+    store.runs.finish(earlier.baton, "finished", next_event=1)
+    store.runs.withdraw(claim(store, session.id))
+    assert [entry.run_id for entry in store.audit.find(session_id=session.id, limit=10)] == [earlier.id]
 
 
 def test_a_change_that_did_not_happen_is_not_in_the_trail(store: Store) -> None:

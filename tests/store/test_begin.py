@@ -89,7 +89,7 @@ def test_a_withdrawn_claim_was_never_there(store: Store) -> None:
     store.runs.finish(begin(store, session.id, "earlier").run.baton, "finished", next_event=5)
     before = all_rows(store.database)
     begun = begin(store, session.id, "one", "two")
-    store.runs.withdraw(begun.run.baton)
+    store.runs.withdraw(begun)
     assert all_rows(store.database) == before
     begin(store, session.id, "three")
 

@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 
 from app.conversation.prompt import FrozenPrompt
-from app.conversation.run import Answer, Baton, Question
+from app.conversation.run import Answer, Baton, Question, Run
 from app.conversation.session import Session
 from app.errors import BatonLost
 from app.store.fence import WrittenAlready
+from app.store.run_store import Begun
 from app.store.store import Store
 from tests.harness.rows import all_rows
 from tests.store.actors import (
@@ -47,8 +48,13 @@ WRITES: dict[str, Write] = {
     "ask": lambda store, b: store.records.ask(b, Question("approval", b.session_id, "a", id="q")),
     "take": lambda store, b: store.queue.take(b, b.session_id, kinds=[("steer", 9)]),
     "finish": lambda store, b: store.runs.finish(b, "finished", next_event=9),
-    "withdraw": lambda store, b: store.runs.withdraw(b),
+    "withdraw": lambda store, b: store.runs.withdraw(_begun(b)),
 }
+
+
+def _begun(baton: Baton) -> Begun:
+    run = Run(baton.run_id, baton.session_id, "plain/root", "running", 1.0, HERE, 1.0, epoch=baton.epoch)
+    return Begun(run, Session(baton.session_id, 1.0), 0, 0)
 
 
 def _taken_over(store: Store, baton: Baton) -> None:

@@ -1,0 +1,114 @@
+"""A claim that is withdrawn was never there, whatever it was asked to write."""
+
+from __future__ import annotations
+
+import inspect
+import uuid
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from app.conversation.audit import AuditEntry
+from app.conversation.session import Session
+from app.store.account_store import Limits
+from app.store.engine import Database
+from app.store.idempotency import KeyUse
+from app.store.run_store import Begun, RunStore
+from app.store.store import Store
+from tests.harness.rows import all_rows
+from tests.store.actors import (
+    HERE,
+    THERE,
+    begin,
+    everybody_is_gone,
+    last_words,
+    new_session,
+    nobody_is_gone,
+    user,
+)
+
+KEY = KeyUse("ann", "a-key", "a digest")
+
+WRITES: dict[str, dict[str, Any]] = {
+    "new_messages": {"new_messages": [user("one"), user("two")]},
+    "expected_position": {"expected_position": -1},
+    "key": {"key": KEY},
+    "options": {"options": {"started_by": "ann"}},
+    "audit": {"audit": AuditEntry("run", session_id="", who="ann", role="user")},
+    "model": {"model": "anthropic/another"},
+}
+"""What a request may want of a claim besides the claim."""
+
+ALWAYS = {"self", "run_id", "session_id", "agent", "owner", "is_gone", "last_words", "visible_to"}
+"""What says which claim it is, or only decides whether it is granted."""
+
+
+def claim(store: Store, session_id: str, **more: Any) -> Begun:
+    given = {"new_messages": [], "owner": HERE, "is_gone": nobody_is_gone} | more
+    if "audit" in given:
+        given["audit"] = replace(given["audit"], session_id=session_id)
+    return store.runs.begin(uuid.uuid4().hex, session_id, agent="plain/root", last_words=last_words, **given)
+
+
+def test_every_option_of_a_claim_is_tried_here() -> None:
+    assert set(inspect.signature(RunStore.begin).parameters) == ALWAYS | set(WRITES)
+
+
+@pytest.mark.parametrize("options", [*[[name] for name in WRITES], list(WRITES)], ids="+".join)
+def test_a_withdrawn_claim_leaves_no_row(store: Store, options: list[str]) -> None:
+    session = new_session(store, owner="ann")
+    before = all_rows(store.database)
+    given: dict[str, Any] = {}
+    for name in options:
+        given |= WRITES[name]
+    begun = claim(store, session.id, **given)
+    assert all_rows(store.database) != before
+    store.runs.withdraw(begun)
+    assert all_rows(store.database) == before
+    store.runs.withdraw(claim(store, session.id, **given))  # as if for the first time
+
+
+def test_a_key_of_a_withdrawn_claim_can_be_used_by_the_retry(store: Store) -> None:
+    session = new_session(store)
+    store.runs.withdraw(claim(store, session.id, key=KEY))
+    assert store.idempotency.outcome(KEY) is None
+    begun = claim(store, session.id, key=KEY)
+    outcome = store.idempotency.outcome(KEY)
+    assert outcome is not None
+    assert outcome.run_id == begun.run.id
+    store.runs.withdraw(begun)
+
+
+def test_a_withdrawn_claim_that_closed_a_dead_run_leaves_nothing_of_its_own(store: Store) -> None:
+    session = new_session(store)
+    begin(store, session.id, "of the dead", owner=THERE)
+    given = {name: value for one in WRITES.values() for name, value in one.items()}
+    given["expected_position"] = 0
+    begun = claim(store, session.id, is_gone=everybody_is_gone, **given)
+    store.runs.withdraw(begun)
+    rows = all_rows(store.database)
+    assert not [row for table in rows.values() for row in table if begun.run.id in row]
+    assert store.sessions.next_event(session.id) == begun.next_event
+    assert [run.status for run in store.runs.recent(session_id=session.id)] == ["interrupted"]
+
+
+def test_a_withdrawn_task_was_never_there(database: Database) -> None:
+    store = Store(database, lease_seconds=30.0, limits=Limits(runs_per_owner=5, owner_budget=9.0))
+    parent = new_session(store, owner="ann")
+    asker = begin(store, parent.id, "give it away")
+    before = all_rows(database)
+    task = store.background.begin(
+        uuid.uuid4().hex,
+        Session(str(uuid.uuid4()), 1.0, owner="ann", parent_id=parent.id),
+        user("do it"),
+        asked_by=asker.run.baton,
+        agent="plain/root",
+        owner=HERE,
+        options={"started_by": "ann"},
+    )
+    store.background.withdraw(task.run.baton)
+    after = all_rows(database)
+    before.pop("runs"), after.pop("runs")  # the asker's lease was renewed
+    assert after == before
+    assert [run.id for run in store.runs.recent(session_id=parent.id)] == [asker.run.id]
