@@ -74,17 +74,21 @@ class EventReaders:
             raise Draining()
         self._manager.ensure_housekeeping()
         event_log = self._logs.open(session_id, self._store.events.bounds(session_id)[1] + 1)
-        if after is None:
-            run = self._store.runs.live_run(session_id)  # whichever process works on it
-            after = (run.first_event if run is not None else event_log.next_number) - 1
-        unknown = after >= self._store.sessions.next_event(session_id)
-        return EventReader(
-            event_log,
-            self._logs,
-            self._store.events,
-            after=event_log.last_number if unknown else after,
-            begins_with_gap=unknown,
-        )
+        try:
+            if after is None:
+                run = self._store.runs.live_run(session_id)  # whichever process works on it
+                after = (run.first_event if run is not None else event_log.next_number) - 1
+            unknown = after >= self._store.sessions.next_event(session_id)
+            return EventReader(
+                event_log,
+                self._logs,
+                self._store.events,
+                after=event_log.last_number if unknown else after,
+                begins_with_gap=unknown,
+            )
+        except BaseException:
+            self._logs.release(event_log)
+            raise
 
     def whole_until(self, session_id: str) -> int:
         """The number of the session's last event that tells of nothing unfinished. What an agent is still saying

@@ -19,7 +19,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from app.errors import ServerFull
 from app.runtime.event_reader import Behind, EventReader
+from app.threads import ServiceThread
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +32,11 @@ ROUND_SECONDS: Final = 0.003
 class CarriedStream:
     """A chunked response's socket, while the writer owns it. `failed` is set before `done`."""
 
-    __slots__ = ("done", "failed", "last_sent", "marked", "pending", "reader", "socket")
+    __slots__ = ("descriptor", "done", "failed", "last_sent", "marked", "pending", "reader", "socket")
 
     def __init__(self, connection: socket.socket, reader: EventReader) -> None:
         self.socket = connection
+        self.descriptor = connection.fileno()
         self.reader = reader
         self.pending = b""  # of a chunk that the socket did not take whole
         self.marked = False
@@ -49,25 +52,26 @@ class StreamWriter:
         self._heartbeat = _chunk(heartbeat)
         self._heartbeat_seconds = heartbeat_seconds
         self._guard = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._thread = ServiceThread(self._work, name="stream-writer")
         self._streams: set[CarriedStream] = set()
         self._marked: list[CarriedStream] = []
         self._wake = threading.Event()
         self._turn = threading.Lock()  # held through a round, by whichever thread makes it
         self._batching = False
         self._poll: select.epoll | None = None
-        self._blocked: dict[int, CarriedStream] = {}
+        self._blocked: dict[int, CarriedStream] = {}  # by descriptor; changed only within a turn
 
     def carry(self, connection: socket.socket, reader: EventReader) -> bool:
         """Writes the reader's events to the socket until its end, or until they have to be read from the
-        store; blocks meanwhile. False if the client has gone.
+        store; blocks meanwhile. False if the client has gone. ServerFull, before anything was written, if the
+        system has no thread or descriptor for the writer.
 
         The socket must be plain TCP or Unix, in the middle of a chunked response, and nobody else's until
         this returns; whole chunks have been written then.
         """
+        self._ensure_running()
         stream = CarriedStream(connection, reader)
         mark = self._marker(stream)
-        self._ensure_running()
         with self._guard:
             self._streams.add(stream)
         with reader.listening(mark):
@@ -108,10 +112,12 @@ class StreamWriter:
 
     def _ensure_running(self) -> None:
         with self._guard:
-            if self._thread is None:
-                self._poll = select.epoll()
-                self._thread = threading.Thread(target=self._work, name="stream-writer", daemon=True)
-                self._thread.start()
+            if self._poll is None:
+                try:
+                    self._poll = select.epoll()
+                except OSError as error:
+                    raise ServerFull() from error
+        self._thread.ensure_running()
 
     # ---- the writer's thread
 
@@ -171,10 +177,9 @@ class StreamWriter:
         if sent == len(data):
             return True
         stream.pending = data[sent:]
-        descriptor = stream.socket.fileno()
-        self._blocked[descriptor] = stream
         if self._poll is not None:
-            self._poll.register(descriptor, select.EPOLLOUT | select.EPOLLONESHOT)
+            self._poll.register(stream.descriptor, select.EPOLLOUT | select.EPOLLONESHOT)
+        self._blocked[stream.descriptor] = stream
         return False
 
     def _unblock(self, descriptor: int) -> None:
@@ -212,9 +217,8 @@ class StreamWriter:
                     self._finish(stream)
 
     def _drop(self, stream: CarriedStream) -> None:
-        descriptor = stream.socket.fileno()
-        if self._blocked.pop(descriptor, None) is not None:
-            self._unregister(descriptor)
+        if self._blocked.pop(stream.descriptor, None) is not None:
+            self._unregister(stream.descriptor)
         stream.failed = True
         self._finish(stream)
 

@@ -69,7 +69,10 @@ def _identify(response: Response) -> Response:
     return response
 
 
-def _end(_error: BaseException | None) -> None:
+def _end(error: BaseException | None) -> None:
+    close_unsent = g.pop("close_unsent", None)
+    if error is not None and close_unsent is not None:
+        close_unsent()  # the stream's response was replaced by an error's
     token = g.pop("log_token", None)
     if token is not None:
         leave_context(token)

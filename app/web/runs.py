@@ -151,11 +151,12 @@ def blueprint(
             if after_hangup == "cancel":
                 control.stop(live, "client left")
 
-        return _named(streams.respond(readers.of_run(live), on_hangup=left), live.run)
-
-    def _named(response: Response, run: Run) -> Response:
-        response.headers["X-Run-ID"] = run.id
-        return response
+        try:
+            headers = {"X-Run-ID": live.run.id}
+            return streams.respond(readers.of_run(live), on_hangup=left, headers=headers)
+        except BaseException:
+            left()  # without a response there is no client that could
+            raise
 
     def _accepted(run: Run, *, replayed: bool = False) -> Response:
         response = json_response({"run": run_payload(run)}, 202)
@@ -174,9 +175,7 @@ def blueprint(
         if not streamed:
             return _accepted(first, replayed=True)
         reader = readers.of_run(live) if live is not None and mine else readers.of_past_run(first)
-        response = _named(streams.respond(reader), first)
-        response.headers["Idempotent-Replayed"] = "true"
-        return response
+        return streams.respond(reader, headers={"X-Run-ID": first.id, "Idempotent-Replayed": "true"})
 
     def _queue(session_id: str, messages: Sequence[Message], use: KeyUse | None) -> Response:
         contents = [message.content for message in messages]

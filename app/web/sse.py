@@ -9,17 +9,17 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from threading import Event
 from typing import Final
 
-from flask import Response, request
+from flask import Response, g, request
 
 from app.errors import ServerFull
 from app.runtime.event_reader import EventReader
 from app.runtime.hangups import HangupWatcher
-from app.runtime.stream_places import Place, StreamPlaces
+from app.runtime.stream_places import StreamPlaces
 from app.runtime.stream_writer import StreamWriter
 
 log = logging.getLogger(__name__)
@@ -43,39 +43,40 @@ class Streams:
         self._places = places
         self._writer = writer
 
-    def respond(self, reader: EventReader, *, on_hangup: Callable[[], None] | None = None) -> Response:
+    def respond(
+        self,
+        reader: EventReader,
+        *,
+        on_hangup: Callable[[], None] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
         """`on_hangup` is called at least once if the client leaves before the reader's end, and not because the
-        reader fails. It comes with a run's own stream, which has been admitted; any other one is refused when all
-        places are taken: ServerFull."""
-        place = self._place(reader, admitted=on_hangup is not None)
-        connection = request.environ.get("gunicorn.socket")
-        frames = self._frames(reader, connection if _is_chunked(connection) else None)
-        response = Response(frames, content_type="text/event-stream", headers=_HEADERS)
-        descriptor = connection.fileno() if connection is not None else None
+        reader fails, or if the response can't be made. It comes with a run's own stream, which has been admitted; any
+        other one is refused when all places are taken: ServerFull. Whatever is raised, the reader is closed."""
 
         def hung_up() -> None:
             if on_hangup is not None and not reader.at_end:  # a reader that gave up is at its end too
                 on_hangup()
             reader.interrupt()
 
-        def closed() -> None:
-            if descriptor is not None:
-                self._hangups.forget(descriptor)
-            hung_up()
-            reader.close()
-            place.give_back()
-
-        response.call_on_close(closed)
-        if descriptor is not None:
-            self._hangups.watch(descriptor, hung_up)
-        return response
-
-    def _place(self, reader: EventReader, *, admitted: bool) -> Place:
+        opened = ExitStack()  # closed by the response's end, or below if there is no response
         try:
-            return self._places.take(admitted=admitted)
-        except ServerFull:
-            reader.close()
+            opened.callback(reader.close)
+            opened.callback(hung_up)
+            opened.callback(self._places.take(admitted=on_hangup is not None).give_back)
+            connection = request.environ.get("gunicorn.socket")
+            if connection is not None:
+                opened.enter_context(self._hangups.watching(connection, hung_up))
+            frames = self._frames(reader, connection if _is_chunked(connection) else None)
+            response = Response(
+                frames, content_type="text/event-stream", headers={**_HEADERS, **(headers or {})}
+            )
+            response.call_on_close(opened.close)
+            g.close_unsent = opened.close  # should the response be dropped before it is sent
+        except BaseException:
+            opened.close()
             raise
+        return response
 
     def _frames(self, reader: EventReader, connection: socket.socket | None) -> Iterator[bytes]:
         """Under gunicorn the shared writer takes the socket over as soon as the reader has caught up, which
@@ -92,12 +93,10 @@ class Streams:
                 yield PING
             else:
                 try:
-                    stays = self._writer.carry(carrier, reader)
-                except ServerFull:  # the writer could not be started
+                    if not self._writer.carry(carrier, reader):
+                        return
+                except ServerFull:  # no thread for the writer: this one writes
                     connection = None
-                    continue
-                if not stays:
-                    return
 
 
 def _next(reader: EventReader, timeout: float) -> bytes | None:
@@ -125,8 +124,5 @@ def client_left(hangups: HangupWatcher) -> Iterator[Event]:
     if connection is None:
         yield left
         return
-    hangups.watch(connection.fileno(), left.set)
-    try:
+    with hangups.watching(connection, left.set):
         yield left
-    finally:
-        hangups.forget(connection.fileno())

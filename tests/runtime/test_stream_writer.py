@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import threading
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from app.errors import ServerFull
 from app.runtime.event_log import EndMark, EventLog
 from app.runtime.event_logs import EventLogs
 from app.runtime.event_reader import EventReader
@@ -24,8 +26,13 @@ PATIENCE = 20.0
 class Carried:
     """A stream that the writer carries on a thread of the test's, with its client's end."""
 
-    def __init__(self, writer: StreamWriter, store: Store) -> None:
+    def __init__(self, writer: StreamWriter, store: Store, *, number: int | None = None) -> None:
+        """With a `number` the server's end has that descriptor."""
         self.client, self._server = socket.socketpair()
+        if number is not None and self._server.fileno() != number:
+            os.dup2(self._server.fileno(), number)
+            self._server.close()
+            self._server = socket.socket(fileno=number)
         self.client.settimeout(PATIENCE)
         self._server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         self.logs = EventLogs()
@@ -274,3 +281,48 @@ def test_a_stream_that_fails_in_an_unforeseen_way_ends_and_holds_nobody_up(
         assert "nobody has thought of this" in caplog.text
     finally:
         other.close()
+
+
+def test_a_writer_that_could_not_start_starts_with_the_next_stream(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = StreamWriter(heartbeat=b"", heartbeat_seconds=1000.0)
+
+    def no_thread(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    logs = EventLogs()
+    reader = EventReader(logs.open("s", 1), logs, store.events, after=0, end=EndMark())
+    client, server = socket.socketpair()
+    with client, server, monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        with pytest.raises(ServerFull):
+            writer.carry(server, reader)
+    stream = Carried(writer, store)
+    stream.publish(b'{"n":1}')
+    stream.finish()
+    assert stream.join() is True
+    assert numbers(stream.received()) == [1, 2]
+    stream.close()
+
+
+def test_a_blocked_stream_that_was_dropped_leaves_its_number_to_the_next_one(
+    quiet_writer: StreamWriter, store: Store
+) -> None:
+    big = b'{"text":"%s"}' % (b"x" * 20_000)
+    old = Carried(quiet_writer, store)
+    old.publish(*[big] * 20)
+    number = old._server.fileno()
+    eventually(lambda: bool(quiet_writer._blocked), "it is blocked")
+    old.reader.interrupt()
+    assert old.join() is False
+    old.close()
+    new = Carried(quiet_writer, store, number=number)
+    new.publish(*[big] * 20)
+    new.finish()
+    received = b""
+    while b"stream_stopped" not in received:
+        received += new.client.recv(65536)
+    assert new.join() is True
+    assert numbers(unchunked(received + _rest(new))) == list(range(1, 22))
+    new.close()

@@ -45,7 +45,7 @@ ALWAYS = {"self", "run_id", "session_id", "agent", "owner", "is_gone", "last_wor
 
 
 def claim(store: Store, session_id: str, **more: Any) -> Begun:
-    given = {"new_messages": [], "owner": HERE, "is_gone": nobody_is_gone} | more
+    given: dict[str, Any] = {"new_messages": [], "owner": HERE, "is_gone": nobody_is_gone} | more
     if "audit" in given:
         given["audit"] = replace(given["audit"], session_id=session_id)
     return store.runs.begin(uuid.uuid4().hex, session_id, agent="plain/root", last_words=last_words, **given)
