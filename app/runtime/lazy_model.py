@@ -5,13 +5,14 @@ from __future__ import annotations
 import gc
 import logging
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from types import ModuleType
 from typing import Final
 
 from app.agent.model import Cancellation, ModelClient, ModelError, ModelEvent, ModelRequest
+from app.errors import ServerFull
+from app.threads import ServiceThread
 
 log = logging.getLogger(__name__)
 
@@ -30,32 +31,47 @@ def import_for_good(name: str) -> ModuleType:
 
 
 class LazyModel:
-    """A ModelClient. Loading begins at once, on a thread of its own; calls that come earlier wait for it."""
+    """A ModelClient. Loading begins at once, on a thread of its own; calls that come earlier wait for it. Loading
+    that failed is tried again by the next call."""
 
     def __init__(self, load: Callable[[], ModelClient]) -> None:
         self._load = load
         self._client: ModelClient | None = None
-        self._thread = threading.Thread(target=self._work, name="model-loader", daemon=True)
-        self._thread.start()
+        self._loading = ServiceThread(self._work, name="model-loader")
+        try:
+            self._loading.ensure_running()
+        except ServerFull:
+            log.warning("the model's client will be loaded by the first call", exc_info=True)
 
     def stream(self, request: ModelRequest, cancellation: Cancellation) -> Iterator[ModelEvent]:
-        while self._thread.is_alive():
+        yield from self._loaded(cancellation).stream(request, cancellation)
+
+    def _loaded(self, cancellation: Cancellation) -> ModelClient:
+        if self._client is None:
+            try:
+                self._loading.ensure_running()
+            except ServerFull as error:
+                raise ModelError(error.message, kind="retryable") from error
+        while self._loading.running:
             if cancellation.wait(LOOK_SECONDS):
                 raise ModelError("cancelled", kind="cancelled")
         if self._client is None:
             raise ModelError(
                 "the model's client could not be loaded; the server's log says why", kind="final"
             )
-        yield from self._client.stream(request, cancellation)
+        return self._client
 
     def close(self) -> None:
         """Waits for the loading and closes what was loaded."""
-        self._thread.join()
+        self._loading.close()
+        self._loading.join()
         close = getattr(self._client, "close", None)
         if close is not None:
             close()
 
     def _work(self) -> None:
+        if self._client is not None:
+            return  # loaded between the look at it and the start of this thread
         try:
             self._client = self._load()
         except Exception:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import orjson
@@ -50,7 +51,15 @@ class Titles:
         self, live: LiveRun, client: ModelClient, models: Sequence[ModelSpec], texts: Sequence[str]
     ) -> None:
         """Starts on a title for the run's session, by the first of the models that has one; does nothing if too
-        many are under way."""
+        many are under way. Never raises: the run has begun, and goes on without a title."""
+        try:
+            self._begin(live, client, models, texts)
+        except Exception:
+            log.warning("no title for session %s", live.run.session_id, exc_info=True)
+
+    def _begin(
+        self, live: LiveRun, client: ModelClient, models: Sequence[ModelSpec], texts: Sequence[str]
+    ) -> None:
         cancellation = RunCancellation()
         thread = threading.Thread(
             target=self._work,
@@ -64,8 +73,9 @@ class Titles:
             self._under_way[thread] = cancellation
         try:
             thread.start()
-        except RuntimeError:  # no more threads to be had; the next run tries again
+        except BaseException:  # no more threads to be had; the next run tries again
             self._forget(thread)
+            raise
 
     @property
     def under_way(self) -> int:
@@ -87,15 +97,15 @@ class Titles:
         requests: Sequence[ModelRequest],
         cancellation: RunCancellation,
     ) -> None:
-        timer = threading.Timer(MAX_SECONDS, cancellation.cancel, ("too slow",))
-        timer.name, timer.daemon = f"title-timer-{live.run.id[:8]}", True
-        timer.start()
         try:
-            with live.origin.entered(self._tracing, session=live.run.session_id, run=live.run.id):
+            with (
+                live.origin.entered(self._tracing, session=live.run.session_id, run=live.run.id),
+                _limited(cancellation, f"title-timer-{live.run.id[:8]}"),
+            ):
                 self._write(live, client, requests, cancellation)
+        except Exception:
+            log.exception("no title for session %s", live.run.session_id)
         finally:
-            timer.cancel()
-            timer.join()
             self._forget(threading.current_thread())
 
     def _write(
@@ -112,12 +122,23 @@ class Titles:
                 live.log.publish(EventEncoder().encode(event), live.end)
         except (ModelError, AppError) as error:
             log.info("no title for session %s: %s", live.run.session_id, error)
-        except Exception:
-            log.exception("no title for session %s", live.run.session_id)
 
     def _forget(self, thread: threading.Thread) -> None:
         with self._guard:
             self._under_way.pop(thread, None)
+
+
+@contextmanager
+def _limited(cancellation: RunCancellation, name: str) -> Iterator[None]:
+    """Cancels what happens inside if it takes too long."""
+    timer = threading.Timer(MAX_SECONDS, cancellation.cancel, ("too slow",))
+    timer.name, timer.daemon = name, True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
 
 
 def _request(model: ModelSpec, texts: Sequence[str]) -> ModelRequest:

@@ -13,6 +13,7 @@ from app.agent.model import ModelClient, ModelError, ModelRequest
 from app.runtime.lazy_model import LazyModel, import_for_good
 from app.runtime.live_run import RunCancellation
 from tests.harness.models import PATIENCE, TalkativeModel, said
+from tests.harness.process import eventually
 
 REQUEST = ModelRequest(model="m", system=b"", tools=b"", messages=[], max_tokens=1)
 
@@ -55,6 +56,31 @@ def test_a_client_that_can_not_be_loaded_fails_each_call_in_words() -> None:
     model = LazyModel(load)
     with pytest.raises(ModelError, match="could not be loaded"):
         list(model.stream(REQUEST, RunCancellation()))
+    model.close()
+
+
+def test_loading_that_failed_once_is_tried_again_by_the_next_call() -> None:
+    failures = [OSError(24, "Too many open files")]
+
+    def load() -> ModelClient:
+        if failures:
+            raise failures.pop()
+        return TalkativeModel()
+
+    model = LazyModel(load)
+    eventually(lambda: not failures and not model._loading.running, "loading has failed")
+    assert list(model.stream(REQUEST, RunCancellation())) == said("hello")
+    model.close()
+
+
+def test_a_loader_that_could_not_start_is_started_by_the_first_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_thread(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        model = LazyModel(TalkativeModel)
+    assert list(model.stream(REQUEST, RunCancellation())) == said("hello")
     model.close()
 
 

@@ -147,6 +147,23 @@ def test_a_title_that_fails_is_made_by_the_agents_next_model(
     assert model.titles_by == ["claude-sonnet-5-5", "claude-haiku-5-5"]
 
 
+@pytest.mark.parametrize("name", ["title-timer-", "title-"])
+def test_a_title_whose_threads_can_not_start_is_not_under_way_for_ever(
+    begin: Callable[..., LiveRun], titles: Titles, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def start_others(thread: threading.Thread) -> None:
+        if thread.name.startswith(name):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_others)
+    live = begin()
+    assert live.finished.wait(PATIENCE)
+    eventually(lambda: not titles.under_way, "no title is under way")
+
+
 def test_a_title_is_cut_off_when_the_process_stops(
     begin: Callable[..., LiveRun], model: TwoModels, titles: Titles
 ) -> None:
