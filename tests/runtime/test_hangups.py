@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import select
 import socket
 import threading
@@ -12,6 +11,7 @@ from contextlib import ExitStack
 import pytest
 
 from app.runtime.hangups import HangupWatcher
+from tests.harness.descriptors import connection_with
 from tests.harness.process import eventually
 
 PATIENCE = 20.0
@@ -22,11 +22,7 @@ class Peer:
 
     def __init__(self, *, number: int | None = None) -> None:
         """With a `number` the server's end has that descriptor."""
-        self.client, self.server = socket.socketpair()
-        if number is not None and self.server.fileno() != number:
-            os.dup2(self.server.fileno(), number)
-            self.server.close()
-            self.server = socket.socket(fileno=number)
+        self.client, self.server = socket.socketpair() if number is None else connection_with(number)
 
     def close(self) -> None:
         self.client.close()

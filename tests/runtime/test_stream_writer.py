@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import threading
@@ -18,6 +17,7 @@ from app.runtime.event_reader import EventReader
 from app.runtime.recent_events import KEEP_EVENTS
 from app.runtime.stream_writer import StreamWriter
 from app.store.store import Store
+from tests.harness.descriptors import connection_with
 from tests.harness.process import eventually
 
 PATIENCE = 20.0
@@ -28,11 +28,7 @@ class Carried:
 
     def __init__(self, writer: StreamWriter, store: Store, *, number: int | None = None) -> None:
         """With a `number` the server's end has that descriptor."""
-        self.client, self._server = socket.socketpair()
-        if number is not None and self._server.fileno() != number:
-            os.dup2(self._server.fileno(), number)
-            self._server.close()
-            self._server = socket.socket(fileno=number)
+        self.client, self._server = socket.socketpair() if number is None else connection_with(number)
         self.client.settimeout(PATIENCE)
         self._server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         self.logs = EventLogs()

@@ -62,7 +62,9 @@ class Pump:
         self._guard = threading.Lock()
         self._thread = ServiceThread(self._work, name="model-reader")
         self._closed = False
-        self._lent: dict[int, _Lent] = {}  # by descriptor
+        self._lent: dict[
+            int, _Lent
+        ] = {}  # by descriptor, from lending to giving back; the socket is open meanwhile
         self._poll: select.epoll | None = None
         self._bell = -1
 
@@ -145,7 +147,8 @@ class Pump:
                     self._serve(lent)
 
     def _serve(self, lent: _Lent) -> None:
-        """Passes on what has arrived. Nothing that goes wrong here is another exchange's business."""
+        """Passes on what has arrived, which may be nothing: the event may be that of an earlier connection with this
+        descriptor. Nothing that goes wrong here is another exchange's business."""
         if lent.done.is_set():
             return
         try:
@@ -159,10 +162,11 @@ class Pump:
 
     def _give_back(self, lent: _Lent) -> None:
         """Wakes the connection's owner; nobody else touches it from now on."""
-        self._lent.pop(lent.descriptor, None)
-        try:
-            if self._poll is not None:
-                self._poll.unregister(lent.descriptor)
-        except OSError:
-            pass  # its socket is not there any more
+        if self._lent.get(lent.descriptor) is lent:
+            del self._lent[lent.descriptor]
+            try:
+                if self._poll is not None:
+                    self._poll.unregister(lent.descriptor)
+            except OSError:
+                pass  # its socket is not there any more
         lent.done.set()
