@@ -124,8 +124,8 @@ class SessionBusy(Conflict):
 
     code = "session_busy"
 
-    def __init__(self, *, run: Any = None, busy_code: str = "session_busy") -> None:
-        super().__init__("session is already processing a request")
+    def __init__(self, message: str = "", *, run: Any = None, busy_code: str = "session_busy") -> None:
+        super().__init__(message or "session is already processing a request")
         self.run = run
         self.busy_code = busy_code
 

@@ -637,20 +637,36 @@ def test_the_limit_rises_by_ten(local: LocalClient) -> None:
     assert text_of(events) == "done"
 
 
-@pytest.mark.parametrize("word", ["reject", "approve-session", "approve-tool"])
-def test_at_the_iteration_limit_anything_but_a_plain_approval_ends_the_run(
-    local: LocalClient, word: str
-) -> None:
+def test_at_the_iteration_limit_a_rejection_ends_the_run(local: LocalClient) -> None:
     session = local.new_session()
     with local.run(session, LONG * 3 + "[say done]", agent="limited") as stream:
         stream.until("max_iterations_reached")
-        local.resume(session, word)
+        local.resume(session, "reject")
         events = stream.rest()
     assert shape(events)[-3:] == ["max_iterations_reached", "message_added", "stream_stopped"]
     assert text_of(events) == ""
     last = at_rest(local, session)[-1]
     assert last["role"] == "assistant"
     assert last["content"] == "Execution stopped after reaching the configured max_iterations limit (2)."
+
+
+@pytest.mark.parametrize("word", ["approve-session", "approve-tool"])
+def test_a_decision_meant_for_a_tool_does_not_answer_the_question_whether_to_go_on(
+    local: LocalClient, word: str
+) -> None:
+    session = local.new_session()
+    with local.run(session, LONG * 3 + "[say done]", agent="limited") as stream:
+        stream.until("max_iterations_reached")
+        body = {"confirmation": word, "tool_name": "shell"}
+        refused = local.call("POST", f"/api/sessions/{session}/resume", body, expect=409)
+        assert refused["code"] == "nothing_to_answer"
+        assert "may go on" in refused["message"]
+        state = local.session(session)
+        assert state["tools_approved"] is False
+        assert "permissions" not in state or not state["permissions"]
+        local.resume(session, "approve")
+        assert text_of(stream.rest()) == "done"
+    at_rest(local, session)
 
 
 # ---- toolsets that do not work

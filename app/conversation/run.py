@@ -23,7 +23,7 @@ it is stored.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -151,8 +151,8 @@ class Question:
 class Answer:
     """What somebody said to a question.
 
-    `decision` is `approve`, `approve-session`, `approve-tool`, `reject`, or for an elicitation `accept`,
-    `decline`, `cancel`.
+    `decision` is one of those that the question's kind takes (`DECISIONS`). A `question_id` says that the answer
+    is for that question alone.
     """
 
     decision: str
@@ -162,6 +162,13 @@ class Answer:
     by: str = ""
     question_id: str = ""
 
+
+DECISIONS: Final[Mapping[str, frozenset[str]]] = {
+    "approval": frozenset({"approve", "approve-session", "approve-tool", "reject", "expired"}),
+    "elicitation": frozenset({"accept", "decline", "cancel", "expired"}),
+    "max_iterations": frozenset({"approve", "reject", "expired"}),
+}
+"""What may be said to each kind of question; `expired` is the server's word for a question that stood too long."""
 
 Ending = Literal["cancelled", "failed", "interrupted"]
 

@@ -121,13 +121,14 @@ class RunControl:
         self,
         messages: Sequence[QueuedMessage],
         *,
+        agent: str | None = None,
         idempotency: KeyUse | None = None,
         audit: AuditEntry | None = None,
     ) -> bool:
         """Stores messages that get a turn of their own when the run at work would end; if none is at work, the
         agent that ran last begins with them. Says whether a run is at work on the session now. QueueFull,
-        KeyUsed."""
-        running = self._store.queue.add(messages, needs_run=False, key=idempotency, audit=audit)
+        KeyUsed; SessionBusy if they are meant for another `agent` (see `QueueStore.add`)."""
+        running = self._store.queue.add(messages, needs_run=False, agent=agent, key=idempotency, audit=audit)
         return running or self._manager.start_queued(messages[0].session_id)
 
     def outcome(self, session_id: str, use: KeyUse) -> Outcome | None:
@@ -282,7 +283,9 @@ class RunControl:
             question = run.waiting_for
             assert question is not None  # noqa: S101 - it is what they wait for
             try:
-                answer = Answer("expired", reason="nobody answered in time", by="server")
+                answer = Answer(
+                    "expired", reason="nobody answered in time", by="server", question_id=question.id
+                )
                 self.answer(run.session_id, answer, kinds=(question.kind,), call_id=question.call_id)
             except AppError as error:
                 log.info("the question of run %s did not expire: %s", run.id, error.message)

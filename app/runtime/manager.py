@@ -132,6 +132,7 @@ class RuntimeManager:
         messages: Sequence[Message],
         visible_to: str | None = None,
         expected_position: int | None = None,
+        replacing: str | None = None,
         idempotency: KeyUse | None = None,
         options: Mapping[str, Any] | None = None,
         audit: AuditEntry | None = None,
@@ -140,7 +141,8 @@ class RuntimeManager:
     ) -> LiveRun:
         """Takes the baton, stores the messages and starts the run's thread. Without messages the run works on
         what waits in the session's queue. A `model` ("provider/name") is what the session's runs ask from now
-        on; empty: each agent's own.
+        on; empty: each agent's own. Messages of the run `replacing`, which was stopped for this one, may follow
+        `expected_position`.
 
         Never waits for another run: SessionBusy. Whatever it raises, nothing was changed and nothing is held.
         Also Draining, ServerFull, SessionNotFound, AgentNotFound, InvalidAgentConfig, MissingEnvironment,
@@ -161,6 +163,7 @@ class RuntimeManager:
                 last_words=last_words,
                 visible_to=visible_to,
                 expected_position=expected_position,
+                replacing=replacing,
                 key=idempotency,
                 options=options,
                 audit=audit,

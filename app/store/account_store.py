@@ -114,12 +114,17 @@ def check_budget(connection: Connection, session: Row, limits: Limits) -> None:
 def check_runs(database: Database, connection: Connection, session: Row, limits: Limits) -> None:
     """TooManyRuns if the session's owner has as many runs at work as he may. In the claim's transaction, behind
     the lock on the session: until it ends, no other claim of that owner can count, in whatever process."""
+    if limits.runs_per_owner and session.owner:
+        database.take_turns(connection, session.owner)
+        count_runs(connection, session, limits)
+
+
+def count_runs(connection: Connection, session: Row, limits: Limits) -> None:
+    """TooManyRuns as things stand now; another claim may count the same a moment later."""
     owner = session.owner
     if not limits.runs_per_owner or not owner:
         return
-    database.take_turns(connection, owner)
-    values = {"owner": owner, "session_id": session.id}
-    if _LIVE_RUNS.scalar(connection, values) >= limits.runs_per_owner:
+    if _LIVE_RUNS.scalar(connection, {"owner": owner, "session_id": session.id}) >= limits.runs_per_owner:
         raise TooManyRuns(
             f"{owner} has {limits.runs_per_owner} runs at work, which is as many as may be; wait until one ends"
         )

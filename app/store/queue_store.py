@@ -13,13 +13,13 @@ from app.conversation.audit import AuditEntry
 from app.conversation.queue import CAPACITY, QueuedMessage, QueueKind
 from app.conversation.run import Baton
 from app.conversation.transcript import Message
-from app.errors import NotRunning, QueuedMessageNotFound, QueueFull, TakenAlready
+from app.errors import NotRunning, QueuedMessageNotFound, QueueFull, SessionBusy, TakenAlready
 from app.store.audit_store import note
 from app.store.engine import Database, now
 from app.store.fence import Fence, WrittenAlready
 from app.store.idempotency import KeyUse, use_key
 from app.store.prepared import Prepared
-from app.store.rows import dump
+from app.store.rows import dump, run_of
 from app.store.session_store import append_messages, find_session
 from app.store.tables import IS_LIVE, queued_messages, runs
 
@@ -42,12 +42,15 @@ class QueueStore:
         new: Sequence[QueuedMessage],
         *,
         needs_run: bool,
+        agent: str | None = None,
         key: KeyUse | None = None,
         audit: AuditEntry | None = None,
     ) -> bool:
         """Stores all of them, for one session, or none. Says whether a run is at work on the session.
 
-        QueueFull; NotRunning if there is no run and `needs_run`; KeyUsed; SessionNotFound.
+        QueueFull; NotRunning if there is no run and `needs_run`; KeyUsed; SessionNotFound; SessionBusy if they are
+        meant for another `agent` ("key/name"; "key/" for any of the team) than the one that will come to them: the
+        agent at work, or the one that ran last.
         """
         session_id = new[0].session_id
         with self._database.writing() as connection:
@@ -55,6 +58,8 @@ class QueueStore:
             running = _live(connection, session_id)
             if needs_run and not running:
                 raise NotRunning()
+            if agent is not None:
+                _refuse_other_agent(connection, session_id, agent)
             if _depth(connection, session_id, new[0].kind) + len(new) > CAPACITY:
                 raise QueueFull()
             first = self._next_number(connection, session_id)
@@ -80,7 +85,9 @@ class QueueStore:
                 return _taken(connection, baton)
             chosen: list[Row[Any]] = []
             for kind, limit in kinds:
-                chosen += connection.execute(_waiting(session_id, kind).limit(limit)).all()
+                # Locked, so that nobody changes or withdraws them before they are in the transcript.
+                waiting = _waiting(session_id, kind).limit(limit).with_for_update()
+                chosen += connection.execute(waiting).all()
             chosen.sort(key=lambda row: int(row.number))
             taken = [
                 Message("user", tuple(orjson.loads(row.content_json)), created_at=row.created_at)
@@ -155,6 +162,25 @@ def _is_claimable(connection: Connection, session_id: str) -> bool:
     query = select(or_(runs.c.status == "finished", expired)).where(runs.c.session_id == session_id)
     last = connection.execute(query.order_by(runs.c.started_at.desc(), runs.c.id).limit(1)).first()
     return last is not None and bool(last[0])
+
+
+def _last_run(connection: Connection, session_id: str) -> Row[Any] | None:
+    query = select(runs).where(runs.c.session_id == session_id)
+    return connection.execute(query.order_by(runs.c.started_at.desc(), runs.c.id).limit(1)).first()
+
+
+def _refuse_other_agent(connection: Connection, session_id: str, wanted: str) -> None:
+    last = _last_run(connection, session_id)
+    at_work = str(last.agent) if last is not None else ""
+    if at_work == wanted or (wanted.endswith("/") and at_work.startswith(wanted)):
+        return
+    run = run_of(last) if last is not None else None
+    raise SessionBusy(
+        f"The queue of this session is worked off by {at_work or 'no agent yet'}, not by {wanted.rstrip('/')}; "
+        "try again when the session is free.",
+        run=run if run is not None and run.live else None,
+        busy_code=run.busy_code if run is not None else "session_busy",
+    )
 
 
 def _waiting(session_id: str, kind: QueueKind | None = None) -> Any:

@@ -19,6 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from app.conversation.audit import AuditEntry
 from app.conversation.queue import QUEUE_KINDS
 from app.conversation.run import (
+    DECISIONS,
     WAITING,
     Answer,
     Baton,
@@ -40,7 +41,7 @@ from app.errors import (
     SessionBusy,
     StalePrecondition,
 )
-from app.store.account_store import NO_LIMITS, Limits, check_budget, check_runs
+from app.store.account_store import NO_LIMITS, Limits, check_budget, check_runs, count_runs
 from app.store.adoption import Adopted, answer_given, is_parked, let_go, reserve, reserved, write_down
 from app.store.audit_store import note, unsay
 from app.store.closing import LastWords, bury, close, set_next_event
@@ -71,6 +72,11 @@ from app.store.session_store import (
 )
 from app.store.tables import IS_LIVE, messages, one_of, queued_messages, runs, sessions, tool_calls
 
+_UNFIT: Final = {
+    "approval": "a tool call waits for approval, which {decision!r} does not answer",
+    "elicitation": "a form waits to be filled in, which {decision!r} does not answer",
+    "max_iterations": "the run asks whether it may go on: approve or reject, {decision!r} is for a tool call",
+}
 
 @dataclass(frozen=True, slots=True)
 class Begun:
@@ -164,6 +170,7 @@ class RunStore:
         last_words: LastWords,
         visible_to: str | None = None,
         expected_position: int | None = None,
+        replacing: str | None = None,
         key: KeyUse | None = None,
         options: Mapping[str, Any] | None = None,
         audit: AuditEntry | None = None,
@@ -174,14 +181,15 @@ class RunStore:
 
         A run whose holder is gone or whose lease has run out is closed on the way. SessionBusy, with the
         holder, for any other live run; SessionNotFound; StalePrecondition if the last message is not the one
-        at `expected_position`; KeyUsed if `key` stands for another run already; BudgetReached, TooManyRuns.
+        at `expected_position`, messages of the run `replacing` left aside; KeyUsed if `key` stands for another
+        run already; BudgetReached, TooManyRuns.
         """
         try:
             with self._database.writing() as connection:
                 row, dead = self._claimed(connection, session_id, probe, visible_to)
                 next_event = int(row.next_event)
                 if expected_position is not None:
-                    _expect(connection, session_id, expected_position)
+                    _expect(connection, session_id, expected_position, replacing)
                 check_budget(connection, row, self._limits)
                 check_runs(self._database, connection, row, self._limits)
                 if dead is not None:
@@ -205,6 +213,24 @@ class RunStore:
                 raise
             # somebody was a moment faster
             raise SessionBusy(run=self.live_run(session_id)) from error
+
+    def check(
+        self,
+        session_id: str,
+        *,
+        visible_to: str | None,
+        expected_position: int | None,
+        counts_runs: bool,
+    ) -> None:
+        """Refuses what `begin` would refuse for another reason than a busy session; takes no lock and changes
+        nothing. SessionNotFound, StalePrecondition, BudgetReached; TooManyRuns only with `counts_runs`."""
+        with self._database.reading() as connection:
+            row = find_session(connection, session_id, owner=visible_to)
+            if expected_position is not None:
+                _expect(connection, session_id, expected_position)
+            check_budget(connection, row, self._limits)
+            if counts_runs:
+                count_runs(connection, row, self._limits)
 
     def insert(
         self,
@@ -393,9 +419,10 @@ class RunStore:
     ) -> Answered:
         """Answers what the session's run waits for: the first answer wins, whoever gives it.
 
-        `kinds` are the kinds of question that the answer makes sense for. If the run has no holder that lives, it
-        becomes the `adopter`'s in the same transaction; without an adopter HolderGone, for no process would take the
-        answer. NothingToAnswer; AnsweredAlready with the outcome, if `call_id` names a call that was decided before.
+        `kinds` are the kinds of question that the answer makes sense for; one with a `question_id` is for that
+        question alone. If the run has no holder that lives, it becomes the `adopter`'s in the same transaction; without
+        an adopter HolderGone, for no process would take the answer. NothingToAnswer, also for a decision that the
+        question does not take; AnsweredAlready with the outcome, if `call_id` names a call that was decided before.
         """
         with self._database.writing() as connection:
             row = connection.execute(
@@ -407,6 +434,10 @@ class RunStore:
                 raise _too_late(connection, session_id, call_id)
             if question.kind not in kinds or (call_id and question.call_id != call_id):
                 raise _too_late(connection, session_id, call_id)
+            if answer.question_id not in ("", question.id):
+                raise NothingToAnswer()
+            if answer.decision not in DECISIONS[question.kind]:
+                raise NothingToAnswer(_UNFIT[question.kind].format(decision=answer.decision))
             answer = replace(answer, question_id=question.id)
             values: dict[str, Any] = {"status": "running", "waiting_for_json": None}
             values["answer_json"] = dump(asdict(answer))
@@ -567,11 +598,19 @@ def _is_second_live_run(error: IntegrityError) -> bool:
     return any(name in str(error.orig) for name in ("one_live_run_per_session", "runs.session_id"))
 
 
-def _expect(connection: Connection, session_id: str, position: int) -> None:
+def _expect(connection: Connection, session_id: str, position: int, replacing: str | None = None) -> None:
     last = next_position(connection, session_id) - 1
-    if last != position:
-        missed = [row for row in read_messages(connection, session_id) if row.position > position]
-        raise StalePrecondition(last_position=last, missed=missed)
+    if last == position or (last > position and _only_of(connection, session_id, position, replacing)):
+        return
+    missed = [row for row in read_messages(connection, session_id) if row.position > position]
+    raise StalePrecondition(last_position=last, missed=missed)
+
+
+def _only_of(connection: Connection, session_id: str, position: int, run_id: str | None) -> bool:
+    """Does every message after that position belong to that run?"""
+    after = (messages.c.session_id == session_id) & (messages.c.position > position)
+    query = select(messages.c.run_id).where(after).distinct()
+    return set(connection.execute(query).scalars()) == {run_id} - {None}
 
 
 def _remember(connection: Connection, run: Run, question: Question, answer: Answer) -> None:

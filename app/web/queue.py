@@ -26,13 +26,15 @@ def store_follow_ups(
     session_id: str,
     contents: Sequence[Sequence[Block]],
     use: KeyUse | None,
+    *,
+    agent: str | None = None,
 ) -> shapes.Queued:
     """Stores messages for afterwards; the answer says whether a run is at work that will come to them. QueueFull,
-    KeyUsed."""
+    KeyUsed; SessionBusy if they are meant for another `agent` than the one that would come to them."""
     follow_ups = queued_messages(session_id, "followup", contents, by=asker(), at=store.database.now())
     answer = queued_answer("queued_streaming", follow_ups)
     audit = deed("followup", session_id, detail=_ids(follow_ups))
-    if not control.follow_up(follow_ups, idempotency=answered(use, answer), audit=audit):
+    if not control.follow_up(follow_ups, agent=agent, idempotency=answered(use, answer), audit=audit):
         answer = queued_answer("queued_idle", follow_ups)
         store.idempotency.correct(use, answer)
     return answer

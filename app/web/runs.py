@@ -17,6 +17,7 @@ from app.runtime.event_readers import EventReaders
 from app.runtime.hangups import HangupWatcher
 from app.runtime.live_run import LiveRun
 from app.runtime.manager import RuntimeManager, describe
+from app.runtime.settling import settle
 from app.store.idempotency import KeyUse, KeyUsed, Outcome
 from app.store.store import Store
 from app.web.access import asker, deed, owner
@@ -99,16 +100,31 @@ def blueprint(
         use = idempotency_key((key, name, contents, *([options.model] if options.model else [])))
         if use is not None and (outcome := store.idempotency.outcome(use)):
             return _again(outcome, streamed)
+        wanted: str | None = None
         try:
             with attempt("run session"):
+                if when_busy != "reject":
+                    wanted = _settle(session_id, key, name, when_busy)
                 live = _start(session_id, key, name, messages, when_busy, use, options.chosen_model)
         except (KeyUsed, SessionBusy) as busy:
             if use is not None and (outcome := control.outcome(session_id, use)):
                 return _again(outcome, streamed)  # the same request, a moment before
             if isinstance(busy, SessionBusy) and when_busy == "queue":
-                return _queue(session_id, messages, use)
+                return _queue(session_id, messages, use, wanted)
             raise
         return _answer_run(live, after_hangup, streamed)
+
+    def _settle(session_id: str, key: str, name: str | None, when_busy: str) -> str:
+        return settle(
+            store,
+            manager,
+            session_id,
+            when_busy=when_busy,
+            key=key,
+            name=name,
+            visible_to=owner(),
+            expected_position=expected_position(),
+        )
 
     def _start(
         session_id: str,
@@ -139,6 +155,7 @@ def blueprint(
         if when_busy == "interrupt":
             if (stopped := control.interrupt(session_id, by=asker())) is not None:
                 _note("cancel", stopped, "when_busy=interrupt")
+                start = partial(start, replacing=stopped.id)
             longest = min(longest, INTERRUPT_WAIT)
         with client_left(hangups) as left:
             return control.start_when_free(session_id, start, seconds=longest, gave_up=left.is_set)
@@ -177,10 +194,12 @@ def blueprint(
         reader = readers.of_run(live) if live is not None and mine else readers.of_past_run(first)
         return streams.respond(reader, headers={"X-Run-ID": first.id, "Idempotent-Replayed": "true"})
 
-    def _queue(session_id: str, messages: Sequence[Message], use: KeyUse | None) -> Response:
+    def _queue(
+        session_id: str, messages: Sequence[Message], use: KeyUse | None, agent: str | None
+    ) -> Response:
         contents = [message.content for message in messages]
         try:
-            answer = store_follow_ups(store, control, session_id, contents, use)
+            answer = store_follow_ups(store, control, session_id, contents, use, agent=agent)
         except KeyUsed:
             if use is None or (outcome := store.idempotency.outcome(use)) is None:
                 raise

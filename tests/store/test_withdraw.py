@@ -40,7 +40,17 @@ WRITES: dict[str, dict[str, Any]] = {
 }
 """What a request may want of a claim besides the claim."""
 
-ALWAYS = {"self", "run_id", "session_id", "agent", "owner", "is_gone", "last_words", "visible_to"}
+ALWAYS = {
+    "self",
+    "run_id",
+    "session_id",
+    "agent",
+    "owner",
+    "is_gone",
+    "last_words",
+    "visible_to",
+    "replacing",
+}
 """What says which claim it is, or only decides whether it is granted."""
 
 

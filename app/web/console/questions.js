@@ -96,7 +96,7 @@ export class QuestionPanel {
   /** For keys: does nothing when that is not what is asked. */
   approve(how) {
     if (!this.question || this.question.kind === "elicitation") return;
-    if (how === "approve-tool" && this.question.kind !== "approval") return;
+    if (how !== "approve" && this.question.kind !== "approval") return;
     this.answer("resume", { confirmation: how });
   }
 
