@@ -7,12 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import delete, select, text, update
 
+from app.conversation.blocks import text_block
+from app.conversation.queue import QueuedMessage
 from app.errors import AppError, SessionBusy
 from app.store.engine import Database
+from app.store.rows import dump
 from app.store.store import Store
-from app.store.tables import runs, sessions
+from app.store.tables import queued_messages, runs, sessions
 from tests.harness.postgres import PostgresServer
 from tests.harness.process import eventually
 from tests.store.actors import THERE, begin, new_session, nobody_is_gone
@@ -73,3 +76,37 @@ def test_a_run_in_the_middle_of_a_write_is_not_failed_by_somebody_who(
         connection.execute(update(sessions).where(sessions.c.id == session.id).values(cost=1.0))
     thread.join(30)
     assert [type(one) for one in outcomes] == [outcome]
+
+
+@pytest.mark.parametrize("change", ["withdraw", "edit"])
+def test_a_message_that_is_changed_while_a_run_takes_it_is_taken_as_it_is_stored(
+    store: Store, change: str
+) -> None:
+    session = new_session(store)
+    run = begin(store, session.id, owner=THERE).run
+    store.queue.add(
+        [QueuedMessage("m-1", session.id, "steer", (text_block("old"),), 1.0, "ann")], needs_run=True
+    )
+    here = queued_messages.c.id == "m-1"
+    taken: list[Any] = []
+
+    def take() -> None:
+        taken.extend(store.queue.take(run.baton, session.id, kinds=[("steer", 9)]))
+
+    thread = threading.Thread(target=take)
+    with store.database.writing() as connection:
+        connection.execute(select(queued_messages).where(here).with_for_update())
+        thread.start()
+        eventually(lambda: _somebody_waits(store.database), "the run waits for the message")
+        if change == "withdraw":
+            connection.execute(delete(queued_messages).where(here))
+        else:
+            connection.execute(
+                update(queued_messages).where(here).values(content_json=dump([text_block("new")]))
+            )
+    thread.join(30)
+    texts = [row.content[0]["text"] for row in store.sessions.messages(session.id)]
+    assert texts == [message.content[0]["text"] for _, message in taken]
+    assert texts == ([] if change == "withdraw" else ["new"])
+    assert not store.queue.waiting(session.id)
+    store.sessions.delete(session.id)

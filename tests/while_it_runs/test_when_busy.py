@@ -183,6 +183,66 @@ def test_nobody_has_to_be_there_to_be_interrupted(local: LocalClient) -> None:
         assert text_of(stream.rest()) == "hello"
 
 
+def test_what_the_stopped_run_adds_itself_does_not_make_a_precondition_stale(
+    here: LocalClient, there: LocalClient
+) -> None:
+    for asked in (here, there):
+        session = here.new_session()
+        with here.run(session, HELD) as stream:
+            stream.until("agent_choice")
+            known = {"If-Match": str(len(here.messages(session)) - 1)}
+            with asked.run(session, "[say me]", query="?when_busy=interrupt", headers=known) as mine:
+                assert text_of(mine.rest()) == "me"
+            stream.rest()
+        roles = [message["role"] for message in here.messages(session)]
+        assert roles == [
+            "user",
+            "assistant",
+            "user",
+            "assistant",
+        ]  # the second is what the stopped run had said
+
+
+@pytest.mark.parametrize("lack", ["budget", "room"])
+def test_an_interrupt_that_could_not_be_followed_by_a_run_stops_nothing(
+    server: Server, local: LocalClient, model: OfflineServer, lack: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = local.new_session()
+    local.say(session, "[say something that costs]")
+    with local.run(session, HELD) as stream, monkeypatch.context() as patch:
+        stream.until("agent_choice")
+        if lack == "budget":
+            local.call("PATCH", f"/api/sessions/{session}/budget", {"budget": 1e-9})
+        else:
+            patch.setattr(server.manager, "_max_streams", 1)
+        response = local.try_run(session, "me", query="?when_busy=interrupt")
+        assert response.status_code == {"budget": 402, "room": 503}[lack]
+        live = server.manager.find(session)
+        assert live is not None
+        assert not live.cancellation.is_set()
+        model.release()
+        stream.rest()
+    assert said_by_user(local, session) == ["[say something that costs]", HELD]
+
+
+def test_a_queued_run_for_the_agent_at_work_is_accepted_by_its_name(
+    here: LocalClient, there: LocalClient, model: OfflineServer
+) -> None:
+    session = here.new_session()
+    with here.run(session, HELD) as stream:
+        stream.until("agent_choice")
+        for agent, status in (("plain/root", 202), ("plain", 202), ("tools", 409), ("plain/nobody", 404)):
+            response = there.try_run(session, f"[say {agent}]", agent=agent, query="?when_busy=queue")
+            assert response.status_code == status
+        refusal = there.try_run(session, "x", agent="tools", query="?when_busy=queue").get_json()
+        assert (refusal["code"], refusal["run"]["agent"]) == ("session_busy", "plain/root")
+        assert "not by tools" in refusal["message"]
+        assert queue(here, session) == ["[say plain/root]", "[say plain]"]
+        model.release()
+        stream.rest()
+    assert here.messages(session)[-1]["content"] == "plain"
+
+
 def test_a_queued_run_gets_its_turn_in_the_one_at_work(
     here: LocalClient, there: LocalClient, model: OfflineServer
 ) -> None:
