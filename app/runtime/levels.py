@@ -1,17 +1,15 @@
-"""How things stand in this process, read where they are anyway: nothing is counted up and down for it."""
+"""How things stand in this process and in its database, read where they are anyway: nothing is counted up and down."""
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Final
 
-from app.conversation.run import LIVE
 from app.runtime.control import RunControl
 from app.runtime.manager import RuntimeManager
 from app.store.store import Store
 from app.telemetry.metrics import Levels, Metrics
 
-QUEUE_SECONDS: Final = 5.0
+DATABASE_SECONDS: Final = 5.0
 
 
 class LevelMeter:
@@ -33,15 +31,13 @@ class LevelMeter:
         self._metrics = metrics
         self._threads_limit = threads_limit
         manager.maintenance.every(1.0, self.measure)
-        manager.maintenance.every(QUEUE_SECONDS, self.measure_queue)
+        manager.maintenance.every(DATABASE_SECONDS, self.measure_database)
         self.measure()
 
     def measure(self) -> None:
         """Sets the levels to what is true now; waits for nobody."""
-        statuses = Counter(live.status for live in self._manager.live_runs())
         self._metrics.set_levels(
             Levels(
-                runs={status: statuses[status] for status in LIVE},
                 streams=self._manager.places.taken,
                 streams_limit=self._manager.places.limit,
                 threads_limit=self._threads_limit,
@@ -50,6 +46,8 @@ class LevelMeter:
             )
         )
 
-    def measure_queue(self) -> None:
-        """Asks the database how many messages wait. StoreUnavailable."""
+    def measure_database(self) -> None:
+        """Asks the database how many runs hold their session, also those that no process has in its memory, and how
+        many messages wait. StoreUnavailable."""
+        self._metrics.set_runs(self._store.runs.count_live())
         self._metrics.set_queued(self._store.queue.depths())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.errors import Draining
+from app.errors import Draining, ServerFull
 from app.runtime.manager import RuntimeManager
 from app.store.store import Store
 
@@ -28,7 +28,9 @@ def settle(
     """
     agent = manager.plan_of(key, name).agent
     if when_busy == "interrupt":
-        manager.admit()
+        with manager.admitted(session_id):
+            if manager.places.full:  # the stopped run's place is given back too late to count on it
+                raise ServerFull()
     elif when_busy == "wait" and manager.draining:
         raise Draining()
     store.runs.check(

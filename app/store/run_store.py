@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, get_args
 
-from sqlalchemy import Connection, Text, bindparam, cast, delete, insert, or_, select, update
+from sqlalchemy import Connection, Text, bindparam, cast, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.conversation.audit import AuditEntry
 from app.conversation.queue import QUEUE_KINDS
 from app.conversation.run import (
     DECISIONS,
+    LIVE,
     WAITING,
     Answer,
     Baton,
@@ -134,6 +135,9 @@ _running_of: Final = select(runs.c.id).where(
 _RUNNING_OF: Final = Prepared(_running_of)
 _EXPIRED_OF: Final = Prepared(_running_of.where(runs.c.lease_expires_at < now()))
 _RUNNING: Final = Prepared(select(runs).where(_running, runs.c.id == bindparam("run_id")).with_for_update())
+_LIVE_COUNTS: Final = Prepared(
+    select(runs.c.status, func.count().label("number")).where(IS_LIVE).group_by(runs.c.status)
+)
 _RUN: Final = Prepared(select(runs).where(runs.c.id == bindparam("run_id")))
 _QUESTIONS: Final = frozenset(get_args(QuestionKind))
 _NOW: Final = Prepared(select(now()))
@@ -512,6 +516,12 @@ class RunStore:
             for run, at in found
             if (asked := run.waiting_for) and asked.kind in _QUESTIONS and at - asked.asked_at >= seconds
         ]
+
+    def count_live(self) -> dict[str, int]:
+        """How many runs hold their session, of all processes and of none, by status."""
+        with self._database.glance() as connection:
+            found = {row.status: int(row.number) for row in _LIVE_COUNTS.all(connection)}
+        return {status: found.get(status, 0) for status in LIVE}
 
     def live_run(self, session_id: str) -> Run | None:
         with self._database.glance() as connection:

@@ -30,7 +30,6 @@ _RUNS: Final = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 
 class Levels:
     """How things stand in this process at one moment."""
 
-    runs: Mapping[str, int]  # by status
     streams: int
     streams_limit: int
     threads_limit: int
@@ -48,7 +47,9 @@ class Metrics:
         self._declare_process()
 
     def _declare_runs(self) -> None:
-        self._runs = self._gauge("baton_runs", "Runs that hold their session now", "status")
+        self._runs = self._gauge(
+            "baton_runs", "Runs that hold their session now", "status", mode="livemostrecent"
+        )
         self._runs_started = self._counter("baton_runs_started", "Runs that were begun")
         self._runs_ended = self._counter("baton_runs_ended", "Runs that have ended", "status", "code")
         self._run_seconds = self._histogram(
@@ -170,13 +171,16 @@ class Metrics:
             self._database_failures.inc()
 
     def set_levels(self, levels: Levels) -> None:
-        for status, count in levels.runs.items():
-            self._runs.labels(status).set(count)
         self._streams.set(levels.streams)
         self._streams_limit.set(levels.streams_limit)
         self._threads_limit.set(levels.threads_limit)
         self._waiting_requests.set(levels.waiting_requests)
         self._connections.set(levels.database_connections)
+
+    def set_runs(self, runs: Mapping[str, int]) -> None:
+        """How many hold their session in the whole database, by status."""
+        for status, count in runs.items():
+            self._runs.labels(status).set(count)
 
     def set_queued(self, messages: Mapping[str, int]) -> None:
         """How many wait in the whole database, by kind."""

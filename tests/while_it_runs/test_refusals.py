@@ -55,8 +55,8 @@ def runs_refused() -> Iterator[Refused]:
         query = f"?when_busy={when}&wait_timeout=10ms"
         at = "/api/sessions/{s}/agent/"
         busy = when == "reject"
-        yield Refused("POST", RUN, f"{at}nothing{query}", 409 if busy else 404, SAY)
-        yield Refused("POST", NAMED, f"{at}plain/nobody{query}", 409 if busy else 404, SAY)
+        yield Refused("POST", RUN, f"{at}nothing{query}", 404, SAY)
+        yield Refused("POST", NAMED, f"{at}plain/nobody{query}", 404, SAY)
         yield Refused("POST", RUN, f"{at}plain{query}", 409 if busy else 412, SAY, STALE)
         yield Refused("POST", RUN, f"{at}plain{query}", 422, SAY, {"If-Match": "x"})
         yield Refused("POST", RUN, f"{at}plain{query}", 422, [])
@@ -75,6 +75,7 @@ def runs_refused() -> Iterator[Refused]:
 def others_refused() -> Iterator[Refused]:
     root, at = "/api/sessions/<session:session_id>", "/api/sessions/{s}"
     too_long = {"title": "x" * 5000}
+    body: Any
     for method, end, path, body in (
         ("POST", "/fork", "/fork", {"user_message_index": 99}),
         ("POST", "/fork", "/fork", {"user_message_index": -1}),

@@ -214,7 +214,7 @@ def test_an_interrupt_that_could_not_be_followed_by_a_run_stops_nothing(
         if lack == "budget":
             local.call("PATCH", f"/api/sessions/{session}/budget", {"budget": 1e-9})
         else:
-            patch.setattr(server.manager, "_max_streams", 1)
+            patch.setattr(server.manager.places, "limit", server.manager.places.taken)
         response = local.try_run(session, "me", query="?when_busy=interrupt")
         assert response.status_code == {"budget": 402, "room": 503}[lack]
         live = server.manager.find(session)
