@@ -195,6 +195,7 @@ class AnthropicModel:
             retry_after=retry_after(headers, time.time()),
             partial=fold.partial(),
             shown=shown,
+            usage=fold.used(),
         )
 
 

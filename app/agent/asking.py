@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from app.agent import catalogue
@@ -15,7 +16,7 @@ from app.agent.partial_calls import PartialCalls
 from app.agent.prompts import Prompts
 from app.agent.request import RequestBuilder, begins_with_thinking
 from app.agent.retry import stream_with_retries
-from app.agent.steps import Step
+from app.agent.steps import Spent, Step
 from app.agent.toolbox import Toolbox
 from app.conversation import events
 from app.conversation.events import Event, Json
@@ -38,6 +39,11 @@ class Asked:
     turn: Turn
     spec: ModelSpec
     prompt: FrozenPrompt
+
+    @property
+    def cost(self) -> float:
+        """In dollars; 0 if the price is not known."""
+        return catalogue.cost(self.spec.model, self.turn.usage) if self.turn.usage else 0.0
 
 
 class Asker:
@@ -64,6 +70,7 @@ class Asker:
         self._history = history
         self._definition = definition
         self._prompts = Prompts(context, session, agent, toolbox, history)
+        self._wasted = 0.0  # dollars that failed calls have cost and nobody was told of yet
         self._builders: dict[str, tuple[int, RequestBuilder]] = {}  # by the prompt's digest
 
     def ask(self, first: Sequence[ModelSpec] = ()) -> Generator[Step, Any, Asked]:
@@ -77,7 +84,7 @@ class Asker:
         def attempt(spec: ModelSpec, patience: Patience) -> Generator[Step, Any, Asked]:
             prompt = yield from self._prompts.frozen(spec)
             request = self._aside(rows, spec, prompt)
-            for event in self._stream(request, patience):
+            for event in self._stream(spec, request, patience):
                 if isinstance(event, Turn):
                     return Asked(event, spec, prompt)
             raise ModelError("the model's stream ended without a turn", kind="final")
@@ -90,7 +97,7 @@ class Asker:
             self.asking = (spec, prompt)
             try:
                 request = replace(self._request(spec, prompt), show=self._show)
-                turn = yield from self._shown(self._stream(request, patience))
+                turn = yield from self._shown(self._stream(spec, request, patience))
             except ModelError as error:
                 if error.kind != "thinking_mismatch" or renewed:
                     raise
@@ -99,13 +106,25 @@ class Asker:
             return Asked(turn, spec, prompt)
         raise ModelError("the model refuses its own thinking", kind="final")
 
-    def _stream(self, request: ModelRequest, patience: Patience) -> Iterator[ModelEvent]:
+    def settle(self, more: float = 0.0) -> Generator[Step, Any, None]:
+        """Tells what failed calls have cost since the last time, and `more`; call it after each question. What is
+        stored with a message that was kept of a failed call is taken off: a negative `more`."""
+        cost, self._wasted = self._wasted + more, 0.0
+        if cost > 0:
+            self._history.cost += cost
+            yield Spent(self._session.id, cost)
+
+    def _waste(self, spec: ModelSpec, error: ModelError) -> None:
+        self._wasted += catalogue.cost(spec.model, error.usage) if error.usage else 0.0
+
+    def _stream(self, spec: ModelSpec, request: ModelRequest, patience: Patience) -> Iterator[ModelEvent]:
         return stream_with_retries(
             self._context.client,
             request,
             self._context.cancellation,
             retries=patience.retries,
             waits_for_limits=patience.waits_for_limits,
+            failed=partial(self._waste, spec),
         )
 
     def _shown(self, stream: Iterator[ModelEvent]) -> Generator[Event, Any, Turn]:

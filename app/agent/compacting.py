@@ -93,8 +93,10 @@ class Compactor:
             asked = yield from self._summary_of(cut.older, tokens)
             text = clean(plain_text(asked.turn.content).strip())
             if not text or asked.turn.stop_reason == "refusal":
+                yield from self._asker.settle(asked.cost)
                 raise ModelError("the model wrote no summary", kind="final")
         except ModelError as error:
+            yield from self._asker.settle()
             if error.kind == "cancelled":
                 raise RunCancelled() from error
             words = f"failed to compact the conversation: {error}"
@@ -102,6 +104,7 @@ class Compactor:
             yield self._progress("completed")
             yield self._token_usage()
             return False
+        yield from self._asker.settle()
         summary = self._summary(cut, asked, text)
         self._history.condense(summary)
         yield Condensed(self._session_id, summary)
@@ -127,7 +130,7 @@ class Compactor:
         raise ModelError("the conversation is too long to be summarized", kind="final")
 
     def _summary(self, cut: Cut, asked: Asked, text: str) -> Summary:
-        usage, before = asked.turn.usage, self._history.summary
+        before = self._history.summary
         return Summary(
             number=before.number + 1 if before else 1,
             text=text,
@@ -137,8 +140,8 @@ class Compactor:
             made_at=self._history.next_position,
             agent=self._agent.name,
             model=asked.turn.model or asked.spec.id,
-            usage=usage,
-            cost=catalogue.cost(asked.spec.model, usage) if usage else 0.0,
+            usage=asked.turn.usage,
+            cost=asked.cost,
         )
 
     def _progress(self, status: str) -> Step:

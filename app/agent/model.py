@@ -92,7 +92,8 @@ class ModelError(Exception):
 
     `kind` says what to do about it; `retry_after` is in seconds, if the server named a time; `partial` is
     what may be kept of the cut turn, unfinished text included but nothing unsigned and no unfinished call
-    (empty if nothing was shown); `shown` tells whether any delta was yielded before.
+    (empty if nothing was shown); `shown` tells whether any delta was yielded before; `usage` is what the call has
+    used all the same, None if the API did not begin to answer.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class ModelError(Exception):
         retry_after: float | None = None,
         partial: Turn | None = None,
         shown: bool = False,
+        usage: Usage | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -111,6 +113,7 @@ class ModelError(Exception):
         self.retry_after = retry_after
         self.partial = partial
         self.shown = shown
+        self.usage = usage
 
 
 class ModelClient(Protocol):

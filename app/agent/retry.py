@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from app.agent.model import Cancellation, ModelClient, ModelError, ModelEvent, ModelRequest
 
@@ -20,11 +20,13 @@ def stream_with_retries(
     *,
     retries: int = RETRIES,
     waits_for_limits: bool = True,
+    failed: Callable[[ModelError], None] = lambda _: None,
 ) -> Iterator[ModelEvent]:
     """The model's events, from as many attempts as it takes to see the first of them.
 
     Once anything was yielded nothing is tried again, so no text is ever seen twice. A wait ends at once when
-    the run is cancelled. Without `waits_for_limits` a rate limit is not waited for.
+    the run is cancelled. Without `waits_for_limits` a rate limit is not waited for. `failed` is told of each
+    attempt that failed.
     """
     kinds = ("retryable", "rate_limited") if waits_for_limits else ("retryable",)
     attempt = 0
@@ -33,6 +35,7 @@ def stream_with_retries(
             yield from client.stream(request, cancellation)
             return
         except ModelError as error:
+            failed(error)
             if error.shown or attempt >= retries or error.kind not in kinds:
                 raise
             if cancellation.wait(_delay(attempt, error)):

@@ -96,11 +96,13 @@ class Speaker:
     def _take(self, asked: Asked) -> Asking:
         """A whole turn enters the transcript."""
         turn = asked.turn
-        if turn.stop_reason == "refusal":
+        refused = turn.stop_reason == "refusal"
+        content, broken = ((), frozenset[str]()) if refused else self._with_free_ids(turn)
+        yield from self._asker.settle(0.0 if content else asked.cost)
+        if refused:
             if self._history.rows[-1].role == "user":
                 yield TurnRefused(self._session.id)
             raise ModelRefused(_refusal(turn))
-        content, broken = self._with_free_ids(turn)
         if content:
             yield from self._add(self._assistant(content, stop_reason=turn.stop_reason, asked=asked), broken)
             yield events.MessageAdded(agent_name=self._agent.name, session_id=self._session.id)
@@ -109,14 +111,17 @@ class Speaker:
 
     def _keep_partial(self, error: ModelError) -> Generator[Step, Any, None]:
         """Keeps of a cut turn what may be kept. Its calls are closed when the run is."""
-        if error.partial is None or self._asker.asking is None:
+        content: tuple[Block, ...] = ()
+        if error.partial is not None and self._asker.asking is not None:
+            content, _ = self._with_free_ids(error.partial)
+        if not content or error.partial is None or self._asker.asking is None:
+            yield from self._asker.settle()
             return
-        content, _ = self._with_free_ids(error.partial)
-        if content:
-            reason = "cancelled" if error.kind == "cancelled" else "failed"
-            asked = Asked(error.partial, *self._asker.asking)
-            yield from self._add(self._assistant(content, stop_reason="", asked=asked, partial=reason))
-            yield events.MessageAdded(agent_name=self._agent.name, session_id=self._session.id)
+        reason = "cancelled" if error.kind == "cancelled" else "failed"
+        asked = Asked(error.partial, *self._asker.asking)
+        yield from self._add(self._assistant(content, stop_reason="", asked=asked, partial=reason))
+        yield events.MessageAdded(agent_name=self._agent.name, session_id=self._session.id)
+        yield from self._asker.settle(-asked.cost)
 
     def _with_free_ids(self, turn: Turn) -> tuple[tuple[Block, ...], frozenset[str]]:
         """The turn's blocks, each call under an id that this session has not used yet.
@@ -151,7 +156,7 @@ class Speaker:
             stop_reason=stop_reason,
             usage=usage,
             model=(asked.turn.model if asked else "") or spec.id,
-            cost=catalogue.cost(spec.model, usage) if usage else 0.0,
+            cost=asked.cost if asked else 0.0,
             position=self._history.next_position,
         )
 

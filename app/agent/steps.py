@@ -53,6 +53,15 @@ class TurnRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class Spent:
+    """What model calls cost, in dollars, of which no message is stored: refused, cut before anything could be kept,
+    or followed by another attempt."""
+
+    session_id: str
+    cost: float
+
+
+@dataclass(frozen=True, slots=True)
 class Condensed:
     """The model is shown a summary from now on, instead of the older messages; these stay stored."""
 
@@ -128,6 +137,7 @@ Fact = (
     | MessagesAdded
     | TurnAdded
     | TurnRefused
+    | Spent
     | Condensed
     | CallStarting
     | CallEnded

@@ -6,6 +6,7 @@ Works on the API's own JSON, because a block of a type that nobody knows must go
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import orjson
@@ -18,6 +19,7 @@ from app.conversation.transcript import Usage
 Delta = TextDelta | ThinkingDelta | CallDelta
 
 CUT_BY_LIMIT: Final = frozenset({"max_tokens", "model_context_window_exceeded"})
+CHARACTERS_PER_TOKEN: Final = 4
 SERVED_CALLS: Final = frozenset({"server_tool_use", "mcp_tool_use"})  # their results come in the same turn
 
 
@@ -63,12 +65,21 @@ class TurnFold:
 
         Finished blocks in their order, then what is there of an unfinished text. Never a call that is not
         whole, a server's call without its result, or thinking that is unsigned, stands last, or was signed
-        over something that is left out. Its output tokens are what was last heard, so a lower bound.
+        over something that is left out. Its usage is that of the whole cut turn, as `used` tells it.
         """
         kept = list(self._kept())
         while kept and is_thinking(kept[-1].block):
             kept.pop()
-        return self._made_of(kept, "") if kept else None
+        return replace(self._made_of(kept, ""), usage=self.used()) if kept else None
+
+    def used(self) -> Usage | None:
+        """What the call has used so far; None before the API has said what it read. The API counts what it wrote at
+        the end of a turn, so that of a cut one is estimated from the characters that came."""
+        if not self._usage:
+            return None
+        usage = _usage(self._usage)
+        written = sum(opened.characters for opened in self._blocks.values()) // CHARACTERS_PER_TOKEN
+        return replace(usage, output_tokens=max(usage.output_tokens, written))
 
     def _kept(self) -> Iterator[_OpenBlock]:
         opened = list(self._blocks.values())
@@ -186,6 +197,12 @@ class _OpenBlock:
             return self.block
         key = "thinking" if self.block["type"] == "thinking" else "text"
         return {**self.block, key: str(self.block.get(key) or "") + "".join(self._pieces)}
+
+    @property
+    def characters(self) -> int:
+        block = self.so_far()
+        said = len(str(block.get("text") or "")) + len(str(block.get("thinking") or ""))
+        return said + sum(map(len, self._inputs))
 
     def close(self) -> None:
         if self.closed:

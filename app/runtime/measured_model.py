@@ -40,8 +40,8 @@ class MeasuredModel:
             except ModelError as error:
                 outcome = error.kind
                 span.fail(error.kind)
-                if error.partial is not None:
-                    self._seen(request, error.partial, span)
+                if error.usage is not None:
+                    self._used(request.model, error.usage, span)
                 raise
             finally:
                 self._metrics.model_called(request.model, outcome, time.monotonic() - began)

@@ -22,6 +22,7 @@ from app.agent.steps import (
     MessagesAdded,
     PromptFrozen,
     SafePoint,
+    Spent,
     Step,
     TurnAdded,
     TurnRefused,
@@ -136,6 +137,8 @@ class Recorder:
                 records.add_messages(baton, session_id, messages)
             case TurnRefused(session_id):
                 records.refuse_last(baton, session_id)
+            case Spent(session_id, cost):
+                records.add_cost(baton, session_id, cost)
             case AgentChanged(session_id, agent):
                 records.change_agent(baton, session_id, agent)
             case ChildAdded(session, messages):

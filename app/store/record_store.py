@@ -116,6 +116,15 @@ class RecordStore:
                 spend(connection, session_id, message.cost)
             return position
 
+    def add_cost(self, baton: Baton, session_id: str, cost: float) -> None:
+        """What was spent on the session without a message to show for it."""
+        with self._database.writing() as connection:
+            self._fence.check(connection, baton)
+            values = {"here": session_id, "spent": cost, "read": None, "written": None}
+            _COUNT.run(connection, values)
+            if self._keeps_accounts:
+                spend(connection, session_id, cost)
+
     def add_summary(self, baton: Baton, session_id: str, summary: Summary) -> None:
         """The model is shown it from now on in place of older messages, which stay where they are. What it wrote
         is all that the model's window is known to hold."""

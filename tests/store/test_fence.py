@@ -42,6 +42,7 @@ WRITES: dict[str, Write] = {
     "add_turn with its prompt": lambda store, b: store.records.add_turn(
         b, b.session_id, calling("late"), tokens=(9, 9), prompt=PROMPT
     ),
+    "add_cost": lambda store, b: store.records.add_cost(b, b.session_id, 1.0),
     "refuse_last": lambda store, b: store.records.refuse_last(b, b.session_id),
     "change_agent": lambda store, b: store.records.change_agent(b, b.session_id, "k/other"),
     "add_child": lambda store, b: store.records.add_child(b, Session("kid", 1.0, parent_id=b.session_id), []),
