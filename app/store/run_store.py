@@ -79,6 +79,7 @@ _UNFIT: Final = {
     "max_iterations": "the run asks whether it may go on: approve or reject, {decision!r} is for a tool call",
 }
 
+
 @dataclass(frozen=True, slots=True)
 class Begun:
     """A claimed session: the run, the session as it was at that moment, and where its messages went."""

@@ -46,7 +46,7 @@ ALWAYS = {
     "session_id",
     "agent",
     "owner",
-    "is_gone",
+    "probe",
     "last_words",
     "visible_to",
     "replacing",
@@ -55,7 +55,7 @@ ALWAYS = {
 
 
 def claim(store: Store, session_id: str, **more: Any) -> Begun:
-    given: dict[str, Any] = {"new_messages": [], "owner": HERE, "is_gone": nobody_is_gone} | more
+    given: dict[str, Any] = {"new_messages": [], "owner": HERE, "probe": nobody_is_gone} | more
     if "audit" in given:
         given["audit"] = replace(given["audit"], session_id=session_id)
     return store.runs.begin(uuid.uuid4().hex, session_id, agent="plain/root", last_words=last_words, **given)
@@ -95,7 +95,7 @@ def test_a_withdrawn_claim_that_closed_a_dead_run_leaves_nothing_of_its_own(stor
     begin(store, session.id, "of the dead", owner=THERE)
     given = {name: value for one in WRITES.values() for name, value in one.items()}
     given["expected_position"] = 0
-    begun = claim(store, session.id, is_gone=everybody_is_gone, **given)
+    begun = claim(store, session.id, probe=everybody_is_gone, **given)
     store.runs.withdraw(begun)
     rows = all_rows(store.database)
     assert not [row for table in rows.values() for row in table if begun.run.id in row]
