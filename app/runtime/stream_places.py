@@ -29,11 +29,12 @@ class StreamPlaces:
 
     def take(self, *, admitted: bool = False) -> Place:
         """ServerFull when there is none; never for a stream whose run was `admitted` already."""
+        place = Place(self)  # before it is counted, so that nothing can fail in between
         with self._guard:
             if self._taken >= self.limit and not admitted:
                 raise ServerFull()
             self._taken += 1
-        return Place(self)
+        return place
 
     @property
     def taken(self) -> int:

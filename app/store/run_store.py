@@ -441,8 +441,8 @@ class RunStore:
                 raise _too_late(connection, session_id, call_id)
             if answer.question_id not in ("", question.id):
                 raise NothingToAnswer()
-            if answer.decision not in DECISIONS[question.kind]:
-                raise NothingToAnswer(_UNFIT[question.kind].format(decision=answer.decision))
+            if answer.decision not in DECISIONS.get(question.kind, ()):
+                raise NothingToAnswer(_UNFIT.get(question.kind, "").format(decision=answer.decision))
             answer = replace(answer, question_id=question.id)
             values: dict[str, Any] = {"status": "running", "waiting_for_json": None}
             values["answer_json"] = dump(asdict(answer))

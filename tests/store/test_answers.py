@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import get_args
 
 import pytest
 
-from app.conversation.run import Answer, Question
+from app.conversation.run import DECISIONS, Answer, Question, QuestionKind
 from app.errors import AnsweredAlready, NothingToAnswer, SessionBusy
 from app.store.run_store import Answered
 from app.store.store import Store
+from tests.harness.rows import all_rows
 from tests.harness.wire import in_parallel
 from tests.store.actors import begin, calling, everybody_is_gone, last_words, new_session, states
 
-QuestionKind = Literal["approval", "elicitation"]
 
 
 def _ask(store: Store, call_id: str = "a", kind: QuestionKind = "approval") -> tuple[str, Question]:
@@ -116,3 +116,25 @@ def test_a_run_that_waits_for_a_person_outlives_its_process(store: Store) -> Non
     run = store.runs.live_run(session_id)
     assert run is not None
     assert run.waiting_for == question
+
+
+@pytest.mark.parametrize("kind", get_args(QuestionKind))
+def test_a_decision_that_the_question_does_not_take_changes_nothing(store: Store, kind: QuestionKind) -> None:
+    session_id, _ = _ask(store, "" if kind == "max_iterations" else "a", kind)
+    before = all_rows(store.database)
+    for decision in frozenset().union(*DECISIONS.values()) - DECISIONS[kind]:
+        with pytest.raises(NothingToAnswer):
+            store.runs.answer(session_id, Answer(decision, tool_name="shell"), kinds=[kind])
+        assert all_rows(store.database) == before
+    for decision in sorted(DECISIONS[kind])[:1]:
+        store.runs.answer(session_id, Answer(decision), kinds=[kind])
+
+
+def test_an_answer_to_another_question_changes_nothing(store: Store) -> None:
+    """As when a question that stood too long is answered while its expiry is on the way, and another one is asked."""
+    session_id, question = _ask(store, "", "max_iterations")
+    before = all_rows(store.database)
+    with pytest.raises(NothingToAnswer):
+        store.runs.answer(session_id, Answer("expired", question_id="q0"), kinds=["max_iterations"])
+    assert all_rows(store.database) == before
+    store.runs.answer(session_id, Answer("expired", question_id=question.id), kinds=["max_iterations"])
