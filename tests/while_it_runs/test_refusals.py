@@ -221,3 +221,31 @@ def test_a_refused_request_changes_nothing(server: Server, busy: Busy, refused: 
     assert live is not None
     assert not live.cancellation.is_set()
     assert not live.stops_at_safe_point
+
+
+@pytest.mark.parametrize(
+    ("route", "body"),
+    [
+        ("resume", {"confirmation": "approve-session", "call_id": "another"}),
+        ("resume", {"confirmation": "approve-tool", "tool_name": "*", "call_id": "another"}),
+        ("elicitation", {"action": "accept", "content": {}}),
+        ("elicitation", {"action": "cancel", "call_id": "another"}),
+        ("agent/plain?when_busy=interrupt", []),
+        ("agent/plain/nobody?when_busy=interrupt", SAY),
+        ("cancel", {"run_id": "another"}),
+    ],
+)
+def test_what_does_not_fit_a_question_leaves_it_open(server: Server, route: str, body: Any) -> None:
+    client = LocalClient(server)
+    session = client.new_session()
+    with client.run(session, '[call shell {"cmd":"true"}][then][say done]', agent="tools") as stream:
+        stream.until("tool_call_confirmation")
+        before = rows(server)
+        assert 400 <= client.ask("POST", f"/api/sessions/{session}/{route}", body).status_code < 500
+        assert rows(server) == before
+        client.resume(session, "approve")
+        assert stream.rest()[-1]["type"] == "stream_stopped"
+    assert client.messages(session)[-1]["content"] == "done"
+    client.wait_until_free(session)
+    thread = f"run-{stream.response.headers['X-Run-ID'][:8]}"
+    eventually(lambda: thread not in run_threads(), "the run's thread has ended")

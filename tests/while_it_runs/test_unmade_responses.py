@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import flask
 import pytest
 
-from app.errors import StoreUnavailable
+from app.errors import ServerFull, StoreUnavailable
 from app.factory import Server
 from app.offline.server import OfflineServer
 from app.runtime.event_readers import EventReaders
 from app.runtime.hangups import HangupWatcher
+from app.runtime.stream_writer import StreamWriter
 from app.store.session_store import SessionStore
 from app.web import sse
 from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually
+from tests.harness.wire import text_of
 
 HELD = "[words 50][hold 5]"
 UNMADE = (500, 503)
@@ -39,7 +43,7 @@ def _no_reader(patch: pytest.MonkeyPatch, _: Server) -> None:
 
 def _no_watcher(patch: pytest.MonkeyPatch, server: Server) -> None:
     patch.setattr(HangupWatcher, "watching", _raise)
-    patch.setattr(server.app, "wsgi_app", _with_a_socket(server.app.wsgi_app))
+    patch.setattr(server.app, "wsgi_app", _with(object(), server.app.wsgi_app))
 
 
 def _no_headers(patch: pytest.MonkeyPatch, server: Server) -> None:
@@ -54,8 +58,9 @@ def _no_headers(patch: pytest.MonkeyPatch, server: Server) -> None:
     patch.setitem(after, None, [*after.get(None, ()), last])
 
 
-def _with_a_socket(app: Any) -> Any:
-    return lambda environ, start: app({**environ, "gunicorn.socket": object()}, start)
+def _with(connection: object, app: Any) -> Any:
+    """The application as it is under gunicorn, which hands it the request's socket."""
+    return lambda environ, start: app({**environ, "gunicorn.socket": connection}, start)
 
 
 BREAKS: list[Break] = [_no_response, _no_reader, _no_watcher, _no_headers]
@@ -117,3 +122,21 @@ def test_a_reader_that_the_database_fails_keeps_no_log(
         patch.setattr(SessionStore, "next_event", away)
         assert local.ask("GET", f"/api/sessions/{session}/events").status_code in UNMADE
     assert not server.manager.logs.followed()
+
+
+def test_a_stream_is_written_by_its_own_thread_if_the_writer_has_none(
+    server: Server, local: LocalClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = threading.Event()
+
+    def no_thread(*_: Any) -> bool:
+        asked.set()
+        raise ServerFull
+
+    session = local.new_session()
+    near, far = socket.socketpair()
+    with near, far, monkeypatch.context() as patch:
+        patch.setattr(StreamWriter, "carry", no_thread)
+        patch.setattr(server.app, "wsgi_app", _with(near, server.app.wsgi_app))
+        assert text_of(local.say(session, "[words 20]")).count(" ") == 19
+    assert asked.is_set()
