@@ -16,7 +16,6 @@ from tests.harness.wire import in_parallel
 from tests.store.actors import begin, calling, everybody_is_gone, last_words, new_session, states
 
 
-
 def _ask(store: Store, call_id: str = "a", kind: QuestionKind = "approval") -> tuple[str, Question]:
     session = new_session(store)
     baton = begin(store, session.id, "hello").run.baton
