@@ -111,7 +111,11 @@ def _access(settings: Settings, store: Store) -> Access:
 def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     """Call it after the fork: connections and threads begin here."""
     telemetry = telemetry or Telemetry(tracing=_load_tracing(settings))
-    database = Database(settings.database_url, observe=telemetry.metrics.transaction)
+    database = Database(
+        settings.database_url,
+        lease_seconds=settings.lease_seconds,
+        observe=telemetry.metrics.transaction,
+    )
     migrate(database)
     limits = Limits(settings.runs_per_token, settings.session_budget, settings.token_budget)
     store = Store(

@@ -1,4 +1,4 @@
-"""Connections to SQLite and PostgreSQL, and everything in which the two differ."""
+"""Transactions on SQLite and PostgreSQL, and everything in which the two differ, except how one connects to them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Literal
 
-from sqlalchemy import Connection, Double, Engine, Integer, create_engine, event, make_url, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Double,
+    Integer,
+    make_url,
+    select,
+)
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql.functions import FunctionElement
 
 from app.errors import StoreUnavailable
-
-BUSY_SECONDS: Final = 10
-"""How long a statement waits for another process's SQLite lock, and a thread for a connection."""
+from app.store.drivers import postgresql_engine, sqlite_engine
 
 CONNECTIONS: Final = 16
 """The most that one process has open, besides the one that listens."""
@@ -26,6 +31,9 @@ CONNECTIONS: Final = 16
 LISTEN_SECONDS: Final = 0.25
 """How often who listens looks whether he should stop."""
 
+
+SHORTEST_PATIENCE: Final = 2.0
+"""Seconds; a busy machine may stop a healthy process for a moment. Less than the shortest lease that can be set."""
 
 Kind = Literal["read", "write"]
 
@@ -70,6 +78,12 @@ def _today_postgresql(*_: Any, **__: Any) -> str:
     return "floor(extract(epoch FROM clock_timestamp()) / 86400)::integer"
 
 
+def ago(seconds: float) -> ColumnElement[float]:
+    """So many seconds before now, for conditions: one value for all rows of the statement, so that PostgreSQL can
+    look it up in an index."""
+    return select(now() - seconds).scalar_subquery()
+
+
 class Database:
     """The connections of one process; make it after the fork.
 
@@ -77,21 +91,33 @@ class Database:
     which costs nothing, instead of polling the file's lock, and read on connections of their own.
     """
 
-    def __init__(self, url: str, *, connections: int = CONNECTIONS, observe: Observe | None = None) -> None:
-        """`observe` is told of each transaction when it is over, on its thread."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        connections: int = CONNECTIONS,
+        lease_seconds: float = 30.0,
+        observe: Observe | None = None,
+    ) -> None:
+        """PostgreSQL ends a transaction that does nothing for half of `lease_seconds`, and a connection whose other
+        end is gone: neither keeps a row locked until other holders' leases run out. `observe` is told of each
+        transaction when it is over, on its thread."""
         self._url = url
+        self._lease_seconds = lease_seconds
         self._siblings: list[Database] = []
         self._observe = observe
         self._sqlite = make_url(url).get_backend_name() == "sqlite"
         if self._sqlite:
-            self._writer = _sqlite_engine(url, "BEGIN IMMEDIATE", size=1)
-            self._reader = _sqlite_engine(url, "BEGIN", size=connections)
+            self._writer = sqlite_engine(url, "BEGIN IMMEDIATE", size=1)
+            self._reader = sqlite_engine(url, "BEGIN", size=connections)
         else:
-            self._writer = self._reader = _postgresql_engine(url, size=connections)
+            self._writer = self._reader = postgresql_engine(
+                url, size=connections, patience=max(lease_seconds / 2, SHORTEST_PATIENCE)
+            )
 
     def sibling(self) -> Database:
         """The same database through one connection of its own, which is closed with this one's."""
-        sibling = Database(self._url, connections=1, observe=self._observe)
+        sibling = Database(self._url, connections=1, lease_seconds=self._lease_seconds, observe=self._observe)
         self._siblings.append(sibling)
         return sibling
 
@@ -135,6 +161,7 @@ class Database:
         with self.writing() as connection:
             if not self._sqlite:
                 connection.exec_driver_sql("SELECT pg_advisory_xact_lock(6218341)")
+                connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
             yield connection
 
     def take_turns(self, connection: Connection, name: str) -> None:
@@ -142,6 +169,12 @@ class Database:
         true until one has written. SQLite's transactions that write are alone anyway."""
         if not self._sqlite:
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(6218342, hashtext(%s))", (name,))
+
+    def wait_at_most(self, connection: Connection, seconds: float) -> None:
+        """From here to the end of this transaction, a statement that waits longer for a lock fails: StoreUnavailable.
+        SQLite's transactions that write have their only lock already."""
+        if not self._sqlite:
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(seconds * 1000)}")
 
     def notify(self, connection: Connection, session_id: str) -> None:
         """Tells the other processes, once this transaction is committed, that something of the session has
@@ -233,51 +266,3 @@ def _translated() -> Iterator[None]:
         raise
     except (SQLAlchemyError, sqlite3.Error) as error:
         raise StoreUnavailable() from error
-
-
-def _sqlite_engine(url: str, begin: str, *, size: int) -> Engine:
-    engine = create_engine(
-        url,
-        hide_parameters=True,  # an error that is logged must not repeat a conversation
-        pool_size=size,
-        max_overflow=0,
-        pool_timeout=BUSY_SECONDS * 2,
-        connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS},
-    )
-
-    @event.listens_for(engine, "connect")
-    def _connected(connection: Any, _record: Any) -> None:
-        connection.isolation_level = (
-            None  # transactions begin where _begin says, not where the driver guesses
-        )
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}").close()
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        driver: Any = connection.connection.driver_connection
-        driver.execute(begin).close()  # straight to it: this is done for each transaction
-
-    return engine
-
-
-def _postgresql_engine(url: str, *, size: int) -> Engine:
-    parsed = make_url(url)
-    if parsed.drivername in ("postgres", "postgresql"):
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    engine = create_engine(
-        parsed,
-        hide_parameters=True,
-        pool_size=size,
-        max_overflow=0,
-        pool_timeout=BUSY_SECONDS,
-        pool_pre_ping=True,
-        connect_args={"connect_timeout": BUSY_SECONDS},
-    )
-
-    @event.listens_for(engine, "connect")
-    def _connected(connection: Any, _record: Any) -> None:
-        connection.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")  # poolers refuse it as a start-up option
-        connection.commit()
-
-    return engine

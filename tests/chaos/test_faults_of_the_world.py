@@ -16,7 +16,7 @@ from app.agent import anthropic_model
 from app.factory import Server, build
 from app.offline.server import OfflineServer
 from app.runtime import finisher, patience
-from app.store import engine
+from app.store import drivers
 from tests.chaos.invariants import broken_promises
 from tests.conftest import make_settings
 from tests.harness.gate import Gate
@@ -32,7 +32,7 @@ def build_server(
     tmp_path: Path, model: OfflineServer, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[BuildServer]:
     """With little patience, so that its end can be seen."""
-    monkeypatch.setattr(engine, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(drivers, "BUSY_SECONDS", 0.2)
     monkeypatch.setattr(finisher, "FINISH_PAUSE", 0.01)
     built: list[Server] = []
 

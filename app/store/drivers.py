@@ -1,0 +1,87 @@
+"""How connections to SQLite and PostgreSQL are opened, and what they are told before their first use."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+
+BUSY_SECONDS: Final = 10
+"""How long a statement waits for another process's SQLite lock, and a thread for a connection."""
+
+
+def sqlite_engine(url: str, begin: str, *, size: int) -> Engine:
+    engine = create_engine(
+        url,
+        hide_parameters=True,  # an error that is logged must not repeat a conversation
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=BUSY_SECONDS * 2,
+        connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _connected(connection: Any, _record: Any) -> None:
+        connection.isolation_level = (
+            None  # transactions begin where _begin says, not where the driver guesses
+        )
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        driver: Any = connection.connection.driver_connection
+        driver.execute(begin).close()  # straight to it: this is done for each transaction
+
+    return engine
+
+
+def postgresql_engine(url: str, *, size: int, patience: float) -> Engine:
+    """`patience` is how many seconds one end of a connection waits for a sign of the other."""
+    parsed = make_url(url)
+    if parsed.drivername in ("postgres", "postgresql"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    engine = create_engine(
+        parsed,
+        hide_parameters=True,
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=BUSY_SECONDS,
+        pool_pre_ping=True,
+        connect_args={
+            name: value for name, value in _client_limits(patience).items() if name not in parsed.query
+        },
+    )
+    settings = "; ".join(f"SET {name} = {value}" for name, value in _server_limits(patience).items())
+
+    @event.listens_for(engine, "connect")
+    def _connected(connection: Any, _record: Any) -> None:
+        connection.execute(settings)  # poolers refuse them as start-up options
+        connection.commit()
+
+    return engine
+
+
+def _client_limits(patience: float) -> dict[str, int]:
+    """For libpq, which notices with them that the server's host is gone."""
+    probes = max(1, int(patience / 3))  # seconds
+    return {
+        "connect_timeout": BUSY_SECONDS,
+        "keepalives_idle": probes,
+        "keepalives_interval": probes,
+        "keepalives_count": 2,
+        "tcp_user_timeout": int(patience * 1000),
+    }
+
+
+def _server_limits(patience: float) -> dict[str, int]:
+    """For the server, which ends a transaction with them whose client is gone, or has stopped in the middle."""
+    probes = max(1, int(patience / 3))  # seconds
+    return {
+        "lock_timeout": BUSY_SECONDS * 1000,
+        "idle_in_transaction_session_timeout": int(patience * 1000),
+        "tcp_keepalives_idle": probes,
+        "tcp_keepalives_interval": probes,
+        "tcp_keepalives_count": 2,
+        "tcp_user_timeout": int(patience * 1000),
+    }
