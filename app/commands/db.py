@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -15,6 +16,7 @@ from app.errors import StoreUnavailable
 from app.settings import InvalidSettings, Settings
 from app.store.engine import Database
 from app.store.migrate import NEWEST, is_newer, migrate, revision
+from app.store.pruning import MOST
 from app.store.store import KEEP_EVENTS, KEEP_EVENTS_SECONDS, Store
 
 DAY = 86_400.0
@@ -70,13 +72,23 @@ def vacuum(asking: Asking) -> None:
 @pass_asking
 def prune(asking: Asking, events_older_than: float, events_per_session: int) -> None:
     """Delete what is old: events, idempotency keys, audit entries beyond BATON_AUDIT_DAYS, accounts of what was spent
-    or asked for long ago, places in line of processes that died. Servers do it each minute. Sessions are kept.
+    or asked for long ago, places in line of processes that died, queued messages that are in their transcripts.
+    Servers do it each minute. Sessions are kept.
     """
     with _database() as (database, settings):
         store = Store(database, lease_seconds=settings.lease_seconds, audit_days=settings.audit_days)
-        pruned = asdict(
-            store.prune(keep_events_seconds=events_older_than * DAY, keep_events=events_per_session)
-        )
+        pruned: Counter[str] = Counter()
+        more = True
+        while more:
+            some = asdict(
+                store.prune(
+                    keep_events_seconds=events_older_than * DAY,
+                    keep_events=events_per_session,
+                    at_work_within=None,
+                )
+            )
+            pruned.update(some)
+            more = max(some.values()) >= MOST
     words = ", ".join(f"{count} of {table}" for table, count in pruned.items())
     _say(asking, pruned, f"deleted {words}")
 

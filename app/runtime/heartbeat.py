@@ -79,8 +79,9 @@ class Heartbeat:
             pause = self._seconds if self._beat() else min(self._seconds, RETRY_SECONDS)
 
     def _beat(self) -> bool:
+        """Is there nothing to be tried again soon?"""
         try:
-            self._renew(self._live_runs())
+            renewed = self._renew(self._live_runs())
         except StoreUnavailable:
             self._unbroken_since = None
             log.warning("leases can't be renewed: the database does not answer; trying again", exc_info=True)
@@ -93,14 +94,16 @@ class Heartbeat:
         if self._unbroken_since is None or beat - self._last_beat > self._longest_pause:
             self._unbroken_since = beat
         self._last_beat = beat
-        return True
+        return renewed
 
-    def _renew(self, runs: Sequence[LiveRun]) -> None:
+    def _renew(self, runs: Sequence[LiveRun]) -> bool:
+        """Was nothing left out? A transaction that goes on too long may keep a run's row locked."""
         if not runs:
             self._leases.reach()
-            return
-        held = self._leases.renew([run.baton for run in runs])
-        self._metrics.leases_renewed(len(held))
+            return True
+        renewed = self._leases.renew([run.baton for run in runs])
+        self._metrics.leases_renewed(len(renewed.done))
         for run in runs:
-            if run.run.id not in held:
+            if run.run.id in renewed.lost:
                 self._lose(run)
+        return len(renewed.done) + len(renewed.lost) == len(runs)

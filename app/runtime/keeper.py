@@ -145,13 +145,13 @@ class Keeper:
                 run.log.writing.release()
 
     def _append(self, segments: Sequence[tuple[LiveRun, Segment]]) -> None:
-        held = self._store.events.append([(run.baton, segment) for run, segment in segments])
+        written = self._store.events.append([(run.baton, segment) for run, segment in segments])
         count = 0
         for run, segment in segments:
-            if run.run.id in held:
+            if run.run.id in written.done:
                 run.log.mark_written(segment.last)
                 count += segment.count
-            else:
+            elif run.run.id in written.lost:
                 self._lose(run)
         self._metrics.events_stored(count)
 

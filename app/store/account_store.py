@@ -16,7 +16,6 @@ from sqlalchemy import (
     Text,
     bindparam,
     cast,
-    delete,
     func,
     insert,
     literal,
@@ -27,8 +26,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.errors import BudgetReached, TooManyRuns
-from app.store.engine import Database, now, today
+from app.store.engine import Database, ago, now, today
 from app.store.prepared import Prepared, Row
+from app.store.pruning import drop
 from app.store.session_store import find_session
 from app.store.tables import IS_LIVE, request_allowances, runs, sessions, spending
 
@@ -82,11 +82,9 @@ class AccountStore:
 
     def prune(self) -> tuple[int, int]:
         """Drops allowances that are whole again, and what was spent long ago. Returns how many of each."""
-        with self._database.writing() as connection:
-            whole = request_allowances.c.full_at < now()
-            allowances = connection.execute(delete(request_allowances).where(whole)).rowcount
-            old = spending.c.day < today() - KEEP_DAYS
-            return allowances, connection.execute(delete(spending).where(old)).rowcount
+        allowances = drop(self._database, request_allowances, request_allowances.c.full_at < ago(0))
+        oldest_kept = select(today() - KEEP_DAYS).scalar_subquery()
+        return allowances, drop(self._database, spending, spending.c.day < oldest_kept)
 
 
 def check_budget(connection: Connection, session: Row, limits: Limits) -> None:

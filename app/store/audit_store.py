@@ -9,8 +9,9 @@ from typing import Final
 from sqlalchemy import Connection, delete, insert, select
 
 from app.conversation.audit import AuditEntry
-from app.store.engine import Database, now
+from app.store.engine import Database, ago, now
 from app.store.prepared import Prepared
+from app.store.pruning import drop
 from app.store.tables import audit
 
 DAY: Final = 86_400
@@ -59,9 +60,7 @@ class AuditStore:
 
     def prune(self) -> int:
         """Drops what is too old. Returns how many."""
-        with self._database.writing() as connection:
-            old = audit.c.at < now() - self._keep_days * DAY
-            return connection.execute(delete(audit).where(old)).rowcount
+        return drop(self._database, audit, audit.c.at < ago(self._keep_days * DAY))
 
 
 def note(connection: Connection, entry: AuditEntry | None) -> None:

@@ -7,15 +7,16 @@ from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, bindparam, delete, func, select, text, update
+from sqlalchemy import Connection, bindparam, func, select, text, union, update
 from sqlalchemy.dialects import postgresql
 
 from app.conversation.run import Baton
-from app.store.engine import NOW_ON_SQLITE, Database, now
-from app.store.fence import Fence
+from app.store.engine import NOW_ON_SQLITE, Database, ago, now
+from app.store.fence import Fence, Fenced
 from app.store.listed import among, listed
 from app.store.prepared import Prepared
-from app.store.tables import event_segments, sessions
+from app.store.pruning import drop
+from app.store.tables import IS_LIVE, event_segments, runs, sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,14 @@ RESERVED_NUMBERS: Final = 100_000
 """Event numbers kept free beyond what is written while a run is live, and half of them always, so that a
 crash never makes two events share one. A run that ends orderly gives back what it did not use."""
 
+LOCK_SECONDS: Final = 0.25
+"""How long writing the segments of many runs waits for what is no row of theirs, such as an index that is being made:
+their rows are locked meanwhile, so that no lease of theirs can be renewed."""
+
+AT_WORK_WITHIN: Final = 600.0
+"""Seconds; several times as long as pruning takes to come again. If it was away for longer, what it missed goes by its
+age, or with the session's next run."""
+
 
 READ_BYTES: Final = 512 << 10
 """So much of a session's events is read at once, for a reader that has fallen behind."""
@@ -49,18 +58,20 @@ class EventStore:
         self._database = database
         self._fence = fence
 
-    def append(self, segments: Sequence[tuple[Baton, Segment]]) -> set[str]:
+    def append(self, segments: Sequence[tuple[Baton, Segment]]) -> Fenced:
         """Stores segments of several live runs in one transaction, a constant number of statements; but none of
-        a run that has lost its session, or whose session is gone. Returns the ids of the others."""
-        if not segments:
-            return set()
+        a run that has lost its session, or whose session is gone. It never waits for a row that another transaction
+        keeps locked: the segments of that run are not stored now. StoreUnavailable."""
         with self._database.writing() as connection:
-            held = self._fence.held(connection, [baton for baton, _ in segments])
-            kept = [segment for baton, segment in segments if baton.run_id in held]
+            self._database.wait_at_most(connection, LOCK_SECONDS)
+            renewed = self._fence.renew(connection, [baton for baton, _ in segments])
+            kept = [segment for baton, segment in segments if baton.run_id in renewed.done]
+            free = _lock_sessions(connection, [segment.session_id for segment in kept])
+            kept = [segment for segment in kept if segment.session_id in free]
             if kept:
                 write_segments(connection, kept)
                 _reserve_numbers(connection, kept)
-            return held
+            return Fenced(frozenset(segment.run_id for segment in kept), renewed.lost)
 
     def read(
         self, session_id: str, after: int, *, limit: int = 64, most_bytes: int = READ_BYTES
@@ -83,14 +94,13 @@ class EventStore:
         """The number of the newest stored event of each session that has one."""
         with self._database.glance() as connection:
             rows = _NEWEST.all(connection, {"those": listed(session_ids)})
-        return {session_id: int(last) for session_id, last in rows}
+        return {session_id: int(last) for session_id, last in rows if last is not None}
 
     def bounds(self, session_id: str) -> tuple[int, int]:
         """The numbers of the first and last stored event; (0, 0) if there is none."""
-        query = select(func.min(event_segments.c.first), func.max(event_segments.c.last))
-        with self._database.reading() as connection:
-            first, last = connection.execute(query.where(event_segments.c.session_id == session_id)).one()
-            return first or 0, last or 0
+        with self._database.glance() as connection:
+            first, last = _BOUNDS.first(connection, {"session_id": session_id})
+        return first or 0, last or 0
 
     def last_of(self, session_id: str, run_id: str) -> int | None:
         """The number of the newest stored event of a run; None if there is none."""
@@ -101,19 +111,43 @@ class EventStore:
             last = connection.execute(query).scalar_one()
             return None if last is None else int(last)
 
-    def prune(self, *, older_than_seconds: float, keep_events: int) -> int:
-        """Drops segments that are too old, or too far behind the newest of their session. Returns how many."""
-        peers = event_segments.alias()
-        newest = (
-            select(func.max(peers.c.last))
-            .where(peers.c.session_id == event_segments.c.session_id)
-            .scalar_subquery()
-        )
-        too_far_behind = event_segments.c.last <= newest - keep_events
-        with self._database.writing() as connection:
-            old = event_segments.c.created_at < now() - older_than_seconds
-            deleted = connection.execute(delete(event_segments).where(old)).rowcount
-            return deleted + connection.execute(delete(event_segments).where(too_far_behind)).rowcount
+    def prune(
+        self, *, older_than_seconds: float, keep_events: int, at_work_within: float | None = AT_WORK_WITHIN
+    ) -> int:
+        """Drops segments that are too old, or too far behind the newest of their session. Returns how many.
+
+        Only sessions that had a run at work within so many seconds can have become too long since the last time;
+        None looks at all of them, which costs what is stored.
+        """
+        dropped = drop(self._database, event_segments, event_segments.c.created_at < ago(older_than_seconds))
+        for session_id, beyond in self._too_long(keep_events, at_work_within):
+            too_far_behind = (event_segments.c.session_id == session_id) & (event_segments.c.last <= beyond)
+            dropped += drop(self._database, event_segments, too_far_behind)
+        return dropped
+
+    def _too_long(self, keep_events: int, at_work_within: float | None) -> list[tuple[str, int]]:
+        """The sessions that have too many events, and the number of the newest one too many."""
+        if at_work_within is None:
+            candidates = select(sessions.c.id.label("session_id")).subquery("candidates")
+        else:
+            ended = runs.c.ended_at > ago(at_work_within)
+            candidates = union(
+                select(runs.c.session_id).where(IS_LIVE), select(runs.c.session_id).where(ended)
+            ).subquery("candidates")
+        here = event_segments.c.session_id == candidates.c.session_id
+        oldest = select(func.min(event_segments.c.last)).where(here).scalar_subquery()
+        beyond = select(func.max(event_segments.c.last) - keep_events).where(here).scalar_subquery()
+        query = select(candidates.c.session_id, beyond.label("beyond")).where(oldest <= beyond)
+        with self._database.reading() as connection:
+            return [(row.session_id, int(row.beyond)) for row in connection.execute(query)]
+
+
+def _lock_sessions(connection: Connection, session_ids: Sequence[str]) -> set[str]:
+    """Those that a segment can refer to: all but what another transaction deletes or keeps from being referred to.
+    SQLite locks no rows."""
+    if connection.dialect.name == "sqlite":
+        return set(session_ids)
+    return {row.id for row in _FREE_SESSIONS.all(connection, {"those": listed(session_ids)})}
 
 
 def _last_within(sizes: Iterable[tuple[int, int]], most_bytes: int) -> int:
@@ -184,11 +218,25 @@ _UPSERT_ON_SQLITE: Final = Prepared(
 """All of them in one step: between two the driver gives the interpreter away, and gets it back late from the thread
 that reads the models."""
 
+_FREE_SESSIONS: Final = Prepared(
+    select(sessions.c.id)
+    .where(among(sessions.c.id, "those"))
+    .with_for_update(read=True, key_share=True, skip_locked=True)
+)
+_session: Final = sessions.alias("session")
 _RESERVE_ON_POSTGRESQL: Final = Prepared(
     update(sessions)
-    .where(sessions.c.id == bindparam("here"), sessions.c.next_event < bindparam("needed"))
+    .where(
+        sessions.c.id.in_(
+            select(_session.c.id)
+            .where(_session.c.id == bindparam("here"), _session.c.next_event < bindparam("needed"))
+            .with_for_update(key_share=True, skip_locked=True)
+        )
+    )
     .values(next_event=bindparam("top"))
 )
+"""A session that another transaction changes has its numbers reserved next time: half of them are left."""
+
 _RESERVE_ON_SQLITE: Final = Prepared(
     text("""
         UPDATE sessions SET next_event = wanted.top
@@ -197,10 +245,23 @@ _RESERVE_ON_SQLITE: Final = Prepared(
         WHERE sessions.id = wanted.here AND sessions.next_event < wanted.top - :spare
     """)
 )
+_here: Final = event_segments.c.session_id == bindparam("session_id")
+_BOUNDS: Final = Prepared(
+    select(
+        select(func.min(event_segments.c.first)).where(_here).scalar_subquery().label("first"),
+        select(func.max(event_segments.c.last)).where(_here).scalar_subquery().label("last"),
+    )
+)
+"""Apart, and so each at one end of an index: asked for together, they cost a look at all the session's segments."""
+
 _NEWEST: Final = Prepared(
-    select(event_segments.c.session_id, func.max(event_segments.c.last).label("newest"))
-    .where(among(event_segments.c.session_id, "those"))
-    .group_by(event_segments.c.session_id)
+    select(
+        sessions.c.id,
+        select(func.max(event_segments.c.last))
+        .where(event_segments.c.session_id == sessions.c.id)
+        .scalar_subquery()
+        .label("newest"),
+    ).where(among(sessions.c.id, "those"))
 )
 
 

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, func, select, update
 
-from app.conversation.run import Baton
+from app.conversation.run import LIVE, Baton
 from app.errors import BatonLost
 from app.store.engine import now
 from app.store.listed import listed, pair_among
 from app.store.prepared import Prepared
-from app.store.tables import IS_LIVE, runs
+from app.store.tables import IS_LIVE, one_of, runs
+
+
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """What became of a write for many runs; their ids. A run in neither set has a row that another transaction keeps
+    locked: it is still this holder's, as far as anybody knows, and the next attempt may succeed."""
+
+    done: frozenset[str]
+    lost: frozenset[str]
 
 
 class WrittenAlready(Exception):
@@ -30,7 +40,9 @@ class Fence:
         self._renew = Prepared(update(runs).where(held).values(lease_expires_at=self.lease()))
         numbered = update(runs).where(held, runs.c.writes < write)
         self._numbered = Prepared(numbered.values(lease_expires_at=self.lease(), writes=write))
-        self._renew_many = Prepared(update(runs).where(_THEIRS).values(lease_expires_at=self.lease()))
+        renewed = update(runs).where(runs.c.id.in_(_FREE)).values(lease_expires_at=self.lease())
+        self._renew_many = Prepared(renewed)
+        self._renew_and_tell = Prepared(renewed.returning(runs.c.id))
 
     def lease(self) -> ColumnElement[float]:
         """When a lease that is given now will run out."""
@@ -47,13 +59,16 @@ class Fence:
             raise WrittenAlready()
         raise BatonLost()
 
-    def held(self, connection: Connection, batons: Sequence[Baton]) -> set[str]:
-        """The same for many runs at once, and without an exception: renews the leases of those that still have
-        their session, and returns their ids."""
+    def renew(self, connection: Connection, batons: Sequence[Baton]) -> Fenced:
+        """The same for many runs at once, without an exception, and without waiting for a row that is locked: renews
+        the leases of those that still have their session. Their rows stay locked, as by `check`."""
         values = those(batons)
+        ids = frozenset(baton.run_id for baton in batons)
         if self._renew_many.run(connection, values) == len(batons):
-            return {baton.run_id for baton in batons}
-        return {row.id for row in _HELD.all(connection, values)}
+            return Fenced(ids, frozenset())
+        renewed = frozenset(row.id for row in self._renew_and_tell.all(connection, values))
+        held = frozenset(row.id for row in _HELD.all(connection, values))  # those that are locked, too
+        return Fenced(renewed, ids - renewed - held)
 
 
 def those(batons: Sequence[Baton]) -> dict[str, str]:
@@ -61,6 +76,12 @@ def those(batons: Sequence[Baton]) -> dict[str, str]:
     return {"those": listed([(baton.run_id, baton.epoch) for baton in batons])}
 
 
+_run: Final = runs.alias("run")
+_FREE: Final = (
+    select(_run.c.id)
+    .where(pair_among(_run.c.id, _run.c.epoch, "those"), one_of(_run.c.status, LIVE))
+    .with_for_update(key_share=True, skip_locked=True)
+)
 _THEIRS: Final = pair_among(runs.c.id, runs.c.epoch, "those") & IS_LIVE
 _HELD: Final = Prepared(select(runs.c.id).where(_THEIRS))
 QUIET: Final = Prepared(

@@ -9,7 +9,8 @@ from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.errors import IdempotencyConflict
-from app.store.engine import Database, now
+from app.store.engine import Database, ago, now
+from app.store.pruning import drop
 from app.store.rows import dump_optional, load_optional
 from app.store.tables import idempotency_keys
 
@@ -71,9 +72,7 @@ class IdempotencyStore:
 
     def prune(self) -> int:
         """Drops keys that have run out. Returns how many."""
-        with self._database.writing() as connection:
-            old = idempotency_keys.c.created_at <= now() - KEEP_SECONDS
-            return connection.execute(delete(idempotency_keys).where(old)).rowcount
+        return drop(self._database, idempotency_keys, idempotency_keys.c.created_at <= ago(KEEP_SECONDS))
 
 
 def answered(use: KeyUse | None, response: Any) -> KeyUse | None:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from app.conversation.run import Baton
 from app.store.engine import Database, now
-from app.store.fence import Fence
+from app.store.fence import Fence, Fenced
 from app.store.prepared import Prepared
 
 _NOW: Final = Prepared(select(now()))
@@ -24,10 +24,10 @@ class LeaseStore:
         self._database = database
         self._fence = fence
 
-    def renew(self, batons: Sequence[Baton]) -> set[str]:
-        """Renews these leases in one statement and returns the ids of the runs that are still held."""
+    def renew(self, batons: Sequence[Baton]) -> Fenced:
+        """Renews these leases in one statement, which waits for no row that another transaction keeps locked."""
         with self._database.writing() as connection:
-            return self._fence.held(connection, batons)
+            return self._fence.renew(connection, batons)
 
     def reach(self) -> None:
         """Shows that the database answers."""

@@ -10,7 +10,8 @@ from typing import Final
 from sqlalchemy import delete, insert, select, update
 
 from app.errors import StoreUnavailable
-from app.store.engine import Database, now
+from app.store.engine import Database, ago, now
+from app.store.pruning import drop
 from app.store.session_store import find_session
 from app.store.tables import waiting_requests
 
@@ -44,9 +45,7 @@ class LineStore:
 
     def prune(self) -> int:
         """Deletes the places of those who were forgotten. Returns how many."""
-        gone = waiting_requests.c.seen_at < now() - FORGOTTEN_SECONDS
-        with self._database.writing() as connection:
-            return connection.execute(delete(waiting_requests).where(gone)).rowcount
+        return drop(self._database, waiting_requests, waiting_requests.c.seen_at < ago(FORGOTTEN_SECONDS))
 
     def still_there(self, session_id: str, process: str) -> None:
         """Shows that this process's requests still wait."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, exists, func, insert, or_, select, update
 
 from app.conversation.audit import AuditEntry
 from app.conversation.queue import CAPACITY, QueuedMessage, QueueKind
@@ -15,15 +15,17 @@ from app.conversation.run import Baton
 from app.conversation.transcript import Message
 from app.errors import NotRunning, QueuedMessageNotFound, QueueFull, SessionBusy, TakenAlready
 from app.store.audit_store import note
-from app.store.engine import Database, now
+from app.store.engine import Database, ago, now
 from app.store.fence import Fence, WrittenAlready
 from app.store.idempotency import KeyUse, use_key
 from app.store.prepared import Prepared
+from app.store.pruning import drop
 from app.store.rows import dump, run_of
 from app.store.session_store import append_messages, find_session
 from app.store.tables import IS_LIVE, queued_messages, runs
 
 STRANDED_SECONDS: Final = 3.0
+KEEP_TAKEN_SECONDS: Final = 86_400.0
 
 _ALL_WAITING: Final = Prepared(
     select(queued_messages)
@@ -82,11 +84,11 @@ class QueueStore:
             try:
                 self._fence.check(connection, baton)
             except WrittenAlready:
-                return _taken(connection, baton)
+                return _taken(connection, baton, session_id)
             chosen: list[Row[Any]] = []
             for kind, limit in kinds:
                 # Locked, so that nobody changes or withdraws them before they are in the transcript.
-                waiting = _waiting(session_id, kind).limit(limit).with_for_update()
+                waiting = _waiting(session_id, kind).limit(limit).with_for_update(key_share=True)
                 chosen += connection.execute(waiting).all()
             chosen.sort(key=lambda row: int(row.number))
             taken = [
@@ -99,7 +101,7 @@ class QueueStore:
                 connection.execute(
                     here.values(taken_by=baton.run_id, taken_in=baton.write, position=position + index)
                 )
-            return _taken(connection, baton)
+            return _taken(connection, baton, session_id)
 
     def waiting(self, session_id: str) -> list[QueuedMessage]:
         with self._database.glance() as connection:
@@ -145,6 +147,17 @@ class QueueStore:
             _still_waiting(connection, session_id, message_id)
             connection.execute(delete(queued_messages).where(queued_messages.c.id == message_id))
             note(connection, audit)
+
+    def prune(self) -> int:
+        """Drops messages that were taken by runs which ended a day ago; their words are in the transcript. Returns
+        how many."""
+        run = runs.c.id == queued_messages.c.taken_by
+        still_wanted = exists().where(
+            run, or_(runs.c.ended_at.is_(None), runs.c.ended_at >= ago(KEEP_TAKEN_SECONDS))
+        )
+        taken = queued_messages.c.taken_by.is_not(None)
+        old = taken & (queued_messages.c.created_at < ago(KEEP_TAKEN_SECONDS))
+        return drop(self._database, queued_messages, old & ~still_wanted)
 
     def _next_number(self, connection: Connection, session_id: str) -> int:
         query = select(func.max(queued_messages.c.number)).where(queued_messages.c.session_id == session_id)
@@ -197,9 +210,11 @@ def _depth(connection: Connection, session_id: str, kind: QueueKind) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def _taken(connection: Connection, baton: Baton) -> list[tuple[QueuedMessage, Message]]:
+def _taken(connection: Connection, baton: Baton, session_id: str) -> list[tuple[QueuedMessage, Message]]:
     query = select(queued_messages).where(
-        queued_messages.c.taken_by == baton.run_id, queued_messages.c.taken_in == baton.write
+        queued_messages.c.session_id == session_id,
+        queued_messages.c.taken_by == baton.run_id,
+        queued_messages.c.taken_in == baton.write,
     )
     rows = connection.execute(query.order_by(queued_messages.c.number)).all()
     return [
@@ -215,7 +230,7 @@ def _still_waiting(connection: Connection, session_id: str, message_id: str) -> 
     query = select(queued_messages).where(
         queued_messages.c.id == message_id, queued_messages.c.session_id == session_id
     )
-    row = connection.execute(query.with_for_update()).first()
+    row = connection.execute(query.with_for_update(key_share=True)).first()
     if row is None:
         raise QueuedMessageNotFound()
     if row.taken_by is not None:

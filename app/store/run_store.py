@@ -8,6 +8,7 @@ writer at a time anyway.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -46,7 +47,7 @@ from app.store.account_store import NO_LIMITS, Limits, check_budget, check_runs,
 from app.store.adoption import Adopted, answer_given, is_parked, let_go, reserve, reserved, write_down
 from app.store.audit_store import note, unsay
 from app.store.closing import LastWords, bury, close, set_next_event
-from app.store.engine import Database, now
+from app.store.engine import Database, ago, now
 from app.store.event_store import RESERVED_NUMBERS, Segment, write_segments
 from app.store.fence import QUIET, Fence, those
 from app.store.idempotency import KeyUse, free_key, use_key
@@ -72,6 +73,8 @@ from app.store.session_store import (
     set_model,
 )
 from app.store.tables import IS_LIVE, messages, one_of, queued_messages, runs, sessions, tool_calls
+
+log = logging.getLogger(__name__)
 
 _UNFIT: Final = {
     "approval": "a tool call waits for approval, which {decision!r} does not answer",
@@ -125,7 +128,7 @@ _SIGNALS: Final = Prepared(
 )
 _live_run: Final = select(runs).where(runs.c.session_id == bindparam("session_id"), IS_LIVE)
 _LIVE_RUN: Final = Prepared(_live_run)
-_LIVE_RUN_LOCKED: Final = Prepared(_live_run.with_for_update())
+_LIVE_RUN_LOCKED: Final = Prepared(_live_run.with_for_update(key_share=True))
 _GIVEN: Final = [column.key for column in runs.c if not column.nullable]
 _running: Final = IS_LIVE & (runs.c.status == "running")  # the first part is what the index knows
 _owner_columns: Final = (runs.c.owner_host, runs.c.owner_boot, runs.c.owner_pid, runs.c.owner_started)
@@ -135,7 +138,13 @@ _running_of: Final = select(runs.c.id).where(
 )
 _RUNNING_OF: Final = Prepared(_running_of)
 _EXPIRED_OF: Final = Prepared(_running_of.where(runs.c.lease_expires_at < now()))
-_RUNNING: Final = Prepared(select(runs).where(_running, runs.c.id == bindparam("run_id")).with_for_update())
+_UNLOCKED_RUNNING: Final = Prepared(
+    select(runs)
+    .join(sessions, sessions.c.id == runs.c.session_id)
+    .where(_running, runs.c.id == bindparam("run_id"))
+    .with_for_update(key_share=True, skip_locked=True)
+)
+"""And its session; no row if another transaction keeps one of the two locked."""
 _LIVE_COUNTS: Final = Prepared(
     select(runs.c.status, func.count().label("number")).where(IS_LIVE).group_by(runs.c.status)
 )
@@ -304,7 +313,9 @@ class RunStore:
         """Takes the baton away from a run whatever its holder does; that one can't write any more. RunNotFound,
         NotRunning."""
         with self._database.writing() as connection:
-            row = connection.execute(select(runs).where(runs.c.id == run_id).with_for_update()).first()
+            row = connection.execute(
+                select(runs).where(runs.c.id == run_id).with_for_update(key_share=True)
+            ).first()
             if row is None:
                 raise RunNotFound()
             run = run_of(row)
@@ -359,7 +370,8 @@ class RunStore:
 
     def interrupt_dead(self, *, probe: Probe, by_lease: bool, last_words: LastWords) -> list[Run]:
         """Closes the runs of processes that are gone, and with `by_lease` also those whose lease has run out and
-        whose process can't be looked at from here. Each in a transaction of its own: live runs are not held up.
+        whose process can't be looked at from here. Each in a transaction of its own, so that it holds up no live run;
+        one that is locked, or can't be closed, is left for the next time.
 
         A process that lives keeps its runs even if their leases have run out; a claim may still take them. Runs that
         wait for a person still wait. `by_lease` is for a process that has itself reached the database without a
@@ -400,16 +412,20 @@ class RunStore:
     def _interrupt(
         self, run_id: str, owner: Owner, last_words: LastWords, whatever_lease: bool
     ) -> Run | None:
-        """Unless the run has ended, has another owner, or has renewed its lease since."""
-        with self._database.writing() as connection:
-            row = _RUNNING.first(connection, {"run_id": run_id})
-            if row is None or owner_of(row) != owner:
-                return None
-            run = run_of(row)
-            if not whatever_lease and not self._has_expired(connection, run):
-                return None
-            bury(connection, run, last_words)
-            return run
+        """Unless the run has ended, is locked, has another owner, or has renewed its lease since."""
+        try:
+            with self._database.writing() as connection:
+                row = _UNLOCKED_RUNNING.first(connection, {"run_id": run_id})
+                if row is None or owner_of(row) != owner:
+                    return None
+                run = run_of(row)
+                if not whatever_lease and not self._has_expired(connection, run):
+                    return None
+                bury(connection, run, last_words)
+                return run
+        except Exception:  # of whatever kind, it is this run's, and keeps no other from being closed
+            log.exception("run %s, whose process died, can't be closed", run_id)
+            return None
 
     def answer(
         self,
@@ -431,7 +447,7 @@ class RunStore:
         """
         with self._database.writing() as connection:
             row = connection.execute(
-                select(runs).where(runs.c.session_id == session_id, IS_LIVE).with_for_update()
+                select(runs).where(runs.c.session_id == session_id, IS_LIVE).with_for_update(key_share=True)
             ).first()
             run = run_of(row) if row else None
             question = run.waiting_for if run else None
@@ -477,7 +493,7 @@ class RunStore:
         """Leaves word for the holder, wherever it is; if it is dead, the run is closed here and now."""
         with self._database.writing() as connection:
             live = (runs.c.id == run_id) & IS_LIVE
-            row = connection.execute(select(runs).where(live).with_for_update()).first()
+            row = connection.execute(select(runs).where(live).with_for_update(key_share=True)).first()
             if row is None:
                 return
             if self._is_dead(connection, run_of(row), probe):
@@ -544,6 +560,8 @@ class RunStore:
         query = select(runs).order_by(runs.c.started_at.desc(), runs.c.id).limit(limit)
         if status:
             query = query.where(runs.c.status.in_(status))
+        if status and set(status) <= set(LIVE):
+            query = query.where(IS_LIVE)  # in words that the index of live runs knows
         if session_id is not None:
             query = query.where(runs.c.session_id == session_id)
         if owner is not None:
@@ -553,7 +571,7 @@ class RunStore:
             process = runs.c.owner_host + ":" + cast(runs.c.owner_pid, Text)
             query = query.where(or_(runs.c.owner_host == holder, process == holder))
         if older_than is not None:
-            query = query.where(runs.c.started_at <= now() - older_than)
+            query = query.where(runs.c.started_at <= ago(older_than))
         with self._database.reading() as connection:
             return [run_of(row) for row in connection.execute(query)]
 

@@ -92,10 +92,11 @@ class SessionStore:
         if after is not None:
             created_at, session_id = after
             query = query.where(
+                sessions.c.created_at <= created_at,  # an index can begin there
                 or_(
                     sessions.c.created_at < created_at,
                     and_(sessions.c.created_at == created_at, sessions.c.id > session_id),
-                )
+                ),
             )
         query = query.order_by(sessions.c.created_at.desc(), sessions.c.id).limit(limit)
         with self._database.reading() as connection:
@@ -124,7 +125,9 @@ class SessionStore:
             whole = select(sessions.c.id).where(
                 or_(sessions.c.id == session_id, sessions.c.parent_id == session_id)
             )
-            connection.execute(select(runs.c.id).where(runs.c.session_id.in_(whole)).with_for_update())
+            connection.execute(
+                select(runs.c.id).where(runs.c.session_id.in_(whole)).with_for_update(key_share=True)
+            )
             if not connection.execute(delete(sessions).where(sessions.c.id == session_id)).rowcount:
                 raise SessionNotFound()
             note(connection, audit)
@@ -205,8 +208,9 @@ _one_session: Final = select(sessions).where(sessions.c.id == bindparam("session
 _own_session: Final = _one_session.where(sessions.c.owner == bindparam("owner"))
 _SESSION: Final = Prepared(_one_session)
 _OWN_SESSION: Final = Prepared(_own_session)
-_SESSION_LOCKED: Final = Prepared(_one_session.with_for_update())
-_OWN_SESSION_LOCKED: Final = Prepared(_own_session.with_for_update())
+# not so tight that rows which refer to the session would have to wait
+_SESSION_LOCKED: Final = Prepared(_one_session.with_for_update(key_share=True))
+_OWN_SESSION_LOCKED: Final = Prepared(_own_session.with_for_update(key_share=True))
 _THERE: Final = Prepared(select(sessions.c.id).where(among(sessions.c.id, "those")))
 _all_messages: Final = (
     select(*(messages.c[name] for name in MESSAGE_COLUMNS))

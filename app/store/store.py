@@ -10,7 +10,7 @@ from app.store.audit_store import AuditStore
 from app.store.background_store import BackgroundStore
 from app.store.edit_store import EditStore
 from app.store.engine import Database
-from app.store.event_store import EventStore
+from app.store.event_store import AT_WORK_WITHIN, EventStore
 from app.store.fence import Fence
 from app.store.fork_store import ForkStore
 from app.store.idempotency import IdempotencyStore
@@ -37,6 +37,7 @@ class Pruned:
     request_allowances: int
     spending: int
     scheduled_jobs: int
+    queued_messages: int
 
 
 class Store:
@@ -62,13 +63,23 @@ class Store:
         self.audit = AuditStore(database, keep_days=audit_days)
 
     def prune(
-        self, *, keep_events_seconds: float = KEEP_EVENTS_SECONDS, keep_events: int = KEEP_EVENTS
+        self,
+        *,
+        keep_events_seconds: float = KEEP_EVENTS_SECONDS,
+        keep_events: int = KEEP_EVENTS,
+        at_work_within: float | None = AT_WORK_WITHIN,
     ) -> Pruned:
         """Drops what would grow without end and is not part of a conversation; that goes with its session only.
-        A transaction for each kind."""
-        segments = self.events.prune(older_than_seconds=keep_events_seconds, keep_events=keep_events)
+
+        Short transactions, and a bound for each table: a number of rows dropped that is at least `pruning.MOST`
+        says that more may be left. `at_work_within` see `EventStore.prune`.
+        """
+        segments = self.events.prune(
+            older_than_seconds=keep_events_seconds, keep_events=keep_events, at_work_within=at_work_within
+        )
         keys = self.idempotency.prune()
         places = self.line.prune()
         entries = self.audit.prune()
         allowances, days = self.accounts.prune()
-        return Pruned(segments, keys, places, entries, allowances, days, self.jobs.prune())
+        jobs, queued = self.jobs.prune(), self.queue.prune()
+        return Pruned(segments, keys, places, entries, allowances, days, jobs, queued)

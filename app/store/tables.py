@@ -53,6 +53,11 @@ def _session_id(*, primary_key: bool = False) -> Column[str]:
     )
 
 
+def _partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """Of the rows alone that meet the condition."""
+    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
+
+
 sessions = Table(
     "sessions",
     metadata,
@@ -77,10 +82,9 @@ sessions = Table(
     Column("model", Text, nullable=False),  # what its runs ask instead of their agents' own; empty: theirs
     Column("next_event", BigInteger, nullable=False),  # no event with this number or a higher one was sent
     Index("sessions_by_age", "owner", "created_at"),
-    Index("sessions_by_parent", "parent_id"),
+    _partial_index("roots_by_age", "created_at", where="parent_id IS NULL"),
+    _partial_index("tasks_by_parent", "parent_id", where="parent_id IS NOT NULL"),
 )
-
-_SYSTEM = text("role = 'system'")
 
 messages = Table(
     "messages",
@@ -99,10 +103,10 @@ messages = Table(
     Column("model", Text, nullable=False),
     Column("cost", Double, nullable=False),
     Column("run_id", Text),
-    Index("system_messages", "session_id", sqlite_where=_SYSTEM, postgresql_where=_SYSTEM),
+    _partial_index("system_messages", "session_id", where="role = 'system'"),
 )
 
-_LIVE = text("status IN ('running', 'awaiting_approval', 'awaiting_input')")
+_LIVE = "status IN ('running', 'awaiting_approval', 'awaiting_input')"
 
 runs = Table(
     "runs",
@@ -128,9 +132,12 @@ runs = Table(
     Column("last_event", BigInteger),  # once it has ended
     Column("stop_requested", Words),  # who asked the run to stop, from whatever process
     Column("options_json", Text, nullable=False),
-    Index("one_live_run_per_session", "session_id", unique=True, sqlite_where=_LIVE, postgresql_where=_LIVE),
+    _partial_index("one_live_run_per_session", "session_id", unique=True, where=_LIVE),
     Index("runs_by_session", "session_id", "started_at"),
-    Index("live_runs", "status", sqlite_where=_LIVE, postgresql_where=_LIVE),
+    _partial_index("live_runs", "status", where=_LIVE),
+    Index("runs_by_start", "started_at"),
+    Index("runs_by_status", "status", "started_at"),
+    Index("runs_by_end", "ended_at"),
 )
 
 
@@ -175,6 +182,8 @@ queued_messages = Table(
     Column("taken_in", Integer),  # the number of the write that took it
     Column("position", Integer),  # where it stands in the transcript since
     Index("queue_order", "session_id", "number", unique=True),
+    _partial_index("queue_waiting", "session_id", "number", where="taken_by IS NULL"),
+    _partial_index("queue_taken", "created_at", where="taken_by IS NOT NULL"),
 )
 
 waiting_requests = Table(
@@ -186,6 +195,7 @@ waiting_requests = Table(
     Column("since", Double, nullable=False),
     Column("seen_at", Double, nullable=False),
     Index("waiting_order", "session_id", "since"),
+    Index("waiting_by_age", "seen_at"),
 )
 
 prompts = Table(
@@ -268,6 +278,7 @@ spending = Table(
     Column("owner", Text, primary_key=True),
     Column("day", Integer, primary_key=True, autoincrement=False),  # days since the epoch, in UTC
     Column("cost", Double, nullable=False),
+    Index("spending_by_day", "day"),
 )
 
 request_allowances = Table(
@@ -275,6 +286,7 @@ request_allowances = Table(
     metadata,
     Column("owner", Text, primary_key=True),
     Column("full_at", Double, nullable=False),  # when it could make a whole minute's requests at once again
+    Index("allowances_by_age", "full_at"),
 )
 
 audit = Table(

@@ -77,6 +77,16 @@ def put_two_rows_into_what_grows(database_url: str) -> None:
                     tables.audit: {"at": at, "who": "", "role": "", "action": "", "detail": ""},
                     tables.request_allowances: {"full_at": at, **who},
                     tables.spending: {"day": int(at / DAY), "cost": 1.0, **who},
+                    tables.scheduled_jobs: {"name": str(number), "due_at": at},
+                    tables.queued_messages: {
+                        "id": str(number),
+                        "number": number,
+                        "kind": "steer",
+                        "content_json": "[]",
+                        "created_by": "",
+                        "taken_by": "",
+                        **created,
+                    },
                 }
                 for table, row in rows.items():
                     known = {name: value for name, value in mark.items() if name in table.c}

@@ -109,7 +109,7 @@ def test_what_is_gone_is_named_by_one_gap_that_moves_no_cursor(stage: Stage) -> 
     stage.write()
     stage.publish(KEEP_EVENTS + 10, end)
     stage.write()
-    stage.store.events.prune(older_than_seconds=10**6, keep_events=KEEP_EVENTS + 10)
+    stage.store.events.prune(older_than_seconds=10**6, keep_events=KEEP_EVENTS + 10, at_work_within=None)
     reader = stage.reader(40)
     gap = reader.next(0)
     assert gap is not None

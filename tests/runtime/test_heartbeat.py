@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from app.conversation.run import Baton
 from app.errors import ServerFull, StoreUnavailable
+from app.runtime import heartbeat
 from app.runtime.heartbeat import Heartbeat
 from app.runtime.live_run import LiveRun
 from app.runtime.manager import RuntimeManager
 from app.store.engine import Database
+from app.store.fence import Fenced
 from app.store.store import Store
 from app.telemetry.metrics import Metrics
 from tests.harness.process import eventually
@@ -81,10 +84,10 @@ def test_leases_are_renewed_though_every_connection_of_the_pool_is_in_use(
     renewals: list[int] = []
     renew = store.leases.renew
 
-    def counting(batons: Any) -> set[str]:
-        held = renew(batons)
-        renewals.append(len(held))
-        return held
+    def counting(batons: Any) -> Fenced:
+        renewed = renew(batons)
+        renewals.append(len(renewed.done))
+        return renewed
 
     store.leases.renew = counting  # type: ignore[method-assign]
     eventually(lambda: len(renewals) >= 2, "leases are renewed")
@@ -175,3 +178,32 @@ def test_a_process_has_reached_the_database_without_a_break_only_after_that_long
     assert [beat(3600.0), *(beat(10.0) for _ in range(3))] == [False, False, False, True]
     clock.now += 3600.0
     assert not heartbeat.unbroken_for(30.0), "its last beat is an hour old"
+
+
+def test_a_lease_whose_row_is_locked_is_tried_again_before_the_next_beat(
+    store: Store, manage: Manage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "RETRY_SECONDS", 0.05)
+    patient, tries, pauses = Patient(), iter(range(3)), list[float]()
+
+    def locked_at_first(batons: Sequence[Baton]) -> Fenced:
+        return Fenced(frozenset(), frozenset()) if next(tries, None) is not None else renew(batons)
+
+    renew = store.leases.renew
+    store.leases.renew = locked_at_first  # type: ignore[method-assign]
+    manager = manage(OneLoop(patient.loop), heartbeat_seconds=0.0)
+    real_wait = manager.heartbeat._stopping.wait
+
+    def wait(seconds: float) -> bool:
+        pauses.append(seconds)
+        return real_wait(0.05)
+
+    manager.heartbeat._stopping.wait = wait  # type: ignore[method-assign,assignment]
+    manager.heartbeat._seconds = 1000.0
+    live = _working(store, manager, patient)
+    before = store.runs.get(live.run.id).lease_expires_at
+    eventually(lambda: store.runs.get(live.run.id).lease_expires_at > before, "the lease was renewed")
+    expected = [0.05, 0.05, 0.05, 1000.0]
+    eventually(lambda: pauses[pauses.index(0.05) :][:4] == expected, "three times it was tried again soon")
+    assert not live.lost
+    patient.let_go()

@@ -105,7 +105,7 @@ def test_a_run_that_waits_is_parked_and_its_former_holder_can_write_nothing_more
     baton = _calls(store, started=False)
     store.records.ask(baton, _approval(baton))
     assert store.runs.park(baton, segments=(), next_event=7) is None
-    assert store.leases.renew([baton]) == set()
+    assert store.leases.renew([baton]).lost == {baton.run_id}
     with pytest.raises(BatonLost):
         store.records.start_call(baton, baton.session_id, "a")
     with pytest.raises(BatonLost):

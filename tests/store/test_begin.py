@@ -175,11 +175,11 @@ def test_a_lease_that_has_run_out_by_the_databases_clock_frees_the_session(
 def test_a_lease_that_was_renewed_in_time_holds(store: Store, impatient: Store) -> None:
     session = new_session(store)
     held = begin(impatient, session.id, owner=THERE).run
-    assert store.leases.renew([held.baton]) == {held.id}
+    assert store.leases.renew([held.baton]).done == {held.id}
     with pytest.raises(SessionBusy):
         begin(store, session.id)
-    assert store.leases.renew([replace(held.baton, epoch=1)]) == set(), "it is somebody else's since"
-    assert store.leases.renew([]) == set()
+    assert store.leases.renew([replace(held.baton, epoch=1)]).lost == {held.id}, "it is somebody else's since"
+    assert store.leases.renew([]).done == set()
 
 
 def test_a_holder_whose_process_is_gone_is_superseded_at_once(store: Store) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import delete, update
 
-from app.conversation.run import RunStatus
+from app.conversation.run import Liveness, Owner, RunStatus
 from app.conversation.session import Session
 from app.conversation.transcript import Transcript
 from app.errors import NotRunning, RunNotFound, SessionBusy
 from app.store.event_store import Segment
 from app.store.store import Store
+from app.store.tables import runs
 from tests.store.actors import (
+    THERE,
     begin,
     calling,
     everybody_is_gone,
@@ -106,7 +109,7 @@ def test_nothing_leaves_an_end_state(store: Store) -> None:
     store.runs.finish(run.baton, "finished")
     ended = store.runs.get(run.id)
     store.runs.request_stop(run.id, "late", probe=everybody_is_gone, last_words=last_words)
-    assert store.leases.renew([run.baton]) == set()
+    assert store.leases.renew([run.baton]).lost == {run.id}
     store.runs.interrupt_dead(probe=everybody_is_gone, by_lease=False, last_words=last_words)
     with pytest.raises(NotRunning):
         store.runs.release(run.id, words="late", last_words=last_words)
@@ -165,3 +168,19 @@ def test_the_end_is_stored_whatever_characters_the_error_has(store: Store, words
     store.runs.finish(run.baton, "failed", error=words)
     assert store.runs.get(run.id).status == "failed"
     assert store.runs.get(run.id).error.startswith(words[:4])
+
+
+def _there_is_gone(owner: Owner) -> Liveness:
+    return "gone" if owner == THERE else "alive"
+
+
+def test_a_run_that_can_not_be_closed_keeps_the_sweep_from_no_other(store: Store) -> None:
+    odd, dead = (begin(store, new_session(store).id, owner=THERE).run for _ in range(2))
+    with store.database.writing() as connection:
+        of_a_newer_version = update(runs).where(runs.c.id == odd.id)
+        connection.execute(of_a_newer_version.values(options_json="{not json"))
+    swept = store.runs.interrupt_dead(probe=_there_is_gone, by_lease=False, last_words=last_words)
+    assert dead.id in {run.id for run in swept}
+    assert odd.id not in {run.id for run in swept}
+    with store.database.writing() as connection:
+        connection.execute(delete(runs).where(runs.c.id == odd.id))

@@ -102,7 +102,7 @@ def test_numbers_beyond_what_is_written_stay_reserved_while_a_run_lives(store: S
 def test_a_deleted_session_does_not_keep_the_events_of_others_from_being_written(store: Store) -> None:
     gone, here = _holder(store), _holder(store)
     store.sessions.delete(gone.session_id)
-    assert store.events.append([_events(gone, 1, 2), _events(here, 1, 2)]) == {here.run_id}
+    assert store.events.append([_events(gone, 1, 2), _events(here, 1, 2)]).done == {here.run_id}
     assert store.events.bounds(here.session_id) == (1, 2)
     assert store.events.bounds(gone.session_id) == (0, 0)
 
@@ -113,9 +113,9 @@ def test_who_has_lost_the_session_writes_no_event_over_those_of_the_run_that_too
     store.runs.release(late.run_id, words="", last_words=lambda run: ())
     after = begin(store, late.session_id).run.baton
     first = store.sessions.next_event(late.session_id)
-    assert store.events.append([_events(after, first, first)]) == {after.run_id}
+    assert store.events.append([_events(after, first, first)]).done == {after.run_id}
     before = all_rows(store.database)
-    assert store.events.append([_events(late, 3, 9)]) == set()
+    assert store.events.append([_events(late, 3, 9)]).lost == {late.run_id}
     assert all_rows(store.database) == before
 
 

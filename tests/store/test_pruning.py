@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+import time
+from contextlib import closing
+from dataclasses import fields, replace
+from types import SimpleNamespace
+from typing import Final
 
-from app.store.store import Pruned
-from app.store.tables import metadata
+import pytest
+from sqlalchemy import ColumnElement, Table, select, update
+
+from app.conversation.blocks import text_block
+from app.conversation.queue import QueuedMessage
+from app.conversation.run import Run
+from app.store import pruning
+from app.store.engine import Database
+from app.store.event_store import AT_WORK_WITHIN, Segment
+from app.store.queue_store import KEEP_TAKEN_SECONDS
+from app.store.store import Pruned, Store
+from app.store.tables import event_segments, metadata, queued_messages, runs
+from tests.store.actors import begin, new_session
 
 
 def goes_with_its_session(table: str) -> bool:
@@ -20,3 +35,92 @@ def test_every_table_goes_with_its_session_or_is_pruned() -> None:
     assert pruned <= set(metadata.tables)
     others = set(metadata.tables) - pruned
     assert [table for table in others if not goes_with_its_session(table)] == []
+
+
+SEGMENTS: Final = 10
+EACH: Final = 9  # events of a segment
+
+
+def _session_with_segments(store: Store) -> Run:
+    """Its run is at work."""
+    run = begin(store, new_session(store).id).run
+    for number in range(SEGMENTS):
+        first = number * EACH + 1
+        segment = Segment(run.session_id, run.id, first, first + EACH - 1, b"x")
+        store.events.append([(run.baton, segment)])
+    return run
+
+
+def _change(store: Store, table: Table, condition: ColumnElement[bool], **values: object) -> None:
+    with store.database.writing() as connection:
+        connection.execute(update(table).where(condition).values(values))
+
+
+def _segments(store: Store, run: Run) -> int:
+    return len(store.events.read(run.session_id, 0, limit=SEGMENTS))
+
+
+def test_other_writers_get_in_while_much_is_pruned(
+    store: Store, shared_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs_at_work = [_session_with_segments(store) for _ in range(3)]
+    _change(store, event_segments, event_segments.c.session_id == runs_at_work[0].session_id, created_at=1.0)
+    monkeypatch.setattr(pruning, "AT_ONCE", 3)
+    written: list[str] = []
+    with closing(Database(shared_url)) as elsewhere:
+
+        def write_meanwhile(_seconds: float) -> None:
+            written.append(new_session(Store(elsewhere, lease_seconds=30.0)).id)
+
+        monkeypatch.setattr(pruning, "time", SimpleNamespace(sleep=write_meanwhile, monotonic=time.monotonic))
+        assert store.events.prune(older_than_seconds=3600, keep_events=EACH) == SEGMENTS + 2 * (SEGMENTS - 1)
+    assert len(written) == 4 + 3 + 3, "after each three rows of each session"
+    assert [_segments(store, run) for run in runs_at_work] == [0, 1, 1]
+
+
+def test_a_call_prunes_only_so_much_and_says_that_there_may_be_more(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = _session_with_segments(store)
+    monkeypatch.setattr(pruning, "AT_ONCE", 2)
+    monkeypatch.setattr(pruning, "MOST", 4)
+    dropped = [store.events.prune(older_than_seconds=3600, keep_events=EACH) for _ in range(4)]
+    assert dropped == [4, 4, 1, 0]
+    assert _segments(store, run) == 1
+
+
+def test_pruning_looks_only_at_sessions_that_were_at_work_since_the_last_time(store: Store) -> None:
+    """A session becomes too long by a run. Looking at all of them, each minute, costs what is stored."""
+    at_work, ended, long_ago = (_session_with_segments(store) for _ in range(3))
+    for run in (ended, long_ago):
+        store.runs.finish(run.baton, "finished")
+    _change(store, runs, runs.c.id == long_ago.id, ended_at=runs.c.ended_at - 2 * AT_WORK_WITHIN)
+    store.prune(keep_events=EACH)
+    assert [_segments(store, run) for run in (at_work, ended, long_ago)] == [1, 1, SEGMENTS]
+    store.prune(keep_events=EACH, at_work_within=None)
+    assert _segments(store, long_ago) == 1
+
+
+def test_a_queued_message_goes_a_day_after_the_run_that_took_it_ended(store: Store) -> None:
+    session = new_session(store)
+    message = QueuedMessage("", session.id, "steer", (text_block("more"),), 1.0, "")
+    ids = [f"{session.id}-{number}" for number in range(4)]
+
+    def take(message_id: str) -> Run:
+        run = begin(store, session.id).run
+        store.queue.add([replace(message, id=message_id)], needs_run=True)
+        assert store.queue.take(replace(run.baton, write=1), session.id, kinds=[("steer", 9)])
+        return run
+
+    for number, message_id in enumerate(ids[:2]):
+        run = take(message_id)
+        store.runs.finish(run.baton, "finished")
+        if number == 0:
+            _change(store, runs, runs.c.id == run.id, ended_at=runs.c.ended_at - 2 * KEEP_TAKEN_SECONDS)
+    take(ids[2])
+    store.queue.add([replace(message, id=ids[3])], needs_run=True)
+    assert store.queue.prune() == 1
+    with store.database.reading() as connection:
+        here = queued_messages.c.session_id == session.id
+        left = connection.execute(select(queued_messages.c.id).where(here)).scalars().all()
+    assert sorted(left) == ids[1:], "its run ended lately, it is at work, it was not taken"
