@@ -16,7 +16,7 @@ from typing import Any, Final
 from bench.accounting import load_average
 from bench.contestants import arena
 from bench.course import FULL, QUICK, Course
-from bench.figures import busy, claims, life, shapes, short_runs, statements, streams
+from bench.figures import busy, claims, life, shapes, short_runs, statements, stored, streams
 from bench.processes import ROOT, allow_many_files
 from bench.table import Row, as_text, write_into, write_json
 
@@ -30,6 +30,7 @@ FIGURES: Final[Mapping[str, Callable[[Course], list[Row]]]] = {
     "shapes": shapes.compare,
     "life": life.start_and_stop,
     "statements": statements.counts,
+    "stored": stored.compare,
 }
 DOCUMENT: Final = ROOT / "docs" / "performance.md"
 

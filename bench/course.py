@@ -23,6 +23,7 @@ class Extent:
     claims: int
     boots: int
     shapes: tuple[tuple[int, int], ...]  # pairs of streams and deltas a second
+    stored: tuple[int, int]  # sessions, and segments of each
 
 
 QUICK: Final = Extent(
@@ -37,6 +38,7 @@ QUICK: Final = Extent(
     claims=150,
     boots=1,
     shapes=((100, 50),),
+    stored=(200, 50),
 )
 FULL: Final = Extent(
     window=4.0,
@@ -50,6 +52,7 @@ FULL: Final = Extent(
     claims=500,
     boots=3,
     shapes=((20, 50), (100, 50), (500, 10)),
+    stored=(10_000, 1_000),
 )
 
 
