@@ -120,13 +120,30 @@ class EventStore:
         None looks at all of them, which costs what is stored.
         """
         dropped = drop(self._database, event_segments, event_segments.c.created_at < ago(older_than_seconds))
-        for session_id, beyond in self._too_long(keep_events, at_work_within):
-            too_far_behind = (event_segments.c.session_id == session_id) & (event_segments.c.last <= beyond)
-            dropped += drop(self._database, event_segments, too_far_behind)
+        for session_id in self._perhaps_too_long(keep_events, at_work_within):
+            if (beyond := self._newest_too_many(session_id, keep_events)) is not None:
+                too_far_behind = (event_segments.c.session_id == session_id) & (
+                    event_segments.c.last <= beyond
+                )
+                dropped += drop(self._database, event_segments, too_far_behind)
         return dropped
 
-    def _too_long(self, keep_events: int, at_work_within: float | None) -> list[tuple[str, int]]:
-        """The sessions that have too many events, and the number of the newest one too many."""
+    def _newest_too_many(self, session_id: str, keep_events: int) -> int | None:
+        """The last number of the newest segment that has so many events after it. Events are counted: numbers jump
+        after a crash."""
+        count = event_segments.c.last - event_segments.c.first + 1
+        newer = func.sum(count).over(order_by=event_segments.c.last.desc()) - count
+        counted = select(event_segments.c.last, newer.label("newer")).where(
+            event_segments.c.session_id == session_id
+        )
+        segments = counted.subquery("counted")
+        query = select(func.max(segments.c.last)).where(segments.c.newer >= keep_events)
+        with self._database.reading() as connection:
+            last = connection.execute(query).scalar_one()
+            return None if last is None else int(last)
+
+    def _perhaps_too_long(self, keep_events: int, at_work_within: float | None) -> list[str]:
+        """The sessions whose oldest and newest event have numbers so far apart."""
         if at_work_within is None:
             candidates = select(sessions.c.id.label("session_id")).subquery("candidates")
         else:
@@ -137,9 +154,9 @@ class EventStore:
         here = event_segments.c.session_id == candidates.c.session_id
         oldest = select(func.min(event_segments.c.last)).where(here).scalar_subquery()
         beyond = select(func.max(event_segments.c.last) - keep_events).where(here).scalar_subquery()
-        query = select(candidates.c.session_id, beyond.label("beyond")).where(oldest <= beyond)
+        query = select(candidates.c.session_id).where(oldest <= beyond)
         with self._database.reading() as connection:
-            return [(row.session_id, int(row.beyond)) for row in connection.execute(query)]
+            return list(connection.execute(query).scalars())
 
 
 def _lock_sessions(connection: Connection, session_ids: Sequence[str]) -> set[str]:

@@ -78,7 +78,7 @@ def test_a_busy_session_says_who_has_it(call: Call, waiting: Run) -> None:
     done = call("send", waiting.session_id, "me too", "--agent", "tools")
     assert done.code == exits.BUSY
     assert waiting.id in done.err
-    told = json.loads(call("send", waiting.session_id, "me too", "--json").err)
+    told = json.loads(call("send", waiting.session_id, "me too", "--agent", "tools", "--json").err)
     assert (told["code"], told["run"]["id"]) == ("awaiting_approval", waiting.id)
 
 

@@ -16,7 +16,7 @@ from app.conversation.queue import QueuedMessage
 from app.conversation.run import Run
 from app.store import pruning
 from app.store.engine import Database
-from app.store.event_store import AT_WORK_WITHIN, Segment
+from app.store.event_store import AT_WORK_WITHIN, RESERVED_NUMBERS, Segment
 from app.store.queue_store import KEEP_TAKEN_SECONDS
 from app.store.store import Pruned, Store
 from app.store.tables import event_segments, metadata, queued_messages, runs
@@ -99,6 +99,15 @@ def test_pruning_looks_only_at_sessions_that_were_at_work_since_the_last_time(st
     assert [_segments(store, run) for run in (at_work, ended, long_ago)] == [1, 1, SEGMENTS]
     store.prune(keep_events=EACH, at_work_within=None)
     assert _segments(store, long_ago) == 1
+
+
+def test_events_are_counted_and_not_their_numbers_which_jump_after_a_crash(store: Store) -> None:
+    run = _session_with_segments(store)
+    after = RESERVED_NUMBERS + 1
+    store.events.append([(run.baton, Segment(run.session_id, run.id, after, after + EACH - 1, b"x"))])
+    assert store.events.prune(older_than_seconds=3600, keep_events=EACH * (SEGMENTS + 1)) == 0
+    assert store.events.prune(older_than_seconds=3600, keep_events=EACH * SEGMENTS) == 1
+    assert store.events.bounds(run.session_id) == (EACH + 1, after + EACH - 1)
 
 
 def test_a_queued_message_goes_a_day_after_the_run_that_took_it_ended(store: Store) -> None:
