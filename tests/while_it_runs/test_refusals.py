@@ -240,6 +240,7 @@ def test_what_does_not_fit_a_question_leaves_it_open(server: Server, route: str,
     session = client.new_session()
     with client.run(session, '[call shell {"cmd":"true"}][then][say done]', agent="tools") as stream:
         stream.until("tool_call_confirmation")
+        eventually(lambda: _written(server, session), "its events are stored")
         before = rows(server)
         assert 400 <= client.ask("POST", f"/api/sessions/{session}/{route}", body).status_code < 500
         assert rows(server) == before
