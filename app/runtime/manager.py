@@ -494,7 +494,7 @@ class RuntimeManager:
         """Closes runs of this process whose end could not be stored, and that are not at work any more."""
         at_work = [live.run.id for live in self.live_runs()]
         ending = Ending("interrupted", "interrupted", "The run was interrupted: its end could not be stored.")
-        closed = self._store.runs.interrupt_forgotten(self.owner, at_work=at_work, last_words=ending.encoded)
+        closed = self._store.sweep.interrupt_forgotten(self.owner, at_work=at_work, last_words=ending.encoded)
         self._count_interrupted(closed, "its end could not be stored")
 
     def _begin_stranded(self) -> None:
@@ -509,9 +509,12 @@ class RuntimeManager:
 
     def recover(self, *, by_lease: bool = False) -> int:
         """Closes the runs of processes that died, so that no request has to find out first. Maintenance does
-        so now and then; a server, once more when it starts. `by_lease`: see `RunStore.interrupt_dead`."""
-        dead = self._store.runs.interrupt_dead(probe=self.probe, by_lease=by_lease, last_words=last_words)
+        so now and then; a server, once more when it starts. `by_lease`: see `SweepStore.interrupt_dead`."""
+        dead = self._store.sweep.interrupt_dead(probe=self.probe, by_lease=by_lease, last_words=last_words)
         self._count_interrupted(dead, "its process died")
+        for run in self._store.sweep.cancel_stopped(Ending("cancelled", "cancelled").encoded):
+            log.info("run %s was stopped while no process had it", run.id)
+            self._metrics.run_ended("cancelled", "cancelled")
         return len(dead)
 
     def _count_interrupted(self, closed: Sequence[Run], why: str) -> None:

@@ -9,7 +9,7 @@ writer at a time anyway.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, get_args
@@ -72,6 +72,7 @@ from app.store.session_store import (
     read_messages,
     set_model,
 )
+from app.store.sweep_store import has_expired
 from app.store.tables import IS_LIVE, messages, one_of, queued_messages, runs, sessions, tool_calls
 
 log = logging.getLogger(__name__)
@@ -130,27 +131,11 @@ _live_run: Final = select(runs).where(runs.c.session_id == bindparam("session_id
 _LIVE_RUN: Final = Prepared(_live_run)
 _LIVE_RUN_LOCKED: Final = Prepared(_live_run.with_for_update(key_share=True))
 _GIVEN: Final = [column.key for column in runs.c if not column.nullable]
-_running: Final = IS_LIVE & (runs.c.status == "running")  # the first part is what the index knows
-_owner_columns: Final = (runs.c.owner_host, runs.c.owner_boot, runs.c.owner_pid, runs.c.owner_started)
-_OWNERS: Final = Prepared(select(*_owner_columns).where(_running).distinct())
-_running_of: Final = select(runs.c.id).where(
-    _running, *(column == bindparam(column.key) for column in _owner_columns)
-)
-_RUNNING_OF: Final = Prepared(_running_of)
-_EXPIRED_OF: Final = Prepared(_running_of.where(runs.c.lease_expires_at < now()))
-_UNLOCKED_RUNNING: Final = Prepared(
-    select(runs)
-    .join(sessions, sessions.c.id == runs.c.session_id)
-    .where(_running, runs.c.id == bindparam("run_id"))
-    .with_for_update(key_share=True, skip_locked=True)
-)
-"""And its session; no row if another transaction keeps one of the two locked."""
 _LIVE_COUNTS: Final = Prepared(
     select(runs.c.status, func.count().label("number")).where(IS_LIVE).group_by(runs.c.status)
 )
 _RUN: Final = Prepared(select(runs).where(runs.c.id == bindparam("run_id")))
 _QUESTIONS: Final = frozenset(get_args(QuestionKind))
-_NOW: Final = Prepared(select(now()))
 _QUEUED: Final = Prepared(
     select(queued_messages.c.id)
     .where(
@@ -368,65 +353,6 @@ class RunStore:
             set_next_event(connection, baton.session_id, next_event)
             return None
 
-    def interrupt_dead(self, *, probe: Probe, by_lease: bool, last_words: LastWords) -> list[Run]:
-        """Closes the runs of processes that are gone, and with `by_lease` also those whose lease has run out and
-        whose process can't be looked at from here. Each in a transaction of its own, so that it holds up no live run;
-        one that is locked, or can't be closed, is left for the next time.
-
-        A process that lives keeps its runs even if their leases have run out; a claim may still take them. Runs that
-        wait for a person still wait. `by_lease` is for a process that has itself reached the database without a
-        break for as long as a lease: after an outage every lease has run out.
-        """
-        with self._database.reading() as connection:
-            owners = [owner_of(row) for row in _OWNERS.all(connection)]
-        dead = []
-        for owner in owners:  # each is looked for once, however many runs it has
-            liveness = probe(owner)
-            if liveness == "gone":
-                dead += self._interrupt_all(_RUNNING_OF, owner, last_words, whatever_lease=True)
-            elif liveness == "unknown" and by_lease:
-                dead += self._interrupt_all(_EXPIRED_OF, owner, last_words)
-        return dead
-
-    def interrupt_forgotten(
-        self, owner: Owner, *, at_work: Collection[str], last_words: LastWords
-    ) -> list[Run]:
-        """Closes what a living process has left of its own runs: those that are not `at_work` and whose lease has
-        run out, since it could not store their end. No other process would."""
-        return self._interrupt_all(_EXPIRED_OF, owner, last_words, but=at_work)
-
-    def _interrupt_all(
-        self,
-        query: Prepared,
-        owner: Owner,
-        last_words: LastWords,
-        *,
-        but: Collection[str] = (),
-        whatever_lease: bool = False,
-    ) -> list[Run]:
-        with self._database.reading() as connection:
-            suspects = [row.id for row in query.all(connection, owner_row(owner)) if row.id not in but]
-        found = [self._interrupt(id, owner, last_words, whatever_lease) for id in suspects]
-        return [run for run in found if run is not None]
-
-    def _interrupt(
-        self, run_id: str, owner: Owner, last_words: LastWords, whatever_lease: bool
-    ) -> Run | None:
-        """Unless the run has ended, is locked, has another owner, or has renewed its lease since."""
-        try:
-            with self._database.writing() as connection:
-                row = _UNLOCKED_RUNNING.first(connection, {"run_id": run_id})
-                if row is None or owner_of(row) != owner:
-                    return None
-                run = run_of(row)
-                if not whatever_lease and not self._has_expired(connection, run):
-                    return None
-                bury(connection, run, last_words)
-                return run
-        except Exception:  # of whatever kind, it is this run's, and keeps no other from being closed
-            log.exception("run %s, whose process died, can't be closed", run_id)
-            return None
-
     def answer(
         self,
         session_id: str,
@@ -612,10 +538,7 @@ class RunStore:
 
     def _is_dead(self, connection: Connection, run: Run, probe: Probe) -> bool:
         """May a caller take the run's session? A sweep, which nobody waits for, asks for more."""
-        return probe(run.owner) == "gone" or self._has_expired(connection, run)
-
-    def _has_expired(self, connection: Connection, run: Run) -> bool:
-        return run.lease_expires_at < float(_NOW.scalar(connection))
+        return probe(run.owner) == "gone" or has_expired(connection, run)
 
 
 def live_run_row(connection: Connection, session_id: str) -> Row | None:

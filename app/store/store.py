@@ -21,6 +21,7 @@ from app.store.queue_store import QueueStore
 from app.store.record_store import RecordStore
 from app.store.run_store import RunStore
 from app.store.session_store import SessionStore
+from app.store.sweep_store import SweepStore
 
 KEEP_EVENTS: Final = 10_000  # of a session
 KEEP_EVENTS_SECONDS: Final = 86_400.0
@@ -55,6 +56,7 @@ class Store:
         self.forks = ForkStore(database)
         self.records = RecordStore(database, fence, keeps_accounts=limits.owner_budget > 0)
         self.events = EventStore(database, fence)
+        self.sweep = SweepStore(database)
         self.queue = QueueStore(database, fence)
         self.line = LineStore(database)
         self.jobs = JobStore(database)

@@ -145,7 +145,7 @@ def _housekeeping(place: _Place) -> list[float]:
     """Seconds of each transaction."""
     place.seconds.clear()
     place.store.prune()
-    place.store.runs.interrupt_dead(probe=_alive, by_lease=True, last_words=lambda _: ())
+    place.store.sweep.interrupt_dead(probe=_alive, by_lease=True, last_words=lambda _: ())
     place.store.runs.unanswered(0.0)
     place.store.runs.count_live()
     place.store.queue.stranded()

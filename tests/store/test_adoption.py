@@ -53,7 +53,7 @@ def _end(store: Store, baton: Baton, how: End) -> None:
     if how == "finish":
         store.runs.finish(baton, "cancelled")
     else:
-        dead = store.runs.interrupt_dead(probe=everybody_is_gone, by_lease=True, last_words=last_words)
+        dead = store.sweep.interrupt_dead(probe=everybody_is_gone, by_lease=True, last_words=last_words)
         assert baton.run_id in {run.id for run in dead}
 
 
@@ -122,7 +122,7 @@ def test_a_run_that_was_answered_is_not_parked_and_gets_the_answer(store: Store)
     assert store.sessions.next_event(baton.session_id) == before
     assert baton.run_id not in {
         run.id
-        for run in store.runs.interrupt_dead(probe=nobody_is_gone, by_lease=True, last_words=last_words)
+        for run in store.sweep.interrupt_dead(probe=nobody_is_gone, by_lease=True, last_words=last_words)
     }
     store.records.start_call(baton, baton.session_id, "a")
 

@@ -108,7 +108,7 @@ def test_a_run_that_waits_for_a_person_outlives_its_process(store: Store) -> Non
     session_id, question = _ask(store)
     assert session_id not in {
         run.session_id
-        for run in store.runs.interrupt_dead(probe=everybody_is_gone, by_lease=False, last_words=last_words)
+        for run in store.sweep.interrupt_dead(probe=everybody_is_gone, by_lease=False, last_words=last_words)
     }
     with pytest.raises(SessionBusy):
         begin(store, session_id, probe=everybody_is_gone)

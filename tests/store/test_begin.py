@@ -212,7 +212,7 @@ def test_a_process_is_judged_once_however_many_runs_it_has(store: Store) -> None
         judged.append(owner)
         return "unknown"
 
-    store.runs.interrupt_dead(probe=probe, by_lease=True, last_words=last_words)
+    store.sweep.interrupt_dead(probe=probe, by_lease=True, last_words=last_words)
     assert judged.count(busy) == 1
 
 
@@ -224,7 +224,7 @@ def test_starting_up_closes_what_died_here_and_leaves_the_living_alone(store: St
     def probe(owner: Owner) -> Liveness:
         return "gone" if owner.pid == 1 else "alive"
 
-    closed = store.runs.interrupt_dead(probe=probe, by_lease=False, last_words=last_words)
+    closed = store.sweep.interrupt_dead(probe=probe, by_lease=False, last_words=last_words)
     assert died.id in {run.id for run in closed}
     assert lives.id not in {run.id for run in closed}
     assert store.runs.get(died.id).status == "interrupted"

@@ -110,7 +110,7 @@ def test_nothing_leaves_an_end_state(store: Store) -> None:
     ended = store.runs.get(run.id)
     store.runs.request_stop(run.id, "late", probe=everybody_is_gone, last_words=last_words)
     assert store.leases.renew([run.baton]).lost == {run.id}
-    store.runs.interrupt_dead(probe=everybody_is_gone, by_lease=False, last_words=last_words)
+    store.sweep.interrupt_dead(probe=everybody_is_gone, by_lease=False, last_words=last_words)
     with pytest.raises(NotRunning):
         store.runs.release(run.id, words="late", last_words=last_words)
     assert store.runs.get(run.id) == ended
@@ -179,7 +179,7 @@ def test_a_run_that_can_not_be_closed_keeps_the_sweep_from_no_other(store: Store
     with store.database.writing() as connection:
         of_a_newer_version = update(runs).where(runs.c.id == odd.id)
         connection.execute(of_a_newer_version.values(options_json="{not json"))
-    swept = store.runs.interrupt_dead(probe=_there_is_gone, by_lease=False, last_words=last_words)
+    swept = store.sweep.interrupt_dead(probe=_there_is_gone, by_lease=False, last_words=last_words)
     assert dead.id in {run.id for run in swept}
     assert odd.id not in {run.id for run in swept}
     with store.database.writing() as connection:

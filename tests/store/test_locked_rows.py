@@ -129,9 +129,9 @@ def _there_is_gone(owner: Owner) -> Liveness:
 def test_the_sweep_leaves_out_what_is_locked_and_goes_on(store: Store, lock: Lock) -> None:
     locked, dead = _run(store, THERE), _run(store, THERE)
     with lock(store.database, locked):
-        swept = store.runs.interrupt_dead(probe=_there_is_gone, by_lease=False, last_words=last_words)
+        swept = store.sweep.interrupt_dead(probe=_there_is_gone, by_lease=False, last_words=last_words)
         assert {run.id for run in swept} == {dead.id}
-    swept = store.runs.interrupt_dead(probe=_there_is_gone, by_lease=False, last_words=last_words)
+    swept = store.sweep.interrupt_dead(probe=_there_is_gone, by_lease=False, last_words=last_words)
     assert {run.id for run in swept} == {locked.id}
 
 

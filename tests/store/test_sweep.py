@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import update
 
-from app.conversation.run import Liveness, Owner
+from app.conversation.run import Liveness, Owner, Question
 from app.errors import SessionBusy
 from app.store.store import Store
+from app.store.tables import runs
 from tests.store.actors import HERE, THERE, begin, last_words, new_session
 
 
@@ -16,7 +18,7 @@ def _swept(store: Store, run_id: str, liveness: Liveness, *, by_lease: bool = Fa
     def probe(owner: Owner) -> Liveness:
         return liveness if owner == THERE else "alive"
 
-    closed = store.runs.interrupt_dead(probe=probe, by_lease=by_lease, last_words=last_words)
+    closed = store.sweep.interrupt_dead(probe=probe, by_lease=by_lease, last_words=last_words)
     swept = run_id in {run.id for run in closed}
     assert (store.runs.get(run_id).status == "interrupted") is swept
     return swept
@@ -55,13 +57,13 @@ def test_a_run_that_renewed_its_lease_since_it_was_found_is_left_alone(
     store: Store, impatient: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = begin(impatient, new_session(store).id, owner=THERE).run
-    real = type(store.runs)._interrupt
+    real = type(store.sweep)._interrupt
 
     def renewed_first(*arguments: object) -> object:
         assert store.leases.renew([run.baton]).done == {run.id}
         return real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(type(store.runs), "_interrupt", renewed_first)
+    monkeypatch.setattr(type(store.sweep), "_interrupt", renewed_first)
     assert not _swept(store, run.id, "unknown", by_lease=True)
 
 
@@ -70,7 +72,23 @@ def test_a_process_closes_its_own_run_whose_end_it_could_not_store(store: Store,
     lost = begin(impatient, new_session(store).id, owner=HERE).run
     at_work = begin(impatient, new_session(store).id, owner=HERE).run
     fresh = begin(store, new_session(store).id, owner=HERE).run
-    closed = store.runs.interrupt_forgotten(HERE, at_work=[at_work.id], last_words=last_words)
+    closed = store.sweep.interrupt_forgotten(HERE, at_work=[at_work.id], last_words=last_words)
     ids = {run.id for run in closed}
     assert lost.id in ids
     assert not ids & {at_work.id, fresh.id}
+
+
+def test_a_waiting_run_that_was_stopped_ends_though_its_process_did_not_hear_of_it(
+    store: Store, impatient: Store
+) -> None:
+    stopped, still_waiting = (begin(impatient, new_session(impatient).id).run for _ in range(2))
+    for run in (stopped, still_waiting):
+        question = Question("max_iterations", session_id=run.session_id, details={"limit": 1}, id=run.id)
+        impatient.records.ask(run.baton, question)
+    with store.database.writing() as connection:
+        connection.execute(update(runs).where(runs.c.id == stopped.id).values(stop_requested="ann"))
+    assert [run.id for run in store.sweep.cancel_stopped(last_words)] == [stopped.id]
+    ended = store.runs.get(stopped.id)
+    assert (ended.status, ended.stopped_by) == ("cancelled", "ann")
+    assert store.runs.get(still_waiting.id).status == "awaiting_approval"
+    assert store.sweep.cancel_stopped(last_words) == []
