@@ -5,9 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
+from app.conversation.events import SessionExited
 from app.conversation.run import Run
 from app.errors import Draining, RunNotFound, StoreUnavailable
 from app.runtime.ending import Ending
+from app.runtime.event_encoder import EventEncoder
 from app.runtime.event_log import EndMark, unnumbered
 from app.runtime.event_logs import EventLogs
 from app.runtime.event_reader import EventReader, RunEnd
@@ -35,7 +37,7 @@ class EventReaders:
             self._store.events,
             after=live.first_event - 1,
             end=live.end,
-            find_end=partial(self._end_of, live.run.id),
+            find_end=partial(self._end_of, live.run.session_id, live.run.id),
         )
 
     def of_past_run(self, run: Run) -> EventReader:
@@ -50,14 +52,15 @@ class EventReaders:
             self._store.events,
             after=run.first_event - 1,
             end=end,
-            find_end=partial(self._end_of, run.id),
+            find_end=partial(self._end_of, run.session_id, run.id),
         )
 
-    def _end_of(self, run_id: str) -> RunEnd | None:
+    def _end_of(self, session_id: str, run_id: str) -> RunEnd | None:
         try:
             run = self._store.runs.get(run_id)
-        except RunNotFound:
-            return RunEnd(0)  # deleted with its session: nothing follows
+        except RunNotFound:  # deleted with its session
+            gone = EventEncoder().encode(SessionExited(session_id=session_id))
+            return RunEnd(0, b"".join(map(unnumbered, gone)), told=False)
         if run.live:
             return None
         words = b"".join(map(unnumbered, Ending(run.status, run.code, run.error).encoded(run)))

@@ -210,14 +210,26 @@ def test_a_precondition_that_says_nothing_is_none(local: LocalClient) -> None:
     assert local.try_run(session, "me", headers={"If-Match": "soon"}).status_code == 422
 
 
-def test_of_two_who_have_seen_the_same_the_second_is_told(
+def test_of_two_who_have_seen_the_same_the_second_is_told_at_once(
     here: LocalClient, there: LocalClient, model: OfflineServer
 ) -> None:
-    """Also if he waits for the first one's run to end."""
+    """Also if the second one would wait: what the first one said is in the conversation already."""
     session = here.new_session()
     with here.run(session, HELD, headers={"If-Match": "-1"}) as stream:
         stream.until("agent_choice")
-        waiter = Late(there, session)
+        assert Late(there, session, seen=-1).status() == 412
+        model.release()
+        stream.rest()
+    assert said_by_user(here, session) == [HELD]
+
+
+def test_a_request_that_waits_is_told_what_the_run_before_it_added(
+    here: LocalClient, there: LocalClient, model: OfflineServer
+) -> None:
+    session = here.new_session()
+    with here.run(session, HELD) as stream:
+        stream.until("agent_choice")
+        waiter = Late(there, session, seen=0)
         eventually(lambda: len(there.server.control.line) == 1, "the second one waits")
         model.release()
         stream.rest()
@@ -226,16 +238,17 @@ def test_of_two_who_have_seen_the_same_the_second_is_told(
 
 
 class Late(threading.Thread):
-    def __init__(self, client: LocalClient, session: str) -> None:
+    def __init__(self, client: LocalClient, session: str, *, seen: int) -> None:
         super().__init__()
         self._client = client
         self._session = session
+        self._seen = seen
         self._status = 0
         self.start()
 
     def run(self) -> None:
         response = self._client.try_run(
-            self._session, "me", query="?when_busy=wait", headers={"If-Match": "-1"}
+            self._session, "me", query="?when_busy=wait", headers={"If-Match": str(self._seen)}
         )
         self._status = response.status_code
 
