@@ -13,7 +13,7 @@ from app.errors import StoreUnavailable
 from app.selfcheck.finding import Finding
 from app.selfcheck.places import database_path, why_not_writable
 from app.settings import Settings
-from app.store.engine import CONNECTIONS, Database
+from app.store.engine import CONNECTIONS, OWN_CONNECTIONS, Database
 from app.store.inspection import inspect
 from app.store.migrate import NEWEST, is_newer, revision
 
@@ -99,7 +99,7 @@ def check_postgresql(settings: Settings) -> list[Finding]:
     finally:
         database.close()
     findings = [_fatal(problem, remedy) for problem, remedy in seen.obstacles()]
-    wanted = settings.workers * (CONNECTIONS + 1)
+    wanted = settings.workers * (CONNECTIONS + OWN_CONNECTIONS)
     if seen.connections < wanted:
         problem = f"{seen.connections} connections are too few for {settings.workers} workers"
         remedy = f"allow {wanted} (max_connections, or the role's own limit), or lower BATON_WORKERS"

@@ -26,7 +26,10 @@ from app.errors import StoreUnavailable
 from app.store.drivers import postgresql_engine, sqlite_engine
 
 CONNECTIONS: Final = 16
-"""The most that one process has open, besides the one that listens."""
+"""The most that one process has open for its threads to share."""
+
+OWN_CONNECTIONS: Final = 2
+"""And those that one thread has to itself: one listens, one renews leases."""
 
 LISTEN_SECONDS: Final = 0.25
 """How often who listens looks whether he should stop."""
