@@ -30,9 +30,11 @@ class AgentSummary:
 
 @dataclass(frozen=True, slots=True)
 class _Broken:
-    """What is remembered of a file that can't be loaded."""
+    """What is remembered of a file that can't be loaded. One that could not be `read` may be readable the next time,
+    though it is the same file: descriptors may have run out."""
 
     message: str
+    read: bool = True
 
 
 class TeamDirectory:
@@ -87,9 +89,12 @@ class TeamDirectory:
         except OSError:
             return None
         cached = self._cache.get(path)
-        if cached is not None and cached[0] == signature:
-            return cached[1]
+        known = cached[1] if cached is not None and cached[0] == signature else None
+        if known is not None and not (isinstance(known, _Broken) and not known.read):
+            return known
         team = self._load(path)
+        if isinstance(team, _Broken) and team != known:
+            log.warning("agent file %s can't be loaded:\n%s", path, team.message)
         self._cache[path] = (signature, team)
         return team
 
@@ -97,11 +102,9 @@ class TeamDirectory:
         try:
             return load_team(path.read_bytes(), source=path.name, environment=self._environment)
         except InvalidAgentConfig as error:
-            message = error.message
+            return _Broken(error.message)
         except OSError as error:
-            message = f"{path.name}: can't be read: {error.strerror}"
-        log.warning("agent file %s can't be loaded:\n%s", path, message)
-        return _Broken(message)
+            return _Broken(f"{path.name}: can't be read: {error.strerror}", read=False)
 
 
 def _signature(status: os.stat_result) -> _Signature:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Mapping
 from typing import Any, Final
@@ -56,6 +57,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(errors.AppError, _refused)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(MemoryError, _exhausted)
+    app.register_error_handler(OSError, _short)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -123,6 +125,14 @@ def _http(error: HTTPException) -> Response:
 def _exhausted(error: MemoryError) -> Response:
     """This request wanted more memory than there is; the others may go on with what they have."""
     log.error("out of memory", exc_info=error)
+    return _refused(errors.ServerFull())
+
+
+def _short(error: OSError) -> Response:
+    """The process, or its machine, has no descriptor to give just now."""
+    if error.errno not in (errno.EMFILE, errno.ENFILE):
+        return _unexpected(error)
+    log.error("out of file descriptors", exc_info=error)
     return _refused(errors.ServerFull())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from pathlib import Path
@@ -128,3 +129,21 @@ def test_a_broken_file_is_logged_once_for_each_change(
     write(tmp_path / "broken.yaml", "agents: {}")
     teams.list()
     assert len(caplog.records) == 3
+
+
+def test_a_file_that_could_not_be_read_once_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path / "good.yaml", GOOD)
+    teams = TeamDirectory(tmp_path, {"X": "x"})
+    with monkeypatch.context() as short, caplog.at_level(logging.WARNING):
+        short.setattr(Path, "read_bytes", _without_descriptors)
+        for _ in range(2):
+            with pytest.raises(InvalidAgentConfig, match="Too many open files"):
+                teams.get("good")
+    assert len(caplog.records) == 1, "logged once for each change"
+    assert teams.get("good").agents[0].description == "x"
+
+
+def _without_descriptors(_path: Path) -> bytes:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any, Final
 
 import orjson
@@ -400,11 +401,14 @@ def test_keys_that_nobody_knows_are_ignored(http: FlaskClient) -> None:
     assert send(http, "POST", "/api/sessions", body).status_code == 200
 
 
-def test_a_request_that_runs_out_of_memory_is_told_that_the_server_is_full(
-    http: FlaskClient, quiet: Server, session: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "error", [MemoryError(), OSError(errno.EMFILE, ""), OSError(errno.ENFILE, "")], ids=repr
+)
+def test_a_request_that_runs_out_of_memory_or_descriptors_is_told_that_the_server_is_full(
+    http: FlaskClient, quiet: Server, session: str, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def exhausted(*_: Any, **__: Any) -> None:
-        raise MemoryError
+        raise error
 
     monkeypatch.setattr(quiet.store.sessions, "last_position", exhausted)
     response = http.get(f"/api/sessions/{session}")
