@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from sqlalchemy import make_url, select
 
@@ -21,13 +21,23 @@ from app.store.store import Store
 from app.store.tables import event_segments, messages, queued_messages, runs, sessions, tool_calls
 from tests.conftest import AGENTS
 from tests.harness.process import BatonProcess, eventually
+from tests.harness.warm import DESCRIPTORS, WRONG_BY
 from tests.harness.wire import Client, in_parallel
 
 TABLES = (sessions, messages, runs, tool_calls, queued_messages, event_segments)
 
+LEASE_SECONDS: Final = 3
+
+CLOCKS: Final = (-1800, 1800)
+"""By how many seconds the servers' clocks are wrong: the hosts of two are an hour apart."""
+
+APPROVAL_SECONDS: Final = 600
+"""No question is open for so long, so none expires by a clock that is right."""
+
 
 class Cluster:
-    """The servers share a directory in memory, so that a busy disk is no part of what is tested."""
+    """The servers share a directory in memory, so that a busy disk is no part of what is tested. Each has few
+    descriptors, and a clock of its own."""
 
     def __init__(self, *, size: int, model_url: str, database_url: str = "", **settings: str) -> None:
         memory = Path("/dev/shm")
@@ -40,13 +50,20 @@ class Cluster:
                 model_url=model_url,
                 agents=AGENTS,
                 database_url=self.database_url,
-                settings={"BATON_LEASE_SECONDS": "3", **settings},
+                settings={
+                    "BATON_LEASE_SECONDS": str(LEASE_SECONDS),
+                    "BATON_APPROVAL_SECONDS": str(APPROVAL_SECONDS),
+                    WRONG_BY: str(CLOCKS[number % len(CLOCKS)]),
+                    DESCRIPTORS: "256",
+                    "BATON_MAX_STREAMS": "30",  # which that many descriptors are enough for
+                    **settings,
+                },
             )
-            for _ in range(size)
+            for number in range(size)
         ]
         database = Database(self.database_url)
         migrate(database)
-        self.store = Store(database, lease_seconds=3)
+        self.store = Store(database, lease_seconds=LEASE_SECONDS)
 
     def __enter__(self) -> Self:
         try:

@@ -149,7 +149,14 @@ def _tools(session: SessionNotes, rows: dict[str, Any], marks: Counter[str]) -> 
                     call.started_at
                 )
     return [
-        f"a tool ran {marks[mark]} times, in {certain[mark]} to {possible[mark]} calls"
-        for mark in session.tools
-        if not certain[mark] <= marks[mark] <= possible[mark]
+        *(
+            f"a tool ran {marks[mark]} times, in {certain[mark]} to {possible[mark]} calls"
+            for mark in session.tools
+            if not certain[mark] <= marks[mark] <= possible[mark]
+        ),
+        *(
+            f"call {call.id} expired long before its time"
+            for call in rows["tool_calls"]
+            if "expired" in call.decision
+        ),
     ]

@@ -8,6 +8,7 @@ import functools
 import gc
 import json
 import os
+import resource
 import select
 import subprocess
 import sys
@@ -20,6 +21,9 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[2]
 PATIENCE: Final = 60.0
+
+WRONG_BY: Final = "TEST_CLOCK_IS_WRONG_BY"
+DESCRIPTORS: Final = "TEST_DESCRIPTORS"
 
 LIBRARIES: Final = (
     "alembic.command",
@@ -132,7 +136,17 @@ def become(order: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(order["environment"])
     time.tzset()
+    handicap(os.environ)
     sys.argv[:] = order["command"]
+
+
+def handicap(environment: Mapping[str, str]) -> None:
+    """A clock that is wrong by so many seconds, and so few descriptors, if the environment asks for them."""
+    if wrong_by := float(environment.get(WRONG_BY, "0")):
+        true_time = time.time
+        time.time = lambda: true_time() + wrong_by
+    if descriptors := int(environment.get(DESCRIPTORS, "0")):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
 
 
 def breed() -> bool:

@@ -52,7 +52,8 @@ class Cutter:
                     break
         finally:
             connection.hang_up()
-        assert b'"type":"gap"' not in received.partition(b"id: %d\n" % last)[0], "nothing is missing"
+        seen = received.partition(b"id: %d\n" % last)[0]
+        assert b'"type":"gap"' not in seen, f"nothing is missing up to {last}: {seen[:600]!r}"
         if len(received) > limit:
             received = received[:limit]
             self.cuts += 1
