@@ -43,10 +43,12 @@ format: install-dev
 bench: install-dev
 	$(BIN)/python -m bench
 
-# Kills a server around each of its writes and at 200 moments, on each database; then breaks everything at random
-# for SECONDS=600. SEED=7 repeats such a run, DATABASE=postgres picks the database.
+# Kills a server around each of its writes and at 200 moments; walks through every touch of the outside world, which takes
+# most of an hour; then breaks everything at random for SECONDS=600. SEED=7 repeats such a run, DATABASE=postgres picks
+# the database, RESUME=1 goes on with a walk that was cut.
 chaos: install-dev
 	$(BIN)/pytest tests/kill_points tests/failure_modes tests/openapi --thorough
+	$(BIN)/python -m tests.walk $(if $(SEED),--seed $(SEED)) $(if $(DATABASE),--database $(DATABASE)) $(if $(RESUME),--resume)
 	$(BIN)/python -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(DATABASE),--database $(DATABASE))
 
 # Compares what loads of a checkout of docker-agent's examples (DIR=…) with docs/compatibility-examples.md.
@@ -54,4 +56,4 @@ examples: install-dev
 	$(BIN)/python -m tests.team.public_examples $(DIR)
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .walk

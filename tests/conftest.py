@@ -28,6 +28,7 @@ LONG = (
     "console/test_conversation",
     "deployment/test_stopping",
     "openapi/",
+    "walk/",
     "chaos/",
     "kill_points/",
     "console/",

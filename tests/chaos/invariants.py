@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, bindparam, select
 
 from app.conversation.run import LIVE, OPEN_CALL
 from app.conversation.transcript import Message, Transcript
@@ -31,6 +31,17 @@ _ORDERS = {
 }
 
 
+_parent = sessions.alias()
+_RUNS_THAT_WRITE = select(runs.c.id).where(
+    runs.c.session_id.in_(
+        select(sessions.c.id)
+        .where(sessions.c.id == bindparam("here"))
+        .union(select(_parent.c.parent_id).where(_parent.c.id == bindparam("here")))
+    )
+)
+"""A session's own runs, and those that may have given it a task."""
+
+
 def broken_promises(store: Store, *, only: str | None = None) -> list[str]:
     """Every promise that some session's rows break, in words; empty if all is well."""
     found = []
@@ -43,7 +54,12 @@ def broken_promises(store: Store, *, only: str | None = None) -> list[str]:
                 ).all()
                 for table, order in _ORDERS.items()
             }
-            problems = [*_orphans(rows), *_transcript(read_messages(connection, session_id)), *_of_rows(rows)]
+            known = connection.execute(_RUNS_THAT_WRITE, {"here": session_id}).scalars().all()
+            problems = [
+                *_orphans(rows, set(known)),
+                *_transcript(read_messages(connection, session_id)),
+                *_of_rows(rows),
+            ]
             found += [f"session {session_id}: {problem}" for problem in problems]
     return found
 
@@ -55,9 +71,8 @@ def _of_rows(rows: dict[str, Rows]) -> Iterator[str]:
     yield from _events(rows["event_segments"], rows["runs"])
 
 
-def _orphans(rows: dict[str, Rows]) -> Iterator[str]:
+def _orphans(rows: dict[str, Rows], known: set[str]) -> Iterator[str]:
     """Every row that names a run names one that there is."""
-    known = {run.id for run in rows["runs"]}
     for table in ("messages", "tool_calls", "event_segments"):
         for run_id in {row.run_id for row in rows[table]} - known - {None}:
             yield f"rows of {table} belong to run {run_id}, which never was"

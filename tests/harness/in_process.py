@@ -106,6 +106,11 @@ class LocalClient:
         """The chat messages, without what is around them."""
         return [item["message"] for item in self.session(session_id).get("messages", [])]
 
+    def open(self, path: str, body: Any, environ: Mapping[str, Any]) -> TestResponse:
+        """Posts, as a client of HTTP/1.1 whose connection has these marks, and leaves the response open."""
+        marks = {"SERVER_PROTOCOL": "HTTP/1.1", **environ}
+        return self._http.post(path, json=body, environ_overrides=marks, buffered=False)
+
     def try_run(
         self,
         session_id: str,

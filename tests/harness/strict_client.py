@@ -245,7 +245,8 @@ class StrictClient:
 class Promises:
     """Of one run's stream, from its first event to its last. AssertionError where one is broken.
 
-    `root` is the session of the run: streams of tasks lie inside its own.
+    `root` is the session of the run: streams of tasks lie inside its own. A run that breaks off says so by an `error`,
+    and its end is then the end of all of them.
     """
 
     root: str = ""
@@ -256,6 +257,7 @@ class Promises:
     _spoke: bool = False  # since a message was added
     _uncounted: bool = False  # a message was added, and what it used was not told yet
     _ended: bool = False
+    _broke_off: bool = False
 
     def see(self, event: Event) -> None:
         assert not self._ended, f"{event['type']} after the end"
@@ -265,6 +267,8 @@ class Promises:
                 self.root = self.root or event["session_id"]
             case "stream_stopped":
                 self._stop(event["session_id"])
+            case "error":
+                self._broke_off = True
             case "agent_choice" | "agent_choice_reasoning":
                 assert self._open[-1:] == [event["session_id"]], "a delta outside of its stream"
                 self._spoke = True
@@ -298,6 +302,8 @@ class Promises:
             self._asked = ""
 
     def _stop(self, session_id: str) -> None:
+        if self._broke_off and session_id == self.root:
+            self._open.clear()
         if self._open:
             assert self._open.pop() == session_id, "the innermost stream ends first"
         self._ended = not self._open

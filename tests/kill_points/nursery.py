@@ -1,4 +1,4 @@
-"""The parent's side of `tests.kill_points.doomed`."""
+"""The parent's side of `tests.kill_points.doomed`, and of other programs that fork a child for every order."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -29,8 +30,11 @@ class Life:
 class Nursery:
     """One process for a whole module of tests; it is what imports cost."""
 
+    def __init__(self, module: str = "tests.kill_points.doomed") -> None:
+        self._module = module
+
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "tests.kill_points.doomed"]
+        command = [sys.executable, "-m", self._module]
         self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         return self
 
@@ -49,15 +53,20 @@ class Nursery:
 
     def raise_one(self, doom: Doom) -> Life:
         """Returns when the child is dead. A child that died of anything but its doom is an error."""
+        events: list[dict[str, Any]] = []
+        code = self.watch_one(order(doom), events.append)
+        assert code in (0, -signal.SIGKILL), "the child's own words are above"
+        return Life(events, survived=code == 0)
+
+    def watch_one(self, line: bytes, see: Callable[[dict[str, Any]], None]) -> int:
+        """Gives an order, calls `see` with each thing that the child tells, and returns its exit code."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(order(doom))
+        self._process.stdin.write(line)
         self._process.stdin.flush()
-        events: list[dict[str, Any]] = []
-        for line in self._process.stdout:
-            event = json.loads(line)
+        for told in self._process.stdout:
+            event = json.loads(told)
             if event["type"] == "exit":
-                assert event["code"] in (0, -signal.SIGKILL), "the child's own words are above"
-                return Life(events, survived=event["code"] == 0)
-            events.append(event)
+                return int(event["code"])
+            see(event)
         raise AssertionError("the nursery is gone")

@@ -1,0 +1,96 @@
+"""What must be true of a session after a step of the walk, besides the promises that hold for every database."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import select
+
+from app.store.store import Store
+from app.store.tables import messages, queued_messages, sessions, tool_calls
+from tests.chaos.invariants import Rows, broken_promises
+from tests.walk.journal import read
+from tests.walk.order import Order
+
+
+@dataclass
+class Told:
+    """What a child told before its end."""
+
+    events: list[dict[str, Any]] = field(default_factory=list)
+    accepted: list[str] = field(default_factory=list)  # queued messages that the server said it has
+    report: dict[str, Any] = field(default_factory=dict)  # empty if the child was killed
+
+
+def broken(store: Store, order: Order, told: Told) -> list[str]:
+    """In words; empty if all is well."""
+    with store.database.reading() as connection:
+        ours = [order.session]
+        query = select(sessions.c.id).where(sessions.c.parent_id == order.session)
+        ours += connection.execute(query).scalars().all()
+        rows = {
+            table.name: connection.execute(select(table).where(table.c.session_id.in_(ours))).all()
+            for table in (messages, queued_messages, tool_calls)
+        }
+    found = [problem for session in ours for problem in broken_promises(store, only=session)]
+    found += _ledger(rows["tool_calls"], Counter(read(order.journal) + read(order.shell_journal)))
+    found += _acknowledged(rows["messages"], told)
+    found += _said_once(rows["messages"], rows["queued_messages"], order, told)
+    return found
+
+
+def _ledger(calls: Rows, ran: Counter[str]) -> Iterator[str]:
+    """The journal says what took effect: never twice, once for a call that is completed, and nothing for a call of
+    which the model was told that it was not run or has failed."""
+    yield from (f"{name} took effect {count} times" for name, count in ran.items() if count > 1)
+    for call in calls:
+        if (name := _name(call)) is None:
+            continue
+        if call.state == "completed" and not ran[name]:
+            yield f"{name} is completed, and took no effect"
+        if call.state in ("failed", "rejected") and ran[name]:
+            yield f"{name} took effect, and is {call.state}"
+        if call.state == "cancelled" and call.started_at is None and ran[name]:
+            yield f"{name} took effect, and the model was told that it was not run"
+
+
+def _name(call: Any) -> str | None:
+    """What the call writes to a journal; None if it writes nothing."""
+    arguments = json.loads(call.arguments_json)
+    if call.name == "shell":
+        return str(arguments["cmd"]).split()[1]
+    return arguments.get("name") if call.name in ("note", "pay", "wait") else None
+
+
+def _acknowledged(rows: Rows, told: Told) -> Iterator[str]:
+    """What an event told of is stored."""
+    blocks = [block for row in rows for block in json.loads(row.content_json)]
+    results = {block["tool_use_id"]: block for block in blocks if block["type"] == "tool_result"}
+    for event in told.events:
+        if event["type"] == "tool_call_response":
+            stored = results.get(event["tool_call"]["id"])
+            if stored is None or stored["content"] != event["response"]:
+                yield f"the result of {event['tool_call']['id']} was told, and this is stored: {stored}"
+    replayed = len(
+        {event["tool_call"]["id"] for event in told.events if event["type"] == "tool_call_response"}
+    )
+    if replayed > len(results):
+        yield f"{replayed} results were told of, and {len(results)} are stored"
+
+
+def _said_once(rows: Rows, queue: Rows, order: Order, told: Told) -> Iterator[str]:
+    """What the user said is there once, or not at all if the server never said that it has it."""
+    here = [row for row in rows if row.session_id == order.session]
+    said = [row.content_json for row in here if row.role == "user" and order.word in row.content_json]
+    waiting = [row.content_json for row in queue if row.position is None]
+    for text in [f"{order.word}left", f"{order.word}later"]:
+        count = sum(text in content for content in [*said, *waiting])
+        if count > 1 or (text in told.accepted and not count):
+            yield f"{text} was {'accepted and' if text in told.accepted else 'not accepted and'} said {count} times"
+    scripts = sum("[then]" in content for content in said)
+    if scripts > 1:
+        yield f"the message that began it was said {scripts} times"

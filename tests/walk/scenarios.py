@@ -1,0 +1,220 @@
+"""What a user does while the world goes wrong. Each scenario plays in a server of its own, in a child process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from app.factory import Server
+from tests.harness.in_process import LocalClient
+from tests.harness.process import eventually
+from tests.walk.connection import SocketResponse
+from tests.walk.faults import tell
+from tests.walk.journal import Journal
+from tests.walk.person import BOUND, Person
+
+
+@dataclass
+class Stage:
+    """What a scenario has to play with. `word` stands in every name of this step and of no other."""
+
+    server: Server
+    person: Person
+    word: str
+    shell_journal: Path
+    aside: Callable[[], AbstractContextManager[None]] = nullcontext
+
+    def call(self, tool: str, name: str, **more: Any) -> str:
+        return call(tool, name=f"{self.word}{name}", **more)
+
+    def shell(self, name: str) -> str:
+        return call("shell", cmd=f"echo {self.word}{name} >> {self.shell_journal}")
+
+    def connect(self, text: str) -> SocketResponse:
+        """A run whose stream comes over a socket. Refused."""
+        path = f"/api/sessions/{self.person.session}/agent/{self.person.agent}"
+        body = [{"role": "user", "content": text}]
+        return self.person.accepted(SocketResponse(self.person.client, path, body, self.aside), "run")
+
+    def wait_for_tool(self) -> bool:
+        """Until the tool `wait` stands at its gate; False if the run has ended without it."""
+
+        def there() -> bool:
+            return Journal.reached.is_set() or self.person.is_free()
+
+        eventually(there, "the tool was reached", seconds=BOUND)
+        return Journal.reached.is_set()
+
+    def queue(self, kind: str, text: str) -> None:
+        body = {"messages": [{"role": "user", "content": f"{self.word}{text}"}]}
+        if self.person.post(kind, body).status_code == 202:
+            tell({"type": "accepted", "text": f"{self.word}{text}"})
+
+    def ask_the_walker(self) -> None:
+        """Its server shall answer what this one's run waits for."""
+        tell({"type": "answer please"})
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """`before` plays in a server that is killed before the one under test starts. A scenario that `leaves` has
+    closed its server at the end. What is done `again` plays once more in another server afterwards."""
+
+    play: Callable[[Stage], None]
+    session: Mapping[str, Any] = field(default_factory=lambda: {"tools_approved": True})
+    before: Callable[[Stage], None] | None = None
+    leaves: bool = False
+    again: bool = False
+
+
+def call(tool: str, **arguments: Any) -> str:
+    return f"[call {tool} {json.dumps(arguments)}]"
+
+
+def short(stage: Stage) -> None:
+    stage.person.read(stage.person.run("[say hello]"))
+
+
+def tool(stage: Stage) -> None:
+    stage.person.read(stage.person.run(f"{stage.shell('a')}[then][say done]"))
+
+
+def parallel(stage: Stage) -> None:
+    calls = stage.call("note", "a") + stage.shell("b") + stage.call("note", "c")
+    stage.person.read(stage.person.run(f"{calls}[then][say done]"))
+
+
+def form(stage: Stage) -> None:
+    text = f"{stage.call('pay', 'a')}[then][say done]"
+    stage.person.read(stage.person.run(text), elicitation_request=stage.person.answer)
+
+
+def approve_here(stage: Stage) -> None:
+    text = f"{stage.call('note', 'a')}[then][say done]"
+    stage.person.read(stage.person.run(text), tool_call_confirmation=stage.person.answer)
+
+
+def approve_elsewhere(stage: Stage) -> None:
+    text = f"{stage.call('note', 'a')}[then][say done]"
+    stage.person.read(stage.person.run(text), tool_call_confirmation=stage.ask_the_walker)
+
+
+def ask_and_die(stage: Stage) -> None:
+    def die() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    text = f"{stage.call('note', 'a')}[then][say done]"
+    stage.person.read(stage.person.run(text), tool_call_confirmation=die)
+
+
+def approve_after_kill(stage: Stage) -> None:
+    """The answer adopts the run, which goes on here."""
+    stage.person.answer()
+    stage.person.settle()
+
+
+def steer(stage: Stage) -> None:
+    """And a follow-up, while a tool is at work."""
+    response = stage.person.run(f"{stage.call('wait', 'a')}[then][say done]")
+    try:
+        if stage.wait_for_tool():
+            stage.queue("steer", "left")
+            stage.queue("followup", "later")
+    finally:
+        Journal.gate.set()
+        stage.person.read(response)
+
+
+def task(stage: Stage) -> None:
+    inner = f"{stage.call('note', 'a')}[then][say found]"
+    text = call("transfer_task", agent="helper", task=inner, expected_output="")
+    stage.person.read(stage.person.run(f"{text}[then][say done]"))
+
+
+def drain(stage: Stage) -> None:
+    """The server is told to stop while a tool is at work, which ends in time."""
+    response = stage.person.run(f"{stage.call('wait', 'a')}[then][say done]")
+    leaving = threading.Thread(target=stage.server.close, kwargs={"drain_seconds": 5.0}, name="leaving")
+    try:
+        if stage.wait_for_tool():
+            with stage.aside():
+                leaving.start()
+            eventually(lambda: stage.server.manager.draining or not leaving.is_alive(), "the drain has begun")
+    finally:
+        Journal.gate.set()
+        try:
+            stage.person.read(response)
+        finally:
+            if leaving.ident is not None:
+                leaving.join()
+
+
+def park(stage: Stage) -> None:
+    """The server is told to stop while its run waits for a person."""
+    response = stage.person.run(f"{stage.call('note', 'a')}[then][say done]")
+    try:
+        stage.person.read(response, until="tool_call_confirmation")
+    finally:
+        stage.server.close(drain_seconds=1.0)
+
+
+def reattach(stage: Stage) -> None:
+    """The reader hangs up in the middle and comes back through the session's events."""
+    text = f"{stage.call('note', 'a')}[then][say done]"
+    response = stage.person.run(text, query="?on_disconnect=continue")
+    last = stage.person.read(response, most=4)
+    if not stage.person.told_the_end:
+        stage.person.read(stage.person.follow(last), until="stream_stopped")
+
+
+def carried(stage: Stage) -> None:
+    """The stream comes over a socket, which the stream writer writes to."""
+    stage.person.read(stage.connect(f"{stage.call('note', 'a')}[then][say done]"))
+
+
+def hang_up(stage: Stage) -> None:
+    """The client leaves in the middle of a tool, which stops the run."""
+    response = stage.connect(f"{stage.call('wait', 'a')}[then][say done]")
+    try:
+        stage.wait_for_tool()
+    finally:
+        response.close()
+
+
+def retry(stage: Stage) -> None:
+    """The same request with one key, until it is answered and its stream has ended."""
+    for _ in range(2):
+        headers = {"Idempotency-Key": stage.word}
+        stage.person.read(stage.person.run(f"{stage.call('note', 'a')}[then][say done]", headers=headers))
+
+
+UNAPPROVED: Final[Mapping[str, Any]] = {"tools_approved": False}
+
+SCENARIOS: Final[Mapping[str, Scenario]] = {
+    "short": Scenario(short),
+    "tool": Scenario(tool),
+    "parallel": Scenario(parallel),
+    "form": Scenario(form),
+    "approve-here": Scenario(approve_here, session=UNAPPROVED),
+    "approve-elsewhere": Scenario(approve_elsewhere, session=UNAPPROVED),
+    "approve-after-kill": Scenario(approve_after_kill, session=UNAPPROVED, before=ask_and_die),
+    "steer": Scenario(steer),
+    "task": Scenario(task),
+    "drain": Scenario(drain, leaves=True),
+    "park": Scenario(park, session=UNAPPROVED, leaves=True),
+    "reattach": Scenario(reattach),
+    "carried": Scenario(carried),
+    "hang-up": Scenario(hang_up),
+    "retry": Scenario(retry, again=True),
+}
+
+
+def person_of(server: Server, session: str, see: Callable[[dict[str, Any]], None]) -> Person:
+    return Person(LocalClient(server), session, see=see)
