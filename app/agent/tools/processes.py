@@ -84,6 +84,15 @@ def run(
     return Ended(status if ended else None, process.output(), not ended and cancellation.is_set())
 
 
+def _pidfd(pid: int) -> int | None:
+    """None where there is no such thing, or no descriptor left: the command has begun by then, and has to be followed
+    all the same."""
+    try:
+        return os.pidfd_open(pid) if sys.platform == "linux" else None
+    except OSError:
+        return None
+
+
 class Process:
     """A command that runs. One thread follows it and must call `end`; any thread may interrupt, and read
     the output.
@@ -120,7 +129,7 @@ class Process:
                     os.set_blocking(stream.fileno(), False)
                     self._pipes[stream.fileno()] = kept
             # Readable when the leader has ended. That does not reap it, which Family relies on.
-            self._exit = os.pidfd_open(self._popen.pid) if sys.platform == "linux" else None
+            self._exit = _pidfd(self._popen.pid)
             if self._exit is not None:
                 opened.callback(os.close, self._exit)
             for fd in (*self._pipes, self._woken, self._exit):

@@ -194,13 +194,22 @@ def test_what_a_command_that_cannot_be_killed_still_does_is_unknown(
     assert result == ToolResult.unknown("the command can't be stopped and may still be at work")
 
 
-def test_nothing_is_left_when_a_process_cannot_be_watched(
+def no_more_descriptors(*_: object) -> int:
+    raise OSError(24, "Too many open files")
+
+
+def test_a_command_runs_to_its_end_though_there_is_no_descriptor_to_watch_it(
     bench: Workbench, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_more_descriptors(_pid: int) -> int:
-        raise OSError(24, "Too many open files")
-
     monkeypatch.setattr(os, "pidfd_open", no_more_descriptors)
+    result = bench.call(shell, "shell", cmd="echo done")
+    assert (result.output, result.is_error) == ("done", False)
+
+
+def test_nothing_is_left_when_the_output_of_a_process_cannot_be_read(
+    bench: Workbench, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "set_blocking", no_more_descriptors)
     result = bench.call(shell, "shell", cmd="sleep 600")
     assert result.output == "Error starting command: [Errno 24] Too many open files"
 
