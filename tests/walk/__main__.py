@@ -27,7 +27,7 @@ from tests.walk.scenarios import SCENARIOS
 from tests.walk.steps import Step, all_steps, describe
 from tests.walk.walker import Walker
 
-SHARDS: Final = 12
+SHARDS: Final = 16
 """More than cores: a shard waits most of its time, for what is away to come back and for leases to run out."""
 
 
