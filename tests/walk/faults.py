@@ -27,7 +27,9 @@ DATABASE: Final[tuple[Kind, ...]] = ("connect", "statement", "commit", "committe
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The n-th touch of a kind by the threads of one role, counted from the beginning of a scenario."""
+    """The n-th touch of a kind by the threads of one role, counted from the beginning of a scenario. Of files that
+    differ by numbers only, opened one after the other, the first counts: there may be as many as the machine has
+    processes."""
 
     kind: Kind
     role: str
@@ -55,6 +57,7 @@ class Tripwire:
         self._fault = fault
         self._guard = threading.Lock()
         self._counts: Counter[tuple[Kind, str]] = Counter()
+        self._opened: dict[str, str] = {}  # what each role opened last, without its numbers
         self._armed = False
         self._away_until = 0.0  # monotonic
         self._aside = threading.local()
@@ -82,11 +85,15 @@ class Tripwire:
             return
         with self._guard:
             role = role_of(threading.current_thread().name)
-            self._counts[kind, role] += 1
+            shape = re.sub(r"\d+", "#", what)
+            again = kind == "open" and self._opened.get(role) == shape
+            if kind == "open":
+                self._opened[role] = shape
+            self._counts[kind, role] += not again
             point = Point(kind, role, self._counts[kind, role])
             if self._point is None:
-                self.touches[str(point)] = what[:80]
-            trips = point == self._point
+                self.touches.setdefault(str(point), what[:80])
+            trips = point == self._point and not again
             if trips:
                 self.tripped = what[:80]
                 if self._fault == "away":
