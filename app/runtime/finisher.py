@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,7 +13,7 @@ from app.conversation.run import Run
 from app.errors import AppError, BatonLost, RunCancelled, StoreUnavailable
 from app.runtime.ending import Ending
 from app.runtime.live_run import LiveRun
-from app.store.event_store import Segment
+from app.store.event_store import Segment, frame
 from app.store.store import Store
 from app.telemetry.metrics import Metrics
 
@@ -55,28 +55,50 @@ class Finisher:
         return finished
 
     def _finish(self, live: LiveRun, ending: Ending) -> Finished:
-        payloads, segment = [], None
+        payloads: Sequence[bytes] = ()
+        segments: list[Segment] = []
+        sealed = False
         try:
             payloads = ending.encoded(live.run)
             live.log.seal(payloads, live.end)
+            sealed = True
         except Exception:
-            log.exception("the end of run %s could not be told", live.run.id)
-            payloads = []
+            log.exception("the end of run %s does not fit into its log", live.run.id)
         last_number = live.log.next_number - 1
         with live.log.writing:
             try:
-                segment = live.log.unwritten(live.run.id)
+                segments = [one for one in [live.log.unwritten(live.run.id)] if one is not None]
             except Exception:
                 log.exception("the last events of run %s could not be stored", live.run.id)
-            store_end = self._storing(live, ending, segment, last_number)
-            finished = self._store_end(live, ending, store_end, segment, last_number)
+            if payloads and not sealed:  # the log's readers find the end in the store
+                segments.append(_segment(live.run, last_number + 1, payloads))
+                last_number = segments[-1].last
+            store_end = self._storing(live, ending, segments, last_number)
+            finished = self._store_end(live, ending, store_end, segments, last_number)
+        self._settle(live, finished, store_end, payloads if sealed else None, last_number)
+        return finished
+
+    def _settle(
+        self,
+        live: LiveRun,
+        finished: Finished,
+        store_end: Callable[[], bool],
+        payloads: Sequence[bytes] | None,
+        last_number: int,
+    ) -> None:
+        """Brings the log to where the store is. `payloads` are the events that were sealed; None if none could be."""
+        if payloads is None:
+            tell_stored = partial(live.log.continue_at, last_number + 1)
+        else:
+            tell_stored = partial(live.log.renumber, last_number, payloads)
         if finished.last_number is None:
             live.log.unseal(live.end)
         elif not finished.stored:
-            live.log.unnumber(last_number, payloads)
-            tell_stored = partial(live.log.renumber, last_number, payloads)
+            if payloads is not None:
+                live.log.unnumber(last_number, payloads)
             self._keep(_Unfinished(live.run, store_end, tell_stored))
-        return finished
+        elif payloads is None:
+            tell_stored()
 
     def catch_up(self) -> None:
         """Finishes rows that could not be finished when their runs ended."""
@@ -105,7 +127,7 @@ class Finisher:
         return Finished(None)
 
     def _storing(
-        self, live: LiveRun, ending: Ending, segment: Segment | None, last_number: int
+        self, live: LiveRun, ending: Ending, segments: Sequence[Segment], last_number: int
     ) -> Callable[[], bool]:
         return partial(
             self._store.runs.finish,
@@ -113,7 +135,7 @@ class Finisher:
             ending.status,
             code=ending.code,
             error=ending.error,
-            segments=[segment] if segment else [],
+            segments=segments,
             next_event=last_number + 1,
             stopped_by=live.cancellation.by or None,
         )
@@ -123,7 +145,7 @@ class Finisher:
         live: LiveRun,
         ending: Ending,
         store_end: Callable[[], bool],
-        segment: Segment | None,
+        segments: Sequence[Segment],
         last_number: int,
     ) -> Finished:
         queued = False
@@ -140,7 +162,8 @@ class Finisher:
             log.exception("the end of the run could not be stored")
             return Finished(last_number)
         live.log.mark_written(last_number)
-        return Finished(last_number, stored=True, queued=queued, events=segment.count if segment else 0)
+        events = sum(segment.count for segment in segments)
+        return Finished(last_number, stored=True, queued=queued, events=events)
 
     def _count(self, live: LiveRun, ending: Ending, finished: Finished) -> None:
         """For those who look on, whose trouble is not the run's. It is counted by the process that stores its end."""
@@ -159,3 +182,8 @@ class Finisher:
         except AppError:
             return False
         return (stored.status, stored.last_event) == (ending.status, last_number)
+
+
+def _segment(run: Run, first: int, payloads: Sequence[bytes]) -> Segment:
+    frames = b"".join(frame(first + index, payload) for index, payload in enumerate(payloads))
+    return Segment(run.session_id, run.id, first, first + len(payloads) - 1, frames)

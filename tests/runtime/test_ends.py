@@ -419,3 +419,28 @@ def test_an_end_that_the_database_would_not_take_is_stored_when_it_is_back(
 
     eventually(seen_again, "a reader that comes now sees it as it is stored")
     assert read_to_end(first) == frames
+
+
+def test_a_run_whose_log_takes_no_last_words_is_told_to_be_over_all_the_same(
+    store: Store, manage: Manage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient = Patient()
+    manager, session = manage(OneLoop(patient.loop)), new_session(store)
+    live = say(manager, session.id)
+    assert patient.entered.wait(PATIENCE)
+
+    def exhausted(*_: Any) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as short:
+        short.setattr(EventLog, "seal", exhausted)
+        patient.let_go()
+        stream = read_all(store, manager, live)
+    eventually(lambda: not store.runs.get(live.run.id).live, "its row is finished")
+    assert live.finished.wait(PATIENCE)
+    stored = b"".join(segment.frames for segment in store.events.read(session.id, 0))
+    assert numbers(stored) == list(range(1, len(numbers(stored)) + 1))
+    assert stored.count(b'"stream_stopped"') == stream.count(b'"stream_stopped"') == 1
+    following = say(manager, session.id, "again")
+    assert numbers(read_all(store, manager, following))[0] == numbers(stored)[-1] + 1
+    assert_free(store, manager, session.id)
