@@ -60,6 +60,7 @@ class Life:
             self._look_at(server)
         if not server.manager.draining:
             server.close()
+        server.store.database.close()  # which a reader that outlived a drain has opened anew
         left = self._look_around(before)
         tell(
             {
