@@ -9,9 +9,9 @@ from typing import Final
 
 LEASE_SECONDS: Final = 1.5
 
-SHORTER: Final = {
+SHORTER: Final[dict[str, float]] = {
     "ABANDON_SECONDS": 2.0,
-    "BUSY_SECONDS": 0.5,
+    "BUSY_SECONDS": 1,
     "HEARTBEAT_SECONDS": 0.2,
     "PATIENCE_SECONDS": 1.0,
     "STRANDED_SECONDS": 0.5,
