@@ -121,6 +121,7 @@ class Life:
     def _look_around(self, before: Counter[str]) -> list[str]:
         """The descriptors that have stayed open."""
         spared = before + Counter(self.order.spared)
+        gc.collect()  # a connection that broke is closed with the last trace of its error
 
         def left() -> list[str]:
             return sorted((Counter(belongings.descriptors()) - spared).elements())

@@ -19,8 +19,9 @@ from tests.walk.connection import SocketResponse
 BOUND: Final = 10.0
 """Seconds within which a session must be free, however its run was hurt: a lease, and what all patience adds to it."""
 
-FREE_BEATS: Final = 10
-"""Heartbeats of a stream whose session is free, after which its reader was forgotten."""
+FREE_BEATS: Final = 30
+"""Heartbeats of a stream whose session is free, after which its reader was forgotten. The database may be away for half
+of them."""
 
 SILENT_BEATS: Final = 60
 

@@ -150,10 +150,13 @@ class Walker:
         """A run that waits for a person is not taken over; nor is anything while SQLite is locked by who stands
         still in a transaction."""
 
+        refusals: list[str] = []
+
         def taken() -> bool:
             try:
                 after.read(after.run("[calm][say mine now]"))
             except Refused as refusal:
+                refusals.append(str(refusal))
                 waits = "awaiting_" in str(refusal)
                 return waits or (self._is_sqlite and "store_unavailable" in str(refusal))
             after.settle()
@@ -162,7 +165,7 @@ class Walker:
         try:
             eventually(taken, "the session is taken over", seconds=BOUND)
         except (AssertionError, Broken) as error:
-            after.problems.append(f"while its holder was stopped: {error}")
+            after.problems.append(f"while its holder was stopped: {error} {refusals[-1:]}")
 
     def _talk_again(self, step: Step, order: Order, after: Person) -> None:
         scenario = SCENARIOS[step.scenario]
