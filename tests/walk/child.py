@@ -60,8 +60,7 @@ class Life:
             self._look_at(server)
         if not server.manager.draining:
             server.close()
-        server.store.database.close()  # which a reader that outlived a drain has opened anew
-        left = self._look_around(before)
+        left = self._look_around(server, before)
         tell(
             {
                 "type": "report",
@@ -118,12 +117,13 @@ class Life:
         stage.person.speak("still here")
         self._expect_nothing("the server kept, after one more run,", lambda: belongings.kept_by(server))
 
-    def _look_around(self, before: Counter[str]) -> list[str]:
+    def _look_around(self, server: Server, before: Counter[str]) -> list[str]:
         """The descriptors that have stayed open."""
         spared = before + Counter(self.order.spared)
         gc.collect()  # a connection that broke is closed with the last trace of its error
 
         def left() -> list[str]:
+            server.store.database.close()  # a reader that outlived the drain may have opened it anew
             return sorted((Counter(belongings.descriptors()) - spared).elements())
 
         self._expect_nothing("these threads were left", belongings.threads)

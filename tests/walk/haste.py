@@ -14,6 +14,7 @@ SHORTER: Final[dict[str, float]] = {
     "BUSY_SECONDS": 1,
     "HEARTBEAT_SECONDS": 0.2,
     "PATIENCE_SECONDS": 1.0,
+    "SHORTEST_PATIENCE": 1.0,
     "STRANDED_SECONDS": 0.5,
     "SWEEP_SECONDS": 0.5,
 }
