@@ -85,8 +85,10 @@ def follow(client: LocalClient, session: str, stream: LocalStream, dice: random.
                 client.stop(session)
             return
         match event["type"]:
-            case "tool_call_confirmation" | "max_iterations_reached":
+            case "tool_call_confirmation":
                 client.resume(session, dice.choice(CONFIRMATIONS))
+            case "max_iterations_reached":
+                client.resume(session, dice.choice(("approve", "reject")))
             case "elicitation_request":
                 client.elicit(session, dice.choice(ACTIONS), {"answer": 1})
     assert stream.types[-1] == "stream_stopped"

@@ -196,10 +196,10 @@ class RuntimeManager:
         return live
 
     def _claim_soon(self, session_id: str) -> Claim:
-        """`claim`; but a run that is being stopped gets a moment to end, so that who hangs up can talk again at
-        once."""
+        """`claim`; but a run that is being stopped, or that ends at this moment, gets a moment to give its session
+        back: a client that hangs up, or sees in the database that the run has ended, can talk again at once."""
         live = self.find(session_id)
-        if live is not None and live.busy_code == "stopping":
+        if live is not None and (live.ending or live.busy_code == "stopping"):
             live.finished.wait(STOPPING_SECONDS)
         return self.claim(session_id)
 

@@ -98,13 +98,12 @@ class Titles:
         cancellation: RunCancellation,
     ) -> None:
         try:
-            with (
-                live.origin.entered(self._tracing, session=live.run.session_id, run=live.run.id),
-                _limited(cancellation, f"title-timer-{live.run.id[:8]}"),
-            ):
-                self._write(live, client, requests, cancellation)
-        except Exception:
-            log.exception("no title for session %s", live.run.session_id)
+            with live.origin.entered(self._tracing, session=live.run.session_id, run=live.run.id):
+                try:
+                    with _limited(cancellation, f"title-timer-{live.run.id[:8]}"):
+                        self._write(live, client, requests, cancellation)
+                except Exception:
+                    log.exception("no title for session %s", live.run.session_id)
         finally:
             self._forget(threading.current_thread())
 

@@ -15,7 +15,7 @@ from sqlalchemy import make_url
 from app.agent import anthropic_model
 from app.factory import Server, build
 from app.offline.server import OfflineServer
-from app.runtime import finisher, patience
+from app.runtime import patience
 from app.store import drivers
 from tests.chaos.invariants import broken_promises
 from tests.conftest import make_settings
@@ -33,7 +33,6 @@ def build_server(
 ) -> Iterator[BuildServer]:
     """With little patience, so that its end can be seen."""
     monkeypatch.setattr(drivers, "BUSY_SECONDS", 0.2)
-    monkeypatch.setattr(finisher, "FINISH_PAUSE", 0.01)
     built: list[Server] = []
 
     def start(**settings: object) -> Server:

@@ -444,3 +444,33 @@ def test_a_run_whose_log_takes_no_last_words_is_told_to_be_over_all_the_same(
     following = say(manager, session.id, "again")
     assert numbers(read_all(store, manager, following))[0] == numbers(stored)[-1] + 1
     assert_free(store, manager, session.id)
+
+
+def test_a_session_can_be_started_again_as_soon_as_its_row_says_that_it_has_ended(
+    store: Store, manage: Manage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row is committed before the lock is released: a client that looks there may come in between."""
+    manager, session = manage(OneLoop(idle)), new_session(store)
+    finish, stored, asked = store.runs.finish, threading.Event(), threading.Event()
+
+    def finish_and_hold(*arguments: Any, **options: Any) -> bool:
+        queued = finish(*arguments, **options)
+        stored.set()
+        assert asked.wait(PATIENCE)
+        return queued
+
+    monkeypatch.setattr(store.runs, "finish", finish_and_hold)
+    first = say(manager, session.id, "first")
+    assert stored.wait(PATIENCE)
+    assert store.runs.get(first.run.id).status == "finished"
+    monkeypatch.setattr(store.runs, "finish", finish)
+    wait = first.finished.wait
+
+    def let_go_and_wait(timeout: float | None = None) -> bool:
+        asked.set()
+        return wait(timeout)
+
+    monkeypatch.setattr(first.finished, "wait", let_go_and_wait)
+    second = say(manager, session.id, "second")
+    assert second.finished.wait(PATIENCE)
+    assert said_by_user(store, session.id) == ["first", "second"]
