@@ -10,6 +10,7 @@ from flask import Flask
 
 from app.agent.model import ModelClient
 from app.agent.tools.mcp.servers import ToolServers
+from app.distribution import install_command
 from app.runtime.background import BackgroundAgents
 from app.runtime.control import RunControl
 from app.runtime.editor import Editor
@@ -93,7 +94,8 @@ def _load_tracing(settings: Settings) -> Tracing:
     try:
         traced: Tracing = import_module("app.telemetry.open_telemetry").OpenTelemetry()
     except ImportError as error:
-        raise InvalidSettings(f"BATON_TRACES=on needs {error.name}: pip install 'baton[otel]'") from error
+        needed = f"BATON_TRACES=on needs {error.name}"
+        raise InvalidSettings(f"{needed}: {install_command('otel')}") from error
     return traced
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import click
 
+from app import distribution
 from app.client import BatonError, SessionBusy
 from app.commands import exits
 from app.commands.asking import Asking
@@ -72,7 +73,7 @@ def _report(error: BatonError, *, as_json: bool) -> None:
 )
 @click.option("--token", envvar="BATON_TOKEN", show_envvar=True, help="What it knows you by.")
 @click.option("--json", "as_json", is_flag=True, help="Answer with JSON, for programs.")
-@click.version_option(package_name="baton")
+@click.version_option(package_name=distribution.NAME)
 @click.pass_context
 def cli(context: click.Context, url: str, token: str | None, as_json: bool) -> None:
     """Serves Claude agents, and looks after their sessions.

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from app.distribution import install_command
 from app.errors import StoreUnavailable
 from app.selfcheck.finding import Finding
 from app.selfcheck.places import database_path, why_not_writable
@@ -89,7 +90,7 @@ def check_postgresql(settings: Settings) -> list[Finding]:
     try:
         database = Database(settings.database_url, connections=2)
     except (ImportError, ValueError) as error:
-        return [_fatal(f"PostgreSQL can't be used ({error})", "pip install 'baton[postgres]'")]
+        return [_fatal(f"PostgreSQL can't be used ({error})", install_command("postgres"))]
     try:
         seen = inspect(database)
     except StoreUnavailable as error:

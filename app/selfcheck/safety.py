@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from app.distribution import install_command
 from app.selfcheck.finding import Finding
 from app.settings import Settings
 
@@ -41,7 +42,7 @@ def check_tracing(settings: Settings) -> list[Finding]:
         installed = None
     if installed or not settings.traces:
         return []
-    remedy = "pip install 'baton[otel]', or switch it off"
+    remedy = f"{install_command('otel')}, or switch it off"
     return [Finding("BATON_TRACES=on", "OpenTelemetry is not installed", remedy, fatal=True)]
 
 

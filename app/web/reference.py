@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 from flask import Blueprint, Response, current_app
 
+from app.distribution import version
 from app.team.schema import agent_file_schema
 from app.web.openapi.document import openapi_document
 from app.web.payloads import json_response
@@ -26,7 +26,7 @@ def blueprint(*, secured: bool) -> Blueprint:
 
     @cache
     def made() -> dict[str, Any]:
-        return openapi_document(current_app.url_map, version=version("baton"), secured=secured)
+        return openapi_document(current_app.url_map, version=version(), secured=secured)
 
     @routes.get("/openapi.json")
     def document() -> Response:

@@ -72,7 +72,7 @@ def test_root_on_a_public_address_is_found(make: Make, monkeypatch: pytest.Monke
 def test_traces_without_the_library_end_the_start(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     assert safety.check_tracing(make(traces=True)) == []
     monkeypatch.setattr(safety, "find_spec", lambda _: None)
-    assert "pip install 'baton[otel]'" in only(safety.check_tracing(make(traces=True)), fatal=True)
+    assert "pip install -e '.[otel]'" in only(safety.check_tracing(make(traces=True)), fatal=True)
     assert safety.check_tracing(make()) == []
 
 

@@ -11,13 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from app.agent.model import Cancellation
 from app.agent.tools.mcp.address import ServerAddress
 from app.agent.tools.mcp.calls import CLOSED, Json, ServerUnavailable, ToolCalls, words_of
 from app.agent.tools.mcp.credentials import Credentials
 from app.agent.tools.mcp.exchange import Exchange, Failed
+from app.distribution import install_command
 
 log = logging.getLogger(__name__)
 
@@ -198,7 +199,7 @@ class ToolServer:
             module: Any = await asyncio.to_thread(import_module, "app.agent.tools.mcp.connection")
         except ImportError:
             log.exception("tool servers can't be used")
-            return _NOT_INSTALLED
+            return _End(f"tool servers need the package mcp: {install_command('mcp')}")
         except RuntimeError as error:  # no thread to be had
             return _End(str(error))
         self._down, self._calls.has_served, ready = "", False, False
@@ -277,6 +278,3 @@ class _End:
     was_ready: bool = False
     has_served: bool = False  # a call at least
     meta: Json | None = None  # how to get a token, if that is what is missing
-
-
-_NOT_INSTALLED: Final = _End("tool servers need the package mcp: pip install 'baton[mcp]'")
