@@ -1,19 +1,52 @@
 """gunicorn's settings, each number with its reason. Run it from the project's directory: `gunicorn`."""
 
-from __future__ import annotations
+import os
+import sys
+
+# gunicorn has put the current directory first on the path: a `secrets.py` or `json.py` there would run in place of the
+# library's. So this comes before every import; even `from __future__` is one.
+sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry) != os.getcwd()]
+
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from typing import Any
+
+from gunicorn.app.base import Application
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Beside:
+    """An import finder: `app` and `wsgi` are the ones beside this file, if they are there, and nothing else is."""
+
+    @staticmethod
+    def find_spec(name: str, _path: Sequence[str] | None = None, _target: Any = None) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name, [HERE]) if name in ("app", "wsgi") else None
+        return spec if spec and spec.origin else None
+
+
+def change_directory(application: Any) -> None:
+    """As gunicorn's own, which would put the directory on the path again."""
+    os.chdir(application.cfg.chdir)
+
+
+Application.chdir = change_directory
+# Once, after a reload too.
+sys.meta_path[:] = [
+    Beside,
+    *(one for one in sys.meta_path if getattr(one, "__name__", "") != Beside.__name__),
+]
 
 import ipaddress
-import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
+import app
 from app import logs, selfcheck
 from app.runtime.lazy_model import import_for_good
 from app.settings import InvalidSettings, Settings
@@ -60,6 +93,14 @@ proc_name = "baton"
 
 TCP_USER_TIMEOUT = 18
 
+STAND_IN = """
+import runpy, sys, types
+app = sys.modules["app"] = types.ModuleType("app")
+app.__path__ = [sys.argv.pop(1)]
+runpy.run_module("app.offline", run_name="__main__", alter_sys=True)
+"""
+"""Runs the stand-in of the package whose directory is the first argument; `-m` would look elsewhere too."""
+
 _stand_in: subprocess.Popen[str] | None = None
 
 
@@ -89,13 +130,25 @@ def start_stand_in(server: Any) -> None:
     global _stand_in
     if settings.api_key or settings.api_base_url:
         return
-    command = [sys.executable, "-m", "app.offline", "--port", "0", "--die-with-parent"]
+    command = [sys.executable, "-P", "-c", STAND_IN, *app.__path__, "--port", "0", "--die-with-parent"]
     _stand_in = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert _stand_in.stdout is not None  # noqa: S101 - it is a pipe
     url = _stand_in.stdout.readline().strip().rpartition(" ")[2]
     os.environ["ANTHROPIC_BASE_URL"] = url
     os.environ["ANTHROPIC_API_KEY"] = "offline"
+    server.stand_in_url = url  # kept where a reload keeps it
     server.log.warning("ANTHROPIC_API_KEY is not set: an offline stand-in plays the model, at %s", url)
+
+
+def pre_exec(server: Any) -> None:
+    """USR2 starts Python again as it was started. `sys.argv` alone has lost the options, and for `-m gunicorn` names
+    a file whose neighbours would stand in for the library's."""
+    server.START_CTX["args"] = [sys.executable, *sys.orig_argv[1:]]
+    environment = server.cfg.env_orig
+    if environment.get("ANTHROPIC_BASE_URL") == getattr(server, "stand_in_url", None):
+        # Since a reload it has our stand-in, which ends with us: the next server starts its own.
+        for name in ("ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY"):
+            environment.pop(name, None)
 
 
 def when_ready(server: Any) -> None:

@@ -22,17 +22,15 @@ def command(asking: Asking, arguments: tuple[str, ...]) -> None:
 
     ARGUMENTS are passed on to gunicorn. Logs are JSON lines with --json. The database is migrated at the start.
     """
-    here = home()
     if asking.as_json:
         os.environ["BATON_LOG_STYLE"] = "json"
     gunicorn = [
         sys.executable,
+        "-P",  # with -m alone the current directory comes first: its `app`, its `secrets`
         "-m",
         "gunicorn",
         "-c",
-        str(here / "gunicorn.conf.py"),
-        "--pythonpath",
-        str(here),
+        str(home() / "gunicorn.conf.py"),
     ]
     os.execv(sys.executable, [*gunicorn, *arguments])  # noqa: S606 - it becomes the server
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -64,9 +64,11 @@ class BatonProcess:
         settings: Mapping[str, str] | None = None,
         cold: bool = False,
         root: Path = ROOT,
+        command: Sequence[str] | None = None,
     ) -> None:
         """`cold` starts it as an operator does; otherwise it is forked from who has imported the libraries. `root` is
-        the tree whose code it runs; another one than this is always started cold."""
+        the tree whose code it runs; another one than this is always started cold, and so is a
+        `command` other than gunicorn's of these tests."""
         self.directory = directory
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -85,8 +87,8 @@ class BatonProcess:
             "BATON_TITLES": "off",
             **(settings or {}),
         }
-        self._root = root
-        self._cold = cold or root != ROOT
+        self._command = command or [str(GUNICORN), "-c", str(root / "gunicorn.conf.py")]
+        self._cold = cold or root != ROOT or command is not None
         self._process: subprocess.Popen[bytes] | WarmProcess | None = None
 
     @property
@@ -96,8 +98,7 @@ class BatonProcess:
 
     def start(self) -> Self:
         """Returns when the server answers."""
-        command = [str(GUNICORN), "-c", str(self._root / "gunicorn.conf.py")]
-        self._process = self._start_cold(command) if self._cold else self._start_warm(command)
+        self._process = self._start_cold() if self._cold else self._start_warm()
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
@@ -109,10 +110,10 @@ class BatonProcess:
                 time.sleep(0.05)
         raise AssertionError(f"the server does not answer:\n{self.log()}")
 
-    def _start_cold(self, command: list[str]) -> subprocess.Popen[bytes]:
+    def _start_cold(self) -> subprocess.Popen[bytes]:
         with self.log_path.open("ab") as log:
             return subprocess.Popen(
-                command,
+                self._command,
                 cwd=self.directory,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -121,9 +122,9 @@ class BatonProcess:
                 start_new_session=True,
             )
 
-    def _start_warm(self, command: list[str]) -> WarmProcess:
+    def _start_warm(self) -> WarmProcess:
         return nest().start(
-            command, directory=self.directory, environment=self._environment, log=self.log_path
+            list(self._command), directory=self.directory, environment=self._environment, log=self.log_path
         )
 
     def kill(self) -> None:

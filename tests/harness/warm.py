@@ -138,6 +138,7 @@ def become(order: dict[str, Any]) -> None:
     time.tzset()
     handicap(os.environ)
     sys.argv[:] = order["command"]
+    sys.orig_argv[:] = [sys.executable, *sys.argv]
 
 
 def handicap(environment: Mapping[str, str]) -> None:
