@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SECONDS ?= 60
 
-.PHONY: install install-dev run test lint check format bench chaos examples clean
+.PHONY: install install-dev run test lint audit check format bench chaos examples clean
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
@@ -32,6 +32,11 @@ lint: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(MAKE) --no-print-directory audit
+
+# Known vulnerabilities of the installed packages. Skipped, with the reason, in CI and where the index can't be reached.
+audit: install-dev
+	@$(BIN)/python -m tests.dependency_audit
 
 # What has to be true before every commit.
 check: lint test
