@@ -201,7 +201,7 @@ def test_no_two_errors_share_a_code() -> None:
 
 
 def test_every_link_between_documents_leads_somewhere() -> None:
-    for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    for path in [ROOT / "README.md", ROOT / "SECURITY.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", path.read_text()):
             assert (path.parent / target).exists(), f"{path.name}: {target}"
 
@@ -239,3 +239,32 @@ def test_the_tests_that_show_a_rough_edge_mended_are_there() -> None:
         assert named or not now.startswith("**fixed**"), number
         for name in named:
             assert (ROOT / name).is_file(), f"{number}: {name}"
+
+
+PARTIES = {"anonymous", "author", "model", "tool server", "content of a repository", *ROLES}
+
+
+def trust() -> list[list[str]]:
+    return table("security.md", "Threat model")
+
+
+def test_the_threat_model_has_every_party() -> None:
+    first = [row[0].strip().strip("`").lower() for row in trust()]
+    assert [party for party in sorted(PARTIES) if not any(cell.startswith(party) for cell in first)] == []
+    assert all(cell.strip() for row in trust() for cell in row)
+
+
+@pytest.mark.parametrize("row", trust(), ids=lambda row: row[0].strip())
+def test_the_tests_that_the_threat_model_names_are_there(row: list[str]) -> None:
+    named = words(row[3])
+    assert named
+    for name in named:
+        path, _, function = name.partition("::")
+        assert f"\ndef {function}(" in (ROOT / "tests" / path).read_text(), name
+
+
+def test_the_security_policy_points_to_the_threat_model() -> None:
+    """Reports are judged by it."""
+    text = (ROOT / "SECURITY.md").read_text()
+    assert "docs/security.md#threat-model" in text
+    assert "Report a vulnerability" in text
