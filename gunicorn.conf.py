@@ -145,7 +145,8 @@ def pre_exec(server: Any) -> None:
     a file whose neighbours would stand in for the library's."""
     server.START_CTX["args"] = [sys.executable, *sys.orig_argv[1:]]
     environment = server.cfg.env_orig
-    if environment.get("ANTHROPIC_BASE_URL") == getattr(server, "stand_in_url", None):
+    stand_in_url = getattr(server, "stand_in_url", None)
+    if stand_in_url and environment.get("ANTHROPIC_BASE_URL") == stand_in_url:
         # Since a reload it has our stand-in, which ends with us: the next server starts its own.
         for name in ("ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY"):
             environment.pop(name, None)

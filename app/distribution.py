@@ -29,8 +29,8 @@ def install_command(extra: Extra) -> str:
 
 
 def is_checkout(directory: Path) -> bool:
-    """Does the package lie beside the file that describes its distribution?"""
-    return (directory / "pyproject.toml").is_file()
+    """Does the package lie beside the files that a clone has and `site-packages` has not?"""
+    return all((directory / name).is_file() for name in ("pyproject.toml", "gunicorn.conf.py"))
 
 
 def _requirements(extra: Extra) -> list[str]:

@@ -19,7 +19,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS: list[Extra] = list(get_args(Extra))
 NAMES_OF_OURS = ("baton", distribution.NAME)
 
-COMMAND = re.compile(r"\bpip3? +install +((?:[-\w./={}]+|'[^']*'|\"[^\"]*\"|[ ](?=[^ ]))+)")
+INSTALLER = r"(?:pip3? +install|pipx +(?:install|run)|uvx|uv +(?:add|tool +install))"
+WORDS = r"""((?:[-\w./={}]+|'[^']*'|"[^"]*"|[ ](?=[^ ]))+)"""
+COMMAND = re.compile(rf"\b{INSTALLER} +{WORDS}")
 
 
 def texts() -> list[Path]:
@@ -45,6 +47,8 @@ def installed_by_name(text: str) -> list[str]:
         "pip install 'baton[mcp]'",
         'pip install -U "baton-server>=1"',
         "pip install rich baton",
+        "uvx baton",
+        "pipx install baton",
     ],
 )
 def test_an_advice_to_install_by_name_is_recognized(text: str) -> None:

@@ -11,6 +11,7 @@ import click
 
 import app
 from app.commands.asking import Asking, json_option, pass_asking
+from app.distribution import is_checkout
 
 
 @click.command("serve", context_settings={"ignore_unknown_options": True})
@@ -37,8 +38,8 @@ def command(asking: Asking, arguments: tuple[str, ...]) -> None:
 
 def home() -> Path:
     """Where gunicorn.conf.py and wsgi.py are: the checkout, or where an installed package keeps them."""
-    checkout = Path(app.__file__).parents[1]
-    for place in (checkout, Path(sysconfig.get_path("data")) / "share" / "baton"):
-        if (place / "gunicorn.conf.py").exists():
-            return place
+    beside = Path(app.__file__).parents[1]
+    place = beside if is_checkout(beside) else Path(sysconfig.get_path("data")) / "share" / "baton"
+    if (place / "gunicorn.conf.py").exists():
+        return place
     raise click.ClickException("gunicorn.conf.py is missing: install baton again")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
+from tests.harness.wheel import install_wheel
 from tests.harness.wire import Client
 
 Connect = Callable[[str], Client]
@@ -23,3 +25,9 @@ def connect() -> Iterator[Connect]:
             return client
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of the programs of an environment in which Baton's wheel is installed."""
+    return install_wheel(tmp_path_factory.mktemp("wheel"))

@@ -15,7 +15,7 @@ from typing import Final
 import pytest
 
 from tests.harness.process import GUNICORN, ROOT, BatonProcess, eventually
-from tests.harness.wheel import copy_checkout, install_wheel
+from tests.harness.wheel import copy_checkout
 from tests.harness.wire import Client, text_of
 
 OPTIONAL: Final = {
@@ -64,11 +64,6 @@ def plant(directory: Path, names: Iterable[str], marker: Path) -> None:
     fake = directory / "baton_server-99.dist-info"
     fake.mkdir()
     (fake / "METADATA").write_text("Metadata-Version: 2.1\nName: baton-server\nVersion: 99\n")
-
-
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return install_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 Prepare = Callable[[Path, Path], list[str]]

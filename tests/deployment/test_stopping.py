@@ -13,7 +13,7 @@ from app.offline.server import OfflineServer
 from tests.conftest import StartBaton
 from tests.deployment.conftest import Connect
 from tests.harness.gate import Gate
-from tests.harness.process import eventually
+from tests.harness.process import GUNICORN, ROOT, eventually
 from tests.harness.wire import Client, text_of
 
 QUICK = {"BATON_DRAIN_SECONDS": "0"}
@@ -169,6 +169,15 @@ def test_usr2_starts_a_second_server_beside_the_first_which_finishes_its_run(
         assert text_of(stream.rest()) == "finished"
     eventually(lambda: not baton.running, "the old master has gone", seconds=30)
     assert lets_in(newcomer, session)
+
+
+def test_usr2_keeps_the_key(start_baton: StartBaton) -> None:
+    """A server without it would go on with the stand-in in place of the model."""
+    gunicorn = [str(GUNICORN), "-c", str(ROOT / "gunicorn.conf.py")]
+    baton = start_baton(command=["env", "--unset=ANTHROPIC_BASE_URL", *gunicorn])
+    baton.signal(signal.SIGUSR2)
+    eventually(lambda: baton.log().count("Booting worker") > 1, "a second server has a worker", seconds=60)
+    assert "stand-in" not in baton.log()
 
 
 def answers(client: Client) -> bool:

@@ -1,0 +1,39 @@
+"""What is installed from the wheel, without a checkout."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from app import distribution
+from app.distribution import Extra
+
+
+def output(*command: str | Path, directory: Path) -> str:
+    return subprocess.check_output(command, cwd=directory, env={"PATH": "/usr/bin:/bin"}, text=True)
+
+
+def test_the_command_knows_its_version(wheel: Path, tmp_path: Path) -> None:
+    assert output(wheel / "baton", "--version", directory=tmp_path).strip() == "baton, version 0.1.0"
+
+
+@pytest.mark.parametrize(
+    ("extra", "packages"),
+    [
+        ("mcp", {"mcp"}),
+        ("postgres", {"psycopg[binary]"}),
+        ("otel", {"opentelemetry-api", "opentelemetry-exporter-otlp-proto-http", "opentelemetry-sdk"}),
+    ],
+)
+def test_its_advice_names_packages_of_the_index_with_ranges(
+    wheel: Path, tmp_path: Path, extra: Extra, packages: set[str]
+) -> None:
+    """A package without a range, or ours, would be one that the wheel was not made for."""
+    code = f"from {distribution.__name__} import install_command; print(install_command({extra!r}))"
+    words = shlex.split(output(wheel / "python", "-P", "-c", code, directory=tmp_path))
+    assert words[:2] == ["pip", "install"]
+    assert {word.partition("<")[0] for word in words[2:]} == packages
+    assert all("<" in word and ">=" in word for word in words[2:])
