@@ -132,7 +132,9 @@ def test_a_server_imports_nothing_of_its_directory(hostile: BatonProcess, marker
     hostile.signal(signal.SIGUSR2)
     eventually(lambda: hostile.log().count("Booting worker") == 6, "a second server", seconds=60)
     hostile.signal(signal.SIGTERM)
-    assert hostile.wait() == 0
+    eventually(
+        lambda: not hostile.running, "the first server is gone", seconds=60
+    )  # the fixture ends the second
     assert_works(client)
     client.close()
     assert imported(marker) == []
