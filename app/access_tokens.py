@@ -41,7 +41,7 @@ def parse_token(text: str) -> AccessToken:
     """`NAME[/ROLE]:TOKEN` or `NAME[/ROLE]:sha256:HEX`. ValueError, which never repeats the text."""
     who, _, secret = text.partition(":")
     name, slash, role = who.partition("/")
-    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name) or (slash and role not in ROLES):
+    if not re.fullmatch(r"(?!\.\.?$)[A-Za-z0-9_.-]{1,64}", name) or (slash and role not in ROLES):
         raise ValueError(f"write NAME:TOKEN or NAME/ROLE:TOKEN; a role is one of {', '.join(ROLES)}")
     return AccessToken(name, next((known for known in ROLES if known == role), "user"), _digest_of(secret))
 

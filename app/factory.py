@@ -23,6 +23,7 @@ from app.runtime.measured_model import MeasuredModel
 from app.runtime.planner import AgentPlanner
 from app.runtime.stream_writer import StreamWriter
 from app.runtime.titles import Titles
+from app.selfcheck.own import roots_of
 from app.settings import InvalidSettings, Settings
 from app.store.account_store import Limits
 from app.store.engine import Database
@@ -128,12 +129,13 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     model = LazyModel(partial(_load_model, settings, writer)) if settings.api_key else None
     titles = Titles(store.sessions, telemetry.tracing)
     tool_servers = ToolServers()
+    roots = roots_of(settings)
     planner = AgentPlanner(
         directory,
         MeasuredModel(model, telemetry) if model is not None else None,
         store,
         environment=settings.environment,
-        default_working_dir=settings.all_roots[0],
+        roots=roots,
         titles=titles if settings.titles else None,
         servers=tool_servers,
     )
@@ -158,7 +160,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             console.blueprint(),
             agents.blueprint(directory, planner),
             looking.blueprint(store, readers),
-            sessions.blueprint(store, control, roots=settings.all_roots),
+            sessions.blueprint(store, control, roots=roots),
             batches.blueprint(store, control),
             runs.blueprint(
                 store, manager, control, readers, hangups, streams, on_disconnect=settings.on_disconnect

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 from app.access_tokens import AccessToken, parse_token, read_tokens_file, refuse_repeated
+from app.roots import NAME
 
 T = TypeVar("T")
 
@@ -63,7 +64,9 @@ class Settings:
         "BATON_ON_DISCONNECT", "cancel", "what becomes of a run whose own reader hangs up: cancel or continue"
     )
     roots: tuple[Path, ...] = _setting(
-        "BATON_ROOTS", (), "directories below which sessions may work, separated by colons; the server's own"
+        "BATON_ROOTS",
+        (),
+        "directories below which sessions may work, separated by colons; {name} is a token's name",
     )
     max_body_bytes: int = _setting("BATON_MAX_BODY_BYTES", 33_554_432, "the longest request body")
     auth_tokens: tuple[AccessToken, ...] = _setting(
@@ -109,7 +112,8 @@ class Settings:
 
     @property
     def all_roots(self) -> tuple[Path, ...]:
-        return tuple(root.resolve() for root in self.roots) or (Path.cwd(),)
+        """The directories of BATON_ROOTS, absolute; one may have `{name}` for the name of a token."""
+        return tuple(root.absolute() for root in self.roots) or (Path.cwd(),)
 
     @property
     def port(self) -> int | None:
@@ -161,6 +165,11 @@ class Settings:
                     f"{variable} limits names, and without tokens there are none: set BATON_AUTH_TOKENS or "
                     "BATON_TOKENS_FILE"
                 )
+        if any(NAME in root.parts for root in self.roots) and not self.asks_for_tokens:
+            raise InvalidSettings(
+                "BATON_ROOTS has {name}, and without tokens there are no names: set BATON_AUTH_TOKENS or "
+                "BATON_TOKENS_FILE"
+            )
         if self.lease_seconds < 3:
             raise InvalidSettings(
                 "BATON_LEASE_SECONDS must be at least 3: a lease is renewed every third of it"
@@ -276,8 +285,12 @@ def _existing(text: str) -> Path:
 
 def _roots(text: str) -> tuple[Path, ...]:
     roots = tuple(Path(part) for part in text.split(":") if part)
-    if missing := [str(root) for root in roots if not root.is_dir()]:
-        raise ValueError(f"{missing[0]} is not a directory")
+    for root in roots:
+        whole = root.parts.index(NAME) if NAME in root.parts else len(root.parts)
+        if not (there := Path(*root.parts[:whole])).is_dir():
+            raise ValueError(f"{there} is not a directory")
+        if any(NAME in part and part != NAME for part in root.parts):
+            raise ValueError(f"{NAME} must stand alone between slashes")
     return roots
 
 

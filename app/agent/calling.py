@@ -93,7 +93,10 @@ class Caller:
         self._hooks = hooks
         self._resumption = resumption
         self._tool_context = ToolContext(
-            Path(session.working_dir), context.cancellation, attended=context.attended
+            Path(session.working_dir),
+            context.cancellation,
+            attended=context.attended,
+            ground=context.ground,
         )
 
     def call(self, block: Block) -> Generator[Step, Any, Message]:

@@ -16,6 +16,7 @@ from app.conversation.prompt import FrozenPrompt
 from app.conversation.run import Answer, Question, QuestionKind, ToolCall
 from app.conversation.session import Session
 from app.conversation.transcript import Message
+from app.roots import Ground
 from app.team.agent import Agent
 from app.team.team import Team
 
@@ -45,6 +46,7 @@ class LoopContext:
     prefer: Callable[[Session, Agent], Agent] = lambda session, agent: agent.asking(session.model)
     """The agent with the model that was chosen for it, by a request or by itself."""
     attended: bool = True  # somebody follows the run, who can be asked
+    ground: Ground = field(default_factory=Ground)  # where the sessions of the run's owner may work
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from app.agent.model import Cancellation
 from app.conversation.run import unknown_outcome
+from app.roots import Ground
 from app.team.model import ModelSpec
 
 log = logging.getLogger(__name__)
@@ -144,6 +145,7 @@ class ToolContext:
     working_dir: Path
     cancellation: Cancellation
     attended: bool = True  # somebody follows the run, who can be asked
+    ground: Ground = field(default_factory=Ground)
 
 
 Handler = Callable[[Mapping[str, Any], ToolContext], Outcome]

@@ -15,7 +15,7 @@ from app.commands.findings import Finding
 from app.errors import StoreUnavailable
 from app.selfcheck import checks
 from app.selfcheck.database import DATABASE
-from app.selfcheck.places import database_path
+from app.selfcheck.own import database_path
 from app.settings import InvalidSettings, Settings
 from app.store.engine import Database
 from app.store.migrate import NEWEST, is_newer, revision

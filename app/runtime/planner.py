@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import platform
 import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +16,6 @@ from app.agent.fallback import Cooldowns
 from app.agent.hooks import HookRunner
 from app.agent.loop import AgentLoop, Steps
 from app.agent.model import Cancellation, ModelClient
-from app.agent.prompt import Surroundings
 from app.agent.toolbox import Toolbox
 from app.agent.tools import registry
 from app.agent.tools.background_agents import BackgroundWork, NoWork
@@ -34,9 +31,11 @@ from app.conversation.run import ToolCall
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import InvalidAgentConfig, InvalidRequest, MissingEnvironment
+from app.roots import Ground, Roots
 from app.runtime.background import Asker, BackgroundAgents
 from app.runtime.live_run import LiveRun
 from app.runtime.plan import Plan
+from app.runtime.surroundings import surroundings
 from app.runtime.titles import Titles
 from app.store.background_store import OPTION
 from app.store.store import Store
@@ -58,7 +57,7 @@ class AgentPlanner:
         store: Store,
         *,
         environment: Mapping[str, str],
-        default_working_dir: Path,
+        roots: Roots,
         titles: Titles | None = None,
         servers: ToolServers | None = None,
     ) -> None:
@@ -74,7 +73,7 @@ class AgentPlanner:
         self._client = client
         self._store = store
         self._environment = environment
-        self._default_working_dir = default_working_dir
+        self._roots = roots
 
     def plan(self, key: str, name: str | None) -> Plan:
         team = self._directory.get(key)
@@ -84,8 +83,9 @@ class AgentPlanner:
         def loop(
             live: LiveRun, session: Session, rows: Sequence[Message], resumption: Resumption | None
         ) -> Steps:
-            context = self._context(team, client, live, root=session.parent_id or session.id)
-            here = session if session.working_dir else _placed(session, self._default_working_dir)
+            ground = self._roots.of(session.owner)
+            context = self._context(team, client, live, ground, root=session.parent_id or session.id)
+            here = session if session.working_dir else _placed(session, ground.roots[0])
             first = agent if name is not None else _holder(team, session, agent)
             if context.attended:
                 return AgentLoop(context, here, first, rows, resumption=resumption).run()
@@ -110,7 +110,7 @@ class AgentPlanner:
         return count
 
     def _count_tools(self, team: Team, agent: Agent) -> int:
-        facts = RunFacts(team=team.key, working_dir=self._default_working_dir, colleagues=agent.sub_agents)
+        facts = RunFacts(team=team.key, working_dir=self._roots.somewhere, colleagues=agent.sub_agents)
         toolbox = self._toolbox(agent, {}, facts)
         try:
             return len(toolbox.list_tools())
@@ -135,7 +135,9 @@ class AgentPlanner:
         """Agents can give tasks away into the background from now on."""
         self._background = background
 
-    def _context(self, team: Team, client: ModelClient, live: LiveRun, *, root: str) -> LoopContext:
+    def _context(
+        self, team: Team, client: ModelClient, live: LiveRun, ground: Ground, *, root: str
+    ) -> LoopContext:
         """`root` is the conversation that the run belongs to, and whose budget counts."""
         return LoopContext(
             team=team,
@@ -147,13 +149,14 @@ class AgentPlanner:
             find_summary=live.patience.around(self._store.records.summary),
             publish=live.publish,
             cooldowns=self._cooldowns,
-            surroundings=surroundings,
-            equip=partial(self._equip, team, live, {}),
+            surroundings=partial(surroundings, ground),
+            equip=partial(self._equip, team, live, ground, {}),
             hook=partial(self._hook, live.cancellation),
             read=live.patience.around(self._read),
             check_budget=partial(live.patience.around(self._store.accounts.check_budget), root),
             prefer=partial(self._prefer, team, live),
             attended=not live.run.options.get(OPTION),
+            ground=ground,
         )
 
     def _read(self, session_id: str) -> tuple[Session, Sequence[Message], Mapping[str, ToolCall]]:
@@ -185,12 +188,19 @@ class AgentPlanner:
         )
 
     def _equip(
-        self, team: Team, live: LiveRun, shared: dict[str, Any], session: Session, agent: Agent
+        self,
+        team: Team,
+        live: LiveRun,
+        ground: Ground,
+        shared: dict[str, Any],
+        session: Session,
+        agent: Agent,
     ) -> Toolbox:
         facts = RunFacts(
             team=team.key,
             owner=session.owner,
             working_dir=Path(session.working_dir),
+            ground=ground,
             headers=live.headers,
             cancellation=live.cancellation,
             shared=shared,
@@ -247,7 +257,7 @@ class AgentPlanner:
         if agent.skills:
             toolsets[f"{agent.name}/skills"] = on_demand("skills", "Skills")(
                 agent.skills,
-                home=Path(self._environment.get("HOME") or Path.home()),
+                ground=facts.ground,
                 working_dir=facts.working_dir,
                 cancellation=facts.cancellation,
             )
@@ -258,31 +268,6 @@ class AgentPlanner:
             notices=[*_notices(agent), *notices],
             described=agent.add_description_parameter,
         )
-
-
-def surroundings(session: Session, agent: Agent) -> Surroundings:
-    """What the prompt says of the world, read now."""
-    here = Path(session.working_dir)
-    return Surroundings(
-        date=datetime.now(UTC).astimezone().date().isoformat(),
-        working_dir=str(here),
-        is_git_repository=any((place / ".git").exists() for place in (here, *here.parents)),
-        platform={"Darwin": "MacOS"}.get(platform.system(), platform.system()),
-        architecture={"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine()),
-        prompt_files=[
-            text for name in agent.add_prompt_files for text in _prompt_file(name, here) if text.strip()
-        ],
-    )
-
-
-def _prompt_file(name: str, here: Path) -> list[str]:
-    """The nearest file of that name from the working directory upwards, and the home directory's own."""
-    nearest = next((place / name for place in (here, *here.parents) if (place / name).is_file()), None)
-    home = Path.home() / name
-    files = [nearest] if nearest else []
-    if home.is_file() and (nearest is None or not home.samefile(nearest)):
-        files.append(home)
-    return [file.read_text(errors="replace") for file in files]
 
 
 def _placed(session: Session, working_dir: Path) -> Session:

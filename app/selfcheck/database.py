@@ -12,7 +12,8 @@ from typing import Final
 from app.distribution import install_command
 from app.errors import StoreUnavailable
 from app.selfcheck.finding import Finding
-from app.selfcheck.places import database_path, why_not_writable
+from app.selfcheck.own import database_path
+from app.selfcheck.places import why_not_writable
 from app.settings import Settings
 from app.store.engine import CONNECTIONS, OWN_CONNECTIONS, Database
 from app.store.inspection import inspect

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from app.selfcheck.finding import Finding
+from app.selfcheck.own import database_path
 from app.selfcheck.safety import is_below
 from app.settings import Settings
 
@@ -41,13 +42,6 @@ def _check_root(root: Path, settings: Settings) -> list[Finding]:
         problem = f"the agent files in {settings.agents} lie below {root}, where agents read and write"
         findings.append(Finding("BATON_ROOTS", problem, "keep them apart"))
     return findings
-
-
-def database_path(settings: Settings) -> Path | None:
-    """Where SQLite's file is; None for PostgreSQL."""
-    if not settings.database_url.startswith("sqlite:"):
-        return None
-    return Path(settings.database_url.removeprefix("sqlite:///").partition("?")[0]).absolute()
 
 
 def why_not_writable(directory: Path) -> str:

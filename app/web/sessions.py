@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,6 +15,7 @@ from flask import Blueprint, Response
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import InvalidRequest
+from app.roots import Ground, Roots
 from app.runtime.control import RunControl
 from app.store.idempotency import KeyUse, KeyUsed
 from app.store.store import Store
@@ -46,7 +49,7 @@ DELETE_TIMEOUT: Final = Seconds(
 )
 
 
-def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Blueprint:
+def blueprint(store: Store, control: RunControl, *, roots: Roots) -> Blueprint:
     routes = Blueprint("sessions", __name__, url_prefix="/api/sessions")
     view = SessionView(store)
 
@@ -68,7 +71,7 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
             id=str(uuid.uuid4()),
             created_at=store.database.now(),
             owner=own_name(),
-            working_dir=_working_dir(body.working_dir or "", roots),
+            working_dir=_working_dir(body.working_dir or "", roots.of(own_name())),
             tools_approved=bool(body.tools_approved),
             max_iterations=body.max_iterations or 0,
             permissions=body.permissions.value() if body.permissions else None,
@@ -189,22 +192,33 @@ def blueprint(store: Store, control: RunControl, *, roots: Sequence[Path]) -> Bl
     return routes
 
 
-def _working_dir(wanted: str, roots: Sequence[Path]) -> str:
-    """An absolute, existing directory below one of the roots; empty for the server's own."""
+def _working_dir(wanted: str, ground: Ground) -> str:
+    """An absolute, existing directory of the asker's ground; empty for the default one.
+
+    A path outside is refused before the disk is asked, in the same words whether it exists or not. So is a path whose
+    links lead outside.
+    """
     wanted = wanted.strip()
     if not wanted:
         return ""
+    outside = InvalidRequest(
+        f"failed to create session: {wanted} is outside the directories where sessions may work", status=422
+    )
     try:
-        resolved = Path(wanted).expanduser().resolve(strict=True)
-    except (OSError, RuntimeError):  # the latter of a loop of links, and of a user without a home
+        path = Path(os.path.abspath(Path(wanted).expanduser()))
+        if not any(path.is_relative_to(root) for root in (*ground.spelled, *ground.roots)):
+            raise outside
+        resolved = path.resolve()
+    except (OSError, RuntimeError, ValueError):  # a loop of links, a user without a home, a NUL
+        raise outside from None
+    if not ground.allows(resolved):
+        raise outside
+    try:
+        is_directory = stat.S_ISDIR(resolved.stat().st_mode)
+    except OSError:
         raise InvalidRequest(
             f"failed to create session: stat {wanted}: no such file or directory", status=422
         ) from None
-    if not resolved.is_dir():
+    if not is_directory:
         raise InvalidRequest("failed to create session: working directory must be a directory", status=422)
-    if not any(resolved.is_relative_to(root) for root in roots):
-        raise InvalidRequest(
-            f"failed to create session: {resolved} is outside the directories where sessions may work",
-            status=422,
-        )
     return str(resolved)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from app.agent.model import ModelClient
+from app.roots import Roots
 from app.runtime.manager import RuntimeManager
 from app.runtime.plan import Planner
 from app.runtime.planner import AgentPlanner
@@ -51,8 +52,6 @@ def agents(store: Store, tmp_path: Path) -> Agents:
     """A planner of real agents on a model that is a double."""
 
     def planner(model: ModelClient | None) -> AgentPlanner:
-        return AgentPlanner(
-            TeamDirectory(AGENTS, {}), model, store, environment={}, default_working_dir=tmp_path
-        )
+        return AgentPlanner(TeamDirectory(AGENTS, {}), model, store, environment={}, roots=Roots((tmp_path,)))
 
     return planner

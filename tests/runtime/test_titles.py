@@ -12,6 +12,7 @@ from app.agent.model import Cancellation, ModelError, ModelEvent, ModelRequest
 from app.conversation.blocks import text_block
 from app.conversation.session import Session
 from app.conversation.transcript import Message
+from app.roots import Roots
 from app.runtime.live_run import LiveRun
 from app.runtime.planner import AgentPlanner
 from app.runtime.titles import Titles
@@ -76,9 +77,7 @@ def begin(
     """Starts a run on the one session."""
     store.sessions.create(Session(SESSION, 1.0))
     directory = TeamDirectory(AGENTS, {})
-    planner = AgentPlanner(
-        directory, model, store, environment={}, default_working_dir=tmp_path, titles=titles
-    )
+    planner = AgentPlanner(directory, model, store, environment={}, roots=Roots((tmp_path,)), titles=titles)
     manager = manage(planner)
 
     def start(key: str = "plain") -> LiveRun:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from app.agent.model import Cancellation
 from app.agent.tools.gitignore import Ignored
 from app.agent.tools.parameters import parameters, text
-from app.agent.tools.sandbox import Entry, FileRefused, Sandbox, visible
+from app.agent.tools.sandbox import Entry, FileRefused, Sandbox, files_of, visible
 from app.agent.toolset import CANCELLED, Tool, ToolCancelled, ToolContext, ToolResult, string
 
 MAX_ENTRIES: Final = 100
@@ -56,9 +56,11 @@ def tools(*, ignore_vcs: bool) -> list[Tool]:
     ]
 
 
-def hiding(sandbox: Sandbox, ignore_vcs: bool) -> Hides:
+def hiding(context: ToolContext, ignore_vcs: bool) -> Hides:
     """Which paths version control keeps out of sight; none, unless asked to."""
-    return Ignored(sandbox).hides if ignore_vcs else lambda _path, _is_directory: False
+    if not ignore_vcs:
+        return lambda _path, _is_directory: False
+    return Ignored(files_of(context), top=context.ground.top(context.working_dir)).hides
 
 
 def below(path: str, name: str) -> str:
@@ -70,8 +72,8 @@ class _Listing:
     ignore_vcs: bool
 
     def tree(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        sandbox = Sandbox(context.working_dir)
-        tree = _Tree(sandbox, hiding(sandbox, self.ignore_vcs), context.cancellation)
+        sandbox = files_of(context)
+        tree = _Tree(sandbox, hiding(context, self.ignore_vcs), context.cancellation)
         try:
             root = tree.grow(string(arguments, "path"))
         except FileRefused as refusal:
@@ -81,12 +83,12 @@ class _Listing:
         return ToolResult(output, meta=meta)
 
     def list(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        sandbox = Sandbox(context.working_dir)
+        sandbox = files_of(context)
         try:
             path, entries = sandbox.entries(string(arguments, "path"))
         except FileRefused as refusal:
             return ToolResult.error(f"Error reading directory: {refusal}")
-        hides = hiding(sandbox, self.ignore_vcs)
+        hides = hiding(context, self.ignore_vcs)
         seen = (entry for entry in entries if not hides(below(path, entry.name), entry.is_directory))
         return _listed(list(islice(seen, MAX_ENTRIES + 1)))
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from app.agent.tools import image_header
 from app.agent.tools.parameters import parameters, switch, text, texts
-from app.agent.tools.sandbox import Content, FileRefused, Sandbox
+from app.agent.tools.sandbox import Content, FileRefused, files_of
 from app.agent.toolset import (
     CANCELLED,
     Tool,
@@ -67,7 +67,7 @@ def decode(data: bytes) -> str:
 def read_file(arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
     path = string(arguments, "path")
     try:
-        content = Sandbox(context.working_dir).read(path, MAX_TEXT)
+        content = files_of(context).read(path, MAX_TEXT)
         picture = image_header.recognise(content.data)
         if picture is not None:
             return _picture_result(path, content, picture)
@@ -88,7 +88,7 @@ def read_multiple_files(arguments: Mapping[str, Any], context: ToolContext) -> T
         if context.cancellation.is_set():
             raise ToolCancelled(CANCELLED)
         try:
-            words = _text(Sandbox(context.working_dir).read(path, left), left)
+            words = _text(files_of(context).read(path, left), left)
             left -= len(words.encode())
             metas.append(_meta(path, _lines(words)))
         except FileRefused as refusal:

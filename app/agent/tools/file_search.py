@@ -14,7 +14,7 @@ from app.agent.tools.file_listing import Hides, below, hiding
 from app.agent.tools.file_reading import is_binary
 from app.agent.tools.parameters import parameters, switch, text, texts
 from app.agent.tools.regex_search import BadPattern, RegexSearch, Span, TooSlow
-from app.agent.tools.sandbox import FileRefused, Sandbox
+from app.agent.tools.sandbox import FileRefused, Sandbox, files_of
 from app.agent.toolset import (
     CANCELLED,
     Tool,
@@ -67,8 +67,8 @@ class _Search:
         query, excluded = string(arguments, "query"), strings(arguments, "excludePatterns")
         if not query:
             raise ToolFailed("query must not be empty")
-        sandbox = Sandbox(context.working_dir)
-        walk = _Walk(sandbox, hiding(sandbox, self.ignore_vcs), excluded, context.cancellation)
+        sandbox = files_of(context)
+        walk = _Walk(sandbox, hiding(context, self.ignore_vcs), excluded, context.cancellation)
         try:
             with ExitStack() as stack:
                 find: Find = _literal(query)

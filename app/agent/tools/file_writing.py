@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 from app.agent.tools.parameters import listing, parameters, text, texts
 from app.agent.tools.processes import Command, exit_words, run
-from app.agent.tools.sandbox import FileRefused, Sandbox
+from app.agent.tools.sandbox import FileRefused, files_of
 from app.agent.toolset import (
     Tool,
     ToolCancelled,
@@ -80,7 +80,7 @@ def tools(*, environment: Mapping[str, str], post_edit: Sequence[PostEdit]) -> l
 
 
 def create_directory(arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-    sandbox = Sandbox(context.working_dir)
+    sandbox = files_of(context)
     done: list[str] = []
     for path in strings(arguments, "paths"):
         try:
@@ -92,7 +92,7 @@ def create_directory(arguments: Mapping[str, Any], context: ToolContext) -> Tool
 
 
 def remove_directory(arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-    sandbox = Sandbox(context.working_dir)
+    sandbox = files_of(context)
     done: list[str] = []
     for path in strings(arguments, "paths"):
         try:
@@ -110,7 +110,7 @@ class _Writing:
 
     def edit_file(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         path, edits = string(arguments, "path"), _edits(arguments)
-        sandbox = Sandbox(context.working_dir)
+        sandbox = files_of(context)
         try:
             content = sandbox.read(path, MAX_EDITED)
         except FileRefused as refusal:
@@ -135,7 +135,7 @@ class _Writing:
 
     def write_file(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         path, data = string(arguments, "path"), string(arguments, "content").encode("utf-8", "replace")
-        sandbox = Sandbox(context.working_dir)
+        sandbox = files_of(context)
         try:
             sandbox.make_directories(os.path.dirname(path))
         except FileRefused as refusal:
@@ -151,7 +151,7 @@ class _Writing:
 
     def _after_edit(self, path: str, context: ToolContext) -> str:
         """Runs the commands for this file; the first one's failure in words, empty if all went well."""
-        shown = Sandbox(context.working_dir).shown(path)
+        shown = files_of(context).shown(path)
         for entry in self.post_edit:
             if fnmatch.fnmatchcase(os.path.basename(shown), entry.path):
                 command = Command(

@@ -34,11 +34,12 @@ class Ignored:
     directory itself does not matter.
     """
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox, *, top: Path | None = None) -> None:
+        """No rule is read above `top`, without it none above the working directory."""
         self._sandbox = sandbox
         self._rules: dict[str, tuple[Rule, ...]] = {}
         self._hidden: dict[str, bool] = {}
-        self._above = _rules_above(sandbox.root)
+        self._above = _rules_above(sandbox, top or sandbox.root)
 
     def hides(self, path: str, is_directory: bool) -> bool:
         """`path` is below the root, with `/`, and without links, `.` and `..`."""
@@ -71,15 +72,8 @@ class Ignored:
 
     def _of(self, folder: str) -> tuple[Rule, ...]:
         if folder not in self._rules:
-            self._rules[folder] = self._read(folder)
+            self._rules[folder] = _rules_in(self._sandbox, folder)
         return self._rules[folder]
-
-    def _read(self, folder: str) -> tuple[Rule, ...]:
-        try:
-            data = self._sandbox.read(f"{folder or '.'}/.gitignore", _MAX_FILE).data
-        except FileRefused:
-            return ()
-        return parse(data.decode("utf-8", "surrogateescape"))
 
 
 def parse(text: str) -> tuple[Rule, ...]:
@@ -135,17 +129,24 @@ def _match(pattern: Sequence[re.Pattern[str] | None], names: Sequence[str]) -> b
     return all(rest is None for rest in pattern[p:])
 
 
-def _rules_above(root: Path) -> list[tuple[tuple[str, ...], tuple[Rule, ...]]]:
+def _rules_above(sandbox: Sandbox, top: Path) -> list[tuple[tuple[str, ...], tuple[Rule, ...]]]:
     """The repository's files above the root, innermost first, each with the names that lead down to it."""
+    root = sandbox.root.resolve()
     above: list[tuple[tuple[str, ...], tuple[Rule, ...]]] = []
     if (root / ".git").exists():
         return above
     for folder in root.parents:
-        try:
-            text = (folder / ".gitignore").read_bytes()[:_MAX_FILE].decode("utf-8", "surrogateescape")
-        except OSError:
-            text = ""
-        above.append((root.relative_to(folder).parts, parse(text)))
+        if not folder.is_relative_to(top):
+            return []
+        above.append((root.relative_to(folder).parts, _rules_in(Sandbox(top, sandbox.own), folder)))
         if (folder / ".git").exists():
             return above
     return []
+
+
+def _rules_in(sandbox: Sandbox, folder: Path | str) -> tuple[Rule, ...]:
+    try:
+        data = sandbox.read(f"{folder or '.'}/.gitignore", _MAX_FILE).data
+    except FileRefused:
+        return ()
+    return parse(data.decode("utf-8", "surrogateescape"))

@@ -10,6 +10,7 @@ from typing import Any, Final
 from app.agent.tools.memory_file import Memory as Remembered
 from app.agent.tools.memory_file import MemoryFailed, MemoryFile
 from app.agent.tools.parameters import Schema, parameters, text
+from app.agent.tools.sandbox import Sandbox, files_of
 from app.agent.toolset import Handler, Tool, ToolContext, ToolFailed, ToolResult, string
 
 MAX_CHARACTERS: Final = 20_000  # of one memory: every listing repeats them all
@@ -99,12 +100,13 @@ class Memory:
         return ToolResult(f"Memory with ID {memory_id} deleted successfully")
 
     def _file(self, context: ToolContext) -> MemoryFile:
+        """The default file is the server's own; a relative path is checked as any file of a session is."""
+        path = Path(self._path)
         if not self._path:
-            return MemoryFile(self._default)
-        place = (context.working_dir / self._path).resolve()
-        if not Path(self._path).is_absolute() and not place.is_relative_to(context.working_dir.resolve()):
-            raise ToolFailed(f"the path {self._path} leads out of the working directory")
-        return MemoryFile(place)
+            return MemoryFile(Sandbox(self._default.parent), self._default.name)
+        if path.is_absolute():
+            return MemoryFile(Sandbox(path.parent), path.name)
+        return MemoryFile(files_of(context), self._path)
 
 
 def _tool(

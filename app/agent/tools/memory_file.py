@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -11,7 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-BUSY_SECONDS: Final = 10.0  # how long to wait for who is writing
+from app.agent.tools.sandbox import FileRefused, Sandbox
+
+BUSY_SECONDS: Final = 10.0  # how long to wait for another writer
+STATEMENT_SECONDS: Final = 10.0
+MAX_FILE: Final = 100_000_000  # bytes
+MAX_VALUE: Final = 1_000_000  # bytes of one column
+MAX_SHOWN: Final = 10_000_000  # characters of all memories together
 
 _TABLE: Final = """CREATE TABLE IF NOT EXISTS memories (
     id TEXT PRIMARY KEY, created_at TEXT, memory TEXT, category TEXT DEFAULT '')"""
@@ -32,7 +39,8 @@ class Memory:
 class MemoryFile:
     """Opened for each piece of work; nothing is kept in between. Everything raises MemoryFailed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, files: Sandbox, path: str) -> None:
+        self._files = files
         self._path = path
 
     def add(self, memory: str, category: str) -> str:
@@ -46,13 +54,20 @@ class MemoryFile:
 
     def all(self) -> list[Memory]:
         """In the order in which they were made."""
-        if not self._path.exists():
+        if not self._is_there():
             return []
         with self._opened() as database:
             rows = database.execute(
                 "SELECT id, created_at, memory, category FROM memories ORDER BY created_at, rowid"
-            ).fetchall()
-            return [Memory(*(str(value or "") for value in row)) for row in rows]
+            )
+            found, left = [], MAX_SHOWN
+            for row in rows:
+                memory = Memory(*(str(value or "") for value in row))
+                left -= len(memory.memory) + len(memory.category) + 100
+                if left < 0:
+                    raise MemoryFailed(f"there are more than {MAX_SHOWN} characters")
+                found.append(memory)
+            return found
 
     def search(self, query: str, category: str) -> list[Memory]:
         """Those that hold every word of the query, in any case, and are of the category, if one is given."""
@@ -85,11 +100,33 @@ class MemoryFile:
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
-        """One transaction."""
+        """One transaction. The file may come from a stranger's repository, so nothing that its schema names is
+        trusted, and no statement takes longer than STATEMENT_SECONDS."""
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self._path, timeout=BUSY_SECONDS)) as database, database:
+            path = self._place()
+            with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as database, database:
+                database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
+                database.execute("PRAGMA trusted_schema=OFF")
+                end = time.monotonic() + BUSY_SECONDS + STATEMENT_SECONDS
+                database.set_progress_handler(lambda: time.monotonic() > end, 10_000)
+                kinds = database.execute("SELECT type FROM sqlite_master WHERE name = 'memories'").fetchall()
+                if kinds not in ([], [("table",)]):
+                    raise MemoryFailed("memories is not a table")
                 database.execute(_TABLE)
                 yield database
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, FileRefused) as error:
             raise MemoryFailed(str(error)) from error
+
+    def _is_there(self) -> bool:
+        try:
+            return self._files.exists(self._path)
+        except FileRefused as refusal:
+            if refusal.is_more_than_absent:
+                raise MemoryFailed(str(refusal)) from refusal
+            return False
+
+    def _place(self) -> Path:
+        self._files.root.mkdir(parents=True, exist_ok=True)
+        if parent := os.path.dirname(self._path):
+            self._files.make_directories(parent)
+        return self._files.prepared(self._path, suffixes=("-journal", "-wal", "-shm"), limit=MAX_FILE)

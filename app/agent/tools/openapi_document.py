@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urljoin
 
-import yaml
+from app.team.foreign import ForeignYamlError, foreign_yaml
 
 METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch")
 BODY: Final = "body"
@@ -45,8 +45,8 @@ class Operation:
 def parse(text: str) -> Json:
     """JSON, or YAML. Raises InvalidDocument."""
     try:
-        document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - it is safe
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        document = foreign_yaml(text)
+    except ForeignYamlError as error:
         raise InvalidDocument(f"the document is neither JSON nor YAML: {error}") from error
     if not isinstance(document, Mapping) or not str(document.get("openapi", "")).startswith("3."):
         raise InvalidDocument("the document is not of OpenAPI 3")

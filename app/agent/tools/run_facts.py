@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from app.agent.model import Cancellation
 from app.agent.tools.background_agents import BackgroundWork, NoWork
+from app.roots import Ground
 from app.team.model import ModelSpec
 
 _HEADER: Final = re.compile(r"\$\{headers\.([A-Za-z0-9_-]+)\}|\$\{headers\[[\"']([^\"']+)[\"']\]\}")
@@ -40,6 +41,7 @@ class RunFacts:
     team: str = ""  # the key of the agent file
     owner: str = ""  # who the session belongs to, empty where nobody is told apart
     working_dir: Path = field(default_factory=Path)
+    ground: Ground = field(default_factory=Ground)
     headers: Mapping[str, str] = field(default_factory=dict)
     cancellation: Cancellation = field(default_factory=NeverCancelled)
     shared: dict[str, Any] = field(default_factory=dict)

@@ -1,26 +1,37 @@
-"""The one directory that file tools can see, and a way to it that no link and no race leads out of.
+"""The one way to files of a session: below one directory, which no link and no race leads out of.
 
 Every path is walked from the root's descriptor, one name at a time, and no step follows a link: a link is
 read and its target walked in the same way. So a directory that is swapped for a link in mid-walk is an
 error, not a way out. Hard links and mounts are beyond this: both take rights that a session's tools
 don't have through files.
+
+The server's own files are refused wherever they lie, by inode, so through hard links too. Nothing is written
+where other programs find what they execute (`app.agent.tools.executed`).
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from app.agent.tools.executed import executed_place
+from app.agent.toolset import ToolContext
+from app.roots import Marks, OwnFiles
 
 _MAX_DETOURS: Final = 64  # links and `..` on one path
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY
 _FILE: Final = os.O_NOFOLLOW | os.O_NONBLOCK  # opening a pipe must not wait for its other end
+_LOCK_POLL: Final = 0.01  # seconds
+_OWN: Final = "this belongs to the server"
 
 
 class FileRefused(Exception):
@@ -30,9 +41,18 @@ class FileRefused(Exception):
         super().__init__(message)
         self.number = number
 
+    @property
+    def is_more_than_absent(self) -> bool:
+        """Whether something is there, so that it is worth a word that it is not read."""
+        return self.number not in (errno.ENOENT, errno.ENOTDIR)
+
 
 class _Outside(Exception):
     pass
+
+
+class _Refused(Exception):
+    """Says what the place is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +83,18 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """File access below `root`. Safe for threads: it holds nothing open between calls."""
+    """File access below `root`, except to the server's `own` files. Safe for threads: it holds nothing open
+    between calls, and no call waits: neither for a pipe's other end nor for a device."""
 
     root: Path
+    own: OwnFiles = field(default_factory=OwnFiles)
 
     def read(self, path: str, limit: int) -> Content:
         """At most `limit` bytes of a regular file."""
         with self._at(path, "open") as place:
             fd = os.open(place.name, os.O_RDONLY | _FILE, dir_fd=place.directory)
             try:
-                size = _regular(fd).st_size
+                size = self._regular(fd).st_size
                 with os.fdopen(fd, "rb", closefd=False) as file:
                     data = file.read(limit + 1)
             finally:
@@ -82,6 +104,7 @@ class Sandbox:
     def write(self, path: str, data: bytes) -> None:
         """Replaces the file as a whole or not at all; an existing file keeps its mode."""
         with self._at(path, "open") as place:
+            self._refuse_executed(place)
             mode = self._writable_mode(place)
             draft = f".{secrets.token_hex(8)}.tmp"
             fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644, dir_fd=place.directory)
@@ -95,9 +118,67 @@ class Sandbox:
                 os.unlink(draft, dir_fd=place.directory)
                 raise
 
+    @contextmanager
+    def locked(self, path: str, seconds: float) -> Iterator[None]:
+        """Holds the file's lock; makes an empty file, for its owner only, where there is none.
+
+        A write puts a new file in the old one's place, so the lock of the old one is given up for the new one's.
+        """
+        end = time.monotonic() + seconds
+        while True:
+            with self._at(path, "lock") as place:
+                self._refuse_executed(place)
+                fd = os.open(place.name, os.O_RDWR | os.O_CREAT | _FILE, 0o600, dir_fd=place.directory)
+                try:
+                    self._regular(fd)
+                    taken = _try_lock(fd) and _is_at(fd, place)
+                except BaseException:
+                    os.close(fd)
+                    raise
+            if taken:
+                break
+            os.close(fd)
+            if time.monotonic() > end:
+                raise FileRefused(f"lock {self.shown(path)}: another process holds it", errno.EAGAIN)
+            time.sleep(_LOCK_POLL)
+        try:
+            yield
+        finally:
+            os.close(fd)
+
+    def exists(self, path: str) -> bool:
+        """Whether there is a file or a directory; it is not opened. FileRefused where it may not be looked at."""
+        with self._at(path, "open") as place:
+            try:
+                os.stat(place.name, dir_fd=place.directory, follow_symlinks=False)
+            except FileNotFoundError:
+                return False
+            return True
+
+    def prepared(self, path: str, *, suffixes: Sequence[str], limit: int) -> Path:
+        """The real path of a file that a library opens itself; made, for its owner only, where there is none.
+
+        It and what lies beside it under its name with a suffix are regular files of at most `limit` bytes, or not
+        there. None is opened: closing it would take the locks away that this process holds on it.
+        """
+        with self._at(path, "open") as place:
+            self._refuse_executed(place)
+            for suffix in ("", *suffixes):
+                try:
+                    status = os.stat(place.name + suffix, dir_fd=place.directory, follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                if not stat.S_ISREG(status.st_mode):
+                    raise OSError("not a regular file")
+                if status.st_size > limit:
+                    raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+            _make_private(place)
+            return self.root.resolve() / place.path
+
     def make_directories(self, path: str) -> None:
         """The directory and all that lead to it; existing ones are fine."""
         with self._at(path, "mkdir", create=True) as place:
+            self._refuse_executed(place)
             try:
                 os.mkdir(place.name, 0o755, dir_fd=place.directory)
             except FileExistsError:
@@ -106,6 +187,7 @@ class Sandbox:
     def remove_directory(self, path: str) -> None:
         """An empty directory; a link to one is left alone."""
         with self._at(path, "remove", follow=False) as place:
+            self._refuse_executed(place)
             os.rmdir(place.name, dir_fd=place.directory)
 
     def entries(self, path: str) -> tuple[str, list[Entry]]:
@@ -134,6 +216,8 @@ class Sandbox:
                 os.close(place.directory)
         except _Outside:
             raise FileRefused(f"{verb} {visible(path)}: path is outside the working directory") from None
+        except _Refused as refusal:
+            raise FileRefused(f"{verb} {self.shown(path)}: {refusal}", errno.EACCES) from None
         except OSError as error:
             reason = os.strerror(error.errno).lower() if error.errno else str(error)
             raise FileRefused(f"{verb} {self.shown(path)}: {reason}", error.errno) from error
@@ -141,15 +225,17 @@ class Sandbox:
             raise FileRefused(f"{verb} {visible(path)!r}: invalid argument") from error
 
     def _find(self, path: str, create: bool, follow: bool) -> Place:
-        names = self._names(path)
+        if self.own.hold(self.root.resolve()):
+            raise _Refused(_OWN)
+        names, marks = self._names(path), self.own.marks()
         for _ in range(_MAX_DETOURS):
-            found = self._walk(names or ["."], create, follow)
+            found = self._walk(names or ["."], create, follow, marks)
             if isinstance(found, Place):
                 return found
             names = found
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
 
-    def _walk(self, names: list[str], create: bool, follow: bool) -> Place | list[str]:
+    def _walk(self, names: list[str], create: bool, follow: bool, marks: Marks) -> Place | list[str]:
         """Walks straight down; at the first link or `..` it lets go and says which way to take instead."""
         fd = os.open(self.root, _DIRECTORY)
         try:
@@ -159,9 +245,12 @@ class Sandbox:
                 if around is not None:
                     os.close(fd)
                     return around
+                _refuse_own(marks, fd, name)
                 if last:
                     break
                 if create:
+                    if executed_place(names[: i + 1]):
+                        break
                     _make(name, fd)
                 inner = _enter(name, fd)
                 os.close(fd)
@@ -201,9 +290,25 @@ class Sandbox:
         except FileNotFoundError:
             return None
         try:
-            return stat.S_IMODE(_regular(fd).st_mode) & 0o777
+            return stat.S_IMODE(self._regular(fd).st_mode) & 0o777
         finally:
             os.close(fd)
+
+    def _refuse_executed(self, place: Place) -> None:
+        """The working directory may itself be such a place."""
+        here = str(self.root.resolve()).split("/")
+        if found := executed_place([*here, *place.path.split("/")]):
+            raise _Refused(f"other programs execute what is in {found}: file tools don't write there")
+
+    def _regular(self, fd: int) -> os.stat_result:
+        status = os.fstat(fd)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError("not a regular file")
+        if status.st_nlink > 1 and self.own.marks().bear(status):
+            raise _Refused(_OWN)
+        return status
 
 
 def visible(name: str) -> str:
@@ -219,6 +324,40 @@ def _encodable(name: str) -> bool:
     return True
 
 
+def _make_private(place: Place) -> None:
+    """An empty file with mode 0600, unless one is there. It is complete and closed before it gets its name."""
+    draft = f".{secrets.token_hex(8)}.tmp"
+    os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=place.directory))
+    try:
+        os.link(draft, place.name, src_dir_fd=place.directory, dst_dir_fd=place.directory)
+    except FileExistsError:
+        pass
+    finally:
+        os.unlink(draft, dir_fd=place.directory)
+
+
+def _try_lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(fd: int, place: Place) -> bool:
+    """Whether the open file still has the name that it was opened by."""
+    try:
+        there = os.stat(place.name, dir_fd=place.directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(os.fstat(fd), there)
+
+
+def files_of(context: ToolContext) -> Sandbox:
+    """The files that a tool call may touch: those below the session's working directory."""
+    return Sandbox(context.working_dir, context.ground.own)
+
+
 def _enter(name: str, fd: int) -> int:
     return os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
 
@@ -230,13 +369,15 @@ def _make(name: str, fd: int) -> None:
         pass
 
 
-def _regular(fd: int) -> os.stat_result:
-    status = os.fstat(fd)
-    if stat.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError("not a regular file")
-    return status
+def _refuse_own(marks: Marks, directory: int, name: str) -> None:
+    if marks.name(os.fstat(directory), name):
+        raise _Refused(_OWN)
+    try:
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except OSError:
+        return  # not there, or not to be looked at: the next step finds out
+    if marks.bear(status):
+        raise _Refused(_OWN)
 
 
 def _entry(item: os.DirEntry[str]) -> Entry:

@@ -10,14 +10,17 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import orjson
-import yaml
 
 from app.agent.model import Cancellation
 from app.agent.tools.configured_http import RequestFailed, send
+from app.agent.tools.sandbox import FileRefused, Sandbox, visible
+from app.roots import Ground
+from app.team.foreign import ForeignYamlError, foreign_yaml
 
 MAX_FILE: Final = 200_000  # bytes
 MAX_SKILLS: Final = 100  # from one place
 MAX_FILES: Final = 200  # of one skill
+MAX_DIRECTORIES: Final = 1000  # looked into for the skills of one place, or the files of one skill
 MAIN: Final = "SKILL.md"
 
 _MAX_DEPTH: Final = 6
@@ -29,37 +32,38 @@ class SkillUnreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Skill:
-    """`place` is its directory, or its address. `files` are those beside SKILL.md, as relative paths."""
+    """`place` is its directory below the root of `files_in`, or its address. `files` are those beside SKILL.md, as
+    relative paths."""
 
     name: str
     description: str
-    place: Path | str
+    place: str
     files: tuple[str, ...] = ()
+    files_in: Sandbox | None = None
 
     def read(self, path: str, cancellation: Cancellation) -> str:
         """Raises SkillUnreadable; nothing outside the skill's directory is read, through links neither."""
         parts = PurePosixPath(path).parts
         if not parts or path.startswith("/") or ".." in parts or "\0" in path:
             raise SkillUnreadable(f'invalid file path "{path}"')
-        if isinstance(self.place, str):
+        if self.files_in is None:
             return _fetched(f"{self.place}/{quote(path)}", cancellation)
-        file = (self.place / path).resolve()
-        if not file.is_relative_to(self.place.resolve()):
-            raise SkillUnreadable(f'path "{path}" escapes skill directory')
         try:
-            with file.open("rb") as opened:
-                data = opened.read(MAX_FILE + 1)
-        except OSError as error:
-            raise SkillUnreadable(f"reading file: {error.strerror or error}") from error
-        return _text(data)
+            content = self.files_in.read(f"{self.place}/{path}", MAX_FILE)
+        except FileRefused as refusal:
+            why = os.strerror(refusal.number) if refusal.number else refusal
+            raise SkillUnreadable(f"reading file: {why}") from refusal
+        if not content.path.startswith(f"{self.place}/"):
+            raise SkillUnreadable(f'path "{path}" escapes skill directory')
+        return _text(content.data, content.size)
 
 
-def local_skills(home: Path, working_dir: Path) -> dict[str, Skill]:
+def local_skills(ground: Ground, working_dir: Path) -> dict[str, Skill]:
     """Of two of one name the one that is nearer to the working directory counts."""
     found: dict[str, Skill] = {}
-    for place, depth in _places(home, working_dir):
-        for folder in _folders(place, depth):
-            skill = _skill(folder)
+    for sandbox, place, depth in _places(ground, working_dir):
+        for folder, names in _folders(sandbox, place, depth):
+            skill = _skill(sandbox, folder, names)
             if skill is not None:
                 found[skill.name] = skill
     return found
@@ -84,52 +88,71 @@ def remote_skills(url: str, cancellation: Cancellation) -> dict[str, Skill]:
     return {skill.name: skill for skill in skills}
 
 
-def _places(home: Path, working_dir: Path) -> Iterator[tuple[Path, int]]:
-    """Where to look and how deep, the more important later."""
-    yield home / ".codex" / "skills", _MAX_DEPTH
-    yield home / ".claude" / "skills", 1
-    yield home / ".agents" / "skills", _MAX_DEPTH
-    yield working_dir / ".claude" / "skills", 1
-    lineage = [working_dir, *working_dir.parents]
-    root = next((place for place in lineage if (place / ".git").exists()), working_dir)
+def _places(ground: Ground, working_dir: Path) -> Iterator[tuple[Sandbox, str, int]]:
+    """Where to look and how deep, the more important later. Links may lead anywhere below the session's root, or
+    below the home directory for what lies there."""
+    if ground.home is not None:
+        home = Sandbox(ground.home, ground.own)
+        yield home, ".codex/skills", _MAX_DEPTH
+        yield home, ".claude/skills", 1
+        yield home, ".agents/skills", _MAX_DEPTH
+    top = ground.top(working_dir)
+    below = Sandbox(top, ground.own)
+    resolved = working_dir.resolve()
+    yield below, str(resolved.relative_to(top) / ".claude/skills"), 1
+    lineage = [place for place in (resolved, *resolved.parents) if place.is_relative_to(top)]
+    root = next((place for place in lineage if (place / ".git").exists()), resolved)
     for place in reversed(lineage[: lineage.index(root) + 1]):
-        yield place / ".agents" / "skills", _MAX_DEPTH
+        yield below, str(place.relative_to(top) / ".agents/skills"), _MAX_DEPTH
 
 
-def _folders(place: Path, depth: int) -> list[Path]:
-    """Directories with a SKILL.md, sorted; a skill's own directories are not looked into."""
-    found: list[Path] = []
-    for current, folders, files in os.walk(place):
-        here = Path(current)
-        if MAIN in files and here != place:
-            found.append(here)
-        if MAIN in files or len(here.relative_to(place).parts) >= depth or len(found) >= MAX_SKILLS:
-            folders.clear()
-        folders.sort()
-    return found
+def _folders(sandbox: Sandbox, place: str, depth: int) -> Iterator[tuple[str, list[str]]]:
+    """Directories with a SKILL.md, in order, each with its files; a skill's own directories hold no other."""
+    found, looked_at, waiting = 0, 0, [(place, 0)]
+    while waiting and found < MAX_SKILLS and looked_at < MAX_DIRECTORIES:
+        current, level = waiting.pop()
+        looked_at += 1
+        try:
+            real, entries = sandbox.entries(current)
+        except FileRefused:
+            continue
+        if level and any(entry.name == MAIN for entry in entries):
+            found += 1
+            yield real, _files(sandbox, real)
+        elif level < depth:
+            inner = [(f"{real}/{entry.name}", level + 1) for entry in entries if entry.is_directory]
+            waiting += reversed(inner)
 
 
-def _skill(folder: Path) -> Skill | None:
-    """None without a description: nobody would know when to read it."""
+def _skill(sandbox: Sandbox, folder: str, files: list[str]) -> Skill | None:
+    """None without a description: no model would know when to read it."""
     try:
-        with (folder / MAIN).open("rb") as opened:
-            head = _front_matter(_text(opened.read(MAX_FILE + 1)))
-    except (OSError, SkillUnreadable):
+        content = sandbox.read(f"{folder}/{MAIN}", MAX_FILE)
+        head = _front_matter(_text(content.data, content.size))
+    except (FileRefused, SkillUnreadable):
         return None
     description = head.get("description")
     if not isinstance(description, str) or not description.strip():
         return None
-    return Skill(str(head.get("name") or folder.name), description.strip(), folder, tuple(_files(folder)))
+    name = str(head.get("name") or folder.rpartition("/")[2])
+    return Skill(name, description.strip(), folder, tuple(files), sandbox)
 
 
-def _files(folder: Path) -> list[str]:
+def _files(sandbox: Sandbox, folder: str) -> list[str]:
+    """What lies beside SKILL.md, as paths below the skill's directory."""
     found: list[str] = []
-    for current, folders, files in os.walk(folder):
-        folders.sort()
-        found += [str((Path(current) / name).relative_to(folder)) for name in sorted(files)]
-        if len(found) > MAX_FILES:
-            break
-    return [name for name in found[:MAX_FILES] if name != MAIN]
+    waiting, looked_at = [folder], 0
+    while waiting and len(found) < MAX_FILES and looked_at < MAX_DIRECTORIES:
+        current = waiting.pop()
+        looked_at += 1
+        try:
+            entries = sandbox.entries(current)[1]
+        except FileRefused:
+            continue
+        paths = [(f"{current}/{visible(entry.name)}", entry) for entry in entries]
+        found += [path[len(folder) + 1 :] for path, entry in paths if not entry.is_directory]
+        waiting += reversed([path for path, entry in paths if entry.is_directory])
+    return [name for name in found if name != MAIN][:MAX_FILES]
 
 
 def _front_matter(text: str) -> dict[str, Any]:
@@ -138,8 +161,8 @@ def _front_matter(text: str) -> dict[str, Any]:
     if begin.strip("\ufeff \n") or not end:
         return {}
     try:
-        value = yaml.safe_load(head)
-    except (yaml.YAMLError, ValueError, RecursionError):
+        value = foreign_yaml(head)
+    except ForeignYamlError:
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -151,10 +174,10 @@ def _fetched(url: str, cancellation: Cancellation) -> str:
         raise SkillUnreadable(f"reading file: {failure}") from failure
     if answer.status != 200:
         raise SkillUnreadable(f"reading file: {url} answers with status {answer.status}")
-    return _text(answer.body + b"x" * answer.is_cut)
+    return _text(answer.body, len(answer.body) + answer.is_cut)
 
 
-def _text(data: bytes) -> str:
-    if len(data) > MAX_FILE:
+def _text(data: bytes, size: int) -> str:
+    if size > MAX_FILE:
         raise SkillUnreadable(f"reading file: larger than {MAX_FILE} bytes")
     return data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\0", "\ufffd")

@@ -12,6 +12,7 @@ from app.agent.model import Cancellation
 from app.agent.tools.parameters import parameters, text
 from app.agent.tools.skill_files import MAIN, Skill, SkillUnreadable, local_skills, remote_skills
 from app.agent.toolset import Tool, ToolContext, ToolResult, string
+from app.roots import Ground
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +24,10 @@ class Skills:
     for when a run begins."""
 
     def __init__(
-        self, sources: Sequence[str], *, home: Path, working_dir: Path, cancellation: Cancellation
+        self, sources: Sequence[str], *, ground: Ground, working_dir: Path, cancellation: Cancellation
     ) -> None:
         self._sources = sources
-        self._home = home
+        self._ground = ground
         self._working_dir = working_dir
         self._cancellation = cancellation
         self._skills: dict[str, Skill] = {}
@@ -79,7 +80,7 @@ class Skills:
         for source in self._sources:
             try:
                 found = (
-                    local_skills(self._home, self._working_dir)
+                    local_skills(self._ground, self._working_dir)
                     if source == LOCAL
                     else remote_skills(source, self._cancellation)
                 )

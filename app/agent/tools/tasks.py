@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from app.agent.tools.parameters import Schema, parameters, text, texts
-from app.agent.tools.sandbox import FileRefused, Sandbox
+from app.agent.tools.sandbox import FileRefused, Sandbox, files_of
 from app.agent.tools.task_file import Task, TaskFile, Tasks
-from app.agent.toolset import Handler, Tool, ToolContext, ToolFailed, ToolResult, string, strings
+from app.agent.toolset import Handler, Tool, ToolContext, ToolResult, string, strings
 
 DEFAULT_PATH: Final = "tasks.json"
 PRIORITIES: Final = ("critical", "high", "medium", "low")
@@ -112,7 +112,7 @@ class TaskList:
         self, work: Callable[[Tasks, Mapping[str, Any], ToolContext], Any], *, read_only: bool
     ) -> Handler:
         def handler(arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-            file = TaskFile(self._place(context.working_dir))
+            file = self._file(context)
             try:
                 if read_only:
                     answer = work(file.read(), arguments, context)
@@ -125,12 +125,14 @@ class TaskList:
 
         return handler
 
-    def _place(self, working_dir: Path) -> Path:
-        """Raises ToolFailed for a relative path that leads out of the directory, through links too."""
-        place = (working_dir / self._path).resolve()
-        if not Path(self._path).is_absolute() and not place.is_relative_to(working_dir.resolve()):
-            raise ToolFailed(f"the path {self._path} leads out of the working directory")
-        return place
+    def _file(self, context: ToolContext) -> TaskFile:
+        """An absolute path is the choice of the agent file's author; any other one lies below the session's
+        directory."""
+        path = Path(self._path)
+        if path.is_absolute():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return TaskFile(Sandbox(path.parent), path.name)
+        return TaskFile(files_of(context), self._path)
 
     def _create(self, tasks: Tasks, arguments: Mapping[str, Any], context: ToolContext) -> Task:
         now = _now()
@@ -234,7 +236,7 @@ def _description(arguments: Mapping[str, Any], context: ToolContext) -> str:
     if not path:
         return string(arguments, "description")
     try:
-        content = Sandbox(context.working_dir).read(path, _MAX_DESCRIPTION)
+        content = files_of(context).read(path, _MAX_DESCRIPTION)
     except FileRefused as refusal:
         if refusal.number is None:
             raise _Refused(f"invalid file path: {refusal}") from refusal

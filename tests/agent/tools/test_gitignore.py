@@ -101,7 +101,7 @@ def test_the_rules_of_the_repository_above_count_but_do_not_hide_the_working_dir
     bench.write(".git/HEAD")
     bench.write(".gitignore", "/inner\n/inner/only-here\n*.log\n")
     (bench.root / "inner").mkdir()
-    ignored = Ignored(Sandbox(bench.root / "inner"))
+    ignored = Ignored(Sandbox(bench.root / "inner"), top=bench.root.resolve())
     assert ignored.hides("x.log", False)
     assert ignored.hides("only-here", False)
     assert not ignored.hides("file", False)

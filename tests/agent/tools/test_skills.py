@@ -10,6 +10,7 @@ import pytest
 from app.agent.tools.run_facts import NeverCancelled
 from app.agent.tools.skill_files import MAX_FILE
 from app.agent.tools.skills import Skills
+from app.roots import Ground
 from tests.agent.tools.web_site import WebSite, running
 from tests.agent.tools.workbench import Workbench, find
 
@@ -30,7 +31,7 @@ def skill(bench: Workbench, place: str, description: str = "Does it", *, name: s
 def skills(bench: Workbench, *sources: str, below: str = ".") -> Skills:
     toolset = Skills(
         sources or ["local"],
-        home=bench.root / HOME,
+        ground=Ground(roots=(bench.root.resolve(),), home=(bench.root / HOME).resolve()),
         working_dir=bench.root / below,
         cancellation=NeverCancelled(),
     )
