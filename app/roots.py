@@ -93,7 +93,7 @@ class Roots:
     @property
     def somewhere(self) -> Path:
         """A directory for what belongs to no session."""
-        return _above_name(self.patterns[0])
+        return above_name(self.patterns[0])
 
     @property
     def are_shared(self) -> bool:
@@ -112,7 +112,7 @@ def covers(pattern: Path, path: Path) -> bool:
 
 def holds_root(path: Path, pattern: Path) -> bool:
     """Whether a root lies in this directory, or is it."""
-    return _above_name(pattern).resolve().is_relative_to(path.resolve())
+    return above_name(pattern).resolve().is_relative_to(path.resolve())
 
 
 def _directory(pattern: Path, owner: str) -> Path:
@@ -126,7 +126,8 @@ def _directory(pattern: Path, owner: str) -> Path:
     return directory
 
 
-def _above_name(pattern: Path) -> Path:
+def above_name(pattern: Path) -> Path:
+    """The directory that all owners have in common."""
     parts = pattern.parts
     return Path(*parts[: parts.index(NAME)]) if NAME in parts else pattern
 

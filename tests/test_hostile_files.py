@@ -227,12 +227,17 @@ def test_a_link_beside_a_memory_file_is_not_followed(
 ENDLESS: Final = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
 
 
+GROWING: Final = f"""
+CREATE TABLE memories (id, created_at, memory AS (hex(zeroblob(400000))), category);
+{ENDLESS} INSERT INTO memories (id) SELECT i FROM n LIMIT 1000;
+"""
+
+
 @pytest.mark.parametrize(
     "schema",
     [
         f"CREATE VIEW memories AS {ENDLESS} SELECT i AS id, i AS created_at, '{SECRET}' AS memory FROM n",
-        f"CREATE TABLE memories (id, created_at, memory AS (hex(zeroblob(900000))), category); "
-        f"{ENDLESS} INSERT INTO memories (id) SELECT i FROM n LIMIT 1000",
+        GROWING,
     ],
     ids=["endless view", "rows that grow"],
 )

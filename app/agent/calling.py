@@ -159,6 +159,7 @@ class Caller:
             self._context.look(self._session_id),
             self._context.team.permissions,
             attended=self._context.attended,
+            working_dir=self._tool_context.working_dir,
         )
         if verdict.outcome == "deny":
             return verdict.words

@@ -9,7 +9,14 @@ from app.selfcheck.database import check_postgresql, check_schema, check_sqlite
 from app.selfcheck.finding import Finding
 from app.selfcheck.limits import check_open_files, check_processes, check_threads
 from app.selfcheck.places import check_agents, check_roots
-from app.selfcheck.safety import check_exposure, check_key_in_clear, check_tracing, check_user
+from app.selfcheck.safety import (
+    check_exposure,
+    check_key_in_clear,
+    check_modes,
+    check_shell,
+    check_tracing,
+    check_user,
+)
 from app.settings import Settings
 
 __all__ = ["CHECKS", "Finding", "checks"]
@@ -18,6 +25,8 @@ CHECKS: Final[tuple[Callable[[Settings], list[Finding]], ...]] = (
     check_exposure,
     check_key_in_clear,
     check_user,
+    check_shell,
+    check_modes,
     check_tracing,
     check_agents,
     check_roots,

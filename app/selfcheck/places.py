@@ -6,6 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from app.roots import above_name, covers
 from app.selfcheck.finding import Finding
 from app.selfcheck.own import database_path
 from app.selfcheck.safety import is_below
@@ -30,10 +31,15 @@ def check_roots(settings: Settings) -> list[Finding]:
 
 def _check_root(root: Path, settings: Settings) -> list[Finding]:
     findings = []
+    home = Path(settings.environment.get("HOME") or Path.home())
+    if settings.asks_for_tokens and covers(root, home):
+        problem = f"HOME={home} lies below {root}: prompt files and skills there are read for no session"
+        findings.append(Finding("BATON_ROOTS", problem, "give the server a home directory of its own"))
+    root = above_name(root)
     if why := why_not_writable(root):
         remedy = "let this user write there, or name another directory"
         findings.append(Finding("BATON_ROOTS", f"agents can't make files below {root} ({why})", remedy))
-    if settings.is_loopback:
+    if settings.is_loopback and not settings.asks_for_tokens:
         return findings  # on one's own machine the server's own directory is a convenient root
     if (path := database_path(settings)) is not None and is_below(path, root):
         problem = f"the database {path} lies below {root}, where agents read and write"

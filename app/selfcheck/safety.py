@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import stat
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from app.distribution import install_command
 from app.selfcheck.finding import Finding
+from app.selfcheck.own import database_path
 from app.settings import Settings
+from app.team.directory import TeamDirectory
+from app.team.team import Team
 
 
 def check_exposure(settings: Settings) -> list[Finding]:
@@ -33,6 +37,37 @@ def check_user(settings: Settings) -> list[Finding]:
         return []
     problem = "the server runs as root and can be reached from outside: so can a shell as root"
     return [Finding("user", problem, "run it as a user of its own")]
+
+
+def check_shell(settings: Settings) -> list[Finding]:
+    """Behind a proxy too: what matters is that several people use the server, not where it listens."""
+    if not settings.asks_for_tokens or getattr(settings, "sandbox", "off") != "off":
+        return []
+    teams = TeamDirectory(settings.agents, settings.environment)
+    found = [name for name in (summary.name for summary in teams.list()) if _runs_commands(teams.get(name))]
+    if not found:
+        return []
+    problem = (
+        f"a command of agent {found[0]} runs as the server's user: whoever may talk to it can read the database, "
+        "and every other session's files"
+    )
+    return [Finding("shell", problem, "docs/security.md says what contains commands")]
+
+
+def check_modes(settings: Settings) -> list[Finding]:
+    path = database_path(settings)
+    if path is None or not path.exists() or not path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return []
+    problem = f"other users of this machine can open {path}"
+    return [Finding("BATON_DATABASE_URL", problem, f"chmod 600 {path}, if that is not meant")]
+
+
+def _runs_commands(team: Team) -> bool:
+    return any(
+        spec.type in ("shell", "script") or (spec.type == "mcp" and spec.command)
+        for agent in team.agents
+        for spec in agent.toolsets
+    )
 
 
 def check_tracing(settings: Settings) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
@@ -10,7 +11,18 @@ BUSY_SECONDS: Final = 10
 """How long a statement waits for another process's SQLite lock, and a thread for a connection."""
 
 
+def _make_private(file: str) -> None:
+    """A new database is for the server's user only; SQLite gives what it makes beside it the same mode."""
+    if file.startswith("file:"):
+        return  # a URI, which says itself whether a file may be made
+    try:
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except OSError:
+        pass  # it is there, or SQLite says why it can't be
+
+
 def sqlite_engine(url: str, begin: str, *, size: int) -> Engine:
+    _make_private(make_url(url).database or "")
     engine = create_engine(
         url,
         hide_parameters=True,  # an error that is logged must not repeat a conversation

@@ -8,14 +8,19 @@ begins with `name=` is the next condition, and any other one continues the value
 A trailing `*` after plain text matches anything. Other globs follow Go's `filepath.Match`, whose `*` and `?`
 stop at `/`, where they *allow*; where they deny or ask, they cross it: `shell:cmd=*sudo*` must not miss
 `/usr/bin/sudo`.
+
+A file has many paths: `.env`, `./.env`, `.env/`, the absolute one, a link to it. A pattern over a path denies or asks
+if it matches any of them. It allows if it matches the path as given and what that is without detours and links.
 """
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from app.team.fields import Definition, Texts
 
@@ -25,22 +30,60 @@ _CONDITION = re.compile(r"([A-Za-z_][\w-]*)=(.*)", re.DOTALL)
 _GLOB_CHARACTERS = re.compile(r"[*?\[]")
 
 
+PATHS: Final = frozenset({"path", "paths", "file", "file_path", "filename", "dir", "directory", "cwd"})
+"""Arguments that name files, in the tools of this server and in most others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spellings:
+    """The paths of one file: a pattern that matches `any` denies, one that matches `every` allows."""
+
+    any: tuple[str, ...]
+    every: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call as patterns see it: the texts of each argument, of which one must match, or all."""
+
+    tool: str
+    any: Mapping[str, Sequence[str]]
+    every: Mapping[str, Sequence[str]]
+
+
 class Permissions(Definition):
     allow: Texts = ()
     ask: Texts = ()
     deny: Texts = ()
 
 
-def decide(permissions: Permissions, tool: str, arguments: Mapping[str, Any] | None) -> Decision | None:
+def lexical_spellings(path: str) -> Spellings:
+    """What can be said of a path without a look at the disk."""
+    plain = posixpath.normpath(path).replace("//", "/", 1) if path else path
+    return Spellings((path, plain), (path, plain))
+
+
+def decide(
+    permissions: Permissions,
+    tool: str,
+    arguments: Mapping[str, Any] | None,
+    *,
+    spellings: Callable[[str], Spellings] = lexical_spellings,
+) -> Decision | None:
     """Deny is looked at first, then allow, then ask; None: nothing is said about this call.
 
-    `arguments` is None when they could not be parsed: patterns with conditions never match then.
+    `arguments` is None when they could not be parsed: patterns with conditions never match then. `spellings` tells
+    the paths of the same file.
     """
-    if _any_matches(permissions.deny, tool, arguments, crosses=True):
+    if arguments is None:
+        call = Call(tool, {}, {})
+    else:
+        call = Call(tool, _texts(arguments, spellings, "any"), _texts(arguments, spellings, "every"))
+    if any(_catches(pattern, call) for pattern in permissions.deny):
         return "deny"
-    if _any_matches(permissions.allow, tool, arguments, crosses=False):
+    if any(_allows(pattern, call) for pattern in permissions.allow):
         return "allow"
-    if _any_matches(permissions.ask, tool, arguments, crosses=True):
+    if any(_catches(pattern, call) for pattern in permissions.ask):
         return "ask"
     return None
 
@@ -86,21 +129,35 @@ def argument_text(value: Any) -> str:
             return str(value)
 
 
-def _any_matches(
-    patterns: Iterable[str], tool: str, arguments: Mapping[str, Any] | None, *, crosses: bool
-) -> bool:
-    return any(_matches(pattern, tool, arguments, crosses) for pattern in patterns)
+def _texts(
+    arguments: Mapping[str, Any], spellings: Callable[[str], Spellings], kind: Literal["any", "every"]
+) -> dict[str, list[str]]:
+    """Each item of `paths` is a `path` too, so that a tool for several files keeps to the rules for one."""
+    texts: dict[str, list[str]] = {}
+    for name, value in arguments.items():
+        texts.setdefault(name, []).append(argument_text(value))
+        if name.lower() not in PATHS:
+            continue
+        paths = [path for path in (value if isinstance(value, list) else [value]) if isinstance(path, str)]
+        single = "path" if name.lower() == "paths" else name
+        for path in paths:
+            texts.setdefault(single, []).extend(getattr(spellings(path), kind))
+    return texts
 
 
-def _matches(pattern: str, tool: str, arguments: Mapping[str, Any] | None, crosses: bool) -> bool:
-    tool_glob, conditions = parse_pattern(pattern)
-    if not _glob_matches(tool_glob, tool, crosses):
-        return False
-    return all(
-        arguments is not None
-        and name in arguments
-        and _glob_matches(glob, argument_text(arguments[name]), crosses)
-        for name, glob in conditions
+def _catches(pattern: str, call: Call) -> bool:
+    glob, conditions = parse_pattern(pattern)
+    return _glob_matches(glob, call.tool, True) and all(
+        any(_glob_matches(wanted, text, True) for text in call.any.get(name, ()))
+        for name, wanted in conditions
+    )
+
+
+def _allows(pattern: str, call: Call) -> bool:
+    glob, conditions = parse_pattern(pattern)
+    return _glob_matches(glob, call.tool, False) and all(
+        bool(call.every.get(name)) and all(_glob_matches(wanted, text, False) for text in call.every[name])
+        for name, wanted in conditions
     )
 
 

@@ -30,5 +30,5 @@ def sqlite_in(directory: Path) -> str:
     """The URL of the directory's database, which is made if there is none."""
     file = directory / NAME
     if not file.exists():
-        shutil.copyfile(migrated()[1], file)
+        shutil.copy(migrated()[1], file)  # with its mode
     return f"sqlite:///{file}"
