@@ -50,6 +50,10 @@ WRONG = [
     ("BATON_TITLES", "perhaps"),
     ("BATON_ROOTS", "/nowhere/at/all"),
     ("BATON_ROOTS", "/:/nowhere/at/all"),
+    ("BATON_ROOTS", "/nowhere/{name}"),
+    ("BATON_ROOTS", "/tmp/of-{name}"),
+    ("BATON_ROOTS", "/tmp/{name}"),  # without tokens there are no names
+    ("BATON_AUTH_TOKENS", "..:a-token-of-some-length"),
     ("BATON_MAX_BODY_BYTES", "32MB"),
     ("BATON_AUTH_TOKENS", "alice"),
     ("BATON_AUTH_TOKENS", TOKEN),

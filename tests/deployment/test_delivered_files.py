@@ -68,6 +68,23 @@ def test_the_container_takes_along_what_exists_and_is_nobody_special() -> None:
     assert "HEALTHCHECK" in text
 
 
+def test_what_is_shipped_keeps_the_servers_files_out_of_the_directories_where_sessions_work() -> None:
+    unit, container = (DEPLOY / "baton.service").read_text(), (DEPLOY / "Containerfile").read_text()
+    compose = yaml.safe_load((DEPLOY / "two-hosts" / "compose.yaml").read_text())
+    roots = [
+        *re.findall(r"^Environment=.*BATON_ROOTS=(\S+)", unit, re.MULTILINE),
+        *re.findall(r"^ +BATON_ROOTS=(\S+)", container, re.MULTILINE),
+        compose["x-baton"]["environment"]["BATON_ROOTS"],
+    ]
+    homes = re.findall(r"(?:sqlite:///|HOME=|--home-dir )(/\S+)", unit + container)
+    assert len(roots) == 3
+    assert len(homes) == 4
+    for own in (*homes, "/opt/baton", "/etc/baton"):
+        for root in roots:
+            assert not Path(own).is_relative_to(root)
+            assert not Path(root).is_relative_to(own)
+
+
 def test_two_hosts_have_the_delivered_nginx_configuration_but_for_its_servers() -> None:
     def rest(path: Path) -> list[str]:
         lines = path.read_text().partition("upstream baton")[2].splitlines()

@@ -17,7 +17,7 @@ from app.selfcheck.finding import Finding
 from app.settings import Settings
 from app.store.engine import Database
 from app.store.migrate import migrate
-from tests.conftest import StartBaton, make_settings
+from tests.conftest import AGENTS, StartBaton, make_settings
 from tests.harness.pgbouncer import PgBouncer, find_pgbouncer
 from tests.harness.postgres import PostgresServer
 from tests.harness.process import BatonProcess
@@ -67,6 +67,29 @@ def test_root_on_a_public_address_is_found(make: Make, monkeypatch: pytest.Monke
     assert safety.check_user(make()) == []
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert safety.check_user(make(**OUTSIDE)) == []
+
+
+def test_commands_beside_tokens_are_found_behind_a_proxy_too(make: Make, tmp_path: Path) -> None:
+    shut = {"auth_tokens": OUTSIDE["auth_tokens"]}
+    assert "runs as the server's user" in only(safety.check_shell(make(**shut)))
+    assert safety.check_shell(make()) == []
+    (tmp_path / "plain.yaml").write_text((AGENTS / "plain.yaml").read_text())
+    (tmp_path / "broken.yaml").write_text("agents: [")
+    assert safety.check_shell(make(agents=tmp_path, **shut)) == []
+
+
+def test_a_database_that_others_can_open_is_found(make: Make, tmp_path: Path) -> None:
+    settings = make()
+    assert safety.check_modes(settings) == []
+    (tmp_path / "baton.db").chmod(0o644)
+    assert "chmod 600" in only(safety.check_modes(settings))
+
+
+def test_roots_are_looked_at_behind_a_proxy_too(make: Make, tmp_path: Path) -> None:
+    settings = make(auth_tokens=OUTSIDE["auth_tokens"], environment={"HOME": str(tmp_path)})
+    home, database_line = (finding.line for finding in places.check_roots(settings))
+    assert "HOME" in home
+    assert "the database" in database_line
 
 
 def test_traces_without_the_library_end_the_start(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

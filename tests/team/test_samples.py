@@ -59,8 +59,10 @@ def test_the_lead_of_the_team_can_hand_tasks_to_both_others(teams: TeamDirectory
 @pytest.mark.parametrize(
     ("tool", "arguments", "decision"),
     [
-        ("shell", {"cmd": "git status"}, "allow"),
-        ("shell", {"cmd": "git status; rm x"}, None),
+        ("shell", {"cmd": "ls -la"}, "allow"),
+        ("shell", {"cmd": "ls; rm x"}, None),
+        ("shell", {"cmd": "git status"}, None),
+        ("read_multiple_files", {"paths": ["README.md", "deploy/prod.env"]}, "deny"),
         ("shell", {"cmd": "make test"}, None),
         ("shell", {"cmd": "cd /tmp && sudo rm x"}, "deny"),
         ("shell", {"cmd": "git push --force"}, "deny"),
