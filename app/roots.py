@@ -91,14 +91,9 @@ class Roots:
         return Ground(tuple(path.resolve() for path in spelled), self.own, self.home, spelled)
 
     @property
-    def somewhere(self) -> Path:
-        """A directory for what belongs to no session."""
-        return above_name(self.patterns[0])
-
-    @property
-    def are_shared(self) -> bool:
-        """Whether sessions of different owners meet in one root."""
-        return not all(NAME in pattern.parts for pattern in self.patterns)
+    def common(self) -> Ground:
+        """For what belongs to no session: the first root, or what is above its `{name}`."""
+        return Ground((above_name(self.patterns[0]).resolve(),), self.own, self.home)
 
 
 def covers(pattern: Path, path: Path) -> bool:

@@ -110,7 +110,10 @@ class AgentPlanner:
         return count
 
     def _count_tools(self, team: Team, agent: Agent) -> int:
-        facts = RunFacts(team=team.key, working_dir=self._roots.somewhere, colleagues=agent.sub_agents)
+        ground = self._roots.common
+        facts = RunFacts(
+            team=team.key, working_dir=ground.roots[0], ground=ground, colleagues=agent.sub_agents
+        )
         toolbox = self._toolbox(agent, {}, facts)
         try:
             return len(toolbox.list_tools())

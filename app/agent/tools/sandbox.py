@@ -1,9 +1,7 @@
 """The one way to files of a session: below one directory, which no link and no race leads out of.
 
-Every path is walked from the root's descriptor, one name at a time, and no step follows a link: a link is
-read and its target walked in the same way. So a directory that is swapped for a link in mid-walk is an
-error, not a way out. Hard links and mounts are beyond this: both take rights that a session's tools
-don't have through files.
+Every path is walked from the root's descriptor (`app.agent.tools.path_walk`). Hard links and mounts are beyond
+this: both take rights that a session's tools don't have through files.
 
 The server's own files are refused wherever they lie, by inode, so through hard links too. Nothing is written
 where other programs find what they execute (`app.agent.tools.executed`).
@@ -24,14 +22,12 @@ from pathlib import Path
 from typing import Final
 
 from app.agent.tools.executed import executed_place
+from app.agent.tools.path_walk import OWN, Outside, Place, Refused, enter, find
 from app.agent.toolset import ToolContext
-from app.roots import Marks, OwnFiles
+from app.roots import OwnFiles
 
-_MAX_DETOURS: Final = 64  # links and `..` on one path
-_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY
 _FILE: Final = os.O_NOFOLLOW | os.O_NONBLOCK  # opening a pipe must not wait for its other end
 _LOCK_POLL: Final = 0.01  # seconds
-_OWN: Final = "this belongs to the server"
 
 
 class FileRefused(Exception):
@@ -45,24 +41,6 @@ class FileRefused(Exception):
     def is_more_than_absent(self) -> bool:
         """Whether something is there, so that it is worth a word that it is not read."""
         return self.number not in (errno.ENOENT, errno.ENOTDIR)
-
-
-class _Outside(Exception):
-    pass
-
-
-class _Refused(Exception):
-    """Says what the place is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a path really lies: the open directory, the name in it, and the path below the root without
-    any link in it (empty for the root itself)."""
-
-    directory: int
-    name: str
-    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +160,7 @@ class Sandbox:
             try:
                 os.mkdir(place.name, 0o755, dir_fd=place.directory)
             except FileExistsError:
-                os.close(_enter(place.name, place.directory))
+                os.close(enter(place.name, place.directory))
 
     def remove_directory(self, path: str) -> None:
         """An empty directory; a link to one is left alone."""
@@ -193,7 +171,7 @@ class Sandbox:
     def entries(self, path: str) -> tuple[str, list[Entry]]:
         """The directory's real path below the root, and what is in it, by name."""
         with self._at(path, "open") as place:
-            fd = _enter(place.name, place.directory)
+            fd = enter(place.name, place.directory)
             try:
                 with os.scandir(fd) as found:
                     listed = [_entry(item) for item in found]
@@ -209,78 +187,20 @@ class Sandbox:
     def _at(self, path: str, verb: str, *, create: bool = False, follow: bool = True) -> Iterator[Place]:
         """Finds the place, and words what goes wrong there."""
         try:
-            place = self._find(path, create, follow)
+            place = find(self.root, self.own, path, create=create, follow=follow)
             try:
                 yield place
             finally:
                 os.close(place.directory)
-        except _Outside:
+        except Outside:
             raise FileRefused(f"{verb} {visible(path)}: path is outside the working directory") from None
-        except _Refused as refusal:
+        except Refused as refusal:
             raise FileRefused(f"{verb} {self.shown(path)}: {refusal}", errno.EACCES) from None
         except OSError as error:
             reason = os.strerror(error.errno).lower() if error.errno else str(error)
             raise FileRefused(f"{verb} {self.shown(path)}: {reason}", error.errno) from error
         except ValueError as error:  # a NUL byte, half of a surrogate pair
             raise FileRefused(f"{verb} {visible(path)!r}: invalid argument") from error
-
-    def _find(self, path: str, create: bool, follow: bool) -> Place:
-        if self.own.hold(self.root.resolve()):
-            raise _Refused(_OWN)
-        names, marks = self._names(path), self.own.marks()
-        for _ in range(_MAX_DETOURS):
-            found = self._walk(names or ["."], create, follow, marks)
-            if isinstance(found, Place):
-                return found
-            names = found
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-
-    def _walk(self, names: list[str], create: bool, follow: bool, marks: Marks) -> Place | list[str]:
-        """Walks straight down; at the first link or `..` it lets go and says which way to take instead."""
-        fd = os.open(self.root, _DIRECTORY)
-        try:
-            for i, name in enumerate(names):
-                last = i == len(names) - 1
-                around = self._around(fd, names, i) if follow or not last or name == ".." else None
-                if around is not None:
-                    os.close(fd)
-                    return around
-                _refuse_own(marks, fd, name)
-                if last:
-                    break
-                if create:
-                    if executed_place(names[: i + 1]):
-                        break
-                    _make(name, fd)
-                inner = _enter(name, fd)
-                os.close(fd)
-                fd = inner
-        except BaseException:
-            os.close(fd)
-            raise
-        return Place(fd, names[-1], "/".join(name for name in names if name != "."))
-
-    def _around(self, fd: int, names: list[str], i: int) -> list[str] | None:
-        if names[i] == "..":
-            if i == 0:
-                raise _Outside
-            return names[: i - 1] + names[i + 1 :]
-        try:
-            target = os.readlink(names[i], dir_fd=fd)
-        except OSError:
-            return None  # not a link, or not there: the next step finds out
-        start = [] if os.path.isabs(target) else names[:i]
-        return start + self._names(target) + names[i + 1 :]
-
-    def _names(self, path: str) -> list[str]:
-        """The names below the root. An absolute path must begin with the root, in either of its spellings."""
-        if os.path.isabs(path):
-            roots = (self.root, self.root.resolve())
-            below = next((root for root in roots if Path(path).is_relative_to(root)), None)
-            if below is None:
-                raise _Outside
-            path = str(Path(path).relative_to(below))
-        return [name for name in path.split("/") if name not in ("", ".")]
 
     def _writable_mode(self, place: Place) -> int | None:
         """The mode of the file that is there, None if there is none. Opening it finds what replacing it
@@ -298,7 +218,7 @@ class Sandbox:
         """The working directory may itself be such a place."""
         here = str(self.root.resolve()).split("/")
         if found := executed_place([*here, *place.path.split("/")]):
-            raise _Refused(f"other programs execute what is in {found}: file tools don't write there")
+            raise Refused(f"other programs execute what is in {found}: file tools don't write there")
 
     def _regular(self, fd: int) -> os.stat_result:
         status = os.fstat(fd)
@@ -307,7 +227,7 @@ class Sandbox:
         if not stat.S_ISREG(status.st_mode):
             raise OSError("not a regular file")
         if status.st_nlink > 1 and self.own.marks().bear(status):
-            raise _Refused(_OWN)
+            raise Refused(OWN)
         return status
 
 
@@ -356,28 +276,6 @@ def _is_at(fd: int, place: Place) -> bool:
 def files_of(context: ToolContext) -> Sandbox:
     """The files that a tool call may touch: those below the session's working directory."""
     return Sandbox(context.working_dir, context.ground.own)
-
-
-def _enter(name: str, fd: int) -> int:
-    return os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
-
-
-def _make(name: str, fd: int) -> None:
-    try:
-        os.mkdir(name, 0o755, dir_fd=fd)
-    except FileExistsError:
-        pass
-
-
-def _refuse_own(marks: Marks, directory: int, name: str) -> None:
-    if marks.name(os.fstat(directory), name):
-        raise _Refused(_OWN)
-    try:
-        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-    except OSError:
-        return  # not there, or not to be looked at: the next step finds out
-    if marks.bear(status):
-        raise _Refused(_OWN)
 
 
 def _entry(item: os.DirEntry[str]) -> Entry:

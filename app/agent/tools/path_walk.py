@@ -1,0 +1,125 @@
+"""The walk from a directory down to a path below it, one name at a time, past no link and into no file of the server.
+
+No step follows a link: a link is read and its target walked in the same way. So a directory that is swapped for a
+link in mid-walk is an error, not a way out.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from app.agent.tools.executed import executed_place
+from app.roots import Marks, OwnFiles
+
+OWN: Final = "this belongs to the server"
+
+_MAX_DETOURS: Final = 64  # links and `..` on one path
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY
+
+
+class Outside(Exception):
+    """The path leads out of the directory."""
+
+
+class Refused(Exception):
+    """Says what the place is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a path really lies: the open directory, the name in it, and the path below the root without
+    any link in it (empty for the root itself)."""
+
+    directory: int
+    name: str
+    path: str
+
+
+def find(root: Path, own: OwnFiles, path: str, *, create: bool, follow: bool) -> Place:
+    """The caller closes the place's directory. `create` makes the directories on the way, but none from which other
+    programs execute something. Raises Outside, Refused, OSError, and ValueError for text that is no path."""
+    if own.hold(root.resolve()):
+        raise Refused(OWN)
+    names, marks = _names(root, path), own.marks()
+    for _ in range(_MAX_DETOURS):
+        found = _walk(root, names or ["."], create, follow, marks)
+        if isinstance(found, Place):
+            return found
+        names = found
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+
+def _walk(root: Path, names: list[str], create: bool, follow: bool, marks: Marks) -> Place | list[str]:
+    """Walks straight down; at the first link or `..` it lets go and says which way to take instead."""
+    fd = os.open(root, _DIRECTORY)
+    try:
+        for i, name in enumerate(names):
+            last = i == len(names) - 1
+            around = _around(root, fd, names, i) if follow or not last or name == ".." else None
+            if around is not None:
+                os.close(fd)
+                return around
+            _refuse_own(marks, fd, name)
+            if last:
+                break
+            if create:
+                if executed_place(names[: i + 1]):
+                    break
+                _make(name, fd)
+            inner = enter(name, fd)
+            os.close(fd)
+            fd = inner
+    except BaseException:
+        os.close(fd)
+        raise
+    return Place(fd, names[-1], "/".join(name for name in names if name != "."))
+
+
+def _around(root: Path, fd: int, names: list[str], i: int) -> list[str] | None:
+    if names[i] == "..":
+        if i == 0:
+            raise Outside
+        return names[: i - 1] + names[i + 1 :]
+    try:
+        target = os.readlink(names[i], dir_fd=fd)
+    except OSError:
+        return None  # not a link, or not there: the next step finds out
+    start = [] if os.path.isabs(target) else names[:i]
+    return start + _names(root, target) + names[i + 1 :]
+
+
+def _names(root: Path, path: str) -> list[str]:
+    """The names below the root. An absolute path must begin with the root, in either of its spellings."""
+    if os.path.isabs(path):
+        roots = (root, root.resolve())
+        below = next((one for one in roots if Path(path).is_relative_to(one)), None)
+        if below is None:
+            raise Outside
+        path = str(Path(path).relative_to(below))
+    return [name for name in path.split("/") if name not in ("", ".")]
+
+
+def enter(name: str, fd: int) -> int:
+    return os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
+
+
+def _make(name: str, fd: int) -> None:
+    try:
+        os.mkdir(name, 0o755, dir_fd=fd)
+    except FileExistsError:
+        pass
+
+
+def _refuse_own(marks: Marks, directory: int, name: str) -> None:
+    if marks.name(os.fstat(directory), name):
+        raise Refused(OWN)
+    try:
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except OSError:
+        return  # not there, or not to be looked at: the next step finds out
+    if marks.bear(status):
+        raise Refused(OWN)
