@@ -59,7 +59,7 @@ def _walk(root: Path, names: list[str], create: bool, follow: bool, marks: Marks
     try:
         for i, name in enumerate(names):
             last = i == len(names) - 1
-            around = _around(root, fd, names, i) if follow or not last or name == ".." else None
+            around = detour(root, fd, names, i) if follow or not last or name == ".." else None
             if around is not None:
                 os.close(fd)
                 return around
@@ -79,7 +79,8 @@ def _walk(root: Path, names: list[str], create: bool, follow: bool, marks: Marks
     return Place(fd, names[-1], "/".join(name for name in names if name != "."))
 
 
-def _around(root: Path, fd: int, names: list[str], i: int) -> list[str] | None:
+def detour(root: Path, fd: int, names: list[str], i: int) -> list[str] | None:
+    """The names that lead past a `..` or a link at position i; None if there is neither."""
     if names[i] == "..":
         if i == 0:
             raise Outside

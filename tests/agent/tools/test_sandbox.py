@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.agent.tools import sandbox as sandbox_module
+from app.agent.tools import path_walk
 from app.agent.tools.sandbox import FileRefused, Sandbox
 from tests.agent.tools.workbench import Workbench
 
@@ -115,14 +115,14 @@ def test_a_directory_swapped_for_a_link_in_mid_walk_does_not_lead_out(
     bench: Workbench, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.write("folder/key", "inside")
-    enter = sandbox_module._enter
+    enter = path_walk.enter
 
     def swap_then_enter(name: str, fd: int) -> int:
         (bench.root / "folder").rename(bench.root / "moved")
         (bench.root / "folder").symlink_to("../secrets")
         return enter(name, fd)
 
-    monkeypatch.setattr(sandbox_module, "_enter", swap_then_enter)
+    monkeypatch.setattr(path_walk, "enter", swap_then_enter)
     with pytest.raises(FileRefused, match=r"not a directory|too many levels"):
         sandbox.read("folder/key", 100)
 
@@ -131,15 +131,15 @@ def test_a_file_swapped_for_a_link_before_it_is_opened_does_not_lead_out(
     bench: Workbench, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.write("file", "inside")
-    around = Sandbox._around
+    around = path_walk.detour
 
-    def look_then_swap(self: Sandbox, fd: int, names: list[str], i: int) -> list[str] | None:
-        found = around(self, fd, names, i)
+    def look_then_swap(root: Path, fd: int, names: list[str], i: int) -> list[str] | None:
+        found = around(root, fd, names, i)
         (bench.root / "file").unlink()
         (bench.root / "file").symlink_to("../secret.txt")
         return found
 
-    monkeypatch.setattr(Sandbox, "_around", look_then_swap)
+    monkeypatch.setattr(path_walk, "detour", look_then_swap)
     with pytest.raises(FileRefused, match="too many levels of symbolic links"):
         sandbox.read("file", 100)
 
