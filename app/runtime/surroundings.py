@@ -54,7 +54,7 @@ def _prompt_file(name: str, here: Path, ground: Ground) -> Iterator[str]:
         yield from _read(Sandbox(Path(name).parent), Path(name).name)
         return
     top = ground.top(here)
-    sandbox = Sandbox(top, ground.own)
+    sandbox = Sandbox.on(ground, top)
     nearest = None
     for place in lineage(here, top):
         path = place.relative_to(top) / name

@@ -6,8 +6,10 @@ can't grow into gigabytes.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
+import orjson
 import yaml
 
 MAX_BYTES: Final = 10_000_000
@@ -27,6 +29,8 @@ def foreign_yaml(text: str) -> Any:
     """The document as dicts, lists and scalars. Raises ForeignYamlError, and nothing else."""
     if len(text) > MAX_BYTES:
         raise ForeignYamlError(f"it is longer than {MAX_BYTES} characters")
+    if (value := _json(text)) is not None:
+        return value
     try:
         _check_events(text)
         loader = _Loader(text)
@@ -40,6 +44,22 @@ def foreign_yaml(text: str) -> Any:
         raise ForeignYamlError(str(error)) from error
     except RecursionError as error:
         raise ForeignYamlError(f"it is nested more than {MAX_DEPTH} deep") from error
+
+
+def _json(text: str) -> Any:
+    """The value of a JSON document; None for anything else, also for one that is nested too deeply. The JSON parser is
+    faster by far."""
+    if not text.lstrip().startswith(("{", "[")):
+        return None
+    depth = 0
+    for number, bracket in enumerate(re.finditer(r"[\[\]{}]", text)):
+        depth += 1 if bracket[0] in "[{" else -1
+        if depth > MAX_DEPTH or number > MAX_NODES:
+            return None
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        return None
 
 
 def _check_events(text: str) -> None:

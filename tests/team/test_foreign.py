@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from app.agent.tools.openapi_document import InvalidDocument, parse
+from app.agent.tools.openapi_document import InvalidDocument, operations, parse
 from app.team.foreign import MAX_DEPTH, ForeignYamlError, foreign_yaml
 
 LEVELS = range(1, 12)
@@ -76,3 +77,27 @@ def test_plain_documents_are_read(text: str, value: object) -> None:
 def test_an_openapi_document_that_grows_is_refused() -> None:
     with little_memory(), pytest.raises(InvalidDocument):
         parse(f"openapi: 3.0.0\n{BOMB}")
+
+
+def test_references_that_multiply_grow_no_further_than_their_bound() -> None:
+    """Each schema has a hundred properties of the next one: a hundred million in all."""
+    schemas = {
+        f"s{level}": {
+            "properties": {f"p{n}": {"$ref": f"#/components/schemas/s{level + 1}"} for n in range(100)}
+        }
+        for level in range(5)
+    }
+    operation = {
+        "requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/s0"}}}}
+    }
+    paths = {f"/{n}": {"post": operation} for n in range(5)}
+    document = {"openapi": "3.0.0", "components": {"schemas": schemas}, "paths": paths}
+    with little_memory():
+        found = operations(parse(json.dumps(document)), "http://api.example")
+    assert len(found) == 5
+
+
+def test_what_is_nested_deeply_is_refused_as_json_too() -> None:
+    for text in ('{"a": ' * 500 + "1" + "}" * 500, "[" * 200 + "]" * 200):
+        with pytest.raises(ForeignYamlError):
+            foreign_yaml(text)

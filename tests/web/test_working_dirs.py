@@ -275,6 +275,22 @@ def test_below_a_root_the_answer_says_what_is_wrong(shared: Server, place: Path)
     assert ask(shared, f"{place}/nothing/../work")[0] == 200
 
 
+def test_a_working_directory_that_became_a_link_leads_nowhere(
+    shared: Server, place: Path, model: OfflineServer
+) -> None:
+    (place / "work" / "mine").mkdir()
+    (place / "elsewhere").mkdir()
+    (place / "elsewhere" / "fine.txt").write_text("out of reach")
+    client = LocalClient(shared)
+    session = client.new_session(tools_approved=True, working_dir=str(place / "work" / "mine"))
+    (place / "work" / "mine").rmdir()
+    (place / "work" / "mine").symlink_to(place / "elsewhere")
+    calls = '[call read_file {"path": "fine.txt"}][call write_file {"path": "new", "content": "x"}]'
+    client.say(session, f"{calls}[call directory_tree {{}}][then][say done]", agent="team")
+    assert "out of reach" not in json.dumps(model.requests)
+    assert [file.name for file in (place / "elsewhere").iterdir()] == ["fine.txt"]
+
+
 @pytest.fixture
 def parted(place: Path, model: OfflineServer) -> Iterator[Server]:
     settings = make_settings(

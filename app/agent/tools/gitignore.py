@@ -5,11 +5,15 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from app.agent.tools.sandbox import FileRefused, Sandbox
+
+MAX_RULES: Final = 2_000  # of one file; each is a pattern to compile
+MAX_RULES_OF_ALL: Final = 20_000
 
 _MAX_FILE: Final = 1 << 20
 
@@ -39,6 +43,7 @@ class Ignored:
         self._sandbox = sandbox
         self._rules: dict[str, tuple[Rule, ...]] = {}
         self._hidden: dict[str, bool] = {}
+        self._left = MAX_RULES_OF_ALL
         self._above = _rules_above(sandbox, top or sandbox.root)
 
     def hides(self, path: str, is_directory: bool) -> bool:
@@ -72,14 +77,15 @@ class Ignored:
 
     def _of(self, folder: str) -> tuple[Rule, ...]:
         if folder not in self._rules:
-            self._rules[folder] = _rules_in(self._sandbox, folder)
+            self._rules[folder] = _rules_in(self._sandbox, folder, self._left)
+            self._left -= len(self._rules[folder])
         return self._rules[folder]
 
 
-def parse(text: str) -> tuple[Rule, ...]:
-    """The rules of one .gitignore, in order; a line that says nothing gives none."""
+def parse(text: str, *, limit: int = MAX_RULES) -> tuple[Rule, ...]:
+    """The rules of one .gitignore, in order, and not more than `limit`; a line that says nothing gives none."""
     rules = (_parse_line(line) for line in text.removeprefix("\ufeff").split("\n"))
-    return tuple(rule for rule in rules if rule is not None)
+    return tuple(islice((rule for rule in rules if rule is not None), limit))
 
 
 def _parse_line(line: str) -> Rule | None:
@@ -138,15 +144,17 @@ def _rules_above(sandbox: Sandbox, top: Path) -> list[tuple[tuple[str, ...], tup
     for folder in root.parents:
         if not folder.is_relative_to(top):
             return []
-        above.append((root.relative_to(folder).parts, _rules_in(Sandbox(top, sandbox.own), folder)))
+        above.append(
+            (root.relative_to(folder).parts, _rules_in(replace(sandbox, root=top), folder, MAX_RULES))
+        )
         if (folder / ".git").exists():
             return above
     return []
 
 
-def _rules_in(sandbox: Sandbox, folder: Path | str) -> tuple[Rule, ...]:
+def _rules_in(sandbox: Sandbox, folder: Path | str, limit: int) -> tuple[Rule, ...]:
     try:
         data = sandbox.read(f"{folder or '.'}/.gitignore", _MAX_FILE).data
     except FileRefused:
         return ()
-    return parse(data.decode("utf-8", "surrogateescape"))
+    return parse(data.decode("utf-8", "surrogateescape"), limit=min(limit, MAX_RULES))

@@ -12,6 +12,8 @@ from app.team.foreign import ForeignYamlError, foreign_yaml
 
 METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch")
 BODY: Final = "body"
+MAX_RESOLVED: Final = 1_000_000  # values of all paths, with what their references name
+MAX_OF_PATH: Final = 100_000
 
 _MAX_DEPTH: Final = 3  # references within references
 _NOT_ASKED: Final = ("responses", "callbacks")
@@ -58,7 +60,7 @@ def operations(document: Json, address: str) -> list[Operation]:
     found: dict[str, Operation] = {}
     resolver = _Resolver(document)
     for path, written in _mapping(document.get("paths")).items():
-        item = _mapping(resolver.resolved(_without_answers(written)))
+        item = _mapping(resolver.path_item(_without_answers(written)))
         for method in METHODS:
             if isinstance(item.get(method), Mapping):
                 operation = _operation(document, address, str(path), item, method)
@@ -161,13 +163,22 @@ def _mapping(value: Any) -> Json:
 
 
 class _Resolver:
-    """Puts what `$ref` names in its place. What names itself, or lies too deep, becomes a schema for anything."""
+    """Puts what `$ref` names in its place. What names itself, or lies too deep, becomes a schema for anything; so does
+    what would make a path, or all of them together, too large: references multiply as aliases do."""
 
     def __init__(self, document: Json) -> None:
         self._document = document
+        self._left = MAX_RESOLVED
+        self._left_here = MAX_OF_PATH
+
+    def path_item(self, value: Any) -> Any:
+        self._left_here = MAX_OF_PATH
+        return self.resolved(value)
 
     def resolved(self, value: Any, seen: tuple[str, ...] = ()) -> Any:
-        if len(seen) > _MAX_DEPTH:
+        self._left -= 1
+        self._left_here -= 1
+        if len(seen) > _MAX_DEPTH or min(self._left, self._left_here) < 0:
             return {}
         if isinstance(value, list):
             return [self.resolved(inner, seen) for inner in value]

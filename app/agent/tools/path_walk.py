@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from app.agent.tools.executed import executed_place
-from app.roots import Marks, OwnFiles
+from app.roots import Marks
 
 OWN: Final = "this belongs to the server"
 
@@ -39,27 +39,43 @@ class Place:
     path: str
 
 
-def find(root: Path, own: OwnFiles, path: str, *, create: bool, follow: bool) -> Place:
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The directory that a walk begins in, as it is called and where it really lies."""
+
+    called: Path
+    real: Path
+
+    def names(self, path: str) -> list[str]:
+        """The names below it. An absolute path must begin with it, in either of its spellings."""
+        if os.path.isabs(path):
+            spellings = (self.called, self.real)
+            below = next((one for one in spellings if Path(path).is_relative_to(one)), None)
+            if below is None:
+                raise Outside
+            path = str(Path(path).relative_to(below))
+        return [name for name in path.split("/") if name not in ("", ".")]
+
+
+def find(start: Start, path: str, marks: Marks, *, create: bool, follow: bool) -> Place:
     """The caller closes the place's directory. `create` makes the directories on the way, but none from which other
     programs execute something. Raises Outside, Refused, OSError, and ValueError for text that is no path."""
-    if own.hold(root.resolve()):
-        raise Refused(OWN)
-    names, marks = _names(root, path), own.marks()
+    names = start.names(path)
     for _ in range(_MAX_DETOURS):
-        found = _walk(root, names or ["."], create, follow, marks)
+        found = _walk(start, names or ["."], create, follow, marks)
         if isinstance(found, Place):
             return found
         names = found
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
 
 
-def _walk(root: Path, names: list[str], create: bool, follow: bool, marks: Marks) -> Place | list[str]:
+def _walk(start: Start, names: list[str], create: bool, follow: bool, marks: Marks) -> Place | list[str]:
     """Walks straight down; at the first link or `..` it lets go and says which way to take instead."""
-    fd = os.open(root, _DIRECTORY)
+    fd = os.open(start.real, _DIRECTORY | os.O_NOFOLLOW)
     try:
         for i, name in enumerate(names):
             last = i == len(names) - 1
-            around = detour(root, fd, names, i) if follow or not last or name == ".." else None
+            around = detour(start, fd, names, i) if follow or not last or name == ".." else None
             if around is not None:
                 os.close(fd)
                 return around
@@ -79,7 +95,7 @@ def _walk(root: Path, names: list[str], create: bool, follow: bool, marks: Marks
     return Place(fd, names[-1], "/".join(name for name in names if name != "."))
 
 
-def detour(root: Path, fd: int, names: list[str], i: int) -> list[str] | None:
+def detour(start: Start, fd: int, names: list[str], i: int) -> list[str] | None:
     """The names that lead past a `..` or a link at position i; None if there is neither."""
     if names[i] == "..":
         if i == 0:
@@ -89,19 +105,8 @@ def detour(root: Path, fd: int, names: list[str], i: int) -> list[str] | None:
         target = os.readlink(names[i], dir_fd=fd)
     except OSError:
         return None  # not a link, or not there: the next step finds out
-    start = [] if os.path.isabs(target) else names[:i]
-    return start + _names(root, target) + names[i + 1 :]
-
-
-def _names(root: Path, path: str) -> list[str]:
-    """The names below the root. An absolute path must begin with the root, in either of its spellings."""
-    if os.path.isabs(path):
-        roots = (root, root.resolve())
-        below = next((one for one in roots if Path(path).is_relative_to(one)), None)
-        if below is None:
-            raise Outside
-        path = str(Path(path).relative_to(below))
-    return [name for name in path.split("/") if name not in ("", ".")]
+    above = [] if os.path.isabs(target) else names[:i]
+    return above + start.names(target) + names[i + 1 :]
 
 
 def enter(name: str, fd: int) -> int:

@@ -19,12 +19,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from app.agent.tools.executed import executed_place
-from app.agent.tools.path_walk import OWN, Outside, Place, Refused, enter, find
+from app.agent.tools.path_walk import OWN, Outside, Place, Refused, Start, enter, find
 from app.agent.toolset import ToolContext
-from app.roots import OwnFiles
+from app.roots import Ground, OwnFiles
 
 _FILE: Final = os.O_NOFOLLOW | os.O_NONBLOCK  # opening a pipe must not wait for its other end
 _LOCK_POLL: Final = 0.01  # seconds
@@ -66,6 +66,12 @@ class Sandbox:
 
     root: Path
     own: OwnFiles = field(default_factory=OwnFiles)
+    within: tuple[Path, ...] = ()
+    """Where `root` must really lie at the moment of each call: it may have become a link since. Empty: anywhere."""
+
+    @classmethod
+    def on(cls, ground: Ground, root: Path) -> Self:
+        return cls(root, ground.own, ground.roots)
 
     def read(self, path: str, limit: int) -> Content:
         """At most `limit` bytes of a regular file."""
@@ -187,7 +193,7 @@ class Sandbox:
     def _at(self, path: str, verb: str, *, create: bool = False, follow: bool = True) -> Iterator[Place]:
         """Finds the place, and words what goes wrong there."""
         try:
-            place = find(self.root, self.own, path, create=create, follow=follow)
+            place = find(self._start(), path, self.own.marks(), create=create, follow=follow)
             try:
                 yield place
             finally:
@@ -201,6 +207,14 @@ class Sandbox:
             raise FileRefused(f"{verb} {self.shown(path)}: {reason}", error.errno) from error
         except ValueError as error:  # a NUL byte, half of a surrogate pair
             raise FileRefused(f"{verb} {visible(path)!r}: invalid argument") from error
+
+    def _start(self) -> Start:
+        real = self.root.resolve()
+        if self.own.hold(real):
+            raise Refused(OWN)
+        if self.within and not any(real.is_relative_to(root) for root in self.within):
+            raise Outside
+        return Start(self.root, real)
 
     def _writable_mode(self, place: Place) -> int | None:
         """The mode of the file that is there, None if there is none. Opening it finds what replacing it
@@ -275,7 +289,7 @@ def _is_at(fd: int, place: Place) -> bool:
 
 def files_of(context: ToolContext) -> Sandbox:
     """The files that a tool call may touch: those below the session's working directory."""
-    return Sandbox(context.working_dir, context.ground.own)
+    return Sandbox.on(context.ground, context.working_dir)
 
 
 def _entry(item: os.DirEntry[str]) -> Entry:

@@ -20,6 +20,8 @@ from app.team.foreign import ForeignYamlError, foreign_yaml
 MAX_FILE: Final = 200_000  # bytes
 MAX_SKILLS: Final = 100  # from one place
 MAX_FILES: Final = 200  # of one skill
+MAX_NAME: Final = 200  # characters
+MAX_DESCRIPTION: Final = 2_000  # characters
 MAX_DIRECTORIES: Final = 1000  # looked into for the skills of one place, or the files of one skill
 MAIN: Final = "SKILL.md"
 
@@ -97,7 +99,7 @@ def _places(ground: Ground, working_dir: Path) -> Iterator[tuple[Sandbox, str, i
         yield home, ".claude/skills", 1
         yield home, ".agents/skills", _MAX_DEPTH
     top = ground.top(working_dir)
-    below = Sandbox(top, ground.own)
+    below = Sandbox.on(ground, top)
     resolved = working_dir.resolve()
     yield below, str(resolved.relative_to(top) / ".claude/skills"), 1
     lineage = [place for place in (resolved, *resolved.parents) if place.is_relative_to(top)]
@@ -134,8 +136,8 @@ def _skill(sandbox: Sandbox, folder: str, files: list[str]) -> Skill | None:
     description = head.get("description")
     if not isinstance(description, str) or not description.strip():
         return None
-    name = str(head.get("name") or folder.rpartition("/")[2])
-    return Skill(name, description.strip(), folder, tuple(files), sandbox)
+    name = str(head.get("name") or folder.rpartition("/")[2])[:MAX_NAME]
+    return Skill(name, description.strip()[:MAX_DESCRIPTION], folder, tuple(files), sandbox)
 
 
 def _files(sandbox: Sandbox, folder: str) -> list[str]:

@@ -17,6 +17,8 @@ from app.roots import Ground
 log = logging.getLogger(__name__)
 
 LOCAL = "local"
+MAX_LISTED = 200_000
+"""Characters of the prompt that the list of skills may take."""
 
 
 class Skills:
@@ -36,7 +38,15 @@ class Skills:
     def instructions(self) -> str:
         if not self._skills:
             return ""
-        listed = "\n".join(_listed(skill) for skill in self._skills.values())
+        left, described = MAX_LISTED, []
+        for skill in self._skills.values():
+            words = _listed(skill)
+            left -= len(words)
+            if left < 0:
+                log.warning("skill %s and those after it are left out: the list is too long", skill.name)
+                break
+            described.append(words)
+        listed = "\n".join(described)
         return (
             "There are instructions for special kinds of work. Before you begin with one of these, read what there "
             f"is for it with read_skill.\n<available_skills>\n{listed}\n</available_skills>"

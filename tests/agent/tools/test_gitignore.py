@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from app.agent.tools.gitignore import Ignored
+from app.agent.tools.gitignore import MAX_RULES, Ignored
 from app.agent.tools.sandbox import Sandbox
 from tests.agent.tools.workbench import Workbench
 
@@ -119,3 +119,11 @@ def test_a_gitignore_that_changes_is_read_again_by_the_next_call(bench: Workbenc
     assert Ignored(Sandbox(bench.root)).hides("x", False)
     rules.write_text("y\n")
     assert not Ignored(Sandbox(bench.root)).hides("x", False)
+
+
+def test_only_so_many_rules_count(bench: Workbench) -> None:
+    """Each is a pattern to compile, and a stranger's file may have a million."""
+    bench.write(".gitignore", "\n".join(f"name-{number}" for number in range(MAX_RULES + 1)))
+    ignored = Ignored(Sandbox(bench.root))
+    assert ignored.hides(f"name-{MAX_RULES - 1}", False)
+    assert not ignored.hides(f"name-{MAX_RULES}", False)
