@@ -33,6 +33,11 @@ _GLOB_CHARACTERS = re.compile(r"[*?\[]")
 PATHS: Final = frozenset({"path", "paths", "file", "file_path", "filename", "dir", "directory", "cwd"})
 """Arguments that name files, in the tools of this server and in most others."""
 
+LIKE_A_PATH: Final = re.compile(
+    r"(?:path|file|dir|directory|folder|source|destination|target)s?$|filename", re.IGNORECASE
+)
+"""Names of arguments that other servers' tools may mean a file by: enough to deny or to ask."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spellings:
@@ -136,12 +141,14 @@ def _texts(
     texts: dict[str, list[str]] = {}
     for name, value in arguments.items():
         texts.setdefault(name, []).append(argument_text(value))
-        if name.lower() not in PATHS:
+        if not (name.lower() in PATHS or (kind == "any" and LIKE_A_PATH.search(name))):
             continue
         paths = [path for path in (value if isinstance(value, list) else [value]) if isinstance(path, str)]
-        single = "path" if name.lower() == "paths" else name
         for path in paths:
-            texts.setdefault(single, []).extend(getattr(spellings(path), kind))
+            said = getattr(spellings(path), kind)
+            texts.setdefault("path" if name.lower() == "paths" else name, []).extend(said)
+            if kind == "any":
+                texts[name].extend(said)
     return texts
 
 

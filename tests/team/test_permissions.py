@@ -166,3 +166,30 @@ def test_a_trailing_star_after_plain_text_matches_every_continuation(
 @given(url=st.from_regex(r"https?://[a-z]{1,8}(:[0-9]{1,4})?(/[a-z:]{0,8}){0,3}", fullmatch=True))
 def test_any_address_can_be_written_into_a_pattern(url: str) -> None:
     assert allows(f"fetch:url={url}", "fetch", {"url": url})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"path": ".env/"},
+        {"path": "a/../.env"},
+        {"path": ".//.env"},
+        {"paths": ["README.md", "./.env"]},
+        {"paths": ".env/."},
+    ],
+)
+def test_a_denial_over_a_path_catches_every_spelling_and_every_item(arguments: dict[str, Any]) -> None:
+    assert denies("*:path=.env", "any_tool", arguments)
+
+
+@pytest.mark.parametrize("name", ["filePath", "source", "destination", "old_path", "files", "targetFile"])
+def test_a_denial_catches_spellings_in_arguments_of_other_servers_tools(name: str) -> None:
+    assert denies(f"*:{name}=*.env", "move", {name: "a/.env/"})
+    assert denies(f"*:{name}=*.env", "move", {name: ["x", "a/.env/."]})
+
+
+def test_a_permission_over_a_path_allows_no_detour() -> None:
+    assert allows("write_file:path=docs/*", "write_file", {"path": "docs/a.md"})
+    assert not allows("write_file:path=docs/*", "write_file", {"path": "docs/../a.md"})
+    assert not allows("read_multiple_files:path=docs/*", "read_multiple_files", {"paths": ["docs/a", "b"]})
+    assert allows("clone:source=https://x/*", "clone", {"source": "https://x/y"})
