@@ -101,12 +101,10 @@ class Memory:
 
     def _file(self, context: ToolContext) -> MemoryFile:
         """The default file is the server's own; a relative path is checked as any file of a session is."""
-        path = Path(self._path)
-        if not self._path:
-            return MemoryFile(Sandbox(self._default.parent), self._default.name)
-        if path.is_absolute():
-            return MemoryFile(Sandbox(path.parent), path.name)
-        return MemoryFile(files_of(context), self._path)
+        path = Path(self._path) if self._path else self._default
+        if not path.is_absolute():
+            return MemoryFile(files_of(context), self._path)
+        return MemoryFile(Sandbox(path.parent), path.name, makes_root=True)
 
 
 def _tool(

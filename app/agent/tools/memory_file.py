@@ -39,7 +39,9 @@ class Memory:
 class MemoryFile:
     """Opened for each piece of work; nothing is kept in between. Everything raises MemoryFailed."""
 
-    def __init__(self, files: Sandbox, path: str) -> None:
+    def __init__(self, files: Sandbox, path: str, *, makes_root: bool = False) -> None:
+        """`makes_root`: a first memory makes the directory that `files` begin in, too."""
+        self._makes_root = makes_root
         self._files = files
         self._path = path
 
@@ -126,7 +128,8 @@ class MemoryFile:
             return False
 
     def _place(self) -> Path:
-        self._files.root.mkdir(parents=True, exist_ok=True)
+        if self._makes_root:
+            self._files.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         if parent := os.path.dirname(self._path):
             self._files.make_directories(parent)
         return self._files.prepared(self._path, suffixes=("-journal", "-wal", "-shm"), limit=MAX_FILE)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from app.agent.tools.parameters import Schema, parameters, text, texts
 from app.agent.tools.sandbox import FileRefused, Sandbox, files_of
 from app.agent.tools.task_file import Task, TaskFile, Tasks
-from app.agent.toolset import Handler, Tool, ToolContext, ToolResult, string, strings
+from app.agent.toolset import Handler, Tool, ToolContext, ToolFailed, ToolResult, string, strings
 
 DEFAULT_PATH: Final = "tasks.json"
 PRIORITIES: Final = ("critical", "high", "medium", "low")
@@ -130,7 +130,10 @@ class TaskList:
         directory."""
         path = Path(self._path)
         if path.is_absolute():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ToolFailed(f"failed to write tasks: {error}") from error
             return TaskFile(Sandbox(path.parent), path.name)
         return TaskFile(files_of(context), self._path)
 
