@@ -47,14 +47,14 @@ import time
 from pathlib import Path
 
 import app
-from app import logs, selfcheck
+from app import logs, own_environment, selfcheck
 from app.runtime.lazy_model import import_for_good
 from app.settings import InvalidSettings, Settings
 from app.telemetry import directory
 
 try:
-    settings = Settings.from_environment(os.environ)
-except InvalidSettings as error:
+    settings = Settings.from_environment(own_environment.take())
+except (InvalidSettings, own_environment.EnvironmentLost) as error:
     sys.exit(f"baton: {error}")
 
 wsgi_app = "wsgi:application"
@@ -131,12 +131,13 @@ def start_stand_in(server: Any) -> None:
     if settings.api_key or settings.api_base_url:
         return
     command = [sys.executable, "-P", "-c", STAND_IN, *app.__path__, "--port", "0", "--die-with-parent"]
-    _stand_in = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    environment = own_environment.for_helpers()
+    _stand_in = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, start_new_session=True, env=environment
+    )
     assert _stand_in.stdout is not None  # noqa: S101 - it is a pipe
     url = _stand_in.stdout.readline().strip().rpartition(" ")[2]
-    os.environ["ANTHROPIC_BASE_URL"] = url
-    os.environ["ANTHROPIC_API_KEY"] = "offline"
-    server.stand_in_url = url  # kept where a reload keeps it
+    own_environment.add(ANTHROPIC_BASE_URL=url, ANTHROPIC_API_KEY="offline")
     server.log.warning("ANTHROPIC_API_KEY is not set: an offline stand-in plays the model, at %s", url)
 
 
@@ -144,12 +145,11 @@ def pre_exec(server: Any) -> None:
     """USR2 starts Python again as it was started. `sys.argv` alone has lost the options, and for `-m gunicorn` names
     a file whose neighbours would stand in for the library's."""
     server.START_CTX["args"] = [sys.executable, *sys.orig_argv[1:]]
-    environment = server.cfg.env_orig
-    stand_in_url = getattr(server, "stand_in_url", None)
-    if stand_in_url and environment.get("ANTHROPIC_BASE_URL") == stand_in_url:
-        # Since a reload it has our stand-in, which ends with us: the next server starts its own.
-        for name in ("ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY"):
-            environment.pop(name, None)
+    try:
+        own_environment.hand_over(server.cfg.env_orig)
+    except OSError as error:
+        server.log.error("USR2: %s", error)
+        os._exit(1)
 
 
 def when_ready(server: Any) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
-from app import logs
+from app import logs, own_environment
 from app.errors import StoreUnavailable
 from app.factory import build
 from app.settings import Settings
 
-settings = Settings.from_environment(os.environ)
+settings = Settings.from_environment(own_environment.whole())
 logs.set_up(level=settings.log_level, style=settings.log_style)
 try:
     server = build(settings)
