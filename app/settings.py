@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
+from app import tool_environment
 from app.access_tokens import AccessToken, parse_token, read_tokens_file, refuse_repeated
 from app.roots import NAME
 
@@ -67,6 +68,11 @@ class Settings:
         "BATON_ROOTS",
         (),
         "directories below which sessions may work, separated by colons; {name} is a token's name",
+    )
+    tools_environment: tuple[str, ...] = _setting(
+        tool_environment.VARIABLE,
+        (),
+        "further variables that tools' commands get, separated by commas; a * at the end for any rest",
     )
     max_body_bytes: int = _setting("BATON_MAX_BODY_BYTES", 33_554_432, "the longest request body")
     auth_tokens: tuple[AccessToken, ...] = _setting(
@@ -321,6 +327,7 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "titles": lambda text: _one_of("on", "off")(text) == "on",
     "on_disconnect": _one_of("cancel", "continue"),
     "roots": _roots,
+    "tools_environment": tool_environment.parse,
     "max_body_bytes": _whole,
     "auth_tokens": _tokens,
     "tokens_file": _tokens_file,

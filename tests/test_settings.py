@@ -77,6 +77,7 @@ WRONG = [
     ("BATON_AUTH_TOKENS", f"alice:{TOKEN}ü"),
     ("BATON_AUTH_TOKENS", f"alice:{TOKEN} {TOKEN}"),
     ("BATON_AUTH_TOKENS", f"a/b:{TOKEN}"),
+    ("BATON_TOOLS_ENVIRONMENT", "*"),
     ("BATON_ALLOWED_HOSTS", "https://baton.example"),
     ("BATON_ALLOWED_HOSTS", "baton.example:443"),
     ("BATON_LOG_LEVEL", "LOUD"),

@@ -18,9 +18,10 @@ from typing import Any, Final, Literal
 import orjson
 
 from app.agent.model import Cancellation
-from app.agent.tools.processes import Command, Process, for_commands
+from app.agent.tools.processes import Command, Process
 from app.conversation.blocks import clean
 from app.team.hooks import Hook, HookMatcher, Hooks
+from app.tool_environment import for_commands
 
 log = logging.getLogger(__name__)
 

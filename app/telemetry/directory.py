@@ -18,10 +18,13 @@ _PREFIX: Final = "baton-metrics-"
 
 def make(parent: Path) -> Path:
     """A fresh directory of this process, for itself and its children; what killed servers of the same user have
-    left in `parent` is swept up. A directory that the operator names in the environment is emptied and used."""
+    left in `parent` is swept up. A directory that the operator names in the environment is emptied and used, and
+    closed to other users if it is this user's."""
     given = os.environ.get(VARIABLE)
     if given and not _is_ours(path := Path(given)):  # else a server inherited it that replaces another one
         path.mkdir(parents=True, exist_ok=True)
+        if _mine(path):
+            path.chmod(0o700)
         for file in path.glob("*.db"):
             file.unlink(missing_ok=True)
         return path

@@ -13,6 +13,7 @@ import pytest
 from app.agent.hooks import NOTHING_SAID, HookRunner, HookVerdict, verdict
 from app.agent.tools.process_family import MARK
 from app.team.hooks import Hooks
+from app.tool_environment import VARIABLE
 from tests.agent.cancellation import FakeCancellation
 from tests.harness.process import eventually
 
@@ -27,7 +28,12 @@ def cancellation() -> FakeCancellation:
 @pytest.fixture
 def runner(tmp_path: Path, cancellation: FakeCancellation) -> Run:
     def make(**points: Any) -> HookRunner:
-        environment = {"PATH": "/usr/bin:/bin", "ANTHROPIC_API_KEY": "secret", "MINE": "yes"}
+        environment = {
+            "PATH": "/usr/bin:/bin",
+            "ANTHROPIC_API_KEY": "secret",
+            "MINE": "yes",
+            VARIABLE: "MINE",
+        }
         return HookRunner(
             Hooks.model_validate(points),
             session_id="s",

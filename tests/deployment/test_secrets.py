@@ -174,7 +174,7 @@ def test_an_older_version_refuses_to_start_with_what_is_handed_over() -> None:
 @pytest.mark.parametrize("where", ["7777", "0", "memory", "nonsense"])
 def test_a_server_whose_settings_were_lost_does_not_start(where: str, tmp_path: Path) -> None:
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), own_environment.MARKER: where}
-    command = [GUNICORN, "-c", str(ROOT / "gunicorn.conf.py"), "--check-config"]
+    command = [str(GUNICORN), "-c", str(ROOT / "gunicorn.conf.py"), "--check-config"]
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )

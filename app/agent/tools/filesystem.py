@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from app.agent.tools import file_listing, file_reading, file_search, file_writing
-from app.agent.tools.processes import for_commands
 from app.agent.toolset import Tool
+from app.tool_environment import for_commands
 
 _ORDER: Final = (
     "directory_tree",

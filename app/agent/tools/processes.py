@@ -29,7 +29,6 @@ NOT_STOPPED: Final = "the command can't be stopped and may still be at work"
 _CHUNK: Final = 65_536
 _LEFT_IN_PIPE: Final = 16  # chunks: more than a pipe holds
 _LOOK_SECONDS: Final = 0.02
-_SECRETS: Final = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +51,6 @@ class Ended:
     status: int | None
     output: bytes
     cancelled: bool = False
-
-
-def for_commands(environment: Mapping[str, str], extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment for commands: `extra` wins, and the server's own secrets are never in it."""
-    merged = {**environment, **(extra or {})}
-    return {k: v for k, v in merged.items() if k not in _SECRETS and not k.startswith("BATON_")}
 
 
 def exit_words(status: int) -> str:

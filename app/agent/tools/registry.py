@@ -15,7 +15,6 @@ from app.agent.tools.mcp.toolset import Mcp
 from app.agent.tools.memory import Memory
 from app.agent.tools.model_picker import ModelPicker
 from app.agent.tools.on_demand import on_demand
-from app.agent.tools.processes import for_commands
 from app.agent.tools.run_facts import RunFacts
 from app.agent.tools.script import InvalidScript, Script
 from app.agent.tools.shell import Shell
@@ -27,6 +26,7 @@ from app.agent.toolset import Tool, Toolset, prepare
 from app.errors import MissingEnvironment
 from app.team.expansion import expand_variables
 from app.team.toolset import ToolsetSpec
+from app.tool_environment import for_commands
 
 _ORIGINAL: Final = "{ORIGINAL_INSTRUCTIONS}"
 

@@ -10,9 +10,10 @@ from typing import Any, Final, Protocol
 
 from app.agent.tools.output_limit import cut, readable
 from app.agent.tools.parameters import Schema
-from app.agent.tools.processes import Command, exit_words, for_commands, run
+from app.agent.tools.processes import Command, exit_words, run
 from app.agent.tools.shell import MAX_SECONDS, duration, stopped_words
 from app.agent.toolset import Tool, ToolCancelled, ToolContext, ToolResult
+from app.tool_environment import for_commands
 
 _USED: Final = re.compile(r"\$(?:\{([A-Za-z_]\w*)|([A-Za-z_]\w*))")
 _SET: Final = re.compile(r"\b([A-Za-z_]\w*)=|\b(?:for|read)\s+([A-Za-z_]\w*)")

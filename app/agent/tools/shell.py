@@ -12,7 +12,7 @@ from typing import Any, Final
 from app.agent.tools.background_jobs import BackgroundJobs, Job, TooManyJobs
 from app.agent.tools.output_limit import MAX_BYTES, cut, readable
 from app.agent.tools.parameters import number, parameters, text
-from app.agent.tools.processes import NOT_STOPPED, Command, exit_words, for_commands, run
+from app.agent.tools.processes import NOT_STOPPED, Command, exit_words, run
 from app.agent.toolset import (
     OutcomeUnknown,
     Tool,
@@ -23,6 +23,7 @@ from app.agent.toolset import (
     integer,
     string,
 )
+from app.tool_environment import for_commands
 
 DEFAULT_SECONDS: Final = 30
 MAX_SECONDS: Final = 3_600
@@ -33,8 +34,8 @@ _JOB: Final = parameters({"job_id": text("The ID that run_background_job gave")}
 
 
 class Shell:
-    """`environment` is the server's own; `env` comes from the agent's definition and wins. Neither brings
-    the server's secrets into a command."""
+    """`environment` is the server's own, of which commands get little; `env` comes from the agent's definition and
+    wins. Neither brings the server's secrets into a command."""
 
     instructions = (
         "Each shell command starts afresh in the working directory: no variable and no `cd` outlives it, and "

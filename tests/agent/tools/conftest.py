@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app.tool_environment import VARIABLE
 from tests.agent.cancellation import FakeCancellation
 from tests.agent.tools.workbench import WITNESS, Workbench
 from tests.harness.process import eventually
@@ -19,7 +20,7 @@ from tests.harness.threads import nothing_left
 def bench(tmp_path: Path) -> Iterator[Workbench]:
     root = tmp_path / "work"
     root.mkdir()
-    environment = {"PATH": os.environ["PATH"], WITNESS: uuid.uuid4().hex}
+    environment = {"PATH": os.environ["PATH"], WITNESS: uuid.uuid4().hex, VARIABLE: WITNESS}
     bench = Workbench(root, FakeCancellation(), environment)
     with nothing_left():
         yield bench

@@ -10,6 +10,7 @@ import pytest
 from app.agent.tools.script import InvalidScript, Script
 from app.agent.toolset import ToolCancelled, Toolset
 from app.team.toolset import ScriptTool
+from app.tool_environment import VARIABLE
 from tests.agent.tools.workbench import Workbench, find
 from tests.harness.process import eventually
 
@@ -84,7 +85,7 @@ def test_a_long_output_is_cut(bench: Workbench) -> None:
 
 
 def test_the_tools_own_env_wins_over_the_toolsets_and_that_over_the_servers(bench: Workbench) -> None:
-    bench.environment.update({"A": "server", "B": "server", "C": "server"})
+    bench.environment.update({"A": "server", "B": "server", "C": "server", VARIABLE: "A,B,C"})
     tools = {"act": ScriptTool(cmd="echo $A $B $C", env={"A": "tool"})}
     toolset = Script(tools, environment=bench.environment, env={"A": "toolset", "B": "toolset"})
     assert bench.call(toolset, "act").output == "tool toolset server\n"
