@@ -2,9 +2,8 @@
 
 A process group is not enough: a shell's job control makes groups of its own, and `setsid` leaves the session.
 So on Linux a process belongs to the family if it is in the leader's session, descends from a member, or
-carries the family's mark in its environment, which children inherit. Only a program that drops all three
-(a cleared environment, a new session, a dead parent) gets away. Where there is no /proc, the process group
-is all that is reached.
+carries the family's mark, which children inherit, as a limit (see `process_mark`) or in its environment. Only a program
+that sets out to drop all of them gets away. Where there is no /proc, the process group is all that is reached.
 """
 
 from __future__ import annotations
@@ -17,10 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from app.agent.tools.process_mark import carries
+
 MARK: Final = "TOOL_CALL_MARK"
 
 _PROC: Final = Path("/proc")
 _DEAD: Final = "ZXx"
+_LOOKS: Final = 2
+"""Looks that must find no member, one after the other. A single one misses a process that a member starts meanwhile, if
+its number is lower than those already looked at."""
+_ROUNDS: Final = 50
+"""How often a look goes after what was started during it, on a machine where that never ends."""
 _NOT_THERE: Final = (FileNotFoundError, ProcessLookupError, PermissionError)
 """How it fails to read a process that is gone, or another user's. Every other error says nothing about the process."""
 
@@ -48,15 +54,23 @@ class Family:
         if sys.platform != "linux":
             return self._group()
         try:
-            return self._found()
+            for _ in range(_LOOKS):
+                if found := self._found():
+                    return found
         except OSError:
             return self._group()
+        return set()
 
     def _found(self) -> set[Member]:
-        table = {status.pid: status for status in _statuses()}
-        # Nobody is older than the leader: that spares a look at most processes of the machine.
-        oldest = table[self.leader].started if self.leader in table else 0
-        found = {s.pid for s in table.values() if s.started >= oldest and self._knows(s)}
+        leader = _status(self.leader)
+        # No member is older than the leader: that spares a look at most processes of the machine.
+        oldest = leader.started if leader is not None else 0
+        table: dict[int, _Status] = {}
+        found: set[int] = set()
+        for status in _statuses():
+            table[status.pid] = status
+            if status.started >= oldest and self._knows(status):
+                found.add(status.pid)
         grown = True
         while grown:
             children = {pid for pid, status in table.items() if status.parent in found}
@@ -93,6 +107,8 @@ class Family:
 
     def _is_marked(self, pid: int) -> bool:
         try:
+            if carries(pid, self.mark):
+                return True
             variables = (_PROC / str(pid) / "environ").read_bytes()
         except _NOT_THERE:
             return False
@@ -121,10 +137,24 @@ def _send_safely(member: Member, number: signal.Signals) -> None:
 
 
 def _statuses() -> Iterator[_Status]:
-    for name in os.listdir(_PROC):
-        status = _status(int(name)) if name.isdigit() else None
-        if status is not None:
+    """All processes, then those that were started meanwhile, and so on: a program that is replaced by its child every
+    millisecond is in no list that is a millisecond old."""
+    last = _last_number()
+    for pid in map(int, filter(str.isdigit, os.listdir(_PROC))):
+        if (status := _status(pid)) is not None:
             yield status
+    for _ in range(_ROUNDS):
+        before, last = last, _last_number()
+        if before == last:
+            return
+        for pid in range(before + 1, last + 1):
+            if (status := _status(pid)) is not None:
+                yield status
+
+
+def _last_number() -> int:
+    """The number that was given to a process or thread last. They are given in turn."""
+    return int((_PROC / "loadavg").read_text().split()[-1])
 
 
 def _status(pid: int) -> _Status | None:

@@ -19,6 +19,7 @@ from typing import Final
 
 from app.agent.model import Cancellation
 from app.agent.tools.process_family import MARK, Family
+from app.agent.tools.process_mark import marking
 from app.agent.toolset import OutcomeUnknown
 
 GRACE_SECONDS: Final = 2.0  # from SIGTERM to SIGKILL, and from there to giving up
@@ -215,7 +216,7 @@ class Process:
             told |= members
             if time.monotonic() >= deadline:
                 return False
-            self._look(_LOOK_SECONDS)
+            self._look(_LOOK_SECONDS if number == signal.SIGTERM else 0)
             members = self._family.members()
         return True
 
@@ -224,13 +225,14 @@ def _start(command: Command, mark: str) -> subprocess.Popen[bytes]:
     with tempfile.TemporaryFile() if command.input else open(os.devnull, "w+b") as given:
         given.write(command.input)
         given.seek(0)
-        return subprocess.Popen(
-            command.arguments,
-            bufsize=0,
-            cwd=command.working_dir,
-            env={**command.environment, MARK: mark},
-            stdin=given,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE if command.errors_apart else subprocess.STDOUT,
-            start_new_session=True,
-        )
+        with marking(mark):
+            return subprocess.Popen(
+                command.arguments,
+                bufsize=0,
+                cwd=command.working_dir,
+                env={**command.environment, MARK: mark},
+                stdin=given,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE if command.errors_apart else subprocess.STDOUT,
+                start_new_session=True,
+            )

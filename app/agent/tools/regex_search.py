@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from app.agent.model import Cancellation
+from app.agent.tools.process_mark import STARTING
 from app.agent.toolset import CANCELLED, ToolCancelled
 
 Span = tuple[int, int, int]  # line, start, end; in characters, from 0
@@ -38,14 +39,15 @@ class RegexSearch:
         self._cancellation = cancellation
         self._deadline = time.monotonic() + SECONDS
         self._pattern = pattern
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", _SCRIPT],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={},
-            start_new_session=True,
-        )
+        with STARTING:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", _SCRIPT],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={},
+                start_new_session=True,
+            )
 
     def __enter__(self) -> Self:
         try:

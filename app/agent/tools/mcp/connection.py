@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
@@ -25,12 +25,14 @@ from app.agent.tools.mcp.address import SSE, STREAMABLE, ServerAddress
 from app.agent.tools.mcp.authorization import Bearer, how_to_authorize
 from app.agent.tools.mcp.credentials import Credentials
 from app.agent.tools.mcp.exchange import EXCHANGE, CallRefused
+from app.agent.tools.process_mark import STARTING
 
 fail_after = anyio.fail_after
 
 MAX_PAGES: Final = 100
 _REFUSALS: Final = (types.PARSE_ERROR, types.INVALID_REQUEST, types.METHOD_NOT_FOUND, types.INVALID_PARAMS)
 CONNECT_SECONDS: Final = 30.0
+LOCK_SECONDS: Final = 0.005  # poll interval; the lock is held for milliseconds
 
 Elicit = Callable[[Mapping[str, Any]], Awaitable[tuple[str, Mapping[str, Any] | None]]]
 
@@ -168,7 +170,9 @@ class _Wire:
         if not self.address.command:
             self.can_end()
         async with AsyncExitStack() as opened:
-            read, write = await opened.enter_async_context(await self._transport(opened))
+            transport = await self._transport(opened)
+            async with _starting() if self.address.command else nullcontext():
+                read, write = await opened.enter_async_context(transport)
             self._opened = opened.pop_all()
         if self.address.command:
             self.can_end()
@@ -216,6 +220,17 @@ class _Wire:
     def _ended(self) -> None:
         if self.connection is not None:
             self.connection.end()
+
+
+@asynccontextmanager
+async def _starting() -> AsyncIterator[None]:
+    """Holds the lock of what starts processes, and waits for it without holding up the loop."""
+    while not STARTING.acquire(blocking=False):
+        await asyncio.sleep(LOCK_SECONDS)
+    try:
+        yield
+    finally:
+        STARTING.release()
 
 
 class _Watched:
