@@ -122,6 +122,26 @@ def test_every_way_to_start_a_process_is_known_and_names_an_environment() -> Non
     assert found == WAYS
 
 
+def test_a_tools_process_is_started_by_one_thread_at_a_time() -> None:
+    """Else it might get the mark of another thread's command, and end with that."""
+    for file in (ROOT / "app" / "agent").rglob("*.py"):
+        tree = ast.parse(file.read_text())
+        alone = [
+            with_ for with_ in ast.walk(tree) if isinstance(with_, ast.With) and "STARTING" in heads(with_)
+        ]
+        guarded = sum(map(popens, alone))
+        assert popens(tree) == guarded, file
+
+
+def heads(with_: ast.With) -> set[str]:
+    return {ast.unparse(item.context_expr) for item in with_.items}
+
+
+def popens(tree: ast.AST) -> int:
+    calls = (ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return sum(starts_a_process(called) == "Popen" for called in calls)
+
+
 def starts_a_process(called: str) -> str | None:
     module, _, name = called.rpartition(".")
     if name in ("Popen", "stdio_client", "open_process", "system", "popen", "fork", "forkpty"):

@@ -25,6 +25,7 @@ _DEAD: Final = "ZXx"
 _LOOKS: Final = 2
 """Looks that must find no member, one after the other. A single one misses a process that a member starts meanwhile, if
 its number is lower than those already looked at."""
+_NO_LEADER: Final = -1
 _ROUNDS: Final = 50
 """How often a look goes after what was started during it, on a machine where that never ends."""
 _NOT_THERE: Final = (FileNotFoundError, ProcessLookupError, PermissionError)
@@ -98,7 +99,7 @@ class Family:
     def _group(self) -> set[Member]:
         try:
             os.killpg(self.leader, 0)
-        except (ProcessLookupError, PermissionError):
+        except OSError:
             return set()
         return {Member(self.leader, 0, True)}
 
@@ -113,6 +114,16 @@ class Family:
         except _NOT_THERE:
             return False
         return f"{MARK}={self.mark}".encode() in variables.split(b"\0")
+
+
+def kill_marked(mark: str) -> None:
+    """Kills what a process with this mark has left behind, once it has been reaped itself."""
+    family = Family(_NO_LEADER, mark)
+    for _ in range(_ROUNDS):
+        for member in (left := family.members()):
+            family.send(member, signal.SIGKILL)
+        if not left:
+            return
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,14 +27,14 @@ _DIGITS: Final = 15  # of the mark; a limit has 63 bits
 
 @contextmanager
 def marking(mark: str) -> Iterator[None]:
-    """What is started inside carries `mark`, a random hexadecimal number. Where that can't be done it has no mark."""
-    with STARTING:
-        before = _set(_number(mark))
-        try:
-            yield
-        finally:
-            if before is not None:
-                _set(before)
+    """What is started inside carries `mark`, a random hexadecimal number. Where that can't be done it has no mark. For
+    a caller that holds STARTING."""
+    before = _set(_number(mark))
+    try:
+        yield
+    finally:
+        if before is not None:
+            _set(before)
 
 
 def carries(pid: int, mark: str) -> bool:

@@ -19,7 +19,7 @@ from typing import Final
 
 from app.agent.model import Cancellation
 from app.agent.tools.process_family import MARK, Family
-from app.agent.tools.process_mark import marking
+from app.agent.tools.process_mark import STARTING, marking
 from app.agent.toolset import OutcomeUnknown
 
 GRACE_SECONDS: Final = 2.0  # from SIGTERM to SIGKILL, and from there to giving up
@@ -225,7 +225,7 @@ def _start(command: Command, mark: str) -> subprocess.Popen[bytes]:
     with tempfile.TemporaryFile() if command.input else open(os.devnull, "w+b") as given:
         given.write(command.input)
         given.seek(0)
-        with marking(mark):
+        with STARTING, marking(mark):
             return subprocess.Popen(
                 command.arguments,
                 bufsize=0,

@@ -19,6 +19,7 @@ from app.agent.tools.mcp.calls import ServerUnavailable
 from app.agent.tools.mcp.server import Patience
 from app.agent.tools.mcp.servers import ToolServers
 from app.agent.tools.mcp.toolset import Mcp
+from app.agent.tools.process_mark import carries, marking
 from app.agent.toolset import Elicitation, ToolContext, ToolResult
 from tests.agent.cancellation import FakeCancellation
 from tests.agent.tools.pictures import png
@@ -349,3 +350,59 @@ def test_nothing_starts_when_the_process_is_ending(tmp_path: Path) -> None:
     servers.close()
     with pytest.raises(RuntimeError, match="stopping"):
         servers.acquire(address(tmp_path))
+
+
+LEAVES = """
+setsid sh -c 'setsid env -i PATH="$PATH" sh -c ": > left; exec 9>alive; while [ -e left ]; do sleep 0.1; done" &'
+until test -e left; do :; done
+"""
+
+
+def test_a_server_leaves_nothing_behind_that_has_left_its_process_group(tmp_path: Path) -> None:
+    """What lives holds the pipe open."""
+    os.mkfifo(tmp_path / "alive")
+    servers = ToolServers(patience=PATIENCE)
+    with open(os.open(tmp_path / "alive", os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as pipe:
+        toolset = Mcp(servers, address(tmp_path, LEAVES + RUN), cancellation=FakeCancellation())
+        toolset.start()
+        assert "echo" in names(toolset)
+        eventually(lambda: pipe.read(1) is None, "what the server left is there")
+        toolset.stop()
+        servers.close()
+        try:
+            assert pipe.read(1) == b""
+        finally:
+            (tmp_path / "left").unlink()
+
+
+class Turns:
+    """A lock that tells of attempts in vain."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.refused = threading.Event()
+
+    def acquire(self, *, blocking: bool) -> bool:
+        taken = self.lock.acquire(blocking=blocking)
+        if not taken:
+            self.refused.set()
+        return taken
+
+    def release(self) -> None:
+        self.lock.release()
+
+
+def test_a_server_waits_while_a_command_gets_its_mark(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would carry that mark, and end with the command."""
+    turns = Turns()
+    monkeypatch.setattr("app.agent.tools.mcp.connection.STARTING", turns)
+    servers = ToolServers(patience=PATIENCE)
+    with turns.lock, marking("ab" * 16):
+        servers.acquire(address(bench.root, SILENT, **bench.environment))
+        assert turns.refused.wait(60)
+        assert bench.processes() == []
+    eventually(lambda: len(bench.processes()) == 1, "it has started", seconds=60)
+    assert not carries(bench.processes()[0], "ab" * 16)
+    servers.close()

@@ -107,14 +107,11 @@ def test_a_process_that_is_started_beside_a_command_does_not_get_its_mark(bench:
         process.end()
 
 
-def test_only_one_thread_at_a_time_starts_a_process_with_a_mark() -> None:
-    """Its mark is the whole process's for that moment, and is taken back."""
+def test_the_mark_is_taken_back_once_the_process_has_started() -> None:
     before = resource.getrlimit(10)
-    with marking("ab" * 16):
-        assert STARTING.locked()
+    with STARTING, marking("ab" * 16):
         assert resource.getrlimit(10)[0] == int(("ab" * 16)[:15], 16)
     assert resource.getrlimit(10) == before
-    assert not STARTING.locked()
 
 
 def test_a_lower_limit_of_the_operators_costs_the_mark_and_not_the_command() -> None:

@@ -4,9 +4,10 @@ so it is imported by the thread of the first server that needs it."""
 from __future__ import annotations
 
 import asyncio
+import secrets
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
@@ -25,7 +26,8 @@ from app.agent.tools.mcp.address import SSE, STREAMABLE, ServerAddress
 from app.agent.tools.mcp.authorization import Bearer, how_to_authorize
 from app.agent.tools.mcp.credentials import Credentials
 from app.agent.tools.mcp.exchange import EXCHANGE, CallRefused
-from app.agent.tools.process_mark import STARTING
+from app.agent.tools.process_family import kill_marked
+from app.agent.tools.process_mark import STARTING, marking
 
 fail_after = anyio.fail_after
 
@@ -170,9 +172,7 @@ class _Wire:
         if not self.address.command:
             self.can_end()
         async with AsyncExitStack() as opened:
-            transport = await self._transport(opened)
-            async with _starting() if self.address.command else nullcontext():
-                read, write = await opened.enter_async_context(transport)
+            read, write = await self._open(opened)
             self._opened = opened.pop_all()
         if self.address.command:
             self.can_end()
@@ -182,6 +182,15 @@ class _Wire:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         return await self._opened.__aexit__(kind, error, trace)
+
+    async def _open(self, opened: AsyncExitStack) -> Any:
+        transport = await self._transport(opened)
+        if not self.address.command:
+            return await opened.enter_async_context(transport)
+        mark = secrets.token_hex(16)
+        opened.callback(kill_marked, mark)  # what has left the server's process group
+        async with _starting(mark):
+            return await opened.enter_async_context(transport)
 
     async def _transport(self, opened: AsyncExitStack) -> AbstractAsyncContextManager[Any]:
         address = self.address
@@ -223,12 +232,13 @@ class _Wire:
 
 
 @asynccontextmanager
-async def _starting() -> AsyncIterator[None]:
-    """Holds the lock of what starts processes, and waits for it without holding up the loop."""
+async def _starting(mark: str) -> AsyncIterator[None]:
+    """A process that is started inside carries the mark. Waits for its turn without holding up the loop."""
     while not STARTING.acquire(blocking=False):
         await asyncio.sleep(LOCK_SECONDS)
     try:
-        yield
+        with marking(mark):
+            yield
     finally:
         STARTING.release()
 
