@@ -14,6 +14,7 @@ from app.selfcheck.safety import (
     check_key_in_clear,
     check_modes,
     check_shell,
+    check_starters,
     check_tracing,
     check_user,
 )
@@ -27,6 +28,7 @@ CHECKS: Final[tuple[Callable[[Settings], list[Finding]], ...]] = (
     check_user,
     check_shell,
     check_modes,
+    check_starters,
     check_tracing,
     check_agents,
     check_roots,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from app.distribution import install_command
@@ -14,6 +16,8 @@ from app.selfcheck.own import database_path
 from app.settings import Settings
 from app.team.directory import TeamDirectory
 from app.team.team import Team
+
+_SECRETS: Final = ("BATON_AUTH_TOKENS", "ANTHROPIC_API_KEY", "BATON_DATABASE_URL")
 
 
 def check_exposure(settings: Settings) -> list[Finding]:
@@ -68,6 +72,38 @@ def _runs_commands(team: Team) -> bool:
         for agent in team.agents
         for spec in agent.toolsets
     )
+
+
+def check_starters(settings: Settings) -> list[Finding]:
+    """A process that started the server, and is still there, may show what the server hides."""
+    given = {name: value for name in _SECRETS if (value := settings.environment.get(name))}
+    if not settings.asks_for_tokens or not given:
+        return []
+    findings = []
+    for pid in _ancestors():
+        entries = _environment(pid)
+        if shown := [name for name, value in given.items() if os.fsencode(f"{name}={value}") in entries]:
+            problem = f"{' and '.join(shown)} can be read by commands of tools in /proc/{pid}/environ"
+            remedy = "let the command that starts the server begin with exec"
+            findings.append(Finding(f"process {pid}", problem, remedy))
+    return findings
+
+
+def _ancestors() -> Iterator[int]:
+    pid = os.getppid()
+    while pid > 0:
+        yield pid
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[1])
+        except OSError:
+            return
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []  # it is closed to commands too, or there is no such place
 
 
 def check_tracing(settings: Settings) -> list[Finding]:
