@@ -198,3 +198,17 @@ def test_a_process_that_started_the_server_and_shows_its_secrets_is_warned_of(
         shown = "BATON_AUTH_TOKENS and ANTHROPIC_API_KEY and BATON_DATABASE_URL can be read"
         assert f"process {server.pid}: {shown}" in server.log()
         assert leaks(server.log().encode()) == []
+
+
+def test_the_offline_stand_in_shows_no_secret_and_outlives_a_reload(
+    tmp_path: Path, model: OfflineServer
+) -> None:
+    settings = {**SECRETS, "ANTHROPIC_API_KEY": "", "ANTHROPIC_BASE_URL": ""}
+    with BatonProcess(tmp_path, model_url=model.url, agents=AGENTS, settings=settings, cold=True) as server:
+        anna = Client(server.url, token=TOKEN)
+        assert len(environments(server.pid)) == 3  # a worker and the stand-in beside the master
+        assert_kept(anna, server.pid)
+        server.signal(signal.SIGHUP)
+        eventually(lambda: server.log().count("Booting worker") == 2, "another worker")
+        assert_kept(anna, server.pid)
+        anna.close()
