@@ -192,8 +192,8 @@ def test_an_application_without_its_settings_is_not_built(monkeypatch: pytest.Mo
 def test_a_process_that_started_the_server_and_shows_its_secrets_is_warned_of(
     tmp_path: Path, model: OfflineServer
 ) -> None:
-    stays = ("sh", "-c", '"$@"; true', "sh")
-    server = BatonProcess(tmp_path, model_url=model.url, agents=AGENTS, settings=SECRETS, prefix=stays)
+    stays = ["sh", "-c", '"$@"; true', "sh", *START]
+    server = BatonProcess(tmp_path, model_url=model.url, agents=AGENTS, settings=SECRETS, command=stays)
     with server:
         shown = "BATON_AUTH_TOKENS and ANTHROPIC_API_KEY and BATON_DATABASE_URL can be read"
         assert f"process {server.pid}: {shown}" in server.log()
