@@ -211,12 +211,13 @@ class Process:
         told = {member for member in members if member.in_group}
         deadline = time.monotonic() + GRACE_SECONDS
         while members:
-            for member in members - told:
+            newcomers = members - told
+            for member in newcomers:
                 self._family.send(member, number)
             told |= members
             if time.monotonic() >= deadline:
                 return False
-            self._look(_LOOK_SECONDS if number == signal.SIGTERM else 0)
+            self._look(0 if newcomers else _LOOK_SECONDS)  # they may be replaced by their children already
             members = self._family.members()
         return True
 
