@@ -48,6 +48,7 @@ from pathlib import Path
 
 import app
 from app import logs, own_environment, selfcheck
+from app.http_worker import RequestWorker
 from app.runtime.lazy_model import import_for_good
 from app.settings import InvalidSettings, Settings
 from app.telemetry import directory
@@ -59,7 +60,14 @@ except (InvalidSettings, own_environment.EnvironmentLost) as error:
 
 wsgi_app = "wsgi:application"
 bind = settings.bind
-worker_class = "gthread"
+
+
+class Worker(RequestWorker):
+    request_seconds = settings.request_seconds
+    body_bytes = settings.max_body_bytes
+
+
+worker_class = Worker
 workers = settings.workers
 
 # A stream holds a thread until it ends. The spare ones keep ping, cancel and approve alive.

@@ -75,6 +75,11 @@ class Settings:
         "further variables that tools' commands get, separated by commas; a * at the end for any rest",
     )
     max_body_bytes: int = _setting("BATON_MAX_BODY_BYTES", 33_554_432, "the longest request body")
+    request_seconds: float = _setting(
+        "BATON_REQUEST_SECONDS",
+        60.0,
+        "how long a request may take to arrive, from its first byte to its last",
+    )
     auth_tokens: tuple[AccessToken, ...] = _setting(
         "BATON_AUTH_TOKENS",
         (),
@@ -218,6 +223,12 @@ def _seconds(text: str) -> float:
     return float(text)
 
 
+def _some_seconds(text: str) -> float:
+    if not (seconds := _seconds(text)):
+        raise ValueError("it must be more than 0")
+    return seconds
+
+
 def _one_of(*words: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in words:
@@ -329,6 +340,7 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "roots": _roots,
     "tools_environment": tool_environment.parse,
     "max_body_bytes": _whole,
+    "request_seconds": _some_seconds,
     "auth_tokens": _tokens,
     "tokens_file": _tokens_file,
     "runs_per_token": _count,

@@ -55,6 +55,7 @@ WRONG = [
     ("BATON_ROOTS", "/tmp/{name}"),  # without tokens there are no names
     ("BATON_AUTH_TOKENS", "..:a-token-of-some-length"),
     ("BATON_MAX_BODY_BYTES", "32MB"),
+    ("BATON_REQUEST_SECONDS", "0"),
     ("BATON_AUTH_TOKENS", "alice"),
     ("BATON_AUTH_TOKENS", TOKEN),
     ("BATON_AUTH_TOKENS", "alice:short"),

@@ -1,0 +1,316 @@
+"""gunicorn's threaded worker, with the reading of requests taken off its threads.
+
+gunicorn's own worker reads a request on a thread of its pool and waits there for every byte. As many clients as
+there are threads, each with half a request, stop that server. Here the main loop reads all connections at once
+without waiting. A thread gets a connection when the whole request is in memory, so it never waits for a client's
+bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import selectors
+import socket
+import time
+from collections import deque
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, ClassVar, Final
+
+from gunicorn.http.unreader import Unreader
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
+
+HEAD_BYTES: Final = 65_536
+LINGER_SECONDS: Final = 2.0
+BODIES_AT_ONCE: Final = 8
+"""So many of the largest bodies may be in memory before they are complete; past that the largest one is refused."""
+
+_READ_BYTES: Final = 262_144
+_END_OF_HEAD: Final = b"\r\n\r\n"
+_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,15})[ \t]*(?=\r\n)", re.IGNORECASE)
+_ENCODED: Final = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
+_EXPECTS: Final = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)", re.IGNORECASE)
+
+_REFUSALS: Final = {
+    408: ("Request Timeout", "request_timeout", "The request did not arrive in time."),
+    431: (
+        "Request Header Fields Too Large",
+        "head_too_large",
+        f"The head is longer than {HEAD_BYTES} bytes.",
+    ),
+    503: ("Service Unavailable", "server_full", "Too many large requests are arriving at once."),
+}
+
+
+class ReceivedRequest(Unreader):
+    """Gives gunicorn's parser the bytes of one request, and then the end. It never reads from a socket."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bytes = memoryview(b"")
+
+    def put(self, request: bytes | bytearray) -> None:
+        self._bytes = memoryview(request)
+
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        size = max(size_hint or 0, 8192)
+        part, self._bytes = self._bytes[:size], self._bytes[size:]
+        return bytes(part)
+
+
+class Connection(TConn):
+    """What has arrived of the next request. The main loop fills it until it is complete, then a thread owns it."""
+
+    def __init__(self, worker: RequestWorker, sock: socket.socket, client: Any, server: Any) -> None:
+        super().__init__(worker.cfg, sock, client, server)
+        self._worker = worker
+        self.received = bytearray()
+        self.is_cut = False  # the body is not read, so the connection can't be used again
+        self.data_ready = True  # for gunicorn: a thread has nothing to wait for
+        self._searched = 0
+        self._needed: int | None = None  # bytes of the whole request, once its head is complete
+
+    def is_complete(self, body_bytes: int) -> bool:
+        """A body that is longer, or of unknown length, is left out: the application refuses it by its head."""
+        if self._needed is None:
+            end = self.received.find(_END_OF_HEAD, max(0, self._searched - 3))
+            self._searched = len(self.received)
+            if end < 0:
+                return False
+            self._needed = end + len(_END_OF_HEAD) + self._body_length(end, body_bytes)
+        return len(self.received) >= self._needed
+
+    @property
+    def head_is_too_long(self) -> bool:
+        return self._needed is None and len(self.received) > HEAD_BYTES
+
+    def _body_length(self, end: int, body_bytes: int) -> int:
+        head = bytes(self.received[: end + 2])
+        lengths = {int(length) for length in _LENGTH.findall(head)}
+        length = lengths.pop() if len(lengths) == 1 else 0
+        self.is_cut = bool(lengths or length > body_bytes or _ENCODED.search(head))
+        if self.is_cut:
+            return 0
+        if length and _EXPECTS.search(head):
+            self.say(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return length
+
+    def init(self) -> None:
+        """On the thread that is about to parse the request."""
+        super().init()
+        if not isinstance(self.parser.unreader, ReceivedRequest):
+            self.parser.unreader = ReceivedRequest()
+        self.parser.unreader.put(self._take())
+
+    def _take(self) -> bytes | bytearray:
+        """The request's bytes; those after it stay for the next one."""
+        needed, self._needed, self._searched = self._needed or 0, None, 0
+        if len(self.received) == needed:
+            request, self.received = self.received, bytearray()
+            return request
+        taken = bytes(self.received[:needed])
+        del self.received[:needed]
+        return taken
+
+    def say(self, words: bytes) -> None:
+        """Without waiting: a client that has no room for it misses it."""
+        try:
+            self.sock.send(words)
+        except OSError:
+            return
+
+    def close(self, graceful: bool = False) -> None:
+        if graceful:
+            self._worker.linger(self)
+        else:
+            super().close()
+
+
+class RequestWorker(ThreadWorker):
+    """Connections that are read are gunicorn's `pending_conns`, oldest first: all have the same time.
+
+    TLS, HTTP/2 and the PROXY protocol are left to gunicorn, which reads them on its threads.
+    """
+
+    request_seconds: ClassVar[float] = 60.0
+    """From the first byte of a request, or from the connection's beginning, to the last byte of its body."""
+    body_bytes: ClassVar[int] = 33_554_432
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._lingering: deque[Connection] = deque()
+        self._arrived = 0  # bytes of all requests that are not complete
+
+    @property
+    def _is_plain(self) -> bool:
+        cfg = self.cfg
+        return not cfg.is_ssl and cfg.proxy_protocol == "off" and cfg.http2_cleartext == "off"
+
+    # ---- called by gunicorn's main loop
+
+    def accept(self, listener: Any) -> None:
+        if not self._is_plain:
+            super().accept(listener)
+            return
+        try:
+            sock, client = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        self.nr_conns += 1
+        self._make_room()
+        self._read(Connection(self, sock, client, listener.getsockname()))
+
+    def on_client_socket_readable(self, conn: Any, client: Any) -> None:
+        """A kept connection's next request begins."""
+        if not isinstance(conn, Connection):
+            super().on_client_socket_readable(conn, client)
+            return
+        self.poller.unregister(client)
+        self.keepalived_conns.remove(conn)
+        self._read(conn)
+
+    def on_pending_socket_readable(self, conn: Any, client: Any) -> None:
+        if not isinstance(conn, Connection):
+            super().on_pending_socket_readable(conn, client)
+            return
+        try:
+            data = conn.sock.recv(_READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._stop_reading(conn)
+            self._drop(conn)
+            return
+        conn.received += data
+        self._arrived += len(data)
+        self._go_on(conn)
+
+    def finish_request(self, conn: Any, fs: Future[Any]) -> None:
+        super().finish_request(conn, fs)
+        if isinstance(conn, Connection) and conn.received and conn in self.keepalived_conns:
+            self.on_client_socket_readable(conn, conn.sock)
+
+    def murder_pending(self) -> None:
+        now = time.monotonic()
+        while self.pending_conns and self.pending_conns[0].timeout <= now:
+            if not isinstance(conn := self.pending_conns[0], Connection):
+                super().murder_pending()
+                return
+            self._refuse(conn, 408)
+        while self._lingering and self._lingering[0].timeout <= now:
+            self._end_lingering(self._lingering[0])
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """At a stop: a request that is on its way has as long as an idle connection."""
+        super()._cap_keepalive(deadline)
+        for conn in self.pending_conns:
+            conn.timeout = min(conn.timeout, deadline)
+
+    # ---- called on a thread
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        if isinstance(conn, Connection):
+            req._expected_100_continue = False  # it was told already
+        return super().handle_request(req, conn)
+
+    def _keepalive_after(self, conn: Any, keepalive: bool) -> bool:
+        if isinstance(conn, Connection) and conn.is_cut:
+            return False
+        return bool(super()._keepalive_after(conn, keepalive))
+
+    # ---- reading
+
+    def _read(self, conn: Connection) -> None:
+        conn.sock.setblocking(False)
+        conn.initialized = False
+        conn.timeout = time.monotonic() + (self.request_seconds if self.alive else STOP_KEEPALIVE_LINGER)
+        self.pending_conns.append(conn)
+        self._arrived += len(conn.received)
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
+        if conn.received:
+            self._go_on(conn)
+
+    def _go_on(self, conn: Connection) -> None:
+        if conn.is_complete(self.body_bytes):
+            self._stop_reading(conn)
+            self.enqueue_req(conn)
+        elif conn.head_is_too_long:
+            self._refuse(conn, 431)
+        elif self._arrived > BODIES_AT_ONCE * self.body_bytes:
+            self._refuse(max(self.pending_conns, key=lambda one: len(one.received)), 503)
+
+    def _stop_reading(self, conn: Connection) -> None:
+        self.poller.unregister(conn.sock)
+        self.pending_conns.remove(conn)
+        self._arrived -= len(conn.received)
+
+    def _refuse(self, conn: Connection, status: int) -> None:
+        """A client that has sent nothing is told nothing."""
+        self._stop_reading(conn)
+        if not conn.received:
+            self._drop(conn)
+            return
+        conn.say(_refusal(status))
+        self.nr_conns -= 1
+        self.linger(conn)
+
+    def _make_room(self) -> None:
+        """Slow clients push out the oldest of them, so that others can connect."""
+        while self.nr_conns >= self.worker_connections:
+            if self._lingering:
+                self._end_lingering(self._lingering[0])
+            elif self.pending_conns:
+                conn = self.pending_conns[0]
+                self._stop_reading(conn)
+                conn.say(_refusal(408))
+                self._drop(conn)
+            else:
+                return
+
+    # ---- closing
+
+    def linger(self, conn: Connection) -> None:
+        """Closes when the client has, or after two seconds: closed with unread bytes, the connection would be reset
+        before the client has read its answer. Other connections are served meanwhile."""
+        try:
+            conn.sock.setblocking(False)
+            conn.sock.shutdown(socket.SHUT_WR)
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._discard, conn))
+        except (OSError, ValueError):
+            conn.close()
+            return
+        conn.received.clear()
+        conn.timeout = time.monotonic() + LINGER_SECONDS
+        self._lingering.append(conn)
+        self.nr_conns += 1
+
+    def _discard(self, conn: Connection, client: socket.socket) -> None:
+        try:
+            if client.recv(_READ_BYTES):
+                return
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        self._end_lingering(conn)
+
+    def _end_lingering(self, conn: Connection) -> None:
+        self.poller.unregister(conn.sock)
+        self._lingering.remove(conn)
+        self._drop(conn)
+
+    def _drop(self, conn: Connection) -> None:
+        self.nr_conns -= 1
+        conn.close()
+
+
+def _refusal(status: int) -> bytes:
+    """Shaped as the application's errors are."""
+    reason, code, message = _REFUSALS[status]
+    body = json.dumps({"message": message, "error": message, "code": code, "request_id": None}).encode()
+    retry = "Retry-After: 2\r\n" if status == 503 else ""
+    head = f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    return f"{head}{retry}Connection: close\r\n\r\n".encode() + body
