@@ -137,6 +137,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         environment=settings.environment,
         roots=roots,
         titles=titles if settings.titles else None,
+        deny_wins=settings.deny_wins,
         servers=tool_servers,
     )
     manager = RuntimeManager(

@@ -32,7 +32,7 @@ _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,15})[ \t]*(?=\r
 _ENCODED: Final = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 _EXPECTS: Final = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)", re.IGNORECASE)
 
-_REFUSALS: Final = {
+REFUSALS: Final = {
     408: ("Request Timeout", "request_timeout", "The request did not arrive in time."),
     431: (
         "Request Header Fields Too Large",
@@ -41,6 +41,7 @@ _REFUSALS: Final = {
     ),
     503: ("Service Unavailable", "server_full", "Too many large requests are arriving at once."),
 }
+"""By status: the reason, the code, and the message."""
 
 
 class ReceivedRequest(Unreader):
@@ -309,7 +310,7 @@ class RequestWorker(ThreadWorker):
 
 def _refusal(status: int) -> bytes:
     """Shaped as the application's errors are."""
-    reason, code, message = _REFUSALS[status]
+    reason, code, message = REFUSALS[status]
     body = json.dumps({"message": message, "error": message, "code": code, "request_id": None}).encode()
     retry = "Retry-After: 2\r\n" if status == 503 else ""
     head = f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"

@@ -61,6 +61,11 @@ class Settings:
     approval_seconds: float = _setting(
         "BATON_APPROVAL_SECONDS", 0.0, "how long a question to a person stays open; 0: as long as it takes"
     )
+    deny_wins: bool = _setting(
+        "BATON_DENY_WINS",
+        True,
+        "a `deny` counts whatever was approved: on; off: approvals of the session come first, as in docker-agent",
+    )
     on_disconnect: Literal["cancel", "continue"] = _setting(
         "BATON_ON_DISCONNECT", "cancel", "what becomes of a run whose own reader hangs up: cancel or continue"
     )
@@ -336,6 +341,7 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "drain_seconds": _seconds,
     "approval_seconds": _seconds,
     "titles": lambda text: _one_of("on", "off")(text) == "on",
+    "deny_wins": lambda text: _one_of("on", "off")(text) == "on",
     "on_disconnect": _one_of("cancel", "continue"),
     "roots": _roots,
     "tools_environment": tool_environment.parse,

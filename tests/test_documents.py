@@ -12,7 +12,7 @@ from typing import TypeVar, get_args
 import click
 import pytest
 
-from app import errors
+from app import errors, http_worker
 from app.access_tokens import ROLES
 from app.commands import exits
 from app.commands.main import COMMANDS
@@ -27,7 +27,9 @@ T = TypeVar("T")
 
 ROOT = Path(__file__).parents[1]
 
-OF_THE_WEB_ITSELF = {"internal", "method_not_allowed", "awaiting_approval", "awaiting_input", "stopping"}
+OF_THE_WEB_ITSELF = {"internal", "method_not_allowed", "awaiting_approval", "awaiting_input", "stopping"} | {
+    code for _, code, _ in http_worker.REFUSALS.values()
+}
 """Codes that no class of `app.errors` has."""
 
 

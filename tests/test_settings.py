@@ -56,6 +56,7 @@ WRONG = [
     ("BATON_AUTH_TOKENS", "..:a-token-of-some-length"),
     ("BATON_MAX_BODY_BYTES", "32MB"),
     ("BATON_REQUEST_SECONDS", "0"),
+    ("BATON_DENY_WINS", "yes"),
     ("BATON_AUTH_TOKENS", "alice"),
     ("BATON_AUTH_TOKENS", TOKEN),
     ("BATON_AUTH_TOKENS", "alice:short"),

@@ -1,9 +1,9 @@
-"""May a tool call run, must somebody be asked, or is it refused?"""
+"""May a tool call run, must a person be asked, or is it refused?"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,8 +12,17 @@ from typing import Any, Final, Literal
 from app.agent.toolset import Tool
 from app.conversation.session import Permissions as SessionPermissions
 from app.conversation.session import Session
-from app.team.permissions import Permissions, Spellings, decide, lexical_spellings
+from app.team.permissions import (
+    Decision,
+    Permissions,
+    Spellings,
+    decide,
+    is_denied,
+    lexical_spellings,
+)
 
+_OF_SESSION: Final = "session permissions"
+_OF_TEAM: Final = "permissions configuration"
 _NOBODY: Final = "Tool '{tool}' needs a person's approval, and nobody follows a background agent."
 
 
@@ -26,29 +35,36 @@ class Verdict:
 def judge(
     tool: Tool,
     arguments: Mapping[str, Any],
-    session: Session,
+    sessions: Sequence[Session],
     team: Permissions,
     *,
     attended: bool = True,
+    deny_wins: bool = True,
     working_dir: Path | None = None,
 ) -> Verdict:
-    """The contract's order, first match wins: the session's blanket approval, the session's patterns, the
-    team's patterns, a tool that only reads, and else a question. Who approved that a task is done in the background,
-    `attended` by nobody, approved what no pattern wants to be asked for."""
-    if session.tools_approved:
-        return Verdict("run")
+    """The first that says something decides: a denial, the blanket approval of the session, the session's patterns,
+    the team's patterns, a tool that only reads, and else a question.
+
+    `sessions` is the session and those above it, up to the conversation: all their denials count, and a blanket
+    approval counts as long as the conversation has one too. Without `deny_wins` denials are looked at where the other
+    patterns are, so that approvals of the session come before them, as docker-agent has it. The approval of a
+    background task, which nobody attends, approves each of its calls that no pattern wants to be asked for.
+    """
+    session, conversation = sessions[0], sessions[-1]
     spellings = lexical_spellings if working_dir is None else partial(_spellings, working_dir)
-    for permissions, source in (
-        (_session(session.permissions), "session permissions"),
-        (team, "permissions configuration"),
-    ):
-        match decide(permissions, tool.name, arguments, spellings=spellings):
-            case "deny":
-                return Verdict("deny", f"Tool '{tool.name}' is denied by {source}.")
-            case "allow":
-                return Verdict("run")
-            case "ask":
-                return Verdict("ask") if attended else Verdict("deny", _NOBODY.format(tool=tool.name))
+    sources = ((_session(session.permissions), _OF_SESSION), (team, _OF_TEAM))
+    if deny_wins:
+        for permissions, source in (
+            *((_session(one.permissions), _OF_SESSION) for one in sessions),
+            sources[1],
+        ):
+            if is_denied(permissions, tool.name, arguments, spellings=spellings):
+                return _denied(tool, source)
+    if session.tools_approved and conversation.tools_approved:
+        return Verdict("run")
+    for permissions, source in sources:
+        if decision := decide(permissions, tool.name, arguments, spellings=spellings):
+            return _follow(decision, tool, source, attended)
     return Verdict("run" if tool.read_only or not attended else "ask")
 
 
@@ -70,8 +86,22 @@ def _spellings(working_dir: Path, path: str) -> Spellings:
     return Spellings(tuple(dict.fromkeys(everywhere)), tuple(dict.fromkeys((*known.every, same))))
 
 
+def _follow(decision: Decision, tool: Tool, source: str, attended: bool) -> Verdict:
+    match decision:
+        case "deny":
+            return _denied(tool, source)
+        case "allow":
+            return Verdict("run")
+        case "ask":
+            return Verdict("ask") if attended else Verdict("deny", _NOBODY.format(tool=tool.name))
+
+
+def _denied(tool: Tool, source: str) -> Verdict:
+    return Verdict("deny", f"Tool '{tool.name}' is denied by {source}.")
+
+
 def _session(permissions: SessionPermissions | None) -> Permissions:
-    """A session's patterns come unchecked from a client; one that is no pattern matches nothing."""
+    """A session's patterns as they are stored. An older version stored patterns that can't be parsed."""
     given = permissions or {}
     return Permissions.model_construct(
         allow=tuple(given.get("allow") or ()),

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from app.agent.approval import judge
+from app.agent.approval import Verdict, judge
 from app.agent.context import LoopContext, Resumption
 from app.agent.delegation import handed_over
 from app.agent.history import History
@@ -153,14 +153,7 @@ class Caller:
 
     def _refused(self, block: Block, tool: Tool) -> Generator[Step, Any, str]:
         """Why the call must not run, in words for the model; empty if it may. May wait for a person."""
-        verdict = judge(
-            tool,
-            block["input"],
-            self._context.look(self._session_id),
-            self._context.team.permissions,
-            attended=self._context.attended,
-            working_dir=self._tool_context.working_dir,
-        )
+        verdict = self._judge(block, tool)
         if verdict.outcome == "deny":
             return verdict.words
         answer = self._resumption.answer_to("approval", self._session_id, block["id"])
@@ -172,6 +165,20 @@ class Caller:
             return "Nobody approved this tool call in time, so it was not run. It was not rejected either."
         reason = answer.reason.strip()
         return "The user rejected the tool call." + (f" Reason: {reason}" if reason else "")
+
+    def _judge(self, block: Block, tool: Tool) -> Verdict:
+        sessions = [self._context.look(self._session_id)]
+        while above := sessions[-1].parent_id:
+            sessions.append(self._context.look(above))
+        return judge(
+            tool,
+            block["input"],
+            sessions,
+            self._context.team.permissions,
+            attended=self._context.attended,
+            deny_wins=self._context.deny_wins,
+            working_dir=self._tool_context.working_dir,
+        )
 
     def _ask_approval(self, block: Block, tool: Tool) -> Generator[Step, Any, Answer]:
         question = Question(
@@ -197,6 +204,8 @@ class Caller:
             return (yield from self.end(block, ToolResult.error(words), "rejected"))
         if said.arguments is not None:
             block = {**block, "input": said.arguments}
+            if (verdict := self._judge(block, tool)).outcome == "deny":
+                return (yield from self.end(block, ToolResult.error(verdict.words), "rejected"))
         yield CallStarting(self._session_id, block["id"], tool.name)
         yield ToolCallStarted(
             agent_name=self._agent, tool_call=self._wire(block), tool_definition=tool.definition()

@@ -45,6 +45,7 @@ class LoopContext:
     check_budget: Callable[[], None] = lambda: None  # BudgetReached if no more may be spent
     prefer: Callable[[Session, Agent], Agent] = lambda session, agent: agent.asking(session.model)
     """The agent with the model that was chosen for it, by a request or by itself."""
+    deny_wins: bool = True  # over every approval; else the session's approvals come first
     attended: bool = True  # somebody follows the run, who can be asked
     ground: Ground = field(default_factory=Ground)  # where the sessions of the run's owner may work
 

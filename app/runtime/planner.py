@@ -60,8 +60,10 @@ class AgentPlanner:
         roots: Roots,
         titles: Titles | None = None,
         servers: ToolServers | None = None,
+        deny_wins: bool = True,
     ) -> None:
         """Without `titles` sessions get none by themselves; without `servers` agents have no tool servers."""
+        self._deny_wins = deny_wins
         self._background: BackgroundAgents | None = None
         self._servers = servers
         self._titles = titles
@@ -158,6 +160,7 @@ class AgentPlanner:
             read=live.patience.around(self._read),
             check_budget=partial(live.patience.around(self._store.accounts.check_budget), root),
             prefer=partial(self._prefer, team, live),
+            deny_wins=self._deny_wins,
             attended=not live.run.options.get(OPTION),
             ground=ground,
         )

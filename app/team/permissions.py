@@ -80,10 +80,7 @@ def decide(
     `arguments` is None when they could not be parsed: patterns with conditions never match then. `spellings` tells
     the paths of the same file.
     """
-    if arguments is None:
-        call = Call(tool, {}, {})
-    else:
-        call = Call(tool, _texts(arguments, spellings, "any"), _texts(arguments, spellings, "every"))
+    call = _call(tool, arguments, spellings)
     if any(_catches(pattern, call) for pattern in permissions.deny):
         return "deny"
     if any(_allows(pattern, call) for pattern in permissions.allow):
@@ -93,8 +90,26 @@ def decide(
     return None
 
 
+def is_denied(
+    permissions: Permissions,
+    tool: str,
+    arguments: Mapping[str, Any] | None,
+    *,
+    spellings: Callable[[str], Spellings] = lexical_spellings,
+) -> bool:
+    """Only the first of what `decide` looks at."""
+    call = _call(tool, arguments, spellings)
+    return any(_catches(pattern, call) for pattern in permissions.deny)
+
+
+def _call(tool: str, arguments: Mapping[str, Any] | None, spellings: Callable[[str], Spellings]) -> Call:
+    if arguments is None:
+        return Call(tool, {}, {})
+    return Call(tool, _texts(arguments, spellings, "any"), _texts(arguments, spellings, "every"))
+
+
 def is_pattern(pattern: str) -> bool:
-    """Whether it can match anything; files may not hold others: they would deny nothing, silently."""
+    """Whether it can be parsed; files and requests may not hold others."""
     tool, conditions = parse_pattern(pattern)
     return all(_glob(glob.lower(), crosses=False) for glob in (tool, *(value for _, value in conditions)))
 
@@ -134,47 +149,24 @@ def argument_text(value: Any) -> str:
             return str(value)
 
 
-def _texts(
-    arguments: Mapping[str, Any], spellings: Callable[[str], Spellings], kind: Literal["any", "every"]
-) -> dict[str, list[str]]:
-    """Each item of `paths` is a `path` too, so that a tool for several files keeps to the rules for one."""
-    texts: dict[str, list[str]] = {}
-    for name, value in arguments.items():
-        texts.setdefault(name, []).append(argument_text(value))
-        if not (name.lower() in PATHS or (kind == "any" and LIKE_A_PATH.search(name))):
-            continue
-        paths = [path for path in (value if isinstance(value, list) else [value]) if isinstance(path, str)]
-        for path in paths:
-            said = getattr(spellings(path), kind)
-            texts.setdefault("path" if name.lower() == "paths" else name, []).extend(said)
-            if kind == "any":
-                texts[name].extend(said)
-    return texts
-
-
-def _catches(pattern: str, call: Call) -> bool:
-    glob, conditions = parse_pattern(pattern)
-    return _glob_matches(glob, call.tool, True) and all(
-        any(_glob_matches(wanted, text, True) for text in call.any.get(name, ()))
-        for name, wanted in conditions
+    call = _call(tool, arguments, spellings)
+    if any(_catches(pattern, call) for pattern in permissions.deny):
+        return "deny"
+    if any(_allows(pattern, call) for pattern in permissions.allow):
+        return "allow"
+    if any(_catches(pattern, call) for pattern in permissions.ask):
     )
 
 
-def _allows(pattern: str, call: Call) -> bool:
-    glob, conditions = parse_pattern(pattern)
-    return _glob_matches(glob, call.tool, False) and all(
-        bool(call.every.get(name)) and all(_glob_matches(wanted, text, False) for text in call.every[name])
-        for name, wanted in conditions
-    )
-
-
-def _glob_matches(glob: str, text: str, crosses: bool) -> bool:
+def _glob_matches(glob: str, text: str, restricts: bool) -> bool:
+    """A glob that can't be parsed allows nothing; where it denies or asks, it matches everything, as a gate that can't
+    be read must not stand open."""
     glob, text = glob.lower(), text.lower()
     prefix = glob[:-1]
     if glob.endswith("*") and not prefix.endswith("\\") and not _GLOB_CHARACTERS.search(prefix):
         return text.startswith(prefix)
-    expression = _glob(glob, crosses=crosses)
-    return expression is not None and expression.fullmatch(text) is not None
+    expression = _glob(glob, crosses=restricts)
+    return restricts if expression is None else expression.fullmatch(text) is not None
 
 
 @lru_cache(maxsize=4096)

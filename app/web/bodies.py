@@ -26,6 +26,7 @@ from app.conversation.blocks import Block, text_block
 from app.conversation.run import Answer
 from app.conversation.transcript import Message
 from app.errors import InvalidRequest, RequestTooLarge
+from app.team.permissions import is_pattern
 
 B = TypeVar("B", bound=BaseModel)
 
@@ -35,6 +36,8 @@ MAX_IMAGE_SIDE: Final = 8000  # pixels; the API refuses more, for ever
 MAX_TEXT: Final = 5_000_000
 MAX_MESSAGES: Final = 1000
 MAX_BATCH: Final = 1000  # sessions
+MAX_PATTERNS: Final = 200  # of each kind in a session's permissions
+MAX_PATTERN: Final = 1000  # characters
 DEFAULT_MODEL: Final = "default"
 """As a run's `model`: the session's agents ask their own models again."""
 
@@ -76,10 +79,20 @@ class Body(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
 
 
+def _can_be_parsed(pattern: str) -> str:
+    if not is_pattern(pattern):
+        raise ValueError(f"{pattern!r} is not a pattern")
+    return pattern
+
+
+Pattern = Annotated[Name, AfterValidator(_can_be_parsed), Field(max_length=MAX_PATTERN)]
+Patterns = Annotated[list[Pattern], Field(max_length=MAX_PATTERNS)]
+
+
 class PermissionsBody(Body):
-    allow: list[Name] | None = None
-    ask: list[Name] | None = None
-    deny: list[Name] | None = None
+    allow: Patterns | None = None
+    ask: Patterns | None = None
+    deny: Patterns | None = None
 
     def value(self) -> dict[str, list[str]]:
         return {key: list(patterns) for key, patterns in self if patterns}

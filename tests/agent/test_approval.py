@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from app.agent.approval import Verdict, judge
@@ -19,9 +21,11 @@ def verdict(
     *,
     approved: bool = False,
     reads: bool = False,
+    above: Sequence[Session] = (),
+    deny_wins: bool = True,
 ) -> Verdict:
     asked = Session("s", 0.0, tools_approved=approved, permissions=session)
-    return judge(READS if reads else ACTS, {"cmd": "ls"}, asked, team)
+    return judge(READS if reads else ACTS, {"cmd": "ls"}, [asked, *above], team, deny_wins=deny_wins)
 
 
 def test_a_tool_that_only_reads_runs_and_any_other_is_asked_about() -> None:
@@ -29,8 +33,44 @@ def test_a_tool_that_only_reads_runs_and_any_other_is_asked_about() -> None:
     assert verdict() == Verdict("ask")
 
 
-def test_a_session_that_approves_everything_beats_every_pattern() -> None:
-    assert verdict({"deny": ["*"]}, Permissions(deny=("*",), ask=("*",)), approved=True) == Verdict("run")
+APPROVALS: list[tuple[dict[str, list[str]], bool]] = [
+    ({}, True),
+    ({"allow": ["act"]}, False),
+    ({"allow": ["*"]}, True),
+]
+
+
+@pytest.mark.parametrize(("allowed", "approved"), APPROVALS)
+def test_a_denial_beats_every_approval(allowed: dict[str, list[str]], approved: bool) -> None:
+    for team in (Permissions(deny=("act",)), Permissions(deny=("act",), allow=("act",))):
+        assert verdict(allowed, team, approved=approved).outcome == "deny"
+    assert (
+        verdict({**allowed, "deny": ["act"]}, Permissions(allow=("*",)), approved=approved).outcome == "deny"
+    )
+
+
+def test_a_session_that_approves_everything_beats_every_wish_to_ask() -> None:
+    assert verdict({"ask": ["*"]}, Permissions(ask=("*",)), approved=True) == Verdict("run")
+
+
+@pytest.mark.parametrize(("allowed", "approved"), APPROVALS)
+def test_the_contracts_order_can_be_had(allowed: dict[str, list[str]], approved: bool) -> None:
+    assert verdict(allowed, Permissions(deny=("act",)), approved=approved, deny_wins=False) == Verdict("run")
+    assert verdict({"deny": ["*"]}, approved=True, deny_wins=False) == Verdict("run")
+    assert verdict(team=Permissions(deny=("act",)), deny_wins=False).outcome == "deny"
+
+
+def test_a_denial_of_the_conversation_holds_in_its_tasks() -> None:
+    conversation = Session("c", tools_approved=True, permissions={"deny": ["act"]})
+    assert verdict(approved=True, above=[conversation]).outcome == "deny"
+    assert (
+        verdict(approved=True, above=[Session("task", tools_approved=True), conversation]).outcome == "deny"
+    )
+
+
+def test_a_task_asks_again_as_soon_as_its_conversation_does() -> None:
+    assert verdict(approved=True, above=[Session("c", tools_approved=True)]) == Verdict("run")
+    assert verdict(approved=True, above=[Session("c", tools_approved=False)]) == Verdict("ask")
 
 
 def test_a_denial_says_whose_it_is() -> None:
@@ -45,7 +85,7 @@ def test_a_denial_says_whose_it_is() -> None:
     [({"allow": ["act"]}, "run"), ({"ask": ["act"]}, "ask"), ({"deny": ["act"]}, "deny")],
 )
 def test_the_session_beats_the_team(session: dict[str, list[str]], outcome: str) -> None:
-    for team in (Permissions(deny=("act",)), Permissions(allow=("act",)), Permissions(ask=("act",))):
+    for team in (Permissions(allow=("act",)), Permissions(ask=("act",))):
         assert verdict(session, team).outcome == outcome
 
 
@@ -64,5 +104,8 @@ def test_a_pattern_may_look_at_arguments() -> None:
     assert verdict({"allow": ["act:cmd=rm*"]}) == Verdict("ask")
 
 
-def test_a_sessions_pattern_that_is_none_matches_nothing() -> None:
-    assert verdict({"allow": ["["], "deny": ["act:cmd=["]}) == Verdict("ask")
+@pytest.mark.parametrize("pattern", ["[", "act:cmd=["])
+def test_a_sessions_pattern_that_cant_be_parsed_allows_nothing_and_denies_what_it_might(pattern: str) -> None:
+    assert verdict({"allow": [pattern]}) == Verdict("ask")
+    assert verdict({"deny": [pattern]}, reads=True).outcome == "deny"
+    assert verdict({"ask": [pattern]}, reads=True).outcome == "ask"

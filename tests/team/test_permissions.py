@@ -94,9 +94,14 @@ def test_deny_comes_before_allow_and_allow_before_ask() -> None:
 
 
 @pytest.mark.parametrize("pattern", ["a[", "a[b", "t:x=\\", "[]", "t:x=[z-a]", "[^]"])
-def test_a_broken_pattern_is_recognised_and_matches_nothing(pattern: str) -> None:
+def test_a_broken_pattern_is_recognised_and_allows_nothing(pattern: str) -> None:
     assert not is_pattern(pattern)
-    assert not denies(pattern, "a", {"x": "b"})
+    assert decide(Permissions.model_construct(allow=(pattern,)), "a", {"x": "b"}) is None
+
+
+@pytest.mark.parametrize("pattern", ["a[", "t:x=\\", "t:x=[z-a]", "*:x=["])
+def test_a_broken_pattern_denies_what_it_might_mean(pattern: str) -> None:
+    assert denies(pattern, "t", {"x": "b"})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,113 @@
+"""A `deny` counts whatever was approved, for the session, its tasks and its background agents."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.factory import Server, build
+from app.offline.server import OfflineServer
+from tests.conftest import make_settings
+from tests.harness.in_process import LocalClient
+from tests.harness.wire import Event
+from tests.test_sequences import call_text, of_type
+
+MODEL = "anthropic/claude-sonnet-5-5"
+TEAM = {
+    "agents": {
+        "root": {"model": MODEL, "sub_agents": ["helper"], "toolsets": [{"type": "shell"}]},
+        "helper": {"model": MODEL, "toolsets": [{"type": "shell"}]},
+    },
+    "permissions": {"deny": ["shell:cmd=*sudo*"]},
+}
+FINE = call_text("shell", cmd="echo fine")
+DENIED = call_text("shell", cmd="echo sudo")
+
+
+def make_server(tmp_path: Path, model: OfflineServer, *, deny_wins: bool = True) -> Server:
+    (tmp_path / "team.yaml").write_text(json.dumps(TEAM))
+    return build(make_settings(tmp_path, model.url, agents=tmp_path / "team.yaml", deny_wins=deny_wins))
+
+
+@pytest.fixture
+def local(tmp_path: Path, model: OfflineServer) -> Iterator[LocalClient]:
+    server = make_server(tmp_path, model)
+    yield LocalClient(server)
+    server.close()
+
+
+def outputs(events: list[Event]) -> list[str]:
+    return [event["response"] for event in of_type(events, "tool_call_response")]
+
+
+def is_refused(output: str) -> bool:
+    return "is denied by" in output
+
+
+def ran(output: str) -> bool:
+    return "sudo" in output and not is_refused(output)
+
+
+def test_a_session_that_runs_tools_without_asking_runs_no_denied_one(local: LocalClient) -> None:
+    session = local.new_session(tools_approved=True)
+    fine, denied = outputs(local.say(session, f"{FINE}{DENIED}[then][say done]", agent="team"))
+    assert "fine" in fine
+    assert is_refused(denied)
+
+
+@pytest.mark.parametrize("answer", ["approve", "approve-session", "approve-tool"])
+def test_no_answer_to_another_call_lifts_a_denial(local: LocalClient, answer: str) -> None:
+    session = local.new_session()
+    with local.run(session, f"{FINE}{DENIED}[then][say done]", agent="team") as stream:
+        stream.until("tool_call_confirmation")
+        local.resume(session, answer)
+        fine, denied = outputs(stream.rest())
+    assert "fine" in fine
+    assert is_refused(denied)
+
+
+@pytest.mark.parametrize("pattern", ["*", "shell", "shell:cmd=echo sudo"])
+def test_no_pattern_of_the_session_lifts_a_denial(local: LocalClient, pattern: str) -> None:
+    session = local.new_session(permissions={"allow": [pattern]})
+    [denied] = outputs(local.say(session, f"{DENIED}[then][say done]", agent="team"))
+    assert is_refused(denied)
+
+
+def test_a_denial_that_comes_with_a_message_of_approval_holds(local: LocalClient) -> None:
+    session = local.new_session(tools_approved=True, permissions={"deny": ["shell:cmd=*fine*"]})
+    [denied] = outputs(local.say(session, f"{FINE}[then][say done]", agent="team"))
+    assert is_refused(denied)
+
+
+def test_a_denial_holds_in_a_task_of_another_agent(local: LocalClient) -> None:
+    session = local.new_session(tools_approved=True)
+    task = call_text("transfer_task", agent="helper", task=f"{DENIED}[then][say done]", expected_output="")
+    answers = outputs(local.say(session, f"{task}[then][say done]", agent="team"))
+    assert is_refused(answers[0])
+
+
+def test_docker_agents_order_can_be_had(tmp_path: Path, model: OfflineServer) -> None:
+    server = make_server(tmp_path, model, deny_wins=False)
+    try:
+        local = LocalClient(server)
+        session = local.new_session(tools_approved=True)
+        [output] = outputs(local.say(session, f"{DENIED}[then][say done]", agent="team"))
+        assert ran(output)
+        [output] = outputs(local.say(local.new_session(), f"{DENIED}[then][say done]", agent="team"))
+        assert is_refused(output)
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("which", ["allow", "ask", "deny"])
+def test_a_pattern_that_cant_be_parsed_is_refused_where_it_is_set(local: LocalClient, which: str) -> None:
+    """It would deny nothing, unseen."""
+    broken = {which: ["shell", "shell:cmd=["]}
+    made = local.ask("POST", "/api/sessions", json={"permissions": broken})
+    assert (made.status_code, f"permissions.{which}.1" in made.json()["message"]) == (422, True)
+    session = local.new_session()
+    body = {"permissions": broken}
+    assert local.request("PATCH", f"/api/sessions/{session}/permissions", json=body).status_code == 422
