@@ -265,6 +265,12 @@ class InvalidTranscript(AppError):
     code = "invalid_transcript"
 
 
+class UnpricedModel(AppError):
+    """The model's price is not known, and a budget applies."""
+
+    code = "unpriced_model"
+
+
 class BatonLost(AppError):
     """Another process has taken over this session's run."""
 

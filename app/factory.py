@@ -21,6 +21,7 @@ from app.runtime.levels import LevelMeter
 from app.runtime.manager import RuntimeManager
 from app.runtime.measured_model import MeasuredModel
 from app.runtime.planner import AgentPlanner
+from app.runtime.pricing import Pricing
 from app.runtime.stream_writer import StreamWriter
 from app.runtime.titles import Titles
 from app.selfcheck.own import roots_of
@@ -130,6 +131,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     titles = Titles(store.sessions, telemetry.tracing)
     tool_servers = ToolServers()
     roots = roots_of(settings)
+    pricing = Pricing(store.accounts, allowed=settings.unpriced_models == "allow")
     planner = AgentPlanner(
         directory,
         MeasuredModel(model, telemetry) if model is not None else None,
@@ -138,6 +140,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         roots=roots,
         titles=titles if settings.titles else None,
         deny_wins=settings.deny_wins,
+        pricing=pricing,
         servers=tool_servers,
     )
     manager = RuntimeManager(
@@ -164,7 +167,14 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             sessions.blueprint(store, control, roots=roots),
             batches.blueprint(store, control),
             runs.blueprint(
-                store, manager, control, readers, hangups, streams, on_disconnect=settings.on_disconnect
+                store,
+                manager,
+                control,
+                readers,
+                hangups,
+                streams,
+                pricing,
+                on_disconnect=settings.on_disconnect,
             ),
             queue.blueprint(store, control),
             messages.blueprint(store, Editor(store, manager)),

@@ -106,6 +106,11 @@ class Settings:
     token_budget: float = _setting(
         "BATON_TOKEN_BUDGET", 0.0, "what the sessions of one name may cost in a day, in dollars; 0: anything"
     )
+    unpriced_models: Literal["refuse", "allow"] = _setting(
+        "BATON_UNPRICED_MODELS",
+        "refuse",
+        "models without a known price where a budget applies: refuse, or allow and warn that they don't count",
+    )
     audit_days: int = _setting("BATON_AUDIT_DAYS", 90, "how long the audit trail is kept; 0: none is written")
     allowed_hosts: tuple[str, ...] = _setting(
         "BATON_ALLOWED_HOSTS", (), "further Host names to answer to, separated by commas; * for any"
@@ -353,6 +358,7 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "requests_per_minute": _count,
     "session_budget": _dollars,
     "token_budget": _dollars,
+    "unpriced_models": _one_of("refuse", "allow"),
     "audit_days": _days,
     "allowed_hosts": _hosts,
     "log_level": _one_of("DEBUG", "INFO", "WARNING", "ERROR"),

@@ -106,8 +106,8 @@ def test_docker_agents_order_can_be_had(tmp_path: Path, model: OfflineServer) ->
 def test_a_pattern_that_cant_be_parsed_is_refused_where_it_is_set(local: LocalClient, which: str) -> None:
     """It would deny nothing, unseen."""
     broken = {which: ["shell", "shell:cmd=["]}
-    made = local.ask("POST", "/api/sessions", json={"permissions": broken})
-    assert (made.status_code, f"permissions.{which}.1" in made.json()["message"]) == (422, True)
+    made = local.ask("POST", "/api/sessions", {"permissions": broken})
+    assert (made.status_code, f"permissions.{which}.1" in made.get_json()["message"]) == (422, True)
     session = local.new_session()
     body = {"permissions": broken}
-    assert local.request("PATCH", f"/api/sessions/{session}/permissions", json=body).status_code == 422
+    assert local.ask("PATCH", f"/api/sessions/{session}/permissions", body).status_code == 422

@@ -57,6 +57,7 @@ WRONG = [
     ("BATON_MAX_BODY_BYTES", "32MB"),
     ("BATON_REQUEST_SECONDS", "0"),
     ("BATON_DENY_WINS", "yes"),
+    ("BATON_UNPRICED_MODELS", "yes"),
     ("BATON_AUTH_TOKENS", "alice"),
     ("BATON_AUTH_TOKENS", TOKEN),
     ("BATON_AUTH_TOKENS", "alice:short"),

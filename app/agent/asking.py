@@ -25,6 +25,7 @@ from app.conversation.prompt import FrozenPrompt
 from app.conversation.recent import recent
 from app.conversation.session import Session
 from app.conversation.transcript import Message
+from app.errors import UnpricedModel
 from app.team.agent import Agent
 from app.team.model import ModelSpec
 
@@ -118,6 +119,11 @@ class Asker:
         self._wasted += catalogue.cost(spec.model, error.usage) if error.usage else 0.0
 
     def _stream(self, spec: ModelSpec, request: ModelRequest, patience: Patience) -> Iterator[ModelEvent]:
+        """ModelError, also before anything is sent: for a model without a known price, where a budget applies."""
+        try:
+            self._context.check_price(spec.model)
+        except UnpricedModel as error:
+            raise ModelError(error.message, kind="final") from None
         return stream_with_retries(
             self._context.client,
             request,

@@ -43,6 +43,8 @@ class LoopContext:
         [str], tuple[Session, Sequence[Message], Mapping[str, ToolCall]]
     ]  # a session that was begun
     check_budget: Callable[[], None] = lambda: None  # BudgetReached if no more may be spent
+    check_price: Callable[[str], None] = lambda _model: None
+    """UnpricedModel if the model's cost would escape the budget."""
     prefer: Callable[[Session, Agent], Agent] = lambda session, agent: agent.asking(session.model)
     """The agent with the model that was chosen for it, by a request or by itself."""
     deny_wins: bool = True  # over every approval; else the session's approvals come first

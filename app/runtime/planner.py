@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from app.agent import catalogue, delegation
+from app.agent import delegation
 from app.agent.context import LoopContext, Resumption
 from app.agent.fallback import Cooldowns
 from app.agent.hooks import HookRunner
@@ -30,17 +30,19 @@ from app.conversation.blocks import plain_text
 from app.conversation.run import ToolCall
 from app.conversation.session import Session
 from app.conversation.transcript import Message
-from app.errors import InvalidAgentConfig, InvalidRequest, MissingEnvironment
+from app.errors import InvalidAgentConfig, InvalidRequest, MissingEnvironment, UnpricedModel
 from app.roots import Ground, Roots
 from app.runtime.background import Asker, BackgroundAgents
 from app.runtime.live_run import LiveRun
 from app.runtime.plan import Plan
+from app.runtime.pricing import Pricing
 from app.runtime.surroundings import surroundings
 from app.runtime.titles import Titles
 from app.store.background_store import OPTION
 from app.store.store import Store
 from app.team.agent import Agent
 from app.team.directory import TeamDirectory
+from app.team.model import ModelSpec
 from app.team.team import Team
 
 COUNT_SECONDS: Final = 30.0
@@ -61,9 +63,11 @@ class AgentPlanner:
         titles: Titles | None = None,
         servers: ToolServers | None = None,
         deny_wins: bool = True,
+        pricing: Pricing | None = None,
     ) -> None:
         """Without `titles` sessions get none by themselves; without `servers` agents have no tool servers."""
         self._deny_wins = deny_wins
+        self._pricing = pricing or Pricing(store.accounts)
         self._background: BackgroundAgents | None = None
         self._servers = servers
         self._titles = titles
@@ -159,6 +163,7 @@ class AgentPlanner:
             hook=partial(self._hook, live.cancellation),
             read=live.patience.around(self._read),
             check_budget=partial(live.patience.around(self._store.accounts.check_budget), root),
+            check_price=partial(live.patience.around(self._pricing.check), root),
             prefer=partial(self._prefer, team, live),
             deny_wins=self._deny_wins,
             attended=not live.run.options.get(OPTION),
@@ -212,7 +217,7 @@ class AgentPlanner:
             shared=shared,
             colleagues=agent.sub_agents,
             work=self._work(team, live, session),
-            models=team.models,
+            models=partial(self._priced_models, team, session),
             model=session.model,
         )
         states = live.patience(self._store.sessions.tool_states, session.id) if agent.toolsets else {}
@@ -223,13 +228,24 @@ class AgentPlanner:
             return NoWork()
         return self._background.work_for(Asker(live.baton, live.headers, session, team.key))
 
+    def _priced_models(self, team: Team, session: Session, reference: str) -> tuple[ModelSpec, ...]:
+        """InvalidRequest for a model that the session's budget could not count."""
+        found = team.models(reference)
+        for model in found:
+            try:
+                self._pricing.check(session.parent_id or session.id, model.model)
+            except UnpricedModel as error:
+                raise InvalidRequest(error.message) from None
+        return found
+
     def _unpriced(self, session: Session, agent: Agent) -> list[str]:
         """A budget that can't be kept is not kept in silence."""
-        limits = self._store.accounts.limits
-        has_budget = session.budget or limits.session_budget or limits.owner_budget
+        if not self._pricing.allowed:
+            return []
+        root = session.parent_id or session.id
         models = (*agent.models, *agent.fallback_models)
-        unknown = [model.id for model in models if catalogue.facts(model.model).price is None]
-        if not has_budget or not unknown:
+        unknown = [model.id for model in models if self._pricing.escapes(root, model.model)]
+        if not unknown:
             return []
         return [f"The price of {unknown[0]} is not known: what it costs does not count towards the budget."]
 

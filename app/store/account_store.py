@@ -59,6 +59,12 @@ class AccountStore:
         with self._database.glance() as connection:
             check_budget(connection, find_session(connection, session_id), self.limits)
 
+    def has_budget(self, session_id: str) -> bool:
+        """Whether anything limits what this session may cost, its owner's budget among it; SessionNotFound."""
+        with self._database.glance() as connection:
+            session = find_session(connection, session_id)
+        return bool(_session_limit(session, self.limits) or _owner_limit(session, self.limits))
+
     def spent(self, session_id: str) -> float:
         """What the session has cost, with the tasks that were delegated from it."""
         with self._database.reading() as connection:
@@ -89,7 +95,7 @@ class AccountStore:
 
 def check_budget(connection: Connection, session: Row, limits: Limits) -> None:
     """The same within a transaction. Asks the database nothing where there is no limit."""
-    limit = limits.session_budget if session.budget is None else float(session.budget)
+    limit = _session_limit(session, limits)
     if limit and (spent := _cost_of_session(connection, session.id)) >= limit:
         raise BudgetReached(
             f"This session may cost {_dollars(limit)} and has cost {_dollars(spent)}. An operator can raise its "
@@ -98,7 +104,7 @@ def check_budget(connection: Connection, session: Row, limits: Limits) -> None:
             limit=limit,
             spent=spent,
         )
-    limit = limits.owner_budget if session.owner else 0.0
+    limit = _owner_limit(session, limits)
     if limit and (spent := _cost_of_today(connection, session.owner)) >= limit:
         raise BudgetReached(
             f"The sessions of {session.owner} may cost {_dollars(limit)} a day and have cost {_dollars(spent)} "
@@ -107,6 +113,14 @@ def check_budget(connection: Connection, session: Row, limits: Limits) -> None:
             limit=limit,
             spent=spent,
         )
+
+
+def _session_limit(session: Row, limits: Limits) -> float:
+    return limits.session_budget if session.budget is None else float(session.budget)
+
+
+def _owner_limit(session: Row, limits: Limits) -> float:
+    return limits.owner_budget if session.owner else 0.0
 
 
 def check_runs(database: Database, connection: Connection, session: Row, limits: Limits) -> None:

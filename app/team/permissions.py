@@ -149,12 +149,37 @@ def argument_text(value: Any) -> str:
             return str(value)
 
 
-    call = _call(tool, arguments, spellings)
-    if any(_catches(pattern, call) for pattern in permissions.deny):
-        return "deny"
-    if any(_allows(pattern, call) for pattern in permissions.allow):
-        return "allow"
-    if any(_catches(pattern, call) for pattern in permissions.ask):
+def _texts(
+    arguments: Mapping[str, Any], spellings: Callable[[str], Spellings], kind: Literal["any", "every"]
+) -> dict[str, list[str]]:
+    """Each item of `paths` is a `path` too, so that a tool for several files keeps to the rules for one."""
+    texts: dict[str, list[str]] = {}
+    for name, value in arguments.items():
+        texts.setdefault(name, []).append(argument_text(value))
+        if not (name.lower() in PATHS or (kind == "any" and LIKE_A_PATH.search(name))):
+            continue
+        paths = [path for path in (value if isinstance(value, list) else [value]) if isinstance(path, str)]
+        for path in paths:
+            said = getattr(spellings(path), kind)
+            texts.setdefault("path" if name.lower() == "paths" else name, []).extend(said)
+            if kind == "any":
+                texts[name].extend(said)
+    return texts
+
+
+def _catches(pattern: str, call: Call) -> bool:
+    glob, conditions = parse_pattern(pattern)
+    return _glob_matches(glob, call.tool, True) and all(
+        any(_glob_matches(wanted, text, True) for text in call.any.get(name, ()))
+        for name, wanted in conditions
+    )
+
+
+def _allows(pattern: str, call: Call) -> bool:
+    glob, conditions = parse_pattern(pattern)
+    return _glob_matches(glob, call.tool, False) and all(
+        bool(call.every.get(name)) and all(_glob_matches(wanted, text, False) for text in call.every[name])
+        for name, wanted in conditions
     )
 
 

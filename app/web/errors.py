@@ -31,6 +31,7 @@ STATUSES: Final[Mapping[type[Exception], int]] = {
     errors.Unavailable: 503,
     errors.MissingEnvironment: 503,
     errors.InvalidTranscript: 422,
+    errors.UnpricedModel: 422,
     errors.BatonLost: 409,
     errors.RunEnded: 502,
     errors.BudgetReached: 402,

@@ -17,6 +17,7 @@ from app.runtime.event_readers import EventReaders
 from app.runtime.hangups import HangupWatcher
 from app.runtime.live_run import LiveRun
 from app.runtime.manager import RuntimeManager, describe
+from app.runtime.pricing import Pricing
 from app.runtime.settling import settle
 from app.store.idempotency import KeyUse, KeyUsed, Outcome
 from app.store.store import Store
@@ -78,6 +79,7 @@ def blueprint(
     readers: EventReaders,
     hangups: HangupWatcher,
     streams: Streams,
+    pricing: Pricing,
     *,
     on_disconnect: str,
 ) -> Blueprint:
@@ -100,6 +102,9 @@ def blueprint(
         use = idempotency_key((key, name, contents, *([options.model] if options.model else [])))
         if use is not None and (outcome := store.idempotency.outcome(use)):
             return _again(outcome, streamed)
+        if options.chosen_model:
+            with attempt("run session"):
+                pricing.check(session_id, options.chosen_model)
         wanted: str | None = None
         try:
             with attempt("run session"):
