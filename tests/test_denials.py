@@ -111,3 +111,18 @@ def test_a_pattern_that_cant_be_parsed_is_refused_where_it_is_set(local: LocalCl
     session = local.new_session()
     body = {"permissions": broken}
     assert local.ask("PATCH", f"/api/sessions/{session}/permissions", body).status_code == 422
+
+
+def test_a_hook_cannot_change_a_call_into_a_denied_one(tmp_path: Path, model: OfflineServer) -> None:
+    change = """echo '{"hook_specific_output": {"updated_input": {"cmd": "echo sudo"}}}'"""
+    gate = {"pre_tool_use": [{"hooks": [{"type": "command", "command": change}]}]}
+    agent = {"model": MODEL, "toolsets": [{"type": "shell"}], "hooks": gate}
+    (tmp_path / "team.yaml").write_text(json.dumps({**TEAM, "agents": {"root": agent}}))
+    server = build(make_settings(tmp_path, model.url, agents=tmp_path / "team.yaml"))
+    try:
+        local = LocalClient(server)
+        session = local.new_session(tools_approved=True)
+        [denied] = outputs(local.say(session, f"{FINE}[then][say done]", agent="team"))
+        assert is_refused(denied)
+    finally:
+        server.close()

@@ -1,7 +1,8 @@
 """Hooks: commands of the agent's author that run at points of a run, and what they decide.
 
 A hook reads a JSON object and answers by its exit status or with one. Those of one point run at the same time.
-A hook that breaks decides nothing: whoever must be sure that something does not happen uses permissions.
+A hook before a call is a gate: if it can't run or its answer can't be read, the call is not made. At the other points
+a hook that breaks changes nothing.
 """
 
 from __future__ import annotations
@@ -45,6 +46,10 @@ class HookVerdict:
 
 
 NOTHING_SAID: Final = HookVerdict()
+
+
+class HookBroken(Exception):
+    """The hook has not decided; the text says why, without its command, since a model may read it."""
 
 
 class HookRunner:
@@ -109,9 +114,19 @@ class HookRunner:
             return NOTHING_SAID
         body = {"session_id": self._session_id, "cwd": str(self._working_dir), "hook_event_name": point}
         encoded = orjson.dumps({**body, **given})
-        return _together(_at_once([partial(self._run_one, hook, encoded) for hook in different]))
+        broken = _undecided("it failed") if point == "pre_tool_use" else NOTHING_SAID
+
+        def run(hook: Hook) -> HookVerdict:
+            try:
+                return self._run_one(hook, encoded)
+            except HookBroken as problem:
+                log.warning("hook %r does not count: %s", hook.command, problem)
+                return _undecided(str(problem)) if broken.blocked else broken
+
+        return _together(_at_once([partial(run, hook) for hook in different], broken=broken))
 
     def _run_one(self, hook: Hook, given: bytes) -> HookVerdict:
+        """Raises HookBroken."""
         command = Command(
             [self._shell, "-c", hook.command],
             self._working_dir,
@@ -122,8 +137,7 @@ class HookRunner:
         try:
             process = Process(command, kept=KEPT_BYTES)
         except (OSError, ValueError) as error:
-            log.warning("hook %r can't be started: %s", hook.command, error)
-            return NOTHING_SAID
+            raise HookBroken(f"it can't be started: {error}") from None
         ended, status = False, None
         try:
             if self._may_run(process):
@@ -134,9 +148,8 @@ class HookRunner:
                 self._running.discard(process)
             status = process.end()
         if not ended:
-            log.warning("hook %r was stopped before its end", hook.command)
-            return NOTHING_SAID
-        return verdict(hook.command, status, process.output(), process.errors())
+            raise HookBroken("it was stopped before its end")
+        return verdict(status, process.output(), process.errors())
 
     def _may_run(self, process: Process) -> bool:
         with self._guard:
@@ -144,10 +157,14 @@ class HookRunner:
             return not self._stopped
 
 
-def _at_once(works: Sequence[Callable[[], HookVerdict]]) -> list[HookVerdict]:
+def _undecided(why: str) -> HookVerdict:
+    return HookVerdict(blocked=True, reason=f"a hook has to allow this call, and could not decide: {why}")
+
+
+def _at_once(works: Sequence[Callable[[], HookVerdict]], *, broken: HookVerdict) -> list[HookVerdict]:
     """Each on a thread of its own, the first on the caller's; so are those that the system has no thread for, as a
-    hook that might forbid something must not be left out."""
-    said = [NOTHING_SAID] * len(works)
+    hook that might forbid something must not be left out. One that raises has said `broken`."""
+    said = [broken] * len(works)
 
     def do(place: int) -> None:
         try:
@@ -176,40 +193,62 @@ def _started(work: Callable[[], object]) -> threading.Thread | None:
     return thread
 
 
-def verdict(command: str, status: int | None, output: bytes, errors: bytes) -> HookVerdict:
-    """What one hook has said, by its exit status or in JSON."""
+def verdict(status: int | None, output: bytes, errors: bytes) -> HookVerdict:
+    """What one hook has said, by its exit status or in JSON. HookBroken if it has not decided: another status, and what
+    looks like JSON and can't be read."""
     if status == _BLOCKS:
         return HookVerdict(blocked=True, reason=errors.decode(errors="replace").strip() or _NO_REASON)
-    if status:
-        log.warning(
-            "hook %r ended with status %s: %s", command, status, errors[:1000].decode(errors="replace")
+    if status != 0:
+        log.warning("a hook's errors: %s", errors[:1000].decode(errors="replace"))
+        raise HookBroken(
+            "it was killed" if status is None or status < 0 else f"it ended with status {status}"
         )
-        return NOTHING_SAID
     try:
         said = orjson.loads(output)
     except orjson.JSONDecodeError:
+        if b"{" in output or len(output) >= KEPT_BYTES:
+            raise HookBroken("its answer is not a JSON object") from None
         return NOTHING_SAID
-    return _read(said) if isinstance(said, dict) else NOTHING_SAID
+    if not isinstance(said, dict):
+        raise HookBroken("its answer is not a JSON object")
+    return _read(said)
 
 
 def _read(said: Mapping[str, Any]) -> HookVerdict:
-    own = said.get("hook_specific_output")
-    own = own if isinstance(own, dict) else {}
+    """HookBroken if a field that decides has no value that is known."""
+    own = _field(said, "hook_specific_output", lambda value: isinstance(value, dict)) or {}
+    goes_on = _field(said, "continue", lambda value: isinstance(value, bool))
+    decision = _field(said, "decision", _one_of("approve", "allow", "block"))
+    permission = _field(own, "permission_decision", _one_of("allow", "ask", "deny"))
+    arguments = _field(own, "updated_input", lambda value: isinstance(value, dict))
     reasons = []
-    if said.get("continue") is False:
+    if goes_on is False:
         reasons.append(_text(said.get("stop_reason")))
-    if said.get("decision") == "block":
+    if decision == "block":
         reasons.append(_text(said.get("reason")))
-    if own.get("permission_decision") == "deny":
+    if permission == "deny":
         reasons.append(_text(own.get("permission_decision_reason")))
     words = _text(said.get("system_message"))
-    arguments = own.get("updated_input")
     return HookVerdict(
         blocked=bool(reasons),
         reason="\n".join(reason for reason in reasons if reason) or (_NO_REASON if reasons else ""),
         warnings=(words,) if words else (),
-        arguments=arguments if isinstance(arguments, dict) else None,
+        arguments=arguments,
     )
+
+
+def _field(said: Mapping[str, Any], name: str, is_known: Callable[[Any], bool]) -> Any:
+    """None if it is not given, or empty."""
+    value = said.get(name)
+    if value is None or value == "":
+        return None
+    if not is_known(value):
+        raise HookBroken(f"its answer has an unknown value for {name}")
+    return value
+
+
+def _one_of(*words: str) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and value in words
 
 
 def _text(value: Any) -> str:
@@ -232,11 +271,5 @@ def _matching(matchers: Sequence[HookMatcher], tool: str) -> list[Hook]:
 
 
 def _matches(pattern: str, tool: str) -> bool:
-    """The whole name, case and all. A pattern that is no regular expression matches nothing."""
-    if pattern in ("", "*"):
-        return True
-    try:
-        return re.fullmatch(pattern, tool) is not None
-    except re.error:
-        log.warning("the matcher %r of a hook is not a regular expression", pattern)
-        return False
+    """The whole name, case and all."""
+    return pattern in ("", "*") or re.fullmatch(pattern, tool) is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from pydantic import model_validator
 
 from app.team.fields import Count, Definition, Text, misused
@@ -33,6 +35,15 @@ class HookMatcher(Definition):
     def _has_a_hook(self) -> HookMatcher:
         if not self.hooks:
             raise misused("at least one hook is required", "hooks")
+        return self
+
+    @model_validator(mode="after")
+    def _can_match(self) -> HookMatcher:
+        try:
+            if self.matcher != "*":
+                re.compile(self.matcher)
+        except (re.error, OverflowError, RecursionError) as error:
+            raise misused(f"not a regular expression: {error}", "matcher") from None
         return self
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import orjson
 import pytest
+from pydantic import ValidationError
 
-from app.agent.hooks import NOTHING_SAID, HookRunner, HookVerdict, verdict
+from app.agent.hooks import KEPT_BYTES, NOTHING_SAID, HookBroken, HookRunner, HookVerdict, verdict
 from app.agent.tools.process_family import MARK
 from app.team.hooks import Hooks
 from app.tool_environment import VARIABLE
@@ -87,7 +88,6 @@ def test_what_comes_after_a_call_is_told_its_result(runner: Run, tmp_path: Path)
         ("sh.*|fetch", True),
         ("hell", False),
         ("Shell", False),
-        ("she(", False),
     ],
 )
 def test_a_matcher_is_a_pattern_for_the_whole_name(
@@ -123,15 +123,13 @@ ANSWERS: list[tuple[Any, HookVerdict]] = [
     ),
     ({"hook_specific_output": {"permission_decision": "ask"}}, NOTHING_SAID),
     ({"hook_specific_output": {"updated_input": {"cmd": "pwd"}}}, HookVerdict(arguments={"cmd": "pwd"})),
-    ({"hook_specific_output": {"updated_input": "pwd"}}, NOTHING_SAID),
-    ({"hook_specific_output": 7, "system_message": 8, "decision": ["block"]}, NOTHING_SAID),
-    (["not", "an", "object"], NOTHING_SAID),
+    ({"decision": "", "hook_specific_output": None, "system_message": 8}, NOTHING_SAID),
 ]
 
 
 @pytest.mark.parametrize(("said", "means"), ANSWERS)
 def test_a_hook_that_ends_well_may_answer_in_json(said: Any, means: HookVerdict) -> None:
-    assert verdict("x", 0, orjson.dumps(said), b"") == means
+    assert verdict(0, orjson.dumps(said), b"") == means
 
 
 @pytest.mark.parametrize(
@@ -139,14 +137,73 @@ def test_a_hook_that_ends_well_may_answer_in_json(said: Any, means: HookVerdict)
     [
         (2, b" not today \n", HookVerdict(blocked=True, reason="not today")),
         (2, b"", HookVerdict(blocked=True, reason="the hook gave no reason")),
-        (1, b"broken", NOTHING_SAID),
-        (-9, b"", NOTHING_SAID),
-        (None, b"", NOTHING_SAID),
         (0, b"chatter", NOTHING_SAID),
     ],
 )
 def test_the_exit_status_of_a_hook_decides(status: int | None, errors: bytes, means: HookVerdict) -> None:
-    assert verdict("x", status, b"some words", errors) == means
+    assert verdict(status, b"some words", errors) == means
+
+
+UNREADABLE: list[bytes] = [
+    b'{"decision": "block"',
+    b'checking... {"decision": "block"}',
+    b'["not", "an", "object"]',
+    b"false",
+    b'{"decision": "deny"}',
+    b'{"decision": ["block"]}',
+    b'{"continue": "no"}',
+    b'{"hook_specific_output": 7}',
+    b'{"hook_specific_output": {"permission_decision": "reject"}}',
+    b'{"hook_specific_output": {"updated_input": "pwd"}}',
+    b"x" * KEPT_BYTES,
+]
+
+
+@pytest.mark.parametrize("answer", UNREADABLE, ids=lambda answer: answer[:40].decode())
+def test_an_answer_that_cannot_be_read_is_no_answer(answer: bytes) -> None:
+    with pytest.raises(HookBroken):
+        verdict(0, answer, b"")
+
+
+BROKEN = [
+    "/no/such/program",
+    "./not-executable",
+    "exit 1",
+    "exit 127",
+    "kill -9 $$",
+    "echo '{\"decision\": '",
+]
+
+
+@pytest.mark.parametrize("command", BROKEN)
+def test_a_gate_that_cannot_decide_says_no(runner: Run, command: str, tmp_path: Path) -> None:
+    (tmp_path / "not-executable").write_text("exit 0")
+    said = runner(pre_tool_use=for_tools("true", command)).before_call("a", "shell", {})
+    assert said.blocked
+    assert "could not decide" in said.reason
+    assert command not in said.reason
+
+
+@pytest.mark.parametrize("command", BROKEN)
+def test_a_hook_that_is_no_gate_may_break(runner: Run, command: str) -> None:
+    hooks = runner(post_tool_use=for_tools(command), session_end=[hook(command)])
+    assert hooks.after_call("a", "shell", {}, "") == NOTHING_SAID
+    assert hooks.at("session_end", reason="finished") == NOTHING_SAID
+
+
+def test_a_gate_that_raises_says_no(runner: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.agent.hooks.Process", lambda *_, **__: 1 / 0)
+    assert runner(pre_tool_use=for_tools("true", "false")).before_call("a", "shell", {}).blocked
+
+
+@pytest.mark.parametrize("matcher", ["she(", "[", "*shell", "a{2,1}", "(?P<x"])
+@pytest.mark.parametrize("point", ["pre_tool_use", "post_tool_use"])
+def test_a_matcher_that_is_no_regular_expression_is_refused_at_its_place(point: str, matcher: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Hooks.model_validate({point: [{"hooks": [hook("true")]}, *for_tools("true", matcher=matcher)]})
+    [error] = refused.value.errors()
+    assert error["loc"] == (point, 1)
+    assert error["ctx"]["paths"] == [("matcher",)]
 
 
 def test_several_hooks_speak_as_one(runner: Run) -> None:
@@ -160,11 +217,11 @@ def test_several_hooks_speak_as_one(runner: Run) -> None:
     assert (said.blocked, said.reason, said.arguments) == (True, "first\nlast", {"a": "1", "b": "2"})
 
 
-def test_a_hook_that_takes_too_long_is_ended_and_decides_nothing(runner: Run, tmp_path: Path) -> None:
-    slow = {"hooks": [hook("touch begun; sleep 600; exit 2", timeout=1)]}
+def test_a_gate_that_takes_too_long_is_ended_and_says_no(runner: Run, tmp_path: Path) -> None:
+    slow = {"hooks": [hook("touch begun; sleep 600", timeout=1)]}
 
     def is_given_up() -> bool:
-        assert runner(pre_tool_use=[slow]).before_call("a", "shell", {}) == NOTHING_SAID
+        assert runner(pre_tool_use=[slow]).before_call("a", "shell", {}).blocked
         return (tmp_path / "begun").exists()
 
     eventually(is_given_up, "it had begun, which takes a busy machine more than a second")
@@ -184,7 +241,7 @@ def test_a_cancel_ends_a_hook_with_all_that_it_has_started(
 
     canceller = threading.Thread(target=cancel)
     canceller.start()
-    assert hooks.before_call("a", "shell", {}) == NOTHING_SAID
+    assert hooks.before_call("a", "shell", {}).blocked
     canceller.join()
     eventually(lambda: not _marked(), "everything that it has started is gone")
 
@@ -200,10 +257,10 @@ def test_a_hook_that_runs_beside_a_question_is_ended_with_the_run(runner: Run, t
     eventually(lambda: not _marked(), "everything that it has started is gone")
 
 
-def test_a_hook_that_cannot_be_started_decides_nothing(runner: Run, tmp_path: Path) -> None:
-    hooks = runner(pre_tool_use=for_tools("exit 2"))
+def test_a_gate_that_cannot_be_started_says_no(runner: Run, tmp_path: Path) -> None:
+    hooks = runner(pre_tool_use=for_tools("exit 0"))
     tmp_path.rmdir()
-    assert hooks.before_call("a", "shell", {}) == NOTHING_SAID
+    assert hooks.before_call("a", "shell", {}).blocked
     tmp_path.mkdir()
 
 
