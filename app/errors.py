@@ -205,6 +205,16 @@ class TooManyRuns(TooMany):
     code = "too_many_runs"
 
 
+class ShareTaken(TooMany):
+    """one name has its share of what the server can do at a time; end something, or try again"""
+
+    code = "share_taken"
+
+    @classmethod
+    def of(cls, name: str, each: int, limit: int, what: str) -> ShareTaken:
+        return cls(f"{name} has {each} of {limit} {what}, which is its share; end one, or try again")
+
+
 class RateLimited(TooMany):
     """too many requests; slow down"""
 

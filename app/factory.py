@@ -20,6 +20,7 @@ from app.runtime.lazy_model import LazyModel, import_for_good
 from app.runtime.levels import LevelMeter
 from app.runtime.manager import RuntimeManager
 from app.runtime.measured_model import MeasuredModel
+from app.runtime.places import Places
 from app.runtime.planner import AgentPlanner
 from app.runtime.pricing import Pricing
 from app.runtime.stream_writer import StreamWriter
@@ -107,6 +108,7 @@ def _access(settings: Settings, store: Store) -> Access:
         store,
         hosts=frozenset(settings.allowed_hosts),
         port=settings.port,
+        requests=Places(settings.all_threads, share=settings.share, what="requests"),
         rate=RateLimit(store.accounts, settings.requests_per_minute),
         audited=settings.audit_days > 0,
     )
@@ -147,10 +149,11 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         store,
         planner,
         max_streams=settings.max_streams,
+        share=settings.share,
         heartbeat_seconds=settings.heartbeat_seconds,
         telemetry=telemetry,
     )
-    control = RunControl(store, manager, approval_seconds=settings.approval_seconds)
+    control = RunControl(store, manager, approval_seconds=settings.approval_seconds, share=settings.share)
     planner.offer(BackgroundAgents(store, manager, control))
     readers = EventReaders(store, manager)
     levels = LevelMeter(store, manager, control, telemetry.metrics, threads_limit=settings.all_threads)

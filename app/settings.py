@@ -50,6 +50,11 @@ class Settings:
     )
     workers: int = _setting("BATON_WORKERS", 1, "worker processes")
     max_streams: int = _setting("BATON_MAX_STREAMS", 200, "open streams per worker; more get 503 server_full")
+    share: float = _setting(
+        "BATON_SHARE",
+        0.5,
+        "how much of a process's streams, runs, requests and waiting requests one name may have; 1: all",
+    )
     threads: int = _setting("BATON_THREADS", 0, "threads per worker; 0: BATON_MAX_STREAMS + 24")
     lease_seconds: float = _setting(
         "BATON_LEASE_SECONDS", 30.0, "how long a run that shows no sign of life keeps its session"
@@ -233,6 +238,12 @@ def _seconds(text: str) -> float:
     return float(text)
 
 
+def _part(text: str) -> float:
+    if not re.fullmatch(r"[01](\.[0-9]{1,3})?", text) or not 0 < float(text) <= 1:
+        raise ValueError("it must be more than 0 and at most 1, such as 0.5")
+    return float(text)
+
+
 def _some_seconds(text: str) -> float:
     if not (seconds := _seconds(text)):
         raise ValueError("it must be more than 0")
@@ -341,6 +352,7 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "database_url": _database_url,
     "workers": _whole,
     "max_streams": _whole,
+    "share": _part,
     "threads": _whole,
     "lease_seconds": _seconds,
     "drain_seconds": _seconds,

@@ -44,14 +44,15 @@ class RunControl:
         manager: RuntimeManager,
         *,
         max_waiting: int = 12,
+        share: float = 1.0,
         approval_seconds: float = 0.0,
     ) -> None:
         self._store = store
         self._manager = manager
-        self.line = WaitingLine(limit=max_waiting)
+        self.line = WaitingLine(limit=max_waiting, share=share)
         self._process = uuid.uuid4().hex  # as the other processes see it in line
         # a line of its own: answers must not stand behind those who wait for the run; they wait for moments only
-        self._answers = WaitingLine(limit=1000)
+        self._answers = WaitingLine(limit=1000, share=share)
         self._approval_seconds = approval_seconds
         manager.when_free(self.line.call_next)
         if approval_seconds:
@@ -65,11 +66,12 @@ class RunControl:
         kinds: Sequence[str],
         call_id: str = "",
         audit: AuditEntry | None = None,
+        name: str = "",
     ) -> None:
         """Answers what the session's run waits for, wherever it runs; a run whose process died while it waited
         goes on here. NothingToAnswer, AnsweredAlready."""
         give = partial(self._answer, session_id, answer, kinds=kinds, call_id=call_id, audit=audit)
-        _in_turn(self._answers, session_id, give, seconds=ANSWER_SECONDS)
+        _in_turn(self._answers, session_id, give, seconds=ANSWER_SECONDS, name=name)
 
     def _answer(
         self,
@@ -143,7 +145,13 @@ class RunControl:
             time.sleep(LOOK_SECONDS)
 
     def start_when_free(
-        self, session_id: str, start: Callable[[], LiveRun], *, seconds: float, gave_up: Callable[[], bool]
+        self,
+        session_id: str,
+        start: Callable[[], LiveRun],
+        *,
+        seconds: float,
+        gave_up: Callable[[], bool],
+        name: str = "",
     ) -> LiveRun:
         """Calls `start`, but waits in line for the session, at most so many seconds or until the caller gives up.
         Who waits in another process has its turn as if it waited here."""
@@ -161,7 +169,9 @@ class RunControl:
 
         try:
             with self._store.line.place(session_id, self._process):
-                return _in_turn(self.line, session_id, start_in_turn, seconds=seconds, gave_up=gave_up)
+                return _in_turn(
+                    self.line, session_id, start_in_turn, seconds=seconds, gave_up=gave_up, name=name
+                )
         except SessionBusy as busy:
             run = self._store.runs.live_run(session_id)
             if busy.run is not None or run is None:
@@ -298,10 +308,11 @@ def _in_turn(
     *,
     seconds: float,
     gave_up: Callable[[], bool] = lambda: False,
+    name: str = "",
 ) -> T:
     """Acts when its turn has come and the session is free; SessionBusy if that takes too long."""
     deadline = time.monotonic() + seconds
-    with line.ticket(session_id) as ticket:
+    with line.ticket(session_id, name=name) as ticket:
         while True:
             try:
                 if ticket.is_first and not gave_up():

@@ -95,6 +95,7 @@ class LiveRun:
         self.run = run
         self.headers = headers or {}  # of the request that started it; never stored
         self.claim = claim
+        self.account = ""  # the name whose session it works on
         self.log = log
         self.end = EndMark(run.id)
         self.cancellation = RunCancellation()

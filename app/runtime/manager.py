@@ -30,6 +30,7 @@ from app.errors import (
     ServerFull,
     SessionBusy,
     StoreUnavailable,
+    TooManyRuns,
 )
 from app.runtime.ending import LOST, Ending, last_words
 from app.runtime.event_encoder import EventEncoder
@@ -44,10 +45,10 @@ from app.runtime.origin import Origin
 from app.runtime.owner import probe as owner_probe
 from app.runtime.owner import this_process
 from app.runtime.patience import Patience
+from app.runtime.places import Places, share_of
 from app.runtime.plan import Plan, Planner
 from app.runtime.recorder import Recorder
 from app.runtime.session_locks import Claim, SessionLocks
-from app.runtime.stream_places import StreamPlaces
 from app.store.idempotency import KeyUse
 from app.store.run_store import Answered, Begun
 from app.store.store import Store
@@ -79,6 +80,7 @@ class RuntimeManager:
         planner: Planner,
         *,
         max_streams: int,
+        share: float = 1.0,
         heartbeat_seconds: float,
         owner: Owner | None = None,
         probe: Probe | None = None,
@@ -93,7 +95,8 @@ class RuntimeManager:
         self._locks = SessionLocks()
         self.logs = EventLogs()
         self._max_streams = max_streams
-        self.places = StreamPlaces(max_streams)
+        self._runs_each = share_of(max_streams, share)
+        self.places = Places(max_streams, share=share, what="streams")
         self._guard = threading.Lock()  # of the three below; never held over anything that can block
         self._live: dict[str, LiveRun] = {}
         self._draining = False
@@ -233,9 +236,20 @@ class RuntimeManager:
         with self._guard:
             if self._draining:
                 raise Draining()  # the drain has begun since the run was admitted, and would not see it
+            self._check_share(session)
+            live.account = session.owner
             self._live[session.id] = live
         undo.callback(self._forget, live)
         self._start(live.run, self._work, live, plan, session, None)
+
+    def _check_share(self, session: Session) -> None:
+        """TooManyRuns if the session's owner has its share of this process's runs. Call it under the guard."""
+        theirs = [one for at, one in self._live.items() if one.account == session.owner and at != session.id]
+        if session.owner and len(theirs) >= self._runs_each:
+            raise TooManyRuns(
+                f"{session.owner} has {len(theirs)} of {self._max_streams} runs at work here, which is its share; wait "
+                "until one ends"
+            )
 
     def _start(self, run: Run, work: Callable[..., None], *given: object) -> None:
         """The run's thread. ServerFull."""
@@ -385,6 +399,7 @@ class RuntimeManager:
             live = LiveRun(run, claim, event_log, origin=Origin.of_this_thread(self._telemetry.tracing))
             if run.stopped_by:
                 live.heed_stop(run.stopped_by)
+            live.account = answered.adopted.session.owner
             with self._guard:
                 self._live[run.session_id] = live
             undo.pop_all()

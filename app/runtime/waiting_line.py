@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from app.errors import ServerFull
+from app.runtime.places import Places
 
 
 class Ticket:
@@ -31,38 +32,39 @@ class Ticket:
 class WaitingLine:
     """Those who wait in this process; `limit` bounds them all, since each holds a thread."""
 
-    def __init__(self, *, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, *, limit: int, share: float = 1.0) -> None:
+        self._places = Places(limit, share=share, what="waiting requests")
         self._guard = threading.Lock()
         self._lines: dict[str, deque[Ticket]] = {}
-        self._count = 0
 
     def __len__(self) -> int:
         """How many wait at this moment; for looking, never for deciding."""
-        return self._count
+        return self._places.taken
 
     def is_waited_for(self, session_id: str) -> bool:
         with self._guard:
             return session_id in self._lines
 
     @contextmanager
-    def ticket(self, session_id: str) -> Iterator[Ticket]:
-        """A place at the end of the session's line. ServerFull if too many wait already."""
+    def ticket(self, session_id: str, *, name: str = "") -> Iterator[Ticket]:
+        """A place at the end of the session's line. ServerFull if too many wait already, ShareTaken if too many of
+        that name do."""
+        try:
+            place = self._places.take(name)
+        except ServerFull:
+            raise ServerFull("Too many requests wait for their session; try again in a moment.") from None
         with self._guard:
-            if self._count >= self._limit:
-                raise ServerFull("Too many requests wait for their session; try again in a moment.")
             line = self._lines.setdefault(session_id, deque())
             ticket = Ticket(line)
             line.append(ticket)
-            self._count += 1
         try:
             yield ticket
         finally:
             with self._guard:
                 line.remove(ticket)
-                self._count -= 1
                 if not line and self._lines.get(session_id) is line:
                     del self._lines[session_id]
+            place.give_back()
             self.call_next(session_id)
 
     def call_next(self, session_id: str) -> None:

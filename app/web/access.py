@@ -10,6 +10,7 @@ from flask import Flask, Response, g, request
 from app.access_tokens import AccessToken, Role
 from app.conversation.audit import Action, AuditEntry
 from app.errors import AppError, Forbidden, NotFound, Unauthorized
+from app.runtime.places import Places
 from app.store.store import Store
 from app.web import console
 from app.web.origin import host_name, is_same_origin
@@ -46,8 +47,11 @@ class Access:
         hosts: frozenset[str],
         port: int | None,
         rate: RateLimit,
+        requests: Places,
         audited: bool,
     ) -> None:
+        """`requests` are the threads that serve requests; each is held until the response has been sent."""
+        self._requests = requests
         self._book = book
         self._store = store
         self._hosts = _LOOPBACK | hosts
@@ -58,15 +62,18 @@ class Access:
     def register(self, app: Flask) -> None:
         app.before_request(self.check)
         app.after_request(self.note_refusal)
+        app.after_request(_keep_place)
+        app.teardown_request(_give_place_back)
 
     def check(self) -> None:
-        """Raises Forbidden, Unauthorized, RateLimited; else notes who is asking, for this request."""
+        """Raises Forbidden, Unauthorized, ShareTaken, RateLimited; else notes who is asking, for this request."""
         g.token = None
         g.audited = self._audited
         self._check_browser()
         if self._book.is_open or _is_open(request.path):
             return
         g.token = token = self._token_of(request.headers.get("Authorization", ""))
+        g.place = self._requests.take(token.name)
         self._rate.take(token.name)
         only_looks = request.method in _READS or request.path in _ONLY_LOOKS
         if token.role == "readonly" and not only_looks:
@@ -133,6 +140,19 @@ class Access:
         if token is None:
             raise Unauthorized()
         return token
+
+
+def _keep_place(response: Response) -> Response:
+    """Until the response is sent, which a stream's is for a long time."""
+    if (place := g.get("place")) is not None:
+        response.call_on_close(place.give_back)
+    return response
+
+
+def _give_place_back(error: BaseException | None) -> None:
+    """Of a request whose response is not sent."""
+    if error is not None and (place := g.get("place")) is not None:
+        place.give_back()
 
 
 def _is_open(path: str) -> bool:

@@ -11,7 +11,7 @@ from app.errors import Draining, NoSessions
 from app.runtime.hangups import HangupWatcher
 from app.runtime.manager import RuntimeManager
 from app.store.store import Store
-from app.web.access import owner
+from app.web.access import own_name, owner
 from app.web.parameters import Seconds
 from app.web.payloads import json_response
 from app.web.sse import client_left
@@ -48,7 +48,7 @@ def blueprint(store: Store, manager: RuntimeManager, hangups: HangupWatcher) -> 
         return json_response({"status": "ready"})
 
     def _await_session(deadline: float) -> None:
-        place = manager.places.take()
+        place = manager.places.take(own_name())
         try:
             with client_left(hangups) as left:
                 while not store.sessions.any(owner=owner()):

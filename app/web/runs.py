@@ -21,7 +21,7 @@ from app.runtime.pricing import Pricing
 from app.runtime.settling import settle
 from app.store.idempotency import KeyUse, KeyUsed, Outcome
 from app.store.store import Store
-from app.web.access import asker, deed, owner
+from app.web.access import asker, deed, own_name, owner
 from app.web.bodies import CancelRun, Elicit, Release, Resume, read, read_run
 from app.web.parameters import (
     SESSION_ID,
@@ -163,7 +163,9 @@ def blueprint(
                 start = partial(start, replacing=stopped.id)
             longest = min(longest, INTERRUPT_WAIT)
         with client_left(hangups) as left:
-            return control.start_when_free(session_id, start, seconds=longest, gave_up=left.is_set)
+            return control.start_when_free(
+                session_id, start, seconds=longest, gave_up=left.is_set, name=own_name()
+            )
 
     def _answer_run(live: LiveRun, after_hangup: str, streamed: bool) -> Response:
         if not streamed:
@@ -224,7 +226,14 @@ def blueprint(
         _visible(session_id, "resume session")
         kinds = ("approval", "max_iterations")
         audit = deed("reject" if body.confirmation == "reject" else "approve", session_id, detail=body.said)
-        control.answer(session_id, body.answer(asker()), kinds=kinds, call_id=body.call_id or "", audit=audit)
+        control.answer(
+            session_id,
+            body.answer(asker()),
+            kinds=kinds,
+            call_id=body.call_id or "",
+            audit=audit,
+            name=own_name(),
+        )
         return json_response({"message": "session resumed"})
 
     @routes.post("/sessions/<session:session_id>/elicitation")
@@ -238,6 +247,7 @@ def blueprint(
                 kinds=("elicitation",),
                 call_id=body.call_id or "",
                 audit=deed("answer", session_id, detail=body.action),
+                name=own_name(),
             )
         except NothingToAnswer as error:
             words = "failed to resume elicitation: no elicitation request in progress"

@@ -19,8 +19,9 @@ from flask import Response, g, request
 from app.errors import ServerFull
 from app.runtime.event_reader import EventReader
 from app.runtime.hangups import HangupWatcher
-from app.runtime.stream_places import StreamPlaces
+from app.runtime.places import Places
 from app.runtime.stream_writer import StreamWriter
+from app.web.access import own_name
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ _HEADERS: Final = {
 class Streams:
     """Makes streaming responses. Shared by all request threads."""
 
-    def __init__(self, hangups: HangupWatcher, places: StreamPlaces, writer: StreamWriter) -> None:
+    def __init__(self, hangups: HangupWatcher, places: Places, writer: StreamWriter) -> None:
         self._hangups = hangups
         self._places = places
         self._writer = writer
@@ -52,7 +53,8 @@ class Streams:
     ) -> Response:
         """`on_hangup` is called at least once if the client leaves before the reader's end, and not because the
         reader fails, or if the response can't be made. It comes with a run's own stream, which has been admitted; any
-        other one is refused when all places are taken: ServerFull. Whatever is raised, the reader is closed."""
+        other one is refused when all places are taken (ServerFull) or the name's share is (ShareTaken). Whatever is
+        raised, the reader is closed."""
 
         def hung_up() -> None:
             if on_hangup is not None and not reader.at_end:  # a reader that gave up is at its end too
@@ -63,7 +65,7 @@ class Streams:
         try:
             opened.callback(reader.close)
             opened.callback(hung_up)
-            opened.callback(self._places.take(admitted=on_hangup is not None).give_back)
+            opened.callback(self._places.take(own_name(), admitted=on_hangup is not None).give_back)
             connection = request.environ.get("gunicorn.socket")
             if connection is not None:
                 opened.enter_context(self._hangups.watching(connection, hung_up))
