@@ -188,7 +188,7 @@ RUNS: Final[Mapping[str, Operation]] = {
             *(errors.SessionNotFound, errors.AgentNotFound, errors.InvalidAgentConfig),
             *(errors.SessionBusy, errors.IdempotencyConflict, errors.StalePrecondition, errors.QueueFull),
             *(errors.InvalidTranscript, errors.MissingEnvironment, errors.ServerFull, errors.Draining),
-            *(errors.TooManyRuns, errors.BudgetReached),
+            *(errors.TooManyRuns, errors.BudgetReached, errors.UnpricedModel),
         ),
     ),
     "runs.events": Operation(

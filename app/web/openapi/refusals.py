@@ -42,7 +42,7 @@ def refusals(operation: Operation, *, has_path_values: bool, secured: bool) -> d
 def _of(operation: Operation, *, has_path_values: bool, secured: bool) -> Iterator[_Found]:
     kinds: list[type[errors.AppError]] = [errors.Forbidden, *operation.refusals]
     if secured and not operation.is_open:
-        kinds += [errors.Unauthorized, errors.RateLimited]
+        kinds += [errors.Unauthorized, errors.RateLimited, errors.ShareTaken]
     if operation.stores:
         kinds.append(errors.StoreUnavailable)
     if operation.body is not None or operation.unread_body:
