@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
+
+MAX_PATTERNS: Final = 200  # of each kind in a session's permissions
 
 Permissions = Mapping[str, Sequence[str]]  # allow, ask, deny -> patterns
 

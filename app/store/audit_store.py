@@ -15,6 +15,7 @@ from app.store.pruning import drop
 from app.store.tables import audit
 
 DAY: Final = 86_400
+MAX_DETAIL: Final = 2_000  # characters
 
 
 _SAID: Final = [field.name for field in fields(AuditEntry) if field.name not in ("id", "at")]
@@ -64,9 +65,12 @@ class AuditStore:
 
 
 def note(connection: Connection, entry: AuditEntry | None) -> None:
-    """In the transaction of what was done, so that neither is there without the other."""
+    """In the transaction of what was done, so that neither is there without the other. A long detail is cut."""
     if entry is not None:
-        _ADD.run(connection, {name: getattr(entry, name) for name in _SAID})
+        said = {name: getattr(entry, name) for name in _SAID}
+        if len(entry.detail) > MAX_DETAIL:
+            said["detail"] = f"{entry.detail[:MAX_DETAIL]}…"
+        _ADD.run(connection, said)
 
 
 def unsay(connection: Connection, session_id: str, run_id: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, and_, bindparam, delete, func, insert, not_, or_, select, update
 
 from app.conversation.audit import AuditEntry
-from app.conversation.session import Permissions, Session, SessionSummary
+from app.conversation.session import MAX_PATTERNS, Permissions, Session, SessionSummary
 from app.conversation.transcript import Message
 from app.errors import SessionNotFound
 from app.store.audit_store import note
@@ -275,12 +275,13 @@ def approve_all_tools(connection: Connection, session_id: str) -> None:
 
 
 def allow_tool(connection: Connection, session_id: str, pattern: str) -> None:
-    """Adds a pattern to what the session allows, unless it is there already."""
+    """Adds a pattern to what the session allows, unless it is there already. Past the bound the oldest goes: then
+    more is asked about, not less."""
     row = find_session(connection, session_id, lock=True)
     permissions = dict(load_optional(row.permissions_json) or {})
     allowed = list(permissions.get("allow") or ())
     if pattern not in allowed:
-        permissions["allow"] = [*allowed, pattern]
+        permissions["allow"] = [*allowed, pattern][-MAX_PATTERNS:]
         here = update(sessions).where(sessions.c.id == session_id)
         connection.execute(here.values(permissions_json=dump(permissions)))
 

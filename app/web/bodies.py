@@ -24,6 +24,7 @@ from pydantic import (
 from app.agent.tools.image_header import recognise
 from app.conversation.blocks import Block, text_block
 from app.conversation.run import Answer
+from app.conversation.session import MAX_PATTERNS
 from app.conversation.transcript import Message
 from app.errors import InvalidRequest, RequestTooLarge
 from app.team.permissions import is_pattern
@@ -36,7 +37,9 @@ MAX_IMAGE_SIDE: Final = 8000  # pixels; the API refuses more, for ever
 MAX_TEXT: Final = 5_000_000
 MAX_MESSAGES: Final = 1000
 MAX_BATCH: Final = 1000  # sessions
-MAX_PATTERNS: Final = 200  # of each kind in a session's permissions
+MAX_PARTS: Final = 1000  # of one message
+MAX_PROPERTIES: Final = 1000  # of an object whose keys the client chooses
+MAX_JSON: Final = 1_000_000  # bytes of such an object
 MAX_PATTERN: Final = 1000  # characters
 DEFAULT_MODEL: Final = "default"
 """As a run's `model`: the session's agents ask their own models again."""
@@ -70,6 +73,13 @@ def whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _of_bounded_size(value: dict[str, Any]) -> dict[str, Any]:
+    if len(orjson.dumps(value)) > MAX_JSON:
+        raise ValueError(f"it is longer than {MAX_JSON} bytes")
+    return value
+
+
+Json = Annotated[dict[str, Any], AfterValidator(_of_bounded_size), Field(max_length=MAX_PROPERTIES)]
 Iterations = Annotated[int, Field(ge=0, le=1_000_000), BeforeValidator(whole)]
 
 
@@ -85,7 +95,13 @@ def _can_be_parsed(pattern: str) -> str:
     return pattern
 
 
-Pattern = Annotated[Name, AfterValidator(_can_be_parsed), Field(max_length=MAX_PATTERN)]
+_FORM: Final = {**_NO_NUL, "format": "permission-pattern"}
+Pattern = Annotated[
+    str,
+    AfterValidator(_no_nul),
+    AfterValidator(_can_be_parsed),
+    Field(max_length=MAX_PATTERN, json_schema_extra=_FORM),
+]
 Patterns = Annotated[list[Pattern], Field(max_length=MAX_PATTERNS)]
 
 
@@ -142,7 +158,7 @@ class Resume(Body):
 
     confirmation: Literal["approve", "approve-session", "approve-tool", "reject"]
     reason: Reason | None = None
-    tool_name: Name | None = None
+    tool_name: Pattern | None = None
     call_id: Name | None = None
 
     @property
@@ -158,7 +174,7 @@ class Resume(Body):
 
 class Elicit(Body):
     action: Literal["accept", "decline", "cancel"]
-    content: dict[str, Any] | None = None
+    content: Json | None = None
     call_id: Name | None = None
 
     def answer(self, by: str) -> Answer:
@@ -176,8 +192,10 @@ class CancelRun(Body):
 class ImageUrl(Body):
     """`url` is an http(s) address, or a data URL of a picture that can be read."""
 
-    url: Annotated[str, Field(json_schema_extra={"format": "image-url"})]
-    detail: str | None = None
+    url: Annotated[
+        str, Field(max_length=MAX_IMAGE_CHARACTERS + 1000, json_schema_extra={"format": "image-url"})
+    ]
+    detail: Name | None = None
 
 
 _SAYS_SOMETHING: Final = r"\S"
@@ -224,10 +242,10 @@ class Part(Body):
         }
     )
 
-    type: Annotated[str, Field(json_schema_extra={"enum": ["text", "image_url"]})]
+    type: Annotated[str, Field(max_length=100, json_schema_extra={"enum": ["text", "image_url"]})]
     text: Annotated[str, Field(max_length=MAX_TEXT)] | None = None
     image_url: ImageUrl | None = None
-    file: dict[str, Any] | None = None
+    file: Json | None = None
 
 
 def _says_something(text: str) -> str:
@@ -242,7 +260,7 @@ class PostedMessage(Body):
     model_config = ConfigDict(json_schema_extra=_WHOLE_MESSAGE)
 
     content: Annotated[str, Field(max_length=MAX_TEXT)] | None = None
-    multi_content: list[Part] | None = Field(
+    multi_content: Annotated[list[Part], Field(max_length=MAX_PARTS)] | None = Field(
         default=None, validation_alias=AliasChoices("multi_content", "multiContent")
     )
 
@@ -294,7 +312,10 @@ class RunOptions(Body):
     """What a run's body may say besides its messages."""
 
     model: (
-        Annotated[str, Field(pattern=r"^(default|anthropic/[A-Za-z0-9][A-Za-z0-9._:@-]{0,199})?$")] | None
+        Annotated[
+            str, Field(max_length=211, pattern=r"^(default|anthropic/[A-Za-z0-9][A-Za-z0-9._:@-]{0,199})?$")
+        ]
+        | None
     ) = None
 
     @property

@@ -13,9 +13,10 @@ from pydantic import BeforeValidator, Field
 from app.conversation.blocks import Block, text_block, tool_result
 from app.conversation.healing import MISSING_RESULT, heal
 from app.conversation.transcript import Message, Usage
-from app.web.bodies import MAX_TEXT, Body, CreateSession, Name, Part, content_blocks, whole
+from app.web.bodies import MAX_PARTS, MAX_TEXT, Body, CreateSession, Name, Part, content_blocks, whole
 
 MAX_IMPORTED: Final = 100_000
+MAX_CALLS: Final = 1000  # of one message
 
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
 
@@ -42,8 +43,8 @@ class Tokens(Body):
 class ImportedChat(Body):
     role: Literal["user", "assistant", "tool"]
     content: Text = ""
-    multi_content: list[Part] | None = None
-    tool_calls: list[Call] = Field(default_factory=list)
+    multi_content: Annotated[list[Part], Field(max_length=MAX_PARTS)] | None = None
+    tool_calls: Annotated[list[Call], Field(max_length=MAX_CALLS)] = Field(default_factory=list)
     tool_call_id: Name = ""
     is_error: bool = False
     created_at: Name = ""

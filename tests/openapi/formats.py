@@ -19,5 +19,8 @@ PIXEL: Final = (
 
 schemathesis.openapi.format("image-url", strategies.sampled_from(PIXEL))
 schemathesis.openapi.format(
+    "permission-pattern", strategies.sampled_from(("shell", "*:path=*.env", "fetch:url=https://x*"))
+)
+schemathesis.openapi.format(
     "directory", strategies.sampled_from(("", os.environ.get("ROOT_OF_THE_FUZZER", "")))
 )
