@@ -38,6 +38,7 @@ sys.meta_path[:] = [
 ]
 
 import ipaddress
+import shutil
 import signal
 import socket
 import subprocess
@@ -76,6 +77,10 @@ threads = settings.all_threads
 worker_connections = threads + 128
 # The default of 2048 means minutes of silent waiting; a proxy should rather fail fast.
 backlog = 256
+# A socket in the file system is for its owner and group. This is the umask of the socket only, not of tools.
+umask = 0o117
+# By default gunicorn lets clients on this host set SCRIPT_NAME, and so change which path a request has.
+forwarder_headers = ""
 # Longer than nginx keeps an idle upstream connection (60 s), or it would meet a closed one now and then.
 keepalive = 75
 # How long the main loop may be stuck before the worker is killed; streams are not limited by it.
@@ -162,6 +167,7 @@ def pre_exec(server: Any) -> None:
 
 def when_ready(server: Any) -> None:
     _refuse_strangers(server)
+    _open_socket_to_group(server)
     _notice_who_is_gone(server)
 
 
@@ -175,6 +181,19 @@ def _refuse_strangers(server: Any) -> None:
             advice = "set BATON_AUTH_TOKENS or BATON_TOKENS_FILE"
             server.log.error("%s can be reached from outside: %s", address, advice)
             sys.exit(1)
+
+
+def _open_socket_to_group(server: Any) -> None:
+    """A socket that systemd made has the group that its unit says."""
+    path = settings.bind.removeprefix("unix:")
+    if not settings.socket_group or path not in [
+        listener.sock.getsockname() for listener in server.LISTENERS
+    ]:
+        return
+    try:
+        shutil.chown(path, group=settings.socket_group)
+    except OSError as error:
+        sys.exit(f"baton: BATON_SOCKET_GROUP: {settings.socket_group} can't have {path}: {error.strerror}")
 
 
 def _notice_who_is_gone(server: Any) -> None:

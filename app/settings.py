@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import grp
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -44,6 +45,9 @@ class Settings:
     """Each has a default that works on a laptop. `variables()` lists them for the documents."""
 
     bind: str = _setting("BATON_BIND", "127.0.0.1:8080", "address and port, or unix:PATH")
+    socket_group: str = _setting(
+        "BATON_SOCKET_GROUP", "", "the group that may connect to unix:PATH beside the server's own user"
+    )
     agents: Path = _setting("BATON_AGENTS", Path("agents"), "an agent file, or a directory of them")
     database_url: str = _setting(
         "BATON_DATABASE_URL", "sqlite:///baton.db", "sqlite:///PATH or postgresql://…", secret=True
@@ -332,6 +336,14 @@ def _roots(text: str) -> tuple[Path, ...]:
     return roots
 
 
+def _group(text: str) -> str:
+    try:
+        grp.getgrnam(text)
+    except KeyError:
+        raise ValueError("there is no such group") from None
+    return text
+
+
 def _hosts(text: str) -> tuple[str, ...]:
     names = tuple(part.strip().lower() for part in text.split(",") if part.strip())
     if wrong := [name for name in names if not re.fullmatch(r"\*|[a-z0-9._-]+|[0-9a-f:]+", name)]:
@@ -348,6 +360,7 @@ def _bind(text: str) -> str:
 
 _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "bind": _bind,
+    "socket_group": _group,
     "agents": _existing,
     "database_url": _database_url,
     "workers": _whole,

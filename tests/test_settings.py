@@ -57,6 +57,7 @@ WRONG = [
     ("BATON_MAX_BODY_BYTES", "32MB"),
     ("BATON_REQUEST_SECONDS", "0"),
     ("BATON_DENY_WINS", "yes"),
+    ("BATON_SOCKET_GROUP", "no-such-group-here"),
     ("BATON_SHARE", "0"),
     ("BATON_SHARE", "1.5"),
     ("BATON_UNPRICED_MODELS", "yes"),

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from app.team.agent import LOCAL_SKILLS, AgentDefinition, Fallback, StructuredOutput
 from app.team.config import Provider, RagSource, RagStrategy, TeamFile
 from app.team.durations import render_duration
-from app.team.expansion import is_reference
 from app.team.fields import Definition
 from app.team.hooks import Hook, Hooks
+from app.team.masking import masked, masked_arguments, scrubbed
 from app.team.model import ModelDefinition
 from app.team.toolset import ApiTool, PostEdit, Remote, ScriptTool, ToolsetSpec
 
 Payload = dict[str, Any]
 
-MASKED = "***"
-
 
 def team_payload(file: TeamFile) -> Payload:
+    payload: Payload = scrubbed(_whole(file))
+    return payload
+
+
+def _whole(file: TeamFile) -> Payload:
     return {
         "version": file.version,
         "agents": [_agent(name, agent) for name, agent in file.agents.items()],
@@ -109,15 +112,15 @@ def _toolset(toolset: ToolsetSpec) -> Payload:
             model=toolset.model,
         ),
         "defer": {},
-        **_filled(command=toolset.command, args=list(toolset.args), ref=toolset.ref),
+        **_filled(command=toolset.command, args=masked_arguments(toolset.args), ref=toolset.ref),
         "remote": _remote(toolset.remote),
         **({"config": toolset.config} if toolset.config is not None else {}),
         **_filled(
             version=toolset.version,
             name=toolset.name,
             url=toolset.url,
-            headers=_masked(toolset.headers),
-            env=_masked(toolset.env),
+            headers=masked(toolset.headers),
+            env=masked(toolset.env),
             shared=toolset.shared,
             path=toolset.path,
             shell={name: _script(tool) for name, tool in toolset.shell.items()},
@@ -132,7 +135,7 @@ def _toolset(toolset: ToolsetSpec) -> Payload:
 def _remote(remote: Remote) -> Payload:
     return {
         "url": remote.url,
-        **_filled(transport_type=remote.transport_type, headers=_masked(remote.headers)),
+        **_filled(transport_type=remote.transport_type, headers=masked(remote.headers)),
     }
 
 
@@ -142,7 +145,7 @@ def _script(tool: ScriptTool) -> Payload:
         "description": tool.description,
         **_filled(args=tool.args),
         "required": None if tool.required is None else list(tool.required),
-        **_filled(env=_masked(tool.env), working_dir=tool.working_dir),
+        **_filled(env=masked(tool.env), working_dir=tool.working_dir),
     }
 
 
@@ -158,7 +161,7 @@ def _api(api: ApiTool) -> Payload:
         args=api.args,
         endpoint=api.endpoint,
         method=api.method,
-        headers=_masked(api.headers),
+        headers=masked(api.headers),
         output_schema=api.output_schema,
     )
 
@@ -229,7 +232,3 @@ def _filled(**values: Any) -> Payload:
 
 
 _EMPTY: Iterable[Any] = (None, False, 0, "", [], {})
-
-
-def _masked(values: Mapping[str, str]) -> dict[str, str]:
-    return {key: value if is_reference(value) else MASKED for key, value in values.items()}

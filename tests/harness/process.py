@@ -98,7 +98,8 @@ class BatonProcess:
 
     def start(self) -> Self:
         """Returns when the server answers."""
-        self._process = self._start_cold() if self._cold else self._start_warm()
+        self.launch()
+        assert self._process is not None
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
@@ -109,6 +110,10 @@ class BatonProcess:
             except requests.RequestException:
                 time.sleep(0.05)
         raise AssertionError(f"the server does not answer:\n{self.log()}")
+
+    def launch(self) -> None:
+        """Returns at once; for a server that answers elsewhere than at `url`."""
+        self._process = self._start_cold() if self._cold else self._start_warm()
 
     def _start_cold(self) -> subprocess.Popen[bytes]:
         with self.log_path.open("ab") as log:

@@ -206,3 +206,53 @@ def test_secrets_in_the_file_are_masked_and_references_are_shown_e47() -> None:
 def test_providers_are_shown_even_though_their_models_are_not_served() -> None:
     payload = wire("agents: {a: {}}\nproviders: {p: {base_url: 'https://p.test', token_key: K}}")
     assert payload["providers"] == {"p": {"base_url": "https://p.test", "token_key": "K"}}
+
+
+LEAKS = [
+    "https://user:hunter2@example.org/x",
+    "https://hunter2@example.org/x",
+    "postgres://u:hunter2@db/x?sslmode=require",
+    "https://example.org/x?a=b&api_key=hunter2",
+    "curl -H 'Authorization: Bearer hunter2' https://example.org",
+    "tool --api-key hunter2 --verbose",
+    "tool --token=hunter2",
+    "GITHUB_TOKEN=hunter2 tool",
+    'tool --password "hunter2 and more"',
+]
+REFERENCES = ["https://u:${env.SECRET}@example.org", "tool --token=$SECRET", "Bearer ${env.SECRET}"]
+
+
+@pytest.mark.parametrize("text", LEAKS)
+def test_a_secret_in_a_text_is_masked_wherever_the_text_stands(text: str) -> None:
+    hook = {"type": "command", "command": text}
+    agent = {
+        "model": "anthropic/claude-sonnet-5-5",
+        "instruction": text,
+        "hooks": {"session_start": [hook], "pre_tool_use": [{"hooks": [hook]}]},
+        "toolsets": [
+            {"type": "mcp", "command": text, "args": [text, "--flag", "hunter2", "--x=hunter2", "$SECRET"]},
+            {"type": "mcp", "remote": {"url": text}},
+            {"type": "openapi", "url": text},
+            {"type": "script", "shell": {"t": {"cmd": text}}},
+            {"type": "api", "api_config": {"name": "a", "endpoint": text}},
+            {"type": "filesystem", "post_edit": [{"path": "*", "cmd": text}]},
+        ],
+    }
+    models = {
+        "m": {
+            "provider": "anthropic",
+            "model": "x",
+            "base_url": text,
+            "provider_opts": {"password": "hunter2"},
+        }
+    }
+    payload = wire(json.dumps({"agents": {"root": agent}, "models": models}))
+    assert "hunter2" not in json.dumps(payload)
+    assert payload["agents"][0]["toolsets"][0]["args"][1:] == ["--flag", "***", "--x=***", "$SECRET"]
+
+
+@pytest.mark.parametrize("text", REFERENCES)
+def test_a_reference_in_a_text_is_shown(text: str) -> None:
+    agent = {"model": "anthropic/claude-sonnet-5-5", "instruction": text}
+    payload = wire(json.dumps({"agents": {"root": agent}}))
+    assert "SECRET" in payload["agents"][0]["instruction"]

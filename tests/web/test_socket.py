@@ -146,6 +146,13 @@ def test_strange_paths_are_404(wire: Wire, small: BatonProcess, line: str) -> No
     assert_still_well(small)
 
 
+@pytest.mark.parametrize("name", ["SCRIPT_NAME", "Script-Name", "PATH_INFO"])
+def test_a_client_cannot_choose_what_its_path_means(wire: Wire, name: str) -> None:
+    """A proxy's rules for paths would be passed by."""
+    wire.request("GET /x/api/ping", f"{name}: /x")
+    assert wire.answer()[0] == 404
+
+
 @pytest.mark.parametrize(
     "raw",
     [
