@@ -17,7 +17,9 @@ from rich.table import Table
 from app.commands.asking import SHORT
 
 # An agent's text may hold anything; what would move the cursor or colour the terminal is made visible instead.
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_CONTROL: Final = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
+)
 
 
 def clean(text: object) -> str:

@@ -168,3 +168,41 @@ def fetched(tab: Tab) -> list[str]:
         str(one)
         for one in tab.script("return performance.getEntriesByType('resource').map((one) => one.name)")
     ]
+
+
+BIDI: Final = "echo \u202etxt.exe\u2066 \u200b\u00ad\U000e0041 end"
+
+
+def test_what_cannot_be_seen_in_a_call_is_written_out(open_tab: OpenTab, http: Client) -> None:
+    session = http.new_session()
+    call = json.dumps({"cmd": BIDI})
+    http.post(f"/api/sessions/{session}/agent/tools?stream=false", [{"content": f"[call shell {call}]"}])
+    tab = open_tab(f"#/session/{session}")
+    tab.wait_for_text(".question .asked", "echo ⟦U+202E⟧txt.exe⟦U+2066⟧ ⟦U+200B⟧⟦U+00AD⟧⟦U+E0041⟧ end")
+    tab.wait_for_text(".call .gist", "⟦U+202E⟧")
+    assert "\u202e" not in tab.text(".question")
+    tab.click_button("Reject")
+    tab.wait_for_text(".head .chip", "Free")
+
+
+def test_approving_all_takes_one_click_more_and_is_shown(open_tab: OpenTab, http: Client) -> None:
+    session = http.new_session()
+    http.post(
+        f"/api/sessions/{session}/agent/tools?stream=false", [{"content": '[call shell {"cmd":"echo hi"}]'}]
+    )
+    tab = open_tab(f"#/session/{session}")
+    tab.click_button("Approve all…")
+    tab.wait_for_text("dialog", "stays denied")
+    assert not http.session(session)["tools_approved"]
+    tab.click_button("Cancel", within="dialog")
+    tab.click_button("Approve all…")
+    tab.click_button("Approve all", within="dialog")
+    tab.wait_for_text(".head .unasked", "without asking")
+    assert http.session(session)["tools_approved"]
+    tab.click(".head .menu summary")
+    tab.click_button("Ask before tools run")
+    tab.wait_until_gone(".head .unasked")
+    tab.click(".head .menu summary")
+    tab.click_button("Run tools without asking…")
+    tab.click_button("Run without asking", within="dialog")
+    tab.wait_for_text(".head .unasked", "without asking")

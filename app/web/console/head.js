@@ -4,6 +4,7 @@ import { call, post } from "./api.js";
 import { mayAct } from "./caller.js";
 import { ask, confirm } from "./dialogs.js";
 import { button, h, icon } from "./dom.js";
+import { confirmUnasked } from "./questions.js";
 import { age, holderOf, stateText } from "./words.js";
 
 export class SessionHead {
@@ -14,6 +15,7 @@ export class SessionHead {
     this.name = h("h1", {}, "…");
     this.chip = h("span", { class: "chip", data: { state: "free" } }, h("span", { class: "dot" }), "Free");
     this.holder = h("span", { class: "holder" });
+    this.unasked = h("span", { class: "chip unasked", hidden: true, title: "No call is asked about in this session" }, "Runs tools without asking");
     this.line = h("span", { class: "connection", role: "status", hidden: true }, "Reconnecting…");
     this.tokens = h("span", { class: "tokens" });
     this.menu = h("details", { class: "menu" },
@@ -31,14 +33,15 @@ export class SessionHead {
     });
     this.node = h("header", { class: "head" },
       h("a", { class: "button plain back", href: "#/", "aria-label": "All sessions" }, icon("back")),
-      h("div", { class: "titles" }, this.name, h("div", { class: "states" }, this.chip, this.holder, this.line)),
+      h("div", { class: "titles" }, this.name, h("div", { class: "states" }, this.chip, this.unasked, this.holder, this.line)),
       this.tokens, mayAct() && this.menu);
   }
 
   session(session) {
     this.current = session;
     this.title(session.title);
-    this.tools.textContent = session.tools_approved ? "Ask before tools run" : "Run tools without asking";
+    this.unasked.hidden = !session.tools_approved;
+    this.tools.textContent = session.tools_approved ? "Ask before tools run" : "Run tools without asking…";
     this.thinking.textContent = session.thinking ? "Switch thinking off" : "Switch thinking on";
   }
 
@@ -79,6 +82,7 @@ export class SessionHead {
 
   async toggle(what) {
     this.menu.open = false;
+    if (what === "tools" && !this.current.tools_approved && !(await confirmUnasked("Run without asking"))) return;
     await post(`${this.path}/${what}/toggle`);
     this.reload();
   }

@@ -2,17 +2,20 @@
 
 import { post } from "./api.js";
 import { mayAct } from "./caller.js";
+import { confirm } from "./dialogs.js";
 import { announce, button, h } from "./dom.js";
 import { Form } from "./form.js";
 import { inWords } from "./refusals.js";
+import { revealed } from "./words.js";
 
 export class QuestionPanel {
-  /** `onAnswered` is called when the question is settled, by us or by somebody else; `onLeft` when what had the
-   * focus is gone with it. */
-  constructor(sessionId, { named, onAnswered, onLeft }) {
+  /** `onAnswered` is called when the question is settled, by us or by somebody else; `onApprovedAll` when the session
+   * runs tools without asking from now on; `onLeft` when what had the focus is gone with it. */
+  constructor(sessionId, { named, onAnswered, onApprovedAll, onLeft }) {
     this.path = `api/sessions/${sessionId}`;
-    this.named = (agent) => (agent ? named(agent) : "The agent");
+    this.named = (agent) => (agent ? revealed(named(agent)) : "The agent");
     this.onAnswered = onAnswered;
+    this.onApprovedAll = onApprovedAll;
     this.onLeft = onLeft;
     this.node = h("section", { class: "question", hidden: true, "aria-label": "The agent asks" });
     this.asked = null;
@@ -53,12 +56,12 @@ export class QuestionPanel {
       on: { keydown: (event) => event.key === "Enter" && this.reject() },
     });
     return [
-      h("h2", {}, `${this.named(question.agent)} wants to call `, h("code", {}, question.tool)),
+      h("h2", {}, `${this.named(question.agent)} wants to call `, h("code", {}, revealed(question.tool))),
       asked(question.arguments ?? {}),
       h("div", { class: "answers" },
         button("Approve", () => this.approve("approve"), { kind: "primary", title: "a" }),
-        button(`Always ${question.tool}`, () => this.approve("approve-tool"), { title: "t — every later call of this tool in this session" }),
-        button("Approve all", () => this.approve("approve-session"), { title: "Every later call in this session" }),
+        button(`Always ${revealed(question.tool)}`, () => this.approve("approve-tool"), { title: "t — every later call of this tool in this session" }),
+        button("Approve all…", () => this.approveAll(), { title: "Every later call in this session" }),
         h("span", { class: "reject" }, this.reason, button("Reject", () => this.reject(), { kind: "danger", title: "x" })),
       ),
     ];
@@ -84,7 +87,7 @@ export class QuestionPanel {
     };
     return [
       h("h2", {}, `${this.named(question.agent)} asks`),
-      h("p", { class: "plain" }, question.message),
+      h("p", { class: "plain" }, revealed(question.message)),
       h("form", { novalidate: true, on: { submit: send } }, this.fields.node,
         h("div", { class: "answers" },
           h("button", { type: "submit", class: "button primary" }, "Answer"),
@@ -93,11 +96,18 @@ export class QuestionPanel {
     ];
   }
 
+  async approveAll() {
+    const { asked } = this;
+    if (!(await confirmUnasked("Approve all")) || this.asked !== asked) return;
+    await this.approve("approve-session");
+    this.onApprovedAll();
+  }
+
   /** For keys: does nothing when that is not what is asked. */
   approve(how) {
     if (!this.question || this.question.kind === "elicitation") return;
     if (how !== "approve" && this.question.kind !== "approval") return;
-    this.answer("resume", { confirmation: how });
+    return this.answer("resume", { confirmation: how });
   }
 
   reject() {
@@ -124,11 +134,19 @@ export class QuestionPanel {
   }
 }
 
+/** Every way to have tools run without a question asks this first. */
+export const confirmUnasked = (yes) =>
+  confirm(
+    "Run tools without asking?",
+    "Every later call in this session runs at once, whatever it does. What the agent’s permissions deny stays denied.",
+    yes,
+  );
+
 /** All of what is to be approved, word for word: nothing of it may hide behind an ellipsis. */
 function asked(given) {
   const entries = Object.entries(given);
-  const value = (one) => h("pre", {}, typeof one === "string" ? one : JSON.stringify(one, null, 2));
+  const value = (one) => h("pre", {}, revealed(typeof one === "string" ? one : JSON.stringify(one, null, 2)));
   if (!entries.length) return h("p", {}, "Without arguments.");
-  const rows = entries.map(([name, one]) => [h("dt", {}, name), h("dd", {}, value(one))]);
+  const rows = entries.map(([name, one]) => [h("dt", {}, revealed(name)), h("dd", {}, value(one))]);
   return h("dl", { class: "asked", tabindex: "0", "aria-label": "Arguments" }, rows.flat());
 }

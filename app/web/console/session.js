@@ -32,6 +32,7 @@ export class SessionPage {
     this.questions = new QuestionPanel(id, {
       named: (agent) => this.talk.named(agent),
       onAnswered: (words) => (this.composer.say(words), this.look()),
+      onApprovedAll: async () => this.head.session(await get(this.path)),
       onLeft: () => this.transcript.scroller.focus({ preventScroll: true }),
     });
     this.queue = new QueuePanel(id, (words) => this.composer.say(words));

@@ -3,6 +3,7 @@
 import { post, postOnce } from "./api.js";
 import { Composer } from "./composer.js";
 import { h, icon } from "./dom.js";
+import { confirmUnasked } from "./questions.js";
 import { inWords } from "./refusals.js";
 import { claim } from "./words.js";
 
@@ -19,7 +20,7 @@ export class StartPage {
     this.about = h("p", { class: "about", "aria-live": "polite" });
     this.composer.agent.addEventListener("change", () => this.describe());
     this.directory = h("input", { type: "text", id: "directory", placeholder: "The server’s own", spellcheck: "false", autocomplete: "off" });
-    this.approved = h("input", { type: "checkbox", id: "approved" });
+    this.approved = h("input", { type: "checkbox", id: "approved", on: { change: () => this.confirmApproved() } });
     this.node = h("div", { class: "start" },
       h("a", { class: "button plain back", href: "#/", "aria-label": "All sessions" }, icon("back")),
       h("div", { class: "column" },
@@ -38,6 +39,10 @@ export class StartPage {
   }
 
   close() {}
+
+  async confirmApproved() {
+    if (this.approved.checked) this.approved.checked = await confirmUnasked("Run without asking");
+  }
 
   describe() {
     const agent = this.overview.agents.find((one) => one.name === this.composer.agent.value);

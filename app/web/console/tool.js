@@ -2,6 +2,7 @@
 
 import { h } from "./dom.js";
 import { longText, picture } from "./pieces.js";
+import { revealed } from "./words.js";
 
 const STATES = {
   writing: "Being written",
@@ -31,8 +32,8 @@ export class ToolView {
   update(item) {
     this.item = item;
     this.node.dataset.state = item.state;
-    this.name.textContent = item.name;
-    this.gist.textContent = gist(item.arguments);
+    this.name.textContent = revealed(item.name);
+    this.gist.textContent = revealed(gist(item.arguments));
     this.state.textContent = STATES[item.state];
     this.open();
   }
@@ -41,7 +42,7 @@ export class ToolView {
   open() {
     if (!this.node.open) return this.body.replaceChildren();
     const { item } = this;
-    const parts = [h("h4", {}, "Arguments"), ...longText(indented(item.arguments) || "none")];
+    const parts = [h("h4", {}, "Arguments"), ...longText(revealed(indented(item.arguments)) || "none")];
     if (item.output) parts.push(h("h4", {}, "Result"), ...longText(item.output));
     if (item.images?.length) parts.push(...item.images.map(picture));
     this.body.replaceChildren(...parts);

@@ -34,6 +34,13 @@ export function age(time) {
   return `${Math.floor(seconds / 86_400)} d`;
 }
 
+// Characters that turn the direction of a text, have no width or mean nothing: with them a command can look like another.
+const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
+
+/** A text as it is, with what can't be seen written out: `⟦U+202E⟧`. */
+export const revealed = (text) =>
+  String(text).replace(UNSEEN, (one) => `⟦U+${one.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}⟧`);
+
 const mine = () => JSON.parse(sessionStorage.getItem("baton.mine") ?? "[]");
 
 /** This tab started that run. */
