@@ -15,7 +15,7 @@ export class SessionHead {
     this.name = h("h1", {}, "…");
     this.chip = h("span", { class: "chip", data: { state: "free" } }, h("span", { class: "dot" }), "Free");
     this.holder = h("span", { class: "holder" });
-    this.unasked = h("span", { class: "chip unasked", hidden: true, title: "No call is asked about in this session" }, "Runs tools without asking");
+    this.unasked = h("span", { class: "unasked", hidden: true, title: "No call is asked about in this session" }, "Runs tools without asking");
     this.line = h("span", { class: "connection", role: "status", hidden: true }, "Reconnecting…");
     this.tokens = h("span", { class: "tokens" });
     this.menu = h("details", { class: "menu" },
