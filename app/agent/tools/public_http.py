@@ -6,13 +6,12 @@ or a name that resolves to something else the second time, goes through the same
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -20,40 +19,11 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import NewConnectionError
 
 from app.agent.model import Cancellation
-
-_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
-_COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+from app.agent.tools.public_addresses import is_public
 
 
 class AddressRefused(Exception):
     """The host is, or has, an address that is not on the public internet."""
-
-
-def is_public(address: str) -> bool:
-    """Whether the address is out on the internet, whatever wrapping it comes in."""
-    found: Address = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address):
-        found = _unwrapped(found)
-    private = (
-        found.is_private
-        or found.is_loopback
-        or found.is_link_local
-        or found.is_multicast
-        or found.is_reserved
-        or found.is_unspecified
-        or (isinstance(found, ipaddress.IPv6Address) and found.is_site_local)
-    )
-    return found.is_global and not private
-
-
-def _unwrapped(address: ipaddress.IPv6Address) -> Address:
-    """The IPv4 address that an IPv6 address stands for, if it does."""
-    if address in _NAT64 or address in _COMPATIBLE:
-        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
-    teredo = address.teredo
-    return address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo else address)
 
 
 class NoThread(OSError):
