@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.team.expansion import Expander
@@ -47,6 +48,7 @@ _BELONGS_TO = {
     "ref": ("mcp",),
     "headers": ("openapi", "a2a"),
     "url": ("a2a", "openapi"),
+    "origins": ("mcp", "openapi"),
     "name": ("mcp", "a2a"),
 }
 _NEEDS = {
@@ -55,6 +57,7 @@ _NEEDS = {
     "openapi": ("url", "openapi toolset requires a url to be set"),
     "model_picker": ("models", "model_picker toolset requires at least one model in the 'models' list"),
 }
+_ORIGIN = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?")
 _ONE_SOURCE = "either command, remote or ref must be set"
 
 
@@ -100,6 +103,13 @@ def _all_or_names(value: Any) -> Any:
     return value or ()
 
 
+def _origins(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if not _ORIGIN.fullmatch(value):
+            raise PydanticCustomError("origin", "must be scheme://host or scheme://host:port, http or https")
+    return values
+
+
 class ToolsetSpec(Definition):
     """`type` may be one that nobody knows: such a toolset is skipped with a warning at build time."""
 
@@ -120,6 +130,8 @@ class ToolsetSpec(Definition):
     version: Text = ""
     name: Text = ""
     url: Text = ""
+    origins: Annotated[Texts, AfterValidator(_origins)] = ()
+    """Further servers, scheme://host[:port], that the toolset's own server may send us to."""
     headers: TextMap = Field(default_factory=dict)
     env: TextMap = Field(default_factory=dict)
     shared: Flag = False
@@ -171,7 +183,17 @@ class ToolsetSpec(Definition):
         """This toolset with what it leaves open taken from an entry of `mcps`; `env` is merged."""
         inherited = {
             field: getattr(definition, field)
-            for field in ("command", "args", "version", "config", "name", "instruction", "tools", "defer")
+            for field in (
+                "command",
+                "args",
+                "version",
+                "config",
+                "name",
+                "instruction",
+                "tools",
+                "defer",
+                "origins",
+            )
             if getattr(self, field) in ("", (), None)
         }
         remote = self.remote if self.remote.url else definition.remote

@@ -7,12 +7,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final, Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from app.agent.tools.configured_http import RequestFailed, send
 from app.agent.tools.fetch import USER_AGENT
 from app.agent.tools.output_limit import cut
 from app.agent.tools.parameters import Schema
+from app.agent.tools.url_template import InvalidArgument, filled
 from app.agent.toolset import STRING_OUTPUT, Tool, ToolContext, ToolFailed, ToolResult
 
 MAX_BODY: Final = 1 << 20
@@ -42,7 +43,8 @@ class Definition(Protocol):
 
 
 class Api:
-    """Stateless. `fill_in` completes the headers from the request that started the run."""
+    """Stateless. `fill_in` completes the headers from the request that started the run. An endpoint whose host depends
+    on an argument is reached at public addresses only."""
 
     def __init__(
         self, definition: Definition, *, fill_in: Callable[[Mapping[str, str]], dict[str, str]]
@@ -88,7 +90,7 @@ class Api:
         headers = {"User-Agent": USER_AGENT, **self._fill_in(found.headers)}
         url, body = found.endpoint, None
         if method == "GET":
-            url = _PLACE.sub(lambda place: quote(_text(arguments.get(place[1])), safe=""), url)
+            url = _address(url, arguments)
         else:
             body = json.dumps(arguments, ensure_ascii=False).encode("utf-8", "replace")
             headers = {"Content-Type": "application/json", **headers}
@@ -100,11 +102,19 @@ class Api:
                 body=body,
                 cancellation=context.cancellation,
                 limit=MAX_BODY,
+                public_only=_PLACE.search(urlsplit(found.endpoint).netloc) is not None,
                 changes=True,  # also by GET: many an address that does something is called so
             )
         except RequestFailed as failure:
             raise ToolFailed(f"request failed: {failure}") from failure
         return ToolResult(cut(answer.text), is_error=answer.status >= HTTPStatus.BAD_REQUEST)
+
+
+def _address(endpoint: str, arguments: Mapping[str, Any]) -> str:
+    try:
+        return filled(endpoint, _PLACE, lambda place: _text(arguments.get(place[1])))
+    except InvalidArgument as problem:
+        raise ToolFailed(str(problem)) from problem
 
 
 def _text(value: Any) -> str:

@@ -1,4 +1,5 @@
-"""HTTP to addresses that the agent's author wrote down, private ones included."""
+"""HTTP to addresses that the agent's author wrote down, private ones included, and to public ones that come from
+elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from app.agent.model import Cancellation
-from app.agent.tools.public_http import Line, NoThread, open_session
+from app.agent.tools.public_http import AddressRefused, Line, NoThread, open_session
 from app.agent.toolset import CANCELLED, CANCELLED_TOO_LATE, OutcomeUnknown, ToolCancelled
 
 READING: Final = ("GET", "HEAD", "OPTIONS")  # methods that promise to change nothing
@@ -54,18 +55,19 @@ def send(
     body: bytes | None = None,
     seconds: float = SECONDS,
     changes: bool = False,
+    public_only: bool = False,
 ) -> Answer:
-    """One request and its answer, whatever its status. `changes`: the request may change something.
+    """One request and its answer, whatever its status. `changes`: the request may change something. `public_only` is
+    for an address that the agent's author did not write down: private addresses are refused.
 
     Raises RequestFailed, or ToolCancelled on a cancel; OutcomeUnknown instead if a request that may change
     something has left. Only a GET's redirects to the same host are followed: headers and body are meant for no
     other.
     """
     try:
-        with open_session(seconds, cancellation=cancellation, allow_private=True, headers=headers) as (
-            session,
-            line,
-        ):
+        with open_session(
+            seconds, cancellation=cancellation, allow_private=not public_only, headers=headers
+        ) as (session, line):
             try:
                 return _exchanged(session, line, method, url, params, body, limit)
             except _NoAnswer as failure:
@@ -111,6 +113,8 @@ def _exchanged(
                 if target is None:
                     return _answer(response, line, limit)
             url, params = _following(response, target), None
+    except AddressRefused as refused:
+        raise RequestFailed(str(refused)) from refused
     except (requests.RequestException, HTTPError, OSError, ValueError) as error:
         raise _NoAnswer(_reason(error)) from error
     raise RequestFailed(f"stopped after {MAX_REDIRECTS} redirects")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
-from urllib.parse import quote
 
 from app.agent.model import Cancellation
 from app.agent.tools.configured_http import READING, RequestFailed, send
 from app.agent.tools.fetch import USER_AGENT
 from app.agent.tools.openapi_document import BODY, InvalidDocument, Operation, operations, parse
 from app.agent.tools.output_limit import cut
+from app.agent.tools.url_template import InvalidArgument, filled, is_at
 from app.agent.toolset import Tool, ToolContext, ToolFailed, ToolResult
 
 MAX_DOCUMENT: Final = 10 << 20
@@ -27,7 +28,8 @@ class DocumentUnavailable(Exception):
 
 class OpenApi:
     """The document is fetched when a run begins. `fill_in` completes the headers from the request that started
-    the run; they go with the document's request too."""
+    the run. They go with the document's request too, and to operations on the document's own origin or on one of
+    `origins`. An operation anywhere else is called without them, and at public addresses only."""
 
     instructions = ""
 
@@ -38,8 +40,10 @@ class OpenApi:
         headers: Mapping[str, str],
         fill_in: Callable[[Mapping[str, str]], dict[str, str]],
         cancellation: Cancellation,
+        origins: Sequence[str] = (),
     ) -> None:
         self._url = url
+        self._own = (url, *origins)
         self._headers = {"User-Agent": USER_AGENT, **fill_in(headers)}
         self._cancellation = cancellation
         self._tools: Sequence[Tool] = ()
@@ -81,14 +85,15 @@ class OpenApi:
         )
 
     def _call(self, operation: Operation, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        url = operation.url
-        for name in operation.path:
-            url = url.replace(f"{{{name}}}", quote(_text(arguments.get(name)), safe=""))
+        url = _address(operation, arguments)
+        is_configured = is_at(url, self._own)
         query = {
             name: _values(arguments[name]) for name in operation.query if arguments.get(name) is not None
         }
         body = _body(operation, arguments)
-        headers = {**self._headers, **({"Content-Type": "application/json"} if body is not None else {})}
+        headers = dict(self._headers) if is_configured else {"User-Agent": USER_AGENT}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
         try:
             answer = send(
                 operation.method,
@@ -98,6 +103,7 @@ class OpenApi:
                 body=body,
                 cancellation=context.cancellation,
                 limit=MAX_BODY,
+                public_only=not is_configured,
                 changes=operation.method not in READING,
             )
         except RequestFailed as failure:
@@ -106,6 +112,15 @@ class OpenApi:
         if answer.status >= 400:
             return ToolResult.error(f"HTTP {answer.status}: {words}")
         return ToolResult(_CUT + words if answer.is_cut else words)
+
+
+def _address(operation: Operation, arguments: Mapping[str, Any]) -> str:
+    names = "|".join(re.escape(name) for name in operation.path) or "(?!)"
+    place = re.compile(rf"\{{({names})\}}")
+    try:
+        return filled(operation.url, place, lambda match: _text(arguments.get(match[1])))
+    except InvalidArgument as problem:
+        raise ToolFailed(str(problem)) from problem
 
 
 def _body(operation: Operation, arguments: Mapping[str, Any]) -> bytes | None:

@@ -101,7 +101,7 @@ def _operation(document: Json, address: str, path: str, item: Json, method: str)
         title=summary or str(described.get("operationId") or f"{method.upper()} {path}"),
         description="\n\n".join(filter(None, (summary, words))) or f"{method.upper()} {path}",
         method=method.upper(),
-        url=_base(document, item, described, address).rstrip("/") + path,
+        url=f"{_base(document, item, described, address).rstrip('/')}/{path.removeprefix('/')}",
         path=places["path"],
         query=places["query"],
         body=body,

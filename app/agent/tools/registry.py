@@ -81,7 +81,13 @@ def _plain(spec: ToolsetSpec, environment: Mapping[str, str], state: Any, run: R
             return on_demand("api", "Api")(spec.api_config, fill_in=run.fill_in)
         case "openapi":
             openapi = on_demand("openapi", "OpenApi")
-            return openapi(spec.url, headers=spec.headers, fill_in=run.fill_in, cancellation=run.cancellation)
+            return openapi(
+                spec.url,
+                headers=spec.headers,
+                fill_in=run.fill_in,
+                cancellation=run.cancellation,
+                origins=spec.origins,
+            )
         case "think":
             return Think(state=state)
         case "todo":
@@ -135,7 +141,9 @@ def _mcp(
         if transport not in (SSE, *STREAMABLE):
             raise ToolsetUnavailable(f"unsupported transport type: {transport}")
         headers = run.fill_in(spec.remote.headers)
-        address = ServerAddress.of_url(spec.remote.url, transport, headers=headers, owner=run.owner)
+        address = ServerAddress.of_url(
+            spec.remote.url, transport, headers=headers, owner=run.owner, origins=spec.origins
+        )
     else:
         raise ToolsetUnavailable(f"servers of a catalogue ({spec.ref}) are not supported by this server")
     return Mcp(servers, address, name=spec.name, cancellation=run.cancellation)

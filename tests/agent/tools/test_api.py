@@ -49,10 +49,28 @@ def test_a_tool_is_described_by_its_definition() -> None:
 def test_arguments_of_a_get_are_filled_into_the_address_and_stay_in_their_place(
     bench: Workbench, site: WebSite
 ) -> None:
-    site.add("/of/a%2F..%3Fb%3D1%26%C3%A9/3", "answer")
+    site.add("/of/a%2Fc%3Fb%3D1%26%C3%A9/3", "answer")
     toolset = api(site.url("/of/${what}/${n}"))
-    assert bench.call(toolset, "ask", what="a/..?b=1&é", n=3).output == "answer"
-    assert site.asked == ["/of/a%2F..%3Fb%3D1%26%C3%A9/3"]
+    assert bench.call(toolset, "ask", what="a/c?b=1&é", n=3).output == "answer"
+    assert site.asked == ["/of/a%2Fc%3Fb%3D1%26%C3%A9/3"]
+
+
+def test_an_argument_that_would_change_the_path_is_refused(bench: Workbench, site: WebSite) -> None:
+    toolset = api(site.url("/users/1/keys/${key}?note=${note}"))
+    for argument in ("..", ".", "", None, "/", "\\", "../x", "%2e%2e", "..;", "a\r\nX-A: b"):
+        result = bench.call(toolset, "ask", key=argument, note="..")
+        assert "can't be one segment of a path" in result.output
+        assert result.is_error
+    assert site.asked == []
+    bench.call(toolset, "ask", key="x", note="..\r\n&")
+    assert site.asked == ["/users/1/keys/x?note=..%0D%0A%26"]
+
+
+def test_an_argument_in_the_host_reaches_no_private_address(bench: Workbench, site: WebSite) -> None:
+    toolset = api(f"http://${{host}}:{site.port}/")
+    assert "is not a public address" in bench.call(toolset, "ask", host="localhost").output
+    assert "can't be a part of a host's name" in bench.call(toolset, "ask", host="127.0.0.1").output
+    assert site.asked == []
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "patch", "DELETE"])

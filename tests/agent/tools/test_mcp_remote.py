@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
@@ -17,7 +18,9 @@ import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
 
 from app.agent.tools.mcp.address import ServerAddress
+from app.agent.tools.mcp.authorization import how_to_authorize, renew
 from app.agent.tools.mcp.calls import ServerUnavailable
+from app.agent.tools.mcp.credentials import Credentials
 from app.agent.tools.mcp.server import Patience
 from app.agent.tools.mcp.servers import ToolServers
 from app.agent.tools.mcp.toolset import Mcp
@@ -25,6 +28,8 @@ from app.agent.toolset import Elicitation, QuestionFirst, ToolResult
 from tests.agent.cancellation import FakeCancellation
 from tests.agent.tools.mcp_server import make
 from tests.agent.tools.test_mcp import call, context, names
+from tests.agent.tools.web_site import WebSite
+from tests.agent.tools.web_site import running as web_site
 from tests.agent.tools.workbench import find
 from tests.harness.process import eventually
 
@@ -40,6 +45,9 @@ class Site:
     token: str = ""
     next_tokens: dict[str, tuple[str, str]] = field(default_factory=dict)  # by refresh token: both new ones
     seen: list[dict[str, str]] = field(default_factory=list)
+    challenge: str = CHALLENGE
+    issuer: str = ""
+    redirect: str = ""  # of its metadata
 
     def guard(self, inner: Any) -> Any:
         async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -51,10 +59,12 @@ class Site:
             metadata = self.metadata().get(scope["path"])
             if scope["path"] == "/token":
                 await self._renew(receive, send)
+            elif metadata is not None and self.redirect:
+                await _answer(send, 302, "", [(b"location", self.redirect.encode())])
             elif metadata is not None:
                 await _answer(send, 200, metadata, [])
             elif self.token and headers.get("authorization") != f"Bearer {self.token}":
-                challenge = CHALLENGE.format(url=self.url).encode()
+                challenge = self.challenge.format(url=self.url).encode()
                 await _answer(send, 401, "{}", [(b"www-authenticate", challenge)])
             else:
                 await inner(scope, receive, send)
@@ -74,7 +84,9 @@ class Site:
 
     def metadata(self) -> dict[str, str]:
         return {
-            "/.well-known/oauth-protected-resource/mcp": f'{{"authorization_servers": ["{self.url}/auth"]}}',
+            "/.well-known/oauth-protected-resource/mcp": json.dumps(
+                {"authorization_servers": [self.issuer or f"{self.url}/auth"]}
+            ),
             "/.well-known/oauth-authorization-server/auth": (
                 f'{{"issuer": "{self.url}/auth", "token_endpoint": "{self.url}/token"}}'
             ),
@@ -167,6 +179,51 @@ def test_a_server_that_wants_a_token_asks_for_it_first(toolset: Mcp, site: Site)
     assert raised.value.settle("accept", {"access_token": "secret", "token_type": "Bearer"})
     toolset.start()
     assert call(toolset, "echo", text="in").output == "in"
+
+
+@pytest.fixture
+def inside() -> Iterator[WebSite]:
+    """A server inside the network, where only the tool server sends us."""
+    with web_site() as inside:
+        metadata = json.dumps({"token_endpoint": inside.url("/token"), "secret": "inside"})
+        inside.add("/resource", json.dumps({"authorization_servers": [inside.url("/auth")]}))
+        inside.add("/.well-known/oauth-authorization-server/auth", metadata)
+        inside.add("/token", json.dumps({"access_token": "second"}))
+        yield inside
+
+
+@pytest.mark.parametrize("named_by", ["challenge", "metadata", "redirect"])
+def test_a_tool_server_does_not_choose_what_is_read_inside_the_network(
+    toolset: Mcp, site: Site, inside: WebSite, named_by: str
+) -> None:
+    site.token = "secret"
+    if named_by == "challenge":
+        site.challenge = f'Bearer resource_metadata="{inside.url("/resource")}"'
+    elif named_by == "metadata":
+        site.issuer = inside.url("/auth")
+    else:
+        site.redirect = inside.url("/resource")
+    with pytest.raises(QuestionFirst) as raised:
+        toolset.start()
+    meta = raised.value.question.meta
+    assert meta is not None
+    assert "inside" not in json.dumps(meta["auth_server_metadata"])
+    assert inside.requests == []
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_a_refresh_token_goes_to_a_private_address_only_if_the_agents_author_allows_it(
+    site: Site, inside: WebSite, transport: str, allowed: bool
+) -> None:
+    where = ServerAddress.of_url(
+        site.url, transport, headers={"X-Team": "red"}, owner="", origins=[inside.url("")] if allowed else []
+    )
+    credentials = Credentials("first", "r1", inside.url("/token"), "me")
+    assert asyncio.run(renew(where, credentials)) is allowed
+    assert [path for _, path, _, _ in inside.requests] == (["/token"] if allowed else [])
+    assert not any("X-Team" in headers for _, _, headers, _ in inside.requests)
+    found = asyncio.run(how_to_authorize(where, f'Bearer resource_metadata="{inside.url("/resource")}"'))
+    assert ("secret" in found["auth_server_metadata"]) is allowed
 
 
 def test_a_token_that_has_run_out_is_renewed_and_the_call_goes_on(toolset: Mcp, site: Site) -> None:

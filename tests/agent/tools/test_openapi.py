@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jsonschema
 import pytest
 
+from app.agent.tools import public_http
 from app.agent.tools.openapi import DocumentUnavailable, OpenApi
 from app.agent.tools.openapi_document import operations
 from app.agent.tools.run_facts import NeverCancelled, RunFacts
@@ -83,12 +84,13 @@ def pets(site: WebSite) -> OpenApi:
     return toolset
 
 
-def api(site: WebSite, path: str) -> OpenApi:
+def api(site: WebSite, path: str, origins: Sequence[str] = ()) -> OpenApi:
     return OpenApi(
         site.url(path),
         headers={"X-User": "${headers.X-User}"},
         fill_in=RunFacts(headers={"x-user": "ann"}).fill_in,
         cancellation=NeverCancelled(),
+        origins=origins,
     )
 
 
@@ -142,8 +144,94 @@ def test_arguments_go_where_they_belong(bench: Workbench, pets: OpenApi, site: W
 def test_an_argument_can_not_leave_its_place_in_the_path(
     bench: Workbench, pets: OpenApi, site: WebSite
 ) -> None:
-    bench.call(pets, "pets_get_one", **{"pet id": "../../admin?x=1"})
-    assert site.asked[-1] == "/v2/pets/..%2F..%2Fadmin%3Fx%3D1"
+    bench.call(pets, "pets_get_one", **{"pet id": "a/b?x=1"})
+    assert site.asked[1:] == ["/v2/pets/a%2Fb%3Fx%3D1"]
+    for argument in ("..", ".", "", None, "/", "../../admin", "%2e%2e", "..;", "x\r\nX-A: b"):
+        result = bench.call(pets, "patch_pets_pet_id", **{"pet id": argument, "body_name": "Rex"})
+        assert "can't be one segment of a path" in result.output
+        assert result.is_error
+    assert len(site.asked) == 2, "the document and one call"
+
+
+def described(base: str, path: str = "/a") -> str:
+    operation = {"operationId": "ask", "parameters": [{"name": "tenant", "in": "path"}]}
+    document = {"openapi": "3.1.0", "servers": [{"url": base}], "paths": {path: {"get": operation}}}
+    return json.dumps(document)
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[WebSite]:
+    with running() as site:
+        site.add("/a", "reached")
+        yield site
+
+
+def test_a_document_does_not_lead_to_private_addresses(
+    bench: Workbench, site: WebSite, elsewhere: WebSite
+) -> None:
+    site.add("/elsewhere", described(elsewhere.url("")))
+    toolset = api(site, "/elsewhere")
+    toolset.start()
+    result = bench.call(toolset, "ask")
+    assert (result.is_error, "is not a public address" in result.output) == (True, True)
+    assert elsewhere.requests == []
+
+
+def test_headers_go_to_no_server_that_only_the_document_names(
+    bench: Workbench, site: WebSite, elsewhere: WebSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(public_http, "is_public", lambda _: True)
+    site.add("/elsewhere", described(elsewhere.url("")))
+    toolset = api(site, "/elsewhere")
+    toolset.start()
+    assert bench.call(toolset, "ask").output == "reached"
+    [(_, _, headers, _)] = elsewhere.requests
+    assert "X-User" not in headers
+
+
+def test_headers_go_to_the_servers_that_the_agents_author_named(
+    bench: Workbench, site: WebSite, elsewhere: WebSite
+) -> None:
+    site.add("/elsewhere", described(elsewhere.url("")))
+    toolset = api(site, "/elsewhere", origins=[elsewhere.url("")])
+    toolset.start()
+    assert bench.call(toolset, "ask").output == "reached"
+    assert elsewhere.requests[0][2]["X-User"] == "ann"
+
+
+@pytest.mark.parametrize("trick", ["argument", "user", "path"])
+def test_neither_argument_nor_path_moves_the_headers_to_another_host(
+    bench: Workbench, site: WebSite, elsewhere: WebSite, trick: str
+) -> None:
+    base, path = {
+        "argument": ("http://{tenant}", "/a"),
+        "user": (site.url("").replace("//", "//x@"), f"@127.0.0.1:{elsewhere.port}/a"),
+        "path": (site.url(""), f"@127.0.0.1:{elsewhere.port}/a"),
+    }[trick]
+    site.add("/trick", described(base, path))
+    toolset = api(site, "/trick")
+    toolset.start()
+    assert bench.call(toolset, "ask", tenant=f"127.0.0.1:{elsewhere.port}").is_error
+    assert elsewhere.requests == []
+
+
+def test_a_query_argument_and_a_header_bring_no_line_into_the_request(
+    bench: Workbench, site: WebSite
+) -> None:
+    site.add("/v2/pets/7", "fine")
+    toolset = api(site, "/spec/openapi.json")
+    toolset.start()
+    bench.call(toolset, "pets_get_one", **{"pet id": 7, "toys": ["a\r\nX-A: b", "&x=1#"]})
+    assert site.asked[-1] == "/v2/pets/7?toys=a%0D%0AX-A%3A+b&toys=%26x%3D1%23"
+    facts = RunFacts(headers={"x-user": "ann\r\nX-A: b"})
+    bad = OpenApi(
+        site.url("/spec/openapi.json"),
+        headers={"X-User": "${headers.X-User}"},
+        fill_in=facts.fill_in,
+        cancellation=NeverCancelled(),
+    )
+    with pytest.raises(DocumentUnavailable):
+        bad.start()
 
 
 def test_an_error_status_is_an_error_and_a_long_answer_says_so(

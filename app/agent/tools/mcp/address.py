@@ -24,6 +24,7 @@ class ServerAddress:
     url: str = field(default="", repr=False)
     transport: str = ""
     headers: Pairs = field(default=(), repr=False)
+    origins: tuple[str, ...] = ()  # servers that the agent's author lets it send us to, private ones included
 
     @classmethod
     def of_command(
@@ -39,8 +40,11 @@ class ServerAddress:
         return cls(owner, (command, *args), pairs, working_dir)
 
     @classmethod
-    def of_url(cls, url: str, transport: str, *, headers: Mapping[str, str], owner: str) -> ServerAddress:
-        return cls(owner, url=url, transport=transport, headers=tuple(sorted(headers.items())))
+    def of_url(
+        cls, url: str, transport: str, *, headers: Mapping[str, str], owner: str, origins: Sequence[str] = ()
+    ) -> ServerAddress:
+        pairs = tuple(sorted(headers.items()))
+        return cls(owner, url=url, transport=transport, headers=pairs, origins=tuple(origins))
 
     @property
     def label(self) -> str:

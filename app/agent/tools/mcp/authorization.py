@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
 from collections.abc import AsyncGenerator, Callable
+from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import httpx2
 
+from app.agent.tools.configured_http import Answer, RequestFailed, send
+from app.agent.tools.mcp.address import ServerAddress
 from app.agent.tools.mcp.credentials import Credentials
+from app.agent.tools.run_facts import NeverCancelled
+from app.agent.tools.url_template import is_at
 
 log = logging.getLogger(__name__)
 
 SECONDS: Final = 10.0
+MAX_METADATA: Final = 1 << 20
 
 _RESOURCE: Final = re.compile(r'resource_metadata="([^"]+)"')
 
@@ -26,7 +33,10 @@ class Bearer(httpx2.Auth):
     `refuse` is called with the challenge of an answer that remains: somebody has to get a token.
     """
 
-    def __init__(self, credentials: Credentials, refuse: Callable[[str], None]) -> None:
+    def __init__(
+        self, address: ServerAddress, credentials: Credentials, refuse: Callable[[str], None]
+    ) -> None:
+        self._address = address
         self._credentials = credentials
         self._refuse = refuse
         self._renewing = asyncio.Lock()  # several requests may find out at the same time
@@ -46,10 +56,10 @@ class Bearer(httpx2.Auth):
         async with self._renewing:
             if self._credentials.access_token != refused:
                 return True
-            return await renew(self._credentials)
+            return await renew(self._address, self._credentials)
 
 
-async def renew(credentials: Credentials) -> bool:
+async def renew(address: ServerAddress, credentials: Credentials) -> bool:
     """Gets a token for the refresh token, which counts once (RFC 6749, 6). False if there is no way."""
     if not credentials.refresh_token or urlsplit(credentials.token_endpoint).scheme not in ("http", "https"):
         return False
@@ -57,49 +67,74 @@ async def renew(credentials: Credentials) -> bool:
     if credentials.client_id:
         form["client_id"] = credentials.client_id
     try:
-        async with httpx2.AsyncClient(timeout=SECONDS, trust_env=False) as client:
-            response = await client.post(credentials.token_endpoint, data=form)
-        content = response.json() if response.status_code == httpx2.codes.OK else None
-    except (httpx2.HTTPError, ValueError):
-        log.warning("a token for a tool server could not be renewed", exc_info=True)
+        answer = await _send(address, "POST", credentials.token_endpoint, urlencode(form).encode())
+    except RequestFailed as failure:
+        log.warning("a token for a tool server could not be renewed: %s", failure)
         return False
-    if isinstance(content, dict) and credentials.renewed(content):
+    if credentials.renewed(_json_object(answer)):
         return True
-    log.info("a token for a tool server was not renewed: status %s", response.status_code)
+    log.info("a token for a tool server was not renewed: status %s", answer.status)
     credentials.refresh_token = ""
     return False
 
 
-async def how_to_authorize(url: str, challenge: str) -> dict[str, Any]:
+async def how_to_authorize(address: ServerAddress, challenge: str) -> dict[str, Any]:
     """What a client needs for OAuth: the metadata of the server and of who gives its tokens (RFC 9728, RFC 8414)."""
-    origin = "{0.scheme}://{0.netloc}".format(urlsplit(url))
+    origin = "{0.scheme}://{0.netloc}".format(urlsplit(address.url))
     named = _RESOURCE.search(challenge)
-    async with httpx2.AsyncClient(timeout=SECONDS, trust_env=False) as client:
-        resource = await _fetched(
-            client, named[1] if named else f"{origin}/.well-known/oauth-protected-resource"
-        )
-        issuers = resource.get("authorization_servers")
-        issuer = str(issuers[0]) if isinstance(issuers, list) and issuers else origin
-        found = urlsplit(issuer)
-        path = found.path.rstrip("/")
-        metadata = await _fetched(
-            client, f"{found.scheme}://{found.netloc}/.well-known/oauth-authorization-server{path}"
-        )
+    resource = await _fetched(
+        address, named[1] if named else f"{origin}/.well-known/oauth-protected-resource"
+    )
+    issuers = resource.get("authorization_servers")
+    issuer = str(issuers[0]) if isinstance(issuers, list) and issuers else origin
     return {
         "cagent/type": "oauth_flow",
-        "cagent/server_url": url,
+        "cagent/server_url": address.url,
         "auth_server": issuer,
-        "auth_server_metadata": metadata,
+        "auth_server_metadata": await _fetched(address, _metadata_url(issuer)),
         "resource_metadata": resource,
     }
 
 
-async def _fetched(client: httpx2.AsyncClient, url: str) -> dict[str, Any]:
+def _metadata_url(issuer: str) -> str:
+    try:
+        found = urlsplit(issuer)
+    except ValueError:
+        return ""
+    path = found.path.rstrip("/")
+    return f"{found.scheme}://{found.netloc}/.well-known/oauth-authorization-server{path}"
+
+
+async def _fetched(address: ServerAddress, url: str) -> dict[str, Any]:
     """A JSON object; an empty one if there is none."""
     try:
-        response = await client.get(url)
-        value = response.json() if response.status_code == httpx2.codes.OK else None
-    except (httpx2.HTTPError, ValueError):
+        return _json_object(await _send(address, "GET", url))
+    except RequestFailed as failure:
+        log.info("the metadata of a tool server could not be read: %s", failure)
+        return {}
+
+
+async def _send(address: ServerAddress, method: str, url: str, form: bytes | None = None) -> Answer:
+    """One request to a place that the tool server named: without the tool server's headers, and at public addresses
+    only, unless it is the tool server itself or one of the origins that its agent file allows. Raises RequestFailed."""
+    return await asyncio.to_thread(
+        send,
+        method,
+        url,
+        headers={"Content-Type": "application/x-www-form-urlencoded"} if form is not None else {},
+        body=form,
+        cancellation=NeverCancelled(),
+        limit=MAX_METADATA,
+        seconds=SECONDS,
+        public_only=not is_at(url, (address.url, *address.origins)),
+    )
+
+
+def _json_object(answer: Answer) -> dict[str, Any]:
+    """An empty one for any other answer."""
+    try:
+        value = json.loads(answer.body) if answer.status == HTTPStatus.OK and not answer.is_cut else None
+    except (ValueError, RecursionError):
         value = None
     return value if isinstance(value, dict) else {}
 

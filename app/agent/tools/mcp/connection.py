@@ -125,7 +125,7 @@ async def connect(
             yield connection
     except Exception as error:
         if wire.challenge is not None:
-            raise Unauthorized(await how_to_authorize(address.url, wire.challenge)) from error
+            raise Unauthorized(await how_to_authorize(address, wire.challenge)) from error
         raise
 
 
@@ -215,7 +215,7 @@ class _Wire:
             timeout=httpx2.Timeout(CONNECT_SECONDS, read=None),
             trust_env=False,
             event_hooks={"request": [_watch_sending]},
-            auth=Bearer(self.credentials, self._refuse),
+            auth=Bearer(self.address, self.credentials, self._refuse),
         )
 
     def _refuse(self, challenge: str) -> None:
