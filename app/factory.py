@@ -12,6 +12,7 @@ from app.agent.model import ModelClient
 from app.agent.tools.mcp.servers import ToolServers
 from app.distribution import install_command
 from app.runtime.background import BackgroundAgents
+from app.runtime.braked_model import BrakedModel, Brakes
 from app.runtime.control import RunControl
 from app.runtime.editor import Editor
 from app.runtime.event_readers import EventReaders
@@ -90,6 +91,13 @@ def _load_model(settings: Settings, writer: StreamWriter) -> ModelClient:
     return client
 
 
+def _client(settings: Settings, model: ModelClient, store: Store, telemetry: Telemetry) -> ModelClient:
+    """What agents ask. A call that is held back is not measured meanwhile."""
+    measured = MeasuredModel(model, telemetry)
+    brakes = Brakes(store.brakes)
+    return BrakedModel(measured, brakes, api_key=settings.api_key, base_url=settings.api_base_url)
+
+
 def _load_tracing(settings: Settings) -> Tracing:
     """Imports OpenTelemetry only when it is wanted, since it need not be installed. InvalidSettings."""
     if not settings.traces:
@@ -136,7 +144,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     pricing = Pricing(store.accounts, allowed=settings.unpriced_models == "allow")
     planner = AgentPlanner(
         directory,
-        MeasuredModel(model, telemetry) if model is not None else None,
+        _client(settings, model, store, telemetry) if model is not None else None,
         store,
         environment=settings.environment,
         roots=roots,

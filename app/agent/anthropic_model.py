@@ -67,6 +67,8 @@ KINDS_IN_STREAM: Final[Mapping[str, FailureKind]] = {
     "request_too_large": "overflow",
 }
 
+STATUS_IN_STREAM: Final[Mapping[str, int]] = {"rate_limit_error": 429, "overloaded_error": 529}
+
 # Errors without a code of their own. No other text is worth matching: they change.
 _OVERFLOW: Final = ("prompt is too long", "exceed context limit", "model_context_window")
 _THINKING_MISMATCH: Final = (
@@ -191,7 +193,7 @@ class AnthropicModel:
         return ModelError(
             message.replace(self._api_key, "…") if self._api_key else message,
             kind="cancelled" if cancelled else classify(error),
-            status=error.status_code if isinstance(error, anthropic.APIStatusError) else None,
+            status=_status(error),
             retry_after=retry_after(headers, time.time()),
             partial=fold.partial(),
             shown=shown,
@@ -251,6 +253,13 @@ def _as_the_words_say(kind: FailureKind, words: str) -> FailureKind:
     if any(text in words for text in _THINKING_MISMATCH):
         return "thinking_mismatch"
     return "overflow" if any(text in words for text in _OVERFLOW) else kind
+
+
+def _status(error: Exception) -> int | None:
+    """An error in mid-stream has that of its type."""
+    if isinstance(error, StreamFailed):
+        return STATUS_IN_STREAM.get(str(error.error.get("type")))
+    return error.status_code if isinstance(error, anthropic.APIStatusError) else None
 
 
 def _describe(error: Exception) -> str:

@@ -15,7 +15,7 @@ from app.agent.model import CallDelta, ModelError, ModelEvent, ModelRequest, Tex
 from app.agent.partial_calls import PartialCalls
 from app.agent.prompts import Prompts
 from app.agent.request import RequestBuilder, begins_with_thinking
-from app.agent.retry import stream_with_retries
+from app.agent.retry import MAX_DELAY, stream_with_retries
 from app.agent.steps import Spent, Step
 from app.agent.toolbox import Toolbox
 from app.conversation import events
@@ -126,12 +126,21 @@ class Asker:
             raise ModelError(error.message, kind="final") from None
         return stream_with_retries(
             self._context.client,
-            request,
+            replace(request, held=partial(self._held, spec, patience)),
             self._context.cancellation,
             retries=patience.retries,
             waits_for_limits=patience.waits_for_limits,
             failed=partial(self._waste, spec),
         )
+
+    def _held(self, spec: ModelSpec, patience: Patience, seconds: float) -> bool:
+        """Is the call made after so many seconds? A short hold is waited out like any retry."""
+        if seconds > MAX_DELAY:
+            if not patience.waits_for_limits:
+                return False
+            words = f"The API of {spec.id} wants to be left alone; the next call is held for {seconds:.0f} s."
+            self._context.publish(events.Warning(agent_name=self._agent.name, message=words))
+        return True
 
     def _shown(self, stream: Iterator[ModelEvent]) -> Generator[Event, Any, Turn]:
         partials = PartialCalls(self._agent.name, self._definition)

@@ -40,6 +40,11 @@ Show = Callable[[TextDelta | ThinkingDelta], None]
 """Shows a piece of text to readers. Called on a thread that serves every stream of the process: it must not block."""
 
 
+Held = Callable[[float], bool]
+"""Told, on the caller's thread, for how many seconds a call is about to be held because the API has refused others.
+False: the call fails with `rate_limited` instead."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
     """One call of the Messages API. `messages` are JSON texts of whole messages, in order: what has not
@@ -53,6 +58,7 @@ class ModelRequest:
     options: dict[str, Any] = field(default_factory=dict)  # thinking, output_config, tool_choice, …
     betas: Sequence[str] = ()
     base_url: str = ""  # another endpoint than the client's own
+    held: Held | None = None
     show: Show | None = None  # once the stream has begun, text may go there instead of into the stream
 
 
@@ -93,7 +99,7 @@ class ModelError(Exception):
     `kind` says what to do about it; `retry_after` is in seconds, if the server named a time; `partial` is
     what may be kept of the cut turn, unfinished text included but nothing unsigned and no unfinished call
     (empty if nothing was shown); `shown` tells whether any delta was yielded before; `usage` is what the call has
-    used all the same, None if the API did not begin to answer.
+    used all the same, None if the API did not begin to answer. `braked`: the client itself holds the next call.
     """
 
     def __init__(
@@ -114,6 +120,7 @@ class ModelError(Exception):
         self.partial = partial
         self.shown = shown
         self.usage = usage
+        self.braked = False
 
 
 class ModelClient(Protocol):

@@ -10,7 +10,7 @@ from app.agent.model import Cancellation, ModelClient, ModelError, ModelEvent, M
 RETRIES = 2
 MAX_RETRY_AFTER = 60.0
 _FIRST_DELAY = 0.2
-_MAX_DELAY = 2.0
+MAX_DELAY = 2.0
 
 
 def stream_with_retries(
@@ -25,8 +25,8 @@ def stream_with_retries(
     """The model's events, from as many attempts as it takes to see the first of them.
 
     Once anything was yielded nothing is tried again, so no text is ever seen twice. A wait ends at once when
-    the run is cancelled. Without `waits_for_limits` a rate limit is not waited for. `failed` is told of each
-    attempt that failed.
+    the run is cancelled; after an error that is `braked` the client waits instead. Without `waits_for_limits` a
+    rate limit is not waited for. `failed` is told of each attempt that failed.
     """
     kinds = ("retryable", "rate_limited") if waits_for_limits else ("retryable",)
     attempt = 0
@@ -38,7 +38,7 @@ def stream_with_retries(
             failed(error)
             if error.shown or attempt >= retries or error.kind not in kinds:
                 raise
-            if cancellation.wait(_delay(attempt, error)):
+            if not error.braked and cancellation.wait(_delay(attempt, error)):
                 raise ModelError("cancelled", kind="cancelled") from error
             attempt += 1
 
@@ -46,4 +46,4 @@ def stream_with_retries(
 def _delay(attempt: int, error: ModelError) -> float:
     if error.retry_after is not None:
         return min(error.retry_after, MAX_RETRY_AFTER)
-    return float(min(_FIRST_DELAY * 2**attempt, _MAX_DELAY) * random.uniform(0.9, 1.1))
+    return float(min(_FIRST_DELAY * 2**attempt, MAX_DELAY) * random.uniform(0.9, 1.1))

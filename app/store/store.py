@@ -8,6 +8,7 @@ from typing import Final
 from app.store.account_store import NO_LIMITS, AccountStore, Limits
 from app.store.audit_store import AuditStore
 from app.store.background_store import BackgroundStore
+from app.store.brake_store import BrakeStore
 from app.store.edit_store import EditStore
 from app.store.engine import Database
 from app.store.event_store import AT_WORK_WITHIN, EventStore
@@ -60,6 +61,7 @@ class Store:
         self.queue = QueueStore(database, fence)
         self.line = LineStore(database)
         self.jobs = JobStore(database)
+        self.brakes = BrakeStore(database)
         self.idempotency = IdempotencyStore(database)
         self.accounts = AccountStore(database, limits)
         self.audit = AuditStore(database, keep_days=audit_days)

@@ -132,6 +132,7 @@ runs = Table(
     Column("last_event", BigInteger),  # once it has ended
     Column("stop_requested", Words),  # who asked the run to stop, from whatever process
     Column("options_json", Text, nullable=False),
+    Column("worked_seconds", Double),  # before its question; null: it has asked none, or an older version did
     _partial_index("one_live_run_per_session", "session_id", unique=True, where=_LIVE),
     Index("runs_by_session", "session_id", "started_at"),
     _partial_index("live_runs", "status", where=_LIVE),
@@ -256,6 +257,14 @@ scheduled_jobs = Table(
     metadata,
     Column("name", Text, primary_key=True),
     Column("due_at", Double, nullable=False),  # nobody does it before
+)
+
+brakes = Table(
+    "brakes",
+    metadata,
+    Column("key", Text, primary_key=True),  # digest of an API key, the API's address and a model
+    Column("held_until", Double, nullable=False),
+    Column("steps", Integer, nullable=False),  # how often the API refused again soon after a hold
 )
 
 idempotency_keys = Table(

@@ -461,22 +461,25 @@ def test_a_stream_that_breaks_off_can_be_tried_again_and_leaves_what_was_said(
 
 
 @pytest.mark.parametrize(
-    ("error_type", "message", "kind"),
+    ("error_type", "message", "kind", "status"),
     [
-        ("rate_limit_error", "Slow down", "rate_limited"),
-        ("api_error", "Internal server error", "retryable"),
-        ("timeout_error", "Too slow", "retryable"),
-        ("invalid_request_error", "messages: no", "final"),
-        ("invalid_request_error", "prompt is too long: 5 > 4", "overflow"),
-        ("authentication_error", "Who are you?", "final"),
-        ("brand_new_error", "?", "final"),
+        ("rate_limit_error", "Slow down", "rate_limited", 429),
+        ("overloaded_error", "Overloaded", "retryable", 529),
+        ("api_error", "Internal server error", "retryable", None),
+        ("timeout_error", "Too slow", "retryable", None),
+        ("invalid_request_error", "messages: no", "final", None),
+        ("invalid_request_error", "prompt is too long: 5 > 4", "overflow", None),
+        ("authentication_error", "Who are you?", "final", None),
+        ("brand_new_error", "?", "final", None),
     ],
 )
-def test_an_error_in_the_stream_is_told_by_its_type(error_type: str, message: str, kind: str) -> None:
+def test_an_error_in_the_stream_is_told_by_its_type(
+    error_type: str, message: str, kind: str, status: int | None
+) -> None:
     event = {"type": "error", "error": {"type": error_type, "message": message}}
     with model_at(saying(sse(START, event))) as model:
         error, _ = failure(model)
-    assert (error.kind, error.status, error.partial, error.shown) == (kind, None, None, False)
+    assert (error.kind, error.status, error.partial, error.shown) == (kind, status, None, False)
     assert f"{error_type}: {message}" in str(error)
 
 

@@ -53,17 +53,20 @@ def test_migrating_again_changes_nothing(store: Store) -> None:
 
 def test_what_live_runs_write_to_is_migrated_last(database_url: str) -> None:
     """On PostgreSQL a lock lasts until the end of the transaction. A lease is renewed in `runs`, so nothing slow may
-    follow a statement on it."""
+    follow a statement on it. A new table is empty, and noting a revision is quick."""
     database = Database(database_url)
     seen: list[str] = []
     with event_of_statements(seen):
         migrate(database)
     database.close()
     newer = seen[next(place for place, sql in enumerate(seen) if "'0001'" in sql) + 1 :]
-    changes = [sql for sql in newer if re.match(r"\s*(CREATE|ALTER|DROP|UPDATE|INSERT|DELETE)", sql)]
+    changes = [
+        sql for sql in newer if re.match(r"\s*(CREATE(?! TABLE)|ALTER|DROP|UPDATE|INSERT|DELETE)", sql)
+    ]
+    changes = [sql for sql in changes if "alembic_version" not in sql]
     of_runs = [bool(re.search(r"\b(ON|TABLE|UPDATE|INTO|FROM) runs\b", sql)) for sql in changes]
     assert changes, "there is no newer schema than the first"
-    assert of_runs[:-1] == sorted(of_runs[:-1]), changes  # the last one notes the revision
+    assert of_runs == sorted(of_runs), changes
 
 
 @contextmanager
