@@ -303,6 +303,12 @@ class BudgetReached(RunEnded):
     code = "budget_reached"
 
 
+class TimeReached(RunEnded):
+    """The run has worked for as long as it may."""
+
+    code = "time_reached"
+
+
 class RunCancelled(RunEnded):
     """The run was cancelled."""
 

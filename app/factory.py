@@ -152,6 +152,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         deny_wins=settings.deny_wins,
         pricing=pricing,
         servers=tool_servers,
+        run_seconds=settings.run_seconds,
     )
     manager = RuntimeManager(
         store,

@@ -75,6 +75,11 @@ class Settings:
         True,
         "a `deny` counts whatever was approved: on; off: approvals of the session come first, as in docker-agent",
     )
+    run_seconds: float = _setting(
+        "BATON_RUN_SECONDS",
+        0.0,
+        "how long a run may be at work, not counting waits for a person; 0: any time",
+    )
     on_disconnect: Literal["cancel", "continue"] = _setting(
         "BATON_ON_DISCONNECT", "cancel", "what becomes of a run whose own reader hangs up: cancel or continue"
     )
@@ -370,6 +375,7 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "lease_seconds": _seconds,
     "drain_seconds": _seconds,
     "approval_seconds": _seconds,
+    "run_seconds": _seconds,
     "titles": lambda text: _one_of("on", "off")(text) == "on",
     "deny_wins": lambda text: _one_of("on", "off")(text) == "on",
     "on_disconnect": _one_of("cancel", "continue"),

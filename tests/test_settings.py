@@ -45,6 +45,7 @@ WRONG = [
     ("BATON_LEASE_SECONDS", "30s"),
     ("BATON_DRAIN_SECONDS", "-1"),
     ("BATON_DRAIN_SECONDS", "86400"),
+    ("BATON_RUN_SECONDS", "an hour"),
     ("BATON_APPROVAL_SECONDS", "soon"),
     ("BATON_ON_DISCONNECT", "ignore"),
     ("BATON_TITLES", "perhaps"),

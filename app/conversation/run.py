@@ -101,6 +101,7 @@ class Run:
     first_event: int = 0  # the number of its first event
     last_event: int | None = None  # and of its last, once it has ended
     options: dict[str, Any] = field(default_factory=dict)
+    worked_seconds: float = 0.0  # before its last question
 
     @property
     def baton(self) -> Baton:

@@ -18,6 +18,7 @@ from app.conversation.session import Session
 from app.errors import AppError, NotRunning, StoreUnavailable
 from app.runtime.control import RunControl
 from app.runtime.manager import RuntimeManager
+from app.runtime.run_clock import RunClock
 from app.store.store import Store
 
 STOP_SECONDS: Final = 5.0  # how long who stops a task waits for its end
@@ -32,6 +33,7 @@ class Asker:
     headers: Mapping[str, str]
     session: Session
     team: str  # the key of the agent file
+    clock: RunClock  # of the run
 
 
 class BackgroundAgents:
@@ -82,7 +84,7 @@ class Work:
                 asked_by=self._asker.baton,
                 agent=plan.agent,
                 owner=self._manager.owner,
-                options={"started_by": session.owner},
+                options=plan.options({"started_by": session.owner}, within=self._asker.clock.left),
             )
             undo.callback(self._store.background.withdraw, begun.run.baton)
             self._manager.launch(begun, claim, plan, undo, headers=self._asker.headers)

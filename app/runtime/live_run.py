@@ -17,6 +17,7 @@ from app.runtime.event_encoder import EventEncoder
 from app.runtime.event_log import EndMark, EventLog
 from app.runtime.origin import Origin
 from app.runtime.patience import Patience
+from app.runtime.run_clock import LIMIT, RunClock
 from app.runtime.session_locks import Claim
 
 log = logging.getLogger(__name__)
@@ -99,6 +100,8 @@ class LiveRun:
         self.log = log
         self.end = EndMark(run.id)
         self.cancellation = RunCancellation()
+        self.clock = RunClock(float(run.options.get(LIMIT) or 0.0), worked=run.worked_seconds)
+        self.is_overdue = False  # it was stopped because it has been at work for too long
         self.patience = Patience(
             self.cancellation, lost=lambda: self._lost
         )  # for its reads and numbered writes
@@ -164,8 +167,15 @@ class LiveRun:
         else:
             self.cancellation.cancel(by)
 
+    def stop_if_overdue(self) -> None:
+        """For any thread but the run's own, now and then."""
+        if self.clock.is_over and not self.cancellation.is_set():
+            self.is_overdue = True
+            self.cancellation.cancel("server")
+
     def expect_answer(self, question: Question) -> None:
         """From now on an answer to this question is kept; call it before anybody can see the question."""
+        self.clock.stop()
         self.status, self.waiting_for = question.status, question
 
     def wait_for_answer(self, let_go: Callable[[], Answer]) -> Answer:
@@ -183,6 +193,7 @@ class LiveRun:
         finally:
             if not self.parked:
                 self.status, self.waiting_for = "running", None
+                self.clock.go_on()
 
     def _delivered(self, question_id: str) -> Answer | None:
         """Waits for the answer; None if the process goes away first."""

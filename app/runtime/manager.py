@@ -30,6 +30,7 @@ from app.errors import (
     ServerFull,
     SessionBusy,
     StoreUnavailable,
+    TimeReached,
     TooManyRuns,
 )
 from app.runtime.ending import LOST, Ending, last_words
@@ -168,7 +169,7 @@ class RuntimeManager:
                 expected_position=expected_position,
                 replacing=replacing,
                 key=idempotency,
-                options=options,
+                options=plan.options(options),
                 audit=audit,
                 model=model,
             )
@@ -278,7 +279,7 @@ class RuntimeManager:
             except RunParked:
                 ending = None
             except RunCancelled:
-                ending = Ending("cancelled", "cancelled")
+                ending = _stopped(live)
             except BatonLost:
                 live.lose()
             except AppError as error:
@@ -475,11 +476,12 @@ class RuntimeManager:
     # ---- the process's own life
 
     def _abandon(self) -> None:
-        """Ends runs that don't stop though they were told to, each on a thread of its own: its row may not be had
-        for a while."""
+        """Stops runs that have been at work for too long, and ends those that don't stop though they were told to, each
+        on a thread of its own: its row may not be had for a while."""
         for live in self.live_runs():
+            live.stop_if_overdue()
             since = live.cancellation.since
-            patience, ending = ABANDON_SECONDS, Ending("cancelled", "cancelled")
+            patience, ending = ABANDON_SECONDS, _stopped(live)
             if live.lost:
                 patience, ending = LOST_SECONDS, Ending("interrupted", BatonLost.code, BatonLost().message)
             if live.ending or not live.cancellation.is_set() or time.monotonic() - since <= patience:
@@ -577,6 +579,13 @@ class RuntimeManager:
         self._keeper.stop()
         self.heartbeat.stop()
         self.logs.close_all()
+
+
+def _stopped(live: LiveRun) -> Ending:
+    """How a run ends that was cancelled."""
+    if live.is_overdue:
+        return Ending("failed", TimeReached.code, TimeReached().message)
+    return Ending("cancelled", "cancelled")
 
 
 def describe(live: LiveRun) -> Run:

@@ -36,6 +36,7 @@ from app.runtime.background import Asker, BackgroundAgents
 from app.runtime.live_run import LiveRun
 from app.runtime.plan import Plan
 from app.runtime.pricing import Pricing
+from app.runtime.run_clock import shortest
 from app.runtime.surroundings import surroundings
 from app.runtime.titles import Titles
 from app.store.background_store import OPTION
@@ -64,10 +65,13 @@ class AgentPlanner:
         servers: ToolServers | None = None,
         deny_wins: bool = True,
         pricing: Pricing | None = None,
+        run_seconds: float = 0.0,
     ) -> None:
-        """Without `titles` sessions get none by themselves; without `servers` agents have no tool servers."""
+        """Without `titles` sessions get none by themselves; without `servers` agents have no tool servers.
+        `run_seconds` is how long any run may be at work; 0: as long as it takes."""
         self._deny_wins = deny_wins
         self._pricing = pricing or Pricing(store.accounts)
+        self._run_seconds = run_seconds
         self._background: BackgroundAgents | None = None
         self._servers = servers
         self._titles = titles
@@ -102,7 +106,8 @@ class AgentPlanner:
             if texts and self._titles is not None:
                 self._titles.begin(live, client, [agent.models[0], *agent.fallback_models], texts)
 
-        return Plan(f"{team.key}/{agent.name}", loop, begin_title)
+        seconds = shortest(self._run_seconds, agent.max_run_seconds)
+        return Plan(f"{team.key}/{agent.name}", loop, begin_title, seconds)
 
     def count_tools(self, key: str, name: str | None) -> int:
         """How many tools an agent has; starts its toolsets for a moment, unless that was asked a moment ago."""
@@ -226,7 +231,7 @@ class AgentPlanner:
     def _work(self, team: Team, live: LiveRun, session: Session) -> BackgroundWork:
         if self._background is None:
             return NoWork()
-        return self._background.work_for(Asker(live.baton, live.headers, session, team.key))
+        return self._background.work_for(Asker(live.baton, live.headers, session, team.key, live.clock))
 
     def _priced_models(self, team: Team, session: Session, reference: str) -> tuple[ModelSpec, ...]:
         """InvalidRequest for a model that the session's budget could not count."""

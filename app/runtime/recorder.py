@@ -149,8 +149,10 @@ class Recorder:
             raise RunCancelled()  # what has not begun is not under way
         question = replace(ask.question, id=uuid.uuid4().hex)
         self._live.expect_answer(question)
-        ended = ask.handler_ended
-        self._patiently(lambda baton: self._store.records.ask(baton, question, handler_ended=ended))
+        ended, worked = ask.handler_ended, self._live.clock.worked
+        self._patiently(
+            lambda baton: self._store.records.ask(baton, question, handler_ended=ended, worked=worked)
+        )
         self._publish(ask.event)
         return self._live.wait_for_answer(self._let_go)
 

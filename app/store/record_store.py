@@ -50,7 +50,12 @@ _ADD_CALLS: Final = Prepared(
 _WAIT: Final = Prepared(
     update(runs)
     .where(runs.c.id == bindparam("asking_run"))
-    .values(status=bindparam("how"), waiting_for_json=bindparam("what"), answer_json=None)
+    .values(
+        status=bindparam("how"),
+        waiting_for_json=bindparam("what"),
+        answer_json=None,
+        worked_seconds=bindparam("worked"),
+    )
 )
 _NOW: Final = Prepared(select(now()))
 _STATE: Final = (tool_states.c.session_id == bindparam("of_session")) & (
@@ -189,14 +194,17 @@ class RecordStore:
                 _replace_tool_state(connection, session_id, key, dump(value))
             return append_messages(connection, session_id, [message], baton.run_id)
 
-    def ask(self, baton: Baton, question: Question, *, handler_ended: bool = False) -> None:
+    def ask(
+        self, baton: Baton, question: Question, *, handler_ended: bool = False, worked: float = 0.0
+    ) -> None:
         """The run waits for a person from now on; the answer may come through any process. It is asked at this moment,
         by the database's clock. `handler_ended` says that the answer becomes the call's result: no handler waits for
-        it, so no effect of the call is unknown."""
+        it, so no effect of the call is unknown. `worked`: for how many seconds the run has been at work."""
         with self._database.writing() as connection:
             self._fence.check(connection, baton)
             question = replace(question, asked_at=_NOW.scalar(connection))
-            values = {"asking_run": baton.run_id, "how": question.status, "what": dump(asdict(question))}
+            what = dump(asdict(question))
+            values = {"asking_run": baton.run_id, "how": question.status, "what": what, "worked": worked}
             _WAIT.run(connection, values)
             if question.call_id:
                 set_call(connection, question.session_id, question.call_id, state=question.status)

@@ -184,6 +184,7 @@ def run_of(row: Row) -> Run:
         first_event=row.first_event,
         last_event=row.last_event,
         options=orjson.loads(row.options_json),
+        worked_seconds=row.worked_seconds or 0.0,
     )
 
 

@@ -89,6 +89,8 @@ class AgentDefinition(Definition):
     code_mode_tools: Flag = False
     add_description_parameter: Flag = False
     max_iterations: Count = 0
+    max_run_seconds: Count = 0
+    """For runs that begin with this agent, not counting waits for a person; 0 is no limit of its own."""
     num_history_items: Count = 0
     add_prompt_files: Texts = ()
     commands: Annotated[
