@@ -117,7 +117,7 @@ class AnthropicModel:
             http_client=httpx2.Client(
                 transport=Transport(stall_timeout=stall_timeout, keep_alive=keep_alive, reading=reading),
                 timeout=timeout,
-                follow_redirects=True,
+                follow_redirects=False,  # the key's header would go along to any host
             ),
             open_telemetry=False,
         )

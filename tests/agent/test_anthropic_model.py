@@ -483,6 +483,22 @@ def test_an_error_in_the_stream_is_told_by_its_type(
     assert f"{error_type}: {message}" in str(error)
 
 
+@pytest.mark.parametrize(
+    "status", ["301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"]
+)
+def test_a_redirect_takes_the_key_to_no_other_host(status: str) -> None:
+    with serving(saying(b"")) as elsewhere:
+
+        def script(peer: Peer) -> None:
+            while peer.request():
+                peer.answer(b"", f"location: {elsewhere.url}/v1/messages", status=status)
+
+        with model_at(script) as model:
+            error, _ = failure(model)
+        assert (error.kind, error.status) == ("final", int(status[:3]))
+        assert elsewhere.connections == 0
+
+
 def test_an_answer_that_is_no_stream_can_be_tried_again() -> None:
     def script(peer: Peer) -> None:
         while peer.request():

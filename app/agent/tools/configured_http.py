@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import requests
 from urllib3.exceptions import HTTPError
 
 from app.agent.model import Cancellation
 from app.agent.tools.public_http import AddressRefused, Line, NoThread, open_session
+from app.agent.tools.url_template import is_at
 from app.agent.toolset import CANCELLED, CANCELLED_TOO_LATE, OutcomeUnknown, ToolCancelled
 
 READING: Final = ("GET", "HEAD", "OPTIONS")  # methods that promise to change nothing
@@ -122,7 +123,7 @@ def _exchanged(
 
 def _following(response: requests.Response, target: str) -> str:
     url = urljoin(response.url, target)
-    if response.request.method != "GET" or urlsplit(url)[:2] != urlsplit(response.url)[:2]:
+    if response.request.method != "GET" or not is_at(url, [response.url]):
         raise RequestFailed(f"redirected to {url}, which is not followed")
     return url
 

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
 _PARTS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/?#]*)([^?#]*)(.*)", re.DOTALL)
+_PLAIN: Final = re.compile(r"[!-\[\]-~]+")  # ASCII without white space and backslash
 _LABEL: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?")
 _MAX_DECODINGS: Final = 8
 _DOTS: Final = (".", "..")
@@ -46,6 +47,10 @@ def is_at(url: str, addresses: Iterable[str]) -> bool:
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:
+    """ValueError also for a host that another parser could read differently, such as the one that connects."""
+    found = _PARTS.fullmatch(url)
+    if found is None or not _PLAIN.fullmatch(found[1]):
+        raise ValueError("not an address that every parser reads alike")
     parts = urlsplit(url)
     scheme, host = parts.scheme.lower(), (parts.hostname or "").rstrip(".")
     return scheme, host, parts.port or _PORTS.get(scheme)

@@ -199,7 +199,7 @@ def test_headers_go_to_the_servers_that_the_agents_author_named(
     assert elsewhere.requests[0][2]["X-User"] == "ann"
 
 
-@pytest.mark.parametrize("trick", ["argument", "user", "path"])
+@pytest.mark.parametrize("trick", ["argument", "user", "path", "backslash"])
 def test_neither_argument_nor_path_moves_the_headers_to_another_host(
     bench: Workbench, site: WebSite, elsewhere: WebSite, trick: str
 ) -> None:
@@ -207,6 +207,7 @@ def test_neither_argument_nor_path_moves_the_headers_to_another_host(
         "argument": ("http://{tenant}", "/a"),
         "user": (site.url("").replace("//", "//x@"), f"@127.0.0.1:{elsewhere.port}/a"),
         "path": (site.url(""), f"@127.0.0.1:{elsewhere.port}/a"),
+        "backslash": (f"{elsewhere.url('')}\\@127.0.0.1:{site.port}", "/a"),
     }[trick]
     site.add("/trick", described(base, path))
     toolset = api(site, "/trick")

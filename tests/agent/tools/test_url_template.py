@@ -115,6 +115,12 @@ def test_origins_are_compared_whole() -> None:
         "http://api.example/",
         "https://api.example:8/",
         "https://api.example@evil/",
+        "https://evil\\@api.example/",
+        "https://api.example\\@evil/",
+        "https://evil\t@api.example/",
+        " https://api.example/",
+        "https:api.example/",
+        "https:///api.example/",
         "https://x:y/",
         "",
     ):
