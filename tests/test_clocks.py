@@ -41,6 +41,7 @@ ALLOWED: Final = {
 
 NO_TIMES: Final = {
     *("sessions.cost", "sessions.budget", "messages.cost", "summaries.cost", "spending.cost"),
+    "runs.worked_seconds",
     "scheduled_jobs.due_at",  # ahead by the job's period
 }
 TOLERANCE: Final = 600.0

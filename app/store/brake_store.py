@@ -25,12 +25,15 @@ _FOUND: Final = select((brakes.c.held_until - now()).label("left"), brakes.c.ste
 class BrakeStore:
     """Keys are digests. Times are the database's."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, looking: Database) -> None:
+        """`looking` is for reads alone: they come now and then, in the middle of a run, and take no connection from its
+        transactions."""
         self._database = database
+        self._looking = looking
 
     def seconds_left(self, key: str) -> float:
         """How long the key is still held; 0 if it is free. StoreUnavailable."""
-        with self._database.glance() as connection:
+        with self._looking.glance() as connection:
             return max(float(_LEFT.scalar(connection, {"brake": key}) or 0.0), 0.0)
 
     def press(self, key: str, seconds: float | None) -> float:

@@ -48,7 +48,8 @@ class Store:
     ) -> None:
         fence = Fence(lease_seconds)
         self.database = database
-        self.leases = LeaseStore(database.sibling(), fence)
+        aside = database.sibling()
+        self.leases = LeaseStore(aside, fence)
         self.lease_seconds = lease_seconds
         self.sessions = SessionStore(database)
         self.runs = RunStore(database, fence, limits)
@@ -61,7 +62,7 @@ class Store:
         self.queue = QueueStore(database, fence)
         self.line = LineStore(database)
         self.jobs = JobStore(database)
-        self.brakes = BrakeStore(database)
+        self.brakes = BrakeStore(database, aside)
         self.idempotency = IdempotencyStore(database)
         self.accounts = AccountStore(database, limits)
         self.audit = AuditStore(database, keep_days=audit_days)

@@ -25,6 +25,7 @@ NEVER_SENT_BY_A_ROUTE: Final = {
         "unavailable",
         "cancelled",
         "model_failed",
+        "time_reached",
         "compaction_failed",
         "refused",
         "interrupted",
