@@ -34,6 +34,8 @@ SECRETS: Final = {
     "OTEL_EXPORTER_OTLP_HEADERS": f"authorization={OURS}",
     "GITHUB_TOKEN": f"secret-of-an-agent-file-{OURS}",
 }
+PROMOTED: Final = "Master has been promoted"
+"""What gunicorn says once the old master has gone, up to a second later. Until then it ignores USR2."""
 WORDS: Final = (TOKEN, *(value for name, value in SECRETS.items() if name != "BATON_AUTH_TOKENS"))
 
 ATTACK: Final = """
@@ -169,6 +171,7 @@ def test_another_master_gets_the_secrets_and_shows_them_at_no_moment(
         os.kill(master, signal.SIGTERM)
         assert select.select([handle], [], [], STOP_SECONDS)[0]
         os.close(handle)
+        eventually(lambda times=booted - 1: server.log().count(PROMOTED) == times, "it heeds USR2")
         master = successor
         assert_kept(anna, master)
 
