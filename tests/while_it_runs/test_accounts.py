@@ -195,14 +195,15 @@ def test_a_name_that_has_spent_its_budget_of_the_day_begins_nothing_more(
     server.close()
 
 
-def test_a_model_without_a_price_is_warned_of_where_there_is_a_budget(
+def test_a_model_without_a_price_that_is_allowed_is_warned_of_where_there_is_a_budget(
     tmp_path: Path, settings: Settings, model: OfflineServer
 ) -> None:
     (tmp_path / "new.yaml").write_text(
         "agents: {root: {model: anthropic/claude-mythos-5-2, description: d, instruction: i}}"
     )
     for budget, warned in ((5.0, 1), (0.0, 0)):
-        server = build(replace(settings, agents=tmp_path, session_budget=budget))
+        allowed = replace(settings, unpriced_models="allow", agents=tmp_path, session_budget=budget)
+        server = build(allowed)
         client = LocalClient(server)
         events = client.say(client.new_session(), "[say hello]", agent="new")
         warnings = [event["message"] for event in events if event["type"] == "warning"]
