@@ -49,7 +49,7 @@ from pathlib import Path
 
 import app
 from app import logs, own_environment, selfcheck
-from app.http_worker import RequestWorker
+from app.http_worker.worker import RequestWorker
 from app.runtime.lazy_model import import_for_good
 from app.settings import InvalidSettings, Settings
 from app.telemetry import directory

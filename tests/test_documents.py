@@ -12,13 +12,14 @@ from typing import TypeVar, get_args
 import click
 import pytest
 
-from app import errors, http_worker
+from app import errors
 from app.access_tokens import ROLES
 from app.commands import exits
 from app.commands.main import COMMANDS
 from app.conversation import events
 from app.conversation.audit import Action
 from app.factory import build
+from app.http_worker.refusals import REFUSALS
 from app.settings import OF_THE_COMMAND, Settings
 from app.web.errors import status_of_kind
 from tests.conftest import make_settings
@@ -28,7 +29,7 @@ T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
 
 OF_THE_WEB_ITSELF = {"internal", "method_not_allowed", "awaiting_approval", "awaiting_input", "stopping"} | {
-    code for _, code, _ in http_worker.REFUSALS.values()
+    code for _, code, _ in REFUSALS.values()
 }
 """Codes that no class of `app.errors` has."""
 

@@ -8,8 +8,6 @@ bytes.
 
 from __future__ import annotations
 
-import json
-import re
 import selectors
 import socket
 import time
@@ -18,114 +16,16 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, ClassVar, Final
 
-from gunicorn.http.unreader import Unreader
-from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
-HEAD_BYTES: Final = 65_536
+from app.http_worker.connection import Connection
+from app.http_worker.refusals import refusal
+
 LINGER_SECONDS: Final = 2.0
 BODIES_AT_ONCE: Final = 8
 """So many of the largest bodies may be in memory before they are complete; past that the largest one is refused."""
 
 _READ_BYTES: Final = 262_144
-_END_OF_HEAD: Final = b"\r\n\r\n"
-_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,15})[ \t]*(?=\r\n)", re.IGNORECASE)
-_ENCODED: Final = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
-_EXPECTS: Final = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)", re.IGNORECASE)
-
-REFUSALS: Final = {
-    408: ("Request Timeout", "request_timeout", "The request did not arrive in time."),
-    431: (
-        "Request Header Fields Too Large",
-        "head_too_large",
-        f"The head is longer than {HEAD_BYTES} bytes.",
-    ),
-    503: ("Service Unavailable", "server_full", "Too many large requests are arriving at once."),
-}
-"""By status: the reason, the code, and the message."""
-
-
-class ReceivedRequest(Unreader):
-    """Gives gunicorn's parser the bytes of one request, and then the end. It never reads from a socket."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._bytes = memoryview(b"")
-
-    def put(self, request: bytes | bytearray) -> None:
-        self._bytes = memoryview(request)
-
-    def chunk(self, size_hint: int | None = None) -> bytes:
-        size = max(size_hint or 0, 8192)
-        part, self._bytes = self._bytes[:size], self._bytes[size:]
-        return bytes(part)
-
-
-class Connection(TConn):
-    """What has arrived of the next request. The main loop fills it until it is complete, then a thread owns it."""
-
-    def __init__(self, worker: RequestWorker, sock: socket.socket, client: Any, server: Any) -> None:
-        super().__init__(worker.cfg, sock, client, server)
-        self._worker = worker
-        self.received = bytearray()
-        self.is_cut = False  # the body is not read, so the connection can't be used again
-        self.data_ready = True  # for gunicorn: a thread has nothing to wait for
-        self._searched = 0
-        self._needed: int | None = None  # bytes of the whole request, once its head is complete
-
-    def is_complete(self, body_bytes: int) -> bool:
-        """A body that is longer, or of unknown length, is left out: the application refuses it by its head."""
-        if self._needed is None:
-            end = self.received.find(_END_OF_HEAD, max(0, self._searched - 3))
-            self._searched = len(self.received)
-            if end < 0:
-                return False
-            self._needed = end + len(_END_OF_HEAD) + self._body_length(end, body_bytes)
-        return len(self.received) >= self._needed
-
-    @property
-    def head_is_too_long(self) -> bool:
-        return self._needed is None and len(self.received) > HEAD_BYTES
-
-    def _body_length(self, end: int, body_bytes: int) -> int:
-        head = bytes(self.received[: end + 2])
-        lengths = {int(length) for length in _LENGTH.findall(head)}
-        length = lengths.pop() if len(lengths) == 1 else 0
-        self.is_cut = bool(lengths or length > body_bytes or _ENCODED.search(head))
-        if self.is_cut:
-            return 0
-        if length and _EXPECTS.search(head):
-            self.say(b"HTTP/1.1 100 Continue\r\n\r\n")
-        return length
-
-    def init(self) -> None:
-        """On the thread that is about to parse the request."""
-        super().init()
-        if not isinstance(self.parser.unreader, ReceivedRequest):
-            self.parser.unreader = ReceivedRequest()
-        self.parser.unreader.put(self._take())
-
-    def _take(self) -> bytes | bytearray:
-        """The request's bytes; those after it stay for the next one."""
-        needed, self._needed, self._searched = self._needed or 0, None, 0
-        if len(self.received) == needed:
-            request, self.received = self.received, bytearray()
-            return request
-        taken = bytes(self.received[:needed])
-        del self.received[:needed]
-        return taken
-
-    def say(self, words: bytes) -> None:
-        """Without waiting: a client that has no room for it misses it."""
-        try:
-            self.sock.send(words)
-        except OSError:
-            return
-
-    def close(self, graceful: bool = False) -> None:
-        if graceful:
-            self._worker.linger(self)
-        else:
-            super().close()
 
 
 class RequestWorker(ThreadWorker):
@@ -160,7 +60,7 @@ class RequestWorker(ThreadWorker):
             return
         self.nr_conns += 1
         self._make_room()
-        self._read(Connection(self, sock, client, listener.getsockname()))
+        self._read(Connection(self.cfg, sock, client, listener.getsockname(), linger=self.linger))
 
     def on_client_socket_readable(self, conn: Any, client: Any) -> None:
         """A kept connection's next request begins."""
@@ -254,7 +154,7 @@ class RequestWorker(ThreadWorker):
         if not conn.received:
             self._drop(conn)
             return
-        conn.say(_refusal(status))
+        conn.say(refusal(status))
         self.nr_conns -= 1
         self.linger(conn)
 
@@ -266,7 +166,7 @@ class RequestWorker(ThreadWorker):
             elif self.pending_conns:
                 conn = self.pending_conns[0]
                 self._stop_reading(conn)
-                conn.say(_refusal(408))
+                conn.say(refusal(408))
                 self._drop(conn)
             else:
                 return
@@ -306,12 +206,3 @@ class RequestWorker(ThreadWorker):
     def _drop(self, conn: Connection) -> None:
         self.nr_conns -= 1
         conn.close()
-
-
-def _refusal(status: int) -> bytes:
-    """Shaped as the application's errors are."""
-    reason, code, message = REFUSALS[status]
-    body = json.dumps({"message": message, "error": message, "code": code, "request_id": None}).encode()
-    retry = "Retry-After: 2\r\n" if status == 503 else ""
-    head = f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-    return f"{head}{retry}Connection: close\r\n\r\n".encode() + body
