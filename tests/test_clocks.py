@@ -34,7 +34,7 @@ ALLOWED: Final = {
     "app/commands/runs.py": "shown to a person",
     "app/logs.py": "shown in logs",
     "app/runtime/event_encoder.py": "shown to readers of events; their order is their numbers'",
-    "app/runtime/planner.py": "the date that the model is told",
+    "app/runtime/surroundings.py": "the date that the model is told",
     "app/web/batches.py": "shown in an export",
 }
 """Where a host's clock is asked, and why it decides nothing there."""

@@ -340,7 +340,7 @@ def test_without_the_package_the_warning_says_what_to_install(
 
     monkeypatch.setattr("app.agent.tools.mcp.server.import_module", missing)
     toolset = start(SILENT)
-    with pytest.raises(ServerUnavailable, match=r"pip install 'baton\[mcp\]'"):
+    with pytest.raises(ServerUnavailable, match=r"pip install -e '\.\[mcp\]'"):
         toolset.start()
     toolset.stop()
 

@@ -28,6 +28,7 @@ from app.agent.tools.registry import ToolsetUnavailable, build
 from app.agent.tools.run_facts import RunFacts
 from app.agent.toolset import CANCELLED, Outcome, Tool, ToolCancelled, ToolResult, Toolset
 from app.team.toolset import TYPES, ToolsetSpec
+from app.tool_environment import VARIABLE
 from tests.agent.tools.test_mcp_remote import Site
 from tests.agent.tools.test_mcp_remote import running as tool_server
 from tests.agent.tools.web_site import running as web_site
@@ -115,7 +116,8 @@ def over_mcp(bench: Workbench, transport: str, seconds: float = 60.0) -> Iterato
     with ExitStack() as opened:
         opened.callback(servers.close)
         if transport == "stdio":
-            environment = {**bench.environment, "PYTHONPATH": str(ROOT)}
+            named = f"{bench.environment[VARIABLE]},PYTHONPATH"
+            environment = {**bench.environment, "PYTHONPATH": str(ROOT), VARIABLE: named}
             command = [sys.executable, "-m", "tests.agent.tools.mcp_server"]
             made = spec(type="mcp", command=command[0], args=command[1:])
 
