@@ -26,6 +26,7 @@ from app.runtime.planner import AgentPlanner
 from app.runtime.pricing import Pricing
 from app.runtime.stream_writer import StreamWriter
 from app.runtime.titles import Titles
+from app.selfcheck.cage import cage_of
 from app.selfcheck.own import roots_of
 from app.settings import InvalidSettings, Settings
 from app.store.account_store import Limits
@@ -153,6 +154,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         pricing=pricing,
         servers=tool_servers,
         run_seconds=settings.run_seconds,
+        cage=cage_of(settings),
     )
     manager = RuntimeManager(
         store,

@@ -93,6 +93,14 @@ class Settings:
         (),
         "further variables that tools' commands get, separated by commas; a * at the end for any rest",
     )
+    sandbox: Literal["off", "bubblewrap"] = _setting(
+        "BATON_SANDBOX", "off", "what tools' commands run in: off, or bubblewrap for a cage"
+    )
+    sandbox_readable: tuple[Path, ...] = _setting(
+        "BATON_SANDBOX_READABLE",
+        (),
+        "directories that caged commands can read beside the system's, separated by colons",
+    )
     max_body_bytes: int = _setting("BATON_MAX_BODY_BYTES", 33_554_432, "the longest request body")
     request_seconds: float = _setting(
         "BATON_REQUEST_SECONDS",
@@ -381,6 +389,8 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "on_disconnect": _one_of("cancel", "continue"),
     "roots": _roots,
     "tools_environment": tool_environment.parse,
+    "sandbox": _one_of("off", "bubblewrap"),
+    "sandbox_readable": lambda text: tuple(path.resolve() for path in _roots(text)),
     "max_body_bytes": _whole,
     "request_seconds": _some_seconds,
     "auth_tokens": _tokens,

@@ -19,6 +19,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from app.agent.model import Cancellation
+from app.agent.tools.cage import Cage, caged
 from app.agent.tools.processes import Command, Process
 from app.conversation.blocks import clean
 from app.team.hooks import Hook, HookMatcher, Hooks
@@ -63,6 +64,7 @@ class HookRunner:
         working_dir: Path,
         environment: Mapping[str, str],
         cancellation: Cancellation,
+        cage: Cage | None = None,
     ) -> None:
         self._hooks = hooks or Hooks()
         self._session_id = session_id
@@ -70,6 +72,7 @@ class HookRunner:
         self._environment = for_commands(environment)
         self._shell = environment.get("SHELL") or "/bin/sh"
         self._cancellation = cancellation
+        self._cage = cage
         self._beside: list[threading.Thread] = []
         self._guard = threading.Lock()  # around the two below
         self._running: set[Process] = set()
@@ -134,8 +137,9 @@ class HookRunner:
             input=given,
             errors_apart=True,
         )
+        cage = self._cage.allowing(network=hook.network) if self._cage is not None else None
         try:
-            process = Process(command, kept=KEPT_BYTES)
+            process = Process(caged(command, cage, self._working_dir), kept=KEPT_BYTES)
         except (OSError, ValueError) as error:
             raise HookBroken(f"it can't be started: {error}") from None
         ended, status = False, None

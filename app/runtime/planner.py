@@ -19,6 +19,7 @@ from app.agent.model import Cancellation, ModelClient
 from app.agent.toolbox import Toolbox
 from app.agent.tools import registry
 from app.agent.tools.background_agents import BackgroundWork, NoWork
+from app.agent.tools.cage import Cage
 from app.agent.tools.deferred import Deferred, Shelf, Shelved
 from app.agent.tools.mcp.servers import ToolServers
 from app.agent.tools.model_picker import chosen
@@ -66,14 +67,17 @@ class AgentPlanner:
         deny_wins: bool = True,
         pricing: Pricing | None = None,
         run_seconds: float = 0.0,
+        cage: Cage | None = None,
     ) -> None:
-        """Without `titles` sessions get none by themselves; without `servers` agents have no tool servers.
-        `run_seconds` is how long any run may be at work; 0: as long as it takes."""
+        """Without `titles` sessions get none by themselves; without `servers` agents have no tool servers; without a
+        `cage` commands can do what the server can. `run_seconds` is how long any run may be at work; 0: as long as it
+        takes."""
         self._deny_wins = deny_wins
         self._pricing = pricing or Pricing(store.accounts)
         self._run_seconds = run_seconds
         self._background: BackgroundAgents | None = None
         self._servers = servers
+        self._cage = cage
         self._titles = titles
         self._counts: dict[
             tuple[str, str], tuple[str, int, float]
@@ -201,6 +205,7 @@ class AgentPlanner:
             working_dir=Path(session.working_dir),
             environment=self._environment,
             cancellation=cancellation,
+            cage=self._cage,
         )
 
     def _equip(
@@ -273,6 +278,7 @@ class AgentPlanner:
                     state=states.get(key),
                     run=facts,
                     servers=self._servers,
+                    cage=self._cage,
                 )
             except registry.ToolsetUnavailable as problem:
                 problems.append(f"toolset {spec.type} failed: {problem}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from app.selfcheck.cage import check_cage
 from app.selfcheck.database import check_postgresql, check_schema, check_sqlite
 from app.selfcheck.finding import Finding
 from app.selfcheck.limits import check_open_files, check_processes, check_threads
@@ -29,6 +30,7 @@ CHECKS: Final[tuple[Callable[[Settings], list[Finding]], ...]] = (
     check_shell,
     check_modes,
     check_starters,
+    check_cage,
     check_tracing,
     check_agents,
     check_roots,

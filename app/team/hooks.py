@@ -6,7 +6,7 @@ import re
 
 from pydantic import model_validator
 
-from app.team.fields import Count, Definition, Text, misused
+from app.team.fields import Count, Definition, Flag, Text, misused
 
 
 class Hook(Definition):
@@ -14,6 +14,8 @@ class Hook(Definition):
     command: Text = ""
     timeout: Count = 0
     """Seconds; 0 is the default of 60."""
+    network: Flag = False
+    """Whether it has a network in a cage."""
 
     @model_validator(mode="after")
     def _is_a_command(self) -> Hook:

@@ -50,6 +50,7 @@ _BELONGS_TO = {
     "url": ("a2a", "openapi"),
     "origins": ("mcp", "openapi"),
     "name": ("mcp", "a2a"),
+    "network": ("shell", "script", "filesystem", "mcp", "lsp"),
 }
 _NEEDS = {
     "a2a": ("url", "a2a toolset requires a url to be set"),
@@ -141,6 +142,8 @@ class ToolsetSpec(Definition):
     api_config: ApiTool = ApiTool()
     ignore_vcs: Flag | None = None
     file_types: Texts = ()
+    network: Flag = False
+    """Whether its commands have a network in a cage."""
     timeout: Count = 0
     models: Texts = ()
 
@@ -198,7 +201,8 @@ class ToolsetSpec(Definition):
         }
         remote = self.remote if self.remote.url else definition.remote
         env = {**definition.env, **self.env}
-        return self.with_(ref=definition.ref, remote=remote, env=env, **inherited)
+        network = self.network or definition.network
+        return self.with_(ref=definition.ref, remote=remote, env=env, network=network, **inherited)
 
     def expanded(self, expander: Expander) -> ToolsetSpec:
         """With `${env.X}` filled in where the schema has it; `env` is filled in when the toolset is built."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from app.agent.tools.cage import Cage, caged
 from app.agent.tools.parameters import listing, parameters, text, texts
 from app.agent.tools.processes import Command, exit_words, run
 from app.agent.tools.sandbox import FileRefused, files_of
@@ -35,8 +36,10 @@ class PostEdit(Protocol):
     def cmd(self) -> str: ...
 
 
-def tools(*, environment: Mapping[str, str], post_edit: Sequence[PostEdit]) -> list[Tool]:
-    writing = _Writing(environment, post_edit)
+def tools(
+    *, environment: Mapping[str, str], post_edit: Sequence[PostEdit], cage: Cage | None
+) -> list[Tool]:
+    writing = _Writing(environment, post_edit, cage)
     edit = parameters(
         {"oldText": text("The exact text to replace"), "newText": text("The text to put in its place")}
     )
@@ -107,6 +110,7 @@ def remove_directory(arguments: Mapping[str, Any], context: ToolContext) -> Tool
 class _Writing:
     environment: Mapping[str, str]
     post_edit: Sequence[PostEdit]
+    cage: Cage | None
 
     def edit_file(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         path, edits = string(arguments, "path"), _edits(arguments)
@@ -158,6 +162,7 @@ class _Writing:
                     ["/bin/sh", "-c", entry.cmd], context.working_dir, {**self.environment, "path": shown}
                 )
                 try:
+                    command = caged(command, self.cage, context.working_dir)
                     ended = run(command, timeout=_POST_EDIT_SECONDS, cancellation=context.cancellation)
                 except OSError as error:
                     return f"post-edit command failed for {shown}: {error}"

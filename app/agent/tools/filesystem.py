@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from app.agent.tools import file_listing, file_reading, file_search, file_writing
+from app.agent.tools.cage import Cage
 from app.agent.toolset import Tool
 from app.tool_environment import for_commands
 
@@ -24,8 +25,8 @@ _ORDER: Final = (
 
 class Filesystem:
     """Stateless: the directory comes with each call. With `ignore_vcs`, `.git` and what .gitignore names
-    are kept out of listings and searches, though not out of reads. `environment` is for the commands of
-    `post_edit`."""
+    are kept out of listings and searches, though not out of reads. `environment` and `cage` are for the
+    commands of `post_edit`."""
 
     instructions = (
         "Paths of the file tools are relative to the working directory, and only what lies below it can be "
@@ -38,12 +39,14 @@ class Filesystem:
         ignore_vcs: bool = True,
         post_edit: Sequence[file_writing.PostEdit] = (),
         environment: Mapping[str, str] | None = None,
+        cage: Cage | None = None,
     ) -> None:
+        variables = for_commands(environment or {})
         found = [
             *file_listing.tools(ignore_vcs=ignore_vcs),
             *file_reading.tools(),
             *file_search.tools(ignore_vcs=ignore_vcs),
-            *file_writing.tools(environment=for_commands(environment or {}), post_edit=post_edit),
+            *file_writing.tools(environment=variables, post_edit=post_edit, cage=cage),
         ]
         self._tools = sorted(found, key=lambda tool: _ORDER.index(tool.name))
 

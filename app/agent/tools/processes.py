@@ -35,13 +35,14 @@ _LOOK_SECONDS: Final = 0.02
 @dataclass(frozen=True, slots=True)
 class Command:
     """`input` is what the command can read; what it writes to its errors comes with its output, unless
-    `errors_apart`."""
+    `errors_apart`. A `caged` one is run by a program that ends with it, and ends it when it is killed."""
 
     arguments: Sequence[str]
     working_dir: Path
     environment: Mapping[str, str]
     input: bytes = b""
     errors_apart: bool = False
+    caged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def _pidfd(pid: int) -> int | None:
 
 class Process:
     """A command that runs. One thread follows it and must call `end`; any thread may interrupt, and read
-    the output.
+    the output. A caged command dies with the thread that started it.
 
     Output is read all the time, so that a flood neither blocks the command nor fills the memory, but only
     the first `kept` bytes stay.
@@ -98,6 +99,7 @@ class Process:
     def __init__(self, command: Command, *, kept: int) -> None:
         self._family = Family(0, secrets.token_hex(16))
         self._kept = kept
+        self._caged = command.caged
         self._output = bytearray()
         self._errors = bytearray()
         self._pipes: dict[int, bytearray] = {}  # by descriptor, where it is kept what comes out of it
@@ -204,11 +206,13 @@ class Process:
                     break
 
     def _finish(self, number: signal.Signals) -> bool:
-        """Signals whoever is left, newcomers too, until nobody is or the time is over."""
+        """Signals whoever is left, newcomers too, until nobody is or the time is over. The program that runs a caged
+        command would kill it at once if it were asked to end, so it is only ever killed."""
         members = self._family.members()
-        if members:
+        asks_each = self._caged and number is signal.SIGTERM
+        if members and not asks_each:
             self._family.send_group(number)
-        told = {member for member in members if member.in_group}
+        told = {member for member in members if (member.pid == self._popen.pid if asks_each else member.in_group)}
         deadline = time.monotonic() + GRACE_SECONDS
         while members:
             newcomers = members - told

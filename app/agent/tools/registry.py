@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from app.agent.tools.background_agents import BackgroundAgents
+from app.agent.tools.cage import Cage
 from app.agent.tools.filesystem import Filesystem
 from app.agent.tools.mcp.address import SSE, STREAMABLE, ServerAddress
 from app.agent.tools.mcp.servers import ToolServers
@@ -48,13 +49,17 @@ def build(
     state: Any = None,
     run: RunFacts | None = None,
     servers: ToolServers | None = None,
+    cage: Cage | None = None,
 ) -> Toolset:
     """A toolset for one run. `environment` is the server's
-    own; `state` is what the toolset left in the session's run before; `servers` are the process's tool servers.
-    Raises ToolsetUnavailable."""
+    own; `state` is what the toolset left in the session's run before; `servers` are the process's tool servers;
+    `cage` is where its commands run. Raises ToolsetUnavailable."""
     run = run or RunFacts()
+    own_cage = cage.allowing(network=spec.network) if cage is not None else None
     toolset = (
-        _mcp(spec, environment, run, servers) if spec.type == "mcp" else _plain(spec, environment, state, run)
+        _mcp(spec, environment, run, servers, own_cage)
+        if spec.type == "mcp"
+        else _plain(spec, environment, state, run, own_cage)
     )
     if not spec.tools and not spec.instruction and not spec.model:
         return toolset
@@ -62,15 +67,19 @@ def build(
     return Tailored(toolset, keep=keep, instruction=spec.instruction, model=spec.model)
 
 
-def _plain(spec: ToolsetSpec, environment: Mapping[str, str], state: Any, run: RunFacts) -> Toolset:
+def _plain(
+    spec: ToolsetSpec, environment: Mapping[str, str], state: Any, run: RunFacts, cage: Cage | None
+) -> Toolset:
     match spec.type:
         case "filesystem":
             hides = spec.ignore_vcs is not False  # unless said otherwise
-            return Filesystem(ignore_vcs=hides, post_edit=spec.post_edit, environment=environment)
+            return Filesystem(
+                ignore_vcs=hides, post_edit=spec.post_edit, environment=environment, cage=cage
+            )
         case "shell":
-            return Shell(environment=environment, env=_expanded(spec.env, environment))
+            return Shell(environment=environment, env=_expanded(spec.env, environment), cage=cage)
         case "script":
-            return _script(spec, environment)
+            return _script(spec, environment, cage)
         case "fetch":
             return on_demand("fetch", "Fetch")(timeout=spec.timeout or None)
         case "tasks":
@@ -104,13 +113,13 @@ def _plain(spec: ToolsetSpec, environment: Mapping[str, str], state: Any, run: R
             raise ToolsetUnavailable(f"unknown toolset type: {spec.type}")
 
 
-def _script(spec: ToolsetSpec, environment: Mapping[str, str]) -> Script:
+def _script(spec: ToolsetSpec, environment: Mapping[str, str], cage: Cage | None) -> Script:
     env = _expanded(spec.env, environment)
     scripts = {
         name: script.with_(env=_expanded(script.env, environment)) for name, script in spec.shell.items()
     }
     try:
-        return Script(scripts, environment=environment, env=env, timeout=spec.timeout)
+        return Script(scripts, environment=environment, env=env, timeout=spec.timeout, cage=cage)
     except InvalidScript as problem:
         raise ToolsetUnavailable(str(problem)) from problem
 
@@ -124,7 +133,11 @@ def _todo(state: Any, run: RunFacts) -> Todo:
 
 
 def _mcp(
-    spec: ToolsetSpec, environment: Mapping[str, str], run: RunFacts, servers: ToolServers | None
+    spec: ToolsetSpec,
+    environment: Mapping[str, str],
+    run: RunFacts,
+    servers: ToolServers | None,
+    cage: Cage | None,
 ) -> Mcp:
     if servers is None:
         raise ToolsetUnavailable("there are no tool servers here")
@@ -135,6 +148,7 @@ def _mcp(
             environment=for_commands(environment, _expanded(spec.env, environment)),
             working_dir=str(run.working_dir),
             owner=run.owner,
+            cage=cage,
         )
     elif spec.remote.url:
         transport = spec.remote.transport_type

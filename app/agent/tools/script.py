@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from app.agent.tools.cage import Cage, caged
 from app.agent.tools.output_limit import cut, readable
 from app.agent.tools.parameters import Schema
 from app.agent.tools.processes import Command, exit_words, run
@@ -56,13 +57,14 @@ class Script:
         environment: Mapping[str, str],
         env: Mapping[str, str] | None = None,
         timeout: int = 0,
+        cage: Cage | None = None,
     ) -> None:
         self._tools = []
         seconds = min(timeout or MAX_SECONDS, MAX_SECONDS)
         for name, script in scripts.items():
             variables = for_commands(environment, {**(env or {}), **script.env})
             _check(name, script, variables)
-            self._tools.append(_tool(name, script, variables, seconds))
+            self._tools.append(_tool(name, script, variables, seconds, cage))
 
     def tools(self) -> Sequence[Tool]:
         return self._tools
@@ -92,13 +94,16 @@ def _names(pattern: re.Pattern[str], cmd: str) -> list[str]:
     return [match[1] or match[2] for match in pattern.finditer(cmd)]
 
 
-def _tool(name: str, script: ScriptTool, variables: Mapping[str, str], seconds: int) -> Tool:
+def _tool(
+    name: str, script: ScriptTool, variables: Mapping[str, str], seconds: int, cage: Cage | None
+) -> Tool:
     def handler(arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         given = {key: _text(arguments[key]) for key in script.args if arguments.get(key) is not None}
         shell = variables.get("SHELL") or "/bin/sh"
         folder = Path(context.working_dir, script.working_dir)
         command = Command([shell, "-c", script.cmd], folder, {**variables, **given})
         try:
+            command = caged(command, cage, context.working_dir)
             ended = run(command, timeout=seconds, cancellation=context.cancellation)
         except (OSError, ValueError) as error:
             return ToolResult.error(f"Error executing command '{script.cmd}': {error}\nOutput: ")

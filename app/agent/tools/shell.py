@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from app.agent.tools.background_jobs import BackgroundJobs, Job, TooManyJobs
+from app.agent.tools.cage import Cage, caged
 from app.agent.tools.output_limit import MAX_BYTES, cut, readable
 from app.agent.tools.parameters import number, parameters, text
 from app.agent.tools.processes import NOT_STOPPED, Command, exit_words, run
@@ -44,8 +45,15 @@ class Shell:
         "ends with your turn at the latest."
     )
 
-    def __init__(self, *, environment: Mapping[str, str], env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        environment: Mapping[str, str],
+        env: Mapping[str, str] | None = None,
+        cage: Cage | None = None,
+    ) -> None:
         self._environment = for_commands(environment, env)
+        self._cage = cage
         self._jobs = BackgroundJobs()
 
     def tools(self) -> Sequence[Tool]:
@@ -170,7 +178,8 @@ class Shell:
     def _command(self, arguments: Mapping[str, Any], context: ToolContext) -> Command:
         shell = self._environment.get("SHELL") or "/bin/sh"
         folder = Path(context.working_dir, string(arguments, "cwd"))
-        return Command([shell, "-c", string(arguments, "cmd")], folder, self._environment)
+        command = Command([shell, "-c", string(arguments, "cmd")], folder, self._environment)
+        return caged(command, self._cage, context.working_dir)
 
 
 def stopped_words(output: str) -> str:

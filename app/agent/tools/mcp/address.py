@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
+
+from app.agent.tools.cage import Cage, caged
+from app.agent.tools.processes import Command
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -21,6 +25,7 @@ class ServerAddress:
     command: tuple[str, ...] = field(default=(), repr=False)
     environment: Pairs = field(default=(), repr=False)
     working_dir: str = ""
+    cage: Cage | None = None
     url: str = field(default="", repr=False)
     transport: str = ""
     headers: Pairs = field(default=(), repr=False)
@@ -35,9 +40,10 @@ class ServerAddress:
         environment: Mapping[str, str],
         working_dir: str,
         owner: str,
+        cage: Cage | None = None,
     ) -> ServerAddress:
         pairs = tuple(sorted(environment.items()))
-        return cls(owner, (command, *args), pairs, working_dir)
+        return cls(owner, (command, *args), pairs, working_dir, cage)
 
     @classmethod
     def of_url(
@@ -45,6 +51,11 @@ class ServerAddress:
     ) -> ServerAddress:
         pairs = tuple(sorted(headers.items()))
         return cls(owner, url=url, transport=transport, headers=pairs, origins=tuple(origins))
+
+    def to_start(self) -> Command:
+        """What starts its process. Raises OSError."""
+        directory = Path(self.working_dir)
+        return caged(Command(self.command, directory, dict(self.environment)), self.cage, directory)
 
     @property
     def label(self) -> str:

@@ -195,9 +195,12 @@ class _Wire:
     async def _transport(self, opened: AsyncExitStack) -> AbstractAsyncContextManager[Any]:
         address = self.address
         if address.command:
-            command, *args = address.command
+            command = address.to_start()
             parameters = StdioServerParameters(
-                command=command, args=args, env=dict(address.environment), cwd=address.working_dir
+                command=command.arguments[0],
+                args=list(command.arguments[1:]),
+                env=dict(command.environment),
+                cwd=command.working_dir,
             )
             return stdio_client(parameters, errlog=sys.__stderr__ or sys.stderr)
         if address.transport == SSE:
