@@ -125,6 +125,7 @@ def on_starting(server: Any) -> None:
             server.log.warning("%s", finding.line)
     if fatal := [finding.line for finding in findings if finding.fatal]:
         sys.exit("\n".join(f"baton: {line}" for line in fatal))
+    server.log.info("%s", selfcheck.what_is_caged(settings))
     directory.make(metrics_parent)
     start_stand_in(server)
     if settings.workers > 1:

@@ -85,6 +85,8 @@ WRONG = [
     ("BATON_AUTH_TOKENS", f"alice:{TOKEN} {TOKEN}"),
     ("BATON_AUTH_TOKENS", f"a/b:{TOKEN}"),
     ("BATON_TOOLS_ENVIRONMENT", "*"),
+    ("BATON_SANDBOX", "on"),
+    ("BATON_SANDBOX_READABLE", "/no/such/directory"),
     ("BATON_ALLOWED_HOSTS", "https://baton.example"),
     ("BATON_ALLOWED_HOSTS", "baton.example:443"),
     ("BATON_LOG_LEVEL", "LOUD"),

@@ -103,11 +103,12 @@ def written(file: Path) -> str:
 
 WAYS: Final = {
     "Popen": 3,  # a command, the stand-in, the worker of a regular expression
+    "run": 1,  # the cage is tried at the start
     "stdio_client": 1,
     "execv": 1,  # `baton serve` becomes the server
 }
 """How often each way to start a process stands in the program. A new one gets an environment of its own, and a tool's
-one is added to the test above."""
+one is added to the test above and to the one of cages."""
 
 
 def test_every_way_to_start_a_process_is_known_and_names_an_environment() -> None:
@@ -117,7 +118,7 @@ def test_every_way_to_start_a_process_is_known_and_names_an_environment() -> Non
             if (name := starts_a_process(ast.unparse(call.func))) is None:
                 continue
             found[name] = found.get(name, 0) + 1
-            if name == "Popen":
+            if name in ("Popen", "run"):
                 assert "env" in {word.arg for word in call.keywords}, f"{file}:{call.lineno}"
     assert found == WAYS
 

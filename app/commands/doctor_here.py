@@ -13,7 +13,8 @@ import requests
 from app.commands.check import check
 from app.commands.findings import Finding
 from app.errors import StoreUnavailable
-from app.selfcheck import checks
+from app.selfcheck import checks, what_is_caged
+from app.selfcheck.cage import SANDBOX
 from app.selfcheck.database import DATABASE
 from app.selfcheck.own import database_path
 from app.settings import InvalidSettings, Settings
@@ -38,6 +39,8 @@ def look() -> Iterator[Finding]:
     found = checks(settings)
     for one in found:
         yield Finding("failed" if one.fatal else "warning", one.subject, one.problem, one.remedy)
+    if not any(one.subject == SANDBOX for one in found):
+        yield Finding("ok", "sandbox", what_is_caged(settings))
     if not any(one.fatal and one.subject == DATABASE for one in found):
         yield _database(settings)
     yield from _agents(settings)

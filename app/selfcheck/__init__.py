@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from app.selfcheck.cage import check_cage
+from app.selfcheck.cage import check_cage, what_is_caged
 from app.selfcheck.database import check_postgresql, check_schema, check_sqlite
 from app.selfcheck.finding import Finding
 from app.selfcheck.limits import check_open_files, check_processes, check_threads
@@ -21,7 +21,7 @@ from app.selfcheck.safety import (
 )
 from app.settings import Settings
 
-__all__ = ["CHECKS", "Finding", "checks"]
+__all__ = ["CHECKS", "Finding", "checks", "what_is_caged"]
 
 CHECKS: Final[tuple[Callable[[Settings], list[Finding]], ...]] = (
     check_exposure,

@@ -15,7 +15,7 @@ from app.settings import Settings
 
 PROBE_SECONDS: Final = 30.0
 
-_SUBJECT: Final = "BATON_SANDBOX"
+SANDBOX: Final = "BATON_SANDBOX"
 _REASONS: Final = (
     ("No such file", "it is not installed", "install the package bubblewrap, or set BATON_SANDBOX=off"),
     ("Unknown option", "it is too old", "install bubblewrap 0.8 or newer, or set BATON_SANDBOX=off"),
@@ -47,7 +47,7 @@ def check_cage(settings: Settings) -> list[Finding]:
         return []
     found = ((why, remedy) for word, why, remedy in _REASONS if word in said)
     why, remedy = next(found, ("it does not start", "see docs/security.md, or set BATON_SANDBOX=off"))
-    return [Finding(_SUBJECT, f"bubblewrap can't be used: {why} ({said})", remedy, fatal=True)]
+    return [Finding(SANDBOX, f"bubblewrap can't be used: {why} ({said})", remedy, fatal=True)]
 
 
 def why_not(cage: Cage) -> str:
@@ -75,7 +75,7 @@ def why_not(cage: Cage) -> str:
     return ""
 
 
-def in_words(settings: Settings) -> str:
+def what_is_caged(settings: Settings) -> str:
     """What is caged and what not, for the log of a start."""
     if settings.sandbox == "off":
         return "commands of tools and hooks run as the server's user, without a cage (BATON_SANDBOX=off)"
