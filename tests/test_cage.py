@@ -186,9 +186,7 @@ def test_a_session_in_the_servers_own_directory_sees_none_of_its_files(place: Ca
     assert (here.agents / "all.yaml").exists()
 
 
-def test_nothing_outlives_the_command_or_a_killed_worker(
-    place: Callable[..., Place], tmp_path: Path
-) -> None:
+def test_nothing_outlives_the_command_or_a_killed_worker(place: Callable[..., Place], tmp_path: Path) -> None:
     """A process that hides from its parent, its session and its environment is still in the cage."""
     here = place()
     witness = f"witness-{os.getpid()}"
@@ -214,7 +212,7 @@ def test_nothing_outlives_the_command_or_a_killed_worker(
 def _ignore_the_end(here: Place, body: str) -> None:
     try:
         here.client.say(here.session(), body, agent="all")
-    except Exception:  # noqa: S110 - the worker was killed, as it should be
+    except Exception:
         pass
 
 
@@ -231,7 +229,9 @@ def named(word: str) -> list[int]:
 
 def test_a_server_that_can_make_no_cage_does_not_start(tmp_path: Path, start_baton: StartBaton) -> None:
     settings = {"BATON_SANDBOX": "bubblewrap", "PATH": str(tmp_path)}
-    (tmp_path / "bwrap").write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2; exit 1\n")
+    (tmp_path / "bwrap").write_text(
+        "#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2; exit 1\n"
+    )
     (tmp_path / "bwrap").chmod(0o755)
     with pytest.raises(AssertionError, match=r"BATON_SANDBOX: bubblewrap can't be used: user name spaces .*"):
         start_baton(settings=settings, cold=True)

@@ -16,19 +16,15 @@ from app.settings import Settings
 PROBE_SECONDS: Final = 30.0
 
 SANDBOX: Final = "BATON_SANDBOX"
+_SEE: Final = "see docs/security.md, In a cage, or set BATON_SANDBOX=off"
 _REASONS: Final = (
     ("No such file", "it is not installed", "install the package bubblewrap, or set BATON_SANDBOX=off"),
     ("Unknown option", "it is too old", "install bubblewrap 0.8 or newer, or set BATON_SANDBOX=off"),
-    (
-        "mount proc",
-        "/proc of this service or container is partly covered",
-        "show it whole (docs/security.md, In a cage), or set BATON_SANDBOX=off",
-    ),
-    (
-        "namespace",
-        "user name spaces are not allowed here",
-        "allow them (docs/security.md, In a cage), or set BATON_SANDBOX=off",
-    ),
+    ("mount proc", "parts of this service's or container's /proc are covered", _SEE),
+    ("namespace", "user name spaces are not allowed here", _SEE),
+    ("uid map", "AppArmor or the like restricts user name spaces", _SEE),
+    ("loopback", "its network can't be set up", _SEE),
+    ("slave", "a filter of system calls allows no mounts", _SEE),
 )
 """What bubblewrap says, what that means, and what to do."""
 
@@ -46,7 +42,7 @@ def check_cage(settings: Settings) -> list[Finding]:
     if not said:
         return []
     found = ((why, remedy) for word, why, remedy in _REASONS if word in said)
-    why, remedy = next(found, ("it does not start", "see docs/security.md, or set BATON_SANDBOX=off"))
+    why, remedy = next(found, ("it does not start", _SEE))
     return [Finding(SANDBOX, f"bubblewrap can't be used: {why} ({said})", remedy, fatal=True)]
 
 
@@ -80,8 +76,8 @@ def what_is_caged(settings: Settings) -> str:
     if settings.sandbox == "off":
         return "commands of tools and hooks run as the server's user, without a cage (BATON_SANDBOX=off)"
     return (
-        "commands of tools, hooks and stdio tool servers run in a cage (bubblewrap), without a network unless the agent's "
-        "file says so; file tools, fetch, api, openapi and remote tool servers work in the server's own process"
+        "commands of tools, hooks and stdio tool servers run in a cage (bubblewrap), without a network unless the "
+        "agent's file says so; file tools, fetch, api, openapi and remote tool servers work in the server's own process"
     )
 
 

@@ -36,6 +36,18 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_the_service_lets_its_commands_into_a_cage() -> None:
+    """What would keep the cage from starting under systemd. `ProtectProc` and others cover parts of /proc, and then
+    the kernel allows no other one."""
+    lines = [line for line in (DEPLOY / "baton.service").read_text().splitlines() if not line.startswith("#")]
+    assert "Environment=BATON_SANDBOX=bubblewrap" in lines
+    given = dict(line.split("=", 1) for line in lines if "=" in line)
+    covering = ("ProtectProc", "ProcSubset", "ProtectKernelTunables", "ProtectKernelLogs", "ProtectHostname")
+    assert not {"RestrictNamespaces", "PrivateUsers", *covering} & given.keys()
+    assert "@mount" in given["SystemCallFilter"].split()
+    assert "AF_NETLINK" in given["RestrictAddressFamilies"].split()
+
+
 def test_a_stop_has_time_for_the_drain() -> None:
     default = Settings().drain_seconds
     unit = re.search(r"^TimeoutStopSec=(\d+)$", (DEPLOY / "baton.service").read_text(), re.MULTILINE)

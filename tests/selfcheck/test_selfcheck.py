@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from app import selfcheck
-from app.selfcheck import database, limits, places, safety
+from app.selfcheck import cage, database, limits, places, safety
 from app.selfcheck.finding import Finding
 from app.settings import Settings
 from app.store.engine import Database
@@ -343,3 +343,33 @@ def test_what_can_not_work_ends_the_start_with_one_line(tmp_path: Path) -> None:
 def test_what_is_only_doubtful_is_logged_and_the_server_starts(start_baton: StartBaton) -> None:
     baton = start_baton(settings={"BATON_MAX_STREAMS": "10", "BATON_THREADS": "12"})
     assert "WARNING gunicorn.error BATON_THREADS: 2 threads beside 10 streams are few" in baton.log()
+
+
+@pytest.mark.parametrize(
+    ("says", "because"),
+    [
+        ("No permissions to create new namespace, likely because", "user name spaces are not allowed here"),
+        ("Can't mount proc on /newroot/proc: Operation not permitted", "/proc are covered"),
+        ("setting up uid map: Permission denied", "AppArmor"),
+        ("Failed to make / slave: Operation not permitted", "allows no mounts"),
+        ("loopback: Failed to create NETLINK_ROUTE socket", "its network can't be set up"),
+        ("Unknown option --disable-userns", "it is too old"),
+        ("something new", "it does not start (bwrap: something new)"),
+    ],
+)
+def test_a_cage_that_can_not_be_made_ends_the_start_with_its_reason(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str, because: str
+) -> None:
+    (tmp_path / "bwrap").write_text(f'#!/bin/sh\necho "bwrap: {says}" >&2; exit 1\n')
+    (tmp_path / "bwrap").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert because in only(cage.check_cage(make(sandbox="bubblewrap")), fatal=True)
+    assert cage.check_cage(make()) == []
+
+
+def test_a_cage_without_bubblewrap_ends_the_start(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("app.agent.tools.cage._USUAL", "/nowhere/bwrap")
+    assert "it is not installed" in only(cage.check_cage(make(sandbox="bubblewrap")), fatal=True)

@@ -36,9 +36,7 @@ class PostEdit(Protocol):
     def cmd(self) -> str: ...
 
 
-def tools(
-    *, environment: Mapping[str, str], post_edit: Sequence[PostEdit], cage: Cage | None
-) -> list[Tool]:
+def tools(*, environment: Mapping[str, str], post_edit: Sequence[PostEdit], cage: Cage | None) -> list[Tool]:
     writing = _Writing(environment, post_edit, cage)
     edit = parameters(
         {"oldText": text("The exact text to replace"), "newText": text("The text to put in its place")}

@@ -212,7 +212,9 @@ class Process:
         asks_each = self._caged and number is signal.SIGTERM
         if members and not asks_each:
             self._family.send_group(number)
-        told = {member for member in members if (member.pid == self._popen.pid if asks_each else member.in_group)}
+        told = {
+            member for member in members if (member.pid == self._popen.pid if asks_each else member.in_group)
+        }
         deadline = time.monotonic() + GRACE_SECONDS
         while members:
             newcomers = members - told

@@ -73,9 +73,7 @@ def _plain(
     match spec.type:
         case "filesystem":
             hides = spec.ignore_vcs is not False  # unless said otherwise
-            return Filesystem(
-                ignore_vcs=hides, post_edit=spec.post_edit, environment=environment, cage=cage
-            )
+            return Filesystem(ignore_vcs=hides, post_edit=spec.post_edit, environment=environment, cage=cage)
         case "shell":
             return Shell(environment=environment, env=_expanded(spec.env, environment), cage=cage)
         case "script":

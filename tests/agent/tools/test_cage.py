@@ -108,7 +108,7 @@ def test_further_directories_can_be_read_and_not_written(cage: Cage, bench: Work
 
 @pytest.mark.parametrize("directory", ["/", "/usr", "/etc", "/proc"])
 def test_the_system_is_no_sessions_directory(directory: str) -> None:
-    with pytest.raises(OSError, match="holds the system|belongs"):
+    with pytest.raises(OSError, match=r"holds the system|belongs"):
         caged(Command(["true"], Path(directory), {}), Cage("/usr/bin/bwrap"), Path(directory))
 
 
@@ -116,7 +116,7 @@ def test_a_link_and_the_servers_directory_are_no_sessions_directory(tmp_path: Pa
     (tmp_path / "link").symlink_to("/usr")
     hidden = Cage("/usr/bin/bwrap", hidden=(tmp_path,))
     for cage, directory in ((Cage("/usr/bin/bwrap"), tmp_path / "link"), (hidden, tmp_path)):
-        with pytest.raises(OSError, match="leads through a link|belongs to the server"):
+        with pytest.raises(OSError, match=r"leads through a link|belongs to the server"):
             caged(Command(["true"], directory, {}), cage, directory)
 
 
