@@ -82,9 +82,13 @@ def what_is_caged(settings: Settings) -> str:
 
 
 def _own_files(settings: Settings) -> list[Path]:
-    found = [Path("/etc/baton"), settings.agents.absolute()]
+    """Each as it is written and as it resolves."""
+    home = Path(settings.environment.get("HOME") or Path.home())
+    found = [Path("/etc/baton"), settings.agents, home / ".baton"]
+    if settings.bind.startswith("unix:"):
+        found.append(Path(settings.bind.removeprefix("unix:")))
     if (database := database_path(settings)) is not None:
         found += [database.with_name(database.name + suffix) for suffix in ("", "-wal", "-shm", "-journal")]
     if settings.tokens_file is not None:
         found.append(settings.tokens_file)
-    return [one for path in found for one in dict.fromkeys((path, path.resolve()))]
+    return [one for path in found for one in dict.fromkeys((path.absolute(), path.resolve()))]

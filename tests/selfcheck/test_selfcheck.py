@@ -367,6 +367,24 @@ def test_a_cage_that_can_not_be_made_ends_the_start_with_its_reason(
     assert cage.check_cage(make()) == []
 
 
+def test_every_file_of_the_servers_is_hidden_in_the_cage(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "agents")
+    settings = make(
+        sandbox="bubblewrap",
+        agents=tmp_path / "link",
+        database_url=f"sqlite:///{tmp_path}/baton.db?timeout=5",
+        tokens_file=tmp_path / "tokens.txt",
+        bind=f"unix:{tmp_path}/baton.sock",
+        environment={"HOME": str(tmp_path / "home")},
+    )
+    made = cage.cage_of(settings)
+    assert made is not None
+    names = {str(path.relative_to(tmp_path)) for path in made.hidden if path.is_relative_to(tmp_path)}
+    assert names >= {"link", "agents", "tokens.txt", "baton.sock", "home/.baton"}
+    assert names >= {f"baton.db{end}" for end in ("", "-wal", "-shm", "-journal")}
+    assert Path("/etc/baton") in made.hidden
+
+
 def test_a_cage_without_bubblewrap_ends_the_start(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
