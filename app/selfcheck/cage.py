@@ -9,8 +9,9 @@ from typing import Final
 
 from app.agent.tools.cage import Cage, caged
 from app.agent.tools.processes import Command
+from app.roots import OwnFiles
 from app.selfcheck.finding import Finding
-from app.selfcheck.own import database_path
+from app.selfcheck.own import own_files
 from app.settings import Settings
 
 PROBE_SECONDS: Final = 30.0
@@ -33,7 +34,7 @@ def cage_of(settings: Settings) -> Cage | None:
     """None if commands run uncaged."""
     if settings.sandbox == "off":
         return None
-    return Cage.find(hidden=_own_files(settings), readable=settings.sandbox_readable)
+    return Cage.find(hidden=OwnFiles.of(own_files(settings)).paths, readable=settings.sandbox_readable)
 
 
 def check_cage(settings: Settings) -> list[Finding]:
@@ -79,16 +80,3 @@ def what_is_caged(settings: Settings) -> str:
         "commands of tools, hooks and stdio tool servers run in a cage (bubblewrap), without a network unless the "
         "agent's file says so; file tools, fetch, api, openapi and remote tool servers work in the server's own process"
     )
-
-
-def _own_files(settings: Settings) -> list[Path]:
-    """Each as it is written and as it resolves."""
-    home = Path(settings.environment.get("HOME") or Path.home())
-    found = [Path("/etc/baton"), settings.agents, home / ".baton"]
-    if settings.bind.startswith("unix:"):
-        found.append(Path(settings.bind.removeprefix("unix:")))
-    if (database := database_path(settings)) is not None:
-        found += [database.with_name(database.name + suffix) for suffix in ("", "-wal", "-shm", "-journal")]
-    if settings.tokens_file is not None:
-        found.append(settings.tokens_file)
-    return [one for path in found for one in dict.fromkeys((path.absolute(), path.resolve()))]

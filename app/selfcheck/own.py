@@ -53,6 +53,8 @@ def _candidates(settings: Settings) -> Iterator[Path]:
     if settings.tokens_file is not None:
         yield settings.tokens_file
     yield settings.agents
+    if settings.bind.startswith("unix:"):
+        yield Path(settings.bind.removeprefix("unix:"))
     if metrics := settings.environment.get(directory.VARIABLE):
         yield Path(metrics)
     yield Path(settings.environment.get("HOME") or Path.home(), ".baton")

@@ -45,7 +45,7 @@ def check_user(settings: Settings) -> list[Finding]:
 
 def check_shell(settings: Settings) -> list[Finding]:
     """Behind a proxy too: what matters is that several people use the server, not where it listens."""
-    if not settings.asks_for_tokens or getattr(settings, "sandbox", "off") != "off":
+    if not settings.asks_for_tokens or settings.sandbox != "off":
         return []
     teams = TeamDirectory(settings.agents, settings.environment)
     found = [name for name in (summary.name for summary in teams.list()) if _runs_commands(teams.get(name))]
