@@ -176,6 +176,7 @@ def test_there_is_a_network_where_the_agents_file_says_so(place: Callable[..., P
 
 def test_a_session_in_the_servers_own_directory_sees_none_of_its_files(place: Callable[..., Place]) -> None:
     here = place()
+    (here.root / "attack.sh").touch()
     cmd = "ls; cat baton.db tokens.txt agents/* 2>&1; cp tokens.txt copy; rm -rf agents; echo done"
     events = here.client.say(here.session(here.root), f"[call shell {json.dumps({'cmd': cmd})}]", agent="all")
     told = json.dumps(events)
@@ -186,9 +187,10 @@ def test_a_session_in_the_servers_own_directory_sees_none_of_its_files(place: Ca
     assert (here.agents / "all.yaml").exists()
 
 
-def test_nothing_outlives_the_command_or_a_killed_worker(place: Callable[..., Place], tmp_path: Path) -> None:
+def test_nothing_outlives_the_command_or_a_killed_worker(place: Callable[..., Place]) -> None:
     """A process that hides from its parent, its session and its environment is still in the cage."""
     here = place()
+    here.script("true\n")  # a hook that can't run forbids the calls
     witness = f"witness-{os.getpid()}"
     (here.mine / "hide.sh").write_text(f"env -i setsid bash -c 'exec -a {witness} sleep 1000' &\n")
     here.client.say(here.session(), '[call shell {"cmd":"bash hide.sh; echo left > left.txt"}]', agent="all")
