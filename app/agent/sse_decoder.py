@@ -29,18 +29,30 @@ class SseDecoder:
             data = self._with_plain_newlines(data)
         rest = self._rest
         if not rest and data.endswith(b"\n\n"):  # whole frames: what the API mostly sends
-            return _frames(data[:-2])
+            return self._frames(data[:-2])
         # A newline that ended the last piece may be the first half of this one's blank line.
         searched = max(len(rest) - 1, 0)
         rest += data
         end = rest.rfind(b"\n\n", searched)
         if end < 0:
-            if len(rest) > self._limit:
-                raise MalformedStream(f"an event of more than {self._limit} bytes")
+            self._check(rest)
             return []
         whole = bytes(rest[:end])
         del rest[: end + 2]
-        return _frames(whole)
+        self._check(rest)
+        return self._frames(whole)
+
+    def _frames(self, whole: bytes) -> list[Frame]:
+        texts = whole.split(b"\n\n")
+        if len(whole) > self._limit:
+            for text in texts:
+                self._check(text)
+        return [frame for text in texts if (frame := _parse(text))[1]]
+
+    def _check(self, text: bytes | bytearray) -> None:
+        """Newlines around a frame don't count: how many there are depends on where the stream was cut."""
+        if len(text) > self._limit and len(text.strip(b"\n")) > self._limit:
+            raise MalformedStream(f"an event of more than {self._limit} bytes")
 
     def _with_plain_newlines(self, data: bytes) -> bytes:
         r"""CR and CRLF as LF. A CR at the end counts at once; a LF that follows it in the next piece is its
@@ -51,10 +63,6 @@ class SseDecoder:
         if data:
             self._after_cr = data.endswith(b"\r")
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-
-
-def _frames(whole: bytes) -> list[Frame]:
-    return [frame for text in whole.split(b"\n\n") if (frame := _parse(text))[1]]
 
 
 def _parse(text: bytes) -> Frame:

@@ -73,19 +73,23 @@ class Connection:
             raise httpx2.ReadError(str(error)) from error
 
     def receive_head(self) -> tuple[Head, bytes]:
-        """The head of the answer, and what came behind it."""
-        text = b""
+        """The head of the answer, and what came behind it. The heads of mere news that come before count to the
+        same limit."""
+        text, start, searched = bytearray(), 0, 0
         while True:
-            while (end := text.find(b"\r\n\r\n")) < 0:
+            while (end := text.find(b"\r\n\r\n", max(start, searched - 3))) < 0:
                 if len(text) > HEAD_LIMIT:
                     raise ProtocolError(f"a head of more than {HEAD_LIMIT} bytes")
+                searched = len(text)
                 data = self.receive()
                 if not data:
                     raise ProtocolError("the connection was closed before an answer came")
                 text += data
-            head, text = parse_head(text[:end]), text[end + 4 :]
+            if end > HEAD_LIMIT:
+                raise ProtocolError(f"a head of more than {HEAD_LIMIT} bytes")
+            head, start = parse_head(bytes(text[start:end])), end + 4
             if head.status >= 200:  # what comes before is only news
-                return head, text
+                return head, bytes(text[start:])
 
     def is_stale(self) -> bool:
         """Asked of an idle connection: what comes then is its end, or something that nobody asked for."""

@@ -11,6 +11,7 @@ Headers = list[tuple[bytes, bytes]]
 
 HEAD_LIMIT: Final = 64 * 1024
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5]\d\d)(?: (.*))?")
+_SIZE: Final = re.compile(rb"[0-9]{1,18}")
 _SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?")
 _SIZE_LINE_LIMIT: Final = 4096
 
@@ -90,7 +91,7 @@ def body_for(method: bytes, head: Head) -> Body:
     if not sizes:
         return UnsizedBody()
     size = sizes.pop()
-    if sizes or not size.isdigit():
+    if sizes or not _SIZE.fullmatch(size):
         raise ProtocolError("content-length is not a number")
     return SizedBody(int(size))
 
@@ -164,6 +165,7 @@ class ChunkedBody:
                 break
             if data[at:start] != self._gap:
                 raise ProtocolError("a chunk is longer than it said")
+            self._check(end + 1 - at)  # as if its last byte were still to come
             self._left = _chunk_size(data[start:end])
             if not self._left:
                 self._finish(data, at, end)
@@ -177,9 +179,14 @@ class ChunkedBody:
             raise ProtocolError("the connection was closed in the middle of the answer")
 
     def _keep(self, unread: bytes) -> None:
-        if len(unread) > _SIZE_LINE_LIMIT:
-            raise ProtocolError("a chunk's size line without end")
+        self._check(len(unread))
         self._unread = unread
+
+    def _check(self, size: int) -> None:
+        """Of a size line, or of the trailer, with the line breaks around it; whole ones too, so that the outcome does
+        not depend on how much came at once."""
+        if size > _SIZE_LINE_LIMIT:
+            raise ProtocolError("a chunk's size line without end")
 
     def _finish(self, data: bytes, at: int, end: int) -> None:
         """The last chunk is empty; trailers may follow, then a blank line."""
@@ -187,6 +194,7 @@ class ChunkedBody:
         if trailer_end < 0:
             self._keep(data[at:])
         else:
+            self._check(trailer_end + 3 - at)  # as if its last byte were still to come
             self.done, self._rest = True, data[trailer_end + 4 :]
 
 
