@@ -17,6 +17,7 @@ MAX_EVENT_BYTES: Final = 60_000
 _MAX_TEXT: Final = MAX_EVENT_BYTES // 6 - 200
 """Characters that fit a line however they are escaped: six bytes for a character at the worst."""
 
+_MAX_DEPTH: Final = 200  # orjson writes 254
 _CUT: Final = "\n\n[cut: too long to be shown here]"
 _SHORTEST_CUT: Final = 100
 
@@ -69,18 +70,20 @@ def _split(text: str) -> list[str]:
 def _dumps(value: Any) -> bytes:
     try:
         return orjson.dumps(value)
-    except TypeError:  # a lone surrogate, a huge integer or a type of some tool's own
+    except TypeError:  # a lone surrogate, a huge integer, a type of some tool's own, or too deep
         return orjson.dumps(_plain(value))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, depth: int = 0) -> Any:
     match value:
         case str():
             return clean(value)
+        case dict() | list() | tuple() if depth > _MAX_DEPTH:
+            return _CUT
         case dict():
-            return {clean(str(key)): _plain(item) for key, item in value.items()}
+            return {clean(str(key)): _plain(item, depth + 1) for key, item in value.items()}
         case list() | tuple():
-            return [_plain(item) for item in value]
+            return [_plain(item, depth + 1) for item in value]
         case bool() | None | float():
             return value
         case int() if abs(value) < 2**53:

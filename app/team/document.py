@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -127,6 +127,8 @@ for _tag, _pattern, _first in (
 ):
     _Loader.add_implicit_resolver(_tag, re.compile(rf"^(?:{_pattern})$"), _first)
 
+CORE_SCHEMA: Final = _Loader.yaml_implicit_resolvers
+
 
 class _Builder:
     """Turns nodes into values; counts them, because an alias is built again wherever it is used."""
@@ -205,7 +207,7 @@ def _scalar(node: yaml.ScalarNode, path: Path) -> Any:
     if node.tag == _BOOL and text.lower() in ("true", "false"):
         return text.lower() == "true"
     try:
-        number = _whole(text) if node.tag == _INT else _finite(text)
+        number = whole(text) if node.tag == _INT else finite(text)
     except ValueError as error:
         kind = node.tag.rpartition(":")[2]
         raise DocumentError(Finding(path, f"is not a valid {kind}"), _place(node)) from error
@@ -213,14 +215,16 @@ def _scalar(node: yaml.ScalarNode, path: Path) -> Any:
     return number
 
 
-def _whole(text: str) -> WrittenInt:
+def whole(text: str) -> WrittenInt:
+    """ValueError for one that 64 bits don't hold."""
     number = WrittenInt(text, 0) if text[:2] in ("0o", "0x") else WrittenInt(text)
     if abs(number) >= 2**63:
         raise ValueError("too large for clients and databases")
     return number
 
 
-def _finite(text: str) -> WrittenFloat:
+def finite(text: str) -> WrittenFloat:
+    """ValueError for a number that JSON doesn't have."""
     number = WrittenFloat(text)
     if not math.isfinite(number):
         raise ValueError("JSON has no such number")

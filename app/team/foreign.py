@@ -7,10 +7,13 @@ can't grow into gigabytes.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
 import yaml
+
+from app.team.document import CORE_SCHEMA, finite, whole
 
 MAX_BYTES: Final = 10_000_000
 MAX_DEPTH: Final = 100
@@ -18,7 +21,45 @@ MAX_NODES: Final = 1_000_000
 MAX_REPEATED: Final = 100_000
 """Nodes that aliases repeat. A document without aliases may be as large as its text."""
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MAX_WORDS: Final = 500  # of an error: libyaml repeats what it doesn't know, however long it is
+_TAG: Final = "tag:yaml.org,2002:"
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_SafeLoader):  # type: ignore[misc]
+    """Only what JSON can say: scalars as in agent files, so that a date is text and `1:1:1` no number of base 60, which
+    takes quadratic time; keys are text; other tags are errors."""
+
+    yaml_implicit_resolvers = CORE_SCHEMA
+    yaml_constructors: dict[Any, Any] = {}  # noqa: RUF012 - PyYAML's own way of starting without them
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Any:
+        self.flatten_mapping(node)
+        node.value = [(_text_key(key), value) for key, value in node.value]
+        return super().construct_mapping(node, deep)
+
+
+def _text_key(key: yaml.Node) -> yaml.Node:
+    if not isinstance(key, yaml.ScalarNode):
+        return key
+    return yaml.ScalarNode(f"{_TAG}str", key.value, key.start_mark, key.end_mark)
+
+
+def _scalar(convert: Callable[[str], Any]) -> Callable[[Any, Any], Any]:
+    return lambda loader, node: convert(loader.construct_scalar(node))
+
+
+for _kind, _constructor in (
+    ("null", _SafeLoader.construct_yaml_null),
+    ("bool", _SafeLoader.construct_yaml_bool),
+    ("int", _scalar(lambda text: int(whole(text)))),
+    ("float", _scalar(lambda text: float(finite(text)))),
+    ("str", _scalar(lambda text: text.replace("\0", "\ufffd"))),
+    ("seq", _SafeLoader.construct_yaml_seq),
+    ("map", _SafeLoader.construct_yaml_map),
+):
+    _Loader.add_constructor(f"{_TAG}{_kind}", _constructor)
+_Loader.add_constructor(None, _SafeLoader.construct_undefined)
 
 
 class ForeignYamlError(Exception):
@@ -26,7 +67,8 @@ class ForeignYamlError(Exception):
 
 
 def foreign_yaml(text: str) -> Any:
-    """The document as dicts, lists and scalars. Raises ForeignYamlError, and nothing else."""
+    """The document as dicts, lists, texts, finite numbers, booleans and None; there is no NUL in a text. Raises
+    ForeignYamlError, and nothing else."""
     if len(text) > MAX_BYTES:
         raise ForeignYamlError(f"it is longer than {MAX_BYTES} characters")
     if (value := _json(text)) is not None:
@@ -41,15 +83,15 @@ def foreign_yaml(text: str) -> Any:
         finally:
             loader.dispose()
     except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-        raise ForeignYamlError(str(error)) from error
+        raise ForeignYamlError(str(error)[:_MAX_WORDS]) from error
     except RecursionError as error:
         raise ForeignYamlError(f"it is nested more than {MAX_DEPTH} deep") from error
 
 
 def _json(text: str) -> Any:
-    """The value of a JSON document; None for anything else, also for one that is nested too deeply. The JSON parser is
-    faster by far."""
-    if not text.lstrip().startswith(("{", "[")):
+    """The value of a JSON document; None for anything else, also for one that is nested too deeply or has a NUL. The
+    JSON parser is faster by far."""
+    if not text.lstrip().startswith(("{", "[")) or "\\u0000" in text:
         return None
     depth = 0
     for number, bracket in enumerate(re.finditer(r"[\[\]{}]", text)):

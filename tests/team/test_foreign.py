@@ -48,7 +48,7 @@ def little_memory() -> Iterator[None]:
         "!!python/object/apply:os.system [ls]",
         "a: [",
         "? {a: b}\n: c",
-        "a: 2024-13-45",
+        "a: !!timestamp 2024-13-45",
         "a: !!int x",
         "a: !!binary é",
         "\0",

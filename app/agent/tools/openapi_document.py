@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urljoin
 
-from app.team.foreign import ForeignYamlError, foreign_yaml
+from app.team.foreign import MAX_DEPTH, ForeignYamlError, foreign_yaml
 
 METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch")
 BODY: Final = "body"
 MAX_RESOLVED: Final = 1_000_000  # values of all paths, with what their references name
 MAX_OF_PATH: Final = 100_000
+MAX_ADDRESS: Final = 2_000  # characters of a server's
 
 _MAX_DEPTH: Final = 3  # references within references
 _NOT_ASKED: Final = ("responses", "callbacks")
+_VARIABLE: Final = re.compile(r"\{([^{}]*)\}")
 _UNUSUAL: Final = re.compile(r"[^A-Za-z0-9_-]+")
 _MAX_NAME: Final = 64
 
@@ -84,7 +86,7 @@ def _operation(document: Json, address: str, path: str, item: Json, method: str)
     required: list[str] = []
     places: dict[str, list[str]] = {"path": [], "query": []}
     for parameter in _parameters(item, described):
-        name, place = str(parameter.get("name", "")), parameter.get("in")
+        name, place = str(parameter.get("name", "")), str(parameter.get("in"))
         if place not in places or name in properties:
             continue
         places[place].append(name)
@@ -94,10 +96,10 @@ def _operation(document: Json, address: str, path: str, item: Json, method: str)
     body, whole = _body(described, properties, required)
     schema: dict[str, Any] = {"type": "object", "properties": properties}
     if required:
-        schema["required"] = required
+        schema["required"] = list(dict.fromkeys(required))
     summary, words = str(described.get("summary") or ""), str(described.get("description") or "")
     return Operation(
-        name=_name(str(described.get("operationId") or f"{method}_{path.strip('/')}")),
+        name=_name(str(described.get("operationId") or "")) or _name(f"{method}_{path.strip('/')}"),
         title=summary or str(described.get("operationId") or f"{method.upper()} {path}"),
         description="\n\n".join(filter(None, (summary, words))) or f"{method.upper()} {path}",
         method=method.upper(),
@@ -133,7 +135,8 @@ def _body(described: Json, properties: dict[str, Any], required: list[str]) -> t
     names = {f"{BODY}_{name}": str(name) for name in inner}
     properties.update({argument: _mapping(inner[name]) for argument, name in names.items()})
     wanted = schema.get("required")
-    required += [f"{BODY}_{name}" for name in wanted or () if f"{BODY}_{name}" in names]
+    wanted = wanted if isinstance(wanted, list) else []
+    required += [f"{BODY}_{name}" for name in wanted if f"{BODY}_{name}" in names]
     return names, False
 
 
@@ -144,14 +147,33 @@ def _described(schema: Any, source: Json) -> dict[str, Any]:
 
 
 def _base(document: Json, item: Json, described: Json, address: str) -> str:
+    """InvalidDocument for an address that is none, or that is too long: its variables repeat what they stand for."""
+    url = _server(document, item, described)
+    try:
+        base = urljoin(address, url)
+    except ValueError as error:
+        raise InvalidDocument(f"a server's address is none: {url[:100]!r}") from error
+    if len(base) > MAX_ADDRESS:
+        raise InvalidDocument(f"a server's address is longer than {MAX_ADDRESS} characters")
+    return base
+
+
+def _server(document: Json, item: Json, described: Json) -> str:
     for source in (described, item, document):
         servers = source.get("servers")
         if isinstance(servers, list) and servers and isinstance(servers[0], Mapping):
-            url = str(servers[0].get("url") or "/")
-            for name, variable in _mapping(servers[0].get("variables")).items():
-                url = url.replace(f"{{{name}}}", str(_mapping(variable).get("default", "")))
-            return urljoin(address, url)
-    return urljoin(address, "/")
+            variables = _mapping(servers[0].get("variables"))
+            # One character above the limit is enough to be refused for.
+            url = str(servers[0].get("url") or "/")[: MAX_ADDRESS + 1]
+            return _VARIABLE.sub(lambda match: _default(variables, match), url)
+    return "/"
+
+
+def _default(variables: Json, match: re.Match[str]) -> str:
+    """What stands for a variable; one that is not described stays as it is."""
+    if match[1] not in variables:
+        return match[0]
+    return str(_mapping(variables[match[1]]).get("default", ""))[: MAX_ADDRESS + 1]
 
 
 def _name(words: str) -> str:
@@ -175,19 +197,21 @@ class _Resolver:
         self._left_here = MAX_OF_PATH
         return self.resolved(value)
 
-    def resolved(self, value: Any, seen: tuple[str, ...] = ()) -> Any:
+    def resolved(self, value: Any, seen: tuple[str, ...] = (), depth: int = 0) -> Any:
         self._left -= 1
         self._left_here -= 1
-        if len(seen) > _MAX_DEPTH or min(self._left, self._left_here) < 0:
+        if len(seen) > _MAX_DEPTH or depth > MAX_DEPTH or min(self._left, self._left_here) < 0:
             return {}
         if isinstance(value, list):
-            return [self.resolved(inner, seen) for inner in value]
+            return [self.resolved(inner, seen, depth + 1) for inner in value]
         if not isinstance(value, Mapping):
             return value
         reference = value.get("$ref")
         if isinstance(reference, str):
-            return {} if reference in seen else self.resolved(self._find(reference), (*seen, reference))
-        return {str(key): self.resolved(inner, seen) for key, inner in value.items()}
+            return (
+                {} if reference in seen else self.resolved(self._find(reference), (*seen, reference), depth)
+            )
+        return {str(key): self.resolved(inner, seen, depth + 1) for key, inner in value.items()}
 
     def _find(self, reference: str) -> Any:
         found: Any = self._document if reference.startswith("#/") else None

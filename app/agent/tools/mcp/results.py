@@ -10,13 +10,22 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+import orjson
+
 from app.agent.tools import image_header
 from app.agent.tools.output_limit import readable
 from app.agent.toolset import Handler, Tool, ToolResult
 
 MAX_BYTES: Final = 200_000  # of a result's text
+MAX_MEDIA: Final = (
+    10_000_000  # characters of its pictures and sounds: a request to the model has at most 32 MB
+)
 NO_OUTPUT: Final = "no output"
 
+_LEFT_OUT: Final = {
+    "image": "[a picture that is left out: the result is too large]",
+    "audio": "[a sound that is left out: the result is too large]",
+}
 _NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
 _MAX_NAME: Final = 128
 
@@ -30,18 +39,19 @@ def tool_of(described: Json, prefix: str, handler: Handler) -> Tool | None:
     if not _is_usable(schema) or not name or len(name) > _MAX_NAME:
         return None
     hints: Json = described.get("annotations") or {}
+    description = _sound(str(described.get("description") or ""))
     return Tool(
         name=name,
-        title=str(hints.get("title") or described.get("title") or ""),
+        title=_sound(str(hints.get("title") or described.get("title") or "")),
         category="",
-        description=str(described.get("description") or ""),
+        description=description,
         parameters=schema,
         output_schema=described.get("outputSchema"),
         read_only=bool(hints.get("readOnlyHint")),
         destructive=hints.get("destructiveHint"),
         idempotent=hints.get("idempotentHint"),
         open_world=hints.get("openWorldHint"),
-        revision=hashlib.sha256(json.dumps([described.get("description"), schema]).encode()).hexdigest(),
+        revision=hashlib.sha256(json.dumps([description, schema]).encode()).hexdigest(),
         handler=handler,
     )
 
@@ -49,6 +59,7 @@ def tool_of(described: Json, prefix: str, handler: Handler) -> Tool | None:
 def result_of(answer: Json) -> ToolResult:
     """Texts are joined, a link shows as one, pictures and sounds go with it; what is embedded is left out."""
     words, images, audios = [], [], []
+    left = MAX_MEDIA
     for content in answer.get("content") or ():
         match content.get("type"):
             case "text":
@@ -57,14 +68,18 @@ def result_of(answer: Json) -> ToolResult:
                 words.append(
                     f"[{content['name']}]({content['uri']})" if content.get("name") else content["uri"]
                 )
+            case "image" | "audio" as kind if len(str(content.get("data", ""))) > left:
+                words.append(_LEFT_OUT[kind])
             case "image":
                 picture = _picture(content)
                 if isinstance(picture, str):
                     words.append(picture)
                 else:
                     images.append(picture)
+                    left -= len(picture[1])
             case "audio":
                 audios.append((str(content.get("mimeType", "")), str(content.get("data", ""))))
+                left -= len(audios[-1][1])
     return ToolResult(
         _cut("".join(words)) or NO_OUTPUT,
         is_error=bool(answer.get("isError")),
@@ -77,7 +92,18 @@ def result_of(answer: Json) -> ToolResult:
 def _is_usable(schema: Any) -> bool:
     if not isinstance(schema, Mapping) or schema.get("type", "object") != "object":
         return False
-    return not any(word in schema for word in ("oneOf", "allOf", "anyOf"))
+    if any(word in schema for word in ("oneOf", "allOf", "anyOf")):
+        return False
+    try:
+        orjson.dumps(schema)  # as each request to the model does
+    except orjson.JSONEncodeError:
+        return False  # a number of more than 64 bits, half a surrogate pair, or too deep
+    return True
+
+
+def _sound(text: str) -> str:
+    """The text without what can't be sent or stored: NUL, and half of a surrogate pair."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
 def _picture(content: Json) -> tuple[str, str] | str:
@@ -97,7 +123,7 @@ def _picture(content: Json) -> tuple[str, str] | str:
 def _cut(text: str) -> str:
     data = text.encode("utf-8", "replace")
     if len(data) <= MAX_BYTES:
-        return text.replace("\0", "\ufffd")
+        return _sound(text)
     return f"{readable(data[:MAX_BYTES])}\n\n[Output truncated: the first {MAX_BYTES} of {len(data)} bytes]"
 
 
