@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urljoin
 
@@ -165,7 +166,7 @@ def _server(document: Json, item: Json, described: Json) -> str:
             variables = _mapping(servers[0].get("variables"))
             # One character above the limit is enough to be refused for.
             url = str(servers[0].get("url") or "/")[: MAX_ADDRESS + 1]
-            return _VARIABLE.sub(lambda match: _default(variables, match), url)
+            return _VARIABLE.sub(partial(_default, variables), url)
     return "/"
 
 
