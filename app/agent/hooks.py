@@ -21,7 +21,7 @@ import orjson
 from app.agent.model import Cancellation
 from app.agent.tools.cage import Cage, caged
 from app.agent.tools.processes import Command, Process
-from app.conversation.blocks import clean
+from app.conversation.blocks import clean, is_deep
 from app.team.hooks import Hook, HookMatcher, Hooks
 from app.tool_environment import for_commands
 
@@ -224,7 +224,7 @@ def _read(said: Mapping[str, Any]) -> HookVerdict:
     goes_on = _field(said, "continue", lambda value: isinstance(value, bool))
     decision = _field(said, "decision", _one_of("approve", "allow", "block"))
     permission = _field(own, "permission_decision", _one_of("allow", "ask", "deny"))
-    arguments = _field(own, "updated_input", lambda value: isinstance(value, dict))
+    arguments = _field(own, "updated_input", lambda value: isinstance(value, dict) and not is_deep(value))
     reasons = []
     if goes_on is False:
         reasons.append(_text(said.get("stop_reason")))

@@ -13,7 +13,7 @@ import orjson
 
 from app.agent.model import CallDelta, TextDelta, ThinkingDelta, Turn
 from app.agent.sse_decoder import MalformedStream
-from app.conversation.blocks import Block, is_blank, is_signed, is_thinking
+from app.conversation.blocks import Block, is_blank, is_deep, is_signed, is_thinking
 from app.conversation.transcript import Usage
 
 Delta = TextDelta | ThinkingDelta | CallDelta
@@ -226,7 +226,7 @@ def _input(raw: str) -> tuple[dict[str, Any], bool]:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError:
         value = None
-    return (value, False) if isinstance(value, dict) else ({"INVALID_JSON": raw}, True)
+    return (value, False) if isinstance(value, dict) and not is_deep(value) else ({"INVALID_JSON": raw}, True)
 
 
 def _is_sendable(block: Block) -> bool:

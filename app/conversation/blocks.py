@@ -12,6 +12,7 @@ from typing import Any, Final
 Block = dict[str, Any]
 
 NO_OUTPUT: Final = "(no output)"
+MAX_DEPTH: Final = 100  # of JSON that a model or a client writes
 
 SERVED_CALLS: Final = frozenset({"server_tool_use", "mcp_tool_use"})  # the API answers them itself
 
@@ -30,6 +31,26 @@ _API_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 def clean(text: str) -> str:
     """The text without lone surrogates, which no JSON parser and no database would take."""
     return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
+
+
+def is_deep(value: Any) -> bool:
+    """Is it nested deeper than MAX_DEPTH? JSON is read to a depth of 1024, but written only to 254, and what is read
+    here is written as a part of something else."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [inner for one in level for inner in _inner(one)]
+        if not level:
+            return False
+    return True
+
+
+def _inner(value: Any) -> Iterable[Any]:
+    match value:
+        case dict():
+            return value.values()
+        case list():
+            return value
+    return ()
 
 
 def text_block(text: str) -> Block:

@@ -19,6 +19,7 @@ from app.conversation.blocks import (
     SERVED_CALLS,
     Block,
     is_blank,
+    is_deep,
     is_readable_result,
     is_served_result,
     is_signed,
@@ -161,13 +162,13 @@ def _as_name(value: Any) -> str:
 
 def _as_object(value: Any) -> dict[str, Any]:
     if isinstance(value, dict):
-        return value
+        return value if not is_deep(value) else {"INVALID_JSON": "nested too deeply"}
     if isinstance(value, str):
         try:
             parsed = orjson.loads(value)
         except orjson.JSONDecodeError:
             parsed = None
-        if isinstance(parsed, dict):
+        if isinstance(parsed, dict) and not is_deep(parsed):
             return parsed
     return {} if value in (None, "") else {"INVALID_JSON": value}
 

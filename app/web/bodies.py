@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from app.agent.tools.image_header import recognise
-from app.conversation.blocks import Block, text_block
+from app.conversation.blocks import MAX_DEPTH, Block, is_deep, text_block
 from app.conversation.run import Answer
 from app.conversation.session import MAX_PATTERNS
 from app.conversation.transcript import Message
@@ -74,6 +74,8 @@ def whole(value: object) -> object:
 
 
 def _of_bounded_size(value: dict[str, Any]) -> dict[str, Any]:
+    if is_deep(value):
+        raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
     if len(orjson.dumps(value)) > MAX_JSON:
         raise ValueError(f"it is longer than {MAX_JSON} bytes")
     return value

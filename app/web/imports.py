@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 import orjson
 from pydantic import BeforeValidator, Field
 
-from app.conversation.blocks import Block, text_block, tool_result
+from app.conversation.blocks import Block, is_deep, text_block, tool_result
 from app.conversation.healing import MISSING_RESULT, heal
 from app.conversation.transcript import Message, Usage
 from app.web.bodies import MAX_PARTS, MAX_TEXT, Body, CreateSession, Name, Part, content_blocks, whole
@@ -128,9 +128,10 @@ def _call(call: Call) -> Block:
 def _arguments(function: Function) -> Any:
     """Healing makes an object of whatever else it is."""
     try:
-        return orjson.loads(function.arguments)
+        value = orjson.loads(function.arguments)
     except orjson.JSONDecodeError:
         return function.arguments
+    return function.arguments if is_deep(value) else value
 
 
 def _seconds(text: str) -> float:

@@ -1,0 +1,252 @@
+"""Pages, pictures, `.gitignore` files, durations, retry times: what else strangers write."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from app.agent.anthropic_model import retry_after
+from app.agent.tools import gitignore
+from app.agent.tools.html_text import to_markdown, to_text
+from app.agent.tools.image_header import recognise, unfit
+from app.agent.tools.url_template import is_at
+from app.team.durations import parse_duration
+from app.team.permissions import is_pattern
+from tests.fuzz.limits import LARGE, bounded, joined, large, tries
+
+HTML = (
+    *(
+        "<p>",
+        "</p>",
+        "<svg>",
+        "</svg>",
+        "<style>",
+        "</style>",
+        "<script>",
+        "</script",
+        "<!--",
+        "-->",
+        "<!",
+        "<?",
+        "</",
+    ),
+    *(
+        "<a href='",
+        "'>",
+        "</a>",
+        "<pre>",
+        "</pre>",
+        "<li>",
+        "<ol>",
+        "<ul>",
+        "</ul>",
+        "<td>",
+        "<",
+        ">",
+        "&amp;",
+        "&#x",
+    ),
+    *(
+        "&",
+        ";",
+        "<![CDATA[",
+        "]]>",
+        " ",
+        "\n",
+        "\t",
+        "a",
+        "\0",
+        "\ud800",
+        "é",
+        "<b",
+        " x=",
+        '"',
+        "<br/>",
+        "<svg/>",
+    ),
+    *("<h1>", "<template>", "</template>", "<!DOCTYPE ", "[", "<textarea>", "<title>", "<plaintext>"),
+)
+PAGE = 1 << 20  # as large as one can be that is fetched
+
+
+@tries(150)
+@given(st.one_of(joined(HTML), st.text(max_size=200), large(HTML)))
+@example("<pre>" + " " * PAGE)
+@example("<pre>" + "\t" * PAGE + "x")
+@example("<svg>" * 100_000 + "</p>" * 120_000)
+@example("<svg><style>" * 50_000 + "</noscript>" * 50_000)
+@example("<!--" * (PAGE // 4))
+@example("<![CDATA[" * (PAGE // 9))
+@example("<a x=" * (PAGE // 5))
+@example("<a" + " x" * (PAGE // 2))
+@example("</" * (PAGE // 2))
+@example("<script>" + "</script" * (PAGE // 8))
+@example("&" * PAGE)
+@example("&#" * (PAGE // 2))
+@example("<" * PAGE)
+@example("<!DOCTYPE " * (PAGE // 10))
+def test_any_page_gives_text_in_linear_time(page: str) -> None:
+    with bounded():
+        found = (to_text(page), to_markdown(page))
+    for text in found:
+        assert len(text) <= 30 * len(page) + 100
+
+
+IGNORED = (
+    *(
+        "*",
+        "**",
+        "/",
+        "!",
+        "#",
+        "\\",
+        "[",
+        "]",
+        "[!",
+        "[^",
+        "-",
+        "a",
+        "?",
+        "\n",
+        " ",
+        "\r\n",
+        "(",
+        ")",
+        "{",
+        "|",
+        "&&",
+    ),
+    *("[a-", "[[", "[z-a]", "--", "~~", "||", "\\\\", "**/", "/**", "\udcff", "é", "[[:alpha:]]", "*a"),
+)
+
+
+@tries(150)
+@given(
+    st.one_of(joined(IGNORED), st.text(max_size=60), large(IGNORED)),
+    st.lists(st.one_of(st.just("a" * 255), joined(("a", "b", "*", "]", "\n", "\udcff"), most=8)), max_size=6),
+)
+@example("*a" * (LARGE * 4) + "b", ["a" * 255] * 8)
+@example("[" * LARGE, ["a"])
+@example("**/" * LARGE, ["a"] * 200)
+@example("a*" * 100 + "\n" + ("*a" * 120 + "b\n") * 1000, ["a" * 255] * 4)
+def test_any_gitignore_gives_rules_that_decide_soon(text: str, path: list[str]) -> None:
+    with bounded():
+        rules = gitignore.parse(text)
+        assert len(rules) <= gitignore.MAX_RULES
+        for rule in rules[:200]:
+            rule.matches(path, True)
+
+
+MAGIC = (
+    *(
+        b"\x89PNG\r\n\x1a\n",
+        b"GIF89a",
+        b"\xff\xd8\xff",
+        b"RIFF\0\0\0\0WEBP",
+        b"VP8X",
+        b"VP8L",
+        b"VP8 ",
+        b"\xff",
+        b"\0",
+    ),
+    *(
+        b"\xff\xc0",
+        b"\xff\xe0\0\2",
+        b"\xff\xe0\0\0",
+        b"\xff\xe0\xff\xff",
+        b"IHDR",
+        struct.pack(">I", 2**31),
+        b"\x2f",
+    ),
+)
+
+
+@tries(150)
+@given(st.one_of(joined(MAGIC), st.binary(max_size=80), large(MAGIC)))
+@example(b"\xff\xd8\xff" + b"\xff\xe0\0\0" * LARGE)
+@example(b"\xff\xd8" + b"\xff" * (LARGE * 30))
+def test_any_bytes_are_a_picture_or_none(data: bytes) -> None:
+    with bounded():
+        picture = recognise(data)
+    if picture is not None:
+        assert picture.width >= 0
+        assert picture.height >= 0
+        assert unfit(picture, len(data)) or 0 < picture.width <= 8000
+
+
+RETRY = (
+    *(
+        "1",
+        "0",
+        "-",
+        ".",
+        "e",
+        "9" * 30,
+        "nan",
+        "inf",
+        "_",
+        " ",
+        "Fri, ",
+        "31 Dec ",
+        "9999 ",
+        "0000 ",
+        "23:59:59",
+    ),
+    *("GMT", "+9999", "-0000", "Jan", ",", ":", "\0", "é", "٣", "99:99", "-2400", "1" * 400),
+)
+VALUE = st.one_of(joined(RETRY, most=8), st.text(max_size=20), large(RETRY, size=4000))
+
+
+@tries(250)
+@given(st.dictionaries(st.sampled_from(("retry-after", "retry-after-ms")), VALUE))
+@example({"retry-after": "Fri, 31 Dec 0000 23:59:59 +9999"})
+@example({"retry-after": "Mon, 01 Jan 0001 00:00:00 +2359"})
+def test_any_retry_time_is_a_number_of_seconds_or_none(headers: Mapping[str, str]) -> None:
+    with bounded():
+        seconds = retry_after(headers, 1.8e9)
+    assert seconds is None or 0 <= seconds < float("inf")
+
+
+@tries(150)
+@given(
+    st.one_of(
+        joined(("1", "9" * 400, ".", "h", "m", "ms", "µs", "-", "+", "٣", " ", "1h")), st.text(max_size=20)
+    )
+)
+def test_any_duration_is_a_number_or_a_value_error(text: str) -> None:
+    with bounded():
+        try:
+            parse_duration(text)
+        except ValueError:
+            return
+
+
+@tries(150)
+@given(
+    st.one_of(
+        joined(("*", "[", "]", "!", "-", ":", "=", "a", "\\", "/", "(", "{", "é")), st.text(max_size=40)
+    )
+)
+def test_any_pattern_of_permissions_is_one_or_not(text: str) -> None:
+    with bounded():
+        assert is_pattern(text) in (True, False)
+
+
+@tries(150)
+@given(
+    st.one_of(
+        joined(("http://", "a", "[", "]", ":", "@", "/", "99999", "%", "\\", "?", "#", "é", "\0")), st.text()
+    )
+)
+def test_any_text_is_at_an_address_or_not(url: str) -> None:
+    with bounded():
+        assert is_at(url, ["https://example.com"]) in (True, False)
+
+
+@pytest.mark.parametrize("text", ["", "\ufeff", "\0"])
+def test_a_page_of_nothing_is_nothing(text: str) -> None:
+    assert len(to_text(text)) <= 1
