@@ -14,8 +14,11 @@ from app.agent.tools.sandbox import FileRefused, Sandbox
 
 MAX_RULES: Final = 2_000  # of one file; each is a pattern to compile
 MAX_RULES_OF_ALL: Final = 20_000
+MAX_CHARACTERS: Final = 1 << 18  # of one file; what follows is not read
+MAX_LINE: Final = 4_096  # characters; no path is longer
 
 _MAX_FILE: Final = 1 << 20
+_BRACKET: Final = re.compile(r"\[!?+\]?+[^\]]*\]|\[")  # a class, or what only looks like the beginning of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +86,10 @@ class Ignored:
 
 
 def parse(text: str, *, limit: int = MAX_RULES) -> tuple[Rule, ...]:
-    """The rules of one .gitignore, in order, and not more than `limit`; a line that says nothing gives none."""
-    rules = (_parse_line(line) for line in text.removeprefix("\ufeff").split("\n"))
+    """The rules of one .gitignore, in order, and not more than `limit`; a line that says nothing, or too much, gives
+    none."""
+    lines = text.removeprefix("\ufeff")[:MAX_CHARACTERS].split("\n")
+    rules = (_parse_line(line) for line in lines if len(line) <= MAX_LINE)
     return tuple(islice((rule for rule in rules if rule is not None), limit))
 
 
@@ -114,7 +119,15 @@ def _parse_line(line: str) -> Rule | None:
 def _compile(name: str) -> re.Pattern[str]:
     """One name's glob. fnmatch takes each `*` for as little as it can, so no name makes it run away."""
     without_escapes = re.sub(r"\\(.)", lambda hit: f"[{hit[1]}]" if hit[1] in "*?[" else hit[1], name)
-    return re.compile(fnmatch.translate(without_escapes.replace("[^", "[!")))
+    return re.compile(fnmatch.translate(_with_open_brackets(without_escapes.replace("[^", "[!"))))
+
+
+def _with_open_brackets(glob: str) -> str:
+    """The same glob with a bracket that nothing closes written as a class of its own: fnmatch would look for the end of
+    each of them, through all of the rest."""
+    last = glob.rfind("]") + 1
+    head = _BRACKET.sub(lambda found: "[[]" if found[0] == "[" else found[0], glob[:last])
+    return head + glob[last:].replace("[", "[[]")
 
 
 def _match(pattern: Sequence[re.Pattern[str] | None], names: Sequence[str]) -> bool:

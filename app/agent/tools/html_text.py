@@ -50,11 +50,13 @@ class _Reader(HTMLParser):
     def result(self) -> str:
         if not self.rawdata.startswith("<"):
             self.handle_data(unescape(self.rawdata))  # held back: it might have become a reference
-        text = re.sub(r"[ \t]+\n", "\n", "".join(self._parts))
+        text = re.sub(r"(?<![ \t])[ \t]+\n", "\n", "".join(self._parts))
         return re.sub(r"\n{3,}", "\n\n", text).strip()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in _HIDDEN:
+        if (
+            tag in _HIDDEN and tag not in self._hidden
+        ):  # an end tag closes all of its kind, so one of each will do
             self._hidden.append(tag)
         if self._hidden:
             return
