@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import AnyStr, Final
@@ -44,22 +44,22 @@ def bounded(*, seconds: int = SECONDS, megabytes: int = MEGABYTES) -> Iterator[N
     cpu, space = resource.getrlimit(resource.RLIMIT_CPU), resource.getrlimit(resource.RLIMIT_AS)
     used = resource.getrusage(resource.RUSAGE_SELF)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
-    before = signal.signal(signal.SIGXCPU, _too_slow)
-    try:
+    with ExitStack() as undone:  # each of these happens, even if the signal comes in the middle of them
+        undone.callback(signal.signal, signal.SIGXCPU, signal.signal(signal.SIGXCPU, _too_slow))
+        undone.callback(resource.setrlimit, resource.RLIMIT_CPU, cpu)
+        undone.callback(resource.setrlimit, resource.RLIMIT_AS, space)
         # The kernel counts whole seconds.
         resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + 1 + seconds, cpu[1]))
         resource.setrlimit(
             resource.RLIMIT_AS, (pages * resource.getpagesize() + megabytes * 1024 * 1024, space[1])
         )
         yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, space)
-        resource.setrlimit(resource.RLIMIT_CPU, cpu)
-        signal.signal(signal.SIGXCPU, before)
 
 
 def _too_slow(signal_number: int, frame: FrameType | None) -> None:
-    raise TooSlow(f"more than {SECONDS} seconds of processor time")
+    """Once: the kernel repeats the signal."""
+    signal.signal(signal.SIGXCPU, signal.SIG_IGN)
+    raise TooSlow("all of its processor time is used")
 
 
 def pieces(data: bytes, cuts: Sequence[int]) -> list[bytes]:
