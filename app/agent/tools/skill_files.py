@@ -78,10 +78,10 @@ def remote_skills(url: str, cancellation: Cancellation) -> dict[str, Skill]:
         listed = orjson.loads(_fetched(f"{base}/index.json", cancellation))["skills"][:MAX_SKILLS]
         skills = [
             Skill(
-                str(one["name"]),
-                str(one.get("description", "")),
+                _readable(one["name"])[:MAX_NAME],
+                _readable(one.get("description", ""))[:MAX_DESCRIPTION],
                 f"{base}/{quote(str(one['name']), safe='')}",
-                tuple(str(file) for file in one.get("files") or () if file != MAIN)[:MAX_FILES],
+                tuple(_readable(file) for file in one.get("files") or () if file != MAIN)[:MAX_FILES],
             )
             for one in listed
         ]
@@ -177,6 +177,10 @@ def _fetched(url: str, cancellation: Cancellation) -> str:
     if answer.status != 200:
         raise SkillUnreadable(f"reading file: {url} answers with status {answer.status}")
     return _text(answer.body, len(answer.body) + answer.is_cut)
+
+
+def _readable(value: object) -> str:
+    return str(value).replace("\0", "\ufffd")
 
 
 def _text(data: bytes, size: int) -> str:
