@@ -36,6 +36,7 @@ KNOWN: Final = {
     ("agent/tools/process_family.py", "read_bytes"),  # /proc
     ("agent/tools/process_family.py", "read_text"),
     ("agent/tools/process_family.py", "listdir"),
+    ("agent/tools/process_mark.py", "open"),  # /proc
     ("agent/tools/processes.py", "open"),  # /dev/null
     ("runtime/owner.py", "read_bytes"),  # /proc
     ("team/directory.py", "iterdir"),  # agent files, which the operator writes

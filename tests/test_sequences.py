@@ -316,14 +316,11 @@ def test_a_denied_call_is_answered_without_a_question(
     assert at_rest(local, session)[2]["is_error"] is True
 
 
-def test_what_the_session_allows_the_team_cannot_deny_and_yolo_beats_both(local: LocalClient) -> None:
+def test_what_the_team_denies_no_approval_of_the_session_allows(local: LocalClient) -> None:
     text = call_text("shell", cmd="forbidden; echo ran") + "[then][say done]"
-    for body in (
-        {"permissions": {"allow": ["shell"]}},
-        {"permissions": {"deny": ["*"]}, "tools_approved": True},
-    ):
+    for body in ({"permissions": {"allow": ["shell"]}}, {"tools_approved": True}):
         events = local.say(local.new_session(**body), text, agent="tools")
-        assert shape(events) == [*TOOLS, *CALLED, *RAN, *TOOLS_LISTING, *SAID, *END]
+        assert shape(events) == [*TOOLS, *CALLED, *REFUSED, *TOOLS_LISTING, *SAID, *END]
 
 
 def test_an_unknown_tool_is_answered_without_a_question(local: LocalClient) -> None:
@@ -362,7 +359,7 @@ def test_several_calls_of_a_turn_run_one_after_the_other_in_the_models_order(loc
 
 def test_approving_the_session_ends_all_questions_for_good(local: LocalClient) -> None:
     session = local.new_session()
-    two = call_text("shell", cmd="echo 1") + call_text("shell", cmd="forbidden; echo 2") + "[then][say done]"
+    two = call_text("shell", cmd="echo 1") + call_text("shell", cmd="echo 2") + "[then][say done]"
     with local.run(session, two, agent="tools") as stream:
         stream.until("tool_call_confirmation")
         local.resume(session, "approve-session")

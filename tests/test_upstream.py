@@ -86,7 +86,7 @@ BEHAVIOURS: Final[dict[str, dict[str, str]]] = {
         "deny beats allow": "agent/test_approval.py::test_inside_one_set_deny_beats_allow_and_allow_beats_ask",
         "the session beats the team": "agent/test_approval.py::test_the_session_beats_the_team",
         "approving everything beats both, and questions": (
-            "agent/test_approval.py::test_a_session_that_approves_everything_beats_every_pattern"
+            "agent/test_approval.py::test_a_session_that_approves_everything_beats_every_wish_to_ask"
         ),
         "rejected, with a reason and without": (
             "test_sequences.py::test_a_rejected_call_is_an_error_and_the_other_calls_of_its_turn_go_on"

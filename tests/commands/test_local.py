@@ -140,7 +140,8 @@ def test_the_doctor_finds_everything_in_order(
     )
     found = {one["subject"]: one["state"] for one in json.loads(done.out)}
     assert done.code == exits.OK, done.out
-    assert set(found) == {"settings", "database", "agents", "model", "server", "agents there", "streams"}
+    here = {"settings", "database", "agents", "sandbox", "model"}
+    assert set(found) == here | {"server", "agents there", "streams"}
     assert {state for subject, state in found.items() if subject != "model"} == {"ok"}
 
 
@@ -157,6 +158,7 @@ def test_the_doctor_says_what_is_wrong_here(call: Call, tmp_path: Path) -> None:
     )
     assert done.code == exits.FAILED
     found = {one["subject"]: one["state"] for one in json.loads(done.out)}
+    assert found.pop("sandbox") == "ok"
     assert found == {"settings": "ok", "database": "warning", "agents": "failed", "model": "failed"}
     assert not (tmp_path / "missing.db").exists(), "looking makes nothing"
 
@@ -171,7 +173,7 @@ def test_the_doctor_finds_what_a_start_would_find(call: Call, tmp_path: Path) ->
     found = {one["subject"]: one for one in json.loads(done.out)}
     assert (done.code, set(found)) == (
         exits.FAILED,
-        {"settings", "BATON_DATABASE_URL", "BATON_THREADS", "agents", "model"},
+        {"settings", "BATON_DATABASE_URL", "BATON_THREADS", "agents", "sandbox", "model"},
     )
     assert found["BATON_DATABASE_URL"]["state"] == "failed"
     assert found["BATON_DATABASE_URL"]["advice"] == "let this user write there, or name another place"
