@@ -19,7 +19,7 @@ INDEX = st.one_of(st.integers(0, 2), st.integers(0, 2), LEAVES)
 
 
 def of(kind: str, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    return st.fixed_dictionaries({"type": st.just(kind)}, optional=fields)
+    return st.fixed_dictionaries({"type": st.just(kind), **fields})
 
 
 BLOCKS = st.one_of(
@@ -50,7 +50,7 @@ EVENTS = st.one_of(
 )
 
 
-@tries(300)
+@tries(400)
 @given(st.lists(EVENTS, max_size=8))
 def test_any_events_are_a_turn_or_a_malformed_stream(events: list[Any]) -> None:
     fold = TurnFold()
