@@ -109,7 +109,7 @@ class TurnFold:
         )
 
     def _message_start(self, event: dict[str, Any]) -> None:
-        self._message = event["message"]
+        self._message = dict(event["message"])
         self._merge_usage(self._message.get("usage"))
 
     def _block_start(self, event: dict[str, Any]) -> Delta | None:

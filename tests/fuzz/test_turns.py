@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.agent.sse_decoder import MalformedStream
@@ -52,6 +52,7 @@ EVENTS = st.one_of(
 
 @tries(400)
 @given(st.lists(EVENTS, max_size=8))
+@example([{"type": "message_start", "message": "text"}])
 def test_any_events_are_a_turn_or_a_malformed_stream(events: list[Any]) -> None:
     fold = TurnFold()
     with bounded():
