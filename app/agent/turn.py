@@ -113,7 +113,10 @@ class TurnFold:
         self._merge_usage(self._message.get("usage"))
 
     def _block_start(self, event: dict[str, Any]) -> Delta | None:
-        opened = _OpenBlock(dict(event["content_block"]))
+        block = dict(event["content_block"])
+        if not all(isinstance(block.get(key), str | None) for key in ("type", "id", "name", "tool_use_id")):
+            raise TypeError("a block whose names are no texts")
+        opened = _OpenBlock(block)
         delta = opened.first_delta()
         self._blocks[event["index"]] = opened
         return delta
