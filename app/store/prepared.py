@@ -69,8 +69,16 @@ class Prepared:
     def run_each(self, connection: Connection, rows: Sequence[Values]) -> None:
         """Once for each of these values."""
         form = self._form(connection)
+        bound = [form.bound(values) for values in rows]
         with form.cursor(connection) as cursor:
-            cursor.executemany(form.sql, [form.bound(values) for values in rows])
+            if len(bound) == 1:
+                cursor.execute(form.sql, bound[0])
+                return
+            cursor.executemany(form.sql, bound)
+            if connection.dialect.name != "sqlite":
+                # psycopg sends many in a pipeline, after which PostgreSQL does not count how long the transaction is
+                # idle: one that stops there would keep its locks for ever. A statement makes it count again.
+                cursor.execute("SELECT 1")
 
     def _form(self, connection: Connection) -> Form:
         dialect = connection.dialect

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
-from typing import Any
+from typing import Any, Final
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import insert, text, update
 
 from app.errors import StoreUnavailable
 from app.store.engine import Database
+from app.store.prepared import Prepared
 from app.store.store import Store
-from app.store.tables import runs
+from app.store.tables import runs, scheduled_jobs
 from tests.harness.pgbouncer import PgBouncer, find_pgbouncer
 from tests.harness.postgres import PostgresServer
 from tests.store.actors import begin, new_session
@@ -83,13 +84,22 @@ def test_an_operator_s_own_limits_stay(shared_url: str) -> None:
         assert driver.info.get_parameters()["keepalives_idle"] == "7"
 
 
-def test_a_transaction_that_stops_in_the_middle_lets_go_of_its_locks(store: Store, shared_url: str) -> None:
+ADD_JOB: Final = Prepared(insert(scheduled_jobs).values(due_at=0.0), columns=["name"])
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2])
+def test_a_transaction_that_stops_in_the_middle_lets_go_of_its_locks(
+    store: Store, shared_url: str, rows: int
+) -> None:
+    """After a statement for one row, for each of several, and for none."""
     run = begin(store, new_session(store).id).run
     row = update(runs).where(runs.c.id == run.id)
 
     def stop_in_the_middle(database: Database) -> None:
         with database.writing() as connection:
             connection.execute(row.values(writes=99))
+            if rows:
+                ADD_JOB.run_each(connection, [{"name": f"{run.id} {number}"} for number in range(rows)])
             store.runs.finish(run.baton, "finished")  # waits for the row
             connection.execute(row.values(status="running"))
 
