@@ -117,7 +117,7 @@ def _access(settings: Settings, store: Store) -> Access:
         store,
         hosts=frozenset(settings.allowed_hosts),
         port=settings.port,
-        requests=Places(settings.all_threads, share=settings.share, what="requests"),
+        requests=Places(settings.all_threads, share=settings.share_of_a_name, what="requests"),
         rate=RateLimit(store.accounts, settings.requests_per_minute),
         audited=settings.audit_days > 0,
     )
@@ -160,11 +160,13 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         store,
         planner,
         max_streams=settings.max_streams,
-        share=settings.share,
+        share=settings.share_of_a_name,
         heartbeat_seconds=settings.heartbeat_seconds,
         telemetry=telemetry,
     )
-    control = RunControl(store, manager, approval_seconds=settings.approval_seconds, share=settings.share)
+    control = RunControl(
+        store, manager, approval_seconds=settings.approval_seconds, share=settings.share_of_a_name
+    )
     planner.offer(BackgroundAgents(store, manager, control))
     readers = EventReaders(store, manager)
     levels = LevelMeter(store, manager, control, telemetry.metrics, threads_limit=settings.all_threads)

@@ -57,7 +57,7 @@ class Settings:
     share: float = _setting(
         "BATON_SHARE",
         0.5,
-        "how much of a process's streams, runs, requests and waiting requests one name may have; 1: all",
+        "how much of a process's streams, runs, requests and waiting requests one of several names may have; 1: all",
     )
     threads: int = _setting("BATON_THREADS", 0, "threads per worker; 0: BATON_MAX_STREAMS + 24")
     lease_seconds: float = _setting(
@@ -162,6 +162,12 @@ class Settings:
     def port(self) -> int | None:
         """None for a Unix socket."""
         return None if self.bind.startswith("unix:") else int(self.bind.rpartition(":")[2])
+
+    @property
+    def share_of_a_name(self) -> float:
+        """All, where there is only one name: it has nobody to share with."""
+        alone = self.tokens_file is None and len({token.name for token in self.auth_tokens}) == 1
+        return 1.0 if alone else self.share
 
     @property
     def asks_for_tokens(self) -> bool:

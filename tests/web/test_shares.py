@@ -131,3 +131,9 @@ def test_a_share_is_at_least_one_place_and_is_given_back() -> None:
     places.take("bob")
     first.give_back()
     places.take("ann")
+
+
+def test_a_single_name_has_nobody_to_share_with(tmp_path: Path, model: OfflineServer) -> None:
+    alone = make_settings(tmp_path, model.url, auth_tokens=(("ann", ANN),), share=0.25)
+    several = make_settings(tmp_path, model.url, auth_tokens=(("ann", ANN), ("bob", BOB)), share=0.25)
+    assert (alone.share_of_a_name, several.share_of_a_name) == (1.0, 0.25)
