@@ -92,7 +92,7 @@ def _server_limits(patience: float) -> dict[str, int]:
     return {
         "lock_timeout": BUSY_SECONDS * 1000,
         # A stopped process's connections may get the same row lock one after the other, each for so long.
-        "idle_in_transaction_session_timeout": int(patience * 1000 / 3),
+        "idle_in_transaction_session_timeout": max(1000, int(patience * 1000 / 3)),
         "tcp_keepalives_idle": probes,
         "tcp_keepalives_interval": probes,
         "tcp_keepalives_count": 2,

@@ -14,7 +14,7 @@ SHORTER: Final[dict[str, float]] = {
     "BUSY_SECONDS": 1,
     "HEARTBEAT_SECONDS": 0.2,
     "PATIENCE_SECONDS": 1.0,
-    "SHORTEST_PATIENCE": 1.0,
+    "SHORTEST_PATIENCE": 3.0,  # a third of it is what a transaction may be idle, which a busy machine makes long
     "STRANDED_SECONDS": 0.5,
     "SWEEP_SECONDS": 0.5,
 }
