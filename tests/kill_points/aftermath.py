@@ -16,6 +16,7 @@ from app.offline.server import OfflineServer
 from app.store.tables import messages, runs, tool_calls
 from tests.chaos.invariants import broken_promises
 from tests.harness.in_process import LocalClient
+from tests.harness.process import eventually
 from tests.kill_points.doomed import Doom
 from tests.kill_points.nursery import Life, Nursery
 
@@ -61,13 +62,19 @@ class Aftermath:
     def next_message_works(self, session_id: str, *, restarted: bool) -> None:
         """At once: neither the restart nor the take-over waits for a lease."""
         if restarted:
-            self.survivor.manager.recover()
-            assert "run" not in self.client.session(session_id), "a restarted server closes its dead runs"
+            # a sweep skips a row until PostgreSQL has noticed that the killed process's transaction is over
+            eventually(
+                lambda: self._is_closed_by_a_sweep(session_id), "a restarted server closes its dead runs"
+            )
         events = self.client.say(session_id, "[say still here]", agent="tools")
         self.client.wait_until_free(session_id)
         assert [event for event in events if event["type"] == "error"] == []
         said = "".join(event["content"] for event in events if event["type"] == "agent_choice")
         assert "still here" in said
+
+    def _is_closed_by_a_sweep(self, session_id: str) -> bool:
+        self.survivor.manager.recover()
+        return "run" not in self.client.session(session_id)
 
     def everything_holds(self, session_id: str, life: Life, marks: Path) -> None:
         assert self._model.violations == []

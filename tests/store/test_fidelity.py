@@ -11,6 +11,7 @@ import pytest
 from app.conversation.prompt import FrozenPrompt
 from app.conversation.transcript import Message, Usage
 from app.store.store import Store
+from tests.harness.process import eventually
 from tests.store.actors import begin, new_session
 
 BLOCKS: dict[str, dict[str, Any]] = {
@@ -75,6 +76,8 @@ def test_a_frozen_prompt_comes_back_byte_for_byte_and_the_newest_counts(store: S
     said = Message("assistant", ({"type": "text", "text": "hi"},))
     store.records.add_turn(baton, session.id, said, tokens=None, prompt=first)
     assert store.records.prompt(session.id, "root", "def") == first
+    frozen_at = store.database.now()
+    eventually(lambda: store.database.now() > frozen_at, "the database's clock has moved on")
     store.records.add_turn(baton, session.id, said, tokens=None, prompt=second)
     assert store.records.prompt(session.id, "root", "def") == second
     assert store.records.prompt(session.id, "root", "another") is None
