@@ -58,7 +58,6 @@ from app.telemetry.tracing import Span
 
 log = logging.getLogger(__name__)
 
-LINE_SECONDS: Final = 0.25  # how often who waits for a session looks, if nobody calls
 STOPPING_SECONDS: Final = 1.0  # how long a new run waits for one that is being stopped
 ABANDON_SECONDS: Final = 10.0  # how long a cancelled run may take to end by itself
 SWEEP_SECONDS: Final = 5.0  # how often one looks for runs of processes that died
