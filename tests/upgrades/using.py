@@ -51,9 +51,10 @@ def go_on(client: Client, directory: Path) -> None:
 def approve_both_calls(client: Client, directory: Path) -> None:
     """Each of the two calls runs once; then the steer is delivered, and the follow-up has its turn."""
     session = session_of(client, "waits for an approval")
+    first = client.session(session)["run"]["waiting_for"]["call_id"]
     with client.follow(session, since=_last_event(client, session)) as stream:
-        assert client.resume(session, "approve").ok
-        stream.until("tool_call_confirmation")
+        assert client.resume(session, "approve", call_id=first).ok
+        _until_asked_about_another_call(stream, first)
         assert client.resume(session, "approve").ok
         stream.until("stream_stopped")
     assert (directory / APPROVED_FILE).read_text() == "ran\nsecond\n"
@@ -76,6 +77,12 @@ def give_leave(client: Client) -> None:
         assert client.resume(session, "approve").ok
         stream.until("stream_stopped")
         assert text_of(stream.events) == "thought"
+
+
+def _until_asked_about_another_call(stream: Stream, first: str) -> None:
+    """The stream may begin with the question about the first one: its holder stores events with a delay."""
+    while stream.until("tool_call_confirmation")["tool_call"]["id"] == first:
+        pass
 
 
 def _last_event(client: Client, session: str) -> int:

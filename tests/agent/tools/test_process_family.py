@@ -57,12 +57,14 @@ while os.path.exists("escape"):
     os.setsid()
 """
 FOUNTAIN = """
-import os, time
+import os, signal, time
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 while os.path.exists("escape"):
     if not os.fork():
         os.setsid()
-        while os.path.exists("escape"):
-            time.sleep(0.1)
+        time.sleep(0.1)
+        os._exit(0)
+    time.sleep(0.001)
 """
 ESCAPES = {
     "a daemon": ("while [ -e escape ]; do sleep 1; done", "sh"),
