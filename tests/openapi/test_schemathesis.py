@@ -28,6 +28,7 @@ COMMAND: Final = Path(sys.executable).with_name("st")
 CONFIGURATION: Final = """\
 seed = 20261122
 continue-on-failure = true
+request-timeout = 120
 warnings = false
 [headers]
 Authorization = "Bearer {token}"

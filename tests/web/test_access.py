@@ -140,7 +140,10 @@ def test_a_strangers_session_is_not_there_on_any_route_even_while_it_runs(
 
 
 def _status(http: FlaskClient, path: str) -> str | None:
-    run = http.get(path, headers=bearer(ALICE)).get_json().get("run")
+    with http.get(
+        path, headers=bearer(ALICE)
+    ) as response:  # a response that is not closed keeps its request's place
+        run = response.get_json().get("run")
     return run["status"] if run else None
 
 
