@@ -19,11 +19,11 @@ from app.runtime.event_readers import EventReaders
 from app.runtime.hangups import HangupWatcher
 from app.runtime.lazy_model import LazyModel, import_for_good
 from app.runtime.levels import LevelMeter
-from app.runtime.manager import RuntimeManager
 from app.runtime.measured_model import MeasuredModel
 from app.runtime.places import Places
 from app.runtime.planner import AgentPlanner
 from app.runtime.pricing import Pricing
+from app.runtime.runtime import Runtime
 from app.runtime.stream_writer import StreamWriter
 from app.runtime.titles import Titles
 from app.selfcheck.cage import cage_of
@@ -64,7 +64,7 @@ class Server:
 
     settings: Settings
     app: Flask
-    manager: RuntimeManager
+    runtime: Runtime
     control: RunControl
     store: Store
     titles: Titles
@@ -74,7 +74,7 @@ class Server:
     tool_servers: ToolServers
 
     def close(self, *, drain_seconds: float = 0.0) -> None:
-        self.manager.drain(drain_seconds)
+        self.runtime.supervisor.drain(drain_seconds)
         self.titles.stop()
         self.tool_servers.close()
         if self.model is not None:
@@ -156,7 +156,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         run_seconds=settings.run_seconds,
         cage=cage_of(settings),
     )
-    manager = RuntimeManager(
+    runtime = Runtime(
         store,
         planner,
         max_streams=settings.max_streams,
@@ -165,18 +165,18 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         telemetry=telemetry,
     )
     control = RunControl(
-        store, manager, approval_seconds=settings.approval_seconds, share=settings.share_of_a_name
+        store, runtime, approval_seconds=settings.approval_seconds, share=settings.share_of_a_name
     )
-    planner.offer(BackgroundAgents(store, manager, control))
-    readers = EventReaders(store, manager)
-    levels = LevelMeter(store, manager, control, telemetry.metrics, threads_limit=settings.all_threads)
-    manager.recover()
+    planner.offer(BackgroundAgents(store, runtime, control))
+    readers = EventReaders(store, runtime)
+    levels = LevelMeter(store, runtime, control, telemetry.metrics, threads_limit=settings.all_threads)
+    runtime.supervisor.recover()
     hangups = HangupWatcher()
-    streams = Streams(hangups, manager.places, writer)
+    streams = Streams(hangups, runtime.places, writer)
     app = make_application(
         [
-            health.blueprint(store, manager, hangups),
-            metrics.blueprint(telemetry, levels, manager),
+            health.blueprint(store, runtime, hangups),
+            metrics.blueprint(telemetry, levels, runtime.services),
             console.blueprint(),
             agents.blueprint(directory, planner),
             looking.blueprint(store, readers),
@@ -184,7 +184,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             batches.blueprint(store, control),
             runs.blueprint(
                 store,
-                manager,
+                runtime,
                 control,
                 readers,
                 hangups,
@@ -193,7 +193,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
                 on_disconnect=settings.on_disconnect,
             ),
             queue.blueprint(store, control),
-            messages.blueprint(store, Editor(store, manager)),
+            messages.blueprint(store, Editor(store, runtime)),
             audit.blueprint(store.audit),
             caller.blueprint(),
             reference.blueprint(secured=settings.asks_for_tokens),
@@ -202,6 +202,6 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         max_body_bytes=settings.max_body_bytes,
     )
     metrics.observe(app, telemetry)
-    server = Server(settings, app, manager, control, store, titles, model, telemetry, levels, tool_servers)
+    server = Server(settings, app, runtime, control, store, titles, model, telemetry, levels, tool_servers)
     app.extensions["baton"] = server
     return server

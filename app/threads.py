@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Protocol
 
 from app.errors import ServerFull
 
@@ -50,3 +51,32 @@ class ServiceThread:
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join()
+
+
+class Service(Protocol):
+    """Something with a thread of its own, started when it is first needed."""
+
+    def ensure_running(self) -> None:
+        """ServerFull if its thread can't be started."""
+        ...
+
+    def stop(self) -> None:
+        """Ends the thread, and waits for it."""
+        ...
+
+
+class Services:
+    """Several that are needed together."""
+
+    def __init__(self, *services: Service) -> None:
+        self._services = services
+
+    def ensure_running(self) -> None:
+        """Starts those that don't run. ServerFull."""
+        for service in self._services:
+            service.ensure_running()
+
+    def stop(self) -> None:
+        """Ends them, the last one first."""
+        for service in reversed(self._services):
+            service.stop()

@@ -139,10 +139,10 @@ def held_by(server: Server) -> list[str]:
 
     A run that waits for a person has not ended, so it may.
     """
-    runs = [live for live in server.manager.live_runs() if live.waiting_for is None]
+    runs = [live for live in server.runtime.runs.all() if live.waiting_for is None]
     held = [f"a run of {live.run.session_id}" for live in runs]
-    if not server.manager.live_runs():
-        held += [f"the lock of {session_id}" for session_id in server.manager.held_sessions()]
+    if not server.runtime.runs.all():
+        held += [f"the lock of {session_id}" for session_id in server.runtime.locks.held()]
     return held + [f"{count} database connections" for count in [server.store.database.in_use] if count]
 
 
@@ -157,7 +157,7 @@ def children() -> list[str]:
 
 @pytest.fixture
 def server(tmp_path: Path, model: OfflineServer) -> Iterator[Server]:
-    """Baton in this process, without HTTP in front: `server.app.test_client()`, `server.manager`."""
+    """Baton in this process, without HTTP in front: `server.app.test_client()`, `server.runtime`."""
     built = build(make_settings(tmp_path, model.url))
     yield built
     eventually(lambda: not held_by(built), f"this was given back: {held_by(built)}")

@@ -64,7 +64,7 @@ class Two:
         """What the run waits for, after the first server has let go of it."""
         with self.here.run(self.session, text, agent=agent, query="?on_disconnect=continue") as stream:
             stream.until(event)
-            self.here.server.manager.drain(0)
+            self.here.server.runtime.supervisor.drain(0)
         return dict(self.there.session(self.session)["run"]["waiting_for"])
 
     def finish(self) -> list[str]:

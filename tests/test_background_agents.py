@@ -22,6 +22,7 @@ from app.runtime.background import Work
 from app.runtime.ending import last_words
 from app.runtime.owner import this_process
 from app.store import background_store
+from app.store.run_request import RunRequest
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually
@@ -295,7 +296,7 @@ def test_they_end_with_their_session_and_with_the_server(
     server: Server, local: LocalClient, session: str, model: OfflineServer, end: str
 ) -> None:
     task = start(local, session, "[hold 0]")
-    live = server.manager.find(session_of(task))
+    live = server.runtime.runs.find(session_of(task))
     assert live is not None
     match end:
         case "stop":
@@ -304,7 +305,7 @@ def test_they_end_with_their_session_and_with_the_server(
             local.call("DELETE", f"/api/sessions/{session}")
             local.call("GET", f"/api/sessions/{session_of(task)}", expect=404)
         case "drain":
-            server.manager.drain(0.0)
+            server.runtime.supervisor.drain(0.0)
     assert live.finished.wait(10)
     if end != "delete":
         (found,) = server.store.background.tasks(session)
@@ -315,7 +316,7 @@ def test_a_session_is_deleted_while_its_tasks_write(either: Server) -> None:
     client = LocalClient(either)
     session = client.new_session(permissions=ALLOWED)
     tasks = [start(client, session, "[words 200][pace 500]") for _ in range(3)]
-    lives = [either.manager.find(session_of(task)) for task in tasks]
+    lives = [either.runtime.runs.find(session_of(task)) for task in tasks]
     client.call("DELETE", f"/api/sessions/{session}")
     assert all(live is None or live.finished.wait(10) for live in lives)
     assert either.store.sessions.missing([session_of(task) for task in tasks]) == set(map(session_of, tasks))
@@ -326,10 +327,9 @@ def test_who_has_lost_the_baton_starts_no_task(either: Server) -> None:
     store.sessions.create(Session("root", 1.0))
     run = store.runs.begin(
         "run",
-        "root",
+        RunRequest(session_id="root", key="team"),
         agent="team/root",
         owner=mine,
-        new_messages=[],
         probe=nobody_is_gone,
         last_words=last_words,
     ).run

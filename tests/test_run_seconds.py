@@ -52,7 +52,7 @@ def local(servers: tuple[Server, Server]) -> LocalClient:
 
 
 def live_run(client: LocalClient, session: str) -> LiveRun:
-    live = client.server.manager.find(session)
+    live = client.server.runtime.runs.find(session)
     assert live is not None
     return live
 
@@ -114,7 +114,7 @@ def test_a_wait_for_a_person_does_not_count(local: LocalClient) -> None:
         live = live_run(local, session)
         eventually(lambda: live.waiting_for is not None, "the run waits")
         pass_time(live, 1000)
-        local.server.manager._abandon()
+        local.server.runtime.supervisor.abandon()
         assert not live.cancellation.is_set()
         local.resume(session, "approve")
         assert text_of(stream.rest()) == "done"
@@ -133,7 +133,7 @@ def test_what_a_run_has_worked_counts_where_it_goes_on(
         pass_time(live_run(here, session), 90)
         model.release()
         stream.until("tool_call_confirmation")
-        here.server.manager.drain(0)
+        here.server.runtime.supervisor.drain(0)
     there.resume(session, "approve")
     eventually(lambda: len(model.requests) == 2, "the run goes on")
     live = live_run(there, session)
@@ -151,7 +151,7 @@ def test_a_background_task_gets_what_is_left_of_its_run(local: LocalClient, mode
         pass_time(live_run(local, session), 60)
         model.release()
         stream.rest()
-    [task] = [live for live in local.server.manager.live_runs() if live.run.session_id != session]
+    [task] = [live for live in local.server.runtime.runs.all() if live.run.session_id != session]
     assert 0 < task.run.options[LIMIT] <= 40
     pass_time(task, 40)
     assert_ended(local, task.run.session_id)
@@ -166,7 +166,7 @@ def test_without_a_limit_nothing_is_stored(tmp_path: Path, model: OfflineServer)
         live = live_run(client, session)
         assert LIMIT not in live.run.options
         pass_time(live, 1e9)
-        built.manager._abandon()
+        built.runtime.supervisor.abandon()
         assert not live.cancellation.is_set()
     built.close()
 

@@ -143,7 +143,7 @@ def test_a_server_that_hangs_holds_up_nobody_else_and_can_be_cancelled(client: L
         client.stop(stuck)
         stream.rest()
     client.wait_until_free(stuck)
-    eventually(lambda: not client.server.manager.live_runs(), "nobody waits any more")
+    eventually(lambda: not client.server.runtime.runs.all(), "nobody waits any more")
 
 
 def test_deferred_tools_and_skills_come_with_the_agent(tmp_path: Path, model: OfflineServer) -> None:

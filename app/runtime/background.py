@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from app.agent import delegation
@@ -17,8 +17,8 @@ from app.conversation.run import Baton
 from app.conversation.session import Session
 from app.errors import AppError, NotRunning, StoreUnavailable
 from app.runtime.control import RunControl
-from app.runtime.manager import RuntimeManager
 from app.runtime.run_clock import RunClock
+from app.runtime.runtime import Runtime
 from app.store.store import Store
 
 STOP_SECONDS: Final = 5.0  # how long who stops a task waits for its end
@@ -39,21 +39,21 @@ class Asker:
 class BackgroundAgents:
     """One per process."""
 
-    def __init__(self, store: Store, manager: RuntimeManager, control: RunControl) -> None:
+    def __init__(self, store: Store, runtime: Runtime, control: RunControl) -> None:
         self._store = store
-        self._manager = manager
+        self._runtime = runtime
         self._control = control
 
     def work_for(self, asker: Asker) -> Work:
-        return Work(self._store, self._manager, self._control, asker)
+        return Work(self._store, self._runtime, self._control, asker)
 
 
 class Work:
     """The tasks of one conversation, whoever of its agents has started them. For one run's thread."""
 
-    def __init__(self, store: Store, manager: RuntimeManager, control: RunControl, asker: Asker) -> None:
+    def __init__(self, store: Store, runtime: Runtime, control: RunControl, asker: Asker) -> None:
         self._store = store
-        self._manager = manager
+        self._runtime = runtime
         self._control = control
         self._asker = asker
 
@@ -72,24 +72,13 @@ class Work:
             raise ToolFailed(error.message) from error
 
     def _start(self, task: Delegation) -> BackgroundTask:
-        session = self._session(task)
-        with self._manager.admitted(session.id), ExitStack() as undo:
-            plan = self._manager.plan_of(self._asker.team, task.agent)
-            claim = self._manager.claim(session.id)
-            undo.callback(claim.release)
-            begun = self._store.background.begin(
-                uuid.uuid4().hex,
-                session,
-                delegation.first_message(task),
-                asked_by=self._asker.baton,
-                agent=plan.agent,
-                owner=self._manager.owner,
-                options=plan.options({"started_by": session.owner}, within=self._asker.clock.left),
-            )
-            undo.callback(self._store.background.withdraw, begun.run.baton)
-            self._manager.launch(begun, claim, plan, undo, headers=self._asker.headers)
-            undo.pop_all()
-        return BackgroundTask(begun.run, begun.run.started_at)
+        session, asker = self._session(task), self._asker
+        plan = self._runtime.planner.plan(asker.team, task.agent)
+        first = delegation.first_message(task)
+        claim = partial(self._runtime.claims.task, session, first, plan, asker.baton, asker.clock.left)
+        live = self._runtime.manager.launch(session.id, plan, claim, headers=asker.headers)
+        assert live is not None  # noqa: S101 - this claim claims or raises
+        return BackgroundTask(live.run, live.run.started_at)
 
     def _session(self, task: Delegation) -> Session:
         now_of_parent = self._store.sessions.get(self._asker.session.id)

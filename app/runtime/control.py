@@ -7,9 +7,8 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 from app.conversation.audit import AuditEntry
 from app.conversation.blocks import Block
@@ -18,16 +17,16 @@ from app.conversation.run import Answer, Run
 from app.errors import AppError, HolderGone, NotRunning, SessionBusy
 from app.runtime.ending import Ending
 from app.runtime.live_run import AT_SAFE_POINT, LiveRun
-from app.runtime.manager import RuntimeManager
+from app.runtime.runtime import Runtime
 from app.runtime.waiting_line import WaitingLine
 from app.store.idempotency import KeyUse, Outcome
+from app.store.run_request import RunRequest
+from app.store.run_store import Answered
 from app.store.store import Store
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
-LINE_SECONDS: Final = 0.25  # how often who waits for a session looks, if nobody calls
+END_SECONDS: Final = 0.05  # poll interval for the end of a run in another process
 STARTING_SECONDS: Final = 2.0  # how long a retry waits for the request that it may be the retry of
 LOOK_SECONDS: Final = 0.01
 EXPIRE_SECONDS: Final = 1.0  # how often one process of the cluster looks for questions that nobody answered
@@ -41,22 +40,24 @@ class RunControl:
     def __init__(
         self,
         store: Store,
-        manager: RuntimeManager,
+        runtime: Runtime,
         *,
         max_waiting: int = 12,
         share: float = 1.0,
         approval_seconds: float = 0.0,
     ) -> None:
         self._store = store
-        self._manager = manager
+        self._runtime = runtime
+        self._runs = runtime.runs
+        self._manager = runtime.manager
         self.line = WaitingLine(limit=max_waiting, share=share)
         self._process = uuid.uuid4().hex  # as the other processes see it in line
         # a line of its own: answers must not stand behind those who wait for the run; they wait for moments only
         self._answers = WaitingLine(limit=1000, share=share)
         self._approval_seconds = approval_seconds
-        manager.when_free(self.line.call_next)
+        runtime.locks.when_free(self.line.call_next)
         if approval_seconds:
-            manager.maintenance.every(EXPIRE_SECONDS, self._expire_questions_for_all)
+            runtime.maintenance.every(EXPIRE_SECONDS, self._expire_questions_for_all)
 
     def answer(
         self,
@@ -71,7 +72,7 @@ class RunControl:
         """Answers what the session's run waits for, wherever it runs; a run whose process died while it waited
         goes on here. NothingToAnswer, AnsweredAlready."""
         give = partial(self._answer, session_id, answer, kinds=kinds, call_id=call_id, audit=audit)
-        _in_turn(self._answers, session_id, give, seconds=ANSWER_SECONDS, name=name)
+        self._answers.in_turn(session_id, give, seconds=ANSWER_SECONDS, name=name)
 
     def _answer(
         self,
@@ -82,9 +83,9 @@ class RunControl:
         call_id: str,
         audit: AuditEntry | None,
     ) -> None:
-        """SessionBusy if somebody of this process has claimed the session, which holds no run of this process:
-        he is about to be refused, or answers the same question. So is a run that this process is about to let go of."""
-        live = self._manager.find(session_id)
+        """SessionBusy while a thread of this process holds the session for another answer or a new run, or is about to
+        let go of the run."""
+        live = self._runs.find(session_id)
         if live is not None:
             answered = self._store.runs.answer(session_id, answer, kinds=kinds, call_id=call_id, audit=audit)
             if live.run.id == answered.run.id:
@@ -96,17 +97,20 @@ class RunControl:
             answer,
             kinds=kinds,
             call_id=call_id,
-            probe=self._manager.probe,
+            probe=self._runtime.probe,
             audit=audit,
         )
-        with ExitStack() as undo:
-            claim = self._manager.claim(session_id)
-            undo.callback(claim.release)
-            try:
-                give()
-            except HolderGone as gone:
-                if self._manager.adopt(gone.run, claim, partial(give, adopter=self._manager.owner)):
-                    undo.pop_all()
+        try:
+            give()
+        except HolderGone as gone:
+            self._adopt(gone.run, partial(give, adopter=self._runtime.owner))
+
+    def _adopt(self, run: Run, take: Callable[[], Answered]) -> None:
+        """Goes on here with a run that waits without a process, unless it has one after all."""
+        key, _, name = run.agent.partition("/")
+        plan = self._runtime.planner.plan(key, name)
+        claim = partial(self._runtime.claims.adoption, run, take)
+        self._manager.launch(run.session_id, plan, claim, run_id=run.id)
 
     def steer(
         self,
@@ -138,7 +142,7 @@ class RunControl:
         not begun yet, gets a moment to show whether he is the same request."""
         deadline = time.monotonic() + STARTING_SECONDS
         while True:
-            starting = self._manager.is_starting(session_id)
+            starting = self._runs.find(session_id) is None and self._runtime.locks.is_held(session_id)
             outcome = self._store.idempotency.outcome(use)
             if outcome is not None or not starting or time.monotonic() >= deadline:
                 return outcome
@@ -146,18 +150,18 @@ class RunControl:
 
     def start_when_free(
         self,
-        session_id: str,
-        start: Callable[[], LiveRun],
+        request: RunRequest,
         *,
         seconds: float,
         gave_up: Callable[[], bool],
         name: str = "",
     ) -> LiveRun:
-        """Calls `start`, but waits in line for the session, at most so many seconds or until the caller gives up.
-        Who waits in another process has its turn as if it waited here."""
+        """Starts the run, but waits in line for its session, at most so many seconds or until the caller gives up.
+        A request that waits in another process has its turn as if it waited here."""
+        session_id = request.session_id
         try:
             if not self.line.is_waited_for(session_id) and self._store.line.turn_of(session_id) is None:
-                return start()
+                return self._manager.start(request)
         except SessionBusy:
             pass
 
@@ -165,12 +169,12 @@ class RunControl:
             self._store.line.still_there(session_id, self._process)
             if self._store.line.turn_of(session_id) != self._process:
                 raise SessionBusy()
-            return start()
+            return self._manager.start(request)
 
         try:
             with self._store.line.place(session_id, self._process):
-                return _in_turn(
-                    self.line, session_id, start_in_turn, seconds=seconds, gave_up=gave_up, name=name
+                return self.line.in_turn(
+                    session_id, start_in_turn, seconds=seconds, gave_up=gave_up, name=name
                 )
         except SessionBusy as busy:
             run = self._store.runs.live_run(session_id)
@@ -223,7 +227,7 @@ class RunControl:
         return last[0]
 
     def _end_soon(self, run: Run, *, by: str, wait: float, at_safe_point: bool = False) -> Run:
-        live = self._manager.find(run.session_id)
+        live = self._runs.find(run.session_id)
         if live is not None and live.run.id == run.id:
             self._stop(live, by, at_safe_point)
             live.finished.wait(wait)
@@ -231,7 +235,7 @@ class RunControl:
             self._store.runs.request_stop(
                 run.id,
                 f"{AT_SAFE_POINT}{by}" if at_safe_point else by,
-                probe=self._manager.probe,
+                probe=self._runtime.probe,
                 last_words=Ending("cancelled", "cancelled").encoded,
             )
             self._await_end(run.id, wait)
@@ -253,7 +257,7 @@ class RunControl:
         """Of a run in another process."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self._store.runs.get(run_id).live:
-            time.sleep(LINE_SECONDS / 5)
+            time.sleep(END_SECONDS)
 
     def release(self, run_id: str, *, by: str, reason: str, audit: AuditEntry | None = None) -> Run:
         """Takes the baton from a dead or stuck holder, for good. RunNotFound, NotRunning."""
@@ -261,7 +265,7 @@ class RunControl:
         ending = Ending("interrupted", "interrupted", words)
         run = self._store.runs.release(run_id, words=words, last_words=ending.encoded, audit=audit)
         log.warning("run %s was released by %s: %s", run_id, by, reason)
-        live = self._manager.find(run.session_id)
+        live = self._runs.find(run.session_id)
         if live is not None and live.run.id == run_id:
             live.lose()
             self._manager.end(live, ending)
@@ -281,7 +285,7 @@ class RunControl:
         if run is not None:
             run = self._end_soon(run, by=by, wait=wait)
         self._store.sessions.delete(session_id, audit=audit)
-        self._manager.close_log(session_id)
+        self._runtime.logs.close_deleted(session_id)
         return run is None or not run.live
 
     def _expire_questions_for_all(self) -> None:
@@ -299,30 +303,6 @@ class RunControl:
                 self.answer(run.session_id, answer, kinds=(question.kind,), call_id=question.call_id)
             except AppError as error:
                 log.info("the question of run %s did not expire: %s", run.id, error.message)
-
-
-def _in_turn(
-    line: WaitingLine,
-    session_id: str,
-    act: Callable[[], T],
-    *,
-    seconds: float,
-    gave_up: Callable[[], bool] = lambda: False,
-    name: str = "",
-) -> T:
-    """Acts when its turn has come and the session is free; SessionBusy if that takes too long."""
-    deadline = time.monotonic() + seconds
-    with line.ticket(session_id, name=name) as ticket:
-        while True:
-            try:
-                if ticket.is_first and not gave_up():
-                    return act()
-            except SessionBusy:
-                if time.monotonic() >= deadline:
-                    raise
-            if gave_up() or time.monotonic() >= deadline:
-                raise SessionBusy()
-            ticket.wait(max(0.0, min(LINE_SECONDS, deadline - time.monotonic())))
 
 
 def queued_messages(

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from app.conversation.audit import AuditEntry
 from app.conversation.transcript import Message
 from app.runtime.ending import last_words
-from app.runtime.manager import RuntimeManager
+from app.runtime.runtime import Runtime
 from app.store.store import Store
 
 
@@ -17,9 +17,10 @@ class Editor:
     processes. Never waits for a run: SessionBusy, and nothing is changed. Also SessionNotFound, InvalidTranscript,
     StoreUnavailable. One for all request threads."""
 
-    def __init__(self, store: Store, manager: RuntimeManager) -> None:
+    def __init__(self, store: Store, runtime: Runtime) -> None:
         self._store = store
-        self._manager = manager
+        self._manager = runtime.manager
+        self._probe = runtime.probe
 
     def add(
         self, session_id: str, new: Message, *, visible_to: str | None, audit: AuditEntry | None = None
@@ -29,7 +30,7 @@ class Editor:
             return self._store.edits.add(
                 session_id,
                 new,
-                probe=self._manager.probe,
+                probe=self._probe,
                 last_words=last_words,
                 visible_to=visible_to,
                 audit=audit,
@@ -50,7 +51,7 @@ class Editor:
                 session_id,
                 position,
                 new,
-                probe=self._manager.probe,
+                probe=self._probe,
                 last_words=last_words,
                 visible_to=visible_to,
                 audit=audit,
@@ -71,7 +72,7 @@ class Editor:
                 session_id,
                 text,
                 tokens=tokens,
-                probe=self._manager.probe,
+                probe=self._probe,
                 last_words=last_words,
                 visible_to=visible_to,
                 audit=audit,
@@ -79,8 +80,8 @@ class Editor:
 
     @contextmanager
     def _held(self, session_id: str) -> Iterator[None]:
-        claim = self._manager.claim(session_id)
+        lock = self._manager.lock(session_id)
         try:
             yield
         finally:
-            claim.release()
+            lock.release()

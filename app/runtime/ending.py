@@ -7,7 +7,7 @@ from typing import Final
 
 from app.conversation.events import Error, Event, StreamStopped
 from app.conversation.run import Run, RunStatus
-from app.errors import BatonLost
+from app.errors import BatonLost, TimeReached
 from app.runtime.event_encoder import EventEncoder
 
 
@@ -17,6 +17,9 @@ class Ending:
     code: str = ""
     error: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.status} ({self.code})" if self.code else self.status
+
     def encoded(self, run: Run) -> list[bytes]:
         """The last events of a run that ends like this."""
         stopped = StreamStopped(agent_name=run.agent.rpartition("/")[2], session_id=run.session_id)
@@ -25,8 +28,17 @@ class Ending:
         return [payload for event in (*events, stopped) for payload in encoder.encode(event)]
 
 
+FINISHED: Final = Ending("finished")
+CANCELLED: Final = Ending("cancelled", "cancelled")
+FAILED: Final = Ending("failed", "internal", "The run failed; the server's log knows more.")
+
 LOST: Final = Ending("interrupted", BatonLost.code, BatonLost().message)
 """How a run ends, whatever else has happened to it, when another process has its session."""
+
+
+def stopped(*, overdue: bool) -> Ending:
+    """How a run ends that was stopped: by somebody, or because it was `overdue`."""
+    return Ending("failed", TimeReached.code, TimeReached().message) if overdue else CANCELLED
 
 
 def last_words(run: Run) -> list[bytes]:

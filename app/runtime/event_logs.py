@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
+from app.conversation.events import SessionExited
+from app.runtime.event_encoder import EventEncoder
 from app.runtime.event_log import EventLog
 
 
@@ -54,6 +56,10 @@ class EventLogs:
             log = self._logs.pop(session_id, None)
         if log is not None:
             log.close(last_words)
+
+    def close_deleted(self, session_id: str) -> None:
+        """Ends the readers of a session that was deleted."""
+        self.close(session_id, EventEncoder().encode(SessionExited(session_id=session_id)))
 
     def close_all(self) -> None:
         """Ends every reader: this process is going away."""

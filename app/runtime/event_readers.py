@@ -11,10 +11,9 @@ from app.errors import Draining, RunNotFound, StoreUnavailable
 from app.runtime.ending import Ending
 from app.runtime.event_encoder import EventEncoder
 from app.runtime.event_log import EndMark, unnumbered
-from app.runtime.event_logs import EventLogs
 from app.runtime.event_reader import EventReader, RunEnd
 from app.runtime.live_run import LiveRun
-from app.runtime.manager import RuntimeManager
+from app.runtime.runtime import Runtime
 from app.store.store import Store
 
 _PIECES: Final = frozenset({b"agent_choice", b"agent_choice_reasoning", b"partial_tool_call"})
@@ -23,10 +22,11 @@ _BESIDES: Final = frozenset({b"session_title", b"agent_info", b"model_fallback",
 
 
 class EventReaders:
-    def __init__(self, store: Store, manager: RuntimeManager) -> None:
+    def __init__(self, store: Store, runtime: Runtime) -> None:
         self._store = store
-        self._manager = manager
-        self._logs: EventLogs = manager.logs
+        self._runs = runtime.runs
+        self._logs = runtime.logs
+        self._services = runtime.services
 
     def of_run(self, live: LiveRun) -> EventReader:
         """A reader of one run's events, from the first to the last."""
@@ -42,7 +42,7 @@ class EventReaders:
 
     def of_past_run(self, run: Run) -> EventReader:
         """A reader of a run's events that this process does not work on: from the store, and as they come."""
-        self._manager.ensure_housekeeping()
+        self._services.ensure_running()
         end = EndMark(run.id, elsewhere=run.last_event is None)
         end.number = run.last_event
         event_log = self._logs.open(run.session_id, self._store.events.bounds(run.session_id)[1] + 1)
@@ -73,9 +73,9 @@ class EventReaders:
         """A reader of a session's events after a number; None: from the beginning of the run that is live,
         or whatever comes next. A number that was never given, as after a restored backup, is answered with a
         `gap`. SessionNotFound, Draining."""
-        if self._manager.draining:
+        if self._runs.draining:
             raise Draining()
-        self._manager.ensure_housekeeping()
+        self._services.ensure_running()
         event_log = self._logs.open(session_id, self._store.events.bounds(session_id)[1] + 1)
         try:
             if after is None:

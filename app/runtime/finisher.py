@@ -1,4 +1,4 @@
-"""Stores how a run ended, with the events that tell of it; later, if the database is away."""
+"""Stores how a run ended, with the events that tell of it, and shows them; later, if the database is away."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
-from app.conversation.run import Run
+from app.conversation.run import Probe, Run
 from app.errors import AppError, BatonLost, RunCancelled, StoreUnavailable
-from app.runtime.ending import Ending
+from app.runtime.ending import CANCELLED, Ending
+from app.runtime.event_logs import EventLogs
 from app.runtime.live_run import LiveRun
 from app.store.event_store import Segment, frame
 from app.store.store import Store
@@ -41,18 +43,51 @@ class _Unfinished:
 class Finisher:
     """Used by the threads that end runs, and by maintenance."""
 
-    def __init__(self, store: Store, metrics: Metrics) -> None:
+    def __init__(self, store: Store, logs: EventLogs, metrics: Metrics, probe: Probe) -> None:
         self._store = store
+        self._logs = logs
         self._metrics = metrics
+        self._probe = probe
         self._guard = threading.Lock()  # of the list; never held over anything that can block
         self._unfinished: list[_Unfinished] = []
 
     def finish(self, live: LiveRun, ending: Ending) -> Finished:
-        """Seals the run's log with its last events, and stores them with its end. Raises nothing that the database or
-        the log raise: the row of a run that could not be finished is finished by `catch_up`."""
-        finished = self._seal_lost(live) if live.lost else self._finish(live, ending)
-        self._count(live, ending, finished)
+        """Seals the run's log with its last events, and stores them with its end. Never raises: the row of a run that
+        could not be finished is finished by `catch_up`."""
+        finished = Finished(live.log.next_number - 1)
+        try:
+            finished = self._seal_lost(live) if live.lost else self._finish(live, ending)
+            self._count(live, ending, finished)
+        except Exception:
+            log.exception("the end of run %s could not be told or stored", live.run.id)
         return finished
+
+    def show(self, live: LiveRun, finished: Finished | None) -> None:
+        """Shows the end to the run's readers; its session is free by now. None: its row goes on waiting for a person,
+        unless somebody has asked for a stop meanwhile. Never raises, and leaves nothing out whatever fails."""
+        try:
+            with ExitStack() as last:  # from the last line to the first
+                last.callback(self._logs.release, live.log)
+                last.callback(live.finished.set)
+                if finished is None:
+                    last.callback(self._pass_on_stop, live)
+                elif finished.last_number is None:
+                    last.callback(live.log.leave, live.end)
+                else:
+                    last.callback(live.log.show_end, live.end, finished.last_number)
+        except Exception:
+            log.exception("not everything that run %s held was given back", live.run.id)
+
+    def _pass_on_stop(self, live: LiveRun) -> None:
+        """A stop that was asked for while the run was let go ends its row."""
+        if not live.cancellation.is_set() or live.lost:
+            return
+        try:
+            self._store.runs.request_stop(
+                live.run.id, live.cancellation.by, probe=self._probe, last_words=CANCELLED.encoded
+            )
+        except AppError as error:
+            log.warning("run %s waits on although it was stopped: %s", live.run.id, error.message)
 
     def _finish(self, live: LiveRun, ending: Ending) -> Finished:
         payloads: Sequence[bytes] = ()

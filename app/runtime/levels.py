@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from app.runtime.control import RunControl
-from app.runtime.manager import RuntimeManager
+from app.runtime.runtime import Runtime
 from app.store.store import Store
 from app.telemetry.metrics import Levels, Metrics
 
@@ -19,27 +19,27 @@ class LevelMeter:
     def __init__(
         self,
         store: Store,
-        manager: RuntimeManager,
+        runtime: Runtime,
         control: RunControl,
         metrics: Metrics,
         *,
         threads_limit: int,
     ) -> None:
         self._store = store
-        self._manager = manager
+        self._places = runtime.places
         self._control = control
         self._metrics = metrics
         self._threads_limit = threads_limit
-        manager.maintenance.every(1.0, self.measure)
-        manager.maintenance.every(DATABASE_SECONDS, self.measure_database)
+        runtime.maintenance.every(1.0, self.measure)
+        runtime.maintenance.every(DATABASE_SECONDS, self.measure_database)
         self.measure()
 
     def measure(self) -> None:
         """Sets the levels to what is true now; waits for nobody."""
         self._metrics.set_levels(
             Levels(
-                streams=self._manager.places.taken,
-                streams_limit=self._manager.places.limit,
+                streams=self._places.taken,
+                streams_limit=self._places.limit,
                 threads_limit=self._threads_limit,
                 waiting_requests=len(self._control.line),
                 database_connections=self._store.database.in_use,

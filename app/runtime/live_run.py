@@ -18,7 +18,7 @@ from app.runtime.event_log import EndMark, EventLog
 from app.runtime.origin import Origin
 from app.runtime.patience import Patience
 from app.runtime.run_clock import LIMIT, RunClock
-from app.runtime.session_locks import Claim
+from app.runtime.session_locks import SessionLock
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class RunParked(Exception):
 
 
 class LiveRun:
-    """Made by `RuntimeManager.start`, followed by its own thread, looked at by all others.
+    """Made by `RuntimeManager.launch`, followed by its own thread, looked at by all others.
 
     `status` and `waiting_for` are written by the run's thread only; the mailbox is filled by anybody.
     """
@@ -83,7 +83,7 @@ class LiveRun:
     def __init__(
         self,
         run: Run,
-        claim: Claim,
+        lock: SessionLock,
         log: EventLog,
         *,
         origin: Origin | None = None,
@@ -95,8 +95,9 @@ class LiveRun:
         self.asked_at = time.monotonic() if asked_at is None else asked_at
         self.run = run
         self.headers = headers or {}  # of the request that started it; never stored
-        self.claim = claim
+        self.lock = lock
         self.account = ""  # the name whose session it works on
+        self.titled = False  # its session had a title when it began
         self.log = log
         self.end = EndMark(run.id)
         self.cancellation = RunCancellation()

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from app.errors import Draining, ServerFull
-from app.runtime.manager import RuntimeManager
+from app.runtime.runtime import Runtime
+from app.store.run_request import RunRequest
 from app.store.store import Store
 
 
-def settle(
-    store: Store,
-    manager: RuntimeManager,
-    session_id: str,
-    *,
-    when_busy: str,
-    key: str,
-    name: str | None,
-    visible_to: str | None,
-    expected_position: int | None,
-) -> str:
-    """The agent that the request names, as "key/name"; without a `name`, "key/" for any agent of the team.
+def settle(store: Store, runtime: Runtime, request: RunRequest, *, when_busy: str) -> str:
+    """The agent that the request names, as "key/name"; without a name, "key/" for any agent of the team.
 
     `when_busy` is `wait`, `interrupt` or `queue`.
 
@@ -26,17 +17,17 @@ def settle(
     in the end: AgentNotFound, InvalidAgentConfig, MissingEnvironment, SessionNotFound, StalePrecondition,
     BudgetReached, Draining; for `interrupt` also ServerFull and TooManyRuns, since the new run would have no room.
     """
-    agent = manager.plan_of(key, name).agent
+    agent = runtime.planner.plan(request.key, request.name).agent
     if when_busy == "interrupt":
-        with manager.admitted(session_id):
-            if manager.places.full:  # the stopped run's place is given back too late to count on it
+        with runtime.runs.admitted(request.session_id):
+            if runtime.places.full:  # the stopped run's place is given back too late to count on it
                 raise ServerFull()
-    elif when_busy == "wait" and manager.draining:
+    elif when_busy == "wait" and runtime.runs.draining:
         raise Draining()
     store.runs.check(
-        session_id,
-        visible_to=visible_to,
-        expected_position=expected_position,
+        request.session_id,
+        visible_to=request.visible_to,
+        expected_position=request.expected_position,
         counts_runs=when_busy == "interrupt",
     )
-    return agent if name is not None else agent.partition("/")[0] + "/"
+    return agent if request.name is not None else agent.partition("/")[0] + "/"

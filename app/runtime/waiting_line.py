@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final, TypeVar
 
-from app.errors import ServerFull
+from app.errors import ServerFull, SessionBusy
 from app.runtime.places import Places
+
+T = TypeVar("T")
+
+POLL_SECONDS: Final = 0.25
+"""Poll interval of a waiting request that nobody calls."""
 
 
 class Ticket:
@@ -66,6 +73,30 @@ class WaitingLine:
                     del self._lines[session_id]
             place.give_back()
             self.call_next(session_id)
+
+    def in_turn(
+        self,
+        session_id: str,
+        act: Callable[[], T],
+        *,
+        seconds: float,
+        gave_up: Callable[[], bool] = lambda: False,
+        name: str = "",
+    ) -> T:
+        """Acts when its turn has come and the session is free. SessionBusy if that takes longer than so many seconds;
+        ServerFull, ShareTaken."""
+        deadline = time.monotonic() + seconds
+        with self.ticket(session_id, name=name) as ticket:
+            while True:
+                try:
+                    if ticket.is_first and not gave_up():
+                        return act()
+                except SessionBusy:
+                    if time.monotonic() >= deadline:
+                        raise
+                if gave_up() or time.monotonic() >= deadline:
+                    raise SessionBusy()
+                ticket.wait(max(0.0, min(POLL_SECONDS, deadline - time.monotonic())))
 
     def call_next(self, session_id: str) -> None:
         """The session may be free: the first in line should look."""

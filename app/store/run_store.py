@@ -33,7 +33,6 @@ from app.conversation.run import (
     RunStatus,
 )
 from app.conversation.session import Session
-from app.conversation.transcript import Message
 from app.errors import (
     AnsweredAlready,
     HolderGone,
@@ -63,6 +62,7 @@ from app.store.rows import (
     run_of,
     session_of,
 )
+from app.store.run_request import RunRequest
 from app.store.session_store import (
     allow_tool,
     append_messages,
@@ -160,46 +160,40 @@ class RunStore:
     def begin(
         self,
         run_id: str,
-        session_id: str,
+        request: RunRequest,
         *,
         agent: str,
         owner: Owner,
-        new_messages: Sequence[Message],
         probe: Probe,
         last_words: LastWords,
-        visible_to: str | None = None,
-        expected_position: int | None = None,
-        replacing: str | None = None,
-        key: KeyUse | None = None,
         options: Mapping[str, Any] | None = None,
-        audit: AuditEntry | None = None,
-        model: str | None = None,
     ) -> Begun:
         """Claims the session and stores the user's messages, both or neither; without those at the beginning that
-        are the newest ones already. With them the `model` that the session's runs ask from now on, if there is one.
+        are the newest ones already. With them the model that the session's runs ask from now on, if there is one.
+        `agent` ("key/name") and `options` are what the request has come to.
 
         A run whose holder is gone or whose lease has run out is closed on the way. SessionBusy, with the
-        holder, for any other live run; SessionNotFound; StalePrecondition if the last message is not the one
-        at `expected_position`, messages of the run `replacing` left aside; KeyUsed if `key` stands for another
-        run already; BudgetReached, TooManyRuns.
+        holder, for any other live run; SessionNotFound; StalePrecondition; KeyUsed if the request's key stands for
+        another run already; BudgetReached, TooManyRuns.
         """
+        session_id, key, model = request.session_id, request.idempotency, request.model
         try:
             with self._database.writing() as connection:
-                row, dead = self._claimed(connection, session_id, probe, visible_to)
+                row, dead = self._claimed(connection, session_id, probe, request.visible_to)
                 next_event = int(row.next_event)
-                if expected_position is not None:
-                    _expect(connection, session_id, expected_position, replacing)
+                if request.expected_position is not None:
+                    _expect(connection, session_id, request.expected_position, request.replacing)
                 check_budget(connection, row, self._limits)
                 check_runs(self._database, connection, row, self._limits)
                 if dead is not None:
                     next_event = bury(connection, dead, last_words)
                 run = self.insert(connection, run_id, session_id, agent, owner, options or {}, next_event)
-                new_messages = without_known(connection, session_id, new_messages)
+                new_messages = without_known(connection, session_id, request.messages)
                 first = append_messages(connection, session_id, new_messages, run_id)
                 set_next_event(connection, session_id, next_event + RESERVED_NUMBERS)
                 if key is not None:
                     use_key(connection, key, session_id=session_id, run_id=run_id)
-                note(connection, replace(audit, run_id=run_id) if audit is not None else None)
+                note(connection, replace(request.audit, run_id=run_id) if request.audit is not None else None)
                 session = session_of(row)
                 begun = Begun(run, session, first, next_event, dead, key=key)
                 if model is None:

@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 
 from app.errors import Draining, NoSessions
 from app.runtime.hangups import HangupWatcher
-from app.runtime.manager import RuntimeManager
+from app.runtime.runtime import Runtime
 from app.store.store import Store
 from app.web.access import own_name, owner
 from app.web.parameters import Seconds
@@ -22,7 +22,7 @@ READY_TIMEOUT: Final = Seconds(
 LOOK_SECONDS: Final = 0.25
 
 
-def blueprint(store: Store, manager: RuntimeManager, hangups: HangupWatcher) -> Blueprint:
+def blueprint(store: Store, runtime: Runtime, hangups: HangupWatcher) -> Blueprint:
     routes = Blueprint("health", __name__)
 
     @routes.get("/api/ping")
@@ -33,7 +33,7 @@ def blueprint(store: Store, manager: RuntimeManager, hangups: HangupWatcher) -> 
     @routes.get("/ready")
     def ready() -> Response:
         """Draining or StoreUnavailable (503) while this process should get no new work."""
-        if manager.draining:
+        if runtime.runs.draining:
             raise Draining()
         store.runs.recent(limit=1)
         return json_response({"status": "ready"})
@@ -48,11 +48,11 @@ def blueprint(store: Store, manager: RuntimeManager, hangups: HangupWatcher) -> 
         return json_response({"status": "ready"})
 
     def _await_session(deadline: float) -> None:
-        place = manager.places.take(own_name())
+        place = runtime.places.take(own_name())
         try:
             with client_left(hangups) as left:
                 while not store.sessions.any(owner=owner()):
-                    if manager.draining:
+                    if runtime.runs.draining:
                         raise Draining()
                     remaining = deadline - time.monotonic()
                     if remaining <= 0 or left.wait(min(remaining, LOOK_SECONDS)):

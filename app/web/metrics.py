@@ -9,20 +9,20 @@ from flask import Blueprint, Flask, Response, g, request
 from werkzeug.wsgi import ClosingIterator
 
 from app.runtime.levels import LevelMeter
-from app.runtime.manager import RuntimeManager
 from app.telemetry.telemetry import Telemetry
+from app.threads import Services
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
-def blueprint(telemetry: Telemetry, levels: LevelMeter, manager: RuntimeManager) -> Blueprint:
+def blueprint(telemetry: Telemetry, levels: LevelMeter, services: Services) -> Blueprint:
     routes = Blueprint("metrics", __name__)
 
     @routes.get("/metrics")
     def metrics() -> Response:
         """Answers without the database, which may be what is wrong."""
-        manager.ensure_housekeeping()
+        services.ensure_running()
         levels.measure()
         body, content_type = telemetry.metrics.render()
         return Response(body, content_type=content_type)

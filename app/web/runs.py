@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import replace
 from typing import Final
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
+from flask import request as http_request
 
 from app.conversation.audit import Action
 from app.conversation.run import LIVE, Run
@@ -16,10 +17,12 @@ from app.runtime.control import RunControl
 from app.runtime.event_readers import EventReaders
 from app.runtime.hangups import HangupWatcher
 from app.runtime.live_run import LiveRun
-from app.runtime.manager import RuntimeManager, describe
+from app.runtime.live_runs import describe
 from app.runtime.pricing import Pricing
+from app.runtime.runtime import Runtime
 from app.runtime.settling import settle
 from app.store.idempotency import KeyUse, KeyUsed, Outcome
+from app.store.run_request import RunRequest
 from app.store.store import Store
 from app.web.access import asker, deed, own_name, owner
 from app.web.bodies import CancelRun, Elicit, Release, Resume, read, read_run
@@ -74,7 +77,7 @@ OLDER_THAN: Final = Seconds("older_than", "Runs that began at least so long ago.
 
 def blueprint(
     store: Store,
-    manager: RuntimeManager,
+    runtime: Runtime,
     control: RunControl,
     readers: EventReaders,
     hangups: HangupWatcher,
@@ -92,7 +95,7 @@ def blueprint(
         when_busy = WHEN_BUSY.read()
         streamed = STREAM.read() == "true"
         messages, options = read_run()
-        if owner() is not None or manager.find(session_id) is None:
+        if owner() is not None or runtime.runs.find(session_id) is None:
             # Before it can be found busy: a stranger is not told with what. Who may see everything needs no
             # database to be told that a run is at work here.
             _visible(session_id, "run session")
@@ -108,9 +111,10 @@ def blueprint(
         wanted: str | None = None
         try:
             with attempt("run session"):
+                request = _request(session_id, key, name, messages, use, options.chosen_model)
                 if when_busy != "reject":
-                    wanted = _settle(session_id, key, name, when_busy)
-                live = _start(session_id, key, name, messages, when_busy, use, options.chosen_model)
+                    wanted = settle(store, runtime, request, when_busy=when_busy)
+                live = _start(request, when_busy)
         except (KeyUsed, SessionBusy) as busy:
             if use is not None and (outcome := control.outcome(session_id, use)):
                 return _again(outcome, streamed)  # the same request, a moment before
@@ -119,30 +123,16 @@ def blueprint(
             raise
         return _answer_run(live, after_hangup, streamed)
 
-    def _settle(session_id: str, key: str, name: str | None, when_busy: str) -> str:
-        return settle(
-            store,
-            manager,
-            session_id,
-            when_busy=when_busy,
-            key=key,
-            name=name,
-            visible_to=owner(),
-            expected_position=expected_position(),
-        )
-
-    def _start(
+    def _request(
         session_id: str,
         key: str,
         name: str | None,
         messages: Sequence[Message],
-        when_busy: str,
         use: KeyUse | None,
         model: str | None,
-    ) -> LiveRun:
-        start = partial(
-            manager.start,
-            session_id,
+    ) -> RunRequest:
+        return RunRequest(
+            session_id=session_id,
             key=key,
             name=name,
             messages=messages,
@@ -151,21 +141,21 @@ def blueprint(
             idempotency=use,
             audit=deed("run", session_id, detail=f"{key}/{name}" if name else key),
             options={"started_by": asker()},
-            headers=dict(request.headers),
+            headers=dict(http_request.headers),
             model=model,
         )
+
+    def _start(request: RunRequest, when_busy: str) -> LiveRun:
         if when_busy in ("reject", "queue"):
-            return start()
+            return runtime.manager.start(request)
         longest = WAIT_TIMEOUT.read()
         if when_busy == "interrupt":
-            if (stopped := control.interrupt(session_id, by=asker())) is not None:
+            if (stopped := control.interrupt(request.session_id, by=asker())) is not None:
                 _note("cancel", stopped, "when_busy=interrupt")
-                start = partial(start, replacing=stopped.id)
+                request = replace(request, replacing=stopped.id)
             longest = min(longest, INTERRUPT_WAIT)
         with client_left(hangups) as left:
-            return control.start_when_free(
-                session_id, start, seconds=longest, gave_up=left.is_set, name=own_name()
-            )
+            return control.start_when_free(request, seconds=longest, gave_up=left.is_set, name=own_name())
 
     def _answer_run(live: LiveRun, after_hangup: str, streamed: bool) -> Response:
         if not streamed:
@@ -194,7 +184,7 @@ def blueprint(
         if outcome.run_id is None:
             return json_response({**outcome.response, "duplicate": True}, 202)
         first = store.runs.get(outcome.run_id)
-        live = manager.find(first.session_id)
+        live = runtime.runs.find(first.session_id)
         mine = live is not None and live.run.id == first.id
         if not streamed:
             return _accepted(first, replayed=True)

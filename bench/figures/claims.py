@@ -14,6 +14,7 @@ from app.conversation.transcript import Message
 from app.runtime.owner import this_process
 from app.store.engine import Database
 from app.store.migrate import migrate
+from app.store.run_request import RunRequest
 from app.store.store import Store
 from bench.contestants import OURS
 from bench.course import Course
@@ -70,10 +71,13 @@ def _rate(store: Store, claims: int, threads: int) -> float:
 def _claim(store: Store, session_id: str) -> None:
     begun = store.runs.begin(
         uuid.uuid4().hex,
-        session_id,
+        RunRequest(
+            session_id=session_id,
+            key="plain",
+            messages=[Message("user", (text_block("hello"),), created_at=time.time())],
+        ),
         agent="plain/root",
         owner=this_process(),
-        new_messages=[Message("user", (text_block("hello"),), created_at=time.time())],
         probe=lambda _: "unknown",
         last_words=lambda _: (),
     )

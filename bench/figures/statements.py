@@ -17,6 +17,7 @@ from app.factory import Server, build
 from app.offline.server import OfflineServer
 from app.settings import Settings
 from app.store.prepared import Form
+from app.store.run_request import RunRequest
 from bench.contestants import OURS
 from bench.course import Course
 from bench.history import seed_session
@@ -98,7 +99,7 @@ def statements_of_a_run(server: Server, length: int, *, turns: int) -> int:
 
 def _run(server: Server, session: str, text: str) -> None:
     message = Message("user", (text_block(text),), created_at=time.time())
-    live = server.manager.start(session, key="thinker", messages=[message])
+    live = server.runtime.manager.start(RunRequest(session_id=session, key="thinker", messages=[message]))
     if not live.finished.wait(30) or (status := server.store.runs.get(live.run.id).status) != "finished":
         raise RuntimeError(
             "a run did not finish" if not live.finished.is_set() else f"a run ended as {status}"

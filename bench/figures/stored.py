@@ -20,6 +20,7 @@ from app.errors import SessionBusy
 from app.runtime.owner import this_process
 from app.store.engine import Database, Kind
 from app.store.migrate import migrate
+from app.store.run_request import RunRequest
 from app.store.store import Store
 from bench.accounting import quantile
 from bench.contestants import OURS
@@ -100,10 +101,13 @@ def _new_session(store: Store) -> str:
 def _begin(store: Store, session_id: str) -> Run:
     return store.runs.begin(
         uuid.uuid4().hex,
-        session_id,
+        RunRequest(
+            session_id=session_id,
+            key="plain",
+            messages=[Message("user", (text_block("hello"),), created_at=time.time())],
+        ),
         agent="plain/root",
         owner=this_process(),
-        new_messages=[Message("user", (text_block("hello"),), created_at=time.time())],
         probe=_alive,
         last_words=lambda _: (),
     ).run

@@ -170,4 +170,4 @@ class LocalClient:
         assert response.status_code == 200 or response.get_json()["code"] == "not_running"
 
     def wait_until_free(self, session_id: str) -> None:
-        eventually(lambda: self.server.manager.find(session_id) is None, "the session is free")
+        eventually(lambda: self.server.runtime.runs.find(session_id) is None, "the session is free")

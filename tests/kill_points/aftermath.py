@@ -73,7 +73,7 @@ class Aftermath:
         assert "still here" in said
 
     def _is_closed_by_a_sweep(self, session_id: str) -> bool:
-        self.survivor.manager.recover()
+        self.survivor.runtime.supervisor.recover()
         return "run" not in self.client.session(session_id)
 
     def everything_holds(self, session_id: str, life: Life, marks: Path) -> None:

@@ -25,7 +25,7 @@ def asked(aftermath: Aftermath, text: str, event: str, **more: Any) -> tuple[str
     """A session whose server was killed right after it had asked, and what the restarted one says of it."""
     session, life = aftermath.doom(text, session={"title": "asked"}, at_event=event, **more)
     assert life.types[-1] == event
-    aftermath.survivor.manager.recover()
+    aftermath.survivor.runtime.supervisor.recover()
     return session, dict(aftermath.client.session(session)["run"])
 
 
@@ -97,7 +97,7 @@ def test_f21_a_process_that_dies_with_the_answer_leaves_the_question_or_a_free_s
         marks, moment = aftermath.marks(), ("before", "after")[number % 2]
         session, _ = asked(aftermath, f"{call('shell', cmd=f'echo a >> {marks}')}[then][say done]", CONFIRM)
         life = aftermath.doom_in(session, confirmation="approve", at_write=number, moment=moment)
-        aftermath.survivor.manager.recover()
+        aftermath.survivor.runtime.supervisor.recover()
         run = aftermath.client.session(session).get("run")
         ends.add("waits" if run else aftermath.states(session)[0])
         if run:

@@ -1,4 +1,4 @@
-"""A store of the test's own, and managers on it whose agents do what the test says."""
+"""A store of the test's own, and runtimes on it whose agents do what the test says."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 
 from app.agent.model import ModelClient
 from app.roots import Roots
-from app.runtime.manager import RuntimeManager
 from app.runtime.plan import Planner
 from app.runtime.planner import AgentPlanner
+from app.runtime.runtime import Runtime
 from app.store.engine import Database
 from app.store.store import Store
 from app.team.directory import TeamDirectory
@@ -27,24 +27,24 @@ def store(tmp_path: Path) -> Iterator[Store]:
     database.close()
 
 
-Manage = Callable[..., RuntimeManager]
+Manage = Callable[..., Runtime]
 Agents = Callable[[ModelClient | None], AgentPlanner]
 
 
 @pytest.fixture
 def manage(store: Store) -> Iterator[Manage]:
-    """Makes managers, each as if it were alone in its process; they are drained at the end."""
-    made: list[RuntimeManager] = []
+    """Makes runtimes, each as if it were alone in its process; they are drained at the end."""
+    made: list[Runtime] = []
 
-    def make(planner: Planner, **more: Any) -> RuntimeManager:
+    def make(planner: Planner, **more: Any) -> Runtime:
         options = {"store": store, "max_streams": 50, "heartbeat_seconds": 1000.0, **more}
-        manager = RuntimeManager(options.pop("store"), planner, **options)
-        made.append(manager)
-        return manager
+        runtime = Runtime(options.pop("store"), planner, **options)
+        made.append(runtime)
+        return runtime
 
     yield make
-    for manager in made:
-        manager.drain(0)
+    for runtime in made:
+        runtime.supervisor.drain(0)
 
 
 @pytest.fixture

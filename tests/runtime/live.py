@@ -1,4 +1,4 @@
-"""Live runs without a manager: what a run, its log and its readers do by themselves."""
+"""Live runs without a runtime: what a run, its log and its readers do by themselves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OWNER = Owner("a-host", "a-boot", 1, "1")
 
 def live_run(log: EventLog | None = None) -> LiveRun:
     run = Run("r", "s", "plain/root", "running", started_at=0.0, owner=OWNER, lease_expires_at=0.0)
-    return LiveRun(run, SessionLocks().claim("s"), log or EventLog("s", 1))
+    return LiveRun(run, SessionLocks().lock_of("s"), log or EventLog("s", 1))
 
 
 def numbers(frames: bytes | None) -> list[int]:

@@ -15,8 +15,9 @@ from app.errors import RunCancelled
 from app.runtime.event_reader import EventReader
 from app.runtime.event_readers import EventReaders
 from app.runtime.live_run import LiveRun
-from app.runtime.manager import RuntimeManager
 from app.runtime.plan import Plan
+from app.runtime.runtime import Runtime
+from app.store.run_request import RunRequest
 from app.store.store import Store
 from tests.store.actors import calling, result, user
 
@@ -89,13 +90,13 @@ class Stubborn:
         self._go.set()
 
 
-def say(manager: RuntimeManager, session_id: str, text: str = "hello", *, key: str = "plain") -> LiveRun:
-    return manager.start(session_id, key=key, messages=[user(text)])
+def say(runtime: Runtime, session_id: str, text: str = "hello", *, key: str = "plain") -> LiveRun:
+    return runtime.manager.start(RunRequest(session_id=session_id, key=key, messages=[user(text)]))
 
 
-def read_all(store: Store, manager: RuntimeManager, live: LiveRun) -> bytes:
+def read_all(store: Store, runtime: Runtime, live: LiveRun) -> bytes:
     """A run's whole stream; returns when it has ended."""
-    return read_to_end(EventReaders(store, manager).of_run(live))
+    return read_to_end(EventReaders(store, runtime).of_run(live))
 
 
 def read_to_end(reader: EventReader) -> bytes:

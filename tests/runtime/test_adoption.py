@@ -21,7 +21,7 @@ from app.errors import Draining, ServerFull, StoreUnavailable
 from app.runtime.control import RunControl, queued_messages
 from app.runtime.keeper import Keeper
 from app.runtime.live_run import LiveRun
-from app.runtime.manager import RuntimeManager
+from app.runtime.runtime import Runtime
 from app.store.engine import Database
 from app.store.event_store import RESERVED_NUMBERS
 from app.store.migrate import migrate
@@ -91,8 +91,8 @@ class Stage:
     def wait_for(self, status: str, live: LiveRun) -> None:
         eventually(lambda: self.store.runs.get(live.run.id).status == status, f"the run is {status}")
 
-    def answer(self, manager: RuntimeManager) -> None:
-        RunControl(self.store, manager).answer(self.session, APPROVE, kinds=KINDS, audit=AUDIT)
+    def answer(self, runtime: Runtime) -> None:
+        RunControl(self.store, runtime).answer(self.session, APPROVE, kinds=KINDS, audit=AUDIT)
 
     def answer_unseen(self) -> None:
         """As another process stores it: this one has not seen it yet."""
@@ -115,8 +115,8 @@ def stage(store: Store, manage: Manage) -> Stage:
 
 def test_a_drain_of_no_time_lets_go_of_a_run_that_waits_and_another_process_goes_on(stage: Stage) -> None:
     live = stage.ask()
-    stage.here.drain(0)
-    assert stage.here.find(stage.session) is None
+    stage.here.supervisor.drain(0)
+    assert stage.here.runs.find(stage.session) is None
     assert stage.store.runs.get(live.run.id).status == "awaiting_approval"
     stage.answer(stage.there)
     stage.wait_for("finished", live)
@@ -130,7 +130,7 @@ def test_an_answer_that_a_draining_process_has_not_seen_is_taken(
     monkeypatch.setattr(Keeper, "_heed", lambda *_: None)
     live = stage.ask()
     stage.answer_unseen()
-    stage.here.drain(seconds)
+    stage.here.supervisor.drain(seconds)
     assert stage.asking.answers == ["approve"]
     # a drain of no time may stop the run, as every run that works; it does not lose it
     ends = {"finished"} if seconds else {"finished", "cancelled"}
@@ -144,7 +144,7 @@ def test_a_draining_process_refuses_an_answer_that_it_could_not_take_and_changes
     stage: Stage,
 ) -> None:
     live = stage.ask()
-    stage.here.drain(0)
+    stage.here.supervisor.drain(0)
     before = all_rows(stage.store.database)
     with pytest.raises(Draining):
         stage.answer(stage.here)
@@ -165,7 +165,7 @@ def test_a_stop_that_comes_while_a_run_is_let_go_ends_it(
         return answer
 
     monkeypatch.setattr(stage.store.runs, "park", stopped_meanwhile)
-    stage.here.drain(0)
+    stage.here.supervisor.drain(0)
     assert stage.store.runs.get(live.run.id).status == "cancelled"
 
 
@@ -174,7 +174,7 @@ def test_a_run_is_let_go_though_the_database_breaks_off_meanwhile(stage: Stage, 
     """Before or after the commit."""
     live = stage.ask()
     Faults(stage.store).inject("runs.park", StoreUnavailable("it is away"), after=after)
-    stage.here.drain(0)
+    stage.here.supervisor.drain(0)
     assert stage.store.runs.get(live.run.id).status == "awaiting_approval"
     stage.answer(stage.there)
     stage.wait_for("finished", live)
@@ -183,7 +183,7 @@ def test_a_run_is_let_go_though_the_database_breaks_off_meanwhile(stage: Stage, 
 def test_a_run_is_adopted_though_only_the_commits_answer_is_lost(stage: Stage) -> None:
     live = stage.ask()
     seen = live.log.next_number
-    stage.here.drain(0)
+    stage.here.supervisor.drain(0)
     Faults(stage.store).inject("runs.answer", StoreUnavailable("it is away"), skip=1, after=True)
     stage.answer(stage.there)
     stage.wait_for("finished", live)
@@ -193,7 +193,7 @@ def test_a_run_is_adopted_though_only_the_commits_answer_is_lost(stage: Stage) -
 
 def test_an_answer_that_was_not_stored_can_be_given_again(stage: Stage) -> None:
     live = stage.ask()
-    stage.here.drain(0)
+    stage.here.supervisor.drain(0)
     Faults(stage.store).inject("runs.answer", StoreUnavailable("it is away"), skip=1)
     with pytest.raises(StoreUnavailable):
         stage.answer(stage.there)
@@ -214,7 +214,7 @@ def test_an_adopter_delivers_no_steer_a_second_time(stage: Stage) -> None:
     stage.steer("left")
     said.set()
     stage.wait_for("awaiting_approval", live)
-    stage.here.drain(0)
+    stage.here.supervisor.drain(0)
     stage.steer("right")
     stage.answer(stage.there)
     stage.wait_for("finished", live)
@@ -225,7 +225,7 @@ def test_the_numbers_of_an_adopter_are_its_own(stage: Stage) -> None:
     """They are reserved before it shows the first, and the process before shows none any more."""
     live = stage.ask()
     seen = live.log.next_number
-    stage.here.drain(0)
+    stage.here.supervisor.drain(0)
     live.log.publish([b"a late title"], live.end)
     assert live.log.next_number == seen
     reserved: list[int] = []
@@ -256,22 +256,22 @@ def test_an_answer_for_which_there_is_no_thread_changes_nothing_and_can_be_given
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     live = stage.ask()
-    stage.here.drain(0)
-    stage.there.ensure_housekeeping()
+    stage.here.supervisor.drain(0)
+    stage.there.services.ensure_running()
     before = all_rows(stage.store.database)
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", _no_thread)
         with pytest.raises(ServerFull):
             stage.answer(stage.there)
     assert all_rows(stage.store.database) == before
-    assert not stage.there.held_sessions()
+    assert not stage.there.locks.held()
     stage.answer(stage.there)
     stage.wait_for("finished", live)
 
 
 def test_a_stop_that_no_process_has_heeded_yet_stops_the_adopter_before_it_works(stage: Stage) -> None:
     live = stage.ask()
-    stage.here.drain(0)
+    stage.here.supervisor.drain(0)
     with stage.store.database.writing() as connection:
         connection.exec_driver_sql("UPDATE runs SET stop_requested = 'ann'")
     stage.answer(stage.there)

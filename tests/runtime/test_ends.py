@@ -23,8 +23,8 @@ from app.runtime.event_log import EventLog
 from app.runtime.event_logs import EventLogs
 from app.runtime.event_readers import EventReaders
 from app.runtime.live_run import LiveRun
-from app.runtime.manager import RuntimeManager
 from app.runtime.plan import Plan
+from app.runtime.runtime import Runtime
 from app.store.store import Store
 from app.telemetry.metrics import Metrics
 from tests.harness.models import ScriptedModel, call, called, said
@@ -44,30 +44,30 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "FIRST_PAUSE", 0.01)
 
 
-def assert_free(store: Store, manager: RuntimeManager, session_id: str) -> None:
+def assert_free(store: Store, runtime: Runtime, session_id: str) -> None:
     """Nobody holds the session, no row says so, its transcript is closed."""
-    assert manager.find(session_id) is None
+    assert runtime.runs.find(session_id) is None
     assert [run for run in store.runs.recent(session_id=session_id) if run.status in LIVE] == []
     assert Transcript.of(store.sessions.messages(session_id)).open_calls == ()
-    manager.claim(session_id).release()
+    runtime.manager.lock(session_id).release()
 
 
 def test_a_run_that_runs_out_of_memory_fails_and_its_session_is_free(store: Store, manage: Manage) -> None:
     def exhausted(*_: object) -> Steps:
         raise MemoryError
 
-    manager, session = manage(OneLoop(exhausted)), new_session(store)
-    live = say(manager, session.id)
+    runtime, session = manage(OneLoop(exhausted)), new_session(store)
+    live = say(runtime, session.id)
     assert live.finished.wait(PATIENCE)
     assert store.runs.get(live.run.id).status == "failed"
-    assert_free(store, manager, session.id)
+    assert_free(store, runtime, session.id)
 
 
 def test_a_session_can_be_started_again_as_soon_as_its_end_is_seen(store: Store, manage: Manage) -> None:
-    manager, session = manage(OneLoop(idle)), new_session(store)
+    runtime, session = manage(OneLoop(idle)), new_session(store)
     seen = b""
     for number in range(150):
-        stream = read_all(store, manager, say(manager, session.id, f"message {number}"))
+        stream = read_all(store, runtime, say(runtime, session.id, f"message {number}"))
         assert stream.count(b'"stream_stopped"') == 1
         assert stream.endswith(b"}\n\n")
         seen += stream
@@ -91,31 +91,31 @@ def _planner_that_raises(error: Exception) -> object:
     "error", [_Failing(), StoreUnavailable(), MemoryError()], ids=["bug", "away", "memory"]
 )
 def test_a_planner_that_breaks_leaves_nothing(store: Store, manage: Manage, error: Exception) -> None:
-    manager, session = manage(_planner_that_raises(error)), new_session(store)
+    runtime, session = manage(_planner_that_raises(error)), new_session(store)
     before = all_rows(store.database)
     with pytest.raises(type(error)):
-        say(manager, session.id)
+        say(runtime, session.id)
     assert all_rows(store.database) == before
-    assert_free(store, manager, session.id)
+    assert_free(store, runtime, session.id)
 
 
 @pytest.mark.parametrize("error", [_Failing(), StoreUnavailable()], ids=["bug", "away"])
 def test_a_claim_that_fails_leaves_nothing(store: Store, manage: Manage, error: Exception) -> None:
-    manager, session = manage(OneLoop(idle)), new_session(store)
+    runtime, session = manage(OneLoop(idle)), new_session(store)
     before = all_rows(store.database)
     Faults(store).inject("runs.begin", error)
     with pytest.raises(type(error)):
-        say(manager, session.id)
+        say(runtime, session.id)
     assert all_rows(store.database) == before
-    assert_free(store, manager, session.id)
-    assert say(manager, session.id).finished.wait(PATIENCE)
+    assert_free(store, runtime, session.id)
+    assert say(runtime, session.id).finished.wait(PATIENCE)
 
 
 def test_a_thread_that_can_not_start_takes_back_the_run_and_its_messages(
     store: Store, manage: Manage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    manager, session = manage(OneLoop(idle)), new_session(store)
-    assert say(manager, session.id, "earlier").finished.wait(PATIENCE)
+    runtime, session = manage(OneLoop(idle)), new_session(store)
+    assert say(runtime, session.id, "earlier").finished.wait(PATIENCE)
     before = all_rows(store.database)
     real = threading.Thread.start
 
@@ -126,20 +126,20 @@ def test_a_thread_that_can_not_start_takes_back_the_run_and_its_messages(
 
     monkeypatch.setattr(threading.Thread, "start", start)
     with pytest.raises(ServerFull):
-        say(manager, session.id)
+        say(runtime, session.id)
     monkeypatch.undo()
     assert all_rows(store.database) == before
-    assert manager.live_runs() == []
-    assert manager.logs.find(session.id) is None
-    assert_free(store, manager, session.id)
-    assert say(manager, session.id).finished.wait(PATIENCE)
+    assert runtime.runs.all() == []
+    assert runtime.logs.find(session.id) is None
+    assert_free(store, runtime, session.id)
+    assert say(runtime, session.id).finished.wait(PATIENCE)
     assert said_by_user(store, session.id) == ["earlier", "hello"]
 
 
-def _end_of(store: Store, manager: RuntimeManager, session_id: str) -> tuple[str, str]:
+def _end_of(store: Store, runtime: Runtime, session_id: str) -> tuple[str, str]:
     """Runs once; how it ended. Its stream has exactly one end, and that is its last event."""
-    live = say(manager, session_id)
-    stream = read_all(store, manager, live)
+    live = say(runtime, session_id)
+    stream = read_all(store, runtime, live)
     assert stream.count(b'"type":"stream_stopped"') == 1
     assert b'"type":"stream_stopped"' in stream.rpartition(b"data: ")[2]
     run = store.runs.get(live.run.id)
@@ -167,15 +167,15 @@ def _script() -> ScriptedModel:
 def test_a_store_that_fails_fails_the_run_and_frees_the_session(
     store: Store, manage: Manage, agents: Agents, place: str, error: Exception
 ) -> None:
-    manager, session = manage(agents(_script())), new_session(store, tools_approved=True)
+    runtime, session = manage(agents(_script())), new_session(store, tools_approved=True)
     Faults(store).inject(place, error, times=1_000)
-    live = say(manager, session.id, key="tools")
-    read_all(store, manager, live)
+    live = say(runtime, session.id, key="tools")
+    read_all(store, runtime, live)
     sound = Store(store.database, lease_seconds=30)
     run = sound.runs.get(live.run.id)
     expected = error.code if isinstance(error, AppError) else "internal"
     assert (run.status, run.code) == ("failed", expected)
-    assert_free(sound, manager, session.id)
+    assert_free(sound, runtime, session.id)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["not done", "done, but the answer was lost"])
@@ -186,10 +186,10 @@ def test_a_store_that_is_away_for_a_moment_fails_nothing_and_repeats_nothing(
     store: Store, manage: Manage, agents: Agents, place: str, after: bool
 ) -> None:
     model = _script()
-    manager, session = manage(agents(model)), new_session(store, tools_approved=True)
+    runtime, session = manage(agents(model)), new_session(store, tools_approved=True)
     Faults(store).inject(place, StoreUnavailable(), times=2 if not after else 1, after=after)
-    live = say(manager, session.id, key="tools")
-    stream = read_all(store, manager, live)
+    live = say(runtime, session.id, key="tools")
+    stream = read_all(store, runtime, live)
     assert store.runs.get(live.run.id).status == "finished"
     assert [row.role for row in store.sessions.messages(session.id)] == [
         "user",
@@ -199,7 +199,7 @@ def test_a_store_that_is_away_for_a_moment_fails_nothing_and_repeats_nothing(
     ]
     assert stream.count(b'"type":"tool_call_response"') == 1
     model.verify()
-    assert_free(store, manager, session.id)
+    assert_free(store, runtime, session.id)
 
 
 def _loop_that_raises(error: Exception) -> OneLoop:
@@ -216,9 +216,9 @@ def _loop_that_raises(error: Exception) -> OneLoop:
 def test_a_bug_in_the_loop_frees_the_session_and_says_nothing_of_itself(
     store: Store, manage: Manage, error: Exception
 ) -> None:
-    manager, session = manage(_loop_that_raises(error)), new_session(store)
-    assert _end_of(store, manager, session.id) == ("failed", "internal")
-    assert_free(store, manager, session.id)
+    runtime, session = manage(_loop_that_raises(error)), new_session(store)
+    assert _end_of(store, runtime, session.id) == ("failed", "internal")
+    assert_free(store, runtime, session.id)
     assert b"a bug" not in b"".join(segment.frames for segment in store.events.read(session.id, 0))
 
 
@@ -228,9 +228,9 @@ def test_a_loop_that_can_not_even_be_made_frees_the_session(store: Store, manage
     ) -> Steps:
         raise _Failing("a bug")
 
-    manager, session = manage(OneLoop(loop)), new_session(store)
-    assert _end_of(store, manager, session.id) == ("failed", "internal")
-    assert_free(store, manager, session.id)
+    runtime, session = manage(OneLoop(loop)), new_session(store)
+    assert _end_of(store, runtime, session.id) == ("failed", "internal")
+    assert_free(store, runtime, session.id)
 
 
 @pytest.mark.parametrize(
@@ -246,10 +246,10 @@ def test_a_model_that_fails_frees_the_session(
     store: Store, manage: Manage, agents: Agents, error: Exception, code: str
 ) -> None:
     model = ScriptedModel(error, said("better now"))
-    manager, session = manage(agents(model)), new_session(store)
-    assert _end_of(store, manager, session.id) == ("failed", code)
-    assert_free(store, manager, session.id)
-    assert _end_of(store, manager, session.id) == ("finished", "")
+    runtime, session = manage(agents(model)), new_session(store)
+    assert _end_of(store, runtime, session.id) == ("failed", code)
+    assert_free(store, runtime, session.id)
+    assert _end_of(store, runtime, session.id) == ("finished", "")
     model.verify()
 
 
@@ -262,7 +262,7 @@ def test_an_encoder_that_fails_frees_the_session(
     ) -> Steps:
         yield AgentChoice(content="x", session_id=session.id)
 
-    manager, session = manage(OneLoop(loop)), new_session(store)
+    runtime, session = manage(OneLoop(loop)), new_session(store)
     real = EventEncoder.encode
 
     def encode(encoder: EventEncoder, event: object) -> list[bytes]:
@@ -271,12 +271,12 @@ def test_an_encoder_that_fails_frees_the_session(
         return real(encoder, event)  # type: ignore[arg-type] # every event is one
 
     monkeypatch.setattr(EventEncoder, "encode", encode)
-    live = say(manager, session.id)
+    live = say(runtime, session.id)
     assert live.finished.wait(PATIENCE)
     monkeypatch.undo()
     assert store.runs.get(live.run.id).status in ("failed", "finished")
-    assert_free(store, manager, session.id)
-    assert say(manager, session.id).finished.wait(PATIENCE)
+    assert_free(store, runtime, session.id)
+    assert say(runtime, session.id).finished.wait(PATIENCE)
 
 
 @pytest.mark.parametrize("place", ["sessions.messages", "records.add_turn", "queue.waiting"])
@@ -286,32 +286,32 @@ def test_a_run_that_is_cancelled_while_it_waits_for_the_database_ends_soon(
     monkeypatch.setattr(patience, "PATIENCE_SECONDS", 1000.0)
     monkeypatch.setattr(patience, "FIRST_PAUSE", 500.0)
     monkeypatch.setattr(patience, "CANCELLED_SECONDS", 0.0)
-    manager, session = manage(agents(_script())), new_session(store)
+    runtime, session = manage(agents(_script())), new_session(store)
     failed = Faults(store).inject(place, StoreUnavailable(), times=1_000)
-    live = say(manager, session.id, key="tools")
+    live = say(runtime, session.id, key="tools")
     assert failed.wait(PATIENCE)
     assert not live.finished.is_set()
     live.cancellation.cancel("ann")
     assert live.finished.wait(PATIENCE)
     sound = Store(store.database, lease_seconds=30)
     assert sound.runs.get(live.run.id).status == "cancelled"
-    assert_free(sound, manager, session.id)
+    assert_free(sound, runtime, session.id)
 
 
 def test_an_end_that_is_stored_late_is_shown_late(store: Store, manage: Manage) -> None:
-    manager, session = manage(OneLoop(idle)), new_session(store)
+    runtime, session = manage(OneLoop(idle)), new_session(store)
     Faults(store).inject("runs.finish", StoreUnavailable(), times=3)
-    assert _end_of(store, manager, session.id) == ("finished", "")
-    assert_free(store, manager, session.id)
+    assert _end_of(store, runtime, session.id) == ("finished", "")
+    assert_free(store, runtime, session.id)
 
 
 def test_an_end_whose_commit_was_not_seen_is_an_end(store: Store, manage: Manage) -> None:
-    manager, session = manage(OneLoop(idle)), new_session(store)
+    runtime, session = manage(OneLoop(idle)), new_session(store)
     Faults(store).inject("runs.finish", StoreUnavailable(), after=True)
-    assert _end_of(store, manager, session.id) == ("finished", "")
+    assert _end_of(store, runtime, session.id) == ("finished", "")
     stored = b"".join(segment.frames for segment in store.events.read(session.id, 0))
     assert stored.count(b"stream_stopped") == 1
-    assert numbers(read_all(store, manager, say(manager, session.id))) == [3, 4]
+    assert numbers(read_all(store, runtime, say(runtime, session.id))) == [3, 4]
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable(), _Failing("a bug")], ids=["away", "a bug"])
@@ -319,7 +319,7 @@ def test_an_end_that_can_not_be_stored_is_told_and_the_next_run_closes_it(
     store: Store, manage: Manage, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     store = Store(store.database, lease_seconds=-1.0)  # its lease has run out as soon as nobody renews it
-    manager, session = manage(OneLoop(idle), store=store), new_session(store)
+    runtime, session = manage(OneLoop(idle), store=store), new_session(store)
     finish = store.runs.finish
 
     def fail_first(baton: Baton, *arguments: Any, **options: Any) -> bool:
@@ -328,18 +328,18 @@ def test_an_end_that_can_not_be_stored_is_told_and_the_next_run_closes_it(
         return finish(baton, *arguments, **options)
 
     monkeypatch.setattr(store.runs, "finish", fail_first)
-    live = say(manager, session.id)
+    live = say(runtime, session.id)
     assert live.finished.wait(PATIENCE)
-    stream = read_all(store, manager, live)
+    stream = read_all(store, runtime, live)
     assert stream.count(b"stream_stopped") == 1
     assert numbers(stream) == [1]
     assert store.runs.get(live.run.id).status == "running"
-    assert manager.find(session.id) is None
-    after = say(manager, session.id, "again")
+    assert runtime.runs.find(session.id) is None
+    after = say(runtime, session.id, "again")
     assert after.finished.wait(PATIENCE)
     assert store.runs.get(live.run.id).status == "interrupted"
     assert store.runs.get(after.run.id).status == "finished"
-    assert_free(store, manager, session.id)
+    assert_free(store, runtime, session.id)
 
 
 @pytest.mark.parametrize(
@@ -360,8 +360,8 @@ def test_a_run_whose_end_fails_at_any_step_is_over_and_its_session_is_free(
     store: Store, manage: Manage, monkeypatch: pytest.MonkeyPatch, place: tuple[type, str]
 ) -> None:
     patient = Patient()
-    manager, session = manage(OneLoop(patient.loop)), new_session(store)
-    live = say(manager, session.id)
+    runtime, session = manage(OneLoop(patient.loop)), new_session(store)
+    live = say(runtime, session.id)
     assert patient.entered.wait(PATIENCE)
     failed: list[str] = []
     kind, name = place
@@ -378,9 +378,9 @@ def test_a_run_whose_end_fails_at_any_step_is_over_and_its_session_is_free(
     assert live.finished.wait(PATIENCE)
     assert failed == [name]
     eventually(lambda: not store.runs.get(live.run.id).live, "its row is finished")
-    assert_free(store, manager, session.id)
+    assert_free(store, runtime, session.id)
     monkeypatch.undo()
-    second = say(manager, session.id, "again")
+    second = say(runtime, session.id, "again")
     assert second.finished.wait(PATIENCE)
     assert store.runs.get(second.run.id).status == "finished"
 
@@ -389,10 +389,10 @@ def test_an_end_that_the_database_would_not_take_is_stored_when_it_is_back(
     store: Store, manage: Manage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     patient = Patient()
-    manager, session = manage(OneLoop(patient.loop)), new_session(store)
-    live = say(manager, session.id)
+    runtime, session = manage(OneLoop(patient.loop)), new_session(store)
+    live = say(runtime, session.id)
     assert patient.entered.wait(PATIENCE)
-    readers = EventReaders(store, manager)
+    readers = EventReaders(store, runtime)
     first = readers.of_run(live)  # it keeps the log
     finish, away = store.runs.finish, threading.Event()
 
@@ -408,7 +408,7 @@ def test_an_end_that_the_database_would_not_take_is_stored_when_it_is_back(
     assert store.runs.get(live.run.id).live
     away.clear()
     eventually(lambda: store.runs.get(live.run.id).status == "finished", "its end is stored")
-    assert_free(store, manager, session.id)
+    assert_free(store, runtime, session.id)
     frames = b"".join(segment.frames for segment in store.events.read(session.id, 0))
     assert numbers(frames) == [1, 2]
     assert frames.count(b"stream_stopped") == 1
@@ -425,8 +425,8 @@ def test_a_run_whose_log_takes_no_last_words_is_told_to_be_over_all_the_same(
     store: Store, manage: Manage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     patient = Patient()
-    manager, session = manage(OneLoop(patient.loop)), new_session(store)
-    live = say(manager, session.id)
+    runtime, session = manage(OneLoop(patient.loop)), new_session(store)
+    live = say(runtime, session.id)
     assert patient.entered.wait(PATIENCE)
 
     def exhausted(*_: Any) -> None:
@@ -435,22 +435,22 @@ def test_a_run_whose_log_takes_no_last_words_is_told_to_be_over_all_the_same(
     with monkeypatch.context() as short:
         short.setattr(EventLog, "seal", exhausted)
         patient.let_go()
-        stream = read_all(store, manager, live)
+        stream = read_all(store, runtime, live)
     eventually(lambda: not store.runs.get(live.run.id).live, "its row is finished")
     assert live.finished.wait(PATIENCE)
     stored = b"".join(segment.frames for segment in store.events.read(session.id, 0))
     assert numbers(stored) == list(range(1, len(numbers(stored)) + 1))
     assert stored.count(b'"stream_stopped"') == stream.count(b'"stream_stopped"') == 1
-    following = say(manager, session.id, "again")
-    assert numbers(read_all(store, manager, following))[0] == numbers(stored)[-1] + 1
-    assert_free(store, manager, session.id)
+    following = say(runtime, session.id, "again")
+    assert numbers(read_all(store, runtime, following))[0] == numbers(stored)[-1] + 1
+    assert_free(store, runtime, session.id)
 
 
 def test_a_session_can_be_started_again_as_soon_as_its_row_says_that_it_has_ended(
     store: Store, manage: Manage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The row is committed before the lock is released: a client that looks there may come in between."""
-    manager, session = manage(OneLoop(idle)), new_session(store)
+    runtime, session = manage(OneLoop(idle)), new_session(store)
     finish, stored, asked = store.runs.finish, threading.Event(), threading.Event()
 
     def finish_and_hold(*arguments: Any, **options: Any) -> bool:
@@ -460,7 +460,7 @@ def test_a_session_can_be_started_again_as_soon_as_its_row_says_that_it_has_ende
         return queued
 
     monkeypatch.setattr(store.runs, "finish", finish_and_hold)
-    first = say(manager, session.id, "first")
+    first = say(runtime, session.id, "first")
     assert stored.wait(PATIENCE)
     assert store.runs.get(first.run.id).status == "finished"
     monkeypatch.setattr(store.runs, "finish", finish)
@@ -471,6 +471,6 @@ def test_a_session_can_be_started_again_as_soon_as_its_row_says_that_it_has_ende
         return wait(timeout)
 
     monkeypatch.setattr(first.finished, "wait", let_go_and_wait)
-    second = say(manager, session.id, "second")
+    second = say(runtime, session.id, "second")
     assert second.finished.wait(PATIENCE)
     assert said_by_user(store, session.id) == ["first", "second"]

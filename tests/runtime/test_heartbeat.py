@@ -15,7 +15,7 @@ from app.errors import ServerFull, StoreUnavailable
 from app.runtime import heartbeat
 from app.runtime.heartbeat import Heartbeat
 from app.runtime.live_run import LiveRun
-from app.runtime.manager import RuntimeManager
+from app.runtime.runtime import Runtime
 from app.store.engine import Database
 from app.store.fence import Fenced
 from app.store.store import Store
@@ -27,8 +27,8 @@ from tests.runtime.loops import PATIENCE, OneLoop, Patient, Stubborn, say
 from tests.store.actors import new_session
 
 
-def _working(store: Store, manager: RuntimeManager, patient: Patient) -> LiveRun:
-    live = say(manager, new_session(store).id)
+def _working(store: Store, runtime: Runtime, patient: Patient) -> LiveRun:
+    live = say(runtime, new_session(store).id)
     assert patient.entered.wait(PATIENCE)
     return live
 
@@ -62,8 +62,8 @@ def test_leases_are_renewed_while_all_other_housekeeping_is_held_up(
     store: Store, manage: Manage, stuck: set[str]
 ) -> None:
     patient = Patient()
-    manager = manage(OneLoop(patient.loop), heartbeat_seconds=0.05)
-    live = _working(store, manager, patient)
+    runtime = manage(OneLoop(patient.loop), heartbeat_seconds=0.05)
+    live = _working(store, runtime, patient)
     eventually(lambda: stuck == {"keeper", "maintenance"}, "both threads are held up")
     before = store.runs.get(live.run.id).lease_expires_at
     eventually(lambda: store.runs.get(live.run.id).lease_expires_at > before + 0.3, "the lease was renewed")
@@ -74,8 +74,8 @@ def test_leases_are_renewed_though_every_connection_of_the_pool_is_in_use(
     store: Store, manage: Manage
 ) -> None:
     patient = Patient()
-    manager = manage(OneLoop(patient.loop), heartbeat_seconds=0.05)
-    live = _working(store, manager, patient)
+    runtime = manage(OneLoop(patient.loop), heartbeat_seconds=0.05)
+    live = _working(store, runtime, patient)
     readers = [store.database.reading() for _ in range(16)]
     for reader in readers[:-1]:
         reader.__enter__()
@@ -102,8 +102,8 @@ def test_leases_are_renewed_though_every_connection_of_the_pool_is_in_use(
 def test_a_renewal_that_failed_is_tried_again(store: Store, manage: Manage, error: Exception) -> None:
     patient = Patient()
     Faults(store).inject("leases.renew", error, times=3)
-    manager = manage(OneLoop(patient.loop), heartbeat_seconds=0.05)
-    live = _working(store, manager, patient)
+    runtime = manage(OneLoop(patient.loop), heartbeat_seconds=0.05)
+    live = _working(store, runtime, patient)
     before = store.runs.get(live.run.id).lease_expires_at
     eventually(lambda: store.runs.get(live.run.id).lease_expires_at > before, "the lease was renewed")
     patient.let_go()
@@ -113,8 +113,8 @@ def test_a_run_that_has_lost_its_session_is_told_without_holding_up_a_beat(
     store: Store, manage: Manage
 ) -> None:
     stubborn = Stubborn()
-    manager = manage(OneLoop(stubborn.loop), heartbeat_seconds=0.05)
-    live = say(manager, new_session(store).id)
+    runtime = manage(OneLoop(stubborn.loop), heartbeat_seconds=0.05)
+    live = say(runtime, new_session(store).id)
     assert stubborn.entered.wait(PATIENCE)
     told_on: list[str] = []
     with live.cancellation.calling(lambda: told_on.append(threading.current_thread().name)):
@@ -130,7 +130,7 @@ def test_a_service_thread_that_could_not_be_started_once_is_started_by_the_next_
     store: Store, manage: Manage, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     patient = Patient()
-    manager, session = manage(OneLoop(patient.loop)), new_session(store)
+    runtime, session = manage(OneLoop(patient.loop)), new_session(store)
     start = threading.Thread.start
     failed: list[str] = []
 
@@ -142,10 +142,10 @@ def test_a_service_thread_that_could_not_be_started_once_is_started_by_the_next_
 
     monkeypatch.setattr(threading.Thread, "start", fail_once)
     with pytest.raises(ServerFull):
-        say(manager, session.id)
+        say(runtime, session.id)
     assert failed == [name]
-    assert manager.find(session.id) is None
-    live = say(manager, session.id)
+    assert runtime.runs.find(session.id) is None
+    live = say(runtime, session.id)
     running = {thread.name for thread in threading.enumerate()}
     assert {"heartbeat", "keeper", "maintenance"} <= running
     patient.let_go()
@@ -191,16 +191,16 @@ def test_a_lease_whose_row_is_locked_is_tried_again_before_the_next_beat(
 
     renew = store.leases.renew
     store.leases.renew = locked_at_first  # type: ignore[method-assign]
-    manager = manage(OneLoop(patient.loop), heartbeat_seconds=0.0)
-    real_wait = manager.heartbeat._stopping.wait
+    runtime = manage(OneLoop(patient.loop), heartbeat_seconds=0.0)
+    real_wait = runtime.heartbeat._stopping.wait
 
     def wait(seconds: float) -> bool:
         pauses.append(seconds)
         return real_wait(0.05)
 
-    manager.heartbeat._stopping.wait = wait  # type: ignore[method-assign,assignment]
-    manager.heartbeat._seconds = 1000.0
-    live = _working(store, manager, patient)
+    runtime.heartbeat._stopping.wait = wait  # type: ignore[method-assign,assignment]
+    runtime.heartbeat._seconds = 1000.0
+    live = _working(store, runtime, patient)
     before = store.runs.get(live.run.id).lease_expires_at
     eventually(lambda: store.runs.get(live.run.id).lease_expires_at > before, "the lease was renewed")
     expected = [0.05, 0.05, 0.05, 1000.0]

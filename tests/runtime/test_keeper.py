@@ -17,12 +17,12 @@ from app.conversation.run import Answer, Owner, Question
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import NothingToAnswer, SessionBusy, StoreUnavailable
-from app.runtime import manager as manager_module
+from app.runtime import supervisor
 from app.runtime.control import RunControl
 from app.runtime.event_readers import EventReaders
 from app.runtime.keeper import WRITING_SECONDS, pause_after
 from app.runtime.live_run import LiveRun
-from app.runtime.manager import RuntimeManager
+from app.runtime.runtime import Runtime
 from app.store.store import Store
 from tests.harness.process import eventually
 from tests.runtime.conftest import Manage
@@ -34,16 +34,16 @@ from tests.store.actors import begin, everybody_is_gone, new_session, nobody_is_
 ELSEWHERE = Owner("elsewhere", "boot", 77, "1")
 
 
-def _working(store: Store, manager: RuntimeManager, patient: Patient) -> LiveRun:
-    live = say(manager, new_session(store).id)
+def _working(store: Store, runtime: Runtime, patient: Patient) -> LiveRun:
+    live = say(runtime, new_session(store).id)
     assert patient.entered.wait(PATIENCE)
     return live
 
 
 def test_a_run_that_writes_nothing_keeps_its_lease(store: Store, manage: Manage) -> None:
     patient = Patient()
-    manager = manage(OneLoop(patient.loop), heartbeat_seconds=0.05)
-    live = _working(store, manager, patient)
+    runtime = manage(OneLoop(patient.loop), heartbeat_seconds=0.05)
+    live = _working(store, runtime, patient)
     first = store.runs.get(live.run.id).lease_expires_at
     eventually(lambda: store.runs.get(live.run.id).lease_expires_at > first + 0.3, "it was renewed twice")
     patient.let_go()
@@ -51,8 +51,8 @@ def test_a_run_that_writes_nothing_keeps_its_lease(store: Store, manage: Manage)
 
 def test_events_are_in_the_store_while_the_run_goes_on(store: Store, manage: Manage) -> None:
     patient = Patient()
-    manager = manage(OneLoop(patient.loop))
-    live = _working(store, manager, patient)
+    runtime = manage(OneLoop(patient.loop))
+    live = _working(store, runtime, patient)
     eventually(lambda: store.events.bounds(live.run.session_id) == (1, 1), "its first event is written")
     patient.let_go()
     assert live.finished.wait(PATIENCE)
@@ -90,11 +90,11 @@ def test_a_stop_that_another_process_was_asked_for_arrives(store: Store, manage:
 def test_a_session_that_another_process_has_deleted_holds_up_nobody(store: Store, manage: Manage) -> None:
     stubborn, patient = Stubborn(), Patient()
     planner = OneLoop(stubborn.loop)
-    manager = manage(planner, heartbeat_seconds=0.05)
-    gone = say(manager, new_session(store).id)
+    runtime = manage(planner, heartbeat_seconds=0.05)
+    gone = say(runtime, new_session(store).id)
     assert stubborn.entered.wait(PATIENCE)
     planner.loop = patient.loop
-    here = _working(store, manager, patient)
+    here = _working(store, runtime, patient)
     gone.log.publish([b'{"type":"agent_choice"}'], gone.end)
     store.sessions.delete(gone.run.session_id)
     eventually(lambda: gone.lost, "it has noticed")
@@ -114,8 +114,8 @@ def test_housekeeping_goes_on_after_a_failure(
 ) -> None:
     patient = Patient()
     Faults(store).inject(place, error, times=2)
-    manager = manage(OneLoop(patient.loop), heartbeat_seconds=0.05)
-    live = _working(store, manager, patient)
+    runtime = manage(OneLoop(patient.loop), heartbeat_seconds=0.05)
+    live = _working(store, runtime, patient)
     first = store.runs.get(live.run.id).lease_expires_at
     eventually(lambda: store.runs.get(live.run.id).lease_expires_at > first, "the lease is renewed")
     eventually(lambda: store.events.bounds(live.run.session_id) == (1, 1), "the event is written")
@@ -193,9 +193,9 @@ def test_an_answer_to_a_dead_processs_question_lets_the_run_go_on_here(store: St
     here = manage(OneLoop(asking.loop), probe=everybody_is_gone)
     lost = say(dead, new_session(store).id)
     eventually(lambda: store.runs.get(lost.run.id).status == "awaiting_approval", "it has asked")
-    assert here.recover() == 0  # it still waits
+    assert here.supervisor.recover() == 0  # it still waits
     RunControl(store, here).answer(lost.run.session_id, Answer("approve"), kinds=KINDS)
-    live = here.find(lost.run.session_id)
+    live = here.runs.find(lost.run.session_id)
     if live is not None:
         assert live.finished.wait(PATIENCE)
     assert lost.finished.wait(PATIENCE)  # and the one that was believed dead writes nothing more
@@ -213,8 +213,8 @@ def test_a_dead_process_is_cleaned_up_after_at_the_next_start(store: Store, mana
     lost = say(dead, new_session(store).id)
     assert stubborn.entered.wait(PATIENCE)
     here = manage(OneLoop(Patient().loop), probe=everybody_is_gone)
-    assert here.recover() == 1
-    assert here.recover() == 0
+    assert here.supervisor.recover() == 1
+    assert here.supervisor.recover() == 0
     assert store.runs.get(lost.run.id).status == "interrupted"
     stubborn.let_go()
     assert stubborn.refused.wait(PATIENCE)
@@ -226,12 +226,12 @@ def test_a_dead_process_is_cleaned_up_after_at_the_next_start(store: Store, mana
 def test_what_a_dead_process_left_is_closed_though_nobody_asks(
     store: Store, manage: Manage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(manager_module, "SWEEP_SECONDS", 0.0)
+    monkeypatch.setattr(supervisor, "SWEEP_SECONDS", 0.0)
     patient = Patient()
     dead = manage(OneLoop(patient.loop), owner=ELSEWHERE)
     live = _working(store, dead, patient)
     here = manage(OneLoop(patient.loop), probe=everybody_is_gone)
-    here.ensure_housekeeping()
+    here.services.ensure_running()
     eventually(lambda: store.runs.get(live.run.id).status == "interrupted", "it was closed")
     patient.let_go()
     assert live.finished.wait(PATIENCE)
@@ -240,10 +240,10 @@ def test_what_a_dead_process_left_is_closed_though_nobody_asks(
 def test_follow_ups_that_a_dead_process_did_not_begin_with_are_begun_with(
     store: Store, manage: Manage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(manager_module, "STRANDED_SECONDS", 0.0)
-    manager = manage(OneLoop(idle))
+    monkeypatch.setattr(supervisor, "STRANDED_SECONDS", 0.0)
+    runtime = manage(OneLoop(idle))
     session = new_session(store)
-    assert say(manager, session.id).finished.wait(PATIENCE)
+    assert say(runtime, session.id).finished.wait(PATIENCE)
     cancelled = new_session(store)
     store.runs.finish(begin(store, cancelled.id).run.baton, "cancelled")
     for session_id in (session.id, cancelled.id):
@@ -257,18 +257,18 @@ def test_follow_ups_that_a_dead_process_did_not_begin_with_are_begun_with(
 def test_follow_ups_start_by_a_claim_where_a_living_process_let_its_lease_run_out(
     store: Store, manage: Manage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(manager_module, "STRANDED_SECONDS", 0.0)
-    monkeypatch.setattr(manager_module, "SWEEP_SECONDS", 0.0)
+    monkeypatch.setattr(supervisor, "STRANDED_SECONDS", 0.0)
+    monkeypatch.setattr(supervisor, "SWEEP_SECONDS", 0.0)
     session, without = new_session(store), new_session(store)
     stopped = Store(store.database, lease_seconds=-1.0)
     held = [begin(stopped, each.id, owner=ELSEWHERE).run for each in (session, without)]
     words = ({"type": "text", "text": "later"},)
     waiting = QueuedMessage("m", session.id, "followup", words, time.time() - 60, "me")
     assert store.queue.add([waiting], needs_run=False)
-    manager = manage(OneLoop(idle), probe=lambda _: "alive")
-    manager.ensure_housekeeping()
+    runtime = manage(OneLoop(idle), probe=lambda _: "alive")
+    runtime.services.ensure_running()
     eventually(lambda: len(store.runs.recent(session_id=session.id)) >= 2, "a run began")
-    assert manager.recover(by_lease=True) == 0
+    assert runtime.supervisor.recover(by_lease=True) == 0
     assert [store.runs.get(run.id).status for run in held] == ["interrupted", "running"]
 
 
@@ -276,14 +276,16 @@ def test_a_run_whose_end_its_process_could_not_store_is_closed_by_that_process(
     store: Store, manage: Manage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No other process does it: to them its owner lives."""
-    monkeypatch.setattr(manager_module, "SWEEP_SECONDS", 0.0)
+    monkeypatch.setattr(supervisor, "SWEEP_SECONDS", 0.0)
     store = Store(store.database, lease_seconds=-1.0)
     Faults(store).inject("runs.finish", ValueError("a bug"), times=2)
-    manager, other = manage(OneLoop(idle), store=store), manage(OneLoop(idle), owner=ELSEWHERE, store=store)
-    other.probe = lambda _: "alive"
-    live = say(manager, new_session(store).id)
+    runtime, other = (
+        manage(OneLoop(idle), store=store),
+        manage(OneLoop(idle), owner=ELSEWHERE, probe=lambda _: "alive", store=store),
+    )
+    live = say(runtime, new_session(store).id)
     assert live.finished.wait(PATIENCE)
-    assert other.recover(by_lease=True) == 0
+    assert other.supervisor.recover(by_lease=True) == 0
     eventually(lambda: store.runs.get(live.run.id).status == "interrupted", "its own process closes it")
 
 

@@ -18,7 +18,7 @@ from app.runtime.control import RunControl
 from app.runtime.event_reader import EventReader, RunEnd
 from app.runtime.event_readers import EventReaders
 from app.runtime.live_run import LiveRun
-from app.runtime.manager import RuntimeManager
+from app.runtime.runtime import Runtime
 from app.store.store import Store
 from tests.harness.process import eventually
 from tests.runtime.conftest import Manage
@@ -48,10 +48,10 @@ class Scene:
         self.work.let_go()
         assert self.live.finished.wait(PATIENCE)
 
-    def next_run(self, manager: RuntimeManager) -> None:
+    def next_run(self, runtime: Runtime) -> None:
         """One that begins and ends."""
         self._planner.loop = idle
-        assert say(manager, self.session_id, "another one").finished.wait(PATIENCE)
+        assert say(runtime, self.session_id, "another one").finished.wait(PATIENCE)
 
     def expected(self) -> bytes:
         """The run's own events, as they are stored."""
@@ -235,7 +235,7 @@ def test_readers_of_a_run_that_goes_on_in_another_process_go_on_with_it(
     reader = EventReaders(store, first).of_run(live)
     seen = (reader.next(PATIENCE) or b"") if caught_up else b""
     RunControl(store, adopter).answer(session_id, Answer("approve"), kinds=("max_iterations",))
-    adopted = adopter.find(session_id)
+    adopted = adopter.runs.find(session_id)
     assert adopted is not None
     assert live.finished.wait(PATIENCE)  # the first process has noticed
     if reader_of != "the first process":

@@ -93,7 +93,7 @@ def test_no_statement_of_what_goes_on_all_the_time_scans_a_table(
         steer(client, session, "and [say more]")
         assert client.try_run(session, "me too").status_code == 409
         eventually(lambda: "a renewal" in done, "the lease is renewed")
-        everything = 2 * len(server.manager.maintenance._tasks)
+        everything = 2 * len(server.runtime.maintenance._tasks)
         eventually(lambda: done.count("a task") >= everything, "maintenance has done all that it ever does")
         model.release()
         stream.rest()

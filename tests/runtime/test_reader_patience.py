@@ -168,8 +168,8 @@ def test_a_snapshot_is_refused_and_not_guessed_while_the_events_cant_be_read(
     store: Store, manage: Manage
 ) -> None:
     patient = Patient()
-    manager = manage(OneLoop(patient.loop))
-    live = say(manager, new_session(store).id)
+    runtime = manage(OneLoop(patient.loop))
+    live = say(runtime, new_session(store).id)
     assert patient.entered.wait(PATIENCE)
     eventually(lambda: store.events.bounds(live.run.session_id) == (1, 1), "its first event is written")
     readers = EventReaders(store, manage(OneLoop(patient.loop)))
@@ -178,4 +178,4 @@ def test_a_snapshot_is_refused_and_not_guessed_while_the_events_cant_be_read(
     with pytest.raises(StoreUnavailable):
         readers.whole_until(live.run.session_id)
     patient.let_go()
-    assert read_to_end(EventReaders(store, manager).of_run(live))
+    assert read_to_end(EventReaders(store, runtime).of_run(live))

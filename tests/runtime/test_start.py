@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -21,9 +22,10 @@ from app.errors import (
     StalePrecondition,
 )
 from app.runtime.live_run import LiveRun
-from app.runtime.manager import RuntimeManager
+from app.runtime.runtime import Runtime
 from app.store.engine import Database
 from app.store.migrate import migrate
+from app.store.run_request import RunRequest
 from app.store.store import Store
 from tests.harness.models import GatedModel
 from tests.harness.process import eventually
@@ -34,9 +36,9 @@ from tests.runtime.loops import PATIENCE, OneLoop, Patient, idle, read_all, said
 from tests.store.actors import new_session, nobody_is_gone, user
 
 
-def _try(manager: RuntimeManager, session_id: str, text: str) -> list[LiveRun | SessionBusy]:
+def _try(runtime: Runtime, session_id: str, text: str) -> list[LiveRun | SessionBusy]:
     try:
-        return [say(manager, session_id, text)]
+        return [say(runtime, session_id, text)]
     except SessionBusy as busy:
         return [busy]
 
@@ -45,8 +47,8 @@ def test_of_sixteen_starts_at_once_one_wins_and_the_others_are_told_of_it(
     store: Store, manage: Manage, agents: Agents
 ) -> None:
     model = GatedModel()
-    manager, session = manage(agents(model)), new_session(store)
-    jobs = [lambda n=n: _try(manager, session.id, f"message {n}") for n in range(16)]
+    runtime, session = manage(agents(model)), new_session(store)
+    jobs = [lambda n=n: _try(runtime, session.id, f"message {n}") for n in range(16)]
     results = [one for (one,) in in_parallel(jobs)]
     (winner,) = [one for one in results if isinstance(one, LiveRun)]
     refusals = [one for one in results if isinstance(one, SessionBusy)]
@@ -55,21 +57,21 @@ def test_of_sixteen_starts_at_once_one_wins_and_the_others_are_told_of_it(
     model.wait_for(1)  # it was inside all the while, and nobody else has come
     assert len(said_by_user(store, session.id)) == 1
     with pytest.raises(SessionBusy) as busy:
-        say(manager, session.id)
+        say(runtime, session.id)
     assert busy.value.run.id == winner.run.id
     model.open()
-    assert read_all(store, manager, winner).count(b"stream_stopped") == 1
+    assert read_all(store, runtime, winner).count(b"stream_stopped") == 1
     assert len(store.runs.recent(session_id=session.id)) == 1
 
 
 @pytest.fixture
-def processes(database_url: str) -> Iterator[tuple[Patient, list[RuntimeManager]]]:
-    """Four managers with stores of their own on one database, as four processes have them."""
+def processes(database_url: str) -> Iterator[tuple[Patient, list[Runtime]]]:
+    """Four runtimes with stores of their own on one database, as four processes have them."""
     patient = Patient()
     databases = [Database(database_url, connections=6) for _ in range(4)]
     migrate(databases[0])
-    managers = [
-        RuntimeManager(
+    runtimes = [
+        Runtime(
             Store(database, lease_seconds=30),
             OneLoop(patient.loop),
             max_streams=50,
@@ -79,28 +81,28 @@ def processes(database_url: str) -> Iterator[tuple[Patient, list[RuntimeManager]
         )
         for pid, database in enumerate(databases)
     ]
-    yield patient, managers
-    for manager in managers:
-        manager.drain(0)
+    yield patient, runtimes
+    for runtime in runtimes:
+        runtime.supervisor.drain(0)
     for database in databases:
         database.close()
 
 
 def test_of_sixteen_starts_in_four_processes_one_wins(
-    database_url: str, processes: tuple[Patient, list[RuntimeManager]]
+    database_url: str, processes: tuple[Patient, list[Runtime]]
 ) -> None:
-    patient, managers = processes
+    patient, runtimes = processes
     database = Database(database_url, connections=2)
     store = Store(database, lease_seconds=30)
     session = new_session(store)
-    jobs = [lambda n=n: _try(managers[n % 4], session.id, f"message {n}") for n in range(16)]
+    jobs = [lambda n=n: _try(runtimes[n % 4], session.id, f"message {n}") for n in range(16)]
     results = [one for (one,) in in_parallel(jobs)]
     (winner,) = [one for one in results if isinstance(one, LiveRun)]
     assert patient.entered.wait(PATIENCE)
     assert len(said_by_user(store, session.id)) == 1
-    for manager in managers:
+    for runtime in runtimes:
         with pytest.raises(SessionBusy) as busy:
-            say(manager, session.id)
+            say(runtime, session.id)
         assert busy.value.run.id == winner.run.id
     patient.let_go()
     assert winner.finished.wait(PATIENCE)
@@ -116,23 +118,23 @@ def test_refusals_leave_no_trace(store: Store, manage: Manage, agents: Agents) -
     model.wait_for(1)
     eventually(lambda: live.log.unwritten(live.run.id) is None, "its events are written")
     before = all_rows(store.database)
-    new = [user("refused")]
+    request = partial(RunRequest, session_id=free.id, key="plain", messages=[user("refused")])
     refused: list[tuple[type[AppError], Callable[[], LiveRun]]] = [
         (SessionBusy, lambda: say(full, busy.id)),
         (SessionBusy, lambda: say(other, busy.id)),
         (ServerFull, lambda: say(full, free.id)),
         (SessionNotFound, lambda: say(other, "nobody")),
-        (SessionNotFound, lambda: other.start(free.id, key="plain", messages=new, visible_to="bob")),
+        (SessionNotFound, lambda: other.manager.start(request(visible_to="bob"))),
         (AgentNotFound, lambda: say(other, free.id, key="unheard-of")),
-        (AgentNotFound, lambda: other.start(free.id, key="plain", name="nobody", messages=new)),
+        (AgentNotFound, lambda: other.manager.start(request(name="nobody"))),
         (MissingEnvironment, lambda: say(poor, free.id)),
-        (StalePrecondition, lambda: other.start(free.id, key="plain", messages=new, expected_position=3)),
+        (StalePrecondition, lambda: other.manager.start(request(expected_position=3))),
     ]
     for error, start in refused:
         with pytest.raises(error):
             start()
         assert all_rows(store.database) == before
-    other.drain(0)
+    other.supervisor.drain(0)
     with pytest.raises(Draining):
         say(other, free.id)
     assert all_rows(store.database) == before
@@ -149,28 +151,28 @@ class _SlowClaim:
         self.go = threading.Event()
         real: Callable[..., Any] = store.runs.begin
 
-        def begin(run_id: str, session: str, **options: Any) -> Any:
-            if session == session_id and not self.entered.is_set():
+        def begin(run_id: str, request: RunRequest, **options: Any) -> Any:
+            if request.session_id == session_id and not self.entered.is_set():
                 self.entered.set()
                 assert self.go.wait(PATIENCE)
-            return real(run_id, session, **options)
+            return real(run_id, request, **options)
 
         setattr(store.runs, "begin", begin)  # noqa: B010 - mypy would compare the signatures
 
 
 def test_a_session_is_busy_from_the_first_moment_and_the_others_are_not(store: Store, manage: Manage) -> None:
-    manager = manage(OneLoop(idle))
+    runtime = manage(OneLoop(idle))
     slow, quick = new_session(store), new_session(store)
     claim = _SlowClaim(store, slow.id)
     started: list[LiveRun] = []
-    thread = threading.Thread(target=lambda: started.append(say(manager, slow.id)))
+    thread = threading.Thread(target=lambda: started.append(say(runtime, slow.id)))
     thread.start()
     assert claim.entered.wait(PATIENCE)
     before = all_rows(store.database)
     with pytest.raises(SessionBusy):
-        say(manager, slow.id)
+        say(runtime, slow.id)
     assert all_rows(store.database) == before
-    assert say(manager, quick.id).finished.wait(PATIENCE)
+    assert say(runtime, quick.id).finished.wait(PATIENCE)
     claim.go.set()
     thread.join(PATIENCE)
     assert started[0].finished.wait(PATIENCE)
@@ -180,42 +182,42 @@ def test_a_session_is_busy_from_the_first_moment_and_the_others_are_not(store: S
 def test_a_run_that_is_being_claimed_when_a_drain_begins_is_refused_or_drained(
     store: Store, manage: Manage
 ) -> None:
-    manager, session = manage(OneLoop(idle)), new_session(store)
+    runtime, session = manage(OneLoop(idle)), new_session(store)
     before = all_rows(store.database)
     claim = _SlowClaim(store, session.id)
     refused: list[type[Exception]] = []
 
     def start() -> None:
         with pytest.raises(Draining) as error:
-            say(manager, session.id)
+            say(runtime, session.id)
         refused.append(error.type)
 
     starting = threading.Thread(target=start)
     starting.start()
     assert claim.entered.wait(PATIENCE)
-    draining = threading.Thread(target=manager.drain, args=(PATIENCE,))
+    draining = threading.Thread(target=runtime.supervisor.drain, args=(PATIENCE,))
     draining.start()
-    eventually(lambda: manager.draining, "the drain has begun")
+    eventually(lambda: runtime.runs.draining, "the drain has begun")
     claim.go.set()
     starting.join(PATIENCE)
     draining.join(PATIENCE)
     assert refused == [Draining]
     assert all_rows(store.database) == before
-    assert not manager.held_sessions()
+    assert not runtime.locks.held()
 
 
 def test_a_drain_waits_for_a_run_that_is_being_claimed(store: Store, manage: Manage) -> None:
-    manager, session = manage(OneLoop(idle)), new_session(store)
+    runtime, session = manage(OneLoop(idle)), new_session(store)
     ended: list[str] = []
 
     def drain() -> None:
-        manager.drain(PATIENCE)
+        runtime.supervisor.drain(PATIENCE)
         ended.append("drain")
 
-    with manager.admitted(session.id):
+    with runtime.runs.admitted(session.id):
         draining = threading.Thread(target=drain)
         draining.start()
-        eventually(lambda: manager.draining, "the drain has begun")
+        eventually(lambda: runtime.runs.draining, "the drain has begun")
         ended.append("claim")
     draining.join(PATIENCE)
     assert ended == ["claim", "drain"]
@@ -225,8 +227,8 @@ def test_two_sessions_are_inside_the_model_at_the_same_time(
     store: Store, manage: Manage, agents: Agents
 ) -> None:
     model = GatedModel()
-    manager = manage(agents(model))
-    runs = [say(manager, new_session(store).id) for _ in range(2)]
+    runtime = manage(agents(model))
+    runs = [say(runtime, new_session(store).id) for _ in range(2)]
     model.wait_for(2)
     model.open()
     for live in runs:
@@ -236,11 +238,11 @@ def test_two_sessions_are_inside_the_model_at_the_same_time(
 
 def test_the_bound_on_streams_counts_what_is_at_work(store: Store, manage: Manage) -> None:
     patient = Patient()
-    manager = manage(OneLoop(patient.loop), max_streams=2)
-    runs = [say(manager, new_session(store).id) for _ in range(2)]
+    runtime = manage(OneLoop(patient.loop), max_streams=2)
+    runs = [say(runtime, new_session(store).id) for _ in range(2)]
     with pytest.raises(ServerFull):
-        say(manager, new_session(store).id)
+        say(runtime, new_session(store).id)
     patient.let_go()
     for live in runs:
         assert live.finished.wait(PATIENCE)
-    assert say(manager, new_session(store).id).finished.wait(PATIENCE)
+    assert say(runtime, new_session(store).id).finished.wait(PATIENCE)

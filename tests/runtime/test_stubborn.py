@@ -9,7 +9,7 @@ import pytest
 from app.conversation.run import LIVE
 from app.conversation.transcript import Transcript
 from app.errors import Draining, SessionBusy, SessionNotFound
-from app.runtime import manager as manager_module
+from app.runtime import supervisor
 from app.runtime.control import RunControl
 from app.runtime.event_readers import EventReaders
 from app.store.store import Store
@@ -28,13 +28,13 @@ def _closed(store: Store, session_id: str) -> bool:
 
 def test_a_run_that_is_told_to_stop_says_so_until_it_has_stopped(store: Store, manage: Manage) -> None:
     stubborn = Stubborn()
-    manager, session = manage(OneLoop(stubborn.loop)), new_session(store)
-    control = RunControl(store, manager)
-    live = say(manager, session.id)
+    runtime, session = manage(OneLoop(stubborn.loop)), new_session(store)
+    control = RunControl(store, runtime)
+    live = say(runtime, session.id)
     assert stubborn.entered.wait(PATIENCE)
     assert control.cancel(session.id, by="ann").status in LIVE
     with pytest.raises(SessionBusy) as busy:
-        say(manager, session.id)
+        say(runtime, session.id)
     assert busy.value.busy_code == "stopping"
     stubborn.let_go()
     assert live.finished.wait(PATIENCE)
@@ -44,21 +44,21 @@ def test_a_run_that_is_told_to_stop_says_so_until_it_has_stopped(store: Store, m
 def test_a_run_that_never_stops_is_abandoned_and_its_late_result_changes_nothing(
     store: Store, manage: Manage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(manager_module, "ABANDON_SECONDS", 0.01)
+    monkeypatch.setattr(supervisor, "ABANDON_SECONDS", 0.01)
     old, new = Stubborn(), Stubborn()
     planner = OneLoop(old.loop)
-    manager, session = manage(planner), new_session(store)
-    first = say(manager, session.id, "first")
+    runtime, session = manage(planner), new_session(store)
+    first = say(runtime, session.id, "first")
     assert old.entered.wait(PATIENCE)
-    RunControl(store, manager).cancel(session.id, by="ann", wait=PATIENCE)
+    RunControl(store, runtime).cancel(session.id, by="ann", wait=PATIENCE)
     assert first.finished.is_set()
     assert store.runs.get(first.run.id).status == "cancelled"
     assert states(store, session.id) == {"call-1": "unknown"}
     assert _closed(store, session.id)
 
-    monkeypatch.setattr(manager_module, "ABANDON_SECONDS", 1000.0)
+    monkeypatch.setattr(supervisor, "ABANDON_SECONDS", 1000.0)
     planner.loop = new.loop
-    second = say(manager, session.id, "second")
+    second = say(runtime, session.id, "second")
     assert new.entered.wait(PATIENCE)
     before = store.sessions.messages(session.id)
     old.let_go()
@@ -67,10 +67,10 @@ def test_a_run_that_never_stops_is_abandoned_and_its_late_result_changes_nothing
     with pytest.raises(
         SessionBusy
     ) as busy:  # the late end of the first run has not freed the second one's session
-        say(manager, session.id, "third")
+        say(runtime, session.id, "third")
     assert busy.value.run.id == second.run.id
     new.let_go()
-    stream = read_all(store, manager, second)
+    stream = read_all(store, runtime, second)
     assert stream.count(b'"stream_stopped"') == 1
     assert stream.count(b"too late to be heard") == 1
     assert said_by_user(store, session.id) == ["first", "second"]
@@ -82,13 +82,13 @@ def test_a_run_that_never_stops_is_abandoned_and_its_late_result_changes_nothing
 
 def test_a_deleted_session_is_gone_though_its_run_goes_on(store: Store, manage: Manage) -> None:
     stubborn = Stubborn()
-    manager = manage(OneLoop(stubborn.loop))
+    runtime = manage(OneLoop(stubborn.loop))
     before = all_rows(store.database)
     session = new_session(store)
-    live = say(manager, session.id)
+    live = say(runtime, session.id)
     assert stubborn.entered.wait(PATIENCE)
-    reader = EventReaders(store, manager).of_run(live)
-    assert RunControl(store, manager).delete(session.id, by="ann", wait=0) is False
+    reader = EventReaders(store, runtime).of_run(live)
+    assert RunControl(store, runtime).delete(session.id, by="ann", wait=0) is False
     assert all_rows(store.database) == before
     with pytest.raises(SessionNotFound):
         store.sessions.get(session.id)
@@ -97,26 +97,26 @@ def test_a_deleted_session_is_gone_though_its_run_goes_on(store: Store, manage: 
     assert stubborn.refused.wait(PATIENCE)
     assert live.finished.wait(PATIENCE)
     assert all_rows(store.database) == before
-    assert manager.live_runs() == []
+    assert runtime.runs.all() == []
 
 
 def test_a_run_that_can_stop_has_stopped_when_its_session_is_deleted(store: Store, manage: Manage) -> None:
     patient = Patient()
-    manager, session = manage(OneLoop(patient.loop)), new_session(store)
-    live = say(manager, session.id)
+    runtime, session = manage(OneLoop(patient.loop)), new_session(store)
+    live = say(runtime, session.id)
     assert patient.entered.wait(PATIENCE)
-    assert RunControl(store, manager).delete(session.id, by="ann", wait=PATIENCE) is True
+    assert RunControl(store, runtime).delete(session.id, by="ann", wait=PATIENCE) is True
     assert live.finished.is_set()
 
 
 def test_a_released_run_has_lost_its_session_to_whoever_comes_next(store: Store, manage: Manage) -> None:
     stubborn = Stubborn()
     planner = OneLoop(stubborn.loop)
-    manager, session = manage(planner), new_session(store)
-    live = say(manager, session.id)
+    runtime, session = manage(planner), new_session(store)
+    live = say(runtime, session.id)
     assert stubborn.entered.wait(PATIENCE)
-    reader = EventReaders(store, manager).of_run(live)
-    run = RunControl(store, manager).release(live.run.id, by="an operator", reason="it hangs")
+    reader = EventReaders(store, runtime).of_run(live)
+    run = RunControl(store, runtime).release(live.run.id, by="an operator", reason="it hangs")
     assert (run.status, run.code) == ("interrupted", "interrupted")
     assert "it hangs" in run.error
     stream = read_to_end(reader)
@@ -133,15 +133,15 @@ def test_a_drain_waits_for_the_patient_cancels_the_slow_and_abandons_the_stubbor
 ) -> None:
     patient, stubborn = Patient(), Stubborn()
     planner = OneLoop(patient.loop)
-    manager = manage(planner)
-    slow = say(manager, new_session(store).id)
+    runtime = manage(planner)
+    slow = say(runtime, new_session(store).id)
     planner.loop = stubborn.loop
-    stuck = say(manager, new_session(store).id)
+    stuck = say(runtime, new_session(store).id)
     assert patient.entered.wait(PATIENCE)
     assert stubborn.entered.wait(PATIENCE)
-    readers = [EventReaders(store, manager).of_run(live) for live in (slow, stuck)]
-    manager.drain(0, stop_within=0.5)
-    assert manager.live_runs() == []
+    readers = [EventReaders(store, runtime).of_run(live) for live in (slow, stuck)]
+    runtime.supervisor.drain(0, stop_within=0.5)
+    assert runtime.runs.all() == []
     for live, reader in zip((slow, stuck), readers, strict=True):
         assert live.finished.is_set()
         assert store.runs.get(live.run.id).status == "cancelled"
@@ -156,16 +156,16 @@ def test_a_drain_waits_for_the_patient_cancels_the_slow_and_abandons_the_stubbor
 
 def test_a_drain_lets_runs_finish_and_refuses_new_ones(store: Store, manage: Manage) -> None:
     patient = Patient()
-    manager, session = manage(OneLoop(patient.loop)), new_session(store)
-    live = say(manager, session.id)
+    runtime, session = manage(OneLoop(patient.loop)), new_session(store)
+    live = say(runtime, session.id)
     assert patient.entered.wait(PATIENCE)
-    drained = threading.Thread(target=manager.drain, args=(PATIENCE,))
+    drained = threading.Thread(target=runtime.supervisor.drain, args=(PATIENCE,))
     drained.start()
-    eventually(lambda: manager.draining, "the drain has begun")
+    eventually(lambda: runtime.runs.draining, "the drain has begun")
     with pytest.raises(Draining):
-        say(manager, new_session(store).id)
+        say(runtime, new_session(store).id)
     with pytest.raises(Draining):
-        EventReaders(store, manager).of_session(session.id, None)
+        EventReaders(store, runtime).of_session(session.id, None)
     patient.let_go()
     drained.join(PATIENCE)
     assert not drained.is_alive()
@@ -176,12 +176,12 @@ def test_a_cancel_inside_the_model_keeps_the_session_usable(
     store: Store, manage: Manage, agents: Agents
 ) -> None:
     model = GatedModel()
-    manager, session = manage(agents(model)), new_session(store)
-    live = say(manager, session.id)
+    runtime, session = manage(agents(model)), new_session(store)
+    live = say(runtime, session.id)
     model.wait_for(1)
-    run = RunControl(store, manager).cancel(session.id, by="ann", wait=PATIENCE)
+    run = RunControl(store, runtime).cancel(session.id, by="ann", wait=PATIENCE)
     assert (run.status, run.code) == ("cancelled", "cancelled")
-    assert read_all(store, manager, live).count(b'"stream_stopped"') == 1
+    assert read_all(store, runtime, live).count(b'"stream_stopped"') == 1
     model.open()
-    assert say(manager, session.id, "again").finished.wait(PATIENCE)
+    assert say(runtime, session.id, "again").finished.wait(PATIENCE)
     assert [row.role for row in store.sessions.messages(session.id)] == ["user", "user", "assistant"]

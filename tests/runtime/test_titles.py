@@ -16,6 +16,7 @@ from app.roots import Roots
 from app.runtime.live_run import LiveRun
 from app.runtime.planner import AgentPlanner
 from app.runtime.titles import Titles
+from app.store.run_request import RunRequest
 from app.store.store import Store
 from app.team.directory import TeamDirectory
 from tests.conftest import AGENTS
@@ -78,11 +79,11 @@ def begin(
     store.sessions.create(Session(SESSION, 1.0))
     directory = TeamDirectory(AGENTS, {})
     planner = AgentPlanner(directory, model, store, environment={}, roots=Roots((tmp_path,)), titles=titles)
-    manager = manage(planner)
+    runtime = manage(planner)
 
     def start(key: str = "plain") -> LiveRun:
         messages = [Message("user", (text_block("What is a baton?"),), created_at=1.0)]
-        return manager.start(SESSION, key=key, messages=messages)
+        return runtime.manager.start(RunRequest(session_id=SESSION, key=key, messages=messages))
 
     return start
 

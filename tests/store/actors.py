@@ -10,6 +10,7 @@ from app.conversation.blocks import text_block, tool_result
 from app.conversation.run import Liveness, Owner, Probe, Run
 from app.conversation.session import Session
 from app.conversation.transcript import Message
+from app.store.run_request import RunRequest
 from app.store.run_store import Begun
 from app.store.store import Store
 
@@ -39,6 +40,10 @@ def user(text: str) -> Message:
     return Message("user", (text_block(text),), created_at=1.0)
 
 
+def request(session_id: str, **more: Any) -> RunRequest:
+    return RunRequest(session_id=session_id, key="plain", **more)
+
+
 def begin(
     store: Store,
     session_id: str,
@@ -49,13 +54,11 @@ def begin(
 ) -> Begun:
     return store.runs.begin(
         uuid.uuid4().hex,
-        session_id,
+        request(session_id, messages=[user(text) for text in texts], visible_to=visible_to),
         agent="plain/root",
         owner=owner,
-        new_messages=[user(text) for text in texts],
         probe=probe,
         last_words=last_words,
-        visible_to=visible_to,
     )
 
 

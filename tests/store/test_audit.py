@@ -13,7 +13,7 @@ from app.errors import SessionBusy, SessionNotFound
 from app.store.run_store import Begun
 from app.store.store import Store
 from app.store.tables import audit
-from tests.store.actors import HERE, begin, last_words, new_session, nobody_is_gone
+from tests.store.actors import HERE, begin, last_words, new_session, nobody_is_gone, request
 
 
 def saying(action: Action, session_id: str) -> AuditEntry:
@@ -27,13 +27,11 @@ def actions(store: Store, session_id: str) -> list[str]:
 def claim(store: Store, session_id: str) -> Begun:
     return store.runs.begin(
         uuid.uuid4().hex,
-        session_id,
+        request(session_id, audit=saying("run", session_id)),
         agent="plain/root",
         owner=HERE,
-        new_messages=[],
         probe=nobody_is_gone,
         last_words=last_words,
-        audit=saying("run", session_id),
     )
 
 

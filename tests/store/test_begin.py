@@ -20,7 +20,7 @@ from app.store.store import Store
 from app.store.tables import runs
 from tests.harness.rows import all_rows
 from tests.harness.wire import in_parallel
-from tests.store.actors import HERE, THERE, begin, last_words, new_session, nobody_is_gone, user
+from tests.store.actors import HERE, THERE, begin, last_words, new_session, nobody_is_gone, request, user
 
 
 @pytest.fixture
@@ -67,10 +67,9 @@ def test_a_claim_whose_message_can_not_be_stored_does_not_claim(store: Store) ->
     with pytest.raises(TypeError):
         store.runs.begin(
             "r",
-            session.id,
+            request(session.id, messages=[user("fine"), user("also fine"), _unstorable()]),
             agent="plain/root",
             owner=HERE,
-            new_messages=[user("fine"), user("also fine"), _unstorable()],
             probe=nobody_is_gone,
             last_words=last_words,
         )

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 import uuid
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
 from app.conversation.audit import AuditEntry
+from app.conversation.run import Probe
 from app.conversation.session import Session
 from app.store.account_store import Limits
 from app.store.engine import Database
 from app.store.idempotency import KeyUse
-from app.store.run_store import Begun, RunStore
+from app.store.run_request import RunRequest
+from app.store.run_store import Begun
 from app.store.store import Store
 from tests.harness.rows import all_rows
 from tests.store.actors import (
@@ -25,44 +26,41 @@ from tests.store.actors import (
     last_words,
     new_session,
     nobody_is_gone,
+    request,
     user,
 )
 
 KEY = KeyUse("ann", "a-key", "a digest")
 
 WRITES: dict[str, dict[str, Any]] = {
-    "new_messages": {"new_messages": [user("one"), user("two")]},
+    "messages": {"messages": [user("one"), user("two")]},
     "expected_position": {"expected_position": -1},
-    "key": {"key": KEY},
-    "options": {"options": {"started_by": "ann"}},
+    "idempotency": {"idempotency": KEY},
     "audit": {"audit": AuditEntry("run", session_id="", who="ann", role="user")},
     "model": {"model": "anthropic/another"},
 }
 """What a request may want of a claim besides the claim."""
 
-ALWAYS = {
-    "self",
-    "run_id",
-    "session_id",
-    "agent",
-    "owner",
-    "probe",
-    "last_words",
-    "visible_to",
-    "replacing",
-}
-"""What says which claim it is, or only decides whether it is granted."""
+ALWAYS = {"session_id", "key", "name", "visible_to", "replacing", "options", "headers"}
+"""Fields that say which claim it is, only decide whether it is granted, or lie in the run's own row."""
 
 
-def claim(store: Store, session_id: str, **more: Any) -> Begun:
-    given: dict[str, Any] = {"new_messages": [], "owner": HERE, "probe": nobody_is_gone} | more
-    if "audit" in given:
-        given["audit"] = replace(given["audit"], session_id=session_id)
-    return store.runs.begin(uuid.uuid4().hex, session_id, agent="plain/root", last_words=last_words, **given)
+def claim(store: Store, session_id: str, *, probe: Probe = nobody_is_gone, **wanted: Any) -> Begun:
+    if "audit" in wanted:
+        wanted["audit"] = replace(wanted["audit"], session_id=session_id)
+    return store.runs.begin(
+        uuid.uuid4().hex,
+        request(session_id, **wanted),
+        agent="plain/root",
+        owner=HERE,
+        probe=probe,
+        last_words=last_words,
+        options={"started_by": "ann"},
+    )
 
 
-def test_every_option_of_a_claim_is_tried_here() -> None:
-    assert set(inspect.signature(RunStore.begin).parameters) == ALWAYS | set(WRITES)
+def test_every_field_of_a_request_is_tried_here() -> None:
+    assert {field.name for field in fields(RunRequest)} == ALWAYS | set(WRITES)
 
 
 @pytest.mark.parametrize("options", [*[[name] for name in WRITES], list(WRITES)], ids="+".join)
@@ -81,9 +79,9 @@ def test_a_withdrawn_claim_leaves_no_row(store: Store, options: list[str]) -> No
 
 def test_a_key_of_a_withdrawn_claim_can_be_used_by_the_retry(store: Store) -> None:
     session = new_session(store)
-    store.runs.withdraw(claim(store, session.id, key=KEY))
+    store.runs.withdraw(claim(store, session.id, idempotency=KEY))
     assert store.idempotency.outcome(KEY) is None
-    begun = claim(store, session.id, key=KEY)
+    begun = claim(store, session.id, idempotency=KEY)
     outcome = store.idempotency.outcome(KEY)
     assert outcome is not None
     assert outcome.run_id == begun.run.id

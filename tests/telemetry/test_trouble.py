@@ -47,4 +47,4 @@ def test_a_run_that_can_not_be_watched_fails_and_leaves_its_session_free(client:
         with client.run(session, "[say hello]") as stream:
             assert stream.rest()[-1]["type"] == "stream_stopped"
         client.wait_until_free(session)
-    assert client.server.manager.held_sessions() == frozenset()
+    assert client.server.runtime.locks.held() == frozenset()

@@ -18,11 +18,11 @@ ENDLESS: Final = frozenset({"MainThread", "model-streams", "hangups", "stream-wr
 
 def kept_by(server: Server) -> list[str]:
     """What a server in which nobody runs and nobody reads should have given back."""
-    manager = server.manager
+    runtime = server.runtime
     kept = list(held_by(server))
-    if manager.places.taken:
-        kept.append(f"{manager.places.taken} stream places")
-    return kept + [f"the event log of {log.session_id}" for log in manager.logs.followed()]
+    if runtime.places.taken:
+        kept.append(f"{runtime.places.taken} stream places")
+    return kept + [f"the event log of {log.session_id}" for log in runtime.logs.followed()]
 
 
 def threads() -> list[str]:

@@ -58,7 +58,7 @@ class Life:
         outcome = self._play(server)
         if not self.scenario.leaves:
             self._look_at(server)
-        if not server.manager.draining:
+        if not server.runtime.runs.draining:
             server.close()
         left = self._look_around(server, before)
         tell(

@@ -112,7 +112,7 @@ class Person:
                     react[kind]()
                 if kind == until or seen == most:
                     return last
-            if kind != "stream_stopped" and not self.client.server.manager.draining:
+            if kind != "stream_stopped" and not self.client.server.runtime.runs.draining:
                 self.problems.append(f"a stream ended without its last event, with {kind} ({last})")
         except AssertionError as error:
             self.problems.append(f"a reader was shown something wrong: {error}")
@@ -141,8 +141,8 @@ class Person:
             self.post("resume", {"confirmation": "approve", "call_id": run.waiting_for.call_id})
 
     def is_free(self) -> bool:
-        manager = self.client.server.manager
-        return manager.find(self.session) is None and self.session not in manager.held_sessions()
+        runtime = self.client.server.runtime
+        return runtime.runs.find(self.session) is None and self.session not in runtime.locks.held()
 
     def settle(self) -> None:
         """Until the session's run, if this process has one, has ended."""
@@ -159,7 +159,7 @@ class Person:
             self.problems.append(str(error))
 
     def _holder(self) -> str:
-        live = self.client.server.manager.find(self.session)
+        live = self.client.server.runtime.runs.find(self.session)
         return "nobody's run" if live is None else f"a run that is {live.status}"
 
     def speak(self, words: str, *, seconds: float = BOUND, **headers: str) -> None:

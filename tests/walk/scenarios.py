@@ -146,7 +146,9 @@ def drain(stage: Stage) -> None:
         if stage.wait_for_tool():
             with stage.aside():
                 leaving.start()
-            eventually(lambda: stage.server.manager.draining or not leaving.is_alive(), "the drain has begun")
+            eventually(
+                lambda: stage.server.runtime.runs.draining or not leaving.is_alive(), "the drain has begun"
+            )
     finally:
         Journal.gate.set()
         try:

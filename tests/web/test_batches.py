@@ -47,7 +47,7 @@ def test_the_runs_of_deleted_sessions_end(local: LocalClient) -> None:
     assert answer == {"deleted_count": 2, "failed_count": 0}
     for stream in streams:
         stream.rest()
-    eventually(lambda: not local.server.manager.live_runs(), "nothing is at work any more")
+    eventually(lambda: not local.server.runtime.runs.all(), "nothing is at work any more")
     assert local.call("GET", "/api/sessions") == []
 
 

@@ -41,7 +41,7 @@ def test_a_reader_that_fails_ends_its_stream_and_not_its_run(
     assert "stream_stopped" not in {event["type"] for event in events}
     assert client.session(session)["run"]["status"] == "running"
     model.release()
-    eventually(lambda: server.manager.find(session) is None, "the run has ended")
+    eventually(lambda: server.runtime.runs.find(session) is None, "the run has ended")
     (run,) = client.call("GET", f"/api/runs?session={session}")
     assert run["status"] == "finished"
 
@@ -51,6 +51,6 @@ def test_a_client_that_leaves_still_cancels_its_run(server: Server, model: Offli
     session = client.new_session()
     with client.run(session, "[words 20][hold 5]") as stream:
         stream.until("agent_choice")
-    eventually(lambda: server.manager.find(session) is None, "the run has ended")
+    eventually(lambda: server.runtime.runs.find(session) is None, "the run has ended")
     (run,) = client.call("GET", f"/api/runs?session={session}")
     assert run["status"] == "cancelled"

@@ -116,7 +116,7 @@ def test_a_run_that_waits_for_a_person_is_counted_after_a_restart(
         query="?on_disconnect=continue",
     ) as stream:
         stream.until("tool_call_confirmation")
-        first.manager.drain(5.0)
+        first.runtime.supervisor.drain(5.0)
     first.close()
     second = build(settings)
     client = LocalClient(second)

@@ -145,14 +145,14 @@ def test_head_of_a_sessions_events_leaves_no_reader_behind(server: Server, clien
     assert (response.status_code, response.get_data()) == (200, b"")
     assert response.headers["Content-Type"] == "text/event-stream"
     response.close()  # as every server does
-    assert server.manager.logs.find(session) is None
+    assert server.runtime.logs.find(session) is None
 
 
 def test_a_reader_that_never_reads_a_byte_is_let_go(server: Server, client: LocalClient) -> None:
     session = client.new_session()
     with client.follow(session):
-        assert server.manager.logs.find(session) is not None
-    assert server.manager.logs.find(session) is None
+        assert server.runtime.logs.find(session) is not None
+    assert server.runtime.logs.find(session) is None
 
 
 @pytest.mark.parametrize("cursor", ["x", "-1"])
@@ -160,7 +160,7 @@ def test_a_refused_reader_is_never_registered(server: Server, client: LocalClien
     session = client.new_session()
     response = client.ask("GET", f"/api/sessions/{session}/events?since={cursor}")
     assert response.status_code == 422
-    assert server.manager.logs.find(session) is None
+    assert server.runtime.logs.find(session) is None
 
 
 def test_a_reader_of_an_unknown_session_is_404_before_the_first_byte(client: LocalClient) -> None:

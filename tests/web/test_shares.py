@@ -63,8 +63,8 @@ def test_a_name_has_its_share_of_the_streams_and_others_have_theirs(
             opened.enter_context(ann.follow(anns))
         assert refusal(ann, anns) == (429, "share_taken")
         opened.enter_context(bob.follow(bobs))
-        assert server.manager.places.taken == EACH + 1
-    eventually(lambda: server.manager.places.taken == 0, "all are given back")
+        assert server.runtime.places.taken == EACH + 1
+    eventually(lambda: server.runtime.places.taken == 0, "all are given back")
     with ann.follow(anns):
         pass
 

@@ -97,7 +97,7 @@ def test_a_reader_of_another_process_sees_a_failure(here: LocalClient, there: Lo
 def test_a_slow_reader_of_a_run_sees_nothing_of_the_next_one(local: LocalClient, server: Server) -> None:
     session = local.new_session()
     slow = local.run(session, "[say one]")
-    eventually(lambda: server.manager.find(session) is None, "the run has ended")
+    eventually(lambda: server.runtime.runs.find(session) is None, "the run has ended")
     local.say(session, "[say two]")
     with slow:
         assert text_of(slow.rest()) == "one"
@@ -129,7 +129,7 @@ def test_f38_slow_and_dead_readers_among_many_cost_the_run_nothing_and_the_slow_
         reader.until("stream_stopped")
         assert numbered(bytes(reader.raw)) == numbered(bytes(stream.raw))
         reader.response.close()
-    assert server.manager.logs.find(session) is None
+    assert server.runtime.logs.find(session) is None
 
 
 @pytest.mark.usefixtures("tiny_buffer")

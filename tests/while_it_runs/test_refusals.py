@@ -191,7 +191,7 @@ def busy(server: Server, stand_in: OfflineServer) -> Iterator[Busy]:
 
 
 def _written(server: Server, session: str) -> bool:
-    live = server.manager.find(session)
+    live = server.runtime.runs.find(session)
     return live is not None and live.log.unwritten(live.run.id) is None
 
 
@@ -217,7 +217,7 @@ def test_a_refused_request_changes_nothing(server: Server, busy: Busy, refused: 
     assert [(run.id, run.status, run.stopped_by) for run in after] == [
         (run.id, run.status, run.stopped_by) for run in runs_before
     ]
-    live = server.manager.find(busy.session)
+    live = server.runtime.runs.find(busy.session)
     assert live is not None
     assert not live.cancellation.is_set()
     assert not live.stops_at_safe_point

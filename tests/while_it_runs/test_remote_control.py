@@ -140,4 +140,4 @@ def test_a_run_can_be_watched_from_everywhere_while_it_is_controlled(
         there.resume(session, "approve")
         watcher.until("stream_stopped")
         stream.rest()
-    eventually(lambda: here.server.manager.find(session) is None, "the session is free")
+    eventually(lambda: here.server.runtime.runs.find(session) is None, "the session is free")

@@ -62,7 +62,7 @@ def test_a_run_shows_its_holder_and_its_lease(
     with here.run(session, HELD) as stream:
         stream.until("agent_choice")
         run = one(here, session)
-        owner = servers[0].manager.owner
+        owner = servers[0].runtime.owner
         assert (run["holder"], run["host"], run["pid"]) == (str(owner), owner.host, owner.pid)
         began, until = (datetime.fromisoformat(run[name]) for name in ("started_at", "lease_expires_at"))
         assert began < until
@@ -77,7 +77,7 @@ def test_runs_are_filtered_by_status_age_session_and_holder(
 ) -> None:
     session = here.new_session()
     here.say(session, "[say hello]")
-    owner = servers[0].manager.owner
+    owner = servers[0].runtime.owner
     with here.run(session, HELD) as stream:
         stream.until("agent_choice")
         query = f"?session={session}"

@@ -11,7 +11,7 @@ import pytest
 from app.agent.tools.think import Think
 from app.agent.toolset import ToolContext, ToolResult
 from app.offline.server import OfflineServer
-from app.runtime import manager
+from app.runtime import supervisor
 from tests.harness.gate import Gate
 from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually
@@ -118,7 +118,7 @@ def test_a_gentle_stop_lets_the_calls_under_way_finish(
 
 
 def asked_gently(client: LocalClient) -> bool:
-    return all(live.stops_at_safe_point for live in client.server.manager.live_runs())
+    return all(live.stops_at_safe_point for live in client.server.runtime.runs.all())
 
 
 def test_after_a_gentle_stop_nobody_is_asked_for_another_call(local: LocalClient, gate: Gate) -> None:
@@ -154,7 +154,7 @@ def deaf(monkeypatch: pytest.MonkeyPatch) -> Iterator[DeafTool]:
     tool = DeafTool()
     monkeypatch.setattr(Think, "_think", lambda *arguments: tool(*arguments))
     for patience in ("ABANDON_SECONDS", "LOST_SECONDS"):
-        monkeypatch.setattr(manager, patience, 0.1)
+        monkeypatch.setattr(supervisor, patience, 0.1)
     yield tool
     tool.let_go.set()
 
@@ -231,7 +231,7 @@ def test_a_stop_of_a_dead_process_s_run_ends_the_streams_of_its_readers(
     servers: Servers, here: LocalClient, there: LocalClient, deaf: DeafTool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = here.new_session()
-    monkeypatch.setattr(manager, "ABANDON_SECONDS", 60.0)
+    monkeypatch.setattr(supervisor, "ABANDON_SECONDS", 60.0)
     with here.run(
         session, f'[call think {{"thought": "hm"}}]{DONE}', agent="tools", headers={"Idempotency-Key": "k"}
     ) as stream:
@@ -239,8 +239,10 @@ def test_a_stop_of_a_dead_process_s_run_ends_the_streams_of_its_readers(
         text = f'[call think {{"thought": "hm"}}]{DONE}'
         with there.run(session, text, agent="tools", headers={"Idempotency-Key": "k"}) as attached:
             attached.until("tool_call")
-            monkeypatch.setattr(servers[1].manager, "recover", int)  # housekeeping would find it too
-            monkeypatch.setattr(servers[1].manager, "probe", lambda _owner: "gone")
+            monkeypatch.setattr(
+                servers[1].runtime.supervisor, "recover", int
+            )  # housekeeping would find it too
+            monkeypatch.setattr(servers[1].runtime, "probe", lambda _owner: "gone")
             assert cancel(there, session)["run"]["status"] == "cancelled"
             assert attached.rest()[-1]["type"] == "stream_stopped"
         deaf.let_go.set()

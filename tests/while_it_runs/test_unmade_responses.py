@@ -74,28 +74,28 @@ def names(break_it: Break) -> str:
 def test_a_run_without_a_response_ends_as_if_its_client_had_left(
     server: Server, local: LocalClient, model: OfflineServer, break_it: Break, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session, before = local.new_session(), server.manager.places.taken
+    session, before = local.new_session(), server.runtime.places.taken
     with monkeypatch.context() as patch:
         break_it(patch, server)
         assert local.try_run(session, HELD).status_code in UNMADE
-    assert server.manager.places.taken == before
-    eventually(lambda: not server.manager.live_runs(), "the run has ended")
+    assert server.runtime.places.taken == before
+    eventually(lambda: not server.runtime.runs.all(), "the run has ended")
     (run,) = local.call("GET", f"/api/runs?session={session}")
     assert (run["status"], run["stopped_by"]) == ("cancelled", "client left")
-    assert not server.manager.logs.followed()
+    assert not server.runtime.logs.followed()
 
 
 @pytest.mark.parametrize("break_it", BREAKS, ids=names)
 def test_a_run_that_goes_on_without_its_client_goes_on_without_a_response(
     server: Server, local: LocalClient, break_it: Break, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session, before = local.new_session(), server.manager.places.taken
+    session, before = local.new_session(), server.runtime.places.taken
     with monkeypatch.context() as patch:
         break_it(patch, server)
         response = local.try_run(session, "[say done]", query="?on_disconnect=continue")
         assert response.status_code in UNMADE
-    assert server.manager.places.taken == before
-    eventually(lambda: not server.manager.live_runs(), "the run has ended")
+    assert server.runtime.places.taken == before
+    eventually(lambda: not server.runtime.runs.all(), "the run has ended")
     assert local.messages(session)[-1]["content"] == "done"
 
 
@@ -103,12 +103,12 @@ def test_a_run_that_goes_on_without_its_client_goes_on_without_a_response(
 def test_a_reader_without_a_response_keeps_neither_place_nor_log(
     server: Server, local: LocalClient, break_it: Break, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session, before = local.new_session(), server.manager.places.taken
+    session, before = local.new_session(), server.runtime.places.taken
     with monkeypatch.context() as patch:
         break_it(patch, server)
         assert local.ask("GET", f"/api/sessions/{session}/events").status_code in UNMADE
-    assert server.manager.places.taken == before
-    assert not server.manager.logs.followed()
+    assert server.runtime.places.taken == before
+    assert not server.runtime.logs.followed()
 
 
 def test_a_reader_that_the_database_fails_keeps_no_log(
@@ -121,7 +121,7 @@ def test_a_reader_that_the_database_fails_keeps_no_log(
     with monkeypatch.context() as patch:
         patch.setattr(SessionStore, "next_event", away)
         assert local.ask("GET", f"/api/sessions/{session}/events").status_code in UNMADE
-    assert not server.manager.logs.followed()
+    assert not server.runtime.logs.followed()
 
 
 def test_a_stream_is_written_by_its_own_thread_if_the_writer_has_none(

@@ -214,10 +214,10 @@ def test_an_interrupt_that_could_not_be_followed_by_a_run_stops_nothing(
         if lack == "budget":
             local.call("PATCH", f"/api/sessions/{session}/budget", {"budget": 1e-9})
         else:
-            patch.setattr(server.manager.places, "limit", server.manager.places.taken)
+            patch.setattr(server.runtime.places, "limit", server.runtime.places.taken)
         response = local.try_run(session, "me", query="?when_busy=interrupt")
         assert response.status_code == {"budget": 402, "room": 503}[lack]
-        live = server.manager.find(session)
+        live = server.runtime.runs.find(session)
         assert live is not None
         assert not live.cancellation.is_set()
         model.release()

@@ -1,0 +1,59 @@
+"""Drives a run's loop on the run's own thread, logged and traced as part of its request."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from app.agent.context import Resumption
+from app.runtime.claims import Claimed
+from app.runtime.live_run import LiveRun
+from app.runtime.plan import Plan
+from app.runtime.recorder import Recorder
+from app.store.run_store import Answered
+from app.store.store import Store
+from app.telemetry.telemetry import Telemetry
+from app.telemetry.tracing import Span
+
+log = logging.getLogger(__name__)
+
+
+class LoopDriver:
+    """Shared by the threads of all runs."""
+
+    def __init__(self, store: Store, telemetry: Telemetry) -> None:
+        self._store = store
+        self._telemetry = telemetry
+
+    def drive(self, live: LiveRun, plan: Plan, claimed: Claimed) -> None:
+        """Follows the loop to its end. RunParked, RunCancelled, BatonLost, and whatever the loop raises."""
+        answered = claimed.answered
+        if answered is None:
+            self._telemetry.metrics.run_started()
+            log.info("run started by agent %s", plan.agent)
+        else:
+            log.info("run %s goes on here", live.run.id)
+            if answered.run.stopped_by:
+                live.heed_stop(answered.run.stopped_by)
+        rows = live.patience(self._store.sessions.messages, claimed.session.id)
+        resumption = None if answered is None else live.patience(self._resumption, answered)
+        recorder = Recorder(self._store, live, self._telemetry)
+        recorder.follow(plan.loop(live, claimed.session, rows, resumption))
+
+    def _resumption(self, answered: Answered) -> Resumption:
+        """What the loop goes on from, as the rows have it now that no other process can write to them."""
+        run, records = answered.run, self._store.records
+        ledger = records.ledger(run.session_id, run_id=run.id)
+        turns = records.turns(run.session_id, run.id)
+        return Resumption(ledger, answered.question, answered.answer, turns)
+
+    @contextmanager
+    def observed(self, live: LiveRun, agent: str) -> Iterator[Span]:
+        """While inside, what this thread logs and traces is the run's."""
+        tracing, run = self._telemetry.tracing, live.run
+        with (
+            live.origin.entered(tracing, session=run.session_id, run=run.id),
+            tracing.run(session_id=run.session_id, run_id=run.id, agent=agent) as span,
+        ):
+            yield span

@@ -1,0 +1,84 @@
+"""The parts of a process that have to do with runs, put together."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from app.conversation.run import Owner, Probe
+from app.runtime.claims import Claims
+from app.runtime.event_logs import EventLogs
+from app.runtime.finisher import Finisher
+from app.runtime.heartbeat import Heartbeat
+from app.runtime.keeper import Keeper
+from app.runtime.live_runs import LiveRuns
+from app.runtime.loop_driver import LoopDriver
+from app.runtime.maintenance import Maintenance
+from app.runtime.manager import RuntimeManager
+from app.runtime.owner import probe as owner_probe
+from app.runtime.owner import this_process
+from app.runtime.places import Places
+from app.runtime.plan import Planner
+from app.runtime.session_locks import SessionLocks
+from app.runtime.supervisor import Supervisor
+from app.store.store import Store
+from app.telemetry.telemetry import Telemetry
+from app.threads import Services
+
+
+class Runtime:
+    """Made after the fork, once per process. Each user takes the parts that it needs."""
+
+    def __init__(
+        self,
+        store: Store,
+        planner: Planner,
+        *,
+        max_streams: int,
+        share: float = 1.0,
+        heartbeat_seconds: float,
+        owner: Owner | None = None,
+        probe: Probe | None = None,
+        telemetry: Telemetry | None = None,
+    ) -> None:
+        """At most `max_streams` runs, and a `share` of them for one owner."""
+        telemetry = telemetry or Telemetry()
+        metrics = telemetry.metrics
+        self.owner = owner or this_process()
+        self.probe = probe or partial(owner_probe, seen_from=self.owner)
+        self.places = Places(max_streams, share=share, what="streams")
+        self.runs = LiveRuns(self.places, share=share)
+        self.locks = SessionLocks()
+        self.logs = EventLogs()
+        self.planner = planner
+        self.claims = Claims(store, metrics, owner=self.owner, probe=self.probe)
+        finisher = Finisher(store, self.logs, metrics, self.probe)
+        keeper = Keeper(store, self.logs, self.runs.all, metrics=metrics)
+        self.heartbeat = Heartbeat(
+            store.leases, self.runs.all, seconds=heartbeat_seconds, lose=keeper.lose, metrics=metrics
+        )
+        self.maintenance = Maintenance()
+        self.services = Services(self.heartbeat, keeper, self.maintenance)
+        self.manager = RuntimeManager(
+            planner,
+            self.runs,
+            self.locks,
+            self.claims,
+            self.logs,
+            LoopDriver(store, telemetry),
+            finisher,
+            self.services,
+            telemetry.tracing,
+        )
+        self.supervisor = Supervisor(
+            store,
+            self.manager,
+            self.runs,
+            self.logs,
+            finisher,
+            self.heartbeat,
+            self.maintenance,
+            self.services,
+            metrics,
+            owner=self.owner,
+            probe=self.probe,
+        )
