@@ -89,8 +89,7 @@ class RuntimeManager:
         asked_at: float | None = None,
     ) -> LiveRun | None:
         """Locks the session, has `claim` store the run, and lets the run's thread go to work; None if `claim` returns
-        None. The thread exists before, so that a run that is stored can't fail to begin. It raises what `start` raises;
-        nothing was changed then."""
+        None. The thread exists before, so that a stored run can't fail to begin. Raises what `start` raises."""
         run_id = run_id or uuid.uuid4().hex
         with self._runs.admitted(session_id), ExitStack() as undo:
             lock = self.lock(session_id)
@@ -160,7 +159,6 @@ class RuntimeManager:
     def end(self, live: LiveRun, ending: Ending | None) -> None:
         """Stores how the run ended, releases the session's lock and then shows the end; once, whichever thread comes
         first. Without an `ending` the run waits for a person: its row goes on waiting, and this process lets it go.
-
         The run's thread calls it. Outside of that thread the supervisor alone does so, for a run whose thread does not
         stop, and an operator who takes the session away: it is the one other release of a session's lock.
         """
