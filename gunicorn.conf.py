@@ -45,10 +45,12 @@ import subprocess
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import app
 from app import logs, own_environment, selfcheck
+from app.errors import ServerFull
 from app.http_worker.worker import RequestWorker
 from app.runtime.lazy_model import import_for_good
 from app.settings import InvalidSettings, Settings
@@ -206,13 +208,16 @@ def _notice_who_is_gone(server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """No hook fires when a worker is asked to stop, so a thread watches for it and drains."""
+    """No hook fires when a worker is asked to stop, so a thread watches for it and drains. Housekeeping begins at once:
+    what a dead process has left behind is found though nobody asks."""
     baton = worker.wsgi.extensions["baton"]
+    with suppress(ServerFull):  # then the first run begins it
+        baton.runtime.services.ensure_running()
 
     def watch() -> None:
         while worker.alive:
             time.sleep(0.1)
-        baton.manager.drain(settings.drain_seconds, stop_within=STOP_SECONDS)
+        baton.runtime.supervisor.drain(settings.drain_seconds, stop_within=STOP_SECONDS)
 
     threading.Thread(target=watch, name="drain", daemon=True).start()
     _hear_once(worker)

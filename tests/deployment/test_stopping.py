@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -208,6 +210,24 @@ def test_after_a_kill_sessions_are_free_at_once_and_calls_that_waited_still_wait
     assert lets_in(again, working)
     assert not (tmp_path / "third").exists()
     assert_still_waits(again, waiting, lambda: (tmp_path / "asked").read_text())
+    gate.open()
+
+
+def test_a_server_that_nobody_has_asked_yet_closes_the_run_of_one_that_was_killed(
+    start_baton: StartBaton, connect: Connect, gate: Gate, tmp_path: Path
+) -> None:
+    killed = start_baton(settings={"BATON_LEASE_SECONDS": "600"})
+    start_baton()
+    client = connect(killed.url)
+    session = client.new_session(tools_approved=True)
+    with client.run(session, gate.call, agent="tools"):
+        gate.wait_until_reached()
+        killed.kill()
+    with closing(sqlite3.connect(tmp_path / "baton.db")) as database:
+        status = "SELECT status FROM runs WHERE session_id = ?"
+        eventually(
+            lambda: database.execute(status, [session]).fetchall() == [("interrupted",)], "it is closed"
+        )
     gate.open()
 
 
