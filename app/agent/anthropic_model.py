@@ -9,8 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, nullcontext
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Any, Final, cast
 
 import anthropic
@@ -19,6 +17,7 @@ import orjson
 
 from app.agent.answer import Answer
 from app.agent.model import Cancellation, FailureKind, ModelError, ModelEvent, ModelRequest
+from app.agent.retry_after import retry_after
 from app.agent.sse_decoder import MalformedStream
 from app.agent.transport import Interrupt, Reading, Transport, interruptible
 from app.agent.turn import StreamFailed, TurnFold
@@ -275,23 +274,3 @@ def _describe(error: Exception) -> str:
             return f"The model's API can't be reached: {error.__cause__ or error}"
         case _:
             return f"The model's answer broke off: {error}"
-
-
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """For how many seconds the server wants to be left alone, if it says so."""
-    try:
-        if milliseconds := headers.get("retry-after-ms"):
-            seconds = float(milliseconds) / 1000
-        else:
-            seconds = float(headers.get("retry-after", ""))
-    except ValueError:
-        seconds = _until(headers.get("retry-after", ""), now)
-    return seconds if 0 <= seconds < float("inf") else None
-
-
-def _until(date: str, now: float) -> float:
-    try:
-        parsed = parsedate_to_datetime(date)
-    except ValueError:
-        return -1.0
-    return max((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp() - now, 0.0)

@@ -17,7 +17,7 @@ import httpx2
 import orjson
 import pytest
 
-from app.agent.anthropic_model import KINDS, AnthropicModel, classify, request_body, retry_after
+from app.agent.anthropic_model import KINDS, AnthropicModel, classify, request_body
 from app.agent.model import (
     CallDelta,
     FailureKind,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.agent.anthropic_model import retry_after
+from app.agent.retry_after import retry_after
 from app.agent.tools import gitignore
 from app.agent.tools.html_text import to_markdown, to_text
 from app.agent.tools.image_header import recognise, unfit

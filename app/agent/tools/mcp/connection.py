@@ -4,10 +4,10 @@ so it is imported by the thread of the first server that needs it."""
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
@@ -18,18 +18,25 @@ import mcp_types as types
 from mcp import Client
 from mcp.client.session import ClientRequestContext
 from mcp.client.sse import sse_client
-from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
+from mcp.shared.message import SessionMessage
 
 from app.agent.tools.mcp.address import SSE, STREAMABLE, ServerAddress
+from app.agent.tools.mcp.answers import MAX_BODY, Answers
 from app.agent.tools.mcp.authorization import Bearer, how_to_authorize
+from app.agent.tools.mcp.calls import words_of
 from app.agent.tools.mcp.credentials import Credentials
 from app.agent.tools.mcp.exchange import EXCHANGE, CallRefused
+from app.agent.tools.mcp.messages import AS_IT_CAME, Messages
+from app.agent.tools.mcp.pipes import LastWords, open_pipes
 from app.agent.tools.process_family import kill_marked
 from app.agent.tools.process_mark import STARTING, marking
 
 fail_after = anyio.fail_after
+
+# What goes wrong is said where it is known whose server it is; the package would add a traceback for each message.
+logging.getLogger("mcp").setLevel(logging.CRITICAL)
 
 MAX_PAGES: Final = 100
 _REFUSALS: Final = (types.PARSE_ERROR, types.INVALID_REQUEST, types.METHOD_NOT_FOUND, types.INVALID_PARAMS)
@@ -57,6 +64,9 @@ class Connection:
     tells_when_sent: bool = False  # the transport marks the exchange as soon as a request leaves
     on_end: Callable[[], None] = lambda: None
     ended: bool = False
+    forgotten: bool = (
+        False  # the server does not know the session any more; it ends when the caller knows, too
+    )
     tools_changed: bool = False
     challenge: str | None = None  # of a 401
 
@@ -65,24 +75,25 @@ class Connection:
         return self.client.instructions or ""
 
     async def list_tools(self) -> list[dict[str, Any]]:
-        """As JSON, sorted by name: an order that changes from start to start would spoil prompt caches."""
+        """As they came, sorted by name: an order that changes from start to start would spoil prompt caches."""
         self.tools_changed = False
         if self.client.server_capabilities.tools is None:
             return []
-        tools: list[types.Tool] = []
+        tools: list[Any] = []
         cursor: str | None = None
         for _ in range(MAX_PAGES):
             page = await self.client.list_tools(cursor=cursor)
-            tools += page.tools
+            tools += (page.meta or {})[AS_IT_CAME]["tools"]
             cursor = page.next_cursor
-            if cursor is None:
+            if not cursor:
                 break
-        return [_json(tool) for tool in sorted(tools, key=lambda tool: tool.name)]
+        described = [tool if isinstance(tool, dict) else {"name": ""} for tool in tools]
+        return sorted(described, key=lambda tool: str(tool.get("name", "")))
 
     async def call(
         self, name: str, arguments: Mapping[str, Any], alive: Callable[[], None]
     ) -> dict[str, Any]:
-        """The result as JSON; `alive` is called for each sign of progress. CallRefused if the server says that it
+        """The result as it came; `alive` is called for each sign of progress. CallRefused if the server says that it
         did not carry out the call; any other exception leaves that open."""
 
         async def progressed(*_how: Any, **_far: Any) -> None:
@@ -91,11 +102,19 @@ class Connection:
         if not self.tells_when_sent:
             _mark_sent()
         try:
-            return _json(await self.client.call_tool(name, dict(arguments), progress_callback=progressed))
+            asked = types.CallToolRequestParams(name=name, arguments=dict(arguments))
+            result = await self.client.session.send_request(
+                types.CallToolRequest(params=asked), types.CallToolResult, progress_callback=progressed
+            )
+            came: dict[str, Any] = (result.meta or {})[AS_IT_CAME]
+            return came
         except MCPError as error:
             if error.code in _REFUSALS:
                 raise CallRefused(str(error)) from error
             raise
+        finally:
+            if self.forgotten:
+                self.end()
 
     def end(self) -> None:
         self.ended = True
@@ -126,6 +145,8 @@ async def connect(
     except Exception as error:
         if wire.challenge is not None:
             raise Unauthorized(await how_to_authorize(address, wire.challenge)) from error
+        if wire.last.line:
+            raise ConnectionError(f"{words_of(error)}: {wire.last.line}") from error
         raise
 
 
@@ -166,13 +187,26 @@ class _Wire:
     can_end: Callable[[], None]
     connection: Connection | None = None
     challenge: str | None = None
+    last: LastWords = field(default_factory=LastWords)
     _opened: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    def __post_init__(self) -> None:
+        self._messages = Messages(self.address.label)
+        # What another stream than the one that should bring it has to say.
+        self._injected, self._found = anyio.create_memory_object_stream[Any](0)
 
     async def __aenter__(self) -> Any:
         if not self.address.command:
             self.can_end()
         async with AsyncExitStack() as opened:
+            opened.enter_context(self._injected)
+            opened.enter_context(self._found)
             read, write = await self._open(opened)
+            if self.address.transport == SSE:
+                tasks = await opened.enter_async_context(anyio.create_task_group())
+                opened.callback(tasks.cancel_scope.cancel)
+                tasks.start_soon(_forward, read, self._injected)
+                read = self._found
             self._opened = opened.pop_all()
         if self.address.command:
             self.can_end()
@@ -184,42 +218,40 @@ class _Wire:
         return await self._opened.__aexit__(kind, error, trace)
 
     async def _open(self, opened: AsyncExitStack) -> Any:
-        transport = await self._transport(opened)
         if not self.address.command:
-            return await opened.enter_async_context(transport)
+            return await opened.enter_async_context(await self._transport(opened))
         mark = secrets.token_hex(16)
         opened.callback(kill_marked, mark)  # what has left the server's process group
         async with _starting(mark):
-            return await opened.enter_async_context(transport)
+            pipes = open_pipes(self.address.to_start(), self._messages, self.last)
+            return await opened.enter_async_context(pipes)
 
     async def _transport(self, opened: AsyncExitStack) -> AbstractAsyncContextManager[Any]:
         address = self.address
-        if address.command:
-            command = address.to_start()
-            parameters = StdioServerParameters(
-                command=command.arguments[0],
-                args=list(command.arguments[1:]),
-                env=dict(command.environment),
-                cwd=command.working_dir,
-            )
-            return stdio_client(parameters, errlog=sys.__stderr__ or sys.stderr)
         if address.transport == SSE:
             return sse_client(address.url, httpx_client_factory=self._http)
         if address.transport in STREAMABLE:
-            return streamable_http_client(
-                address.url, http_client=await opened.enter_async_context(self._http())
-            )
+            client = await opened.enter_async_context(self._http())
+            return streamable_http_client(address.url, http_client=client, max_sse_event_size=2 * MAX_BODY)
         raise ValueError(f"unsupported transport type: {address.transport}")
 
-    def _http(self, *_given: Any, **_options: Any) -> httpx2.AsyncClient:
+    def _http(self, *_given: Any, **_options: Any) -> Answers:
         """An answer may take as long as its call may; reading has no limit of its own."""
-        return httpx2.AsyncClient(
+        return Answers(
+            self._messages,
+            one_way=self.address.transport == SSE,
+            inject=self._inject,
+            forget=self._forget,
             headers=dict(self.address.headers),
             timeout=httpx2.Timeout(CONNECT_SECONDS, read=None),
             trust_env=False,
             event_hooks={"request": [_watch_sending]},
             auth=Bearer(self.address, self.credentials, self._refuse),
         )
+
+    async def _inject(self, message: types.JSONRPCMessage) -> None:
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            await self._injected.send(SessionMessage(message))
 
     def _refuse(self, challenge: str) -> None:
         self.challenge = challenge
@@ -228,6 +260,13 @@ class _Wire:
         if self.connection is not None:
             self.connection.challenge = challenge
             self.connection.end()
+
+    def _forget(self, *, is_told: bool) -> None:
+        """`is_told`: a caller gets to know it."""
+        if self.connection is not None:
+            self.connection.forgotten = True
+            if not is_told or EXCHANGE.get() is None:
+                self.connection.end()
 
     def _ended(self) -> None:
         if self.connection is not None:
@@ -244,6 +283,13 @@ async def _starting(mark: str) -> AsyncIterator[None]:
             yield
     finally:
         STARTING.release()
+
+
+async def _forward(read: Any, into: Any) -> None:
+    async with into, read:
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            async for item in read:
+                await into.send(item)
 
 
 class _Watched:

@@ -186,7 +186,8 @@ class ToolServer:
                 await self._until_wanted()
             elif (end.was_ready or restarts) and restarts < len(self._patience.restarts):
                 self._enter("restarting", end.failure)
-                await self._until_wanted(self._patience.restarts[restarts])
+                at_once = end.is_forgotten and not restarts
+                await self._until_wanted(0.0 if at_once else self._patience.restarts[restarts])
                 restarts += 1
             else:
                 self._enter("failed", end.failure)
@@ -204,7 +205,7 @@ class ToolServer:
             return _End(str(error))
         self._down, self._calls.has_served, ready = "", False, False
         self._settled.clear()
-        failure, meta = "", None
+        failure, meta, forgotten = "", None, False
         try:
             with module.fail_after(self._patience.start) as scope:
                 can_end = partial(self._can_end, scope)
@@ -215,18 +216,21 @@ class ToolServer:
                     scope.deadline = math.inf
                     ready = True
                     self._become_ready(connection, tools)
-                    await self._stay(connection)
+                    try:
+                        await self._stay(connection)
+                    finally:
+                        forgotten = connection.forgotten
         except module.Unauthorized as refused:
             failure, meta = str(refused), refused.meta
         except Exception as error:
             late = scope.cancelled_caught and not ready
             failure = f"no answer within {self._patience.start:g} seconds" if late else words_of(error)
-            if not self._closing.is_set():
+            if ready and not self._closing.is_set():
                 log.warning("%s: %s", self.address.label, failure)
         finally:
             self._attempt = None
             self._lose()
-        return _End(failure, ready, self._calls.has_served, meta)
+        return _End(failure, ready, self._calls.has_served, meta, forgotten)
 
     def _can_end(self, scope: Any) -> None:
         """From now on `_close` ends the attempt by its scope."""
@@ -278,3 +282,4 @@ class _End:
     was_ready: bool = False
     has_served: bool = False  # a call at least
     meta: Json | None = None  # how to get a token, if that is what is missing
+    is_forgotten: bool = False  # the server does not know our session any more

@@ -1,0 +1,320 @@
+"""What tool servers answer over HTTP, in the form that the package `mcp` reads: a status, a body or an event that it
+can't read becomes an error for the one request that it answers."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from collections.abc import AsyncIterator, Callable
+from http import HTTPStatus
+from typing import Any, Final
+
+import anyio
+import httpx2
+from mcp_types import JSONRPCError, JSONRPCMessage, JSONRPCRequest, jsonrpc_message_adapter
+from pydantic import ValidationError
+
+from app.agent.retry_after import retry_after
+from app.agent.tools.mcp.exchange import EXCHANGE
+from app.agent.tools.mcp.messages import Messages
+
+log = logging.getLogger(__name__)
+
+MAX_BODY: Final = 32 << 20  # bytes of an answer, and of an event
+MAX_WAIT: Final = 60.0  # seconds that a server may ask a call to wait
+MAX_WAIT_AT_START: Final = 10.0
+
+_LARGE: Final = (
+    500_000  # characters of an event; the package reads no more than twice as many from such a stream
+)
+_MAX_WORDS: Final = 300  # characters of an error's body
+_SESSION: Final = "mcp-session-id"
+_FORGOTTEN: Final = re.compile(r"session|not initialized", re.IGNORECASE)
+_EVENTS: Final = "text/event-stream"
+_JSON: Final = "application/json"
+
+
+class Answers(httpx2.AsyncClient):
+    """A client for one tool server. With `one_way` the answers to requests come over another stream: `inject` puts an
+    error into it. `forget` is called when the server does not know our session any more; `is_told`: a request's answer
+    says so."""
+
+    def __init__(
+        self,
+        messages: Messages,
+        *,
+        one_way: bool,
+        inject: Callable[[JSONRPCMessage], Any],
+        forget: Callable[..., None],  # is_told=bool
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self._messages = messages
+        self._one_way = one_way
+        self._inject = inject
+        self._forget = forget
+        self._listens = False  # to what the server says by itself
+
+    async def send(
+        self,
+        request: httpx2.Request,
+        *,
+        stream: bool = False,
+        auth: Any = httpx2.USE_CLIENT_DEFAULT,
+        follow_redirects: Any = httpx2.USE_CLIENT_DEFAULT,
+    ) -> httpx2.Response:
+        """As the package uses it: always with `stream`."""
+        options = {"stream": stream, "auth": auth, "follow_redirects": follow_redirects}
+        message = _message_in(request)
+        if message is not None:
+            self._messages.sent(message)
+        response = await super().send(request, **options)
+        if (seconds := _wanted_pause(response)) is not None:
+            await response.aclose()
+            _came_back()
+            log.info("a tool server wants to be left alone for %.1f s", seconds)
+            await anyio.sleep(seconds)
+            response = await super().send(request, **options)
+        if not isinstance(message, JSONRPCRequest):
+            return await self._of_no_request(request, response, is_message=message is not None)
+        if response.has_redirect_location:
+            return response  # the package's business
+        return await self._of_request(message, request, response)
+
+    async def _of_no_request(
+        self, request: httpx2.Request, response: httpx2.Response, *, is_message: bool
+    ) -> httpx2.Response:
+        """The answer to a notification, to our own answers, or to a GET or DELETE of the transport."""
+        if response.is_error and is_message:
+            words = await _error_words(response)
+            log.debug("a tool server did not take a message: %s", words)
+            if _has_forgotten(request, response, words):
+                self._forget(is_told=False)
+            return _instead(request, HTTPStatus.ACCEPTED)
+        if request.method == "GET" and not self._one_way:
+            if response.status_code == HTTPStatus.NOT_FOUND and self._listens and _SESSION in request.headers:
+                self._forget(is_told=False)
+            self._listens = self._listens or response.is_success
+        return self._mended_events(request, response, None) if _kind(response) == _EVENTS else response
+
+    async def _of_request(
+        self, message: JSONRPCRequest, request: httpx2.Request, response: httpx2.Response
+    ) -> httpx2.Response:
+        if response.is_error:
+            return await self._error(message, request, response)
+        if self._one_way:
+            return response
+        match _kind(response):
+            case "text/event-stream":
+                return self._mended_events(request, response, message)
+            case "application/json":
+                found = await self._messages_in(message, response)
+                return _instead(request, HTTPStatus.OK, found, response)
+            case kind:
+                await response.aclose()
+                words = f"HTTP {response.status_code} without an answer"
+                if response.status_code != HTTPStatus.ACCEPTED:
+                    words = f"the server's answer can't be read: it is of the type {kind or 'of nothing'!r}"
+                return _instead(request, HTTPStatus.OK, [self._messages.broken(message.id, words)])
+
+    async def _error(
+        self, message: JSONRPCRequest, request: httpx2.Request, response: httpx2.Response
+    ) -> httpx2.Response:
+        words = await _error_words(response)
+        if forgotten := _has_forgotten(request, response, words):
+            words = f"{words}. The server has forgotten our session; the next call opens a new one"
+            self._forget(is_told=True)
+        if forgotten or _was_not_served(response):
+            _came_back()
+            error = self._messages.refused(message.id, words)
+        else:
+            error = self._messages.broken(message.id, words)
+        if not self._one_way:
+            return _instead(request, HTTPStatus.OK, [error])
+        await self._inject(error)
+        return _instead(request, HTTPStatus.ACCEPTED)
+
+    async def _messages_in(self, message: JSONRPCRequest, response: httpx2.Response) -> list[JSONRPCMessage]:
+        try:
+            body = await _read(response, MAX_BODY)
+        except httpx2.HTTPError as error:
+            return [
+                self._messages.broken(message.id, f"the answer broke off: {error or type(error).__name__}")
+            ]
+        if body is None:
+            return [self._messages.broken(message.id, f"the answer is larger than {MAX_BODY >> 20} MiB")]
+        text = body.decode("utf-8", "replace")
+        found = self._messages.heard(text, answering=message.id)
+        if not any(_answers(one) for one in found):
+            words = f"the server's answer can't be read: it is no JSON-RPC: {text[:_MAX_WORDS]!r}"
+            found.append(self._messages.broken(message.id, words))
+        return found
+
+    def _mended_events(
+        self, request: httpx2.Request, response: httpx2.Response, message: JSONRPCRequest | None
+    ) -> httpx2.Response:
+        events = self._events(response, message)
+        return httpx2.Response(
+            response.status_code,
+            headers={"content-type": _EVENTS, **_session_of(response)},
+            stream=_Stream(events, response),
+            request=request,
+        )
+
+    async def _events(
+        self, response: httpx2.Response, message: JSONRPCRequest | None
+    ) -> AsyncIterator[bytes]:
+        answering = None if message is None else message.id
+        try:
+            async for event in httpx2.EventSource(response, max_event_size=MAX_BODY):
+                lines = [f"id: {event.id}\n"] if event.id else []
+                if event.retry is not None:
+                    lines.append(f"retry: {event.retry}\n")
+                if event.event != "message" or not event.data:
+                    data = "".join(f"data: {line}\n" for line in event.data.split("\n"))
+                    yield f"event: {event.event}\n{''.join(lines)}{data}\n".encode()
+                    continue
+                for found in self._messages.heard(event.data, answering=answering):
+                    if self._one_way and len(event.data) > _LARGE:
+                        await self._inject(found)
+                        continue
+                    yield f"{''.join(lines)}data: {_encoded(found)}\n\n".encode()
+        except httpx2.SSEError as error:
+            if message is None:
+                raise
+            broken = self._messages.broken(message.id, f"the server's answer can't be read: {error}")
+            yield f"data: {_encoded(broken)}\n\n".encode()
+
+
+class _Stream(httpx2.AsyncByteStream):
+    """Events that are made of those of a response, which ends with them."""
+
+    def __init__(self, events: AsyncIterator[bytes], response: httpx2.Response) -> None:
+        self._events = events
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for event in self._events:
+            yield event
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
+
+
+def _message_in(request: httpx2.Request) -> JSONRPCMessage | None:
+    if request.method != "POST":
+        return None
+    try:
+        return jsonrpc_message_adapter.validate_json(request.content, by_name=False)
+    except ValidationError:
+        return None
+
+
+def _instead(
+    request: httpx2.Request,
+    status: HTTPStatus,
+    found: list[JSONRPCMessage] | None = None,
+    original: httpx2.Response | None = None,
+) -> httpx2.Response:
+    """A response that says no more than these messages."""
+    headers = _session_of(original) if original is not None else {}
+    if not found:
+        return httpx2.Response(status, headers=headers, request=request)
+    if len(found) == 1:
+        return httpx2.Response(
+            status,
+            headers={"content-type": _JSON, **headers},
+            content=_encoded(found[0]).encode(),
+            request=request,
+        )
+    body = "".join(f"data: {_encoded(message)}\n\n" for message in found)
+    return httpx2.Response(
+        status, headers={"content-type": _EVENTS, **headers}, content=body.encode(), request=request
+    )
+
+
+def _encoded(message: JSONRPCMessage) -> str:
+    return json.dumps(message.model_dump(by_alias=True, exclude_unset=True))
+
+
+def _answers(message: JSONRPCMessage) -> bool:
+    return "method" not in type(message).model_fields
+
+
+def _session_of(response: httpx2.Response) -> dict[str, str]:
+    return {_SESSION: response.headers[_SESSION]} if _SESSION in response.headers else {}
+
+
+def _kind(response: httpx2.Response) -> str:
+    return str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
+
+
+def _wanted_pause(response: httpx2.Response) -> float | None:
+    """For how long a server that did not take the request wants to be left alone, if that is bearable."""
+    if response.status_code not in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+        return None
+    seconds = retry_after(response.headers, time.time())
+    bearable = MAX_WAIT if EXCHANGE.get() is not None else MAX_WAIT_AT_START
+    return seconds if seconds is not None and seconds <= bearable else None
+
+
+def _was_not_served(response: httpx2.Response) -> bool:
+    """Does the status say that the request was not carried out?"""
+    return response.is_client_error or (
+        response.status_code == HTTPStatus.SERVICE_UNAVAILABLE and "retry-after" in response.headers
+    )
+
+
+def _has_forgotten(request: httpx2.Request, response: httpx2.Response, words: str) -> bool:
+    """404 is what the specification says; servers say other things too."""
+    if (
+        _SESSION not in request.headers
+        and "session" not in str(request.url.query, "ascii", "replace").lower()
+    ):
+        return False
+    match response.status_code:
+        case HTTPStatus.NOT_FOUND | HTTPStatus.GONE:
+            return True
+        case HTTPStatus.BAD_REQUEST | HTTPStatus.CONFLICT | HTTPStatus.UNPROCESSABLE_ENTITY:
+            return _FORGOTTEN.search(words) is not None
+        case _:
+            return False
+
+
+async def _error_words(response: httpx2.Response) -> str:
+    """The status, and what the body says of it."""
+    try:
+        body = await _read(response, MAX_BODY) or b""
+    except httpx2.HTTPError:
+        body = b""
+    text = body.decode("utf-8", "replace").strip()
+    try:
+        error = jsonrpc_message_adapter.validate_json(text, by_name=False)
+        text = error.error.message if isinstance(error, JSONRPCError) else text
+    except ValidationError:
+        pass
+    status = f"HTTP {response.status_code} {response.reason_phrase}".rstrip()
+    if seconds := response.headers.get("retry-after"):
+        status += f", Retry-After: {seconds[:40]}"
+    return f"{status}: {text[:_MAX_WORDS]}" if text else status
+
+
+async def _read(response: httpx2.Response, limit: int) -> bytes | None:
+    """None if it is larger."""
+    body = bytearray()
+    try:
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > limit:
+                return None
+    finally:
+        await response.aclose()
+    return bytes(body)
+
+
+def _came_back() -> None:
+    """The server refused the request unread, so the call of this task was not carried out."""
+    if (exchange := EXCHANGE.get()) is not None:
+        exchange.has_left = False
