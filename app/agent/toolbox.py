@@ -6,7 +6,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.agent.toolset import QuestionFirst, Tool, Toolset, prepare
+from app.agent.fitting import Fitter
+from app.agent.tools.schemas.fitting import UnusableSchema
+from app.agent.toolset import QuestionFirst, Tool, Toolset, ToolsetFailed, prepare
 
 log = logging.getLogger(__name__)
 
@@ -22,9 +24,13 @@ class Toolbox:
         problems: Sequence[str] = (),
         notices: Sequence[str] = (),
         described: bool = False,
+        file: str = "",
     ) -> None:
-        """`described`: calls may say for people what they are for."""
+        """`described`: calls may say for people what they are for. `file` is that of the agent, for the log."""
         self._described = described
+        self._file = file
+        self._fitter = Fitter()
+        self._said: set[str] = set()
         self._waiting = dict(toolsets)
         self._started: dict[str, Toolset] = {}
         self._own_tools = list(own_tools)
@@ -38,9 +44,20 @@ class Toolbox:
     def list_tools(self) -> Sequence[Tool]:
         """Starts what has not started yet, and lists what there is; of two tools of one name the first wins.
 
-        A toolset that fails is left out, reported by `take_problems`, and tried again at the next listing.
+        A toolset that fails is left out, reported by `take_problems`, and tried again at the next listing. A tool
+        that the API would refuse is left out, and so is a second one of a name; `take_notices` says so once.
         """
-        listed: list[Tool] = []
+        self._start()
+        listed: list[tuple[str, Tool]] = []
+        for key, toolset in self._started.items():
+            try:
+                listed += [(_place(key, toolset), tool) for tool in toolset.tools()]
+            except Exception as failure:
+                self._fails(key, toolset, "list", failure)
+        self.tools = self._unique([*listed, *(("the team", tool) for tool in self._own_tools)])
+        return self.tools
+
+    def _start(self) -> None:
         for key, toolset in self._waiting.items():
             try:
                 prepare(toolset)
@@ -53,21 +70,48 @@ class Toolbox:
                 self._questions.append(question)
                 continue
             except Exception as failure:
-                log.warning("toolset %s did not start", key, exc_info=True)
-                self._problems.append(f"{_label(key, toolset)} start failed: {failure}")
+                self._fails(key, toolset, "start", failure)
                 continue
             self._started[key] = self._waiting.pop(key)
-        for key, toolset in self._started.items():
+
+    def _unique(self, listed: Sequence[tuple[str, Tool]]) -> list[Tool]:
+        """Those that can be offered to the model, each name once."""
+        unique: dict[str, tuple[str, Tool]] = {}
+        hidden: dict[tuple[str, str], list[str]] = {}
+        for place, tool in listed:
             try:
-                listed.extend(toolset.tools())
-            except Exception as failure:
-                log.warning("toolset %s did not list its tools", key, exc_info=True)
-                self._problems.append(f"{_label(key, toolset)} list failed: {failure}")
-        unique: dict[str, Tool] = {}
-        for tool in [*listed, *self._own_tools]:
-            unique.setdefault(tool.name, tool.with_description() if self._described else tool)
-        self.tools = list(unique.values())
-        return self.tools
+                fit = self._fitter.fit(tool)
+            except UnusableSchema as problem:
+                self._tell(f"The tool '{tool.name:.100}' of {place} is left out: {problem}.")
+                continue
+            if len(fit.name) < len(tool.name):
+                self._tell(
+                    f"The tool '{tool.name:.300}' of {place} is called '{fit.name}': its name is too long."
+                )
+            first, _ = unique.setdefault(fit.name, (place, fit))
+            if unique[fit.name][1] is not fit:
+                hidden.setdefault((first, place), []).append(fit.name)
+        for (first, second), names in hidden.items():
+            where = f"{first} and {second}" if first != second else f"{first}, twice"
+            self._tell(f"Of tools with the same name the first counts: {', '.join(names)} of {where}.")
+        tools = [tool for _, tool in unique.values()]
+        return [tool.with_description() for tool in tools] if self._described else tools
+
+    def _fails(self, key: str, toolset: Toolset, step: str, failure: Exception) -> None:
+        words = f"{_label(key, toolset)} {step} failed: {failure}"
+        self._problems.append(words)
+        if words not in self._said:
+            self._said.add(words)
+            ours = not isinstance(failure, ToolsetFailed)
+            words = " ".join(words.split())
+            log.warning("agent file %s, toolset %s: %s", self._file or "-", key, words, exc_info=ours)
+
+    def _tell(self, words: str) -> None:
+        """Once for each run."""
+        if words not in self._said:
+            self._said.add(words)
+            self._notices.append(words)
+            log.warning("agent file %s: %s", self._file or "-", words)
 
     def find(self, name: str) -> Tool | None:
         return next((tool for tool in self.tools if tool.name == name), None)
@@ -114,3 +158,9 @@ class Toolbox:
 def _label(key: str, toolset: Toolset) -> str:
     """What warnings call it."""
     return str(getattr(toolset, "label", "") or key)
+
+
+def _place(key: str, toolset: Toolset) -> str:
+    """The same for what is said of its tools; of two servers with one command each has its own."""
+    label = _label(key, toolset)
+    return key if label == key else f"{key}, {label}"

@@ -300,6 +300,7 @@ class AgentPlanner:
             problems=problems,
             notices=[*_notices(agent), *notices],
             described=agent.add_description_parameter,
+            file=facts.team,
         )
 
 

@@ -30,6 +30,7 @@ from app.agent.model import (
     ThinkingDelta,
     Turn,
 )
+from app.agent.retry_after import retry_after
 from app.conversation.blocks import text_block
 from tests.agent.socket_server import PATIENCE, Peer, serving, sse
 

@@ -14,7 +14,7 @@ from app.agent.tools.fetch import USER_AGENT
 from app.agent.tools.openapi_document import BODY, InvalidDocument, Operation, operations, parse
 from app.agent.tools.output_limit import cut
 from app.agent.tools.url_template import InvalidArgument, filled, is_at
-from app.agent.toolset import Tool, ToolContext, ToolFailed, ToolResult
+from app.agent.toolset import Tool, ToolContext, ToolFailed, ToolResult, ToolsetFailed
 
 MAX_DOCUMENT: Final = 10 << 20
 MAX_BODY: Final = 1 << 20
@@ -22,7 +22,7 @@ MAX_BODY: Final = 1 << 20
 _CUT: Final = "[Warning: the response is larger than 1 MiB; this is its beginning]\n"
 
 
-class DocumentUnavailable(Exception):
+class DocumentUnavailable(ToolsetFailed):
     """The API's description can't be had; the message says why."""
 
 

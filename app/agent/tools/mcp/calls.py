@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from app.agent.tools.mcp.exchange import EXCHANGE, Asked, CallRefused, Done, Exchange, Failed
+from app.agent.toolset import ToolsetFailed
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +19,7 @@ CLOSED: Final = "the server was closed"
 Json = Mapping[str, Any]
 
 
-class ServerUnavailable(Exception):
+class ServerUnavailable(ToolsetFailed):
     """No connection; the message says why."""
 
 

@@ -95,6 +95,8 @@ class Messages:
             return [message for one in value for message in self._read(one, answering)]
         if not isinstance(value, dict) or not _is_meant(value, self._open):
             return []
+        if isinstance(value.get("id"), float):
+            value = {**value, "id": _id_of(value)}
         problem = _problem(value)
         if not problem:
             return self._taken(jsonrpc_message_adapter.validate_python(value, by_name=False), answering)

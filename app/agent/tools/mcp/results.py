@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
@@ -27,30 +27,28 @@ _LEFT_OUT: Final = {
     "audio": "[a sound that is left out: the result is too large]",
 }
 _NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
-_MAX_NAME: Final = 128
 
 Json = Mapping[str, Any]
 
 
-def tool_of(described: Json, prefix: str, handler: Handler) -> Tool | None:
-    """None for a tool that the model's API would refuse: one such tool fails every request."""
+def tool_of(described: Json, prefix: str, handler: Handler) -> Tool:
+    """As the server describes it; whether the model's API takes it is looked at for tools of all kinds."""
     schema = described.get("inputSchema")
-    name = _NAME.sub("_", f"{prefix}_{described['name']}" if prefix else str(described["name"]))
-    if not _is_usable(schema) or not name or len(name) > _MAX_NAME:
-        return None
-    hints: Json = described.get("annotations") or {}
+    own = str(described.get("name") or "")
+    hints = described.get("annotations")
+    hints = hints if isinstance(hints, Mapping) else {}
     description = _sound(str(described.get("description") or ""))
     return Tool(
-        name=name,
+        name=_NAME.sub("_", f"{prefix}_{own}" if prefix and own else own),
         title=_sound(str(hints.get("title") or described.get("title") or "")),
         category="",
         description=description,
-        parameters=schema,
-        output_schema=described.get("outputSchema"),
-        read_only=bool(hints.get("readOnlyHint")),
-        destructive=hints.get("destructiveHint"),
-        idempotent=hints.get("idempotentHint"),
-        open_world=hints.get("openWorldHint"),
+        parameters={"type": "object", "properties": {}} if schema is None else schema,
+        output_schema=_storable(described.get("outputSchema")),
+        read_only=hints.get("readOnlyHint") is True,
+        destructive=_hint(hints, "destructiveHint"),
+        idempotent=_hint(hints, "idempotentHint"),
+        open_world=_hint(hints, "openWorldHint"),
         revision=hashlib.sha256(json.dumps([description, schema]).encode()).hexdigest(),
         handler=handler,
     )
@@ -89,16 +87,18 @@ def result_of(answer: Json) -> ToolResult:
     )
 
 
-def _is_usable(schema: Any) -> bool:
-    if not isinstance(schema, Mapping) or schema.get("type", "object") != "object":
-        return False
-    if any(word in schema for word in ("oneOf", "allOf", "anyOf")):
-        return False
+def _hint(hints: Json, name: str) -> bool | None:
+    value = hints.get(name)
+    return value if isinstance(value, bool) else None
+
+
+def _storable(value: Any) -> Any:
+    """A value for readers; None for one that can't be written as JSON."""
     try:
-        orjson.dumps(schema)  # as each request to the model does
+        orjson.dumps(value)
     except orjson.JSONEncodeError:
-        return False  # a number of more than 64 bits, half a surrogate pair, or too deep
-    return True
+        return None  # a number of more than 64 bits, half a surrogate pair, or too deep
+    return value
 
 
 def _sound(text: str) -> str:
@@ -127,6 +127,12 @@ def _cut(text: str) -> str:
     return f"{readable(data[:MAX_BYTES])}\n\n[Output truncated: the first {MAX_BYTES} of {len(data)} bytes]"
 
 
-def without_nulls(arguments: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Arguments as servers want them: what is not given is not there."""
-    return {name: value for name, value in arguments if value is not None}
+def to_send(arguments: Json) -> dict[str, Any]:
+    """Arguments as servers want them: what is not given is not there, and half a surrogate pair is no text."""
+    given = {name: value for name, value in arguments.items() if value is not None}
+    text = json.dumps(given, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        given = json.loads(text.encode("utf-8", "replace"))
+    return given

@@ -11,7 +11,7 @@ from app.agent.model import Cancellation
 from app.agent.tools.mcp.address import ServerAddress
 from app.agent.tools.mcp.calls import ServerUnavailable
 from app.agent.tools.mcp.exchange import Asked, Done, Exchange, Failed
-from app.agent.tools.mcp.results import result_of, tool_of, without_nulls
+from app.agent.tools.mcp.results import result_of, to_send, tool_of
 from app.agent.tools.mcp.server import AuthorizationMissing, ToolServer
 from app.agent.tools.mcp.servers import ToolServers
 from app.agent.toolset import (
@@ -67,15 +67,10 @@ class Mcp:
 
     def tools(self) -> Sequence[Tool]:
         """As the server named them last."""
-        tools = []
-        for described in self._running.tools:
-            handler = partial(self._call, str(described["name"]))
-            tool = tool_of(described, self._name, handler)
-            if tool is None:
-                log.info("%s: tool %s can't be offered to the model", self.label, described["name"])
-            else:
-                tools.append(tool)
-        return tools
+        return [
+            tool_of(described, self._name, partial(self._call, str(described.get("name") or "")))
+            for described in self._running.tools
+        ]
 
     def stop(self) -> None:
         server, self._server = self._server, None
@@ -104,7 +99,7 @@ class Mcp:
         if context.cancellation.is_set():
             raise ToolCancelled(CANCELLED)
         try:
-            exchange = self._running.call(name, without_nulls(arguments.items()))
+            exchange = self._running.call(name, to_send(arguments))
         except ServerUnavailable as unavailable:
             raise ToolFailed(f"failed to call tool: {unavailable}") from unavailable
         return _outcome(exchange, context)
