@@ -26,6 +26,8 @@ MAX_BODY: Final = 32 << 20  # bytes of an answer, and of an event
 MAX_WAIT: Final = 60.0  # seconds that a server may ask a call to wait
 MAX_WAIT_AT_START: Final = 10.0
 
+_pause = anyio.sleep
+
 _LARGE: Final = (
     500_000  # characters of an event; the package reads no more than twice as many from such a stream
 )
@@ -75,7 +77,7 @@ class Answers(httpx2.AsyncClient):
             await response.aclose()
             _came_back()
             log.info("a tool server wants to be left alone for %.1f s", seconds)
-            await anyio.sleep(seconds)
+            await _pause(seconds)
             response = await super().send(request, **options)
         if not isinstance(message, JSONRPCRequest):
             return await self._of_no_request(request, response, is_message=message is not None)
@@ -106,18 +108,17 @@ class Answers(httpx2.AsyncClient):
             return await self._error(message, request, response)
         if self._one_way:
             return response
-        match _kind(response):
-            case "text/event-stream":
-                return self._mended_events(request, response, message)
-            case "application/json":
-                found = await self._messages_in(message, response)
-                return _instead(request, HTTPStatus.OK, found, response)
-            case kind:
-                await response.aclose()
-                words = f"HTTP {response.status_code} without an answer"
-                if response.status_code != HTTPStatus.ACCEPTED:
-                    words = f"the server's answer can't be read: it is of the type {kind or 'of nothing'!r}"
-                return _instead(request, HTTPStatus.OK, [self._messages.broken(message.id, words)])
+        kind = _kind(response)
+        if response.status_code == HTTPStatus.ACCEPTED:
+            words = "HTTP 202 without an answer"
+        elif kind == _EVENTS:
+            return self._mended_events(request, response, message)
+        elif kind == _JSON:
+            return _instead(request, HTTPStatus.OK, await self._messages_in(message, response), response)
+        else:
+            words = f"the server's answer can't be read: it is of the type {kind!r}"
+        await response.aclose()
+        return _instead(request, HTTPStatus.OK, [self._messages.broken(message.id, words)])
 
     async def _error(
         self, message: JSONRPCRequest, request: httpx2.Request, response: httpx2.Response

@@ -1,0 +1,282 @@
+"""Remote tool servers that forget their sessions, are busy, or give answers that can't be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from email.utils import formatdate
+
+import pytest
+
+from app.agent.tools.mcp import answers
+from app.agent.tools.mcp.address import ServerAddress
+from app.agent.tools.mcp.calls import ServerUnavailable
+from app.agent.tools.mcp.server import Patience
+from app.agent.tools.mcp.servers import ToolServers
+from app.agent.tools.mcp.toolset import Mcp
+from tests.agent.cancellation import FakeCancellation
+from tests.agent.tools.odd_site import EVENTS, FINE, JSON, Answer, OddSite, odd_site
+from tests.agent.tools.test_mcp import call, names
+from tests.agent.tools.test_mcp_odd_pipes import REFUSALS, UNREADABLE
+from tests.harness.process import eventually
+
+PATIENCE = Patience(start=60.0, call=60.0, retry=0.0, restarts=(0.01, 0.01, 0.01))
+CALL = "tools/call"
+
+Connect = Callable[[str], Mcp]
+
+
+@pytest.fixture
+def site() -> Iterator[OddSite]:
+    with odd_site() as site:
+        yield site
+
+
+@pytest.fixture
+def connect(site: OddSite) -> Iterator[Connect]:
+    servers = ToolServers(patience=PATIENCE)
+    toolsets: list[Mcp] = []
+
+    def connect(transport: str = "streamable") -> Mcp:
+        where = ServerAddress.of_url(site.url(transport), transport, headers={}, owner="")
+        toolsets.append(Mcp(servers, where, cancellation=FakeCancellation()))
+        toolsets[-1].start()
+        return toolsets[-1]
+
+    yield connect
+    for toolset in toolsets:
+        toolset.stop()
+    site.end_listening()
+    servers.close()
+
+
+UNKNOWN_SESSIONS = [
+    Answer("Session not found", 404, "text/plain"),
+    Answer("", 404),
+    Answer('{"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"Session not found"}}', 404),
+    Answer(
+        '{"jsonrpc":"2.0","id":"server-error","error":{"code":-32600,"message":"Session not found"}}', 404
+    ),
+    Answer("Bad Request: No valid session ID provided", 400, "text/plain"),
+    Answer(
+        '{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"Bad Request: No valid session ID"}}',
+        400,
+    ),
+    Answer('{"error":"Invalid or missing session ID"}', 400),
+    Answer('{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"Server not initialized"}}', 400),
+    Answer("gone", 410, "text/plain"),
+]
+
+
+@pytest.mark.parametrize("transport", ["streamable", "sse"])
+@pytest.mark.parametrize("unknown", UNKNOWN_SESSIONS)
+def test_a_server_that_has_forgotten_the_session_is_initialised_anew_and_no_call_repeated(
+    site: OddSite, connect: Connect, transport: str, unknown: Answer
+) -> None:
+    toolset = connect(transport)
+    assert call(toolset, "say").output == "fine"
+    site.sessions.clear()
+    site.unknown = unknown
+    site.tools.append({"name": "new", "inputSchema": {}})
+    asked = site.asked.count(CALL)
+    lost = call(toolset, "say")
+    assert lost.is_error
+    assert not lost.is_unknown
+    assert f"HTTP {unknown.status}" in lost.output
+    assert "has forgotten our session" in lost.output
+    assert site.asked.count(CALL) == asked, "nobody served it, and it was not repeated"
+    assert call(toolset, "say").output == "fine"
+    assert (site.opened, names(toolset)) == (2, ["new", "say"])
+    assert site.asked.count("initialize") == site.asked.count("tools/list") == 2
+
+
+def test_a_server_that_never_remembers_a_session_is_given_up_after_some_attempts(
+    site: OddSite, connect: Connect
+) -> None:
+    toolset = connect("streamable")
+    for _ in range(4):
+        site.answers[CALL] = [Answer("Session not found", 404)]
+        assert "forgotten" in call(toolset, "say").output
+    assert site.opened <= 4
+    eventually(lambda: toolset._server is not None and toolset._server._state == "failed", "it is given up")
+    toolset.start()
+    assert call(toolset, "say").output == "fine", "and taken up again"
+
+
+def test_a_status_that_has_nothing_to_do_with_sessions_costs_no_connection(
+    site: OddSite, connect: Connect
+) -> None:
+    toolset = connect("streamable")
+    site.answers[CALL] = [Answer("the path is missing", 400, "text/plain")]
+    assert "HTTP 400 Bad Request: the path is missing" in call(toolset, "say").output
+    assert call(toolset, "say").output == "fine"
+    assert site.opened == 1
+
+
+@pytest.mark.parametrize("transport", ["streamable", "sse"])
+@pytest.mark.parametrize(
+    ("status", "unknown", "words"),
+    [
+        (500, True, "HTTP 500 Internal Server Error: it broke"),
+        (502, True, "HTTP 502 Bad Gateway"),
+        (503, True, "HTTP 503 Service Unavailable"),
+        (504, True, "HTTP 504 Gateway Timeout"),
+        (403, False, "HTTP 403 Forbidden"),
+        (413, False, "HTTP 413 "),
+        (429, False, "HTTP 429 Too Many Requests"),
+    ],
+)
+def test_a_status_reaches_the_model_with_its_number_and_the_connection_goes_on(
+    site: OddSite, connect: Connect, transport: str, status: int, unknown: bool, words: str
+) -> None:
+    toolset = connect(transport)
+    site.answers[CALL] = [Answer("it broke", status, "text/plain")]
+    outcome = call(toolset, "say")
+    assert words in outcome.output
+    assert outcome.is_unknown is unknown
+    assert call(toolset, "say").output == "fine"
+    assert site.opened == 1
+
+
+def test_the_words_of_an_error_in_json_rpc_come_with_the_status(site: OddSite, connect: Connect) -> None:
+    toolset = connect("streamable")
+    site.answers[CALL] = [Answer('{"jsonrpc":"2.0","id":ID,"error":{"code":-1,"message":"no disk"}}', 500)]
+    assert "HTTP 500 Internal Server Error: no disk" in call(toolset, "say").output
+
+
+def test_a_server_that_can_not_be_had_says_why(site: OddSite, connect: Connect) -> None:
+    site.answers["initialize"] = [Answer("later", 503, "text/plain")]
+    with pytest.raises(ServerUnavailable, match="HTTP 503 Service Unavailable: later"):
+        connect("streamable")
+    site.answers["tools/list"] = [Answer("no", 500, "text/plain")]
+    with pytest.raises(ServerUnavailable, match="HTTP 500 Internal Server Error: no"):
+        connect("streamable")
+    site.site.add("/sse", "broken", status=500)
+    with pytest.raises(ServerUnavailable, match="500"):
+        connect("sse")
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long it would have slept."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(answers, "_pause", sleep)
+    return slept
+
+
+@pytest.mark.parametrize("transport", ["streamable", "sse"])
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_server_that_names_a_time_is_asked_once_more_after_it(
+    site: OddSite, connect: Connect, pauses: list[float], transport: str, status: int
+) -> None:
+    toolset = connect(transport)
+    busy = Answer("busy", status, "text/plain", {"Retry-After": "7"})
+    site.answers[CALL] = [busy]
+    assert call(toolset, "say").output == "fine"
+    assert pauses == [7.0]
+    site.answers[CALL] = [busy, busy]
+    outcome = call(toolset, "say")
+    assert f"HTTP {status}" in outcome.output
+    assert "Retry-After: 7" in outcome.output
+    assert not outcome.is_unknown
+    assert (pauses, site.answers[CALL]) == ([7.0, 7.0], [])
+    assert call(toolset, "say").output == "fine"
+
+
+def test_a_time_may_be_a_date_and_one_that_is_far_away_or_none_is_not_waited_for(
+    site: OddSite, connect: Connect, pauses: list[float]
+) -> None:
+    toolset = connect("streamable")
+    site.answers[CALL] = [Answer("", 429, headers={"Retry-After": formatdate(usegmt=True)})]
+    assert call(toolset, "say").output == "fine"
+    for wanted in ("3600", "soon", "-1", "1e999"):
+        site.answers[CALL] = [Answer("", 429, headers={"Retry-After": wanted})]
+        assert f"Retry-After: {wanted}" in call(toolset, "say").output
+    assert len(pauses) == 1
+    site.answers[CALL] = [Answer("", 500, headers={"Retry-After": "1"})]
+    assert call(toolset, "say").is_unknown, "what may have been carried out is not repeated"
+
+
+@pytest.mark.parametrize("way", ["json", "events", "sse"])
+@pytest.mark.parametrize("case", [*UNREADABLE, *REFUSALS])
+def test_an_answer_that_can_not_be_read_is_an_error_at_once_and_the_next_call_works(
+    site: OddSite, connect: Connect, way: str, case: str
+) -> None:
+    toolset = connect("sse" if way == "sse" else "streamable")
+    line, words = {**UNREADABLE, **REFUSALS}[case]
+    if way != "sse" and case.startswith("an id that"):
+        words = ""  # the answer to a request is the one that comes with it
+    body = f"data: {line.strip()}\n\n" if way == "events" else line.strip()
+    site.answers[CALL] = [Answer(body, kind=EVENTS if way == "events" else JSON)]
+    outcome = call(toolset, "say")
+    assert outcome.is_error or not words
+    assert words in outcome.output
+    assert call(toolset, "say").output == "fine"
+    assert site.opened == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Answer("<html>", kind="text/html"), "it is of the type 'text/html'"),
+        (Answer("", 202), "HTTP 202 without an answer"),
+        (Answer("", kind=JSON), "it is no JSON-RPC"),
+        (Answer("{}", kind=JSON), "it is no JSON-RPC"),
+        (Answer('{"jsonrpc":"2.0","method":"notifications/x"}', kind=JSON), "it is no JSON-RPC"),
+        (Answer("data: hello\n\n", kind=EVENTS), "ended without a response"),
+        (Answer("", kind=EVENTS), "ended without a response"),
+        (Answer('{"jsonrpc":"2.0",', cut=True), "broke off"),
+    ],
+)
+def test_what_is_no_answer_fails_its_call_only(
+    site: OddSite, connect: Connect, answer: Answer, words: str
+) -> None:
+    toolset = connect("streamable")
+    site.answers[CALL] = [answer]
+    outcome = call(toolset, "say")
+    assert words in outcome.output
+    assert outcome.is_unknown
+    assert call(toolset, "say").output == "fine"
+    assert site.opened == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(f"[{FINE.body}]"),
+        Answer("\ufeff" + FINE.body),
+        Answer(FINE.body, kind="application/json; charset=utf-8"),
+        Answer(f": ping\n\ndata: noise\n\nevent: odd\ndata: x\n\ndata: {FINE.body}\n\n", kind=EVENTS),
+        Answer(f"data: {FINE.body}\r\n\r\n", kind=EVENTS),
+        Answer('[{"jsonrpc":"2.0","method":"notifications/message","params":{}},' + FINE.body + "]"),
+    ],
+)
+def test_noise_round_an_answer_is_no_matter(site: OddSite, connect: Connect, answer: Answer) -> None:
+    toolset = connect("streamable")
+    site.answers[CALL] = [answer]
+    assert call(toolset, "say").output == "fine"
+
+
+@pytest.mark.parametrize("way", ["json", "events", "sse"])
+def test_a_large_answer_is_read(site: OddSite, connect: Connect, way: str) -> None:
+    toolset = connect("sse" if way == "sse" else "streamable")
+    body = FINE.body.replace("fine", "x" * 3_000_000)
+    body = f"data: {body}\n\n" if way == "events" else body
+    site.answers[CALL] = [Answer(body, kind=EVENTS if way == "events" else JSON)]
+    assert call(toolset, "say").output.startswith("x" * 200_000)
+    assert call(toolset, "say").output == "fine"
+
+
+def test_a_session_that_was_forgotten_while_nobody_called_is_opened_anew_at_once(
+    site: OddSite, connect: Connect
+) -> None:
+    """The stream for what the server says by itself has ended, and is not known when it is asked for again."""
+    site.listening = Answer(": here\n\n", kind=EVENTS, headers={})
+    toolset = connect("streamable")
+    eventually(lambda: ("GET", "/mcp") in [one[:2] for one in site.site.requests], "it listens")
+    site.listening = Answer("", 404)
+    eventually(lambda: site.opened == 2, "it has another session", seconds=30)
+    assert call(toolset, "say").output == "fine"
