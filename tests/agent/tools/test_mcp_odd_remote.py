@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from email.utils import formatdate
 
 import pytest
@@ -49,6 +50,41 @@ def connect(site: OddSite) -> Iterator[Connect]:
     servers.close()
 
 
+@contextmanager
+def connected(transport: str) -> Iterator[tuple[OddSite, Mcp]]:
+    servers = ToolServers(patience=PATIENCE)
+    with odd_site() as site:
+        where = ServerAddress.of_url(site.url(transport), transport, headers={}, owner="")
+        toolset = Mcp(servers, where, cancellation=FakeCancellation())
+        toolset.start()
+        yield site, toolset
+        toolset.stop()
+        site.end_listening()
+        servers.close()
+
+
+@pytest.fixture(scope="module", params=["streamable", "sse"])
+def lasting(request: pytest.FixtureRequest) -> Iterator[tuple[OddSite, Mcp]]:
+    """A connection for all tests that show that it goes on."""
+    with connected(request.param) as both:
+        yield both
+
+
+@pytest.fixture(scope="module")
+def streamable() -> Iterator[tuple[OddSite, Mcp]]:
+    with connected("streamable") as both:
+        yield both
+
+
+@pytest.fixture
+def steady(lasting: tuple[OddSite, Mcp]) -> Iterator[tuple[OddSite, Mcp]]:
+    site, toolset = lasting
+    site.answers.clear()
+    yield lasting
+    assert call(toolset, "say").output == "fine"
+    assert site.opened == 1
+
+
 UNKNOWN_SESSIONS = [
     Answer("Session not found", 404, "text/plain"),
     Answer("", 404),
@@ -67,8 +103,10 @@ UNKNOWN_SESSIONS = [
 ]
 
 
-@pytest.mark.parametrize("transport", ["streamable", "sse"])
-@pytest.mark.parametrize("unknown", UNKNOWN_SESSIONS)
+@pytest.mark.parametrize(
+    ("transport", "unknown"),
+    [*(("streamable", unknown) for unknown in UNKNOWN_SESSIONS), ("sse", UNKNOWN_SESSIONS[0])],
+)
 def test_a_server_that_has_forgotten_the_session_is_initialised_anew_and_no_call_repeated(
     site: OddSite, connect: Connect, transport: str, unknown: Answer
 ) -> None:
@@ -103,16 +141,13 @@ def test_a_server_that_never_remembers_a_session_is_given_up_after_some_attempts
 
 
 def test_a_status_that_has_nothing_to_do_with_sessions_costs_no_connection(
-    site: OddSite, connect: Connect
+    steady: tuple[OddSite, Mcp],
 ) -> None:
-    toolset = connect("streamable")
+    site, toolset = steady
     site.answers[CALL] = [Answer("the path is missing", 400, "text/plain")]
     assert "HTTP 400 Bad Request: the path is missing" in call(toolset, "say").output
-    assert call(toolset, "say").output == "fine"
-    assert site.opened == 1
 
 
-@pytest.mark.parametrize("transport", ["streamable", "sse"])
 @pytest.mark.parametrize(
     ("status", "unknown", "words"),
     [
@@ -126,19 +161,17 @@ def test_a_status_that_has_nothing_to_do_with_sessions_costs_no_connection(
     ],
 )
 def test_a_status_reaches_the_model_with_its_number_and_the_connection_goes_on(
-    site: OddSite, connect: Connect, transport: str, status: int, unknown: bool, words: str
+    steady: tuple[OddSite, Mcp], status: int, unknown: bool, words: str
 ) -> None:
-    toolset = connect(transport)
+    site, toolset = steady
     site.answers[CALL] = [Answer("it broke", status, "text/plain")]
     outcome = call(toolset, "say")
     assert words in outcome.output
     assert outcome.is_unknown is unknown
-    assert call(toolset, "say").output == "fine"
-    assert site.opened == 1
 
 
-def test_the_words_of_an_error_in_json_rpc_come_with_the_status(site: OddSite, connect: Connect) -> None:
-    toolset = connect("streamable")
+def test_the_words_of_an_error_in_json_rpc_come_with_the_status(steady: tuple[OddSite, Mcp]) -> None:
+    site, toolset = steady
     site.answers[CALL] = [Answer('{"jsonrpc":"2.0","id":ID,"error":{"code":-1,"message":"no disk"}}', 500)]
     assert "HTTP 500 Internal Server Error: no disk" in call(toolset, "say").output
 
@@ -167,12 +200,11 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return slept
 
 
-@pytest.mark.parametrize("transport", ["streamable", "sse"])
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_server_that_names_a_time_is_asked_once_more_after_it(
-    site: OddSite, connect: Connect, pauses: list[float], transport: str, status: int
+    steady: tuple[OddSite, Mcp], pauses: list[float], status: int
 ) -> None:
-    toolset = connect(transport)
+    site, toolset = steady
     busy = Answer("busy", status, "text/plain", {"Retry-After": "7"})
     site.answers[CALL] = [busy]
     assert call(toolset, "say").output == "fine"
@@ -187,9 +219,9 @@ def test_a_server_that_names_a_time_is_asked_once_more_after_it(
 
 
 def test_a_time_may_be_a_date_and_one_that_is_far_away_or_none_is_not_waited_for(
-    site: OddSite, connect: Connect, pauses: list[float]
+    steady: tuple[OddSite, Mcp], pauses: list[float]
 ) -> None:
-    toolset = connect("streamable")
+    site, toolset = steady
     site.answers[CALL] = [Answer("", 429, headers={"Retry-After": formatdate(usegmt=True)})]
     assert call(toolset, "say").output == "fine"
     for wanted in ("3600", "soon", "-1", "1e999"):
@@ -200,22 +232,27 @@ def test_a_time_may_be_a_date_and_one_that_is_far_away_or_none_is_not_waited_for
     assert call(toolset, "say").is_unknown, "what may have been carried out is not repeated"
 
 
-@pytest.mark.parametrize("way", ["json", "events", "sse"])
+def told(site: OddSite, body: str) -> list[Answer]:
+    """The ways in which a body may come."""
+    if ("GET", "/sse") in [one[:2] for one in site.site.requests]:
+        return [Answer(body)]
+    return [Answer(body), Answer(f"data: {body}\n\n", kind=EVENTS)]
+
+
 @pytest.mark.parametrize("case", [*UNREADABLE, *REFUSALS])
 def test_an_answer_that_can_not_be_read_is_an_error_at_once_and_the_next_call_works(
-    site: OddSite, connect: Connect, way: str, case: str
+    steady: tuple[OddSite, Mcp], case: str
 ) -> None:
-    toolset = connect("sse" if way == "sse" else "streamable")
+    site, toolset = steady
     line, words = {**UNREADABLE, **REFUSALS}[case]
-    if way != "sse" and case.startswith("an id that"):
+    ways = told(site, line.strip())
+    if len(ways) > 1 and case.startswith("an id that"):
         words = ""  # the answer to a request is the one that comes with it
-    body = f"data: {line.strip()}\n\n" if way == "events" else line.strip()
-    site.answers[CALL] = [Answer(body, kind=EVENTS if way == "events" else JSON)]
-    outcome = call(toolset, "say")
-    assert outcome.is_error or not words
-    assert words in outcome.output
-    assert call(toolset, "say").output == "fine"
-    assert site.opened == 1
+    for way in ways:
+        site.answers[CALL] = [way]
+        outcome = call(toolset, "say")
+        assert outcome.is_error or not words
+        assert words in outcome.output
 
 
 @pytest.mark.parametrize(
@@ -232,9 +269,9 @@ def test_an_answer_that_can_not_be_read_is_an_error_at_once_and_the_next_call_wo
     ],
 )
 def test_what_is_no_answer_fails_its_call_only(
-    site: OddSite, connect: Connect, answer: Answer, words: str
+    streamable: tuple[OddSite, Mcp], answer: Answer, words: str
 ) -> None:
-    toolset = connect("streamable")
+    site, toolset = streamable
     site.answers[CALL] = [answer]
     outcome = call(toolset, "say")
     assert words in outcome.output
@@ -254,20 +291,17 @@ def test_what_is_no_answer_fails_its_call_only(
         Answer('[{"jsonrpc":"2.0","method":"notifications/message","params":{}},' + FINE.body + "]"),
     ],
 )
-def test_noise_round_an_answer_is_no_matter(site: OddSite, connect: Connect, answer: Answer) -> None:
-    toolset = connect("streamable")
+def test_noise_round_an_answer_is_no_matter(streamable: tuple[OddSite, Mcp], answer: Answer) -> None:
+    site, toolset = streamable
     site.answers[CALL] = [answer]
     assert call(toolset, "say").output == "fine"
 
 
-@pytest.mark.parametrize("way", ["json", "events", "sse"])
-def test_a_large_answer_is_read(site: OddSite, connect: Connect, way: str) -> None:
-    toolset = connect("sse" if way == "sse" else "streamable")
-    body = FINE.body.replace("fine", "x" * 3_000_000)
-    body = f"data: {body}\n\n" if way == "events" else body
-    site.answers[CALL] = [Answer(body, kind=EVENTS if way == "events" else JSON)]
-    assert call(toolset, "say").output.startswith("x" * 200_000)
-    assert call(toolset, "say").output == "fine"
+def test_a_large_answer_is_read(steady: tuple[OddSite, Mcp]) -> None:
+    site, toolset = steady
+    for way in told(site, FINE.body.replace("fine", "x" * 3_000_000)):
+        site.answers[CALL] = [way]
+        assert call(toolset, "say").output.startswith("x" * 200_000)
 
 
 def test_a_session_that_was_forgotten_while_nobody_called_is_opened_anew_at_once(
