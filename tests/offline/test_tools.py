@@ -57,11 +57,49 @@ def test_a_bad_tool_is_refused(definition: Json, expected: str) -> None:
         schema(required=True),
         schema(properties={"a": {"anyOf": []}}),
         schema(properties={"a": {"minimum": "1"}}),
+        schema(properties={"a": {"minimum": 1, "exclusiveMinimum": True}}),
+        schema(properties={"a": {"required": True}}),
+        schema(properties={"a": {"type": "any"}}),
+        schema(properties={"a": {"type": ["string", "string"]}}),
+        schema(properties={"a": {"items": [{"type": "string"}]}}),
+        schema(properties={"a": {"minLength": -1}}),
+        schema(properties={"a": {"multipleOf": 0}}),
+        schema(properties={"a": {"uniqueItems": "true"}}),
+        schema(properties={"a": None}),
+        schema(properties={"a": {"$ref": "#/definitions/b"}}),
+        schema(properties={"a": {"$ref": "https://example.com/b"}}),
+        schema(definitions={"b": {"type": "any"}}),
+        schema(required=["a", "a"]),
+        schema(dependentRequired={"a": "b"}),
     ],
 )
 def test_a_schema_that_is_none_is_refused(definition: Json) -> None:
     expected = "tools.0.custom.input_schema: JSON schema is invalid. It must match JSON Schema draft 2020-12"
     assert refused(request(user("a"), tools=[definition])).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"filter[x]": {}},
+        {"$top": {}},
+        {"@type": {}},
+        {"a b": {}},
+        {"": {}},
+        {"x" * 65: {}},
+        {"a": {"type": "object", "properties": {"é": {}}}},
+        {"a": {"items": {"anyOf": [{"properties": {"a/b": {}}}]}}},
+    ],
+)
+def test_the_keys_of_properties_have_few_characters(properties: Json) -> None:
+    assert refused(request(user("a"), tools=[schema(properties=properties)])) == (
+        "tools.0.custom.input_schema.properties: Property keys should match pattern '^[a-zA-Z0-9_.-]{1,64}$'"
+    )
+
+
+def test_words_that_are_no_keys_of_properties_may_have_any() -> None:
+    free = {"const": {"properties": {"a b": 1}}, "x-own": {"a b": 1}}
+    accepted(request(user("a"), tools=[schema(properties={"a.b-c_1": free}, patternProperties={"^ ": {}})]))
 
 
 def test_a_good_schema_is_accepted() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import unquote
 
 from app.offline.models import Model
 from app.offline.refusal import Json, Refusal
@@ -37,6 +38,8 @@ _BUILT_IN = re.compile(
     r"(bash|text_editor|memory|computer|browser_toolset|computer_toolset|web_search|web_fetch"
     r"|code_execution|tool_search_tool_bm25|tool_search_tool_regex)_\d{8}|mcp_toolset"
 )
+_KEY = re.compile("[a-zA-Z0-9_.-]{1,64}")
+_DATA = ("const", "default", "enum", "examples")
 _TYPES = {"array", "boolean", "integer", "null", "number", "object", "string"}
 
 
@@ -94,7 +97,9 @@ def _check_schema(schema: Json, path: str) -> None:
         raise wrong(path, "input_schema does not support oneOf, allOf, or anyOf at the top level")
     if schema["type"] != "object":
         raise wrong(f"{path}.type", "Input should be 'object'")
-    if not _is_schema(schema):
+    if not all(_KEY.fullmatch(key) for key in _property_keys(schema)):
+        raise wrong(f"{path}.properties", f"Property keys should match pattern '^{_KEY.pattern}$'")
+    if not _is_schema(schema) or not _are_resolved(schema):
         raise wrong(
             path,
             "JSON schema is invalid. It must match JSON Schema draft 2020-12 "
@@ -112,13 +117,55 @@ def _is_schema(schema: Any) -> bool:
     )
 
 
+def _property_keys(schema: Any) -> Iterator[str]:
+    """Those of every part, however deep."""
+    if isinstance(schema, dict):
+        for name, part in schema.items():
+            if name == "properties" and isinstance(part, dict):
+                yield from map(str, part)
+                for inner in part.values():
+                    yield from _property_keys(inner)
+            elif name not in _DATA:
+                yield from _property_keys(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            yield from _property_keys(part)
+
+
+def _are_resolved(schema: Json) -> bool:
+    """Does every reference lead to a place in the schema?"""
+    return all(_leads_somewhere(schema, pointer) for pointer in _references(schema))
+
+
+def _references(schema: Any) -> Iterator[str]:
+    parts = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
+    if isinstance(schema, dict) and isinstance(schema.get("$ref"), str):
+        yield schema["$ref"]
+    for part in parts:
+        yield from _references(part)
+
+
+def _leads_somewhere(schema: Json, pointer: str) -> bool:
+    place: Any = schema
+    for part in pointer.split("/")[1:]:
+        step = unquote(part).replace("~1", "/").replace("~0", "~")
+        if isinstance(place, list) and step.isdecimal() and int(step) < len(place):
+            place = place[int(step)]
+        elif isinstance(place, dict) and step in place:
+            place = place[step]
+        else:
+            return False
+    return pointer.startswith("#")
+
+
 def _is_anything(_part: Any) -> bool:
     return True
 
 
 def _is_type(part: Any) -> bool:
     names = part if isinstance(part, list) else [part]
-    return bool(names) and all(isinstance(name, str) and name in _TYPES for name in names)
+    known = all(isinstance(name, str) and name in _TYPES for name in names)
+    return bool(names) and known and len(set(names)) == len(names)
 
 
 def _are_schemas(part: Any) -> bool:
@@ -130,7 +177,16 @@ def _is_schema_map(part: Any) -> bool:
 
 
 def _are_texts(part: Any) -> bool:
-    return isinstance(part, list) and all(isinstance(entry, str) for entry in part)
+    known = isinstance(part, list) and all(isinstance(entry, str) for entry in part)
+    return known and len(set(part)) == len(part)
+
+
+def _are_needs(part: Any) -> bool:
+    return isinstance(part, dict) and all(_are_texts(entry) for entry in part.values())
+
+
+def _is_count(part: Any) -> bool:
+    return _is_number(part) and part >= 0 and part == int(part)
 
 
 def _is_number(part: Any) -> bool:
@@ -141,11 +197,23 @@ _KEYWORDS: dict[str, Callable[[Any], bool]] = {
     "type": _is_type,
     "required": _are_texts,
     "enum": lambda part: isinstance(part, list),
-    **dict.fromkeys(("properties", "patternProperties", "$defs", "dependentSchemas"), _is_schema_map),
+    **dict.fromkeys(
+        ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas"), _is_schema_map
+    ),
     **dict.fromkeys(("allOf", "anyOf", "oneOf", "prefixItems"), _are_schemas),
     **dict.fromkeys(("items", "additionalProperties", "not", "if", "then", "else", "contains"), _is_schema),
+    **dict.fromkeys(("propertyNames", "unevaluatedItems", "unevaluatedProperties"), _is_schema),
     **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), _is_number),
+    **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), _is_count),
+    **dict.fromkeys(("minProperties", "maxProperties", "minContains", "maxContains"), _is_count),
     **dict.fromkeys(
-        ("description", "title", "pattern", "format", "$ref"), lambda part: isinstance(part, str)
+        ("uniqueItems", "deprecated", "readOnly", "writeOnly"), lambda part: isinstance(part, bool)
+    ),
+    "multipleOf": lambda part: _is_number(part) and part > 0,
+    "dependentRequired": _are_needs,
+    "examples": lambda part: isinstance(part, list),
+    **dict.fromkeys(
+        ("description", "title", "pattern", "format", "$ref", "$comment", "$id", "$schema"),
+        lambda part: isinstance(part, str),
     ),
 }
