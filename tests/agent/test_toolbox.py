@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from app.agent.approval import judge
 from app.agent.toolbox import Toolbox
+from app.agent.tools.schemas.fitting import Fitted, fitted
+from app.agent.toolset import Tool, ToolContext, ToolResult
+from app.conversation.session import Session
+from app.team.permissions import Permissions
+from tests.agent.cancellation import FakeCancellation
 from tests.agent.stage import FakeToolset, tool
 
 
@@ -81,3 +90,89 @@ def test_calls_may_say_what_they_are_for_where_the_agent_wants_it() -> None:
     assert list(second.parameters["properties"]) == ["description"]
     assert "required" not in second.parameters
     assert Toolbox({"one": FakeToolset(describing)}).list_tools() == [describing]
+
+
+def taking(name: str, properties: object, **more: object) -> Tool:
+    return replace(tool(name), parameters={"type": "object", "properties": properties, **more})
+
+
+def test_a_tool_that_the_api_would_refuse_is_left_out_and_named_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    odd = [
+        taking("wrong", {"a": {"type": "wibble"}}),
+        replace(tool("text"), parameters={"type": "string"}),
+        replace(tool("list"), parameters=[]),  # type: ignore[arg-type]
+        tool(""),
+    ]
+    box = Toolbox({"root/mcp#0": FakeToolset(*odd, tool("good"))}, file="coder.yaml")
+    for _ in range(2):
+        assert [listed.name for listed in box.list_tools()] == ["good"]
+    assert box.take_problems() == []
+    assert box.take_notices() == [
+        "The tool 'wrong' of root/mcp#0 is left out: it has a type that is none: 'wibble'.",
+        "The tool 'text' of root/mcp#0 is left out: it takes string, not an object.",
+        "The tool 'list' of root/mcp#0 is left out: its schema is [], not an object.",
+        "The tool '' of root/mcp#0 is left out: it has no name.",
+    ]
+    assert box.take_notices() == []
+    assert len(caplog.records) == 4
+    assert "coder.yaml" in caplog.text
+
+
+def test_two_tools_of_one_name_are_named_with_both_toolsets() -> None:
+    one, two = FakeToolset(tool("a"), tool("b"), tool("b")), FakeToolset(tool("a"), tool("c"), tool("a b"))
+    box = Toolbox({"root/mcp#0": one, "root/mcp#1": two}, own_tools=[tool("c"), tool("a_b")])
+    assert [listed.name for listed in box.list_tools()] == ["a", "b", "c", "a_b"]
+    box.list_tools()
+    assert box.take_notices() == [
+        "Of tools with the same name the first counts: b of root/mcp#0, twice.",
+        "Of tools with the same name the first counts: a of root/mcp#0 and root/mcp#1.",
+        "Of tools with the same name the first counts: c, a_b of root/mcp#1 and the team.",
+    ]
+
+
+def test_a_name_that_is_too_long_is_shortened_and_said() -> None:
+    long = ["x" * 128, "x" * 129, "x" * 128 + "y"]
+    box = Toolbox({"one": FakeToolset(*map(tool, long))})
+    names = [listed.name for listed in box.list_tools()]
+    assert names[0] == long[0]
+    assert len(set(names)) == 3
+    assert all(len(name) <= 128 for name in names)
+    assert [("is called" in notice) for notice in box.take_notices()] == [True, True]
+
+
+def test_properties_that_the_model_calls_otherwise_come_to_the_tool_by_their_own_names(
+    tmp_path: Path,
+) -> None:
+    given: list[object] = []
+
+    def handler(arguments: Mapping[str, Any], _context: ToolContext) -> ToolResult:
+        given.append(arguments)
+        return ToolResult("")
+
+    odd = {"filter[x]": {"type": "string"}, "$top": {"type": "object", "properties": {"@id": {}}}, "ok": {}}
+    box = Toolbox({"one": FakeToolset(replace(taking("find", odd), handler=handler))})
+    (found,) = box.list_tools()
+    assert list(found.for_model()["input_schema"]["properties"]) == ["filter_x", "top", "ok"]
+    arguments = {"filter_x": "a", "top": {"id": 1}, "ok": {"filter_x": "stays"}}
+    found.call(arguments, ToolContext(tmp_path, FakeCancellation()))
+    assert given == [{"filter[x]": "a", "$top": {"@id": 1}, "ok": {"filter_x": "stays"}}]
+    deny = Permissions.model_validate({"deny": ["find:filter[x]=secret*"]})
+    session = Session("s", working_dir=str(tmp_path))
+    own = {"filter_x": "secret", **found.own_arguments({"filter_x": "secret"})}
+    assert judge(found, own, [session], deny).outcome == "deny"
+
+
+def test_a_schema_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[object] = []
+
+    def counting(schema: object) -> Fitted:
+        looked.append(schema)
+        return fitted(schema)
+
+    monkeypatch.setattr("app.agent.fitting.fitted", counting)
+    box = Toolbox({"one": FakeToolset(taking("a", {}), taking("b", {"x": {"type": "any"}}))})
+    for _ in range(3):
+        assert len(box.list_tools()) == 2
+    assert len(looked) == 2

@@ -1,22 +1,25 @@
-"""What a tool server says: its tools, and the results of its calls, as the mcp package lets them through."""
+"""What a tool server says: its lines, its tools, and the results of its calls, as they come."""
 
 from __future__ import annotations
 
 import base64
 from typing import Any, Final
 
-import mcp_types as types
 import orjson
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from jsonschema import Draft202012Validator
+from mcp_types import JSONRPCRequest
 
-from app.agent.tools.mcp.connection import _json
+from app.agent.fitting import Fitter
+from app.agent.tools.mcp.messages import Messages
 from app.agent.tools.mcp.results import MAX_BYTES, MAX_MEDIA, result_of, tool_of
+from app.agent.tools.schemas.fitting import UnusableSchema, fitted
 from app.agent.toolset import ToolResult
+from app.offline.rules.tools import _check_schema
 from app.runtime.event_encoder import _dumps as encoded
-from tests.fuzz.limits import LARGE, bounded, tries
+from tests.fuzz.limits import LARGE, bounded, joined, tries
 
 TEXT = st.one_of(st.text(max_size=10), st.sampled_from(("", "\0", "\ud800", "é" * 10, "\u202e")))
 VALUES = st.recursive(
@@ -59,41 +62,152 @@ def nested(depth: int) -> dict[str, Any]:
     return value
 
 
+KEYWORDS: Final = (
+    *("type", "properties", "required", "items", "prefixItems", "additionalItems", "additionalProperties"),
+    *(
+        "enum",
+        "const",
+        "default",
+        "examples",
+        "nullable",
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "multipleOf",
+    ),
+    *(
+        "allOf",
+        "anyOf",
+        "oneOf",
+        "not",
+        "if",
+        "then",
+        "dependencies",
+        "dependentRequired",
+        "dependentSchemas",
+    ),
+    *("$ref", "$defs", "definitions", "$id", "$schema", "description", "title", "format", "pattern"),
+    *("minLength", "maxItems", "uniqueItems", "readOnly", "extends", "divisibleBy", "patternProperties"),
+)
+WORDS: Final = (
+    *(
+        "object",
+        "string",
+        "array",
+        "any",
+        "int",
+        "STRING",
+        "string|null",
+        "array<int>",
+        "#",
+        "#/definitions/a",
+    ),
+    *("#/$defs/a", "#/properties/a", "true", "1", "a", "a b", "$a", "filter[x]", "x" * 70, "", "\ud800"),
+)
+KEYS = st.sampled_from((*KEYWORDS, *WORDS))
+ODD_SCHEMAS = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 3) | st.sampled_from((*WORDS, 10**30, 1.5, float("nan"))),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(KEYWORDS), inner, max_size=5)
+        | st.dictionaries(st.sampled_from(WORDS), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+def is_for_the_api(schema: dict[str, Any]) -> None:
+    """By the draft's own schema, and by the stand-in's rules."""
+    Draft202012Validator.check_schema(schema)
+    _check_schema(orjson.loads(orjson.dumps(schema)), "input_schema")
+
+
+@tries(120)
+@given(
+    st.dictionaries(st.sampled_from(KEYWORDS), ODD_SCHEMAS, max_size=6), st.dictionaries(KEYS, ODD_SCHEMAS)
+)
+@example({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}, {})
+@example({"allOf": [{"$ref": "#/$defs/a"}], "$defs": {"a": {"allOf": [{"$ref": "#/$defs/a"}] * 2}}}, {})
+@example({"properties": {"a": nested(300)}}, {"a": nested(300)})
+@example({"properties": {f"a b {number}": {} for number in range(3_000)}}, {})
+@example({"properties": {"a": {"$ref": "#"}, "a b": {"$ref": "#"}}}, {"a_b": {"a_b": {"a_b": 1}}})
+def test_a_schema_is_fit_for_the_api_or_its_tool_is_left_out(
+    schema: dict[str, Any], arguments: dict[str, Any]
+) -> None:
+    with bounded():
+        try:
+            found = fitted(schema)
+        except UnusableSchema as problem:
+            str(problem).encode()
+            return
+        found.restored(arguments)
+    is_for_the_api(found.schema)
+
+
 @tries(250)
 @given(TOOLS, st.sampled_from(("", "server")))
 @example({"name": "a", "inputSchema": {"type": "object", "maximum": 10**30}}, "")
 @example({"name": "a", "inputSchema": {"type": "object", "default": "\ud800"}}, "")
 @example({"name": "a", "inputSchema": {"type": "object", "a": nested(300)}}, "")
+@example({"name": "a", "inputSchema": {"type": "object", "a": nested(900)}}, "")
 @example({"name": "a", "description": "\ud800", "inputSchema": {"type": "object"}}, "")
 def test_each_tool_that_is_offered_can_be_sent(described: dict[str, Any], prefix: str) -> None:
     with bounded():
         try:
-            came = _json(types.Tool.model_validate(described))
-        except (ValidationError, ValueError):  # the package's part
+            tool = Fitter().fit(tool_of(described, prefix, lambda _arguments, _context: ToolResult("")))
+        except UnusableSchema:
             return
-        tool = tool_of(came, prefix, lambda _arguments, _context: ToolResult(""))
-    if tool is not None:
-        orjson.dumps(tool.for_model())
-        encoded(tool.definition())
-        assert 0 < len(tool.name) <= 128
+    orjson.dumps(tool.for_model())
+    encoded(tool.definition())
+    assert 0 < len(tool.name) <= 128
 
 
 @tries(250)
-@given(RESULTS)
+@given(
+    st.one_of(RESULTS, st.dictionaries(st.sampled_from(("content", "isError", "structuredContent")), VALUES))
+)
 @example({"content": [], "structuredContent": {"a": 10**30, "b": "\ud800"}})
 @example({"content": [], "structuredContent": nested(300)})
 @example({"content": [{"type": "text", "text": "\ud800\0"}]})
 @example({"content": [{"type": "text", "text": "é"}] * LARGE})
+@example({"content": [{"type": "resource_link", "uri": "a:b"}] * (LARGE // 10)})
 def test_each_result_can_be_sent_and_has_a_bound(raw: dict[str, Any]) -> None:
     with bounded():
-        try:
-            came = _json(types.CallToolResult.model_validate(raw))
-        except (ValidationError, ValueError):
-            return
-        result = result_of(came)
+        result = result_of(raw)
         encoded(result.wire())
     assert len(result.output.encode()) <= MAX_BYTES + 100
     assert "\0" not in result.output
+
+
+PIECES: Final = (
+    *(
+        '{"jsonrpc":"2.0","id":1,"result":{"content":[]}}',
+        '{"jsonrpc":"2.0",',
+        '"id":',
+        "1",
+        "2",
+        "null",
+        "true",
+    ),
+    *('"result":', "{}", "[]", "{", "}", "[", "]", '"error":', '"code"', '"method":', '"a"', ",", ":", '"'),
+    *("\\ud800", "\ufeff", "\x1b[0m", "log ", "9" * 50, "NaN", "\0", "\r"),
+)
+
+
+@tries(120)
+@given(joined(PIECES, most=20))
+@example("[" * LARGE)
+@example('{"a":' * LARGE)
+@example('{"' * LARGE)
+@example('{"jsonrpc":"2.0","id":1,"result":' + "[" * 5000)
+@example('{"jsonrpc":"2.0","id":1,"result":{"a":' + "9" * LARGE + "}}")
+def test_whatever_a_line_says_it_is_messages_or_noise(line: str) -> None:
+    messages = Messages("a server")
+    messages.sent(JSONRPCRequest(jsonrpc="2.0", id=1, method="tools/call"))
+    with bounded():
+        found = messages.heard(line)
+        for message in found:
+            message.model_dump_json()
 
 
 @pytest.mark.parametrize("kind", ["image", "audio"])

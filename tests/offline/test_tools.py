@@ -65,6 +65,7 @@ def test_a_bad_tool_is_refused(definition: Json, expected: str) -> None:
         schema(properties={"a": {"minLength": -1}}),
         schema(properties={"a": {"multipleOf": 0}}),
         schema(properties={"a": {"uniqueItems": "true"}}),
+        schema(properties={"a": {"pattern": "^\\p{L}+$"}}),
         schema(properties={"a": None}),
         schema(properties={"a": {"$ref": "#/definitions/b"}}),
         schema(properties={"a": {"$ref": "https://example.com/b"}}),

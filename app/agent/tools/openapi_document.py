@@ -59,16 +59,15 @@ def parse(text: str) -> Json:
 
 
 def operations(document: Json, address: str) -> list[Operation]:
-    """In the document's order; `address` is where it came from. Of two operations of one name the first counts."""
-    found: dict[str, Operation] = {}
+    """In the document's order; `address` is where it came from. Several may have one name."""
+    found: list[Operation] = []
     resolver = _Resolver(document)
     for path, written in _mapping(document.get("paths")).items():
         item = _mapping(resolver.path_item(_without_answers(written)))
         for method in METHODS:
             if isinstance(item.get(method), Mapping):
-                operation = _operation(document, address, str(path), item, method)
-                found.setdefault(operation.name, operation)
-    return list(found.values())
+                found.append(_operation(document, address, str(path), item, method))
+    return found
 
 
 def _without_answers(item: Any) -> dict[str, Any]:

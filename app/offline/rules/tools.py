@@ -189,6 +189,13 @@ def _is_count(part: Any) -> bool:
     return _is_number(part) and part >= 0 and part == int(part)
 
 
+def _is_pattern(part: Any) -> bool:
+    try:
+        return isinstance(part, str) and re.compile(part) is not None
+    except (re.error, RecursionError, OverflowError):
+        return False
+
+
 def _is_number(part: Any) -> bool:
     return isinstance(part, int | float) and not isinstance(part, bool)
 
@@ -209,11 +216,12 @@ _KEYWORDS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(
         ("uniqueItems", "deprecated", "readOnly", "writeOnly"), lambda part: isinstance(part, bool)
     ),
+    "pattern": _is_pattern,
     "multipleOf": lambda part: _is_number(part) and part > 0,
     "dependentRequired": _are_needs,
     "examples": lambda part: isinstance(part, list),
     **dict.fromkeys(
-        ("description", "title", "pattern", "format", "$ref", "$comment", "$id", "$schema"),
+        ("description", "title", "format", "$ref", "$comment", "$id", "$schema"),
         lambda part: isinstance(part, str),
     ),
 }

@@ -51,7 +51,7 @@ def tool_of(described: Json, prefix: str, handler: Handler) -> Tool:
         destructive=_hint(hints, "destructiveHint"),
         idempotent=_hint(hints, "idempotentHint"),
         open_world=_hint(hints, "openWorldHint"),
-        revision=hashlib.sha256(json.dumps([description, schema]).encode()).hexdigest(),
+        revision=_revision(description, schema),
         handler=handler,
     )
 
@@ -200,6 +200,14 @@ def _decoded(blob: str, kind: str) -> str | None:
 def _text(part: Json, name: str) -> str:
     value = part.get(name)
     return "" if value is None else str(value)
+
+
+def _revision(description: str, schema: Any) -> str:
+    try:
+        text = json.dumps([description, schema])
+    except RecursionError:
+        text = description  # it is left out anyway
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _hint(hints: Json, name: str) -> bool | None:

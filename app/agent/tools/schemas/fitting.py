@@ -48,13 +48,13 @@ class Fitted:
 
     def _places(self, schemas: Sequence[Any]) -> list[Json]:
         """All the schemas that a value may have to fit."""
-        places: list[Json] = []
+        places: dict[int, Json] = {}
         waiting = list(schemas)
         while waiting and len(places) < MAX_PARTS:
             schema = waiting.pop()
-            if not isinstance(schema, Mapping) or any(schema is known for known in places):
+            if not isinstance(schema, Mapping) or id(schema) in places:
                 continue
-            places.append(schema)
+            places[id(schema)] = schema
             waiting += [one for word in CHOICES for one in schema.get(word, ())]
             waiting += [schema[word] for word in ("if", "then", "else") if word in schema]
             waiting += schema.get("dependentSchemas", {}).values()
@@ -63,7 +63,7 @@ class Fitted:
                 waiting.append(self.schema)
             elif isinstance(reference, str):
                 waiting.append(self.schema.get("$defs", {}).get(reference.removeprefix("#/$defs/")))
-        return places
+        return list(places.values())
 
 
 def fitted(schema: Any) -> Fitted:

@@ -13,6 +13,7 @@ from app.agent.tools.schemas.words import (
     MAX_DEPTH,
     NotClear,
     flag,
+    is_pattern,
     keys_of,
     number,
     plain,
@@ -178,6 +179,10 @@ class Mender:
             case _ if word in _FLAGS:
                 if (switch := flag(part)) is not None:
                     mended[word] = switch
+            case "pattern" if not is_pattern(part):
+                mended["description"] = f"{_words(schema)} (pattern: {plain(str(part))})".strip()
+            case "description" if not is_pattern(schema.get("pattern", "")):
+                pass  # told with the pattern
             case _ if word in _TEXTS:
                 if part is not None:
                     mended[word] = plain(part if isinstance(part, str) else str(part))
@@ -194,7 +199,11 @@ class Mender:
                     mended[word] = [self._schema(one, depth) for one in parts]
             case _ if word in _MAPS:
                 if isinstance(part, Mapping):
-                    mended[word] = {str(name): self._schema(one, depth) for name, one in part.items()}
+                    mended[word] = {
+                        str(plain(str(name))): self._schema(one, depth)
+                        for name, one in part.items()
+                        if is_pattern(name)
+                    }
             case _ if word in _DROPPED:
                 pass
             case _:
@@ -318,6 +327,10 @@ def _called(schema: Any, name: str) -> Any:
         return schema
     words = f"{schema.get('description', '')} (its own name: {plain(name)})".strip()
     return {**schema, "description": words}
+
+
+def _words(schema: Json) -> str:
+    return str(plain(str(schema.get("description") or "")))
 
 
 def _or(kinds: Any) -> str:

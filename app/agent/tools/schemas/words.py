@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import unquote
@@ -11,6 +12,7 @@ TYPES: Final = frozenset({"array", "boolean", "integer", "null", "number", "obje
 CHOICES: Final = ("allOf", "anyOf", "oneOf")
 
 MAX_DEPTH: Final = 60
+_MAX_PATTERN: Final = 2000  # characters
 _ANYTHING: Final = frozenset({"", "*", "any", "anything", "dynamic", "mixed", "unknown", "value"})
 _CALLED: Final[Mapping[str, str]] = {
     **dict.fromkeys(("arr", "list", "sequence", "set", "tuple"), "array"),
@@ -102,6 +104,17 @@ def flag(value: Any) -> bool | None:
     if isinstance(value, str):
         return {"true": True, "false": False}.get(value.strip().lower())
     return value if isinstance(value, bool) else None
+
+
+def is_pattern(value: Any) -> bool:
+    """Is it a regular expression that everybody can read? Those of other languages have words of their own."""
+    if not isinstance(value, str) or len(value) > _MAX_PATTERN:
+        return False
+    try:
+        re.compile(value)
+    except (re.error, RecursionError, OverflowError, Warning):
+        return False
+    return True
 
 
 def _as_float(value: int) -> float:
