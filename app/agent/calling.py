@@ -172,7 +172,7 @@ class Caller:
             sessions.append(self._context.look(above))
         return judge(
             tool,
-            {**block["input"], **tool.own_arguments(block["input"])},
+            block["input"],
             sessions,
             self._context.team.permissions,
             attended=self._context.attended,

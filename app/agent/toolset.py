@@ -172,7 +172,7 @@ class Tool:
     revision: str = ""  # of a tool that can change under its name
     output_schema: Any = field(default_factory=lambda: STRING_OUTPUT)
     takes_description: bool = False  # may get the optional `description` parameter
-    restore: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
+    restore: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
     """Gives arguments the names that the handler knows, where the model was given others."""
     model: str = (
         ""  # the one, by its name in the agent's file, that is shown the result; empty: the agent's own
@@ -214,11 +214,8 @@ class Tool:
 
     def call(self, arguments: Mapping[str, Any], context: ToolContext) -> Outcome:
         """Runs the handler. Raises only ToolCancelled; anything else is an answer for the model."""
-        return self._guarded(lambda: self.handler(self.own_arguments(arguments), context))
-
-    def own_arguments(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Arguments by the names that the tool's author gave them."""
-        return self.restore(arguments) if self.restore is not None else arguments
+        restore = self.restore or (lambda given: given)
+        return self._guarded(lambda: self.handler(restore(arguments), context))
 
     def go_on(self, asked: Elicitation, action: str, content: Mapping[str, Any] | None) -> Outcome:
         """Brings the answer to a question with `then`. Raises only ToolCancelled, as `call`."""

@@ -9,12 +9,9 @@ from typing import Any
 
 import pytest
 
-from app.agent.approval import judge
 from app.agent.toolbox import Toolbox
 from app.agent.tools.schemas.fitting import Fitted, fitted
 from app.agent.toolset import Tool, ToolContext, ToolResult
-from app.conversation.session import Session
-from app.team.permissions import Permissions
 from tests.agent.cancellation import FakeCancellation
 from tests.agent.stage import FakeToolset, tool
 
@@ -158,10 +155,6 @@ def test_properties_that_the_model_calls_otherwise_come_to_the_tool_by_their_own
     arguments = {"filter_x": "a", "top": {"id": 1}, "ok": {"filter_x": "stays"}}
     found.call(arguments, ToolContext(tmp_path, FakeCancellation()))
     assert given == [{"filter[x]": "a", "$top": {"@id": 1}, "ok": {"filter_x": "stays"}}]
-    deny = Permissions.model_validate({"deny": ["find:filter[x]=secret*"]})
-    session = Session("s", working_dir=str(tmp_path))
-    own = {"filter_x": "secret", **found.own_arguments({"filter_x": "secret"})}
-    assert judge(found, own, [session], deny).outcome == "deny"
 
 
 def test_a_schema_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,11 +143,15 @@ def pointed_at(whole: Mapping[str, Any], pointer: str) -> Any:
 
 
 def keys_of(value: Any, depth: int = 0) -> Iterator[str]:
-    """The keys of all objects in a schema: among them are those of its properties."""
+    """The names of all properties in a schema."""
     if depth > MAX_DEPTH * 2:
         return
     if isinstance(value, Mapping):
-        yield from map(str, value)
+        named = value.get("properties")
+        if isinstance(named, Mapping):
+            yield from map(str, named)
+        elif isinstance(named, list):
+            yield from (str(one["name"]) for one in named if isinstance(one, Mapping) and "name" in one)
         for one in value.values():
             yield from keys_of(one, depth + 1)
     elif isinstance(value, list | tuple):
