@@ -69,9 +69,35 @@ def test_a_form_and_an_effort_go_together(serve: Serve, model: OfflineServer, tm
     assert model.requests[0]["output_config"]["format"]["type"] == "json_schema"
 
 
-def test_a_schema_that_cannot_be_read_is_the_apis_to_refuse(serve: Serve) -> None:
-    client = serve(structured_output={"name": "person", "schema": {"properties": {"a": {}}}})
-    assert client.say(client.new_session(), "[say hi]", agent="one")[-1]["type"] == "stream_stopped"
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"a": {}}},
+        {"type": "object", "properties": {"a": {"type": ["string", "null"]}, "b": True, "c": False}},
+        {"type": "object", "properties": {"a": {"type": "array", "items": [{"type": "string"}, {}]}}},
+        {"type": "object", "properties": {"a": {"type": "string", "nullable": True}}, "required": ["z"]},
+        {
+            "type": "object",
+            "properties": {"a": {"$ref": "#/definitions/b"}},
+            "definitions": {"b": {"type": "object"}},
+        },
+    ],
+)
+def test_a_schema_is_turned_into_one_that_the_api_takes(
+    serve: Serve, model: OfflineServer, schema: dict[str, Any]
+) -> None:
+    client = serve(structured_output={"name": "person", "schema": schema})
+    events = client.say(client.new_session(), "[say hi]", agent="one")
+    assert of_type(events, "error") == []
+    json.loads(text_of(events))
+
+
+def test_a_schema_that_the_api_can_not_hold_a_model_to_is_refused_with_its_place(serve: Serve) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "array", "items": False}}}
+    client = serve(structured_output={"name": "person", "schema": schema})
+    response = client.try_run(client.new_session(), "x", agent="one")
+    assert response.status_code == 400
+    assert "agents.root.structured_output.schema.properties.a.items: nothing fits `false`" in response.text
 
 
 def spoken(request: dict[str, Any]) -> list[str]:

@@ -173,7 +173,7 @@ class Asker:
             options = {}
         options |= _sampling(spec, options)
         if self._agent.structured_output is not None:
-            form = {"type": "json_schema", "schema": self._agent.structured_output.json_schema}
+            form = {"type": "json_schema", "schema": self._agent.structured_output.for_the_api()}
             options["output_config"] = {**options.get("output_config", {}), "format": form}
         if prompt.tools and not self._toolbox.tools:
             options["tool_choice"] = {"type": "none"}

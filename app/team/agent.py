@@ -11,6 +11,7 @@ from app.team.expansion import Expander
 from app.team.fields import Count, Definition, Flag, Json, Seconds, Text, Texts, misused
 from app.team.hooks import Hooks
 from app.team.model import ModelSpec, inline
+from app.team.output_schema import NotPossible, for_the_api
 from app.team.toolset import ToolsetSpec
 
 LOCAL_SKILLS = "local"
@@ -56,6 +57,18 @@ class StructuredOutput(Definition):
     description: Text = ""
     json_schema: Json = Field(alias="schema")
     strict: Flag = False
+
+    @model_validator(mode="after")
+    def _can_be_asked_for(self) -> Self:
+        try:
+            for_the_api(self.json_schema)
+        except NotPossible as problem:
+            raise misused(str(problem), "schema", *problem.path) from problem
+        return self
+
+    def for_the_api(self) -> dict[str, Any]:
+        """The schema as the API can hold a model to it, but for limits, which are told to the model in words."""
+        return for_the_api(self.json_schema)
 
 
 def _one_mapping(value: Any) -> Any:

@@ -45,6 +45,15 @@ def test_limits_are_refused(kind: str, limit: str) -> None:
     assert refused(formed({"type": kind, limit: 1})) == words
 
 
+@pytest.mark.parametrize("part", [False, True, [{"type": "string"}]])
+def test_a_schema_in_it_is_an_object(part: Any) -> None:
+    assert "is not supported" in refused(formed({"type": "array", "items": part}))
+
+
+def test_an_enum_has_plain_values() -> None:
+    assert "complex types" in refused(formed({"enum": ["a", {}]}))
+
+
 def test_a_sample_fits_its_schema() -> None:
     schema = {
         "type": "object",

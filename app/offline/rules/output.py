@@ -13,7 +13,7 @@ _UNSUPPORTED = {
     "integer": _NUMBERS,
     "number": _NUMBERS,
     "string": ("maxLength", "minLength"),
-    "array": ("maxItems", "uniqueItems"),
+    "array": ("maxItems", "prefixItems", "uniqueItems"),
     "object": ("maxProperties", "minProperties", "patternProperties"),
 }
 
@@ -23,6 +23,10 @@ def check_output(body: Json) -> None:
     wanted = (body.get("output_config") or {}).get("format")
     for schema in _parts(wanted["schema"]) if wanted else ():
         kind = schema.get("type")
+        if any(not isinstance(part, dict) for part in _direct(schema)):
+            raise Refusal(f"{_PATH}: a schema that is a boolean or a list is not supported")
+        if any(isinstance(value, dict | list) for value in schema.get("enum", ())):
+            raise Refusal(f"{_PATH}: Enum values of complex types are not supported")
         found = sorted(name for name in _UNSUPPORTED.get(str(kind), ()) if name in schema)
         if found:
             raise Refusal(f"{_PATH}: For '{kind}' type, properties {', '.join(found)} are not supported")
@@ -37,10 +41,14 @@ def _parts(schema: Any) -> Iterator[Json]:
     if not isinstance(schema, dict):
         return
     yield schema
+    for part in _direct(schema):
+        yield from _parts(part)
+
+
+def _direct(schema: Json) -> Iterator[Any]:
     for name in ("properties", "$defs"):
-        for part in (schema.get(name) or {}).values():
-            yield from _parts(part)
+        yield from (schema.get(name) or {}).values()
     for name in ("anyOf", "allOf", "oneOf"):
-        for part in schema.get(name) or []:
-            yield from _parts(part)
-    yield from _parts(schema.get("items"))
+        yield from schema.get(name) or []
+    if "items" in schema:
+        yield schema["items"]
