@@ -1,2 +1,2 @@
-"""Tool servers that speak the Model Context Protocol. `connection` imports the package `mcp`, and with `messages`,
-`pipes` and `answers`, which only it imports, nothing else here does."""
+"""Tool servers that speak the Model Context Protocol. Importing the package `mcp` takes a second, so nothing here does
+it but `connection`, with the modules that only it imports: `answers`, `messages`, `pipes`, `statuses`, `streams`."""

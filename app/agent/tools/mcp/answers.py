@@ -5,20 +5,26 @@ from __future__ import annotations
 
 import json
 import logging
-import re
-import time
 from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from typing import Any, Final
 
 import anyio
 import httpx2
-from mcp_types import JSONRPCError, JSONRPCMessage, JSONRPCRequest, jsonrpc_message_adapter
+from mcp_types import JSONRPCMessage, JSONRPCRequest, jsonrpc_message_adapter
 from pydantic import ValidationError
 
-from app.agent.retry_after import retry_after
 from app.agent.tools.mcp.exchange import EXCHANGE
 from app.agent.tools.mcp.messages import Messages
+from app.agent.tools.mcp.statuses import (
+    MAX_WORDS,
+    SESSION,
+    error_words,
+    has_forgotten,
+    read,
+    wanted_pause,
+    was_not_served,
+)
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +37,6 @@ _pause = anyio.sleep
 _LARGE: Final = (
     500_000  # characters of an event; the package reads no more than twice as many from such a stream
 )
-_MAX_WORDS: Final = 300  # characters of an error's body
-_SESSION: Final = "mcp-session-id"
-_FORGOTTEN: Final = re.compile(r"session|not initialized", re.IGNORECASE)
 _EVENTS: Final = "text/event-stream"
 _JSON: Final = "application/json"
 
@@ -73,7 +76,8 @@ class Answers(httpx2.AsyncClient):
         if message is not None:
             self._messages.sent(message)
         response = await super().send(request, **options)
-        if (seconds := _wanted_pause(response)) is not None:
+        bearable = MAX_WAIT if EXCHANGE.get() is not None else MAX_WAIT_AT_START
+        if (seconds := wanted_pause(response, bearable)) is not None:
             await response.aclose()
             _came_back()
             log.info("a tool server wants to be left alone for %.1f s", seconds)
@@ -90,13 +94,13 @@ class Answers(httpx2.AsyncClient):
     ) -> httpx2.Response:
         """The answer to a notification, to our own answers, or to a GET or DELETE of the transport."""
         if response.is_error and is_message:
-            words = await _error_words(response)
+            words = await error_words(response)
             log.debug("a tool server did not take a message: %s", words)
-            if _has_forgotten(request, response, words):
+            if has_forgotten(request, response, words):
                 self._forget(is_told=False)
             return _instead(request, HTTPStatus.ACCEPTED)
         if request.method == "GET" and not self._one_way:
-            if response.status_code == HTTPStatus.NOT_FOUND and self._listens and _SESSION in request.headers:
+            if response.status_code == HTTPStatus.NOT_FOUND and self._listens and SESSION in request.headers:
                 self._forget(is_told=False)
             self._listens = self._listens or response.is_success
         return self._mended_events(request, response, None) if _kind(response) == _EVENTS else response
@@ -123,11 +127,11 @@ class Answers(httpx2.AsyncClient):
     async def _error(
         self, message: JSONRPCRequest, request: httpx2.Request, response: httpx2.Response
     ) -> httpx2.Response:
-        words = await _error_words(response)
-        if forgotten := _has_forgotten(request, response, words):
+        words = await error_words(response)
+        if forgotten := has_forgotten(request, response, words):
             words = f"{words}. The server has forgotten our session; the next call opens a new one"
             self._forget(is_told=True)
-        if forgotten or _was_not_served(response):
+        if forgotten or was_not_served(response):
             _came_back()
             error = self._messages.refused(message.id, words)
         else:
@@ -139,7 +143,7 @@ class Answers(httpx2.AsyncClient):
 
     async def _messages_in(self, message: JSONRPCRequest, response: httpx2.Response) -> list[JSONRPCMessage]:
         try:
-            body = await _read(response, MAX_BODY)
+            body = await read(response, MAX_BODY)
         except httpx2.HTTPError as error:
             return [
                 self._messages.broken(message.id, f"the answer broke off: {error or type(error).__name__}")
@@ -149,7 +153,7 @@ class Answers(httpx2.AsyncClient):
         text = body.decode("utf-8", "replace")
         found = self._messages.heard(text, answering=message.id)
         if not any(_answers(one) for one in found):
-            words = f"the server's answer can't be read: it is no JSON-RPC: {text[:_MAX_WORDS]!r}"
+            words = f"the server's answer can't be read: it is no JSON-RPC: {text[:MAX_WORDS]!r}"
             found.append(self._messages.broken(message.id, words))
         return found
 
@@ -245,74 +249,11 @@ def _answers(message: JSONRPCMessage) -> bool:
 
 
 def _session_of(response: httpx2.Response) -> dict[str, str]:
-    return {_SESSION: response.headers[_SESSION]} if _SESSION in response.headers else {}
+    return {SESSION: response.headers[SESSION]} if SESSION in response.headers else {}
 
 
 def _kind(response: httpx2.Response) -> str:
     return str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
-
-
-def _wanted_pause(response: httpx2.Response) -> float | None:
-    """For how long a server that did not take the request wants to be left alone, if that is bearable."""
-    if response.status_code not in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-        return None
-    seconds = retry_after(response.headers, time.time())
-    bearable = MAX_WAIT if EXCHANGE.get() is not None else MAX_WAIT_AT_START
-    return seconds if seconds is not None and seconds <= bearable else None
-
-
-def _was_not_served(response: httpx2.Response) -> bool:
-    """Does the status say that the request was not carried out?"""
-    return response.is_client_error or (
-        response.status_code == HTTPStatus.SERVICE_UNAVAILABLE and "retry-after" in response.headers
-    )
-
-
-def _has_forgotten(request: httpx2.Request, response: httpx2.Response, words: str) -> bool:
-    """404 is what the specification says; servers say other things too."""
-    if (
-        _SESSION not in request.headers
-        and "session" not in str(request.url.query, "ascii", "replace").lower()
-    ):
-        return False
-    match response.status_code:
-        case HTTPStatus.NOT_FOUND | HTTPStatus.GONE:
-            return True
-        case HTTPStatus.BAD_REQUEST | HTTPStatus.CONFLICT | HTTPStatus.UNPROCESSABLE_ENTITY:
-            return _FORGOTTEN.search(words) is not None
-        case _:
-            return False
-
-
-async def _error_words(response: httpx2.Response) -> str:
-    """The status, and what the body says of it."""
-    try:
-        body = await _read(response, MAX_BODY) or b""
-    except httpx2.HTTPError:
-        body = b""
-    text = body.decode("utf-8", "replace").strip()
-    try:
-        error = jsonrpc_message_adapter.validate_json(text, by_name=False)
-        text = error.error.message if isinstance(error, JSONRPCError) else text
-    except ValidationError:
-        pass
-    status = f"HTTP {response.status_code} {response.reason_phrase}".rstrip()
-    if seconds := response.headers.get("retry-after"):
-        status += f", Retry-After: {seconds[:40]}"
-    return f"{status}: {text[:_MAX_WORDS]}" if text else status
-
-
-async def _read(response: httpx2.Response, limit: int) -> bytes | None:
-    """None if it is larger."""
-    body = bytearray()
-    try:
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > limit:
-                return None
-    finally:
-        await response.aclose()
-    return bytes(body)
 
 
 def _came_back() -> None:

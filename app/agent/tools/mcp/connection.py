@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import anyio
 import httpx2
@@ -30,6 +30,7 @@ from app.agent.tools.mcp.credentials import Credentials
 from app.agent.tools.mcp.exchange import EXCHANGE, CallRefused
 from app.agent.tools.mcp.messages import AS_IT_CAME, Messages
 from app.agent.tools.mcp.pipes import LastWords, open_pipes
+from app.agent.tools.mcp.streams import Watched, forward
 from app.agent.tools.process_family import kill_marked
 from app.agent.tools.process_mark import STARTING, marking
 
@@ -205,12 +206,12 @@ class _Wire:
             if self.address.transport == SSE:
                 tasks = await opened.enter_async_context(anyio.create_task_group())
                 opened.callback(tasks.cancel_scope.cancel)
-                tasks.start_soon(_forward, read, self._injected)
+                tasks.start_soon(forward, read, self._injected)
                 read = self._found
             self._opened = opened.pop_all()
         if self.address.command:
             self.can_end()
-        return _Watched(read, self._ended), write
+        return Watched(read, self._ended), write
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -283,54 +284,6 @@ async def _starting(mark: str) -> AsyncIterator[None]:
             yield
     finally:
         STARTING.release()
-
-
-async def _forward(read: Any, into: Any) -> None:
-    async with into, read:
-        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-            async for item in read:
-                await into.send(item)
-
-
-class _Watched:
-    """A stream of incoming messages that says when there are no more."""
-
-    def __init__(self, inner: Any, ended: Callable[[], None]) -> None:
-        self._inner = inner
-        self._ended = ended
-
-    @property
-    def last_context(self) -> Any:
-        return getattr(self._inner, "last_context", None)
-
-    async def receive(self) -> Any:
-        try:
-            return await self._inner.receive()
-        except (anyio.EndOfStream, anyio.ClosedResourceError):
-            self._ended()
-            raise
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Any:
-        try:
-            return await self._inner.__anext__()
-        except (StopAsyncIteration, anyio.ClosedResourceError):
-            self._ended()
-            raise
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-    async def __aenter__(self) -> Self:
-        await self._inner.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> Any:
-        return await self._inner.__aexit__(kind, error, trace)
 
 
 def _mark_sent() -> None:

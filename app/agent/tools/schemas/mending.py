@@ -12,13 +12,17 @@ from app.agent.tools.schemas.words import (
     CHOICES,
     MAX_DEPTH,
     NotClear,
+    called,
+    either_of,
     flag,
     is_pattern,
     keys_of,
     number,
     plain,
     pointed_at,
+    required_inside,
     type_named,
+    words_in,
 )
 
 MAX_PARTS: Final = 20_000  # of a schema
@@ -83,7 +87,7 @@ class Mender:
             raise NotClear("its schema has no end")
         kinds = schema.get("type", "object")
         if "object" not in ([kinds] if isinstance(kinds, str) else kinds):
-            raise NotClear(f"it takes {_or(kinds)}, not an object")
+            raise NotClear(f"it takes {either_of(kinds)}, not an object")
         rest = {
             name: part for name, part in schema.items() if name not in (*CHOICES, "$ref", "enum", "const")
         }
@@ -132,7 +136,7 @@ class Mender:
                 mended.update(self._type(part, depth))
             case "properties":
                 mended.update(self._properties(part, depth))
-                required = _required_inside(part)
+                required = required_inside(part)
                 mended["required"] = [*mended.get("required", []), *map(self._named, required)]
             case "required" if flag(part) is not None:
                 mended["required"] = mended.get("required", [])
@@ -180,7 +184,7 @@ class Mender:
                 if (switch := flag(part)) is not None:
                     mended[word] = switch
             case "pattern" if not is_pattern(part):
-                mended["description"] = f"{_words(schema)} (pattern: {plain(str(part))})".strip()
+                mended["description"] = f"{words_in(schema)} (pattern: {plain(str(part))})".strip()
             case "description" if not is_pattern(schema.get("pattern", "")):
                 pass  # told with the pattern
             case _ if word in _TEXTS:
@@ -252,7 +256,7 @@ class Mender:
         for name, one in part.items():
             named = self._named(str(name))
             found = self._schema(one, depth)
-            properties[named] = _called(found, str(name)) if named != name else found
+            properties[named] = called(found, str(name)) if named != name else found
         return {"properties": properties}
 
     def _named(self, name: str) -> str:
@@ -309,29 +313,3 @@ class Mender:
         bound = number(schema.get(limit))
         if part and bound is not None:
             mended[word] = bound
-
-
-def _required_inside(properties: Any) -> list[str]:
-    """Properties that say of themselves that they are required, as draft 3 has it."""
-    if isinstance(properties, list):
-        properties = {str(one.get("name")): one for one in properties if isinstance(one, Mapping)}
-    named = properties.items() if isinstance(properties, Mapping) else ()
-    return [
-        str(name) for name, one in named if isinstance(one, Mapping) and flag(one.get("required")) is True
-    ]
-
-
-def _called(schema: Any, name: str) -> Any:
-    """With a word on how the tool itself calls it."""
-    if not isinstance(schema, dict):
-        return schema
-    words = f"{schema.get('description', '')} (its own name: {plain(name)})".strip()
-    return {**schema, "description": words}
-
-
-def _words(schema: Json) -> str:
-    return str(plain(str(schema.get("description") or "")))
-
-
-def _or(kinds: Any) -> str:
-    return kinds if isinstance(kinds, str) else " or ".join(kinds)

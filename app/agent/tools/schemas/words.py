@@ -157,3 +157,29 @@ def keys_of(value: Any, depth: int = 0) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for one in value:
             yield from keys_of(one, depth + 1)
+
+
+def required_inside(properties: Any) -> list[str]:
+    """Properties that say of themselves that they are required, as draft 3 has it."""
+    if isinstance(properties, list):
+        properties = {str(one.get("name")): one for one in properties if isinstance(one, Mapping)}
+    named = properties.items() if isinstance(properties, Mapping) else ()
+    return [
+        str(name) for name, one in named if isinstance(one, Mapping) and flag(one.get("required")) is True
+    ]
+
+
+def called(schema: Any, name: str) -> Any:
+    """With a word on how the tool itself calls it."""
+    if not isinstance(schema, dict):
+        return schema
+    words = f"{schema.get('description', '')} (its own name: {plain(name)})".strip()
+    return {**schema, "description": words}
+
+
+def words_in(schema: Mapping[str, Any]) -> str:
+    return str(plain(str(schema.get("description") or "")))
+
+
+def either_of(kinds: Any) -> str:
+    return kinds if isinstance(kinds, str) else " or ".join(kinds)
