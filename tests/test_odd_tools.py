@@ -95,7 +95,7 @@ def test_odd_tools_cost_no_run_and_each_that_is_left_out_is_named(
         assert any(words in warning for warning in warnings), (words, warnings)
     assert any("find of root/openapi#2, twice" in warning for warning in warnings)
     for warning in warnings:
-        assert f"agent file odd: {warning}" in caplog.text
+        assert f"odd.yaml: {warning}" in caplog.text
     assert events[-1]["type"] == "stream_stopped"
     offered = {tool["name"] for tool in model.requests[0]["tools"]}
     assert {"limited", "rootless", "schemaless", "keys", "say", "shell", "find", "run_it", "call"} <= offered

@@ -127,7 +127,11 @@ class AgentPlanner:
     def _count_tools(self, team: Team, agent: Agent) -> int:
         ground = self._roots.common
         facts = RunFacts(
-            team=team.key, working_dir=ground.roots[0], ground=ground, colleagues=agent.sub_agents
+            team=team.key,
+            file=team.source,
+            working_dir=ground.roots[0],
+            ground=ground,
+            colleagues=agent.sub_agents,
         )
         toolbox = self._toolbox(agent, {}, facts)
         try:
@@ -219,6 +223,7 @@ class AgentPlanner:
     ) -> Toolbox:
         facts = RunFacts(
             team=team.key,
+            file=team.source,
             owner=session.owner,
             working_dir=Path(session.working_dir),
             ground=ground,
@@ -300,7 +305,7 @@ class AgentPlanner:
             problems=problems,
             notices=[*_notices(agent), *notices],
             described=agent.add_description_parameter,
-            file=facts.team,
+            file=facts.file,
         )
 
 

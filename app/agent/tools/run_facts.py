@@ -39,6 +39,7 @@ class RunFacts:
     holds what the agents of one run have in common; it belongs to the run's thread."""
 
     team: str = ""  # the key of the agent file
+    file: str = ""  # where it was read from, for messages
     owner: str = ""  # who the session belongs to, empty where nobody is told apart
     working_dir: Path = field(default_factory=Path)
     ground: Ground = field(default_factory=Ground)

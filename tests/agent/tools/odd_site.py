@@ -122,8 +122,8 @@ class OddSite:
 
 
 @contextmanager
-def odd_site() -> Iterator[OddSite]:
-    with running() as site:
+def odd_site(port: int = 0) -> Iterator[OddSite]:
+    with running(port) as site:
         odd = OddSite(site)
         site.pages = {"/mcp": odd.streamable, "/sse": odd.listen, "/messages": odd.take}
         try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from email.utils import formatdate
+from pathlib import Path
 
 import pytest
 
@@ -14,10 +16,12 @@ from app.agent.tools.mcp.calls import ServerUnavailable
 from app.agent.tools.mcp.server import Patience
 from app.agent.tools.mcp.servers import ToolServers
 from app.agent.tools.mcp.toolset import Mcp
+from app.agent.toolset import ToolResult
 from tests.agent.cancellation import FakeCancellation
 from tests.agent.tools.odd_site import EVENTS, FINE, JSON, Answer, OddSite, odd_site
-from tests.agent.tools.test_mcp import call, names
+from tests.agent.tools.test_mcp import call, context, names
 from tests.agent.tools.test_mcp_odd_pipes import REFUSALS, UNREADABLE
+from tests.agent.tools.workbench import find
 from tests.harness.process import eventually
 
 PATIENCE = Patience(start=60.0, call=60.0, retry=0.0, restarts=(0.01, 0.01, 0.01))
@@ -237,6 +241,57 @@ def told(site: OddSite, body: str) -> list[Answer]:
     if ("GET", "/sse") in [one[:2] for one in site.site.requests]:
         return [Answer(body)]
     return [Answer(body), Answer(f"data: {body}\n\n", kind=EVENTS)]
+
+
+def test_a_call_that_was_cancelled_while_the_server_wanted_a_pause_is_not_sent_any_more(
+    steady: tuple[OddSite, Mcp], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, toolset = steady
+    over: list[asyncio.Event] = []
+    cancellation = FakeCancellation()
+
+    async def sleep(_seconds: float) -> None:
+        over.append(asyncio.Event())
+        cancellation.cancel()
+        await over[0].wait()
+
+    monkeypatch.setattr(answers, "_pause", sleep)
+    site.answers[CALL] = [Answer("", 429, headers={"Retry-After": "1"})]
+    outcome = find(toolset, "say").call({}, context(Path(), cancellation))
+    assert isinstance(outcome, ToolResult)
+    assert outcome.is_unknown
+    asked = site.asked.count(CALL)
+    assert toolset._server is not None
+    toolset._server._loop.call_soon_threadsafe(over[0].set)
+    assert call(toolset, "say").output == "fine"
+    assert site.asked.count(CALL) == asked + 1, "only the new one"
+
+
+@pytest.mark.parametrize("status", [301, 302, 307])
+def test_a_call_that_is_sent_elsewhere_is_not_made_there(steady: tuple[OddSite, Mcp], status: int) -> None:
+    site, toolset = steady
+    site.answers[CALL] = [Answer("", status, headers={"Location": "http://127.0.0.1:9/mcp"})]
+    outcome = call(toolset, "say")
+    assert outcome.is_error
+    assert not outcome.is_unknown
+    assert "http://127.0.0.1:9/mcp" in outcome.output
+
+
+def test_a_server_that_is_away_for_a_moment_is_found_again(tmp_path: Path) -> None:
+    servers = ToolServers(patience=Patience(start=60.0, call=60.0, restarts=(0.01,) * 1000))
+    with odd_site() as site:
+        where = ServerAddress.of_url(site.url("streamable"), "streamable", headers={}, owner="")
+        toolset = Mcp(servers, where, cancellation=FakeCancellation())
+        toolset.start()
+        assert call(toolset, "say").output == "fine"
+    lost = call(toolset, "say")
+    assert lost.is_error
+    assert not lost.is_unknown, "nothing was sent"
+    with odd_site(site.site.port) as back:
+        assert call(toolset, "say").output == "fine"
+        assert back.asked.count("initialize") == 1
+        toolset.stop()
+        servers.close()
 
 
 @pytest.mark.parametrize("case", [*UNREADABLE, *REFUSALS])

@@ -49,8 +49,8 @@ class WebSite:
 
 
 @contextmanager
-def running() -> Iterator[WebSite]:
-    server = _Server(("127.0.0.1", 0), _Handler)
+def running(port: int = 0) -> Iterator[WebSite]:
+    server = _Server(("127.0.0.1", port), _Handler)
     site = server.site = WebSite(server.server_address[1])
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

@@ -71,22 +71,26 @@ class Answers(httpx2.AsyncClient):
         follow_redirects: Any = httpx2.USE_CLIENT_DEFAULT,
     ) -> httpx2.Response:
         """As the package uses it: always with `stream`."""
-        options = {"stream": stream, "auth": auth, "follow_redirects": follow_redirects}
         message = _message_in(request)
         if message is not None:
             self._messages.sent(message)
-        response = await super().send(request, **options)
-        bearable = MAX_WAIT if EXCHANGE.get() is not None else MAX_WAIT_AT_START
+        response = await super().send(request, stream=stream, auth=auth, follow_redirects=follow_redirects)
+        exchange = EXCHANGE.get()
+        bearable = MAX_WAIT if exchange is not None else MAX_WAIT_AT_START
         if (seconds := wanted_pause(response, bearable)) is not None:
             await response.aclose()
             _came_back()
             log.info("a tool server wants to be left alone for %.1f s", seconds)
             await _pause(seconds)
-            response = await super().send(request, **options)
+            if exchange is not None and exchange.is_over:
+                return _instead(request, HTTPStatus.ACCEPTED)  # nobody waits for what it would answer
+            response = await super().send(
+                request, stream=stream, auth=auth, follow_redirects=follow_redirects
+            )
         if not isinstance(message, JSONRPCRequest):
             return await self._of_no_request(request, response, is_message=message is not None)
-        if response.has_redirect_location:
-            return response  # the package's business
+        if response.has_redirect_location and not self._one_way:
+            return response  # the package follows it, or says why not
         return await self._of_request(message, request, response)
 
     async def _of_no_request(
@@ -108,7 +112,7 @@ class Answers(httpx2.AsyncClient):
     async def _of_request(
         self, message: JSONRPCRequest, request: httpx2.Request, response: httpx2.Response
     ) -> httpx2.Response:
-        if response.is_error:
+        if response.is_error or (response.is_redirect and _leads_away(response)):
             return await self._error(message, request, response)
         if self._one_way:
             return response
@@ -206,6 +210,16 @@ class _Stream(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._response.aclose()
+
+
+def _leads_away(response: httpx2.Response) -> bool:
+    """Is it a redirect that is not followed, because of another method or another server?"""
+    sent, following = response.request, response.next_request
+    return (
+        following is None
+        or following.method != sent.method
+        or (following.url.scheme, following.url.netloc) != (sent.url.scheme, sent.url.netloc)
+    )
 
 
 def _message_in(request: httpx2.Request) -> JSONRPCMessage | None:

@@ -70,6 +70,11 @@ class Exchange:
         self.stop()
         return begun
 
+    @property
+    def is_over(self) -> bool:
+        """Nobody wants its result any more."""
+        return self._over or self._abandoned
+
     def leave(self) -> None:
         """For the server's thread, as the request is about to be sent. ConnectionAbortedError if the run has been
         told that it was not."""

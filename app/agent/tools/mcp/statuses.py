@@ -38,8 +38,10 @@ def _now_there(response: httpx2.Response) -> float:
 
 def was_not_served(response: httpx2.Response) -> bool:
     """Does the status say that the request was not carried out?"""
-    return response.is_client_error or (
-        response.status_code == HTTPStatus.SERVICE_UNAVAILABLE and "retry-after" in response.headers
+    return (
+        response.is_client_error
+        or response.is_redirect
+        or (response.status_code == HTTPStatus.SERVICE_UNAVAILABLE and "retry-after" in response.headers)
     )
 
 
@@ -71,6 +73,8 @@ async def error_words(response: httpx2.Response) -> str:
     status = f"HTTP {response.status_code} {response.reason_phrase}".rstrip()
     if seconds := response.headers.get("retry-after"):
         status += f", Retry-After: {seconds[:40]}"
+    if where := response.headers.get("location"):
+        status += f", to {where[:MAX_WORDS]}"
     return f"{status}: {text[:MAX_WORDS]}" if text else status
 
 
