@@ -113,7 +113,7 @@ class Messages:
         target = answering if answering is not None else self._target(message.id)
         if target is None:
             if not self._is_late(message.id):
-                log.warning("%s answered request %r, which was not made", self._label, message.id)
+                log.warning("%s answered request %.50r, which was not made", self._label, message.id)
             return []
         if answering is None and str(message.id) != str(target) and isinstance(message, JSONRPCResponse):
             return self._unreadable(
@@ -133,7 +133,8 @@ class Messages:
         target = answering if answering is not None else self._target(request)
         excerpt = f": {_sound(text[:_EXCERPT])}" if text else ""
         if target is None:
-            log.warning("%s gave an answer that can't be read: %s%s", self._label, why, excerpt)
+            log.warning("%s gave an answer that can't be read, to an unknown request: %s", self._label, why)
+            log.debug("the answer of %s%s", self._label, excerpt)
             return []
         return [self.broken(target, f"the server's answer can't be read: {why}{excerpt}")]
 

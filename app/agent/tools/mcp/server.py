@@ -199,7 +199,7 @@ class ToolServer:
         try:
             module: Any = await asyncio.to_thread(import_module, "app.agent.tools.mcp.connection")
         except ImportError:
-            log.exception("tool servers can't be used")
+            log.debug("tool servers can't be used", exc_info=True)
             return _End(f"tool servers need the package mcp: {install_command('mcp')}")
         except RuntimeError as error:  # no thread to be had
             return _End(str(error))
@@ -226,7 +226,8 @@ class ToolServer:
             late = scope.cancelled_caught and not ready
             failure = f"no answer within {self._patience.start:g} seconds" if late else words_of(error)
             if ready and not self._closing.is_set():
-                log.warning("%s: %s", self.address.label, failure)
+                log.warning("%s: the connection was lost", self.address.label)
+                log.debug("%s: %s", self.address.label, failure)
         finally:
             self._attempt = None
             self._lose()
