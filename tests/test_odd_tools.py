@@ -26,6 +26,7 @@ TOOLS = [
     {"name": "schemaless"},
     {"name": "keys", "inputSchema": {"type": "object", "properties": {"filter[x]": {"type": "string"}, "$top": {}}}},
     {"name": "n" * 130, "inputSchema": {"type": "object"}},
+    {"name": "dotted.name", "inputSchema": {"type": "object"}},
     "no tool at all",
 ]  # fmt: skip
 DOCUMENT = {
@@ -55,13 +56,19 @@ def test_odd_tools_cost_no_run_and_each_that_is_left_out_is_named(
         site.add("/openapi.json", json.dumps(DOCUMENT))
         site.add("/find", "found")
         site.add("/call", "called")
+        server_of = {
+            "type": "mcp",
+            "command": sys.executable,
+            "args": ["-S", odd_server.__file__, str(wanted)],
+        }
         toolsets: list[dict[str, Any]] = [
             {"type": "shell"},
-            {"type": "mcp", "command": sys.executable, "args": ["-S", odd_server.__file__, str(wanted)]},
+            server_of,
             {"type": "openapi", "url": site.url("/openapi.json")},
             {"type": "script", "shell": {"run it": {"cmd": "echo $a", "args": {"a": {"type": "any"}}}}},
             {"type": "api", "api_config": {"name": "call", "method": "POST", "endpoint": site.url("/call"),
                 "instruction": "Calls.", "args": {"@id": {"type": "int", "required": True}}}},
+            {**server_of, "name": "few", "tools": ["dotted.name"]},
         ]  # fmt: skip
         root = {"model": "anthropic/claude-sonnet-5-5", "instruction": "Be brief.", "toolsets": toolsets}
         (agents / "odd.yaml").write_text(
@@ -100,3 +107,4 @@ def test_odd_tools_cost_no_run_and_each_that_is_left_out_is_named(
     offered = {tool["name"] for tool in model.requests[0]["tools"]}
     assert {"limited", "rootless", "schemaless", "keys", "say", "shell", "find", "run_it", "call"} <= offered
     assert "unclear" not in offered
+    assert {name for name in offered if name.startswith("few_")} == {"few_dotted_name"}

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.agent.fitting import Fitter
+from app.agent.fitting import fit
 from app.agent.tools.schemas.fitting import UnusableSchema
 from app.agent.toolset import QuestionFirst, Tool, Toolset, ToolsetFailed, prepare
 
@@ -29,7 +29,6 @@ class Toolbox:
         """`described`: calls may say for people what they are for. `file` is that of the agent, for the log."""
         self._described = described
         self._file = file
-        self._fitter = Fitter()
         self._said: set[str] = set()
         self._waiting = dict(toolsets)
         self._started: dict[str, Toolset] = {}
@@ -80,17 +79,17 @@ class Toolbox:
         hidden: dict[tuple[str, str], list[str]] = {}
         for place, tool in listed:
             try:
-                fit = self._fitter.fit(tool)
+                offered = fit(tool)
             except UnusableSchema as problem:
                 self._tell(f"The tool '{tool.name:.100}' of {place} is left out: {problem}.")
                 continue
-            if len(fit.name) < len(tool.name):
+            if len(offered.name) < len(tool.name):
                 self._tell(
-                    f"The tool '{tool.name:.300}' of {place} is called '{fit.name}': its name is too long."
+                    f"The tool '{tool.name:.300}' of {place} is called '{offered.name}': its name is too long."
                 )
-            first, _ = unique.setdefault(fit.name, (place, fit))
-            if unique[fit.name][1] is not fit:
-                hidden.setdefault((first, place), []).append(fit.name)
+            first, _ = unique.setdefault(offered.name, (place, offered))
+            if unique[offered.name][1] is not offered:
+                hidden.setdefault((first, place), []).append(offered.name)
         for (first, second), names in hidden.items():
             where = f"{first} and {second}" if first != second else f"{first}, twice"
             self._tell(f"Of tools with the same name the first counts: {', '.join(names)} of {where}.")

@@ -165,7 +165,16 @@ def test_a_schema_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return fitted(schema)
 
     monkeypatch.setattr("app.agent.fitting.fitted", counting)
-    box = Toolbox({"one": FakeToolset(taking("a", {}), taking("b", {"x": {"type": "any"}}))})
+    odd = {"looked at": {"type": "any"}}
     for _ in range(3):
-        assert len(box.list_tools()) == 2
+        box = Toolbox(
+            {"one": FakeToolset(taking("a", {"looked-at": {}}), taking("b", odd), taking("c", odd))}
+        )
+        assert [len(box.list_tools()), len(box.list_tools())] == [3, 3]
     assert len(looked) == 2
+
+
+def test_words_that_can_not_be_sent_are_mended() -> None:
+    odd = replace(tool("a"), title="t\0", description="\ud800")
+    (found,) = Toolbox({"one": FakeToolset(odd)}).list_tools()
+    assert (found.title, found.description) == ("t\ufffd", "?")

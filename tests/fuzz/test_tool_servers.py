@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from mcp_types import JSONRPCRequest
 
-from app.agent.fitting import Fitter
+from app.agent.fitting import fit
 from app.agent.tools.mcp.messages import Messages
 from app.agent.tools.mcp.results import MAX_BYTES, MAX_MEDIA, result_of, tool_of
 from app.agent.tools.schemas.fitting import UnusableSchema, fitted
@@ -154,7 +154,7 @@ def test_a_schema_is_fit_for_the_api_or_its_tool_is_left_out(
 def test_each_tool_that_is_offered_can_be_sent(described: dict[str, Any], prefix: str) -> None:
     with bounded():
         try:
-            tool = Fitter().fit(tool_of(described, prefix, lambda _arguments, _context: ToolResult("")))
+            tool = fit(tool_of(described, prefix, lambda _arguments, _context: ToolResult("")))
         except UnusableSchema:
             return
     orjson.dumps(tool.for_model())

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from app.agent.fitting import offered_name
 from app.agent.tools.background_agents import BackgroundAgents
 from app.agent.tools.cage import Cage
 from app.agent.tools.filesystem import Filesystem
@@ -63,7 +64,8 @@ def build(
     )
     if not spec.tools and not spec.instruction and not spec.model:
         return toolset
-    keep = [*spec.tools, *(f"{spec.name}_{tool}" for tool in spec.tools if spec.name)]
+    named = [*spec.tools, *(f"{spec.name}_{tool}" for tool in spec.tools if spec.name)]
+    keep = [*named, *map(offered_name, named)]  # by their own names, or by those that the model is told
     return Tailored(toolset, keep=keep, instruction=spec.instruction, model=spec.model)
 
 
