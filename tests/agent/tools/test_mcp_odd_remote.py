@@ -277,20 +277,26 @@ def test_a_call_that_is_sent_elsewhere_is_not_made_there(steady: tuple[OddSite, 
     assert "http://127.0.0.1:9/mcp" in outcome.output
 
 
-def test_a_server_that_is_away_for_a_moment_is_found_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("transport", ["streamable", "sse"])
+def test_a_server_that_is_away_for_a_moment_is_found_again(transport: str) -> None:
     servers = ToolServers(patience=Patience(start=60.0, call=60.0, restarts=(0.01,) * 1000))
     with odd_site() as site:
-        where = ServerAddress.of_url(site.url("streamable"), "streamable", headers={}, owner="")
+        where = ServerAddress.of_url(site.url(transport), transport, headers={}, owner="")
         toolset = Mcp(servers, where, cancellation=FakeCancellation())
         toolset.start()
         assert call(toolset, "say").output == "fine"
-    lost = call(toolset, "say")
-    assert lost.is_error
-    assert not lost.is_unknown, "nothing was sent"
+    if transport == "streamable":
+        lost = call(toolset, "say")
+        assert "the server can't be reached" in lost.output
+        assert not lost.is_unknown, "nothing was sent"
+    else:  # the end of the stream tells
+        assert toolset._server is not None
+        eventually(lambda: toolset._server._connection is None, "it is lost")
     with odd_site(site.site.port) as back:
         assert call(toolset, "say").output == "fine"
         assert back.asked.count("initialize") == 1
         toolset.stop()
+        back.end_listening()
         servers.close()
 
 

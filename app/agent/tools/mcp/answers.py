@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import anyio
 import httpx2
-from mcp_types import JSONRPCMessage, JSONRPCRequest, jsonrpc_message_adapter
+from mcp_types import JSONRPCError, JSONRPCMessage, JSONRPCRequest, jsonrpc_message_adapter
 from pydantic import ValidationError
 
 from app.agent.tools.mcp.exchange import EXCHANGE
@@ -72,42 +72,73 @@ class Answers(httpx2.AsyncClient):
     ) -> httpx2.Response:
         """As the package uses it: always with `stream`."""
         message = _message_in(request)
-        if message is not None:
-            self._messages.sent(message)
-        response = await super().send(request, stream=stream, auth=auth, follow_redirects=follow_redirects)
-        exchange = EXCHANGE.get()
-        bearable = MAX_WAIT if exchange is not None else MAX_WAIT_AT_START
-        if (seconds := wanted_pause(response, bearable)) is not None:
-            await response.aclose()
-            _came_back()
-            log.info("a tool server wants to be left alone for %.1f s", seconds)
-            await _pause(seconds)
-            if exchange is not None and exchange.is_over:
-                return _instead(request, HTTPStatus.ACCEPTED)  # nobody waits for what it would answer
+        if message is None:
             response = await super().send(
                 request, stream=stream, auth=auth, follow_redirects=follow_redirects
             )
+            return self._of_no_message(request, response)
+        self._messages.sent(message)
+        exchange = EXCHANGE.get()
+        try:
+            response = await super().send(
+                request, stream=stream, auth=auth, follow_redirects=follow_redirects
+            )
+            bearable = MAX_WAIT if exchange is not None else MAX_WAIT_AT_START
+            if (seconds := wanted_pause(response, bearable)) is not None:
+                await response.aclose()
+                _came_back()
+                log.info("a tool server wants to be left alone for %.1f s", seconds)
+                await _pause(seconds)
+                if exchange is not None and exchange.is_over:
+                    return _instead(request, HTTPStatus.ACCEPTED)  # nobody waits for what it would answer
+                response = await super().send(
+                    request, stream=stream, auth=auth, follow_redirects=follow_redirects
+                )
+        except httpx2.HTTPError as error:
+            return await self._lost(message, request, error)
         if not isinstance(message, JSONRPCRequest):
-            return await self._of_no_request(request, response, is_message=message is not None)
+            return await self._of_notice(request, response)
         if response.has_redirect_location and not self._one_way:
             return response  # the package follows it, or says why not
         return await self._of_request(message, request, response)
 
-    async def _of_no_request(
-        self, request: httpx2.Request, response: httpx2.Response, *, is_message: bool
+    async def _lost(
+        self, message: JSONRPCMessage, request: httpx2.Request, error: httpx2.HTTPError
     ) -> httpx2.Response:
-        """The answer to a notification, to our own answers, or to a GET or DELETE of the transport."""
-        if response.is_error and is_message:
-            words = await error_words(response)
-            log.debug("a tool server did not take a message: %s", words)
-            if has_forgotten(request, response, words):
-                self._forget(is_told=False)
+        """There is no answer, so the server may be gone: another connection is made when the caller knows."""
+        self._forget(is_told=isinstance(message, JSONRPCRequest))
+        if not isinstance(message, JSONRPCRequest):
             return _instead(request, HTTPStatus.ACCEPTED)
+        exchange = EXCHANGE.get()
+        words = f"the server can't be reached: {error or type(error).__name__}"
+        if exchange is None or exchange.has_left:
+            return await self._answered(request, self._messages.broken(message.id, words))
+        return await self._answered(request, self._messages.refused(message.id, words))
+
+    async def _answered(self, request: httpx2.Request, error: JSONRPCError) -> httpx2.Response:
+        """The request ends with this error."""
+        if not self._one_way:
+            return _instead(request, HTTPStatus.OK, [error])
+        await self._inject(error)
+        return _instead(request, HTTPStatus.ACCEPTED)
+
+    def _of_no_message(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+        """The answer to a GET or DELETE of the transport."""
         if request.method == "GET" and not self._one_way:
             if response.status_code == HTTPStatus.NOT_FOUND and self._listens and SESSION in request.headers:
                 self._forget(is_told=False)
             self._listens = self._listens or response.is_success
         return self._mended_events(request, response, None) if _kind(response) == _EVENTS else response
+
+    async def _of_notice(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+        """The answer to a notification, or to what we have answered."""
+        if response.is_error:
+            words = await error_words(response)
+            log.debug("a tool server did not take a message: %s", words)
+            if has_forgotten(request, response, words):
+                self._forget(is_told=False)
+            return _instead(request, HTTPStatus.ACCEPTED)
+        return response
 
     async def _of_request(
         self, message: JSONRPCRequest, request: httpx2.Request, response: httpx2.Response
@@ -140,10 +171,7 @@ class Answers(httpx2.AsyncClient):
             error = self._messages.refused(message.id, words)
         else:
             error = self._messages.broken(message.id, words)
-        if not self._one_way:
-            return _instead(request, HTTPStatus.OK, [error])
-        await self._inject(error)
-        return _instead(request, HTTPStatus.ACCEPTED)
+        return await self._answered(request, error)
 
     async def _messages_in(self, message: JSONRPCRequest, response: httpx2.Response) -> list[JSONRPCMessage]:
         try:
