@@ -84,6 +84,10 @@ UNREADABLE = {
     "no version": ('{"id":ID,"result":{"content":[]}}\n', "not of JSON-RPC 2.0"),
     "another version": ('{"jsonrpc":"1.0","id":ID,"result":{"content":[]}}\n', "not of JSON-RPC 2.0"),
     "half an answer": ('{"jsonrpc":"2.0","id":ID,"result":{"content":[\n', "not valid JSON"),
+    "half an answer with a part that is whole": (
+        '{"jsonrpc":"2.0","id":ID,"result":{"content":[{"type":"text","text":"x"}\n',
+        "not valid JSON",
+    ),
     "half an answer without an id": ('{"jsonrpc":"2.0","result":{"content":[\n', "not valid JSON"),
     "an id that nobody has": ('{"jsonrpc":"2.0","id":99999,"result":{"content":[]}}\n', "request 99999"),
     "an id that is a text": ('{"jsonrpc":"2.0","id":"call","result":{"content":[]}}\n', "request 'call'"),
@@ -147,6 +151,7 @@ def test_an_error_of_whatever_form_reaches_the_model_in_its_words(talkative: Mcp
         GOOD.replace("\n", "\r\n"),
         "\x1b[32m" + GOOD.strip() + "\x1b[0m\n",
         "Loading model... " + GOOD,
+        'DEBUG {"open [1, {"x"} ' + GOOD,
         GOOD.strip() + " done.\n",
         "\n\n \n" + GOOD,
         "<FF><FF> is no UTF-8\n" + GOOD,

@@ -110,9 +110,10 @@ class Answers(httpx2.AsyncClient):
         if not isinstance(message, JSONRPCRequest):
             return _instead(request, HTTPStatus.ACCEPTED)
         exchange = EXCHANGE.get()
-        words = f"the server can't be reached: {error or type(error).__name__}"
-        if exchange is None or exchange.has_left:
-            return await self._answered(request, self._messages.broken(message.id, words))
+        why = str(error) or type(error).__name__
+        if exchange is not None and exchange.has_left:
+            return await self._answered(request, self._messages.broken(message.id, f"no answer came: {why}"))
+        words = f"the server can't be reached: {why}"
         return await self._answered(request, self._messages.refused(message.id, words))
 
     async def _answered(self, request: httpx2.Request, error: JSONRPCError) -> httpx2.Response:

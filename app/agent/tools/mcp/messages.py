@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from mcp_types import (
@@ -29,6 +29,8 @@ AS_IT_CAME: Final = "baton/result"
 """Where a result lies in its own `_meta`: the package would refuse a whole list for one odd tool in it."""
 
 _EXCERPT: Final = 200  # characters
+_MAX_FAILURES: Final = 10  # places in a line where JSON seems to begin and does not
+_DECODER: Final = json.JSONDecoder()
 _ANSI: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _BEGINS: Final = re.compile(r'[{\[]\s*[{"]')
 _ID: Final = re.compile(r'"id"\s*:\s*(\d{1,18}\b|"[^"\\]{0,100}")')
@@ -62,10 +64,10 @@ class Messages:
         except ValidationError:
             pass  # then it is looked at more closely
         found: list[JSONRPCMessage] = []
-        values = list(_values(text))
+        values, is_broken = _values(text)
         for value in values:
             found += self._read(value, answering)
-        if not values and '"jsonrpc"' in text and '"method"' not in text:
+        if is_broken and not found and '"jsonrpc"' in text and '"method"' not in text:
             found += self._unreadable(_id_in(text), "it is not valid JSON", text, answering)
         if not found and text:
             log.debug("%s said what is no message: %.200r", self._label, text)
@@ -153,15 +155,17 @@ class Messages:
         return known.isdecimal() and int(known) <= self._newest and known not in self._open
 
 
-def _values(text: str) -> Iterator[Any]:
-    """The JSON values in a text, whatever stands around them."""
-    decoder, at = json.JSONDecoder(), 0
-    while (begins := _BEGINS.search(text, at)) is not None:
+def _values(text: str) -> tuple[list[Any], bool]:
+    """The JSON values in a text, whatever stands around them, and whether there is something like one that is none."""
+    values: list[Any] = []
+    at, failures = 0, 0
+    while failures < _MAX_FAILURES and (begins := _BEGINS.search(text, at)) is not None:
         try:
-            value, at = decoder.raw_decode(text, begins.start())
+            value, at = _DECODER.raw_decode(text, begins.start())
+            values.append(value)
         except (ValueError, RecursionError):
-            return
-        yield value
+            at, failures = begins.start() + 1, failures + 1
+    return values, failures > 0
 
 
 def _is_meant(value: Json, waiting: Mapping[str, str]) -> bool:
