@@ -108,3 +108,29 @@ def test_odd_tools_cost_no_run_and_each_that_is_left_out_is_named(
     assert {"limited", "rootless", "schemaless", "keys", "say", "shell", "find", "run_it", "call"} <= offered
     assert "unclear" not in offered
     assert {name for name in offered if name.startswith("few_")} == {"few_dotted_name"}
+
+
+def test_a_tool_server_that_dies_at_its_start_is_one_line_in_the_log_and_one_warning(
+    tmp_path: Path, model: OfflineServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    agents = tmp_path / "agents"
+    agents.mkdir()
+    dies = {"type": "mcp", "command": sys.executable, "args": ["-S", "-c", "import no_such_module"]}
+    root = {"model": "anthropic/claude-sonnet-5-5", "instruction": "Be brief.", "toolsets": [dies]}
+    (agents / "dying.yaml").write_text(json.dumps({"agents": {"root": root}}))
+    server = build(make_settings(tmp_path, model.url, agents=agents))
+    try:
+        client = LocalClient(server)
+        with caplog.at_level(logging.INFO):
+            events = client.say(client.new_session(), "[say done]", agent="dying")
+    finally:
+        server.close()
+    last = "ModuleNotFoundError: No module named 'no_such_module'"
+    (line,) = [record for record in caplog.records if last in record.getMessage()]
+    for part in ("dying.yaml", "root/mcp#0", sys.executable):
+        assert part in line.getMessage()
+    assert "Traceback" not in caplog.text
+    assert len(caplog.text.split("Connection closed")) == 2
+    (warning,) = [event["message"] for event in events if event["type"] == "warning"]
+    assert last in warning
+    assert events[-1]["type"] == "stream_stopped"

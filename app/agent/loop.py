@@ -66,6 +66,7 @@ class AgentLoop:
         context, session, history = self._context, self._session, self._history
         agent = context.prefer(session, agent)
         self._toolbox = context.equip(session, agent)
+        self._warned: set[str] = set()  # of toolsets that are tried again at each listing
         self._hooks = context.hook(session, agent)
         self._caller = Caller(
             context,
@@ -171,7 +172,8 @@ class AgentLoop:
             tools = self._toolbox.list_tools()
         for notice in self._toolbox.take_notices():
             yield events.Warning(agent_name=self._agent.name, message=notice)
-        if problems := self._toolbox.take_problems():
+        if problems := [one for one in self._toolbox.take_problems() if one not in self._warned]:
+            self._warned.update(problems)
             details = "\n".join(f"- {problem}" for problem in problems)
             words = (
                 f"Some toolsets failed to initialize for agent '{self._agent.name}'.\n\nDetails:\n\n{details}"
