@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-import orjson
-
 from app.agent.model import Show, TextDelta, ThinkingDelta
 from app.agent.sse_decoder import MalformedStream, SseDecoder
 from app.agent.transport import Interrupt
 from app.agent.turn import TurnFold
+from app.conversation.json_text import loads
 
 _PLAIN: Final = frozenset({"text_delta", "thinking_delta"})
 
@@ -67,6 +66,6 @@ def _is_plain(event: Any) -> bool:
 
 def _loaded(text: bytes) -> Any:
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
+        return loads(text)
+    except ValueError as error:
         raise MalformedStream(f"an event that is not JSON: {error}") from error

@@ -101,7 +101,7 @@ class Caller:
 
     def call(self, block: Block) -> Generator[Step, Any, Message]:
         """One call of the last turn, from approval to its result."""
-        tool = self._toolbox.find(block["name"])
+        tool = self._toolbox.find(block["name"]) if "called" not in block else None
         known = self._resumption.ledger.get(block["id"])
         if form := self._form(block, known):
             return (yield from self._conclude(block, answer_result(form.decision, form.content)))
@@ -115,7 +115,8 @@ class Caller:
         if known is not None and known.state == "running":
             return (yield from self.end(block, ToolResult.error(UNKNOWN_OUTCOME), "unknown"))
         if tool is None:
-            words = f"Tool '{block['name']}' is not available. You can only use the tools provided to you."
+            called = block.get("called", block["name"])
+            words = f"Tool '{called}' is not available. You can only use the tools provided to you."
             return (yield from self.end(block, ToolResult.error(words), "failed"))
         if refusal := (yield from self._refused(block, tool)):
             return (yield from self.end(block, ToolResult.error(refusal), "rejected"))

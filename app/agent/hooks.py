@@ -22,6 +22,7 @@ from app.agent.model import Cancellation
 from app.agent.tools.cage import Cage, caged
 from app.agent.tools.processes import Command, Process
 from app.conversation.blocks import clean, is_deep
+from app.conversation.json_text import loads, mended
 from app.team.hooks import Hook, HookMatcher, Hooks
 from app.tool_environment import for_commands
 
@@ -208,8 +209,8 @@ def verdict(status: int | None, output: bytes, errors: bytes) -> HookVerdict:
             "it was killed" if status is None or status < 0 else f"it ended with status {status}"
         )
     try:
-        said = orjson.loads(output)
-    except orjson.JSONDecodeError:
+        said = mended(loads(output))
+    except ValueError:
         if b"{" in output or len(output) >= KEPT_BYTES:
             raise HookBroken("its answer is not a JSON object") from None
         return NOTHING_SAID

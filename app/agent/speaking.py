@@ -134,7 +134,7 @@ class Speaker:
         for block in turn.content:
             if block.get("type") == "tool_use":
                 call_id = next(free)
-                renamed = renamed or block.get("id") != call_id
+                renamed = renamed or block.get("id") != call_id or "called" in block
                 if block.get("id") in turn.broken_calls:
                     broken.add(call_id)
                 content.append(block if block.get("id") == call_id else {**block, "id": call_id})

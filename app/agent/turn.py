@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-import orjson
-
 from app.agent.model import CallDelta, TextDelta, ThinkingDelta, Turn
 from app.agent.sse_decoder import MalformedStream
-from app.conversation.blocks import Block, is_blank, is_deep, is_signed, is_thinking
+from app.conversation.blocks import Block, is_blank, is_deep, is_signed, is_thinking, with_usable_name
+from app.conversation.json_text import loads, mended, whole
 from app.conversation.transcript import Usage
 
 Delta = TextDelta | ThinkingDelta | CallDelta
@@ -56,8 +55,13 @@ class TurnFold:
             raise MalformedStream(f"an event that makes no sense here: {error!r}") from error
 
     def turn(self) -> Turn:
-        """The whole turn, once `finished`. Blocks that the API would not take back are left out."""
-        blocks = [opened for opened in self._blocks.values() if _is_sendable(opened.block)]
+        """The whole turn, once `finished`. Blocks that the API would not take back are left out: also thinking that is
+        not as it was signed, and what was thought behind it."""
+        blocks, gap = [], False
+        for opened in self._blocks.values():
+            gap = gap or opened.is_falsified
+            if _is_sendable(opened.block) and not (gap and is_thinking(opened.block)):
+                blocks.append(opened)
         return self._made_of(blocks, self._end["stop_reason"])
 
     def partial(self) -> Turn | None:
@@ -89,7 +93,7 @@ class TurnFold:
             block = one.so_far()
             cut = not one.closed and (block["type"] != "text" or one is not opened[-1])
             unserved = block["type"] in SERVED_CALLS and block.get("id") not in served
-            if cut or unserved:
+            if cut or unserved or one.is_falsified:
                 gap = True
             elif _is_sendable(block) and not (gap and is_thinking(block)):
                 yield one
@@ -113,10 +117,10 @@ class TurnFold:
         self._merge_usage(self._message.get("usage"))
 
     def _block_start(self, event: dict[str, Any]) -> Delta | None:
-        block = dict(event["content_block"])
+        block = mended(dict(event["content_block"]))
         if not all(isinstance(block.get(key), str | None) for key in ("type", "id", "name", "tool_use_id")):
             raise TypeError("a block whose names are no texts")
-        opened = _OpenBlock(block)
+        opened = _OpenBlock(with_usable_name(block) if block["type"] == "tool_use" else block)
         delta = opened.first_delta()
         self._blocks[event["index"]] = opened
         return delta
@@ -125,7 +129,7 @@ class TurnFold:
         self._blocks[event["index"]].close()
 
     def _message_delta(self, event: dict[str, Any]) -> None:
-        self._end.update({key: value for key, value in event["delta"].items() if value is not None})
+        self._end.update({key: mended(value) for key, value in event["delta"].items() if value is not None})
         self._merge_usage(event.get("usage"))
 
     def _message_stop(self, _event: dict[str, Any]) -> None:
@@ -154,7 +158,7 @@ _HANDLERS: Final[Mapping[str, Callable[[TurnFold, dict[str, Any]], Delta | None]
 class _OpenBlock:
     """A block while it is being streamed. Pieces are joined when it closes, not one by one."""
 
-    __slots__ = ("_inputs", "_pieces", "block", "broken", "closed")
+    __slots__ = ("_half", "_inputs", "_pieces", "block", "broken", "closed", "is_mended")
 
     def __init__(self, block: Block) -> None:
         self.block = block
@@ -162,6 +166,13 @@ class _OpenBlock:
         self.broken = False
         self._pieces: list[str] = []  # of its text or its thinking
         self._inputs: list[str] = []  # of its input's JSON
+        self._half = ""  # of a surrogate pair: the other half may come with the next piece
+        self.is_mended = False  # a character of it was replaced
+
+    @property
+    def is_falsified(self) -> bool:
+        """Its signature does not fit it any more."""
+        return self.is_mended and is_thinking(self.block)
 
     def first_delta(self) -> Delta | None:
         match self.block["type"]:
@@ -177,22 +188,36 @@ class _OpenBlock:
     def add(self, delta: dict[str, Any]) -> Delta | None:
         match delta["type"]:
             case "text_delta":
-                self._pieces.append(text := _text(delta["text"]))
+                self._pieces.append(text := self._piece(delta["text"]))
                 return TextDelta(text) if text else None
             case "thinking_delta":
-                self._pieces.append(text := _text(delta["thinking"]))
+                self._pieces.append(text := self._piece(delta["thinking"]))
                 return ThinkingDelta(text) if text else None
             case "input_json_delta":
-                self._inputs.append(text := _text(delta["partial_json"]))
+                self._inputs.append(text := self._piece(delta["partial_json"]))
                 shown = text and self.block["type"] == "tool_use"
                 return CallDelta(self.block["id"], self.block["name"], text) if shown else None
             case "signature_delta":
-                self.block["signature"] = delta["signature"]
+                self.block["signature"] = mended(delta["signature"])
             case "citations_delta":
-                self.block["citations"] = [*(self.block.get("citations") or ()), delta["citation"]]
+                self.block["citations"] = [*(self.block.get("citations") or ()), mended(delta["citation"])]
             case "compaction_delta":
-                self.block.update({key: value for key, value in delta.items() if key != "type"})
+                self.block.update({key: mended(value) for key, value in delta.items() if key != "type"})
         return None
+
+    def _piece(self, value: Any) -> str:
+        """The text of a delta; half of a pair at its end waits for the next one."""
+        if not isinstance(value, str):
+            raise TypeError("a delta without text")
+        if value.isascii() and not self._half:
+            return value
+        value, self._half = self._half + value, ""
+        if "\ud800" <= value[-1:] <= "\udbff":
+            value, self._half = value[:-1], value[-1]
+        text = whole(value)
+        # A pair is two characters before and one after; a half that is replaced stays one.
+        self.is_mended = self.is_mended or text.count("\ufffd") > value.count("\ufffd")
+        return text
 
     def so_far(self) -> Block:
         """The block with all its text; its input is only there once it is closed."""
@@ -210,6 +235,9 @@ class _OpenBlock:
     def close(self) -> None:
         if self.closed:
             return
+        if self._half:
+            (self._inputs if self._inputs else self._pieces).append(whole(self._half))
+            self.is_mended, self._half = True, ""
         self.block = self.so_far()
         self._pieces.clear()
         if raw := "".join(self._inputs):
@@ -217,17 +245,11 @@ class _OpenBlock:
         self.closed = True
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("a delta without text")
-    return value
-
-
 def _input(raw: str) -> tuple[dict[str, Any], bool]:
     """A call's input from its JSON, and whether it was broken. The API takes back nothing but an object."""
     try:
-        value = orjson.loads(raw)
-    except orjson.JSONDecodeError:
+        value = mended(loads(raw))
+    except ValueError:
         value = None
     return (value, False) if isinstance(value, dict) and not is_deep(value) else ({"INVALID_JSON": raw}, True)
 

@@ -6,12 +6,17 @@ block must not lose a byte. What the API would not take back is removed on the w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 Block = dict[str, Any]
 
 NO_OUTPUT: Final = "(no output)"
+MAX_CALLED: Final = 500  # characters of an impossible name that are kept
+TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,200}\Z")
+"""Names of tools that the API takes back."""
+
 MAX_DEPTH: Final = 100  # of JSON that a model or a client writes
 
 SERVED_CALLS: Final = frozenset({"server_tool_use", "mcp_tool_use"})  # the API answers them itself
@@ -51,6 +56,21 @@ def _inner(value: Any) -> Iterable[Any]:
         case list():
             return value
     return ()
+
+
+def with_usable_name(call: Block) -> Block:
+    """The call by a name that the API takes back. If the model gave it another one, that is its `called`: no tool has
+    such a name, not even the one that the usable name happens to be that of."""
+    name = call["name"]
+    if isinstance(name, str) and TOOL_NAME.match(name):
+        return call
+    called = "" if name is None else str(name)[:MAX_CALLED]
+    return {**call, "name": usable_name(name), "called": called}
+
+
+def usable_name(name: Any) -> str:
+    usable = re.sub(r"[^a-zA-Z0-9_-]", "_", name[:200]) if isinstance(name, str) else ""
+    return usable or "unknown"
 
 
 def text_block(text: str) -> Block:

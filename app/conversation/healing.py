@@ -7,12 +7,9 @@ running run is always closed; but every way to the model passes through it all t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
-
-import orjson
 
 from app.conversation.blocks import (
     NO_OUTPUT,
@@ -24,7 +21,9 @@ from app.conversation.blocks import (
     is_served_result,
     is_signed,
     is_thinking,
+    usable_name,
 )
+from app.conversation.json_text import loads, mended
 from app.conversation.transcript import CALL_ID, Message, Transcript, from_users
 from app.errors import InvalidTranscript
 
@@ -151,13 +150,8 @@ def _renamed_call(block: Block, taken: set[str], renamed: dict[str, list[str]]) 
         new, number = f"{old if CALL_ID.match(old) else 'call'}_{number}", number + 1
     taken.add(new)
     renamed.setdefault(old, []).append(new)
-    fixed = {"id": new, "input": _as_object(block.get("input")), "name": _as_name(block.get("name"))}
+    fixed = {"id": new, "input": _as_object(block.get("input")), "name": usable_name(block.get("name"))}
     return block if fixed.items() <= block.items() else {**block, **fixed}
-
-
-def _as_name(value: Any) -> str:
-    name = re.sub(r"[^a-zA-Z0-9_-]", "_", value) if isinstance(value, str) else ""
-    return name[:200] or "unknown"
 
 
 def _as_object(value: Any) -> dict[str, Any]:
@@ -165,8 +159,8 @@ def _as_object(value: Any) -> dict[str, Any]:
         return value if not is_deep(value) else {"INVALID_JSON": "nested too deeply"}
     if isinstance(value, str):
         try:
-            parsed = orjson.loads(value)
-        except orjson.JSONDecodeError:
+            parsed = mended(loads(value))
+        except ValueError:
             parsed = None
         if isinstance(parsed, dict) and not is_deep(parsed):
             return parsed

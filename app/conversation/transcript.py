@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, Self
 
 from app.conversation.blocks import (
     SERVED_CALLS,
+    TOOL_NAME,
     Block,
     calls,
     for_api,
@@ -28,7 +29,6 @@ from app.errors import InvalidTranscript
 Role = Literal["user", "assistant", "tool"]
 
 CALL_ID: Final = re.compile(r"[a-zA-Z0-9_-]+\Z")  # `$` would let a line break at the end pass
-TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,200}\Z")
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,6 +138,26 @@ def failure(
     return raised.value, seen
 
 
+@pytest.mark.parametrize("show", [None, ignore])
+@pytest.mark.parametrize(
+    ("bytes_of_text", "text"),
+    [
+        (rb"a\ud83db", "a\ufffdb"),
+        (rb"\ude00\ud83d\ude00", "\ufffd\U0001f600"),
+        (b"a\xed\xa0\xbdb", "a\ufffdb"),  # as three bytes
+        (b"a\xffb", "a\ufffdb"),
+    ],
+)
+def test_what_is_no_character_costs_a_character_and_not_the_answer(
+    bytes_of_text: bytes, text: str, show: Show | None
+) -> None:
+    whole = sse(START, *TEXT, end(), STOP).replace(b"Hello", bytes_of_text)
+    with model_at(saying(*(whole[at : at + 9] for at in range(0, len(whole), 9)))) as model:
+        *_, turn = model.stream(replace(HELLO, show=show), Cancel())
+    assert isinstance(turn, Turn)
+    assert turn.content == (text_block(text),)
+
+
 # What is sent
 
 

@@ -333,3 +333,70 @@ def test_of_a_cut_turn_thinking_is_kept_for_what_follows_it_only() -> None:
 def test_what_is_left_of_nothing_is_nothing() -> None:
     assert TurnFold().partial() is None
     assert partial() is None
+
+
+HALVES = ("\ud83d", "\ude00")
+
+
+def folded_with(*events: Event) -> tuple[Turn, list[Delta | None]]:
+    fold = TurnFold()
+    deltas = [fold.add(event) for event in events]
+    return fold.turn(), deltas
+
+
+def test_half_of_a_surrogate_pair_costs_one_character() -> None:
+    turn, deltas = folded_with(begin(), *text(0, "a\ud83db", "\ude00"), *end())
+    assert turn.content == (text_block("a\ufffdb\ufffd"),)
+    assert [d.text for d in deltas if isinstance(d, TextDelta)] == ["a\ufffdb", "\ufffd"]
+
+
+def test_the_halves_of_a_pair_that_come_in_two_deltas_are_one_character() -> None:
+    turn, deltas = folded_with(begin(), *text(0, "a" + HALVES[0], HALVES[1] + "b"), *end())
+    assert turn.content == (text_block("a\U0001f600b"),)
+    assert [d.text for d in deltas if isinstance(d, TextDelta)] == ["a", "\U0001f600b"]
+
+
+def test_a_half_at_the_end_of_a_block_is_replaced() -> None:
+    assert folded_with(begin(), *text(0, "a", HALVES[0]), *end())[0].content == (text_block("a\ufffd"),)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "value"),
+    [
+        (['{"a": "\\ud83d"}'], "\ufffd"),
+        (['{"a": "\\ud8', "3d\\ude", '00"}'], "\U0001f600"),
+        (['{"a": "\\ud8', '3d"}'], "\ufffd"),
+        (['{"a": "' + HALVES[0], HALVES[1] + '"}'], "\U0001f600"),
+        (['{"a": "' + HALVES[0], '"}'], "\ufffd"),
+    ],
+)
+def test_half_of_a_pair_in_a_calls_arguments_does_not_break_the_call(pieces: list[str], value: str) -> None:
+    turn, _ = folded_with(begin(), *call(0, *pieces), *end("tool_use"))
+    assert turn.broken_calls == frozenset()
+    assert turn.content[0]["input"] == {"a": value}
+
+
+def test_thinking_whose_characters_were_replaced_is_left_out_with_what_was_thought_behind_it() -> None:
+    broken = [thinking(0)[0], delta(0, "thinking_delta", thinking="\ud83d"), *thinking(0)[2:]]
+    turn, _ = folded_with(begin(), *broken, *text(1, "Hello"), *thinking(2), *text(3, "x"), *end())
+    assert turn.content == (text_block("Hello"), text_block("x"))
+
+
+@pytest.mark.parametrize(
+    ("name", "usable", "called"),
+    [
+        ("functions.think", "functions_think", "functions.think"),
+        ("", "unknown", ""),
+        (None, "unknown", ""),
+        ("a b\n\0é", "a_b___", "a b\n\0é"),
+        ("x" * 300, "x" * 200, "x" * 300),
+        ("\ud800", "_", "\ufffd"),
+    ],
+)
+def test_a_call_by_an_impossible_name_is_kept_under_one_that_the_api_takes_back(
+    name: str | None, usable: str, called: str
+) -> None:
+    made: Block = {"type": "tool_use", "id": "toolu_1", "name": name, "input": {}}
+    turn, deltas = folded_with(begin(), start(0, made), stop(0), *end("tool_use"))
+    assert turn.content[0] == {**made, "name": usable, "called": called}
+    assert deltas[1] == CallDelta("toolu_1", usable, "")

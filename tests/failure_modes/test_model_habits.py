@@ -116,3 +116,25 @@ def test_f29_a_call_whose_arguments_were_cut_is_answered_and_not_run(
     rows = [message for message in client.messages(session) if message["role"] == "tool"]
     assert rows[-1]["is_error"]
     assert goes_on(client, session)
+
+
+@pytest.mark.parametrize("name", ["functions.think", "a/b", "é", "x" * 300, "read_file."])
+def test_a_call_by_an_impossible_name_costs_the_call_and_not_the_run(
+    client: Client, model: OfflineServer, name: str
+) -> None:
+    session = client.new_session(tools_approved=True)
+    events = client.say(session, f"[say text before][call {name} {{}}][then][say done]", agent="tools")
+    words = f"Tool '{name}' is not available. You can only use the tools provided to you."
+    assert results_of(events) == [words]
+    assert text_of(events).endswith("done")
+    _, turn, answers = last_request(model)
+    assert turn["content"][0]["text"] == "text before"
+    assert "called" not in turn["content"][1]
+    assert answers["content"][0]["is_error"]
+    assert goes_on(client, session)
+
+
+def test_an_impossible_name_never_stands_for_a_tool_of_a_similar_name(client: Client) -> None:
+    session = client.new_session(tools_approved=True)
+    events = client.say(session, "[call read.file {}][then][say done]", agent="tools")
+    assert results_of(events)[0].startswith("Tool 'read.file' is not available.")

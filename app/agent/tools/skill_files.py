@@ -9,11 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 from urllib.parse import quote
 
-import orjson
-
 from app.agent.model import Cancellation
 from app.agent.tools.configured_http import RequestFailed, send
 from app.agent.tools.sandbox import FileRefused, Sandbox, visible
+from app.conversation.json_text import loads, mended
 from app.roots import Ground
 from app.team.foreign import ForeignYamlError, foreign_yaml
 
@@ -75,7 +74,7 @@ def remote_skills(url: str, cancellation: Cancellation) -> dict[str, Skill]:
     """As the index of the web server names them. Raises SkillUnreadable."""
     base = f"{url.rstrip('/')}/.well-known/skills"
     try:
-        listed = orjson.loads(_fetched(f"{base}/index.json", cancellation))["skills"][:MAX_SKILLS]
+        listed = mended(loads(_fetched(f"{base}/index.json", cancellation)))["skills"][:MAX_SKILLS]
         skills = [
             Skill(
                 _readable(one["name"])[:MAX_NAME],
