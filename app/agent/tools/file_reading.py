@@ -11,6 +11,7 @@ from typing import Any, Final
 from app.agent.tools import image_header
 from app.agent.tools.parameters import parameters, switch, text, texts
 from app.agent.tools.sandbox import Content, FileRefused, files_of
+from app.agent.tools.text_file import TextFile
 from app.agent.toolset import (
     CANCELLED,
     Tool,
@@ -55,13 +56,14 @@ def tools() -> list[Tool]:
 
 
 def is_binary(data: bytes) -> bool:
-    """The usual guess: text has no NUL byte near its beginning."""
-    return b"\0" in data[:_SNIFFED]
+    """The usual guess: text has no NUL byte near its beginning, unless a mark says in which encoding it is."""
+    return b"\0" in data[:_SNIFFED] and TextFile.of(data).encoding == "utf-8"
 
 
 def decode(data: bytes) -> str:
-    """Bytes that are not UTF-8 stay visible as U+FFFD; so do NUL bytes, which no database takes."""
-    return data.decode("utf-8", "replace").replace("\0", "\ufffd")
+    """As `edit_file` finds it. Bytes that are no text stay visible as U+FFFD; so do NUL bytes, which no database
+    takes."""
+    return TextFile.of(data).utf_8.decode("utf-8", "replace").replace("\0", "\ufffd")
 
 
 def read_file(arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import fnmatch
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from app.agent.tools.file_reading import is_binary
 from app.agent.tools.parameters import parameters, switch, text, texts
 from app.agent.tools.regex_search import BadPattern, RegexSearch, Span, TooSlow
 from app.agent.tools.sandbox import FileRefused, Sandbox, files_of
+from app.agent.tools.text_file import TextFile
 from app.agent.toolset import (
     CANCELLED,
     Tool,
@@ -29,6 +31,11 @@ from app.agent.toolset import (
 
 MAX_MATCHES: Final = 1_000
 MAX_FILE: Final = 10_000_000
+_WIDE: Final = (
+    codecs.BOM_UTF16_LE,
+    codecs.BOM_UTF16_BE,
+    codecs.BOM_UTF32_BE,
+)  # UTF-32 LE begins as UTF-16 LE
 _SHORT: Final = 100  # bytes of a line that are shown as they are
 _AROUND: Final = 20  # bytes beside the match in a longer one
 
@@ -93,15 +100,21 @@ def _collect(sandbox: Sandbox, files: Iterator[str], find: Find) -> ToolResult:
             continue  # gone meanwhile, or not ours to read
         if content.size > MAX_FILE or is_binary(content.data):
             continue
-        spans = find(content.data)
+        data = _searchable(content.data)
+        spans = find(data)
         matched += bool(spans)
-        lines += _lines(sandbox.shown(path), content.data, spans[: MAX_MATCHES - len(lines)])
+        lines += _lines(sandbox.shown(path), data, spans[: MAX_MATCHES - len(lines)])
         if len(lines) >= MAX_MATCHES:
             break
     meta = {"matchCount": len(lines), "fileCount": matched}
     if len(lines) >= MAX_MATCHES:
         lines.append(f"...output truncated after {MAX_MATCHES} matches...")
     return ToolResult("\n".join(lines) or "No results found", meta=meta)
+
+
+def _searchable(data: bytes) -> bytes:
+    """What is in UTF-16 or UTF-32 as UTF-8, anything else as it is."""
+    return TextFile.of(data).utf_8 if data.startswith(_WIDE) else data
 
 
 def _lines(path: str, data: bytes, spans: Sequence[Span]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from app.agent.tools.cage import Cage, caged
 from app.agent.tools.parameters import listing, parameters, text, texts
 from app.agent.tools.processes import Command, exit_words, run
 from app.agent.tools.sandbox import FileRefused, files_of
+from app.agent.tools.text_file import LONGEST_MARK, EditFailed, TextFile
 from app.agent.toolset import (
     Tool,
     ToolCancelled,
@@ -21,6 +22,7 @@ from app.agent.toolset import (
     string,
     strings,
 )
+from app.conversation.json_text import whole
 
 MAX_EDITED: Final = 10_000_000
 _POST_EDIT_SECONDS: Final = 60.0
@@ -46,8 +48,9 @@ def tools(*, environment: Mapping[str, str], post_edit: Sequence[PostEdit], cage
             name="edit_file",
             title="Edit",
             category="filesystem",
-            description="Replaces exact pieces of text in a file. The edits are applied in order, each to "
-            "the first occurrence of its oldText; if one does not fit, the file stays as it was.",
+            description="Replaces exact pieces of text in a file. The edits are applied in order; each oldText "
+            "must stand in the file exactly once. If one does not fit, the file stays as it was. The file keeps its "
+            "encoding and its line ends, however you write yours.",
             parameters=parameters({"path": text("The file to edit"), "edits": listing(edit, "The edits")}),
             takes_description=True,
             handler=writing.edit_file,
@@ -56,7 +59,8 @@ def tools(*, environment: Mapping[str, str], post_edit: Sequence[PostEdit], cage
             name="write_file",
             title="Write",
             category="filesystem",
-            description="Writes a file, with the directories that lead to it. What was in it is lost.",
+            description="Writes a file, with the directories that lead to it. What was in it is lost. "
+            "Line ends are written as you give them.",
             parameters=parameters({"path": text("The file to write"), "content": text("All it shall hold")}),
             takes_description=True,
             handler=writing.write_file,
@@ -119,30 +123,30 @@ class _Writing:
             return ToolResult.error(f"Error reading file: {refusal}")
         if content.size > MAX_EDITED:
             return ToolResult.error(f"Error reading file: {content.size} bytes are too many to edit")
-        data = content.data
+        file = TextFile.of(content.data)
         for number, (old, new) in enumerate(edits, 1):
-            if not old:
-                return ToolResult.error(f"Edit {number} failed: old text is empty")
-            if old not in data:
-                return ToolResult.error(f"Edit {number} failed: old text not found")
-            data = data.replace(old, new, 1)
+            try:
+                file = file.edited(old, new)
+            except EditFailed as failure:
+                return ToolResult.error(f"Edit {number} failed: {failure}")
         try:
-            sandbox.write(path, data)
+            sandbox.write(path, file.data)
         except FileRefused as refusal:
             return ToolResult.error(f"Error writing file: {refusal}")
         problem = self._after_edit(path, context)
         if problem:
             return ToolResult.error(f"File edited successfully but post-edit command failed: {problem}")
-        return ToolResult(_edited([len(old) for old, _ in edits]))
+        return ToolResult(_edited([len(old.encode()) for old, _ in edits]))
 
     def write_file(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        path, data = string(arguments, "path"), string(arguments, "content").encode("utf-8", "replace")
+        path, content = string(arguments, "path"), whole(string(arguments, "content"))
         sandbox = files_of(context)
         try:
             sandbox.make_directories(os.path.dirname(path))
         except FileRefused as refusal:
             return ToolResult.error(f"Error creating directory structure: {refusal}")
         try:
+            data = _before(path, context).with_text(content).data
             sandbox.write(path, data)
         except FileRefused as refusal:
             return ToolResult.error(f"Error writing file: {refusal}")
@@ -172,18 +176,22 @@ class _Writing:
         return ""
 
 
-def _edits(arguments: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
-    """Pairs of old and new, as bytes: an edit must not damage the rest of a file that is not UTF-8."""
+def _before(path: str, context: ToolContext) -> TextFile:
+    """What is known of a file's encoding before it is replaced: a byte order mark is its own, a guess is none."""
+    try:
+        file = TextFile.of(files_of(context).read(path, LONGEST_MARK).data)
+    except FileRefused:
+        return TextFile("")
+    return file if file.mark else TextFile("")
+
+
+def _edits(arguments: Mapping[str, Any]) -> list[tuple[str, str]]:
     edits = arguments.get("edits") or []
     if not isinstance(edits, list) or not all(isinstance(edit, dict) for edit in edits):
         raise ToolFailed("edits must be a list of objects with oldText and newText")
     if not edits:
         raise ToolFailed("edits must not be empty")
-    return [(_bytes(edit, "oldText"), _bytes(edit, "newText")) for edit in edits]
-
-
-def _bytes(edit: Mapping[str, Any], key: str) -> bytes:
-    return string(edit, key).encode("utf-8", "replace")
+    return [(whole(string(edit, "oldText")), whole(string(edit, "newText"))) for edit in edits]
 
 
 def _edited(lengths: Sequence[int]) -> str:
