@@ -12,6 +12,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from app.agent.model import Cancellation
+from app.agent.tools.http_text import decoded
 from app.agent.tools.public_http import AddressRefused, Line, NoThread, open_session
 from app.agent.tools.url_template import is_at
 from app.agent.toolset import CANCELLED, CANCELLED_TOO_LATE, OutcomeUnknown, ToolCancelled
@@ -42,7 +43,7 @@ class Answer:
 
     @property
     def text(self) -> str:
-        return self.body.decode("utf-8", "replace").replace("\0", "\ufffd")
+        return decoded(self.body, self.content_type)
 
 
 def send(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from urllib3.exceptions import HTTPError
 
 from app.agent.model import Cancellation
 from app.agent.tools.html_text import to_markdown, to_text
+from app.agent.tools.http_text import decoded
 from app.agent.tools.output_limit import cut
 from app.agent.tools.public_http import AddressRefused, Line, NoThread, open_session
 from app.agent.toolset import (
@@ -57,6 +57,7 @@ _PARAMETERS: Final[Mapping[str, Any]] = {
             "type": "string",
             "description": "What to turn HTML pages into",
             "enum": list(_FORMATS),
+            "default": _FORMATS[0],
         },
         "timeout": {
             "type": "integer",
@@ -186,7 +187,7 @@ def _rules(site: str, session: requests.Session, line: Line) -> RobotFileParser:
     try:
         response, body = _get(f"{site}/robots.txt", session, line)
         if response.status_code == HTTPStatus.OK:
-            lines = body.decode("utf-8", "replace").splitlines()
+            lines = decoded(body, response.headers.get("Content-Type", "")).splitlines()
         elif response.status_code == HTTPStatus.NOT_FOUND:
             lines = []
     except _Failed:
@@ -199,7 +200,7 @@ def _rules(site: str, session: requests.Session, line: Line) -> RobotFileParser:
 def _page(url: str, kind: str, session: requests.Session, line: Line, robots: _Robots) -> _Page:
     response, body = _get(url, session, line, robots)
     content_type = response.headers.get("Content-Type", "")
-    words = _decoded(body, content_type)
+    words = decoded(body, content_type)
     if "html" in content_type.lower() and kind != "html":
         words = to_markdown(words) if kind == "markdown" else to_text(words)
     return _Page(url, response.status_code, response.reason or "", content_type, words)
@@ -260,20 +261,6 @@ def _reason(error: BaseException) -> str:
     while isinstance(inner := error.__cause__ or error.__context__, OSError | HTTPError | ValueError):
         error = inner
     return str(error) or type(error).__name__
-
-
-def _decoded(body: bytes, content_type: str) -> str:
-    """By the header, else by the page's own word, else UTF-8. NUL goes: no database takes it."""
-    named = re.search(r"charset=[\"']?([\w.:-]+)", content_type, re.IGNORECASE)
-    charset = named[1] if named else ""
-    if not charset and "html" in content_type.lower():
-        meta = re.search(rb"<meta[^>]{0,200}charset=[\"']?([\w.:-]+)", body[:4096], re.IGNORECASE)
-        charset = meta[1].decode("ascii", "replace") if meta else ""
-    try:
-        words = body.decode(charset or "utf-8", "replace")
-    except (LookupError, ValueError):
-        words = body.decode("utf-8", "replace")
-    return words.replace("\0", "\ufffd")
 
 
 def _one(url: str, outcome: _Page | _Failed) -> ToolResult:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from app.agent.model import Cancellation
 from app.agent.tools.configured_http import RequestFailed, send
+from app.agent.tools.file_reading import decode
 from app.agent.tools.sandbox import FileRefused, Sandbox, visible
 from app.conversation.json_text import loads, mended
 from app.roots import Ground
@@ -56,7 +57,7 @@ class Skill:
             raise SkillUnreadable(f"reading file: {why}") from refusal
         if not content.path.startswith(f"{self.place}/"):
             raise SkillUnreadable(f'path "{path}" escapes skill directory')
-        return _text(content.data, content.size)
+        return _text(decode(content.data), content.size)
 
 
 def local_skills(ground: Ground, working_dir: Path) -> dict[str, Skill]:
@@ -129,7 +130,7 @@ def _skill(sandbox: Sandbox, folder: str, files: list[str]) -> Skill | None:
     """None without a description: no model would know when to read it."""
     try:
         content = sandbox.read(f"{folder}/{MAIN}", MAX_FILE)
-        head = _front_matter(_text(content.data, content.size))
+        head = _front_matter(_text(decode(content.data), content.size))
     except (FileRefused, SkillUnreadable):
         return None
     description = head.get("description")
@@ -175,14 +176,14 @@ def _fetched(url: str, cancellation: Cancellation) -> str:
         raise SkillUnreadable(f"reading file: {failure}") from failure
     if answer.status != 200:
         raise SkillUnreadable(f"reading file: {url} answers with status {answer.status}")
-    return _text(answer.body, len(answer.body) + answer.is_cut)
+    return _text(answer.text, len(answer.body) + answer.is_cut)
 
 
 def _readable(value: object) -> str:
     return str(value).replace("\0", "\ufffd")
 
 
-def _text(data: bytes, size: int) -> str:
+def _text(text: str, size: int) -> str:
     if size > MAX_FILE:
         raise SkillUnreadable(f"reading file: larger than {MAX_FILE} bytes")
-    return data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\0", "\ufffd")
+    return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from app.agent.tools.file_reading import decode
 from app.agent.tools.parameters import Schema, parameters, text, texts
 from app.agent.tools.sandbox import FileRefused, Sandbox, files_of
 from app.agent.tools.task_file import Task, TaskFile, Tasks
@@ -246,7 +247,7 @@ def _description(arguments: Mapping[str, Any], context: ToolContext) -> str:
         raise _Refused(f"reading file {path}: {refusal}") from refusal
     if content.size > _MAX_DESCRIPTION:
         raise _Refused(f"reading file {path}: larger than {_MAX_DESCRIPTION} bytes")
-    return content.data.decode("utf-8", "replace").replace("\0", "\ufffd")
+    return decode(content.data)
 
 
 def _is_reachable(tasks: Tasks, wanted: str, starts: Sequence[str]) -> bool:
