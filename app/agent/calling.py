@@ -1,4 +1,4 @@
-"""Runs the tool calls of a turn, one after the other: approval, the handler, the result.
+"""Makes a tool call: approval, the handler, the result.
 
 Every call that was made gets exactly one result, whatever happens; what is still open when this stops early
 is closed by whoever ends the run.
@@ -7,6 +7,7 @@ is closed by whoever ends the run.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from app.agent.context import LoopContext, Resumption
 from app.agent.delegation import handed_over
 from app.agent.history import History
 from app.agent.hooks import HookRunner, HookVerdict
+from app.agent.model import Cancellation
 from app.agent.steps import Ask, CallEnded, CallStarting, Step
 from app.agent.toolbox import Toolbox
 from app.agent.tools.user_prompt import answer_result
@@ -30,6 +32,7 @@ from app.agent.toolset import (
     Tool,
     ToolCancelled,
     ToolContext,
+    ToolFailed,
     ToolResult,
 )
 from app.conversation.blocks import Block, tool_result
@@ -62,6 +65,15 @@ Delegate = Callable[[str, Delegation | None], Generator[Step, Any, ToolResult]]
 
 Switch = Callable[[ModelChange], Generator[Step, Any, ToolResult]]
 """Lets the agent go on by another model from its next turn on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A call that has its approval. Its handler may run, unless there is a `refusal` for the model."""
+
+    block: Block
+    tool: Tool
+    refusal: str = ""
 
 
 class Caller:
@@ -101,7 +113,7 @@ class Caller:
 
     def call(self, block: Block) -> Generator[Step, Any, Message]:
         """One call of the last turn, from approval to its result."""
-        tool = self._toolbox.find(block["name"]) if "called" not in block else None
+        tool = self._find(block)
         known = self._resumption.ledger.get(block["id"])
         if form := self._form(block, known):
             return (yield from self._conclude(block, answer_result(form.decision, form.content)))
@@ -118,9 +130,35 @@ class Caller:
             called = block.get("called", block["name"])
             words = f"Tool '{called}' is not available. You can only use the tools provided to you."
             return (yield from self.end(block, ToolResult.error(words), "failed"))
+        try:
+            block = {**block, "input": tool.fit(block["input"])}
+        except ToolFailed as problem:
+            return (yield from self.end(block, ToolResult.error(f"Error calling tool: {problem}"), "failed"))
         if refusal := (yield from self._refused(block, tool)):
             return (yield from self.end(block, ToolResult.error(refusal), "rejected"))
-        return (yield from self._run(block, tool))
+        begun = yield from self.begin(block, tool)
+        return (yield from self.finish(begun, lambda: self.work(begun, self._context.cancellation)))
+
+    def only_reads(self, block: Block) -> bool:
+        """Might the call be made beside others?"""
+        tool = self._find(block)
+        return tool is not None and tool.runs_beside_others
+
+    def beside(self, block: Block) -> tuple[Block, Tool] | None:
+        """The call with arguments that fit, and its tool, if it can be made beside others: it only reads, is new, and
+        nobody has to be asked."""
+        tool = self._find(block)
+        known = self._resumption.ledger.get(block["id"])
+        question = self._resumption.question
+        if tool is None or not tool.runs_beside_others or (known is not None and known.state != "pending"):
+            return None
+        if question is not None and question.call_id == block["id"]:
+            return None
+        try:
+            block = {**block, "input": tool.fit(block["input"])}
+        except ToolFailed:
+            return None
+        return (block, tool) if self._judge(block, tool).outcome == "run" else None
 
     def recall(self, block: Block) -> None:
         """A call of the last turn that ended in another process."""
@@ -196,22 +234,37 @@ class Caller:
         answer: Answer = yield Ask(question, event)
         return answer
 
-    def _run(self, block: Block, tool: Tool) -> Generator[Step, Any, Message]:
+    def begin(self, block: Block, tool: Tool, *, beside: bool = False) -> Generator[Step, Any, Begun]:
+        """Hears the hooks; from then on the ledger says that the handler runs. RunCancelled."""
         if self._context.cancellation.is_set():
             raise RunCancelled()
         said = yield from self._before(block, tool)
         if said.blocked:
-            words = f"Tool call blocked by hook: {said.reason}"
-            return (yield from self.end(block, ToolResult.error(words), "rejected"))
+            return Begun(block, tool, f"Tool call blocked by hook: {said.reason}")
         if said.arguments is not None:
             block = {**block, "input": said.arguments}
             if (verdict := self._judge(block, tool)).outcome == "deny":
-                return (yield from self.end(block, ToolResult.error(verdict.words), "rejected"))
-        yield CallStarting(self._session_id, block["id"], tool.name)
+                return Begun(block, tool, verdict.words)
+        yield CallStarting(self._session_id, block["id"], tool.name, beside)
+        return Begun(block, tool)
+
+    def work(self, begun: Begun, cancellation: Cancellation) -> Outcome:
+        """Runs the handler, on whatever thread this is called. Raises only ToolCancelled."""
+        if begun.refusal:
+            return ToolResult.error(begun.refusal)
+        context = replace(self._tool_context, cancellation=cancellation)
+        return begun.tool.call(begun.block["input"], context)
+
+    def finish(self, begun: Begun, work: Callable[[], Outcome]) -> Generator[Step, Any, Message]:
+        """Tells that the call runs, waits for `work`, and stores and tells what came of it. RunCancelled, if that was
+        why it ended."""
+        block, tool = begun.block, begun.tool
+        if begun.refusal:
+            return (yield from self.end(block, ToolResult.error(begun.refusal), "rejected"))
         yield ToolCallStarted(
             agent_name=self._agent, tool_call=self._wire(block), tool_definition=tool.definition()
         )
-        outcome = yield from self._work(block, tool)
+        outcome = yield from self._outcome(block, tool, work)
         match outcome:
             case Elicitation():
                 answer = yield from self._ask(block, outcome)
@@ -227,10 +280,15 @@ class Caller:
                 result = outcome
         return (yield from self._conclude(block, result))
 
-    def _work(self, block: Block, tool: Tool) -> Generator[Step, Any, Outcome]:
-        """Runs the handler, and brings it the answers to its questions, until it says how the call went."""
+    def _find(self, block: Block) -> Tool | None:
+        return self._toolbox.find(block["name"]) if "called" not in block else None
+
+    def _outcome(
+        self, block: Block, tool: Tool, work: Callable[[], Outcome]
+    ) -> Generator[Step, Any, Outcome]:
+        """Waits for the handler, and brings it the answers to its questions, until it says how the call went."""
         try:
-            outcome = tool.call(block["input"], self._tool_context)
+            outcome = work()
             while isinstance(outcome, Elicitation) and outcome.then is not None:
                 answer = yield from self._ask(block, outcome)
                 outcome = tool.go_on(outcome, answer.decision, answer.content)

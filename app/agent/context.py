@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from app.agent.crew import Crew
 from app.agent.fallback import Cooldowns
 from app.agent.hooks import HookRunner
 from app.agent.model import Cancellation, ModelClient
@@ -42,6 +43,7 @@ class LoopContext:
     read: Callable[
         [str], tuple[Session, Sequence[Message], Mapping[str, ToolCall]]
     ]  # a session that was begun
+    crew: Crew = field(default_factory=Crew)  # the process's
     check_budget: Callable[[], None] = lambda: None  # BudgetReached if no more may be spent
     check_price: Callable[[str], None] = lambda _model: None
     """UnpricedModel if the model's cost would escape the budget."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from app.agent.tools.parameters import parameters, text
 from app.agent.toolset import Delegation, Handoff, Tool, ToolContext, ToolResult, string
 from app.conversation import background
 from app.conversation.blocks import text_block
@@ -88,13 +89,16 @@ def _transfer_task(agent: Agent) -> Tool:
             "Gives a task to another agent of the team and waits for its answer. The other agent sees nothing "
             "of this conversation, so the task must say everything that it has to know."
         ),
-        parameters=_schema(
-            agent="The name of the agent that shall do the task.",
-            task="What it shall do, complete and clear.",
-            expected_output="What its answer should look like.",
+        parameters=parameters(
+            {
+                "agent": text("The name of the agent that shall do the task."),
+                "task": text("What it shall do, complete and clear."),
+                "expected_output": text("What its answer should look like.", default=""),
+            }
         ),
         handler=handler,
         read_only=True,
+        in_order=True,
         output_schema=None,
     )
 
@@ -114,9 +118,10 @@ def _handoff(agent: Agent) -> Tool:
         category="handoff",
         title="Handoff Conversation",
         description="Gives this conversation to another agent, which goes on with it in your place.",
-        parameters=_schema(agent="The name of the agent that shall go on."),
+        parameters=parameters({"agent": text("The name of the agent that shall go on.")}),
         handler=handler,
         read_only=True,
+        in_order=True,
         output_schema=None,
     )
 
@@ -135,14 +140,3 @@ def _available(names: Sequence[str]) -> str:
     if not names:
         return "No agents are configured in this list."
     return f"Available agent IDs are: {', '.join(names)}"
-
-
-def _schema(**properties: str) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": {
-            name: {"type": "string", "description": description} for name, description in properties.items()
-        },
-        "required": list(properties),
-        "additionalProperties": False,
-    }

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from app.agent.asking import Asker
-from app.agent.calling import TRUNCATED, UNREADABLE, Caller, elicitation
+from app.agent.calling import TRUNCATED, Caller, elicitation
 from app.agent.compacting import Compactor
 from app.agent.context import LoopContext, Resumption
 from app.agent.delegation import MAX_DEPTH, child_id, child_session, first_message
@@ -22,6 +22,7 @@ from app.agent.routing import routed
 from app.agent.speaking import Said, Speaker, WindowExceeded, agent_info
 from app.agent.steps import AgentChanged, Ask, ChildAdded, SafePoint, Step
 from app.agent.toolset import Delegation, ModelChange, QuestionFirst, ToolResult
+from app.agent.turn_calls import TurnCalls
 from app.conversation import events
 from app.conversation.blocks import Block, plain_text, text_block
 from app.conversation.events import Event
@@ -267,17 +268,9 @@ class AgentLoop:
         if not self._history.open_calls:
             return
         last = next(row for row in reversed(self._history.rows) if row.role == "assistant")
-        for block in last.calls:
-            if block["id"] not in self._history.open_calls:
-                self._caller.recall(block)
-                continue
-            if self._context.cancellation.is_set():
-                raise RunCancelled()
-            if block["id"] in self._broken:
-                row = yield from self._caller.end(block, ToolResult.error(UNREADABLE), "failed")
-            else:
-                row = yield from self._caller.call(block)
-            self._history.add(row)
+        context = self._context
+        calls = TurnCalls(self._caller, context.crew, self._history, context.cancellation)
+        yield from calls.make(last.calls, self._broken)
         if self._switched_to is not None:
             self._own = self._switched_to
             self._speak_as(self._own)

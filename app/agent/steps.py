@@ -71,11 +71,12 @@ class Condensed:
 
 @dataclass(frozen=True, slots=True)
 class CallStarting:
-    """A tool's handler runs as soon as this is stored."""
+    """A tool's handler runs as soon as this is stored; `beside` others of the same turn, perhaps."""
 
     session_id: str
     call_id: str
     tool: str
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

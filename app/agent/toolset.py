@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
+from app.agent.arguments import Unfit, check, fitted
 from app.agent.model import Cancellation
 from app.conversation.run import unknown_outcome
 from app.roots import Ground
@@ -171,12 +172,19 @@ class Tool:
     open_world: bool | None = None
     revision: str = ""  # of a tool that can change under its name
     output_schema: Any = field(default_factory=lambda: STRING_OUTPUT)
+    in_order: bool = False  # its calls build on one another or ask somebody, although they count as read-only
+    judges_itself: bool = False  # whoever runs it says what is wrong with a call's arguments
     takes_description: bool = False  # may get the optional `description` parameter
     restore: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
     """Gives arguments the names that the handler knows, where the model was given others."""
     model: str = (
         ""  # the one, by its name in the agent's file, that is shown the result; empty: the agent's own
     )
+
+    @property
+    def runs_beside_others(self) -> bool:
+        """May a call be under way while others of the same turn are?"""
+        return self.read_only and not self.in_order
 
     def definition(self) -> dict[str, Any]:
         """The contract's tool_definition object."""
@@ -213,9 +221,20 @@ class Tool:
         return replace(self, parameters={**schema, "properties": properties})
 
     def call(self, arguments: Mapping[str, Any], context: ToolContext) -> Outcome:
-        """Runs the handler. Raises only ToolCancelled; anything else is an answer for the model."""
+        """Runs the handler, with arguments that fit. Raises only ToolCancelled; anything else is an answer for the
+        model."""
         restore = self.restore or (lambda given: given)
-        return self._guarded(lambda: self.handler(restore(arguments), context))
+        return self._guarded(lambda: self.handler(restore(self.fit(arguments)), context))
+
+    def fit(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The arguments as the schema wants them; ToolFailed if they can't be understood so."""
+        fit = fitted(self.parameters, arguments)
+        try:
+            if not self.judges_itself:
+                check(self.parameters, fit)
+        except Unfit as problem:
+            raise ToolFailed(str(problem)) from problem
+        return fit
 
     def go_on(self, asked: Elicitation, action: str, content: Mapping[str, Any] | None) -> Outcome:
         """Brings the answer to a question with `then`. Raises only ToolCancelled, as `call`."""

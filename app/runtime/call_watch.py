@@ -13,7 +13,6 @@ from app.telemetry.tracing import Span
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    id: str
     tool: str
     began: float
     span: Span
@@ -21,33 +20,35 @@ class _Call:
 
 
 class CallWatch:
-    """Sees a run's facts once they are stored. Calls are nested while a colleague does a task: then the call that
-    delegates is still open. Owned by the run's thread."""
+    """Sees a run's facts once they are stored. While a colleague does a task, the call that delegates is still open;
+    calls that are made beside each other are none of each other's business, and take until their turn to be stored.
+    Owned by the run's thread."""
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._metrics = telemetry.metrics
         self._tracing = telemetry.tracing
-        self._open: list[_Call] = []
+        self._open: dict[tuple[str, str], _Call] = {}  # by session and id, the newest last
 
     def see(self, fact: Fact) -> None:
         match fact:
             case CallStarting():
                 self._begin(fact)
-            case CallEnded() if self._open and self._open[-1].id == fact.call_id:
-                self._end(fact.state)
+            case CallEnded() if call := self._open.pop((fact.session_id, fact.call_id), None):
+                self._end(call, fact.state)
 
     def close(self) -> None:
         """The run is over; what did not get to its result is not counted."""
         while self._open:
-            self._open.pop().undo.close()
+            self._open.popitem()[1].undo.close()
 
     def _begin(self, fact: CallStarting) -> None:
         undo = ExitStack()
-        span = undo.enter_context(self._tracing.tool_call(fact.tool, fact.call_id))
-        self._open.append(_Call(fact.call_id, fact.tool, time.monotonic(), span, undo))
+        span = undo.enter_context(
+            self._tracing.tool_call(fact.tool, fact.call_id, is_current=not fact.beside)
+        )
+        self._open[fact.session_id, fact.call_id] = _Call(fact.tool, time.monotonic(), span, undo)
 
-    def _end(self, state: str) -> None:
-        call = self._open.pop()
+    def _end(self, call: _Call, state: str) -> None:
         if state != "completed":
             call.span.fail(state)
         call.undo.close()

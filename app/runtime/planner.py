@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from app.agent import delegation
 from app.agent.context import LoopContext, Resumption
+from app.agent.crew import Crew
 from app.agent.fallback import Cooldowns
 from app.agent.hooks import HookRunner
 from app.agent.loop import AgentLoop, Steps
@@ -82,6 +83,7 @@ class AgentPlanner:
         self._counts: dict[
             tuple[str, str], tuple[str, int, float]
         ] = {}  # of which text, how many, until when
+        self._crew = Crew()
         self._cooldowns = Cooldowns()
         self._directory = directory
         self._client = client
@@ -181,6 +183,7 @@ class AgentPlanner:
             deny_wins=self._deny_wins,
             attended=not live.run.options.get(OPTION),
             ground=ground,
+            crew=self._crew,
         )
 
     def _read(self, session_id: str) -> tuple[Session, Sequence[Message], Mapping[str, ToolCall]]:

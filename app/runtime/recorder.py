@@ -129,7 +129,7 @@ class Recorder:
                 records.add_turn(baton, session_id, message, tokens=tokens, prompt=prompt, broken=broken)
             case Condensed(session_id, summary):
                 records.add_summary(baton, session_id, summary)
-            case CallStarting(session_id, call_id, _):
+            case CallStarting(session_id, call_id, _, _):
                 records.start_call(baton, session_id, call_id)
             case CallEnded(session_id, message, state, states):
                 records.add_result(baton, session_id, message, state, toolset_states=states)

@@ -92,7 +92,7 @@ class OpenTelemetry(Tracing):
             is_current=False,
         )
 
-    def tool_call(self, name: str, call_id: str) -> AbstractContextManager[Span]:
+    def tool_call(self, name: str, call_id: str, *, is_current: bool = True) -> AbstractContextManager[Span]:
         return self._span(
             f"execute_tool {name}",
             {
@@ -101,6 +101,7 @@ class OpenTelemetry(Tracing):
                 "gen_ai.tool.call.id": call_id,
                 "gen_ai.tool.type": "function",
             },
+            is_current=is_current,
         )
 
     @contextmanager

@@ -50,8 +50,9 @@ class Tracing:
         """One call of a model. Not the current span, so a generator may hold it open."""
         return _NO_SPAN
 
-    def tool_call(self, name: str, call_id: str) -> AbstractContextManager[Span]:
-        """One tool call, and whatever its agent lets others do meanwhile; the thread's current span."""
+    def tool_call(self, name: str, call_id: str, *, is_current: bool = True) -> AbstractContextManager[Span]:
+        """One tool call, and whatever its agent lets others do meanwhile; the thread's current span, unless others are
+        made beside it."""
         return _NO_SPAN
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -138,3 +139,22 @@ def test_an_impossible_name_never_stands_for_a_tool_of_a_similar_name(client: Cl
     session = client.new_session(tools_approved=True)
     events = client.say(session, "[call read.file {}][then][say done]", agent="tools")
     assert results_of(events)[0].startswith("Tool 'read.file' is not available.")
+
+
+def test_arguments_that_are_json_in_a_string_are_read(baton: BatonProcess, client: Client) -> None:
+    session = client.new_session(tools_approved=True)
+    place = baton.directory / f"{session}.txt"
+    place.write_bytes(b"one\r\ntwo\r\n")
+    edits = json.dumps(json.dumps([{"old_text": "one\ntwo", "newText": "1\n2"}]))
+    call = f'[call edit_file {{"path": "{place.name}", "edits": {edits}}}]'
+    events = client.say(session, f"{call}[then][say done]", agent="tools")
+    assert results_of(events)[0].startswith("File edited successfully.")
+    assert place.read_bytes() == b"1\r\n2\r\n"
+
+
+def test_arguments_that_do_not_fit_are_refused_before_anybody_is_asked(client: Client) -> None:
+    session = client.new_session()
+    events = client.say(session, '[call write_file {"pth": "x"}][then][say done]', agent="tools")
+    problems = "path is missing; content is missing; there is no argument pth (did you mean path?)"
+    assert results_of(events) == [f"Error calling tool: {problems}"]
+    assert "tool_call_confirmation" not in [event["type"] for event in events]

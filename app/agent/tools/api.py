@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
-from app.agent.tools.configured_http import RequestFailed, send
+from app.agent.tools.configured_http import READING, RequestFailed, send
 from app.agent.tools.fetch import USER_AGENT
 from app.agent.tools.output_limit import cut
 from app.agent.tools.parameters import Schema
@@ -71,6 +71,8 @@ class Api:
                 parameters=takes,
                 output_schema=dict(found.output_schema) or STRING_OUTPUT,
                 read_only=True,
+                in_order=(found.method.upper() or "GET") not in READING,
+                judges_itself=True,
                 handler=self._call,
             )
         ]

@@ -75,6 +75,7 @@ class Deferred:
                 description="Finds tools that are not listed, by a word of their name or description.",
                 parameters=parameters({"query": text("What to look for")}),
                 read_only=True,
+                in_order=True,
                 handler=self._search,
             ),
             Tool(
@@ -84,6 +85,7 @@ class Deferred:
                 description="Makes a tool available that search_tool has found.",
                 parameters=parameters({"name": text("The name of the tool")}),
                 read_only=True,
+                in_order=True,
                 handler=self._add,
             ),
         ]

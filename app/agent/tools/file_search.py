@@ -52,7 +52,7 @@ def tools(*, ignore_vcs: bool) -> list[Tool]:
             "line. Answers with path, line and column of the first match in each line, at most 1,000.",
             parameters=parameters(
                 {
-                    "path": text("The directory, or the file, to search"),
+                    "path": text("The directory, or the file, to search", default="."),
                     "query": text("The text or regular expression to look for"),
                     "is_regex": switch("The query is a regular expression"),
                     "excludePatterns": texts("Globs of paths to leave out; dir/* leaves out all of dir"),

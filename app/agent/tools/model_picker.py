@@ -44,6 +44,7 @@ class ModelPicker:
                 description="Changes the model that you run on, from your next turn on.",
                 parameters=parameters({"model": text(f"The model's name, one of: {listed}")}),
                 read_only=True,
+                in_order=True,
                 handler=self._change,
             ),
             Tool(
@@ -52,6 +53,7 @@ class ModelPicker:
                 category="model",
                 description="Goes back to the model that you run on by default.",
                 read_only=True,
+                in_order=True,
                 handler=self._revert,
             ),
         ]

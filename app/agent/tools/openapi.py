@@ -80,6 +80,7 @@ class OpenApi:
             description=operation.description,
             parameters=operation.parameters,
             read_only=operation.method in READING,
+            judges_itself=True,
             revision=operation.url,
             handler=partial(self._call, operation),
         )

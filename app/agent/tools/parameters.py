@@ -18,8 +18,10 @@ def parameters(properties: Mapping[str, Schema], *, optional: Collection[str] = 
     return schema
 
 
-def text(description: str) -> Schema:
-    return {"type": "string", "description": description}
+def text(description: str, *, default: str | None = None) -> Schema:
+    """With a default it is taken for granted by a tool that lists it as required."""
+    schema = {"type": "string", "description": description}
+    return schema if default is None else {**schema, "default": default}
 
 
 def number(description: str) -> Schema:

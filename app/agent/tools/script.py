@@ -13,7 +13,7 @@ from app.agent.tools.output_limit import cut, readable
 from app.agent.tools.parameters import Schema
 from app.agent.tools.processes import Command, exit_words, run
 from app.agent.tools.shell import MAX_SECONDS, duration, stopped_words
-from app.agent.toolset import Tool, ToolCancelled, ToolContext, ToolResult
+from app.agent.toolset import Tool, ToolCancelled, ToolContext, ToolFailed, ToolResult
 from app.tool_environment import for_commands
 
 _USED: Final = re.compile(r"\$(?:\{([A-Za-z_]\w*)|([A-Za-z_]\w*))")
@@ -98,6 +98,9 @@ def _tool(
     name: str, script: ScriptTool, variables: Mapping[str, str], seconds: int, cage: Cage | None
 ) -> Tool:
     def handler(arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+        for name in script.required or ():
+            if arguments.get(name) is None:
+                raise ToolFailed(f"{name} is missing")
         given = {key: _text(arguments[key]) for key in script.args if arguments.get(key) is not None}
         shell = variables.get("SHELL") or "/bin/sh"
         folder = Path(context.working_dir, script.working_dir)
@@ -120,6 +123,7 @@ def _tool(
         category="",
         description=script.description or f"Execute shell command: {script.cmd}",
         parameters=_parameters(script),
+        judges_itself=True,  # a variable takes any value, as text
         handler=handler,
     )
 

@@ -33,6 +33,7 @@ class Think:
                 description="Writes down a thought and shows the thoughts so far. Nothing else happens.",
                 parameters=parameters({"thought": text("What to think about")}),
                 read_only=True,
+                in_order=True,
                 handler=self._think,
             )
         ]

@@ -19,9 +19,9 @@ _TODO: Final = parameters(
         "status": text("pending, in-progress or completed"),
     }
 )
-_UPDATE: Final = parameters(
-    {"id": text("ID of the todo"), "status": text("pending, in-progress or completed")}
-)
+_STATUSES: Final = ("pending", "in-progress", "completed")
+_STATUS: Final = {"type": "string", "description": "How far it is", "enum": list(_STATUSES)}
+_UPDATE: Final = parameters({"id": text("ID of the todo"), "status": _STATUS})
 _REMINDER: Final = text("What is not completed yet")
 _ALL: Final = listing(_TODO, "All todos")
 
@@ -105,13 +105,22 @@ class Todo:
         return self._result({"created": created[0], "all_todos": self._all()})
 
     def _create_several(self, arguments: Mapping[str, Any], _context: ToolContext) -> ToolResult:
-        created = self._add(strings(arguments, "descriptions"))
+        descriptions = strings(arguments, "descriptions")
+        if not descriptions:
+            raise ToolFailed("descriptions must name at least one todo")
+        created = self._add(descriptions)
         return self._result({"created": created, "all_todos": self._all()})
 
     def _update(self, arguments: Mapping[str, Any], _context: ToolContext) -> ToolResult:
         by_id = {todo["id"]: todo for todo in self._todos}
         updated, not_found = [], []
-        for update in _updates(arguments):
+        updates = _updates(arguments)
+        if not updates:
+            raise ToolFailed("updates must change at least one todo")
+        wrong = [one for one in updates if one["id"] in by_id and one["status"] not in _STATUSES]
+        if wrong:
+            raise ToolFailed(f"the status of {wrong[0]['id']} must be one of {', '.join(_STATUSES)}")
+        for update in updates:
             if update["id"] in by_id:
                 by_id[update["id"]]["status"] = update["status"]
                 updated.append(update)
@@ -170,6 +179,7 @@ def _tool(
         parameters=takes,
         output_schema=gives,
         read_only=True,
+        in_order=True,
         handler=handler,
     )
 

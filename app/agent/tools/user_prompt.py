@@ -39,6 +39,7 @@ class UserPrompt:
                 ),
                 output_schema=parameters(answer, optional=["content"]),
                 read_only=True,
+                in_order=True,
                 handler=_ask,
             )
         ]

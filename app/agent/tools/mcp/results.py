@@ -47,6 +47,7 @@ def tool_of(described: Json, prefix: str, handler: Handler) -> Tool:
         description=description,
         parameters={"type": "object", "properties": {}} if schema is None else schema,
         output_schema=_storable(described.get("outputSchema")),
+        judges_itself=True,
         read_only=hints.get("readOnlyHint") is True,
         destructive=_hint(hints, "destructiveHint"),
         idempotent=_hint(hints, "idempotentHint"),
