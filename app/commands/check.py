@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import click
 
+from app.agent.doubts import doubts
 from app.commands import exits
 from app.commands.asking import Asking, json_option, pass_asking
 from app.commands.output import print_json
 from app.team.directory import EXTENSIONS
-from app.team.loading import check_file
+from app.team.loading import check_file, look_at_file
 from app.team.problems import Problem
 from app.team.schema import agent_file_schema
 
 
 @click.command("check")
 @click.argument("path", required=False, type=click.Path(exists=True, path_type=Path))
+@click.option("--strict", is_flag=True, help="A warning is a problem too.")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of agent files instead.")
 @json_option
 @pass_asking
 @click.pass_context
-def command(context: click.Context, asking: Asking, path: Path | None, schema: bool) -> None:
+def command(context: click.Context, asking: Asking, path: Path | None, strict: bool, schema: bool) -> None:
     """Check agent files: each problem in a line, with file, line and column.
+
+    A warning is about what can be loaded and will hardly do what it is meant to, here: a name that nothing has, a
+    toolset that can't be built. With --strict it counts as a problem.
 
     PATH is a file or a directory of them; default: BATON_AGENTS, or `agents`.
     """
@@ -36,12 +43,19 @@ def command(context: click.Context, asking: Asking, path: Path | None, schema: b
     if not place.exists():
         raise click.UsageError(f"{place} does not exist; say which agent files to check")
     files, problems = check(place)
+    warnings = doubtful(files)
+    if strict:
+        problems, warnings = sorted([*problems, *warnings]), []
     if asking.as_json:
-        print_json({"files": [str(file) for file in files], "problems": [asdict(one) for one in problems]})
+        found = {"problems": [asdict(one) for one in problems], "warnings": [asdict(one) for one in warnings]}
+        print_json({"files": [str(file) for file in files], **found})
     else:
         for problem in problems:
             click.echo(str(problem))
-        click.echo(f"{len(files)} files, {len(problems)} problems", err=True)
+        for warning in warnings:
+            click.echo(str(replace(warning, text=f"warning: {warning.text}")))
+        counts = f"{len(files)} files, {len(problems)} problems"
+        click.echo(f"{counts}, {len(warnings)} warnings" if warnings else counts, err=True)
     context.exit(exits.FAILED if problems else exits.OK)
 
 
@@ -51,3 +65,9 @@ def check(place: Path) -> tuple[list[Path], list[Problem]]:
     if place.is_dir():
         files = sorted(file for file in place.iterdir() if file.suffix.lower() in EXTENSIONS)
     return files, [problem for file in files for problem in check_file(file)]
+
+
+def doubtful(files: Sequence[Path]) -> list[Problem]:
+    """Everything in them that will hardly do what it is meant to on this machine."""
+    look = partial(doubts, environment=os.environ)
+    return [warning for file in files for warning in look_at_file(file, look)]

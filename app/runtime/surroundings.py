@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from app.agent.prompt import Surroundings
+from app.agent.tools.file_reading import decode
 from app.agent.tools.sandbox import FileRefused, Sandbox
 from app.conversation.session import Session
 from app.roots import Ground
@@ -79,4 +80,4 @@ def _read(sandbox: Sandbox, path: str) -> list[str]:
             "a prompt file is left out: %s has more than %d bytes", sandbox.shown(path), MAX_PROMPT_FILE
         )
         return []
-    return [content.data.decode("utf-8", "replace").replace("\0", "\ufffd")]
+    return [decode(content.data)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path as FilePath
 
 from pydantic import ValidationError
@@ -51,6 +51,24 @@ def check_file(path: FilePath) -> list[Problem]:
     except OSError as error:
         return [_unreadable(path, error)]
     return _read(content, str(path))[1]
+
+
+def look_at_file(path: FilePath, look: Callable[[TeamFile], Iterable[Finding]]) -> list[Problem]:
+    """What `look` finds in the file, in the order of its lines; nothing if it does not load."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return []
+    file, _ = _read(content, str(path))
+    return [] if file is None else _located(_upgraded(content), look(file), str(path))
+
+
+def _upgraded(content: bytes) -> Table:
+    """The document as the newest version of the schema has it, with its places."""
+    data = parse(_text(content))
+    for _ in upgrade(data):
+        pass
+    return data
 
 
 def _invalid(problems: Iterable[Problem]) -> InvalidAgentConfig:

@@ -114,6 +114,11 @@ def is_pattern(pattern: str) -> bool:
     return all(_glob(glob.lower(), crosses=False) for glob in (tool, *(value for _, value in conditions)))
 
 
+def names_tool(glob: str, tool: str) -> bool:
+    """Whether the first part of a pattern means this tool, however it is used."""
+    return _glob_matches(glob, tool, True)
+
+
 @lru_cache(maxsize=4096)
 def parse_pattern(pattern: str) -> tuple[str, tuple[tuple[str, str], ...]]:
     """The tool's glob and the conditions, in order; never fails."""
