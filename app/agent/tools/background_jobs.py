@@ -53,6 +53,11 @@ class Job:
     def output(self) -> bytes:
         return self._process.output()
 
+    @property
+    def left(self) -> tuple[str, ...]:
+        """Commands that were still at work when the job ended by itself, and were ended then."""
+        return self._process.left
+
     def stop(self) -> None:
         """Ends the command and all that it started; returns when that is done, or has failed for good."""
         self.interrupt()

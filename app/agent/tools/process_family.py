@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,6 +20,7 @@ from app.agent.tools.process_mark import carries
 
 MARK: Final = "TOOL_CALL_MARK"
 
+_MAX_SHOWN: Final = 100  # characters of a command line
 _PROC: Final = Path("/proc")
 _DEAD: Final = "ZXx"
 _LOOKS: Final = 2
@@ -116,6 +117,12 @@ class Family:
         return f"{MARK}={self.mark}".encode() in variables.split(b"\0")
 
 
+def commands(members: Iterable[Member]) -> tuple[str, ...]:
+    """Their command lines, in the order in which they were started; none of what is gone before it can be read."""
+    ordered = sorted(members, key=lambda member: (member.started, member.pid))
+    return tuple(line for member in ordered if (line := _command_line(member.pid)))
+
+
 def kill_marked(mark: str) -> None:
     """Kills what a process with this mark has left behind, once it has been reaped itself."""
     family = Family(_NO_LEADER, mark)
@@ -134,6 +141,16 @@ class _Status:
     group: int
     session: int
     started: int  # in ticks since the machine's start
+
+
+def _command_line(pid: int) -> str:
+    """Empty for what is gone, or has none."""
+    try:
+        line = (_PROC / str(pid) / "cmdline").read_bytes()
+    except OSError:
+        return ""
+    words = " ".join(line.decode(errors="replace").replace("\0", " ").split())
+    return words if len(words) <= _MAX_SHOWN else f"{words[:_MAX_SHOWN]}…"
 
 
 def _send_safely(member: Member, number: signal.Signals) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from app.agent.model import Cancellation
-from app.agent.tools.process_family import MARK, Family
+from app.agent.tools.process_family import MARK, Family, commands
 from app.agent.tools.process_mark import STARTING, marking
 from app.agent.toolset import OutcomeUnknown
 
@@ -26,6 +26,8 @@ GRACE_SECONDS: Final = 2.0  # from SIGTERM to SIGKILL, and from there to giving 
 KEPT_BYTES: Final = 30_000
 
 NOT_STOPPED: Final = "the command can't be stopped and may still be at work"
+
+_MAX_NAMED: Final = 5
 
 _CHUNK: Final = 65_536
 _LEFT_IN_PIPE: Final = 16  # chunks: more than a pipe holds
@@ -48,11 +50,13 @@ class Command:
 @dataclass(frozen=True, slots=True)
 class Ended:
     """What a command left. `status` is None if it was stopped before its end, because it was out of time or
-    cancelled; `output` is the beginning of what it wrote."""
+    cancelled; `output` is the beginning of what it wrote. `left` are the commands of what it had started, and what was
+    still at work when it ended by itself: they were ended then. In a cage nobody can tell."""
 
     status: int | None
     output: bytes
     cancelled: bool = False
+    left: tuple[str, ...] = ()
 
 
 def exit_words(status: int) -> str:
@@ -76,7 +80,17 @@ def run(
         status = process.end()
     if status is None:
         raise OutcomeUnknown(NOT_STOPPED)
-    return Ended(status if ended else None, process.output(), not ended and cancellation.is_set())
+    cancelled = not ended and cancellation.is_set()
+    return Ended(status if ended else None, process.output(), cancelled, process.left)
+
+
+def left_words(left: Sequence[str]) -> str:
+    """Of processes that were ended because their command had ended; empty for none."""
+    if not left:
+        return ""
+    named = ", ".join(f"`{one}`" for one in left[:_MAX_NAMED])
+    more = f" and {len(left) - _MAX_NAMED} more" if len(left) > _MAX_NAMED else ""
+    return f"Still running when the command ended, and stopped with it: {named}{more}."
 
 
 def _pidfd(pid: int) -> int | None:
@@ -104,6 +118,7 @@ class Process:
         self._errors = bytearray()
         self._pipes: dict[int, bytearray] = {}  # by descriptor, where it is kept what comes out of it
         self._exited = False
+        self.left: tuple[str, ...] = ()  # see `Ended`; known from `end` on
         self._closed = False
         self._lock = threading.Lock()  # around the use and the closing of the wake-up pipe
         with ExitStack() as opened:
@@ -209,6 +224,8 @@ class Process:
         """Signals whoever is left, newcomers too, until nobody is or the time is over. The program that runs a caged
         command would kill it at once if it were asked to end, so it is only ever killed."""
         members = self._family.members()
+        if self._exited and number is signal.SIGTERM:
+            self.left = commands(members)
         asks_each = self._caged and number is signal.SIGTERM
         if members and not asks_each:
             self._family.send_group(number)

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 from app.agent.tools.cage import Cage, caged
 from app.agent.tools.output_limit import cut, readable
 from app.agent.tools.parameters import Schema
-from app.agent.tools.processes import Command, exit_words, run
+from app.agent.tools.processes import Command, exit_words, left_words, run
 from app.agent.tools.shell import MAX_SECONDS, duration, stopped_words
 from app.agent.toolset import Tool, ToolCancelled, ToolContext, ToolFailed, ToolResult
 from app.tool_environment import for_commands
@@ -110,7 +110,8 @@ def _tool(
             ended = run(command, timeout=seconds, cancellation=context.cancellation)
         except (OSError, ValueError) as error:
             return ToolResult.error(f"Error executing command '{script.cmd}': {error}\nOutput: ")
-        output = cut(readable(ended.output))
+        left = f"\n[{left_words(ended.left)}]" if ended.left else ""
+        output = cut(readable(ended.output)) + left
         if ended.cancelled:
             raise ToolCancelled(stopped_words(output))
         problem = f"timed out after {duration(seconds)}" if ended.status is None else exit_words(ended.status)

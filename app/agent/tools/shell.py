@@ -13,7 +13,7 @@ from app.agent.tools.background_jobs import BackgroundJobs, Job, TooManyJobs
 from app.agent.tools.cage import Cage, caged
 from app.agent.tools.output_limit import MAX_BYTES, cut, readable
 from app.agent.tools.parameters import number, parameters, text
-from app.agent.tools.processes import NOT_STOPPED, Command, exit_words, run
+from app.agent.tools.processes import NOT_STOPPED, Command, exit_words, left_words, run
 from app.agent.toolset import (
     OutcomeUnknown,
     Tool,
@@ -29,6 +29,7 @@ from app.tool_environment import for_commands
 DEFAULT_SECONDS: Final = 30
 MAX_SECONDS: Final = 3_600
 
+_KEEP: Final = "What has to go on running belongs in a background job: start it with run_background_job."
 _CMD: Final = text("The command, as the shell takes it")
 _CWD: Final = text("The directory to run it in, relative to the working directory, which is the default")
 _JOB: Final = parameters({"job_id": text("The ID that run_background_job gave")})
@@ -134,9 +135,10 @@ class Shell:
         if ended.status is None:
             return ToolResult(f"Command timed out after {duration(seconds)}\nOutput: {output}")
         problem = exit_words(ended.status)
+        left = f"\n\n[{left_words(ended.left)} {_KEEP}]" if ended.left else ""
         if problem:
-            return ToolResult(f"Error executing command: {problem}\nOutput: {output}")
-        return ToolResult(output or "<no output>")
+            return ToolResult(f"Error executing command: {problem}\nOutput: {output}{left}")
+        return ToolResult((output or "<no output>") + left)
 
     def _start_job(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         cmd, cwd = string(arguments, "cmd"), string(arguments, "cwd")
@@ -161,7 +163,8 @@ class Shell:
         if job is None:
             return _unknown(arguments)
         head = f"Job ID: {job.id}\n" + _described(job, indent="")
-        return ToolResult(f"{head}\n--- Output ---\n" + (_latest(job.output()) or "<no output>\n"))
+        left = f"\n[{left_words(job.left)}]\n" if job.left else ""
+        return ToolResult(f"{head}\n--- Output ---\n" + (_latest(job.output()) or "<no output>\n") + left)
 
     def _stop_job(self, arguments: Mapping[str, Any], _context: ToolContext) -> ToolResult:
         job = self._jobs.get(string(arguments, "job_id"))

@@ -135,7 +135,7 @@ def test_children_that_ignore_the_signal_are_all_killed(
 
 
 def test_a_child_that_holds_the_output_does_not_hold_the_call(bench: Workbench, shell: Shell) -> None:
-    assert run(bench, shell, "sleep 600 & echo done") == "done"
+    assert run(bench, shell, "sleep 600 & echo done").split("\n")[0] == "done"
 
 
 def test_a_child_that_floods_does_not_hold_the_call(bench: Workbench, shell: Shell) -> None:
@@ -308,3 +308,49 @@ def test_the_shell_is_the_one_in_the_environment(bench: Workbench, tmp_path: Pat
     script.chmod(0o755)
     shell = Shell(environment={**bench.environment, "SHELL": str(script)})
     assert run(bench, shell, "anything") == "mine: anything"
+
+
+LEFT_BEHIND = "Still running when the command ended, and stopped with it: "
+STARTED = (
+    "{} >/dev/null 2>&1 & echo started; "
+    "while [ \"$(tr '\\0' ' ' < /proc/$!/cmdline)\" != 'sleep 601 ' ]; do :; done"
+)
+
+
+@pytest.mark.parametrize("how", ["sleep 601", "setsid sleep 601", "nohup sleep 601"])
+def test_the_result_says_what_a_command_left_behind_and_how_to_keep_it(
+    bench: Workbench, shell: Shell, how: str
+) -> None:
+    output = run(bench, shell, STARTED.format(how))
+    assert output == (
+        f"started\n\n[{LEFT_BEHIND}`sleep 601`. What has to go on running belongs in a background job: "
+        "start it with run_background_job.]"
+    )
+
+
+def test_a_command_that_fails_says_it_too(bench: Workbench, shell: Shell) -> None:
+    output = run(bench, shell, STARTED.format("sleep 601") + "; exit 3")
+    assert output.startswith(
+        f"Error executing command: exit status 3\nOutput: started\n\n[{LEFT_BEHIND}`sleep 601`."
+    )
+
+
+def test_only_some_of_what_was_left_is_named_and_shortly(bench: Workbench, shell: Shell) -> None:
+    many = "for k in 1 2 3 4 5 6 7; do sleep 601 & done; sh -c 'read x; read x" + "x" * 500 + "' & "
+    output = run(bench, shell, f"exec 3>&1; ({many} echo) >/dev/null 2>&1 < /dev/zero; echo done")
+    assert output.startswith(f"done\n\n[{LEFT_BEHIND}")
+    assert output.count("`") == 10
+    assert len(output) < 1000
+
+
+def test_what_ended_before_the_command_is_not_told(bench: Workbench, shell: Shell) -> None:
+    assert run(bench, shell, "sleep 0 & wait; (exit 1) | true; echo done") == "done"
+
+
+def test_a_job_that_has_ended_shows_what_it_left_behind(bench: Workbench, shell: Shell) -> None:
+    started = bench.call(shell, "run_background_job", cmd=STARTED.format("sleep 601"))
+    job = started.output.split("ID: ")[1].split("\n")[0]
+    eventually(
+        lambda: "Status: completed" in bench.call(shell, "view_background_job", job_id=job).output, "it ended"
+    )
+    assert f"[{LEFT_BEHIND}`sleep 601`.]" in bench.call(shell, "view_background_job", job_id=job).output
