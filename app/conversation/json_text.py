@@ -32,14 +32,23 @@ def loads(text: bytes | str) -> Any:
 
 
 def mended(value: Any) -> Any:
-    """The same value, with U+FFFD for each lone surrogate in its texts. Two halves beside each other are a pair."""
+    """The same value, with U+FFFD for each lone surrogate in its texts. Two halves beside each other are a pair.
+    ValueError if it is nested too deeply."""
+    if isinstance(value, str):
+        return whole(value)
+    if is_deep(value):
+        raise ValueError("nested too deeply")
+    return _mended(value)
+
+
+def _mended(value: Any) -> Any:
     match value:
         case str():
             return whole(value)
         case dict():
-            return {whole(str(key)): mended(inner) for key, inner in value.items()}
+            return {whole(str(key)): _mended(inner) for key, inner in value.items()}
         case list():
-            return [mended(inner) for inner in value]
+            return [_mended(inner) for inner in value]
     return value
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -341,8 +342,8 @@ def messages_schema(
     return {"anyOf": [listed, wrapped], "$defs": definitions}
 
 
-def read(kind: type[B]) -> B:
-    """The request's body as that kind; an empty body stands for an empty object."""
+def read(kind: type[B], *, shape: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> B:
+    """The request's body as that kind; an empty body stands for an empty object. `shape` makes one of another kind."""
     raw = _raw()
     if not raw:
         return _validated(kind, {})
@@ -353,7 +354,7 @@ def read(kind: type[B]) -> B:
     value = _parsed(raw)
     if not isinstance(value, dict):
         raise InvalidRequest("invalid request body: it must be a JSON object", status=422)
-    return _validated(kind, value)
+    return _validated(kind, shape(value))
 
 
 def read_messages(*, exactly_one: bool = False) -> list[Message]:

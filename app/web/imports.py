@@ -8,12 +8,13 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 import orjson
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from app.conversation.blocks import Block, is_deep, text_block, tool_result
 from app.conversation.healing import MISSING_RESULT, heal
 from app.conversation.transcript import Message, Usage
 from app.web.bodies import MAX_PARTS, MAX_TEXT, Body, CreateSession, Name, Part, content_blocks, whole
+from app.web.foreign_messages import ROLES
 
 MAX_IMPORTED: Final = 100_000
 MAX_CALLS: Final = 1000  # of one message
@@ -40,7 +41,26 @@ class Tokens(Body):
     cached_write_tokens: Count = 0
 
 
+def _any_message(schema: dict[str, Any]) -> None:
+    schema["properties"] = {
+        "role": {"type": "string", "enum": list(ROLES)},
+        **{key: {} for key in ("content", "multi_content", "tool_calls", "tool_call_id")},
+    }
+
+
+def _wrapped_or_not(schema: dict[str, Any]) -> None:
+    wrapped = {"required": ["message"], "properties": {"message": schema["properties"].pop("message")}}
+    bare = {"required": ["role"], "properties": {"role": {"type": "string", "enum": list(ROLES)}}}
+    del schema["required"]
+    schema["anyOf"] = [wrapped, bare]
+
+
 class ImportedChat(Body):
+    """Only the role has to be one that is known here. The rest is taken as far as it is understood, in the shapes of
+    `app.web.foreign_messages`."""
+
+    model_config = ConfigDict(json_schema_extra=_any_message)
+
     role: Literal["user", "assistant", "tool"]
     content: Text = ""
     multi_content: Annotated[list[Part], Field(max_length=MAX_PARTS)] | None = None
@@ -54,6 +74,10 @@ class ImportedChat(Body):
 
 
 class ImportedMessage(Body):
+    """As our own exports have it, or the message itself, as others have it."""
+
+    model_config = ConfigDict(json_schema_extra=_wrapped_or_not)
+
     message: ImportedChat
     agent: Name = Field(default="", validation_alias="agentName")
     implicit: bool = False

@@ -31,6 +31,7 @@ from app.web.bodies import (
     read,
     skip_body,
 )
+from app.web.foreign_messages import Translation
 from app.web.imports import ImportSession, rows_of
 from app.web.listing import object_response
 from app.web.parameters import Choice, Seconds, idempotency_key
@@ -61,10 +62,11 @@ def blueprint(store: Store, control: RunControl, *, roots: Roots) -> Blueprint:
     @routes.post("/import")
     def import_session() -> Response:
         """A new session that says what an export says; no run of it is imported, only what was said."""
-        body = read(ImportSession)
+        translation = Translation()
+        body = read(ImportSession, shape=translation.body)
         transcript = rows_of(body.messages or ())
         session = replace(_session(body), title=body.title or "", thinking=body.thinking)
-        return _create(body, session, transcript)
+        return _create(body, session, transcript, left_out=translation.notes)
 
     def _session(body: CreateSession) -> Session:
         return Session(
@@ -77,11 +79,15 @@ def blueprint(store: Store, control: RunControl, *, roots: Roots) -> Blueprint:
             permissions=body.permissions.value() if body.permissions else None,
         )
 
-    def _create(body: CreateSession, session: Session, transcript: Sequence[Message]) -> Response:
+    def _create(
+        body: CreateSession, session: Session, transcript: Sequence[Message], *, left_out: Sequence[str] = ()
+    ) -> Response:
         use = idempotency_key(body)
         if (again := _again(use)) is not None:
             return again
         answer = created_session(session)
+        if left_out:
+            answer["left_out"] = list(left_out)
         key = replace(use, response=answer) if use is not None else None
         try:
             audit = deed("create", session.id)

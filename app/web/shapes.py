@@ -53,6 +53,8 @@ class AgentFile(TypedDict):
 
 
 class CreatedSession(TypedDict):
+    """`left_out`: what of an import has no place here, in words; not there if that is nothing."""
+
     id: str
     title: str
     messages: None
@@ -61,6 +63,7 @@ class CreatedSession(TypedDict):
     thinking: bool
     hide_tool_results: bool
     working_dir: NotRequired[str]
+    left_out: NotRequired[list[str]]
     SendUserMessage: bool
     max_iterations: int
     starred: bool

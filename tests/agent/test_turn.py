@@ -400,3 +400,11 @@ def test_a_call_by_an_impossible_name_is_kept_under_one_that_the_api_takes_back(
     turn, deltas = folded_with(begin(), start(0, made), stop(0), *end("tool_use"))
     assert turn.content[0] == {**made, "name": usable, "called": called}
     assert deltas[1] == CallDelta("toolu_1", usable, "")
+
+
+def test_a_block_that_is_nested_too_deeply_is_malformed() -> None:
+    deep: Any = []
+    for _ in range(900):
+        deep = [deep]
+    with pytest.raises(MalformedStream):
+        TurnFold().add(start(0, {"type": "web_search_tool_result", "content": deep}))
