@@ -8,12 +8,16 @@ import os
 import shutil
 import socket
 import sqlite3
+import stat
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from app.agent.tools.path_walk import MAX_NAMES
+from app.agent.tools.sandbox import FileRefused, Sandbox
 from app.factory import Server, build
 from app.offline.server import OfflineServer
 from tests.conftest import make_settings
@@ -95,6 +99,19 @@ def _hard_link_to_the_database(at: Path, outside: Path) -> None:
     os.link(outside.parent / "baton.db", at)
 
 
+def _device(at: Path, _outside: Path) -> None:
+    """Endless zeros, for who may make a device; a pipe for others."""
+    try:
+        os.mknod(at, stat.S_IFCHR | 0o600, os.makedev(1, 5))
+    except PermissionError:
+        os.mkfifo(at)
+
+
+def _sparse(at: Path, _outside: Path) -> None:
+    with at.open("wb") as file:
+        file.truncate(1 << 40)
+
+
 TRAPS: Final[dict[str, Trap]] = {
     "link to a secret": lambda at, outside: at.symlink_to(outside / "secret"),
     "relative link": lambda at, outside: at.symlink_to(os.path.relpath(outside / "secret", at.parent)),
@@ -107,6 +124,8 @@ TRAPS: Final[dict[str, Trap]] = {
     "pipe": _pipe,
     "link to a pipe": lambda at, outside: at.symlink_to(outside / "pipe"),
     "socket": _socket,
+    "device": _device,
+    "sparse": _sparse,
     "huge": _huge,
     "database": lambda at, outside: at.symlink_to(outside.parent / "baton.db"),
     "hard link to the database": _hard_link_to_the_database,
@@ -213,6 +232,68 @@ def test_a_link_in_place_of_every_directory_lets_nothing_in(
     shutil.rmtree(work / directory)
     (work / directory).symlink_to(place / "outside")
     nothing_got_in(everything(server, model, said_by_all_tools(server, work)))
+
+
+@pytest.mark.parametrize("trap", ["pipe", "socket", "device", "sparse", "loop", "zeros", "link to a pipe"])
+def test_a_trap_in_place_of_every_directory_blocks_nothing(
+    server: Server, model: OfflineServer, work: Path, place: Path, trap: str
+) -> None:
+    for name in (".claude", ".agents", "docs", ".git"):
+        shutil.rmtree(work / name, ignore_errors=True)
+        TRAPS[trap](work / name, place / "outside")
+    nothing_got_in(everything(server, model, said_by_all_tools(server, work)))
+
+
+BY_NAME: Final = (
+    ("read_file", {"path": "trap"}),
+    ("read_file", {"path": "trap/below"}),
+    ("read_multiple_files", {"paths": ["trap", "plain.txt"]}),
+    ("edit_file", {"path": "trap", "edits": [{"oldText": "a", "newText": "b"}]}),
+    ("write_file", {"path": "trap", "content": "a"}),
+    ("write_file", {"path": "trap/below", "content": "a"}),
+    ("search_files_content", {"query": "canary", "path": "trap"}),
+    ("directory_tree", {"path": "trap"}),
+    ("list_directory", {"path": "trap"}),
+    ("create_directory", {"paths": ["trap"]}),
+    ("create_directory", {"paths": ["trap/below"]}),
+    ("remove_directory", {"paths": ["trap"]}),
+    ("create_task", {"title": "a", "path": "trap"}),
+)
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_a_tool_that_is_given_a_trap_by_its_name_ends(
+    server: Server, model: OfflineServer, work: Path, place: Path, trap: str
+) -> None:
+    TRAPS[trap](work / "trap", place / "outside")
+    local = LocalClient(server)
+    session = local.new_session(working_dir=str(work), tools_approved=True)
+    calls = "[then]".join(f"[call {name} {json.dumps(arguments)}]" for name, arguments in BY_NAME)
+    events = local.say(session, f"{calls}[then][say done]", agent="team")
+    assert sum(event["type"] == "tool_call_response" for event in events) == len(BY_NAME)
+    nothing_got_in(everything(server, model, json.dumps(events)))
+
+
+def test_directories_in_one_another_by_the_thousand_are_not_walked_to_their_end(
+    server: Server, model: OfflineServer, work: Path
+) -> None:
+    """The work grows with the square of the depth, so what is too deep is not looked at at all."""
+    for top in (".claude/skills/one", "docs"):
+        here = os.open(work / top, os.O_RDONLY)
+        for _ in range(MAX_NAMES * 5):
+            os.mkdir("d", dir_fd=here)
+            below = os.open("d", os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = below
+        os.close(here)
+    try:
+        found = said_by_all_tools(server, work)
+        deep = "docs/" + "d/" * MAX_NAMES + "x"
+        with pytest.raises(FileRefused, match="file name too long"):
+            Sandbox(work).read(deep, 1)
+        assert "Good one." in found
+    finally:
+        subprocess.run(["rm", "-rf", work], check=True)  # Python's own way recurses
 
 
 @pytest.mark.parametrize("suffix", ["-journal", "-wal", "-shm"])

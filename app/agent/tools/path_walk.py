@@ -17,6 +17,10 @@ from app.roots import Marks
 
 OWN: Final = "this belongs to the server"
 
+MAX_NAMES: Final = 128
+"""Names of one path. A walk takes as many steps as there are names, and what looks through a tree walks to each of its
+directories: thousands of directories in one another would keep a thread busy for minutes."""
+
 _MAX_DETOURS: Final = 64  # links and `..` on one path
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY
 
@@ -62,6 +66,8 @@ def find(start: Start, path: str, marks: Marks, *, create: bool, follow: bool) -
     programs execute something. Raises Outside, Refused, OSError, and ValueError for text that is no path."""
     names = start.names(path)
     for _ in range(_MAX_DETOURS):
+        if len(names) > MAX_NAMES:
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
         found = _walk(start, names or ["."], create, follow, marks)
         if isinstance(found, Place):
             return found

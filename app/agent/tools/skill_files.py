@@ -22,7 +22,9 @@ MAX_SKILLS: Final = 100  # from one place
 MAX_FILES: Final = 200  # of one skill
 MAX_NAME: Final = 200  # characters
 MAX_DESCRIPTION: Final = 2_000  # characters
-MAX_DIRECTORIES: Final = 1000  # looked into for the skills of one place, or the files of one skill
+MAX_DIRECTORIES: Final = (
+    1000  # looked into for the skills of one place, and as many for the files of all of them
+)
 MAIN: Final = "SKILL.md"
 
 _MAX_DEPTH: Final = 6
@@ -110,7 +112,7 @@ def _places(ground: Ground, working_dir: Path) -> Iterator[tuple[Sandbox, str, i
 
 def _folders(sandbox: Sandbox, place: str, depth: int) -> Iterator[tuple[str, list[str]]]:
     """Directories with a SKILL.md, in order, each with its files; a skill's own directories hold no other."""
-    found, looked_at, waiting = 0, 0, [(place, 0)]
+    found, looked_at, waiting, for_files = 0, 0, [(place, 0)], _Rest(MAX_DIRECTORIES)
     while waiting and found < MAX_SKILLS and looked_at < MAX_DIRECTORIES:
         current, level = waiting.pop()
         looked_at += 1
@@ -120,7 +122,7 @@ def _folders(sandbox: Sandbox, place: str, depth: int) -> Iterator[tuple[str, li
             continue
         if level and any(entry.name == MAIN for entry in entries):
             found += 1
-            yield real, _files(sandbox, real)
+            yield real, _files(sandbox, real, for_files)
         elif level < depth:
             inner = [(f"{real}/{entry.name}", level + 1) for entry in entries if entry.is_directory]
             waiting += reversed(inner)
@@ -140,13 +142,22 @@ def _skill(sandbox: Sandbox, folder: str, files: list[str]) -> Skill | None:
     return Skill(name, description.strip()[:MAX_DESCRIPTION], folder, tuple(files), sandbox)
 
 
-def _files(sandbox: Sandbox, folder: str) -> list[str]:
-    """What lies beside SKILL.md, as paths below the skill's directory."""
+@dataclass(slots=True)
+class _Rest:
+    """How many directories may still be looked into."""
+
+    left: int
+
+
+def _files(sandbox: Sandbox, folder: str, rest: _Rest) -> list[str]:
+    """What lies beside SKILL.md, and not too deep, as paths below the skill's directory."""
     found: list[str] = []
-    waiting, looked_at = [folder], 0
-    while waiting and len(found) < MAX_FILES and looked_at < MAX_DIRECTORIES:
+    waiting, deepest = [folder], folder.count("/") + _MAX_DEPTH
+    while waiting and len(found) < MAX_FILES and rest.left:
         current = waiting.pop()
-        looked_at += 1
+        rest.left -= 1
+        if current.count("/") > deepest:
+            continue
         try:
             entries = sandbox.entries(current)[1]
         except FileRefused:
