@@ -16,7 +16,7 @@ from typing import Any, Final
 from bench.accounting import load_average
 from bench.contestants import arena
 from bench.course import FULL, QUICK, Course
-from bench.figures import busy, claims, life, shapes, short_runs, statements, stored, streams
+from bench.figures import busy, calls, claims, life, shapes, short_runs, statements, stored, streams
 from bench.processes import ROOT, allow_many_files
 from bench.table import Row, as_text, write_into, write_json
 
@@ -31,6 +31,7 @@ FIGURES: Final[Mapping[str, Callable[[Course], list[Row]]]] = {
     "life": life.start_and_stop,
     "statements": statements.counts,
     "stored": stored.compare,
+    "calls": calls.side_by_side,
 }
 DOCUMENT: Final = ROOT / "docs" / "performance.md"
 

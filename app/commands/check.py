@@ -15,7 +15,7 @@ from app.agent.doubts import doubts
 from app.commands import exits
 from app.commands.asking import Asking, json_option, pass_asking
 from app.commands.output import print_json
-from app.team.directory import EXTENSIONS
+from app.team.directory import agent_files
 from app.team.loading import check_file, look_at_file
 from app.team.problems import Problem
 from app.team.schema import agent_file_schema
@@ -61,9 +61,7 @@ def command(context: click.Context, asking: Asking, path: Path | None, strict: b
 
 def check(place: Path) -> tuple[list[Path], list[Problem]]:
     """The files that a server would read there, and everything that is wrong with them."""
-    files = [place]
-    if place.is_dir():
-        files = sorted(file for file in place.iterdir() if file.suffix.lower() in EXTENSIONS)
+    files = agent_files(place) if place.is_dir() else [place]
     return files, [problem for file in files for problem in check_file(file)]
 
 

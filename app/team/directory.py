@@ -78,7 +78,7 @@ class TeamDirectory:
 
     def _files(self) -> Iterator[Path]:
         if self._path.is_dir():
-            yield from sorted(path for path in self._path.iterdir() if path.suffix.lower() in EXTENSIONS)
+            yield from agent_files(self._path)
         elif self._path.exists():
             yield self._path
 
@@ -105,6 +105,13 @@ class TeamDirectory:
             return _Broken(error.message)
         except OSError as error:
             return _Broken(f"{path.name}: can't be read: {error.strerror}", read=False)
+
+
+def agent_files(directory: Path) -> list[Path]:
+    """The files of a directory that are agent files by their names; a pipe or a device, which might never end, is
+    none."""
+    named = (path for path in directory.iterdir() if path.suffix.lower() in EXTENSIONS)
+    return sorted(path for path in named if not (path.is_fifo() or path.is_char_device() or path.is_socket()))
 
 
 def _signature(status: os.stat_result) -> _Signature:

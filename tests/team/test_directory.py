@@ -147,3 +147,12 @@ def test_a_file_that_could_not_be_read_once_is_read_again(
 
 def _without_descriptors(_path: Path) -> bytes:
     raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+def test_a_pipe_among_agent_files_blocks_nothing(tmp_path: Path) -> None:
+    write(tmp_path / "a.yaml", GOOD)
+    os.mkfifo(tmp_path / "b.yaml")
+    teams = TeamDirectory(tmp_path, {"X": ""})
+    assert names(teams) == ["a"]
+    with pytest.raises(AgentNotFound):
+        teams.get("b")

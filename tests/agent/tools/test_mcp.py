@@ -20,7 +20,7 @@ from app.agent.tools.mcp.server import Patience
 from app.agent.tools.mcp.servers import ToolServers
 from app.agent.tools.mcp.toolset import Mcp
 from app.agent.tools.process_mark import carries, marking
-from app.agent.toolset import Elicitation, ToolContext, ToolResult
+from app.agent.toolset import Elicitation, Outcome, ToolContext, ToolResult
 from tests.agent.cancellation import FakeCancellation
 from tests.agent.tools.pictures import png
 from tests.agent.tools.workbench import Workbench, find
@@ -160,6 +160,35 @@ def test_a_question_that_nobody_answers_any_more_ends_its_call(shared: Mcp) -> N
     assert asked.then("cancel", None) == ToolResult(
         "none: cancel", structured={"result": "none: cancel"}, images=[], audios=[]
     )
+
+
+def test_a_question_among_calls_of_one_run_goes_to_the_oldest_and_among_those_of_several_to_nobody(
+    shared: Mcp, servers: ToolServers, folder: Path, tmp_path: Path
+) -> None:
+    """Over a pipe nothing says which call it belongs to."""
+    other = Mcp(servers, address(folder, GREETING="hello"), cancellation=FakeCancellation())
+    other.start()
+    oldest: list[Outcome] = []
+    meeting = {"folder": str(tmp_path), "mark": "a", "wait_for": "b"}
+    first = threading.Thread(
+        target=lambda: oldest.append(find(shared, "meet").call(meeting, context(Path())))
+    )
+    first.start()
+    eventually((tmp_path / "a").exists, "the first call is under way")
+    assert call(other, "ask").output == "none: decline"
+    answered: list[str] = []
+    second = threading.Thread(target=lambda: answered.append(call(shared, "ask").output))
+    second.start()
+    first.join()
+    [asked] = oldest
+    assert isinstance(asked, Elicitation)
+    assert asked.then is not None
+    (tmp_path / "b").touch()
+    outcome = asked.then("accept", {"colour": "red"})
+    second.join()
+    other.stop()
+    assert isinstance(outcome, ToolResult)
+    assert (outcome.output, answered) == ("a", ["painted red"])
 
 
 def test_calls_run_at_the_same_time(shared: Mcp, tmp_path: Path) -> None:

@@ -45,14 +45,14 @@ class ToolCalls:
         self._label = label
         self._seconds = seconds
         self._connected = connected
-        self._calls: set[_Call] = set()
+        self._calls: dict[_Call, None] = {}  # the oldest first
 
     async def make(self, exchange: Exchange, name: str, arguments: Json) -> None:
         """Tells the exchange how it ended, whatever happens."""
         call = _Call(exchange, asyncio.timeout(self._seconds))
         _CALL.set(call)
         EXCHANGE.set(exchange)
-        self._calls.add(call)
+        self._calls[call] = None
         try:
             async with call.timeout:
                 connection = await self._connected()
@@ -71,19 +71,20 @@ class ToolCalls:
             words = f"no answer within {self._seconds:g} seconds" if late else words_of(error)
             exchange.tell(Failed(words, exchange.has_left))
         finally:
-            self._calls.discard(call)
+            self._calls.pop(call, None)
             for question in call.questions:
                 _settle(question, "cancel", None)
 
     async def elicit(self, params: Json) -> tuple[str, Json | None]:
         """Puts a server's question to the call that it belongs to.
 
-        Over a pipe nothing says which that is: with several calls under way nobody is asked, as it might be
-        the wrong one.
+        Over a pipe nothing says which that is. With calls of several runs under way nobody is asked, as it might be
+        the wrong one; those of one run have the same readers, and the oldest is the one that the run waits for.
         """
         call = _CALL.get()
-        if call is None and len(self._calls) == 1:
-            (call,) = self._calls
+        if call is None:
+            runs = {id(one.exchange.run or one) for one in self._calls}
+            call = next(iter(self._calls)) if len(runs) == 1 else None
         if call is None or call not in self._calls:
             log.warning("%s asked a question that belongs to no call", self._label)
             return "decline", None

@@ -46,9 +46,10 @@ class Exchange:
     `has_left` is for the server's thread: from then on the server may have the request.
     """
 
-    def __init__(self, stop: Callable[[], object] = lambda: None) -> None:
-        """`stop` ends the call on the server's thread, without waiting."""
+    def __init__(self, stop: Callable[[], object] = lambda: None, *, run: object = None) -> None:
+        """`stop` ends the call on the server's thread, without waiting. Calls of one `run` have the same readers."""
         self.stop = stop
+        self.run = run
         self.has_left = False
         self._news: queue.SimpleQueue[Asked | Done | Failed | None] = queue.SimpleQueue()
         self._over = False

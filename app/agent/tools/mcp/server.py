@@ -113,9 +113,9 @@ class ToolServer:
                 self._state = "starting"
                 self._soon(self._wanted.set)
 
-    def call(self, name: str, arguments: Json) -> Exchange:
-        """Begins a call; the exchange tells how it goes."""
-        exchange = Exchange()
+    def call(self, name: str, arguments: Json, *, run: object = None) -> Exchange:
+        """Begins a call; the exchange tells how it goes. Calls of the same `run` may answer each other's questions."""
+        exchange = Exchange(run=run)
         work = self._calls.make(exchange, name, arguments)
         try:
             begun = asyncio.run_coroutine_threadsafe(work, self._loop)

@@ -99,7 +99,7 @@ class Mcp:
         if context.cancellation.is_set():
             raise ToolCancelled(CANCELLED)
         try:
-            exchange = self._running.call(name, to_send(arguments))
+            exchange = self._running.call(name, to_send(arguments), run=self)
         except ServerUnavailable as unavailable:
             raise ToolFailed(f"failed to call tool: {unavailable}") from unavailable
         return _outcome(exchange, context)
