@@ -47,8 +47,9 @@ def fitted(schema: Schema | None, arguments: Mapping[str, Any]) -> dict[str, Any
 
 
 def check(schema: Schema | None, arguments: Mapping[str, Any]) -> None:
-    """Types, `required` (unless there is a default), `enum` and names that the schema does not have; Unfit. How large a
-    number or a list may be is for the tool to say. A tool without a schema takes anything."""
+    """Types, `required` (unless there is a default) and `enum`; Unfit. A name that the schema does not have is refused
+    if another is missing or if it looks like one that was not given, and of no account otherwise. How large a number or
+    a list may be is for the tool to say. A tool without a schema takes anything."""
     problems = [] if schema is None else list(_problems(schema, arguments, ""))
     if problems:
         more = f"; and {len(problems) - MAX_NAMED} more" if len(problems) > MAX_NAMED else ""
@@ -124,16 +125,21 @@ def _problems_of_object(schema: Schema, value: Mapping[str, Any], where: str) ->
     known = schema.get("properties")
     known = known if isinstance(known, Mapping) else {}
     dot = f"{where}." if where else ""
-    for name in schema.get("required") or ():
-        if name not in value and "default" not in (known.get(name) or {}):
-            yield f"{dot}{name} is missing"
+    missing = [
+        name
+        for name in schema.get("required") or ()
+        if name not in value and "default" not in (known.get(name) or {})
+    ]
+    yield from (f"{dot}{name} is missing" for name in missing)
+    free = [name for name in known if name not in value]
     for name, inner in value.items():
         if name in known:
             yield from _problems(known[name], inner, f"{dot}{name}")
         elif schema.get("additionalProperties") is False:
-            near = difflib.get_close_matches(name, known, n=1)
+            near = difflib.get_close_matches(name, free, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none'}"
-            yield f"there is no argument {dot}{name[:100]} ({hint})"
+            if near or missing:
+                yield f"there is no argument {dot}{name[:100]} ({hint})"
 
 
 def _kinds(schema: Schema) -> Sequence[str]:
