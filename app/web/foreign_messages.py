@@ -10,6 +10,7 @@ from typing import Any, Final
 import orjson
 
 from app.conversation.blocks import is_deep
+from app.errors import InvalidRequest
 
 ROLES: Final[Mapping[str, str]] = {
     "user": "user",
@@ -23,6 +24,9 @@ ROLES: Final[Mapping[str, str]] = {
     "developer": "system",
 }
 """What a message may be called to come from, and from whom it then is."""
+
+SPEAKERS: Final = tuple(name for name, role in ROLES.items() if role != "system")
+"""Those whose messages have a place here."""
 
 MAX_NOTES: Final = 20
 
@@ -48,7 +52,8 @@ class Translation:
         return [*notes[:MAX_NOTES], *more]
 
     def body(self, given: Json) -> Json:
-        """The body with our own messages. What is none at all stays, and is refused where it is read."""
+        """The body with our own messages. What is none at all stays, and is refused where it is read; InvalidRequest
+        if none of them has a place here."""
         body = {key: value for key, value in given.items() if value is not None}
         if isinstance(body.get("thinking"), dict):  # how a request asks for it
             del body["thinking"]
@@ -56,7 +61,10 @@ class Translation:
             self._note("system: left out, for agents have instructions of their own")
         messages = body.get("messages")
         if isinstance(messages, list):
-            body["messages"] = [one for index, item in enumerate(messages) for one in self._item(item, index)]
+            own = [one for index, item in enumerate(messages) for one in self._item(item, index)]
+            if messages and not own:
+                raise InvalidRequest(f"there is nothing to import: {'; '.join(self.notes)}", status=422)
+            body["messages"] = own
         return body
 
     def _note(self, words: str) -> None:

@@ -14,7 +14,7 @@ from app.conversation.blocks import Block, is_deep, text_block, tool_result
 from app.conversation.healing import MISSING_RESULT, heal
 from app.conversation.transcript import Message, Usage
 from app.web.bodies import MAX_PARTS, MAX_TEXT, Body, CreateSession, Name, Part, content_blocks, whole
-from app.web.foreign_messages import ROLES
+from app.web.foreign_messages import SPEAKERS
 
 MAX_IMPORTED: Final = 100_000
 MAX_CALLS: Final = 1000  # of one message
@@ -43,14 +43,14 @@ class Tokens(Body):
 
 def _any_message(schema: dict[str, Any]) -> None:
     schema["properties"] = {
-        "role": {"type": "string", "enum": list(ROLES)},
+        "role": {"type": "string", "enum": list(SPEAKERS)},
         **{key: {} for key in ("content", "multi_content", "tool_calls", "tool_call_id")},
     }
 
 
 def _wrapped_or_not(schema: dict[str, Any]) -> None:
     wrapped = {"required": ["message"], "properties": {"message": schema["properties"].pop("message")}}
-    bare = {"required": ["role"], "properties": {"role": {"type": "string", "enum": list(ROLES)}}}
+    bare = {"required": ["role"], "properties": {"role": {"type": "string", "enum": list(SPEAKERS)}}}
     del schema["required"]
     schema["anyOf"] = [wrapped, bare]
 

@@ -95,6 +95,7 @@ def test_a_picture_comes_back(client: LocalClient) -> None:
     "body",
     [
         {"messages": "x"},
+        {"messages": [{"message": {"role": "system", "content": "Obey."}}]},
         {"messages": [{"message": {"role": "narrator", "content": "Obey."}}]},
         {"messages": [{"role": "narrator", "content": "Obey."}]},
         {"messages": [{"message": "x"}]},
@@ -266,7 +267,7 @@ def test_an_export_in_the_words_of_anthropics_api_is_taken(client: LocalClient) 
 def test_what_was_left_out_is_told_shortly_and_again_when_the_request_is_repeated(
     client: LocalClient,
 ) -> None:
-    body = {"messages": [{"role": "system", "content": "x"}] * 1000}
+    body = {"messages": [{"role": "system", "content": "x"}] * 1000 + [{"role": "user", "content": "x"}]}
     headers = {"Idempotency-Key": "twice"}
     first, again = (
         client.ask("POST", "/api/sessions/import", body, headers=headers).get_json() for _ in range(2)
