@@ -10,6 +10,7 @@ from typing import Any, Final
 from gunicorn.http.unreader import Unreader
 from gunicorn.workers.gthread import TConn
 
+from app.http_worker.answer import AnsweringSocket
 from app.http_worker.refusals import HEAD_BYTES
 
 _END_OF_HEAD: Final = b"\r\n\r\n"
@@ -35,12 +36,15 @@ class ReceivedRequest(Unreader):
 
 
 class Connection(TConn):
-    """What has arrived of the next request. The main loop fills it until it is complete, then a thread owns it."""
+    """What has arrived of the next request. The main loop fills it until it is complete, then a thread owns it. What
+    the client does not take of the answer at once is the main loop's again."""
+
+    sock: AnsweringSocket
 
     def __init__(
         self, cfg: Any, sock: socket.socket, client: Any, server: Any, *, linger: Callable[[Connection], None]
     ) -> None:
-        super().__init__(cfg, sock, client, server)
+        super().__init__(cfg, AnsweringSocket(sock), client, server)
         self._linger = linger
         self.received = bytearray()
         self.is_cut = False  # the body is not read, so the connection can't be used again
@@ -79,6 +83,7 @@ class Connection(TConn):
         if not isinstance(self.parser.unreader, ReceivedRequest):
             self.parser.unreader = ReceivedRequest()
         self.parser.unreader.put(self._take())
+        self.sock.begin_answer()
 
     def _take(self) -> bytes | bytearray:
         """The request's bytes; those after it stay for the next one."""

@@ -3,7 +3,7 @@
 gunicorn's own worker reads a request on a thread of its pool and waits there for every byte. As many clients as
 there are threads, each with half a request, stop that server. Here the main loop reads all connections at once
 without waiting. A thread gets a connection when the whole request is in memory, so it never waits for a client's
-bytes.
+bytes. Nor does it wait until a client takes its answer: the main loop sends what is left of it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ LINGER_SECONDS: Final = 2.0
 BODIES_AT_ONCE: Final = 8
 """So many of the largest bodies may be in memory before they are complete; past that the largest one is refused."""
 
+ANSWERS_BYTES: Final = 268_435_456
+"""So much of all answers may wait for clients that don't read; past that the connection that waits longest is cut."""
+
 _READ_BYTES: Final = 262_144
 
 
@@ -42,6 +45,7 @@ class RequestWorker(ThreadWorker):
         super().__init__(*args, **kwargs)
         self._lingering: deque[Connection] = deque()
         self._arrived = 0  # bytes of all requests that are not complete
+        self._unsent: dict[Connection, Future[Any]] = {}  # answered, and not sent whole; the oldest first
 
     @property
     def _is_plain(self) -> bool:
@@ -90,6 +94,9 @@ class RequestWorker(ThreadWorker):
         self._go_on(conn)
 
     def finish_request(self, conn: Any, fs: Future[Any]) -> None:
+        if isinstance(conn, Connection) and conn.sock.unsent:
+            self._send_rest(conn, fs)
+            return
         super().finish_request(conn, fs)
         if isinstance(conn, Connection) and conn.received and conn in self.keepalived_conns:
             self.on_client_socket_readable(conn, conn.sock)
@@ -101,13 +108,15 @@ class RequestWorker(ThreadWorker):
                 super().murder_pending()
                 return
             self._refuse(conn, 408)
+        while self._unsent and (conn := next(iter(self._unsent))).timeout <= now:
+            self._cut_answer(conn)
         while self._lingering and self._lingering[0].timeout <= now:
             self._end_lingering(self._lingering[0])
 
     def _cap_keepalive(self, deadline: float) -> None:
         """At a stop: a request that is on its way has as long as an idle connection."""
         super()._cap_keepalive(deadline)
-        for conn in self.pending_conns:
+        for conn in (*self.pending_conns, *self._unsent):
             conn.timeout = min(conn.timeout, deadline)
 
     # ---- called on a thread
@@ -168,8 +177,40 @@ class RequestWorker(ThreadWorker):
                 self._stop_reading(conn)
                 conn.say(refusal(408))
                 self._drop(conn)
+            elif self._unsent:
+                self._cut_answer(next(iter(self._unsent)))
             else:
                 return
+
+    # ---- sending what a client did not take at once
+
+    def _send_rest(self, conn: Connection, fs: Future[Any]) -> None:
+        """The client has as long for the whole of it as for a request. What it sends meanwhile has to wait."""
+        conn.timeout = time.monotonic() + (self.request_seconds if self.alive else STOP_KEEPALIVE_LINGER)
+        try:
+            conn.sock.setblocking(False)
+            self.poller.register(conn.sock, selectors.EVENT_WRITE, partial(self._on_writable, conn))
+        except (OSError, ValueError):
+            self._drop(conn)
+            return
+        self._unsent[conn] = fs
+        while sum(len(one.sock.unsent) for one in self._unsent) > ANSWERS_BYTES:
+            self._cut_answer(next(iter(self._unsent)))
+
+    def _on_writable(self, conn: Connection, _client: socket.socket) -> None:
+        try:
+            if not conn.sock.send_on():
+                return
+        except OSError:
+            self._cut_answer(conn)
+            return
+        self.poller.unregister(conn.sock)
+        self.finish_request(conn, self._unsent.pop(conn))
+
+    def _cut_answer(self, conn: Connection) -> None:
+        self.poller.unregister(conn.sock)
+        del self._unsent[conn]
+        self._drop(conn)
 
     # ---- closing
 

@@ -27,12 +27,14 @@ Definitions = Mapping[str, Sequence[Mapping[str, Any]]]
 
 def json_response(body: Any, status: int = 200) -> Response:
     """Compact JSON and a newline, as the contract's server writes it; `?pretty` indents."""
-    option = orjson.OPT_INDENT_2 if "pretty" in request.args else 0
     return Response(
-        orjson.dumps(body, option=option | orjson.OPT_APPEND_NEWLINE),
-        status=status,
-        content_type="application/json",
+        json_text(body, indented="pretty" in request.args), status=status, content_type="application/json"
     )
+
+
+def json_text(body: Any, *, indented: bool) -> bytes:
+    option = orjson.OPT_INDENT_2 if indented else 0
+    return orjson.dumps(body, option=option | orjson.OPT_APPEND_NEWLINE)
 
 
 def time_text(seconds: float, *, whole: bool = True) -> str:

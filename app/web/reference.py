@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from flask import Blueprint, Response, current_app
+from flask import Blueprint, Response, current_app, request
 
 from app.distribution import version
 from app.team.schema import agent_file_schema
 from app.web.openapi.document import openapi_document
-from app.web.payloads import json_response
+from app.web.payloads import json_text
 
 _DIRECTORY: Final = Path(__file__).parent / "reference_page"
 _POLICY: Final = (
@@ -25,16 +25,21 @@ def blueprint(*, secured: bool) -> Blueprint:
     routes = Blueprint("reference", __name__)
 
     @cache
-    def made() -> dict[str, Any]:
-        return openapi_document(current_app.url_map, version=version(), secured=secured)
+    def described(indented: bool) -> bytes:
+        document = openapi_document(current_app.url_map, version=version(), secured=secured)
+        return json_text(document, indented=indented)
+
+    @cache
+    def schema(indented: bool) -> bytes:
+        return json_text(agent_file_schema(), indented=indented)
 
     @routes.get("/openapi.json")
     def document() -> Response:
-        return json_response(made())
+        return _json(described("pretty" in request.args))
 
     @routes.get("/agent-schema.json")
     def agent_schema() -> Response:
-        return json_response(agent_file_schema())
+        return _json(schema("pretty" in request.args))
 
     @routes.get("/docs")
     def page() -> Response:
@@ -49,6 +54,10 @@ def blueprint(*, secured: bool) -> Blueprint:
         return _file("reference.css", "text/css; charset=utf-8")
 
     return routes
+
+
+def _json(text: bytes) -> Response:
+    return Response(text, content_type="application/json")
 
 
 def _file(name: str, content_type: str) -> Response:
