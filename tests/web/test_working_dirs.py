@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -150,6 +151,16 @@ def test_no_session_works_in_a_directory_of_the_server(server: Server, place: Pa
         ".mcp.json",
         ".claude/settings.json",
         ".claude/Settings.local.json",
+        ".claude/hooks/stop.sh",
+        ".gemini/settings.json",
+        ".devcontainer/devcontainer.json",
+        ".zed/tasks.json",
+        ".pre-commit-config.yaml",
+        ".nvim.lua",
+        ".bashrc",
+        ".gitconfig",
+        ".config/git/config",
+        ".ssh/authorized_keys",
     ],
 )
 def test_file_tools_write_nowhere_that_other_programs_execute(server: Server, place: Path, path: str) -> None:
@@ -169,6 +180,49 @@ def test_file_tools_write_nowhere_that_other_programs_execute(server: Server, pl
             assert (place / ".git" / "config").read_text() == "old"
             shutil.rmtree(place / ".git")
     assert sorted(entry.name for entry in place.iterdir() if "git" in entry.name.casefold()) == []
+
+
+ORDERS = (("HEAD", "config", "objects/a", "refs/a"), ("config", "objects/a", "refs/a", "HEAD"))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("below", ["", "sub/"])
+def test_file_tools_make_no_repository_without_that_name(
+    server: Server, place: Path, order: Sequence[str], below: str
+) -> None:
+    """git looks for one in the directory itself, too, and runs what its config names."""
+    proof = place / "ran"
+    config = f'[core]\nrepositoryformatversion = 0\nbare = false\nworktree = .\nfsmonitor = "touch {proof}; false"\n'
+    contents = {"config": config, "HEAD": "ref: refs/heads/main\n"}
+    results(
+        server,
+        place,
+        [("write_file", {"path": below + name, "content": contents.get(name, "x")}) for name in order],
+    )
+    subprocess.run(["git", "status"], cwd=place / below, capture_output=True, check=False)
+    assert not proof.exists()
+    assert (place / below / "objects" / "a").exists()
+
+
+@pytest.mark.parametrize("name", ["config", "hooks/pre-commit", "new/HEAD", "commondir"])
+@pytest.mark.parametrize("folder", ["bare.git", "fixtures/one"])
+def test_file_tools_change_nothing_in_a_repository_of_another_name(
+    server: Server, place: Path, folder: str, name: str
+) -> None:
+    subprocess.run(["git", "init", "-q", "--bare", str(place / folder)], check=True)
+    before = (place / folder / "config").read_text()
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("write_file", {"path": f"{folder}/{name}", "content": "x"}),
+        ("edit_file", {"path": f"{folder}/config", "edits": [{"oldText": "bare", "newText": "x"}]}),
+        ("create_directory", {"paths": [f"{folder}/hooks/more"]}),
+    ]
+    assert all("other programs execute" in answer for answer in results(server, place, calls))
+    assert (place / folder / "config").read_text() == before
+
+
+def test_a_directory_may_be_called_head(server: Server, place: Path) -> None:
+    calls = [("write_file", {"path": "components/head/index.html", "content": "x"})]
+    assert results(server, place, calls)[0].startswith("File written")
 
 
 def test_a_working_directory_inside_such_a_place_is_not_written_to(server: Server, place: Path) -> None:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
-from app.agent.tools.executed import executed_place
+from app.agent.tools.executed import executed_place, repository_above
 from app.agent.tools.path_walk import OWN, Outside, Place, Refused, Start, enter, find
 from app.agent.toolset import ToolContext
 from app.roots import Ground, OwnFiles
@@ -88,7 +88,7 @@ class Sandbox:
     def write(self, path: str, data: bytes) -> None:
         """Replaces the file as a whole or not at all; an existing file keeps its mode."""
         with self._at(path, "open") as place:
-            self._refuse_executed(place)
+            self._refuse_executed(place, is_file=True)
             mode = self._writable_mode(place)
             draft = f".{secrets.token_hex(8)}.tmp"
             fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644, dir_fd=place.directory)
@@ -111,7 +111,7 @@ class Sandbox:
         end = time.monotonic() + seconds
         while True:
             with self._at(path, "lock") as place:
-                self._refuse_executed(place)
+                self._refuse_executed(place, is_file=True)
                 fd = os.open(place.name, os.O_RDWR | os.O_CREAT | _FILE, 0o600, dir_fd=place.directory)
                 try:
                     self._regular(fd)
@@ -146,7 +146,7 @@ class Sandbox:
         there. None is opened: closing it would take the locks away that this process holds on it.
         """
         with self._at(path, "open") as place:
-            self._refuse_executed(place)
+            self._refuse_executed(place, is_file=True)
             for suffix in ("", *suffixes):
                 try:
                     status = os.stat(place.name + suffix, dir_fd=place.directory, follow_symlinks=False)
@@ -228,10 +228,10 @@ class Sandbox:
         finally:
             os.close(fd)
 
-    def _refuse_executed(self, place: Place) -> None:
+    def _refuse_executed(self, place: Place, *, is_file: bool = False) -> None:
         """The working directory may itself be such a place."""
-        here = str(self.root.resolve()).split("/")
-        if found := executed_place([*here, *place.path.split("/")]):
+        path = self.root.resolve() / place.path
+        if found := executed_place(path.parts, is_file=is_file) or repository_above(path.parent):
             raise Refused(f"other programs execute what is in {found}: file tools don't write there")
 
     def _regular(self, fd: int) -> os.stat_result:
