@@ -12,6 +12,7 @@ from app.factory import Server, build
 from app.offline.server import OfflineServer
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient
+from tests.harness.process import ROOT
 from tests.harness.wire import Event
 from tests.test_sequences import call_text, of_type
 
@@ -126,3 +127,16 @@ def test_a_hook_cannot_change_a_call_into_a_denied_one(tmp_path: Path, model: Of
         assert is_refused(denied)
     finally:
         server.close()
+
+
+@pytest.mark.parametrize("tool", ["shell", "run_background_job"])
+@pytest.mark.parametrize("command", ["echo sudo x", "git push", "echo rm -rf /tmp"])
+def test_the_delivered_programmer_runs_no_denied_command_by_any_tool(
+    tmp_path: Path, model: OfflineServer, tool: str, command: str
+) -> None:
+    server = build(make_settings(tmp_path, model.url, agents=ROOT / "agents"))
+    local = LocalClient(server)
+    session = local.new_session(tools_approved=True)
+    [denied] = outputs(local.say(session, f"{call_text(tool, cmd=command)}[then][say done]", agent="coder"))
+    server.close()
+    assert is_refused(denied)

@@ -34,6 +34,10 @@ KEPT_BYTES: Final = 1_000_000  # of an answer; a longer one is not valid JSON, a
 _BLOCKS: Final = 2  # the exit status that forbids
 _NO_REASON: Final = "the hook gave no reason"
 
+_OF_ANSWER: Final = ("continue", "decision", "hook_specific_output")
+_OF_OUTPUT: Final = ("permission_decision", "updated_input")
+"""Fields of an answer that decide, by where they stand."""
+
 Point = Literal["pre_tool_use", "post_tool_use", "session_start", "session_end", "on_user_input"]
 
 
@@ -220,8 +224,11 @@ def verdict(status: int | None, output: bytes, errors: bytes) -> HookVerdict:
 
 
 def _read(said: Mapping[str, Any]) -> HookVerdict:
-    """HookBroken if a field that decides has no value that is known."""
+    """HookBroken if a field that decides has no value that is known, or stands elsewhere or under a similar name: a no
+    must not be overlooked."""
+    _refuse_misplaced(said, of_answer=True)
     own = _field(said, "hook_specific_output", lambda value: isinstance(value, dict)) or {}
+    _refuse_misplaced(own, of_answer=False)
     goes_on = _field(said, "continue", lambda value: isinstance(value, bool))
     decision = _field(said, "decision", _one_of("approve", "allow", "block"))
     permission = _field(own, "permission_decision", _one_of("allow", "ask", "deny"))
@@ -240,6 +247,14 @@ def _read(said: Mapping[str, Any]) -> HookVerdict:
         warnings=(words,) if words else (),
         arguments=arguments,
     )
+
+
+def _refuse_misplaced(said: Mapping[str, Any], *, of_answer: bool) -> None:
+    known = _OF_ANSWER if of_answer else _OF_OUTPUT
+    for name in said:
+        plain = re.sub(r"[^a-z]", "", name.casefold())
+        if name not in known and any(plain == one.replace("_", "") for one in (*_OF_ANSWER, *_OF_OUTPUT)):
+            raise HookBroken(f"its answer has {name}, where only {', '.join(known)} decide")
 
 
 def _field(said: Mapping[str, Any], name: str, is_known: Callable[[Any], bool]) -> Any:

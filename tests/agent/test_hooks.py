@@ -155,6 +155,12 @@ UNREADABLE: list[bytes] = [
     b'{"hook_specific_output": 7}',
     b'{"hook_specific_output": {"permission_decision": "reject"}}',
     b'{"hook_specific_output": {"updated_input": "pwd"}}',
+    b'{"hookSpecificOutput": {"permissionDecision": "deny"}}',  # as another program has it
+    b'{"hook_specific_output": {"permissionDecision": "deny"}}',
+    b'{"hook_specific_output": {"decision": "block"}}',
+    b'{"permission_decision": "deny"}',
+    b'{"Decision": "block"}',
+    b'{"updatedInput": {}}',
     b"x" * KEPT_BYTES,
 ]
 
