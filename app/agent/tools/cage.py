@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from app.agent.tools.path_walk import open_directory
 from app.agent.tools.processes import Command
 
 SYSTEM: Final = (
@@ -23,6 +24,15 @@ SYSTEM: Final = (
 
 _PROGRAM: Final = "bwrap"
 _USUAL: Final = "/usr/bin/bwrap"
+_SAME: Final = """\
+[ "$(PATH=/usr/bin:/bin:/run/current-system/sw/bin stat -c %d:%i "$1")" = "$2" ] || {
+    echo "$1 is another directory by now" >&2; exit 126
+}
+shift 2
+exec "$@"
+"""
+"""bubblewrap opens the directory by its path, through whatever link another session's command has put there since."""
+
 _RESOLVER: Final = Path("/etc/resolv.conf")
 _OF_THE_CAGE: Final = (Path("/proc"), Path("/dev"))
 _NAMESPACES: Final = (
@@ -58,28 +68,35 @@ def caged(command: Command, cage: Cage | None, directory: Path) -> Command:
     if cage is None:
         return command
     environment = {**command.environment, "TMPDIR": "/tmp"}  # noqa: S108 - a /tmp of its own
+    checked = _checked(directory, cage)
     shown = [
         *(cage.program, *_NAMESPACES),
         *(["--share-net"] if cage.network else []),
-        *_visible(cage, _checked(directory, cage), environment),
+        *_visible(cage, directory, environment),
         *("--chdir", str(command.working_dir)),
         *_late(environment),
-        "--",
+        *("--", "/bin/sh", "-c", _SAME, "sh", str(directory), checked),
         *command.arguments,
     ]
     early = {name: value for name, value in environment.items() if not name.startswith(_OF_THE_LINKER)}
     return replace(command, arguments=shown, working_dir=directory, environment=early, caged=True)
 
 
-def _checked(directory: Path, cage: Cage) -> Path:
-    """A link would open what it points to, the system would be writable, and the server's files are no session's."""
+def _checked(directory: Path, cage: Cage) -> str:
+    """Which directory it is, as device and inode. A link would open what it points to, the system would be writable,
+    and the server's files are no session's."""
     if directory.resolve(strict=True) != directory:
         raise OSError(f"{directory} leads through a link")
     if any(Path(path).is_relative_to(directory) for path in (*SYSTEM, *_OF_THE_CAGE)):
         raise OSError(f"{directory} holds the system, which no command may write to")
     if any(directory.is_relative_to(path) for path in cage.hidden):
         raise OSError(f"{directory} belongs to the server")
-    return directory
+    fd = open_directory(directory)
+    try:
+        found = os.fstat(fd)
+    finally:
+        os.close(fd)
+    return f"{found.st_dev}:{found.st_ino}"
 
 
 def _visible(cage: Cage, directory: Path, environment: Mapping[str, str]) -> Iterator[str]:

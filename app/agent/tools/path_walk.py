@@ -23,6 +23,7 @@ directories: thousands of directories in one another would keep a thread busy fo
 
 _MAX_DETOURS: Final = 64  # links and `..` on one path
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY
+_PASSED: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY  # it need not be readable
 
 
 class Outside(Exception):
@@ -77,7 +78,7 @@ def find(start: Start, path: str, marks: Marks, *, create: bool, follow: bool) -
 
 def _walk(start: Start, names: list[str], create: bool, follow: bool, marks: Marks) -> Place | list[str]:
     """Walks straight down; at the first link or `..` it lets go and says which way to take instead."""
-    fd = os.open(start.real, _DIRECTORY | os.O_NOFOLLOW)
+    fd = open_directory(start.real)
     try:
         for i, name in enumerate(names):
             last = i == len(names) - 1
@@ -113,6 +114,20 @@ def detour(start: Start, fd: int, names: list[str], i: int) -> list[str] | None:
         return None  # not a link, or not there: the next step finds out
     above = [] if os.path.isabs(target) else names[:i]
     return above + start.names(target) + names[i + 1 :]
+
+
+def open_directory(real: Path) -> int:
+    """The directory at an absolute path without links. OSError if there is a link in it: it has come since."""
+    *above, last = real.parts
+    fd = os.open(above[0] if above else last, _PASSED)
+    for flags, names in ((_PASSED, above[1:]), (_DIRECTORY, [last] if above else ["."])):
+        for name in names:
+            try:
+                inner = os.open(name, flags | os.O_NOFOLLOW, dir_fd=fd)
+            finally:
+                os.close(fd)
+            fd = inner
+    return fd
 
 
 def enter(name: str, fd: int) -> int:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from app.agent.tools.cage import Cage, caged
-from app.agent.tools.processes import Command
+from app.agent.tools.processes import Command, run
 from app.agent.tools.shell import Shell
 from app.agent.toolset import ToolCancelled
+from tests.agent.cancellation import FakeCancellation
 from tests.agent.tools.workbench import Workbench
 from tests.harness.cages import require_cage
 
@@ -71,6 +72,31 @@ def test_a_directory_outside_is_not_there_whether_it_is_or_not(shell: Shell, ben
     after = bench.call(shell, "shell", cmd="echo ran", cwd=str(outside)).output
     assert before == after
     assert "ran" not in before
+
+
+@pytest.mark.parametrize("swapped", ["mine", "above"])
+def test_a_directory_that_becomes_a_link_at_the_last_moment_is_not_worked_in(
+    cage: Cage, tmp_path: Path, swapped: str
+) -> None:
+    """Another session's command, in the directory above, may do that while bubblewrap starts."""
+    mine, other = tmp_path / "above" / "mine", tmp_path / "other" / "mine"
+    for directory in (mine, other):
+        directory.mkdir(parents=True)
+    (other / "secret").write_text("hidden")
+    place, target = (mine, other) if swapped == "mine" else (mine.parent, other.parent)
+    late = tmp_path / "late"
+    late.write_text(
+        f'#!/bin/sh\nmv {place} {tmp_path}/away\nln -s {target} {place}\nexec {cage.program} "$@"\n'
+    )
+    late.chmod(0o700)
+    command = Command(
+        ["/bin/sh", "-c", "cat secret; echo planted > planted"], mine, {"PATH": "/usr/bin:/bin"}
+    )
+    started = caged(command, replace(cage, program=str(late)), mine)
+    ended = run(started, timeout=30, cancellation=FakeCancellation())
+    assert ended.status == 126
+    assert ended.output.decode() == f"{mine} is another directory by now\n"
+    assert not (other / "planted").exists()
 
 
 def test_a_library_of_the_sessions_is_not_loaded_outside_the_cage(cage: Cage, tmp_path: Path) -> None:

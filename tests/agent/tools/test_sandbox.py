@@ -193,3 +193,28 @@ def test_a_root_behind_a_link_is_reached_by_both_its_names(bench: Workbench) -> 
     alias.symlink_to(bench.root)
     for path in (alias / "file", bench.root / "file"):
         assert Sandbox(alias).read(str(path), 10).data == b"x"
+
+
+@pytest.mark.parametrize("swapped", ["above", "above/mine"])
+def test_a_working_directory_that_becomes_a_link_at_the_last_moment_is_not_entered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swapped: str
+) -> None:
+    """Between the look where it really lies and the first step into it."""
+    root = tmp_path / "above" / "mine"
+    for directory in (root, tmp_path / "other" / "mine"):
+        directory.mkdir(parents=True)
+    (tmp_path / "other" / "mine" / "a.txt").write_text("hidden")
+    files = Sandbox(root, within=(tmp_path / "above",))
+    resolve = Path.resolve
+
+    def resolve_and_swap(path: Path, strict: bool = False) -> Path:
+        found = resolve(path, strict)
+        if path == root and not (tmp_path / "away").exists():
+            (tmp_path / swapped).rename(tmp_path / "away")
+            (tmp_path / swapped).symlink_to(tmp_path / swapped.replace("above", "other"))
+        return found
+
+    monkeypatch.setattr(Path, "resolve", resolve_and_swap)
+    with pytest.raises(FileRefused):
+        files.read("a.txt", 100)
+    assert (tmp_path / "away").exists()
