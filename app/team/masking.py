@@ -11,13 +11,17 @@ from app.team.expansion import is_reference
 MASKED: Final = "***"
 
 _NAME: Final = (
-    r"(?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|authorization|credentials?|signature)"
+    r"(?:[\w.-]*?(?:password|passwd|pwd|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key"
+    r"|authorization|credentials?|signature|cookie)"
+    r"|(?:[\w.-]*[_.-])?(?:key|auth|pass|sig|jwt))"
 )
-_SECRET_KEY: Final = re.compile(rf"(?:.*[_-])?{_NAME}", re.IGNORECASE)
+_SECRET_KEY: Final = re.compile(rf"(?!token_key$){_NAME}", re.IGNORECASE)
+"""`token_key` of a model names a variable."""
+
 _VALUE: Final = r"""(?:"[^"]*"|'[^']*'|[^\s"'&;|]+)"""
-_LOGIN: Final = re.compile(r"\b([a-z][a-z0-9+.-]*://)([^\s/?#@'\"]+)@", re.IGNORECASE)
-_ASSIGNED: Final = re.compile(rf"\b((?:[\w-]*[_-])?{_NAME}=)({_VALUE})", re.IGNORECASE)
-_FLAG: Final = re.compile(rf"(?<!\S)(--?(?:[\w-]*-)?{_NAME}\s+)({_VALUE})", re.IGNORECASE)
+_LOGIN: Final = re.compile(r"(?<![a-z0-9+.-])([a-z][a-z0-9+.-]*://)([^\s/?#@'\"]+)@", re.IGNORECASE)
+_ASSIGNED: Final = re.compile(rf"(?<![\w.-])({_NAME}=)({_VALUE})", re.IGNORECASE)
+_FLAG: Final = re.compile(rf"(?<!\S)(--?{_NAME}\s+)({_VALUE})", re.IGNORECASE)
 _SCHEME: Final = re.compile(r"\b((?:bearer|basic)\s+)([^\s\"']+)", re.IGNORECASE)
 _OPTION: Final = re.compile(r"(--?[A-Za-z][\w-]*)(?:=(.*))?", re.DOTALL)
 

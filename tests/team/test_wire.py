@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from app.team.masking import scrubbed
+from tests.fuzz.limits import bounded
 from tests.team.teams import team
 
 BARE_TOOLSET = {"defer": {}, "remote": {"url": ""}, "api_config": {}}
@@ -218,6 +220,10 @@ LEAKS = [
     "tool --token=hunter2",
     "GITHUB_TOKEN=hunter2 tool",
     'tool --password "hunter2 and more"',
+    "https://example.org/x?key=hunter2",
+    "https://example.org/x?accessToken=hunter2&sig=hunter2",
+    "tool --private-key hunter2",
+    "clientSecret=hunter2 tool",
 ]
 REFERENCES = ["https://u:${env.SECRET}@example.org", "tool --token=$SECRET", "Bearer ${env.SECRET}"]
 
@@ -243,12 +249,18 @@ def test_a_secret_in_a_text_is_masked_wherever_the_text_stands(text: str) -> Non
             "provider": "anthropic",
             "model": "x",
             "base_url": text,
-            "provider_opts": {"password": "hunter2"},
+            "provider_opts": {"password": "hunter2", "key": "hunter2", "accessKey": "hunter2"},
         }
     }
     payload = wire(json.dumps({"agents": {"root": agent}, "models": models}))
     assert "hunter2" not in json.dumps(payload)
     assert payload["agents"][0]["toolsets"][0]["args"][1:] == ["--flag", "***", "--x=***", "$SECRET"]
+
+
+@pytest.mark.parametrize("text", ["a.", "--a-", "key", "a=", "x://"])
+def test_a_long_text_is_looked_through_in_linear_time(text: str) -> None:
+    with bounded():
+        scrubbed(text * 60_000)
 
 
 @pytest.mark.parametrize("text", REFERENCES)

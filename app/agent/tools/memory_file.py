@@ -107,6 +107,10 @@ class MemoryFile:
         try:
             path = self._place()
             with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as database, database:
+                if database.execute("PRAGMA database_list").fetchone()[2] != str(path):
+                    raise MemoryFailed(
+                        "a link has taken its place"
+                    )  # SQLite follows it, and says where it leads
                 database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
                 database.execute("PRAGMA trusted_schema=OFF")
                 end = time.monotonic() + BUSY_SECONDS + STATEMENT_SECONDS

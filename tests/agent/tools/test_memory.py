@@ -127,6 +127,28 @@ def test_a_file_that_is_no_database_is_an_answer_for_the_model(
     assert file.read_text().startswith("this is no database")
 
 
+def test_a_link_that_comes_at_the_last_moment_is_not_worked_on(
+    bench: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command of the session may put it there when the file has been looked at."""
+    mine = Memory(default=tmp_path, path="mine.db")
+    other = Memory(default=tmp_path / "other" / "memory.db")
+    add(bench, mine, "mine")
+    add(bench, other, "of another name")
+    connect = sqlite3.connect
+
+    def swap_and_connect(path: Path, **more: Any) -> sqlite3.Connection:
+        path.unlink(missing_ok=True)
+        path.symlink_to(tmp_path / "other" / "memory.db")
+        return connect(path, **more)
+
+    monkeypatch.setattr(sqlite3, "connect", swap_and_connect)
+    for name, arguments in (("get_memories", {}), ("add_memory", {"memory": "planted"})):
+        assert bench.call(mine, name, **arguments).is_error
+    monkeypatch.undo()
+    assert found(bench, other) == ["of another name"]
+
+
 def test_a_memory_has_a_limit(bench: Workbench, memory: Memory) -> None:
     assert bench.call(memory, "add_memory", memory="x" * (MAX_CHARACTERS + 1)).is_error
     assert found(bench, memory) == []
