@@ -133,10 +133,10 @@ def event_of(data: Mapping[str, Any], number: int | None = None) -> Event:
         case "tool_call":
             return ToolCall(**base, **_call(data))
         case "tool_call_response":
-            failed = bool((data.get("result") or {}).get("isError"))
+            failed = bool(_mapping(data, "result").get("isError"))
             return ToolResult(**base, **_call(data), response=_text(data, "response"), failed=failed)
         case "max_iterations_reached":
-            return MoreIterations(**base, most=int(data.get("max_iterations") or 0))
+            return MoreIterations(**base, most=_whole(data, "max_iterations"))
         case "elicitation_request":
             return Form(**base, text=_text(data, "message"), schema=data.get("schema"))
         case "warning":
@@ -144,7 +144,7 @@ def event_of(data: Mapping[str, Any], number: int | None = None) -> Event:
         case "error":
             return Failed(**base, text=_text(data, "error"), code=_text(data, "code"))
         case "gap":
-            return Gap(**base, first_available=int(data.get("first_available") or 0))
+            return Gap(**base, first_available=_whole(data, "first_available"))
         case "stream_stopped":
             return Stopped(**base)
     return Event(**base)
@@ -155,10 +155,20 @@ def _text(data: Mapping[str, Any], key: str) -> str:
 
 
 def _call(data: Mapping[str, Any]) -> dict[str, Any]:
-    call = data.get("tool_call") or {}
-    function = call.get("function") or {}
+    call = _mapping(data, "tool_call")
+    function = _mapping(call, "function")
     return {
         "call_id": _text(call, "id"),
         "tool": _text(function, "name"),
         "arguments": _text(function, "arguments"),
     }
+
+
+def _mapping(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = data.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _whole(data: Mapping[str, Any], key: str) -> int:
+    value = data.get(key)
+    return value if isinstance(value, int) else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import requests
 
@@ -97,7 +98,7 @@ class Reader(Iterator[Event]):
             return None
         self._heard = time.monotonic()
         self._attempts = Attempts()
-        return event_of(json.loads(text), number)
+        return event_of(_object(text), number)
 
     def _drop(self) -> None:
         if self._response is not None:
@@ -117,3 +118,12 @@ class Reader(Iterator[Event]):
         if event.session_id != self._session_id:
             return False
         return event.type == "session_exited" or (self._whole_run and event.type == "stream_stopped")
+
+
+def _object(text: str) -> dict[str, Any]:
+    """An empty one for what a server of another kind, or of a later version, may say instead."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}

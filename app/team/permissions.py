@@ -238,19 +238,28 @@ def _chunks(glob: str, anything: str) -> list[str]:
 
 def _character_class(characters: Iterator[str]) -> str:
     """What follows `[`: `^` negates, `a-z` is a range, a backslash takes the next one as it is."""
-    members, negated = "", ""
-    character = _next(characters)
+    members: list[tuple[str, bool]] = []  # and whether it was escaped
+    negated, character = "", _next(characters)
     if character == "^":
         negated, character = "^", _next(characters)
     while character != "]":
-        if character == "\\":
-            members += re.escape(_next(characters))
-        else:
-            members += "-" if character == "-" else re.escape(character)
+        members.append((_next(characters), True) if character == "\\" else (character, False))
         character = _next(characters)
     if not members:
         raise ValueError("an empty class")
-    return f"[{negated}{members}]"
+    return f"[{negated}{_ranges(members)}]"
+
+
+def _ranges(members: Sequence[tuple[str, bool]]) -> str:
+    """A `-` that is not between two others stands for itself."""
+    text, i = "", 0
+    while i < len(members):
+        text += re.escape(members[i][0])
+        if i + 2 < len(members) and members[i + 1] == ("-", False):
+            text += f"-{re.escape(members[i + 2][0])}"
+            i += 2
+        i += 1
+    return text
 
 
 def _next(characters: Iterator[str]) -> str:

@@ -44,7 +44,7 @@ def tries(examples: int) -> settings:
 
 
 @contextmanager
-def bounded(*, seconds: int = SECONDS, megabytes: int = MEGABYTES) -> Iterator[None]:
+def bounded(*, seconds: float = SECONDS, megabytes: int = MEGABYTES) -> Iterator[None]:
     """The kernel keeps both limits: what needs more raises TooSlow or MemoryError. For the main thread only."""
     space = resource.getrlimit(resource.RLIMIT_AS)
     pages = int(Path("/proc/self/statm").read_text().split()[0])

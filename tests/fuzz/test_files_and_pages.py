@@ -240,6 +240,9 @@ def test_any_duration_is_a_number_or_a_value_error(text: str) -> None:
         joined(("*", "[", "]", "!", "-", ":", "=", "a", "\\", "/", "(", "{", "é")), st.text(max_size=40)
     )
 )
+@example("[a--b]")
+@example("[a&&b]")
+@example("[[a]")
 def test_any_pattern_of_permissions_is_one_or_not(text: str) -> None:
     with bounded():
         assert is_pattern(text) in (True, False)

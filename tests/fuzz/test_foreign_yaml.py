@@ -134,12 +134,23 @@ def test_any_text_gives_plain_data_or_the_loaders_own_error(text: str) -> None:
     assert len(words) < 2000
 
 
+def with_marks(value: Any) -> Any:
+    """For each NUL, as texts of strangers are kept."""
+    if isinstance(value, dict):
+        return {with_marks(key): with_marks(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [with_marks(inner) for inner in value]
+    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
+
+
 @tries(80)
 @given(JSON_VALUES)
+@example(["\0", "\U0001f600"])
+@example({"\0": None})
 def test_json_is_read_as_json(value: Any) -> None:
     text = json.dumps(value)
     try:
-        expected = orjson.loads(text)
+        expected = with_marks(orjson.loads(text))
     except ValueError:
         return
     with bounded():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import re
 from collections.abc import AsyncGenerator, Callable
@@ -12,18 +11,21 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 import httpx2
+import orjson
 
 from app.agent.tools.configured_http import Answer, RequestFailed, send
 from app.agent.tools.mcp.address import ServerAddress
 from app.agent.tools.mcp.credentials import Credentials
 from app.agent.tools.run_facts import NeverCancelled
 from app.agent.tools.url_template import is_at
+from app.conversation.blocks import is_deep
 
 log = logging.getLogger(__name__)
 
 SECONDS: Final = 10.0
 MAX_METADATA: Final = 1 << 20
 
+_NUL: Final = b"\\u0000"
 _RESOURCE: Final = re.compile(r'resource_metadata="([^"]+)"')
 
 
@@ -131,12 +133,14 @@ async def _send(address: ServerAddress, method: str, url: str, form: bytes | Non
 
 
 def _json_object(answer: Answer) -> dict[str, Any]:
-    """An empty one for any other answer."""
+    """An empty one for any other answer, and for what can't be stored and told on."""
+    if answer.status != HTTPStatus.OK or answer.is_cut or _NUL in answer.body:
+        return {}
     try:
-        value = json.loads(answer.body) if answer.status == HTTPStatus.OK and not answer.is_cut else None
-    except (ValueError, RecursionError):
-        value = None
-    return value if isinstance(value, dict) else {}
+        value = orjson.loads(answer.body)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) and not is_deep(value) else {}
 
 
 def _with_token(request: httpx2.Request, token: str) -> httpx2.Request:
