@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import struct
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -14,6 +15,7 @@ from app.agent.retry_after import retry_after
 from app.agent.tools import gitignore
 from app.agent.tools.html_text import to_markdown, to_text
 from app.agent.tools.image_header import recognise, unfit
+from app.agent.tools.sandbox import Sandbox
 from app.agent.tools.url_template import is_at
 from app.team.durations import parse_duration
 from app.team.permissions import is_pattern
@@ -142,6 +144,21 @@ def test_any_gitignore_gives_rules_that_decide_soon(text: str, path: list[str]) 
         assert len(rules) <= gitignore.MAX_RULES
         for rule in rules[:200]:
             rule.matches(path, True)
+
+
+def test_the_gitignore_files_of_one_walk_have_a_bound_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file costs what it may; there can be any number of both."""
+    monkeypatch.setattr(gitignore, "SECONDS_OF_ALL", 0.1)
+    (tmp_path / ".gitignore").write_text("b\n" + "**/x/**/y/**/z\n" * 2000)
+    deep = "/".join("x" * 40)
+    with bounded():
+        ignored = gitignore.Ignored(Sandbox(tmp_path))
+        assert ignored.hides("b", False)
+        hidden = [ignored.hides(f"{deep}/{number}/.git", True) for number in range(1000)]
+        assert all(hidden)
+        assert not ignored.hides("b", False)
 
 
 @tries(300)

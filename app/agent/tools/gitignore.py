@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -14,6 +15,7 @@ from app.agent.tools.sandbox import FileRefused, Sandbox
 
 MAX_RULES: Final = 2_000  # of one file; each is a pattern to compile
 MAX_RULES_OF_ALL: Final = 20_000
+SECONDS_OF_ALL: Final = 20.0  # of processor time, to read the rules of one walk and to compare them
 MAX_CHARACTERS: Final = 1 << 18  # of one file; what follows is not read
 MAX_LINE: Final = 4_096  # characters; no path is longer
 
@@ -38,7 +40,7 @@ class Ignored:
     """The rules below one working directory. Made for one call: files change between calls.
 
     The rules of the repository above the working directory count too; whether they hide the working
-    directory itself does not matter.
+    directory itself does not matter. When SECONDS_OF_ALL are used up, the rest is shown.
     """
 
     def __init__(self, sandbox: Sandbox, *, top: Path | None = None) -> None:
@@ -47,6 +49,7 @@ class Ignored:
         self._rules: dict[str, tuple[Rule, ...]] = {}
         self._hidden: dict[str, bool] = {}
         self._left = MAX_RULES_OF_ALL
+        self._seconds_left = SECONDS_OF_ALL
         self._above = _rules_above(sandbox, top or sandbox.root)
 
     def hides(self, path: str, is_directory: bool) -> bool:
@@ -64,7 +67,14 @@ class Ignored:
 
     def _hides_itself(self, path: str, is_directory: bool) -> bool:
         names = path.split("/")
-        return names[-1] == ".git" or self._decide(names, is_directory)
+        if names[-1] == ".git":
+            return True
+        if self._seconds_left <= 0:
+            return False
+        begun = time.thread_time()
+        decided = self._decide(names, is_directory)
+        self._seconds_left -= time.thread_time() - begun
+        return decided
 
     def _decide(self, names: list[str], is_directory: bool) -> bool:
         """The innermost file decides first, and in it the last line that matches."""
