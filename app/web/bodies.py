@@ -101,9 +101,9 @@ def _can_be_parsed(pattern: str) -> str:
 _FORM: Final = {**_NO_NUL, "format": "permission-pattern"}
 Pattern = Annotated[
     str,
+    Field(max_length=MAX_PATTERN, json_schema_extra=_FORM),  # first: what is longer takes long to parse
     AfterValidator(_no_nul),
     AfterValidator(_can_be_parsed),
-    Field(max_length=MAX_PATTERN, json_schema_extra=_FORM),
 ]
 Patterns = Annotated[list[Pattern], Field(max_length=MAX_PATTERNS)]
 

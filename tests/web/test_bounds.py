@@ -15,6 +15,7 @@ from app.conversation.session import MAX_PATTERNS
 from app.factory import Server
 from app.web import batches, bodies, imports, messages, queue, runs, sessions  # noqa: F401 - they define bodies
 from app.web.bodies import MAX_PATTERN, Body
+from tests.fuzz.limits import bounded
 from tests.harness.in_process import LocalClient
 from tests.test_documents import heirs
 
@@ -85,6 +86,12 @@ def test_the_check_itself_finds_what_has_no_bound() -> None:
 @pytest.fixture
 def client(server: Server) -> LocalClient:
     return LocalClient(server)
+
+
+def test_a_pattern_that_is_too_long_is_refused_before_it_is_parsed(client: LocalClient) -> None:
+    with bounded():
+        body = {"permissions": {"deny": ["a" * 100_000] * 20}}
+        client.call("POST", "/api/sessions", body, expect=422)
 
 
 @pytest.mark.parametrize("which", ["allow", "ask", "deny"])
