@@ -72,9 +72,9 @@ def _segment(segment: str, place: re.Pattern[str], text: Callable[[re.Match[str]
 
 
 def _stays(segment: str) -> bool:
-    """Is it one segment with a name, however often it is decoded, with backslashes read as slashes and path parameters
-    (`;x`) ignored?"""
-    decoded = _decoded(segment)
+    """Is it one segment with a name, however often it is decoded, with backslashes read as slashes, path parameters
+    (`;x`) ignored and invisible characters left out?"""
+    decoded = "".join(one for one in _decoded(segment) if unicodedata.category(one) != "Cf")
     if any(unicodedata.category(character) == "Cc" for character in decoded):
         return False
     names = [re.split("[;?#]", part)[0].strip() for part in re.split(r"[/\\]", decoded)]

@@ -137,7 +137,7 @@ def test_a_link_that_comes_at_the_last_moment_is_not_worked_on(
     add(bench, other, "of another name")
     connect = sqlite3.connect
 
-    def swap_and_connect(path: Path, **more: Any) -> sqlite3.Connection:
+    def swap_and_connect(path: Path, **more: Any) -> Any:
         path.unlink(missing_ok=True)
         path.symlink_to(tmp_path / "other" / "memory.db")
         return connect(path, **more)
