@@ -17,7 +17,7 @@ from app.agent.tools.mcp.address import ServerAddress
 from app.agent.tools.mcp.credentials import Credentials
 from tests.fuzz.limits import LARGE, bounded, joined, large, tries
 
-SERVER: Final = ServerAddress("https://tools.example/mcp")
+SERVER: Final = ServerAddress(url="https://tools.example/mcp")
 WORDS: Final = (
     *(
         "http://",
