@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 from flask import Blueprint, Response, current_app, request
@@ -24,8 +25,14 @@ def blueprint(*, secured: bool) -> Blueprint:
     """`secured`: the server asks for tokens. The description itself is open: it tells nothing about anybody."""
     routes = Blueprint("reference", __name__)
 
-    @cache
+    building = Lock()
+
     def described(indented: bool) -> bytes:
+        with building:  # many who ask at once don't each build it
+            return built(indented)
+
+    @cache
+    def built(indented: bool) -> bytes:
         document = openapi_document(current_app.url_map, version=version(), secured=secured)
         return json_text(document, indented=indented)
 
