@@ -37,6 +37,8 @@ AppError
     ├── BudgetReached
     ├── RunCancelled
     ├── ModelFailed
+    │   ├── ContextFull             the conversation does not fit into the model's window, and can't be made to
+    │   └── CallsRepeated           the model makes one call again and again, and learns nothing by it
     └── ModelRefused
 """
 
@@ -319,6 +321,18 @@ class ModelFailed(RunEnded):
     """The model could not be reached or refused the request."""
 
     code = "model_failed"
+
+
+class ContextFull(ModelFailed):
+    """The conversation does not fit into the model's window, and nothing more of it can be summarized."""
+
+    code = "context_full"
+
+
+class CallsRepeated(ModelFailed):
+    """The model made one call with one result again and again."""
+
+    code = "calls_repeated"
 
 
 class ModelRefused(RunEnded):

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
-from app.agent import catalogue
+from app.agent import catalogue, compacting
 from app.agent.history import History
+from app.conversation.transcript import Message
 from app.factory import Server, build
 from app.offline.server import OfflineServer
 from tests.chaos.invariants import broken_promises
 from tests.conftest import AGENTS, make_settings
+from tests.conversation.rows import user
 from tests.harness.in_process import LocalClient
 from tests.harness.wire import Event, text_of
 from tests.test_sequences import (
@@ -219,6 +221,62 @@ def test_a_failed_compaction_is_told_and_the_run_goes_on(
     assert len(shown(small_window)) == 3, "the whole conversation"
     monkeypatch.undo()
     assert at_rest(local, session)[-1]["content"] == "hello"
+
+
+def assigned(monkeypatch: pytest.MonkeyPatch, *scripts: str) -> None:
+    """What the model is told to say at each attempt at a summary; the last script counts for all further ones."""
+
+    def assignment(attempt: int) -> Message:
+        return user(scripts[min(attempt, len(scripts) - 1)])
+
+    monkeypatch.setattr(compacting, "_assignment", assignment)
+
+
+UNUSABLE = {
+    "cut at max_tokens": "[max_tokens][say half of what there was to be sai]",
+    "cut by the window": "[context_window][say half of what there was to be sai]",
+    "refused": "[refuse]",
+    "empty": "[empty]",
+    "blank": "[blank]",
+}
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("script", UNUSABLE.values(), ids=UNUSABLE)
+def test_a_summary_that_is_not_whole_is_asked_for_again_with_less(
+    local: LocalClient, small_window: OfflineServer, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    session = local.new_session()
+    local.say(session, "[words 1300]")
+    local.say(session, "[words 1350]")
+    assigned(monkeypatch, script, "[say the whole summary]")
+    events = local.say(session, "[say hello]")
+    assert shape(events) == [*PLAIN, *COMPACTED, *SAID, *END]
+    assert of_summaries(events) == ["the whole summary"]
+    first, second, _ = (len(json.dumps(body)) for body in small_window.requests[2:])
+    assert second < first
+    stored = local.server.store.records.summary(session)
+    assert stored is not None
+    assert stored.text == "the whole summary"
+    spent = local.server.store.sessions.get(session).cost
+    assert spent == of_type(events, "token_usage")[-1]["usage"]["cost"], (
+        "what came to nothing was paid as well"
+    )
+
+
+@pytest.mark.usefixtures("known")
+def test_a_summary_that_is_never_whole_replaces_nothing(
+    local: LocalClient, small_window: OfflineServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = local.new_session()
+    local.say(session, LONG)
+    assigned(monkeypatch, UNUSABLE["cut at max_tokens"])
+    events = local.say(session, "[say hello]")
+    assert shape(events) == [*PLAIN, *FAILED, *SAID, *END]
+    assert of_type(events, "error")[0]["code"] == "compaction_failed"
+    assert local.server.store.records.summary(session) is None
+    assert len(shown(small_window)) == 3, "the whole conversation"
+    assert len(small_window.requests) == 2 + compacting.ATTEMPTS
 
 
 @pytest.mark.usefixtures("known")

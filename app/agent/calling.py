@@ -19,6 +19,8 @@ from app.agent.delegation import handed_over
 from app.agent.history import History
 from app.agent.hooks import HookRunner, HookVerdict
 from app.agent.model import Cancellation
+from app.agent.repetition import Repetition
+from app.agent.result_limit import ResultLimit
 from app.agent.steps import Ask, CallEnded, CallStarting, Step
 from app.agent.toolbox import Toolbox
 from app.agent.tools.user_prompt import answer_result
@@ -93,9 +95,13 @@ class Caller:
         resumption: Resumption,
         delegate: Delegate,
         switch: Switch,
+        repetition: Repetition,
+        limit: ResultLimit,
     ) -> None:
         self.handed_to: str | None = None
         self._switch = switch
+        self._repetition = repetition
+        self._limit = limit
         self._context = context
         self._delegate = delegate
         self._session_id = session.id
@@ -168,6 +174,8 @@ class Caller:
 
     def end(self, block: Block, result: ToolResult, state: CallState) -> Generator[Step, Any, Message]:
         """The result goes into the store first, and to the readers then."""
+        tool = self._find(block)
+        result = self._repetition.note(block["name"], block["input"], self._limit.fit(result, tool), tool)
         content = tool_result(block["id"], result.output, is_error=result.is_error, images=result.images)
         row = Message(
             "tool",
@@ -252,7 +260,8 @@ class Caller:
         """Runs the handler, on whatever thread this is called. Raises only ToolCancelled."""
         if begun.refusal:
             return ToolResult.error(begun.refusal)
-        context = replace(self._tool_context, cancellation=cancellation)
+        room = self._limit.room(begun.tool)
+        context = replace(self._tool_context, cancellation=cancellation, room=room)
         return begun.tool.call(begun.block["input"], context)
 
     def finish(self, begun: Begun, work: Callable[[], Outcome]) -> Generator[Step, Any, Message]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+import hashlib
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
+
+import orjson
 
 from app.agent import catalogue
 from app.agent.asking import SUMMARY_TOKENS, Asked, Asker
@@ -14,7 +17,7 @@ from app.agent.model import ModelError
 from app.agent.steps import Condensed, Step
 from app.conversation import events
 from app.conversation.blocks import clean, plain_text, text_block
-from app.conversation.compaction import Cut, Summary, find_cut, shortened
+from app.conversation.compaction import Cut, Summary, estimate, find_cut, shortened
 from app.conversation.healing import heal
 from app.conversation.transcript import Message
 from app.errors import CompactionFailed, RunCancelled
@@ -30,6 +33,10 @@ UNKNOWN_WINDOW: Final = 100_000
 """Tokens, for a model that nothing is known of and that has said that its window is full."""
 ATTEMPTS: Final = 4
 """At a summary, each with half of the conversation that the one before was given."""
+MOST_IN_VAIN: Final = 2
+"""Compactions in a row that did not help the model to get on; there is no third one."""
+WHOLE: Final = frozenset({"end_turn", "stop_sequence"})
+"""How a summary ends that may stand for a conversation; any other was cut, or refused."""
 
 ASSIGNMENT: Final = (
     "Summarize this conversation for somebody who goes on with it and will see nothing of it but your summary. Say "
@@ -37,6 +44,9 @@ ASSIGNMENT: Final = (
     "with the exact names, paths, commands, numbers and errors that are still needed; what is still open, and what "
     "comes next. Answer with the summary alone."
 )
+
+BRIEFLY: Final = "Be brief: a page at most."
+"""After an attempt that came to nothing, perhaps because the summary was too long."""
 
 
 class Compactor:
@@ -50,33 +60,47 @@ class Compactor:
         self._agent = agent
         self._history = history
         self._asker = asker
-        self._tried_at = -1  # how much of the conversation there was at the last attempt
 
     def make_room(self) -> Compacting:
         """Compacts the conversation if the window is nearly full and that would help; says whether it did so."""
-        window = self._window
+        window = self.window
         fill = self._history.fill
         if not window or fill <= int(window * FULL) or self._history.transcript.unserved:
             return False
-        if self._tried_at == self._history.next_position:
+        if self._history.tried_at == self._history.next_position:
             return False
         cut = self._cut(int(window * KEPT))
         if cut is None or fill - cut.kept_tokens < window * KEPT:
             return False
-        self._tried_at = self._history.next_position
+        if not self._is_worth_it():
+            return False
         return (yield from self._compact(cut, window - min(SUMMARY_TOKENS, window // 20)))
 
     def recover(self) -> Compacting:
         """Compacts a conversation that did not fit into the window; says whether it is shorter now."""
-        window = self._window or UNKNOWN_WINDOW
+        window = self.window or UNKNOWN_WINDOW
         cut = self._cut(int(window * KEPT)) or self._cut(0)
-        if cut is None:
+        if cut is None or not self._is_worth_it():
             return False
         yield self._warning("The conversation does not fit into the model's context window; it is compacted.")
         return (yield from self._compact(cut, min(window, self._history.fill) // 2))
 
+    def _is_worth_it(self) -> bool:
+        """An attempt was made in vain if the next one is due before the model has had a second turn, or when it has
+        only done again what it had done before. After some of these in a row none is made until it does better."""
+        history = self._history
+        since = [row for row in history.rows if row.position >= history.tried_at]
+        turns, done = sum(row.role == "assistant" for row in since), set(_done(since))
+        is_vain = turns <= 1 or (bool(done) and done <= history.done)
+        in_vain = history.in_vain + 1 if history.tried_at >= 0 and is_vain else 0
+        if in_vain >= MOST_IN_VAIN:
+            return False
+        history.tried_at, history.in_vain = history.next_position, in_vain
+        history.done |= done
+        return True
+
     @property
-    def _window(self) -> int:
+    def window(self) -> int:
         """Of the model that will speak, as far as that is known; 0 if nothing is known of it."""
         return min(catalogue.facts(spec.model).window for spec in self._asker.chain.first)
 
@@ -90,11 +114,7 @@ class Compactor:
         self._context.check_budget()
         yield self._progress("started")
         try:
-            asked = yield from self._summary_of(cut.older, tokens)
-            text = clean(plain_text(asked.turn.content).strip())
-            if not text or asked.turn.stop_reason == "refusal":
-                yield from self._asker.settle(asked.cost)
-                raise ModelError("the model wrote no summary", kind="final")
+            asked, text = yield from self._summary_of(cut.older, tokens)
         except ModelError as error:
             yield from self._asker.settle()
             if error.kind == "cancelled":
@@ -115,19 +135,28 @@ class Compactor:
         yield self._token_usage()
         return True
 
-    def _summary_of(self, rows: Sequence[Message], tokens: int) -> Generator[Step, Any, Asked]:
-        """Shows the model less and less of the conversation, from its end, until it fits. Thinking was signed over
-        the whole of it, so it is left out of less."""
+    def _summary_of(self, rows: Sequence[Message], tokens: int) -> Generator[Step, Any, tuple[Asked, str]]:
+        """Shows the model less and less of the conversation, from its end, until it fits and the summary is whole.
+        Thinking was signed over the whole of it, so it is left out of less."""
+        problem = ModelError("the conversation is too long to be summarized", kind="final")
         for attempt in range(ATTEMPTS):
             shown = shortened(rows, tokens >> attempt)
             if shown != list(rows) or attempt:
                 shown = [replace(row, prompt="") for row in shown]
             try:
-                return (yield from self._asker.ask_about(heal([*shown, _assignment()]).rows))
+                asked = yield from self._asker.ask_about(heal([*shown, _assignment(attempt)]).rows)
             except ModelError as error:
-                if error.kind not in ("overflow", "thinking_mismatch") or attempt == ATTEMPTS - 1:
+                if error.kind not in ("overflow", "thinking_mismatch"):
                     raise
-        raise ModelError("the conversation is too long to be summarized", kind="final")
+                problem = error
+                continue
+            text = clean(plain_text(asked.turn.content).strip())
+            if text and asked.turn.stop_reason in WHOLE:
+                return asked, text
+            yield from self._asker.settle(asked.cost)
+            problem = ModelError(_unusable(asked.turn.stop_reason), kind="final")
+            tokens = min(tokens, sum(map(estimate, shown)) << attempt)
+        raise problem
 
     def _summary(self, cut: Cut, asked: Asked, text: str) -> Summary:
         before = self._history.summary
@@ -158,11 +187,27 @@ class Compactor:
             "input_tokens": session.input_tokens,
             "output_tokens": session.output_tokens,
             "context_length": session.input_tokens + session.output_tokens,
-            "context_limit": self._window,
+            "context_limit": self.window,
             "cost": self._history.cost,
         }
         return events.TokenUsage(agent_name=self._agent.name, session_id=self._session_id, usage=body)
 
 
-def _assignment() -> Message:
-    return Message("user", (text_block(ASSIGNMENT),), implicit=True)
+def _done(rows: Sequence[Message]) -> Iterator[bytes]:
+    """Each call with its result, to be compared."""
+    made = {block["id"]: [block["name"], block["input"]] for row in rows for block in row.calls}
+    for row in rows:
+        if row.role == "tool" and (call := made.get(row.content[0]["tool_use_id"])):
+            text = orjson.dumps([call, row.content[0].get("content")], option=orjson.OPT_SORT_KEYS)
+            yield hashlib.sha256(text).digest()
+
+
+def _unusable(stop_reason: str) -> str:
+    if stop_reason in WHOLE:
+        return "the model wrote no summary"
+    return f"the model did not finish its summary ({stop_reason})"
+
+
+def _assignment(attempt: int) -> Message:
+    words = ASSIGNMENT if not attempt else f"{ASSIGNMENT} {BRIEFLY}"
+    return Message("user", (text_block(words),), implicit=True)

@@ -17,6 +17,11 @@ class History:
 
     def __init__(self, rows: Sequence[Message], summary: Summary | None, *, cost: float) -> None:
         self.cost = cost  # USD, of the session's own model calls
+        self.tried_at = (
+            -1
+        )  # how much of the conversation there was at this run's last attempt at a compaction
+        self.in_vain = 0  # how many of them in a row have won nothing
+        self.done: set[bytes] = set()  # digests of the calls and results before it
         self.summary = summary
         self.next_position = max((row.position for row in rows), default=-1) + 1
         self._used_ids = {str(block.get("id")) for row in rows for block in row.calls}

@@ -11,17 +11,20 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from app.agent import catalogue
 from app.agent.asking import Asker
 from app.agent.calling import TRUNCATED, Caller, elicitation
-from app.agent.compacting import Compactor
+from app.agent.compacting import UNKNOWN_WINDOW, Compactor
 from app.agent.context import LoopContext, Resumption
 from app.agent.delegation import MAX_DEPTH, child_id, child_session, first_message
 from app.agent.history import History
 from app.agent.hooks import HookVerdict
+from app.agent.repetition import Repetition
+from app.agent.result_limit import ResultLimit
 from app.agent.routing import routed
 from app.agent.speaking import Said, Speaker, WindowExceeded, agent_info
 from app.agent.steps import AgentChanged, Ask, ChildAdded, SafePoint, Step
-from app.agent.toolset import Delegation, ModelChange, QuestionFirst, ToolResult
+from app.agent.toolset import Delegation, ModelChange, QuestionFirst, Tool, ToolResult
 from app.agent.turn_calls import TurnCalls
 from app.conversation import events
 from app.conversation.blocks import Block, plain_text, text_block
@@ -69,6 +72,8 @@ class AgentLoop:
         self._toolbox = context.equip(session, agent)
         self._warned: set[str] = set()  # of toolsets that are tried again at each listing
         self._hooks = context.hook(session, agent)
+        self._repetition = Repetition(agent.max_consecutive_tool_calls)
+        self._result_limit = ResultLimit(self._window_for)
         self._caller = Caller(
             context,
             session,
@@ -79,6 +84,8 @@ class AgentLoop:
             self._resumption,
             self._delegate,
             self._switch,
+            self._repetition,
+            self._result_limit,
         )
         self._own = agent
         self._speak_as(agent)
@@ -268,9 +275,11 @@ class AgentLoop:
         if not self._history.open_calls:
             return
         last = next(row for row in reversed(self._history.rows) if row.role == "assistant")
+        self._result_limit.begin_turn()
         context = self._context
         calls = TurnCalls(self._caller, context.crew, self._history, context.cancellation)
         yield from calls.make(last.calls, self._broken)
+        self._repetition.end_turn()
         if self._switched_to is not None:
             self._own = self._switched_to
             self._speak_as(self._own)
@@ -284,6 +293,12 @@ class AgentLoop:
         tools = (self._toolbox.find(block["name"]) for block in blocks)
         wanted = next((tool.model for tool in tools if tool is not None and tool.model), "")
         return self._context.team.models(wanted) if wanted else ()
+
+    def _window_for(self, tool: Tool | None) -> int:
+        """Of the models that a tool's result is shown to, the smallest window."""
+        digesting = self._context.team.models(tool.model) if tool is not None and tool.model else ()
+        known = [catalogue.facts(spec.model).window for spec in digesting]
+        return min([self._compactor.window or UNKNOWN_WINDOW, *filter(None, known)])
 
     def _switch(self, change: ModelChange) -> Generator[Step, Any, ToolResult]:
         own = self._context.team.agent(self._agent.name).asking(self._session.model)
@@ -323,6 +338,7 @@ class AgentLoop:
         arrived: Sequence[Message] = (yield SafePoint(self._session.id, ending)) or ()
         if arrived:
             self._history.arrive(arrived)
+            self._repetition.forget()
         return bool(arrived)
 
     def _may_go_on(self, limit: int) -> Generator[Step, Any, bool]:

@@ -18,7 +18,7 @@ from app.conversation.blocks import Block, calls, is_blank, is_thinking
 from app.conversation.events import Event
 from app.conversation.session import Session
 from app.conversation.transcript import Message
-from app.errors import ModelFailed, ModelRefused, RunCancelled
+from app.errors import ContextFull, ModelFailed, ModelRefused, RunCancelled
 from app.team.agent import Agent
 from app.team.model import ModelSpec
 
@@ -28,7 +28,7 @@ Asking = Generator[Step, Any, "Said"]
 class WindowExceeded(Exception):
     """The conversation does not fit into the model's window. `failure` is how the run ends if nothing is done."""
 
-    def __init__(self, failure: ModelFailed) -> None:
+    def __init__(self, failure: ContextFull) -> None:
         super().__init__(failure.message)
         self.failure = failure
 
@@ -74,10 +74,9 @@ class Speaker:
             yield from self._keep_partial(error)
             if error.kind == "cancelled":
                 raise RunCancelled() from error
-            failure = ModelFailed(f"all models failed: {error}")
             if error.kind == "overflow" and not error.shown:
-                raise WindowExceeded(failure) from error
-            raise failure from error
+                raise WindowExceeded(ContextFull(f"{ContextFull.__doc__} {error}")) from error
+            raise ModelFailed(f"all models failed: {error}") from error
         yield from self._tell_model(asked.spec)
         return (yield from self._take(asked))
 

@@ -151,6 +151,7 @@ class ToolContext:
     cancellation: Cancellation
     attended: bool = True  # somebody follows the run, who can be asked
     ground: Ground = field(default_factory=Ground)
+    room: int = 120_000  # bytes of the result's text that the model will be shown; the rest is cut
 
 
 Handler = Callable[[Mapping[str, Any], ToolContext], Outcome]
@@ -177,6 +178,8 @@ class Tool:
     takes_description: bool = False  # may get the optional `description` parameter
     restore: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
     """Gives arguments the names that the handler knows, where the model was given others."""
+    waits: bool = False  # for something that goes on by itself: the same call, the same result are no mistake
+    read_on: str = ""  # how to get what a result had no room for, as a sentence for the model
     model: str = (
         ""  # the one, by its name in the agent's file, that is shown the result; empty: the agent's own
     )

@@ -77,10 +77,11 @@ def told(rows: Sequence[Message], text: str, *, number: int, next_position: int)
 
 
 def find_cut(rows: Sequence[Message], *, keep_tokens: int, next_position: int) -> Cut | None:
-    """Keeps the newest pieces that fit into about `keep_tokens`, and what nobody has answered yet in any case.
-    None if there would be nothing to summarize. The conversation's calls must all have their results."""
+    """Keeps the newest pieces that fit into about `keep_tokens`, and in any case what nobody has answered yet and
+    results that the model has not seen yet. None if there would be nothing to summarize. The conversation's calls
+    must all have their results."""
     pieces = list(pieces_of(rows))
-    kept = _unanswered(pieces)
+    kept = _unseen(pieces)
     tokens = sum(map(estimate, rows_of(pieces[len(pieces) - kept :])))
     while kept < len(pieces) and tokens + _weight(pieces[-kept - 1]) <= keep_tokens:
         kept += 1
@@ -148,6 +149,12 @@ def _unanswered(pieces: Sequence[tuple[Message, ...]]) -> int:
     while count < len(pieces) and _is_said(pieces[-count - 1][0]):
         count += 1
     return count
+
+
+def _unseen(pieces: Sequence[tuple[Message, ...]]) -> int:
+    """How many pieces at the end the model has said nothing to: words of the user, and results with their calls."""
+    count = _unanswered(pieces)
+    return count + (count < len(pieces) and pieces[-count - 1][-1].role == "tool")
 
 
 def _newest(rows: Sequence[Message]) -> tuple[int, int]:

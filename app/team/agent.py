@@ -102,6 +102,8 @@ class AgentDefinition(Definition):
     code_mode_tools: Flag = False
     add_description_parameter: Flag = False
     max_iterations: Count = 0
+    max_consecutive_tool_calls: Count = 0
+    """After so many turns in a row with the same calls and the same results the run ends; 0 is the default."""
     max_run_seconds: Count = 0
     """For runs that begin with this agent, not counting waits for a person; 0 is no limit of its own."""
     num_history_items: Count = 0

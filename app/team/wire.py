@@ -55,6 +55,7 @@ def _agent(name: str, agent: AgentDefinition) -> Payload:
             code_mode_tools=agent.code_mode_tools,
             add_description_parameter=agent.add_description_parameter,
             max_iterations=agent.max_iterations,
+            max_consecutive_tool_calls=agent.max_consecutive_tool_calls,
             num_history_items=agent.num_history_items,
             add_prompt_files=list(agent.add_prompt_files),
             commands={name: _plain(command) for name, command in agent.commands.items()},

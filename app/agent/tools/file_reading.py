@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from app.agent.tools import image_header
-from app.agent.tools.parameters import parameters, switch, text, texts
+from app.agent.tools.excerpt import SPARE, excerpt
+from app.agent.tools.parameters import number, parameters, switch, text, texts
 from app.agent.tools.sandbox import Content, FileRefused, files_of
 from app.agent.tools.text_file import TextFile
 from app.agent.toolset import (
@@ -20,6 +21,7 @@ from app.agent.toolset import (
     ToolFailed,
     ToolResult,
     flag,
+    integer,
     string,
     strings,
 )
@@ -27,6 +29,8 @@ from app.agent.toolset import (
 MAX_TEXT: Final = 10_000_000
 MAX_FILES: Final = 100
 _SNIFFED: Final = 8_192
+_ONE_BY_ONE: Final = "Read the rest with read_file, which takes offset and limit."
+_NO_ROOM: Final = f"[Not read: the result is full. {_ONE_BY_ONE}]"
 
 
 def tools() -> list[Tool]:
@@ -35,8 +39,21 @@ def tools() -> list[Tool]:
             name="read_file",
             title="Read",
             category="filesystem",
-            description="Returns the whole content of a file. Pictures (JPEG, PNG, GIF, WebP) can be seen.",
-            parameters=parameters({"path": text("The file to read")}),
+            description=(
+                "Returns the content of a file: the whole, or as much as there is room for, with a remark on how to "
+                "read on. Pictures (JPEG, PNG, GIF, WebP) can be seen."
+            ),
+            parameters=parameters(
+                {
+                    "path": text("The file to read"),
+                    "offset": number("The first line to read (1)"),
+                    "limit": number("How many lines to read at most (all)"),
+                    "column": number(
+                        "The character to begin with in the first line (1), for very long lines"
+                    ),
+                },
+                optional=["offset", "limit", "column"],
+            ),
             read_only=True,
             handler=read_file,
         ),
@@ -50,6 +67,7 @@ def tools() -> list[Tool]:
                 optional=["json"],
             ),
             read_only=True,
+            read_on=_ONE_BY_ONE,
             handler=read_multiple_files,
         ),
     ]
@@ -73,7 +91,13 @@ def read_file(arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         picture = image_header.recognise(content.data)
         if picture is not None:
             return _picture_result(path, content, picture)
-        words = _text(content, MAX_TEXT)
+        words = excerpt(
+            _text(content, MAX_TEXT),
+            context.room,
+            offset=integer(arguments, "offset"),
+            limit=integer(arguments, "limit"),
+            column=integer(arguments, "column"),
+        )
     except FileRefused as refusal:
         error = _reason(refusal)
         return ToolResult.error(error, meta={**_meta("", 0), "error": error})
@@ -86,19 +110,23 @@ def read_multiple_files(arguments: Mapping[str, Any], context: ToolContext) -> T
     if len(paths) > MAX_FILES:
         raise ToolFailed(f"at most {MAX_FILES} files can be read at once")
     files, metas, left = [], [], MAX_TEXT
+    as_json = flag(arguments, "json")
+    room = context.room // 2 if as_json else context.room  # JSON has more bytes than the text
     for path in paths:
         if context.cancellation.is_set():
             raise ToolCancelled(CANCELLED)
         try:
             words = _text(files_of(context).read(path, left), left)
             left -= len(words.encode())
+            words = excerpt(words, room) if room > SPARE or not words else _NO_ROOM
+            room -= len(words.encode()) + len(path.encode()) + len("===  ===\n\n\n")
             metas.append(_meta(path, _lines(words)))
         except FileRefused as refusal:
             words = _reason(refusal)
             metas.append({**_meta(path, 0), "error": words})
         files.append({"path": path, "content": words})
     meta = {"files": metas or None}
-    if flag(arguments, "json"):
+    if as_json:
         return ToolResult(json.dumps(files or None, ensure_ascii=False, separators=(",", ":")), meta=meta)
     return ToolResult("".join(f"=== {file['path']} ===\n{file['content']}\n\n" for file in files), meta=meta)
 

@@ -1,0 +1,56 @@
+"""How much of a tool's result a model is given: so much that the next turns still fit into its window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from app.agent.tools.output_limit import readable
+from app.agent.toolset import Tool, ToolResult
+
+SHARE: Final = 0.1
+"""Of the window, for one result."""
+SHARE_OF_TURN: Final = 0.25
+"""Of the window, for all results of one turn: what the model has not seen is not summarized, so it has to fit."""
+MOST_TOKENS: Final = 40_000
+"""For one result, however large the window is: a longer one is not shown to the model a second time."""
+BYTES_PER_TOKEN: Final = 3
+"""Fewer than in prose: a file of digits, or of Chinese, has more tokens for its bytes."""
+LEAST_BYTES: Final = 1_000
+"""Of a result in a turn whose results have taken their share already."""
+
+HOW: Final = (
+    "Ask for less at a time: a narrower question, a filter, a range, a page; or write it to a file and read that "
+    "in parts."
+)
+
+
+class ResultLimit:
+    """For the results of one agent's calls, turn by turn. Owned by the run's thread. `window` is the size, in tokens,
+    of the window that a tool's results must fit into."""
+
+    def __init__(self, window: Callable[[Tool | None], int]) -> None:
+        self._window = window
+        self._given = 0  # bytes, in this turn
+
+    def begin_turn(self) -> None:
+        self._given = 0
+
+    def room(self, tool: Tool | None) -> int:
+        """How many bytes of the next result are shown."""
+        window = self._window(tool)
+        one = min(int(window * SHARE), MOST_TOKENS) * BYTES_PER_TOKEN
+        left = int(window * SHARE_OF_TURN) * BYTES_PER_TOKEN - self._given
+        return max(min(one, left), LEAST_BYTES)
+
+    def fit(self, result: ToolResult, tool: Tool | None) -> ToolResult:
+        """The result with as much of its text as there is room for. What is left out is named, with how to get it."""
+        data = result.output.encode("utf-8", "replace")
+        room = self.room(tool)
+        self._given += min(len(data), room)
+        if len(data) <= room:
+            return result
+        how = (tool.read_on if tool is not None else "") or HOW
+        words = f"[The first {room} of {len(data)} bytes are shown: more does not fit. {how}]"
+        return replace(result, output=f"{readable(data[:room])}\n\n{words}")
