@@ -6,6 +6,7 @@ attempt per call: when to try again is the loop's business, which knows what was
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, nullcontext
@@ -73,6 +74,12 @@ _OVERFLOW: Final = ("prompt is too long", "exceed context limit", "model_context
 _THINKING_MISMATCH: Final = (
     "Invalid `signature` in `thinking` block",
     "`thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified",
+)
+
+_PICTURE_REFUSED: Final = re.compile(
+    r"messages\.\d+\.content\.\d+\S*\bimage\b|could not process image|image exceeds|image dimensions exceed"
+    r"|too much media|unable to download the file",
+    re.IGNORECASE,
 )
 
 _FAILURES: Final = (
@@ -251,6 +258,8 @@ def _as_the_server_says(kind: FailureKind, should_retry: str | None) -> FailureK
 def _as_the_words_say(kind: FailureKind, words: str) -> FailureKind:
     if any(text in words for text in _THINKING_MISMATCH):
         return "thinking_mismatch"
+    if _PICTURE_REFUSED.search(words):
+        return "picture_refused"
     return "overflow" if any(text in words for text in _OVERFLOW) else kind
 
 

@@ -14,13 +14,13 @@ from app.agent.history import History
 from app.agent.model import CallDelta, ModelError, ModelEvent, ModelRequest, TextDelta, ThinkingDelta, Turn
 from app.agent.partial_calls import PartialCalls
 from app.agent.prompts import Prompts
-from app.agent.request import RequestBuilder, begins_with_thinking
+from app.agent.request import RequestBuilder, begins_with_thinking, named_rows
 from app.agent.retry import MAX_DELAY, stream_with_retries
 from app.agent.steps import Spent, Step
 from app.agent.toolbox import Toolbox
 from app.conversation import events
 from app.conversation.events import Event, Json
-from app.conversation.old_results import with_old_results_cut
+from app.conversation.old_results import Shown, with_old_results_cut
 from app.conversation.prompt import FrozenPrompt
 from app.conversation.recent import recent
 from app.conversation.session import Session
@@ -91,6 +91,15 @@ class Asker:
             raise ModelError("the model's stream ended without a turn", kind="final")
 
         return (yield from self.chain.ask(attempt))
+
+    def named_rows(self, words: str) -> list[Message]:
+        """The rows that the API meant when it refused the last request in these words."""
+        if self.asking is None:
+            return []
+        return named_rows(self._shown_rows().rows, self.asking[1], words)
+
+    def _shown_rows(self) -> Shown:
+        return with_old_results_cut(recent(self._history.rows, self._agent.num_history_items))
 
     def _attempt(self, spec: ModelSpec, patience: Patience) -> Generator[Step, Any, Asked]:
         for renewed in (False, True):
@@ -165,7 +174,7 @@ class Asker:
     # ---- requests
 
     def _request(self, spec: ModelSpec, prompt: FrozenPrompt) -> ModelRequest:
-        shown = with_old_results_cut(recent(self._history.rows, self._agent.num_history_items))
+        shown = self._shown_rows()
         rows = shown.rows
         max_tokens = self._max_tokens(spec)
         options = self._thinking(spec, max_tokens)

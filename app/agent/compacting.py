@@ -14,11 +14,20 @@ from app.agent.asking import SUMMARY_TOKENS, Asked, Asker
 from app.agent.context import LoopContext
 from app.agent.history import History
 from app.agent.model import ModelError
-from app.agent.steps import Condensed, Step
+from app.agent.picture_limits import excess
+from app.agent.steps import Condensed, PicturesLeftOut, Step
 from app.conversation import events
 from app.conversation.blocks import clean, plain_text, text_block
-from app.conversation.compaction import Cut, Summary, estimate, find_cut, shortened
+from app.conversation.compaction import (
+    Cut,
+    Summary,
+    estimate,
+    find_cut,
+    shortened,
+    with_fewer_pictures,
+)
 from app.conversation.healing import heal
+from app.conversation.pictures import pictures_of, without_pictures
 from app.conversation.transcript import Message
 from app.errors import CompactionFailed, RunCancelled
 from app.team.agent import Agent
@@ -64,6 +73,8 @@ class Compactor:
     def make_room(self) -> Compacting:
         """Compacts the conversation if the window is nearly full and that would help; says whether it did so."""
         window = self.window
+        if not self._history.transcript.unserved and (gone := excess(self._history.rows, window)):
+            yield from self._leave_out_pictures(gone, "The model's API takes no more of them.")
         fill = self._history.fill
         if not window or fill <= int(window * FULL) or self._history.transcript.unserved:
             return False
@@ -84,6 +95,25 @@ class Compactor:
             return False
         yield self._warning("The conversation does not fit into the model's context window; it is compacted.")
         return (yield from self._compact(cut, min(window, self._history.fill) // 2))
+
+    def leave_out_refused(self, words: str) -> Compacting:
+        """Leaves out the picture that the API has refused in these words, or all if it named none; says whether there
+        was one."""
+        named = self._asker.named_rows(words) or self._history.rows
+        gone = [row.position for row in named if row.position >= 0 and any(pictures_of(row))]
+        if not gone:
+            return False
+        yield from self._leave_out_pictures(gone, "The model's API refuses it.")
+        return True
+
+    def _leave_out_pictures(self, positions: Sequence[int], why: str) -> Generator[Step, Any, None]:
+        history = self._history
+        summary = with_fewer_pictures(history.summary, next_position=history.next_position)
+        history.leave_out_pictures(positions, summary)
+        yield PicturesLeftOut(self._session_id, positions, summary)
+        yield self._warning(
+            f"The pictures of {len(positions)} messages are not shown to the model any more. {why}"
+        )
 
     def _is_worth_it(self) -> bool:
         """An attempt was made in vain if the next one is due before the model has had a second turn, or when it has
@@ -141,13 +171,15 @@ class Compactor:
         problem = ModelError("the conversation is too long to be summarized", kind="final")
         for attempt in range(ATTEMPTS):
             shown = shortened(rows, tokens >> attempt)
-            if shown != list(rows) or attempt:
+            if attempt or shown != list(rows):
                 shown = [replace(row, prompt="") for row in shown]
             try:
                 asked = yield from self._asker.ask_about(heal([*shown, _assignment(attempt)]).rows)
             except ModelError as error:
-                if error.kind not in ("overflow", "thinking_mismatch"):
+                if error.kind not in ("overflow", "thinking_mismatch", "picture_refused"):
                     raise
+                if error.kind == "picture_refused":
+                    rows = [without_pictures(row) for row in rows]
                 problem = error
                 continue
             text = clean(plain_text(asked.turn.content).strip())

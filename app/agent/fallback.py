@@ -23,6 +23,9 @@ from app.team.model import ModelSpec
 DEFAULT_COOLDOWN: Final = 60.0
 MAX_REMEMBERED: Final = 10_000
 
+_OURS: Final = frozenset({"cancelled", "picture_refused"})
+"""Kinds of failures that are no fault of the model, so that another one would not do better."""
+
 T = TypeVar("T")
 
 
@@ -89,7 +92,7 @@ class ModelChain:
             try:
                 return (yield from attempt(model, Patience(self._retries, waits_for_limits=False)))
             except ModelError as error:
-                if error.shown or error.kind == "cancelled":
+                if error.shown or error.kind in _OURS:
                     raise
                 yield self._fallback(model, following, error)
         key = (self._session_id, self._agent.name)
@@ -100,7 +103,7 @@ class ModelChain:
             try:
                 answer = yield from attempt(models[place], Patience(self._retries, waits_for_limits=last))
             except ModelError as error:
-                if last or error.shown or error.kind == "cancelled":
+                if last or error.shown or error.kind in _OURS:
                     raise
                 if place == 0:
                     failed_for_good = error.kind != "retryable"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from app.conversation.compaction import Summary, condensed, fill
 from app.conversation.healing import heal
+from app.conversation.pictures import marked
 from app.conversation.transcript import Message, Transcript
 
 
@@ -56,6 +57,11 @@ class History:
         self.summary = summary
         self.cost += summary.cost
         self.transcript = heal(condensed(self.rows, summary))
+
+    def leave_out_pictures(self, positions: Collection[int], summary: Summary) -> None:
+        """From now on the model is not shown the pictures of these rows; the summary begins its new prompt."""
+        self.summary = summary
+        self.transcript = heal(condensed(marked(self.rows, positions), summary))
 
     def free_ids(self, wanted: Iterable[str]) -> list[str]:
         """Ids for new tool calls that the session has not used yet, not even in what is only summarized."""

@@ -22,7 +22,7 @@ from app.agent.hooks import HookVerdict
 from app.agent.repetition import Repetition
 from app.agent.result_limit import ResultLimit
 from app.agent.routing import routed
-from app.agent.speaking import Said, Speaker, WindowExceeded, agent_info
+from app.agent.speaking import PictureRefused, Said, Speaker, WindowExceeded, agent_info
 from app.agent.steps import AgentChanged, Ask, ChildAdded, SafePoint, Step
 from app.agent.toolset import Delegation, ModelChange, QuestionFirst, Tool, ToolResult
 from app.agent.turn_calls import TurnCalls
@@ -246,7 +246,8 @@ class AgentLoop:
                     return
 
     def _speak(self) -> Generator[Step, Any, Said]:
-        """One turn. A conversation that turns out to be too long for the model is compacted, once."""
+        """One turn. A conversation that turns out to be too long for the model is compacted, and one with a picture
+        that the API refuses goes on without it; each once."""
         yield from self._route()
         first, self._digesting = self._digesting, ()
         try:
@@ -254,10 +255,13 @@ class AgentLoop:
         except WindowExceeded as exceeded:
             if not (yield from self._compactor.recover()):
                 raise exceeded.failure from exceeded
+        except PictureRefused as refused:
+            if not (yield from self._compactor.leave_out_refused(str(refused))):
+                raise refused.failure from refused
         yield from self._listing()
         try:
             return (yield from self._speaker.ask(first))
-        except WindowExceeded as again:
+        except (WindowExceeded, PictureRefused) as again:
             raise again.failure from again
 
     def _route(self) -> Steps:

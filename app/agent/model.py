@@ -90,7 +90,9 @@ class Turn:
 
 ModelEvent = TextDelta | ThinkingDelta | CallDelta | Turn
 
-FailureKind = Literal["overflow", "rate_limited", "retryable", "final", "thinking_mismatch", "cancelled"]
+FailureKind = Literal[
+    "overflow", "rate_limited", "retryable", "final", "thinking_mismatch", "picture_refused", "cancelled"
+]
 
 
 class ModelError(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -14,6 +15,7 @@ from app.conversation.prompt import FrozenPrompt
 from app.conversation.transcript import Message, api_blocks
 
 _CACHE: Final = {"type": "ephemeral"}
+_PLACE: Final = re.compile(r"messages\.(\d{1,9})\.content\.(\d{1,9})")
 _MARKED_MESSAGES: Final = 2  # the newest place to cache up to, and the one of the request before
 
 
@@ -89,6 +91,23 @@ class RequestBuilder:
             group.encode_marked() if index in marked else group.encode()
             for index, group in enumerate(self._groups)
         ]
+
+
+def named_rows(rows: Sequence[Message], prompt: FrozenPrompt, words: str) -> list[Message]:
+    """The rows that the API means when it names a place in a request; none if it names none."""
+    named = _PLACE.search(words)
+    groups: list[tuple[str, list[Message]]] = []
+    for row in rows:
+        role = "assistant" if row.role == "assistant" else "user"
+        blocks = api_blocks(row, prompt=prompt.digest)
+        if blocks and (not groups or groups[-1][0] != role):
+            groups.append((role, []))
+        if blocks:
+            groups[-1][1].extend([row] * len(blocks))
+    if named is None or int(named[1]) >= len(groups):
+        return []
+    _, blocks_of_rows = groups[int(named[1])]
+    return blocks_of_rows[int(named[2]) :][:1]
 
 
 def begins_with_thinking(rows: Sequence[Message], prompt: FrozenPrompt) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
+from app.agent.pictures import PictureLimit, is_data_uri
 from app.agent.tools.output_limit import readable
 from app.agent.toolset import Tool, ToolResult
 
@@ -32,10 +33,11 @@ class ResultLimit:
 
     def __init__(self, window: Callable[[Tool | None], int]) -> None:
         self._window = window
-        self._given = 0  # bytes, in this turn
+        self.begin_turn()
 
     def begin_turn(self) -> None:
-        self._given = 0
+        self._given = 0  # bytes, in this turn
+        self._pictures = PictureLimit()
 
     def room(self, tool: Tool | None) -> int:
         """How many bytes of the next result are shown."""
@@ -45,7 +47,9 @@ class ResultLimit:
         return max(min(one, left), LEAST_BYTES)
 
     def fit(self, result: ToolResult, tool: Tool | None) -> ToolResult:
-        """The result with as much of its text as there is room for. What is left out is named, with how to get it."""
+        """The result with as much of its text, and as many of its pictures, as there is room for, and none that the
+        API would refuse. What is left out is named, with how to get it."""
+        result = self._with_pictures(result)
         data = result.output.encode("utf-8", "replace")
         room = self.room(tool)
         self._given += min(len(data), room)
@@ -54,3 +58,18 @@ class ResultLimit:
         how = (tool.read_on if tool is not None else "") or HOW
         words = f"[The first {room} of {len(data)} bytes are shown: more does not fit. {how}]"
         return replace(result, output=f"{readable(data[:room])}\n\n{words}")
+
+    def _with_pictures(self, result: ToolResult) -> ToolResult:
+        """A text that is nothing but a picture, as a `data:` URI, is that picture."""
+        given, output = list(result.images), result.output
+        if is_data_uri(output):
+            given, output = [("", output), *given], ""
+        if not given:
+            return result
+        taken = [self._pictures.take(one) for one in given]
+        remarks = [one for one in taken if isinstance(one, str)]
+        return replace(
+            result,
+            output="\n".join([output, *remarks] if output.strip() else remarks),
+            images=[one for one in taken if not isinstance(one, str)],
+        )

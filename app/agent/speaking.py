@@ -33,6 +33,14 @@ class WindowExceeded(Exception):
         self.failure = failure
 
 
+class PictureRefused(Exception):
+    """The API refused a picture of the conversation. `failure` is how the run ends if nothing is done."""
+
+    def __init__(self, failure: ModelFailed) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
 @dataclass(frozen=True, slots=True)
 class Said:
     """How a turn ended. `broken_calls` have arguments that are not JSON."""
@@ -57,7 +65,7 @@ class Speaker:
     def ask(self, first: Sequence[ModelSpec] = ()) -> Asking:
         """Streams one turn and stores it; of one of the models that come `first`, if there are any, before the
         agent's own. ModelFailed, ModelRefused, RunCancelled keep what may be kept; WindowExceeded if nothing was
-        said because there was no room for it."""
+        said because there was no room for it, PictureRefused if that was because of a picture."""
         if not first:
             return (yield from self._ask(()))
         model = random.choice(first)
@@ -74,6 +82,8 @@ class Speaker:
             yield from self._keep_partial(error)
             if error.kind == "cancelled":
                 raise RunCancelled() from error
+            if error.kind == "picture_refused" and not error.shown:
+                raise PictureRefused(ModelFailed(f"all models failed: {error}")) from error
             if error.kind == "overflow" and not error.shown:
                 raise WindowExceeded(ContextFull(f"{ContextFull.__doc__} {error}")) from error
             raise ModelFailed(f"all models failed: {error}") from error

@@ -70,6 +70,16 @@ class Condensed:
 
 
 @dataclass(frozen=True, slots=True)
+class PicturesLeftOut:
+    """The model is not shown the pictures of the rows at these positions any more; they stay stored. The summary
+    begins the new prompt of what is left."""
+
+    session_id: str
+    positions: Sequence[int]
+    summary: Summary
+
+
+@dataclass(frozen=True, slots=True)
 class CallStarting:
     """A tool's handler runs as soon as this is stored; `beside` others of the same turn, perhaps."""
 
@@ -140,6 +150,7 @@ Fact = (
     | TurnRefused
     | Spent
     | Condensed
+    | PicturesLeftOut
     | CallStarting
     | CallEnded
     | ChildAdded

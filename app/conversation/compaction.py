@@ -13,6 +13,7 @@ from typing import Any, Final
 import orjson
 
 from app.conversation.blocks import Block, text_block
+from app.conversation.pictures import as_shown
 from app.conversation.transcript import Message, Usage
 
 _ROW_TOKENS: Final = 5
@@ -29,7 +30,7 @@ _UNDER_WAY: Final = (
 @dataclass(frozen=True, slots=True)
 class Summary:
     """Stands for the rows before the position `through`, except the user's own from `newest_from` up to, but not
-    with, `newest_to`: their newest message."""
+    with, `newest_to`: their newest message. Without a text it stands for none, and only begins a new prompt."""
 
     number: int  # of its session, from 1
     text: str
@@ -56,15 +57,27 @@ class Cut:
 
 
 def condensed(rows: Sequence[Message], summary: Summary | None) -> list[Message]:
-    """What the model is shown of the rows: all of them, or the summary and what it leaves."""
+    """What the model is shown of the rows: all of them, or the summary and what it leaves; in each case without the
+    pictures that were left out."""
+    rows = as_shown(rows)
     if summary is None:
-        return list(rows)
+        return rows
     said = [row for row in rows if row.role == "user"]
     newest = [row for row in said if summary.newest_from <= row.position < summary.newest_to]
     rest = [row for row in rows if row.position >= summary.through]
+    if not summary.text:
+        return [*newest, *rest]
     words = f"Session Summary: {summary.text}{_UNDER_WAY if newest else ''}"
     told = Message("user", (text_block(words),), created_at=summary.created_at, implicit=True)
     return [told, *newest, *rest]
+
+
+def with_fewer_pictures(before: Summary | None, *, next_position: int) -> Summary:
+    """The summary so far, anew; without one, one that stands for nothing. It begins a new prompt, for pictures of the
+    rows before it were left out."""
+    if before is None:
+        return Summary(1, "", 0, 0, 0, next_position)
+    return replace(before, number=before.number + 1, made_at=next_position, usage=None, cost=0.0)
 
 
 def told(rows: Sequence[Message], text: str, *, number: int, next_position: int) -> Summary:

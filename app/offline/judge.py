@@ -60,7 +60,7 @@ def judge(
     check_end(messages, model)
     check_thinking(body, model)
     prefix, dropped = check_thinking_blocks(body, model)
-    check_images(messages)
+    check_images(messages, model)
     check_output(body)
     check_marks(body)
     tokens = check_sizes(body, model)

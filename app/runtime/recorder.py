@@ -20,6 +20,7 @@ from app.agent.steps import (
     Condensed,
     Fact,
     MessagesAdded,
+    PicturesLeftOut,
     PromptFrozen,
     SafePoint,
     Spent,
@@ -129,6 +130,8 @@ class Recorder:
                 records.add_turn(baton, session_id, message, tokens=tokens, prompt=prompt, broken=broken)
             case Condensed(session_id, summary):
                 records.add_summary(baton, session_id, summary)
+            case PicturesLeftOut(session_id, positions, summary):
+                records.add_summary(baton, session_id, summary, without_pictures=positions)
             case CallStarting(session_id, call_id, _, _):
                 records.start_call(baton, session_id, call_id)
             case CallEnded(session_id, message, state, states):

@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Connection, bindparam, func, insert, select, update
 
 from app.conversation.compaction import Summary
+from app.conversation.pictures import LEFT_OUT
 from app.conversation.prompt import FrozenPrompt
 from app.conversation.run import Baton, CallState, Question, ToolCall
 from app.conversation.session import Session
@@ -130,13 +131,19 @@ class RecordStore:
             if self._keeps_accounts:
                 spend(connection, session_id, cost)
 
-    def add_summary(self, baton: Baton, session_id: str, summary: Summary) -> None:
+    def add_summary(
+        self, baton: Baton, session_id: str, summary: Summary, *, without_pictures: Collection[int] = ()
+    ) -> None:
         """The model is shown it from now on in place of older messages, which stay where they are. What it wrote
-        is all that the model's window is known to hold."""
+        is all that the model's window is known to hold. `without_pictures` are the positions of messages whose
+        pictures it is not shown any more."""
         written = summary.usage.output_tokens if summary.usage else 0
         with self._database.writing() as connection:
             self._fence.check(connection, baton)
             connection.execute(insert(summaries).values(summary_row(summary, session_id, baton.run_id)))
+            for position in without_pictures:
+                there = (messages.c.session_id == session_id) & (messages.c.position == position)
+                connection.execute(update(messages).where(there).values(partial=LEFT_OUT))
             values = {"here": session_id, "spent": summary.cost, "read": written, "written": 0}
             _COUNT.run(connection, values)
             here = update(sessions).where(sessions.c.id == session_id)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,8 +20,9 @@ from pydantic import (
     ValidationError,
 )
 
+from app.agent.pictures import PictureLimit, decode_base64
 from app.agent.tools.image_header import recognise
-from app.conversation.blocks import MAX_DEPTH, Block, is_deep, text_block
+from app.conversation.blocks import MAX_DEPTH, Block, image_block, is_deep, text_block
 from app.conversation.run import Answer
 from app.conversation.session import MAX_PATTERNS
 from app.conversation.transcript import Message
@@ -441,26 +440,28 @@ def _user_message(posted: PostedMessage, index: int) -> Message:
 
 
 def content_blocks(content: str | None, parts: list[Part] | None, index: int) -> list[Block]:
-    """What a message says; nothing, if that is only white space."""
+    """What a message says; nothing, if that is only white space. A remark stands for a picture that can't be decoded
+    or is one too many."""
     if parts:
-        return [block for part in parts if (block := _block(part, index))]
+        limit = PictureLimit()
+        return [block for part in parts if (block := _block(part, index, limit))]
     return [text_block(content)] if content and content.strip() else []
 
 
-def _block(part: Part, index: int) -> Block | None:
+def _block(part: Part, index: int, limit: PictureLimit) -> Block | None:
     match part.type:
         case "text":
             return text_block(part.text) if part.text and part.text.strip() else None
         case "image_url" if part.image_url is not None:
-            return _image(part.image_url.url, index)
+            return _image(part.image_url.url, index, limit)
     raise InvalidRequest(
         f"message {index}: parts of type {part.type[:40]!r} are not accepted; send text or image_url",
         status=422,
     )
 
 
-def _image(url: str, index: int) -> Block:
-    """A picture that the API would refuse would be refused with every later request, so it is refused here."""
+def _image(url: str, index: int, limit: PictureLimit) -> Block:
+    """What is no picture is refused here: the API would refuse it with every later request."""
     if re.match(r"https?://\S+$", url):
         return {"type": "image", "source": {"type": "url", "url": url}}
     match = re.match(r"data:([\w/+.-]+);base64,", url)
@@ -469,12 +470,11 @@ def _image(url: str, index: int) -> Block:
             f"message {index}: an image must be an http(s) URL or a data URL of {', '.join(IMAGE_TYPES)}",
             status=422,
         )
-    data = url[match.end() :]
-    if len(data) > MAX_IMAGE_CHARACTERS:
+    if len(url) - match.end() > MAX_IMAGE_CHARACTERS:
         raise InvalidRequest(f"message {index}: the image is too large; 10 MB is the limit", status=422)
     try:
-        picture = recognise(base64.b64decode(data, validate=True))
-    except (binascii.Error, ValueError):
+        picture = recognise(decode_base64(url))
+    except ValueError:
         picture = None
     if picture is None or not picture.width or not picture.height:
         raise InvalidRequest(f"message {index}: the image can't be read", status=422)
@@ -482,7 +482,5 @@ def _image(url: str, index: int) -> Block:
         raise InvalidRequest(
             f"message {index}: the image is larger than {MAX_IMAGE_SIDE} pixels a side", status=422
         )
-    return {
-        "type": "image",
-        "source": {"type": "base64", "media_type": picture.media_type, "data": data},
-    }
+    taken = limit.take((picture.media_type, url))
+    return text_block(taken) if isinstance(taken, str) else image_block(*taken)

@@ -25,7 +25,7 @@ from app.conversation.session import Session
 from app.errors import RunCancelled
 from tests.agent.scripted_model import ScriptedModel, called, said
 from tests.agent.stage import Stage, tool
-from tests.agent.tools.pictures import png
+from tests.agent.tools.pictures import data_uri, drawn, jpeg, png
 from tests.conversation.rows import user
 
 UNKNOWN = "It is not known whether this tool call took effect: {}. Check before you repeat it."
@@ -97,11 +97,52 @@ def test_what_is_for_readers_goes_neither_to_the_model_nor_to_the_store() -> Non
 
 
 def test_images_go_to_the_model_as_blocks() -> None:
-    data = base64.b64encode(png(8, 8)).decode()
+    data = base64.b64encode(drawn(8, 8)).decode()
     stage = performed(ToolResult("a picture", images=[("image/png", data)]))
     block = stage.rows[2].content[0]
     assert [part["type"] for part in block["content"]] == ["text", "image"]
     assert response(stage).result["images"] == [{"data": data, "mimeType": "image/png"}]
+
+
+@pytest.mark.parametrize("written", [data_uri(drawn(8, 8)), f"\n{data_uri(drawn(8, 8))}\n"])
+def test_a_text_that_is_nothing_but_a_picture_is_that_picture(written: str) -> None:
+    stage = performed(ToolResult(written))
+    block = stage.rows[2].content[0]
+    assert [part["type"] for part in block["content"]] == ["text", "image"]
+    assert block["content"][0]["text"] == "(no output)"
+
+
+@pytest.mark.parametrize(
+    ("data", "remark"),
+    [
+        (drawn(300, 300)[:-200], "[a picture that is damaged (image/png that can't be decoded)]"),
+        (b"<svg/>", "[a picture that is of a kind that can't be shown]"),
+        (png(8000, 8000), "[a picture that is too large (8000x8000 pixels, max 50000000 in all)]"),
+        (jpeg(50, 50) + b"\xff\xda" * 101, "[a picture that is damaged (image/jpeg with too many parts)]"),
+    ],
+)
+def test_a_picture_that_the_api_would_refuse_becomes_a_remark(data: bytes, remark: str) -> None:
+    whole = base64.b64encode(drawn(8, 8)).decode()
+    given = [("image/png", base64.b64encode(data).decode()), ("image/png", whole)]
+    stage = performed(ToolResult("two pictures", images=given))
+    block = stage.rows[2].content[0]
+    assert block["content"][0]["text"] == f"two pictures\n{remark}"
+    assert [part["source"]["data"] for part in block["content"][1:]] == [whole]
+    assert response(stage).result["images"] == [{"data": whole, "mimeType": "image/png"}]
+
+
+def test_pictures_of_many_results_of_one_turn_are_bounded_together() -> None:
+    whole = base64.b64encode(drawn(8, 8)).decode()
+
+    def look(_arguments: Mapping[str, Any], _context: ToolContext) -> Outcome:
+        return ToolResult("seen", images=[("image/png", whole)] * 15)
+
+    model = ScriptedModel(called(*((f"c{n}", "look", {"n": n}) for n in range(4))), said("done"))
+    stage = Stage(model, tool("look", look))
+    stage.perform(user("Hi"))
+    counts = [str(row.content).count("'image'") for row in stage.rows if row.role == "tool"]
+    assert counts == [15, 15, 10, 0]
+    assert str(stage.rows[-2].content).count("left out: there are more than 40") == 15
 
 
 def test_a_tool_that_acts_is_asked_about_and_one_that_reads_is_not() -> None:

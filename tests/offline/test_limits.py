@@ -8,6 +8,7 @@ import struct
 import pytest
 
 from app.offline.judge import Refusal, judge
+from tests.agent.tools.pictures import drawn
 from tests.offline.conversations import NEWEST, OLD, TOOL, Json, accepted, refused, request, user
 
 MARK = {"type": "ephemeral"}
@@ -95,17 +96,35 @@ def test_a_bad_image_is_refused(block: Json, expected: str) -> None:
 
 
 def test_good_images_are_accepted() -> None:
-    accepted(request(user(image(png(8000, 10)), image(b"GIF89a\x01\0\x01\0", "image/gif"))))
-    accepted(request(user(image(png(9000, 10), transformations={"oversized_image": "downsize"}))))
+    accepted(request(user(image(drawn(8000, 10)), image(drawn(1, 1, "GIF"), "image/gif"))))
+    accepted(request(user(image(drawn(9000, 10), transformations={"oversized_image": "downsize"}))))
+
+
+@pytest.mark.parametrize(
+    ("kind", "media_type"), [("PNG", "image/png"), ("JPEG", "image/jpeg"), ("GIF", "image/gif")]
+)
+def test_an_image_whose_data_is_cut_can_not_be_processed(kind: str, media_type: str) -> None:
+    whole = drawn(300, 300, kind)
+    accepted(request(user(image(whole, media_type))))
+    words = refused(request(user(image(whole[: len(whole) // 2], media_type))))
+    assert words == "messages.0.content.0.image.source.base64.data: Could not process image"
 
 
 def test_many_images_have_to_be_smaller() -> None:
-    accepted(request(user(*[image(png(2001, 10))] * 20)))
-    assert refused(request(user(*[image(png(2001, 10))] * 21))).endswith(
+    accepted(request(user(*[image(drawn(2001, 10))] * 20)))
+    assert refused(request(user(*[image(drawn(2001, 10))] * 21))).endswith(
         "exceed max allowed size for many-image requests: 2000 pixels"
     )
 
 
+def test_there_are_only_so_many_images_in_a_request() -> None:
+    address: Json = {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}}
+    for model, most in ((OLD, 100), (NEWEST, 600)):
+        accepted(request(user(*[address] * most), model=model))
+        words = refused(request(user(*[address] * (most + 1)), model=model))
+        assert words == f"messages: Too much media: 0 document pages + {most + 1} images > {most}"
+
+
 def test_an_image_does_not_weigh_what_its_bytes_weigh() -> None:
-    heavy = accepted(request(user(image(png(10, 10) + b"x" * 400_000))))
+    heavy = accepted(request(user(image(drawn(10, 10) + b"x" * 400_000))))
     assert heavy.input_tokens < 2000

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import errno
 import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from app.agent.pictures import Unusable, admit
 from app.agent.tools import image_header
 from app.agent.tools.excerpt import SPARE, excerpt
 from app.agent.tools.parameters import number, parameters, switch, text, texts
@@ -140,12 +140,16 @@ def _text(content: Content, limit: int) -> str:
 
 
 def _picture_result(path: str, content: Content, picture: image_header.Picture) -> ToolResult:
-    if problem := image_header.unfit(picture, content.size):
+    try:
+        if problem := image_header.unfit(picture, content.size):
+            raise Unusable(problem)
+        admitted = admit(content.data)
+    except Unusable as unusable:
+        problem = str(unusable)
         words = f"Error: Image file {'is ' if problem.startswith('damaged') else ''}{problem}"
         return ToolResult.error(words, meta={**_meta(path, 0), "error": words})
     shown = f"Read image file {path} [{picture.media_type}] ({content.size} bytes)"
-    data = base64.b64encode(content.data).decode()
-    return ToolResult(shown, meta=_meta(path, 0), images=[(picture.media_type, data)])
+    return ToolResult(shown, meta=_meta(path, 0), images=[admitted])
 
 
 def _reason(refusal: FileRefused) -> str:

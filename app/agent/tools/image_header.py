@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-MAX_BYTES: Final = 4_718_592  # 4.5 MB; what the API refuses once, it refuses with every later request
+MAX_BYTES: Final = 10_000_000  # of what is looked at; what is kept of it is smaller
 MAX_SIDE: Final = 8_000
 
 

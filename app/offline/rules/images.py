@@ -1,13 +1,18 @@
-"""Images: their bytes, their format and their sides (I1-I3)."""
+"""Images: their number, their bytes, their format and their sides (I1-I3), and whether they can be decoded."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import io
 import struct
 from collections.abc import Iterator
+from functools import lru_cache
 
-from app.offline.refusal import Json
+from PIL import Image
+
+from app.offline.models import Model
+from app.offline.refusal import Json, Refusal
 from app.offline.rules.roles import blocks_of
 from app.offline.rules.shape import wrong
 
@@ -15,10 +20,16 @@ MAX_BYTES = 10_485_760
 MAX_SIDE = 8000
 MAX_SIDE_OF_MANY = 2000
 MANY = 20
+MOST = 600
+MOST_OF_SMALL_WINDOW = 100
+SMALL_WINDOW = 200_000  # tokens
 
 
-def check_images(messages: list[Json]) -> None:
+def check_images(messages: list[Json], model: Model) -> None:
     images = list(_images(messages))
+    most = MOST if model.window > SMALL_WINDOW else MOST_OF_SMALL_WINDOW
+    if len(images) > most:
+        raise Refusal(f"messages: Too much media: 0 document pages + {len(images)} images > {most}")
     for path, image in images:
         if image["source"]["type"] == "base64":
             _check_image(path, image, many=len(images) > MANY)
@@ -61,6 +72,19 @@ def _check_image(path: str, image: Json, *, many: bool) -> None:
             f"{where}.data",
             f"At least one of the image dimensions exceed max allowed size{words}: {limit} pixels",
         )
+    if not _can_be_decoded(data):
+        raise wrong(f"{where}.data", "Could not process image")
+
+
+@lru_cache(maxsize=256)
+def _can_be_decoded(data: bytes) -> bool:
+    """Every request of a conversation brings the same images again."""
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "GIF", "WEBP")) as image:
+            image.load()
+    except Exception:
+        return False
+    return True
 
 
 def _measure(data: bytes) -> tuple[str, int, int]:

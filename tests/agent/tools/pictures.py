@@ -1,8 +1,35 @@
-"""The heads of pictures: enough for a reader that looks no further."""
+"""Pictures: whole ones, as a program draws them; and their heads, enough for a reader that looks no further."""
 
 from __future__ import annotations
 
+import base64
+import io
 import struct
+from functools import cache
+
+from PIL import Image
+
+
+@cache
+def drawn(width: int, height: int, kind: str = "PNG", *, mode: str = "RGB", frames: int = 1) -> bytes:
+    """A picture of that size, with something in it."""
+    step = Image.linear_gradient("L").resize((width, height))
+    image = Image.merge("RGB", (step, step.rotate(180), step)).convert(mode)
+    buffer = io.BytesIO()
+    more = [image.rotate(90 * number) for number in range(1, frames)]
+    image.save(buffer, kind, **({"save_all": True, "append_images": more} if more else {}))
+    return buffer.getvalue()
+
+
+def data_uri(data: bytes, media_type: str = "image/png") -> str:
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+
+
+def size_of(data: bytes | str) -> tuple[int, int]:
+    """Width and height; of base64 too. Fails for what can't be decoded."""
+    with Image.open(io.BytesIO(base64.b64decode(data) if isinstance(data, str) else data)) as image:
+        image.load()
+        return image.size
 
 
 def png(width: int, height: int, *, size: int = 100) -> bytes:

@@ -15,7 +15,7 @@ from app.agent.tools.filesystem import Filesystem
 from app.agent.tools.processes import Ended
 from app.agent.toolset import ToolCancelled
 from app.team.toolset import PostEdit
-from tests.agent.tools.pictures import png
+from tests.agent.tools.pictures import drawn, png
 from tests.agent.tools.workbench import Workbench
 
 OUTSIDE = "path is outside the working directory"
@@ -62,10 +62,10 @@ def test_binary_and_oversized_files_are_refused_in_words(
 
 
 def test_a_picture_is_shown(bench: Workbench, files: Filesystem) -> None:
-    data = png(8000, 10)
+    data = drawn(2000, 10)
     bench.write("p.txt", data)
     result = bench.call(files, "read_file", path="p.txt")
-    assert result.output == "Read image file p.txt [image/png] (100 bytes)"
+    assert result.output == f"Read image file p.txt [image/png] ({len(data)} bytes)"
     assert [(kind, base64.b64decode(body)) for kind, body in result.images] == [("image/png", data)]
 
 
@@ -73,11 +73,12 @@ def test_a_picture_is_shown(bench: Workbench, files: Filesystem) -> None:
     ("data", "words"),
     [
         (
-            png(10, 10, size=4_718_593),
-            "Error: Image file too large (4718593 bytes, max 4718592 bytes)",
+            png(10, 10, size=10_000_001),
+            "Error: Image file too large (10000001 bytes, max 10000000 bytes)",
         ),
         (png(8001, 10), "Error: Image file too large (8001x10 pixels, max 8000 per side)"),
         (png(10, 10)[:18], "Error: Image file is damaged (image/png without a size)"),
+        (drawn(300, 300)[:-200], "Error: Image file is damaged (image/png that can't be decoded)"),
     ],
 )
 def test_a_picture_that_the_api_would_refuse_is_refused_first(

@@ -10,7 +10,7 @@ import pytest
 from app.agent.tools.mcp.results import MAX_BYTES, result_of, tool_of
 from app.agent.toolset import ToolResult
 from tests.agent.stage import echo
-from tests.agent.tools.pictures import gif, png
+from tests.agent.tools.pictures import data_uri, drawn, gif, png
 
 
 def content(*parts: dict[str, Any], **more: Any) -> ToolResult:
@@ -20,6 +20,29 @@ def content(*parts: dict[str, Any], **more: Any) -> ToolResult:
 def image(data: bytes | str) -> dict[str, Any]:
     encoded = base64.b64encode(data).decode() if isinstance(data, bytes) else data
     return {"type": "image", "data": encoded, "mimeType": "image/x"}
+
+
+WRAPPED = base64.encodebytes(drawn(60, 60)).decode()
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        WRAPPED,
+        WRAPPED.replace("\n", "\r\n"),
+        f"  {WRAPPED}  ",
+        data_uri(drawn(60, 60)),
+        f"data:image/png;base64,\n{WRAPPED}",
+        f"DATA:image/png;charset=utf-8;base64,{WRAPPED}",
+        data_uri(drawn(60, 60)).replace("+", "%2B").replace("/", "%2F", 3).replace("=", "%3D"),
+        base64.urlsafe_b64encode(drawn(60, 60)).decode(),
+        base64.b64encode(drawn(60, 60)).decode().rstrip("="),
+        base64.urlsafe_b64encode(drawn(60, 60)).decode().rstrip("="),
+    ],
+)
+def test_a_picture_is_read_however_its_base64_is_written(written: str) -> None:
+    [(kind, data)] = content(image(written)).images
+    assert (kind, base64.b64decode(data, validate=True)) == ("image/png", drawn(60, 60))
 
 
 def test_texts_are_joined_and_links_shown() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 import re
@@ -12,6 +11,7 @@ from typing import Any, Final
 
 import orjson
 
+from app.agent.pictures import decode_base64
 from app.agent.tools import image_header
 from app.agent.tools.output_limit import readable
 from app.agent.tools.schemas.words import NotClear, plain
@@ -233,8 +233,8 @@ def _sound(text: str) -> str:
 def _picture(content: Json) -> tuple[str, str] | str:
     """Media type and base64; or a remark, if the model's API would refuse the picture."""
     try:
-        data = base64.b64decode(str(content.get("data", "")), validate=True)
-    except (binascii.Error, ValueError):
+        data = decode_base64(str(content.get("data", "")))
+    except ValueError:
         return "[a picture that is damaged]"
     found = image_header.recognise(data)
     if found is None:
