@@ -35,6 +35,7 @@ AppError
 ├── CompactionFailed               no summary could be made; the run goes on
 └── RunEnded                       how a run can end other than by finishing
     ├── BudgetReached
+    ├── SessionFull                 the conversation has as many bytes as one may have
     ├── RunCancelled
     ├── ModelFailed
     │   ├── ContextFull             the conversation does not fit into the model's window, and can't be made to
@@ -303,6 +304,17 @@ class BudgetReached(RunEnded):
     """What this may cost has been spent."""
 
     code = "budget_reached"
+
+
+class SessionFull(RunEnded):
+    """The session holds as many bytes as it may."""
+
+    code = "session_full"
+
+    @classmethod
+    def of(cls, held: int, limit: int) -> SessionFull:
+        words = "begin a new one, or fork this one at an earlier message"
+        return cls(f"The session holds {held:,} bytes of at most {limit:,}: {words}.", held=held, limit=limit)
 
 
 class TimeReached(RunEnded):

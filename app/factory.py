@@ -132,7 +132,9 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         observe=telemetry.metrics.transaction,
     )
     migrate(database)
-    limits = Limits(settings.runs_per_token, settings.session_budget, settings.token_budget)
+    limits = Limits(
+        settings.runs_per_token, settings.session_bytes, settings.session_budget, settings.token_budget
+    )
     store = Store(
         database, lease_seconds=settings.lease_seconds, limits=limits, audit_days=settings.audit_days
     )

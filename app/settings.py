@@ -122,6 +122,9 @@ class Settings:
     requests_per_minute: int = _setting(
         "BATON_REQUESTS_PER_MINUTE", 0, "requests in a minute with the tokens of one name; 0: any number"
     )
+    session_bytes: int = _setting(
+        "BATON_SESSION_BYTES", 268_435_456, "how many bytes of messages a session may hold; 0: any number"
+    )
     session_budget: float = _setting(
         "BATON_SESSION_BUDGET", 0.0, "what a session may cost, in dollars; 0: anything"
     )
@@ -288,6 +291,12 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _bytes(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,15}", text):
+        raise ValueError("it must be a whole number of bytes; 0 switches it off")
+    return int(text)
+
+
 def _days(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text):
         raise ValueError("it must be a whole number of days")
@@ -403,6 +412,7 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "tokens_file": _tokens_file,
     "runs_per_token": _count,
     "requests_per_minute": _count,
+    "session_bytes": _bytes,
     "session_budget": _dollars,
     "token_budget": _dollars,
     "unpriced_models": _one_of("refuse", "allow"),

@@ -77,6 +77,7 @@ WRONG = [
     ("BATON_RUNS_PER_TOKEN", "2"),
     ("BATON_REQUESTS_PER_MINUTE", "60"),
     ("BATON_TOKEN_BUDGET", "2.50"),
+    ("BATON_SESSION_BYTES", "1 GB"),
     ("BATON_SESSION_BUDGET", "$5"),
     ("BATON_TOKEN_BUDGET", "nan"),
     ("BATON_AUDIT_DAYS", "forever"),

@@ -49,6 +49,8 @@ class LoopContext:
     """UnpricedModel if the model's cost would escape the budget."""
     prefer: Callable[[Session, Agent], Agent] = lambda session, agent: agent.asking(session.model)
     """The agent with the model that was chosen for it, by a request or by itself."""
+    session_bytes: int = 0  # that a session may hold; 0: any number
+    tell_full: Callable[[str], None] = lambda _session: None  # told of one that holds as many
     deny_wins: bool = True  # over every approval; else the session's approvals come first
     attended: bool = True  # somebody follows the run, who can be asked
     ground: Ground = field(default_factory=Ground)  # where the sessions of the run's owner may work

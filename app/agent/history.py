@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from app.conversation.compaction import Summary, condensed, fill
 from app.conversation.healing import heal
 from app.conversation.pictures import marked
-from app.conversation.transcript import Message, Transcript
+from app.conversation.transcript import Message, Transcript, size_of
 
 
 class History:
@@ -17,6 +17,7 @@ class History:
     """
 
     def __init__(self, rows: Sequence[Message], summary: Summary | None, *, cost: float) -> None:
+        self._stored, self._size = rows, -1
         self.cost = cost  # USD, of the session's own model calls
         self.tried_at = (
             -1
@@ -28,6 +29,14 @@ class History:
         self._used_ids = {str(block.get("id")) for row in rows for block in row.calls}
         shown = [row for row in rows if row.partial != "refused"]
         self.transcript: Transcript = heal(condensed(shown, summary))
+
+    @property
+    def size(self) -> int:
+        """How many bytes the session's messages have, stored."""
+        if self._size < 0:
+            self._size = sum(map(size_of, self._stored))
+            self._stored = ()
+        return self._size
 
     @property
     def rows(self) -> tuple[Message, ...]:
@@ -45,12 +54,17 @@ class History:
     def add(self, row: Message) -> None:
         """A row of this run, made with `next_position`."""
         self.transcript = self.transcript.add(row)
+        self._grow([row])
         self.next_position += 1
 
     def arrive(self, rows: Sequence[Message]) -> None:
         """Messages that somebody else put in at a safe point."""
         self.transcript = heal([*self.rows, *rows])
+        self._grow(rows)
         self.next_position = max([self.next_position, *(row.position + 1 for row in rows)])
+
+    def _grow(self, rows: Iterable[Message]) -> None:
+        self._size = self.size + sum(map(size_of, rows))
 
     def condense(self, summary: Summary) -> None:
         """From now on the model is shown this instead of what it stands for."""

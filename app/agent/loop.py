@@ -32,7 +32,7 @@ from app.conversation.events import Event
 from app.conversation.run import Answer, Question
 from app.conversation.session import Session
 from app.conversation.transcript import Message
-from app.errors import BudgetReached, ModelFailed, ModelRefused, RunCancelled
+from app.errors import BudgetReached, ModelFailed, ModelRefused, RunCancelled, SessionFull
 from app.team.agent import Agent
 from app.team.model import ModelSpec
 
@@ -113,7 +113,7 @@ class AgentLoop:
             yield from self._listing() if resumed else self._prologue()
             yield from self._turns(listed=resumed)
             yield from self._epilogue("finished")
-        except (ModelFailed, ModelRefused, BudgetReached):
+        except (ModelFailed, ModelRefused, BudgetReached, SessionFull):
             yield from self._epilogue("failed")
             raise
         finally:
@@ -233,6 +233,7 @@ class AgentLoop:
                     return
                 limit = iterations + MORE_ITERATIONS
             iterations += 1
+            self._check_size()
             if not self._history.transcript.unserved:
                 self._context.check_budget()
             yield from self._compactor.make_room()
@@ -244,6 +245,13 @@ class AgentLoop:
                 yield from self._cut_calls(said)
                 if not (yield from self._safe_point(ending=True)):
                     return
+
+    def _check_size(self) -> None:
+        """Between turns, so that each call has its result when there is no room for more."""
+        most = self._context.session_bytes
+        if most and self._history.size >= most:
+            self._context.tell_full(self._session.id)
+            raise SessionFull.of(self._history.size, most)
 
     def _speak(self) -> Generator[Step, Any, Said]:
         """One turn. A conversation that turns out to be too long for the model is compacted, and one with a picture
@@ -372,7 +380,7 @@ class AgentLoop:
         failure = ""
         try:
             yield from child.run()
-        except (ModelFailed, ModelRefused, BudgetReached) as error:
+        except (ModelFailed, ModelRefused, BudgetReached, SessionFull) as error:
             failure = error.message
             yield events.Error(error=failure, code=error.code)
         yield events.StreamStopped(agent_name=name, session_id=child._session.id)

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, Self
 
+import orjson
+
 from app.conversation.blocks import (
     SERVED_CALLS,
     TOOL_NAME,
@@ -70,6 +72,11 @@ class Message:
     @property
     def calls(self) -> list[Block]:
         return calls(self.content)
+
+
+def size_of(row: Message) -> int:
+    """How many bytes the row's content has, as JSON."""
+    return len(orjson.dumps(row.content))
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,6 +180,8 @@ class AgentPlanner:
             check_budget=partial(live.patience.around(self._store.accounts.check_budget), root),
             check_price=partial(live.patience.around(self._pricing.check), root),
             prefer=partial(self._prefer, team, live),
+            session_bytes=self._store.accounts.limits.session_bytes,
+            tell_full=self._store.runs.full.tell,
             deny_wins=self._deny_wins,
             attended=not live.run.options.get(OPTION),
             ground=ground,

@@ -42,6 +42,7 @@ class Limits:
     """0 is no limit. Budgets are in dollars; `owner_budget` is for a day, in UTC."""
 
     runs_per_owner: int = 0
+    session_bytes: int = 0
     session_budget: float = 0.0
     owner_budget: float = 0.0
 

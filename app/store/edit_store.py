@@ -11,8 +11,8 @@ from app.conversation.blocks import Block
 from app.conversation.compaction import condensed, estimate, told
 from app.conversation.editing import added, edited
 from app.conversation.run import Probe
-from app.conversation.transcript import Message
-from app.errors import InvalidTranscript, MessageNotFound
+from app.conversation.transcript import Message, size_of
+from app.errors import InvalidTranscript, MessageNotFound, SessionFull
 from app.store.audit_store import note
 from app.store.closing import LastWords
 from app.store.rows import dump, summary_row
@@ -23,7 +23,7 @@ from app.store.tables import messages, sessions, summaries
 
 class EditStore:
     """Each method is one transaction in which the session is nobody else's, in whatever process: SessionBusy while
-    a run is at work. Also SessionNotFound, InvalidTranscript."""
+    a run is at work. Also SessionNotFound, InvalidTranscript, SessionFull."""
 
     def __init__(self, runs: RunStore) -> None:
         self._runs = runs
@@ -41,7 +41,8 @@ class EditStore:
         """At the end; its position."""
         holding = self._runs.holding(session_id, probe=probe, last_words=last_words, visible_to=visible_to)
         with holding as connection:
-            added(read_messages(connection, session_id), new)
+            after = added(read_messages(connection, session_id), new)
+            self._refuse_full(after)
             note(connection, audit)
             return append_messages(connection, session_id, [new], None)
 
@@ -66,6 +67,7 @@ class EditStore:
                 raise InvalidTranscript(f"This message's role is {role}, and stays so.")
             content: Sequence[Block] = new.content
             after = edited(before, position, content)
+            self._refuse_full(after)
             here = update(messages).where(messages.c.session_id == session_id)
             row = after[position]
             values = {"content_json": dump(row.content), "partial": row.partial}
@@ -73,6 +75,11 @@ class EditStore:
             later = (messages.c.position > position) & (messages.c.role == "assistant")
             connection.execute(here.where(later).values(prompt=""))
             note(connection, audit)
+
+    def _refuse_full(self, after: Sequence[Message]) -> None:
+        limit = self._runs.full.limit
+        if limit and (held := sum(map(size_of, after))) > limit:
+            raise SessionFull.of(held, limit)
 
     def summarize(
         self,

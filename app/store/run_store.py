@@ -49,6 +49,7 @@ from app.store.closing import LastWords, bury, close, set_next_event
 from app.store.engine import Database, ago, now
 from app.store.event_store import RESERVED_NUMBERS, Segment, write_segments
 from app.store.fence import QUIET, Fence, those
+from app.store.full_sessions import FullSessions
 from app.store.idempotency import KeyUse, free_key, use_key
 from app.store.lending import refuse_lent
 from app.store.listed import among, listed
@@ -152,6 +153,7 @@ class RunStore:
         self._database = database
         self._fence = fence
         self._limits = limits
+        self.full = FullSessions(limits.session_bytes)
         begun = {"started_at": now(), "lease_expires_at": fence.lease()}
         self._insert_run = Prepared(insert(runs).values(begun).returning(runs), columns=_GIVEN)
 
@@ -174,7 +176,7 @@ class RunStore:
 
         A run whose holder is gone or whose lease has run out is closed on the way. SessionBusy, with the
         holder, for any other live run; SessionNotFound; StalePrecondition; KeyUsed if the request's key stands for
-        another run already; BudgetReached, TooManyRuns.
+        another run already; BudgetReached, SessionFull, TooManyRuns.
         """
         session_id, key, model = request.session_id, request.idempotency, request.model
         try:
@@ -184,6 +186,7 @@ class RunStore:
                 if request.expected_position is not None:
                     _expect(connection, session_id, request.expected_position, request.replacing)
                 check_budget(connection, row, self._limits)
+                self.full.check(connection, session_id)
                 check_runs(self._database, connection, row, self._limits)
                 if dead is not None:
                     next_event = bury(connection, dead, last_words)
@@ -216,12 +219,14 @@ class RunStore:
         counts_runs: bool,
     ) -> None:
         """Refuses what `begin` would refuse for another reason than a busy session; takes no lock and changes
-        nothing. SessionNotFound, StalePrecondition, BudgetReached; TooManyRuns only with `counts_runs`."""
+        nothing. SessionNotFound, StalePrecondition, BudgetReached, SessionFull; TooManyRuns only with
+        `counts_runs`."""
         with self._database.reading() as connection:
             row = find_session(connection, session_id, owner=visible_to)
             if expected_position is not None:
                 _expect(connection, session_id, expected_position)
             check_budget(connection, row, self._limits)
+            self.full.check(connection, session_id)
             if counts_runs:
                 count_runs(connection, row, self._limits)
 

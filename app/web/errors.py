@@ -35,6 +35,7 @@ STATUSES: Final[Mapping[type[Exception], int]] = {
     errors.BatonLost: 409,
     errors.RunEnded: 502,
     errors.BudgetReached: 402,
+    errors.SessionFull: 413,
     errors.AppError: 500,
 }
 

@@ -25,6 +25,8 @@ NEVER_SENT_BY_A_ROUTE: Final = {
         "unavailable",
         "cancelled",
         "model_failed",
+        "context_full",
+        "calls_repeated",
         "time_reached",
         "compaction_failed",
         "refused",

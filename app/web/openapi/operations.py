@@ -188,7 +188,7 @@ RUNS: Final[Mapping[str, Operation]] = {
             *(errors.SessionNotFound, errors.AgentNotFound, errors.InvalidAgentConfig),
             *(errors.SessionBusy, errors.IdempotencyConflict, errors.StalePrecondition, errors.QueueFull),
             *(errors.InvalidTranscript, errors.MissingEnvironment, errors.ServerFull, errors.Draining),
-            *(errors.TooManyRuns, errors.BudgetReached, errors.UnpricedModel),
+            *(errors.TooManyRuns, errors.BudgetReached, errors.UnpricedModel, errors.SessionFull),
         ),
     ),
     "runs.events": Operation(
@@ -296,7 +296,10 @@ MESSAGES: Final[Mapping[str, Operation]] = {
         body=bodies.PutMessage,
         parameters=(PRETTY,),
         answers={201: Answer("It is in the conversation.", shapes.Added)},
-        refusals=(errors.SessionNotFound, errors.SessionBusy, errors.InvalidTranscript),
+        refusals=(
+            *(errors.SessionNotFound, errors.SessionBusy),
+            *(errors.InvalidTranscript, errors.SessionFull),
+        ),
     ),
     "messages.summarize": Operation(
         summary="Puts a summary in the place of what was said, for the model",
@@ -312,7 +315,7 @@ MESSAGES: Final[Mapping[str, Operation]] = {
         answers={200: _UPDATED},
         refusals=(
             *(errors.SessionNotFound, errors.MessageNotFound),
-            *(errors.SessionBusy, errors.InvalidTranscript),
+            *(errors.SessionBusy, errors.InvalidTranscript, errors.SessionFull),
         ),
     ),
 }

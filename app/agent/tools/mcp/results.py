@@ -193,8 +193,8 @@ def _decoded(blob: str, kind: str) -> str | None:
     if not kind.startswith("text/") and not any(word in kind for word in _TEXTUAL):
         return None
     try:
-        return base64.b64decode(blob).decode()
-    except (binascii.Error, ValueError):
+        return decode_base64(blob).decode()
+    except ValueError:
         return None
 
 
