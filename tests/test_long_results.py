@@ -160,7 +160,7 @@ def test_a_window_that_stays_full_ends_the_run_and_is_not_summarized_for_ever(
     assert error["code"] == "context_full"
     assert "prompt is too long" in error["error"]
     at_rest(local, session)
-    run = local.call("GET", f"/api/sessions/{session}/runs")["runs"][0]
+    run = local.call("GET", f"/api/runs?session_id={session}")["runs"][0]
     assert (run["status"], run["code"]) == ("failed", "context_full")
 
 
@@ -172,3 +172,18 @@ def test_json_of_several_files_stays_json(local: LocalClient, model: OfflineServ
     [shown] = results(model)
     files: list[dict[str, Any]] = json.loads(shown)
     assert [file["path"] for file in files] == ["a", "a"]
+
+
+def test_a_result_that_a_run_has_failed_of_does_not_kill_its_session(tmp_path: Path) -> None:
+    """The server thinks that the window is larger than it is, so the result is too long for it."""
+    (tmp_path / "long.txt").write_text("the answer is 42\n" * 6_000)
+    with OfflineServer(windows={MODEL: SMALL}) as stand_in:
+        built = build(make_settings(tmp_path, stand_in.url))
+        local = LocalClient(built)
+        session = local.new_session()
+        events = local.say(session, call_text("read_file", path="long.txt"), agent="tools")
+        assert [event["code"] for event in of_type(events, "error")] == ["context_full"]
+        events = local.say(session, "[say hello]", agent="tools")
+        assert of_type(events, "error") == []
+        assert len(of_type(events, "session_summary")) == 1
+        built.close()

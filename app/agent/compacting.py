@@ -90,7 +90,7 @@ class Compactor:
     def recover(self) -> Compacting:
         """Compacts a conversation that did not fit into the window; says whether it is shorter now."""
         window = self.window or UNKNOWN_WINDOW
-        cut = self._cut(int(window * KEPT)) or self._cut(0)
+        cut = self._saving_cut(window)
         if cut is None or not self._is_worth_it():
             return False
         yield self._warning("The conversation does not fit into the model's context window; it is compacted.")
@@ -134,9 +134,22 @@ class Compactor:
         """Of the model that will speak, as far as that is known; 0 if nothing is known of it."""
         return min(catalogue.facts(spec.model).window for spec in self._asker.chain.first)
 
-    def _cut(self, keep_tokens: int) -> Cut | None:
+    def _saving_cut(self, window: int) -> Cut | None:
+        """The first that leaves what fits. Results that an earlier run left unseen may be too much: it has failed
+        because of them, and the user has said something since."""
+        rows = self._history.rows
+        cuts = [self._cut(int(window * KEPT)), self._cut(0)]
+        if rows and rows[-1].role == "user":
+            cuts.append(self._cut(0, keeps_unseen=False))
+        found = [cut for cut in cuts if cut is not None]
+        return next((cut for cut in found if cut.kept_tokens <= window * FULL), found[0] if found else None)
+
+    def _cut(self, keep_tokens: int, *, keeps_unseen: bool = True) -> Cut | None:
         return find_cut(
-            self._history.rows, keep_tokens=keep_tokens, next_position=self._history.next_position
+            self._history.rows,
+            keep_tokens=keep_tokens,
+            next_position=self._history.next_position,
+            keeps_unseen=keeps_unseen,
         )
 
     def _compact(self, cut: Cut, tokens: int) -> Compacting:

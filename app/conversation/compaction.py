@@ -89,12 +89,14 @@ def told(rows: Sequence[Message], text: str, *, number: int, next_position: int)
     return Summary(number, text, through, 0, 0, next_position)
 
 
-def find_cut(rows: Sequence[Message], *, keep_tokens: int, next_position: int) -> Cut | None:
-    """Keeps the newest pieces that fit into about `keep_tokens`, and in any case what nobody has answered yet and
-    results that the model has not seen yet. None if there would be nothing to summarize. The conversation's calls
-    must all have their results."""
+def find_cut(
+    rows: Sequence[Message], *, keep_tokens: int, next_position: int, keeps_unseen: bool = True
+) -> Cut | None:
+    """Keeps the newest pieces that fit into about `keep_tokens`, and in any case what nobody has answered yet and,
+    unless `keeps_unseen` is False, results that the model has not seen yet. None if there would be nothing to
+    summarize. The conversation's calls must all have their results."""
     pieces = list(pieces_of(rows))
-    kept = _unseen(pieces)
+    kept = _unseen(pieces) if keeps_unseen else _unanswered(pieces)
     tokens = sum(map(estimate, rows_of(pieces[len(pieces) - kept :])))
     while kept < len(pieces) and tokens + _weight(pieces[-kept - 1]) <= keep_tokens:
         kept += 1
