@@ -160,7 +160,7 @@ def test_a_window_that_stays_full_ends_the_run_and_is_not_summarized_for_ever(
     assert error["code"] == "context_full"
     assert "prompt is too long" in error["error"]
     at_rest(local, session)
-    run = local.call("GET", f"/api/runs?session_id={session}")["runs"][0]
+    [run] = local.call("GET", f"/api/runs?session={session}")
     assert (run["status"], run["code"]) == ("failed", "context_full")
 
 

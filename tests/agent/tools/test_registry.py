@@ -21,7 +21,7 @@ CONTRACT = """
 directory_tree | Directory Tree | filesystem | RO | path
 edit_file | Edit | filesystem | D | path edits
 list_directory | List Directory | filesystem | RO D | path
-read_file | Read | filesystem | RO | path
+read_file | Read | filesystem | RO | path offset? limit? column?
 read_multiple_files | Read Multiple Files | filesystem | RO | paths json?
 search_files_content | Search Files Content | filesystem | RO D | path query is_regex? excludePatterns?
 write_file | Write | filesystem | D | path content
