@@ -137,9 +137,9 @@ def test_a_call_repeated_for_ever_is_told_and_then_ends_the_run(
     events = local.say(session, "[then]".join([read] * 30), agent="tools")
     [error] = of_type(events, "error")
     assert error["code"] == "calls_repeated"
-    assert "read_file 5 times in a row" in error["error"]
-    assert len(model.requests) == 5
-    assert ["times in a row" in shown for shown in results(model)] == [False, False, True, True]
+    assert "read_file 10 times in a row" in error["error"]
+    assert len(model.requests) == 10
+    assert ["times in a row" in shown for shown in results(model)] == [False, False, *[True] * 7]
     at_rest(local, session)
     assert of_type(local.say(session, "[say on we go]", agent="tools"), "error") == []
 

@@ -80,7 +80,7 @@ class Compactor:
             return False
         if self._history.tried_at == self._history.next_position:
             return False
-        cut = self._cut(int(window * KEPT))
+        cut = _best(self._cuts(int(window * KEPT)), window)
         if cut is None or fill - cut.kept_tokens < window * KEPT:
             return False
         if not self._is_worth_it():
@@ -90,7 +90,7 @@ class Compactor:
     def recover(self) -> Compacting:
         """Compacts a conversation that did not fit into the window; says whether it is shorter now."""
         window = self.window or UNKNOWN_WINDOW
-        cut = self._saving_cut(window)
+        cut = _best([*self._cuts(int(window * KEPT)), *self._cuts(0)], window)
         if cut is None or not self._is_worth_it():
             return False
         yield self._warning("The conversation does not fit into the model's context window; it is compacted.")
@@ -134,23 +134,19 @@ class Compactor:
         """Of the model that will speak, as far as that is known; 0 if nothing is known of it."""
         return min(catalogue.facts(spec.model).window for spec in self._asker.chain.first)
 
-    def _saving_cut(self, window: int) -> Cut | None:
-        """The first that leaves what fits. Results that an earlier run left unseen may be too much: it has failed
-        because of them, and the user has said something since."""
-        rows = self._history.rows
-        cuts = [self._cut(int(window * KEPT)), self._cut(0)]
-        if rows and rows[-1].role == "user":
-            cuts.append(self._cut(0, keeps_unseen=False))
-        found = [cut for cut in cuts if cut is not None]
-        return next((cut for cut in found if cut.kept_tokens <= window * FULL), found[0] if found else None)
-
-    def _cut(self, keep_tokens: int, *, keeps_unseen: bool = True) -> Cut | None:
-        return find_cut(
-            self._history.rows,
-            keep_tokens=keep_tokens,
-            next_position=self._history.next_position,
-            keeps_unseen=keeps_unseen,
+    def _cuts(self, keep_tokens: int) -> list[Cut]:
+        """The best first. Results that the model has not seen stay, unless an earlier run has left them, and there is
+        no room with them: it may have failed for that very reason."""
+        history = self._history
+        results = [row.position for row in history.rows if row.role == "tool"]
+        choices = (True, False) if results and results[-1] < history.begun_at else (True,)
+        cuts = (
+            find_cut(
+                history.rows, keep_tokens=keep_tokens, next_position=history.next_position, keeps_unseen=keeps
+            )
+            for keeps in choices
         )
+        return [cut for cut in cuts if cut is not None]
 
     def _compact(self, cut: Cut, tokens: int) -> Compacting:
         """`tokens` is how much of the conversation the model is shown at first."""
@@ -236,6 +232,11 @@ class Compactor:
             "cost": self._history.cost,
         }
         return events.TokenUsage(agent_name=self._agent.name, session_id=self._session_id, usage=body)
+
+
+def _best(cuts: Sequence[Cut], window: int) -> Cut | None:
+    """The first that leaves what fits into the window, else the first."""
+    return next((cut for cut in cuts if cut.kept_tokens <= window * FULL), cuts[0] if cuts else None)
 
 
 def _done(rows: Sequence[Message]) -> Iterator[bytes]:

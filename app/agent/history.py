@@ -26,6 +26,7 @@ class History:
         self.done: set[bytes] = set()  # digests of the calls and results before it
         self.summary = summary
         self.next_position = max((row.position for row in rows), default=-1) + 1
+        self.begun_at = self.next_position  # where what this run adds begins
         self._used_ids = {str(block.get("id")) for row in rows for block in row.calls}
         shown = [row for row in rows if row.partial != "refused"]
         self.transcript: Transcript = heal(condensed(shown, summary))

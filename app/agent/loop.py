@@ -61,6 +61,8 @@ class AgentLoop:
         self._depth = depth
         summary = context.find_summary(session.id) if session.compactions else None
         self._history = History(rows, summary, cost=session.cost)
+        if self._resumption.turns:
+            self._history.begun_at = 0  # in another process
         ledger = self._resumption.ledger
         self._broken = frozenset(call.id for call in ledger.values() if call.broken)
         self._take_over(agent)

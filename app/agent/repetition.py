@@ -13,10 +13,11 @@ import orjson
 from app.agent.toolset import Tool, ToolResult
 from app.errors import CallsRepeated
 
-DEFAULT_MOST: Final = 5
+DEFAULT_MOST: Final = 10
 LEAST: Final = 3
 """Turns: the model has to be told before its run is stopped, and a first call can't be known to be repeated."""
-WARNINGS: Final = 2
+TOLD: Final = 3
+"""Turns, after which the model is told; or after one less, if the next one is the last."""
 
 _WAITS: Final = re.compile(r"(?:^|[_-])(?:wait|poll|sleep|watch)", re.IGNORECASE)
 """In the name of a tool that nobody could mark: one of a tool server, a script."""
@@ -46,7 +47,7 @@ class Repetition:
         signature = _signature(name, arguments, result)
         self._now[signature] = name
         times = self._turns + 1
-        if signature not in self._before or times < max(2, self._most - WARNINGS):
+        if signature not in self._before or times < min(TOLD, self._most - 1):
             return result
         words = (
             f"[You have made this call {times} times in a row, with the same arguments and the same result. "
