@@ -464,7 +464,7 @@ def _image(url: str, index: int, limit: PictureLimit) -> Block:
     """What is no picture is refused here: the API would refuse it with every later request."""
     if re.match(r"https?://\S+$", url):
         return {"type": "image", "source": {"type": "url", "url": url}}
-    match = re.match(r"data:([\w/+.-]+);base64,", url)
+    match = re.match(r"data:([\w/+.-]+)(?:;[\w.=-]+)*;base64,", url[:200])
     if match is None or match[1] not in IMAGE_TYPES:
         raise InvalidRequest(
             f"message {index}: an image must be an http(s) URL or a data URL of {', '.join(IMAGE_TYPES)}",

@@ -569,6 +569,21 @@ def test_a_refusal_is_told_by_its_status(status: int, kind: str) -> None:
         ("input length and `max_tokens` exceed context limit: 178959 + 64000 > 200000", "overflow"),
         ("messages.1.content.0: Invalid `signature` in `thinking` block", "thinking_mismatch"),
         ("messages.1: `tool_use` ids were found without `tool_result` blocks", "final"),
+        (
+            "messages.0.content.2.image.source.base64: image exceeds 5 MB maximum: 6 bytes > 5 bytes",
+            "picture_refused",
+        ),
+        (
+            (
+                "messages.4.content.0.tool_result.content.1.image.source.base64.data: At least one of the image dimensions "
+                "exceed max allowed size for many-image requests: 2000 pixels"
+            ),
+            "picture_refused",
+        ),
+        ("Could not process image", "picture_refused"),
+        ("messages: Too much media: 0 document pages + 101 images > 100", "picture_refused"),
+        ("Unable to download the file. Please verify the URL and try again.", "picture_refused"),
+        ("tools.3.custom.name: 'image' is taken", "final"),
     ],
 )
 def test_what_a_bad_request_means_is_told_by_the_few_words_that_matter(message: str, kind: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from app.agent.calling import UNREADABLE
 from app.agent.context import Resumption
 from app.agent.model import ModelError, TextDelta
-from app.agent.steps import Ask, CallStarting, PromptFrozen, SafePoint, TurnAdded
+from app.agent.steps import Ask, CallStarting, PicturesLeftOut, PromptFrozen, SafePoint, TurnAdded
 from app.agent.toolset import Outcome, ToolCancelled, ToolContext, ToolResult
 from app.conversation.blocks import plain_text
 from app.conversation.events import AgentChoice, MessageAdded, UserMessage
@@ -300,3 +300,36 @@ def test_an_answer_to_another_session_of_the_run_answers_nothing_here(kind: Ques
     asked = [step.question.kind for step in stage.steps if isinstance(step, Ask)]
     assert asked == ["approval", "max_iterations"]
     assert plain_text(stage.rows[-1].content) == "done"
+
+
+ADDRESS = {"type": "image", "source": {"type": "url", "url": "https://example.com/gone.png"}}
+REFUSED = ModelError("Unable to download the file.", kind="picture_refused", status=400)
+NAMED = ModelError(
+    "messages.2.content.1.image.source.url: Unable to download the file.", kind="picture_refused"
+)
+
+
+def pictures_shown(model: ScriptedModel) -> list[int]:
+    return [str(request["messages"]).count("'image'") for request in model.requests]
+
+
+def test_a_picture_that_the_api_has_named_is_left_out_and_the_others_stay() -> None:
+    stage = Stage(ScriptedModel([NAMED], said("done")))
+    rows = [user("one", ADDRESS), assistant("yes"), user("two", ADDRESS)]
+    stage.perform(*(replace(row, position=place) for place, row in enumerate(rows)))
+    assert pictures_shown(stage.model) == [2, 1]
+    [left_out] = [step for step in stage.steps if isinstance(step, PicturesLeftOut)]
+    assert list(left_out.positions) == [2]
+
+
+def test_of_pictures_that_the_api_has_not_named_none_stays_and_the_call_is_repeated_once() -> None:
+    stage = Stage(ScriptedModel([REFUSED], [REFUSED]))
+    with pytest.raises(ModelFailed, match="Unable to download"):
+        stage.perform(replace(user("one", ADDRESS), position=0))
+    assert pictures_shown(stage.model) == [1, 0]
+
+
+def test_a_refusal_of_pictures_where_there_are_none_ends_the_run() -> None:
+    stage = Stage(ScriptedModel([REFUSED]))
+    with pytest.raises(ModelFailed, match="Unable to download"):
+        stage.perform(replace(user("one"), position=0))

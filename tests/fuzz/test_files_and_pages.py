@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from app.agent.pictures import Unusable, admit, decode_base64, is_data_uri
 from app.agent.retry_after import retry_after
 from app.agent.tools import gitignore
 from app.agent.tools.html_text import to_markdown, to_text
@@ -19,6 +20,7 @@ from app.agent.tools.sandbox import Sandbox
 from app.agent.tools.url_template import is_at
 from app.team.durations import parse_duration
 from app.team.permissions import is_pattern
+from tests.agent.tools.pictures import drawn, size_of
 from tests.fuzz.limits import LARGE, bounded, joined, large, tries
 
 HTML = (
@@ -202,6 +204,43 @@ def test_any_bytes_are_a_picture_or_none(data: bytes) -> None:
         assert picture.width >= 0
         assert picture.height >= 0
         assert unfit(picture, len(data)) or 0 < picture.width <= 8000
+
+
+WHOLE = [drawn(40, 30, kind) for kind in ("PNG", "JPEG", "GIF", "WEBP")]
+WHOLE += [drawn(2100, 8), drawn(40, 30, "GIF", frames=3), drawn(40, 30, mode="P"), drawn(40, 30, mode="L")]
+
+
+@tries(150)
+@given(
+    st.sampled_from(WHOLE),
+    st.floats(0, 1),
+    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=4),
+)
+def test_a_picture_with_any_damage_is_admitted_as_one_that_can_be_decoded_or_not_at_all(
+    whole: bytes, cut: float, changes: list[tuple[float, int]]
+) -> None:
+    data = bytearray(whole[: int(len(whole) * cut) or len(whole)])
+    for place, value in changes:
+        data[int(place * len(data))] = value
+    with bounded():
+        try:
+            admitted = admit(bytes(data))
+        except Unusable:
+            return
+    assert max(size_of(admitted.data)) <= 2000
+
+
+@tries(150)
+@given(st.text(max_size=300))
+@example("data:image/png;base64," + "A" * LARGE)
+@example(" " * LARGE + "=")
+def test_any_text_is_base64_or_not(text: str) -> None:
+    with bounded():
+        is_data_uri(text)
+        try:
+            decode_base64(text)
+        except ValueError:
+            pass
 
 
 RETRY = (
