@@ -575,8 +575,8 @@ def test_a_refusal_is_told_by_its_status(status: int, kind: str) -> None:
         ),
         (
             (
-                "messages.4.content.0.tool_result.content.1.image.source.base64.data: At least one of the image dimensions "
-                "exceed max allowed size for many-image requests: 2000 pixels"
+                "messages.4.content.0.tool_result.content.1.image.source.base64.data: At least one of the image "
+                "dimensions exceed max allowed size for many-image requests: 2000 pixels"
             ),
             "picture_refused",
         ),
