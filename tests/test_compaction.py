@@ -195,6 +195,13 @@ def test_a_message_that_alone_is_too_long_ends_the_run_and_the_session_goes_on(l
     events = local.say(session, "x" * 20_000)
     assert shape(events) == [*PLAIN, "error", *END]
     assert "prompt is too long" in of_type(events, "error")[0]["error"]
+    assert of_type(events, "error")[0]["code"] == "context_full"
+    assert text_of(local.say(session, "[say hello]")) == "hello"
+    assert [message["content"][:9] for message in at_rest(local, session)] == [
+        "xxxxxxxxx",
+        "[say hell",
+        "hello",
+    ]
 
 
 def test_an_overflow_that_a_compaction_does_not_mend_ends_the_run(local: LocalClient) -> None:
@@ -202,6 +209,7 @@ def test_an_overflow_that_a_compaction_does_not_mend_ends_the_run(local: LocalCl
     local.say(session, "[words 200]")
     events = local.say(session, "x" * 20_000)
     assert shape(events) == [*PLAIN, "warning", *COMPACTED, *PLAIN[-1:], "error", *END]
+    assert text_of(local.say(session, "[say hello]")) == "hello"
     at_rest(local, session)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any, Final
 
 import orjson
@@ -99,12 +100,23 @@ class Compactor:
     def leave_out_refused(self, words: str) -> Compacting:
         """Leaves out the picture that the API has refused in these words, or all if it named none; says whether there
         was one."""
-        named = self._asker.named_rows(words) or self._history.rows
+        rows = self._history.rows
+        named = self._asker.named_rows(words) or rows
+        if (
+            "many-image" in words
+        ):  # it names the first, and nobody here knows how large those at an address are
+            named = [*named, *(row for row in rows if row not in named and _has_addresses(row))]
         gone = [row.position for row in named if row.position >= 0 and any(pictures_of(row))]
         if not gone:
             return False
         yield from self._leave_out_pictures(gone, "The model's API refuses it.")
         return True
+
+    @property
+    def is_newest_too_long(self) -> bool:
+        """Is what the user has said last most of the conversation?"""
+        said = list(takewhile(lambda row: row.role == "user", reversed(self._history.rows)))
+        return sum(map(estimate, said)) > sum(map(estimate, self._history.rows)) / 2
 
     def _leave_out_pictures(self, positions: Sequence[int], why: str) -> Generator[Step, Any, None]:
         history = self._history
@@ -237,6 +249,10 @@ class Compactor:
 def _best(cuts: Sequence[Cut], window: int) -> Cut | None:
     """The first that leaves what fits into the window, else the first."""
     return next((cut for cut in cuts if cut.kept_tokens <= window * FULL), cuts[0] if cuts else None)
+
+
+def _has_addresses(row: Message) -> bool:
+    return any(picture.get("source", {}).get("type") != "base64" for picture in pictures_of(row))
 
 
 def _done(rows: Sequence[Message]) -> Iterator[bytes]:

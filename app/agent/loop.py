@@ -23,7 +23,7 @@ from app.agent.repetition import Repetition
 from app.agent.result_limit import ResultLimit
 from app.agent.routing import routed
 from app.agent.speaking import PictureRefused, Said, Speaker, WindowExceeded, agent_info
-from app.agent.steps import AgentChanged, Ask, ChildAdded, SafePoint, Step
+from app.agent.steps import AgentChanged, Ask, ChildAdded, SafePoint, Step, TurnRefused
 from app.agent.toolset import Delegation, ModelChange, QuestionFirst, Tool, ToolResult
 from app.agent.turn_calls import TurnCalls
 from app.conversation import events
@@ -264,15 +264,23 @@ class AgentLoop:
             return (yield from self._speaker.ask(first))
         except WindowExceeded as exceeded:
             if not (yield from self._compactor.recover()):
-                raise exceeded.failure from exceeded
+                raise (yield from self._failed(exceeded)) from exceeded
         except PictureRefused as refused:
             if not (yield from self._compactor.leave_out_refused(str(refused))):
                 raise refused.failure from refused
         yield from self._listing()
         try:
             return (yield from self._speaker.ask(first))
-        except (WindowExceeded, PictureRefused) as again:
+        except WindowExceeded as again:
+            raise (yield from self._failed(again)) from again
+        except PictureRefused as again:
             raise again.failure from again
+
+    def _failed(self, exceeded: WindowExceeded) -> Generator[Step, Any, ModelFailed]:
+        """A message that does not fit by itself is not sent again: no later run would have room for it."""
+        if self._compactor.is_newest_too_long:
+            yield TurnRefused(self._session.id)
+        return exceeded.failure
 
     def _route(self) -> Steps:
         """The user's newest message may be one for another of the agent's models."""

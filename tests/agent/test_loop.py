@@ -333,3 +333,11 @@ def test_a_refusal_of_pictures_where_there_are_none_ends_the_run() -> None:
     stage = Stage(ScriptedModel([REFUSED]))
     with pytest.raises(ModelFailed, match="Unable to download"):
         stage.perform(replace(user("one"), position=0))
+
+
+def test_of_many_pictures_at_addresses_that_are_too_large_none_stays() -> None:
+    words = "messages.0.content.1.image.source.url: … max allowed size for many-image requests: 2000 pixels"
+    stage = Stage(ScriptedModel([ModelError(words, kind="picture_refused", status=400)], said("done")))
+    rows = [user("one", ADDRESS), assistant("yes"), user("two", ADDRESS)]
+    stage.perform(*(replace(row, position=place) for place, row in enumerate(rows)))
+    assert pictures_shown(stage.model) == [2, 0]
