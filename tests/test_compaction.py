@@ -232,7 +232,7 @@ def test_a_failed_compaction_is_told_and_the_run_goes_on(
 
 
 def assigned(monkeypatch: pytest.MonkeyPatch, *scripts: str) -> None:
-    """What the model is told to say at each attempt at a summary; the last script counts for all further ones."""
+    """Tells the model what to say at each attempt at a summary; the last script counts for all further ones."""
 
     def assignment(attempt: int) -> Message:
         return user(scripts[min(attempt, len(scripts) - 1)])

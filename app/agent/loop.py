@@ -317,7 +317,7 @@ class AgentLoop:
         return self._context.team.models(wanted) if wanted else ()
 
     def _window_for(self, tool: Tool | None) -> int:
-        """Of the models that a tool's result is shown to, the smallest window."""
+        """The smallest window of the models that a tool's result is shown to."""
         digesting = self._context.team.models(tool.model) if tool is not None and tool.model else ()
         known = [catalogue.facts(spec.model).window for spec in digesting]
         return min([self._compactor.window or UNKNOWN_WINDOW, *filter(None, known)])

@@ -17,7 +17,7 @@ MOST: Final = 600
 MOST_OF_SMALL_WINDOW: Final = 100
 SMALL_WINDOW: Final = 200_000  # tokens
 MOST_CHARACTERS: Final = 24_000_000
-"""Of base64. A request has at most 32 MB, and text needs room as well."""
+"""Characters of base64. A request has at most 32 MB, and text needs room as well."""
 KEPT: Final = 20
 KEPT_CHARACTERS: Final = 8_000_000
 """The newest pictures that the model has seen; they stay when others have to go, so that this happens seldom."""
@@ -27,7 +27,7 @@ _HEAD: Final = 64_000  # characters of base64: where the size of most pictures s
 
 def excess(rows: Sequence[Message], window: int) -> list[int]:
     """The positions of rows whose pictures have to go, so that the API takes the others; of a conversation within the
-    limits, none. What the model has not seen yet stays as long as it can. `window` is the model's, in tokens."""
+    limits, none. Pictures that the model has not seen yet stay as long as they can. `window` is the model's, in tokens."""
     most = MOST if window > SMALL_WINDOW else MOST_OF_SMALL_WINDOW
     holding = [(index, row, found) for index, row in enumerate(rows) if (found := list(pictures_of(row)))]
     count = sum(len(found) for _, _, found in holding)
@@ -55,7 +55,7 @@ def _characters(pictures: Sequence[Block]) -> int:
 
 
 def _is_large(picture: Block) -> bool:
-    """Is a side of it longer than many pictures may have? What can't be read is not."""
+    """Is a side of it longer than many pictures may have? False for one that can't be read."""
     data = str(picture.get("source", {}).get("data", ""))
     for part in (data[:_HEAD], data):
         try:

@@ -24,17 +24,17 @@ log = logging.getLogger(__name__)
 MAX_SIDE: Final = 2_000
 """Pixels. The API takes 8,000, but no more than this of any picture in a request with more than 20."""
 MAX_KEPT_BYTES: Final = 3_750_000
-"""Of a picture that is left as it is: 5,000,000 characters of base64, which every way to the models takes."""
+"""The size of a picture that is left as it is: 5,000,000 characters of base64, which every way to the models takes."""
 SMALL_BYTES: Final = 1_500_000
-"""Of a picture that is written anew without loss; a larger one becomes a JPEG."""
+"""The size of a picture that is written anew without loss; a larger one becomes a JPEG."""
 MAX_PIXELS: Final = 50_000_000
-"""Of a picture that is decoded: 200 MB of memory."""
+"""The size of a picture that is decoded: 200 MB of memory."""
 MAX_SCANS: Final = 100
-"""Of a JPEG: each is as much work as a whole picture, and a few bytes can make one."""
+"""Parts of a JPEG: each is as much work as a whole picture, and a few bytes can make one."""
 MOST: Final = 40
 """Pictures of one message, or of the results of one turn."""
 MOST_CHARACTERS: Final = 12_000_000
-"""Of base64, of these together: a request to the API has at most 32 MB."""
+"""Characters of base64 of these together: a request to the API has at most 32 MB."""
 AT_ONCE: Final = 2
 """Pictures that are decoded at the same time, for their memory."""
 

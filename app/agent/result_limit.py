@@ -11,15 +11,15 @@ from app.agent.tools.output_limit import readable
 from app.agent.toolset import Tool, ToolResult
 
 SHARE: Final = 0.1
-"""Of the window, for one result."""
+"""A part of the window, for one result."""
 SHARE_OF_TURN: Final = 0.25
-"""Of the window, for all results of one turn: what the model has not seen is not summarized, so it has to fit."""
+"""A part of the window, for all results of one turn: what the model has not seen is not summarized, so it has to fit."""
 MOST_TOKENS: Final = 40_000
 """For one result, however large the window is: a longer one is not shown to the model a second time."""
 BYTES_PER_TOKEN: Final = 3
 """Fewer than in prose: a file of digits, or of Chinese, has more tokens for its bytes."""
 LEAST_BYTES: Final = 1_000
-"""Of a result in a turn whose results have taken their share already."""
+"""For a result in a turn whose results have taken their share already."""
 
 HOW: Final = (
     "Ask for less at a time: a narrower question, a filter, a range, a page; or write it to a file and read that "
@@ -48,7 +48,7 @@ class ResultLimit:
 
     def fit(self, result: ToolResult, tool: Tool | None) -> ToolResult:
         """The result with as much of its text, and as many of its pictures, as there is room for, and none that the
-        API would refuse. What is left out is named, with how to get it."""
+        API would refuse. The rest is named, with how to get it."""
         result = self._with_pictures(result)
         data = result.output.encode("utf-8", "replace")
         room = self.room(tool)

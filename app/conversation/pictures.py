@@ -1,6 +1,6 @@
 """Pictures of a conversation that a model is not shown any more; pure.
 
-A picture that has to go leaves a mark on its row, and all rows stay as they are stored. What is sent without it is
+A picture that has to go leaves a mark on its row, and all rows stay as they are stored. A request without it is
 another text, so what was thought behind it is not sent any more: each time that pictures go, a new prompt begins.
 """
 
@@ -14,7 +14,7 @@ from app.conversation.blocks import Block, text_block
 from app.conversation.transcript import Message
 
 LEFT_OUT: Final = "pictures"
-"""What the `partial` of a row says whose pictures are not shown."""
+"""The `partial` of a row whose pictures are not shown."""
 REMARK: Final = "[a picture that is not shown any more]"
 
 

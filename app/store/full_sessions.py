@@ -14,7 +14,7 @@ MOST: Final = 10_000
 
 
 class FullSessions:
-    """What runs of this process have found out, so that nothing is asked for other sessions. For all threads."""
+    """The sessions that runs of this process have found; nothing is asked for other sessions. For all threads."""
 
     def __init__(self, limit: int) -> None:
         """`limit` is the number of bytes; 0 for none."""

@@ -461,7 +461,7 @@ def _block(part: Part, index: int, limit: PictureLimit) -> Block | None:
 
 
 def _image(url: str, index: int, limit: PictureLimit) -> Block:
-    """What is no picture is refused here: the API would refuse it with every later request."""
+    """Anything but a picture is refused here: the API would refuse it with every later request."""
     if re.match(r"https?://\S+$", url):
         return {"type": "image", "source": {"type": "url", "url": url}}
     match = re.match(r"data:([\w/+.-]+)(?:;[\w.=-]+)*;base64,", url[:200])

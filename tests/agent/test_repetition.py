@@ -19,7 +19,7 @@ LIMITED = TEAM.replace("Be brief.}", "Be brief., max_consecutive_tool_calls: {}}
 
 
 def again(times: int, *calls: tuple[str, dict[str, Any]]) -> list[Line]:
-    """So many turns with the same calls."""
+    """As many turns with the same calls."""
     return [
         called(*((f"c{turn}_{place}", name, arguments) for place, (name, arguments) in enumerate(calls)))
         for turn in range(times)
