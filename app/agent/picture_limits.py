@@ -27,7 +27,8 @@ _HEAD: Final = 64_000  # characters of base64: where the size of most pictures s
 
 def excess(rows: Sequence[Message], window: int) -> list[int]:
     """The positions of rows whose pictures have to go, so that the API takes the others; of a conversation within the
-    limits, none. Pictures that the model has not seen yet stay as long as they can. `window` is the model's, in tokens."""
+    limits, none. Pictures that the model has not seen yet stay as long as they can. `window` is the model's, in
+    tokens."""
     most = MOST if window > SMALL_WINDOW else MOST_OF_SMALL_WINDOW
     holding = [(index, row, found) for index, row in enumerate(rows) if (found := list(pictures_of(row)))]
     count = sum(len(found) for _, _, found in holding)

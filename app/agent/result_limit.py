@@ -13,7 +13,7 @@ from app.agent.toolset import Tool, ToolResult
 SHARE: Final = 0.1
 """A part of the window, for one result."""
 SHARE_OF_TURN: Final = 0.25
-"""A part of the window, for all results of one turn: what the model has not seen is not summarized, so it has to fit."""
+"""A part of the window, for all results of one turn: what the model has not seen is not summarized, so it must fit."""
 MOST_TOKENS: Final = 40_000
 """For one result, however large the window is: a longer one is not shown to the model a second time."""
 BYTES_PER_TOKEN: Final = 3
