@@ -55,6 +55,7 @@ def tools() -> list[Tool]:
                 optional=["offset", "limit", "column"],
             ),
             read_only=True,
+            read_on="Read the rest with offset and limit.",
             handler=read_file,
         ),
         Tool(
