@@ -38,6 +38,7 @@ LONG = (
     "while_it_runs/",
     "commands/",
     "upgrades/",
+    "corpus/test_cases",
     "test_clocks",
 )
 """What starts servers, and so takes longest."""
