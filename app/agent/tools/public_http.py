@@ -11,7 +11,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
+from urllib.parse import quote
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -20,6 +21,8 @@ from urllib3.exceptions import NewConnectionError
 
 from app.agent.model import Cancellation
 from app.agent.tools.public_addresses import is_public
+
+_ASCII: Final = "".join(map(chr, range(0x21, 0x7F)))
 
 
 class AddressRefused(Exception):
@@ -138,6 +141,15 @@ class _Adapter(HTTPAdapter):
         kind = _TlsConnection if pool.scheme == "https" else _Connection
         pool.ConnectionCls = type(kind.__name__, (kind,), {"line": self._line})
         return pool
+
+    def build_response(self, req: Any, resp: Any) -> requests.Response:
+        """Encodes the address of a redirect that is not ASCII. requests takes it for UTF-8, and where it is none,
+        breaks off with the connection open."""
+        response = super().build_response(req, resp)
+        target = response.headers.get("Location", "")
+        if not target.isascii():
+            response.headers["Location"] = quote(target.encode("latin-1", "replace"), safe=_ASCII)
+        return response
 
 
 class _Connection(HTTPConnection):
