@@ -84,9 +84,11 @@ class Connection:
         cursor: str | None = None
         for _ in range(MAX_PAGES):
             page = await self.client.list_tools(cursor=cursor)
-            tools += (page.meta or {})[AS_IT_CAME]["tools"]
+            found = (page.meta or {})[AS_IT_CAME]["tools"]
+            repeats = cursor is not None and page.next_cursor == cursor  # and would for ever
+            tools += [tool for tool in found if not repeats or tool not in tools]
             cursor = page.next_cursor
-            if not cursor:
+            if not cursor or repeats:
                 break
         described = [tool if isinstance(tool, dict) else {"name": ""} for tool in tools]
         return sorted(described, key=lambda tool: str(tool.get("name", "")))

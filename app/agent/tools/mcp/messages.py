@@ -99,13 +99,15 @@ class Messages:
             return []
         if isinstance(value.get("id"), float):
             value = {**value, "id": _id_of(value)}
+        if self._open.get(str(answering if answering is not None else _id_of(value))) == "tools/list":
+            value = _without_halves(value)  # one odd word costs no tool
         problem = _problem(value)
         if not problem:
             return self._taken(jsonrpc_message_adapter.validate_python(value, by_name=False), answering)
         if "method" in value:
             log.debug("%s sent a message that can't be read: %s", self._label, problem)
             return []
-        if "error" in value and (known := _id_of(value)) is not None:
+        if value.get("error") is not None and (known := _id_of(value)) is not None:
             return self._taken(_error(known, *_described(value["error"])), answering)
         return self._unreadable(_id_of(value), problem, json.dumps(value), answering)
 
@@ -172,6 +174,15 @@ def _is_meant(value: Json, waiting: Mapping[str, str]) -> bool:
     """Is it meant as a message? A line of a log may be JSON too, and have an id or an error."""
     answers = "result" in value or isinstance(value.get("error"), Mapping)
     return "jsonrpc" in value or (answers and str(_id_of(value)) in waiting)
+
+
+def _without_halves(value: Json) -> Json:
+    """Half of a surrogate pair becomes a question mark."""
+    try:
+        found: Json = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    except RecursionError:
+        return value
+    return found
 
 
 def _problem(value: Json) -> str:
