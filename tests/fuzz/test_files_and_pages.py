@@ -94,6 +94,9 @@ PAGE = 1 << 17  # an eighth of what is fetched
 @example("&#" * (PAGE // 2))
 @example("<" * PAGE)
 @example("<!DOCTYPE " * (PAGE // 10))
+@example("<![" * (PAGE // 3))
+@example("<![<!")
+@example("<![if !IE]>seen<![endif]>")
 def test_any_page_gives_text_in_linear_time(page: str) -> None:
     with bounded():
         found = (to_text(page), to_markdown(page))

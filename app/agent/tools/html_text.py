@@ -91,6 +91,12 @@ class _Reader(HTMLParser):
                 data = data.lstrip(" ")
         self.say(data)
 
+    def parse_html_declaration(self, i: int) -> int:
+        """`<![` begins a comment, as HTML has it: the parser's own rule, of SGML, raises AssertionError for odd ones."""
+        if self.rawdata.startswith("<![", i):
+            return self.parse_bogus_comment(i)
+        return super().parse_html_declaration(i)
+
     def opened(self, tag: str, attributes: dict[str, str]) -> None:
         """A visible tag begins."""
 
