@@ -26,7 +26,7 @@ STOP_SECONDS: Final = 5.0  # how long who stops a task waits for its end
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who starts tasks: an agent that works on `session` within the run that has `baton`, and with the headers of
+    """The agent that starts tasks: it works on `session` within the run that has `baton`, and with the headers of
     the request behind it."""
 
     baton: Baton

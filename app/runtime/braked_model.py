@@ -78,8 +78,8 @@ class Brakes:
 
 
 class BrakedModel:
-    """A ModelClient. `api_key` and `base_url` are those that its calls use unless a request says otherwise; of the key
-    only digests are kept."""
+    """A ModelClient. `api_key` and `base_url` are those that its calls use unless a request says otherwise; only
+    digests of the key are kept."""
 
     def __init__(self, client: ModelClient, brakes: Brakes, *, api_key: str, base_url: str) -> None:
         self._client = client

@@ -1,5 +1,5 @@
-"""What people want of a run: answers, steers, follow-ups, stops. State is rows, so any process may be asked;
-the process that holds the run is told, or finds it at its next look."""
+"""Requests of people to a run: answers, steers, follow-ups, stops. State is rows, so any process may be asked; the
+process that holds the run is told, or finds it at its next look."""
 
 from __future__ import annotations
 
@@ -138,8 +138,8 @@ class RunControl:
         return running or self._manager.start_queued(messages[0].session_id)
 
     def outcome(self, session_id: str, use: KeyUse) -> Outcome | None:
-        """What the key of a request that found the session busy stands for. Whoever has claimed the session, but
-        not begun yet, gets a moment to show whether he is the same request."""
+        """The outcome that the key of a request stands for, when the request found the session busy. A request that
+        has claimed the session, but not begun its run yet, gets a moment to show whether it is the same request."""
         deadline = time.monotonic() + STARTING_SECONDS
         while True:
             starting = self._runs.find(session_id) is None and self._runtime.locks.is_held(session_id)
@@ -254,7 +254,7 @@ class RunControl:
             live.cancellation.cancel(by)
 
     def _await_end(self, run_id: str, seconds: float) -> None:
-        """Of a run in another process."""
+        """Waits for the end of a run in another process."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self._store.runs.get(run_id).live:
             time.sleep(END_SECONDS)

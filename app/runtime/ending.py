@@ -42,6 +42,6 @@ def stopped(*, overdue: bool) -> Ending:
 
 
 def last_words(run: Run) -> list[bytes]:
-    """What the readers of a run are told when its process has died."""
+    """The text that a run's readers are sent when its process has died."""
     words = "The run was interrupted: the process that it ran in died."
     return Ending("interrupted", "interrupted", words).encoded(run)

@@ -12,7 +12,7 @@ from app.conversation.blocks import clean
 from app.conversation.events import AgentChoice, AgentChoiceReasoning, Event
 
 MAX_EVENT_BYTES: Final = 60_000
-"""The contract's client gives up on a line of 64 KiB; what is longer is cut or split, for readers only."""
+"""The contract's client gives up on a line of 64 KiB; a longer event is cut or split, for readers only."""
 
 _MAX_TEXT: Final = MAX_EVENT_BYTES // 6 - 200
 """Characters that fit a line however they are escaped: six bytes for a character at the worst."""
@@ -92,7 +92,7 @@ def _plain(value: Any, depth: int = 0) -> Any:
 
 
 def _dumps_cut(body: dict[str, Any]) -> bytes:
-    """Cuts long texts, lists and objects in the body until it fits; what is stored stays whole."""
+    """Cuts long texts, lists and objects in the body until it fits; the stored event stays whole."""
     limit = MAX_EVENT_BYTES // 4
     while True:
         encoded = _dumps({key: _cut(value, limit) for key, value in body.items()})

@@ -1,8 +1,8 @@
 """A session's events as its readers see them: numbered, encoded once, and waited for.
 
-The writer appends and goes on; it never waits for a reader. A reader asks for everything after the number it
-has seen and gets it as one piece of bytes. So a slow reader costs nothing but the memory of what it has not
-read yet, and that is bounded: what is written to the store may be dropped here.
+The writer appends and goes on; it never waits for a reader. A reader asks for everything after the number it has seen
+and gets it as one piece of bytes. A slow reader therefore costs nothing but the memory of the events that it has not
+read yet, and that is bounded: events that are in the store may be dropped here.
 
 The log knows whose each event is. A reader of one run is never shown an event of another one.
 """
@@ -55,22 +55,22 @@ class EventLog:
 
     @property
     def size(self) -> int:
-        """Of all events in memory, in bytes."""
+        """Bytes of all events in memory."""
         return self._events.size
 
     @property
     def first_number(self) -> int:
-        """Of the events in memory."""
+        """The number of the oldest event in memory."""
         return self._events.first
 
     @property
     def last_number(self) -> int:
-        """Of the events that can be seen."""
+        """The number of the newest event that readers can see."""
         with self._lock:
             return self._last_visible()
 
     def publish(self, payloads: Sequence[bytes], end: EndMark) -> None:
-        """Appends events of the run with that end; what comes after its last event is dropped."""
+        """Appends events of the run with that end; later events of that run are dropped."""
         with self._lock:
             if end.sealed:
                 return
@@ -86,7 +86,7 @@ class EventLog:
         *,
         gave_up: Callable[[], bool] = lambda: False,
     ) -> Slice | None:
-        """What comes after that number, of all runs or of the one with that `end`. Waits for it, and returns None
+        """The events after that number, of all runs or of the one with that `end`. Waits for it, and returns None
         after `timeout` seconds of nothing, when the log is closed, or at once when `end` was passed. It may return
         None earlier. A reader that gives up calls `wake` then."""
         with self._lock:
@@ -165,7 +165,7 @@ class EventLog:
             self._wake()
 
     def unwritten(self, run_id: str) -> Segment | None:
-        """What the store does not have yet, sealed events included."""
+        """The events that the store does not have yet, sealed events included."""
         with self._lock:
             frames = self._events.since(self._written)
             if not frames:
@@ -180,8 +180,8 @@ class EventLog:
             self._events.drop_before(self._written)
 
     def continue_at(self, number: int) -> None:
-        """A run begins. Another process may have sent events meanwhile: they are in the store, and ours go on
-        after them. What a run before could not write any more is not this one's to write."""
+        """A run begins. Another process may have sent events meanwhile: they are in the store, and ours go on after
+        them. Events that an earlier run could not write any more are not this run's to write."""
         with self._lock:
             if number > self.next_number:
                 self._events.restart_at(number)

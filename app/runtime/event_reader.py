@@ -29,7 +29,7 @@ READER_PATIENCE: Final = 60.0
 
 
 class Behind(Exception):
-    """What comes next has to be read from the store."""
+    """The next events have to be read from the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class EventReader:
         return None
 
     def take(self) -> bytes | None:
-        """What is new in the log, without waiting and without the store: b"" if nothing is, None at the end.
+        """The new events in the log, without waiting and without the store: b"" if there are none, None at the end.
         Raises Behind if the store has to be asked for what comes next."""
         if self.at_end:
             return None
@@ -164,7 +164,7 @@ class EventReader:
     # ---- one look
 
     def _look(self, timeout: float) -> bytes:
-        """What the log has, or else the store; b"" if there is nothing new."""
+        """The events from the log, or else from the store; b"" if there is nothing new."""
         if self._begins_with_gap:
             self._begins_with_gap = False
             return self._gap(self._after + 1)
@@ -192,8 +192,8 @@ class EventReader:
         return b""
 
     def _catch_up(self, ahead: Slice) -> bytes:
-        """What the log has dropped or never had before that slice, from the store; or a `gap` that says what is
-        missing."""
+        """The events before that slice that the log has dropped or never had, from the store; or a `gap` that says
+        what is missing."""
         segments = self._store.read(self._log.session_id, self._after)
         before = [segment for segment in segments if segment.first < ahead.first]
         mine = list(takewhile(self._is_mine, before))
@@ -236,7 +236,8 @@ class EventReader:
             self._missed_end = self._after > found.number or (self._is_past_end and not found.told)
 
     def _miss_end(self) -> bytes:
-        """The run's events are over, for what comes next is another one's. Those that were not found are missing."""
+        """The run's events are over, for the next one belongs to another run. Events of the run that were not found
+        are missing."""
         if self._known_end is None:
             self._learn_end()
         if self._known_end is None:

@@ -1,4 +1,4 @@
-"""Makes readers: of a run, of one that another process works on, of a whole session."""
+"""Makes readers: of a run, of a run in another process, of a whole session."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.store.store import Store
 
 _PIECES: Final = frozenset({b"agent_choice", b"agent_choice_reasoning", b"partial_tool_call"})
 _BESIDES: Final = frozenset({b"session_title", b"agent_info", b"model_fallback", b"warning"})
-"""What may come between two pieces of one message."""
+"""Events that may come between two pieces of one message."""
 
 
 class EventReaders:
@@ -94,9 +94,9 @@ class EventReaders:
             raise
 
     def whole_until(self, session_id: str) -> int:
-        """The number of the session's last event that tells of nothing unfinished. What an agent is still saying
-        is in the store only when it is whole, so who has read the session goes on before the first piece of it.
-        StoreUnavailable."""
+        """The number of the session's last event that tells of nothing unfinished. A message is in the store only
+        when it is whole, so a reader that has read the session goes on before the first piece of the message that an
+        agent is still saying. Raises StoreUnavailable."""
         last_stored = self._store.events.bounds(session_id)[1]  # before the run: the next one's don't count
         newest = self._store.runs.recent(session_id=session_id, limit=1)
         if not newest:

@@ -1,6 +1,6 @@
 """Renews the leases of this process's runs, on a thread that does nothing else.
 
-A lease that is renewed too late is lost, and a healthy run with it. So nothing that may take long happens here: no
+A lease that is renewed too late is lost, and a healthy run with it. Nothing that may take long happens here: no
 event is written, no run is ended, nobody is told. Runs that have lost their session are handed over to housekeeping.
 """
 

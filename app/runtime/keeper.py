@@ -25,8 +25,9 @@ log = logging.getLogger(__name__)
 TICK_SECONDS: Final = 0.25
 
 WRITING_SHARE: Final = 0.1
-"""So much of the time may go into writing event logs behind, as long as none has to wait longer than
-`WRITING_SECONDS`: with a thousand runs it is most of what housekeeping costs, however much they have to say."""
+"""Share of the time that may go into writing event logs behind, as long as no log has to wait longer than
+`WRITING_SECONDS`: with a thousand runs this writing is most of the cost of housekeeping, however much the runs have
+to say."""
 
 WRITING_SECONDS: Final = 1.0
 
@@ -92,7 +93,7 @@ class Keeper:
             log.warning("the database does not answer; housekeeping tries again at every tick")
 
     def _attempt(self, step: Callable[[], None]) -> None:
-        """One step of a tick; what it raises keeps no other step from its turn."""
+        """One step of a tick; an error in it keeps no other step from its turn."""
         try:
             step()
         except StoreUnavailable:

@@ -1,4 +1,4 @@
-"""A run as its own process sees it: what it waits for, how it is stopped, where its events go."""
+"""A run as its own process sees it: its question to a person, its cancellation, its event log."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ AT_SAFE_POINT: Final = "at-safe-point:"
 
 
 class RunCancellation:
-    """Set once, from any thread. Whoever is inside `calling` is told on the canceller's thread."""
+    """Set once, from any thread. A caller inside `calling` is told on the canceller's thread."""
 
     def __init__(self) -> None:
         self._event = threading.Event()

@@ -42,7 +42,7 @@ class LoopDriver:
         recorder.follow(plan.loop(live, claimed.session, rows, resumption))
 
     def _resumption(self, answered: Answered) -> Resumption:
-        """What the loop goes on from, as the rows have it now that no other process can write to them."""
+        """The state from which the loop goes on, as the rows have it now that no other process can write to them."""
         run, records = answered.run, self._store.records
         ledger = records.ledger(run.session_id, run_id=run.id)
         turns = records.turns(run.session_id, run.id)

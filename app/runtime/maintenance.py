@@ -1,5 +1,5 @@
-"""What a process has to do now and then, and may do late: on a thread of its own, so that it holds up no stream and
-no lease."""
+"""Work that a process has to do now and then, and may do late: on a thread of its own, so that it holds up no stream
+and no lease."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Maintenance:
         self._stopping = threading.Event()
 
     def every(self, seconds: float, act: Callable[[], object]) -> None:
-        """Has this called about every so many seconds, on the maintenance thread. What one task raises is logged and
-        keeps no other task from its turn."""
+        """Has the task called about every so many seconds, on the maintenance thread. An error in one task is logged
+        and keeps no other task from its turn."""
         self._tasks.append(_Task(act, seconds))
 
     def ensure_running(self) -> None:

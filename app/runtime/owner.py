@@ -17,7 +17,7 @@ MACHINES_PROCESSES: Final = "pid:[4026531836]"
 
 
 def this_process(root: Path = ROOT) -> Owner:
-    """What can't be read stays empty, and proves nothing to other processes. `root` holds /proc and /etc."""
+    """A value that can't be read stays empty, and proves nothing to other processes. `root` holds /proc and /etc."""
     return Owner(
         host=f"{socket.gethostname()}/{_read(root / 'etc/machine-id')[:12]}",
         boot=f"{_read(root / 'proc/sys/kernel/random/boot_id')}/{_link(root / 'proc/self/ns/pid')}",

@@ -1,4 +1,4 @@
-"""Patience with a database that is away: what may be repeated is repeated, for a bounded time."""
+"""Patience with a database that is away: a transaction that may be repeated is repeated, for a bounded time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS: Final = 15.0
 CANCELLED_SECONDS: Final = 2.0
-"""What is left of it once the run is cancelled: enough for a connection that broke, so that its last words are kept."""
+"""Patience that is left once the run is cancelled: enough for a connection that broke, so that its last words are
+kept."""
 
 FIRST_PAUSE: Final = 0.1  # seconds, doubled each time
 MAX_PAUSE: Final = 1.0
@@ -49,8 +50,8 @@ class Patience:
         self._lost = lost
 
     def __call__(self, transact: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-        """What `transact` returns, or raises. At the end of patience: RunCancelled if the run was cancelled meanwhile,
-        else StoreUnavailable."""
+        """Returns or raises the same as `transact`. At the end of patience: RunCancelled if the run was cancelled
+        meanwhile, else StoreUnavailable."""
         began, pause = time.monotonic(), FIRST_PAUSE
         while True:
             try:

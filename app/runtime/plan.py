@@ -1,4 +1,4 @@
-"""What is settled about a run before anything is written."""
+"""The decisions about a run before anything is written."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.runtime.run_clock import LIMIT, shortest
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What was settled about a run before anything was written."""
+    """The decisions about a run before anything was written."""
 
     agent: str  # "key/name"
     loop: Callable[[LiveRun, Session, Sequence[Message], Resumption | None], Steps]

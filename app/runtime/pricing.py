@@ -1,4 +1,4 @@
-"""Models whose price is not known: what they cost would not count towards a budget."""
+"""Models whose price is not known: their cost would not count towards a budget."""
 
 from __future__ import annotations
 

@@ -9,11 +9,11 @@ from typing import Final
 
 KEEP_EVENTS: Final = 512
 KEEP_BYTES: Final = 1 << 20
-"""So much of what is in the store stays in memory for readers, whichever is less."""
+"""`KEEP_EVENTS` or so many bytes of stored events, whichever is less, stay in memory for readers."""
 
 MAX_SLICE: Final = 512
 MAX_SLICE_BYTES: Final = 256 << 10
-"""So much is handed out at once, whichever is less; a single event may be larger."""
+"""`MAX_SLICE` events or so many bytes, whichever is less, are handed out at once; a single event may be larger."""
 
 EVERY_RUN: Final = None
 """The run of a session's last words: readers of every run are shown them."""

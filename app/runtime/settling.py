@@ -1,4 +1,4 @@
-"""What can be settled about a request to run before it stops, waits for or queues behind another run."""
+"""The part of a request to run that can be settled before it stops, waits for or queues behind another run."""
 
 from __future__ import annotations
 

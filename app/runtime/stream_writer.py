@@ -1,11 +1,11 @@
 """Writes what is pending for all open streams of the process, on one thread.
 
-A hand-over between two threads costs more than everything else that happens to an event. So a stream's request
-thread hands its socket over once, when its reader has caught up, and sleeps until the stream ends; this thread
-goes round every few milliseconds and sends each stream everything that is new as one chunk. The thread that
-reads the models' answers, and so publishes most of all events, makes such a round itself. A client that does
-not read costs nothing but the events that wait for it in its session's log; when the log has dropped some of
-them, the stream goes back to its request thread, which reads them from the store.
+A hand-over between two threads costs more than everything else that happens to an event. A stream's request thread
+therefore hands its socket over once, when its reader has caught up, and sleeps until the stream ends; this thread
+goes round every few milliseconds and sends each stream everything that is new as one chunk. The thread that reads
+the models' answers, and so publishes most of all events, makes such a round itself. A client that does not read
+costs nothing but the events that wait for it in its session's log; when the log has dropped some of them, the stream
+goes back to its request thread, which reads them from the store.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ class StreamWriter:
 
     @contextmanager
     def batch(self) -> Iterator[None]:
-        """For the one thread that publishes for many streams at once: what it publishes inside is written at the
-        end, by itself. Nobody has to be woken for it."""
+        """For the one thread that publishes for many streams at once: the events that it publishes inside are
+        written at the end, by itself. Nobody has to be woken for it."""
         self._batching = True
         try:
             yield

@@ -1,5 +1,5 @@
-"""Looks after runs from outside their threads: those that don't stop, those of dead processes, messages that wait for a
-run, and the end of the process itself."""
+"""Looks after runs from outside their threads: runs that don't stop, runs of dead processes, messages that wait for
+a run, and the end of the process itself."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ DRAIN_LOOK_SECONDS: Final = 0.1  # how often a drain looks for runs that it may 
 
 
 class Supervisor:
-    """One per process. What it does now and then happens on the maintenance thread; `recover` and `drain` may be called
-    from any other."""
+    """One per process. Its periodic work happens on the maintenance thread; `recover` and `drain` may be called from
+    any other."""
 
     def __init__(
         self,

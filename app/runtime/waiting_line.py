@@ -37,7 +37,7 @@ class Ticket:
 
 
 class WaitingLine:
-    """Those who wait in this process; `limit` bounds them all, since each holds a thread."""
+    """The requests that wait in this process; `limit` bounds them all, since each holds a thread."""
 
     def __init__(self, *, limit: int, share: float = 1.0) -> None:
         self._places = Places(limit, share=share, what="waiting requests")
