@@ -38,7 +38,8 @@ _BEGAN: Final = Prepared(
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """What an adopter goes on with, read in the transaction that made the run its own."""
+    """The session and the event number with which an adopter goes on, read in the transaction that made the run its
+    own."""
 
     session: Session
     next_event: int  # the number of its first event
@@ -69,13 +70,13 @@ def reserve(connection: Connection, session_id: str) -> Adopted:
 
 
 def reserved(connection: Connection, session_id: str) -> Adopted:
-    """What `reserve` has returned, for an adopter that has given none of these numbers yet."""
+    """The numbers that `reserve` has returned, for an adopter that has used none of them yet."""
     row = find_session(connection, session_id)
     return Adopted(session_of(row), int(row.next_event) - RESERVED_NUMBERS)
 
 
 def write_down(connection: Connection, question: Question, answer: Answer) -> None:
-    """In the ledger, if the question is about a call: what was decided, and that a handler that asked works on."""
+    """Writes to the ledger, if the question is about a call: the decision, and that a handler that asked works on."""
     if not question.call_id:
         return
     here = {"session_id": question.session_id, "call_id": question.call_id}

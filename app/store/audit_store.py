@@ -74,6 +74,6 @@ def note(connection: Connection, entry: AuditEntry | None) -> None:
 
 
 def unsay(connection: Connection, session_id: str, run_id: str) -> None:
-    """Of a run that was undone before anything came of it."""
+    """Takes back the entries about a run that was undone before anything came of it."""
     here = (audit.c.session_id == session_id) & (audit.c.run_id == run_id)
     connection.execute(delete(audit).where(here))

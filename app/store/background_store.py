@@ -87,7 +87,7 @@ class BackgroundStore:
             return _tasks(connection, root).get(session_id)
 
     def live_runs(self, root: str) -> list[Run]:
-        """Those of the tasks that are at work for a conversation."""
+        """The runs of the tasks that are at work for a conversation."""
         with self._database.reading() as connection:
             found = _tasks(connection, root)
         return [task.run for task in found.values() if task.run.live]

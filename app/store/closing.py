@@ -1,4 +1,4 @@
-"""The end of a run's row: what it left open is closed in words, and its readers are told."""
+"""The end of a run's row: its open calls are closed in words, and its readers are told."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _SET_NEXT_EVENT: Final = Prepared(
 
 
 def set_next_event(connection: Connection, session_id: str, number: int) -> None:
-    """Exactly that number: whoever holds the baton knows that no higher one was sent."""
+    """Sets exactly that number: the holder of the baton knows that no higher one was sent."""
     _SET_NEXT_EVENT.run(connection, {"here": session_id, "number": number})
 
 

@@ -82,8 +82,8 @@ def _today_postgresql(*_: Any, **__: Any) -> str:
 
 
 def ago(seconds: float) -> ColumnElement[float]:
-    """So many seconds before now, for conditions: one value for all rows of the statement, so that PostgreSQL can
-    look it up in an index."""
+    """The time so many seconds before now, for conditions: one value for all rows of the statement, so that
+    PostgreSQL can look it up in an index."""
     return select(now() - seconds).scalar_subquery()
 
 
@@ -168,8 +168,8 @@ class Database:
             yield connection
 
     def take_turns(self, connection: Connection, name: str) -> None:
-        """From here to the end of this transaction nobody else is here under that name: what one counts stays
-        true until one has written. SQLite's transactions that write are alone anyway."""
+        """From here to the end of this transaction nobody else is here under that name: a count stays true until its
+        reader has written. SQLite's transactions that write are alone anyway."""
         if not self._sqlite:
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(6218342, hashtext(%s))", (name,))
 
@@ -180,8 +180,8 @@ class Database:
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(seconds * 1000)}")
 
     def notify(self, connection: Connection, session_id: str) -> None:
-        """Tells the other processes, once this transaction is committed, that something of the session has
-        changed. Only a hint: who misses it finds the change at its next look. SQLite has no such thing."""
+        """Tells the other processes, once this transaction is committed, that something of the session has changed.
+        Only a hint: a process that misses it finds the change at its next look. SQLite has no such thing."""
         if not self._sqlite:
             connection.exec_driver_sql("SELECT pg_notify('baton', %s)", (session_id,))
 

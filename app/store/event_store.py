@@ -50,7 +50,7 @@ age, or with the session's next run."""
 
 
 READ_BYTES: Final = 512 << 10
-"""So much of a session's events is read at once, for a reader that has fallen behind."""
+"""Bytes of a session's events that are read at once, for a reader that has fallen behind."""
 
 
 class EventStore:
@@ -160,8 +160,8 @@ class EventStore:
 
 
 def _lock_sessions(connection: Connection, session_ids: Sequence[str]) -> set[str]:
-    """Those that a segment can refer to: all but what another transaction deletes or keeps from being referred to.
-    SQLite locks no rows."""
+    """Locks the sessions that a segment can refer to: all but what another transaction deletes or keeps from being
+    referred to. SQLite locks no rows."""
     if connection.dialect.name == "sqlite":
         return set(session_ids)
     return {row.id for row in _FREE_SESSIONS.all(connection, {"those": listed(session_ids)})}

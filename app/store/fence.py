@@ -1,4 +1,4 @@
-"""The fence before each of a run's writes: whoever has lost the baton changes nothing any more."""
+"""The fence before each of a run's writes: a holder that has lost the baton changes nothing any more."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from app.store.tables import IS_LIVE, one_of, runs
 
 @dataclass(frozen=True, slots=True)
 class Fenced:
-    """What became of a write for many runs; their ids. A run in neither set has a row that another transaction keeps
-    locked: it is still this holder's, as far as anybody knows, and the next attempt may succeed."""
+    """The result of a write for many runs; the ids of the runs. A run in neither set has a row that another
+    transaction keeps locked: it is still this holder's, as far as anybody knows, and the next attempt may succeed."""
 
     done: frozenset[str]
     lost: frozenset[str]
 
 
 class WrittenAlready(Exception):
-    """This write of the run is in the store; whoever repeats it can go on."""
+    """This write of the run is in the store; a caller that repeats it can go on."""
 
 
 class Fence:
@@ -72,7 +72,7 @@ class Fence:
 
 
 def those(batons: Sequence[Baton]) -> dict[str, str]:
-    """What a statement on many runs is given."""
+    """The parameters of a statement on many runs."""
     return {"those": listed([(baton.run_id, baton.epoch) for baton in batons])}
 
 

@@ -30,7 +30,7 @@ class KeyUse:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of the request that used the key first."""
+    """The result of the request that used the key first."""
 
     session_id: str | None
     run_id: str | None
@@ -46,7 +46,7 @@ class IdempotencyStore:
         self._database = database
 
     def outcome(self, use: KeyUse) -> Outcome | None:
-        """What the key stands for already; IdempotencyConflict if that was another request."""
+        """The outcome that the key stands for already; IdempotencyConflict if that was another request."""
         with self._database.reading() as connection:
             row = connection.execute(
                 select(idempotency_keys).where(

@@ -1,4 +1,4 @@
-"""What a PostgreSQL lets us do, found out without changing anything."""
+"""The rights that a PostgreSQL gives us, found out without changing anything."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Inspection:
     hints_arrive: bool
 
     def obstacles(self) -> list[tuple[str, str]]:
-        """What keeps a server from working, and what to do about it."""
+        """The reasons why a server can't work with this database, and the remedy for each."""
         if self.read_only:
             return [("the database takes no writes; it may be a standby", "connect to the primary")]
         found = []
@@ -83,7 +83,7 @@ _CONNECTIONS: Final = """
 
 
 def _missing_rights(connection: Connection) -> list[str]:
-    """On tables that are there already; those that we make are ours."""
+    """On tables that are there already; the tables that we make are ours."""
     missing = []
     for table in sorted(metadata.tables):
         for right in _RIGHTS:

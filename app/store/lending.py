@@ -1,4 +1,4 @@
-"""Sessions of delegated tasks: who gave a task away holds its session too, until his run ends."""
+"""Sessions of delegated tasks: the run that gave a task away holds the task's session too, until it ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who waits for which session, over all processes: a row for each request that stands in line."""
+"""The requests that wait for a session, over all processes: one row for each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.store.session_store import find_session
 from app.store.tables import waiting_requests
 
 FORGOTTEN_SECONDS: Final = 3.0
-"""Whoever has not shown itself for so long does not stand in line any more: its process died."""
+"""A request that has not shown itself for so long does not stand in line any more: its process died."""
 
 
 class LineStore:

@@ -24,7 +24,7 @@ def pair_among(text: Column[str], number: Column[int], parameter: str) -> Column
 
 
 def listed(values: Sequence[str] | Sequence[tuple[str, int]]) -> str:
-    """What such a parameter is given."""
+    """The value for such a parameter."""
     return orjson.dumps(values).decode()
 
 

@@ -41,7 +41,7 @@ def is_newer(found: str | None) -> bool:
 
 
 def revision(database: Database) -> str | None:
-    """Of the schema that the database has; None if it is empty."""
+    """The revision of the database's schema; None if it is empty."""
     with database.reading() as connection:
         return _revision(connection)
 

@@ -1,8 +1,7 @@
 """Statements of the hot path: SQLAlchemy compiles each once, and the driver runs it.
 
-What SQLAlchemy does for each execution (cache key, context, result) costs several times what the driver needs
-for these small statements, and a run makes dozens of them. Transactions, connections and whatever is rare stay
-SQLAlchemy's.
+SQLAlchemy's work for each execution (cache key, context, result) costs several times what the driver needs for these
+small statements, and a run makes dozens of them. Transactions, connections and rare statements stay SQLAlchemy's.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ AT_ONCE: Final = 500
 """Rows of one transaction: on SQLite, all other writers wait for its end."""
 
 MOST: Final = 100_000
-"""Rows of one call: what is left has time until the next one."""
+"""Rows of one call: the rest has time until the next one."""
 
 LONGEST_PAUSE: Final = 0.1  # seconds
 

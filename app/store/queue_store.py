@@ -1,4 +1,4 @@
-"""Messages that wait for a run. What was accepted is a row; it enters a transcript exactly once, or is still here."""
+"""Messages that wait for a run. An accepted message is a row; it enters a transcript exactly once, or is still here."""
 
 from __future__ import annotations
 

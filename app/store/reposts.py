@@ -12,8 +12,8 @@ from app.store.tables import messages
 
 
 def without_known(connection: Connection, session_id: str, posted: Sequence[Message]) -> Sequence[Message]:
-    """Without the messages at the beginning that are the newest of the user's already. The last one is always new:
-    who says a thing twice, means it."""
+    """Without the messages at the beginning that are the newest of the user's already. The last one is always new: a
+    user who says a thing twice, means it."""
     if len(posted) < 2:
         return posted
     known = _newest(connection, session_id, len(posted) - 1)
@@ -25,7 +25,7 @@ def without_known(connection: Connection, session_id: str, posted: Sequence[Mess
 
 
 def _newest(connection: Connection, session_id: str, limit: int) -> list[Sequence[object]]:
-    """What the user said last, oldest first."""
+    """The user's newest messages, oldest first."""
     here = messages.c.session_id == session_id, messages.c.role == "user", messages.c.implicit.is_(False)
     query = select(*(messages.c[name] for name in MESSAGE_COLUMNS)).where(*here)
     rows = connection.execute(query.order_by(messages.c.position.desc()).limit(limit)).all()

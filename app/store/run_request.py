@@ -1,4 +1,4 @@
-"""What a client asks for when it starts a run, as one value."""
+"""A client's request to start a run, as one value."""
 
 from __future__ import annotations
 

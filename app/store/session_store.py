@@ -72,12 +72,12 @@ class SessionStore:
             return read_messages(connection, session_id)
 
     def last_position(self, session_id: str) -> int:
-        """Of the session's newest message; -1 if it has none."""
+        """The position of the session's newest message; -1 if it has none."""
         with self._database.glance() as connection:
             return next_position(connection, session_id) - 1
 
     def page_of_messages(self, session_id: str, *, first: int, last: int) -> list[Message]:
-        """Those from one position to another, in order."""
+        """The messages from one position to another, in order."""
         values = {"session_id": session_id, "first": first, "last": last}
         with self._database.glance() as connection:
             return [message_of(row) for row in _PAGE_OF_MESSAGES.all(connection, values)]
@@ -133,7 +133,7 @@ class SessionStore:
             note(connection, audit)
 
     def missing(self, session_ids: Sequence[str]) -> set[str]:
-        """Those that are not there, or not any more."""
+        """The ids of the sessions that are not there, or not any more."""
         if not session_ids:
             return set()
         with self._database.glance() as connection:
@@ -165,11 +165,11 @@ class SessionStore:
     def set_tokens(
         self, session_id: str, read: int, written: int, *, audit: AuditEntry | None = None
     ) -> None:
-        """What is shown of the last model call; what the session has cost stays as it is."""
+        """Sets the tokens that are shown for the last model call; the session's cost stays as it is."""
         self._update(session_id, audit, input_tokens=read, output_tokens=written)
 
     def set_budget(self, session_id: str, budget: float | None, *, audit: AuditEntry | None = None) -> None:
-        """In dollars; None: what the settings say, 0: no limit."""
+        """In dollars; None: as in the settings, 0: no limit."""
         self._update(session_id, audit, budget=budget)
 
     def toggle_tools_approved(self, session_id: str, *, audit: AuditEntry | None = None) -> None:
@@ -185,7 +185,7 @@ class SessionStore:
             return {digest: load_optional(text) for digest, text in connection.execute(query)}
 
     def tool_states(self, session_id: str) -> dict[str, Any]:
-        """What the session's toolsets left for the next run, by key."""
+        """The state that the session's toolsets left for the next run, by key."""
         with self._database.glance() as connection:
             rows = _TOOL_STATES.all(connection, {"session_id": session_id})
             return {key: load_optional(text) for key, text in rows}

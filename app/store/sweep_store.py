@@ -78,8 +78,8 @@ class SweepStore:
     def interrupt_forgotten(
         self, owner: Owner, *, at_work: Collection[str], last_words: LastWords
     ) -> list[Run]:
-        """Closes what a living process has left of its own runs: those that are not `at_work` and whose lease has
-        run out, since it could not store their end. No other process would."""
+        """Closes runs of a living process that it has left behind: they are not `at_work`, and their lease has run
+        out, since it could not store their end. No other process would."""
         return self._interrupt_all(_EXPIRED_OF, owner, last_words, but=at_work)
 
     def _interrupt_all(

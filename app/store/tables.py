@@ -33,8 +33,8 @@ metadata = MetaData()
 
 
 class Words(TypeDecorator[str]):
-    """Text from outside that is only to be shown. What no database takes is replaced: a message with half a
-    character in it must not keep a run from ending."""
+    """Text from outside that is only to be shown. Characters that no database takes are replaced: a message with
+    half a character in it must not keep a run from ending."""
 
     impl = Text
     cache_ok = True
@@ -54,7 +54,7 @@ def _session_id(*, primary_key: bool = False) -> Column[str]:
 
 
 def _partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
-    """Of the rows alone that meet the condition."""
+    """An index of only the rows that meet the condition."""
     return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
 
 

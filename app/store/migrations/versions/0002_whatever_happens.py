@@ -1,4 +1,5 @@
-"""What housekeeping needs to cost nothing in a large database, and jobs that one process does for all.
+"""Columns and indexes with which housekeeping costs nothing in a large database, and jobs that one process does for
+all.
 
 Statements on a table that live runs write to come last: on PostgreSQL their locks last until the end of this
 transaction, and a lease that can't be renewed for too long is lost.
