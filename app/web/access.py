@@ -1,4 +1,4 @@
-"""Who may talk to the server: bearer tokens with roles, and the Host and Origin a browser sends."""
+"""Access to the server: bearer tokens with roles, and the Host and Origin a browser sends."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _OPEN: Final = frozenset(
     | {"/openapi.json", "/agent-schema.json", "/docs", "/docs/reference.js", "/docs/reference.css"}
 )
 _OVERSIGHT: Final = frozenset({"/metrics", "/api/audit"})
-"""What tells of everybody: not for those who see only what is their own."""
+"""Routes that tell of everybody: not for tokens that see only what is their own."""
 
 _ONLY_LOOKS: Final = frozenset({"/api/sessions/batch/export"})
-"""What takes a body, and changes nothing."""
+"""Routes that take a body, and change nothing."""
 
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1", ""})
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -82,8 +82,8 @@ class Access:
             raise Forbidden("This is for operators.")
 
     def note_refusal(self, response: Response) -> Response:
-        """What somebody tried without the right to is written down too: also what looked to him as if it were not
-        there. It must not make his answer another one."""
+        """Writes down what a caller tried without the right to it: also a session that looked to him as if it were
+        not there. It must not make his answer another one."""
         if g.get("token") is None or not self._audited or response.status_code not in (403, 404):
             return response
         try:
@@ -117,8 +117,8 @@ class Access:
         return True
 
     def _check_browser(self) -> None:
-        """A page of some other site must not drive an agent on this machine, not even by renaming itself to
-        this machine's address: so the name that was asked for counts, and where the page came from."""
+        """A page of some other site must not drive an agent on this machine, not even by renaming itself to this
+        machine's address: therefore the name that was asked for counts, and the page's origin."""
         if "*" in self._hosts:
             return
         host = request.headers.get("Host", "")
@@ -150,7 +150,7 @@ def _keep_place(response: Response) -> Response:
 
 
 def _give_place_back(error: BaseException | None) -> None:
-    """Of a request whose response is not sent."""
+    """Frees the place of a request whose response is not sent."""
     if error is not None and (place := g.get("place")) is not None:
         place.give_back()
 
@@ -172,7 +172,7 @@ def own_name() -> str:
 
 
 def role() -> Role:
-    """What this request may do; where no tokens are asked for, everything."""
+    """The role of this request's caller; where no tokens are asked for, an operator."""
     token: AccessToken | None = g.token
     return "operator" if token is None else token.role
 
@@ -189,7 +189,7 @@ def require_operator() -> None:
 
 
 def deed(action: Action, session_id: str, *, run_id: str = "", detail: str = "") -> AuditEntry | None:
-    """What the trail shall say of what this request does, for whoever does it; None where there is no trail."""
+    """The trail's entry for this request, for the store call that makes the change; None where there is no trail."""
     return entry(action, session_id, run_id=run_id, detail=detail) if g.audited else None
 
 

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class SessionIdConverter(BaseConverter):
-    """What can't be an id is not looked up: it is simply not there."""
+    """A text that can't be an id is not looked up: it is simply not there."""
 
     regex = SESSION_ID
 

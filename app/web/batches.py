@@ -49,7 +49,7 @@ def blueprint(store: Store, control: RunControl) -> Blueprint:
 
     @routes.post("/export")
     def export() -> Response:
-        """One session is read at a time, while it is written; what is not there is left out, and named."""
+        """One session is read at a time, while it is written; sessions that are not there are left out, and named."""
         found, failed = _found(read(Batch).session_ids)
         before = {"export_format": "json", "timestamp": time_text(time.time())}
         after = {"session_count": len(found), **({"failed_ids": failed} if failed else {})}
@@ -60,7 +60,7 @@ def blueprint(store: Store, control: RunControl) -> Blueprint:
             yield view.shown(session, None, always=True)
 
     def _found(session_ids: Sequence[str]) -> tuple[list[Session], list[str]]:
-        """Each once: those that the asker may see, and the ids of the others."""
+        """Each once: the sessions that the asker may see, and the ids of the others."""
         found: list[Session] = []
         failed: list[str] = []
         for session_id in dict.fromkeys(session_ids):
@@ -72,7 +72,7 @@ def blueprint(store: Store, control: RunControl) -> Blueprint:
         return found, failed
 
     def _note_refused(session_ids: Sequence[str]) -> None:
-        """What is somebody else's looks as if it were not there, and the trail says who tried."""
+        """Somebody else's session looks as if it were not there, and the trail names the caller who tried."""
         if owner() is None:
             return
         for session_id in {*session_ids} - store.sessions.missing(session_ids):

@@ -1,4 +1,4 @@
-"""Who the server takes a caller to be, so that a page need not offer what would be refused."""
+"""The caller as the server knows it, so that a page need not offer what would be refused."""
 
 from __future__ import annotations
 

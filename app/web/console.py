@@ -1,6 +1,6 @@
 """The console at `/`: static files for a browser, which then talks to the API like every other client.
 
-Nothing here knows a session or a token. The pages hold no secrets, so they are open; what they ask for is not.
+Nothing here knows a session or a token. The pages hold no secrets, so they are open; the data behind them are not.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ def array_response(pages: Pages) -> Response:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An object one of whose values is such an array: what stands before it and after it. `always`: also if there
-    is nothing in it."""
+    """An object one of whose values is such an array: the text before it and the text after it. `always`: also if
+    there is nothing in it."""
 
     before: Mapping[str, Any]
     name: str

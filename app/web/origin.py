@@ -9,7 +9,7 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 def host_name(host: str) -> str:
-    """Of a `Host` header, without the port and in lower case; "?" if it makes no sense."""
+    """The name in a `Host` header, without the port and in lower case; "?" if it makes no sense."""
     address = _split(f"//{host}")
     return "?" if address is None else (address.hostname or "").lower()
 

@@ -46,7 +46,7 @@ class Parameter:
         return {"type": "string"}
 
     def given(self) -> str | None:
-        """What the request has under this name; the first, if it is there more than once."""
+        """The request's value under this name; the first, if it is there more than once."""
         return (request.args if self.place == "query" else request.headers).get(self.name)
 
 
@@ -72,7 +72,7 @@ class Choice(Parameter):
 
 @dataclass(frozen=True, slots=True)
 class Seconds(Parameter):
-    """`10`, `2.5`, `500ms` or `1m30s`; what is more than `most` counts as `most`."""
+    """`10`, `2.5`, `500ms` or `1m30s`; a time of more than `most` counts as `most`."""
 
     most: float
     default: float = 0.0

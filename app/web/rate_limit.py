@@ -16,14 +16,14 @@ HOLD_SECONDS: Final = 10.0
 
 
 class Allowance(Protocol):
-    """Who knows what a name has left: `app.store.account_store.AccountStore`."""
+    """The store of what each name has left: `app.store.account_store.AccountStore`."""
 
     def take_requests(self, owner: str, wanted: int, *, per_minute: int) -> tuple[int, float]: ...
 
 
 @dataclass(slots=True)
 class _Hand:
-    """What this process has of a name's allowance."""
+    """The part of a name's allowance that this process has taken."""
 
     requests: int = 0
     until: float = 0.0  # unused, they are given up then
@@ -31,8 +31,8 @@ class _Hand:
 
 
 class RateLimit:
-    """Shared by the request threads of a process. It takes a twentieth of a minute's allowance at a time from the one
-    that all processes share, so that not every request has to ask. What is not used soon is lost, not saved up:
+    """Shared by the request threads of a process. It takes a twentieth of a minute's allowance at a time from the
+    one that all processes share, so that not every request has to ask. Unused allowance is soon lost, not saved up:
     together the processes let no more through than one would.
     """
 

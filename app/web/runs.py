@@ -281,7 +281,7 @@ def blueprint(
         return json_response({"run": run_payload(released)})
 
     def _note(action: Action, run: Run, detail: str) -> None:
-        """Of what a run is only asked for: there is no transaction that does it."""
+        """Writes the entry of a request to a run: there is no transaction that does it."""
         if (done := deed(action, run.session_id, run_id=run.id, detail=detail)) is not None:
             store.audit.add(done)
 

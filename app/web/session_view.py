@@ -1,4 +1,4 @@
-"""A session with its messages as JSON, read and written page by page: what its routes answer."""
+"""A session with its messages as JSON, read and written page by page: the body of its routes' answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tokens that are valid now: those of the settings, and those of a file that may change at any time."""
+"""The tokens that are valid now: the tokens of the settings, and the tokens of a file that may change at any time."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class _Schemas:
         self.components: dict[str, Json] = {}
 
     def of(self, kind: Any) -> Json:
-        """What an answer of this type looks like; a shape with a name becomes a component."""
+        """The schema of an answer of this type; a shape with a name becomes a component."""
         schema = self._kept(TypeAdapter(kind).json_schema(mode="serialization", ref_template=_REFERENCE))
         return self._named(kind.__name__, schema) if is_typeddict(kind) else schema
 

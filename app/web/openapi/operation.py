@@ -1,4 +1,4 @@
-"""What the document says of one route beyond what Flask knows: its bodies, parameters, answers and refusals."""
+"""The part of a route's description that Flask does not know: its bodies, parameters, answers and refusals."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """A route's methods. `refusals` are those of its own; what everything can answer is added to them.
+    """A route's methods. `refusals` are those of its own; the refusals that every route can give are added to them.
 
-    `body`: None for routes that read none. `unread_body`: what comes is read off the connection within bounds.
-    `is_open`: needs no token. `stores`: asks the database, which may not answer.
+    `body`: None for routes that read none. `unread_body`: bytes that come all the same are read off the connection
+    within bounds. `is_open`: needs no token. `stores`: asks the database, which may not answer.
     """
 
     summary: str
