@@ -1,1 +1,1 @@
-"""What a conversation is: values and rules, without threads, clock, database or network."""
+"""The conversation: values and rules, without threads, clock, database or network."""

@@ -1,4 +1,4 @@
-"""Changes that people make to a conversation while no run is at work: what still is a conversation afterwards."""
+"""Changes that people make to a conversation while no run is at work: they leave it a conversation."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def added(rows: Sequence[Message], new: Message) -> list[Message]:
 
 
 def edited(rows: Sequence[Message], position: int, content: Sequence[Block]) -> list[Message]:
-    """The rows with other words in one of them. Its calls, and what a result answers, stay; what was thought
-    there goes, and nothing that was thought later is sent back, for it was signed over the old words."""
+    """The rows with other words in one of them. Its calls, and what a result answers, stay; its thinking goes, and
+    no later thinking is sent back, for it was signed over the old words."""
     changed = [
         replace(row, prompt="") if row.role == "assistant" and row.position > position else row
         for row in rows
@@ -50,7 +50,7 @@ def _require_text(content: Sequence[Block]) -> None:
 
 
 def _checked(before: Sequence[Message], after: list[Message]) -> list[Message]:
-    """What was left broken by others is healed for every request, so it need not be whole; the rest has to."""
+    """Rows that others have left broken are healed for every request, so they need not be whole; the rest has to."""
     transcript = Transcript.of(after) if _is_whole(before) else heal(after)
     if transcript.open_calls or transcript.unserved:
         raise InvalidTranscript("A tool call needs its result.")

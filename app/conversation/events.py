@@ -1,4 +1,4 @@
-"""What a run tells its readers: the contract's events and their JSON.
+"""The events that a run sends its readers: the contract's kinds and their JSON.
 
 An event is a frozen value; `payload` gives its JSON object in the contract's key order. Encoding to bytes,
 numbering and time stamps belong to `app.runtime`, which does each of them once per event.

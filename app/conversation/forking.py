@@ -1,4 +1,4 @@
-"""What a fork takes over from the conversation that it is made of."""
+"""The part of a conversation that its fork takes over."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from app.errors import InvalidRequest
 
 
 def before_user_message(rows: Sequence[Message], index: int) -> list[Message]:
-    """The rows before the user's message of that index, counted from 0. What stands before a user's message is
-    always whole: no call waits there. InvalidRequest if there are not so many."""
+    """The rows before the user's message of that index, counted from 0. The rows before a user's message are always
+    whole: no call waits there. InvalidRequest if there are not so many."""
     said = [place for place, row in enumerate(rows) if row.role == "user" and not row.implicit]
     if index >= len(said):
         raise InvalidRequest(f"there is no user message {index}; there are {len(said)}, counted from 0")

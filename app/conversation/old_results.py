@@ -12,8 +12,8 @@ from app.conversation.transcript import Message
 BUDGET: Final = 40_000
 """Tokens of results, the newest ones, that are always shown; with all that the model has not seen yet."""
 SLACK: Final = 10_000
-"""By so many tokens more than that may be shown. Each cut changes what has been sent already: what was cached of it
-is lost, and what was thought over it can't be sent any more. So it is made in steps."""
+"""Tokens beyond `BUDGET` that may be shown before the next cut. Each cut changes what has been sent already: the
+cache of it is lost, and thinking that was signed over it can't be sent any more. Cuts are therefore few and large."""
 TRUNCATED: Final = "[content truncated]"
 
 _BYTES_PER_TOKEN: Final = 4

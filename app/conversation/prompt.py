@@ -11,8 +11,8 @@ from typing import Any
 class FrozenPrompt:
     """Made once per session and agent, stored, and sent byte for byte for its whole life.
 
-    Today's models sign their thinking over everything before it. So a prompt that has to change (another
-    definition, a compaction) is a new one with a new digest, and thinking made under the old one is not sent.
+    Today's models sign their thinking over everything before it. A prompt that has to change (another definition, a
+    compaction) is therefore a new one with a new digest, and thinking made under the old one is not sent.
     """
 
     digest: str

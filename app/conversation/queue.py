@@ -13,7 +13,7 @@ QueueKind = Literal["steer", "followup"]
 QUEUE_KINDS: Final[tuple[QueueKind, ...]] = get_args(QueueKind)
 
 CAPACITY: Final = 50
-"""Of each kind and session."""
+"""Most messages of each kind in a session's queue."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from app.conversation.transcript import Message
 
 def recent(rows: Sequence[Message], limit: int) -> Sequence[Message]:
     """At most `limit` messages, 0 for all: every one of the user's, and the newest others. A call goes with its
-    results, and the newest message always stays. What was thought over the whole is not shown with less of it."""
+    results, and the newest message always stays. Thinking that was signed over the whole is not shown with less of
+    it."""
     if limit <= 0 or len(rows) <= limit:
         return rows
     pieces = list(pieces_of(rows))

@@ -1,4 +1,4 @@
-"""What a run is, what is known of each of its tool calls, and what the model is told of a call that was cut.
+"""A run, its tool calls as far as they are known, and the model's result for a call that was cut.
 
 States of a run:
 
@@ -62,7 +62,7 @@ class Owner:
 
 
 Liveness = Literal["gone", "alive", "unknown"]
-"""What one process can tell of another: the first two only if it is certain."""
+"""A process's judgement of another one: the first two only if it is certain."""
 
 Probe = Callable[[Owner], Liveness]
 """Looks for an owner's process from here."""
@@ -133,7 +133,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a run waits for: the decision on a tool call, a form, or leave to go on."""
+    """The question that a run waits on: the decision on a tool call, a form, or leave to go on."""
 
     kind: QuestionKind
     session_id: str  # the run's own, or that of a delegated task inside it
@@ -150,7 +150,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What somebody said to a question.
+    """A person's answer to a question.
 
     `decision` is one of those that the question's kind takes (`DECISIONS`). A `question_id` says that the answer
     is for that question alone.
@@ -169,19 +169,19 @@ DECISIONS: Final[Mapping[str, frozenset[str]]] = {
     "elicitation": frozenset({"accept", "decline", "cancel", "expired"}),
     "max_iterations": frozenset({"approve", "reject", "expired"}),
 }
-"""What may be said to each kind of question; `expired` is the server's word for a question that stood too long."""
+"""The answers to each kind of question; `expired` is the server's word for a question that stood too long."""
 
 Ending = Literal["cancelled", "failed", "interrupted"]
 
 
 def unknown_outcome(reason: str) -> str:
-    """What the model is told of a call that may or may not have taken effect."""
+    """The result that the model gets for a call that may or may not have taken effect."""
     return f"It is not known whether this tool call took effect: {reason}. Check before you repeat it."
 
 
 def closing_text(began: bool, ending: Ending) -> tuple[CallState, str]:
-    """The final state of a call that its run left open, and what the model is told of it. What the call waited for
-    does not matter, only whether its handler began."""
+    """The final state of a call that its run left open, and the result that the model gets for it. The reason why
+    the call waited does not matter, only whether its handler began."""
     if began:
         return "unknown", unknown_outcome("it was cut off while it was running")
     if ending == "cancelled":

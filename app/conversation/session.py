@@ -1,4 +1,4 @@
-"""What a session is, apart from its messages."""
+"""A session apart from its messages."""
 
 from __future__ import annotations
 
