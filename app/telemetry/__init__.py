@@ -1,1 +1,2 @@
-"""What operators see of a process: numbers and traces. Knows nothing of the rest; whoever does something says so."""
+"""Figures about a process for its operators: numbers and traces. Knows nothing of the rest; the code that does
+something reports it."""

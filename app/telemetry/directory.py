@@ -1,5 +1,6 @@
 """Where gunicorn's workers share their numbers: a directory of small files, named to `prometheus_client` by an
-environment variable that it reads while it is imported. So whoever makes the directory must not import it first."""
+environment variable that it reads while it is imported. The code that makes the directory must therefore not import
+it first."""
 
 from __future__ import annotations
 
@@ -17,9 +18,9 @@ _PREFIX: Final = "baton-metrics-"
 
 
 def make(parent: Path) -> Path:
-    """A fresh directory of this process, for itself and its children; what killed servers of the same user have
-    left in `parent` is swept up. A directory that the operator names in the environment is emptied and used, and
-    closed to other users if it is this user's."""
+    """A fresh directory of this process, for itself and its children; directories that killed servers of the same
+    user have left in `parent` are swept up. A directory that the operator names in the environment is emptied and
+    used, and closed to other users if it is this user's."""
     given = os.environ.get(VARIABLE)
     if given and not _is_ours(path := Path(given)):  # else a server inherited it that replaces another one
         path.mkdir(parents=True, exist_ok=True)
@@ -35,12 +36,12 @@ def make(parent: Path) -> Path:
 
 
 def process_died(pid: int) -> None:
-    """Its gauges count no more; what it has counted stays."""
+    """Its gauges count no more; its counts stay."""
     import_module("prometheus_client.multiprocess").mark_process_dead(pid)
 
 
 def remove() -> None:
-    """Of what `make` has made in this process; not of a directory that the operator has named."""
+    """Removes the directory that `make` has made in this process; not of a directory that the operator has named."""
     path = Path(os.environ.get(VARIABLE, ""))
     if path.name.startswith(f"{_PREFIX}{os.getpid()}-"):
         shutil.rmtree(path, ignore_errors=True)

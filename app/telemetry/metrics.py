@@ -19,7 +19,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from app.telemetry.directory import VARIABLE
 
 _Mode = Literal["livesum", "livemostrecent"]
-"""What becomes of the values of several workers: all are added, or the newest counts. Of the dead, none."""
+"""The joint value of several workers: all are added, or the newest counts. Dead workers do not count."""
 
 _MOMENTS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _WAITS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0)
