@@ -12,10 +12,10 @@ package's name, so that its directory can be copied to where a script is.
                 case ToolApproval(call_id=call_id):
                     run.approve(call_id)
 
-What it promises: a run whose connection drops is attached to again, and no event is lost or comes twice (what the
-server itself has lost is a `Gap`). Calls that fail on their way are repeated for `retry_seconds`, and nothing happens
-twice by it; so are those that were too many (429), when the server says. Nothing waits for ever: the server sends a
-byte every 15 s, and whoever is silent for longer is gone.
+Its promises: a run whose connection drops is attached to again, and no event is lost or comes twice (what the server
+itself has lost is a `Gap`). Calls that fail on their way are repeated for `retry_seconds`, and nothing happens twice by
+it; calls that were too many (429) are repeated when the server says. Nothing waits for ever: the server sends a byte
+every 15 s, and whoever is silent for longer is gone.
 
 A `Baton` belongs to one thread at a time; threads that share nothing may each have one.
 """

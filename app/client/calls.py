@@ -1,4 +1,4 @@
-"""What the API answers with a piece of JSON: sessions, runs, answers, messages that wait."""
+"""Calls that the API answers with a piece of JSON: sessions, runs, answers, messages that wait."""
 
 from __future__ import annotations
 

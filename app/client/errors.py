@@ -1,4 +1,4 @@
-"""What the server refuses, as exceptions: the class tells what to do about it, `code` what exactly it was."""
+"""The server's refusals, as exceptions: the class tells what to do about it, `code` what exactly it was."""
 
 from __future__ import annotations
 

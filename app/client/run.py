@@ -22,7 +22,7 @@ class Run:
     def __init__(
         self, calls: Calls, transport: Transport, session_id: str, begin: Begin, *, run_id: str = ""
     ) -> None:
-        """`run_id` for a run that somebody else has started: what `begin` opens is its session's stream then."""
+        """`run_id` for a run that somebody else has started: the stream that `begin` opens is its session's then."""
         self._calls = calls
         self.session_id = session_id
         self._reader = Reader(transport, session_id, begin, None, whole_run=True, has_own_stream=not run_id)
@@ -41,7 +41,7 @@ class Run:
         return self._reader
 
     def text(self) -> str:
-        """Reads to the end; what the agent said. RunFailed if it ended with an error."""
+        """Reads to the end; returns what the agent said. RunFailed if it ended with an error."""
         pieces, failure = [], None
         for event in self:
             if isinstance(event, Text):

@@ -85,8 +85,8 @@ class Transport:
         self._http.close()
 
     def send(self, call: Call, attempts: Attempts | None = None) -> requests.Response:
-        """The answer, if it is none from 300 on; else a BatonError. What failed on its way, or found no room, is
-        tried again for `retry_seconds`, and not before the server's `Retry-After` if there is too much of
+        """The answer, if it is none from 300 on; else a BatonError. A request that failed on its way, or found no
+        room, is tried again for `retry_seconds`, and not before the server's `Retry-After` if there is too much of
         something. `attempts` tells the caller afterwards how often it was sent."""
         attempts = attempts or Attempts()
         deadline = time.monotonic() + (self.retry_seconds if call.repeatable else 0.0)
@@ -109,7 +109,7 @@ class Transport:
             time.sleep(pause)
 
     def _send_once(self, call: Call, *, is_last: bool) -> requests.Response:
-        """`is_last`: what does not look like Baton's answer is one all the same, of some other server."""
+        """`is_last`: an answer that does not look like Baton's is one all the same, of some other server."""
         try:
             response = self._http.request(
                 call.method,
@@ -174,7 +174,7 @@ def _is_whole(response: requests.Response, *, stream: bool) -> bool:
 
 
 def _in_short(cause: BaseException) -> str:
-    """The innermost reason; what is around it repeats addresses of objects."""
+    """The innermost reason; the errors around it repeat addresses of objects."""
     while (inner := cause.__cause__ or cause.__context__) is not None:
         cause = inner
     return str(cause) or type(cause).__name__
