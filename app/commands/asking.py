@@ -1,4 +1,4 @@
-"""What all commands share: which server they ask, with which token, and whether they answer in JSON."""
+"""The options of all commands: the server they ask, the token they use, and whether they answer in JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `baton doctor` looks at on this machine, with the environment that a server would get."""
+"""The part of `baton doctor` that looks at this machine, with the environment that a server would get."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ SLOW_SECONDS: Final = 2.0
 
 
 def look() -> Iterator[Finding]:
-    """What a server would say at its start, and what it would not: how it is with what is in order."""
+    """The findings that a server would log at its start, and those that it would not: one for each thing that is in
+    order."""
     try:
         settings = Settings.from_environment(os.environ)
     except InvalidSettings as error:
@@ -68,7 +69,7 @@ def _database(settings: Settings) -> Finding:
 
 
 def _agents(settings: Settings) -> Iterator[Finding]:
-    """What is in the files; whether there are any is among the checks."""
+    """The contents of the agent files; whether there are any is among the checks."""
     files, problems = check(settings.agents) if settings.agents.exists() else ([], [])
     for problem in problems:
         advice = "the server leaves this file out until it is corrected"

@@ -1,4 +1,4 @@
-"""What `baton doctor` sees of a server from outside, through whatever is in between."""
+"""The part of `baton doctor` that looks at a server from outside, through whatever is in between."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from app.commands.asking import Asking
 from app.commands.findings import Finding
 
 FIRST_BYTE_SECONDS: Final = 5.0
-"""A stream's first line is written at once; the next byte comes 15 s later. What has not come by now is held back."""
+"""A stream's first line is written at once; the next byte comes 15 s later. A line that has not come by now is held
+back."""
 
 
 def look(asking: Asking) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""What `baton doctor` says of one thing that it has looked at."""
+"""One finding of `baton doctor`."""
 
 from __future__ import annotations
 

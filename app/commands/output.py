@@ -1,4 +1,4 @@
-"""What commands print: tables for people, plain lines for pipes, JSON for programs."""
+"""The commands' output: tables for people, plain lines for pipes, JSON for programs."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def make_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Tabl
 
 
 def print_fields(fields: Mapping[str, object]) -> None:
-    """One `name: value` a line; what is empty is left out."""
+    """One `name: value` a line; empty values are left out."""
     for name, value in fields.items():
         if value not in (None, "", [], {}):
             shown = json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value

@@ -1,4 +1,4 @@
-"""`baton runs`: who works on what, and how to stop it."""
+"""`baton runs`: the runs at work, and how to stop one."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def _table(baton: Baton) -> Table:
 @pass_asking
 @click.pass_context
 def cancel(context: click.Context, asking: Asking, run: str, wait: float, safe_point: bool) -> None:
-    """Stop RUN. What the agent has said is kept."""
+    """Stop RUN. The text so far is kept."""
     with asking.baton() as baton:
         found = baton.get_run(run_id(baton, run))
         stopped = baton.cancel(

@@ -1,4 +1,4 @@
-"""A run's events as a person reads them: what the agent says on stdout, everything else on stderr."""
+"""A run's events as a person reads them: the agent's words on stdout, everything else on stderr."""
 
 from __future__ import annotations
 
