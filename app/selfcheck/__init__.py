@@ -1,4 +1,4 @@
-"""What is wrong with the place where a server is about to start: one line each, with what to do."""
+"""Faults of the place where a server is about to start: one line each, with what to do."""
 
 from __future__ import annotations
 
@@ -44,6 +44,6 @@ CHECKS: Final[tuple[Callable[[Settings], list[Finding]], ...]] = (
 
 
 def checks(settings: Settings) -> list[Finding]:
-    """Looks at everything; a few connections to the database are all that it opens, and all are closed again. What
-    no single machine can know, settings that make no sense at all, `Settings.from_environment` has refused."""
+    """Looks at everything; a few connections to the database are all that it opens, and all are closed again.
+    `Settings.from_environment` has refused settings that make no sense on any machine."""
     return [finding for check in CHECKS for finding in check(settings)]

@@ -27,7 +27,7 @@ _REASONS: Final = (
     ("loopback", "its network can't be set up", _SEE),
     ("slave", "a filter of system calls allows no mounts", _SEE),
 )
-"""What bubblewrap says, what that means, and what to do."""
+"""Messages of bubblewrap, their meaning, and the remedy."""
 
 
 def cage_of(settings: Settings) -> Cage | None:
@@ -73,7 +73,7 @@ def why_not(cage: Cage) -> str:
 
 
 def what_is_caged(settings: Settings) -> str:
-    """What is caged and what not, for the log of a start."""
+    """Says what is caged and what is not, for the log of a start."""
     if settings.sandbox == "off":
         return "commands of tools and hooks run as the server's user, without a cage (BATON_SANDBOX=off)"
     return (

@@ -22,7 +22,7 @@ from app.store.migrate import NEWEST, is_newer, revision
 DATABASE: Final = "BATON_DATABASE_URL"
 
 OLDEST_SQLITE: Final = (3, 35, 0)
-"""The first whose UPDATE answers with the rows that it changed: so a run learns that it still has its session."""
+"""The first whose UPDATE answers with the rows that it changed: by these a run learns that it still has its session."""
 
 NETWORK: Final = frozenset(
     {
@@ -114,7 +114,7 @@ def check_postgresql(settings: Settings) -> list[Finding]:
 
 
 def check_schema(settings: Settings) -> list[Finding]:
-    """Of a database that can't be asked the other checks say so, or the first worker."""
+    """A database that can't be asked is reported by the other checks, or by the first worker."""
     path = database_path(settings)
     if path is not None and not path.exists():
         return []

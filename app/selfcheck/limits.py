@@ -1,4 +1,4 @@
-"""What the system lets a process have, against what the settings will make it want."""
+"""The system's limits for a process, against what the settings will make it want."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of the server itself: what no session may read or write, wherever it lies."""
+"""The files of the server itself: no session may read or write them, wherever they lie."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.settings import Settings
 from app.telemetry import directory
 
 SIDECARS: Final = ("", "-wal", "-shm", "-journal")
-"""What SQLite makes beside a database."""
+"""Endings of the files that SQLite makes beside a database, and of the database itself."""
 
 SYSTEM: Final = (Path("/proc"), Path("/sys"), Path("/dev"), Path("/etc/baton"))
 """Not files of the server, but ways to its memory, its devices and its settings."""

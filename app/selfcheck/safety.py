@@ -44,7 +44,7 @@ def check_user(settings: Settings) -> list[Finding]:
 
 
 def check_shell(settings: Settings) -> list[Finding]:
-    """Behind a proxy too: what matters is that several people use the server, not where it listens."""
+    """Behind a proxy too: the danger is that several people use the server, not where it listens."""
     if not settings.asks_for_tokens or settings.sandbox != "off":
         return []
     teams = TeamDirectory(settings.agents, settings.environment)
