@@ -98,7 +98,7 @@ McpDefinition = Annotated[ToolsetSpec, BeforeValidator(_as_mcp)]
 
 
 class TeamFile(Definition):
-    """What the newest version of the schema accepts. The order of agents is the file's."""
+    """An agent file as the newest version of the schema accepts it. The order of agents is the file's."""
 
     version: Text = ""
     agents: Annotated[dict[Text, AgentDefinition], Field(min_length=1)]

@@ -172,7 +172,7 @@ class _Builder:
         return _storable(key, path)
 
     def _merged(self, node: yaml.MappingNode, path: Path) -> Iterator[tuple[Table, Place]]:
-        """What `<<` brings in: one mapping or several, of which the first wins."""
+        """The values that `<<` brings in: one mapping or several, of which the first wins."""
         for key, child in node.value:
             if key.tag != _MERGE:
                 continue

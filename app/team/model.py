@@ -10,7 +10,7 @@ from app.team.fields import Budget, Definition, Flag, Json, Number, Text, Texts
 
 AUTO = "auto"
 DEFAULT_MODEL = "anthropic/claude-sonnet-5-5"
-"""What `auto`, and an agent that names no model, mean."""
+"""The model of `auto`, and of an agent that names none."""
 
 
 class RoutingRule(Definition):

@@ -1,4 +1,4 @@
-"""What is wrong with an agent file, and how it is said: file, line, column, field, sentence."""
+"""An error in an agent file, and its text: file, line, column, field, sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an agent file says about itself: that every name it uses is there, and what the names stand for."""
+"""References inside an agent file: every name that it uses is there, and stands for something."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def _resolve_agent(file: TeamFile, agent: AgentDefinition) -> AgentDefinition:
 
 
 def _listed_references(file: TeamFile, agents: dict[str, AgentDefinition]) -> Iterator[str]:
-    """Those that clients see among the models: of agents, routing rules and retrieval strategies."""
+    """The references that clients see among the models: those of agents, routing rules and retrieval strategies."""
     for agent in agents.values():
         yield from split_reference(agent.model)
     for model in file.models.values():

@@ -15,7 +15,7 @@ from app.team.fields import Definition
 
 @cache
 def agent_file_schema() -> dict[str, Any]:
-    """Describes the newest version. What one field demands of another only the loader knows."""
+    """Describes the newest version. Demands of one field on another are left to the loader."""
     schema = TeamFile.model_json_schema(by_alias=True, mode="validation")
     parts = {TeamFile.__name__: schema, **schema.get("$defs", {})}
     for kind in _kinds(Definition):

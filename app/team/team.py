@@ -18,11 +18,11 @@ from app.team.wire import team_payload
 @dataclass(frozen=True, slots=True)
 class Team:
     key: str
-    """What the team is called in URLs: the file's name without its extension."""
+    """The team's name in URLs: the file's name without its extension."""
     source: str
     """Where it was read from, for messages."""
     digest: str
-    """Changes with the text and with the variables that it uses; what a session froze hangs on it."""
+    """Changes with the text and with the variables that it uses; a session's frozen prompt depends on it."""
     agents: tuple[Agent, ...]
     """In the order of the file; at least one."""
     file: TeamFile
@@ -56,7 +56,7 @@ class Team:
         raise AgentNotFound(f"agent not found: {name} (available agents: {names})")
 
     def models(self, reference: str) -> tuple[ModelSpec, ...]:
-        """What a reference stands for in this file; more than one for an alloy. Raises InvalidRequest."""
+        """The models that a reference stands for in this file; more than one for an alloy. Raises InvalidRequest."""
         finding = next(check_model(self.file, reference, (), "the request"), None)
         if finding is not None:
             raise InvalidRequest(finding.text)
