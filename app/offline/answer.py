@@ -1,4 +1,4 @@
-"""What the stand-in answers: content blocks, the reason why they end, and how they travel."""
+"""The stand-in's answers: content blocks, the reason why they end, and how they travel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user can type to steer the stand-in, read from the text of a message.
+"""Texts with which a user steers the stand-in, read from a message.
 
 | Type | and the model |
 | --- | --- |

@@ -29,7 +29,7 @@ class Frames:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What surrounds an answer's content."""
+    """The frame around an answer's content."""
 
     id: str
     model: str
@@ -113,7 +113,7 @@ def _deltas(index: int, piece: Piece) -> Iterator[bytes]:
 
 
 def _started(block: Json) -> Json:
-    """The block as its first event shows it: what comes in deltas is still missing."""
+    """The block as its first event shows it: the parts that come in deltas are still missing."""
     match block["type"]:
         case "text":
             return {**block, "text": ""}

@@ -16,7 +16,7 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
 class Unreadable(Exception):
-    """What came in is no request that can be answered and followed by another."""
+    """The bytes that came in are no request that can be answered and followed by another."""
 
 
 @dataclass(frozen=True, slots=True)

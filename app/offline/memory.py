@@ -1,4 +1,4 @@
-"""What the stand-in remembers of the requests it has seen."""
+"""The stand-in's memory of the requests it has seen."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Stats:
 
 
 class Memory:
-    """What the service has seen, for any thread to read; `changed` tells of every change."""
+    """The requests that the service has seen, for any thread to read; `changed` tells of every change."""
 
     def __init__(self, *, record: bool) -> None:
         self.changed = threading.Condition()

@@ -1,4 +1,4 @@
-"""What the API says when it will not answer: a status, a type and a sentence."""
+"""The API's refusals: a status, a type and a sentence."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def read_scene(messages: list[Json]) -> Scene:
 
 
 def _texts(message: Json) -> list[str]:
-    """What a person said in this message. Results are not a person's words."""
+    """A person's words in this message. Results are not a person's words."""
     if message["role"] != "user":
         return []
     return [block["text"] for block in blocks_of(message) if block["type"] == "text"]

@@ -109,7 +109,7 @@ def _perform(
 
 
 def _in_form(drafts: list[Say | Think | Call], schema: Json) -> list[Say | Think | Call]:
-    """What is said, as JSON of the form that was asked for, unless it is JSON already."""
+    """The text as JSON of the form that was asked for, unless it is JSON already."""
     if any(isinstance(draft, Call) for draft in drafts):
         return drafts
     words = " ".join(draft.text for draft in drafts if isinstance(draft, Say))
@@ -128,7 +128,7 @@ def _is_json(words: str) -> bool:
 def _drafts(
     part: Iterable[Directive], body: Json, verdict: Verdict, *, begins: bool
 ) -> Iterator[Say | Think | Call]:
-    """What is to be said, without what this request does not allow."""
+    """The parts of the answer, without what this request does not allow."""
     choice = body.get("tool_choice") or {}
     may_call = bool(body.get("tools")) and choice.get("type") != "none"
     single = bool(choice.get("disable_parallel_tool_use"))

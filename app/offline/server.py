@@ -79,7 +79,7 @@ class OfflineServer:
 
     @property
     def violations(self) -> list[str]:
-        """What the judge refused, as `status message`."""
+        """The judge's refusals, each as `status message`."""
         return self._memory.violations()
 
     def stats(self) -> Stats:

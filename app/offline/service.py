@@ -1,4 +1,4 @@
-"""What is answered to each request, and what is remembered of it. Knows HTTP's words, but no socket."""
+"""Answers each request, and remembers it. Knows HTTP's words, but no socket."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MAX_BODY = 32 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What to send and how long to wait before; without content, close the connection or stay silent."""
+    """An answer and how long to wait before it; without content, close the connection or stay silent."""
 
     content: Response | Streamed | None
     delay: float = 0.0
@@ -109,7 +109,7 @@ class Service:
 
 
 def _broken(broken: Break) -> Reply:
-    """What a mishap in mid-stream is to an answer that is not streamed."""
+    """The reply in place of an answer that is not streamed, when a mishap in mid-stream was asked for."""
     match broken.kind:
         case "error":
             raise Refusal("Overloaded", status=529, blames_caller=False)

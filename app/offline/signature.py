@@ -22,7 +22,7 @@ _MAC_BYTES = 16
 
 
 class Finding(Enum):
-    """What became of a signed block when it came back."""
+    """The finding on a signed block that came back."""
 
     VALID = "valid"
     FORGED = "forged"
@@ -35,7 +35,7 @@ class Finding(Enum):
 
 
 class Prefix:
-    """What stands before a point of the conversation, as digests. Grows with `add`, in prompt order.
+    """The conversation before one of its points, as digests. Grows with `add`, in prompt order.
 
     Blocks count with their role, not with their message, so merging neighbours of one role changes nothing.
     """

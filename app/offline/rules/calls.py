@@ -1,7 +1,7 @@
 """Every tool call has its one answer, in the one place where it belongs (T1-T6, and the server's own tools).
 
-Client calls are judged on the messages as they came, although the API merges neighbours of one role today:
-who leans on that for results breaks on the next server that does not.
+Client calls are judged on the messages as they came, although the API merges neighbours of one role today: a client
+that leans on that for results breaks on the next server that does not.
 """
 
 from __future__ import annotations

@@ -166,7 +166,7 @@ COUNT_REQUEST = record(_needed, _prompt)
 
 
 def check_fields(body: Any, betas: Collection[str], request: Check = REQUEST) -> None:
-    """Every field is known, allowed by the betas that are on, and of the right type; those about sampling apart."""
+    """Every field is known, allowed by the betas that are on, and of the right type; fields about sampling apart."""
     if not isinstance(body, dict):
         raise Refusal("Input should be a valid dictionary")
     allowed = {name for name, prefixes in BETA_FIELDS.items() if _is_on(prefixes, betas)} | {*SAMPLING}

@@ -1,4 +1,4 @@
-"""Who may speak when, and what a message may hold (M1-M8, O1, O2, P2)."""
+"""The order of roles, and what a message may hold (M1-M8, O1, O2, P2)."""
 
 from __future__ import annotations
 

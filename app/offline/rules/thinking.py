@@ -63,7 +63,7 @@ def check_thinking_blocks(body: Json, model: Model) -> tuple[Prefix, list[Json]]
 
 
 def _examine(prefix: Prefix, block: Json, path: str, *, is_latest: bool) -> Finding:
-    """What the signature says; refuses a block that nobody has signed like this. Other blocks are valid."""
+    """The finding of the signature; refuses a block that nobody has signed like this. Other blocks are valid."""
     if block["type"] not in THINKING:
         return Finding.VALID
     field = _seal(block)
