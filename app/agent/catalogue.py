@@ -1,4 +1,4 @@
-"""What is known of Anthropic's models: windows, prices, and how each wants its thinking asked for.
+"""Facts about Anthropic's models: windows, prices, and how each wants its thinking asked for.
 
 A small static table instead of a download; state of 2026-11-22. A model that is not in it works all the
 same, without a price and without a known window.

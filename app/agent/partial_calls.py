@@ -1,7 +1,7 @@
 """Tells readers of tool calls while they are written.
 
-The contract's event repeats all arguments so far, which costs the square of their length if it is sent for
-every delta. So it is sent when a call begins, and then whenever its arguments have grown by a quarter.
+The contract's event repeats all arguments so far, which costs the square of their length if it is sent for every
+delta. It is therefore sent when a call begins, and then whenever its arguments have grown by a quarter.
 """
 
 from __future__ import annotations

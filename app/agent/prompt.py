@@ -26,7 +26,7 @@ NO_TOOL: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the prompt says about the world outside, read once when the prompt is made."""
+    """The prompt's facts about the world outside, read once when the prompt is made."""
 
     date: str  # YYYY-MM-DD
     working_dir: str
@@ -37,8 +37,9 @@ class Surroundings:
 
 
 def definition_digest(team: Team, agent: Agent, model: str, tools: Sequence[Tool], renewal: str = "") -> str:
-    """What a frozen prompt depends on. Not the texts of this program: a better build of it must not change
-    sessions that are under way. `renewal` tells prompts apart that were made anew for another reason."""
+    """A digest of everything on which a frozen prompt depends. Not the texts of this program: a better build of it
+    must not change sessions that are under way. `renewal` tells prompts apart that were made anew for another
+    reason."""
     parts = [team.digest, agent.name, model, renewal, *(tool.name + tool.revision for tool in tools)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 

@@ -18,8 +18,7 @@ from app.team.model import ModelSpec
 
 
 class Prompts:
-    """Owned by the run's thread. A compaction begins new prompts: what was thought before it was thought over
-    another conversation."""
+    """Owned by the run's thread. A compaction begins new prompts: earlier thinking belongs to another conversation."""
 
     def __init__(
         self, context: LoopContext, session: Session, agent: Agent, toolbox: Toolbox, history: History

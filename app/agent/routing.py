@@ -19,7 +19,7 @@ _WORD: Final = re.compile(r"\w+")
 
 def routed(agent: Agent, text: str, find: Callable[[str], tuple[ModelSpec, ...]]) -> Agent:
     """The agent with the model whose examples are most like the text; with its own if none is like it, or if it has
-    no rules. Of rules that are equally near the first one counts."""
+    no rules. The first one counts among rules that are equally near."""
     rules = agent.models[0].routing if len(agent.models) == 1 else ()
     examples = [(_words(example), rule.model) for rule in rules for example in rule.examples or ()]
     weights = _weights([words for words, _ in examples])

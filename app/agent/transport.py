@@ -51,7 +51,7 @@ class Consumer(Protocol):
 
     def take(self, part: bytes) -> bool:
         """Called on another thread, while the reader waits; it must not block. False: the reader goes on, with an
-        empty part. What it raises is raised at the reader's."""
+        empty part. An error in it is raised at the reader's."""
         ...
 
 

@@ -92,7 +92,7 @@ class Connection:
                 return head, bytes(text[start:])
 
     def is_stale(self) -> bool:
-        """Asked of an idle connection: what comes then is its end, or something that nobody asked for."""
+        """Asked of an idle connection: bytes that come then are its end, or something that nobody asked for."""
         poller = select.poll()
         poller.register(self.socket, select.POLLIN)
         return bool(poller.poll(0))

@@ -183,8 +183,8 @@ class ChunkedBody:
         self._unread = unread
 
     def _check(self, size: int) -> None:
-        """Of a size line, or of the trailer, with the line breaks around it; whole ones too, so that the outcome does
-        not depend on how much came at once."""
+        """Checks a size line, or the trailer, with the line breaks around it; whole ones too, so that the outcome
+        does not depend on how much came at once."""
         if size > _SIZE_LINE_LIMIT:
             raise ProtocolError("a chunk's size line without end")
 

@@ -1,8 +1,8 @@
 """How another thread ends a wait on a socket.
 
-The waiting thread names the socket that it waits on; whoever wants it to stop shuts that socket down, which
-wakes the waiter in well under a millisecond, whether it connects, sends or reads. Only the waiter closes it:
-a descriptor that is closed under a reader may be somebody else's a moment later.
+The waiting thread names the socket that it waits on; a thread that wants it to stop shuts that socket down, which
+wakes the waiter in well under a millisecond, whether it connects, sends or reads. Only the waiter closes it: a
+descriptor that is closed under a reader may be somebody else's a moment later.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One thread that reads answers for all exchanges of the process, while their own threads sleep.
 
 Waking a thread for each small piece of an answer costs more than everything that is done with the piece, and a
-hundred threads that are woken at the same pace fight over the interpreter. So whoever reads an answer lends its
-connection to the pump, with a function that takes what arrives; he is woken when that function wants him.
+hundred threads that are woken at the same pace fight over the interpreter. A thread that reads an answer therefore
+lends its connection to the pump, with a function that takes what arrives; it is woken when that function wants it.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from app.threads import ServiceThread
 log = logging.getLogger(__name__)
 
 Take = Callable[[bytes], bool]
-"""Called on the pump's thread with all that has arrived, b"" if the peer has closed. False: its owner goes on.
-It must not block; what it raises is raised at its owner's."""
+"""Called on the pump's thread with all that has arrived, b"" if the peer has closed. False: its owner goes on. It
+must not block; an error in it is raised at its owner's."""
 
 Reading = Callable[[], AbstractContextManager[object]]
 
 ROUND_SECONDS: Final = 0.002
-"""The least time between two rounds; what arrives after a quiet moment is taken at once."""
+"""The least time between two rounds; bytes that arrive after a quiet moment are taken at once."""
 
 GROUP: Final = 16
-"""So many connections are read before what they said is passed on: of a hundred that have something at once, the
-first must not wait for the last."""
+"""Connections that are read before what they said is passed on: when a hundred have something at once, the first
+must not wait for the last."""
 
 
 class _Lent:
@@ -69,8 +69,8 @@ class Pump:
         self._bell = -1
 
     def read(self, connection: Connection, take: Take, *, stall_timeout: float) -> None:
-        """Blocks until `take` returns False. ReadTimeout if nothing arrives for so many seconds; what reading
-        and `take` raise."""
+        """Blocks until `take` returns False. ReadTimeout if nothing arrives for so many seconds; the errors of
+        reading and of `take`."""
         lent = _Lent(connection, take)
         self._lend(lent)
         while not lent.done.wait(max(lent.last + stall_timeout - time.monotonic(), 0.0)):

@@ -54,14 +54,14 @@ class Route:
         return cls(url.scheme, host, port, proxy if "://" in proxy else f"http://{proxy}")
 
     def target(self, url: httpx2.URL) -> bytes:
-        """What stands in the request's first line: a proxy that forwards needs the whole address."""
+        """The target in the request's first line: a proxy that forwards needs the whole address."""
         if self.proxy and self.scheme == "http":
             return str(url.copy_with(fragment=None)).encode("ascii")
         return url.raw_path
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """What a request needs besides its own headers."""
+        """The headers that a request needs besides its own."""
         return _proxy_authorization(httpx2.URL(self.proxy)) if self.proxy and self.scheme == "http" else []
 
 
@@ -155,8 +155,8 @@ def _connect(plain: socket.socket, address: Any, timeout: float | None, interrup
 
 
 def _resolve(host: str, port: int, timeout: float | None, interrupt: Interrupt) -> list[Any]:
-    """The host's addresses. The system's look-up may hang for as long as it likes and can't be called back;
-    so it gets a thread of its own, and we wait on a socket as everywhere else."""
+    """The host's addresses. The system's look-up may hang for as long as it likes and can't be called back; it
+    therefore gets a thread of its own, and we wait on a socket as everywhere else."""
     try:
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except socket.gaierror:

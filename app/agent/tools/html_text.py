@@ -1,4 +1,4 @@
-"""Turns HTML into text or Markdown: what a reader would see of the page, without its machinery."""
+"""Turns HTML into text or Markdown: the parts of the page that a reader would see, without its machinery."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def to_markdown(html: str) -> str:
 
 
 def _convert(reader: _Reader, html: str) -> str:
-    """In pieces and without `close`: what the parser does with a page that ends in the middle of a tag
-    takes quadratic time. It looks at an unfinished tag again with each piece, so pieces grow with it."""
+    """In pieces and without `close`: the parser's handling of a page that ends in the middle of a tag takes
+    quadratic time. It looks at an unfinished tag again with each piece, so pieces grow with it."""
     at = 0
     while at < len(html):
         size = max(_CHUNK, len(reader.rawdata))

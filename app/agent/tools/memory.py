@@ -1,4 +1,4 @@
-"""The `memory` toolset: what an agent wants to know again in other sessions."""
+"""The `memory` toolset: the facts that an agent wants to know again in other sessions."""
 
 from __future__ import annotations
 

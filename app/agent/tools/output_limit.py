@@ -10,7 +10,7 @@ TRUNCATED: Final = "\n\n[Output truncated: exceeded 30,000 character limit]"
 
 
 def readable(data: bytes) -> str:
-    """Bytes as text: what is not UTF-8, and NUL, shows as U+FFFD. A character cut off at the end goes."""
+    """Bytes as text: bytes that are not UTF-8, and NUL, show as U+FFFD. A character cut off at the end goes."""
     decoded = codecs.getincrementaldecoder("utf-8")("replace").decode(data, final=False)
     return decoded.replace("\0", "\ufffd")
 

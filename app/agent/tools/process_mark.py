@@ -27,8 +27,8 @@ _DIGITS: Final = 15  # of the mark; a limit has 63 bits
 
 @contextmanager
 def marking(mark: str) -> Iterator[None]:
-    """What is started inside carries `mark`, a random hexadecimal number. Where that can't be done it has no mark. For
-    a caller that holds STARTING."""
+    """Processes that are started inside carry `mark`, a random hexadecimal number. Where that can't be done it has
+    no mark. For a caller that holds STARTING."""
     before = _set(_number(mark))
     try:
         yield

@@ -37,7 +37,7 @@ class TaskFile:
             raise ToolFailed(f"failed to read tasks: {refusal}") from refusal
 
     def change(self, work: Callable[[Tasks], T]) -> T:
-        """Lets `work` change the tasks, alone; what it raises leaves the file as it was.
+        """Lets `work` change the tasks, alone; an error in it leaves the file as it was.
 
         Raises ToolFailed, also if another process keeps the file locked for LOCK_SECONDS.
         """

@@ -18,8 +18,8 @@ STREAMABLE = ("streamable", "streamable-http")
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """Either a command or a URL. `owner` is whose sessions it serves: what one user's token opened, and what a
-    process was told, is nobody else's. Secrets are in it, so it is not shown."""
+    """Either a command or a URL. `owner` is whose sessions it serves: a connection that one user's token opened, and
+    what a process was told, is nobody else's. Secrets are in it, so it is not shown."""
 
     owner: str = ""
     command: tuple[str, ...] = field(default=(), repr=False)
@@ -53,13 +53,13 @@ class ServerAddress:
         return cls(owner, url=url, transport=transport, headers=pairs, origins=tuple(origins))
 
     def to_start(self) -> Command:
-        """What starts its process. Raises OSError."""
+        """The parameters that start its process. Raises OSError."""
         directory = Path(self.working_dir)
         return caged(Command(self.command, directory, dict(self.environment)), self.cage, directory)
 
     @property
     def label(self) -> str:
-        """What warnings call it."""
+        """The server's name in warnings."""
         if self.command:
             return f"mcp(stdio cmd={self.command[0]} args_len={len(self.command) - 1})"
         return f"mcp(remote host={urlsplit(self.url).netloc.rpartition('@')[2]} transport={self.transport})"

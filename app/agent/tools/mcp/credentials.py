@@ -1,4 +1,4 @@
-"""What lets us into a tool server: a token that somebody got for us, and how to get the next one. In memory only."""
+"""Credentials for a tool server: a token that somebody got for us, and how to get the next one. In memory only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Credentials:
 
     @classmethod
     def granted(cls, content: Mapping[str, Any], meta: Mapping[str, Any]) -> Self:
-        """What somebody got, by the metadata that he was shown."""
+        """The token that somebody got, by the metadata that he was shown."""
         metadata = meta.get("auth_server_metadata") or {}
         return cls(
             access_token=_text(content.get("access_token")),
