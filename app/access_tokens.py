@@ -1,4 +1,4 @@
-"""Access tokens: who somebody is, what he may do, and how tokens are written down.
+"""Access tokens: the names and roles of callers, and how tokens are written down.
 
 A token is a long random string, not a password that somebody thought of, so one round of SHA-256 is the right
 way to keep it: nobody can try out 128 random bits, however fast the digest is, and every request pays for it.
@@ -21,7 +21,7 @@ ROLES: Final[tuple[Role, ...]] = get_args(Role)
 MIN_TOKEN_LENGTH: Final = 16
 DIGEST_PREFIX: Final = "sha256:"
 OTHERS: Final = stat.S_IWGRP | stat.S_IRWXO
-"""What nobody but its owner may do with a file of tokens; its group may read it."""
+"""Rights on a file of tokens that nobody but its owner may have; its group may read it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What this installation is called, and which command adds to it."""
+"""The name of this installation, and the command that adds to it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final, Literal
 
 NAME: Final = "baton-server"
-"""Of the distribution. No text may tell a reader to install it by this name: the index doesn't know it, so the next
-person to register it there would be installed instead. `install_command` is the advice."""
+"""The distribution's name. No text may tell a reader to install it by this name: the index doesn't know it, so the
+next person to register it there would be installed instead. `install_command` is the advice."""
 
 Extra = Literal["mcp", "otel", "postgres"]
 

@@ -1,9 +1,9 @@
 """The environment that the server was started with, kept where its tools can't read it.
 
-The kernel shows a process's first environment in /proc/PID/environ to every process of the same user. So the master
-takes it away at its start: the kernel's copy is overwritten, the settings leave `os.environ`, and the process is made
-undumpable, which closes its memory, descriptors and environment to other processes of its user. Workers inherit all
-that when they are forked.
+The kernel shows a process's first environment in /proc/PID/environ to every process of the same user. The master
+therefore takes it away at its start: the kernel's copy is overwritten, the settings leave `os.environ`, and the process
+is made undumpable, which closes its memory, descriptors and environment to other processes of its user. Workers inherit
+all that when they are forked.
 
 gunicorn's configuration is run again on HUP, by a master that may be older than this file: nothing here may need a new
 name of another module.
@@ -33,7 +33,8 @@ _NEEDED_EARLY: Final = (
     *("PYTHON", "VIRTUAL_ENV", "LD_", "GLIBC_TUNABLES", "MALLOC_", "GUNICORN_", "LISTEN_", "NOTIFY_SOCKET"),
     *("PORT", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS", "SENDFILE", "XDG_RUNTIME_DIR"),
 )
-"""What the interpreter and gunicorn read before this module is imported; the ends in `_` and PYTHON are prefixes."""
+"""Variables that the interpreter and gunicorn read before this module is imported; the ends in `_` and PYTHON are
+prefixes."""
 
 _PR_SET_DUMPABLE: Final = 4
 _ENV_START, _ENV_END = 47, 48  # places in /proc/PID/stat, counted from the state
@@ -80,7 +81,7 @@ def add(**variables: str) -> None:
 
 
 def for_helpers() -> dict[str, str]:
-    """For the server's own child processes: what the interpreter needs, and no setting."""
+    """For the server's own child processes: the variables that the interpreter needs, and no setting."""
     return {name: value for name, value in os.environ.items() if _is_needed_early(name)}
 
 

@@ -57,9 +57,9 @@ class OwnFiles:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What the sessions of one owner may touch: everything below `roots` that is not the server's own. `home` is the
-    server's home directory, if no session can write there; `spelled` are the roots as the operator wrote them, with
-    links in them."""
+    """The files that the sessions of one owner may touch: everything below `roots` that is not the server's own.
+    `home` is the server's home directory, if no session can write there; `spelled` are the roots as the operator
+    wrote them, with links in them."""
 
     roots: tuple[Path, ...] = ()
     own: OwnFiles = field(default_factory=OwnFiles)

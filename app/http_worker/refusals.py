@@ -1,4 +1,4 @@
-"""What a client is told whose request never gets to the application."""
+"""Answers to requests that never get to the application."""
 
 from __future__ import annotations
 
