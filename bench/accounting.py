@@ -1,4 +1,4 @@
-"""What processes use, from the kernel's own books, and what a heap of measurements says in a few numbers."""
+"""The resources that processes use, from the kernel's own books, and a heap of measurements in a few numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a team would write in an afternoon: Flask and the SDK's stream. No lock, no store, no limits."""
+"""A relay as a team would write it in an afternoon: Flask and the SDK's stream. No lock, no store, no limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Who is measured: Baton as it is installed, the afternoon relay under the same gunicorn, and the floor."""
+"""The servers that are measured: Baton as it is installed, the afternoon relay under the same gunicorn, and the
+floor."""
 
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ COMMANDS: Final[Mapping[str, list[str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Arena:
-    """What the servers of one run of the benchmark share."""
+    """The resources that the servers of one run of the benchmark share."""
 
     directory: Path
     model_url: str

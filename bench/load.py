@@ -56,7 +56,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What came within the window, and what it cost the server; latencies in milliseconds."""
+    """The deltas that came within the window, and their cost to the server; latencies in milliseconds."""
 
     seconds: float
     deltas: int
@@ -123,7 +123,7 @@ class Swarm:
         )
 
     def watch(self) -> Seen:
-        """One window. What was counted before it is forgotten, except when there is none: then all counts."""
+        """One window. Counts from before it are forgotten, except when the window is empty: then all counts."""
         if not self.plan.window:
             return self._watch(self.spent_before, lambda: self.ended == self.connected)
         self._calm_down()
@@ -133,7 +133,8 @@ class Swarm:
         return self._watch(before, lambda: time.monotonic() >= before.moment + self.plan.window)
 
     def _calm_down(self) -> None:
-        """Opening so many streams at once keeps a server busy; what piled up meanwhile is another figure's business."""
+        """Opening so many streams at once keeps a server busy; the events that piled up meanwhile are another
+        figure's business."""
         end = time.monotonic() + CALM_SECONDS + self.plan.streams / CALM_PER_SECOND
         while time.monotonic() < end:
             self._turn(0.02)

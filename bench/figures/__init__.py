@@ -1,1 +1,1 @@
-"""What is measured; one file per question. Each has a function from a `Course` to rows of the table."""
+"""The measurements; one file per question. Each has a function from a `Course` to rows of the table."""

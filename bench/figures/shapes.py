@@ -1,8 +1,8 @@
 """The way from a run's events to the client's socket, in four shapes, side by side.
 
-Everything but the shape is the server's own: its logs, its readers and its writer. One thread plays all the
-models, as the pump does; the clients are a process of their own. What is measured is the CPU of the process
-that publishes and writes.
+Everything but the shape is the server's own: its logs, its readers and its writer. One thread plays all the models,
+as the pump does; the clients are a process of their own. The figure is the CPU of the process that publishes and
+writes.
 """
 
 from __future__ import annotations
@@ -82,13 +82,14 @@ def writer_of_all() -> Shape:
 
 
 def publisher_writes(stream: Stream) -> None:
-    """Who publishes sends at once; the request's thread only waits for the end."""
+    """The thread that publishes sends at once; the request's thread only waits for the end."""
     with stream.reader.listening(lambda: pending.append(stream)):
         threading.Event().wait()
 
 
 pending: list[Stream] = []
-"""What `publisher_writes` has to send: it is called while the log is locked, and sends a moment later."""
+"""The streams to which `publisher_writes` has to send: it is called while the log is locked, and sends a moment
+later."""
 
 SHAPES: Final[dict[str, Callable[[], Shape]]] = {
     "a request thread each": lambda: waiting_thread,

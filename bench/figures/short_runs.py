@@ -1,4 +1,4 @@
-"""What a run costs that says five words, by the length of the conversation before it."""
+"""The cost of a run that says five words, by the length of the conversation before it."""
 
 from __future__ import annotations
 

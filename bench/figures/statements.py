@@ -31,8 +31,8 @@ _HOUSEKEEPERS: Final = ("keeper", "maintenance", "heartbeat")  # its statements 
 
 @contextmanager
 def statements() -> Iterator[list[str]]:
-    """What this process sends to any database meanwhile, except its housekeeper; not how transactions begin and
-    end."""
+    """The statements that this process sends to any database meanwhile, except those of housekeeping; not how
+    transactions begin and end."""
     sent: list[str] = []
 
     def note(statement: str) -> None:
@@ -89,7 +89,7 @@ def _settings(directory: Path, model_url: str) -> Settings:
 
 
 def statements_of_a_run(server: Server, length: int, *, turns: int) -> int:
-    """Of the second run of a session, which finds its prompt frozen."""
+    """The statements of a session's second run, which finds its prompt frozen."""
     session = seed_session(server.store, length)
     _run(server, session, "[say hello]")
     with statements() as sent:

@@ -1,4 +1,4 @@
-"""What a claim, a refusal, a renewal and housekeeping cost in a database that is full, against an empty one.
+"""The cost of a claim, a refusal, a renewal and housekeeping in a database that is full, against an empty one.
 
 Both are asked in turns, so that what else the machine does meets both.
 """

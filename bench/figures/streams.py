@@ -1,4 +1,4 @@
-"""What a delivered delta costs, how late it comes, and what an open stream holds."""
+"""The cost of a delivered delta, its delay, and the memory of an open stream."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Measured:
 def paced(course: Course) -> list[Row]:
     """Many streams at a model's pace: CPU, latency, and whether it keeps up at all.
 
-    Who has delivered less than half is spared more streams of that pace.
+    A contestant that has delivered less than half is spared more streams of that pace.
     """
     rows: list[Row] = []
     gave_up: set[tuple[str, int]] = set()
