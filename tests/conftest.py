@@ -41,7 +41,7 @@ LONG = (
     "corpus/test_cases",
     "test_clocks",
 )
-"""What starts servers, and so takes longest."""
+"""Files that start servers, and so take longest."""
 
 OUR_THREADS = ("run-", "keeper", "maintenance", "heartbeat", "title-", "drain")
 
@@ -57,8 +57,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What is marked as thorough is left out, unless it is asked for; what lasts long comes first, so that no process
-    has a long file left when the others have nothing left to do."""
+    """Tests that are marked as thorough are left out, unless they are asked for; long tests come first, so that no
+    process has a long file left when the others have nothing left to do."""
     if not config.getoption("--thorough"):
         left_out = [item for item in items if item.get_closest_marker("thorough")]
         items[:] = [item for item in items if item not in left_out]
@@ -136,7 +136,8 @@ def team_server(directory: Path, model_url: str, team: str) -> Iterator[Server]:
 
 
 def held_by(server: Server) -> list[str]:
-    """What runs that have ended should not hold any more: sessions, threads, streams, database connections.
+    """The resources that runs which have ended should not hold any more: sessions, threads, streams, database
+    connections.
 
     A run that waits for a person has not ended, so it may.
     """

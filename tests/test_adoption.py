@@ -1,4 +1,4 @@
-"""A run that waits goes on in another process as if it had stayed: what it needs stands in the rows."""
+"""A run that waits goes on in another process as if it had stayed: the state that it needs stands in the rows."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ class Two:
         self.session = self.here.new_session(title="two", working_dir=str(first.settings.roots[0]))
 
     def ask(self, text: str, event: str, *, agent: str = "team") -> dict[str, Any]:
-        """What the run waits for, after the first server has let go of it."""
+        """The question that the run waits on, after the first server has let go of it."""
         with self.here.run(self.session, text, agent=agent, query="?on_disconnect=continue") as stream:
             stream.until(event)
             self.here.server.runtime.supervisor.drain(0)
         return dict(self.there.session(self.session)["run"]["waiting_for"])
 
     def finish(self) -> list[str]:
-        """What the tools of the session answered, once its run has ended on the second server."""
+        """The results of the session's tools, once its run has ended on the second server."""
         self.there.wait_until_free(self.session)
         [run] = self.there.call("GET", f"/api/runs?session={self.session}")
         assert run["status"] == "finished", run

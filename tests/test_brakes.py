@@ -1,4 +1,4 @@
-"""One brake for all runs of all processes that use a key: what the API refuses to one, the others don't ask."""
+"""One brake for all runs of all processes that use a key: when the API refuses one, the others don't ask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is stored, or compared between processes, is the database's time: a host's clock decides nothing."""
+"""Every time that is stored, or compared between processes, is the database's: a host's clock decides nothing."""
 
 from __future__ import annotations
 

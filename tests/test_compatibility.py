@@ -1,4 +1,4 @@
-"""What clients and agent files of docker-agent count on, beyond the events of a single agent."""
+"""Behaviour on which clients and agent files of docker-agent count, beyond the events of a single agent."""
 
 from __future__ import annotations
 

@@ -197,7 +197,7 @@ def test_a_code_is_a_word_that_a_program_can_rely_on(code: str) -> None:
 
 
 def test_no_two_errors_share_a_code() -> None:
-    """Whoever reads a code must know which error it was."""
+    """The reader of a code must know which error it was."""
     kinds = [kind for kind in heirs(errors.AppError) if kind.__module__ == errors.__name__]
     own = [kind.code for kind in kinds if "code" in vars(kind)]
     assert sorted(own) == sorted(set(own))

@@ -1,4 +1,5 @@
-"""The chain of models: who is asked when one fails, what readers are told, and what the next one is shown."""
+"""The chain of models: which model is asked when one fails, which events readers see, and which history the next
+model is shown."""
 
 from __future__ import annotations
 

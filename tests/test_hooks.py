@@ -1,4 +1,4 @@
-"""Hooks of an agent's file in a run: what they may forbid and change, and what readers are told."""
+"""Hooks of an agent's file in a run: the things that they may forbid and change, and the events that readers see."""
 
 from __future__ import annotations
 

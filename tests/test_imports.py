@@ -1,4 +1,4 @@
-"""What a server does not load before somebody needs it."""
+"""Modules that a server does not load before somebody needs them."""
 
 from __future__ import annotations
 

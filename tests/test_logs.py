@@ -1,4 +1,4 @@
-"""What is logged: every line says whose it is, nobody's words are in it, and no secret ever."""
+"""The log: every line says whose it is, nobody's words are in it, and no secret ever."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KEY = "a-key-that-nobody-may-read"
 
 
 class Lines:
-    """What was logged, in both styles."""
+    """The logged lines, in both styles."""
 
     def __init__(self) -> None:
         self.human = io.StringIO()

@@ -1,6 +1,6 @@
-"""F22: a history that another program broke is healed on every path to the model: turn, title, delegated task,
-the agent that takes over, the model that steps in, a task in the background, and the summary of a compaction. F26,
-F28: so are the model's own bad habits, wherever they show."""
+"""F22: a history that another program broke is healed on every path to the model: turn, title, delegated task, the
+agent that takes over, the model that steps in, a task in the background, and the summary of a compaction. F26, F28:
+the model's own bad habits are healed too, wherever they show."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What docker-agent's own tests of its server, runtime and store assert, and where it is asserted here.
+"""The assertions of docker-agent's own tests of its server, runtime and store, and the tests that make them here.
 
 `BEHAVIOURS` is that list; a test looks whether each of the named tests is there. The tests of this module are those
-that no other module has. What is different here on purpose, or can't be seen from outside, says so in place of a test;
-docs/compatibility.md says why.
+that no other module has. A behaviour that is different here on purpose, or can't be seen from outside, says so in
+place of a test; docs/compatibility.md says why.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ class Stage:
         )
 
     def perform(self, *said: Message, resumption: Resumption | None = None) -> list[Step]:
-        """What the run raises passes through; `steps` has what came before."""
+        """An error of the run passes through; `steps` has the steps before it."""
         self.rows += said
         loop = AgentLoop(
             self.context(), self.session, self.team.agent(), list(self.rows), resumption=resumption

@@ -1,4 +1,4 @@
-"""What requests begin with, and when it is another one."""
+"""The frozen prompt with which requests begin, and when it is another one."""
 
 from __future__ import annotations
 

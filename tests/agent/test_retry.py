@@ -1,4 +1,4 @@
-"""What is tried again, how often, and after which wait."""
+"""Retries: of which failures, how often, and after which wait."""
 
 from __future__ import annotations
 

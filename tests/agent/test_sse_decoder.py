@@ -23,8 +23,8 @@ LINES = st.one_of(
 
 
 def sdk(text: bytes) -> list[Frame]:
-    """What the SDK reads from the text in one piece. It gives out a frame without data too, if it has a name
-    or if any id came before; nothing that has meaning."""
+    """The SDK's reading of the text in one piece. It gives out a frame without data too, if it has a name or if any
+    id came before; nothing that has meaning."""
     events = SSEDecoder().iter_bytes(iter([text]))
     return [((event.event or "").encode(), event.data.encode()) for event in events if event.data]
 

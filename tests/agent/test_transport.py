@@ -480,7 +480,7 @@ def test_a_consumer_gets_the_body_byte_for_byte_and_its_reader_is_told(
 
 
 def test_a_round_that_fails_ends_nobodys_reading(caplog: pytest.LogCaptureFixture) -> None:
-    """What is done around a round of reads is somebody else's; its failure must not leave every stream silent."""
+    """The work around a round of reads is somebody else's; its failure must not leave every stream silent."""
     failures = iter([True])
 
     @contextmanager
@@ -571,7 +571,7 @@ def test_a_cut_under_tls_is_a_cut(client: httpx2.Client, server_tls: ssl.SSLCont
 
 
 def tunnel(peer: Peer) -> None:
-    """What a proxy does: forwards, or connects and then stays out of it."""
+    """A proxy: it forwards, or connects and then stays out of it."""
     request = peer.request()
     assert request
     if not request.line.startswith("CONNECT"):
@@ -816,8 +816,8 @@ def test_an_interrupt_that_comes_after_the_end_touches_nobody(client: httpx2.Cli
 
 
 def test_interrupts_at_any_moment_hit_nobody_else() -> None:
-    """Sixty threads on one client; a third of the calls are cut off at a random moment by other threads. Who
-    was not cut off gets exactly its own answer."""
+    """Sixty threads on one client; a third of the calls are cut off at a random moment by other threads. A thread
+    that was not cut off gets exactly its own answer."""
 
     def script(peer: Peer) -> None:
         while request := peer.request():

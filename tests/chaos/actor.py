@@ -29,7 +29,7 @@ GONE = (requests.RequestException, urllib3.exceptions.HTTPError, ConnectionError
 
 
 class Actor:
-    """Owned by one thread. `chance` alone decides what it does; what comes of it depends on everybody else."""
+    """Owned by one thread. `chance` alone decides what it does; the outcome depends on everybody else."""
 
     def __init__(self, cluster: Cluster, notes: Notes, chance: random.Random, over: threading.Event) -> None:
         self._cluster = cluster
@@ -257,7 +257,7 @@ class Actor:
         return response is not None and response.status_code in (200, 409)
 
     def _edit_the_queue(self) -> None:
-        """What is withdrawn must not be said; what is changed, only as it was changed to."""
+        """A withdrawn message must not be said; a changed message is said only as it was changed."""
         path = f"/api/sessions/{self.session.id}/queue"
         response = self._try(lambda client: client.get(path))
         waiting = response.json()["messages"] if response is not None and response.status_code == 200 else []

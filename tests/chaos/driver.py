@@ -23,7 +23,8 @@ from tests.harness.postgres import PostgresServer
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a seed and a time make: the same decisions in the same order, though not at the same instants."""
+    """The decisions that follow from a seed and a time: the same ones in the same order, though not at the same
+    instants."""
 
     seed: int
     seconds: float

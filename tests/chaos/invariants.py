@@ -1,4 +1,4 @@
-"""What must be true of a database in which no run is alive, whatever has happened to its servers.
+"""Rules that hold for a database in which no run is alive, whatever has happened to its servers.
 
 Only what the database itself remembers counts: the order of messages and whose run wrote each, the times of
 the runs by the database's clock, the ledger of tool calls, the stored events.

@@ -1,4 +1,4 @@
-"""What the chaos has done and seen so far; written by all actors, read when all is quiet."""
+"""The notes of the chaos on what it has done and seen so far; written by all actors, read when all is quiet."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class SessionNotes:
-    """Of one session. A word stands in one message and in no other, so it can be found again."""
+    """The notes on one session. A word stands in one message and in no other, so it can be found again."""
 
     id: str
     acknowledged: set[str] = field(default_factory=set)  # words that the server said it has

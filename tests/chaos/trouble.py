@@ -1,4 +1,4 @@
-"""What befalls the servers and their database, one mishap after the other."""
+"""Mishaps of the servers and their database, one after the other."""
 
 from __future__ import annotations
 

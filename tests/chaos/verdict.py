@@ -46,8 +46,8 @@ def _free(client: Client, session: SessionNotes) -> bool:
 
 
 def _refusal(client: Client, session: SessionNotes, notes: Notes) -> str:
-    """Why a last message did not work, or nothing. What died before it was answered is said once more with it,
-    with its tools, but without its faults."""
+    """Why a last message did not work, or nothing. A message whose run died before it was answered is said once more
+    with it, with its tools, but without its faults."""
     word = notes.new_word()
     session.said.add(word)
     response = client.try_run(session.id, f"{word} [calm][say at last]", agent="tools")
@@ -88,7 +88,7 @@ def everything_holds(cluster: Cluster, notes: Notes, sessions: list[SessionNotes
 
 
 def everybody_saw_the_same(cluster: Cluster, notes: Notes, watchers: Sequence[Watcher]) -> None:
-    """What is stored, byte for byte, each event once, whatever was cut and killed meanwhile."""
+    """Every reader has seen the stored events, byte for byte, each once, whatever was cut and killed meanwhile."""
     for watcher in watchers:
         for problem in watcher.problems(_stored(cluster, watcher.session_id)):
             notes.problem(f"session {watcher.session_id}: {problem}")
@@ -119,7 +119,7 @@ def _stored(cluster: Cluster, session_id: str) -> dict[int, bytes]:
 
 
 def _words(session: SessionNotes, rows: dict[str, Any]) -> list[str]:
-    """What a person said is there once or not at all; once if it was acknowledged, not if it was refused."""
+    """A person's message is there once or not at all; once if it was acknowledged, not if it was refused."""
     users = [row.content_json for row in rows["messages"] if row.role == "user"]
     waiting = [row.content_json for row in rows["queued_messages"] if row.position is None]
     found = Counter({word: sum(word in text for text in (*users, *waiting)) for word in session.said})

@@ -66,7 +66,7 @@ class Watcher:
                 self._over.wait(0.2)
 
     def _read(self, response: requests.Response, limit: int) -> bytes:
-        """What came before the cut, or before a silence that is as good as one."""
+        """The bytes that came before the cut, or before a silence that is as good as one."""
         received = b""
         try:
             for chunk in response.iter_content(None):
@@ -97,7 +97,7 @@ class Watcher:
             self._last = max(self._last, first - 1)
 
     def problems(self, stored: dict[int, bytes]) -> list[str]:
-        """In words: what it saw otherwise than it is stored, and what it was not shown."""
+        """In words: the events that it saw otherwise than they are stored, and those that it was not shown."""
         known = set(self.seen).union(*self.gaps)
         other = [number for number in self.seen.keys() & stored.keys() if self.seen[number] != stored[number]]
         missed = [number for number in stored if number <= self._last and number not in known]

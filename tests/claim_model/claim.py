@@ -1,4 +1,4 @@
-"""One session's row and a few processes that want it: what they know, and the rules that the store keeps.
+"""One session's row and a few processes that want it: their knowledge, and the rules that the store keeps.
 
 The model knows the truth (which process holds the row at this moment, and what its tool did) and judges each step by
 it. The rules, which may be left out one by one, are what Baton does about it. The steps are in `steps.py`.
@@ -32,7 +32,7 @@ At = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What stands between a late or careless process and the session. The defaults are what Baton does."""
+    """The rules that stand between a late or careless process and the session. The defaults are what Baton does."""
 
     fence: Literal["none", "checked before", "run only", "run and epoch"] = "run and epoch"
     fenced_release: bool = True
@@ -67,7 +67,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Process:
-    """What one process believes. It may be paused anywhere: then the others take steps, and it does not."""
+    """The beliefs of one process. It may be paused anywhere: then the others take steps, and it does not."""
 
     at: At = "idle"
     run: int = 0

@@ -19,7 +19,7 @@ class Finding:
 
 
 def explore(rules: Rules, *, processes: int) -> Finding:
-    """Of states that are alike, only the first that was reached is looked at."""
+    """Looks only at the first of several states that are alike."""
     start = beginning(processes)
     came_from: dict[State, tuple[State, str] | None] = {start.alike: None}
     leads_to: dict[State, list[State]] = {}

@@ -41,7 +41,7 @@ def steps(state: State, rules: Rules) -> Iterator[Step]:
 
 
 def _of_process(row: Row, process: Process, rules: Rules, *, locked: bool) -> Iterator[Change]:
-    """What touches the row waits while it is `locked` by the open transaction of another process."""
+    """A step that touches the row waits while it is `locked` by the open transaction of another process."""
     free = not locked
     if process.inside and rules.ends_open_transactions:
         after = GONE if process.at == "stopped" else replace(process, inside=False)

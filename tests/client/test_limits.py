@@ -1,4 +1,4 @@
-"""Refusals that a token, its limits and its budget bring about: what is tried again, and what is not."""
+"""Refusals that a token, its limits and its budget bring about: which calls are tried again, and which are not."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def process(tmp_path_factory: pytest.TempPathFactory, stand_in: OfflineServer) -
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """What the client would have slept, without doing so."""
+    """The pauses in which the client would have slept, without sleeping."""
     slept: list[float] = []
     monkeypatch.setattr("time.sleep", slept.append)
     return slept

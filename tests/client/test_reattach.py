@@ -1,4 +1,4 @@
-"""What is promised of a run whose connection drops: no event is lost, none comes twice, and nothing happens twice."""
+"""The promises about a run whose connection drops: no event is lost, none comes twice, and nothing happens twice."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def direct(process: BatonProcess) -> Iterator[Client]:
 
 
 def cut(first: Iterable[int | None]) -> Callable[[], int | None]:
-    """The allowances of the next connections; those after them are not cut."""
+    """The allowances of the next connections; later connections are not cut."""
     values = itertools.chain(first, itertools.repeat(None))
     return lambda: next(values)
 

@@ -1,1 +1,1 @@
-"""The `baton` command, as a shell sees it: what it prints, and how it exits."""
+"""The `baton` command, as a shell sees it: its output, and its exit code."""

@@ -111,7 +111,7 @@ def talk(process: BatonProcess, directory: Path, model: OfflineServer) -> Call:
 
 
 def _converse(command: subprocess.Popen[bytes], terminal: int, script: list[tuple[str, str]]) -> str:
-    """What was shown until the end. Takes from the script what was answered."""
+    """The text that was shown until the end. Takes answers from the script, and removes them there."""
     shown, answered = b"", 0
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:

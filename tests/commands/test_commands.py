@@ -1,4 +1,4 @@
-"""The commands that ask a server: what they print in a pipe, and how they exit."""
+"""The commands that ask a server: their output in a pipe, and their exit codes."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class Browser:
         self.driver.switch_to.window(first)
 
     def complaints(self) -> list[str]:
-        """What the browser's console said since the last look: violated policies, errors nobody caught."""
+        """The messages on the browser's console since the last look: violated policies, errors nobody caught."""
         entries = cast(list[dict[str, Any]], self.driver.get_log("browser"))  # type: ignore[no-untyped-call]
         return [
             entry["message"]
@@ -180,7 +180,7 @@ class Tab:
         return str(eventually(look, "a session is open", seconds=PATIENCE))
 
     def said(self) -> str:
-        """What the agent said last, without white space at its ends."""
+        """The agent's last message, without white space at its ends."""
         found = (
             "return [...document.querySelectorAll('.message.assistant .markdown')].at(-1)?.textContent ?? ''"
         )

@@ -24,7 +24,7 @@ class OpenTab:
         return self._browser.tab(f"{url or self._url()}/{address}")
 
     def complaints(self) -> list[str]:
-        """Those that a test expects, so that they do not fail it."""
+        """Complaints that a test expects, so that they do not fail it."""
         return self._browser.complaints()
 
 
@@ -45,7 +45,7 @@ def shared_baton(tmp_path_factory: pytest.TempPathFactory, stand_in: OfflineServ
 
 @pytest.fixture
 def http(shared_baton: BatonProcess) -> Iterator[Client]:
-    """Who uses the same server without a browser."""
+    """A client that uses the same server without a browser."""
     client = Client(shared_baton.url)
     yield client
     client.close()

@@ -1,4 +1,4 @@
-"""What the console makes of Markdown."""
+"""Markdown as the console shows it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is read goes on where it was cut: after a reload, a broken network, and a server that was killed."""
+"""A page goes on reading where it was cut: after a reload, a broken network, and a server that was killed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ window.fetch = async (address, ...more) => {
   return response;
 };
 """
-"""Read at once, and told the page only after `letGo()`: what happens in between is not in it."""
+"""Read at once, and told the page only after `letGo()`: events in between are not in it."""
 
 NUMBERS = " ".join(str(number) for number in range(1, 41))
 

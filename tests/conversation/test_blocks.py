@@ -1,4 +1,4 @@
-"""Blocks: what is blank, what is signed, what the API takes back, and results that always say something."""
+"""Blocks: which are blank, which are signed, which the API takes back, and results that always say something."""
 
 from __future__ import annotations
 

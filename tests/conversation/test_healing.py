@@ -1,4 +1,4 @@
-"""What `heal` makes of what crashes, other programs and older versions left: the named failures, one by one."""
+"""`heal` on the leftovers of crashes, other programs and older versions: the named failures, one by one."""
 
 from __future__ import annotations
 

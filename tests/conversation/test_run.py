@@ -1,4 +1,4 @@
-"""What becomes of a call that its run left open, and what a run says of itself."""
+"""The end of a call that its run left open, and the run's own state."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def talk(client: Client) -> tuple[str, str]:
 
 
 def assert_serves(client: Client, ended: str, at_work: str) -> None:
-    """What was stored is there; the run that the copy cut is closed, and its session is free."""
+    """The stored messages are there; the run that the copy cut is closed, and its session is free."""
     assert [one["content"] for one in client.messages(ended)] == ["[say remember me]", "remember me"]
     assert text_of(client.say(ended, "[say and on]")) == "and on"
     [cut] = client.get(f"/api/runs?session={at_work}").json()

@@ -1,4 +1,4 @@
-"""What stands in deploy/ beside the nginx configuration: units, container, log rotation, two hosts."""
+"""The files in deploy/ beside the nginx configuration: units, container, log rotation, two hosts."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
 
 
 def test_the_service_lets_its_commands_into_a_cage() -> None:
-    """What would keep the cage from starting under systemd. `ProtectProc` and others cover parts of /proc, and then
-    the kernel allows no other one."""
+    """No option of the unit keeps the cage from starting under systemd. `ProtectProc` and others cover parts of
+    /proc, and then the kernel allows no other one."""
     lines = [line for line in (DEPLOY / "baton.service").read_text().splitlines() if not line.startswith("#")]
     assert "Environment=BATON_SANDBOX=bubblewrap" in lines
     given = dict(line.split("=", 1) for line in lines if "=" in line)

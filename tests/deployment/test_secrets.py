@@ -35,7 +35,7 @@ SECRETS: Final = {
     "GITHUB_TOKEN": f"secret-of-an-agent-file-{OURS}",
 }
 PROMOTED: Final = "Master has been promoted"
-"""What gunicorn says once the old master has gone, up to a second later. Until then it ignores USR2."""
+"""The line that gunicorn logs once the old master has gone, up to a second later. Until then it ignores USR2."""
 WORDS: Final = (TOKEN, *(value for name, value in SECRETS.items() if name != "BATON_AUTH_TOKENS"))
 
 ATTACK: Final = """
@@ -64,7 +64,7 @@ for pid in (server, int(Path(f"/proc/{server}/stat").read_text().rpartition(")")
 
 START: Final = (str(GUNICORN), "-c", str(ROOT / "gunicorn.conf.py"))
 POWERLESS: Final = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.getuid() == 0 else ()
-"""What takes root's right to read every process from a server of the tests."""
+"""The command that takes root's right to read every process from a server of the tests."""
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def anna(server: BatonProcess) -> Iterator[Client]:
 
 
 def environments(master: int) -> dict[int, bytes]:
-    """What the kernel shows of the master and everything that descends from it, by process."""
+    """The environment that the kernel shows of the master and of everything that descends from it, by process."""
     found: dict[int, bytes] = {}
     new = [master]
     while new:

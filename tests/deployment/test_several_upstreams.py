@@ -85,7 +85,7 @@ def test_when_the_server_that_holds_the_run_is_killed_its_reader_is_told_by_the_
 
 
 def ids_until_cut(stream: Stream) -> list[int]:
-    """What a stream has given by the time its connection is gone."""
+    """The ids that a stream has given by the time its connection is gone."""
     with suppress(requests.RequestException):
         stream.rest()
     assert "stream_stopped" not in stream.types

@@ -52,7 +52,7 @@ def head(*lines: str, path: str = "/api/sessions", method: str = "POST") -> byte
 
 
 def answer(connection: socket.socket, until: bytes | None = None) -> bytes:
-    """What the server sends until it closes, or until these bytes end it."""
+    """The bytes that the server sends until it closes, or until these bytes end it."""
     received = b""
     while not (until and received.endswith(until)) and (piece := connection.recv(65_536)):
         received += piece

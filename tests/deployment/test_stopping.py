@@ -1,4 +1,5 @@
-"""Signals: what is asked to stop ends its runs properly, and what is killed is found in order at the next start."""
+"""Signals: a server that is asked to stop ends its runs properly, and a killed one's runs are found in order at the
+next start."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
 
 
 def statuses(client: Client, session: str) -> list[str]:
-    """Of the session's runs, newest first."""
+    """The states of the session's runs, newest first."""
     return [run["status"] for run in client.get("/api/runs").json() if run["session_id"] == session]
 
 

@@ -1,4 +1,4 @@
-"""What is installed from the wheel, without a checkout."""
+"""The program as it is installed from the wheel, without a checkout."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def test_f15_a_tool_that_ignores_the_stop_is_ended_and_its_late_words_go_nowhere
 def test_f15_until_it_has_stopped_the_session_says_that_it_is_stopping(
     baton: BatonProcess, client: Client, model: OfflineServer
 ) -> None:
-    """Whoever asks in between is told so, or is let in already; nothing else."""
+    """A request in between is told so, or is let in already; nothing else."""
     session = client.new_session(tools_approved=True)
     mark = baton.directory / f"begun-{session}"
     with client.run(session, stubborn_call(mark), agent="tools") as stream:

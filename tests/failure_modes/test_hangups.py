@@ -84,7 +84,7 @@ def test_f6_five_hundred_cut_streams_leave_every_session_free_and_no_thread_behi
 
 
 def statuses(client: Client, session: str) -> list[str]:
-    """Of the session's runs, newest first."""
+    """The states of the session's runs, newest first."""
     return [run["status"] for run in client.get("/api/runs").json() if run["session_id"] == session]
 
 

@@ -1,4 +1,4 @@
-"""F40: who is refused learns why, by a code that stays the same."""
+"""F40: a refused request learns why, by a code that stays the same."""
 
 from __future__ import annotations
 

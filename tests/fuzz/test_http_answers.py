@@ -54,8 +54,8 @@ CHUNKED = Head(200, b"", [(b"transfer-encoding", b"chunked")], b"HTTP/1.1")
 
 
 def read(body: Body, parts: Sequence[bytes]) -> tuple[bytes, bool, bool] | None:
-    """What a reader would have of it; None for a body that is not framed as it should be. Nothing is fed to a body
-    that is whole, so what came behind its end is left out."""
+    """The bytes that a reader would have of it; None for a body that is not framed as it should be. Nothing is fed
+    to a body that is whole, so bytes behind its end are left out."""
     payload = b""
     try:
         for part in parts:

@@ -1,1 +1,1 @@
-"""What the tests start and talk to: real servers, the stand-in, PostgreSQL, and a strict reader of events."""
+"""The servers and clients of the tests: real servers, the stand-in, PostgreSQL, and a strict reader of events."""

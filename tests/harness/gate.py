@@ -20,7 +20,7 @@ class Gate:
 
     @property
     def call(self) -> str:
-        """What the user types to make the model call a shell command that stops here."""
+        """The text that a user types to make the model call a shell command that stops here."""
         return self._call(f"cat {self._pipe}")
 
     @property
@@ -42,7 +42,7 @@ class Gate:
         os.close(end)
 
     def close(self) -> None:
-        """What the test has left open must not keep a command waiting."""
+        """A gate that the test has left closed must not keep a command waiting."""
         if self._end is not None:
             os.close(self._end)
         self._pipe.unlink(missing_ok=True)

@@ -80,7 +80,8 @@ class LocalClient:
     def ask(
         self, method: str, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None
     ) -> TestResponse:
-        """The whole response, whatever it says. A server closes what it has sent; so does this, but for a stream."""
+        """The whole response, whatever it says. A server closes what it has sent; this client does so too, but for a
+        stream."""
         response = self._http.open(path, method=method, json=body, headers=headers)
         if response.mimetype == "application/json":
             response.get_data()

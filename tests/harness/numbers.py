@@ -1,4 +1,4 @@
-"""What Prometheus would read."""
+"""The numbers that Prometheus would read."""
 
 from __future__ import annotations
 

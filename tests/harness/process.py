@@ -133,7 +133,7 @@ class BatonProcess:
         )
 
     def kill(self) -> None:
-        """SIGKILL for the master and all its workers at once: what a power cut or the kernel does."""
+        """SIGKILL for the master and all its workers at once: as a power cut or the kernel does it."""
         if self._process is not None:
             try:
                 os.killpg(self._process.pid, signal.SIGKILL)

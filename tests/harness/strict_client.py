@@ -1,9 +1,9 @@
 """The contract's client, as far as it reads streams: written from the contract alone, and as strict as that client.
 
-It reads lines of at most 65,535 bytes, skips what does not begin with `data: `, looks at `type`, and decodes the
-event into the fields that it knows. An event of an unknown type is skipped. One with a field of the wrong type,
-or with a time that has no zone, is dropped, without a word to anybody; a line that is too long ends the stream. So
-whatever `StrictClient` writes down as dropped, that client's user would never see.
+It reads lines of at most 65,535 bytes, skips what does not begin with `data: `, looks at `type`, and decodes the event
+into the fields that it knows. An event of an unknown type is skipped. One with a field of the wrong type, or with a
+time that has no zone, is dropped, without a word to anybody; a line that is too long ends the stream. That client's
+user would therefore never see an event that `StrictClient` writes down as dropped.
 
 `Promises` are what the contract says of the order of a run's events.
 """
@@ -196,8 +196,8 @@ _ALWAYS: Final[Mapping[str, Check]] = {"type": text, "agent_name": text, "timest
 
 
 def decode(data: bytes) -> Event:
-    """One event's JSON. WrongType if the client would drop the event; of types that it does not know, it looks at
-    nothing but the type."""
+    """One event's JSON. WrongType if the client would drop the event; it looks only at the type of an event whose
+    type it does not know."""
     try:
         event = json.loads(data, parse_constant=_no_constant)
     except ValueError as error:
@@ -214,7 +214,7 @@ def _no_constant(name: str) -> Any:
 
 @dataclass(slots=True)
 class StrictClient:
-    """What that client has of one stream, whose bytes it is fed with."""
+    """That client's view of one stream, whose bytes it is fed with."""
 
     events: list[Event] = field(default_factory=list)
     unknown: list[Event] = field(default_factory=list)
@@ -243,7 +243,7 @@ class StrictClient:
 
 @dataclass(slots=True)
 class Promises:
-    """Of one run's stream, from its first event to its last. AssertionError where one is broken.
+    """The promises about one run's stream, from its first event to its last. AssertionError where one is broken.
 
     `root` is the session of the run: streams of tasks lie inside its own. A run that breaks off says so by an `error`,
     and its end is then the end of all of them.

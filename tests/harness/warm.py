@@ -124,7 +124,7 @@ def nest() -> Nest:
 
 
 def become(order: dict[str, Any]) -> None:
-    """What an exec would do, without forgetting what was imported."""
+    """Does the work of an exec, without forgetting what was imported."""
     os.setsid()
     os.chdir(order["directory"])
     nothing = os.open(os.devnull, os.O_RDONLY)

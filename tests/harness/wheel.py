@@ -16,7 +16,7 @@ PIP: Final = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-che
 
 
 def copy_checkout(to: Path) -> Path:
-    """What a clone has of the program."""
+    """Copies the files that a clone has of the program."""
     to.mkdir(exist_ok=True)
     for name in SOURCES:
         source = ROOT / name

@@ -1,4 +1,5 @@
-"""A small client of our own that reads as strictly as the contract's: what that one would drop, fails the test."""
+"""A small client of our own that reads as strictly as the contract's: an event that the contract's client would drop
+fails the test."""
 
 from __future__ import annotations
 
@@ -166,7 +167,7 @@ class Client:
 
 
 def text_of(events: Sequence[Mapping[str, Any]]) -> str:
-    """What the agent said, from its deltas."""
+    """The agent's text, from its deltas."""
     return "".join(event["content"] for event in events if event["type"] == "agent_choice")
 
 

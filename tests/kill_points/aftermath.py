@@ -107,7 +107,7 @@ class Aftermath:
                 assert ran[name] == (1 if one.state == "completed" else 0)
 
     def states(self, session_id: str) -> list[str]:
-        """Of the session's runs, in order."""
+        """The states of the session's runs, in order."""
         with self.survivor.store.database.reading() as connection:
             query = select(runs.c.status).where(runs.c.session_id == session_id).order_by(runs.c.started_at)
             return [row.status for row in connection.execute(query)]

@@ -34,7 +34,7 @@ PATIENCE: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class Doom:
-    """What the child does, and when it dies. `at_write` counts from the beginning of the message."""
+    """The child's work, and the moment of its death. `at_write` counts from the beginning of the message."""
 
     directory: str
     database_url: str

@@ -17,7 +17,7 @@ from tests.kill_points.doomed import PATIENCE, Doom, order
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """What a child's client saw, and whether the child survived."""
+    """The events that a child's client saw, and whether the child survived."""
 
     events: list[dict[str, Any]]
     survived: bool

@@ -1,4 +1,4 @@
-"""What a user can type."""
+"""The directives that a user can type."""
 
 from __future__ import annotations
 

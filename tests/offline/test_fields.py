@@ -1,4 +1,4 @@
-"""The fields of a request: what is unknown or of the wrong type is refused with its path."""
+"""The fields of a request: an unknown field, or one of the wrong type, is refused with its path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may speak when, and what a message may hold."""
+"""The order of roles, and what a message may hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is answered to whom: rounds, pauses, failures that pass, and side jobs."""
+"""The stand-in's answers: rounds, pauses, failures that pass, and side jobs."""
 
 from __future__ import annotations
 

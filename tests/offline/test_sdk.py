@@ -1,4 +1,4 @@
-"""The real SDK against the stand-in: what it says, how it fails."""
+"""The real SDK against the stand-in: its requests and its errors."""
 
 from __future__ import annotations
 

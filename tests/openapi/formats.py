@@ -1,4 +1,4 @@
-"""What schemathesis has to be told: texts that look like any other, but stand for something outside of them.
+"""Formats that schemathesis has to be told: texts that look like any other, but stand for something outside of them.
 
 It is loaded by its command line, as SCHEMATHESIS_HOOKS; `ROOT_OF_THE_FUZZER` is a directory that exists.
 """

@@ -1,4 +1,4 @@
-"""Live runs without a runtime: what a run, its log and its readers do by themselves."""
+"""Live runs without a runtime: the work of a run, its log and its readers by themselves."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def numbers(frames: bytes | None) -> list[int]:
 
 
 def end_run(log: EventLog, end: EndMark, payloads: Sequence[bytes] = (b"{}",)) -> None:
-    """What a run does at its end when the store works."""
+    """Ends the run as it ends itself when the store works."""
     log.seal(payloads, end)
     last = log.next_number - 1
     log.show_end(end, last)

@@ -100,7 +100,7 @@ def read_all(store: Store, runtime: Runtime, live: LiveRun) -> bytes:
 
 
 def read_to_end(reader: EventReader) -> bytes:
-    """What a reader still has to read; returns when nothing can follow."""
+    """The events that a reader still has to read; returns when nothing can follow."""
     pieces = []
     try:
         while (piece := reader.next(PATIENCE)) is not None:

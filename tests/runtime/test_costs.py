@@ -1,4 +1,4 @@
-"""What must not be done more often than this. Counts, never times: they are the same on every machine."""
+"""Work that must not be done more often than this. Counts, never times: they are the same on every machine."""
 
 from __future__ import annotations
 

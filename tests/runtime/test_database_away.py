@@ -44,7 +44,7 @@ Open = Callable[[], AbstractContextManager[Connection]]
 
 @dataclass
 class Weather:
-    """Counts the transactions of the runs' threads, and makes some fail: those are numbered from 1."""
+    """Counts the transactions of the runs' threads, and makes some fail: the failing ones are numbered from 1."""
 
     touches: int = 0
     failing: range = range(0)

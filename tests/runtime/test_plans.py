@@ -1,5 +1,5 @@
-"""What a server does all the time costs what is going on, never what is stored: no statement of a claim, a refusal, a
-run, a renewed lease or housekeeping reads a table from end to end. Judged by the database's own plans."""
+"""A server's permanent work costs as much as is going on, never as much as is stored: no statement of a claim, a
+refusal, a run, a renewed lease or housekeeping reads a table from end to end. Judged by the database's own plans."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def filled_url(database_url: str) -> str:
 
 @pytest.fixture
 def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Maintenance does everything at once, whatever the period of a task is. What it has done comes to this list."""
+    """Maintenance does everything at once, whatever the period of a task is. The list gets an entry for each call of
+    a task."""
     done: list[str] = []
 
     def every(keeping: Maintenance, _seconds: float, act: Callable[[], object]) -> None:

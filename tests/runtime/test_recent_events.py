@@ -1,4 +1,4 @@
-"""What a session's log keeps in memory is bounded, by count and by bytes, whoever sends the events."""
+"""The memory of a session's log is bounded, by count and by bytes, whoever sends the events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who does something to the store in these tests: sessions, owners, runs that began and calls that were made."""
+"""The actors of these tests on the store: sessions, owners, runs that began and calls that were made."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def result(call_id: str, text: str = "done") -> Message:
 
 
 def result_words(store: Store, session_id: str) -> dict[str, str]:
-    """What each tool call was told, by its id."""
+    """The text of each tool call's result, by the call's id."""
     rows = [row for row in store.sessions.messages(session_id) if row.role == "tool"]
     return {row.content[0]["tool_use_id"]: row.content[0]["content"] for row in rows}
 

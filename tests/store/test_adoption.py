@@ -1,4 +1,4 @@
-"""What an adopter finds in the rows: calls whose handler began, a question without an answer, the numbers
+"""The state that an adopter finds in the rows: calls whose handler began, a question without an answer, the numbers
 of writes and events, and calls that can't be read."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What can be known of a claim before it is made: the same refusals, and no lock taken."""
+"""A claim's refusals, checked before it is made: the same ones, and no lock taken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The written part of the event logs: what is written twice is there once, in order, until it is pruned."""
+"""The written part of the event logs: an event that is written twice is there once, in order, until it is pruned."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _events(baton: Baton, first: int, last: int, frames: bytes = b"") -> tuple[B
 
 
 def _holder(store: Store) -> Baton:
-    """Of a new session."""
+    """The holder of a new session."""
     return begin(store, new_session(store).id).run.baton
 
 

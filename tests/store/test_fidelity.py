@@ -1,4 +1,4 @@
-"""What the model said comes back byte for byte: a signature over it would break otherwise."""
+"""The model's words come back byte for byte: a signature over it would break otherwise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PostgreSQL's row locks: whoever looks for a way in must never make a run that writes fail (a deadlock)."""
+"""PostgreSQL's row locks: a request that looks for a way in must never make a run that writes fail (a deadlock)."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ WRITES: dict[str, dict[str, Any]] = {
     "audit": {"audit": AuditEntry("run", session_id="", who="ann", role="user")},
     "model": {"model": "anthropic/another"},
 }
-"""What a request may want of a claim besides the claim."""
+"""Writes that a request may want of a claim besides the claim."""
 
 ALWAYS = {"session_id", "key", "name", "visible_to", "replacing", "options", "headers"}
 """Fields that say which claim it is, only decide whether it is granted, or lie in the run's own row."""

@@ -1,7 +1,7 @@
 """Compares docker-agent's public examples with the list in `docs/compatibility-examples.md`.
 
-Run it as `python -m tests.team.public_examples DIR`, where DIR holds the `examples` of a checkout. The files
-are not ours and not part of this repository; what they combine is tested with files of our own in
+Run it as `python -m tests.team.public_examples DIR`, where DIR holds the `examples` of a checkout. The files are not
+ours and not part of this repository; their combinations of fields are tested with files of our own in
 `test_public_examples.py`.
 """
 

@@ -1,4 +1,4 @@
-"""YAML of strangers: what it says is read as ever, and it costs no more than its length."""
+"""YAML of strangers: they are read as ever, and cost no more than their length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reference to a model stands for, and whose models are served."""
+"""The models that a reference stands for, and the vendors that are served."""
 
 from __future__ import annotations
 

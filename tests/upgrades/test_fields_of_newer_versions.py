@@ -25,7 +25,7 @@ OF_THE_MODELS_API: Final = {
     "prompts.system_json",
     "prompts.tools_json",
 }
-"""What is sent to the model byte for byte. Its fields are the API's, not a version's."""
+"""Columns that are sent to the model byte for byte. Their fields are the API's, not a version's."""
 
 NEWER: Final = {"from_a_newer_version": {"a": [1]}}
 

@@ -1,4 +1,4 @@
-"""What people do with a filled database, whatever code serves it."""
+"""People's use of a filled database, whatever code serves it."""
 
 from __future__ import annotations
 

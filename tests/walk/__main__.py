@@ -1,7 +1,7 @@
 """`python -m tests.walk [--seed 7] [--percent 100] [--resume] …`: the whole walk, or a part of it.
 
-Each shard is a process with a database of its own. What is done is written to a file, one line a step, so that a
-walk which was cut can be resumed by the same options.
+Each shard is a process with a database of its own. Each step is written to a file as one line, so that a walk which
+was cut can be resumed by the same options.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a process has in hand: threads, descriptors, child processes; and what a server keeps for its runs."""
+"""A process's belongings: threads, descriptors, child processes; and what a server keeps for its runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ENDLESS: Final = frozenset({"MainThread", "model-streams", "hangups", "stream-wr
 
 
 def kept_by(server: Server) -> list[str]:
-    """What a server in which nobody runs and nobody reads should have given back."""
+    """The things that a server in which nobody runs and nobody reads should have given back."""
     runtime = server.runtime
     kept = list(held_by(server))
     if runtime.places.taken:
@@ -26,7 +26,7 @@ def kept_by(server: Server) -> list[str]:
 
 
 def threads() -> list[str]:
-    """Those that a closed server should not have left."""
+    """The threads that a closed server should not have left."""
     return [thread.name for thread in threading.enumerate() if role_of(thread.name) not in ENDLESS]
 
 
@@ -49,7 +49,7 @@ def _command(pid: str) -> str:
 
 
 def descriptors() -> list[str]:
-    """What each open descriptor is, sorted; numbers of pipes and sockets are left out."""
+    """The target of each open descriptor, sorted; numbers of pipes and sockets are left out."""
     return sorted(_open_files())
 
 

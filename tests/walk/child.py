@@ -110,7 +110,7 @@ class Life:
         return outcome
 
     def _look_at(self, server: Server) -> None:
-        """What the server has given back, and whether it can be talked to."""
+        """Looks at what the server has given back, and whether it can be talked to."""
         stage = self._stage(server)
         self._expect_nothing("the server kept", lambda: belongings.kept_by(server))
         stage.person.see = lambda _event: None

@@ -27,9 +27,9 @@ DATABASE: Final[tuple[Kind, ...]] = ("connect", "statement", "commit", "committe
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The n-th touch of a kind by the threads of one role, counted from the beginning of a scenario. Of files that
-    differ by numbers only, opened one after the other, the first counts: there may be as many as the machine has
-    processes."""
+    """The n-th touch of a kind by the threads of one role, counted from the beginning of a scenario. Files that
+    differ by numbers only, opened one after the other, count as the first of them: there may be as many as the
+    machine has processes."""
 
     kind: Kind
     role: str

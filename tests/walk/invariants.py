@@ -1,4 +1,4 @@
-"""What must be true of a session after a step of the walk, besides the promises that hold for every database."""
+"""Rules that hold for a session after a step of the walk, besides the promises that hold for every database."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.walk.order import Order
 
 @dataclass
 class Told:
-    """What a child told before its end."""
+    """The facts that a child told before its end."""
 
     events: list[dict[str, Any]] = field(default_factory=list)
     accepted: list[str] = field(default_factory=list)  # queued messages that the server said it has
@@ -59,7 +59,7 @@ def _ledger(calls: Rows, ran: Counter[str]) -> Iterator[str]:
 
 
 def _name(call: Any) -> str | None:
-    """What the call writes to a journal; None if it writes nothing."""
+    """The name that the call writes to a journal; None if it writes nothing."""
     arguments = json.loads(call.arguments_json)
     if call.name == "shell":
         return str(arguments["cmd"]).split()[1]
@@ -67,7 +67,7 @@ def _name(call: Any) -> str | None:
 
 
 def _acknowledged(rows: Rows, told: Told) -> Iterator[str]:
-    """What an event told of is stored."""
+    """A fact that an event told of is stored."""
     blocks = [block for row in rows for block in json.loads(row.content_json)]
     results = {block["tool_use_id"]: block for block in blocks if block["type"] == "tool_result"}
     for event in told.events:
@@ -83,7 +83,7 @@ def _acknowledged(rows: Rows, told: Told) -> Iterator[str]:
 
 
 def _said_once(rows: Rows, queue: Rows, order: Order, told: Told) -> Iterator[str]:
-    """What the user said is there once, or not at all if the server never said that it has it."""
+    """The user's message is there once, or not at all if the server never said that it has it."""
     here = [row for row in rows if row.session_id == order.session]
     said = [row.content_json for row in here if row.role == "user" and order.word in row.content_json]
     waiting = [row.content_json for row in queue if row.position is None]

@@ -1,4 +1,4 @@
-"""Tools that write down, in a file, that they took effect: what the ledger says of them is compared with it."""
+"""Tools that write down, in a file, that they took effect: the ledger's account of them is compared with it."""
 
 from __future__ import annotations
 

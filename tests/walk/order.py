@@ -1,4 +1,4 @@
-"""What a child is told to do."""
+"""The order for a child."""
 
 from __future__ import annotations
 

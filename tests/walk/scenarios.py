@@ -1,4 +1,4 @@
-"""What a user does while the world goes wrong. Each scenario plays in a server of its own, in a child process."""
+"""A user's actions while the world goes wrong. Each scenario plays in a server of its own, in a child process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.walk.person import BOUND, Person
 
 @dataclass
 class Stage:
-    """What a scenario has to play with. `word` stands in every name of this step and of no other."""
+    """The things with which a scenario plays. `word` stands in every name of this step and of no other."""
 
     server: Server
     person: Person
@@ -65,7 +65,7 @@ class Stage:
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """`before` plays in a server that is killed before the one under test starts. A scenario that `leaves` has
-    closed its server at the end. What is done `again` plays once more in another server afterwards."""
+    closed its server at the end. A scenario `again` is played once more in another server afterwards."""
 
     play: Callable[[Stage], None]
     session: Mapping[str, Any] = field(default_factory=lambda: {"tools_approved": True})

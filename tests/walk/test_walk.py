@@ -19,7 +19,7 @@ from tests.walk.walker import Walker
 
 SEED = 1
 STEPS = 2
-"""Of each scenario, on each database."""
+"""Steps of each scenario, on each database."""
 
 __all__ = ["directory"]
 

@@ -31,7 +31,7 @@ LONGEST_STOP: Final = LEASE_SECONDS + 0.5
 
 @dataclass
 class Verdict:
-    """What came of a step. A point that was not `reached` did not come up this time: some depend on timing."""
+    """The outcome of a step. A point that was not `reached` did not come up this time: some depend on timing."""
 
     step: Step
     reached: bool

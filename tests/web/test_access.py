@@ -1,4 +1,4 @@
-"""Who gets in: tokens, each with sessions of its own, and what a browser may not be used for."""
+"""Access: tokens, each with sessions of its own, and what a browser may not be used for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every route has in common: methods, slashes, the error's shape, the request id, indentation."""
+"""The behaviour that all routes have in common: methods, slashes, the error's shape, the request id, indentation."""
 
 from __future__ import annotations
 

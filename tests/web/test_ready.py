@@ -1,4 +1,4 @@
-"""`GET /api/ready`: who waits for a first session is told of it, and waits no longer than he said."""
+"""`GET /api/ready`: a client that waits for a first session is told of it, and waits no longer than it said."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract's client sends all that its user ever said with each run: what is known is not stored again."""
+"""The contract's client sends all that its user ever said with each run: known messages are not stored again."""
 
 from __future__ import annotations
 

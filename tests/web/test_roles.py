@@ -1,4 +1,4 @@
-"""What each role may do, and what the trail says of it."""
+"""The rights of each role, and the trail's entries about it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def ids(client: LocalClient) -> set[str]:
 
 
 def trail(client: LocalClient, query: str) -> list[tuple[str, str, str]]:
-    """Who, in which role, did what; the oldest first."""
+    """The name, role and action of each entry; the oldest first."""
     entries = client.call("GET", f"/api/audit?{query}")["entries"]
     return [(entry["who"], entry["role"], entry["action"]) for entry in reversed(entries)]
 

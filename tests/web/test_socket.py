@@ -1,4 +1,4 @@
-"""What only a real server on a real socket shows: how bodies arrive, and that refused ones spoil nothing."""
+"""Behaviour that only a real server on a real socket shows: how bodies arrive, and that refused ones spoil nothing."""
 
 from __future__ import annotations
 

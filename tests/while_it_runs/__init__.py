@@ -1,1 +1,1 @@
-"""What can be said to a run, and seen of it, while it is at work: steers, stops, waits, re-attached readers."""
+"""Requests to a run, and looks at it, while it is at work: steers, stops, waits, re-attached readers."""

@@ -44,7 +44,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def settings(request: pytest.FixtureRequest, directory: Path, stand_in: OfflineServer) -> Settings:
-    """Of both servers; once with each kind of database."""
+    """The settings of both servers; once with each kind of database."""
     if request.param == "sqlite":
         return make_settings(directory, stand_in.url, database_url=f"sqlite:///{directory / 'two.db'}")
     postgres: PostgresServer = request.getfixturevalue("postgres")

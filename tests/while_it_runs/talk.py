@@ -1,4 +1,4 @@
-"""What the tests of this directory say to a session in many places, and what they look for in it."""
+"""Messages that the tests of this directory send to a session in many places, and the answers that they look for."""
 
 from __future__ import annotations
 

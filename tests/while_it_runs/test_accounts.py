@@ -1,4 +1,4 @@
-"""What a name may have, over two servers: runs at the same time, and dollars until the next safe point."""
+"""The limits of a name, over two servers: runs at the same time, and dollars until the next safe point."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ agents:
 def test_a_delegated_task_is_stopped_too_and_its_caller_is_told(
     tmp_path: Path, settings: Settings, model: OfflineServer
 ) -> None:
-    """So that the call which delegated has its result, and the next run goes on from there."""
+    """The call that delegated has its result therefore, and the next run goes on from there."""
     (tmp_path / "team.yaml").write_text(TEAM)
     server = build(replace(settings, agents=tmp_path))
     client = LocalClient(server)
@@ -174,7 +174,7 @@ def test_a_delegated_task_is_stopped_too_and_its_caller_is_told(
 
 
 def _cost_of_a_call(client: LocalClient) -> float:
-    """Of the first one that such a team makes."""
+    """The cost of the first call that such a team makes."""
     (usage,) = [
         e for e in client.say(client.new_session(), "[say x]", agent="team") if e["type"] == "token_usage"
     ]

@@ -147,7 +147,7 @@ class Talker(threading.Thread):
             self.start()
 
     def finish(self) -> None:
-        """Who has not spoken yet does so now: the run has ended."""
+        """Sends the message now if it has not been sent yet: the run has ended."""
         self._after = 0
         self.tick()
         self.join()

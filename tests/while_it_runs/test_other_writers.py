@@ -1,4 +1,4 @@
-"""F11: whoever else writes to a session while a run is between a call and its result, nothing gets between them."""
+"""F11: nothing that others write to a session while a run is between a call and its result gets between them."""
 
 from __future__ import annotations
 

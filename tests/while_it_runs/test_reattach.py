@@ -1,5 +1,5 @@
-"""F37, F38: who comes back gets what he missed, byte for byte, from whatever process; slow and dead readers cost
-nobody anything."""
+"""F37, F38: a reader that comes back gets what it missed, byte for byte, from whatever process; slow and dead
+readers cost nobody anything."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_a_slow_reader_of_a_run_sees_nothing_of_the_next_one(local: LocalClient,
 
 @pytest.fixture
 def tiny_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is in the store does not stay in memory."""
+    """Events that are in the store do not stay in memory."""
     monkeypatch.setattr(recent_events, "KEEP_EVENTS", 10)
 
 

@@ -1,4 +1,4 @@
-"""What a person does reaches the run in whatever process it works; a lost notification costs a moment only."""
+"""A person's action reaches the run in whatever process it works; a lost notification costs a moment only."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def results(client: LocalClient, session: str) -> list[str]:
 
 @pytest.fixture(params=["announced", "unannounced"])
 def hand(there: LocalClient, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> LocalClient:
-    """Who controls, through the second process, the run that works in the first one."""
+    """The control, in the second process, over the run that works in the first one."""
     if request.param == "unannounced":
         monkeypatch.setattr(Database, "notify", lambda *_: None)  # on SQLite nothing is announced anyway
     return there

@@ -1,4 +1,4 @@
-"""Who holds a session, since when and what for; taking it away from who is stuck; sending only on what one has seen."""
+"""Holders of a session: which run, since when and what for; taking the session away from one that is stuck;"""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def test_a_precondition_that_says_nothing_is_none(local: LocalClient) -> None:
 def test_of_two_who_have_seen_the_same_the_second_is_told_at_once(
     here: LocalClient, there: LocalClient, model: OfflineServer
 ) -> None:
-    """Also if the second one would wait: what the first one said is in the conversation already."""
+    """Also if the second one would wait: the first one's message is in the conversation already."""
     session = here.new_session()
     with here.run(session, HELD, headers={"If-Match": "-1"}) as stream:
         stream.until("agent_choice")

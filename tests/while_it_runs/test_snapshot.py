@@ -22,7 +22,7 @@ def said(body: dict[str, Any]) -> list[str]:
 
 
 def followed(client: LocalClient, body: dict[str, Any]) -> Sequence[Event]:
-    """What comes after the snapshot, up to the end of the run."""
+    """The events after the snapshot, up to the end of the run."""
     with client.follow(body["id"], since=body["last_event_seq"]) as stream:
         stream.until("stream_stopped")
         return stream.events

@@ -1,4 +1,4 @@
-"""What a look at a session tells, from whichever process."""
+"""A session's status, as seen from whichever process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Summaries that people bring along: what the model is shown from then on, and that nothing is lost or broken."""
+"""Summaries that people bring along: the model is shown them from then on, and nothing is lost or broken."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def sum_up(client: LocalClient, session: str, text: str, *, expect: int = 201, *
 
 
 def shown(model: OfflineServer) -> list[tuple[str, str]]:
-    """What the model was shown last: roles, and the texts or kinds of their blocks."""
+    """The last messages that the model was shown: roles, and the texts or kinds of their blocks."""
     return [
         (message["role"], block.get("text", block["type"]))
         for message in model.requests[-1]["messages"]

@@ -47,7 +47,7 @@ def _no_watcher(patch: pytest.MonkeyPatch, server: Server) -> None:
 
 
 def _no_headers(patch: pytest.MonkeyPatch, server: Server) -> None:
-    """What is done with each response fails for streams."""
+    """The last step of each response fails for streams."""
 
     def last(response: flask.Response) -> flask.Response:
         if response.mimetype == "text/event-stream":

@@ -1,4 +1,4 @@
-"""An address as a tool: what is sent, what comes back, and what goes wrong."""
+"""An address as a tool: the request, the answer, and the failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""One call to a tool server, seen from both threads: what is known of it whenever the run is cancelled."""
+"""One call to a tool server, seen from both threads: its outcome as far as it is known whenever the run is
+cancelled."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Calls whose answer does not come, for every toolset that reaches outside of this process.
 
-Output, error, unknown: a request that has left and was not answered may have taken effect, whoever died, was
-silent or cancelled. What certainly did not leave has failed.
+Output, error, unknown: a request that has left and was not answered may have taken effect, whoever died, was silent
+or cancelled. A request that certainly did not leave has failed.
 """
 
 from __future__ import annotations

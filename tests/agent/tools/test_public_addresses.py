@@ -81,7 +81,7 @@ METADATA = [
     "fd20:ce::254",
     "fe80::a9fe:a9fe",
 ]
-"""Of AWS, Google, Azure, Oracle, Alibaba, Tencent, OpenStack and their relatives."""
+"""The addresses of AWS, Google, Azure, Oracle, Alibaba, Tencent, OpenStack and their relatives."""
 
 PRIVATE_IPV4 = [address for address in METADATA if "." in address] + ["127.0.0.1", "10.0.0.1", "192.168.1.1"]
 

@@ -1,4 +1,4 @@
-"""Tasks in a file: what waits for what, what comes next, and several sessions at once."""
+"""Tasks in a file: which task waits for which, which comes next, and several sessions at once."""
 
 from __future__ import annotations
 
