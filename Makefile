@@ -32,6 +32,7 @@ lint: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@$(BIN)/python -m tests.plain_english
 	$(MAKE) --no-print-directory audit
 
 # Known vulnerabilities of the installed packages. Skipped, with the reason, in CI and where the index can't be reached.
