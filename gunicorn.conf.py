@@ -93,7 +93,7 @@ STOP_SECONDS = 5.0
 graceful_timeout = int(settings.drain_seconds + STOP_SECONDS + 5)
 # The heartbeat is a file's time stamp; on a stalled disk it would take the worker down.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 - gunicorn makes its own file there
-# So that a worker's numbers cost no disk either.
+# A worker's numbers cost no disk either.
 metrics_parent = Path(worker_tmp_dir or tempfile.gettempdir())
 # Everything that starts threads or opens connections begins after the fork.
 preload_app = False

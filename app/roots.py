@@ -117,7 +117,7 @@ def _directory(pattern: Path, owner: str) -> Path:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError:
-        pass  # what works there says what is wrong
+        pass  # the code that works there reports the error
     return directory
 
 

@@ -220,7 +220,7 @@ def _wishes(body: bytes) -> tuple[int, int, bool]:
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it stops it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # its parent stops it
     model = FakeModel(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
     print(model.port, flush=True)
     model.serve()

@@ -62,7 +62,7 @@ def _database(settings: Settings) -> Finding:
         problem = f"it can't be used: {error.__cause__ or error}"
         return Finding("failed", "database", problem, f"see {DATABASE}")
     milliseconds = (time.monotonic() - begun) * 1000
-    if has != NEWEST and not is_newer(has):  # of a newer one the checks have spoken
+    if has != NEWEST and not is_newer(has):  # a newer schema is among the checks
         problem = f"its schema is {has}, the newest is {NEWEST}"
         return Finding("warning", "database", problem, "run `baton db upgrade`")
     return Finding("ok", "database", f"schema {has}, {size:,} bytes, answers in {milliseconds:.0f} ms")

@@ -15,7 +15,7 @@ from app.offline.refusal import Json, error_body
 
 _WORDS = re.compile(r"\s*\S+\s*|\s+")
 _INPUT_PIECE = 12  # characters of a tool's input in one delta
-_STAMP_AT = len(b'"}}\n\n')  # what stands behind the text in a text delta's frame
+_STAMP_AT = len(b'"}}\n\n')  # bytes behind the text in a text delta's frame
 
 
 @dataclass(frozen=True, slots=True)

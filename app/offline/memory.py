@@ -17,7 +17,7 @@ _SHOWN = 20
 @dataclass(frozen=True, slots=True)
 class Stats:
     requests: int  # POST /v1/messages with a body that is JSON
-    violations: int  # those that the judge refused for a mistake of the caller
+    violations: int  # requests that the judge refused for a mistake of the caller
     open_streams: int
     last_violations: tuple[str, ...]
 

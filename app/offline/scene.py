@@ -16,7 +16,7 @@ class Scene:
     opening: str  # the first words of the session
     round: int  # how many times tools have answered since
     searches: tuple[str, ...]  # the server's calls in the assistant's unfinished turn
-    results: tuple[str, ...]  # what the tools have just said
+    results: tuple[str, ...]  # the tools' newest results
     call_ids: tuple[str, ...]  # of all calls so far
 
     @property

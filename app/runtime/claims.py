@@ -32,7 +32,7 @@ class Claimed:
     session: Session
     next_event: int  # the number of its first event
     undo: Callable[[], object]
-    answered: Answered | None = None  # what a run that another process began goes on from
+    answered: Answered | None = None  # the answer from which an adopted run goes on
 
 
 Claim = Callable[[str], Claimed | None]

@@ -34,7 +34,7 @@ class MeasuredModel:
                     break
                 for event in events:
                     if type(event) is Turn:
-                        outcome = "finished"  # whoever has the turn need not ask for more
+                        outcome = "finished"  # a caller that has the turn need not ask for more
                         self._seen(request, event, span)
                     yield event
             except ModelError as error:

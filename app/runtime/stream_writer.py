@@ -75,7 +75,7 @@ class StreamWriter:
         with self._guard:
             self._streams.add(stream)
         with reader.listening(mark):
-            mark()  # what came since the reader looked last
+            mark()  # events that came since the reader looked last
             stream.done.wait()
         if stream.pending and not stream.failed:
             connection.sendall(stream.pending)

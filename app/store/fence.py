@@ -67,7 +67,7 @@ class Fence:
         if self._renew_many.run(connection, values) == len(batons):
             return Fenced(ids, frozenset())
         renewed = frozenset(row.id for row in self._renew_and_tell.all(connection, values))
-        held = frozenset(row.id for row in _HELD.all(connection, values))  # those that are locked, too
+        held = frozenset(row.id for row in _HELD.all(connection, values))  # locked rows, too
         return Fenced(renewed, ids - renewed - held)
 
 

@@ -65,7 +65,7 @@ class ForkStore:
             _copy(connection, prompts, parent_id, new_id)
             in_it = summaries.c.number <= fork.compactions
             _copy(connection, summaries, parent_id, new_id, in_it, run_id=None)
-            if len(kept) == len(rows):  # what tools remember is known as it is now only
+            if len(kept) == len(rows):  # the tools' state is known only as it is now
                 _copy(connection, tool_states, parent_id, new_id)
             note(connection, audit)
             return fork

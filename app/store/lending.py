@@ -17,7 +17,7 @@ _LENDER: Final = (
     .join(messages, messages.c.run_id == runs.c.id)
     .where(
         messages.c.session_id == bindparam("task"),
-        messages.c.position == 0,  # what the task is was written by the run that gave it away
+        messages.c.position == 0,  # the task's text was written by the run that gave it away
         runs.c.session_id != bindparam("task"),
         runs.c.status.in_(LIVE),
     )

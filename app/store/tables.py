@@ -79,7 +79,9 @@ sessions = Table(
     Column("agent", Text, nullable=False),
     Column("handed_to", Text, nullable=False),
     Column("compactions", Integer, nullable=False),
-    Column("model", Text, nullable=False),  # what its runs ask instead of their agents' own; empty: theirs
+    Column(
+        "model", Text, nullable=False
+    ),  # its runs ask this one instead of their agents' own; empty: theirs
     Column("next_event", BigInteger, nullable=False),  # no event with this number or a higher one was sent
     Index("sessions_by_age", "owner", "created_at"),
     _partial_index("roots_by_age", "created_at", where="parent_id IS NULL"),
@@ -125,12 +127,12 @@ runs = Table(
     Column("lease_expires_at", Double, nullable=False),
     Column("ended_at", Double),
     Column("waiting_for_json", Text),
-    Column("answer_json", Text),  # what was said to it, until the holder has read it
+    Column("answer_json", Text),  # the answer to it, until the holder has read it
     Column("code", Text, nullable=False),
     Column("error", Words, nullable=False),
     Column("first_event", BigInteger, nullable=False),
     Column("last_event", BigInteger),  # once it has ended
-    Column("stop_requested", Words),  # who asked the run to stop, from whatever process
+    Column("stop_requested", Words),  # the name that asked the run to stop, from whatever process
     Column("options_json", Text, nullable=False),
     Column("worked_seconds", Double),  # before its question; null: it has asked none, or an older version did
     _partial_index("one_live_run_per_session", "session_id", unique=True, where=_LIVE),
@@ -275,7 +277,7 @@ idempotency_keys = Table(
     Column("request", Text, nullable=False),  # digest of route and body
     Column("session_id", Text),
     Column("run_id", Text),
-    Column("response_json", Text),  # of what has no run
+    Column("response_json", Text),  # for requests that have no run
     Column("created_at", Double, nullable=False),
     ForeignKeyConstraint(["session_id"], ["sessions.id"], ondelete="CASCADE"),
     Index("keys_by_age", "created_at"),

@@ -35,7 +35,7 @@ def observe(app: Flask, telemetry: Telemetry) -> None:
 
     def answered(response: Response) -> Response:
         route = request.url_rule.rule if request.url_rule else "none"
-        method = request.method if request.url_rule else "any"  # who asks for nothing may call it anything
+        method = request.method if request.url_rule else "any"  # an unknown route's method may be any word
         telemetry.metrics.request_answered(method, route, response.status_code)
         if response.status_code >= 400:
             telemetry.metrics.request_refused(response.status_code, g.get("error_code", "none"))

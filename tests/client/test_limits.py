@@ -91,7 +91,7 @@ def test_a_run_that_is_one_too_many_begins_when_there_is_room(
 
     monkeypatch.setattr("time.sleep", make_room)
     second = baton.run(baton.create_session()["id"], "[say me]", agent="plain")
-    assert slept == [2.0]  # what the server said
+    assert slept == [2.0]  # the server's Retry-After
     assert second.text() == "me"
     first.detach()
 

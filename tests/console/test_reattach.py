@@ -79,7 +79,7 @@ def test_a_server_that_is_killed_in_mid_stream_and_started_again_is_found_again(
     telling.wait_for_text(".note.error", "interrupted")
     telling.wait_for_text(".head .chip", "Free")
     telling.wait_until_gone(".connection")
-    # what was read is still there, and it is said that the conversation does not hold it
+    # the text that was read is still there, with a note that the conversation does not hold it
     telling.wait_for_text(".message.assistant .cut", "Not stored")
     assert telling.said() == "1 2 3 4 5 6 7 8 9 10 11 12"
     assert telling.count(".message") == 2

@@ -15,7 +15,7 @@ from tests.harness.process import ROOT, eventually, free_port
 
 DELIVERED = ROOT / "deploy" / "nginx.conf"
 
-# What a distribution's nginx.conf brings along, reduced to what an unprivileged one needs.
+# A distribution's nginx.conf, reduced to the lines that an unprivileged one needs.
 AROUND = """\
 daemon off;
 master_process off;

@@ -251,7 +251,7 @@ def test_follow_ups_that_a_dead_process_did_not_begin_with_are_begun_with(
         waiting = QueuedMessage(f"m-{session_id}", session_id, "followup", words, time.time() - 60, "me")
         store.queue.add([waiting], needs_run=False)
     eventually(lambda: len(store.runs.recent(session_id=session.id)) >= 2, "a run began")
-    assert len(store.runs.recent(session_id=cancelled.id)) == 1  # what was stopped is not begun anew
+    assert len(store.runs.recent(session_id=cancelled.id)) == 1  # a stopped run is not begun anew
 
 
 def test_follow_ups_start_by_a_claim_where_a_living_process_let_its_lease_run_out(

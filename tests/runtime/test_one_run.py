@@ -189,7 +189,7 @@ def test_readers_of_a_run_without_last_words_are_told_its_end_all_the_same(scene
     stream = read_to_end(reader)
     assert stream.startswith(scene.expected())
     assert stream.count(b'"stream_stopped"') == 1
-    assert numbers(stream) == numbers(scene.expected())  # what is only said to this reader moves no cursor
+    assert numbers(stream) == numbers(scene.expected())  # events for this reader alone move no cursor
 
 
 def test_a_run_whose_events_are_pruned_is_a_gap_and_an_end(scene: Scene) -> None:

@@ -93,7 +93,7 @@ def test_what_was_not_read_or_is_of_another_place_proves_nothing(owner: Owner, s
     [
         ("0123456789ab", MACHINES_PROCESSES, "gone"),
         ("", MACHINES_PROCESSES, "unknown"),
-        ("uninitialize", MACHINES_PROCESSES, "unknown"),  # what systemd writes before it has one
+        ("uninitialize", MACHINES_PROCESSES, "unknown"),  # systemd's text before it has one
         ("0123456789ab", "pid:[4026532200]", "unknown"),  # a container has its image's machine-id
         ("0123456789ab", "", "unknown"),
     ],

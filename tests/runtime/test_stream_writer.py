@@ -146,7 +146,7 @@ def test_a_client_that_leaves_while_its_socket_is_full_is_given_up(
 ) -> None:
     carried.publish(*[b'{"text":"%s"}' % (b"x" * 50_000)] * 20)
     eventually(lambda: quiet_writer._blocked, "the socket is full")
-    carried.reader.interrupt()  # what the hang-up watcher does
+    carried.reader.interrupt()  # as the hang-up watcher does
     assert carried.join() is False
 
 
@@ -195,7 +195,7 @@ def test_what_is_published_in_a_batch_is_written_at_its_end_and_wakes_nobody(
     quiet_writer: StreamWriter, carried: Carried
 ) -> None:
     carried.publish(b'{"n":1}')
-    assert numbers(unchunked(carried.client.recv(65536))) == [1]  # so the stream is carried
+    assert numbers(unchunked(carried.client.recv(65536))) == [1]  # the stream is carried
     with quiet_writer._turn:
         quiet_writer._wake = bell = Bell()
     with quiet_writer.batch():
@@ -210,7 +210,7 @@ def test_a_batch_that_ends_in_somebody_elses_round_leaves_nothing_behind(
     quiet_writer: StreamWriter, carried: Carried
 ) -> None:
     carried.publish(b'{"n":1}')
-    assert numbers(unchunked(carried.client.recv(65536))) == [1]  # so the stream is carried
+    assert numbers(unchunked(carried.client.recv(65536))) == [1]  # the stream is carried
     with quiet_writer._turn, quiet_writer.batch():
         carried.publish(b'{"n":2}')
     assert numbers(unchunked(carried.client.recv(65536))) == [2]

@@ -66,7 +66,7 @@ def test_a_run_in_the_middle_of_a_write_is_not_failed_by_somebody_who(
             outcomes.append(error)
 
     thread = threading.Thread(target=other)
-    with store.database.writing() as connection:  # what every write of a run does: its own row first
+    with store.database.writing() as connection:  # every write of a run locks its own row first
         connection.execute(update(runs).where(runs.c.id == run.id).values(writes=1))
         thread.start()
         eventually(

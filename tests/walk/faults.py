@@ -57,12 +57,12 @@ class Tripwire:
         self._fault = fault
         self._guard = threading.Lock()
         self._counts: Counter[tuple[Kind, str]] = Counter()
-        self._opened: dict[str, str] = {}  # what each role opened last, without its numbers
+        self._opened: dict[str, str] = {}  # the path that each role opened last, without its numbers
         self._armed = False
         self._away_until = 0.0  # monotonic
         self._aside = threading.local()
-        self.touches: dict[str, str] = {}  # what was touched at each point
-        self.tripped = ""  # what was touched when it went wrong
+        self.touches: dict[str, str] = {}  # the touch at each point
+        self.tripped = ""  # the touch that went wrong
 
     def arm(self) -> None:
         self._armed = True

@@ -278,7 +278,7 @@ def test_who_leaves_the_line_gives_its_place_back_and_its_message_is_never_said(
         def is_full() -> bool:
             if wait_a_moment() == 503:
                 return True
-            leavers.append(ask_to_wait(baton, session))  # who asks whether it is full may take the last place
+            leavers.append(ask_to_wait(baton, session))  # a probe whether it is full may take the last place
             return False
 
         eventually(is_full, "the line is full")

@@ -88,7 +88,7 @@ class Connection:
             if end > HEAD_LIMIT:
                 raise ProtocolError(f"a head of more than {HEAD_LIMIT} bytes")
             head, start = parse_head(bytes(text[start:end])), end + 4
-            if head.status >= 200:  # what comes before is only news
+            if head.status >= 200:  # informational answers before it are skipped
                 return head, bytes(text[start:])
 
     def is_stale(self) -> bool:

@@ -135,10 +135,10 @@ class UnsizedBody:
 class ChunkedBody:
     def __init__(self) -> None:
         self.done = False
-        self._rest = b""  # what came after the end
+        self._rest = b""  # bytes after the end
         self._unread = b""  # a size line, or the trailer, of which the end is still to come
         self._left = 0  # of the present chunk
-        self._gap = b""  # what stands before the next size line: the line break after a chunk
+        self._gap = b""  # bytes before the next size line: the line break after a chunk
 
     @property
     def reusable(self) -> bool:

@@ -96,4 +96,4 @@ class RegexSearch:
                 try:
                     pipe.close()
                 except BrokenPipeError:
-                    pass  # what was still to be written has no reader any more
+                    pass  # the rest has no reader any more

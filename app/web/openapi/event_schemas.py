@@ -38,6 +38,6 @@ def _schema(kind: type[events.Event]) -> Schema:
         "required": ["type", *always, "timestamp"],
     }
     words = inspect.cleandoc(kind.__doc__ or "")
-    if not words.startswith(f"{kind.__name__}("):  # what a dataclass says of itself
+    if not words.startswith(f"{kind.__name__}("):  # a dataclass's own docstring
         schema["description"] = words
     return schema

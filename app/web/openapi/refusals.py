@@ -48,7 +48,7 @@ def _of(operation: Operation, *, has_path_values: bool, secured: bool) -> Iterat
     if operation.body is not None or operation.unread_body:
         kinds.append(errors.RequestTooLarge)
     if has_path_values:
-        kinds.append(errors.NotFound)  # what can't be an id is not there
+        kinds.append(errors.NotFound)  # a text that can't be an id is not found
     yield from _of_kinds(kinds)
     yield from _of_wrong_words(operation)
     yield 500, "internal", shapes.Refusal
