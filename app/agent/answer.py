@@ -32,7 +32,7 @@ class Answer:
         self._show = None
 
     def events(self, data: bytes) -> Iterator[Any]:
-        """What `take` has left, then what these bytes complete. MalformedStream."""
+        """The events that `take` has left, then those that these bytes complete. MalformedStream."""
         left, self._left = self._left, []
         yield from left
         for _, text in self._decoder.feed(data):

@@ -40,7 +40,7 @@ class Unfit(Exception):
 
 
 def fitted(schema: Schema | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """What is JSON in a string where a list, an object, a number or a boolean is due is unwrapped; a name in another
+    """A string that holds JSON where a list, an object, a number or a boolean is due is unwrapped; a name in another
     spelling (`old_text` for `oldText`) is set right; null for what may be left out is left out."""
     value = _fitted(schema or {}, dict(arguments))
     return value if isinstance(value, dict) else dict(arguments)

@@ -23,7 +23,7 @@ _CHILDREN: Final = uuid.UUID("6f0a3a2e-57c1-4c0e-9a5e-3f4c4f1d5a11")
 
 
 def tools_for(agent: Agent) -> list[Tool]:
-    """What an agent with colleagues gets in addition to its toolsets."""
+    """The tools that an agent with colleagues gets in addition to its toolsets."""
     tools = []
     if agent.sub_agents:
         tools.append(_transfer_task(agent))
@@ -127,7 +127,7 @@ def _handoff(agent: Agent) -> Tool:
 
 
 def handed_over(source: str, target: Agent) -> str:
-    """What the agent that takes over reads as the result of the hand-off."""
+    """The result of the hand-off, as the agent that takes over reads it."""
     words = (
         f"Agent {source} has handed this conversation over to you, {target.name}. Look at what was said so far and "
         "go on with the user's request. Use only the tools that you were given"

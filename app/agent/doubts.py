@@ -1,5 +1,5 @@
-"""What an agent file says that can be read, and will hardly do here what its author means: names that nothing has, and
-toolsets that can't be built on this machine."""
+"""Parts of an agent file that can be read, and will hardly do here what its author means: names that nothing has,
+and toolsets that can't be built on this machine."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def _of_toolset(
 
 
 def _missing(spec: ToolsetSpec, environment: Mapping[str, str]) -> str:
-    """What this machine lacks for it, in words."""
+    """The things that this machine lacks for it, in words."""
     if spec.type != "mcp":
         return ""
     if spec.ref:

@@ -74,7 +74,7 @@ class Toolbox:
             self._started[key] = self._waiting.pop(key)
 
     def _unique(self, listed: Sequence[tuple[str, Tool]]) -> list[Tool]:
-        """Those that can be offered to the model, each name once."""
+        """The tools that can be offered to the model, each name once."""
         unique: dict[str, tuple[str, Tool]] = {}
         hidden: dict[tuple[str, str], list[str]] = {}
         for place, tool in listed:
@@ -120,17 +120,17 @@ class Toolbox:
         return [toolset.instructions for toolset in self._started.values() if toolset.instructions]
 
     def take_problems(self) -> list[str]:
-        """What went wrong since the last call of this."""
+        """The failures since the last call of this."""
         problems, self._problems = self._problems, []
         return problems
 
     def take_questions(self) -> list[QuestionFirst]:
-        """What toolsets want to know before they start; they are tried again at the next listing."""
+        """The questions of toolsets before they start; they are tried again at the next listing."""
         questions, self._questions = self._questions, []
         return questions
 
     def take_notices(self) -> list[str]:
-        """What else the user should know of this agent; each sentence once."""
+        """Other facts that the user should know of this agent; each sentence once."""
         notices, self._notices = self._notices, []
         return notices
 
@@ -144,7 +144,7 @@ class Toolbox:
         return changed
 
     def stop(self) -> None:
-        """Those that did not start too: they may have been prepared."""
+        """Stops toolsets that did not start too: they may have been prepared."""
         for key, toolset in [*self._started.items(), *self._waiting.items()]:
             try:
                 toolset.stop()
@@ -155,7 +155,7 @@ class Toolbox:
 
 
 def _label(key: str, toolset: Toolset) -> str:
-    """What warnings call it."""
+    """The toolset's name in warnings."""
     return str(getattr(toolset, "label", "") or key)
 
 

@@ -41,7 +41,7 @@ class TurnFold:
         self._end: dict[str, Any] = {}
 
     def add(self, event: Any) -> Delta | None:
-        """What the event adds that is worth showing. Events and deltas that nobody knows change nothing.
+        """The part of the event that is worth showing. Events and deltas that nobody knows change nothing.
 
         Raises StreamFailed for an `error` event, MalformedStream for one that does not have its shape.
         """
@@ -65,7 +65,7 @@ class TurnFold:
         return self._made_of(blocks, self._end["stop_reason"])
 
     def partial(self) -> Turn | None:
-        """What may be kept of a turn that was cut; None if that is nothing.
+        """The part of a cut turn that may be kept; None if that is nothing.
 
         Finished blocks in their order, then what is there of an unfinished text. Never a call that is not
         whole, a server's call without its result, or thinking that is unsigned, stands last, or was signed
@@ -77,8 +77,8 @@ class TurnFold:
         return replace(self._made_of(kept, ""), usage=self.used()) if kept else None
 
     def used(self) -> Usage | None:
-        """What the call has used so far; None before the API has said what it read. The API counts what it wrote at
-        the end of a turn, so that of a cut one is estimated from the characters that came."""
+        """The tokens that the call has used so far; None before the API has said what it read. The API counts what
+        it wrote at the end of a turn, so that of a cut one is estimated from the characters that came."""
         if not self._usage:
             return None
         usage = _usage(self._usage)

@@ -22,7 +22,7 @@ _PLACE: Final = re.compile(r"\$\{([A-Za-z_][\w-]*)\}")
 
 
 class Definition(Protocol):
-    """What the agent file says of the API."""
+    """The API as the agent file describes it."""
 
     @property
     def name(self) -> str: ...

@@ -81,7 +81,7 @@ def send(
 def _verdict(
     failure: _NoAnswer, line: Line, cancellation: Cancellation, seconds: float, *, changes: bool
 ) -> Exception:
-    """What the lack of an answer means."""
+    """The outcome of a call without an answer."""
     is_unknown = changes and line.has_sent
     if cancellation.is_set():
         return OutcomeUnknown(CANCELLED_TOO_LATE) if is_unknown else ToolCancelled(CANCELLED)

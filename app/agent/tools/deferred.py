@@ -11,7 +11,7 @@ from app.agent.toolset import Tool, ToolContext, ToolResult, Toolset, prepare, s
 
 
 class Shelf:
-    """The deferred tools of an agent. What was taken from it stays taken in the session's later runs."""
+    """The deferred tools of an agent. Tools that were taken from it stay taken in the session's later runs."""
 
     def __init__(self, *, state: Any = None) -> None:
         names = state if isinstance(state, list) else []

@@ -166,7 +166,7 @@ class Fetch:
 
 
 class _Robots:
-    """What the sites of one call allow; each is asked once."""
+    """The rules of the sites of one call; each is asked once."""
 
     def __init__(self, user_agent: str) -> None:
         self._user_agent = user_agent

@@ -113,7 +113,7 @@ def _collect(sandbox: Sandbox, files: Iterator[str], find: Find) -> ToolResult:
 
 
 def _searchable(data: bytes) -> bytes:
-    """What is in UTF-16 or UTF-32 as UTF-8, anything else as it is."""
+    """Text in UTF-16 or UTF-32 as UTF-8, anything else as it is."""
     return TextFile.of(data).utf_8 if data.startswith(_WIDE) else data
 
 

@@ -177,7 +177,8 @@ class _Writing:
 
 
 def _before(path: str, context: ToolContext) -> TextFile:
-    """What is known of a file's encoding before it is replaced: a byte order mark is its own, a guess is none."""
+    """A file's encoding, as far as it is known before the file is replaced: a byte order mark is its own, a guess is
+    none."""
     try:
         file = TextFile.of(files_of(context).read(path, LONGEST_MARK).data)
     except FileRefused:

@@ -27,8 +27,8 @@ _MEANT: Final = {"iso8859-1": "cp1252", "ascii": "cp1252", "utf-16": "utf-16-le"
 
 
 def decoded(body: bytes, content_type: str) -> str:
-    """By its byte order mark, else by the header, else by the page's own word, else as UTF-8; a name that nobody knows
-    does not count. What is no character becomes U+FFFD, and so does NUL, which no database takes."""
+    """By its byte order mark, else by the header, else by the page's own word, else as UTF-8; a name that nobody
+    knows does not count. A byte that is no character becomes U+FFFD, and so does NUL, which no database takes."""
     for mark, encoding in _MARKS:
         if body.startswith(mark):
             return _readable(body[len(mark) :], encoding)

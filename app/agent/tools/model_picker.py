@@ -11,11 +11,11 @@ from app.errors import InvalidRequest
 from app.team.model import ModelSpec
 
 FindModels = Callable[[str], tuple[ModelSpec, ...]]
-"""What a reference of the agent's file stands for. Raises InvalidRequest."""
+"""The models that a reference of the agent's file stands for. Raises InvalidRequest."""
 
 
 class ModelPicker:
-    """Lets an agent choose among `models`, by their names in its file. What it chose lasts for the session, until it
+    """Lets an agent choose among `models`, by their names in its file. Its choice lasts for the session, until it
     chooses again or a request chooses another model than the one that was asked until then (`under`)."""
 
     def __init__(

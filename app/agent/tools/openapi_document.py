@@ -1,4 +1,4 @@
-"""What an OpenAPI document offers: its operations, each with one flat schema of arguments."""
+"""The offer of an OpenAPI document: its operations, each with one flat schema of arguments."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def operations(document: Json, address: str) -> list[Operation]:
 
 
 def _without_answers(item: Any) -> dict[str, Any]:
-    """What comes back is of no use to a caller, and often most of the document."""
+    """The answers are of no use to a caller, and often most of the document."""
     return {
         key: {name: part for name, part in value.items() if name not in _NOT_ASKED}
         if isinstance(value, Mapping)
@@ -170,7 +170,7 @@ def _server(document: Json, item: Json, described: Json) -> str:
 
 
 def _default(variables: Json, match: re.Match[str]) -> str:
-    """What stands for a variable; one that is not described stays as it is."""
+    """The value for a variable; one that is not described stays as it is."""
     if match[1] not in variables:
         return match[0]
     return str(_mapping(variables[match[1]]).get("default", ""))[: MAX_ADDRESS + 1]
@@ -185,8 +185,9 @@ def _mapping(value: Any) -> Json:
 
 
 class _Resolver:
-    """Puts what `$ref` names in its place. What names itself, or lies too deep, becomes a schema for anything; so does
-    what would make a path, or all of them together, too large: references multiply as aliases do."""
+    """Puts what `$ref` names in its place. A reference that names itself, or lies too deep, becomes a schema for
+    anything; one that would make a path, or all of them together, too large, does so too: references multiply as
+    aliases do."""
 
     def __init__(self, document: Json) -> None:
         self._document = document

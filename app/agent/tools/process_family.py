@@ -1,9 +1,9 @@
 """Finds and signals everything that a command has started, wherever it hid.
 
-A process group is not enough: a shell's job control makes groups of its own, and `setsid` leaves the session.
-So on Linux a process belongs to the family if it is in the leader's session, descends from a member, or
-carries the family's mark, which children inherit, as a limit (see `process_mark`) or in its environment. Only a program
-that sets out to drop all of them gets away. Where there is no /proc, the process group is all that is reached.
+A process group is not enough: a shell's job control makes groups of its own, and `setsid` leaves the session. On
+Linux a process therefore belongs to the family if it is in the leader's session, descends from a member, or carries
+the family's mark, which children inherit, as a limit (see `process_mark`) or in its environment. Only a program that
+sets out to drop all of them gets away. Where there is no /proc, the process group is all that is reached.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class Family:
     mark: str
 
     def members(self) -> set[Member]:
-        """Those that are alive; the leader too, while it is. Without a descriptor left to look for them, the group is
-        all that is known, and it has a member until the leader is reaped."""
+        """The members that are alive; the leader too, while it is. Without a descriptor left to look for them, the
+        group is all that is known, and it has a member until the leader is reaped."""
         if sys.platform != "linux":
             return self._group()
         try:

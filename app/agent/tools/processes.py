@@ -49,9 +49,9 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What a command left. `status` is None if it was stopped before its end, because it was out of time or
-    cancelled; `output` is the beginning of what it wrote. `left` are the commands of what it had started, and what was
-    still at work when it ended by itself: they were ended then. In a cage nobody can tell."""
+    """The end of a command, and its output. `status` is None if it was stopped before its end, because it was out of
+    time or cancelled; `output` is the beginning of what it wrote. `left` are the commands of what it had started,
+    and what was still at work when it ended by itself: they were ended then. In a cage nobody can tell."""
 
     status: int | None
     output: bytes
@@ -85,7 +85,7 @@ def run(
 
 
 def left_words(left: Sequence[str]) -> str:
-    """Of processes that were ended because their command had ended; empty for none."""
+    """Words about processes that were ended because their command had ended; empty for none."""
     if not left:
         return ""
     named = ", ".join(f"`{one}`" for one in left[:_MAX_NAMED])
@@ -171,7 +171,7 @@ class Process:
         return bytes(self._output)
 
     def errors(self) -> bytes:
-        """What came apart from the output, if that was asked for."""
+        """The error output, if it was asked for apart from the output."""
         return bytes(self._errors)
 
     def end(self) -> int | None:
@@ -214,7 +214,7 @@ class Process:
         return data
 
     def _drain(self) -> None:
-        """What the command still had in the pipe when it ended. Children that go on writing don't count."""
+        """The output that the command still had in the pipe when it ended. Children that go on writing don't count."""
         for pipe in self._pipes:
             for _ in range(_LEFT_IN_PIPE):
                 if not self._read(pipe):

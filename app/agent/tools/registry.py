@@ -38,8 +38,8 @@ class ToolsetUnavailable(Exception):
 
 
 def key(spec: ToolsetSpec, index: int, agent: str) -> str:
-    """Names the toolset, the `index`-th of the agent, in warnings and in the session's stored states. What agents
-    share has one name."""
+    """Names the toolset, the `index`-th of the agent, in warnings and in the session's stored states. A toolset that
+    agents share has one name."""
     return f"shared/{spec.type}" if spec.shared else f"{agent}/{spec.type}#{index}"
 
 

@@ -1,4 +1,4 @@
-"""What toolsets may know, when they are built, of the run that they are for."""
+"""Facts of a run that toolsets may know when they are built for it."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Skill:
 
 
 def local_skills(ground: Ground, working_dir: Path) -> dict[str, Skill]:
-    """Of two of one name the one that is nearer to the working directory counts."""
+    """The nearest one to the working directory counts of those with one name."""
     found: dict[str, Skill] = {}
     for sandbox, place, depth in _places(ground, working_dir):
         for folder, names in _folders(sandbox, place, depth):
@@ -150,7 +150,7 @@ class _Rest:
 
 
 def _files(sandbox: Sandbox, folder: str, rest: _Rest) -> list[str]:
-    """What lies beside SKILL.md, and not too deep, as paths below the skill's directory."""
+    """The files beside SKILL.md that lie not too deep, as paths below the skill's directory."""
     found: list[str] = []
     waiting, deepest = [folder], folder.count("/") + _MAX_DEPTH
     while waiting and len(found) < MAX_FILES and rest.left:

@@ -37,7 +37,7 @@ _LINK: Final = parameters(
 
 
 class _Refused(Exception):
-    """What is wrong with a call, in the contract's words."""
+    """The mistake in a call, in the contract's words."""
 
 
 class TaskList:

@@ -1,4 +1,4 @@
-"""Text as files hold it: an encoding, perhaps a byte order mark, and line ends of any kind. What is changed keeps all
+"""Text as files hold it: an encoding, perhaps a byte order mark, and line ends of any kind. A change keeps all
 three."""
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class TextFile:
 
 
 def _guessed(data: bytes) -> str:
-    """UTF-8, also if it is damaged. What has no character of UTF-8 beyond ASCII is in the encoding of western
+    """UTF-8, also if it is damaged. Bytes without any character of UTF-8 beyond ASCII are in the encoding of western
     Europe."""
     try:
         data.decode()

@@ -1,5 +1,5 @@
-"""What tool servers answer over HTTP, in the form that the package `mcp` reads: a status, a body or an event that it
-can't read becomes an error for the one request that it answers."""
+"""HTTP answers of tool servers, in the form that the package `mcp` reads: a status, a body or an event that it can't
+read becomes an error for the one request that it answers."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What a tool server says, read as JSON-RPC: noise is dropped, and an answer that can't be read becomes an error for
-the request that it belongs to, so that nobody waits for it."""
+"""Messages of a tool server, read as JSON-RPC: noise is dropped, and an answer that can't be read becomes an error
+for the request that it belongs to, so that nobody waits for it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Json = dict[str, Any]
 
 
 class Messages:
-    """What is said over one connection. For the thread of its event loop."""
+    """The messages of one connection. For the thread of its event loop."""
 
     def __init__(self, label: str) -> None:
         self._label = label
@@ -240,7 +240,7 @@ def _as_it_came(method: str, result: Json) -> tuple[Json, str]:
 
 
 def _introduction(result: Json) -> Json:
-    """What a server says of itself, as far as anybody needs it."""
+    """A server's introduction of itself, as far as anybody needs it."""
     offers, server, words = (result.get(name) for name in ("capabilities", "serverInfo", "instructions"))
     tools = offers.get("tools") if isinstance(offers, Mapping) else None
     named = server if isinstance(server, Mapping) else {}

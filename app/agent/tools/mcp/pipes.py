@@ -52,7 +52,7 @@ class Lines:
             self._rest.clear()
 
     def unended(self) -> str:
-        """What has come of the last line, if it may be a whole message."""
+        """The part of the last line that has come, if it may be a whole message."""
         rest = self._rest
         return self._text(rest) if len(rest) <= _MAX_UNENDED and rest.rstrip().endswith(b"}") else ""
 

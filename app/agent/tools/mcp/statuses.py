@@ -1,4 +1,4 @@
-"""What the status of a tool server's HTTP answer means for the request."""
+"""The meaning that the status of a tool server's HTTP answer has for the request."""
 
 from __future__ import annotations
 

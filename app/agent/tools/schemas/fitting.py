@@ -1,5 +1,6 @@
-"""What tools of strangers take, as the Messages API wants it: JSON Schemas of draft 2020-12, an object at the root, and
-property names of few characters; and the way back, from a call's arguments to those that the tool knows."""
+"""The parameters of strangers' tools, as the Messages API wants them: JSON Schemas of draft 2020-12, an object at
+the root, and property names of few characters; and the way back, from a call's arguments to those that the tool
+knows."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ Json = Mapping[str, Any]
 
 
 class UnusableSchema(Exception):
-    """What a tool takes can't be told to the model; the message says why."""
+    """The tool's parameters can't be told to the model; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)

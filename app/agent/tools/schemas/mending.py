@@ -214,7 +214,7 @@ class Mender:
                 mended[str(plain(word))] = plain(part)  # an annotation that no draft knows
 
     def _older_drafts(self, schema: Json, mended: dict[str, Any], depth: int) -> None:
-        """What has another name today."""
+        """Keywords that have another name today."""
         if (step := number(schema.get("divisibleBy"))) is not None and step > 0:
             mended.setdefault("multipleOf", step)
         if (above := schema.get("extends")) is not None:
@@ -260,7 +260,7 @@ class Mender:
         return {"properties": properties}
 
     def _named(self, name: str) -> str:
-        """What the model calls a property."""
+        """The model's name for a property."""
         if _KEY.fullmatch(name):
             return name
         if name not in self.names:

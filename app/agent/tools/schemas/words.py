@@ -36,7 +36,7 @@ _FORMATS: Final = {
 
 
 class NotClear(Exception):
-    """What is meant can't be told; the message says where."""
+    """The meaning can't be told; the message says where."""
 
 
 def type_named(name: str) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def plain(value: Any, depth: int = 0) -> Any:
 
 
 def number(value: Any) -> int | float | None:
-    """What a limit means, also where it is written as a text; None if it means nothing."""
+    """The number that a limit means, also where it is written as a text; None if it means nothing."""
     if isinstance(value, str):
         try:
             value = float(value)
@@ -107,7 +107,7 @@ def flag(value: Any) -> bool | None:
 
 
 def is_pattern(value: Any) -> bool:
-    """Is it a regular expression that everybody can read? Those of other languages have words of their own."""
+    """Is it a regular expression that everybody can read? Expressions of other languages have words of their own."""
     if not isinstance(value, str) or len(value) > _MAX_PATTERN:
         return False
     try:
