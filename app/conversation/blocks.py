@@ -1,7 +1,7 @@
 """Content blocks: the Messages API's own JSON, kept as it came.
 
-A block is a plain dict, because unknown block types must go back unchanged and because a signed thinking
-block must not lose a byte. What the API would not take back is removed on the way out, in `for_api`.
+A block is a plain dict, because unknown block types must go back unchanged and because a signed thinking block must
+not lose a byte. Blocks that the API would not take back are removed on the way out, in `for_api`.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def calls(blocks: Iterable[Block]) -> list[Block]:
 
 
 def result_text(block: Block) -> str:
-    """What a tool_result says, as one text."""
+    """The text of a tool_result, as one string."""
     content = block.get("content")
     if isinstance(content, str):
         return content

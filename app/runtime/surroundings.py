@@ -1,4 +1,4 @@
-"""What the prompt says of the world around a session: the date, the machine, and the files that it asks for."""
+"""The prompt's account of the world around a session: the date, the machine, and the files that it asks for."""
 
 from __future__ import annotations
 

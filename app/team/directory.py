@@ -24,14 +24,14 @@ class AgentSummary:
     name: str
     """The file's key, not an agent's name."""
     description: str
-    """Of the first agent, as written."""
+    """The first agent's description, as written."""
     multi: bool
 
 
 @dataclass(frozen=True, slots=True)
 class _Broken:
-    """What is remembered of a file that can't be loaded. One that could not be `read` may be readable the next time,
-    though it is the same file: descriptors may have run out."""
+    """The memory of a file that can't be loaded. One that could not be `read` may be readable the next time, though
+    it is the same file: descriptors may have run out."""
 
     message: str
     read: bool = True

@@ -54,7 +54,7 @@ def check_file(path: FilePath) -> list[Problem]:
 
 
 def look_at_file(path: FilePath, look: Callable[[TeamFile], Iterable[Finding]]) -> list[Problem]:
-    """What `look` finds in the file, in the order of its lines; nothing if it does not load."""
+    """The findings of `look` in the file, in the order of its lines; nothing if it does not load."""
     try:
         content = path.read_bytes()
     except OSError:

@@ -174,7 +174,7 @@ def _taken(said: Json, words: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _of_kind(said: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    """What a schema of several types says about one of them."""
+    """The part of a schema of several types that is about one of them."""
     foreign = {*_WORDS, *(_OF_OBJECTS if kind != "object" else ()), *(_OF_LISTS if kind != "array" else ())}
     if kind in ("null", "boolean"):
         return {}

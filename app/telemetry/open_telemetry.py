@@ -135,7 +135,7 @@ class OpenTelemetry(Tracing):
 
 
 def _resource() -> Resource:
-    """What the environment says of this service; called baton unless it says otherwise."""
+    """The environment's description of this service; called baton unless it says otherwise."""
     found = Resource.create()
     if str(found.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):
         return found.merge(Resource({SERVICE_NAME: "baton"}))

@@ -17,7 +17,7 @@ class Span:
     """Something that takes a while, as a trace shows it."""
 
     def note(self, attributes: Attributes) -> None:
-        """What was learned meanwhile."""
+        """Adds an attribute that became known meanwhile."""
 
     def fail(self, kind: str) -> None:
         """It did not end well; `kind` is one of few words."""

@@ -1,5 +1,5 @@
 """Messages of other programs' exports, as they write them for OpenAI's or Anthropic's API, in the shape of our own
-exports. What has no place there is left out, and a note says so."""
+exports. Parts that have no place there are left out, and a note says so."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ ROLES: Final[Mapping[str, str]] = {
     "system": "system",
     "developer": "system",
 }
-"""What a message may be called to come from, and from whom it then is."""
+"""The roles that a message may name, and the role that it then has."""
 
 SPEAKERS: Final = tuple(name for name, role in ROLES.items() if role != "system")
-"""Those whose messages have a place here."""
+"""The roles whose messages have a place here."""
 
 MAX_NOTES: Final = 20
 
@@ -39,7 +39,8 @@ Json = dict[str, Any]
 
 
 class Translation:
-    """Of one body. `notes` are what was left out, each with the number of its message, counted from 0."""
+    """The translation of one body. `notes` are what was left out, each with the number of its message, counted from
+    0."""
 
     def __init__(self) -> None:
         self._notes: dict[str, None] = {}
@@ -52,8 +53,8 @@ class Translation:
         return [*notes[:MAX_NOTES], *more]
 
     def body(self, given: Json) -> Json:
-        """The body with our own messages. What is none at all stays, and is refused where it is read; InvalidRequest
-        if none of them has a place here."""
+        """The body with our own messages. A value that is no message at all stays, and is refused where it is read;
+        InvalidRequest if none of them has a place here."""
         body = {key: value for key, value in given.items() if value is not None}
         if isinstance(body.get("thinking"), dict):  # how a request asks for it
             del body["thinking"]
@@ -135,7 +136,7 @@ class Translation:
         return {"role": "tool", "tool_call_id": call_id, "is_error": failed, **_content(shown)}
 
     def _parts(self, said: Json, index: int) -> list[Json]:
-        """What it says, as parts of types that are known here, and calls and results as Anthropic writes them."""
+        """The message's parts of types that are known here, and calls and results as Anthropic writes them."""
         parts: list[Json] = []
         content = said.get("content")
         given = _list(said.get("multi_content")) or (content if isinstance(content, list) else [content])
@@ -226,7 +227,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def _plain_fields(said: Json) -> Json:
-    """Those that mean the same everywhere, if they are of our type."""
+    """The fields that mean the same everywhere, if they are of our type."""
     return {key: value for key, read in _READERS.items() if (value := read(said.get(key))) is not None}
 
 

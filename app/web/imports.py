@@ -85,7 +85,7 @@ class ImportedMessage(Body):
 
 
 class ImportSession(CreateSession):
-    """What else an export has (ids, counts, the run at work) is ignored."""
+    """Other fields of an export (ids, counts, the run at work) are ignored."""
 
     title: Name | None = None
     thinking: bool = False
@@ -159,7 +159,7 @@ def _arguments(function: Function) -> Any:
 
 
 def _seconds(text: str) -> float:
-    """Of a time that is none, or that can't be shown, it is 0: the moment when the message is stored."""
+    """A time that is none, or that can't be shown, is 0: the moment when the message is stored."""
     try:
         seconds = datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError, OSError):

@@ -168,7 +168,7 @@ def blueprint(store: Store, control: RunControl, *, roots: Roots) -> Blueprint:
 
     @routes.patch("/<session:session_id>/budget")
     def set_budget(session_id: str) -> Response:
-        """What the session may cost, whatever the settings say; for operators."""
+        """The most that the session may cost, whatever the settings say; for operators."""
         budget = read(SetBudget).budget
         _allowed(session_id, "update session budget")
         require_operator()
@@ -201,8 +201,8 @@ def blueprint(store: Store, control: RunControl, *, roots: Roots) -> Blueprint:
 def _working_dir(wanted: str, ground: Ground) -> str:
     """An absolute, existing directory of the asker's ground; empty for the default one.
 
-    A path outside is refused before the disk is asked, in the same words whether it exists or not. So is a path whose
-    links lead outside.
+    A path outside is refused before the disk is asked, in the same words whether it exists or not. A path whose
+    links lead outside is refused in the same way.
     """
     wanted = wanted.strip()
     if not wanted:

@@ -18,7 +18,7 @@ Patterns = Mapping[str, Sequence[str]]
 
 
 class Message(TypedDict):
-    """What was done, in words."""
+    """The change that was made, in words."""
 
     message: str
 
@@ -136,7 +136,7 @@ class StoredMessage(TypedDict):
 
 
 class Question(TypedDict):
-    """What a run waits for, with what an approval, a form or a limit has to say."""
+    """The question that a run waits on, with the fields of an approval, a form or a limit."""
 
     kind: Literal["approval", "elicitation", "max_iterations"]
     call_id: NotRequired[str]
@@ -343,7 +343,7 @@ class Refusal(TypedDict):
 
 
 class Busy(Refusal):
-    """Who has the session; missing when he is a moment old."""
+    """The run that has the session; missing when it is a moment old."""
 
     run: NotRequired[Run]
 

@@ -118,7 +118,7 @@ def _is_schema(schema: Any) -> bool:
 
 
 def _property_keys(schema: Any) -> Iterator[str]:
-    """Those of every part, however deep."""
+    """The property keys of every part, however deep."""
     if isinstance(schema, dict):
         for name, part in schema.items():
             if name == "properties" and isinstance(part, dict):
