@@ -1,4 +1,4 @@
-"""What an agent's file says about its requests: the form of its answers, how much it is shown, which model."""
+"""Fields of an agent's file that shape its requests: the form of its answers, how much it is shown, which model."""
 
 from __future__ import annotations
 

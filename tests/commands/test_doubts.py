@@ -1,4 +1,4 @@
-"""What `baton check` warns of: files that load, and will hardly do here what they are meant to."""
+"""The warnings of `baton check`: files that load, and will hardly do here what they are meant to."""
 
 from __future__ import annotations
 

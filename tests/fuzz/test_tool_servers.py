@@ -1,4 +1,4 @@
-"""What a tool server says: its lines, its tools, and the results of its calls, as they come."""
+"""The messages of a tool server: its lines, its tools, and the results of its calls, as they come."""
 
 from __future__ import annotations
 

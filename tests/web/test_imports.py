@@ -126,7 +126,7 @@ ANTHROPIC_IMAGE = {
 
 
 def taken(client: LocalClient, *messages: Any, **more: Any) -> tuple[list[str], list[str]]:
-    """What the session says, each message as role: text, calls; and what was left out."""
+    """The session's messages, each as role: text, calls; and what was left out."""
     response = client.ask("POST", "/api/sessions/import", {"messages": list(messages), **more})
     assert response.status_code == 200, response.text
     answer = response.get_json()

@@ -388,7 +388,7 @@ until test -e left; do :; done
 
 
 def test_a_server_leaves_nothing_behind_that_has_left_its_process_group(tmp_path: Path) -> None:
-    """What lives holds the pipe open."""
+    """A process that lives holds the pipe open."""
     os.mkfifo(tmp_path / "alive")
     servers = ToolServers(patience=PATIENCE)
     with open(os.open(tmp_path / "alive", os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as pipe:

@@ -1,4 +1,4 @@
-"""What tools of strangers take, said anew for the Messages API."""
+"""The parameters of strangers' tools, said anew for the Messages API."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def mended(schema: Any) -> Json:
 
 
 def one(schema: Any) -> Any:
-    """What becomes of one property."""
+    """The mended schema of one property."""
     return mended({"type": "object", "properties": {"a": schema}})["properties"]["a"]
 
 

@@ -14,7 +14,7 @@ UTF_16 = codecs.BOM_UTF16_LE + "één\r\ntwo\r\n".encode("utf-16-le")
 
 
 def edited(bench: Workbench, before: bytes, *edits: tuple[str, str]) -> bytes | str:
-    """What the file holds afterwards, or the reason why not."""
+    """The file's content afterwards, or the reason why it did not change."""
     bench.write("f", before)
     pairs = [{"oldText": old, "newText": new} for old, new in edits]
     result = bench.call(Filesystem(), "edit_file", path="f", edits=pairs)
