@@ -247,7 +247,7 @@ def test_a_title_that_somebody_has_set_is_not_made_again(titled: LocalClient) ->
     assert [event["type"] for event in events] == [*PLAIN, *SAID, *END]
 
 
-# ---- a tool server that wants to know who asks
+# ---- a tool server that wants to know its caller
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The events of one streamed answer, in order; what is only text is shown before its reader is woken."""
+"""The events of one streamed answer, in order; an event of text alone is shown before its reader is woken."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def tools_for(agent: Agent) -> list[Tool]:
 
 
 def child_id(parent: str, call_id: str) -> str:
-    """The session of a delegated task. It follows from the call, so whoever goes on with the run finds it."""
+    """The session of a delegated task. It follows from the call, so a process that goes on with the run finds it."""
     return str(uuid.uuid5(_CHILDREN, f"{parent}/{call_id}"))
 
 

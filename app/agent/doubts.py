@@ -104,7 +104,7 @@ def _own_tools(agent: AgentDefinition) -> dict[str, set[str]]:
 def _of_toolset(
     spec: ToolsetSpec, place: Path, environment: Mapping[str, str]
 ) -> Generator[Finding, None, _Known]:
-    """Also returns its tools; of one that is in doubt they are not known."""
+    """Also returns its tools; those of a toolset in doubt are not known."""
     unknown = _Known(all=False)
     if not spec.is_known:
         yield Finding((*place, "type"), f"unknown toolset type '{spec.type}'{_nearest(spec.type, TYPES)}")

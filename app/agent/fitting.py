@@ -76,7 +76,7 @@ def _fitted(schema: Any) -> tuple[Fitted, bool]:
 
 @lru_cache(maxsize=512)
 def _known(text: bytes) -> tuple[Fitted | str, bool]:
-    """For a schema as JSON: what it becomes, or why it can't be used, and whether it was fit as it is."""
+    """For a schema as JSON: its fitted form, or the reason why it can't be used, and whether it was fit as it is."""
     schema = orjson.loads(text)
     try:
         found = fitted(schema)

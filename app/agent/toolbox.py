@@ -41,7 +41,7 @@ class Toolbox:
         self.has_toolsets = bool(toolsets) or bool(problems)
 
     def list_tools(self) -> Sequence[Tool]:
-        """Starts what has not started yet, and lists what there is; of two tools of one name the first wins.
+        """Starts what has not started yet, and lists what there is; the first wins if two tools have one name.
 
         A toolset that fails is left out, reported by `take_problems`, and tried again at the next listing. A tool
         that the API would refuse is left out, and so is a second one of a name; `take_notices` says so once.
@@ -160,6 +160,6 @@ def _label(key: str, toolset: Toolset) -> str:
 
 
 def _place(key: str, toolset: Toolset) -> str:
-    """The same for what is said of its tools; of two servers with one command each has its own."""
+    """The same for messages about its tools; two servers with one command have one each."""
     label = _label(key, toolset)
     return key if label == key else f"{key}, {label}"

@@ -1,4 +1,4 @@
-"""Runs that nobody follows: there is nobody who could be asked."""
+"""Runs that nobody follows: there is no person to ask."""
 
 from __future__ import annotations
 

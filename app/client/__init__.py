@@ -15,7 +15,7 @@ package's name, so that its directory can be copied to where a script is.
 Its promises: a run whose connection drops is attached to again, and no event is lost or comes twice (what the server
 itself has lost is a `Gap`). Calls that fail on their way are repeated for `retry_seconds`, and nothing happens twice by
 it; calls that were too many (429) are repeated when the server says. Nothing waits for ever: the server sends a byte
-every 15 s, and whoever is silent for longer is gone.
+every 15 s, and a server that is silent for longer is gone.
 
 A `Baton` belongs to one thread at a time; threads that share nothing may each have one.
 """

@@ -1,4 +1,4 @@
-"""`baton check`: what is wrong with agent files, before a server is told of them."""
+"""`baton check`: mistakes in agent files, before a server is told of them."""
 
 from __future__ import annotations
 

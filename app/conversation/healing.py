@@ -1,4 +1,4 @@
-"""Makes a valid transcript out of any rows: what a crash, another program or an older version left behind.
+"""Makes a valid transcript out of any rows: the leftovers of a crash, of another program or of an older version.
 
 `heal` is idempotent and returns rows that were valid untouched. It may add messages and drop what can't be
 sent; it never rewrites text or thinking. Baton's own sessions don't need it, because a session without a
@@ -75,7 +75,7 @@ def _usable(block: Any, row: Message) -> bool:
 
 
 def _readable(row: Message) -> Message:
-    """A result's content as the API takes it: what is no content is gone, and nothing at all becomes a word."""
+    """A result's content as the API takes it: parts that are no content are gone, and nothing at all becomes a word."""
     block = row.content[0]
     if is_readable_result(block):
         return row

@@ -19,8 +19,8 @@ _BACKLOG = 2048
 class OfflineServer:
     """A stand-in for the Anthropic API on a port of its own.
 
-    `start` returns when it listens; `stop` cuts every stream and joins the thread. Everything public may be
-    called from any thread, except that `start` and `stop` belong to the one who made it.
+    `start` returns when it listens; `stop` cuts every stream and joins the thread. Everything public may be called
+    from any thread, except that `start` and `stop` belong to the thread that made it.
     """
 
     def __init__(

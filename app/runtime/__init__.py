@@ -1,1 +1,1 @@
-"""Threads and locks: who may write to a session, and the thread that does."""
+"""Threads and locks: the right to write to a session, and the thread that does."""

@@ -21,7 +21,7 @@ from app.runtime.run_clock import RunClock
 from app.runtime.runtime import Runtime
 from app.store.store import Store
 
-STOP_SECONDS: Final = 5.0  # how long who stops a task waits for its end
+STOP_SECONDS: Final = 5.0  # how long a caller that stops a task waits for its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class BackgroundAgents:
 
 
 class Work:
-    """The tasks of one conversation, whoever of its agents has started them. For one run's thread."""
+    """The tasks of one conversation, whichever of its agents has started them. For one run's thread."""
 
     def __init__(self, store: Store, runtime: Runtime, control: RunControl, asker: Asker) -> None:
         self._store = store

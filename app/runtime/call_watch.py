@@ -37,7 +37,7 @@ class CallWatch:
                 self._end(call, fact.state)
 
     def close(self) -> None:
-        """The run is over; what did not get to its result is not counted."""
+        """The run is over; a call that did not get to its result is not counted."""
         while self._open:
             self._open.popitem()[1].undo.close()
 

@@ -30,7 +30,7 @@ END_SECONDS: Final = 0.05  # poll interval for the end of a run in another proce
 STARTING_SECONDS: Final = 2.0  # how long a retry waits for the request that it may be the retry of
 LOOK_SECONDS: Final = 0.01
 EXPIRE_SECONDS: Final = 1.0  # how often one process of the cluster looks for questions that nobody answered
-ANSWER_SECONDS: Final = 2.0  # how long an answer waits for those who are about to be refused, or to answer
+ANSWER_SECONDS: Final = 2.0  # how long an answer waits for others that are about to be refused, or to answer
 
 
 class RunControl:
@@ -52,7 +52,7 @@ class RunControl:
         self._manager = runtime.manager
         self.line = WaitingLine(limit=max_waiting, share=share)
         self._process = uuid.uuid4().hex  # as the other processes see it in line
-        # a line of its own: answers must not stand behind those who wait for the run; they wait for moments only
+        # a line of its own: answers must not stand behind requests that wait for the run; they wait for moments only
         self._answers = WaitingLine(limit=1000, share=share)
         self._approval_seconds = approval_seconds
         runtime.locks.when_free(self.line.call_next)

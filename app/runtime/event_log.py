@@ -47,7 +47,7 @@ class EventLog:
         self._closed = False
         self._last_words: Sequence[bytes] = ()
         self._listeners: tuple[Callable[[], None], ...] = ()
-        self.writing = threading.Lock()  # held by whoever brings frames to the store
+        self.writing = threading.Lock()  # held by the thread that brings frames to the store
 
     @property
     def next_number(self) -> int:

@@ -26,7 +26,7 @@ class EventLogs:
             return log
 
     def hold(self, log: EventLog) -> None:
-        """Keeps a run's own log for one more reader, who may come when the run has let go of it; `release` it."""
+        """Keeps a run's own log for one more reader, which may come when the run has let go of it; `release` it."""
         with self._guard:
             self._users[log] = self._users.get(log, 0) + 1
             if not log.closed:

@@ -120,7 +120,7 @@ class EventReader:
         return self._log.listening(listener)
 
     def interrupt(self) -> None:
-        """Makes `next` return None from now on, and wakes who waits in it; from any thread."""
+        """Makes `next` return None from now on, and wakes the thread that waits in it; from any thread."""
         self._interrupted.set()
         self._log.wake()
 

@@ -201,7 +201,7 @@ class Finisher:
         return Finished(last_number, stored=True, queued=queued, events=events)
 
     def _count(self, live: LiveRun, ending: Ending, finished: Finished) -> None:
-        """For those who look on, whose trouble is not the run's. It is counted by the process that stores its end."""
+        """For monitoring, whose trouble is not the run's. It is counted by the process that stores its end."""
         try:
             if finished.stored:
                 self._metrics.events_stored(finished.events)

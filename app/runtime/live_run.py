@@ -135,7 +135,8 @@ class LiveRun:
         return self.status if self.waiting_for is not None else "session_busy"
 
     def publish(self, event: Event) -> None:
-        """Shows it to readers. For the run's thread, and for who shows text while that waits for its model."""
+        """Shows it to readers. For the run's thread, and for the thread that shows text while that one waits for its
+        model."""
         self.log.publish(self._encoder.encode(event), self.end)
 
     def deliver(self, answer: Answer) -> None:

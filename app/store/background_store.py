@@ -23,7 +23,7 @@ from app.store.session_store import add_session, append_messages, find_session
 from app.store.tables import runs, sessions
 
 OPTION: Final = "background"
-"""Among a run's options: it was started by an agent, and nobody follows it who could be asked."""
+"""Among a run's options: it was started by an agent, and no person follows it who could be asked."""
 
 _BELOW: Final = select(sessions.c.id).where(sessions.c.parent_id == bindparam("root"))
 _RUNS: Final = select(runs).where(runs.c.session_id.in_(_BELOW)).order_by(runs.c.started_at, runs.c.id)
@@ -52,7 +52,7 @@ class BackgroundStore:
         owner: Owner,
         options: Mapping[str, Any],
     ) -> Begun:
-        """The task's session, its message and its run, all or nothing; only for who has the baton of the
+        """The task's session, its message and its run, all or nothing; only for a caller that has the baton of the
         conversation. BatonLost, TooManyTasks, SessionNotFound, BudgetReached, TooManyRuns."""
         with self._database.writing() as connection:
             self._fence.check(connection, asked_by)

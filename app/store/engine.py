@@ -32,7 +32,7 @@ OWN_CONNECTIONS: Final = 2
 """And those that one thread has to itself: one listens, one renews leases."""
 
 LISTEN_SECONDS: Final = 0.25
-"""How often who listens looks whether he should stop."""
+"""Poll interval at which a listening thread looks whether it should stop."""
 
 
 SHORTEST_PATIENCE: Final = 2.0

@@ -44,7 +44,7 @@ class LineStore:
             pass  # it will be forgotten
 
     def prune(self) -> int:
-        """Deletes the places of those who were forgotten. Returns how many."""
+        """Deletes the places of forgotten requests. Returns how many."""
         return drop(self._database, waiting_requests, waiting_requests.c.seen_at < ago(FORGOTTEN_SECONDS))
 
     def still_there(self, session_id: str, process: str) -> None:

@@ -32,7 +32,7 @@ from app.store.tables import messages, prompts, runs, sessions, tool_states
 
 
 class SessionStore:
-    """`owner` narrows a call to one token's sessions; None means whoever asks may see them all. `audit` is what
+    """`owner` narrows a call to one token's sessions; None means that the caller may see them all. `audit` is what
     the trail says of a change, with it or not at all."""
 
     def __init__(self, database: Database) -> None:
@@ -118,7 +118,8 @@ class SessionStore:
             return connection.execute(query).first() is not None
 
     def delete(self, session_id: str, *, audit: AuditEntry | None = None) -> None:
-        """The session and all that belongs to it. SessionBusy for that of a task, while who gave it is at work."""
+        """The session and all that belongs to it. SessionBusy for that of a task, while the run that gave it is at
+        work."""
         with self._database.writing() as connection:
             refuse_lent(connection, find_session(connection, session_id))
             # A run that is writing holds its own row and wants its session's: wait for it in that order.

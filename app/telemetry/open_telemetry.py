@@ -24,7 +24,7 @@ from app.telemetry.tracing import Attributes, Span, Tracing
 log = logging.getLogger(__name__)
 
 PROVIDER: Final = "anthropic"
-CLOSE_SECONDS: Final = 3.0  # for the last spans, if whoever takes them is slow
+CLOSE_SECONDS: Final = 3.0  # for the last spans, if their collector is slow
 
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
 
@@ -42,7 +42,7 @@ class _OpenSpan(Span):
 
 
 class OpenTelemetry(Tracing):
-    """Begins a thread that sends, so make it after the fork. `exporter` is for those who send elsewhere."""
+    """Begins a thread that sends, so make it after the fork. `exporter` is for callers that send elsewhere."""
 
     def __init__(self, exporter: SpanExporter | None = None) -> None:
         self._provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
@@ -113,7 +113,7 @@ class OpenTelemetry(Tracing):
         kind: trace.SpanKind = trace.SpanKind.INTERNAL,
         is_current: bool = True,
     ) -> Iterator[Span]:
-        """Exceptions end it and say nothing about it: whoever began it knows what they mean."""
+        """Exceptions end it and say nothing about it: the code that began it knows what they mean."""
         span = self._tracer.start_span(name, attributes=attributes, kind=kind)
         try:
             if not is_current:

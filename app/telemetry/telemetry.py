@@ -1,4 +1,4 @@
-"""Numbers and traces together, as they are handed to those who work."""
+"""Numbers and traces together, as they are handed to the code that works."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Access:
         app.teardown_request(_give_place_back)
 
     def check(self) -> None:
-        """Raises Forbidden, Unauthorized, ShareTaken, RateLimited; else notes who is asking, for this request."""
+        """Raises Forbidden, Unauthorized, ShareTaken, RateLimited; else notes the caller, for this request."""
         g.token = None
         g.audited = self._audited
         self._check_browser()

@@ -1,4 +1,4 @@
-"""The audit trail, for those who see everything."""
+"""The audit trail, for operators and readers."""
 
 from __future__ import annotations
 

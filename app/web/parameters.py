@@ -102,7 +102,7 @@ class Seconds(Parameter):
 
 @dataclass(frozen=True, slots=True)
 class Matching(Parameter):
-    """A text of a certain form; `hint` says which to whoever sends another."""
+    """A text of a certain form; `hint` says which to a client that sends another."""
 
     pattern: str
     hint: str

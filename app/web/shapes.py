@@ -53,7 +53,7 @@ class AgentFile(TypedDict):
 
 
 class CreatedSession(TypedDict):
-    """`left_out`: what of an import has no place here, in words; not there if that is nothing."""
+    """`left_out`: the parts of an import that have no place here, in words; not there if that is nothing."""
 
     id: str
     title: str
@@ -169,7 +169,7 @@ class Run(TypedDict):
 
 
 class RunInView(Run):
-    """`phase`: what it does at this moment, if it is at work."""
+    """`phase`: its activity at this moment, if it is at work."""
 
     phase: NotRequired[Literal["model", "tool", "waiting"]]
     tool: NotRequired[str]
@@ -189,7 +189,7 @@ class Task(TypedDict):
 
 
 class SessionDetail(TypedDict):
-    """`run`: who has the session, while one is at work. `tasks`: those that were given away in it.
+    """`run`: the run that has the session, while one is at work. `tasks`: the tasks that were given away in it.
     `first_position`: of the messages shown, if not all were asked for."""
 
     id: str
@@ -221,7 +221,7 @@ class Snapshot(SessionDetail):
 
 
 class BatchDeleted(TypedDict):
-    """`failed_ids`: what was not there."""
+    """`failed_ids`: the ids that were not there."""
 
     deleted_count: int
     failed_count: int
@@ -229,7 +229,7 @@ class BatchDeleted(TypedDict):
 
 
 class BatchExport(TypedDict):
-    """`failed_ids`: what was not there."""
+    """`failed_ids`: the ids that were not there."""
 
     export_format: Literal["json"]
     timestamp: Time

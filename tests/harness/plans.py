@@ -55,7 +55,7 @@ def recorded() -> Iterator[Statements]:
 def _recording(cursor_class: Any, statements: Statements) -> Any:
     """A cursor of psycopg that notes what it sends."""
 
-    class Recording(cursor_class):  # type: ignore[misc]  # the driver is imported by whoever uses it
+    class Recording(cursor_class):  # type: ignore[misc]  # the driver is imported by its user
         def execute(self, query: Any, params: Any = None, **more: Any) -> Any:
             statements.note(str(query), params)
             return super().execute(query, params, **more)

@@ -49,7 +49,7 @@ class _Lent:
         self.take = take
         self.error: BaseException | None = None
         self.last = time.monotonic()
-        self.guard = threading.Lock()  # held by whoever uses the connection
+        self.guard = threading.Lock()  # held by the thread that uses the connection
         self.done = threading.Event()
 
 

@@ -9,7 +9,7 @@ Schema = dict[str, Any]
 
 
 def parameters(properties: Mapping[str, Schema], *, optional: Collection[str] = ()) -> Schema:
-    """A closed object; what is not optional is required."""
+    """A closed object; fields that are not optional are required."""
     schema: Schema = {"type": "object", "properties": dict(properties)}
     required = [name for name in properties if name not in optional]
     if required:

@@ -36,8 +36,8 @@ _LOOK_SECONDS: Final = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """`input` is what the command can read; what it writes to its errors comes with its output, unless
-    `errors_apart`. A `caged` one is run by a program that ends with it, and ends it when it is killed."""
+    """`input` is what the command can read; its error output comes with its output, unless `errors_apart`. A `caged`
+    one is run by a program that ends with it, and ends it when it is killed."""
 
     arguments: Sequence[str]
     working_dir: Path
@@ -221,8 +221,8 @@ class Process:
                     break
 
     def _finish(self, number: signal.Signals) -> bool:
-        """Signals whoever is left, newcomers too, until nobody is or the time is over. The program that runs a caged
-        command would kill it at once if it were asked to end, so it is only ever killed."""
+        """Signals the processes that are left, newcomers too, until none is or the time is over. The program that
+        runs a caged command would kill it at once if it were asked to end, so it is only ever killed."""
         members = self._family.members()
         if self._exited and number is signal.SIGTERM:
             self.left = commands(members)

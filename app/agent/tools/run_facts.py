@@ -40,7 +40,7 @@ class RunFacts:
 
     team: str = ""  # the key of the agent file
     file: str = ""  # where it was read from, for messages
-    owner: str = ""  # who the session belongs to, empty where nobody is told apart
+    owner: str = ""  # the session's owner, empty where owners are not told apart
     working_dir: Path = field(default_factory=Path)
     ground: Ground = field(default_factory=Ground)
     headers: Mapping[str, str] = field(default_factory=dict)

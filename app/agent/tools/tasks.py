@@ -1,4 +1,4 @@
-"""The `tasks` toolset: what is to be done, in what order, in a file that outlives the session."""
+"""The `tasks` toolset: a list of work and its order, in a file that outlives the session."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Think:
 
 
 def _latest(thoughts: Sequence[str]) -> list[str]:
-    """As many whole thoughts from the end as are allowed; of one that is too long alone, its end."""
+    """As many whole thoughts from the end as are allowed; a single one that is too long is cut to its end."""
     kept: list[str] = []
     room = MAX_CHARACTERS
     for thought in reversed(thoughts[-MAX_THOUGHTS:]):

@@ -1,4 +1,4 @@
-/** Who the server takes us to be: what it would refuse is not offered. */
+/** The caller as the server knows it: actions that it would refuse are not offered. */
 
 import { get } from "./api.js";
 

@@ -62,7 +62,7 @@ class AssistantView {
   }
 }
 
-/** What an agent thought, folded up; while it thinks, the last words are seen. */
+/** An agent's thinking, folded up; while it thinks, the last words are seen. */
 class Thinking {
   constructor() {
     this.label = h("summary", {}, "Thought");

@@ -1,4 +1,4 @@
-/** What is known of all sessions and their live runs: asked for now and then, and whenever something happened. */
+/** All sessions and their live runs: asked for now and then, and whenever something happened. */
 
 import { get } from "./api.js";
 

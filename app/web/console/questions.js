@@ -1,4 +1,4 @@
-/** What a run asks a person: may this call run, may it go on, and forms. */
+/** A run's questions to a person: may this call run, may it go on, and forms. */
 
 import { post } from "./api.js";
 import { mayAct } from "./caller.js";
@@ -44,7 +44,7 @@ export class QuestionPanel {
     return this.goOn(question);
   }
 
-  /** What is asked, with nothing to answer it by. */
+  /** The question, with nothing to answer it by. */
   onlyShow() {
     for (const answers of this.node.querySelectorAll(".answers")) answers.remove();
     for (const form of this.node.querySelectorAll("form")) form.inert = true;

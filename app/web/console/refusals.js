@@ -1,4 +1,4 @@
-/** What the server said no with, for a person. */
+/** A refusal of the server, for a person. */
 
 import { holderOf } from "./words.js";
 

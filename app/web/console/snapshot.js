@@ -1,4 +1,4 @@
-/** What is stored of a session, as the items of a conversation. */
+/** A stored session, as the items of a conversation. */
 
 /** One item per message, except that a result joins the call that it belongs to. */
 export function itemsOf(session, named = (agent) => agent) {
@@ -56,7 +56,7 @@ function addResult(item, message) {
   item.output = message.content;
 }
 
-/** What became of a call, from its result: a person's refusal is told in the words that the model reads. */
+/** The outcome of a call, from its result: a person's refusal is told in the words that the model reads. */
 export function outcome(isError, output) {
   if (!isError) return "done";
   return output.startsWith("The user rejected") ? "rejected" : "failed";

@@ -150,7 +150,7 @@ export class Transcript {
     this.toEnd.hidden = true;
   }
 
-  /** What is at the top of the view, and how far down: the place that must not move when things around it do. */
+  /** The item at the top of the view, and how far down: the place that must not move when things around it do. */
   anchor() {
     const top = this.scroller.getBoundingClientRect().top;
     for (const node of this.list.children) {

@@ -48,7 +48,7 @@ export function claim(runId) {
   sessionStorage.setItem("baton.mine", JSON.stringify([...mine(), runId].slice(-50)));
 }
 
-/** Who has the session: "this tab", or who started the run and which process works on it. */
+/** The holder of the session: "this tab", or who started the run and which process works on it. */
 export function holderOf(run) {
   if (mine().includes(run.id)) return "started in this tab";
   const by = run.started_by ? `started by ${run.started_by}` : "started elsewhere";

@@ -22,7 +22,7 @@ function resolve(spec, node) {
   return node ?? {};
 }
 
-/** What a schema accepts, on one line. */
+/** The values that a schema accepts, on one line. */
 function kind(spec, schema) {
   if (schema.$ref) return schema.$ref.split("/").pop();
   if (schema.const !== undefined) return JSON.stringify(schema.const);

@@ -41,7 +41,7 @@ class CallRefused(Exception):
 
 
 class Exchange:
-    """After any number of questions there is exactly one Done or Failed; what is told later is dropped.
+    """After any number of questions there is exactly one Done or Failed; anything later is dropped.
 
     `has_left` is for the server's thread: from then on the server may have the request.
     """

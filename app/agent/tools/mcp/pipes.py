@@ -34,8 +34,8 @@ _GONE: Final = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
 
 @dataclass(slots=True)
 class Lines:
-    """Cuts what a process writes into lines. A line that is too long is given out once, cut: it can't be read then, and
-    whoever waits for it learns that."""
+    """Cuts what a process writes into lines. A line that is too long is given out once, cut: it can't be read then,
+    and the call that waits for it learns that."""
 
     _rest: bytearray = field(default_factory=bytearray)
     _skips: bool = False
@@ -161,7 +161,7 @@ async def _write(process: Process, queued: Any, said: Any, messages: Messages) -
                 line = item.message.model_dump_json(by_alias=True, exclude_unset=True)
                 await process.stdin.send(line.encode() + b"\n")
     except _GONE:
-        await said.aclose()  # whoever waits for an answer learns that there is no connection any more
+        await said.aclose()  # calls that wait learn that there is no connection any more
 
 
 async def _end(process: Process) -> None:

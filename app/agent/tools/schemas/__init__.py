@@ -1,1 +1,1 @@
-"""The schemas of tools: what strangers write, and what the Messages API takes."""
+"""The schemas of tools: as strangers write them, and as the Messages API takes them."""
