@@ -39,7 +39,7 @@ lint: install-dev
 audit: install-dev
 	@$(BIN)/python -m tests.dependency_audit
 
-# What has to be true before every commit.
+# Has to pass before every commit.
 check: lint test
 
 format: install-dev
