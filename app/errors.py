@@ -1,4 +1,4 @@
-"""What can be refused and what can fail, in our words; HTTP numbers are `app.web.errors`' business.
+"""Refusals and failures, in our words; HTTP numbers are `app.web.errors`' business.
 
 AppError
 ├── InvalidRequest                 the caller's words don't make sense

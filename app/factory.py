@@ -93,7 +93,7 @@ def _load_model(settings: Settings, writer: StreamWriter) -> ModelClient:
 
 
 def _client(settings: Settings, model: ModelClient, store: Store, telemetry: Telemetry) -> ModelClient:
-    """What agents ask. A call that is held back is not measured meanwhile."""
+    """The model client of the agents. A call that is held back is not measured meanwhile."""
     measured = MeasuredModel(model, telemetry)
     brakes = Brakes(store.brakes)
     return BrakedModel(measured, brakes, api_key=settings.api_key, base_url=settings.api_base_url)

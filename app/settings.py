@@ -22,7 +22,7 @@ SPARE_THREADS: Final = 24
 PREFIX: Final = "BATON_"
 
 OF_THE_COMMAND: Final = ("BATON_URL", "BATON_TOKEN")
-"""What `baton` reads for itself; a server that finds them in its environment leaves them alone."""
+"""Variables that `baton` reads for itself; a server that finds them in its environment leaves them alone."""
 
 LIKE_A_TYPO: Final = 0.8
 """From this likeness on an unknown variable is taken for a misspelt one. Others are left alone: Kubernetes sets
@@ -196,7 +196,7 @@ class Settings:
         return settings
 
     def check(self) -> None:
-        """What no single value can know. Raises InvalidSettings."""
+        """Checks several values together. Raises InvalidSettings."""
         if self.threads and self.threads <= self.max_streams:
             raise InvalidSettings(
                 f"BATON_THREADS={self.threads} leaves no thread beside BATON_MAX_STREAMS={self.max_streams} "

@@ -238,7 +238,7 @@ def _accepted(options: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def classify(error: Exception) -> FailureKind:
-    """What to do about it, a cancel apart."""
+    """The reaction to an error, a cancel apart."""
     if isinstance(error, StreamFailed):
         kind = KINDS_IN_STREAM.get(str(error.error.get("type")), "final")
     else:

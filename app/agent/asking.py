@@ -35,7 +35,7 @@ SPARE_TOKENS: Final = 1_024  # of the window, for what an estimate is wrong by
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a model said, and which one under which prompt."""
+    """A model's answer, with the model and the prompt that it came from."""
 
     turn: Turn
     spec: ModelSpec
@@ -117,8 +117,8 @@ class Asker:
         raise ModelError("the model refuses its own thinking", kind="final")
 
     def settle(self, more: float = 0.0) -> Generator[Step, Any, None]:
-        """Tells what failed calls have cost since the last time, and `more`; call it after each question. What is
-        stored with a message that was kept of a failed call is taken off: a negative `more`."""
+        """Tells what failed calls have cost since the last time, and `more`; call it after each question. The cost
+        of a failed call whose message was kept is stored with that message, and taken off here: a negative `more`."""
         cost, self._wasted = self._wasted + more, 0.0
         if cost > 0:
             self._history.cost += cost
@@ -164,7 +164,8 @@ class Asker:
         raise ModelError("the model's stream ended without a turn", kind="final")
 
     def _show(self, delta: TextDelta | ThinkingDelta) -> None:
-        """What the stream itself would have brought, without a step of the loop; on whichever thread reads."""
+        """Shows the events that the stream itself would have brought, without a step of the loop; on whichever
+        thread reads."""
         self._context.publish(self._told(delta))
 
     def _told(self, delta: TextDelta | ThinkingDelta) -> Event:
@@ -222,7 +223,7 @@ class Asker:
         return options if options and self._context.look(self._session.id).thinking else {}
 
     def _max_tokens(self, spec: ModelSpec) -> int:
-        """What the model may write. Older models refuse to begin when that might not fit into their window."""
+        """The most that the model may write. Older models refuse to begin when that might not fit into their window."""
         known = catalogue.facts(spec.model)
         wanted = spec.max_tokens or known.max_output or catalogue.DEFAULT_MAX_TOKENS
         if known.thinking != "budget" or not known.window:

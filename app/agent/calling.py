@@ -307,7 +307,7 @@ class Caller:
         return outcome
 
     def _before(self, block: Block, tool: Tool) -> Generator[Step, Any, HookVerdict]:
-        """What the agent's hooks say to a call that may be made."""
+        """The verdict of the agent's hooks on a call that may be made."""
         said = self._hooks.before_call(block["id"], tool.name, block["input"])
         if self._context.cancellation.is_set():
             raise RunCancelled()

@@ -36,9 +36,9 @@ from app.team.agent import Agent
 Compacting = Generator[Step, Any, bool]
 
 FULL: Final = 0.9
-"""Of the window: where it counts as nearly full."""
+"""Share of the window: where it counts as nearly full."""
 KEPT: Final = 0.1
-"""Of the window: how much of the newest is kept in its own words; a compaction must win as much, too."""
+"""Share of the window: how much of the newest is kept in its own words; a compaction must win as much, too."""
 UNKNOWN_WINDOW: Final = 100_000
 """Tokens, for a model that nothing is known of and that has said that its window is full."""
 ATTEMPTS: Final = 4
@@ -143,7 +143,7 @@ class Compactor:
 
     @property
     def window(self) -> int:
-        """Of the model that will speak, as far as that is known; 0 if nothing is known of it."""
+        """The window of the model that will speak, as far as that is known; 0 if nothing is known of it."""
         return min(catalogue.facts(spec.model).window for spec in self._asker.chain.first)
 
     def _cuts(self, keep_tokens: int) -> list[Cut]:

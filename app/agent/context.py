@@ -1,4 +1,4 @@
-"""What the loop is given from outside: everything it needs that is not a value of its own."""
+"""The loop's surroundings: everything it needs that is not a value of its own."""
 
 from __future__ import annotations
 

@@ -71,8 +71,8 @@ class Cooldowns:
 
 
 class ModelChain:
-    """The models of one agent in one session, in the order in which they are asked. Of an alloy, each call takes
-    any member first."""
+    """The models of one agent in one session, in the order in which they are asked. Each call takes any member of an
+    alloy first."""
 
     def __init__(self, cooldowns: Cooldowns, session_id: str, agent: Agent) -> None:
         self._cooldowns = cooldowns
@@ -86,8 +86,8 @@ class ModelChain:
         return [self._agent.fallback_models[place - 1]] if place else self._agent.models
 
     def ask(self, attempt: Attempt[T], *, before: Sequence[ModelSpec] = ()) -> Generator[Step, Any, T]:
-        """What the first model that answers says, those that come `before` the chain's own among them. The last one's
-        ModelError if none does; at once that of a model that had begun to speak, or was cancelled."""
+        """The answer of the first model that gives one, those that come `before` the chain's own among them. The
+        last one's ModelError if none does; at once that of a model that had begun to speak, or was cancelled."""
         for model, following in pairwise([*before, *self.first][: len(before) + 1]):
             try:
                 return (yield from attempt(model, Patience(self._retries, waits_for_limits=False)))

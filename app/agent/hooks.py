@@ -1,7 +1,7 @@
 """Hooks: commands of the agent's author that run at points of a run, and what they decide.
 
-A hook reads a JSON object and answers by its exit status or with one. Those of one point run at the same time.
-A hook before a call is a gate: if it can't run or its answer can't be read, the call is not made. At the other points
+A hook reads a JSON object and answers by its exit status or with one. Hooks of one point run at the same time. A
+hook before a call is a gate: if it can't run or its answer can't be read, the call is not made. At the other points
 a hook that breaks changes nothing.
 """
 
@@ -43,7 +43,7 @@ Point = Literal["pre_tool_use", "post_tool_use", "session_start", "session_end",
 
 @dataclass(frozen=True, slots=True)
 class HookVerdict:
-    """What the hooks of one point have said together. `arguments` replace those of the call."""
+    """The joint verdict of the hooks of one point. `arguments` replace those of the call."""
 
     blocked: bool = False
     reason: str = ""
@@ -203,8 +203,8 @@ def _started(work: Callable[[], object]) -> threading.Thread | None:
 
 
 def verdict(status: int | None, output: bytes, errors: bytes) -> HookVerdict:
-    """What one hook has said, by its exit status or in JSON. HookBroken if it has not decided: another status, and what
-    looks like JSON and can't be read."""
+    """The verdict of one hook, by its exit status or in JSON. HookBroken if it has not decided: another status, and
+    what looks like JSON and can't be read."""
     if status == _BLOCKS:
         return HookVerdict(blocked=True, reason=errors.decode(errors="replace").strip() or _NO_REASON)
     if status != 0:

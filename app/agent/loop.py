@@ -104,7 +104,7 @@ class AgentLoop:
 
     @property
     def last_words(self) -> str:
-        """What the agent said last."""
+        """The agent's last message."""
         said = [row for row in self._history.rows if row.role == "assistant"]
         return plain_text(said[-1].content).strip() if said else ""
 
@@ -196,7 +196,7 @@ class AgentLoop:
         yield events.ToolsetInfo(agent_name=self._agent.name, available_tools=len(tools))
 
     def _settle(self, asked: QuestionFirst) -> Steps:
-        """What a toolset wants to know before it starts. It asks again in a process that goes on with the run."""
+        """Asks a toolset's question before it starts. It asks again in a process that goes on with the run."""
         ask = elicitation(asked.question, session_id=self._session.id, agent=self._agent.name)
         answer, earlier = self._toolsets_answer(), self._resumption.question
         if answer is not None and earlier is not None and earlier.details == ask.question.details:
@@ -347,7 +347,7 @@ class AgentLoop:
             self._history.add(row)
 
     def _has_spoken_last(self) -> bool:
-        """Is there nothing to answer? So it is when a run is started for what waits in the queue."""
+        """Is there nothing to answer? That is the case when a run is started for messages that wait in the queue."""
         rows = self._history.rows
         return not rows or (rows[-1].role == "assistant" and rows[-1].stop_reason != "pause_turn")
 

@@ -1,5 +1,5 @@
-"""What the loop needs of a model: a stream of small records that ends in a whole turn, or in an error that
-says what was already there."""
+"""A model as the loop needs it: a stream of small records that ends in a whole turn, or in an error that says what
+was already there."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ class CallDelta:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What the model said in one call, block by block as it came. `stop_reason` is never empty in a turn that
-    ended by itself.
+    """A model's answer to one call, block by block as it came. `stop_reason` is never empty in a turn that ended by
+    itself.
 
     `broken_calls` are the ids of tool calls whose input could not be read as JSON; their `input` is then an
     object that holds the raw text.

@@ -200,7 +200,7 @@ class Speaker:
 
 
 def agent_info(agent: Agent, model: ModelSpec | None = None) -> Event:
-    """Who speaks, and with which model: the agent's own one, unless another is given."""
+    """The agent that speaks, and its model: the agent's own one, unless another is given."""
     return events.AgentInfo(
         agent_name=agent.name,
         model=(model or agent.models[0]).id,

@@ -1,7 +1,7 @@
-"""What the loop yields besides events: facts to be stored, and questions to be answered.
+"""The loop's steps besides events: facts to be stored, and questions to be answered.
 
-The loop knows no store. Whoever drives it stores each fact before it takes the next step from it, so an event
-that comes after a fact tells of something that is already stored. Questions are answered through `send`.
+The loop knows no store. Its driver stores each fact before it takes the next step from it, so an event that comes
+after a fact tells of something that is already stored. Questions are answered through `send`.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class TurnRefused:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What model calls cost, in dollars, of which no message is stored: refused, cut before anything could be kept,
-    or followed by another attempt."""
+    """The cost of model calls, in dollars, of which no message is stored: refused, cut before anything could be
+    kept, or followed by another attempt."""
 
     session_id: str
     cost: float

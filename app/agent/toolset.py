@@ -1,4 +1,4 @@
-"""What a tool is: a name and a schema for the model, and a function that never breaks the run.
+"""A tool: a name and a schema for the model, and a function that never breaks the run.
 
 A tool may fail; calling it never does: unknown arguments, wrong types and exceptions are answers for the
 model. A toolset is made for one run from its definition and the state it left in the run before.
@@ -62,7 +62,7 @@ class OutcomeUnknown(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a tool answers. `meta` and `structured` go to readers only, never to the model or the store."""
+    """The answer of a tool. `meta` and `structured` go to readers only, never to the model or the store."""
 
     output: str
     is_error: bool = False
@@ -145,7 +145,7 @@ Outcome = ToolResult | Elicitation | Delegation | Handoff | ModelChange
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """What a handler may know of the run that calls it."""
+    """The facts that a handler may know of the run that calls it."""
 
     working_dir: Path
     cancellation: Cancellation
@@ -283,7 +283,7 @@ class Toolset(Protocol):
         ...
 
     def state(self) -> Any:
-        """What the toolset wants to find again in the session's next run, as JSON; None for nothing."""
+        """The state that the toolset wants to find again in the session's next run, as JSON; None for nothing."""
         ...
 
 

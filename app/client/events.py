@@ -1,4 +1,4 @@
-"""What a run tells, as frozen dataclasses. Types that this client does not know are events as well."""
+"""The events of a run, as frozen dataclasses. Types that this client does not know are events as well."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """What the server told. Types that this client does not know come as this class.
+    """An event of the server. Types that this client does not know come as this class.
 
     `id` counts the session's events; None for one that must not move a cursor.
     """
@@ -69,7 +69,7 @@ class ToolCall(_OfCall):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolResult(_OfCall):
-    """What it answered."""
+    """The tool's answer."""
 
     response: str
     failed: bool
@@ -99,7 +99,7 @@ class Warned(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed(Event):
-    """What failed; the end follows."""
+    """An error; the end follows."""
 
     text: str
     code: str

@@ -57,7 +57,7 @@ class Cut:
 
 
 def condensed(rows: Sequence[Message], summary: Summary | None) -> list[Message]:
-    """What the model is shown of the rows: all of them, or the summary and what it leaves; in each case without the
+    """The rows as the model is shown them: all of them, or the summary and what it leaves; in each case without the
     pictures that were left out."""
     rows = as_shown(rows)
     if summary is None:
@@ -147,7 +147,8 @@ def rows_of(pieces: Sequence[Sequence[Message]]) -> tuple[Message, ...]:
 
 
 def pieces_of(rows: Sequence[Message]) -> Iterator[tuple[Message, ...]]:
-    """What must stay together: an assistant's message with the results of its calls, or one user message."""
+    """Groups of rows that must stay together: an assistant's message with the results of its calls, or one user
+    message."""
     piece: list[Message] = []
     for row in rows:
         if piece and row.role != "tool":

@@ -1,4 +1,4 @@
-"""What a valid conversation is: the Messages API's rules of structure, as values and pure functions.
+"""A valid conversation: the Messages API's rules of structure, as values and pure functions.
 
 A transcript only ever grows at its end. It is held as *rows*: one per user message, assistant message and
 tool result; `render` turns the rows into the API's messages, where all results of one assistant message
@@ -35,7 +35,7 @@ CALL_ID: Final = re.compile(r"[a-zA-Z0-9_-]+\Z")  # `$` would let a line break a
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one model call used, in tokens; `input_tokens` is the part that no cache covered."""
+    """The tokens that one model call used; `input_tokens` is the part that no cache covered."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -120,7 +120,7 @@ class Transcript:
 
 
 class _State:
-    """What a row is checked against: whether there is one before it, the calls that wait, the ids in use."""
+    """The state against which a row is checked: whether there is one before it, the calls that wait, the ids in use."""
 
     def __init__(
         self,
@@ -206,7 +206,7 @@ _NOT_FROM_USERS: Final = frozenset(
 
 
 def from_users(block: Block) -> bool:
-    """May a user's message hold a block of this type? What the API's own tools found belongs to the assistant."""
+    """May a user's message hold a block of this type? Findings of the API's own tools belong to the assistant."""
     kind = str(block.get("type"))
     return kind not in _NOT_FROM_USERS and not kind.endswith("_tool_result")
 
@@ -247,6 +247,6 @@ def render(rows: Sequence[Message], *, prompt: str) -> list[tuple[Literal["user"
 
 
 def api_blocks(row: Message, *, prompt: str) -> list[Block]:
-    """What one row contributes to a request under the prompt of that digest."""
+    """The blocks that one row contributes to a request under the prompt of that digest."""
     keep_thinking = bool(prompt) and row.prompt == prompt
     return [for_api(block) for block in row.content if keep_thinking or not is_thinking(block)]

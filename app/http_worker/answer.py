@@ -13,9 +13,9 @@ _PIECE: Final = 1 << 20
 
 
 class AnsweringSocket(socket.socket):
-    """What the client does not take of an answer at once stays here, and the main loop sends it on: all of an answer
-    that is in memory anyway, and a first part of one that is read from the database meanwhile. The thread that makes
-    more, or a stream of events, waits."""
+    """The part of an answer that the client does not take at once stays here, and the main loop sends it on: all of
+    an answer that is in memory anyway, and a first part of one that is read from the database meanwhile. The thread
+    that makes more, or a stream of events, waits."""
 
     def __init__(self, accepted: socket.socket) -> None:
         """Takes the socket over."""

@@ -36,8 +36,8 @@ class ReceivedRequest(Unreader):
 
 
 class Connection(TConn):
-    """What has arrived of the next request. The main loop fills it until it is complete, then a thread owns it. What
-    the client does not take of the answer at once is the main loop's again."""
+    """The bytes that have arrived of the next request. The main loop fills it until it is complete, then a thread
+    owns it. The part of the answer that the client does not take at once is the main loop's again."""
 
     sock: AnsweringSocket
 

@@ -23,10 +23,11 @@ from app.http_worker.refusals import refusal
 
 LINGER_SECONDS: Final = 2.0
 BODIES_AT_ONCE: Final = 8
-"""So many of the largest bodies may be in memory before they are complete; past that the largest one is refused."""
+"""Number of the largest bodies that may be in memory before they are complete; past that the largest one is refused."""
 
 ANSWERS_BYTES: Final = 268_435_456
-"""So much of all answers may wait for clients that don't read; past that the connection that waits longest is cut."""
+"""Bytes of all answers that may wait for clients that don't read; past that the connection that waits longest is
+cut."""
 
 _READ_BYTES: Final = 262_144
 
@@ -185,7 +186,7 @@ class RequestWorker(ThreadWorker):
     # ---- sending what a client did not take at once
 
     def _send_rest(self, conn: Connection, fs: Future[Any]) -> None:
-        """The client has as long for the whole of it as for a request. What it sends meanwhile has to wait."""
+        """The client has as long for the whole of it as for a request. Bytes that it sends meanwhile have to wait."""
         conn.timeout = time.monotonic() + (self.request_seconds if self.alive else STOP_KEEPALIVE_LINGER)
         try:
             conn.sock.setblocking(False)

@@ -328,7 +328,7 @@ _NOT_DONE: Final = ("rag",)
 
 
 def _notices(agent: Agent) -> list[str]:
-    """What the agent's file asks for and this server does not do: said, not silently left out."""
+    """Notices of fields in the agent's file that have no effect here: they are said, not silently left out."""
     ignored = [name for name in _NOT_DONE if getattr(agent, name)]
     if not ignored:
         return []

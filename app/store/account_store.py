@@ -1,4 +1,4 @@
-"""What a session and a name may have: runs at the same time, requests in a minute, and dollars.
+"""The limits of a session and a name: runs at the same time, requests in a minute, and dollars.
 
 Everything is on the account of whoever owns the session, also when an operator acts on it. Sessions that belong
 to nobody have no account, only what the session itself may cost.
@@ -67,7 +67,7 @@ class AccountStore:
         return bool(_session_limit(session, self.limits) or _owner_limit(session, self.limits))
 
     def spent(self, session_id: str) -> float:
-        """What the session has cost, with the tasks that were delegated from it."""
+        """The cost of the session, with the tasks that were delegated from it."""
         with self._database.reading() as connection:
             return _cost_of_session(connection, session_id)
 

@@ -1,4 +1,4 @@
-"""What people write into a conversation themselves, while no run is at work."""
+"""People's own changes to a conversation, while no run is at work."""
 
 from __future__ import annotations
 

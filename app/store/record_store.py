@@ -1,4 +1,4 @@
-"""What a run writes while it has the baton, and what it reads back of it."""
+"""A run's writes while it has the baton, and its reads of them."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class RecordStore:
             return position
 
     def add_cost(self, baton: Baton, session_id: str, cost: float) -> None:
-        """What was spent on the session without a message to show for it."""
+        """Adds costs of the session that have no message to show for them."""
         with self._database.writing() as connection:
             self._fence.check(connection, baton)
             values = {"here": session_id, "spent": cost, "read": None, "written": None}
@@ -134,9 +134,9 @@ class RecordStore:
     def add_summary(
         self, baton: Baton, session_id: str, summary: Summary, *, without_pictures: Collection[int] = ()
     ) -> None:
-        """The model is shown it from now on in place of older messages, which stay where they are. What it wrote
-        is all that the model's window is known to hold. `without_pictures` are the positions of messages whose
-        pictures it is not shown any more."""
+        """The model is shown it from now on in place of older messages, which stay where they are. Tokens that it
+        wrote are all that the model's window is known to hold. `without_pictures` are the positions of messages
+        whose pictures it is not shown any more."""
         written = summary.usage.output_tokens if summary.usage else 0
         with self._database.writing() as connection:
             self._fence.check(connection, baton)
@@ -219,7 +219,7 @@ class RecordStore:
                     set_call(connection, question.session_id, question.call_id, started_at=None)
 
     def ledger(self, session_id: str, *, run_id: str | None = None) -> dict[str, ToolCall]:
-        """What is known of the session's tool calls, by id."""
+        """The session's tool calls as far as they are known, by id."""
         query = select(tool_calls).where(tool_calls.c.session_id == session_id)
         if run_id is not None:
             query = query.where(tool_calls.c.run_id == run_id)

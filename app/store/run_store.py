@@ -110,7 +110,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """What somebody wants of a live run, as its row says."""
+    """A person's request to a live run, as its row has it."""
 
     run_id: str
     epoch: int
@@ -403,7 +403,7 @@ class RunStore:
             return Answered(run, question, answer, adopted)
 
     def taken(self, run: Run, adopter: Owner) -> Answered | None:
-        """What `answer` did with a run that waited, if it was committed for this adopter although it raised
+        """The result of `answer` for a run that waited, if it was committed for this adopter although it raised
         StoreUnavailable."""
         with self._database.reading() as connection:
             row = _RUN.first(connection, {"run_id": run.id})
@@ -435,7 +435,7 @@ class RunStore:
             return int(QUIET.scalar(connection, those(batons))) == len(batons)
 
     def signals(self, run_ids: Sequence[str]) -> list[Signal]:
-        """What people said to these runs, in one query."""
+        """People's requests to these runs, in one query."""
         with self._database.glance() as connection:
             rows = _SIGNALS.all(connection, {"those": listed(run_ids)})
         return [Signal(*row) for row in rows]

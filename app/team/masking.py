@@ -32,7 +32,7 @@ def masked(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def masked_arguments(arguments: Iterable[str]) -> list[str]:
-    """Of a program: names of options and references are shown, each literal value is not."""
+    """The arguments of a program: names of options and references are shown, each literal value is not."""
     return [_argument(argument) for argument in arguments]
 
 

@@ -63,7 +63,7 @@ class Permissions(Definition):
 
 
 def lexical_spellings(path: str) -> Spellings:
-    """What can be said of a path without a look at the disk."""
+    """The spellings of a path that need no look at the disk."""
     plain = posixpath.normpath(path).replace("//", "/", 1) if path else path
     return Spellings((path, plain), (path, plain))
 
@@ -237,7 +237,7 @@ def _chunks(glob: str, anything: str) -> list[str]:
 
 
 def _character_class(characters: Iterator[str]) -> str:
-    """What follows `[`: `^` negates, `a-z` is a range, a backslash takes the next one as it is."""
+    """The characters after `[`: `^` negates, `a-z` is a range, a backslash takes the next one as it is."""
     members: list[tuple[str, bool]] = []  # and whether it was escaped
     negated, character = "", _next(characters)
     if character == "^":

@@ -234,7 +234,7 @@ _WHOLE_MESSAGE: Final[dict[str, Any]] = {
 
 
 class Part(Body):
-    """Of the types `text` and `image_url`; one of nothing but white space is left out."""
+    """A part of type `text` or `image_url`; one of nothing but white space is left out."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -311,7 +311,7 @@ class Batch(Body):
 
 
 class RunOptions(Body):
-    """What a run's body may say besides its messages."""
+    """The fields of a run's body besides its messages."""
 
     model: (
         Annotated[
@@ -332,7 +332,7 @@ _messages = TypeAdapter(Annotated[list[PostedMessage], Field(max_length=MAX_MESS
 def messages_schema(
     *, exactly_one: bool, ref_template: str, options: type[Body] | None = None
 ) -> dict[str, Any]:
-    """What `read_messages` accepts, as JSON Schema."""
+    """The JSON Schema of the bodies that `read_messages` accepts."""
     listed = _messages.json_schema(ref_template=ref_template)
     definitions = listed.pop("$defs")
     listed |= {"minItems": 1, "maxItems": 1 if exactly_one else MAX_MESSAGES}
@@ -440,8 +440,8 @@ def _user_message(posted: PostedMessage, index: int) -> Message:
 
 
 def content_blocks(content: str | None, parts: list[Part] | None, index: int) -> list[Block]:
-    """What a message says; nothing, if that is only white space. A remark stands for a picture that can't be decoded
-    or is one too many."""
+    """The blocks of a message; none, if there is only white space. A remark stands for a picture that can't be
+    decoded or is one too many."""
     if parts:
         limit = PictureLimit()
         return [block for part in parts if (block := _block(part, index, limit))]

@@ -47,7 +47,7 @@ def status_of(error: errors.AppError) -> int:
 
 
 def status_of_kind(kind: type[errors.AppError]) -> int:
-    """What an error of this class has unless it brings a status of its own."""
+    """The status of an error of this class, unless the error brings one of its own."""
     return next(STATUSES[base] for base in kind.__mro__ if base in STATUSES)
 
 

@@ -33,7 +33,7 @@ class BackgroundWork(Protocol):
     def find(self, task_id: str) -> BackgroundTask | None: ...
 
     def said(self, task: BackgroundTask) -> Sequence[str]:
-        """What its agent has said so far, turn by turn."""
+        """The text of its agent so far, turn by turn."""
         ...
 
     def stop(self, task: BackgroundTask) -> None:

@@ -20,7 +20,7 @@ SYSTEM: Final = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"),
     *("/etc", "/nix/store"),
 )
-"""What every command can read, as far as it is there."""
+"""Directories that every command can read, as far as they are there."""
 
 _PROGRAM: Final = "bwrap"
 _USUAL: Final = "/usr/bin/bwrap"

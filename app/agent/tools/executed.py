@@ -58,8 +58,8 @@ PLACES: Final[tuple[tuple[str, ...], ...]] = (
 )
 
 _REPOSITORY: Final = "HEAD"
-"""What git knows a repository by, wherever it lies: `git status` in a directory with it, `objects`, `refs` and a
-`config` runs what that names."""
+"""A name by which git knows a repository, wherever it lies: `git status` in a directory with it, `objects`, `refs`
+and a `config` runs what that names."""
 
 
 def executed_place(names: Sequence[str], *, is_file: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""What version control hides: `.git` and whatever the `.gitignore` files on the way name."""
+"""Files that version control hides: `.git` and whatever the `.gitignore` files on the way name."""
 
 from __future__ import annotations
 

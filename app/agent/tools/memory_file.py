@@ -72,7 +72,7 @@ class MemoryFile:
             return found
 
     def search(self, query: str, category: str) -> list[Memory]:
-        """Those that hold every word of the query, in any case, and are of the category, if one is given."""
+        """The memories that hold every word of the query, in any case, and are of the category, if one is given."""
         words = query.casefold().split()
         return [
             found

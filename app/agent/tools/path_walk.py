@@ -1,7 +1,7 @@
 """The walk from a directory down to a path below it, one name at a time, past no link and into no file of the server.
 
-No step follows a link: a link is read and its target walked in the same way. So a directory that is swapped for a
-link in mid-walk is an error, not a way out.
+No step follows a link: a link is read and its target walked in the same way. A directory that is swapped for a link
+in mid-walk is therefore an error, not a way out.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a file holds: all of it, unless `size` says that there is more."""
+    """The content of a file: all of it, unless `size` says that there is more."""
 
     data: bytes
     size: int

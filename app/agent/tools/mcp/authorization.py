@@ -81,7 +81,8 @@ async def renew(address: ServerAddress, credentials: Credentials) -> bool:
 
 
 async def how_to_authorize(address: ServerAddress, challenge: str) -> dict[str, Any]:
-    """What a client needs for OAuth: the metadata of the server and of who gives its tokens (RFC 9728, RFC 8414)."""
+    """The facts that a client needs for OAuth: the metadata of the server and of the authority that gives its tokens
+    (RFC 9728, RFC 8414)."""
     origin = "{0.scheme}://{0.netloc}".format(urlsplit(address.url))
     named = _RESOURCE.search(challenge)
     resource = await _fetched(

@@ -1,4 +1,4 @@
-"""What a tool server says, in our words: its tools, and the results of its calls."""
+"""A tool server's answers in our words: its tools, and the results of its calls."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def tool_of(described: Json, prefix: str, handler: Handler) -> Tool:
 
 
 def result_of(answer: Json) -> ToolResult:
-    """All that the answer holds, in its order. What the model can't be shown is named to it."""
+    """All that the answer holds, in its order. Parts that the model can't be shown are named to it."""
     reading = _Reading()
     content = answer.get("content")
     for part in content if isinstance(content, list) else [content]:
@@ -76,7 +76,8 @@ def result_of(answer: Json) -> ToolResult:
 
 
 class _Reading:
-    """What has been read of an answer so far. Texts follow one another as they are; all else has lines of its own."""
+    """The part of an answer that has been read so far. Texts follow one another as they are; all else has lines of
+    its own."""
 
     def __init__(self) -> None:
         self.words = ""
