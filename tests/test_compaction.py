@@ -80,7 +80,7 @@ def local(small: Server) -> LocalClient:
 
 
 def shown(stand_in: OfflineServer) -> list[tuple[str, str]]:
-    """What the model was shown last: roles, and the texts or kinds of their blocks."""
+    """The last messages that the model was shown: roles, and the texts or kinds of their blocks."""
     return [
         (message["role"], block.get("text", block["type"]))
         for message in stand_in.requests[-1]["messages"]

@@ -20,7 +20,7 @@ FACTOR = 0.4
 SECONDS: Final = 3
 MEGABYTES: Final = 400
 LARGE: Final = 120_000
-"""Characters of a large input. What takes quadratic time takes longer than SECONDS for it."""
+"""Characters of a large input. Code that takes quadratic time takes longer than SECONDS for it."""
 
 
 _AGAIN_SECONDS: Final = 0.05

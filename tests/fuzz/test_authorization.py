@@ -126,7 +126,7 @@ def test_any_answer_with_tokens_is_one_or_is_refused(monkeypatch: pytest.MonkeyP
 @example("\0")
 @example(2**80)
 def test_metadata_can_be_told_to_readers(value: Any) -> None:
-    """What was read as JSON is written as JSON again, in an event."""
+    """Values that were read as JSON are written as JSON again, in an event."""
     answer = Answer(200, "application/json", json.dumps({"a": value}).encode(), is_cut=False)
     with bounded():
         told = orjson.dumps(authorization._json_object(answer))

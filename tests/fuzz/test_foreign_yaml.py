@@ -93,7 +93,7 @@ PLAIN: Final = (str, int, float, bool, type(None))
 
 
 def assert_plain(value: Any) -> None:
-    """What JSON can say, with any scalar as a key."""
+    """Only values that JSON can say, with any scalar as a key."""
     waiting, seen = [value], 0
     while waiting:
         one = waiting.pop()
@@ -211,7 +211,7 @@ ANYTHING = st.recursive(
 
 
 def often(likely: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """What belongs there, or sometimes anything else."""
+    """Mostly a fitting value, sometimes anything else."""
     return st.one_of(likely, likely, likely, ANYTHING)
 
 

@@ -73,7 +73,7 @@ def server(place: Path, model: OfflineServer) -> Iterator[Server]:
 
 
 def results(server: Server, working_dir: Path, calls: Sequence[tuple[str, dict[str, Any]]]) -> list[str]:
-    """What the tools answer, one after the other."""
+    """The tools' answers, one after the other."""
     client = LocalClient(server, token=ANN)
     session = client.new_session(tools_approved=True, working_dir=str(working_dir))
     said = "[then]".join(f"[call {name} {json.dumps(arguments)}]" for name, arguments in calls)

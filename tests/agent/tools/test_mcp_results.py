@@ -1,4 +1,4 @@
-"""What tool servers say, turned into tools and results that the model's API takes."""
+"""Messages of tool servers, turned into tools and results that the model's API takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is remembered is found again by other sessions, and by nobody else."""
+"""Memories are found again by other sessions, and by nobody else."""
 
 from __future__ import annotations
 
