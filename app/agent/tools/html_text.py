@@ -92,7 +92,7 @@ class _Reader(HTMLParser):
         self.say(data)
 
     def parse_html_declaration(self, i: int) -> int:
-        """`<![` begins a comment, as HTML has it: the parser's own rule, of SGML, raises AssertionError for odd ones."""
+        """`<![` begins a comment, as HTML has it. The parser's own rule is SGML's and raises AssertionError."""
         if self.rawdata.startswith("<![", i):
             return self.parse_bogus_comment(i)
         return super().parse_html_declaration(i)
