@@ -104,7 +104,7 @@ def written(file: Path) -> str:
 WAYS: Final = {
     "Popen": 3,  # a command, the stand-in, the worker of a regular expression
     "run": 1,  # the cage is tried at the start
-    "stdio_client": 1,
+    "open_process": 1,  # a tool server
     "execv": 1,  # `baton serve` becomes the server
 }
 """How often each way to start a process stands in the program. A new one gets an environment of its own, and a tool's

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import pytest
@@ -17,6 +18,9 @@ from app.team.hooks import Hooks
 from app.tool_environment import VARIABLE
 from tests.agent.cancellation import FakeCancellation
 from tests.harness.process import eventually
+
+MINE: Final = uuid.uuid4().hex
+"""Tells the processes of these tests from those of another run of them on this machine."""
 
 Run = Callable[..., HookRunner]
 
@@ -32,7 +36,7 @@ def runner(tmp_path: Path, cancellation: FakeCancellation) -> Run:
         environment = {
             "PATH": "/usr/bin:/bin",
             "ANTHROPIC_API_KEY": "secret",
-            "MINE": "yes",
+            "MINE": MINE,
             VARIABLE: "MINE",
         }
         return HookRunner(
@@ -68,7 +72,7 @@ def test_a_hook_reads_what_it_is_about_in_the_sessions_directory_and_knows_no_se
         "tool_input": {"cmd": "ls"},
     }
     environment = (tmp_path / "env.txt").read_text()
-    assert "MINE=yes" in environment
+    assert f"MINE={MINE}" in environment
     assert "secret" not in environment
 
 
@@ -276,7 +280,7 @@ def _marked() -> list[str]:
     for place in Path("/proc").iterdir():
         try:
             environment = (place / "environ").read_bytes() if place.name.isdigit() else b""
-            if f"{MARK}=".encode() in environment and b"MINE=yes" in environment:
+            if f"{MARK}=".encode() in environment and f"MINE={MINE}".encode() in environment:
                 found.append((place / "cmdline").read_text())
         except OSError:
             continue
