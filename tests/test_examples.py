@@ -153,7 +153,9 @@ def test_a_task_is_done_by_a_sub_agent_with_a_model_of_its_own(
     client: LocalClient, model: OfflineServer
 ) -> None:
     task = '[call list_directory {"path": "docs"}] [then] [say There is one directory.]'
-    answers = run(client, client.new_session(), "sub_agents", call("transfer_task", agent="researcher", task=task))
+    answers = run(
+        client, client.new_session(), "sub_agents", call("transfer_task", agent="researcher", task=task)
+    )
     assert answers == ["DIR  examples\n", "There is one directory."]
     assert {request["model"] for request in model.requests} == {"claude-sonnet-5-5", "claude-haiku-5-5"}
 
@@ -167,7 +169,8 @@ def test_the_tool_server_finds_and_lends_books(client: LocalClient) -> None:
     assert run(client, session, "tool_server", find) == ["Walden: on the shelf"]
     assert run_approved(client, session, "tool_server", lend) == ["Walden is lent to Ben for 14 days."]
     assert run(client, session, "tool_server", find) == ["Walden: Ben"]
-    assert run_approved(client, session, "tool_server", lend) == ["Error executing tool lend_book: Walden is lent to Ben."]
+    (refused,) = run_approved(client, session, "tool_server", lend)
+    assert refused.endswith("Walden is lent to Ben.")
 
 
 def test_the_hooks_hold_a_forced_push_and_keep_a_journal(client: LocalClient, place: Path) -> None:

@@ -6,7 +6,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import ToolAnnotations
 
-server = MCPServer("library", instructions="Titles are spelled as find_books spells them.", log_level="WARNING")
+server = MCPServer("library", instructions="Spell titles as find_books does.", log_level="WARNING")
 books = {"Walden": "", "Middlemarch": "", "Moby-Dick": "Ada"}  # title: the reader who has it
 
 
@@ -14,7 +14,7 @@ books = {"Walden": "", "Middlemarch": "", "Moby-Dick": "Ada"}  # title: the read
 def find_books(words: str) -> str:
     """Lists the titles that contain these words, and says who has each book."""
     found = [title for title in books if words.lower() in title.lower()]
-    return "\n".join(f"{title}: {books[title] or 'on the shelf'}" for title in found) or "There is no such book."
+    return "\n".join(f"{title}: {books[title] or 'on the shelf'}" for title in found) or "No such book."
 
 
 @server.tool()
