@@ -204,9 +204,32 @@ def test_no_two_errors_share_a_code() -> None:
 
 
 def test_every_link_between_documents_leads_somewhere() -> None:
-    for path in [ROOT / "README.md", ROOT / "SECURITY.md", *(ROOT / "docs").glob("*.md")]:
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", path.read_text()):
             assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def headings(path: Path) -> set[str]:
+    """The anchors that a page offers, as the repository's host makes them."""
+    titles = re.findall(r"^#+ (.+)$", re.sub(r"(?ms)^```.*?^```", "", path.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_every_link_to_a_heading_finds_it() -> None:
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
+        for target, anchor in re.findall(
+            r"\]\((?!https?:|mailto:)([^)#\s]*\.md)?#([^)\s]+)\)", path.read_text()
+        ):
+            page = (path.parent / target) if target else path
+            assert anchor in headings(page), f"{path.name}: {target}#{anchor}"
+
+
+def test_a_newcomer_finds_the_policy_and_the_guide_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert all(
+        f"]({name}" in readme
+        for name in ("CONTRIBUTING.md", "SECURITY.md", "docs/agents.md#your-first-agent-in-five-minutes")
+    )
 
 
 EDGES = ("HTTP and concurrency", "The run", "Tools, configuration, storage")
