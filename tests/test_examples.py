@@ -57,7 +57,7 @@ def responses(stream: LocalStream) -> list[str]:
 
 
 def run(client: LocalClient, session: str, agent: str, text: str) -> list[str]:
-    """What the tools answer in a run that asks nobody."""
+    """The tools' answers of a run that asks nobody."""
     with client.run(session, text, agent=agent) as stream:
         answers = responses(stream)
     assert "tool_call_confirmation" not in stream.types
@@ -67,7 +67,7 @@ def run(client: LocalClient, session: str, agent: str, text: str) -> list[str]:
 
 
 def run_approved(client: LocalClient, session: str, agent: str, text: str) -> list[str]:
-    """What the tools answer in a run whose first question is approved."""
+    """The tools' answers of a run whose first question is approved."""
     with client.run(session, text, agent=agent) as stream:
         stream.until("tool_call_confirmation")
         client.resume(session, "approve")
