@@ -25,7 +25,7 @@ run: install
 	$(BIN)/gunicorn
 
 test: install-dev
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 lint: install-dev
 	$(BIN)/ruff format --check .

@@ -16,7 +16,7 @@ from app.agent import anthropic_model
 from app.factory import Server, build
 from app.offline.server import OfflineServer
 from app.runtime import patience
-from app.store import drivers
+from app.store import brake_store, drivers
 from tests.chaos.invariants import broken_promises
 from tests.conftest import make_settings
 from tests.harness.gate import Gate
@@ -193,6 +193,7 @@ def test_what_the_model_does_wrong_ends_the_run_or_is_tried_again(
     stall = 0.3 if "[stall" in script else 30.0
     impatient = partial(anthropic_model.AnthropicModel, stall_timeout=stall, first_byte_timeout=30.0)
     monkeypatch.setattr(anthropic_model, "AnthropicModel", impatient)
+    monkeypatch.setattr(brake_store, "FIRST_SECONDS", 0.02)
     server = build_server()
     client = LocalClient(server)
     session = client.new_session(tools_approved=True)

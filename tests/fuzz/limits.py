@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 THOROUGH: Final = 30.0
-FACTOR = 0.4
+FACTOR = 0.3
 """`--thorough` raises it before the fuzzers are imported."""
 
 SECONDS: Final = 3

@@ -18,7 +18,7 @@ from tests.walk.steps import all_steps
 from tests.walk.walker import Walker
 
 SEED = 1
-STEPS = 2
+STEPS = 1
 """Steps of each scenario, on each database."""
 
 __all__ = ["directory"]
