@@ -62,8 +62,8 @@ def _fitted(schema: Any, value: Any) -> Any:
     kinds = _kinds(schema)
     if isinstance(value, str) and kinds and "string" not in kinds:
         value = _unwrapped(value, kinds)
-    if isinstance(value, float) and value.is_integer() and "integer" in kinds and "number" not in kinds:
-        return int(value)
+    if isinstance(value, float) and "integer" in kinds and "number" not in kinds:
+        return _as_integer(value)
     if isinstance(value, list):
         return [_fitted(schema.get("items"), item) for item in value]
     if isinstance(value, dict):
@@ -98,9 +98,14 @@ def _unwrapped(text: str, kinds: Sequence[str]) -> Any:
         value = mended(loads(words))
     except ValueError:
         return text
-    if isinstance(value, float) and value.is_integer() and "integer" in kinds and "number" not in kinds:
-        value = int(value)
+    if isinstance(value, float) and "integer" in kinds and "number" not in kinds:
+        value = _as_integer(value)
     return value if _is_one_of(value, kinds) else text
+
+
+def _as_integer(value: float) -> int | float:
+    """The same number; as a float if it is not whole, or has more bits than what is stored may have."""
+    return int(value) if value.is_integer() and abs(value) < 2**63 else value
 
 
 def _problems(schema: Any, value: Any, where: str) -> Iterator[str]:
