@@ -27,7 +27,6 @@ _ANY: Final = {"description"}  # the argument that every described call may have
 _OF_SKILLS: Final = {"read_skill": {"name"}, "read_skill_file": {"skill_name", "path"}}
 _OF_SHELVES: Final = {"search_tool": {"query"}, "add_tool": {"name"}}
 _OF_TEAMS: Final = {"transfer_task": {"agent", "task", "expected_output"}, "handoff": {"agent"}}
-_SERVED: Final = ("mcp", "openapi", "a2a", "lsp")  # a server names their tools
 _WORD: Final = re.compile(r"[A-Za-z0-9][\w.+-]*")
 _OF_THE_SHELL: Final = frozenset(
     (

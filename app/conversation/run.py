@@ -112,6 +112,12 @@ class Run:
         return self.status in LIVE
 
     @property
+    def key_and_name(self) -> tuple[str, str]:
+        """The key of its agent file, and the agent's name in it."""
+        key, _, name = self.agent.partition("/")
+        return key, name
+
+    @property
     def busy_code(self) -> str:
         return self.status if self.status in WAITING else "session_busy"
 

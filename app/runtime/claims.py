@@ -71,7 +71,7 @@ class Claims:
         last = self._store.runs.recent(session_id=session_id, limit=1)
         if not last:
             return None
-        key, _, name = last[0].agent.partition("/")
+        key, name = last[0].key_and_name
         return RunRequest(session_id=session_id, key=key, name=name)
 
     def task(

@@ -107,8 +107,7 @@ class RunControl:
 
     def _adopt(self, run: Run, take: Callable[[], Answered]) -> None:
         """Goes on here with a run that waits without a process, unless it has one after all."""
-        key, _, name = run.agent.partition("/")
-        plan = self._runtime.planner.plan(key, name)
+        plan = self._runtime.planner.plan(*run.key_and_name)
         claim = partial(self._runtime.claims.adoption, run, take)
         self._manager.launch(run.session_id, plan, claim, run_id=run.id)
 

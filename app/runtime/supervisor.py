@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from app.conversation.run import Owner, Probe, Run
-from app.errors import BatonLost
-from app.runtime.ending import CANCELLED, Ending, last_words, stopped
+from app.runtime.ending import CANCELLED, LOST, Ending, last_words, stopped
 from app.runtime.event_logs import EventLogs
 from app.runtime.finisher import Finisher
 from app.runtime.heartbeat import Heartbeat
@@ -79,7 +78,7 @@ class Supervisor:
             since = live.cancellation.since
             patience, ending = ABANDON_SECONDS, stopped(overdue=live.is_overdue)
             if live.lost:
-                patience, ending = LOST_SECONDS, Ending("interrupted", BatonLost.code, BatonLost().message)
+                patience, ending = LOST_SECONDS, LOST
             if live.ending or not live.cancellation.is_set() or time.monotonic() - since <= patience:
                 continue
             self._take_away(live, ending)

@@ -59,7 +59,7 @@ def tools(*, environment: Mapping[str, str], post_edit: Sequence[PostEdit], cage
             name="write_file",
             title="Write",
             category="filesystem",
-            description="Writes a file, with the directories that lead to it. What was in it is lost. "
+            description="Writes a file, with the directories that lead to it. Its former content is lost. "
             "Line ends are written as you give them.",
             parameters=parameters({"path": text("The file to write"), "content": text("All it shall hold")}),
             takes_description=True,

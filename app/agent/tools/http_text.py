@@ -7,13 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-_MARKS: Final = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
+from app.agent.tools.text_file import MARKS
+
 _HEAD: Final = 4096  # bytes of a page in which it names its encoding
 _HEADER: Final = re.compile(r"""charset\s*=\s*["']?\s*([\w.:+-]+)""", re.IGNORECASE)
 _META: Final = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([\w.:+-]+)""", re.IGNORECASE)
@@ -29,7 +24,7 @@ _MEANT: Final = {"iso8859-1": "cp1252", "ascii": "cp1252", "utf-16": "utf-16-le"
 def decoded(body: bytes, content_type: str) -> str:
     """By its byte order mark, else by the header, else by the page's own word, else as UTF-8; a name that nobody
     knows does not count. A byte that is no character becomes U+FFFD, and so does NUL, which no database takes."""
-    for mark, encoding in _MARKS:
+    for mark, encoding in MARKS:
         if body.startswith(mark):
             return _readable(body[len(mark) :], encoding)
     encoding = next((found for name in _named(body, content_type) if (found := _known(name))), "utf-8")

@@ -9,13 +9,14 @@ from bisect import bisect_left
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
-_MARKS: Final = (
+MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+"""Byte order marks, each with its encoding."""
 LONGEST_MARK: Final = 4  # bytes
 
 _MARK: Final = "\ufeff"
@@ -39,7 +40,7 @@ class TextFile:
 
     @classmethod
     def of(cls, data: bytes) -> Self:
-        for mark, encoding in _MARKS:
+        for mark, encoding in MARKS:
             if data.startswith(mark):
                 try:
                     return cls(data[len(mark) :].decode(encoding), encoding, mark)
