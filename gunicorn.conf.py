@@ -54,7 +54,7 @@ from app.errors import ServerFull
 from app.http_worker.worker import RequestWorker
 from app.runtime.lazy_model import import_for_good
 from app.settings import InvalidSettings, Settings
-from app.telemetry import directory
+from app.telemetry import metrics_directory
 
 try:
     settings = Settings.from_environment(own_environment.take())
@@ -112,7 +112,7 @@ STAND_IN = """
 import runpy, sys, types
 app = sys.modules["app"] = types.ModuleType("app")
 app.__path__ = [sys.argv.pop(1)]
-runpy.run_module("app.offline", run_name="__main__", alter_sys=True)
+runpy.run_module("anthropic_standin", run_name="__main__", alter_sys=True)
 """
 """Runs the stand-in of the package whose directory is the first argument; `-m` would look elsewhere too."""
 
@@ -128,7 +128,7 @@ def on_starting(server: Any) -> None:
     if fatal := [finding.line for finding in findings if finding.fatal]:
         sys.exit("\n".join(f"baton: {line}" for line in fatal))
     server.log.info("%s", selfcheck.what_is_caged(settings))
-    directory.make(metrics_parent)
+    metrics_directory.make(metrics_parent)
     start_stand_in(server)
     if settings.workers > 1:
         share_imports()
@@ -138,7 +138,7 @@ def share_imports() -> None:
     """What takes seconds and tens of megabytes to import, once for all workers. A single one imports it beside its
     first answers instead."""
     # Looked through by no collector: in a worker it would write to the pages that are shared.
-    import_for_good("app.agent.anthropic_model")
+    import_for_good("app.agent.anthropic.anthropic_model")
 
 
 def start_stand_in(server: Any) -> None:
@@ -245,11 +245,11 @@ def worker_exit(_server: Any, worker: Any) -> None:
 
 def child_exit(_server: Any, worker: Any) -> None:
     """In the master, of a worker that is gone, however it went."""
-    directory.process_died(worker.pid)
+    metrics_directory.process_died(worker.pid)
 
 
 def on_exit(_server: Any) -> None:
-    directory.remove()
+    metrics_directory.remove()
     if _stand_in is not None:
         _stand_in.terminate()
         _stand_in.wait()

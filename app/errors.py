@@ -1,4 +1,4 @@
-"""Refusals and failures, in our words; HTTP numbers are `app.web.errors`' business.
+"""Refusals and failures, in our words; HTTP numbers are `app.web.error_responses`' business.
 
 AppError
 ├── InvalidRequest                 the caller's words don't make sense

@@ -8,47 +8,47 @@ from importlib import import_module
 
 from flask import Flask
 
-from app.agent.model import ModelClient
-from app.agent.tools.mcp.servers import ToolServers
+from app.agent.model_client import ModelClient
+from app.agent.tools.mcp.tool_servers import ToolServers
 from app.distribution import install_command
-from app.runtime.background import BackgroundAgents
+from app.runtime.agent_planner import AgentPlanner
+from app.runtime.background_runs import BackgroundRuns
 from app.runtime.braked_model import BrakedModel, Brakes
-from app.runtime.control import RunControl
-from app.runtime.editor import Editor
-from app.runtime.event_readers import EventReaders
-from app.runtime.hangups import HangupWatcher
+from app.runtime.conversation_editor import ConversationEditor
+from app.runtime.gauges import Gauges
 from app.runtime.lazy_model import LazyModel, import_for_good
-from app.runtime.levels import LevelMeter
 from app.runtime.measured_model import MeasuredModel
-from app.runtime.places import Places
-from app.runtime.planner import AgentPlanner
 from app.runtime.pricing import Pricing
+from app.runtime.run_control import RunControl
 from app.runtime.runtime import Runtime
-from app.runtime.stream_writer import StreamWriter
+from app.runtime.streams.disconnects import DisconnectWatcher
+from app.runtime.streams.event_readers import EventReaders
+from app.runtime.streams.stream_slots import Slots
+from app.runtime.streams.stream_writer import StreamWriter
 from app.runtime.titles import Titles
-from app.selfcheck.cage import cage_of
-from app.selfcheck.own import roots_of
+from app.selfcheck.cage_check import cage_of
+from app.selfcheck.own_files import roots_of
 from app.settings import InvalidSettings, Settings
-from app.store.account_store import Limits
 from app.store.engine import Database
 from app.store.migrate import migrate
+from app.store.quota_store import Limits
 from app.store.store import Store
-from app.team.directory import TeamDirectory
+from app.team.team_directory import TeamDirectory
 from app.telemetry.telemetry import Telemetry
 from app.telemetry.tracing import Tracing
 from app.web import (
     agents,
-    audit,
+    audit_trail,
     batches,
-    caller,
+    caller_route,
     console,
     health,
-    looking,
     messages,
-    metrics,
+    metrics_route,
     queue,
     reference,
     runs,
+    session_views,
     sessions,
 )
 from app.web.access import Access
@@ -70,7 +70,7 @@ class Server:
     titles: Titles
     model: LazyModel | None
     telemetry: Telemetry
-    levels: LevelMeter
+    gauges: Gauges
     tool_servers: ToolServers
 
     def close(self, *, drain_seconds: float = 0.0) -> None:
@@ -85,7 +85,7 @@ class Server:
 
 def _load_model(settings: Settings, writer: StreamWriter) -> ModelClient:
     """Imports the Anthropic SDK, which takes seconds: not before the server answers."""
-    adapter = import_for_good("app.agent.anthropic_model")
+    adapter = import_for_good("app.agent.anthropic.anthropic_model")
     client: ModelClient = adapter.AnthropicModel(
         settings.api_key, settings.api_base_url or None, reading=writer.batch
     )
@@ -117,8 +117,8 @@ def _access(settings: Settings, store: Store) -> Access:
         store,
         hosts=frozenset(settings.allowed_hosts),
         port=settings.port,
-        requests=Places(settings.all_threads, share=settings.share_of_a_name, what="requests"),
-        rate=RateLimit(store.accounts, settings.requests_per_minute),
+        requests=Slots(settings.all_threads, share=settings.share_of_a_name, what="requests"),
+        rate=RateLimit(store.quotas, settings.requests_per_minute),
         audited=settings.audit_days > 0,
     )
 
@@ -144,7 +144,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     titles = Titles(store.sessions, telemetry.tracing)
     tool_servers = ToolServers()
     roots = roots_of(settings)
-    pricing = Pricing(store.accounts, allowed=settings.unpriced_models == "allow")
+    pricing = Pricing(store.quotas, allowed=settings.unpriced_models == "allow")
     planner = AgentPlanner(
         directory,
         _client(settings, model, store, telemetry) if model is not None else None,
@@ -169,19 +169,19 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     control = RunControl(
         store, runtime, approval_seconds=settings.approval_seconds, share=settings.share_of_a_name
     )
-    planner.offer(BackgroundAgents(store, runtime, control))
+    planner.offer(BackgroundRuns(store, runtime, control))
     readers = EventReaders(store, runtime)
-    levels = LevelMeter(store, runtime, control, telemetry.metrics, threads_limit=settings.all_threads)
+    gauges = Gauges(store, runtime, control, telemetry.metrics, threads_limit=settings.all_threads)
     runtime.supervisor.recover()
-    hangups = HangupWatcher()
-    streams = Streams(hangups, runtime.places, writer)
+    disconnects = DisconnectWatcher()
+    streams = Streams(disconnects, runtime.slots, writer)
     app = make_application(
         [
-            health.blueprint(store, runtime, hangups),
-            metrics.blueprint(telemetry, levels, runtime.services),
+            health.blueprint(store, runtime, disconnects),
+            metrics_route.blueprint(telemetry, gauges, runtime.services),
             console.blueprint(),
             agents.blueprint(directory, planner),
-            looking.blueprint(store, readers),
+            session_views.blueprint(store, readers),
             sessions.blueprint(store, control, roots=roots),
             batches.blueprint(store, control),
             runs.blueprint(
@@ -189,21 +189,21 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
                 runtime,
                 control,
                 readers,
-                hangups,
+                disconnects,
                 streams,
                 pricing,
                 on_disconnect=settings.on_disconnect,
             ),
             queue.blueprint(store, control),
-            messages.blueprint(store, Editor(store, runtime)),
-            audit.blueprint(store.audit),
-            caller.blueprint(),
+            messages.blueprint(store, ConversationEditor(store, runtime)),
+            audit_trail.blueprint(store.audit),
+            caller_route.blueprint(),
             reference.blueprint(secured=settings.asks_for_tokens),
         ],
         _access(settings, store),
         max_body_bytes=settings.max_body_bytes,
     )
-    metrics.observe(app, telemetry)
-    server = Server(settings, app, runtime, control, store, titles, model, telemetry, levels, tool_servers)
+    metrics_route.observe(app, telemetry)
+    server = Server(settings, app, runtime, control, store, titles, model, telemetry, gauges, tool_servers)
     app.extensions["baton"] = server
     return server

@@ -1,6 +1,6 @@
 """A model that costs next to nothing: one epoll loop writes ready-made deltas for a thousand streams.
 
-The stand-in in `app.offline` judges what it is sent; this one believes everything, so that on two cores the
+The stand-in in `anthropic_standin` judges what it is sent; this one believes everything, so that on two cores the
 servers are measured and not the model. It knows `[words N]`, `[pace R]` and `[stamp]` in the last message.
 """
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.access_tokens import parse_token
 from app.factory import Server, build
-from app.offline.server import OfflineServer
 from app.settings import Settings
 from tests.harness.postgres import PostgresServer, find_binaries
 from tests.harness.process import BatonProcess, eventually
@@ -43,7 +43,7 @@ LONG = (
 )
 """Files that start servers, and so take longest."""
 
-OUR_THREADS = ("run-", "keeper", "maintenance", "heartbeat", "title-", "drain")
+OUR_THREADS = ("run-", "housekeeping", "periodic-tasks", "heartbeat", "title-", "drain")
 
 
 def our_threads() -> list[str]:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import build
-from app.offline.server import OfflineServer
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient
 from tests.harness.wire import text_of

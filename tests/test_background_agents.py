@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.agent.tools import background_agents
 from app.conversation.run import Baton
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import BatonLost, StoreUnavailable
 from app.factory import Server, build
-from app.offline.server import OfflineServer
-from app.runtime.background import Work
-from app.runtime.ending import last_words
-from app.runtime.owner import this_process
+from app.runtime.background_runs import Work
+from app.runtime.process_identity import this_process
+from app.runtime.run_outcome import last_words
 from app.store import background_store
 from app.store.run_request import RunRequest
 from tests.conftest import make_settings
@@ -119,7 +119,8 @@ def test_the_tools_are_those_of_the_contract(local: LocalClient, session: str) -
     events = local.say(session, calling("list_background_agents"), agent="team")
     assert result_of(events) == {"output": "Background Agent Tasks:\n\nNo background agent tasks found.\n"}
     tools = {
-        tool.name: tool.definition() for tool in background_agents.BackgroundAgents((), _no_work()).tools()
+        tool.name: tool.definition()
+        for tool in background_agents.BackgroundAgentsToolset((), _no_work()).tools()
     }
     assert {name: tool["annotations"] for name, tool in tools.items()} == {
         "run_background_agent": {"title": "Run Background Agent"},

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from app.agent.model import ModelError, ModelRequest
+from anthropic_standin.standin_server import OfflineServer
+from app.agent.model_client import ModelError, ModelRequest
 from app.agent.retry import stream_with_retries
 from app.errors import StoreUnavailable
 from app.factory import Server, build
-from app.offline.server import OfflineServer
 from app.runtime.braked_model import MAX_HELD_SECONDS, BrakedModel, Brakes
 from app.store.brake_store import BrakeStore
 from app.store.tables import brakes

@@ -11,8 +11,8 @@ from typing import Final
 import pytest
 from sqlalchemy import Double, select
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server, build
-from app.offline.server import OfflineServer
 from app.store.engine import Database
 from app.store.tables import metadata
 from tests.conftest import make_settings
@@ -26,15 +26,15 @@ HOST_CLOCK: Final = re.compile(
     r"\btime\.(time|time_ns|ctime|gmtime|localtime|strftime)\b|\bdatetime\.(now|utcnow|today)\b|\bdate\.today\b"
 )
 ALLOWED: Final = {
-    "app/agent/anthropic_model.py": "a Retry-After that is a date, by the clock of the model's API",
+    "app/agent/anthropic/anthropic_model.py": "a Retry-After that is a date, by the clock of the model's API",
     "app/agent/tools/background_jobs.py": "a part of a job's name",
     "app/agent/tools/memory_file.py": "shown to the model",
     "app/agent/tools/tasks.py": "shown to the model",
-    "app/commands/output.py": "shown to a person",
+    "app/commands/terminal_output.py": "shown to a person",
     "app/commands/runs.py": "shown to a person",
     "app/logs.py": "shown in logs",
-    "app/runtime/event_encoder.py": "shown to readers of events; their order is their numbers'",
-    "app/runtime/surroundings.py": "the date that the model is told",
+    "app/runtime/streams/event_encoder.py": "shown to readers of events; their order is their numbers'",
+    "app/runtime/environment_info.py": "the date that the model is told",
     "app/web/batches.py": "shown in an export",
 }
 """Where a host's clock is asked, and why it decides nothing there."""

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from app.agent import catalogue, compacting
+from anthropic_standin.standin_server import OfflineServer
+from app.agent import compactor, model_catalogue
 from app.agent.history import History
 from app.conversation.transcript import Message
 from app.factory import Server, build
-from app.offline.server import OfflineServer
 from tests.chaos.invariants import broken_promises
 from tests.conftest import AGENTS, make_settings
 from tests.conversation.rows import user
@@ -60,8 +60,8 @@ def small_window() -> Iterator[OfflineServer]:
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server knows of the small window; otherwise only the model's refusal tells it."""
-    facts = replace(catalogue.facts(MODEL), window=SMALL)
-    monkeypatch.setattr(catalogue, "_MODELS", {**catalogue._MODELS, MODEL: facts})
+    facts = replace(model_catalogue.facts(MODEL), window=SMALL)
+    monkeypatch.setattr(model_catalogue, "_MODELS", {**model_catalogue._MODELS, MODEL: facts})
 
 
 @pytest.fixture
@@ -219,7 +219,7 @@ def test_a_failed_compaction_is_told_and_the_run_goes_on(
 ) -> None:
     session = local.new_session()
     local.say(session, LONG)
-    monkeypatch.setattr("app.agent.compacting.ASSIGNMENT", "[fail 403]")
+    monkeypatch.setattr("app.agent.compactor.ASSIGNMENT", "[fail 403]")
     events = local.say(session, "[say hello]")
     assert shape(events) == [*PLAIN, *FAILED, *SAID, *END]
     error = of_type(events, "error")[0]
@@ -237,7 +237,7 @@ def assigned(monkeypatch: pytest.MonkeyPatch, *scripts: str) -> None:
     def assignment(attempt: int) -> Message:
         return user(scripts[min(attempt, len(scripts) - 1)])
 
-    monkeypatch.setattr(compacting, "_assignment", assignment)
+    monkeypatch.setattr(compactor, "_assignment", assignment)
 
 
 UNUSABLE = {
@@ -263,7 +263,7 @@ def test_a_summary_that_is_not_whole_is_asked_for_again_with_less(
     assert of_summaries(events) == ["the whole summary"]
     first, second, _ = (len(json.dumps(body)) for body in small_window.requests[2:])
     assert second < first
-    stored = local.server.store.records.summary(session)
+    stored = local.server.store.journal.summary(session)
     assert stored is not None
     assert stored.text == "the whole summary"
     spent = local.server.store.sessions.get(session).cost
@@ -282,9 +282,9 @@ def test_a_summary_that_is_never_whole_replaces_nothing(
     events = local.say(session, "[say hello]")
     assert shape(events) == [*PLAIN, *FAILED, *SAID, *END]
     assert of_type(events, "error")[0]["code"] == "compaction_failed"
-    assert local.server.store.records.summary(session) is None
+    assert local.server.store.journal.summary(session) is None
     assert len(shown(small_window)) == 3, "the whole conversation"
-    assert len(small_window.requests) == 2 + compacting.ATTEMPTS
+    assert len(small_window.requests) == 2 + compactor.ATTEMPTS
 
 
 @pytest.mark.usefixtures("known")
@@ -294,13 +294,13 @@ def test_a_run_that_is_stopped_while_it_compacts_leaves_a_session_that_works(
     session = local.new_session()
     local.say(session, LONG)
     with monkeypatch.context() as patch:
-        patch.setattr("app.agent.compacting.ASSIGNMENT", "[hold 0][say never]")
+        patch.setattr("app.agent.compactor.ASSIGNMENT", "[hold 0][say never]")
         with local.run(session, "[say hello]") as stream:
             stream.until("session_compaction")
             assert small_window.wait_until(lambda stats: stats.open_streams == 1)
             local.stop(session)
             assert stream.rest()[-1]["type"] == "stream_stopped"
-    assert local.server.store.records.summary(session) is None
+    assert local.server.store.journal.summary(session) is None
     assert text_of(local.say(session, "[say back]")) == "helloback", (
         "the first message waits for its answer too"
     )
@@ -314,7 +314,7 @@ def test_f26_a_call_id_that_is_only_summarized_is_not_used_again(local: LocalCli
     local.say(session, "[say hello]", agent="thinker")
     store = local.server.store
     used = of_type(first, "tool_call")[0]["tool_call"]["id"]
-    history = History(store.sessions.messages(session), store.records.summary(session), cost=0.0)
+    history = History(store.sessions.messages(session), store.journal.summary(session), cost=0.0)
     assert history.summary is not None
     assert [block for row in history.rows for block in row.calls] == []
     assert history.free_ids([used]) == [f"{used}_2"]
@@ -333,7 +333,7 @@ def test_a_session_can_be_compacted_again_and_again(local: LocalClient, small_wi
         assert [event for event in events if event["type"] == "error"] == []
         told += of_summaries(events)
     assert len(told) == 3
-    newest = local.server.store.records.summary(session)
+    newest = local.server.store.journal.summary(session)
     assert newest is not None
     assert (newest.number, newest.text) == (3, told[-1])
     assert shown(small_window)[0] == ("user", f"Session Summary: {told[-1]}")

@@ -17,11 +17,11 @@ from app.access_tokens import ROLES
 from app.commands import exits
 from app.commands.main import COMMANDS
 from app.conversation import events
-from app.conversation.audit import Action
+from app.conversation.audit_entry import Action
 from app.factory import build
-from app.http_worker.refusals import REFUSALS
+from app.http_worker.early_refusals import REFUSALS
 from app.settings import OF_THE_COMMAND, Settings
-from app.web.errors import status_of_kind
+from app.web.error_responses import status_of_kind
 from tests.conftest import make_settings
 
 T = TypeVar("T")

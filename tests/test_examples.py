@@ -16,9 +16,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from anthropic_standin.standin_server import OfflineServer
 from app.commands.main import cli
 from app.factory import build
-from app.offline.server import OfflineServer
 from app.team.schema import agent_file_schema
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient, LocalStream

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server, build
-from app.offline.server import OfflineServer
 from tests.conftest import make_settings, team_server
 from tests.harness.in_process import LocalClient
 from tests.harness.wire import Event, text_of

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server, build
-from app.offline.server import OfflineServer
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually
@@ -83,7 +83,7 @@ def test_a_hook_forbids_a_call_after_it_was_approved(local: LocalClient) -> None
     words = "Tool call blocked by hook: not that one"
     assert of_type(events, "tool_call_response")[0]["result"] == {"output": words, "isError": True}
     assert at_rest(local, session)[2]["content"] == words
-    states = local.server.store.records.ledger(session)
+    states = local.server.store.journal.ledger(session)
     assert [call.state for call in states.values()] == ["rejected"]
 
 
@@ -206,7 +206,7 @@ def test_a_stop_ends_a_hook_and_the_call_is_not_made(local: LocalClient, tmp_pat
         events = stream.rest()
     assert shape(events)[-1] == "stream_stopped"
     assert of_type(events, "tool_call") == []
-    states = local.server.store.records.ledger(session)
+    states = local.server.store.journal.ledger(session)
     assert [call.state for call in states.values()] == ["cancelled"]
     at_rest(local, session)
 

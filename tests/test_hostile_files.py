@@ -16,10 +16,10 @@ from typing import Any, Final
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.agent.tools.path_walk import MAX_NAMES
 from app.agent.tools.sandbox import FileRefused, Sandbox
 from app.factory import Server, build
-from app.offline.server import OfflineServer
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from app.agent.tools.shell import Shell
+from anthropic_standin.standin_server import OfflineServer
+from app.agent.tools.shell import ShellToolset
 from app.factory import Server, build
 from app.logs import HumanFormatter, JsonFormatter, configuration, log_context
-from app.offline.server import OfflineServer
-from app.runtime.origin import Origin
+from app.runtime.request_context import RequestContext
 from app.telemetry.tracing import Tracing
 from tests.conftest import StartBaton, make_settings
 from tests.harness.in_process import LocalClient
@@ -93,7 +93,7 @@ def test_what_a_run_and_its_tools_log_says_which_request_they_come_from(
     def break_down(*_: Any) -> Any:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(Shell, "_run", break_down)
+    monkeypatch.setattr(ShellToolset, "_run", break_down)
     client = LocalClient(server)
     session = client.new_session(tools_approved=True)
     text = '[call shell {"cmd":"true"}][then][say done]'
@@ -126,9 +126,9 @@ def test_what_is_logged_of_a_title_says_which_request_it_comes_from(
 
 def test_a_run_that_another_run_begins_comes_from_no_request() -> None:
     with log_context(request="r"):
-        assert Origin.of_this_thread(Tracing()).fields == {"request": "r"}
+        assert RequestContext.of_this_thread(Tracing()).fields == {"request": "r"}
         with log_context(session="s", run="the one before"):
-            assert Origin.of_this_thread(Tracing()).fields == {}
+            assert RequestContext.of_this_thread(Tracing()).fields == {}
 
 
 def test_a_line_of_a_request_says_which_and_the_next_one_is_not_told(broken: Server, lines: Lines) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from app.agent import catalogue
+from anthropic_standin.standin_server import OfflineServer
+from app.agent import model_catalogue
 from app.factory import Server, build
-from app.offline.server import OfflineServer
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient
 from tests.test_sequences import at_rest, call_text, of_type
@@ -29,8 +29,8 @@ def local(server: Server) -> LocalClient:
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[LocalClient, OfflineServer]]:
     """A server, and its stand-in, whose model has a window that is soon full."""
-    facts = replace(catalogue.facts(MODEL), window=SMALL)
-    monkeypatch.setattr(catalogue, "_MODELS", {**catalogue._MODELS, MODEL: facts})
+    facts = replace(model_catalogue.facts(MODEL), window=SMALL)
+    monkeypatch.setattr(model_catalogue, "_MODELS", {**model_catalogue._MODELS, MODEL: facts})
     with OfflineServer(windows={MODEL: SMALL}) as stand_in:
         built = build(make_settings(tmp_path, stand_in.url))
         yield LocalClient(built), stand_in

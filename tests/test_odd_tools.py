@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import build
-from app.offline.server import OfflineServer
 from tests.agent.tools import odd_server
 from tests.agent.tools.web_site import running
 from tests.conftest import make_settings

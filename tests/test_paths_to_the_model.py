@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from app.agent import catalogue
+from anthropic_standin.standin_server import OfflineServer
+from app.agent import model_catalogue
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.factory import Server, build
-from app.offline.server import OfflineServer
 from app.store.session_store import append_messages
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient
@@ -98,8 +98,8 @@ def test_f22_every_path_to_the_model_sends_what_the_api_accepts(
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """All models have a window that is full after a few words."""
-    small = {name: replace(facts, window=900) for name, facts in catalogue._MODELS.items()}
-    monkeypatch.setattr(catalogue, "_MODELS", small)
+    small = {name: replace(facts, window=900) for name, facts in model_catalogue._MODELS.items()}
+    monkeypatch.setattr(model_catalogue, "_MODELS", small)
 
 
 HABITS = {

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from app.agent import pictures
+from anthropic_standin.standin_server import OfflineServer
+from app.agent import picture_admission
 from app.factory import Server, build
-from app.offline.server import OfflineServer
 from tests.agent.tools.pictures import data_uri, drawn, size_of
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient, LocalStream
@@ -105,7 +105,7 @@ def test_a_damaged_picture_of_the_user_becomes_a_remark(
 def test_a_message_holds_only_so_many_pictures(local: LocalClient, model: OfflineServer) -> None:
     session = local.new_session()
     say(local, session, said("[say seen]", *[picture(drawn(9, 9))] * 42))
-    assert len(sizes(model)) == pictures.MOST
+    assert len(sizes(model)) == picture_admission.MOST
     assert remarks(model) == ["[a picture that is left out: there are more than 40]"] * 2
 
 
@@ -159,7 +159,7 @@ def test_pictures_in_files_are_seen_or_refused_in_words(
 def old(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """While it lasts pictures come in as they did in an older version."""
     with monkeypatch.context() as patch:
-        patch.setattr(pictures, "_decoded", lambda _data: None)
+        patch.setattr(picture_admission, "_decoded", lambda _data: None)
         yield patch
 
 

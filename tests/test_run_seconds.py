@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server, build
-from app.offline.server import OfflineServer
 from app.runtime.live_run import LiveRun
 from app.runtime.run_clock import LIMIT, RunClock, shortest
 from tests.chaos.invariants import broken_promises

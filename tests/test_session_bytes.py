@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import build
-from app.offline.server import OfflineServer
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient
 from tests.test_sequences import at_rest, call_text, of_type, roles

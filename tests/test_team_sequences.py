@@ -29,8 +29,8 @@ from typing import Any
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server, build
-from app.offline.server import OfflineServer
 from tests.agent.tools.test_mcp_remote import Site, running
 from tests.conftest import make_settings, team_server
 from tests.harness.in_process import LocalClient

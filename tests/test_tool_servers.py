@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server, build
-from app.offline.server import OfflineServer
 from tests.agent.tools.web_site import WebSite, running
 from tests.conftest import children, make_settings
 from tests.harness.in_process import LocalClient
@@ -125,7 +125,7 @@ def check_ending(
     client: LocalClient, session: str, events: list[dict[str, Any]], state: str, words: str
 ) -> None:
     """The ledger, the readers and the model are told the same of the only call."""
-    (call,) = client.server.store.records.ledger(session).values()
+    (call,) = client.server.store.journal.ledger(session).values()
     assert call.state == state
     (response,) = [event for event in events if event["type"] == "tool_call_response"]
     assert words in response["response"]

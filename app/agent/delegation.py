@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from app.agent.tools.parameters import parameters, text
 from app.agent.toolset import Delegation, Handoff, Tool, ToolContext, ToolResult, string
-from app.conversation import background
+from app.conversation import background_task
 from app.conversation.blocks import text_block
 from app.conversation.session import Session
 from app.conversation.transcript import Message
@@ -46,7 +46,7 @@ def child_session(parent: Session, place: Session, key: str, target: Agent, call
 
 def background_session(parent: Session, place: Session, *, new_id: str, root: str, agent: str) -> Session:
     """The session of a task that is done beside the conversation `root`, with what its parent may at this moment."""
-    return _below(parent, place, new_id=new_id, root=root, title=background.TITLE, agent=agent)
+    return _below(parent, place, new_id=new_id, root=root, title=background_task.TITLE, agent=agent)
 
 
 def _below(parent: Session, place: Session, *, new_id: str, root: str, title: str, agent: str) -> Session:

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final, TypeVar
 
-from app.agent.model import ModelError
+from app.agent.loop_steps import Step
+from app.agent.model_client import ModelError
 from app.agent.retry import RETRIES
-from app.agent.steps import Step
 from app.conversation.events import ModelFallback
 from app.team.agent import Agent
-from app.team.model import ModelSpec
+from app.team.model_definition import ModelSpec
 
 DEFAULT_COOLDOWN: Final = 60.0
 MAX_REMEMBERED: Final = 10_000
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPatience:
     """How often one model is tried again. A model that has another one behind it is not waited for when it wants
     to be left alone."""
 
@@ -38,7 +38,7 @@ class Patience:
     waits_for_limits: bool
 
 
-Attempt = Callable[[ModelSpec, Patience], Generator[Step, Any, T]]
+Attempt = Callable[[ModelSpec, RetryPatience], Generator[Step, Any, T]]
 """Asks one model; raises ModelError."""
 
 
@@ -90,7 +90,7 @@ class ModelChain:
         last one's ModelError if none does; at once that of a model that had begun to speak, or was cancelled."""
         for model, following in pairwise([*before, *self.first][: len(before) + 1]):
             try:
-                return (yield from attempt(model, Patience(self._retries, waits_for_limits=False)))
+                return (yield from attempt(model, RetryPatience(self._retries, waits_for_limits=False)))
             except ModelError as error:
                 if error.shown or error.kind in _OURS:
                     raise
@@ -101,7 +101,9 @@ class ModelChain:
         for place in range(self._place(), len(models)):
             last = place == len(models) - 1
             try:
-                answer = yield from attempt(models[place], Patience(self._retries, waits_for_limits=last))
+                answer = yield from attempt(
+                    models[place], RetryPatience(self._retries, waits_for_limits=last)
+                )
             except ModelError as error:
                 if last or error.shown or error.kind in _OURS:
                     raise

@@ -1,7 +1,7 @@
 """The loop: ask the model, store what it says, call its tools, go round.
 
 A generator. It knows no thread, no database and no HTTP: it yields events for readers, facts to be stored and
-questions to be answered (`app.agent.steps`), and learns that it should stop from a cancellation it is given.
+questions to be answered (`app.agent.loop_steps`), and learns that it should stop from a cancellation it is given.
 It ends by returning, or with an exception that says how: RunCancelled, ModelFailed, ModelRefused, BudgetReached.
 """
 
@@ -11,21 +11,21 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from app.agent import catalogue
-from app.agent.asking import Asker
-from app.agent.calling import TRUNCATED, Caller, elicitation
-from app.agent.compacting import UNKNOWN_WINDOW, Compactor
-from app.agent.context import LoopContext, Resumption
+from app.agent import model_catalogue
+from app.agent.compactor import UNKNOWN_WINDOW, Compactor
 from app.agent.delegation import MAX_DEPTH, child_id, child_session, first_message
 from app.agent.history import History
-from app.agent.hooks import HookVerdict
+from app.agent.hook_runner import HookVerdict
+from app.agent.loop_context import LoopContext, Resumption
+from app.agent.loop_steps import AgentChanged, Ask, ChildAdded, SafePoint, Step, TurnRefused
+from app.agent.model_caller import ModelCaller
 from app.agent.repetition import Repetition
 from app.agent.result_limit import ResultLimit
 from app.agent.routing import routed
-from app.agent.speaking import PictureRefused, Said, Speaker, WindowExceeded, agent_info
-from app.agent.steps import AgentChanged, Ask, ChildAdded, SafePoint, Step, TurnRefused
+from app.agent.tool_runner import TRUNCATED, ToolRunner, elicitation
 from app.agent.toolset import Delegation, ModelChange, QuestionFirst, Tool, ToolResult
 from app.agent.turn_calls import TurnCalls
+from app.agent.turn_runner import PictureRefused, Said, TurnRunner, WindowExceeded, agent_info
 from app.conversation import events
 from app.conversation.blocks import Block, plain_text, text_block
 from app.conversation.events import Event
@@ -34,7 +34,7 @@ from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import BudgetReached, ModelFailed, ModelRefused, RunCancelled, SessionFull
 from app.team.agent import Agent
-from app.team.model import ModelSpec
+from app.team.model_definition import ModelSpec
 
 MORE_ITERATIONS: Final = 10
 MAX_PAUSES: Final = 10
@@ -76,7 +76,7 @@ class AgentLoop:
         self._hooks = context.hook(session, agent)
         self._repetition = Repetition(agent.max_consecutive_tool_calls)
         self._result_limit = ResultLimit(self._window_for)
-        self._caller = Caller(
+        self._tool_runner = ToolRunner(
             context,
             session,
             agent.name,
@@ -98,9 +98,11 @@ class AgentLoop:
         self._agent = agent
         self._switched_to: Agent | None = None
         self._digesting: tuple[ModelSpec, ...] = ()
-        asker = Asker(context, session, agent, self._toolbox, history, self._caller.definition)
-        self._speaker = Speaker(context, session, agent, history, asker)
-        self._compactor = Compactor(context, session.id, agent, history, asker)
+        model_caller = ModelCaller(
+            context, session, agent, self._toolbox, history, self._tool_runner.definition
+        )
+        self._turn_runner = TurnRunner(context, session, agent, history, model_caller)
+        self._compactor = Compactor(context, session.id, agent, history, model_caller)
 
     @property
     def last_words(self) -> str:
@@ -261,7 +263,7 @@ class AgentLoop:
         yield from self._route()
         first, self._digesting = self._digesting, ()
         try:
-            return (yield from self._speaker.ask(first))
+            return (yield from self._turn_runner.ask(first))
         except WindowExceeded as exceeded:
             if not (yield from self._compactor.recover()):
                 raise (yield from self._failed(exceeded)) from exceeded
@@ -270,7 +272,7 @@ class AgentLoop:
                 raise refused.failure from refused
         yield from self._listing()
         try:
-            return (yield from self._speaker.ask(first))
+            return (yield from self._turn_runner.ask(first))
         except WindowExceeded as again:
             raise (yield from self._failed(again)) from again
         except PictureRefused as again:
@@ -299,7 +301,7 @@ class AgentLoop:
         last = next(row for row in reversed(self._history.rows) if row.role == "assistant")
         self._result_limit.begin_turn()
         context = self._context
-        calls = TurnCalls(self._caller, context.crew, self._history, context.cancellation)
+        calls = TurnCalls(self._tool_runner, context.tool_threads, self._history, context.cancellation)
         yield from calls.make(last.calls, self._broken)
         self._repetition.end_turn()
         if self._switched_to is not None:
@@ -307,8 +309,8 @@ class AgentLoop:
             self._speak_as(self._own)
         self._digesting = self._models_for(last.calls)
         yield from self._compactor.make_room()
-        if self._caller.handed_to is not None:
-            yield from self._hand_over(self._context.team.agent(self._caller.handed_to))
+        if self._tool_runner.handed_to is not None:
+            yield from self._hand_over(self._context.team.agent(self._tool_runner.handed_to))
 
     def _models_for(self, blocks: Sequence[Block]) -> tuple[ModelSpec, ...]:
         """The models that a toolset wants its results to be shown to, for one turn; of several the first one's."""
@@ -319,7 +321,7 @@ class AgentLoop:
     def _window_for(self, tool: Tool | None) -> int:
         """The smallest window of the models that a tool's result is shown to."""
         digesting = self._context.team.models(tool.model) if tool is not None and tool.model else ()
-        known = [catalogue.facts(spec.model).window for spec in digesting]
+        known = [model_catalogue.facts(spec.model).window for spec in digesting]
         return min([self._compactor.window or UNKNOWN_WINDOW, *filter(None, known)])
 
     def _switch(self, change: ModelChange) -> Generator[Step, Any, ToolResult]:
@@ -343,7 +345,7 @@ class AgentLoop:
             yield events.Warning(agent_name=self._agent.name, message=words)
         last = self._history.rows[-1] if self._history.rows else None
         for block in last.calls if last and self._history.open_calls else ():
-            row = yield from self._caller.end(block, ToolResult.error(TRUNCATED), "failed")
+            row = yield from self._tool_runner.end(block, ToolResult.error(TRUNCATED), "failed")
             self._history.add(row)
 
     def _has_spoken_last(self) -> bool:
@@ -372,7 +374,7 @@ class AgentLoop:
         if answer is not None and answer.decision == "approve":
             return True
         words = f"Execution stopped after reaching the configured max_iterations limit ({limit})."
-        yield from self._speaker.say((text_block(words),))
+        yield from self._turn_runner.say((text_block(words),))
         return False
 
     # ---- a task for another agent

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from app.agent.model import CallDelta
+from app.agent.model_client import CallDelta
 from app.conversation.events import Json, PartialToolCall, wire_call
 
 _GROWTH = 1.25

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from app.agent.pictures import MAX_SIDE, decode_base64
+from app.agent.picture_admission import MAX_SIDE, decode_base64
 from app.agent.tools.image_header import recognise
 from app.conversation.blocks import Block
 from app.conversation.pictures import pictures_of

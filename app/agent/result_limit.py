@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from app.agent.pictures import PictureLimit, is_data_uri
+from app.agent.picture_admission import PictureLimit, is_data_uri
 from app.agent.tools.output_limit import readable
 from app.agent.toolset import Tool, ToolResult
 

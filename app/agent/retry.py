@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 
-from app.agent.model import Cancellation, ModelClient, ModelError, ModelEvent, ModelRequest
+from app.agent.model_client import Cancellation, ModelClient, ModelError, ModelEvent, ModelRequest
 
 RETRIES = 2
 MAX_RETRY_AFTER = 60.0

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from app.team.agent import Agent
-from app.team.model import ModelSpec
+from app.team.model_definition import ModelSpec
 
 LIKE: Final = 0.2
 """From 0, no word in common, to 1: how like an example a message must be."""

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.agent.fitting import fit
-from app.agent.tools.schemas.fitting import UnusableSchema
+from app.agent.tool_normalizing import fit
+from app.agent.tools.schemas.normalizing import UnusableSchema
 from app.agent.toolset import QuestionFirst, Tool, Toolset, ToolsetFailed, prepare
 
 log = logging.getLogger(__name__)

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
-from app.agent.arguments import Unfit, check, fitted
-from app.agent.model import Cancellation
+from app.agent.model_client import Cancellation
+from app.agent.tool_arguments import Unfit, check, fitted
 from app.conversation.run import unknown_outcome
 from app.roots import Ground
-from app.team.model import ModelSpec
+from app.team.model_definition import ModelSpec
 
 log = logging.getLogger(__name__)
 

@@ -12,11 +12,11 @@ from collections.abc import Collection, Generator, Sequence
 from functools import partial
 from typing import Any, Final
 
-from app.agent.calling import UNREADABLE, Begun, Caller
-from app.agent.crew import Crew, Handling, Leave
 from app.agent.history import History
-from app.agent.model import Cancellation
-from app.agent.steps import Step
+from app.agent.loop_steps import Step
+from app.agent.model_client import Cancellation
+from app.agent.tool_runner import UNREADABLE, ApprovedCall, ToolRunner
+from app.agent.tool_threads import CallCancellation, RunningCall, ToolThreads
 from app.agent.toolset import ToolResult
 from app.conversation.blocks import Block
 from app.errors import RunCancelled
@@ -31,13 +31,15 @@ Steps = Generator[Step, Any, None]
 class TurnCalls:
     """Made for one turn. Owned by the run's thread, which alone stores and tells; handlers may be on other threads."""
 
-    def __init__(self, caller: Caller, crew: Crew, history: History, cancellation: Cancellation) -> None:
-        self._caller = caller
-        self._crew = crew
+    def __init__(
+        self, tool_runner: ToolRunner, tool_threads: ToolThreads, history: History, cancellation: Cancellation
+    ) -> None:
+        self._tool_runner = tool_runner
+        self._tool_threads = tool_threads
         self._history = history
         self._cancellation = cancellation
-        self._leave = Leave(cancellation)
-        self._under_way: deque[tuple[Begun, Handling]] = deque()
+        self._leave = CallCancellation(cancellation)
+        self._under_way: deque[tuple[ApprovedCall, RunningCall]] = deque()
 
     def make(self, blocks: Sequence[Block], broken: Collection[str]) -> Steps:
         """Also goes on where a dead process stopped. `broken` are the ids of calls whose arguments are not JSON.
@@ -57,28 +59,30 @@ class TurnCalls:
     def _make(self, blocks: Sequence[Block], broken: Collection[str]) -> Steps:
         for place, block in enumerate(blocks):
             if block["id"] not in self._history.open_calls:
-                self._caller.recall(block)
+                self._tool_runner.recall(block)
                 continue
             if self._cancellation.is_set():
                 raise RunCancelled()
             # A thread is worth its while only if there is another call to run meanwhile.
-            has_company = bool(self._under_way) or any(map(self._caller.only_reads, blocks[place + 1 :][:1]))
-            beside = self._caller.beside(block) if has_company and block["id"] not in broken else None
+            has_company = bool(self._under_way) or any(
+                map(self._tool_runner.only_reads, blocks[place + 1 :][:1])
+            )
+            beside = self._tool_runner.beside(block) if has_company and block["id"] not in broken else None
             if beside is None:
                 yield from self._collect()
                 yield from self._make_alone(block, broken)
                 continue
             yield from self._collect(leave=SIDE_BY_SIDE - 1)
-            begun = yield from self._caller.begin(*beside, beside=True)
-            work = partial(self._caller.work, begun, self._leave)
-            self._under_way.append((begun, self._crew.start(work)))
+            begun = yield from self._tool_runner.begin(*beside, beside=True)
+            work = partial(self._tool_runner.work, begun, self._leave)
+            self._under_way.append((begun, self._tool_threads.start(work)))
         yield from self._collect()
 
     def _make_alone(self, block: Block, broken: Collection[str]) -> Steps:
         if block["id"] in broken:
-            row = yield from self._caller.end(block, ToolResult.error(UNREADABLE), "failed")
+            row = yield from self._tool_runner.end(block, ToolResult.error(UNREADABLE), "failed")
         else:
-            row = yield from self._caller.call(block)
+            row = yield from self._tool_runner.call(block)
         self._history.add(row)
 
     def _collect(self, *, leave: int = 0) -> Steps:
@@ -86,7 +90,7 @@ class TurnCalls:
         while len(self._under_way) > leave:
             begun, handling = self._under_way[0]
             try:
-                row = yield from self._caller.finish(begun, handling.outcome)
+                row = yield from self._tool_runner.finish(begun, handling.outcome)
             except RunCancelled:
                 self._under_way.popleft()
                 raise

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import click
 
-from app.agent.doubts import doubts
+from app.agent.agent_lint import lint
 from app.commands import exits
-from app.commands.asking import Asking, json_option, pass_asking
-from app.commands.output import print_json
-from app.team.directory import agent_files
+from app.commands.server_options import ServerOptions, json_option, pass_asking
+from app.commands.terminal_output import print_json
 from app.team.loading import check_file, look_at_file
 from app.team.problems import Problem
 from app.team.schema import agent_file_schema
+from app.team.team_directory import agent_files
 
 
 @click.command("check")
@@ -28,7 +28,9 @@ from app.team.schema import agent_file_schema
 @json_option
 @pass_asking
 @click.pass_context
-def command(context: click.Context, asking: Asking, path: Path | None, strict: bool, schema: bool) -> None:
+def command(
+    context: click.Context, asking: ServerOptions, path: Path | None, strict: bool, schema: bool
+) -> None:
     """Check agent files: each problem in a line, with file, line and column.
 
     A warning is about what can be loaded and will hardly do what it is meant to, here: a name that nothing has, a
@@ -67,5 +69,5 @@ def check(place: Path) -> tuple[list[Path], list[Problem]]:
 
 def doubtful(files: Sequence[Path]) -> list[Problem]:
     """Everything in them that will hardly do what it is meant to on this machine."""
-    look = partial(doubts, environment=os.environ)
+    look = partial(lint, environment=os.environ)
     return [warning for file in files for warning in look_at_file(file, look)]

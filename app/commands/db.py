@@ -10,8 +10,8 @@ from dataclasses import asdict
 
 import click
 
-from app.commands.asking import Asking, json_option, pass_asking
-from app.commands.output import print_json
+from app.commands.server_options import ServerOptions, json_option, pass_asking
+from app.commands.terminal_output import print_json
 from app.errors import StoreUnavailable
 from app.settings import InvalidSettings, Settings
 from app.store.engine import Database
@@ -30,7 +30,7 @@ def command() -> None:
 @command.command("upgrade")
 @json_option
 @pass_asking
-def upgrade(asking: Asking) -> None:
+def upgrade(asking: ServerOptions) -> None:
     """Bring it to the newest schema, as every start of a server does."""
     with _database() as (database, _):
         before = revision(database)
@@ -51,7 +51,7 @@ def upgrade(asking: Asking) -> None:
 @command.command("vacuum")
 @json_option
 @pass_asking
-def vacuum(asking: Asking) -> None:
+def vacuum(asking: ServerOptions) -> None:
     """Give the space of what was deleted back. SQLite: needs as much free space as the file is large, and writers
     wait meanwhile."""
     with _database() as (database, _):
@@ -70,7 +70,7 @@ def vacuum(asking: Asking) -> None:
 )
 @json_option
 @pass_asking
-def prune(asking: Asking, events_older_than: float, events_per_session: int) -> None:
+def prune(asking: ServerOptions, events_older_than: float, events_per_session: int) -> None:
     """Delete what is old: events, idempotency keys, audit entries beyond BATON_AUDIT_DAYS, accounts of what was spent
     or asked for long ago, places in line of processes that died, queued messages that are in their transcripts.
     Servers do it each minute. Sessions are kept.
@@ -93,7 +93,7 @@ def prune(asking: Asking, events_older_than: float, events_per_session: int) -> 
     _say(asking, pruned, f"deleted {words}")
 
 
-def _say(asking: Asking, value: object, words: str) -> None:
+def _say(asking: ServerOptions, value: object, words: str) -> None:
     if asking.as_json:
         print_json(value)
     else:

@@ -11,12 +11,12 @@ from typing import Final
 import requests
 
 from app.commands.check import check
-from app.commands.findings import Finding
+from app.commands.findings import DoctorFinding
 from app.errors import StoreUnavailable
 from app.selfcheck import checks, what_is_caged
-from app.selfcheck.cage import SANDBOX
-from app.selfcheck.database import DATABASE
-from app.selfcheck.own import database_path
+from app.selfcheck.cage_check import SANDBOX
+from app.selfcheck.database_check import DATABASE
+from app.selfcheck.own_files import database_path
 from app.settings import InvalidSettings, Settings
 from app.store.engine import Database
 from app.store.migrate import NEWEST, is_newer, revision
@@ -26,62 +26,62 @@ MODEL_SECONDS: Final = 10.0
 SLOW_SECONDS: Final = 2.0
 
 
-def look() -> Iterator[Finding]:
+def look() -> Iterator[DoctorFinding]:
     """The findings that a server would log at its start, and those that it would not: one for each thing that is in
     order."""
     try:
         settings = Settings.from_environment(os.environ)
     except InvalidSettings as error:
-        yield Finding("failed", "settings", str(error), "correct the variable")
+        yield DoctorFinding("failed", "settings", str(error), "correct the variable")
         return
-    yield Finding(
+    yield DoctorFinding(
         "ok", "settings", f"{settings.workers} workers of {settings.all_threads} threads at {settings.bind}"
     )
     found = checks(settings)
     for one in found:
-        yield Finding("failed" if one.fatal else "warning", one.subject, one.problem, one.remedy)
+        yield DoctorFinding("failed" if one.fatal else "warning", one.subject, one.problem, one.remedy)
     if not any(one.subject == SANDBOX for one in found):
-        yield Finding("ok", "sandbox", what_is_caged(settings))
+        yield DoctorFinding("ok", "sandbox", what_is_caged(settings))
     if not any(one.fatal and one.subject == DATABASE for one in found):
         yield _database(settings)
     yield from _agents(settings)
     yield _model(settings)
 
 
-def _database(settings: Settings) -> Finding:
+def _database(settings: Settings) -> DoctorFinding:
     """Without making one: a missing SQLite file is said to be missing."""
     path = database_path(settings)
     if path is not None and not path.exists():
         advice = "the first start makes it, or `baton db upgrade`"
-        return Finding("warning", "database", f"{path} is not there yet", advice)
+        return DoctorFinding("warning", "database", f"{path} is not there yet", advice)
     begun = time.monotonic()
     try:
         with closing(Database(settings.database_url)) as database:
             has, size = revision(database), database.size()
     except StoreUnavailable as error:
         problem = f"it can't be used: {error.__cause__ or error}"
-        return Finding("failed", "database", problem, f"see {DATABASE}")
+        return DoctorFinding("failed", "database", problem, f"see {DATABASE}")
     milliseconds = (time.monotonic() - begun) * 1000
     if has != NEWEST and not is_newer(has):  # a newer schema is among the checks
         problem = f"its schema is {has}, the newest is {NEWEST}"
-        return Finding("warning", "database", problem, "run `baton db upgrade`")
-    return Finding("ok", "database", f"schema {has}, {size:,} bytes, answers in {milliseconds:.0f} ms")
+        return DoctorFinding("warning", "database", problem, "run `baton db upgrade`")
+    return DoctorFinding("ok", "database", f"schema {has}, {size:,} bytes, answers in {milliseconds:.0f} ms")
 
 
-def _agents(settings: Settings) -> Iterator[Finding]:
+def _agents(settings: Settings) -> Iterator[DoctorFinding]:
     """The contents of the agent files; whether there are any is among the checks."""
     files, problems = check(settings.agents) if settings.agents.exists() else ([], [])
     for problem in problems:
         advice = "the server leaves this file out until it is corrected"
-        yield Finding("failed", "agents", str(problem), advice)
+        yield DoctorFinding("failed", "agents", str(problem), advice)
     if files and not problems:
-        yield Finding("ok", "agents", f"{len(files)} files")
+        yield DoctorFinding("ok", "agents", f"{len(files)} files")
 
 
-def _model(settings: Settings) -> Finding:
+def _model(settings: Settings) -> DoctorFinding:
     """Lists models: that costs nothing, and needs the key."""
     if not settings.api_key:
-        return Finding(
+        return DoctorFinding(
             "warning", "model", "there is no key: a stand-in would answer", "set ANTHROPIC_API_KEY"
         )
     base = (settings.api_base_url or MODEL_URL).rstrip("/")
@@ -90,17 +90,17 @@ def _model(settings: Settings) -> Finding:
     try:
         response = requests.get(f"{base}/v1/models?limit=1", headers=headers, timeout=MODEL_SECONDS)
     except requests.RequestException as error:
-        return Finding(
+        return DoctorFinding(
             "failed", "model", f"{base} can't be reached: {type(error).__name__}", "see network and proxy"
         )
     seconds = time.monotonic() - begun
     if response.status_code in (401, 403):
-        return Finding(
+        return DoctorFinding(
             "failed", "model", f"{base} refuses the key ({response.status_code})", "see ANTHROPIC_API_KEY"
         )
     if response.status_code >= 500:
-        return Finding("warning", "model", f"{base} answers {response.status_code}", "try again later")
+        return DoctorFinding("warning", "model", f"{base} answers {response.status_code}", "try again later")
     took = f"{base} answers in {seconds * 1000:.0f} ms"
     if seconds > SLOW_SECONDS:
-        return Finding("warning", "model", took, "each model call takes that much longer")
-    return Finding("ok", "model", took)
+        return DoctorFinding("warning", "model", took, "each model call takes that much longer")
+    return DoctorFinding("ok", "model", took)

@@ -8,31 +8,33 @@ from typing import Final
 
 import requests
 
-from app.client import Baton, BatonError, NotAllowed, Unavailable
-from app.commands.asking import Asking
-from app.commands.findings import Finding
+from app.commands.findings import DoctorFinding
+from app.commands.server_options import ServerOptions
+from baton_client import BatonClient, BatonError, NotAllowedError, UnavailableError
 
 FIRST_BYTE_SECONDS: Final = 5.0
 """A stream's first line is written at once; the next byte comes 15 s later. A line that has not come by now is held
 back."""
 
 
-def look(asking: Asking) -> Iterator[Finding]:
-    with Baton(asking.url, asking.token, retry_seconds=0.0) as baton:
+def look(asking: ServerOptions) -> Iterator[DoctorFinding]:
+    with BatonClient(asking.url, asking.token, retry_seconds=0.0) as baton:
         try:
             yield _answers(baton)
             yield _agents(baton)
             session = str(baton.create_session()["id"])
-        except NotAllowed as error:
-            yield Finding(
+        except NotAllowedError as error:
+            yield DoctorFinding(
                 "failed", "server", str(error), "see --token, and BATON_ALLOWED_HOSTS at the server"
             )
             return
         except BatonError as error:
             advice = (
-                "is it running there?" if isinstance(error, Unavailable) else "is this the address of Baton?"
+                "is it running there?"
+                if isinstance(error, UnavailableError)
+                else "is this the address of Baton?"
             )
-            yield Finding("failed", "server", str(error), advice)
+            yield DoctorFinding("failed", "server", str(error), advice)
             return
         try:
             yield _unbuffered(asking, session)
@@ -40,21 +42,21 @@ def look(asking: Asking) -> Iterator[Finding]:
             baton.delete_session(session)
 
 
-def _answers(baton: Baton) -> Finding:
+def _answers(baton: BatonClient) -> DoctorFinding:
     begun = time.monotonic()
     baton.ready()
     milliseconds = (time.monotonic() - begun) * 1000
-    return Finding("ok", "server", f"{baton.url} is ready, in {milliseconds:.0f} ms")
+    return DoctorFinding("ok", "server", f"{baton.url} is ready, in {milliseconds:.0f} ms")
 
 
-def _agents(baton: Baton) -> Finding:
+def _agents(baton: BatonClient) -> DoctorFinding:
     names = [str(agent["name"]) for agent in baton.agents()]
     if not names:
-        return Finding("failed", "agents there", "the server has none", "see BATON_AGENTS and its log")
-    return Finding("ok", "agents there", ", ".join(names))
+        return DoctorFinding("failed", "agents there", "the server has none", "see BATON_AGENTS and its log")
+    return DoctorFinding("ok", "agents there", ", ".join(names))
 
 
-def _unbuffered(asking: Asking, session: str) -> Finding:
+def _unbuffered(asking: ServerOptions, session: str) -> DoctorFinding:
     """Opens the stream of a session in which nothing happens: all that comes is its first line."""
     headers = {"Accept-Encoding": "identity"}
     if asking.token:
@@ -64,7 +66,7 @@ def _unbuffered(asking: Asking, session: str) -> Finding:
     try:
         with requests.get(url, headers=headers, stream=True, timeout=FIRST_BYTE_SECONDS) as response:
             if response.status_code != 200:
-                return Finding(
+                return DoctorFinding(
                     "failed", "streams", f"the server answers {response.status_code}", "see its log"
                 )
             line = next(response.iter_content(1), b"")
@@ -72,14 +74,14 @@ def _unbuffered(asking: Asking, session: str) -> Finding:
         return _held_back()
     milliseconds = (time.monotonic() - begun) * 1000
     if not line:
-        return Finding(
+        return DoctorFinding(
             "failed", "streams", "the stream ended at once", "see the server's log and the proxy's"
         )
-    return Finding("ok", "streams", f"the first byte comes after {milliseconds:.0f} ms, unbuffered")
+    return DoctorFinding("ok", "streams", f"the first byte comes after {milliseconds:.0f} ms, unbuffered")
 
 
-def _held_back() -> Finding:
-    return Finding(
+def _held_back() -> DoctorFinding:
+    return DoctorFinding(
         "failed",
         "streams",
         f"no byte of a stream came within {FIRST_BYTE_SECONDS:.0f} s: something in between holds it back",

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from app.client import BatonError, BudgetReached, NotAllowed, NotFound, SessionBusy, TooMany, Unavailable
+from baton_client import (
+    BatonError,
+    BudgetReachedError,
+    NotAllowedError,
+    NotFoundError,
+    SessionBusyError,
+    TooManyError,
+    UnavailableError,
+)
 
 OK: Final = 0
 FAILED: Final = 1
@@ -33,14 +41,14 @@ MEANINGS: Final = {
 
 def exit_code(error: BatonError) -> int:
     match error:
-        case SessionBusy():
+        case SessionBusyError():
             return BUSY
-        case NotFound():
+        case NotFoundError():
             return NOT_FOUND
-        case NotAllowed():
+        case NotAllowedError():
             return NOT_ALLOWED
-        case Unavailable():
+        case UnavailableError():
             return UNAVAILABLE
-        case BudgetReached() | TooMany():
+        case BudgetReachedError() | TooManyError():
             return LIMITED
     return FAILED

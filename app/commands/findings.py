@@ -7,7 +7,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DoctorFinding:
     """`advice` says what to do; empty if there is nothing to be done."""
 
     state: Literal["ok", "warning", "failed"]

@@ -11,9 +11,9 @@ from typing import Any, Final
 import click
 
 from app import distribution
-from app.client import BatonError, SessionBusy
 from app.commands import exits
-from app.commands.asking import Asking
+from app.commands.server_options import ServerOptions
+from baton_client import BatonError, SessionBusyError
 
 COMMANDS: Final = {
     "check": "app.commands.check",
@@ -53,7 +53,7 @@ def _report(error: BatonError, *, as_json: bool) -> None:
         return
     code = f" ({error.code})" if error.code else ""
     click.echo(f"baton: {error}{code}", err=True)
-    if isinstance(error, SessionBusy) and error.holder:
+    if isinstance(error, SessionBusyError) and error.holder:
         holder = error.holder
         click.echo(
             f"baton: run {holder.get('id')} of {holder.get('agent')} has it, {holder.get('status')} "
@@ -80,7 +80,7 @@ def cli(context: click.Context, url: str, token: str | None, as_json: bool) -> N
 
     Each command explains itself: baton COMMAND --help.
     """
-    context.obj = Asking(url, token, as_json)
+    context.obj = ServerOptions(url, token, as_json)
 
 
 def main() -> None:

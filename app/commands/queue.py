@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from app.commands.asking import Asking, json_option, pass_asking, session_id
-from app.commands.output import print_json, print_table
+from app.commands.server_options import ServerOptions, json_option, pass_asking, session_id
+from app.commands.terminal_output import print_json, print_table
 
 
 @click.group("queue")
@@ -17,7 +17,7 @@ def command() -> None:
 @click.argument("session")
 @json_option
 @pass_asking
-def ls(asking: Asking, session: str) -> None:
+def ls(asking: ServerOptions, session: str) -> None:
     """List what waits for SESSION, in order."""
     with asking.baton() as baton:
         waiting = baton.queue(session_id(baton, session))
@@ -34,7 +34,7 @@ def ls(asking: Asking, session: str) -> None:
 @click.option("--all", "everything", is_flag=True, help="All that waits.")
 @json_option
 @pass_asking
-def drop(asking: Asking, session: str, messages: tuple[str, ...], everything: bool) -> None:
+def drop(asking: ServerOptions, session: str, messages: tuple[str, ...], everything: bool) -> None:
     """Withdraw MESSAGES (their ids) before a run takes them."""
     if bool(messages) == everything:
         raise click.UsageError("name messages, or say --all")

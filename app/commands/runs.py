@@ -10,10 +10,17 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from app.client import LIVE, Baton, Json
 from app.commands import exits
-from app.commands.asking import STREAM_RETRY_SECONDS, Asking, json_option, pass_asking, run_id, session_id
-from app.commands.output import (
+from app.commands.event_printer import EventPrinter
+from app.commands.server_options import (
+    STREAM_RETRY_SECONDS,
+    ServerOptions,
+    json_option,
+    pass_asking,
+    run_id,
+    session_id,
+)
+from app.commands.terminal_output import (
     make_table,
     on_terminal,
     print_fields,
@@ -22,7 +29,7 @@ from app.commands.output import (
     short_id,
     short_time,
 )
-from app.commands.telling import Teller
+from baton_client import LIVE, BatonClient, Json
 
 COLUMNS = ("ID", "SESSION", "AGENT", "STATUS", "DOES", "STARTED", "HOLDER")
 EVERY_SECONDS = 1.0
@@ -42,7 +49,7 @@ def command() -> None:
 @json_option
 @pass_asking
 def ls(
-    asking: Asking,
+    asking: ServerOptions,
     live: bool,
     status: tuple[str, ...],
     session: str | None,
@@ -81,7 +88,7 @@ def _row(run: Json) -> Sequence[object]:
 @click.argument("run")
 @json_option
 @pass_asking
-def show(asking: Asking, run: str) -> None:
+def show(asking: ServerOptions, run: str) -> None:
     """Show all that is known of RUN."""
     with asking.baton() as baton:
         found = baton.get_run(run_id(baton, run))
@@ -96,7 +103,7 @@ def show(asking: Asking, run: str) -> None:
 @json_option
 @pass_asking
 @click.pass_context
-def watch(context: click.Context, asking: Asking, run: str | None) -> None:
+def watch(context: click.Context, asking: ServerOptions, run: str | None) -> None:
     """Follow RUN from its beginning to its end, disturbing nobody; without RUN, all runs at work, until Ctrl-C.
 
     Without a terminal the list is written whenever it changes.
@@ -108,15 +115,15 @@ def watch(context: click.Context, asking: Asking, run: str | None) -> None:
             context.exit(_follow(baton, run_id(baton, run), as_json=asking.as_json))
 
 
-def _follow(baton: Baton, run: str, *, as_json: bool) -> int:
-    teller = Teller(as_json=as_json)
+def _follow(baton: BatonClient, run: str, *, as_json: bool) -> int:
+    printer = EventPrinter(as_json=as_json)
     for event in baton.attach(run):
-        teller.tell(event)
-    teller.finish()
-    return exits.FAILED if teller.failed else exits.OK
+        printer.tell(event)
+    printer.finish()
+    return exits.FAILED if printer.failed else exits.OK
 
 
-def _watch_all(baton: Baton, *, as_json: bool) -> None:
+def _watch_all(baton: BatonClient, *, as_json: bool) -> None:
     if on_terminal() and not as_json:
         with Live(_table(baton), console=Console(), auto_refresh=False) as live:
             while True:
@@ -134,7 +141,7 @@ def _watch_all(baton: Baton, *, as_json: bool) -> None:
         time.sleep(EVERY_SECONDS)
 
 
-def _table(baton: Baton) -> Table:
+def _table(baton: BatonClient) -> Table:
     table = make_table(COLUMNS, [_row(run) for run in baton.runs(status=LIVE)])
     table.caption = f"{baton.url}, {time.strftime('%H:%M:%S')}"
     return table
@@ -147,7 +154,7 @@ def _table(baton: Baton) -> Table:
 @json_option
 @pass_asking
 @click.pass_context
-def cancel(context: click.Context, asking: Asking, run: str, wait: float, safe_point: bool) -> None:
+def cancel(context: click.Context, asking: ServerOptions, run: str, wait: float, safe_point: bool) -> None:
     """Stop RUN. The text so far is kept."""
     with asking.baton() as baton:
         found = baton.get_run(run_id(baton, run))
@@ -163,13 +170,13 @@ def cancel(context: click.Context, asking: Asking, run: str, wait: float, safe_p
 @click.option("--reason", default="", help="Kept with the run.")
 @json_option
 @pass_asking
-def release(asking: Asking, run: str, reason: str) -> None:
+def release(asking: ServerOptions, run: str, reason: str) -> None:
     """Take the session away from RUN, whatever its process does. For a run that can't be cancelled."""
     with asking.baton() as baton:
         _print_run(asking, baton.release(run_id(baton, run), reason))
 
 
-def _print_run(asking: Asking, run: Json) -> None:
+def _print_run(asking: ServerOptions, run: Json) -> None:
     if asking.as_json:
         print_json(run)
     else:

@@ -8,10 +8,24 @@ from typing import Literal
 
 import click
 
-from app.client import Baton, Conflict, Event, Form, MoreIterations, Run, ToolApproval
 from app.commands import exits
-from app.commands.asking import STREAM_RETRY_SECONDS, Asking, json_option, pass_asking, session_id
-from app.commands.telling import Teller
+from app.commands.event_printer import EventPrinter
+from app.commands.server_options import (
+    STREAM_RETRY_SECONDS,
+    ServerOptions,
+    json_option,
+    pass_asking,
+    session_id,
+)
+from baton_client import (
+    BatonClient,
+    ConflictError,
+    FormEvent,
+    MoreIterationsEvent,
+    RunStream,
+    StreamEvent,
+    ToolApprovalEvent,
+)
 
 Remember = Literal["", "tool", "session"]
 CHOICES: dict[str, Remember] = {"y": "", "t": "tool", "s": "session"}
@@ -41,7 +55,7 @@ CHOICES: dict[str, Remember] = {"y": "", "t": "tool", "s": "session"}
 @click.pass_context
 def command(
     context: click.Context,
-    asking: Asking,
+    asking: ServerOptions,
     session: str,
     text: str,
     agent: str,
@@ -70,47 +84,47 @@ def command(
 
 
 def _converse(
-    baton: Baton, session: str, text: str, agent: str, approve: str, when_busy: str, *, as_json: bool
+    baton: BatonClient, session: str, text: str, agent: str, approve: str, when_busy: str, *, as_json: bool
 ) -> int:
-    teller = Teller(as_json=as_json)
+    printer = EventPrinter(as_json=as_json)
     with baton.run(session, text, agent=agent, when_busy=when_busy) as run:  # type: ignore[arg-type]  # Click checked it
         for event in run:
-            teller.tell(event)
-            if isinstance(event, ToolApproval | MoreIterations | Form) and not _answer(
-                run, event, approve, teller
+            printer.tell(event)
+            if isinstance(event, ToolApprovalEvent | MoreIterationsEvent | FormEvent) and not _answer(
+                run, event, approve, printer
             ):
                 run.detach()
-                teller.note(f"run {run.id} waits for an answer")
+                printer.note(f"run {run.id} waits for an answer")
                 return exits.WAITING
-        teller.finish()
+        printer.finish()
         ended = baton.get_run(run.id)
     if ended["status"] == "finished":
         return exits.OK
-    teller.note(f"the run is {ended['status']}", fg="red")
+    printer.note(f"the run is {ended['status']}", fg="red")
     return exits.FAILED
 
 
-def _answer(run: Run, event: Event, approve: str, teller: Teller) -> bool:
+def _answer(run: RunStream, event: StreamEvent, approve: str, printer: EventPrinter) -> bool:
     """False if nobody is there to be asked."""
     try:
         match event:
-            case Form() if approve == "ask" and sys.stdin.isatty():
+            case FormEvent() if approve == "ask" and sys.stdin.isatty():
                 _fill_in(run)
-            case Form() if approve == "none":
+            case FormEvent() if approve == "none":
                 run.elicit(action="decline")
-            case ToolApproval(call_id=call_id) if approve != "ask":
+            case ToolApprovalEvent(call_id=call_id) if approve != "ask":
                 _decide(run, call_id, "y" if approve == "all" else "n")
-            case MoreIterations() if approve != "ask":
+            case MoreIterationsEvent() if approve != "ask":
                 _decide(run, None, "y" if approve == "all" else "n")
-            case ToolApproval(call_id=call_id) if sys.stdin.isatty():
+            case ToolApprovalEvent(call_id=call_id) if sys.stdin.isatty():
                 question = "y: yes, t: this tool always, s: all in this session, n: no, c: stop the run"
                 _decide(run, call_id, _ask(question, ["y", "t", "s", "n", "c"]))
-            case MoreIterations() if sys.stdin.isatty():
+            case MoreIterationsEvent() if sys.stdin.isatty():
                 _decide(run, None, _ask("y: yes, n: no", ["y", "n"]))
             case _:
                 return False
-    except Conflict as error:  # somebody else was quicker
-        teller.note(f"! {error}: {error.body.get('decided_by') or error.code}", fg="yellow")
+    except ConflictError as error:  # somebody else was quicker
+        printer.note(f"! {error}: {error.body.get('decided_by') or error.code}", fg="yellow")
     return True
 
 
@@ -119,7 +133,7 @@ def _ask(question: str, choices: list[str]) -> str:
     return str(click.prompt("  May it?", type=click.Choice(choices), show_choices=True, err=True))
 
 
-def _decide(run: Run, call_id: str | None, choice: str) -> None:
+def _decide(run: RunStream, call_id: str | None, choice: str) -> None:
     if choice == "c":
         run.cancel()
     elif choice == "n":
@@ -134,7 +148,7 @@ def _decide(run: Run, call_id: str | None, choice: str) -> None:
         run.approve(call_id, remember=CHOICES[choice])
 
 
-def _fill_in(run: Run) -> None:
+def _fill_in(run: RunStream) -> None:
     """One answer as text, or JSON for a form with fields."""
     answer = click.prompt(
         "  Answer (JSON for a form with fields, empty to decline)", default="", show_default=False, err=True

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 import app
-from app.commands.asking import Asking, json_option, pass_asking
+from app.commands.server_options import ServerOptions, json_option, pass_asking
 from app.distribution import is_checkout
 
 
@@ -18,7 +18,7 @@ from app.distribution import is_checkout
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @json_option
 @pass_asking
-def command(asking: Asking, arguments: tuple[str, ...]) -> None:
+def command(asking: ServerOptions, arguments: tuple[str, ...]) -> None:
     """Serve, with the settings in the environment.
 
     ARGUMENTS are passed on to gunicorn. Logs are JSON lines with --json. The database is migrated at the start.

@@ -8,9 +8,8 @@ from typing import Any, TextIO
 
 import click
 
-from app.client import Json
-from app.commands.asking import Asking, json_option, pass_asking, session_id
-from app.commands.output import (
+from app.commands.server_options import ServerOptions, json_option, pass_asking, session_id
+from app.commands.terminal_output import (
     clean,
     on_terminal,
     print_fields,
@@ -19,6 +18,7 @@ from app.commands.output import (
     short_id,
     short_time,
 )
+from baton_client import Json
 
 
 @click.group("sessions")
@@ -30,7 +30,7 @@ def command() -> None:
 @click.option("--limit", type=click.IntRange(1), help="Only so many, the newest.")
 @json_option
 @pass_asking
-def ls(asking: Asking, limit: int | None) -> None:
+def ls(asking: ServerOptions, limit: int | None) -> None:
     """List sessions, newest first, and who has them."""
     with asking.baton() as baton:
         sessions = baton.sessions()[:limit]
@@ -58,7 +58,7 @@ def ls(asking: Asking, limit: int | None) -> None:
 @click.argument("session")
 @json_option
 @pass_asking
-def show(asking: Asking, session: str) -> None:
+def show(asking: ServerOptions, session: str) -> None:
     """Show SESSION with its messages."""
     with asking.baton() as baton:
         found = baton.session(session_id(baton, session))
@@ -92,7 +92,7 @@ def _lines(messages: Iterable[Json]) -> Iterable[str]:
 @click.option("-o", "--output", type=click.File("w", lazy=True), default="-", help="A file; default: stdout.")
 @json_option
 @pass_asking
-def export(asking: Asking, session: str, output: TextIO) -> None:
+def export(asking: ServerOptions, session: str, output: TextIO) -> None:
     """Write SESSION as JSON, for `sessions import`."""
     with asking.baton() as baton:
         found = baton.session(session_id(baton, session))
@@ -104,7 +104,7 @@ def export(asking: Asking, session: str, output: TextIO) -> None:
 @click.option("--working-dir", help="Where its tools shall work; default: what the file says.")
 @json_option
 @pass_asking
-def import_session(asking: Asking, file: TextIO, working_dir: str | None) -> None:
+def import_session(asking: ServerOptions, file: TextIO, working_dir: str | None) -> None:
     """Make a new session of FILE (- for stdin), as `sessions export` writes it. Prints its id.
 
     Thinking and runs stay behind; a tool call whose result is not in the file counts as of unknown outcome.
@@ -122,7 +122,7 @@ def import_session(asking: Asking, file: TextIO, working_dir: str | None) -> Non
     _print_id(asking, made)
 
 
-def _print_id(asking: Asking, session: dict[str, Any]) -> None:
+def _print_id(asking: ServerOptions, session: dict[str, Any]) -> None:
     if asking.as_json:
         print_json(session)
     else:
@@ -134,7 +134,7 @@ def _print_id(asking: Asking, session: dict[str, Any]) -> None:
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @json_option
 @pass_asking
-def rm(asking: Asking, sessions: tuple[str, ...], yes: bool) -> None:
+def rm(asking: ServerOptions, sessions: tuple[str, ...], yes: bool) -> None:
     """Delete SESSIONS for good. A run at work is stopped first."""
     if not yes and on_terminal():
         click.confirm(f"Delete {len(sessions)} sessions for good?", abort=True)

@@ -18,8 +18,8 @@ from typing import Any, ClassVar, Final
 
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
-from app.http_worker.connection import Connection
-from app.http_worker.refusals import refusal
+from app.http_worker.client_connection import ClientConnection
+from app.http_worker.early_refusals import refusal
 
 LINGER_SECONDS: Final = 2.0
 BODIES_AT_ONCE: Final = 8
@@ -44,9 +44,11 @@ class RequestWorker(ThreadWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._lingering: deque[Connection] = deque()
+        self._lingering: deque[ClientConnection] = deque()
         self._arrived = 0  # bytes of all requests that are not complete
-        self._unsent: dict[Connection, Future[Any]] = {}  # answered, and not sent whole; the oldest first
+        self._unsent: dict[
+            ClientConnection, Future[Any]
+        ] = {}  # answered, and not sent whole; the oldest first
 
     @property
     def _is_plain(self) -> bool:
@@ -65,11 +67,11 @@ class RequestWorker(ThreadWorker):
             return
         self.nr_conns += 1
         self._make_room()
-        self._read(Connection(self.cfg, sock, client, listener.getsockname(), linger=self.linger))
+        self._read(ClientConnection(self.cfg, sock, client, listener.getsockname(), linger=self.linger))
 
     def on_client_socket_readable(self, conn: Any, client: Any) -> None:
         """A kept connection's next request begins."""
-        if not isinstance(conn, Connection):
+        if not isinstance(conn, ClientConnection):
             super().on_client_socket_readable(conn, client)
             return
         self.poller.unregister(client)
@@ -77,7 +79,7 @@ class RequestWorker(ThreadWorker):
         self._read(conn)
 
     def on_pending_socket_readable(self, conn: Any, client: Any) -> None:
-        if not isinstance(conn, Connection):
+        if not isinstance(conn, ClientConnection):
             super().on_pending_socket_readable(conn, client)
             return
         try:
@@ -95,17 +97,17 @@ class RequestWorker(ThreadWorker):
         self._go_on(conn)
 
     def finish_request(self, conn: Any, fs: Future[Any]) -> None:
-        if isinstance(conn, Connection) and conn.sock.unsent:
+        if isinstance(conn, ClientConnection) and conn.sock.unsent:
             self._send_rest(conn, fs)
             return
         super().finish_request(conn, fs)
-        if isinstance(conn, Connection) and conn.received and conn in self.keepalived_conns:
+        if isinstance(conn, ClientConnection) and conn.received and conn in self.keepalived_conns:
             self.on_client_socket_readable(conn, conn.sock)
 
     def murder_pending(self) -> None:
         now = time.monotonic()
         while self.pending_conns and self.pending_conns[0].timeout <= now:
-            if not isinstance(conn := self.pending_conns[0], Connection):
+            if not isinstance(conn := self.pending_conns[0], ClientConnection):
                 super().murder_pending()
                 return
             self._refuse(conn, 408)
@@ -123,18 +125,18 @@ class RequestWorker(ThreadWorker):
     # ---- called on a thread
 
     def handle_request(self, req: Any, conn: Any) -> Any:
-        if isinstance(conn, Connection):
+        if isinstance(conn, ClientConnection):
             req._expected_100_continue = False  # it was told already
         return super().handle_request(req, conn)
 
     def _keepalive_after(self, conn: Any, keepalive: bool) -> bool:
-        if isinstance(conn, Connection) and conn.is_cut:
+        if isinstance(conn, ClientConnection) and conn.is_cut:
             return False
         return bool(super()._keepalive_after(conn, keepalive))
 
     # ---- reading
 
-    def _read(self, conn: Connection) -> None:
+    def _read(self, conn: ClientConnection) -> None:
         conn.sock.setblocking(False)
         conn.initialized = False
         conn.timeout = time.monotonic() + (self.request_seconds if self.alive else STOP_KEEPALIVE_LINGER)
@@ -144,7 +146,7 @@ class RequestWorker(ThreadWorker):
         if conn.received:
             self._go_on(conn)
 
-    def _go_on(self, conn: Connection) -> None:
+    def _go_on(self, conn: ClientConnection) -> None:
         if conn.is_complete(self.body_bytes):
             self._stop_reading(conn)
             self.enqueue_req(conn)
@@ -153,12 +155,12 @@ class RequestWorker(ThreadWorker):
         elif self._arrived > BODIES_AT_ONCE * self.body_bytes:
             self._refuse(max(self.pending_conns, key=lambda one: len(one.received)), 503)
 
-    def _stop_reading(self, conn: Connection) -> None:
+    def _stop_reading(self, conn: ClientConnection) -> None:
         self.poller.unregister(conn.sock)
         self.pending_conns.remove(conn)
         self._arrived -= len(conn.received)
 
-    def _refuse(self, conn: Connection, status: int) -> None:
+    def _refuse(self, conn: ClientConnection, status: int) -> None:
         """A client that has sent nothing is told nothing."""
         self._stop_reading(conn)
         if not conn.received:
@@ -185,7 +187,7 @@ class RequestWorker(ThreadWorker):
 
     # ---- sending what a client did not take at once
 
-    def _send_rest(self, conn: Connection, fs: Future[Any]) -> None:
+    def _send_rest(self, conn: ClientConnection, fs: Future[Any]) -> None:
         """The client has as long for the whole of it as for a request. Bytes that it sends meanwhile have to wait."""
         conn.timeout = time.monotonic() + (self.request_seconds if self.alive else STOP_KEEPALIVE_LINGER)
         try:
@@ -198,7 +200,7 @@ class RequestWorker(ThreadWorker):
         while sum(len(one.sock.unsent) for one in self._unsent) > ANSWERS_BYTES:
             self._cut_answer(next(iter(self._unsent)))
 
-    def _on_writable(self, conn: Connection, _client: socket.socket) -> None:
+    def _on_writable(self, conn: ClientConnection, _client: socket.socket) -> None:
         try:
             if not conn.sock.send_on():
                 return
@@ -208,14 +210,14 @@ class RequestWorker(ThreadWorker):
         self.poller.unregister(conn.sock)
         self.finish_request(conn, self._unsent.pop(conn))
 
-    def _cut_answer(self, conn: Connection) -> None:
+    def _cut_answer(self, conn: ClientConnection) -> None:
         self.poller.unregister(conn.sock)
         del self._unsent[conn]
         self._drop(conn)
 
     # ---- closing
 
-    def linger(self, conn: Connection) -> None:
+    def linger(self, conn: ClientConnection) -> None:
         """Closes when the client has, or after two seconds: closed with unread bytes, the connection would be reset
         before the client has read its answer. Other connections are served meanwhile."""
         try:
@@ -230,7 +232,7 @@ class RequestWorker(ThreadWorker):
         self._lingering.append(conn)
         self.nr_conns += 1
 
-    def _discard(self, conn: Connection, client: socket.socket) -> None:
+    def _discard(self, conn: ClientConnection, client: socket.socket) -> None:
         try:
             if client.recv(_READ_BYTES):
                 return
@@ -240,11 +242,11 @@ class RequestWorker(ThreadWorker):
             pass
         self._end_lingering(conn)
 
-    def _end_lingering(self, conn: Connection) -> None:
+    def _end_lingering(self, conn: ClientConnection) -> None:
         self.poller.unregister(conn.sock)
         self._lingering.remove(conn)
         self._drop(conn)
 
-    def _drop(self, conn: Connection) -> None:
+    def _drop(self, conn: ClientConnection) -> None:
         self.nr_conns -= 1
         conn.close()

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from app.agent.model import Cancellation, ModelClient, ModelError, ModelEvent, ModelRequest
+from app.agent.model_client import Cancellation, ModelClient, ModelError, ModelEvent, ModelRequest
 from app.errors import StoreUnavailable
 from app.store.brake_store import FIRST_SECONDS, MAX_SECONDS, BrakeStore
 

@@ -10,7 +10,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Final
 
-from app.agent.model import Cancellation, ModelClient, ModelError, ModelEvent, ModelRequest
+from app.agent.model_client import Cancellation, ModelClient, ModelError, ModelEvent, ModelRequest
 from app.errors import ServerFull
 from app.threads import ServiceThread
 

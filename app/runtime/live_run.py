@@ -13,12 +13,12 @@ from typing import Final
 from app.conversation.events import Event
 from app.conversation.run import Answer, Baton, Question, Run, RunStatus
 from app.errors import BatonLost, RunCancelled
-from app.runtime.event_encoder import EventEncoder
-from app.runtime.event_log import EndMark, EventLog
-from app.runtime.origin import Origin
 from app.runtime.patience import Patience
+from app.runtime.request_context import RequestContext
 from app.runtime.run_clock import LIMIT, RunClock
 from app.runtime.session_locks import SessionLock
+from app.runtime.streams.event_encoder import EventEncoder
+from app.runtime.streams.event_log import EndMark, EventLog
 
 log = logging.getLogger(__name__)
 
@@ -86,12 +86,12 @@ class LiveRun:
         lock: SessionLock,
         log: EventLog,
         *,
-        origin: Origin | None = None,
+        context: RequestContext | None = None,
         asked_at: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         """`asked_at`, by the monotonic clock, is when somebody asked for it."""
-        self.origin = origin or Origin()
+        self.context = context or RequestContext()
         self.asked_at = time.monotonic() if asked_at is None else asked_at
         self.run = run
         self.headers = headers or {}  # of the request that started it; never stored

@@ -11,16 +11,16 @@ from app.conversation.run import Run
 from app.conversation.session import Session
 from app.errors import Draining, ServerFull, TooManyRuns
 from app.runtime.live_run import LiveRun
-from app.runtime.places import Places, share_of
+from app.runtime.streams.stream_slots import Slots, share_of
 
 
 class LiveRuns:
     """Shared by all threads. Looking takes no lock that anybody waits for."""
 
-    def __init__(self, places: Places, *, share: float = 1.0) -> None:
+    def __init__(self, slots: Slots, *, share: float = 1.0) -> None:
         """As many runs as there are `places` for streams; one owner has at most a `share` of them."""
-        self._places = places
-        self._each = share_of(places.limit, share)
+        self._slots = slots
+        self._each = share_of(slots.limit, share)
         self._guard = threading.Lock()  # of the three below; never held over anything that can block
         self._runs: dict[str, LiveRun] = {}  # by session
         self._starting: list[str] = []  # sessions of runs that were admitted and may not be live yet
@@ -35,7 +35,7 @@ class LiveRuns:
             if self._draining:
                 raise Draining()
             taken = len(self._runs.keys() | set(self._starting))
-            if session_id not in self._runs and (taken >= self._places.limit or self._places.full):
+            if session_id not in self._runs and (taken >= self._slots.limit or self._slots.full):
                 raise ServerFull()
             self._starting.append(session_id)
         try:
@@ -59,7 +59,7 @@ class LiveRuns:
         theirs = [one for at, one in self._runs.items() if one.account == session.owner and at != session.id]
         if session.owner and len(theirs) >= self._each:
             raise TooManyRuns(
-                f"{session.owner} has {len(theirs)} of {self._places.limit} runs at work here, which is its share; "
+                f"{session.owner} has {len(theirs)} of {self._slots.limit} runs at work here, which is its share; "
                 "wait until one ends"
             )
 

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.agent.context import Resumption
-from app.runtime.claims import Claimed
+from app.agent.loop_context import Resumption
 from app.runtime.live_run import LiveRun
-from app.runtime.plan import Plan
-from app.runtime.recorder import Recorder
+from app.runtime.loop_recorder import Recorder
+from app.runtime.run_claims import Claimed
+from app.runtime.run_plan import Plan
 from app.store.run_store import Answered
 from app.store.store import Store
 from app.telemetry.telemetry import Telemetry
@@ -43,7 +43,7 @@ class LoopDriver:
 
     def _resumption(self, answered: Answered) -> Resumption:
         """The state from which the loop goes on, as the rows have it now that no other process can write to them."""
-        run, records = answered.run, self._store.records
+        run, records = answered.run, self._store.journal
         ledger = records.ledger(run.session_id, run_id=run.id)
         turns = records.turns(run.session_id, run.id)
         return Resumption(ledger, answered.question, answered.answer, turns)
@@ -53,7 +53,7 @@ class LoopDriver:
         """While inside, what this thread logs and traces is the run's."""
         tracing, run = self._telemetry.tracing, live.run
         with (
-            live.origin.entered(tracing, session=run.session_id, run=run.id),
+            live.context.entered(tracing, session=run.session_id, run=run.id),
             tracing.run(session_id=run.session_id, run_id=run.id, agent=agent) as span,
         ):
             yield span

@@ -16,16 +16,16 @@ from functools import partial
 from typing import Final
 
 from app.errors import AppError, BatonLost, RunCancelled, ServerFull, SessionBusy
-from app.runtime.claims import Claim, Claims, Told
-from app.runtime.ending import FAILED, FINISHED, LOST, Ending, stopped
-from app.runtime.event_logs import EventLogs
-from app.runtime.finisher import Finished, Finisher
 from app.runtime.live_run import LiveRun, RunParked
 from app.runtime.live_runs import LiveRuns, describe
 from app.runtime.loop_driver import LoopDriver
-from app.runtime.origin import Origin
-from app.runtime.plan import Plan, Planner
+from app.runtime.request_context import RequestContext
+from app.runtime.run_claims import Claim, Claims, Told
+from app.runtime.run_finisher import Finished, Finisher
+from app.runtime.run_outcome import FAILED, FINISHED, LOST, RunOutcome, stopped
+from app.runtime.run_plan import Plan, Planner
 from app.runtime.session_locks import SessionLock, SessionLocks
+from app.runtime.streams.event_logs import EventLogs
 from app.store.run_request import RunRequest
 from app.telemetry.tracing import Span, Tracing
 from app.threads import Services
@@ -102,8 +102,8 @@ class RuntimeManager:
             event_log = self._logs.open(session_id, claimed.next_event)
             undo.callback(self._logs.release, event_log)
             event_log.continue_at(claimed.next_event)
-            origin = Origin.of_this_thread(self._tracing)
-            live = LiveRun(claimed.run, lock, event_log, origin=origin, asked_at=asked_at, headers=headers)
+            context = RequestContext.of_this_thread(self._tracing)
+            live = LiveRun(claimed.run, lock, event_log, context=context, asked_at=asked_at, headers=headers)
             self._runs.add(live, claimed.session, adopted=claimed.answered is not None)
             undo.pop_all()
             told.put((live, claimed))  # the lock is the thread's now
@@ -133,7 +133,7 @@ class RuntimeManager:
         if (begun := told.get()) is None:
             return
         live, claimed = begun
-        ending: Ending | None = FAILED
+        ending: RunOutcome | None = FAILED
         with ExitStack() as observed:
             span = Span()
             try:
@@ -147,7 +147,7 @@ class RuntimeManager:
             except BatonLost:
                 live.lose()
             except AppError as error:
-                ending = Ending("failed", error.code, error.message)
+                ending = RunOutcome("failed", error.code, error.message)
             except Exception:
                 log.exception("the run failed")
             finally:
@@ -156,7 +156,7 @@ class RuntimeManager:
                 if ending is not None and ending is not FINISHED:
                     span.fail(ending.code)
 
-    def end(self, live: LiveRun, ending: Ending | None) -> None:
+    def end(self, live: LiveRun, ending: RunOutcome | None) -> None:
         """Stores how the run ended, releases the session's lock and then shows the end; once, whichever thread comes
         first. Without an `ending` the run waits for a person: its row goes on waiting, and this process lets it go.
         The run's thread calls it. Outside of that thread the supervisor alone does so, for a run whose thread does not

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from app.agent import catalogue
-from app.agent.model import Cancellation, ModelClient, ModelError, ModelEvent, ModelRequest, Turn
+from app.agent import model_catalogue
+from app.agent.model_client import Cancellation, ModelClient, ModelError, ModelEvent, ModelRequest, Turn
 from app.conversation.transcript import Usage
 from app.telemetry.telemetry import Telemetry
 from app.telemetry.tracing import Span
@@ -62,7 +62,7 @@ class MeasuredModel:
             "cache_read": usage.cache_read_tokens,
             "cache_write": usage.cache_write_tokens,
         }
-        self._metrics.tokens_used(model, kinds, catalogue.cost(model, usage))
+        self._metrics.tokens_used(model, kinds, model_catalogue.cost(model, usage))
         span.note(
             {
                 "gen_ai.usage.input_tokens": usage.prompt_tokens,

@@ -24,7 +24,7 @@ FIRST_PAUSE: Final = 0.1  # seconds, doubled each time
 MAX_PAUSE: Final = 1.0
 
 
-class Cancellation(Protocol):
+class TimedCancellation(Protocol):
     """A run's: set once, `since` then, by the monotonic clock."""
 
     @property
@@ -44,7 +44,7 @@ class Patience:
     """
 
     def __init__(
-        self, cancellation: Cancellation | None = None, *, lost: Callable[[], bool] = lambda: False
+        self, cancellation: TimedCancellation | None = None, *, lost: Callable[[], bool] = lambda: False
     ) -> None:
         self._cancellation = cancellation
         self._lost = lost

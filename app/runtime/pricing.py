@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from app.agent import catalogue
+from app.agent import model_catalogue
 from app.errors import UnpricedModel
-from app.store.account_store import AccountStore
+from app.store.quota_store import QuotaStore
 
 
 class Pricing:
     """Shared by all threads. Asks the database only about models without a price. With `allowed` all models may be
     asked, and the agent's readers are warned instead."""
 
-    def __init__(self, accounts: AccountStore, *, allowed: bool = False) -> None:
+    def __init__(self, accounts: QuotaStore, *, allowed: bool = False) -> None:
         self._accounts = accounts
         self.allowed = allowed
 
@@ -25,4 +25,4 @@ class Pricing:
 
     def escapes(self, session_id: str, model: str) -> bool:
         name = model.removeprefix("anthropic/")
-        return catalogue.facts(name).price is None and self._accounts.has_budget(session_id)
+        return model_catalogue.facts(name).price is None and self._accounts.has_budget(session_id)

@@ -5,20 +5,20 @@ from __future__ import annotations
 from functools import partial
 
 from app.conversation.run import Owner, Probe
-from app.runtime.claims import Claims
-from app.runtime.event_logs import EventLogs
-from app.runtime.finisher import Finisher
 from app.runtime.heartbeat import Heartbeat
-from app.runtime.keeper import Keeper
+from app.runtime.housekeeping import Housekeeper
 from app.runtime.live_runs import LiveRuns
 from app.runtime.loop_driver import LoopDriver
-from app.runtime.maintenance import Maintenance
 from app.runtime.manager import RuntimeManager
-from app.runtime.owner import probe as owner_probe
-from app.runtime.owner import this_process
-from app.runtime.places import Places
-from app.runtime.plan import Planner
+from app.runtime.periodic_tasks import PeriodicTasks
+from app.runtime.process_identity import probe as owner_probe
+from app.runtime.process_identity import this_process
+from app.runtime.run_claims import Claims
+from app.runtime.run_finisher import Finisher
+from app.runtime.run_plan import Planner
 from app.runtime.session_locks import SessionLocks
+from app.runtime.streams.event_logs import EventLogs
+from app.runtime.streams.stream_slots import Slots
 from app.runtime.supervisor import Supervisor
 from app.store.store import Store
 from app.telemetry.telemetry import Telemetry
@@ -45,19 +45,19 @@ class Runtime:
         metrics = telemetry.metrics
         self.owner = owner or this_process()
         self.probe = probe or partial(owner_probe, seen_from=self.owner)
-        self.places = Places(max_streams, share=share, what="streams")
-        self.runs = LiveRuns(self.places, share=share)
+        self.slots = Slots(max_streams, share=share, what="streams")
+        self.runs = LiveRuns(self.slots, share=share)
         self.locks = SessionLocks()
         self.logs = EventLogs()
         self.planner = planner
         self.claims = Claims(store, metrics, owner=self.owner, probe=self.probe)
         finisher = Finisher(store, self.logs, metrics, self.probe)
-        keeper = Keeper(store, self.logs, self.runs.all, metrics=metrics)
+        housekeeper = Housekeeper(store, self.logs, self.runs.all, metrics=metrics)
         self.heartbeat = Heartbeat(
-            store.leases, self.runs.all, seconds=heartbeat_seconds, lose=keeper.lose, metrics=metrics
+            store.leases, self.runs.all, seconds=heartbeat_seconds, lose=housekeeper.lose, metrics=metrics
         )
-        self.maintenance = Maintenance()
-        self.services = Services(self.heartbeat, keeper, self.maintenance)
+        self.periodic_tasks = PeriodicTasks()
+        self.services = Services(self.heartbeat, housekeeper, self.periodic_tasks)
         self.manager = RuntimeManager(
             planner,
             self.runs,
@@ -76,7 +76,7 @@ class Runtime:
             self.logs,
             finisher,
             self.heartbeat,
-            self.maintenance,
+            self.periodic_tasks,
             self.services,
             metrics,
             owner=self.owner,

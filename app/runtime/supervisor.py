@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from app.conversation.run import Owner, Probe, Run
-from app.runtime.ending import CANCELLED, LOST, Ending, last_words, stopped
-from app.runtime.event_logs import EventLogs
-from app.runtime.finisher import Finisher
 from app.runtime.heartbeat import Heartbeat
 from app.runtime.live_run import LiveRun
 from app.runtime.live_runs import LiveRuns
-from app.runtime.maintenance import Maintenance
 from app.runtime.manager import RuntimeManager
+from app.runtime.periodic_tasks import PeriodicTasks
+from app.runtime.run_finisher import Finisher
+from app.runtime.run_outcome import CANCELLED, LOST, RunOutcome, last_words, stopped
+from app.runtime.streams.event_logs import EventLogs
 from app.store.store import Store
 from app.telemetry.metrics import Metrics
 from app.threads import Services
@@ -44,7 +44,7 @@ class Supervisor:
         logs: EventLogs,
         finisher: Finisher,
         heartbeat: Heartbeat,
-        maintenance: Maintenance,
+        maintenance: PeriodicTasks,
         services: Services,
         metrics: Metrics,
         *,
@@ -83,7 +83,7 @@ class Supervisor:
                 continue
             self._take_away(live, ending)
 
-    def _take_away(self, live: LiveRun, ending: Ending) -> threading.Thread:
+    def _take_away(self, live: LiveRun, ending: RunOutcome) -> threading.Thread:
         """Ends a run whose own thread does not. Its session's lock is released outside of that thread."""
         log.warning("run %s does not stop; its session is taken away from it", live.run.id)
         name = f"run-abandoned-{live.run.id[:8]}"
@@ -117,7 +117,9 @@ class Supervisor:
     def _close_forgotten(self) -> None:
         """Closes runs of this process whose end could not be stored, and that are not at work any more."""
         at_work = [live.run.id for live in self._runs.all()]
-        ending = Ending("interrupted", "interrupted", "The run was interrupted: its end could not be stored.")
+        ending = RunOutcome(
+            "interrupted", "interrupted", "The run was interrupted: its end could not be stored."
+        )
         closed = self._store.sweep.interrupt_forgotten(
             self._owner, at_work=at_work, last_words=ending.encoded
         )

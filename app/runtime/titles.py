@@ -14,14 +14,14 @@ from typing import Final
 
 import orjson
 
-from app.agent.model import ModelClient, ModelError, ModelRequest, TextDelta
+from app.agent.model_client import ModelClient, ModelError, ModelRequest, TextDelta
 from app.conversation.blocks import clean
 from app.conversation.events import SessionTitle
 from app.errors import AppError
-from app.runtime.event_encoder import EventEncoder
 from app.runtime.live_run import LiveRun, RunCancellation
+from app.runtime.streams.event_encoder import EventEncoder
 from app.store.session_store import SessionStore
-from app.team.model import ModelSpec
+from app.team.model_definition import ModelSpec
 from app.telemetry.tracing import Tracing
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ class Titles:
         cancellation: RunCancellation,
     ) -> None:
         try:
-            with live.origin.entered(self._tracing, session=live.run.session_id, run=live.run.id):
+            with live.context.entered(self._tracing, session=live.run.session_id, run=live.run.id):
                 try:
                     with _limited(cancellation, f"title-timer-{live.run.id[:8]}"):
                         self._write(live, client, requests, cancellation)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Final, TypeVar
 
 from app.errors import ServerFull, SessionBusy
-from app.runtime.places import Places
+from app.runtime.streams.stream_slots import Slots
 
 T = TypeVar("T")
 
@@ -40,13 +40,13 @@ class WaitingLine:
     """The requests that wait in this process; `limit` bounds them all, since each holds a thread."""
 
     def __init__(self, *, limit: int, share: float = 1.0) -> None:
-        self._places = Places(limit, share=share, what="waiting requests")
+        self._slots = Slots(limit, share=share, what="waiting requests")
         self._guard = threading.Lock()
         self._lines: dict[str, deque[Ticket]] = {}
 
     def __len__(self) -> int:
         """How many wait at this moment; for looking, never for deciding."""
-        return self._places.taken
+        return self._slots.taken
 
     def is_waited_for(self, session_id: str) -> bool:
         with self._guard:
@@ -57,7 +57,7 @@ class WaitingLine:
         """A place at the end of the session's line. ServerFull if too many wait already, ShareTaken if too many of
         that name do."""
         try:
-            place = self._places.take(name)
+            place = self._slots.take(name)
         except ServerFull:
             raise ServerFull("Too many requests wait for their session; try again in a moment.") from None
         with self._guard:

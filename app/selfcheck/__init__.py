@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from app.selfcheck.cage import check_cage, what_is_caged
-from app.selfcheck.database import check_postgresql, check_schema, check_sqlite
-from app.selfcheck.finding import Finding
-from app.selfcheck.limits import check_open_files, check_processes, check_threads
-from app.selfcheck.places import check_agents, check_roots
-from app.selfcheck.safety import (
+from app.selfcheck.cage_check import check_cage, what_is_caged
+from app.selfcheck.database_check import check_postgresql, check_schema, check_sqlite
+from app.selfcheck.exposure_check import (
     check_exposure,
     check_key_in_clear,
     check_modes,
@@ -19,6 +16,9 @@ from app.selfcheck.safety import (
     check_tracing,
     check_user,
 )
+from app.selfcheck.finding import Finding
+from app.selfcheck.limits_check import check_open_files, check_processes, check_threads
+from app.selfcheck.path_check import check_agents, check_roots
 from app.settings import Settings
 
 __all__ = ["CHECKS", "Finding", "checks", "what_is_caged"]

@@ -8,9 +8,9 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, insert, select
 
-from app.conversation.audit import AuditEntry
+from app.conversation.audit_entry import AuditEntry
 from app.store.engine import Database, ago, now
-from app.store.prepared import Prepared
+from app.store.prepared_statements import Prepared
 from app.store.pruning import drop
 from app.store.tables import audit
 

@@ -8,17 +8,17 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, func, select
 
-from app.conversation.background import MAX_LISTED, MAX_RUNNING, BackgroundTask, TooManyTasks
+from app.conversation.background_task import MAX_LISTED, MAX_RUNNING, BackgroundTask, TooManyTasks
 from app.conversation.run import LIVE, Baton, Owner, Run
 from app.conversation.session import Session
 from app.conversation.transcript import Message
-from app.store.account_store import NO_LIMITS, Limits, check_budget, check_runs
-from app.store.closing import set_next_event
 from app.store.engine import Database, now
 from app.store.event_store import RESERVED_NUMBERS
 from app.store.fence import Fence
-from app.store.rows import run_of
-from app.store.run_store import Begun, RunStore
+from app.store.quota_store import NO_LIMITS, Limits, check_budget, check_runs
+from app.store.row_mapping import run_of
+from app.store.run_end import set_next_event
+from app.store.run_store import BegunRun, RunStore
 from app.store.session_store import add_session, append_messages, find_session
 from app.store.tables import runs, sessions
 
@@ -51,7 +51,7 @@ class BackgroundStore:
         agent: str,
         owner: Owner,
         options: Mapping[str, Any],
-    ) -> Begun:
+    ) -> BegunRun:
         """The task's session, its message and its run, all or nothing; only for a caller that has the baton of the
         conversation. BatonLost, TooManyTasks, SessionNotFound, BudgetReached, TooManyRuns."""
         with self._database.writing() as connection:
@@ -69,7 +69,7 @@ class BackgroundStore:
             )
             append_messages(connection, session.id, [first], run_id)
             set_next_event(connection, session.id, next_event + RESERVED_NUMBERS)
-            return Begun(run, session, 0, next_event)
+            return BegunRun(run, session, 0, next_event)
 
     def withdraw(self, baton: Baton) -> None:
         """Undoes `begin`: the task was never there."""

@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import bindparam, delete, insert, select, update
 
 from app.store.engine import Database, now
-from app.store.prepared import Prepared
+from app.store.prepared_statements import Prepared
 from app.store.tables import brakes
 
 FIRST_SECONDS: Final = 0.5

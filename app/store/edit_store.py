@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 from sqlalchemy import insert, update
 
-from app.conversation.audit import AuditEntry
+from app.conversation.audit_entry import AuditEntry
 from app.conversation.blocks import Block
 from app.conversation.compaction import condensed, estimate, told
-from app.conversation.editing import added, edited
+from app.conversation.message_editing import added, edited
 from app.conversation.run import Probe
 from app.conversation.transcript import Message, size_of
 from app.errors import InvalidTranscript, MessageNotFound, SessionFull
 from app.store.audit_store import note
-from app.store.closing import LastWords
-from app.store.rows import dump, summary_row
+from app.store.row_mapping import dump, summary_row
+from app.store.run_end import LastWords
 from app.store.run_store import RunStore
 from app.store.session_store import append_messages, find_session, next_position, read_messages
 from app.store.tables import messages, sessions, summaries

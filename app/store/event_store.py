@@ -11,10 +11,10 @@ from sqlalchemy import Connection, bindparam, func, select, text, union, update
 from sqlalchemy.dialects import postgresql
 
 from app.conversation.run import Baton
+from app.store.bulk_parameters import among, listed
 from app.store.engine import NOW_ON_SQLITE, Database, ago, now
 from app.store.fence import Fence, Fenced
-from app.store.listed import among, listed
-from app.store.prepared import Prepared
+from app.store.prepared_statements import Prepared
 from app.store.pruning import drop
 from app.store.tables import IS_LIVE, event_segments, runs, sessions
 

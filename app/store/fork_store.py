@@ -8,14 +8,14 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.sql.schema import Table
 
-from app.conversation.audit import AuditEntry
+from app.conversation.audit_entry import AuditEntry
 from app.conversation.forking import before_user_message, fork_title
 from app.conversation.session import Session
 from app.conversation.transcript import Message, Transcript
 from app.errors import InvalidTranscript, SessionBusy
 from app.store.audit_store import note
 from app.store.engine import Database
-from app.store.rows import run_of, session_of
+from app.store.row_mapping import run_of, session_of
 from app.store.run_store import live_run_row
 from app.store.session_store import add_session, append_messages, find_session, read_messages
 from app.store.tables import prompts, sessions, summaries, tool_states

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from app.errors import IdempotencyConflict
 from app.store.engine import Database, ago, now
 from app.store.pruning import drop
-from app.store.rows import dump_optional, load_optional
+from app.store.row_mapping import dump_optional, load_optional
 from app.store.tables import idempotency_keys
 
 KEEP_SECONDS: Final = 86_400

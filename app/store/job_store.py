@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.store.engine import Database, now
-from app.store.prepared import Prepared
+from app.store.prepared_statements import Prepared
 from app.store.tables import scheduled_jobs
 
 FORGOTTEN_SECONDS: Final = 86_400.0

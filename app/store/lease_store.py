@@ -11,7 +11,7 @@ from sqlalchemy import select
 from app.conversation.run import Baton
 from app.store.engine import Database, now
 from app.store.fence import Fence, Fenced
-from app.store.prepared import Prepared
+from app.store.prepared_statements import Prepared
 
 _NOW: Final = Prepared(select(now()))
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection, Row, bindparam, delete, exists, func, insert, or_, select, update
 
-from app.conversation.audit import AuditEntry
-from app.conversation.queue import CAPACITY, QueuedMessage, QueueKind
+from app.conversation.audit_entry import AuditEntry
+from app.conversation.queued_message import CAPACITY, QueuedMessage, QueueKind
 from app.conversation.run import Baton
 from app.conversation.transcript import Message
 from app.errors import NotRunning, QueuedMessageNotFound, QueueFull, SessionBusy, TakenAlready
@@ -18,9 +18,9 @@ from app.store.audit_store import note
 from app.store.engine import Database, ago, now
 from app.store.fence import Fence, WrittenAlready
 from app.store.idempotency import KeyUse, use_key
-from app.store.prepared import Prepared
+from app.store.prepared_statements import Prepared
 from app.store.pruning import drop
-from app.store.rows import dump, run_of
+from app.store.row_mapping import dump, run_of
 from app.store.session_store import append_messages, find_session
 from app.store.tables import IS_LIVE, queued_messages, runs
 

@@ -17,8 +17,8 @@ from typing import Any, Final, get_args
 from sqlalchemy import Connection, Text, bindparam, cast, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from app.conversation.audit import AuditEntry
-from app.conversation.queue import QUEUE_KINDS
+from app.conversation.audit_entry import AuditEntry
+from app.conversation.queued_message import QUEUE_KINDS
 from app.conversation.run import (
     DECISIONS,
     LIVE,
@@ -42,20 +42,18 @@ from app.errors import (
     SessionBusy,
     StalePrecondition,
 )
-from app.store.account_store import NO_LIMITS, Limits, check_budget, check_runs, count_runs
-from app.store.adoption import Adopted, answer_given, is_parked, let_go, reserve, reserved, write_down
 from app.store.audit_store import note, unsay
-from app.store.closing import LastWords, bury, close, set_next_event
+from app.store.bulk_parameters import among, listed
+from app.store.delegated_sessions import refuse_lent
 from app.store.engine import Database, ago, now
 from app.store.event_store import RESERVED_NUMBERS, Segment, write_segments
 from app.store.fence import QUIET, Fence, those
 from app.store.full_sessions import FullSessions
 from app.store.idempotency import KeyUse, free_key, use_key
-from app.store.lending import refuse_lent
-from app.store.listed import among, listed
-from app.store.prepared import Prepared, Row
-from app.store.reposts import without_known
-from app.store.rows import (
+from app.store.message_dedup import without_known
+from app.store.prepared_statements import Prepared, Row
+from app.store.quota_store import NO_LIMITS, Limits, check_budget, check_runs, count_runs
+from app.store.row_mapping import (
     answer_of,
     dump,
     owner_of,
@@ -63,6 +61,8 @@ from app.store.rows import (
     run_of,
     session_of,
 )
+from app.store.run_adoption import Adopted, answer_given, is_parked, let_go, reserve, reserved, write_down
+from app.store.run_end import LastWords, close, close_orphan, set_next_event
 from app.store.run_request import RunRequest
 from app.store.session_store import (
     allow_tool,
@@ -86,7 +86,7 @@ _UNFIT: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class BegunRun:
     """A claimed session: the run, the session as it was at that moment, and where its messages went."""
 
     run: Run
@@ -169,7 +169,7 @@ class RunStore:
         probe: Probe,
         last_words: LastWords,
         options: Mapping[str, Any] | None = None,
-    ) -> Begun:
+    ) -> BegunRun:
         """Claims the session and stores the user's messages, both or neither; without those at the beginning that
         are the newest ones already. With them the model that the session's runs ask from now on, if there is one.
         `agent` ("key/name") and `options` are what the request has come to.
@@ -189,7 +189,7 @@ class RunStore:
                 self.full.check(connection, session_id)
                 check_runs(self._database, connection, row, self._limits)
                 if dead is not None:
-                    next_event = bury(connection, dead, last_words)
+                    next_event = close_orphan(connection, dead, last_words)
                 run = self.insert(connection, run_id, session_id, agent, owner, options or {}, next_event)
                 new_messages = without_known(connection, session_id, request.messages)
                 first = append_messages(connection, session_id, new_messages, run_id)
@@ -198,7 +198,7 @@ class RunStore:
                     use_key(connection, key, session_id=session_id, run_id=run_id)
                 note(connection, replace(request.audit, run_id=run_id) if request.audit is not None else None)
                 session = session_of(row)
-                begun = Begun(run, session, first, next_event, dead, key=key)
+                begun = BegunRun(run, session, first, next_event, dead, key=key)
                 if model is None:
                     return begun
                 set_model(connection, session_id, model)
@@ -270,14 +270,14 @@ class RunStore:
         with self._database.writing() as connection:
             _, dead = self._claimed(connection, session_id, probe, visible_to)
             if dead is not None:
-                bury(connection, dead, last_words)
+                close_orphan(connection, dead, last_words)
             # whoever begins locks the session too: one that was faster than us is seen now
             if (row := live_run_row(connection, session_id)) is not None:
                 run = run_of(row)
                 raise SessionBusy(run=run, busy_code=run.busy_code)
             yield connection
 
-    def withdraw(self, begun: Begun) -> None:
+    def withdraw(self, begun: BegunRun) -> None:
         """Undoes `begin`: no row of the run is left, the session has its former model, and the run's key is free.
         A dead run that `begin` closed stays closed."""
         baton = begun.run.baton
@@ -305,7 +305,7 @@ class RunStore:
             run = run_of(row)
             if not run.live:
                 raise NotRunning()
-            bury(connection, run, last_words, error=words)
+            close_orphan(connection, run, last_words, error=words)
             note(connection, audit)
             self._database.notify(connection, run.session_id)
             return run
@@ -422,7 +422,7 @@ class RunStore:
             if row is None:
                 return
             if self._is_dead(connection, run_of(row), probe):
-                bury(connection, run_of(row), last_words, status="cancelled", stopped_by=by)
+                close_orphan(connection, run_of(row), last_words, status="cancelled", stopped_by=by)
             else:
                 connection.execute(update(runs).where(live).values(stop_requested=by))
                 self._database.notify(connection, row.session_id)

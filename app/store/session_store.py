@@ -7,17 +7,17 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, insert, not_, or_, select, update
 
-from app.conversation.audit import AuditEntry
+from app.conversation.audit_entry import AuditEntry
 from app.conversation.session import MAX_PATTERNS, Permissions, Session, SessionSummary
 from app.conversation.transcript import Message
 from app.errors import SessionNotFound
 from app.store.audit_store import note
+from app.store.bulk_parameters import among, listed
+from app.store.delegated_sessions import refuse_lent
 from app.store.engine import Database
 from app.store.idempotency import KeyUse, use_key
-from app.store.lending import refuse_lent
-from app.store.listed import among, listed
-from app.store.prepared import Prepared, Row
-from app.store.rows import (
+from app.store.prepared_statements import Prepared, Row
+from app.store.row_mapping import (
     MESSAGE_COLUMNS,
     MOMENT,
     dump,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from app.store.account_store import NO_LIMITS, AccountStore, Limits
 from app.store.audit_store import AuditStore
 from app.store.background_store import BackgroundStore
 from app.store.brake_store import BrakeStore
@@ -17,12 +16,13 @@ from app.store.fork_store import ForkStore
 from app.store.idempotency import IdempotencyStore
 from app.store.job_store import JobStore
 from app.store.lease_store import LeaseStore
-from app.store.line_store import LineStore
 from app.store.queue_store import QueueStore
-from app.store.record_store import RecordStore
+from app.store.quota_store import NO_LIMITS, Limits, QuotaStore
+from app.store.run_journal import RunJournal
 from app.store.run_store import RunStore
 from app.store.session_store import SessionStore
 from app.store.sweep_store import SweepStore
+from app.store.waiting_line_store import WaitingLineStore
 
 KEEP_EVENTS: Final = 10_000  # of a session
 KEEP_EVENTS_SECONDS: Final = 86_400.0
@@ -56,15 +56,15 @@ class Store:
         self.background = BackgroundStore(database, fence, self.runs, limits)
         self.edits = EditStore(self.runs)
         self.forks = ForkStore(database)
-        self.records = RecordStore(database, fence, keeps_accounts=limits.owner_budget > 0)
+        self.journal = RunJournal(database, fence, keeps_accounts=limits.owner_budget > 0)
         self.events = EventStore(database, fence)
         self.sweep = SweepStore(database)
         self.queue = QueueStore(database, fence)
-        self.line = LineStore(database)
+        self.waiting_line = WaitingLineStore(database)
         self.jobs = JobStore(database)
         self.brakes = BrakeStore(database, aside)
         self.idempotency = IdempotencyStore(database)
-        self.accounts = AccountStore(database, limits)
+        self.quotas = QuotaStore(database, limits)
         self.audit = AuditStore(database, keep_days=audit_days)
 
     def prune(
@@ -83,8 +83,8 @@ class Store:
             older_than_seconds=keep_events_seconds, keep_events=keep_events, at_work_within=at_work_within
         )
         keys = self.idempotency.prune()
-        places = self.line.prune()
+        places = self.waiting_line.prune()
         entries = self.audit.prune()
-        allowances, days = self.accounts.prune()
+        allowances, days = self.quotas.prune()
         jobs, queued = self.jobs.prune(), self.queue.prune()
         return Pruned(segments, keys, places, entries, allowances, days, jobs, queued)

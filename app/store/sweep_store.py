@@ -9,10 +9,10 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, select
 
 from app.conversation.run import WAITING, Owner, Probe, Run
-from app.store.closing import LastWords, bury
 from app.store.engine import Database, now
-from app.store.prepared import Prepared
-from app.store.rows import owner_of, owner_row, run_of
+from app.store.prepared_statements import Prepared
+from app.store.row_mapping import owner_of, owner_row, run_of
+from app.store.run_end import LastWords, close_orphan
 from app.store.tables import IS_LIVE, one_of, runs, sessions
 
 log = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ class SweepStore:
                 run = run_of(row)
                 if not whatever_lease and not has_expired(connection, run):
                     return None
-                bury(connection, run, last_words)
+                close_orphan(connection, run, last_words)
                 return run
         except Exception:  # of whatever kind, it is this run's, and keeps no other from being closed
             log.exception("run %s, whose process died, can't be closed", run_id)
@@ -124,6 +124,6 @@ class SweepStore:
             with self._database.writing() as connection:
                 if (row := _UNLOCKED_STOPPED.first(connection, {"run_id": run_id})) is not None:
                     run = run_of(row)
-                    bury(connection, run, last_words, status="cancelled", stopped_by=run.stopped_by)
+                    close_orphan(connection, run, last_words, status="cancelled", stopped_by=run.stopped_by)
                     closed.append(run)
         return closed

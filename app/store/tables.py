@@ -32,7 +32,7 @@ from app.conversation.run import LIVE
 metadata = MetaData()
 
 
-class Words(TypeDecorator[str]):
+class DisplayText(TypeDecorator[str]):
     """Text from outside that is only to be shown. Characters that no database takes are replaced: a message with
     half a character in it must not keep a run from ending."""
 
@@ -64,7 +64,7 @@ sessions = Table(
     Column("id", Text, primary_key=True),
     Column("created_at", Double, nullable=False),
     Column("owner", Text, nullable=False),
-    Column("title", Words, nullable=False),
+    Column("title", DisplayText, nullable=False),
     Column("working_dir", Text, nullable=False),
     Column("tools_approved", Boolean, nullable=False),
     Column("thinking", Boolean, nullable=False),
@@ -129,10 +129,10 @@ runs = Table(
     Column("waiting_for_json", Text),
     Column("answer_json", Text),  # the answer to it, until the holder has read it
     Column("code", Text, nullable=False),
-    Column("error", Words, nullable=False),
+    Column("error", DisplayText, nullable=False),
     Column("first_event", BigInteger, nullable=False),
     Column("last_event", BigInteger),  # once it has ended
-    Column("stop_requested", Words),  # the name that asked the run to stop, from whatever process
+    Column("stop_requested", DisplayText),  # the name that asked the run to stop, from whatever process
     Column("options_json", Text, nullable=False),
     Column("worked_seconds", Double),  # before its question; null: it has asked none, or an older version did
     _partial_index("one_live_run_per_session", "session_id", unique=True, where=_LIVE),
@@ -159,12 +159,12 @@ tool_calls = Table(
     Column("id", Text, primary_key=True),
     Column("run_id", Text, nullable=False),
     Column("position", Integer, nullable=False),  # of the assistant message that made the call
-    Column("name", Words, nullable=False),
+    Column("name", DisplayText, nullable=False),
     Column("arguments_json", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("decision", Text, nullable=False),
     Column("decided_by", Text, nullable=False),
-    Column("reason", Words, nullable=False),
+    Column("reason", DisplayText, nullable=False),
     Column("started_at", Double),  # when its handler began; null again if the handler ended with a question
     Column("ended_at", Double),
     Column("broken", Boolean),  # its arguments are not JSON, so it must not run; null: from an older version
@@ -305,12 +305,12 @@ audit = Table(
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("at", Double, nullable=False),
-    Column("who", Words, nullable=False),
+    Column("who", DisplayText, nullable=False),
     Column("role", Text, nullable=False),
     Column("action", Text, nullable=False),
     Column("session_id", Text, nullable=False),  # no foreign key: the trail outlives the session
     Column("run_id", Text, nullable=False),
-    Column("detail", Words, nullable=False),
+    Column("detail", DisplayText, nullable=False),
     Column("request_id", Text, nullable=False),
     Index("audit_by_session", "session_id", "id"),
     Index("audit_by_who", "who", "id"),

@@ -8,16 +8,16 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.team.expansion import Expander
-from app.team.fields import Count, Definition, Flag, Json, Seconds, Text, Texts, misused
-from app.team.hooks import Hooks
-from app.team.model import ModelSpec, inline
+from app.team.fields import AgentFilePart, Count, Flag, Json, Seconds, Text, Texts, misused
+from app.team.hook_definitions import Hooks
+from app.team.model_definition import ModelSpec, inline
 from app.team.output_schema import NotPossible, for_the_api
-from app.team.toolset import ToolsetSpec
+from app.team.toolset_spec import ToolsetSpec
 
 LOCAL_SKILLS = "local"
 
 
-class Fallback(Definition):
+class Fallback(AgentFilePart):
     models: Texts = ()
     retries: Annotated[int, Field(strict=True)] = 0
     cooldown: Seconds = 0.0
@@ -32,7 +32,7 @@ class Fallback(Definition):
         return self
 
 
-class Command(Definition):
+class SlashCommand(AgentFilePart):
     """A slash command. One with only a description uses it as its instruction too."""
 
     description: Text = ""
@@ -52,7 +52,7 @@ class Command(Definition):
         return data
 
 
-class StructuredOutput(Definition):
+class StructuredOutput(AgentFilePart):
     name: Text
     description: Text = ""
     json_schema: Json = Field(alias="schema")
@@ -86,7 +86,7 @@ def _sources(value: Any) -> Any:
     return value
 
 
-class AgentDefinition(Definition):
+class AgentDefinition(AgentFilePart):
     model: Text = ""
     """A key of `models`, `provider/model`, `auto`, or a comma list of these; empty means `auto`."""
     fallback: Fallback | None = None
@@ -109,9 +109,10 @@ class AgentDefinition(Definition):
     num_history_items: Count = 0
     add_prompt_files: Texts = ()
     commands: Annotated[
-        dict[Text, Command],
+        dict[Text, SlashCommand],
         BeforeValidator(
-            _one_mapping, json_schema_input_type=dict[str, str | Command] | list[dict[str, str | Command]]
+            _one_mapping,
+            json_schema_input_type=dict[str, str | SlashCommand] | list[dict[str, str | SlashCommand]],
         ),
     ] = Field(default_factory=dict)
     structured_output: StructuredOutput | None = None

@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from app.team.agent import AgentDefinition
-from app.team.fields import Anything, Definition, Flag, Number, Text, Texts, Whole, misused
-from app.team.model import ModelDefinition
+from app.team.fields import AgentFilePart, Anything, Flag, Number, Text, Texts, Whole, misused
+from app.team.model_definition import ModelDefinition
 from app.team.permissions import Permissions
-from app.team.toolset import ToolsetSpec
+from app.team.toolset_spec import ToolsetSpec
 
 
-class Provider(Definition):
+class Provider(AgentFilePart):
     """A provider of other models; it can be described, but its models can't be used here."""
 
     api_type: Literal["", "openai_chatcompletions", "openai_responses"] = ""
@@ -27,7 +27,7 @@ class Provider(Definition):
         return self
 
 
-class Metadata(Definition):
+class Metadata(AgentFilePart):
     author: Text = ""
     license: Text = ""
     description: Text = ""
@@ -35,20 +35,20 @@ class Metadata(Definition):
     version: Text = ""
 
 
-class RagTool(Definition):
+class RagTool(AgentFilePart):
     name: Text = ""
     description: Text = ""
     instruction: Text = ""
 
 
-class Chunking(Definition):
+class Chunking(AgentFilePart):
     size: Whole = 0
     overlap: Whole = 0
     respect_word_boundaries: Flag = False
     code_aware: Flag = False
 
 
-class RagStrategy(Definition, extra="allow"):
+class RagStrategy(AgentFilePart, extra="allow"):
     """Each kind of strategy has parameters of its own, which are carried as they are."""
 
     type: Text = ""
@@ -59,20 +59,20 @@ class RagStrategy(Definition, extra="allow"):
     __pydantic_extra__: dict[str, Anything]
 
 
-class Fusion(Definition):
+class Fusion(AgentFilePart):
     strategy: Text = ""
     k: Whole = 0
     weights: dict[Text, Number] = Field(default_factory=dict)
 
 
-class Reranking(Definition):
+class Reranking(AgentFilePart):
     model: Text = ""
     top_k: Whole = 0
     threshold: Number = 0.5
     criteria: Text = ""
 
 
-class RagResults(Definition):
+class RagResults(AgentFilePart):
     limit: Whole = 15
     fusion: Fusion | None = None
     reranking: Reranking | None = None
@@ -81,7 +81,7 @@ class RagResults(Definition):
     return_full_content: Flag = False
 
 
-class RagSource(Definition):
+class RagSource(AgentFilePart):
     tool: RagTool = RagTool()
     docs: Texts = ()
     respect_vcs: Flag | None = None
@@ -97,7 +97,7 @@ def _as_mcp(value: Any) -> Any:
 McpDefinition = Annotated[ToolsetSpec, BeforeValidator(_as_mcp)]
 
 
-class TeamFile(Definition):
+class TeamFile(AgentFilePart):
     """An agent file as the newest version of the schema accepts it. The order of agents is the file's."""
 
     version: Text = ""

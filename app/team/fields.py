@@ -8,11 +8,11 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.team.document import WrittenFloat, WrittenInt, plain
 from app.team.durations import parse_duration
+from app.team.yaml_document import WrittenFloat, WrittenInt, plain
 
 
-class Definition(BaseModel):
+class AgentFilePart(BaseModel):
     """Part of an agent file. Unknown fields are errors; a field without a value counts as absent."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -12,13 +12,13 @@ from pydantic import ValidationError
 from app.errors import InvalidAgentConfig
 from app.team.agent import Agent, AgentDefinition
 from app.team.config import TeamFile
-from app.team.document import DocumentError, Place, Table, parse, place_of
 from app.team.expansion import Expander
-from app.team.model import AUTO, ModelSpec
-from app.team.problems import Finding, Problem, findings, spell
+from app.team.model_definition import AUTO, ModelSpec
+from app.team.problems import FieldFinding, Problem, findings, spell
 from app.team.references import check, find_model, members, resolve
 from app.team.team import Team
 from app.team.upgrade import NEWEST, upgrade
+from app.team.yaml_document import DocumentError, SourcePosition, Table, parse, place_of
 
 MAX_SIZE = 1_000_000
 
@@ -53,7 +53,7 @@ def check_file(path: FilePath) -> list[Problem]:
     return _read(content, str(path))[1]
 
 
-def look_at_file(path: FilePath, look: Callable[[TeamFile], Iterable[Finding]]) -> list[Problem]:
+def look_at_file(path: FilePath, look: Callable[[TeamFile], Iterable[FieldFinding]]) -> list[Problem]:
     """The findings of `look` in the file, in the order of its lines; nothing if it does not load."""
     try:
         content = path.read_bytes()
@@ -99,14 +99,14 @@ def _read(content: str | bytes, source: str) -> tuple[TeamFile | None, list[Prob
 
 def _text(content: str | bytes) -> str:
     if len(content) > MAX_SIZE:
-        raise DocumentError(Finding((), f"is larger than {MAX_SIZE:,} bytes"), Place())
+        raise DocumentError(FieldFinding((), f"is larger than {MAX_SIZE:,} bytes"), SourcePosition())
     try:
         return content if isinstance(content, str) else content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DocumentError(Finding((), "is not UTF-8"), Place()) from error
+        raise DocumentError(FieldFinding((), "is not UTF-8"), SourcePosition()) from error
 
 
-def _located(data: Table, found: Iterable[Finding], source: str) -> list[Problem]:
+def _located(data: Table, found: Iterable[FieldFinding], source: str) -> list[Problem]:
     places = ((finding, place_of(data, finding.path)) for finding in dict.fromkeys(found))
     return sorted(Problem(source, at.line, at.column, spell(one.path), one.text) for one, at in places)
 

@@ -38,7 +38,7 @@ def for_the_api(schema: Json) -> dict[str, Any]:
         if isinstance(group := schema.get(word), Mapping)
         for name, one in group.items()
     }
-    reader = _Reader(definitions)
+    reader = _SchemaReader(definitions)
     found: dict[str, Any] = reader.read(schema, ())
     defined = {
         str(name): reader.read(one, (word, str(name)))
@@ -48,7 +48,7 @@ def for_the_api(schema: Json) -> dict[str, Any]:
     return {**found, "$defs": defined} if defined else found
 
 
-class _Reader:
+class _SchemaReader:
     def __init__(self, definitions: Mapping[str, tuple[str, str, Any]]) -> None:
         self._definitions = definitions
         self._open: list[str] = []  # the definitions that are being looked at

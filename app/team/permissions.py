@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Literal
 
-from app.team.fields import Definition, Texts
+from app.team.fields import AgentFilePart, Texts
 
 Decision = Literal["deny", "allow", "ask"]
 
@@ -48,7 +48,7 @@ class Spellings:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CallTexts:
     """A call as patterns see it: the texts of each argument, of which one must match, or all."""
 
     tool: str
@@ -56,7 +56,7 @@ class Call:
     every: Mapping[str, Sequence[str]]
 
 
-class Permissions(Definition):
+class Permissions(AgentFilePart):
     allow: Texts = ()
     ask: Texts = ()
     deny: Texts = ()
@@ -102,10 +102,10 @@ def is_denied(
     return any(_catches(pattern, call) for pattern in permissions.deny)
 
 
-def _call(tool: str, arguments: Mapping[str, Any] | None, spellings: Callable[[str], Spellings]) -> Call:
+def _call(tool: str, arguments: Mapping[str, Any] | None, spellings: Callable[[str], Spellings]) -> CallTexts:
     if arguments is None:
-        return Call(tool, {}, {})
-    return Call(tool, _texts(arguments, spellings, "any"), _texts(arguments, spellings, "every"))
+        return CallTexts(tool, {}, {})
+    return CallTexts(tool, _texts(arguments, spellings, "any"), _texts(arguments, spellings, "every"))
 
 
 def is_pattern(pattern: str) -> bool:
@@ -172,7 +172,7 @@ def _texts(
     return texts
 
 
-def _catches(pattern: str, call: Call) -> bool:
+def _catches(pattern: str, call: CallTexts) -> bool:
     glob, conditions = parse_pattern(pattern)
     return _glob_matches(glob, call.tool, True) and all(
         any(_glob_matches(wanted, text, True) for text in call.any.get(name, ()))
@@ -180,7 +180,7 @@ def _catches(pattern: str, call: Call) -> bool:
     )
 
 
-def _allows(pattern: str, call: Call) -> bool:
+def _allows(pattern: str, call: CallTexts) -> bool:
     glob, conditions = parse_pattern(pattern)
     return _glob_matches(glob, call.tool, False) and all(
         bool(call.every.get(name)) and all(_glob_matches(wanted, text, False) for text in call.every[name])

@@ -12,7 +12,7 @@ Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class FieldFinding:
     """A sentence about a field; the place in the file is looked up later."""
 
     path: Path
@@ -45,12 +45,12 @@ def spell(path: Path) -> str:
     return text
 
 
-def findings(error: ValidationError) -> Iterator[Finding]:
+def findings(error: ValidationError) -> Iterator[FieldFinding]:
     """Pydantic's errors in our words. Values are never repeated: they may be secrets."""
     for item in error.errors(include_url=False, include_input=False):
         path, context = item["loc"], item.get("ctx", {})
         text = _sentence(item["type"], context, item["msg"])
-        yield from (Finding((*path, *inner), text) for inner in context.get("paths", [()]))
+        yield from (FieldFinding((*path, *inner), text) for inner in context.get("paths", [()]))
 
 
 _SENTENCES = {

@@ -6,23 +6,25 @@ from collections.abc import Iterator
 
 from app.team.agent import LOCAL_SKILLS, AgentDefinition
 from app.team.config import TeamFile
-from app.team.model import AUTO, DEFAULT_MODEL, ModelDefinition, ModelSpec, inline, split_reference
+from app.team.model_definition import AUTO, DEFAULT_MODEL, ModelDefinition, ModelSpec, inline, split_reference
 from app.team.permissions import Permissions, is_pattern
-from app.team.problems import Finding, Path
-from app.team.toolset import ToolsetSpec
+from app.team.problems import FieldFinding, Path
+from app.team.toolset_spec import ToolsetSpec
 
 SERVED = "anthropic"
 _DOCKER = "docker:"
 
 
-def check(file: TeamFile) -> Iterator[Finding]:
+def check(file: TeamFile) -> Iterator[FieldFinding]:
     """Everything that is wrong although every field by itself is right."""
     for name in file.providers:
         if not name.strip() or name.strip() != name or "/" in name:
-            yield Finding(("providers", name), "a provider's name has no slash and no space around it")
+            yield FieldFinding(("providers", name), "a provider's name has no slash and no space around it")
     for name, definition in file.mcps.items():
         if definition.ref and not definition.ref.startswith(_DOCKER):
-            yield Finding(("mcps", name, "ref"), "only docker refs are supported (e.g., 'docker:context7')")
+            yield FieldFinding(
+                ("mcps", name, "ref"), "only docker refs are supported (e.g., 'docker:context7')"
+            )
     yield from _check_permissions(file.permissions or Permissions())
     for name, agent in file.agents.items():
         yield from _check_agent(file, name, agent)
@@ -59,7 +61,7 @@ def find_model(file: TeamFile, reference: str) -> ModelSpec | None:
     return ModelSpec.named(reference, definition) if definition else None
 
 
-def check_model(file: TeamFile, reference: str, path: Path, who: str) -> Iterator[Finding]:
+def check_model(file: TeamFile, reference: str, path: Path, who: str) -> Iterator[FieldFinding]:
     """Whether everything that the reference leads to can be served; routing rules included."""
     pending, seen = [(reference, path, who)], set()
     while pending:
@@ -70,70 +72,76 @@ def check_model(file: TeamFile, reference: str, path: Path, who: str) -> Iterato
             seen.add((member, path))
             model = find_model(file, member)
             if model is None:
-                yield Finding(path, f"{who} references non-existent model '{member}'")
+                yield FieldFinding(path, f"{who} references non-existent model '{member}'")
             elif model.provider != SERVED:
                 yield _not_served(file, member, model, path)
             elif not model.model:
-                yield Finding(("models", member, "model"), "is required")
+                yield FieldFinding(("models", member, "model"), "is required")
             for index, rule in enumerate(model.routing if model else ()):
                 place = ("models", member, "routing", index, "model")
                 pending.append((rule.model, place, f"routing rule {index} in model '{member}'"))
         if not members(file, reference):
-            yield Finding(path, f"{who} references no model")
+            yield FieldFinding(path, f"{who} references no model")
 
 
-def _not_served(file: TeamFile, name: str, model: ModelDefinition, path: Path) -> Finding:
+def _not_served(file: TeamFile, name: str, model: ModelDefinition, path: Path) -> FieldFinding:
     if name in file.models:
         path = ("models", name, "provider") if model.provider else ("models", name)
     if not model.provider:
-        return Finding(path, f"provider is required; this server serves '{SERVED}'")
+        return FieldFinding(path, f"provider is required; this server serves '{SERVED}'")
     text = (
         f"model '{model.model}' is of provider '{model.provider}'; this server serves only Anthropic's models"
     )
-    return Finding(path, text)
+    return FieldFinding(path, text)
 
 
-def _check_agent(file: TeamFile, name: str, agent: AgentDefinition) -> Iterator[Finding]:
+def _check_agent(file: TeamFile, name: str, agent: AgentDefinition) -> Iterator[FieldFinding]:
     path, who = ("agents", name), f"agent '{name}'"
     if not name.strip():
-        yield Finding(path, "an agent needs a name")
+        yield FieldFinding(path, "an agent needs a name")
     if agent.code_mode_tools:
-        yield Finding((*path, "code_mode_tools"), "is not supported: this server has no JavaScript engine")
+        yield FieldFinding(
+            (*path, "code_mode_tools"), "is not supported: this server has no JavaScript engine"
+        )
     yield from _check_agent_models(file, agent, path, who)
     yield from _check_agent_names(file, agent, path, who)
     for index, toolset in enumerate(agent.toolsets):
         yield from _check_toolset(file, toolset, (*path, "toolsets", index), who)
 
 
-def _check_agent_models(file: TeamFile, agent: AgentDefinition, path: Path, who: str) -> Iterator[Finding]:
+def _check_agent_models(
+    file: TeamFile, agent: AgentDefinition, path: Path, who: str
+) -> Iterator[FieldFinding]:
     if agent.model:
         yield from check_model(file, agent.model, (*path, "model"), who)
     for index, reference in enumerate(agent.fallback.models if agent.fallback else ()):
         yield from check_model(file, reference, (*path, "fallback", "models", index), who)
 
 
-def _check_agent_names(file: TeamFile, agent: AgentDefinition, path: Path, who: str) -> Iterator[Finding]:
+def _check_agent_names(
+    file: TeamFile, agent: AgentDefinition, path: Path, who: str
+) -> Iterator[FieldFinding]:
     for index, other in enumerate(agent.sub_agents):
         if other not in file.agents:
-            yield Finding((*path, "sub_agents", index), _stranger(who, "sub-agent", other))
+            yield FieldFinding((*path, "sub_agents", index), _stranger(who, "sub-agent", other))
     for index, other in enumerate(agent.handoffs):
         if other not in file.agents:
-            yield Finding((*path, "handoffs", index), _stranger(who, "handoff agent", other))
+            yield FieldFinding((*path, "handoffs", index), _stranger(who, "handoff agent", other))
     for index, source in enumerate(agent.rag):
         if source not in file.rag:
-            yield Finding((*path, "rag", index), f"{who} references non-existent RAG source '{source}'")
+            yield FieldFinding((*path, "rag", index), f"{who} references non-existent RAG source '{source}'")
     for index, source in enumerate(agent.skills):
         if source != LOCAL_SKILLS and not source.startswith(("http://", "https://")):
             text = f"{who} has unknown skills source '{source}' (must be 'local' or an HTTP/HTTPS URL)"
-            yield Finding((*path, "skills", index), text)
+            yield FieldFinding((*path, "skills", index), text)
 
 
-def _check_permissions(permissions: Permissions) -> Iterator[Finding]:
+def _check_permissions(permissions: Permissions) -> Iterator[FieldFinding]:
     for kind in ("allow", "ask", "deny"):
         for index, pattern in enumerate(getattr(permissions, kind)):
             if not is_pattern(pattern):
                 text = "is not a valid pattern: a bracket is open or empty, or a backslash comes last"
-                yield Finding(("permissions", kind, index), text)
+                yield FieldFinding(("permissions", kind, index), text)
 
 
 def _stranger(who: str, kind: str, name: str) -> str:
@@ -142,13 +150,13 @@ def _stranger(who: str, kind: str, name: str) -> str:
     return f"{who} references non-existent {kind} '{name}'"
 
 
-def _check_toolset(file: TeamFile, toolset: ToolsetSpec, path: Path, who: str) -> Iterator[Finding]:
+def _check_toolset(file: TeamFile, toolset: ToolsetSpec, path: Path, who: str) -> Iterator[FieldFinding]:
     if toolset.model:
         yield from check_model(file, toolset.model, (*path, "model"), who)
     for index, reference in enumerate(toolset.models):
         yield from check_model(file, reference, (*path, "models", index), who)
     if _names_definition(toolset) and toolset.ref not in file.mcps:
-        yield Finding((*path, "ref"), f"{who} references non-existent MCP definition '{toolset.ref}'")
+        yield FieldFinding((*path, "ref"), f"{who} references non-existent MCP definition '{toolset.ref}'")
 
 
 def _names_definition(toolset: ToolsetSpec) -> bool:

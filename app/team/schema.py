@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from app.team.config import TeamFile
-from app.team.fields import Definition
+from app.team.fields import AgentFilePart
 
 
 @cache
@@ -18,7 +18,7 @@ def agent_file_schema() -> dict[str, Any]:
     """Describes the newest version. Demands of one field on another are left to the loader."""
     schema = TeamFile.model_json_schema(by_alias=True, mode="validation")
     parts = {TeamFile.__name__: schema, **schema.get("$defs", {})}
-    for kind in _kinds(Definition):
+    for kind in _kinds(AgentFilePart):
         _describe(kind, parts.get(kind.__name__, {}).get("properties", {}))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -27,16 +27,16 @@ def agent_file_schema() -> dict[str, Any]:
     }
 
 
-def _kinds(kind: type[Definition]) -> Iterator[type[Definition]]:
+def _kinds(kind: type[AgentFilePart]) -> Iterator[type[AgentFilePart]]:
     for below in kind.__subclasses__():
         yield below
         yield from _kinds(below)
 
 
-def _describe(kind: type[Definition], properties: dict[str, Any]) -> None:
+def _describe(kind: type[AgentFilePart], properties: dict[str, Any]) -> None:
     """Gives each field the string below it as its description. Pydantic could do so too, but at each start."""
     for ancestor in reversed(kind.__mro__):
-        if not issubclass(ancestor, Definition):
+        if not issubclass(ancestor, AgentFilePart):
             continue
         for name, words in _docstrings(ancestor):
             field = kind.model_fields.get(name)

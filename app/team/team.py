@@ -8,11 +8,11 @@ from typing import Any
 
 from app.errors import AgentNotFound, InvalidRequest
 from app.team.agent import Agent
+from app.team.agent_file_json import team_payload
 from app.team.config import Metadata, TeamFile
-from app.team.model import ModelSpec
+from app.team.model_definition import ModelSpec
 from app.team.permissions import Permissions
 from app.team.references import check_model, find_model, members
-from app.team.wire import team_payload
 
 
 @dataclass(frozen=True, slots=True)

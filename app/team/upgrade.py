@@ -10,27 +10,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from app.team.document import Items, Place, Table
-from app.team.problems import Finding
+from app.team.problems import FieldFinding
+from app.team.yaml_document import Items, SourcePosition, Table
 
 NEWEST = "7"
 
 _NO_ENVIRONMENT = "is not supported any more; set the variables where the server is started"
 
 
-def upgrade(data: Table) -> Iterator[Finding]:
+def upgrade(data: Table) -> Iterator[FieldFinding]:
     """Takes the document to the newest version; yields what can't be carried over."""
     version = NEWEST if data.get("version") in (None, "") else str(data["version"])
     versions = [str(number) for number in range(len(_STEPS) + 1)]
     if version not in versions:
         text = f"unsupported config version: {version} (valid versions: {', '.join(versions)})"
-        yield Finding(("version",), text)
+        yield FieldFinding(("version",), text)
         return
     for step in _STEPS[int(version) :]:
         yield from step(data)
 
 
-def _to_1(data: Table) -> Iterator[Finding]:
+def _to_1(data: Table) -> Iterator[FieldFinding]:
     """Models had a `type`; `todo`, `think` and `memory` were fields of the agent, and so was its name."""
     for model in _tables(data.get("models")):
         _rename(model, "type", "provider")
@@ -42,22 +42,22 @@ def _to_1(data: Table) -> Iterator[Finding]:
     yield from ()
 
 
-def _to_2(data: Table) -> Iterator[Finding]:
+def _to_2(data: Table) -> Iterator[FieldFinding]:
     """Environments could be written into the file; a zero meant that nothing was set."""
     if _is_filled(data, "env"):
-        yield Finding(("env",), _NO_ENVIRONMENT)
+        yield FieldFinding(("env",), _NO_ENVIRONMENT)
     for name, model in _named_tables(data.get("models")):
         if _is_filled(model, "env"):
-            yield Finding(("models", name, "env"), _NO_ENVIRONMENT)
+            yield FieldFinding(("models", name, "env"), _NO_ENVIRONMENT)
         for field in ("temperature", "top_p", "frequency_penalty", "presence_penalty"):
             _drop_zero(model, field)
     for name, index, toolset in _toolsets(data):
         if _is_filled(toolset, "env_file"):
             path = ("agents", name, "toolsets", index, "env_file")
-            yield Finding(path, "is not supported any more; name the variables in env")
+            yield FieldFinding(path, "is not supported any more; name the variables in env")
 
 
-def _to_3(data: Table) -> Iterator[Finding]:
+def _to_3(data: Table) -> Iterator[FieldFinding]:
     """A source's description moved to the tool that searches it; `max_tokens: 0` meant the default."""
     for model in _tables(data.get("models")):
         _drop_zero(model, "max_tokens")
@@ -70,23 +70,23 @@ def _to_3(data: Table) -> Iterator[Finding]:
     yield from ()
 
 
-def _unchanged(_data: Table) -> Iterator[Finding]:
+def _unchanged(_data: Table) -> Iterator[FieldFinding]:
     """This step only added fields."""
     yield from ()
 
 
-def _to_6(data: Table) -> Iterator[Finding]:
+def _to_6(data: Table) -> Iterator[FieldFinding]:
     """The shell's sandbox went away. It is not dropped silently: commands would run unconfined."""
     for name, index, toolset in _toolsets(data):
         if _is_filled(toolset, "sandbox"):
             path = ("agents", name, "toolsets", index, "sandbox")
-            yield Finding(path, "is not supported any more; without this field, commands run unconfined")
+            yield FieldFinding(path, "is not supported any more; without this field, commands run unconfined")
 
 
 _STEPS = (_to_1, _to_2, _to_3, _unchanged, _unchanged, _to_6, _unchanged)
 
 
-def _switched_on(agent: Table) -> Iterator[tuple[Table, Place]]:
+def _switched_on(agent: Table) -> Iterator[tuple[Table, SourcePosition]]:
     """Toolsets for what was a switch, in the order in which they used to be added."""
     for field in ("todo", "think", "memory"):
         if field not in agent:
@@ -102,7 +102,7 @@ def _switched_on(agent: Table) -> Iterator[tuple[Table, Place]]:
         yield toolset, place
 
 
-def _prepend(agent: Table, toolsets: list[tuple[Table, Place]]) -> None:
+def _prepend(agent: Table, toolsets: list[tuple[Table, SourcePosition]]) -> None:
     old = agent.get("toolsets")
     items = Items()
     for toolset, place in toolsets:

@@ -1,8 +1,8 @@
 """The numbers that Prometheus collects. The one place that names them; everybody else says what has happened.
 
-Under gunicorn the workers share a directory (`app.telemetry.directory`), and any of them answers for all; anywhere
-else a process has its numbers in memory. An update costs a few microseconds, so nothing here is called for each
-delta of a model.
+Under gunicorn the workers share a directory (`app.telemetry.metrics_directory`), and any of them answers for all;
+anywhere else a process has its numbers in memory. An update costs a few microseconds, so nothing here is called for
+each delta of a model.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from app.telemetry.directory import VARIABLE
+from app.telemetry.metrics_directory import VARIABLE
 
 _Mode = Literal["livesum", "livemostrecent"]
 """The joint value of several workers: all are added, or the newest counts. Dead workers do not count."""

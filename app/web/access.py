@@ -8,13 +8,13 @@ from typing import Final
 from flask import Flask, Response, g, request
 
 from app.access_tokens import AccessToken, Role
-from app.conversation.audit import Action, AuditEntry
+from app.conversation.audit_entry import Action, AuditEntry
 from app.errors import AppError, Forbidden, NotFound, Unauthorized
-from app.runtime.places import Places
+from app.runtime.streams.stream_slots import Slots
 from app.store.store import Store
 from app.web import console
-from app.web.origin import host_name, is_same_origin
 from app.web.rate_limit import RateLimit
+from app.web.same_origin import host_name, is_same_origin
 from app.web.token_book import TokenBook
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Access:
         hosts: frozenset[str],
         port: int | None,
         rate: RateLimit,
-        requests: Places,
+        requests: Slots,
         audited: bool,
     ) -> None:
         """`requests` are the threads that serve requests; each is held until the response has been sent."""
@@ -177,7 +177,7 @@ def role() -> Role:
     return "operator" if token is None else token.role
 
 
-def asker() -> str:
+def requester() -> str:
     """The name to be written down for what this request does."""
     return own_name() or f"{request.remote_addr or 'local'}"
 
@@ -188,7 +188,7 @@ def require_operator() -> None:
         raise Forbidden("This is for operators.")
 
 
-def deed(action: Action, session_id: str, *, run_id: str = "", detail: str = "") -> AuditEntry | None:
+def audit_entry(action: Action, session_id: str, *, run_id: str = "", detail: str = "") -> AuditEntry | None:
     """The trail's entry for this request, for the store call that makes the change; None where there is no trail."""
     return entry(action, session_id, run_id=run_id, detail=detail) if g.audited else None
 
@@ -198,7 +198,7 @@ def entry(action: Action, session_id: str, *, run_id: str = "", detail: str = ""
     return AuditEntry(
         action,
         session_id,
-        who=asker(),
+        who=requester(),
         role="" if token is None else token.role,
         run_id=run_id,
         detail=detail,

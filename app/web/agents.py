@@ -5,10 +5,10 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from app.errors import AgentNotFound, InvalidAgentConfig
-from app.runtime.planner import AgentPlanner
-from app.team.directory import TeamDirectory
-from app.web.payloads import json_response
-from app.web.wording import attempt
+from app.runtime.agent_planner import AgentPlanner
+from app.team.team_directory import TeamDirectory
+from app.web.error_prefix import error_prefix
+from app.web.response_json import json_response
 
 
 def blueprint(directory: TeamDirectory, planner: AgentPlanner) -> Blueprint:
@@ -32,7 +32,7 @@ def blueprint(directory: TeamDirectory, planner: AgentPlanner) -> Blueprint:
 
     @routes.get("/<key>/<path:name>/tools/count")
     def count_tools(key: str, name: str) -> Response:
-        with attempt("get agent tool count"):
+        with error_prefix("get agent tool count"):
             return json_response({"available_tools": planner.count_tools(key, name)})
 
     return routes

@@ -12,9 +12,9 @@ from flask import Blueprint, Flask, Response, g, request
 from werkzeug.routing import BaseConverter
 
 from app.logs import enter_context, leave_context
-from app.web import errors
+from app.web import error_responses
 from app.web.access import Access
-from app.web.parameters import MESSAGE_ID, SESSION_ID
+from app.web.query_parameters import MESSAGE_ID, SESSION_ID
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def make_application(blueprints: Iterable[Blueprint], access: Access, *, max_bod
     app.url_map.merge_slashes = False  # no redirects: another path is another path
     app.before_request(_begin)
     access.register(app)
-    errors.register(app)
+    error_responses.register(app)
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
     app.after_request(_identify)

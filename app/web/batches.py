@@ -10,13 +10,13 @@ from flask import Blueprint, Response, request
 
 from app.conversation.session import Session
 from app.errors import SessionBusy, SessionNotFound
-from app.runtime.control import RunControl
+from app.runtime.run_control import RunControl
 from app.store.store import Store
-from app.web import shapes
-from app.web.access import asker, deed, owner
-from app.web.bodies import Batch, read
-from app.web.listing import Listed, objects_response
-from app.web.payloads import json_response, time_text
+from app.web import response_models
+from app.web.access import audit_entry, owner, requester
+from app.web.json_streaming import Listed, objects_response
+from app.web.request_models import Batch, read
+from app.web.response_json import json_response, time_text
 from app.web.session_view import SessionView
 
 STOP_SECONDS: Final = 10.0
@@ -32,17 +32,17 @@ def blueprint(store: Store, control: RunControl) -> Blueprint:
         """Each session is deleted or not, whatever becomes of the others."""
         found, failed = _found(read(Batch).session_ids)
         for session in found:
-            control.interrupt(session.id, by=asker())
+            control.interrupt(session.id, by=requester())
         deadline = time.monotonic() + STOP_SECONDS
         deleted = 0
         for session in found:
             left = max(0.0, deadline - time.monotonic())
             try:
-                control.delete(session.id, by=asker(), wait=left, audit=deed("delete", session.id))
+                control.delete(session.id, by=requester(), wait=left, audit=audit_entry("delete", session.id))
                 deleted += 1
             except (SessionNotFound, SessionBusy):  # somebody else was faster; it is a task's that is at work
                 failed.append(session.id)
-        shown: shapes.BatchDeleted = {"deleted_count": deleted, "failed_count": len(failed)}
+        shown: response_models.BatchDeletedJson = {"deleted_count": deleted, "failed_count": len(failed)}
         if failed:
             shown["failed_ids"] = failed
         return json_response(shown)
@@ -77,7 +77,7 @@ def blueprint(store: Store, control: RunControl) -> Blueprint:
             return
         for session_id in {*session_ids} - store.sessions.missing(session_ids):
             if (
-                done := deed("refused", session_id, detail=f"{request.method} {request.path}: 404")
+                done := audit_entry("refused", session_id, detail=f"{request.method} {request.path}: 404")
             ) is not None:
                 store.audit.add(done)
 

@@ -8,12 +8,12 @@ from typing import Final
 from flask import Blueprint, Response
 
 from app.errors import Draining, NoSessions
-from app.runtime.hangups import HangupWatcher
 from app.runtime.runtime import Runtime
+from app.runtime.streams.disconnects import DisconnectWatcher
 from app.store.store import Store
 from app.web.access import own_name, owner
-from app.web.parameters import Seconds
-from app.web.payloads import json_response
+from app.web.query_parameters import Seconds
+from app.web.response_json import json_response
 from app.web.sse import client_left
 
 READY_TIMEOUT: Final = Seconds(
@@ -22,7 +22,7 @@ READY_TIMEOUT: Final = Seconds(
 LOOK_SECONDS: Final = 0.25
 
 
-def blueprint(store: Store, runtime: Runtime, hangups: HangupWatcher) -> Blueprint:
+def blueprint(store: Store, runtime: Runtime, disconnects: DisconnectWatcher) -> Blueprint:
     routes = Blueprint("health", __name__)
 
     @routes.get("/api/ping")
@@ -48,9 +48,9 @@ def blueprint(store: Store, runtime: Runtime, hangups: HangupWatcher) -> Bluepri
         return json_response({"status": "ready"})
 
     def _await_session(deadline: float) -> None:
-        place = runtime.places.take(own_name())
+        place = runtime.slots.take(own_name())
         try:
-            with client_left(hangups) as left:
+            with client_left(disconnects) as left:
                 while not store.sessions.any(owner=owner()):
                     if runtime.runs.draining:
                         raise Draining()

@@ -13,8 +13,17 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from app.conversation.blocks import Block, is_deep, text_block, tool_result
 from app.conversation.healing import MISSING_RESULT, heal
 from app.conversation.transcript import Message, Usage
-from app.web.bodies import MAX_PARTS, MAX_TEXT, Body, CreateSession, Name, Part, content_blocks, whole
 from app.web.foreign_messages import SPEAKERS
+from app.web.request_models import (
+    MAX_PARTS,
+    MAX_TEXT,
+    CreateSession,
+    Name,
+    Part,
+    RequestModel,
+    content_blocks,
+    whole,
+)
 
 MAX_IMPORTED: Final = 100_000
 MAX_CALLS: Final = 1000  # of one message
@@ -24,17 +33,17 @@ Text = Annotated[str, Field(max_length=MAX_TEXT)]
 Count = Annotated[int, Field(ge=0, le=1_000_000_000), BeforeValidator(whole)]
 
 
-class Function(Body):
+class ImportedFunction(RequestModel):
     name: Name
     arguments: Text = "{}"
 
 
-class Call(Body):
+class ImportedCall(RequestModel):
     id: Name
-    function: Function
+    function: ImportedFunction
 
 
-class Tokens(Body):
+class ImportedTokens(RequestModel):
     input_tokens: Count = 0
     output_tokens: Count = 0
     cached_input_tokens: Count = 0
@@ -55,7 +64,7 @@ def _wrapped_or_not(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [wrapped, bare]
 
 
-class ImportedChat(Body):
+class ImportedChat(RequestModel):
     """Only the role has to be one that is known here. The rest is taken as far as it is understood, in the shapes of
     `app.web.foreign_messages`."""
 
@@ -64,16 +73,16 @@ class ImportedChat(Body):
     role: Literal["user", "assistant", "tool"]
     content: Text = ""
     multi_content: Annotated[list[Part], Field(max_length=MAX_PARTS)] | None = None
-    tool_calls: Annotated[list[Call], Field(max_length=MAX_CALLS)] = Field(default_factory=list)
+    tool_calls: Annotated[list[ImportedCall], Field(max_length=MAX_CALLS)] = Field(default_factory=list)
     tool_call_id: Name = ""
     is_error: bool = False
     created_at: Name = ""
     model: Name = ""
     cost: Annotated[float, Field(ge=0, le=1_000_000)] = 0.0
-    usage: Tokens | None = None
+    usage: ImportedTokens | None = None
 
 
-class ImportedMessage(Body):
+class ImportedMessage(RequestModel):
     """As our own exports have it, or the message itself, as others have it."""
 
     model_config = ConfigDict(json_schema_extra=_wrapped_or_not)
@@ -145,11 +154,11 @@ def _blocks(chat: ImportedChat, index: int) -> list[Block]:
     return [result]
 
 
-def _call(call: Call) -> Block:
+def _call(call: ImportedCall) -> Block:
     return {"type": "tool_use", "id": call.id, "name": call.function.name, "input": _arguments(call.function)}
 
 
-def _arguments(function: Function) -> Any:
+def _arguments(function: ImportedFunction) -> Any:
     """Healing makes an object of whatever else it is."""
     try:
         value = orjson.loads(function.arguments)

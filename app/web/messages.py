@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from app.runtime.editor import Editor
+from app.runtime.conversation_editor import ConversationEditor
 from app.store.store import Store
-from app.web.access import deed, owner
-from app.web.bodies import PutMessage, PutSummary, read
-from app.web.payloads import json_response
-from app.web.wording import attempt
+from app.web.access import audit_entry, owner
+from app.web.error_prefix import error_prefix
+from app.web.request_models import PutMessage, PutSummary, read
+from app.web.response_json import json_response
 
 
-def blueprint(store: Store, editor: Editor) -> Blueprint:
+def blueprint(store: Store, editor: ConversationEditor) -> Blueprint:
     routes = Blueprint("messages", __name__, url_prefix="/api/sessions/<session:session_id>")
 
     @routes.post("/messages")
     def add(session_id: str) -> Response:
         message = read(PutMessage).value()
         _visible(session_id, "add message")
-        audit = deed("add_message", session_id, detail=message.role)
+        audit = audit_entry("add_message", session_id, detail=message.role)
         position = editor.add(session_id, message, visible_to=owner(), audit=audit)
         return json_response({"status": "added", "id": position}, 201)
 
@@ -27,7 +27,7 @@ def blueprint(store: Store, editor: Editor) -> Blueprint:
     def update(session_id: str, position: int) -> Response:
         message = read(PutMessage).value()
         _visible(session_id, "update message")
-        audit = deed("edit_message", session_id, detail=str(position))
+        audit = audit_entry("edit_message", session_id, detail=str(position))
         editor.edit(session_id, position, message, visible_to=owner(), audit=audit)
         return json_response({"status": "updated"})
 
@@ -40,13 +40,13 @@ def blueprint(store: Store, editor: Editor) -> Blueprint:
             body.summary,
             tokens=body.tokens,
             visible_to=owner(),
-            audit=deed("summarize", session_id, detail=f"{len(body.summary)} characters"),
+            audit=audit_entry("summarize", session_id, detail=f"{len(body.summary)} characters"),
         )
         return json_response({"status": "added"}, 201)
 
     def _visible(session_id: str, what: str) -> None:
         """Before it can be found busy: a stranger is not told with what."""
-        with attempt(what):
+        with error_prefix(what):
             store.sessions.get(session_id, owner=owner())
 
     return routes

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from flask import Blueprint, Response
 
 from app.conversation.blocks import Block
-from app.conversation.queue import CAPACITY, QueuedMessage
+from app.conversation.queued_message import CAPACITY, QueuedMessage
 from app.errors import NotRunning
-from app.runtime.control import RunControl, queued_messages
+from app.runtime.run_control import RunControl, queued_messages
 from app.store.idempotency import KeyUse, KeyUsed, answered
 from app.store.store import Store
-from app.web import shapes
-from app.web.access import asker, deed, owner
-from app.web.bodies import read_messages, skip_body
-from app.web.parameters import idempotency_key
-from app.web.payloads import json_response, queued_answer, queued_payload
-from app.web.wording import attempt
+from app.web import response_models
+from app.web.access import audit_entry, owner, requester
+from app.web.error_prefix import error_prefix
+from app.web.query_parameters import idempotency_key
+from app.web.request_models import read_messages, skip_body
+from app.web.response_json import json_response, queued_answer, queued_payload
 
 
 def store_follow_ups(
@@ -28,12 +28,12 @@ def store_follow_ups(
     use: KeyUse | None,
     *,
     agent: str | None = None,
-) -> shapes.Queued:
+) -> response_models.QueuedJson:
     """Stores messages for afterwards; the answer says whether a run is at work that will come to them. QueueFull,
     KeyUsed; SessionBusy if they are meant for another `agent` than the one that would come to them."""
-    follow_ups = queued_messages(session_id, "followup", contents, by=asker(), at=store.database.now())
+    follow_ups = queued_messages(session_id, "followup", contents, by=requester(), at=store.database.now())
     answer = queued_answer("queued_streaming", follow_ups)
-    audit = deed("followup", session_id, detail=_ids(follow_ups))
+    audit = audit_entry("followup", session_id, detail=_ids(follow_ups))
     if not control.follow_up(follow_ups, agent=agent, idempotency=answered(use, answer), audit=audit):
         answer = queued_answer("queued_idle", follow_ups)
         store.idempotency.correct(use, answer)
@@ -50,13 +50,13 @@ def blueprint(store: Store, control: RunControl) -> Blueprint:
         use = idempotency_key(contents)
         if (again := _again(use)) is not None:
             return again
-        steers = queued_messages(session_id, "steer", contents, by=asker(), at=store.database.now())
+        steers = queued_messages(session_id, "steer", contents, by=requester(), at=store.database.now())
         answer = queued_answer("queued", steers)
         try:
             control.steer(
                 steers,
                 idempotency=answered(use, answer),
-                audit=deed("steer", session_id, detail=_ids(steers)),
+                audit=audit_entry("steer", session_id, detail=_ids(steers)),
             )
         except NotRunning:
             raise NotRunning("failed to steer session: session not found or not running") from None
@@ -92,7 +92,7 @@ def blueprint(store: Store, control: RunControl) -> Blueprint:
     def edit(session_id: str, message_id: str) -> Response:
         contents = [message.content for message in read_messages(exactly_one=True)]
         _visible(session_id, "edit the queue")
-        audit = deed("edit_queued", session_id, detail=message_id)
+        audit = audit_entry("edit_queued", session_id, detail=message_id)
         edited = store.queue.edit(session_id, message_id, contents[0], audit=audit)
         return json_response(queued_payload(edited))
 
@@ -100,7 +100,7 @@ def blueprint(store: Store, control: RunControl) -> Blueprint:
     def withdraw(session_id: str, message_id: str) -> Response:
         skip_body()
         _visible(session_id, "edit the queue")
-        audit = deed("withdraw_queued", session_id, detail=message_id)
+        audit = audit_entry("withdraw_queued", session_id, detail=message_id)
         store.queue.withdraw(session_id, message_id, audit=audit)
         return json_response({"message": "message withdrawn"})
 
@@ -109,7 +109,7 @@ def blueprint(store: Store, control: RunControl) -> Blueprint:
         return json_response({**outcome.response, "duplicate": True}, 202) if outcome is not None else None
 
     def _visible(session_id: str, what: str) -> None:
-        with attempt(what):
+        with error_prefix(what):
             store.sessions.get(session_id, owner=owner())
 
     return routes

@@ -16,7 +16,7 @@ HOLD_SECONDS: Final = 10.0
 
 
 class Allowance(Protocol):
-    """The store of what each name has left: `app.store.account_store.AccountStore`."""
+    """The store of what each name has left: `app.store.quota_store.AccountStore`."""
 
     def take_requests(self, owner: str, wanted: int, *, per_minute: int) -> tuple[int, float]: ...
 

@@ -12,7 +12,7 @@ from flask import Blueprint, Response, current_app, request
 from app.distribution import version
 from app.team.schema import agent_file_schema
 from app.web.openapi.document import openapi_document
-from app.web.payloads import json_text
+from app.web.response_json import json_text
 
 _DIRECTORY: Final = Path(__file__).parent / "reference_page"
 _POLICY: Final = (

@@ -9,38 +9,38 @@ from typing import Final
 from flask import Blueprint, Response
 from flask import request as http_request
 
-from app.conversation.audit import Action
+from app.conversation.audit_entry import Action
 from app.conversation.run import LIVE, Run
 from app.conversation.transcript import Message
 from app.errors import InvalidRequest, NothingToAnswer, RunNotFound, SessionBusy, SessionNotFound
-from app.runtime.control import RunControl
-from app.runtime.event_readers import EventReaders
-from app.runtime.hangups import HangupWatcher
 from app.runtime.live_run import LiveRun
 from app.runtime.live_runs import describe
 from app.runtime.pricing import Pricing
+from app.runtime.run_control import RunControl
+from app.runtime.run_preflight import preflight
 from app.runtime.runtime import Runtime
-from app.runtime.settling import settle
+from app.runtime.streams.disconnects import DisconnectWatcher
+from app.runtime.streams.event_readers import EventReaders
 from app.store.idempotency import KeyUse, KeyUsed, Outcome
 from app.store.run_request import RunRequest
 from app.store.store import Store
-from app.web.access import asker, deed, own_name, owner
-from app.web.bodies import CancelRun, Elicit, Release, Resume, read, read_run
-from app.web.parameters import (
+from app.web.access import audit_entry, own_name, owner, requester
+from app.web.error_prefix import error_prefix
+from app.web.query_parameters import (
     SESSION_ID,
     Choice,
     Matching,
     Parameter,
     Seconds,
-    Words,
+    WordList,
     cursor,
     expected_position,
     idempotency_key,
 )
-from app.web.payloads import json_response, run_in_view, run_payload
 from app.web.queue import store_follow_ups
+from app.web.request_models import CancelRun, Elicit, Release, Resume, read, read_run
+from app.web.response_json import json_response, run_in_view, run_payload
 from app.web.sse import Streams, client_left
-from app.web.wording import attempt
 
 MAX_BUSY_WAIT: Final = 60.0
 INTERRUPT_WAIT: Final = 15.0
@@ -69,7 +69,7 @@ CANCEL_AT: Final = Choice(
     "at", "`safe_point` lets the tool calls under way finish first.", ("now", "safe_point"), "now"
 )
 CANCEL_WAIT: Final = Seconds("wait", "How long to wait for the run's end; at most 60 s.", most=60.0)
-STATUS: Final = Words("status", "Runs in these statuses.")
+STATUS: Final = WordList("status", "Runs in these statuses.")
 SESSION: Final = Matching("session", "Runs of this session.", SESSION_ID, "session is the id of a session")
 HOLDER: Final = Parameter("holder", "Runs of this host, or of this process (`host:pid`).")
 OLDER_THAN: Final = Seconds("older_than", "Runs that began at least so long ago.", most=10.0**9)
@@ -80,7 +80,7 @@ def blueprint(
     runtime: Runtime,
     control: RunControl,
     readers: EventReaders,
-    hangups: HangupWatcher,
+    disconnects: DisconnectWatcher,
     streams: Streams,
     pricing: Pricing,
     *,
@@ -106,14 +106,14 @@ def blueprint(
         if use is not None and (outcome := store.idempotency.outcome(use)):
             return _again(outcome, streamed)
         if options.chosen_model:
-            with attempt("run session"):
+            with error_prefix("run session"):
                 pricing.check(session_id, options.chosen_model)
         wanted: str | None = None
         try:
-            with attempt("run session"):
+            with error_prefix("run session"):
                 request = _request(session_id, key, name, messages, use, options.chosen_model)
                 if when_busy != "reject":
-                    wanted = settle(store, runtime, request, when_busy=when_busy)
+                    wanted = preflight(store, runtime, request, when_busy=when_busy)
                 live = _start(request, when_busy)
         except (KeyUsed, SessionBusy) as busy:
             if use is not None and (outcome := control.outcome(session_id, use)):
@@ -139,8 +139,8 @@ def blueprint(
             visible_to=owner(),
             expected_position=expected_position(),
             idempotency=use,
-            audit=deed("run", session_id, detail=f"{key}/{name}" if name else key),
-            options={"started_by": asker()},
+            audit=audit_entry("run", session_id, detail=f"{key}/{name}" if name else key),
+            options={"started_by": requester()},
             headers=dict(http_request.headers),
             model=model,
         )
@@ -150,11 +150,11 @@ def blueprint(
             return runtime.manager.start(request)
         longest = WAIT_TIMEOUT.read()
         if when_busy == "interrupt":
-            if (stopped := control.interrupt(request.session_id, by=asker())) is not None:
+            if (stopped := control.interrupt(request.session_id, by=requester())) is not None:
                 _note("cancel", stopped, "when_busy=interrupt")
                 request = replace(request, replacing=stopped.id)
             longest = min(longest, INTERRUPT_WAIT)
-        with client_left(hangups) as left:
+        with client_left(disconnects) as left:
             return control.start_when_free(request, seconds=longest, gave_up=left.is_set, name=own_name())
 
     def _answer_run(live: LiveRun, after_hangup: str, streamed: bool) -> Response:
@@ -215,10 +215,12 @@ def blueprint(
         body = read(Resume)
         _visible(session_id, "resume session")
         kinds = ("approval", "max_iterations")
-        audit = deed("reject" if body.confirmation == "reject" else "approve", session_id, detail=body.said)
+        audit = audit_entry(
+            "reject" if body.confirmation == "reject" else "approve", session_id, detail=body.said
+        )
         control.answer(
             session_id,
-            body.answer(asker()),
+            body.answer(requester()),
             kinds=kinds,
             call_id=body.call_id or "",
             audit=audit,
@@ -233,10 +235,10 @@ def blueprint(
         try:
             control.answer(
                 session_id,
-                body.answer(asker()),
+                body.answer(requester()),
                 kinds=("elicitation",),
                 call_id=body.call_id or "",
-                audit=deed("answer", session_id, detail=body.action),
+                audit=audit_entry("answer", session_id, detail=body.action),
                 name=own_name(),
             )
         except NothingToAnswer as error:
@@ -250,7 +252,9 @@ def blueprint(
         gently = CANCEL_AT.read() == "safe_point"
         wait = CANCEL_WAIT.read()
         _visible(session_id, "cancel run")
-        stopped = control.cancel(session_id, by=asker(), run_id=body.run_id, wait=wait, at_safe_point=gently)
+        stopped = control.cancel(
+            session_id, by=requester(), run_id=body.run_id, wait=wait, at_safe_point=gently
+        )
         _note("cancel", stopped, "at=safe_point" if gently else "")
         return json_response({"run": run_payload(stopped)}, 202 if stopped.status in LIVE else 200)
 
@@ -276,13 +280,13 @@ def blueprint(
     def release(run_id: str) -> Response:
         body = read(Release)
         reason = body.reason or ""
-        audit = deed("release", _own_run(run_id).session_id, run_id=run_id, detail=reason)
-        released = control.release(run_id, by=asker(), reason=reason, audit=audit)
+        audit = audit_entry("release", _own_run(run_id).session_id, run_id=run_id, detail=reason)
+        released = control.release(run_id, by=requester(), reason=reason, audit=audit)
         return json_response({"run": run_payload(released)})
 
     def _note(action: Action, run: Run, detail: str) -> None:
         """Writes the entry of a request to a run: there is no transaction that does it."""
-        if (done := deed(action, run.session_id, run_id=run.id, detail=detail)) is not None:
+        if (done := audit_entry(action, run.session_id, run_id=run.id, detail=detail)) is not None:
             store.audit.add(done)
 
     def _own_run(run_id: str) -> Run:
@@ -294,7 +298,7 @@ def blueprint(
         return run
 
     def _visible(session_id: str, what: str) -> None:
-        with attempt(what):
+        with error_prefix(what):
             store.sessions.get(session_id, owner=owner())
 
     return routes

@@ -8,8 +8,8 @@ from typing import Any
 from app.conversation.run import Run
 from app.conversation.session import Session
 from app.store.store import Store
-from app.web.listing import PAGE, Listed
-from app.web.payloads import message_payload, session_detail, task_payload
+from app.web.json_streaming import PAGE, Listed
+from app.web.response_json import message_payload, session_detail, task_payload
 
 
 class SessionView:

@@ -16,11 +16,16 @@ from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import InvalidRequest
 from app.roots import Ground, Roots
-from app.runtime.control import RunControl
+from app.runtime.run_control import RunControl
 from app.store.idempotency import KeyUse, KeyUsed
 from app.store.store import Store
-from app.web.access import asker, deed, own_name, owner, require_operator
-from app.web.bodies import (
+from app.web.access import audit_entry, own_name, owner, requester, require_operator
+from app.web.error_prefix import error_prefix
+from app.web.foreign_messages import Translation
+from app.web.imports import ImportSession, rows_of
+from app.web.json_streaming import object_response
+from app.web.query_parameters import Choice, Seconds, idempotency_key
+from app.web.request_models import (
     CreateSession,
     Fork,
     SetBudget,
@@ -31,16 +36,11 @@ from app.web.bodies import (
     read,
     skip_body,
 )
-from app.web.foreign_messages import Translation
-from app.web.imports import ImportSession, rows_of
-from app.web.listing import object_response
-from app.web.parameters import Choice, Seconds, idempotency_key
-from app.web.payloads import (
+from app.web.response_json import (
     created_session,
     json_response,
 )
 from app.web.session_view import SessionView
-from app.web.wording import attempt
 
 DELETE_WAIT: Final = Choice(
     "wait", "`true`: 202 if the run has not ended within `timeout`.", ("true", "false"), "false"
@@ -90,7 +90,7 @@ def blueprint(store: Store, control: RunControl, *, roots: Roots) -> Blueprint:
             answer["left_out"] = list(left_out)
         key = replace(use, response=answer) if use is not None else None
         try:
-            audit = deed("create", session.id)
+            audit = audit_entry("create", session.id)
             store.sessions.create(session, transcript=transcript, key=key, audit=audit)
         except KeyUsed:  # the same request, a moment before
             return _again(use) or json_response(answer)
@@ -118,7 +118,7 @@ def blueprint(store: Store, control: RunControl, *, roots: Roots) -> Blueprint:
             owner=own_name(),
             before=before,
             visible_to=owner(),
-            audit=deed("fork", new_id, detail=session_id),
+            audit=audit_entry("fork", new_id, detail=session_id),
         )
         return object_response(view.shown(session, None))
 
@@ -129,7 +129,9 @@ def blueprint(store: Store, control: RunControl, *, roots: Roots) -> Blueprint:
         waits = DELETE_WAIT.read() == "true"
         longest = DELETE_TIMEOUT.read()
         _allowed(session_id, "delete session")
-        ended = control.delete(session_id, by=asker(), wait=longest, audit=deed("delete", session_id))
+        ended = control.delete(
+            session_id, by=requester(), wait=longest, audit=audit_entry("delete", session_id)
+        )
         if waits and not ended:
             return json_response({"message": "session deleted, stop still in progress"}, 202)
         return json_response({"message": "session deleted"})
@@ -138,14 +140,14 @@ def blueprint(store: Store, control: RunControl, *, roots: Roots) -> Blueprint:
     def set_title(session_id: str) -> Response:
         title = read(SetTitle).title or ""
         _allowed(session_id, "update session title")
-        store.sessions.set_title(session_id, title, audit=deed("rename", session_id))
+        store.sessions.set_title(session_id, title, audit=audit_entry("rename", session_id))
         return json_response({"id": session_id, "title": title})
 
     @routes.patch("/<session:session_id>/starred")
     def set_starred(session_id: str) -> Response:
         starred = read(SetStarred).starred
         _allowed(session_id, "star session")
-        audit = deed("star", session_id, detail="on" if starred else "off")
+        audit = audit_entry("star", session_id, detail="on" if starred else "off")
         store.sessions.set_starred(session_id, starred, audit=audit)
         return json_response({"status": "updated"})
 
@@ -153,7 +155,7 @@ def blueprint(store: Store, control: RunControl, *, roots: Roots) -> Blueprint:
     def set_tokens(session_id: str) -> Response:
         body = read(SetTokens)
         _allowed(session_id, "update session tokens")
-        audit = deed("tokens", session_id, detail=f"{body.input_tokens} {body.output_tokens}")
+        audit = audit_entry("tokens", session_id, detail=f"{body.input_tokens} {body.output_tokens}")
         store.sessions.set_tokens(session_id, body.input_tokens, body.output_tokens, audit=audit)
         return json_response({"status": "updated"})
 
@@ -162,7 +164,7 @@ def blueprint(store: Store, control: RunControl, *, roots: Roots) -> Blueprint:
         body = read(SetPermissions)
         _allowed(session_id, "update session permissions")
         permissions = body.permissions.value() if body.permissions else None
-        audit = deed("permissions", session_id, detail=str(permissions or ""))
+        audit = audit_entry("permissions", session_id, detail=str(permissions or ""))
         store.sessions.set_permissions(session_id, permissions, audit=audit)
         return json_response({"message": "session permissions updated"})
 
@@ -172,27 +174,27 @@ def blueprint(store: Store, control: RunControl, *, roots: Roots) -> Blueprint:
         budget = read(SetBudget).budget
         _allowed(session_id, "update session budget")
         require_operator()
-        audit = deed("budget", session_id, detail="default" if budget is None else f"${budget}")
+        audit = audit_entry("budget", session_id, detail="default" if budget is None else f"${budget}")
         store.sessions.set_budget(session_id, budget, audit=audit)
-        return json_response({"id": session_id, "budget": budget, "cost": store.accounts.spent(session_id)})
+        return json_response({"id": session_id, "budget": budget, "cost": store.quotas.spent(session_id)})
 
     @routes.post("/<session:session_id>/tools/toggle")
     def toggle_tools(session_id: str) -> Response:
         skip_body()
         _allowed(session_id, "toggle session tool approval mode")
-        store.sessions.toggle_tools_approved(session_id, audit=deed("toggle_tools", session_id))
+        store.sessions.toggle_tools_approved(session_id, audit=audit_entry("toggle_tools", session_id))
         return json_response(None)
 
     @routes.post("/<session:session_id>/thinking/toggle")
     def toggle_thinking(session_id: str) -> Response:
         skip_body()
         _allowed(session_id, "toggle session thinking mode")
-        store.sessions.toggle_thinking(session_id, audit=deed("toggle_thinking", session_id))
+        store.sessions.toggle_thinking(session_id, audit=audit_entry("toggle_thinking", session_id))
         return json_response(None)
 
     def _allowed(session_id: str, what: str) -> None:
         """SessionNotFound, in the contract's words, for sessions that are not there or somebody else's."""
-        with attempt(what):
+        with error_prefix(what):
             store.sessions.get(session_id, owner=owner())
 
     return routes

@@ -17,10 +17,10 @@ from typing import Final
 from flask import Response, g, request
 
 from app.errors import ServerFull
-from app.runtime.event_reader import EventReader
-from app.runtime.hangups import HangupWatcher
-from app.runtime.places import Places
-from app.runtime.stream_writer import StreamWriter
+from app.runtime.streams.disconnects import DisconnectWatcher
+from app.runtime.streams.event_reader import EventReader
+from app.runtime.streams.stream_slots import Slots
+from app.runtime.streams.stream_writer import StreamWriter
 from app.web.access import own_name
 
 log = logging.getLogger(__name__)
@@ -39,9 +39,9 @@ _HEADERS: Final = {
 class Streams:
     """Makes streaming responses. Shared by all request threads."""
 
-    def __init__(self, hangups: HangupWatcher, places: Places, writer: StreamWriter) -> None:
-        self._hangups = hangups
-        self._places = places
+    def __init__(self, disconnects: DisconnectWatcher, slots: Slots, writer: StreamWriter) -> None:
+        self._disconnects = disconnects
+        self._slots = slots
         self._writer = writer
 
     def respond(
@@ -65,10 +65,10 @@ class Streams:
         try:
             opened.callback(reader.close)
             opened.callback(hung_up)
-            opened.callback(self._places.take(own_name(), admitted=on_hangup is not None).give_back)
+            opened.callback(self._slots.take(own_name(), admitted=on_hangup is not None).give_back)
             connection = request.environ.get("gunicorn.socket")
             if connection is not None:
-                opened.enter_context(self._hangups.watching(connection, hung_up))
+                opened.enter_context(self._disconnects.watching(connection, hung_up))
             frames = self._frames(reader, connection if _is_chunked(connection) else None)
             response = Response(
                 frames, content_type="text/event-stream", headers={**_HEADERS, **(headers or {})}
@@ -119,12 +119,12 @@ def _is_chunked(connection: socket.socket | None) -> bool:
 
 
 @contextmanager
-def client_left(hangups: HangupWatcher) -> Iterator[Event]:
+def client_left(disconnects: DisconnectWatcher) -> Iterator[Event]:
     """An event that is set when the client of this request hangs up, while inside."""
     left = Event()
     connection = request.environ.get("gunicorn.socket")
     if connection is None:
         yield left
         return
-    with hangups.watching(connection, left.set):
+    with disconnects.watching(connection, left.set):
         yield left

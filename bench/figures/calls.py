@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from statistics import median
 from typing import Final
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from bench.contestants import OURS
 from bench.course import Course
 from bench.processes import Server

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from app.conversation.blocks import text_block
 from app.conversation.session import Session
 from app.conversation.transcript import Message
-from app.runtime.owner import this_process
+from app.runtime.process_identity import this_process
 from app.store.engine import Database
 from app.store.migrate import migrate
 from app.store.run_request import RunRequest

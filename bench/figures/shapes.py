@@ -21,10 +21,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from app.runtime.event_log import EndMark, EventLog
-from app.runtime.event_logs import EventLogs
-from app.runtime.event_reader import EventReader
-from app.runtime.stream_writer import StreamWriter
+from app.runtime.streams.event_log import EndMark, EventLog
+from app.runtime.streams.event_logs import EventLogs
+from app.runtime.streams.event_reader import EventReader
+from app.runtime.streams.stream_writer import StreamWriter
 from app.store.engine import Database
 from app.store.store import Store
 from bench.accounting import quantile

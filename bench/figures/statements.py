@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, event
 
+from anthropic_standin.standin_server import OfflineServer
 from app.conversation.blocks import text_block
 from app.conversation.transcript import Message
 from app.factory import Server, build
-from app.offline.server import OfflineServer
 from app.settings import Settings
-from app.store.prepared import Form
+from app.store.prepared_statements import DialectSql
 from app.store.run_request import RunRequest
 from bench.contestants import OURS
 from bench.course import Course
@@ -42,17 +42,17 @@ def statements() -> Iterator[list[str]]:
     def built(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         note(statement)
 
-    def prepared(form: Form, connection: Connection) -> Any:
+    def prepared(form: DialectSql, connection: Connection) -> Any:
         note(form.sql)
         return cursor(form, connection)
 
-    cursor: Any = Form.cursor
+    cursor: Any = DialectSql.cursor
     event.listen(Engine, "before_cursor_execute", built)
-    setattr(Form, "cursor", prepared)  # noqa: B010 - a method is replaced for a moment
+    setattr(DialectSql, "cursor", prepared)  # noqa: B010 - a method is replaced for a moment
     try:
         yield sent
     finally:
-        setattr(Form, "cursor", cursor)  # noqa: B010
+        setattr(DialectSql, "cursor", cursor)  # noqa: B010
         event.remove(Engine, "before_cursor_execute", built)
 
 

@@ -17,7 +17,7 @@ from app.conversation.run import Baton, Liveness, Owner, Run
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import SessionBusy
-from app.runtime.owner import this_process
+from app.runtime.process_identity import this_process
 from app.store.engine import Database, Kind
 from app.store.migrate import migrate
 from app.store.run_request import RunRequest

@@ -7,10 +7,18 @@ from typing import Any
 
 import orjson
 
-from app.agent.model import CallDelta, Cancellation, ModelError, ModelEvent, ModelRequest, TextDelta, Turn
+from anthropic_standin.judge import judge
+from app.agent.model_client import (
+    CallDelta,
+    Cancellation,
+    ModelError,
+    ModelEvent,
+    ModelRequest,
+    TextDelta,
+    Turn,
+)
 from app.conversation.blocks import Block
 from app.conversation.transcript import Usage
-from app.offline.judge import judge
 
 USAGE = Usage(input_tokens=10, output_tokens=5, cache_read_tokens=3, cache_write_tokens=2)
 

@@ -6,17 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from app.agent.context import LoopContext, Resumption
 from app.agent.fallback import Cooldowns
-from app.agent.hooks import HookRunner
+from app.agent.hook_runner import HookRunner
 from app.agent.loop import AgentLoop
-from app.agent.prompt import Surroundings
-from app.agent.steps import Ask, CallEnded, Condensed, PromptFrozen, SafePoint, Step, TurnAdded
+from app.agent.loop_context import LoopContext, Resumption
+from app.agent.loop_steps import Ask, CallEnded, Condensed, PromptFrozen, SafePoint, Step, TurnAdded
+from app.agent.prompt_builder import Surroundings
 from app.agent.toolbox import Toolbox
 from app.agent.toolset import Handler, Outcome, Tool, ToolContext, ToolResult
 from app.conversation.compaction import Summary
 from app.conversation.events import Event
-from app.conversation.prompt import FrozenPrompt
+from app.conversation.frozen_prompt import FrozenPrompt
 from app.conversation.run import Answer, ToolCall
 from app.conversation.session import Session
 from app.conversation.transcript import Message, Transcript

@@ -17,8 +17,8 @@ import httpx2
 import orjson
 import pytest
 
-from app.agent.anthropic_model import KINDS, AnthropicModel, classify, request_body
-from app.agent.model import (
+from app.agent.anthropic.anthropic_model import KINDS, AnthropicModel, classify, request_body
+from app.agent.model_client import (
     CallDelta,
     FailureKind,
     ModelClient,

@@ -10,9 +10,17 @@ from typing import Any
 import orjson
 import pytest
 
-from app.agent.anthropic_model import AnthropicModel
-from app.agent.model import CallDelta, ModelError, ModelEvent, ModelRequest, TextDelta, ThinkingDelta, Turn
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
+from app.agent.anthropic.anthropic_model import AnthropicModel
+from app.agent.model_client import (
+    CallDelta,
+    ModelError,
+    ModelEvent,
+    ModelRequest,
+    TextDelta,
+    ThinkingDelta,
+    Turn,
+)
 
 LOOK = {"name": "look", "description": "Looks.", "input_schema": {"type": "object"}}
 

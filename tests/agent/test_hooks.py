@@ -12,9 +12,9 @@ import orjson
 import pytest
 from pydantic import ValidationError
 
-from app.agent.hooks import KEPT_BYTES, NOTHING_SAID, HookBroken, HookRunner, HookVerdict, verdict
+from app.agent.hook_runner import KEPT_BYTES, NOTHING_SAID, HookBroken, HookRunner, HookVerdict, verdict
 from app.agent.tools.process_family import MARK
-from app.team.hooks import Hooks
+from app.team.hook_definitions import Hooks
 from app.tool_environment import VARIABLE
 from tests.agent.cancellation import FakeCancellation
 from tests.harness.process import eventually
@@ -202,7 +202,7 @@ def test_a_hook_that_is_no_gate_may_break(runner: Run, command: str) -> None:
 
 
 def test_a_gate_that_raises_says_no(runner: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.agent.hooks.Process", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("app.agent.hook_runner.Process", lambda *_, **__: 1 / 0)
     assert runner(pre_tool_use=for_tools("true", "false")).before_call("a", "shell", {}).blocked
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from app.agent.calling import UNREADABLE
-from app.agent.context import Resumption
-from app.agent.model import ModelError, TextDelta
-from app.agent.steps import Ask, CallStarting, PicturesLeftOut, PromptFrozen, SafePoint, TurnAdded
+from app.agent.loop_context import Resumption
+from app.agent.loop_steps import Ask, CallStarting, PicturesLeftOut, PromptFrozen, SafePoint, TurnAdded
+from app.agent.model_client import ModelError, TextDelta
+from app.agent.tool_runner import UNREADABLE
 from app.agent.toolset import Outcome, ToolCancelled, ToolContext, ToolResult
 from app.conversation.blocks import plain_text
 from app.conversation.events import AgentChoice, MessageAdded, UserMessage

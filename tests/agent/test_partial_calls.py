@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from app.agent.model import CallDelta
+from app.agent.model_client import CallDelta
 from app.agent.partial_calls import MAX_CHARACTERS, PartialCalls
 from app.conversation.events import PartialToolCall
 

@@ -9,8 +9,8 @@ import threading
 import httpx2
 import pytest
 
-from app.agent.http.connection import Connection
-from app.agent.http.pump import Pump
+from app.agent.anthropic.http.pump import Pump
+from app.agent.anthropic.http.socket_connection import SocketConnection
 from tests.harness.descriptors import connection_with
 from tests.harness.models import PATIENCE
 from tests.harness.process import eventually
@@ -28,7 +28,7 @@ def test_closing_rings_no_bell_that_the_thread_has_taken_down(monkeypatch: pytes
 
     def read() -> None:
         try:
-            pump.read(Connection(near), take, stall_timeout=PATIENCE)
+            pump.read(SocketConnection(near), take, stall_timeout=PATIENCE)
         except httpx2.ReadError as error:
             failures.append(str(error))
 
@@ -57,10 +57,10 @@ class Reading:
         self.entered, self.taken = threading.Event(), b""
         self.failure = ""
         self._hold = hold
-        self._thread = threading.Thread(target=self._read, args=(pump, Connection(near)))
+        self._thread = threading.Thread(target=self._read, args=(pump, SocketConnection(near)))
         self._thread.start()
 
-    def _read(self, pump: Pump, connection: Connection) -> None:
+    def _read(self, pump: Pump, connection: SocketConnection) -> None:
         try:
             pump.read(connection, self._take, stall_timeout=PATIENCE)
         except httpx2.ReadError as error:
@@ -124,7 +124,7 @@ def test_a_reader_that_could_not_start_starts_with_the_next_exchange(monkeypatch
         with monkeypatch.context() as patch:
             patch.setattr(threading.Thread, "start", no_thread)
             with pytest.raises(httpx2.ReadError):
-                pump.read(Connection(near), lambda _: False, stall_timeout=PATIENCE)
+                pump.read(SocketConnection(near), lambda _: False, stall_timeout=PATIENCE)
         far.send(b"stop")
         reading = Reading(pump, near)
         reading.join()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.agent.model import ModelError, ModelEvent, ModelRequest, TextDelta
+from app.agent.model_client import ModelError, ModelEvent, ModelRequest, TextDelta
 from app.agent.retry import MAX_RETRY_AFTER, stream_with_retries
 from tests.agent.cancellation import FakeCancellation
 from tests.agent.scripted_model import ScriptedModel, said

@@ -9,7 +9,7 @@ from anthropic._streaming import SSEDecoder
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.agent.sse_decoder import Frame, MalformedStream, SseDecoder
+from app.agent.anthropic.sse_decoder import Frame, MalformedStream, SseDecoder
 
 NEWLINES = st.sampled_from(["\n", "\r\n", "\r"])
 LINES = st.one_of(

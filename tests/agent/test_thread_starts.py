@@ -14,19 +14,19 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from app.agent.hooks import HookRunner
-from app.agent.http.connection import Connection
-from app.agent.http.interrupt import Interrupt
-from app.agent.http.pump import Pump
-from app.agent.http.route import Route, connect
-from app.agent.tools.mcp.address import ServerAddress
-from app.agent.tools.mcp.calls import ServerUnavailable
-from app.agent.tools.mcp.server import Patience
-from app.agent.tools.mcp.servers import ToolServers
-from app.agent.tools.mcp.toolset import Mcp
-from app.agent.tools.shell import Shell
+from app.agent.anthropic.http.interrupt import Interrupt
+from app.agent.anthropic.http.pump import Pump
+from app.agent.anthropic.http.route import Route, connect
+from app.agent.anthropic.http.socket_connection import SocketConnection
+from app.agent.hook_runner import HookRunner
+from app.agent.tools.mcp.mcp_toolset import McpToolset
+from app.agent.tools.mcp.server_address import ServerAddress
+from app.agent.tools.mcp.server_calls import ServerUnavailable
+from app.agent.tools.mcp.tool_server import ServerTimeouts
+from app.agent.tools.mcp.tool_servers import ToolServers
+from app.agent.tools.shell import ShellToolset
 from app.agent.toolset import ToolContext, ToolResult, Toolset
-from app.team.hooks import Hooks
+from app.team.hook_definitions import Hooks
 from tests.agent.cancellation import FakeCancellation
 from tests.agent.tools.test_api import api
 from tests.agent.tools.web_site import running
@@ -70,7 +70,7 @@ def called(toolset: Toolset, name: str, folder: Path, **arguments: object) -> To
 
 @contextmanager
 def background_job(folder: Path) -> Iterator[Use]:
-    shell = Shell(environment={"PATH": "/usr/bin:/bin"})
+    shell = ShellToolset(environment={"PATH": "/usr/bin:/bin"})
 
     def use() -> None:
         result = called(shell, "run_background_job", folder, cmd="sleep 60")
@@ -98,7 +98,7 @@ def request_to_an_api(folder: Path) -> Iterator[Use]:
 
 @contextmanager
 def tool_server(folder: Path) -> Iterator[Use]:
-    servers = ToolServers(patience=Patience(start=60.0, retry=0.0), idle_seconds=0.01)
+    servers = ToolServers(patience=ServerTimeouts(start=60.0, retry=0.0), idle_seconds=0.01)
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
     where = ServerAddress.of_command(
         sys.executable,
@@ -109,7 +109,7 @@ def tool_server(folder: Path) -> Iterator[Use]:
     )
 
     def use() -> None:
-        toolset = Mcp(servers, where, cancellation=FakeCancellation())
+        toolset = McpToolset(servers, where, cancellation=FakeCancellation())
         try:
             toolset.start()
             assert called(toolset, "echo", folder, text="hi").output == "hi"
@@ -149,7 +149,7 @@ def answer_of_a_model(folder: Path) -> Iterator[Use]:
                 came.append(data)
                 return False
 
-            pump.read(Connection(near), take, stall_timeout=5.0)
+            pump.read(SocketConnection(near), take, stall_timeout=5.0)
             assert came == [b"hello"]
 
     yield use

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.agent.toolbox import Toolbox
-from app.agent.tools.schemas.fitting import Fitted, fitted
+from app.agent.tools.schemas.normalizing import NormalizedSchema, fitted
 from app.agent.toolset import Tool, ToolContext, ToolResult
 from tests.agent.cancellation import FakeCancellation
 from tests.agent.stage import FakeToolset, tool
@@ -160,11 +160,11 @@ def test_properties_that_the_model_calls_otherwise_come_to_the_tool_by_their_own
 def test_a_schema_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[object] = []
 
-    def counting(schema: object) -> Fitted:
+    def counting(schema: object) -> NormalizedSchema:
         looked.append(schema)
         return fitted(schema)
 
-    monkeypatch.setattr("app.agent.fitting.fitted", counting)
+    monkeypatch.setattr("app.agent.tool_normalizing.fitted", counting)
     odd = {"looked at": {"type": "any"}}
     for _ in range(3):
         box = Toolbox(

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from app.agent.calling import UNKNOWN_OUTCOME
-from app.agent.context import Resumption
-from app.agent.steps import Ask
+from app.agent.loop_context import Resumption
+from app.agent.loop_steps import Ask
+from app.agent.tool_runner import UNKNOWN_OUTCOME
 from app.agent.toolset import (
     Elicitation,
     Outcome,

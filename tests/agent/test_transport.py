@@ -18,8 +18,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from app.agent.http.interrupt import Interrupt, Interrupted
-from app.agent.transport import Transport, interruptible
+from app.agent.anthropic.http.interrupt import Interrupt, Interrupted
+from app.agent.anthropic.transport import ModelTransport, interruptible
 from tests.agent.socket_server import PATIENCE, Peer, serving
 from tests.harness import threads
 
@@ -42,7 +42,7 @@ def nothing_left() -> Iterator[None]:
 
 @pytest.fixture
 def client() -> Iterator[httpx2.Client]:
-    with httpx2.Client(transport=Transport(), timeout=LONG) as one:
+    with httpx2.Client(transport=ModelTransport(), timeout=LONG) as one:
         yield one
 
 
@@ -181,7 +181,7 @@ def test_a_connection_that_dies_in_the_pool_unnoticed_is_replaced_once(
             peer.socket.close()
             closed.set()
 
-    monkeypatch.setattr("app.agent.http.connection.Connection.is_stale", lambda _: False)
+    monkeypatch.setattr("app.agent.anthropic.http.socket_connection.Connection.is_stale", lambda _: False)
     with serving(script) as server:
         assert client.post(server.url).content == b"x"
         assert closed.wait(PATIENCE)
@@ -204,7 +204,7 @@ def test_a_request_that_is_out_is_never_sent_again(client: httpx2.Client) -> Non
 
 @pytest.mark.parametrize("settings", [{"keep_alive": 0.0}, {"max_idle": 0}])
 def test_a_connection_is_kept_within_limits(settings: dict[str, float]) -> None:
-    transport = Transport(**settings)  # type: ignore[arg-type]
+    transport = ModelTransport(**settings)  # type: ignore[arg-type]
     with serving(echo) as server, httpx2.Client(transport=transport) as client:
         client.post(server.url)
         client.post(server.url)
@@ -284,7 +284,7 @@ def breaking(how: Callable[[Peer], None]) -> Callable[[Peer], None]:
 def test_a_body_that_breaks_off_says_how(
     how: Callable[[Peer], None], stall_timeout: float, expected: type[Exception]
 ) -> None:
-    transport = Transport(stall_timeout=stall_timeout)
+    transport = ModelTransport(stall_timeout=stall_timeout)
     with (
         serving(breaking(how)) as server,
         httpx2.Client(transport=transport, timeout=LONG) as client,
@@ -509,7 +509,7 @@ def test_a_round_that_fails_ends_nobodys_reading(caplog: pytest.LogCaptureFixtur
     with (
         serving(script) as server,
         httpx2.Client(
-            transport=Transport(reading=failing_once, stall_timeout=PATIENCE), timeout=LONG
+            transport=ModelTransport(reading=failing_once, stall_timeout=PATIENCE), timeout=LONG
         ) as client,
         interruptible(Interrupt(), collector),
         client.stream("POST", server.url) as response,
@@ -847,7 +847,7 @@ def test_interrupts_at_any_moment_hit_nobody_else() -> None:
 
     with (
         serving(script) as server,
-        httpx2.Client(transport=Transport(), timeout=LONG) as client,
+        httpx2.Client(transport=ModelTransport(), timeout=LONG) as client,
         ThreadPoolExecutor(60) as pool,
     ):
         assert sum(pool.map(partial(call, client, server.url), plans)) > 0
@@ -860,7 +860,7 @@ def test_closing_the_client_closes_what_is_idle_and_what_comes_back() -> None:
         peer.until_gone()
 
     with serving(script) as server:
-        client = httpx2.Client(transport=Transport())
+        client = httpx2.Client(transport=ModelTransport())
         with client.stream("POST", server.url) as response:
             client.post(server.url)
             client.close()

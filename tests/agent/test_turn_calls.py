@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from app.agent.crew import Crew, Leave
 from app.agent.loop import AgentLoop
-from app.agent.steps import Ask, CallEnded, CallStarting
+from app.agent.loop_steps import Ask, CallEnded, CallStarting
+from app.agent.tool_threads import CallCancellation, ToolThreads
 from app.agent.toolset import (
     CANCELLED,
     Elicitation,
@@ -226,16 +226,16 @@ def test_without_a_place_in_the_crew_the_work_is_done_at_once() -> None:
         seen.append(threading.current_thread())
         return ToolResult("done")
 
-    assert Crew(0).start(work).outcome() == ToolResult("done")
-    crew = Crew(1)
-    assert [crew.start(work).outcome() for _ in range(3)] == [ToolResult("done")] * 3
+    assert ToolThreads(0).start(work).outcome() == ToolResult("done")
+    tool_threads = ToolThreads(1)
+    assert [tool_threads.start(work).outcome() for _ in range(3)] == [ToolResult("done")] * 3
     assert seen[0] is here
 
 
 @pytest.mark.parametrize("how", ["run", "leave", "both", "before"])
 def test_a_leave_is_cancelled_once_by_whoever_comes_first(how: str) -> None:
     run, calls = FakeCancellation(), list[int]()
-    leave = Leave(run)
+    leave = CallCancellation(run)
     if how == "before":
         leave.take()
     with leave.calling(lambda: calls.append(1)):

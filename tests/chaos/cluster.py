@@ -20,8 +20,8 @@ from app.store.migrate import migrate
 from app.store.store import Store
 from app.store.tables import event_segments, messages, queued_messages, runs, sessions, tool_calls
 from tests.conftest import AGENTS
+from tests.harness.fork_server import DESCRIPTORS, WRONG_BY
 from tests.harness.process import BatonProcess, eventually
-from tests.harness.warm import DESCRIPTORS, WRONG_BY
 from tests.harness.wire import Client, in_parallel
 
 TABLES = (sessions, messages, runs, tool_calls, queued_messages, event_segments)

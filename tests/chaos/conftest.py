@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from tests.chaos.cluster import Cluster
 from tests.harness.postgres import PostgresServer
 

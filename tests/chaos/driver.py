@@ -6,7 +6,7 @@ import random
 import threading
 from dataclasses import dataclass
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from tests.chaos.actor import Actor
 from tests.chaos.cluster import Cluster
 from tests.chaos.notes import Notes

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from tests.chaos.driver import Plan, let_loose
 from tests.harness.postgres import PostgresServer
 

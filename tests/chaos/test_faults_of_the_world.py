@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from app.agent import anthropic_model
+from anthropic_standin.standin_server import OfflineServer
+from app.agent.anthropic import anthropic_model
 from app.factory import Server, build
-from app.offline.server import OfflineServer
 from app.runtime import patience
 from app.store import brake_store, drivers
 from tests.chaos.invariants import broken_promises
@@ -134,7 +134,7 @@ def test_a_run_that_has_waited_too_long_fails_and_its_session_is_free_again(
     assert [event["type"] for event in events[-2:]] == ["error", "stream_stopped"]
     assert events[-2]["code"] == "store_unavailable"
     eventually(lambda: free(client, session), "its lease has run out", seconds=20)
-    [call] = server.store.records.ledger(session).values()
+    [call] = server.store.journal.ledger(session).values()
     assert call.state == "unknown"
     works(server, client, session)
 

@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from tests.chaos.cluster import Cluster
 from tests.chaos.invariants import broken_promises
 from tests.harness.process import eventually
@@ -70,7 +70,7 @@ def test_a_holder_that_was_paused_past_its_lease_writes_not_one_row_more(
         for name, rows_before, rows_after in zip("smrtqe", earlier, later, strict=True):
             if name != "s":
                 assert [row for row in rows_before if row not in rows_after] == [], "a row was changed"
-    unknown = [call.state for call in cluster.store.records.ledger(working).values()]
+    unknown = [call.state for call in cluster.store.journal.ledger(working).values()]
     assert unknown == ["unknown"]
     assert broken_promises(cluster.store) == []
 

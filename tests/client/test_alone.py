@@ -28,4 +28,4 @@ def test_the_client_is_importable_alone(tmp_path: Path) -> None:
 
 
 def test_importing_it_from_here_loads_nothing_of_the_server() -> None:
-    assert loaded("import app.client", ROOT) & THE_SERVERS == {"app"}
+    assert loaded("import baton_client", ROOT) & THE_SERVERS == {"app"}

@@ -8,17 +8,17 @@ from typing import Protocol
 
 import pytest
 
-from app.client import (
-    Baton,
-    BudgetReached,
-    NotAllowed,
-    NotFound,
-    Run,
-    RunFailed,
-    ToolApproval,
-    TooMany,
+from anthropic_standin.standin_server import OfflineServer
+from baton_client import (
+    BatonClient,
+    BudgetReachedError,
+    NotAllowedError,
+    NotFoundError,
+    RunFailedError,
+    RunStream,
+    ToolApprovalEvent,
+    TooManyError,
 )
-from app.offline.server import OfflineServer
 from tests.conftest import AGENTS
 from tests.harness.process import BatonProcess
 
@@ -48,7 +48,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 class Of(Protocol):
-    def __call__(self, name: str, *, retry_seconds: float = 60.0) -> Baton: ...
+    def __call__(self, name: str, *, retry_seconds: float = 60.0) -> BatonClient: ...
 
 
 @pytest.fixture
@@ -56,25 +56,25 @@ def of(process: BatonProcess, model: OfflineServer) -> Iterator[Of]:
     """The client of one of those names."""
     with ExitStack() as opened:
         yield lambda name, *, retry_seconds=60.0: opened.enter_context(
-            Baton(process.url, f"a-token-of-{name}-alone", retry_seconds=retry_seconds)
+            BatonClient(process.url, f"a-token-of-{name}-alone", retry_seconds=retry_seconds)
         )
 
 
-def waiting_run(baton: Baton) -> Run:
+def waiting_run(baton: BatonClient) -> RunStream:
     run = baton.run(baton.create_session()["id"], ECHO, agent="tools")
-    next(event for event in run if isinstance(event, ToolApproval))
+    next(event for event in run if isinstance(event, ToolApprovalEvent))
     return run
 
 
-def release_again_and_again(baton: Baton) -> None:
+def release_again_and_again(baton: BatonClient) -> None:
     """More often than may be in a minute; it never succeeds."""
     for _ in range(30):
-        with suppress(NotFound):
+        with suppress(NotFoundError):
             baton.release("no-such-run")
 
 
 def test_a_wrong_token_is_not_allowed(process: BatonProcess, of: Of) -> None:
-    with Baton(process.url, "wrong") as stranger, pytest.raises(NotAllowed):
+    with BatonClient(process.url, "wrong") as stranger, pytest.raises(NotAllowedError):
         stranger.sessions()
     assert of("anna").sessions() == []
 
@@ -99,7 +99,7 @@ def test_a_run_that_is_one_too_many_begins_when_there_is_room(
 def test_who_has_no_patience_is_told_of_what_there_is_too_much(of: Of, pauses: list[float]) -> None:
     baton = of("ben", retry_seconds=1.0)
     run = waiting_run(baton)
-    with pytest.raises(TooMany) as refusal:
+    with pytest.raises(TooManyError) as refusal:
         baton.run(baton.create_session()["id"], "[say me]", agent="plain")
     assert (refusal.value.status, refusal.value.code) == (429, "too_many_runs")
     assert refusal.value.retry_after == 2.0
@@ -110,7 +110,7 @@ def test_who_has_no_patience_is_told_of_what_there_is_too_much(of: Of, pauses: l
 
 def test_what_could_happen_twice_is_not_sent_again(of: Of, pauses: list[float]) -> None:
     baton = of("carl")
-    with pytest.raises(TooMany) as refusal:
+    with pytest.raises(TooManyError) as refusal:
         release_again_and_again(baton)
     assert refusal.value.code == "rate_limited"
     assert refusal.value.retry_after >= 1
@@ -121,7 +121,7 @@ def test_a_used_up_budget_is_an_exception_of_its_own(of: Of) -> None:
     baton = of("dora")
     session = baton.create_session()["id"]
     baton.run(session, "[say something]", agent="plain").text()
-    with pytest.raises(BudgetReached) as refusal:
+    with pytest.raises(BudgetReachedError) as refusal:
         baton.run(session, "[say more]", agent="plain")
     assert (refusal.value.status, refusal.value.code) == (402, "budget_reached")
     assert (refusal.value.budget, refusal.value.limit) == ("session", 0.000001)
@@ -131,6 +131,6 @@ def test_a_used_up_budget_is_an_exception_of_its_own(of: Of) -> None:
 def test_a_budget_that_is_used_up_on_the_way_fails_the_run(of: Of) -> None:
     baton = of("dora")
     twice = '[call think {"thought": "a"}][then][say done]'
-    with pytest.raises(RunFailed) as failure:
+    with pytest.raises(RunFailedError) as failure:
         baton.run(baton.create_session(tools_approved=True)["id"], twice, agent="tools").text()
     assert failure.value.code == "budget_reached"

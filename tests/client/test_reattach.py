@@ -9,20 +9,20 @@ from random import Random
 
 import pytest
 
-from app.client import (
-    Baton,
-    Event,
-    Failed,
-    Gap,
-    NotFound,
-    SessionBusy,
-    Stopped,
-    Text,
-    ToolApproval,
-    ToolResult,
-    Unavailable,
+from anthropic_standin.standin_server import OfflineServer
+from baton_client import (
+    BatonClient,
+    ErrorEvent,
+    GapEvent,
+    NotFoundError,
+    SessionBusyError,
+    StoppedEvent,
+    StreamEvent,
+    TextEvent,
+    ToolApprovalEvent,
+    ToolResultEvent,
+    UnavailableError,
 )
-from app.offline.server import OfflineServer
 from tests.conftest import AGENTS
 from tests.harness.gate import Gate
 from tests.harness.process import BatonProcess
@@ -59,9 +59,9 @@ def proxy(process: BatonProcess) -> Iterator[BreakingProxy]:
 
 
 @pytest.fixture
-def baton(proxy: BreakingProxy, model: OfflineServer) -> Iterator[Baton]:
+def baton(proxy: BreakingProxy, model: OfflineServer) -> Iterator[BatonClient]:
     """Behind the network that breaks."""
-    with Baton(proxy.url, retry_seconds=20) as one:
+    with BatonClient(proxy.url, retry_seconds=20) as one:
         yield one
 
 
@@ -78,7 +78,7 @@ def cut(first: Iterable[int | None]) -> Callable[[], int | None]:
     return lambda: next(values)
 
 
-def numbers(events: Iterable[Event]) -> list[int]:
+def numbers(events: Iterable[StreamEvent]) -> list[int]:
     return [event.id for event in events if event.id is not None]
 
 
@@ -90,7 +90,7 @@ def faithful(direct: Client, session: str) -> list[dict[str, object]]:
 
 
 def test_a_run_whose_connection_breaks_again_and_again_is_told_once_and_whole(
-    baton: Baton, proxy: BreakingProxy, direct: Client
+    baton: BatonClient, proxy: BreakingProxy, direct: Client
 ) -> None:
     random = Random(6)
     session = baton.create_session()["id"]
@@ -105,7 +105,7 @@ def test_a_run_whose_connection_breaks_again_and_again_is_told_once_and_whole(
 
 @pytest.mark.parametrize("after", [0, 40, 350, 420, 500, 700])
 def test_a_start_whose_answer_is_lost_starts_one_run(
-    baton: Baton, proxy: BreakingProxy, direct: Client, after: int
+    baton: BatonClient, proxy: BreakingProxy, direct: Client, after: int
 ) -> None:
     """Cut before the answer, within its head, within the first event."""
     session = baton.create_session()["id"]
@@ -118,7 +118,7 @@ def test_a_start_whose_answer_is_lost_starts_one_run(
 
 
 def test_a_session_whose_answer_is_lost_is_made_once(
-    baton: Baton, proxy: BreakingProxy, direct: Client
+    baton: BatonClient, proxy: BreakingProxy, direct: Client
 ) -> None:
     before = len(direct.get("/api/sessions").json())
     proxy.allowance = cut([0, 60])
@@ -129,7 +129,7 @@ def test_a_session_whose_answer_is_lost_is_made_once(
 
 
 def test_an_approval_whose_answer_is_lost_counts_once(
-    baton: Baton, proxy: BreakingProxy, direct: Client
+    baton: BatonClient, proxy: BreakingProxy, direct: Client
 ) -> None:
     session = direct.new_session()
     with direct.run(session, ECHO, agent="tools") as stream:
@@ -141,7 +141,7 @@ def test_an_approval_whose_answer_is_lost_counts_once(
 
 
 def test_messages_for_a_run_whose_answer_is_lost_wait_once(
-    baton: Baton, proxy: BreakingProxy, direct: Client
+    baton: BatonClient, proxy: BreakingProxy, direct: Client
 ) -> None:
     session = direct.new_session()
     with direct.run(session, ECHO, agent="tools") as stream:
@@ -156,24 +156,26 @@ def test_messages_for_a_run_whose_answer_is_lost_wait_once(
         direct.post(f"/api/sessions/{session}/cancel?wait=5")
 
 
-def test_a_deletion_whose_answer_is_lost_is_done(baton: Baton, proxy: BreakingProxy, direct: Client) -> None:
+def test_a_deletion_whose_answer_is_lost_is_done(
+    baton: BatonClient, proxy: BreakingProxy, direct: Client
+) -> None:
     session = direct.new_session()
     proxy.allowance = cut([0])
     baton.delete_session(session)
     assert proxy.cuts == 1
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         baton.session(session)
 
 
 def test_an_answer_that_names_no_call_is_not_repeated(
-    baton: Baton, proxy: BreakingProxy, direct: Client
+    baton: BatonClient, proxy: BreakingProxy, direct: Client
 ) -> None:
     """The second one might approve a call that nobody has seen."""
     session = direct.new_session()
     with direct.run(session, ECHO, agent="tools") as stream:
         stream.until("tool_call_confirmation")
         proxy.allowance = cut([0])
-        with pytest.raises(Unavailable):
+        with pytest.raises(UnavailableError):
             baton.approve(session)
         assert len([one for one in proxy.requests if one.startswith(b"POST")]) == 1
         stream.rest()
@@ -186,21 +188,21 @@ def test_a_stream_that_falls_silent_is_given_up_and_taken_up_again(
     session = direct.new_session()
     proxy.falls_silent = True
     proxy.allowance = cut([1500])
-    with Baton(proxy.url, idle_seconds=2) as baton:
+    with BatonClient(proxy.url, idle_seconds=2) as baton:
         events = list(baton.run(session, "[words 20]", agent="plain"))
     assert proxy.cuts == 1
     assert [event.data for event in events] == faithful(direct, session)
 
 
 def test_a_session_is_followed_over_several_runs_and_cuts(
-    baton: Baton, proxy: BreakingProxy, direct: Client
+    baton: BatonClient, proxy: BreakingProxy, direct: Client
 ) -> None:
     session = direct.new_session()
     for text in ("[words 50]", "[words 60]"):
         direct.say(session, text)
     random = Random(7)
     proxy.allowance = lambda: random.randrange(500, 3000)
-    seen: list[Event] = []
+    seen: list[StreamEvent] = []
     for event in baton.events(session, after=0):
         seen.append(event)
         if [one.type for one in seen].count("stream_stopped") == 2:
@@ -209,7 +211,7 @@ def test_a_session_is_followed_over_several_runs_and_cuts(
     assert numbers(seen) == list(range(1, len(seen) + 1))
 
 
-def test_a_session_that_is_deleted_ends_its_followers(baton: Baton, direct: Client) -> None:
+def test_a_session_that_is_deleted_ends_its_followers(baton: BatonClient, direct: Client) -> None:
     session = direct.new_session()
     direct.say(session, "[say hello]")
     following = baton.events(session, after=0)
@@ -219,18 +221,18 @@ def test_a_session_that_is_deleted_ends_its_followers(baton: Baton, direct: Clie
 
 
 def test_a_server_killed_in_mid_stream_ends_the_run_and_says_what_is_missing(mortal: BatonProcess) -> None:
-    with Baton(mortal.url) as baton:
+    with BatonClient(mortal.url) as baton:
         session = baton.create_session()["id"]
         with baton.run(session, "[words 400][pace 800]", agent="plain") as run:
             events = [event for _, event in zip(range(150), run, strict=False)]
             mortal.kill()
             mortal.start()
             events += list(run)
-        assert isinstance(events[-1], Stopped)
-        assert [event.code for event in events if isinstance(event, Failed)] == ["interrupted"]
+        assert isinstance(events[-1], StoppedEvent)
+        assert [event.code for event in events if isinstance(event, ErrorEvent)] == ["interrupted"]
         ids = numbers(events)
         assert ids == sorted(set(ids)), "each once, and in order"
-        gaps = [event.first_available for event in events if isinstance(event, Gap)]
+        gaps = [event.first_available for event in events if isinstance(event, GapEvent)]
         missing = [after for before, after in itertools.pairwise(ids) if after != before + 1]
         assert missing == gaps, "what is not there is said not to be there"
         assert baton.get_run(run.id)["status"] == "interrupted"
@@ -238,45 +240,45 @@ def test_a_server_killed_in_mid_stream_ends_the_run_and_says_what_is_missing(mor
 
 
 def test_a_run_that_waits_for_an_answer_goes_on_after_its_server_was_killed(mortal: BatonProcess) -> None:
-    with Baton(mortal.url) as baton:
+    with BatonClient(mortal.url) as baton:
         session = baton.create_session()["id"]
-        events: list[Event] = []
+        events: list[StreamEvent] = []
         with baton.run(session, ECHO, agent="tools") as run:
             for event in run:
                 events.append(event)
-                if isinstance(event, ToolApproval):
+                if isinstance(event, ToolApprovalEvent):
                     mortal.kill()
                     mortal.start()
-                    with pytest.raises(SessionBusy):
+                    with pytest.raises(SessionBusyError):
                         baton.run(session, "me too", agent="tools")
                     run.approve(event.call_id)
-        assert [event.response.strip() for event in events if isinstance(event, ToolResult)] == ["hands"]
-        assert "".join(event.text for event in events if isinstance(event, Text)) == "done"
-        assert isinstance(events[-1], Stopped)
+        assert [event.response.strip() for event in events if isinstance(event, ToolResultEvent)] == ["hands"]
+        assert "".join(event.text for event in events if isinstance(event, TextEvent)) == "done"
+        assert isinstance(events[-1], StoppedEvent)
         ids = numbers(events)
         assert ids == sorted(set(ids))
 
 
 def test_a_server_that_stays_away_is_unavailable(mortal: BatonProcess) -> None:
-    with Baton(mortal.url, retry_seconds=0.5) as baton:
+    with BatonClient(mortal.url, retry_seconds=0.5) as baton:
         run = baton.run(baton.create_session()["id"], "[words 2000][pace 50]", agent="plain")
         next(iter(run))
         mortal.kill()
-        with pytest.raises(Unavailable):
+        with pytest.raises(UnavailableError):
             list(run)
 
 
 def test_the_gate_is_not_passed_twice(tmp_path: Path, process: BatonProcess, model: OfflineServer) -> None:
     """A drop while a tool works changes nothing for the tool."""
     gate = Gate(process.directory, "client-gate")
-    with BreakingProxy(process.port) as proxy, Baton(proxy.url) as baton:
+    with BreakingProxy(process.port) as proxy, BatonClient(proxy.url) as baton:
         session = baton.create_session(tools_approved=True)["id"]
         baton.close()
         proxy.allowance = cut([1500, 200, 900])
         run = baton.run(session, f"{gate.call}[then][say done]", agent="tools")
         gate.wait_until_reached()
         gate.open("opened once")
-        results = [event.response.strip() for event in run if isinstance(event, ToolResult)]
+        results = [event.response.strip() for event in run if isinstance(event, ToolResultEvent)]
     gate.close()
     assert results == ["opened once"]
     assert proxy.cuts == 3

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from app.client import Baton
+from anthropic_standin.standin_server import OfflineServer
 from app.commands.main import cli
-from app.offline.server import OfflineServer
+from baton_client import BatonClient
 from tests.conftest import AGENTS
 from tests.harness.process import ROOT, BatonProcess
 
@@ -50,9 +50,9 @@ def process(directory: Path, stand_in: OfflineServer) -> Iterator[BatonProcess]:
 
 
 @pytest.fixture
-def baton(process: BatonProcess, model: OfflineServer) -> Iterator[Baton]:
+def baton(process: BatonProcess, model: OfflineServer) -> Iterator[BatonClient]:
     """For what a test prepares and looks at."""
-    with Baton(process.url) as one:
+    with BatonClient(process.url) as one:
         yield one
 
 

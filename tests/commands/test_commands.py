@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from app.client import Baton, Run, ToolApproval
 from app.commands import exits
-from app.commands.asking import Asking
 from app.commands.main import COMMANDS
+from app.commands.server_options import ServerOptions
+from baton_client import BatonClient, RunStream, ToolApprovalEvent
 from tests.commands.conftest import Call
 from tests.harness.process import ROOT, free_port
 
@@ -20,10 +20,10 @@ ECHO = '[call shell {"cmd": "echo hands"}][then][say done]'
 
 
 @pytest.fixture
-def waiting(baton: Baton) -> Iterator[Run]:
+def waiting(baton: BatonClient) -> Iterator[RunStream]:
     """A run that waits for an approval."""
     with baton.run(baton.create_session()["id"], ECHO, agent="tools") as run:
-        next(event for event in run if isinstance(event, ToolApproval))
+        next(event for event in run if isinstance(event, ToolApprovalEvent))
         yield run
 
 
@@ -59,7 +59,7 @@ def test_send_fails_when_the_run_fails(call: Call) -> None:
     assert "(model_failed)" in done.err
 
 
-def test_send_leaves_a_question_to_others_where_nobody_can_be_asked(call: Call, baton: Baton) -> None:
+def test_send_leaves_a_question_to_others_where_nobody_can_be_asked(call: Call, baton: BatonClient) -> None:
     done = call("send", "new", ECHO, "--agent", "tools")
     assert done.code == exits.WAITING
     run = baton.get_run(done.err.split("run ")[1].split()[0])
@@ -74,7 +74,7 @@ def test_what_an_agent_says_can_not_play_with_the_terminal(call: Call) -> None:
     assert "text" in done.out
 
 
-def test_a_busy_session_says_who_has_it(call: Call, waiting: Run) -> None:
+def test_a_busy_session_says_who_has_it(call: Call, waiting: RunStream) -> None:
     done = call("send", waiting.session_id, "me too", "--agent", "tools")
     assert done.code == exits.BUSY
     assert waiting.id in done.err
@@ -82,7 +82,7 @@ def test_a_busy_session_says_who_has_it(call: Call, waiting: Run) -> None:
     assert (told["code"], told["run"]["id"]) == ("awaiting_approval", waiting.id)
 
 
-def test_runs_are_listed_shown_cancelled_and_released(call: Call, waiting: Run) -> None:
+def test_runs_are_listed_shown_cancelled_and_released(call: Call, waiting: RunStream) -> None:
     line = call("runs", "ls", "--live").out.splitlines()[0].split("\t")
     assert line[:5] == [waiting.id, waiting.session_id, "tools/root", "awaiting_approval", "shell"]
     assert json.loads(call("runs", "ls", "--live", "--json").out)[0]["id"] == waiting.id
@@ -92,13 +92,13 @@ def test_runs_are_listed_shown_cancelled_and_released(call: Call, waiting: Run) 
     assert (again.code, "not_running" in again.err) == (exits.FAILED, True)
 
 
-def test_a_run_is_released(call: Call, waiting: Run) -> None:
+def test_a_run_is_released(call: Call, waiting: RunStream) -> None:
     done = call("--json", "runs", "release", waiting.id, "--reason", "stuck")
     assert json.loads(done.out)["status"] == "interrupted"
     waiting.detach()
 
 
-def test_a_run_is_watched_to_its_end(call: Call, baton: Baton, waiting: Run) -> None:
+def test_a_run_is_watched_to_its_end(call: Call, baton: BatonClient, waiting: RunStream) -> None:
     baton.follow_up(waiting.session_id, "[say later]")
     baton.approve(waiting.session_id, remember="session")
     watched = call("runs", "watch", waiting.id)
@@ -109,7 +109,7 @@ def test_a_run_is_watched_to_its_end(call: Call, baton: Baton, waiting: Run) -> 
     list(waiting)
 
 
-def test_the_queue_is_listed_and_dropped(call: Call, baton: Baton, waiting: Run) -> None:
+def test_the_queue_is_listed_and_dropped(call: Call, baton: BatonClient, waiting: RunStream) -> None:
     assert call("send", waiting.session_id, "later", "--when-busy", "queue").code == exits.OK
     [line] = call("queue", "ls", waiting.session_id).out.splitlines()
     message, kind = line.split("\t")[:2]
@@ -119,7 +119,7 @@ def test_the_queue_is_listed_and_dropped(call: Call, baton: Baton, waiting: Run)
     assert baton.queue(waiting.session_id) == []
 
 
-def test_an_exported_session_comes_back_and_goes_on(call: Call, baton: Baton, tmp_path: Path) -> None:
+def test_an_exported_session_comes_back_and_goes_on(call: Call, baton: BatonClient, tmp_path: Path) -> None:
     session = baton.create_session(tools_approved=True)["id"]
     baton.rename_session(session, "A talk")
     assert baton.run(session, ECHO, agent="tools").text() == "done"
@@ -138,7 +138,7 @@ def said(item: dict[str, dict[str, object]]) -> tuple[object, ...]:
     return message["role"], message["content"], message.get("tool_calls"), message.get("tool_call_id")
 
 
-def test_sessions_are_listed_shown_and_deleted(call: Call, baton: Baton) -> None:
+def test_sessions_are_listed_shown_and_deleted(call: Call, baton: BatonClient) -> None:
     session = baton.create_session()["id"]
     baton.run(session, "[say hello]", agent="plain").text()
     line = next(line for line in call("sessions", "ls").out.splitlines() if line.startswith(session))
@@ -156,7 +156,7 @@ def test_what_is_no_export_is_refused(call: Call) -> None:
 def test_a_server_that_is_not_there_has_an_exit_code_of_its_own(
     call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Asking, "baton", partialmethod(Asking.baton, retry_seconds=0.0))
+    monkeypatch.setattr(ServerOptions, "baton", partialmethod(ServerOptions.baton, retry_seconds=0.0))
     done = call("--url", f"http://127.0.0.1:{free_port()}", "runs", "show", "x" * 32)
     assert done.code == exits.UNAVAILABLE
     assert "can't be reached" in done.err

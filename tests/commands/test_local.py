@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Table, insert
 
-from app.client import Baton
+from anthropic_standin.standin_server import OfflineServer
 from app.commands import doctor_there, exits
-from app.offline.server import OfflineServer
 from app.store import tables
 from app.store.engine import Database
 from app.store.store import Pruned, Store
+from baton_client import BatonClient
 from tests.commands.conftest import MAIN, Call, environment
 from tests.conftest import AGENTS
 from tests.harness.process import ROOT, BatonProcess, eventually, free_port
@@ -115,7 +115,7 @@ def test_serve_serves(tmp_path: Path, model: OfflineServer) -> None:
         [*MAIN, "serve", "--json"], cwd=tmp_path, env=settings, stdout=log, stderr=log, start_new_session=True
     )
     try:
-        with Baton(url, retry_seconds=30) as baton:
+        with BatonClient(url, retry_seconds=30) as baton:
             assert {agent["name"] for agent in baton.agents()} >= {"plain", "tools"}
         server.send_signal(signal.SIGTERM)
         assert server.wait(30) == 0
@@ -198,7 +198,7 @@ def test_the_doctor_sees_a_proxy_that_holds_streams_back(
 
 
 def test_the_doctors_session_is_gone_afterwards(call: Call, process: BatonProcess) -> None:
-    with Baton(process.url) as baton:
+    with BatonClient(process.url) as baton:
         before = {one["id"] for one in baton.sessions()}
         call("doctor", "--no-here")
         eventually(lambda: {one["id"] for one in baton.sessions()} == before, "the session is deleted")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.client import Baton
 from app.commands import exits
+from baton_client import BatonClient
 from tests.commands.conftest import CTRL_C, Call
 
 ECHO = '[call shell {"cmd": "echo hands"}][then][say done]'
@@ -16,7 +16,7 @@ def test_a_call_is_approved_on_the_terminal(talk: Call) -> None:
     assert "done\n" in done.out
 
 
-def test_a_call_is_rejected_with_a_reason(talk: Call, baton: Baton) -> None:
+def test_a_call_is_rejected_with_a_reason(talk: Call, baton: BatonClient) -> None:
     script = [("May it?", "n\n"), ("Why not", "not today\n")]
     done = talk("send", "new", ECHO, "--agent", "tools", script=script)
     assert done.code == exits.OK
@@ -36,14 +36,14 @@ def test_a_form_is_filled_in(talk: Call) -> None:
     assert "blue" in done.out.partition("→ user_prompt")[2]
 
 
-def test_ctrl_c_stops_the_run(talk: Call, baton: Baton) -> None:
+def test_ctrl_c_stops_the_run(talk: Call, baton: BatonClient) -> None:
     done = talk("send", "new", "[words 2000][pace 50]", "--agent", "plain", script=[("please", CTRL_C)])
     assert done.code == exits.INTERRUPTED
     session = done.out.split("session ")[1].split()[0]
     assert [run["status"] for run in baton.runs(session=session)] == ["cancelled"]
 
 
-def test_lists_are_tables_with_a_head(talk: Call, baton: Baton) -> None:
+def test_lists_are_tables_with_a_head(talk: Call, baton: BatonClient) -> None:
     run = baton.run(baton.create_session()["id"], "[say hello]", agent="plain")
     run.text()
     shown = talk("runs", "ls", script=[]).out
@@ -52,7 +52,7 @@ def test_lists_are_tables_with_a_head(talk: Call, baton: Baton) -> None:
     assert run.id not in shown
 
 
-def test_runs_at_work_are_watched_live_until_ctrl_c(talk: Call, baton: Baton) -> None:
+def test_runs_at_work_are_watched_live_until_ctrl_c(talk: Call, baton: BatonClient) -> None:
     with baton.run(baton.create_session()["id"], "[words 3][hold 1]", agent="plain") as run:
         next(iter(run))
         done = talk("runs", "watch", script=[(run.id[:8], ""), (run.id[:8], CTRL_C)])

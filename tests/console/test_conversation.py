@@ -6,7 +6,7 @@ import json
 
 from selenium.webdriver.common.keys import Keys
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from tests.console.conftest import OpenTab
 from tests.harness.gate import Gate
 from tests.harness.process import BatonProcess, eventually

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from tests.console.conftest import OpenTab
 from tests.console.relay import Relay
 from tests.harness.process import BatonProcess, eventually

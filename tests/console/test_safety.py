@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from tests.conftest import StartBaton
 from tests.console.browser import Tab
 from tests.console.conftest import Links, OpenTab

@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
+from anthropic_standin.judge import judge
 from app.conversation.blocks import Block
 from app.conversation.transcript import Message, render
-from app.offline.judge import judge
 
 PROMPT = "the prompt's digest"
 SYSTEM: list[Block] = [{"type": "text", "text": "Be brief."}]

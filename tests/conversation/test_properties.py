@@ -12,12 +12,12 @@ import orjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.agent.request import RequestBuilder
+from anthropic_standin.judge import judge
+from app.agent.request_builder import RequestBuilder
 from app.conversation.blocks import Block
+from app.conversation.frozen_prompt import FrozenPrompt
 from app.conversation.healing import heal
-from app.conversation.prompt import FrozenPrompt
 from app.conversation.transcript import Message, Transcript, render
-from app.offline.judge import judge
 from tests.conversation.rows import (
     MODEL,
     PROMPT,

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server, build
-from app.offline.server import OfflineServer
 from tests.conftest import make_settings, our_threads
 from tests.harness.process import eventually
 

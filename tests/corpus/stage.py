@@ -16,12 +16,12 @@ from typing import Any, Final
 import httpcore2
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.agent.tools import public_http
-from app.agent.tools.mcp.address import ServerAddress
-from app.agent.tools.mcp.server import Patience
-from app.agent.tools.mcp.servers import ToolServers
+from app.agent.tools.mcp.server_address import ServerAddress
+from app.agent.tools.mcp.tool_server import ServerTimeouts
+from app.agent.tools.mcp.tool_servers import ToolServers
 from app.factory import Server, build
-from app.offline.server import OfflineServer
 from tests.agent.socket_server import serving
 from tests.conftest import make_settings
 from tests.corpus.web import Web
@@ -32,7 +32,7 @@ DEADLINE: Final = 20.0
 """Seconds after which a run is taken for hanging; nothing that goes well takes one."""
 
 LONG: Final = 60.0
-PATIENCE: Final = Patience(start=15.0, call=15.0, restarts=(0.0,) * 5)
+PATIENCE: Final = ServerTimeouts(start=15.0, call=15.0, restarts=(0.0,) * 5)
 
 
 class Servers(ToolServers):
@@ -239,7 +239,7 @@ def staged(directory: Path, model: OfflineServer) -> Iterator[Stage]:
         patch.setattr("app.factory.ToolServers", servers)
         patch.setattr(httpcore2, "default_ssl_context", cache(httpcore2.default_ssl_context))  # 20 ms each
         patch.setattr(public_http, "is_public", lambda _address: True)  # the odd web answers come from here
-        import_module("app.agent.tools.mcp.connection")
+        import_module("app.agent.tools.mcp.server_connection")
         server = build(make_settings(directory, model.url, agents=directory / "agents"))
         try:
             web = Web()

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from tests.conftest import our_threads
 from tests.corpus import (
     play_agent_files,

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server
-from app.offline.server import OfflineServer
-from app.store.rows import dump, load_optional
+from app.store.row_mapping import dump, load_optional
 from app.store.tables import messages
 from tests.corpus.broken import Broken, all_broken, insert_rows
 from tests.harness.in_process import LocalClient

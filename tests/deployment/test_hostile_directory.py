@@ -144,7 +144,7 @@ def test_a_server_imports_nothing_of_its_directory(hostile: BatonProcess, marker
 def test_a_checkout_serves_its_own_program_and_not_the_installed_one(tmp_path: Path) -> None:
     """Its virtual environment may have another version of it installed."""
     directory, loaded = copy_checkout(tmp_path / "checkout"), tmp_path / "loaded"
-    for name in ("gunicorn.conf.py", "wsgi.py", "app/__init__.py", "app/offline/__init__.py"):
+    for name in ("gunicorn.conf.py", "wsgi.py", "app/__init__.py", "anthropic_standin/__init__.py"):
         with (directory / name).open("a") as file:
             file.write(f"\nwith open({str(loaded)!r}, 'a') as file:\n    print({name!r}, file=file)\n")
     settings = {**SETTINGS, "BATON_WORKERS": "1"}
@@ -157,7 +157,7 @@ def test_a_checkout_serves_its_own_program_and_not_the_installed_one(tmp_path: P
         "gunicorn.conf.py",
         "wsgi.py",
         "app/__init__.py",
-        "app/offline/__init__.py",
+        "anthropic_standin/__init__.py",
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from tests.conftest import AGENTS
 from tests.harness.nginx import Nginx, find_nginx
 from tests.harness.process import BatonProcess, eventually

@@ -15,8 +15,8 @@ from typing import Final
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app import own_environment
-from app.offline.server import OfflineServer
 from app.settings import InvalidSettings, Settings
 from tests.conftest import AGENTS
 from tests.harness.process import GUNICORN, ROOT, STOP_SECONDS, BatonProcess, eventually

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from tests.conftest import AGENTS
 from tests.harness.process import GUNICORN, ROOT, eventually, free_port
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from tests.conftest import StartBaton
 from tests.deployment.conftest import Connect
 from tests.harness.gate import Gate

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 import requests
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from tests.conftest import AGENTS
 from tests.deployment.conftest import Connect
 from tests.harness.process import BatonProcess, eventually

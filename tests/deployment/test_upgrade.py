@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from app.store.engine import Database
 from app.store.migrate import NEWEST, revision
 from tests.deployment.conftest import Connect

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from tests.harness.gate import Gate
 from tests.harness.process import BatonProcess, eventually
 from tests.harness.wire import Client, text_of

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from tests.harness.gate import Gate
 from tests.harness.process import BatonProcess
 from tests.harness.wire import Client, Stream, in_parallel, text_of

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from tests.harness.process import BatonProcess
 from tests.harness.wire import Client, Event, text_of
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import requests
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from tests.harness.gate import Gate
 from tests.harness.wire import Client
 

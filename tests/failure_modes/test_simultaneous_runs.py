@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from tests.harness.gate import Gate
 from tests.harness.process import BatonProcess
 from tests.harness.wire import Client, Event, Stream, in_parallel

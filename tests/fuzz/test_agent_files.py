@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from app.agent.tools.memory_file import MemoryFailed, MemoryFile
 from app.agent.tools.sandbox import Sandbox
-from app.agent.tools.tasks import TaskList
+from app.agent.tools.tasks import TasksToolset
 from app.agent.toolset import ToolFailed
 from app.errors import InvalidAgentConfig
 from app.team.loading import load_team
@@ -176,7 +176,7 @@ TASK_CALLS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 
 def test_any_file_of_tasks_is_worked_on_or_refused(tmp_path: Path) -> None:
-    tasks, bench = TaskList(), Workbench(tmp_path, FakeCancellation(), {})
+    tasks, bench = TasksToolset(), Workbench(tmp_path, FakeCancellation(), {})
 
     @tries(60)
     @given(st.one_of(TASK_FILES.map(json.dumps).map(str.encode), st.binary(max_size=40)))

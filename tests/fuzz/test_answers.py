@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.agent.hooks import HookBroken, verdict
+from app.agent.hook_runner import HookBroken, verdict
 from app.agent.tools import skill_files
-from app.agent.tools.configured_http import Answer
+from app.agent.tools.configured_http import HttpAnswer
 from app.agent.tools.run_facts import NeverCancelled
 from app.agent.tools.skill_files import MAX_FILES, MAX_SKILLS, SkillUnreadable, remote_skills
 from tests.fuzz.limits import LARGE, bounded, joined, tries
@@ -52,8 +52,8 @@ def test_any_answer_of_a_hook_is_a_verdict_or_broken(output: bytes, status: int 
 def test_any_index_of_skills_is_read_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     body = b""
 
-    def answered(*_args: Any, **_options: Any) -> Answer:
-        return Answer(200, "application/json", body, is_cut=False)
+    def answered(*_args: Any, **_options: Any) -> HttpAnswer:
+        return HttpAnswer(200, "application/json", body, is_cut=False)
 
     monkeypatch.setattr(skill_files, "send", answered)
 

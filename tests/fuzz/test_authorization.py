@@ -11,10 +11,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.agent.tools.configured_http import Answer, RequestFailed
+from app.agent.tools.configured_http import HttpAnswer, RequestFailed
 from app.agent.tools.mcp import authorization
-from app.agent.tools.mcp.address import ServerAddress
 from app.agent.tools.mcp.credentials import Credentials
+from app.agent.tools.mcp.server_address import ServerAddress
 from tests.fuzz.limits import LARGE, bounded, joined, large, tries
 
 SERVER: Final = ServerAddress(url="https://tools.example/mcp")
@@ -65,10 +65,10 @@ class Strangers:
     """Answers each request with the same body, and knows who was asked."""
 
     def __init__(self, status: int, body: bytes) -> None:
-        self._answer = Answer(status, "application/json", body, is_cut=False)
+        self._answer = HttpAnswer(status, "application/json", body, is_cut=False)
         self.asked: list[tuple[str, bool]] = []
 
-    def send(self, _method: str, url: str, **options: Any) -> Answer:
+    def send(self, _method: str, url: str, **options: Any) -> HttpAnswer:
         assert not any(name.lower() == "authorization" for name in options["headers"])
         self.asked.append((url, options["public_only"]))
         if not url.startswith(("http://", "https://")):
@@ -127,7 +127,7 @@ def test_any_answer_with_tokens_is_one_or_is_refused(monkeypatch: pytest.MonkeyP
 @example(2**80)
 def test_metadata_can_be_told_to_readers(value: Any) -> None:
     """Values that were read as JSON are written as JSON again, in an event."""
-    answer = Answer(200, "application/json", json.dumps({"a": value}).encode(), is_cut=False)
+    answer = HttpAnswer(200, "application/json", json.dumps({"a": value}).encode(), is_cut=False)
     with bounded():
         told = orjson.dumps(authorization._json_object(answer))
     assert b"\\u0000" not in told

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.agent.turn import _input
+from app.agent.anthropic.turn_accumulator import _input
 from app.factory import Server
 from tests.fuzz.limits import bounded, joined, large, tries
 

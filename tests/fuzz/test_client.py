@@ -11,9 +11,9 @@ import requests
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.client.events import Event, event_of
-from app.client.frames import frames
-from app.client.reader import _object
+from baton_client.event_stream import _object
+from baton_client.sse_frames import frames
+from baton_client.stream_events import StreamEvent, event_of
 from tests.fuzz.limits import CUTS, LARGE, bounded, joined, large, pieces, tries
 
 TOKENS = (
@@ -127,7 +127,7 @@ def test_a_line_that_comes_byte_by_byte_takes_linear_time() -> None:
 def test_any_json_is_an_event(value: Any) -> None:
     with bounded():
         event = event_of(_object(json.dumps(value)), 1)
-        assert isinstance(event, Event)
+        assert isinstance(event, StreamEvent)
         assert all(isinstance(text, str) for text in (event.type, event.session_id, event.agent))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.agent.sse_decoder import Frame, MalformedStream, SseDecoder
+from app.agent.anthropic.sse_decoder import Frame, MalformedStream, SseDecoder
 from tests.fuzz.limits import CUTS, bounded, joined, large, pieces, tries
 
 TOKENS = (

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.agent.pictures import Unusable, admit, decode_base64, is_data_uri
+from app.agent.picture_admission import Unusable, admit, decode_base64, is_data_uri
 from app.agent.retry_after import retry_after
 from app.agent.tools import gitignore
 from app.agent.tools.html_text import to_markdown, to_text

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from app.agent.tools import openapi_document
 from app.agent.tools.openapi_document import InvalidDocument
 from app.agent.tools.skill_files import _front_matter
-from app.team.foreign import MAX_NODES, MAX_REPEATED, ForeignYamlError, foreign_yaml
+from app.team.foreign_yaml import MAX_NODES, MAX_REPEATED, ForeignYamlError, foreign_yaml
 from tests.fuzz.limits import LARGE, bounded, joined, large, tries
 
 TOKENS = (

@@ -8,8 +8,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.agent.http.connection import Connection
-from app.agent.http.framing import HEAD_LIMIT, Body, Head, ProtocolError, body_for, parse_head
+from app.agent.anthropic.http.framing import (
+    HEAD_LIMIT,
+    ProtocolError,
+    ResponseBody,
+    ResponseHead,
+    body_for,
+    parse_head,
+)
+from app.agent.anthropic.http.socket_connection import SocketConnection
 from tests.fuzz.limits import CUTS, LARGE, bounded, joined, large, pieces, tries
 
 HEAD_TOKENS = (
@@ -50,10 +57,10 @@ def chunked(draw: st.DrawFn) -> bytes:
 
 
 BODIES = st.one_of(chunked(), joined(CHUNK_TOKENS), st.binary(max_size=200), large(CHUNK_TOKENS))
-CHUNKED = Head(200, b"", [(b"transfer-encoding", b"chunked")], b"HTTP/1.1")
+CHUNKED = ResponseHead(200, b"", [(b"transfer-encoding", b"chunked")], b"HTTP/1.1")
 
 
-def read(body: Body, parts: Sequence[bytes]) -> tuple[bytes, bool, bool] | None:
+def read(body: ResponseBody, parts: Sequence[bytes]) -> tuple[bytes, bool, bool] | None:
     """The bytes that a reader would have of it; None for a body that is not framed as it should be. Nothing is fed
     to a body that is whole, so bytes behind its end are left out."""
     payload = b""
@@ -99,7 +106,7 @@ def test_a_head_gives_a_body_or_a_protocol_error(text: bytes, data: bytes) -> No
     assert outcome is None or outcome[0] == data[: len(outcome[0])] or len(outcome[0]) <= len(data)
 
 
-class Played(Connection):
+class Played(SocketConnection):
     """A connection on which these pieces arrive, and then its end."""
 
     def __init__(self, parts: Sequence[bytes]) -> None:
@@ -109,7 +116,7 @@ class Played(Connection):
         return next(self._parts, b"")
 
 
-def head_of(parts: Sequence[bytes]) -> tuple[Head, bytes] | None:
+def head_of(parts: Sequence[bytes]) -> tuple[ResponseHead, bytes] | None:
     """The head with what was received behind it; None for a protocol error."""
     played = Played(parts)
     try:
@@ -133,7 +140,7 @@ def test_a_received_head_does_not_depend_on_where_it_is_cut(data: bytes, cuts: l
 def test_a_head_that_comes_byte_by_byte_is_read_in_linear_time_and_has_an_end(token: bytes) -> None:
     taken = 0
 
-    class Endless(Connection):
+    class Endless(SocketConnection):
         def __init__(self) -> None:
             pass
 

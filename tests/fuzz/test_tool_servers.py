@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from mcp_types import JSONRPCRequest
 
-from app.agent.fitting import fit
-from app.agent.tools.mcp.messages import Messages
+from anthropic_standin.rules.tool_definitions import _check_schema
+from app.agent.tool_normalizing import fit
+from app.agent.tools.mcp.json_rpc import JsonRpcMessages
 from app.agent.tools.mcp.results import MAX_BYTES, MAX_MEDIA, result_of, tool_of
-from app.agent.tools.schemas.fitting import UnusableSchema, fitted
+from app.agent.tools.schemas.normalizing import UnusableSchema, fitted
 from app.agent.toolset import ToolResult
-from app.offline.rules.tools import _check_schema
-from app.runtime.event_encoder import _dumps as encoded
+from app.runtime.streams.event_encoder import _dumps as encoded
 from tests.fuzz.limits import LARGE, bounded, joined, tries
 
 TEXT = st.one_of(st.text(max_size=10), st.sampled_from(("", "\0", "\ud800", "é" * 10, "\u202e")))
@@ -202,7 +202,7 @@ PIECES: Final = (
 @example('{"jsonrpc":"2.0","id":1,"result":' + "[" * 5000)
 @example('{"jsonrpc":"2.0","id":1,"result":{"a":' + "9" * LARGE + "}}")
 def test_whatever_a_line_says_it_is_messages_or_noise(line: str) -> None:
-    messages = Messages("a server")
+    messages = JsonRpcMessages("a server")
     messages.sent(JSONRPCRequest(jsonrpc="2.0", id=1, method="tools/call"))
     with bounded():
         found = messages.heard(line)

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.agent.sse_decoder import MalformedStream
-from app.agent.turn import StreamFailed, TurnFold
+from app.agent.anthropic.sse_decoder import MalformedStream
+from app.agent.anthropic.turn_accumulator import StreamFailed, TurnAccumulator
 from tests.fuzz.limits import bounded, tries
 
 WORDS = st.one_of(
@@ -54,7 +54,7 @@ EVENTS = st.one_of(
 @given(st.lists(EVENTS, max_size=8))
 @example([{"type": "message_start", "message": "text"}])
 def test_any_events_are_a_turn_or_a_malformed_stream(events: list[Any]) -> None:
-    fold = TurnFold()
+    fold = TurnAccumulator()
     with bounded():
         try:
             for event in events:

@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 
 from app.agent.tools.cage import Cage
-from app.selfcheck.cage import why_not
+from app.selfcheck.cage_check import why_not
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 
-from app.agent.model import Cancellation, ModelError, ModelEvent, ModelRequest, TextDelta, Turn
+from app.agent.model_client import Cancellation, ModelError, ModelEvent, ModelRequest, TextDelta, Turn
 from app.conversation.blocks import Block
 from app.conversation.transcript import Usage
 

@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 
 import requests
 
-from tests.harness.warm import WarmProcess, nest
+from tests.harness.fork_server import WarmProcess, nest
 
 ROOT = Path(__file__).parents[2]
 GUNICORN = Path(sys.executable).with_name("gunicorn")

@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import select
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server
-from app.offline.server import OfflineServer
 from app.store.tables import messages, runs, tool_calls
 from tests.chaos.invariants import broken_promises
 from tests.harness.in_process import LocalClient

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server, build
-from app.offline.server import OfflineServer
 from tests.conftest import make_settings, our_threads
 from tests.harness.postgres import PostgresServer
 from tests.harness.process import eventually

@@ -22,7 +22,7 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import Connection
 
-import app.agent.anthropic_model  # noqa: F401 - before the fork, or each child imports the SDK anew, for seconds
+import app.agent.anthropic.anthropic_model  # noqa: F401 - before the fork, or each child imports the SDK anew, for seconds
 from app.factory import build
 from app.store.engine import Database
 from tests.conftest import make_settings

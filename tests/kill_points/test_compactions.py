@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server, build
-from app.offline.server import OfflineServer
 from tests.chaos.invariants import broken_promises
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient
@@ -55,12 +55,12 @@ def test_f24_a_server_that_dies_while_it_compacts_leaves_a_session_that_works(
             at_write=number,
         )
         life = nursery.raise_one(doom)
-        before = restarted.store.records.summary(session)
+        before = restarted.store.journal.summary(session)
         assert (before is not None) or "session_summary" not in life.types, "what was told is stored"
         events = client.say(session, "[say still here]")
         client.wait_until_free(session)
         assert [event for event in events if event["type"] == "error"] == []
-        after = restarted.store.records.summary(session)
+        after = restarted.store.journal.summary(session)
         assert after is None or after.number == 1, "a compaction that was stored is not made again"
         assert broken_promises(restarted.store, only=session) == []
         compacted.append(before is not None)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from tests.chaos.invariants import broken_promises
 from tests.harness.process import eventually
 from tests.kill_points.aftermath import Aftermath, call

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.offline.judge import Refusal, Verdict, judge
+from anthropic_standin.judge import Judgement, Refusal, judge
 
 Json = dict[str, Any]
 
@@ -51,7 +51,7 @@ def request(*messages: Json, model: str = NEWEST, **fields: Any) -> Json:
     return {"model": model, "max_tokens": 100, "messages": list(messages), "tools": [TOOL], **fields}
 
 
-def accepted(body: Any, betas: Collection[str] = ()) -> Verdict:
+def accepted(body: Any, betas: Collection[str] = ()) -> Judgement:
     return judge(body, betas)
 
 

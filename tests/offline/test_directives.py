@@ -6,18 +6,18 @@ import re
 
 import pytest
 
-from app.offline import directives
-from app.offline.directives import (
-    Break,
-    Call,
+from anthropic_standin import directives
+from anthropic_standin.directives import (
+    BreakDirective,
+    CallDirective,
     Directive,
-    Fail,
-    Pause,
-    Quirk,
-    Say,
-    Stop,
-    Tempo,
-    Think,
+    FailDirective,
+    PauseDirective,
+    QuirkDirective,
+    SayDirective,
+    StopDirective,
+    TempoDirective,
+    ThinkDirective,
     read_script,
 )
 
@@ -25,34 +25,34 @@ from app.offline.directives import (
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("[say hello there]", Say("hello there")),
-        ("[words 3]", Say("please look into")),
-        ("[think]", Think("Let me think about this.")),
-        ("[think about it]", Think("about it")),
-        ("[redact]", Think("", redacted=True)),
-        ('[call shell {"cmd": "ls"}]', Call("shell", {"cmd": "ls"})),
-        ('[call shell {"cmd": "[a]", "n": [[1]]} ]', Call("shell", {"cmd": "[a]", "n": [[1]]})),
-        ("[call list]", Call("list", {})),
-        ("[pause]", Pause()),
-        ("[pace 20]", Tempo(pace=20)),
-        ("[delay 1.5]", Tempo(delay=1.5)),
-        ("[stamp]", Tempo(stamp=True)),
-        ("[truncate]", Stop("max_tokens", cuts="input")),
-        ("[truncate-as-tool_use]", Stop("tool_use", cuts="input")),
-        ("[max_tokens]", Stop("max_tokens", cuts="text")),
-        ("[context_window]", Stop("model_context_window_exceeded", cuts="text")),
-        ("[refuse]", Stop("refusal")),
-        ("[fail 529]", Fail(529)),
-        ("[fail 529 2]", Fail(529, 2)),
-        ("[fail 429 1 retry-after 3]", Fail(429, 1, 3.0)),
-        ("[hang-up 2]", Fail(None, 2)),
-        ("[drop 5]", Break("drop", 5)),
-        ("[drop 5 times 1]", Break("drop", 5, 1)),
-        ("[stall 0]", Break("stall", 0)),
-        ("[hold 2]", Break("hold", 2)),
-        ("[error overloaded_error 5 times 2]", Break("error", 5, 2, "overloaded_error")),
-        ("[same-ids]", Quirk("same-ids")),
-        ("[nostop]", Quirk("nostop")),
+        ("[say hello there]", SayDirective("hello there")),
+        ("[words 3]", SayDirective("please look into")),
+        ("[think]", ThinkDirective("Let me think about this.")),
+        ("[think about it]", ThinkDirective("about it")),
+        ("[redact]", ThinkDirective("", redacted=True)),
+        ('[call shell {"cmd": "ls"}]', CallDirective("shell", {"cmd": "ls"})),
+        ('[call shell {"cmd": "[a]", "n": [[1]]} ]', CallDirective("shell", {"cmd": "[a]", "n": [[1]]})),
+        ("[call list]", CallDirective("list", {})),
+        ("[pause]", PauseDirective()),
+        ("[pace 20]", TempoDirective(pace=20)),
+        ("[delay 1.5]", TempoDirective(delay=1.5)),
+        ("[stamp]", TempoDirective(stamp=True)),
+        ("[truncate]", StopDirective("max_tokens", cuts="input")),
+        ("[truncate-as-tool_use]", StopDirective("tool_use", cuts="input")),
+        ("[max_tokens]", StopDirective("max_tokens", cuts="text")),
+        ("[context_window]", StopDirective("model_context_window_exceeded", cuts="text")),
+        ("[refuse]", StopDirective("refusal")),
+        ("[fail 529]", FailDirective(529)),
+        ("[fail 529 2]", FailDirective(529, 2)),
+        ("[fail 429 1 retry-after 3]", FailDirective(429, 1, 3.0)),
+        ("[hang-up 2]", FailDirective(None, 2)),
+        ("[drop 5]", BreakDirective("drop", 5)),
+        ("[drop 5 times 1]", BreakDirective("drop", 5, 1)),
+        ("[stall 0]", BreakDirective("stall", 0)),
+        ("[hold 2]", BreakDirective("hold", 2)),
+        ("[error overloaded_error 5 times 2]", BreakDirective("error", 5, 2, "overloaded_error")),
+        ("[same-ids]", QuirkDirective("same-ids")),
+        ("[nostop]", QuirkDirective("nostop")),
     ],
 )
 def test_a_directive_is_read(text: str, expected: Directive) -> None:
@@ -86,7 +86,7 @@ def test_other_brackets_are_text(text: str) -> None:
 
 def test_then_begins_the_next_round() -> None:
     script = read_script("[call a][call b]\n[then]\n[say done]")
-    assert script.rounds == ((Call("a", {}), Call("b", {})), (Say("done"),))
+    assert script.rounds == ((CallDirective("a", {}), CallDirective("b", {})), (SayDirective("done"),))
 
 
 def test_the_table_names_every_directive() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.offline.judge import Refusal, judge
+from anthropic_standin.judge import Refusal, judge
 from tests.offline.conversations import Json, accepted, assistant, call, refused, request, result, user
 
 EXTRA = "Extra inputs are not permitted"

@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from app.offline.judge import Refusal, judge
+from anthropic_standin.judge import Refusal, judge
 from tests.agent.tools.pictures import drawn
 from tests.offline.conversations import NEWEST, OLD, TOOL, Json, accepted, refused, request, user
 

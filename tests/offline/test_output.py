@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.offline.sample import sample
+from anthropic_standin.sample import sample
 from tests.offline.conversations import accepted, refused, request, user
 
 

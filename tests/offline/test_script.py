@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 import pytest
 
-from app.offline.answer import Answer, Piece
-from app.offline.frames import Envelope, stamped, stream
-from app.offline.judge import Refusal, judge
-from app.offline.script import Attempts, HungUp, write_answer
+from anthropic_standin.answer import Answer, Piece
+from anthropic_standin.answer_frames import Envelope, stamped, stream
+from anthropic_standin.judge import Refusal, judge
+from anthropic_standin.scripted_answer import Attempts, HungUp, write_answer
 from tests.offline.conversations import OLD, OPTIONAL, Json, assistant, request, result, user
 
 IDS = itertools.count()

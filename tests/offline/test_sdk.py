@@ -15,7 +15,7 @@ import pytest
 from anthropic import Stream
 from anthropic.types import Message, RawMessageStreamEvent
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from tests.offline.conversations import NEWEST, TOOL, Json, assistant, result, user
 
 

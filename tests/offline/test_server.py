@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from tests.offline.conversations import NEWEST
 
 KEY = {"x-api-key": "x", "anthropic-version": "2026-10-21"}
@@ -153,7 +153,7 @@ def test_a_port_that_does_not_exist_is_reported() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_runs_as_a_process_until_it_is_told_to_stop(number: signal.Signals) -> None:
-    command = [sys.executable, "-m", "app.offline", "--no-record", "--die-with-parent"]
+    command = [sys.executable, "-m", "anthropic_standin", "--no-record", "--die-with-parent"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -168,7 +168,7 @@ def test_it_runs_as_a_process_until_it_is_told_to_stop(number: signal.Signals) -
 def test_it_ends_with_its_parent() -> None:
     script = (
         "import subprocess, sys\n"
-        "child = subprocess.Popen([sys.executable, '-m', 'app.offline', '--die-with-parent'],"
+        "child = subprocess.Popen([sys.executable, '-m', 'anthropic_standin', '--die-with-parent'],"
         " stdout=subprocess.PIPE)\n"
         "sys.stdout.buffer.write(child.stdout.readline())\n"
     )

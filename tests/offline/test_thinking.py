@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from app.offline.signature import Prefix
+from anthropic_standin.signature import Prefix
 from tests.offline.conversations import (
     BOTH,
     NEWEST,

@@ -17,8 +17,8 @@ from typing import Any, Final
 import pytest
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import build
-from app.offline.server import OfflineServer
 from tests.conftest import make_settings
 from tests.harness.process import ROOT
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from app.agent.model import ModelClient
+from app.agent.model_client import ModelClient
 from app.roots import Roots
-from app.runtime.plan import Planner
-from app.runtime.planner import AgentPlanner
+from app.runtime.agent_planner import AgentPlanner
+from app.runtime.run_plan import Planner
 from app.runtime.runtime import Runtime
 from app.store.engine import Database
 from app.store.store import Store
-from app.team.directory import TeamDirectory
+from app.team.team_directory import TeamDirectory
 from tests.conftest import AGENTS
 from tests.harness.sqlite import sqlite_in
 

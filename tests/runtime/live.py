@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.conversation.run import Owner, Run
-from app.runtime.event_log import EndMark, EventLog
 from app.runtime.live_run import LiveRun
 from app.runtime.session_locks import SessionLocks
+from app.runtime.streams.event_log import EndMark, EventLog
 
 OWNER = Owner("a-host", "a-boot", 1, "1")
 

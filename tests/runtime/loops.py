@@ -5,18 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-from app.agent.context import Resumption
 from app.agent.loop import Steps
-from app.agent.steps import CallEnded, CallStarting, TurnAdded
+from app.agent.loop_context import Resumption
+from app.agent.loop_steps import CallEnded, CallStarting, TurnAdded
 from app.conversation.events import AgentChoice, StreamStarted
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import RunCancelled
-from app.runtime.event_reader import EventReader
-from app.runtime.event_readers import EventReaders
 from app.runtime.live_run import LiveRun
-from app.runtime.plan import Plan
+from app.runtime.run_plan import Plan
 from app.runtime.runtime import Runtime
+from app.runtime.streams.event_reader import EventReader
+from app.runtime.streams.event_readers import EventReaders
 from app.store.run_request import RunRequest
 from app.store.store import Store
 from tests.store.actors import calling, result, user

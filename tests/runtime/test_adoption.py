@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from app.agent.context import Resumption
 from app.agent.loop import Steps
-from app.agent.steps import Ask, SafePoint
-from app.conversation.audit import AuditEntry
+from app.agent.loop_context import Resumption
+from app.agent.loop_steps import Ask, SafePoint
+from app.conversation.audit_entry import AuditEntry
 from app.conversation.events import AgentChoice, MaxIterationsReached, StreamStarted
 from app.conversation.run import Answer, Question
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import Draining, ServerFull, StoreUnavailable
-from app.runtime.control import RunControl, queued_messages
-from app.runtime.keeper import Keeper
+from app.runtime.housekeeping import Housekeeper
 from app.runtime.live_run import LiveRun
+from app.runtime.run_control import RunControl, queued_messages
 from app.runtime.runtime import Runtime
 from app.store.engine import Database
 from app.store.event_store import RESERVED_NUMBERS
@@ -127,7 +127,7 @@ def test_a_drain_of_no_time_lets_go_of_a_run_that_waits_and_another_process_goes
 def test_an_answer_that_a_draining_process_has_not_seen_is_taken(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
-    monkeypatch.setattr(Keeper, "_heed", lambda *_: None)
+    monkeypatch.setattr(Housekeeper, "_heed", lambda *_: None)
     live = stage.ask()
     stage.answer_unseen()
     stage.here.supervisor.drain(seconds)

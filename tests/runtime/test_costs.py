@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.conversation.events import Event
 from app.factory import Server, build
-from app.offline.server import OfflineServer
-from app.runtime.event_encoder import EventEncoder
-from app.runtime.event_log import EndMark, EventLog
-from app.runtime.event_logs import EventLogs
-from app.runtime.event_reader import EventReader
-from app.runtime.stream_writer import CarriedStream, StreamWriter
+from app.runtime.streams.event_encoder import EventEncoder
+from app.runtime.streams.event_log import EndMark, EventLog
+from app.runtime.streams.event_logs import EventLogs
+from app.runtime.streams.event_reader import EventReader
+from app.runtime.streams.stream_writer import CarriedStream, StreamWriter
 from app.store.store import Store
 from bench.figures.statements import statements_of_a_run
 from tests.conftest import make_settings

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
+from anthropic_standin.standin_server import OfflineServer
 from app.errors import StoreUnavailable
 from app.factory import Server, build
-from app.offline.server import OfflineServer
 from app.runtime import patience
 from app.store.engine import Database
 from tests.chaos.invariants import broken_promises

@@ -8,23 +8,23 @@ from typing import Any
 
 import pytest
 
-from app.agent.context import Resumption
 from app.agent.loop import Steps
-from app.agent.model import ModelError
+from app.agent.loop_context import Resumption
+from app.agent.model_client import ModelError
 from app.conversation.events import AgentChoice, StreamStarted
 from app.conversation.run import LIVE, Baton
 from app.conversation.session import Session
 from app.conversation.transcript import Message, Transcript
 from app.errors import AppError, ServerFull, StoreUnavailable
 from app.runtime import patience
-from app.runtime.ending import Ending
-from app.runtime.event_encoder import EventEncoder
-from app.runtime.event_log import EventLog
-from app.runtime.event_logs import EventLogs
-from app.runtime.event_readers import EventReaders
 from app.runtime.live_run import LiveRun
-from app.runtime.plan import Plan
+from app.runtime.run_outcome import RunOutcome
+from app.runtime.run_plan import Plan
 from app.runtime.runtime import Runtime
+from app.runtime.streams.event_encoder import EventEncoder
+from app.runtime.streams.event_log import EventLog
+from app.runtime.streams.event_logs import EventLogs
+from app.runtime.streams.event_readers import EventReaders
 from app.store.store import Store
 from app.telemetry.metrics import Metrics
 from tests.harness.models import ScriptedModel, call, called, said
@@ -345,7 +345,7 @@ def test_an_end_that_can_not_be_stored_is_told_and_the_next_run_closes_it(
 @pytest.mark.parametrize(
     "place",
     [
-        (Ending, "encoded"),
+        (RunOutcome, "encoded"),
         (EventLog, "seal"),
         (EventLog, "unwritten"),
         (EventLog, "mark_written"),

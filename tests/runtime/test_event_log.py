@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from app.runtime.event_log import EndMark, EventLog
-from app.runtime.recent_events import KEEP_EVENTS, MAX_SLICE
+from app.runtime.streams.event_log import EndMark, EventLog
+from app.runtime.streams.recent_events import KEEP_EVENTS, MAX_SLICE
 from app.store.event_store import Segment
 from tests.runtime.live import end_run, numbers
 

@@ -44,7 +44,7 @@ def stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
         @contextmanager
         def transaction(*arguments: Any) -> Iterator[Any]:
             name = threading.current_thread().name
-            if name in ("keeper", "maintenance"):
+            if name in ("housekeeping", "periodic-tasks"):
                 held_up.add(name)
                 assert go_on.wait(PATIENCE)
             with real(*arguments) as connection:
@@ -64,7 +64,7 @@ def test_leases_are_renewed_while_all_other_housekeeping_is_held_up(
     patient = Patient()
     runtime = manage(OneLoop(patient.loop), heartbeat_seconds=0.05)
     live = _working(store, runtime, patient)
-    eventually(lambda: stuck == {"keeper", "maintenance"}, "both threads are held up")
+    eventually(lambda: stuck == {"housekeeping", "periodic-tasks"}, "both threads are held up")
     before = store.runs.get(live.run.id).lease_expires_at
     eventually(lambda: store.runs.get(live.run.id).lease_expires_at > before + 0.3, "the lease was renewed")
     patient.let_go()
@@ -120,12 +120,12 @@ def test_a_run_that_has_lost_its_session_is_told_without_holding_up_a_beat(
     with live.cancellation.calling(lambda: told_on.append(threading.current_thread().name)):
         store.sessions.delete(live.run.session_id)
         eventually(lambda: told_on, "it was told")
-    assert told_on == ["keeper"]
+    assert told_on == ["housekeeping"]
     stubborn.let_go()
     assert live.finished.wait(PATIENCE)
 
 
-@pytest.mark.parametrize("name", ["heartbeat", "keeper", "maintenance"])
+@pytest.mark.parametrize("name", ["heartbeat", "housekeeping", "periodic-tasks"])
 def test_a_service_thread_that_could_not_be_started_once_is_started_by_the_next_run(
     store: Store, manage: Manage, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -147,7 +147,7 @@ def test_a_service_thread_that_could_not_be_started_once_is_started_by_the_next_
     assert runtime.runs.find(session.id) is None
     live = say(runtime, session.id)
     running = {thread.name for thread in threading.enumerate()}
-    assert {"heartbeat", "keeper", "maintenance"} <= running
+    assert {"heartbeat", "housekeeping", "periodic-tasks"} <= running
     patient.let_go()
     assert live.finished.wait(PATIENCE)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.agent.model import ModelClient, ModelError, ModelRequest
+from app.agent.model_client import ModelClient, ModelError, ModelRequest
 from app.runtime.lazy_model import LazyModel, import_for_good
 from app.runtime.live_run import RunCancellation
 from tests.harness.models import PATIENCE, TalkativeModel, said

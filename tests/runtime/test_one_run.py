@@ -7,18 +7,18 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from app.agent.context import Resumption
 from app.agent.loop import Steps
-from app.agent.steps import Ask
+from app.agent.loop_context import Resumption
+from app.agent.loop_steps import Ask
 from app.conversation.events import AgentChoice, MaxIterationsReached, StreamStarted
 from app.conversation.run import Answer, Owner, Question
 from app.conversation.session import Session
 from app.conversation.transcript import Message
-from app.runtime.control import RunControl
-from app.runtime.event_reader import EventReader, RunEnd
-from app.runtime.event_readers import EventReaders
 from app.runtime.live_run import LiveRun
+from app.runtime.run_control import RunControl
 from app.runtime.runtime import Runtime
+from app.runtime.streams.event_reader import EventReader, RunEnd
+from app.runtime.streams.event_readers import EventReaders
 from app.store.store import Store
 from tests.harness.process import eventually
 from tests.runtime.conftest import Manage

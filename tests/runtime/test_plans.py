@@ -10,11 +10,11 @@ from typing import Final
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.conversation.run import LIVE, Baton
 from app.factory import Server, build
-from app.offline.server import OfflineServer
-from app.runtime import maintenance
-from app.runtime.maintenance import Maintenance
+from app.runtime import periodic_tasks
+from app.runtime.periodic_tasks import PeriodicTasks
 from app.store.engine import Database
 from app.store.fence import Fenced
 from app.store.lease_store import LeaseStore
@@ -46,7 +46,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     a task."""
     done: list[str] = []
 
-    def every(keeping: Maintenance, _seconds: float, act: Callable[[], object]) -> None:
+    def every(keeping: PeriodicTasks, _seconds: float, act: Callable[[], object]) -> None:
         def noted() -> None:
             act()
             done.append("a task")
@@ -58,10 +58,10 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         done.append("a renewal")
         return fenced
 
-    real_every, real_renew = Maintenance.every, LeaseStore.renew
-    monkeypatch.setattr(Maintenance, "every", every)
+    real_every, real_renew = PeriodicTasks.every, LeaseStore.renew
+    monkeypatch.setattr(PeriodicTasks, "every", every)
     monkeypatch.setattr(LeaseStore, "renew", renew)
-    monkeypatch.setattr(maintenance, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(periodic_tasks, "LOOK_SECONDS", 0.2)
     return done
 
 
@@ -94,7 +94,7 @@ def test_no_statement_of_what_goes_on_all_the_time_scans_a_table(
         steer(client, session, "and [say more]")
         assert client.try_run(session, "me too").status_code == 409
         eventually(lambda: "a renewal" in done, "the lease is renewed")
-        everything = 2 * len(server.runtime.maintenance._tasks)
+        everything = 2 * len(server.runtime.periodic_tasks._tasks)
         eventually(lambda: done.count("a task") >= everything, "maintenance has done all that it ever does")
         model.release()
         stream.rest()

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from app.errors import StoreUnavailable
-from app.runtime import event_reader
-from app.runtime.event_log import EndMark
-from app.runtime.event_reader import LOOK_SECONDS, READER_PATIENCE, EventReader, RunEnd
-from app.runtime.event_readers import EventReaders
-from app.runtime.recent_events import KEEP_EVENTS
+from app.runtime.streams import event_reader
+from app.runtime.streams.event_log import EndMark
+from app.runtime.streams.event_reader import LOOK_SECONDS, READER_PATIENCE, EventReader, RunEnd
+from app.runtime.streams.event_readers import EventReaders
+from app.runtime.streams.recent_events import KEEP_EVENTS
 from app.store.event_store import Segment
 from app.store.store import Store
 from tests.harness.process import eventually

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from app.runtime.event_log import EndMark, EventLog
-from app.runtime.event_readers import EventReaders
-from app.runtime.recent_events import KEEP_BYTES, KEEP_EVENTS, MAX_SLICE_BYTES, RecentEvents
+from app.runtime.streams.event_log import EndMark, EventLog
+from app.runtime.streams.event_readers import EventReaders
+from app.runtime.streams.recent_events import KEEP_BYTES, KEEP_EVENTS, MAX_SLICE_BYTES, RecentEvents
 from app.store.event_store import Segment, frame, write_segments
 from app.store.store import Store
 from tests.harness.process import eventually

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from app.errors import ServerFull
-from app.runtime.event_log import EndMark, EventLog
-from app.runtime.event_logs import EventLogs
-from app.runtime.event_reader import EventReader
-from app.runtime.recent_events import KEEP_EVENTS
-from app.runtime.stream_writer import StreamWriter
+from app.runtime.streams.event_log import EndMark, EventLog
+from app.runtime.streams.event_logs import EventLogs
+from app.runtime.streams.event_reader import EventReader
+from app.runtime.streams.recent_events import KEEP_EVENTS
+from app.runtime.streams.stream_writer import StreamWriter
 from app.store.store import Store
 from tests.harness.descriptors import connection_with
 from tests.harness.process import eventually

@@ -10,8 +10,8 @@ from app.conversation.run import LIVE
 from app.conversation.transcript import Transcript
 from app.errors import Draining, SessionBusy, SessionNotFound
 from app.runtime import supervisor
-from app.runtime.control import RunControl
-from app.runtime.event_readers import EventReaders
+from app.runtime.run_control import RunControl
+from app.runtime.streams.event_readers import EventReaders
 from app.store.store import Store
 from tests.harness.models import GatedModel
 from tests.harness.process import eventually

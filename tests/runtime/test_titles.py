@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from app.agent.model import Cancellation, ModelError, ModelEvent, ModelRequest
+from app.agent.model_client import Cancellation, ModelError, ModelEvent, ModelRequest
 from app.conversation.blocks import text_block
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.roots import Roots
+from app.runtime.agent_planner import AgentPlanner
 from app.runtime.live_run import LiveRun
-from app.runtime.planner import AgentPlanner
 from app.runtime.titles import Titles
 from app.store.run_request import RunRequest
 from app.store.store import Store
-from app.team.directory import TeamDirectory
+from app.team.team_directory import TeamDirectory
 from tests.conftest import AGENTS
 from tests.harness.models import PATIENCE, said
 from tests.harness.process import eventually

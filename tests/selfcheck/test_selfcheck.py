@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from app import selfcheck
-from app.selfcheck import cage, database, limits, places, safety
+from app.selfcheck import cage_check, database_check, exposure_check, limits_check, path_check
 from app.selfcheck.finding import Finding
 from app.settings import Settings
 from app.store.engine import Database
@@ -45,88 +45,90 @@ def test_where_all_is_well_nothing_is_found(make: Make) -> None:
 
 
 def test_open_to_any_host_name_without_tokens_is_found(make: Make) -> None:
-    line = only(safety.check_exposure(make(allowed_hosts=("*",))))
+    line = only(exposure_check.check_exposure(make(allowed_hosts=("*",))))
     assert line == (
         "BATON_ALLOWED_HOSTS=*: any web page that a user of this machine opens can drive the agents: "
         "name the hosts, or set BATON_AUTH_TOKENS"
     )
-    assert safety.check_exposure(make(allowed_hosts=("*",), auth_tokens=OUTSIDE["auth_tokens"])) == []
-    assert safety.check_exposure(make(allowed_hosts=("*",), tokens_file=Path("tokens.txt"))) == []
-    assert safety.check_exposure(make(allowed_hosts=("baton.example",))) == []
+    assert exposure_check.check_exposure(make(allowed_hosts=("*",), auth_tokens=OUTSIDE["auth_tokens"])) == []
+    assert exposure_check.check_exposure(make(allowed_hosts=("*",), tokens_file=Path("tokens.txt"))) == []
+    assert exposure_check.check_exposure(make(allowed_hosts=("baton.example",))) == []
 
 
 def test_a_key_that_would_travel_in_clear_is_found(make: Make) -> None:
-    assert "model.example" in only(safety.check_key_in_clear(make(api_base_url="http://model.example/v1")))
+    assert "model.example" in only(
+        exposure_check.check_key_in_clear(make(api_base_url="http://model.example/v1"))
+    )
     for address in ("https://model.example", "http://127.0.0.1:9", "http://localhost", "http://[::1]:9", ""):
-        assert safety.check_key_in_clear(make(api_base_url=address)) == []
+        assert exposure_check.check_key_in_clear(make(api_base_url=address)) == []
 
 
 def test_root_on_a_public_address_is_found(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert only(safety.check_user(make(**OUTSIDE))).endswith("run it as a user of its own")
-    assert safety.check_user(make()) == []
+    assert only(exposure_check.check_user(make(**OUTSIDE))).endswith("run it as a user of its own")
+    assert exposure_check.check_user(make()) == []
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert safety.check_user(make(**OUTSIDE)) == []
+    assert exposure_check.check_user(make(**OUTSIDE)) == []
 
 
 def test_commands_beside_tokens_are_found_behind_a_proxy_too(make: Make, tmp_path: Path) -> None:
     shut = {"auth_tokens": OUTSIDE["auth_tokens"]}
-    assert "runs as the server's user" in only(safety.check_shell(make(**shut)))
-    assert safety.check_shell(make()) == []
+    assert "runs as the server's user" in only(exposure_check.check_shell(make(**shut)))
+    assert exposure_check.check_shell(make()) == []
     (tmp_path / "plain.yaml").write_text((AGENTS / "plain.yaml").read_text())
     (tmp_path / "broken.yaml").write_text("agents: [")
-    assert safety.check_shell(make(agents=tmp_path, **shut)) == []
+    assert exposure_check.check_shell(make(agents=tmp_path, **shut)) == []
 
 
 def test_a_database_that_others_can_open_is_found(make: Make, tmp_path: Path) -> None:
     settings = make()
-    assert safety.check_modes(settings) == []
+    assert exposure_check.check_modes(settings) == []
     (tmp_path / "baton.db").chmod(0o644)
-    assert "chmod 600" in only(safety.check_modes(settings))
+    assert "chmod 600" in only(exposure_check.check_modes(settings))
 
 
 def test_roots_are_looked_at_behind_a_proxy_too(make: Make, tmp_path: Path) -> None:
     settings = make(auth_tokens=OUTSIDE["auth_tokens"], environment={"HOME": str(tmp_path)})
-    home, database_line = (finding.line for finding in places.check_roots(settings))
+    home, database_line = (finding.line for finding in path_check.check_roots(settings))
     assert "HOME" in home
     assert "the database" in database_line
 
 
 def test_traces_without_the_library_end_the_start(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert safety.check_tracing(make(traces=True)) == []
-    monkeypatch.setattr(safety, "find_spec", lambda _: None)
-    assert "pip install -e '.[otel]'" in only(safety.check_tracing(make(traces=True)), fatal=True)
-    assert safety.check_tracing(make()) == []
+    assert exposure_check.check_tracing(make(traces=True)) == []
+    monkeypatch.setattr(exposure_check, "find_spec", lambda _: None)
+    assert "pip install -e '.[otel]'" in only(exposure_check.check_tracing(make(traces=True)), fatal=True)
+    assert exposure_check.check_tracing(make()) == []
 
 
 def test_a_directory_without_agents_is_found(make: Make, tmp_path: Path) -> None:
-    assert "no agent file" in only(places.check_agents(make(agents=tmp_path)))
-    assert "there is no" in only(places.check_agents(make(agents=tmp_path / "nowhere")))
+    assert "no agent file" in only(path_check.check_agents(make(agents=tmp_path)))
+    assert "there is no" in only(path_check.check_agents(make(agents=tmp_path / "nowhere")))
 
 
 def test_a_root_where_nobody_can_write_is_found(make: Make) -> None:
-    assert "below /proc" in only(places.check_roots(make(roots=(Path("/proc"),))))
+    assert "below /proc" in only(path_check.check_roots(make(roots=(Path("/proc"),))))
 
 
 def test_a_root_that_holds_the_servers_own_files_is_found_when_others_are_let_in(
     make: Make, tmp_path: Path
 ) -> None:
     inside = make(roots=(tmp_path,), agents=tmp_path / "agents", **OUTSIDE)
-    database_line, agents_line = (finding.line for finding in places.check_roots(inside))
+    database_line, agents_line = (finding.line for finding in path_check.check_roots(inside))
     assert "the database" in database_line
     assert "agent files" in agents_line
-    assert places.check_roots(make(roots=(tmp_path,))) == []
+    assert path_check.check_roots(make(roots=(tmp_path,))) == []
 
 
 @pytest.mark.parametrize("url", ["sqlite:////proc/baton.db", "sqlite:////nowhere/at/all/baton.db"])
 def test_a_place_where_sqlite_can_make_no_file_ends_the_start(make: Make, url: str) -> None:
-    line = only(database.check_sqlite(make(database_url=url)), fatal=True)
+    line = only(database_check.check_sqlite(make(database_url=url)), fatal=True)
     assert line.startswith("BATON_DATABASE_URL: SQLite can't make files in ")
 
 
 def test_a_sqlite_that_is_too_old_ends_the_start(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sqlite3.sqlite_version_info", (3, 34, 1))
-    assert "too old, it must be 3.35 or newer" in only(database.check_sqlite(make()), fatal=True)
+    assert "too old, it must be 3.35 or newer" in only(database_check.check_sqlite(make()), fatal=True)
 
 
 def test_a_database_file_of_somebody_else_ends_the_start(
@@ -134,7 +136,7 @@ def test_a_database_file_of_somebody_else_ends_the_start(
 ) -> None:
     (tmp_path / "baton.db").touch()
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    assert "can't be written" in only(database.check_sqlite(make()), fatal=True)
+    assert "can't be written" in only(database_check.check_sqlite(make()), fatal=True)
 
 
 MOUNTS = """\
@@ -161,22 +163,22 @@ def test_the_file_system_of_a_directory_is_that_of_the_nearest_and_latest_mount(
     tmp_path: Path, directory: str, kind: str
 ) -> None:
     (tmp_path / "mountinfo").write_text(MOUNTS)
-    assert database.file_system(Path(directory), tmp_path / "mountinfo") == kind
+    assert database_check.file_system(Path(directory), tmp_path / "mountinfo") == kind
 
 
 def test_sqlite_on_a_network_file_system_ends_the_start(make: Make, tmp_path: Path) -> None:
     mounts = tmp_path / "mountinfo"
     mounts.write_text("22 1 0:30 / / rw - nfs server:/ rw\n")
-    line = only(database.check_sqlite(make(), mounts), fatal=True)
+    line = only(database_check.check_sqlite(make(), mounts), fatal=True)
     assert "network file system (nfs)" in line
     assert line.endswith("put it on a local disk, or use PostgreSQL")
     mounts.write_text("22 1 8:1 / / rw - ext4 /dev/sda1 rw\n")
-    assert database.check_sqlite(make(), mounts) == []
+    assert database_check.check_sqlite(make(), mounts) == []
 
 
 def test_too_few_threads_beside_the_streams_are_found(make: Make) -> None:
-    assert "4 threads beside 10 streams" in only(limits.check_threads(make(max_streams=10, threads=14)))
-    assert limits.check_threads(make(max_streams=10)) == []
+    assert "4 threads beside 10 streams" in only(limits_check.check_threads(make(max_streams=10, threads=14)))
+    assert limits_check.check_threads(make(max_streams=10)) == []
 
 
 def test_too_few_open_files_are_found_and_far_too_few_end_the_start(
@@ -184,12 +186,12 @@ def test_too_few_open_files_are_found_and_far_too_few_end_the_start(
 ) -> None:
     limit = 1024
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
-    line = only(limits.check_open_files(make(max_streams=300)))
+    line = only(limits_check.check_open_files(make(max_streams=300)))
     assert line.startswith("open files: 1024 open files are too few for BATON_MAX_STREAMS=300: allow 1052 ")
     limit = 256
-    only(limits.check_open_files(make(max_streams=300)), fatal=True)
+    only(limits_check.check_open_files(make(max_streams=300)), fatal=True)
     limit = resource.RLIM_INFINITY
-    assert limits.check_open_files(make(max_streams=300)) == []
+    assert limits_check.check_open_files(make(max_streams=300)) == []
 
 
 @pytest.mark.parametrize(("allowed", "found"), [("512", True), ("100000", False), ("max", False)])
@@ -208,7 +210,7 @@ def test_a_control_group_that_allows_too_few_threads_is_found(
     (tmp_path / "own").write_text(f"{membership}\n")
     (tmp_path / group).mkdir(parents=True, exist_ok=True)
     (tmp_path / group / "pids.max").write_text(f"{allowed}\n")
-    assert bool(limits.check_processes(make(workers=2), tmp_path, tmp_path / "own")) is found
+    assert bool(limits_check.check_processes(make(workers=2), tmp_path, tmp_path / "own")) is found
 
 
 def test_a_user_who_may_have_too_few_threads_is_told_unless_it_is_root(
@@ -216,12 +218,12 @@ def test_a_user_who_may_have_too_few_threads_is_told_unless_it_is_root(
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 4096))
     monkeypatch.setattr(os, "getuid", lambda: 1000)
-    line = only(limits.check_processes(make(max_streams=200), tmp_path))
+    line = only(limits_check.check_processes(make(max_streams=200), tmp_path))
     assert line.startswith("threads: 256 threads are too few for 1 workers with 200 streams each: allow 440 ")
     assert "ulimit -u" in line
-    assert limits.check_processes(make(max_streams=50), tmp_path) == []
+    assert limits_check.check_processes(make(max_streams=50), tmp_path) == []
     monkeypatch.setattr(os, "getuid", lambda: 0)
-    assert limits.check_processes(make(max_streams=200), tmp_path) == []
+    assert limits_check.check_processes(make(max_streams=200), tmp_path) == []
 
 
 # ---- PostgreSQL
@@ -248,17 +250,17 @@ def as_user(url: str, name: str, *statements: str) -> str:
 def test_a_postgresql_that_lets_us_do_everything_is_fine_before_and_after_the_migration(
     make: Make, admin: str
 ) -> None:
-    assert database.check_postgresql(make(database_url=admin)) == []
+    assert database_check.check_postgresql(make(database_url=admin)) == []
     made = Database(admin)
     migrate(made)
     made.close()
-    assert database.check_postgresql(make(database_url=admin)) == []
+    assert database_check.check_postgresql(make(database_url=admin)) == []
 
 
 @pytest.mark.postgres
 def test_a_role_that_may_not_make_tables_ends_the_start(make: Make, admin: str) -> None:
     url = as_user(admin, "guest", "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
-    line = only(database.check_postgresql(make(database_url=url)), fatal=True)
+    line = only(database_check.check_postgresql(make(database_url=url)), fatal=True)
     assert line.endswith("guest may not make tables in public: GRANT CREATE ON SCHEMA public TO guest")
 
 
@@ -273,7 +275,7 @@ def test_a_role_without_rights_on_our_tables_ends_the_start(make: Make, admin: s
         "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader",
         "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
     )
-    line = only(database.check_postgresql(make(database_url=url)), fatal=True)
+    line = only(database_check.check_postgresql(make(database_url=url)), fatal=True)
     assert "reader lacks INSERT on " in line
     assert "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO reader" in line
 
@@ -281,7 +283,7 @@ def test_a_role_without_rights_on_our_tables_ends_the_start(make: Make, admin: s
 @pytest.mark.postgres
 def test_a_database_that_takes_no_writes_ends_the_start(make: Make, admin: str) -> None:
     url = as_user(admin, "standby", "ALTER ROLE standby SET default_transaction_read_only = on")
-    line = only(database.check_postgresql(make(database_url=url)), fatal=True)
+    line = only(database_check.check_postgresql(make(database_url=url)), fatal=True)
     assert line.endswith("takes no writes; it may be a standby: connect to the primary")
 
 
@@ -289,7 +291,9 @@ def test_a_database_that_takes_no_writes_ends_the_start(make: Make, admin: str) 
 def test_too_few_connections_are_found(make: Make, admin: str) -> None:
     url = as_user(admin, "narrow", "ALTER ROLE narrow CONNECTION LIMIT 20")
     as_user(admin, "narrow", "GRANT CREATE ON SCHEMA public TO narrow")
-    assert "20 connections are too few" in only(database.check_postgresql(make(database_url=url, workers=2)))
+    assert "20 connections are too few" in only(
+        database_check.check_postgresql(make(database_url=url, workers=2))
+    )
 
 
 @pytest.mark.postgres
@@ -297,8 +301,10 @@ def test_hints_that_get_lost_on_the_way_are_found(
     make: Make, admin: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Database, "notify", lambda *_: None)
-    monkeypatch.setattr("app.store.inspection.HINT_SECONDS", 0.05)
-    assert "LISTEN and NOTIFY do not get through" in only(database.check_postgresql(make(database_url=admin)))
+    monkeypatch.setattr("app.store.postgresql_rights.HINT_SECONDS", 0.05)
+    assert "LISTEN and NOTIFY do not get through" in only(
+        database_check.check_postgresql(make(database_url=admin))
+    )
 
 
 @pytest.mark.postgres
@@ -308,17 +314,19 @@ def test_a_pooler_is_fine_if_it_keeps_sessions_and_is_found_if_it_does_not(
 ) -> None:
     with PgBouncer(admin, mode="session") as pooler, closing(Database(pooler.url)) as pooled:
         migrate(pooled)
-        assert database.check_postgresql(make(database_url=pooler.url)) == []
+        assert database_check.check_postgresql(make(database_url=pooler.url)) == []
         with pooled.reading() as connection:
             assert connection.exec_driver_sql("SHOW lock_timeout").scalar() == "10s"
-    monkeypatch.setattr("app.store.inspection.HINT_SECONDS", 0.2)
+    monkeypatch.setattr("app.store.postgresql_rights.HINT_SECONDS", 0.2)
     with PgBouncer(admin, mode="transaction") as pooler:
-        line = only(database.check_postgresql(make(database_url=pooler.url)))
+        line = only(database_check.check_postgresql(make(database_url=pooler.url)))
         assert line.endswith("let the pooler keep a session per connection (pool_mode = session)")
 
 
 def test_a_postgresql_that_is_not_there_ends_the_start(make: Make) -> None:
-    line = only(database.check_postgresql(make(database_url="postgresql://ann@127.0.0.1:1/b")), fatal=True)
+    line = only(
+        database_check.check_postgresql(make(database_url="postgresql://ann@127.0.0.1:1/b")), fatal=True
+    )
     assert line.startswith("BATON_DATABASE_URL: the database can't be used (")
 
 
@@ -363,8 +371,8 @@ def test_a_cage_that_can_not_be_made_ends_the_start_with_its_reason(
     (tmp_path / "bwrap").write_text(f'#!/bin/sh\necho "bwrap: {says}" >&2; exit 1\n')
     (tmp_path / "bwrap").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert because in only(cage.check_cage(make(sandbox="bubblewrap")), fatal=True)
-    assert cage.check_cage(make()) == []
+    assert because in only(cage_check.check_cage(make(sandbox="bubblewrap")), fatal=True)
+    assert cage_check.check_cage(make()) == []
 
 
 def test_every_file_of_the_servers_is_hidden_in_the_cage(make: Make, tmp_path: Path) -> None:
@@ -377,7 +385,7 @@ def test_every_file_of_the_servers_is_hidden_in_the_cage(make: Make, tmp_path: P
         bind=f"unix:{tmp_path}/baton.sock",
         environment={"HOME": str(tmp_path / "home")},
     )
-    made = cage.cage_of(settings)
+    made = cage_check.cage_of(settings)
     assert made is not None
     names = {str(path.relative_to(tmp_path)) for path in made.hidden if path.is_relative_to(tmp_path)}
     assert names >= {"link", "agents", "tokens.txt", "baton.sock", "home/.baton"}
@@ -390,4 +398,4 @@ def test_a_cage_without_bubblewrap_ends_the_start(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("app.agent.tools.cage._USUAL", "/nowhere/bwrap")
-    assert "it is not installed" in only(cage.check_cage(make(sandbox="bubblewrap")), fatal=True)
+    assert "it is not installed" in only(cage_check.check_cage(make(sandbox="bubblewrap")), fatal=True)

@@ -11,7 +11,7 @@ from app.conversation.run import Liveness, Owner, Probe, Run
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.store.run_request import RunRequest
-from app.store.run_store import Begun
+from app.store.run_store import BegunRun
 from app.store.store import Store
 
 HERE = Owner("a-host", "a-boot", 100, "5")
@@ -51,7 +51,7 @@ def begin(
     owner: Owner = HERE,
     probe: Probe = nobody_is_gone,
     visible_to: str | None = None,
-) -> Begun:
+) -> BegunRun:
     return store.runs.begin(
         uuid.uuid4().hex,
         request(session_id, messages=[user(text) for text in texts], visible_to=visible_to),
@@ -79,4 +79,4 @@ def result_words(store: Store, session_id: str) -> dict[str, str]:
 
 
 def states(store: Store, session_id: str) -> dict[str, str]:
-    return {call.id: call.state for call in store.records.ledger(session_id).values()}
+    return {call.id: call.state for call in store.journal.ledger(session_id).values()}

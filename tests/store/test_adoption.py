@@ -31,9 +31,9 @@ def _calls(store: Store, *, started: bool) -> Baton:
     """A run that has made the calls `a` and `b`; the handler of `a` may have begun."""
     session = new_session(store)
     baton = begin(store, session.id, "hello").run.baton
-    store.records.add_turn(baton, session.id, calling("a", "b"), tokens=None)
+    store.journal.add_turn(baton, session.id, calling("a", "b"), tokens=None)
     if started:
-        store.records.start_call(baton, session.id, "a")
+        store.journal.start_call(baton, session.id, "a")
     return baton
 
 
@@ -62,7 +62,7 @@ def test_a_call_that_asked_a_form_in_mid_work_is_unknown_when_it_is_cut_after_th
     store: Store, how: End
 ) -> None:
     baton = _calls(store, started=True)
-    store.records.ask(baton, _form(baton))
+    store.journal.ask(baton, _form(baton))
     _accept(store, baton)
     assert states(store, baton.session_id) == {"a": "running", "b": "pending"}
     _end(store, baton, how)
@@ -74,7 +74,7 @@ def test_a_call_that_asks_a_form_in_mid_work_is_unknown_when_the_run_is_stopped_
     store: Store,
 ) -> None:
     baton = _calls(store, started=True)
-    store.records.ask(baton, _form(baton))
+    store.journal.ask(baton, _form(baton))
     _end(store, baton, "finish")
     assert states(store, baton.session_id) == {"a": "unknown", "b": "cancelled"}
 
@@ -84,7 +84,7 @@ def test_a_call_whose_handler_ended_with_its_question_took_no_unknown_effect(
     store: Store, answered: bool
 ) -> None:
     baton = _calls(store, started=True)
-    store.records.ask(baton, _form(baton), handler_ended=True)
+    store.journal.ask(baton, _form(baton), handler_ended=True)
     if answered:
         _accept(store, baton)
         assert states(store, baton.session_id) == {"a": "pending", "b": "pending"}
@@ -94,7 +94,7 @@ def test_a_call_whose_handler_ended_with_its_question_took_no_unknown_effect(
 
 def test_a_call_that_waited_for_an_approval_had_not_begun(store: Store) -> None:
     baton = _calls(store, started=False)
-    store.records.ask(baton, _approval(baton))
+    store.journal.ask(baton, _approval(baton))
     store.runs.answer(baton.session_id, Answer("approve"), kinds=["approval"])
     assert states(store, baton.session_id)["a"] == "pending"
     _end(store, baton, "sweep")
@@ -103,11 +103,11 @@ def test_a_call_that_waited_for_an_approval_had_not_begun(store: Store) -> None:
 
 def test_a_run_that_waits_is_parked_and_its_former_holder_can_write_nothing_more(store: Store) -> None:
     baton = _calls(store, started=False)
-    store.records.ask(baton, _approval(baton))
+    store.journal.ask(baton, _approval(baton))
     assert store.runs.park(baton, segments=(), next_event=7) is None
     assert store.leases.renew([baton]).lost == {baton.run_id}
     with pytest.raises(BatonLost):
-        store.records.start_call(baton, baton.session_id, "a")
+        store.journal.start_call(baton, baton.session_id, "a")
     with pytest.raises(BatonLost):
         store.runs.finish(baton, "cancelled")
     assert store.sessions.next_event(baton.session_id) == 7
@@ -115,7 +115,7 @@ def test_a_run_that_waits_is_parked_and_its_former_holder_can_write_nothing_more
 
 def test_a_run_that_was_answered_is_not_parked_and_gets_the_answer(store: Store) -> None:
     baton = _calls(store, started=False)
-    store.records.ask(baton, _approval(baton))
+    store.journal.ask(baton, _approval(baton))
     given = store.runs.answer(baton.session_id, Answer("approve"), kinds=["approval"]).answer
     before = store.sessions.next_event(baton.session_id)
     assert store.runs.park(baton, segments=(), next_event=7) == given
@@ -124,12 +124,12 @@ def test_a_run_that_was_answered_is_not_parked_and_gets_the_answer(store: Store)
         run.id
         for run in store.sweep.interrupt_dead(probe=nobody_is_gone, by_lease=True, last_words=last_words)
     }
-    store.records.start_call(baton, baton.session_id, "a")
+    store.journal.start_call(baton, baton.session_id, "a")
 
 
 def test_an_answer_that_no_process_could_take_is_refused_and_changes_nothing(store: Store) -> None:
     baton = _calls(store, started=False)
-    store.records.ask(baton, _approval(baton))
+    store.journal.ask(baton, _approval(baton))
     store.runs.park(baton, segments=(), next_event=7)
     before = all_rows(store.database)
     with pytest.raises(HolderGone):
@@ -145,7 +145,7 @@ def test_an_adopter_goes_on_with_the_number_of_writes_and_reserves_events_of_its
     store: Store, parked: bool
 ) -> None:
     baton = _calls(store, started=False)
-    store.records.ask(Baton(baton.run_id, baton.session_id, baton.epoch, write=5), _approval(baton))
+    store.journal.ask(Baton(baton.run_id, baton.session_id, baton.epoch, write=5), _approval(baton))
     if parked:
         store.runs.park(baton, segments=(), next_event=7)
     first = store.sessions.next_event(baton.session_id)
@@ -167,5 +167,5 @@ def test_an_adopter_goes_on_with_the_number_of_writes_and_reserves_events_of_its
 def test_the_ledger_remembers_which_calls_can_not_be_read(store: Store) -> None:
     session = new_session(store)
     baton = begin(store, session.id, "hello").run.baton
-    store.records.add_turn(baton, session.id, calling("a", "b"), tokens=None, broken=frozenset("b"))
-    assert {call.id for call in store.records.ledger(session.id).values() if call.broken} == {"b"}
+    store.journal.add_turn(baton, session.id, calling("a", "b"), tokens=None, broken=frozenset("b"))
+    assert {call.id for call in store.journal.ledger(session.id).values() if call.broken} == {"b"}

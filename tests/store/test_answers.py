@@ -19,9 +19,9 @@ from tests.store.actors import begin, calling, everybody_is_gone, last_words, ne
 def _ask(store: Store, call_id: str = "a", kind: QuestionKind = "approval") -> tuple[str, Question]:
     session = new_session(store)
     baton = begin(store, session.id, "hello").run.baton
-    store.records.add_turn(baton, session.id, calling("a", "b"), tokens=None)
+    store.journal.add_turn(baton, session.id, calling("a", "b"), tokens=None)
     question = Question(kind, session.id, call_id, "shell", {"arguments": {"cmd": "ls"}}, id="q1")
-    store.records.ask(baton, question)
+    store.journal.ask(baton, question)
     asked = store.runs.get(baton.run_id).waiting_for
     assert asked is not None
     assert replace(asked, asked_at=0.0) == question
@@ -53,7 +53,7 @@ def test_an_answer_reaches_the_holder_and_is_written_down_with_who_gave_it(store
     assert not store.runs.quiet([answered.run.baton])
     (signal,) = store.runs.signals([answered.run.id])
     assert (signal.status, signal.answer) == ("running", answered.answer)
-    call = store.records.ledger(session_id)["a"]
+    call = store.journal.ledger(session_id)["a"]
     assert (call.state, call.decision, call.decided_by, call.reason) == ("pending", "reject", "ann", "no")
     assert answered.run.id not in {waiting.id for waiting in store.runs.unanswered(0.0)}
 
@@ -100,7 +100,7 @@ def test_there_is_nothing_to_answer_when_nobody_asked(store: Store) -> None:
 def test_a_new_question_forgets_the_old_answer(store: Store) -> None:
     session_id, _ = _ask(store)
     answered = store.runs.answer(session_id, Answer("approve"), kinds=["approval"])
-    store.records.ask(answered.run.baton, Question("approval", session_id, "b", id="q2"))
+    store.journal.ask(answered.run.baton, Question("approval", session_id, "b", id="q2"))
     assert [signal.answer for signal in store.runs.signals([answered.run.id])] == [None]
 
 

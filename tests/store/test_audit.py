@@ -7,10 +7,10 @@ import uuid
 import pytest
 from sqlalchemy import update
 
-from app.conversation.audit import Action, AuditEntry
+from app.conversation.audit_entry import Action, AuditEntry
 from app.conversation.session import Session
 from app.errors import SessionBusy, SessionNotFound
-from app.store.run_store import Begun
+from app.store.run_store import BegunRun
 from app.store.store import Store
 from app.store.tables import audit
 from tests.store.actors import HERE, begin, last_words, new_session, nobody_is_gone, request
@@ -24,7 +24,7 @@ def actions(store: Store, session_id: str) -> list[str]:
     return [entry.action for entry in store.audit.find(session_id=session_id, limit=100)]
 
 
-def claim(store: Store, session_id: str) -> Begun:
+def claim(store: Store, session_id: str) -> BegunRun:
     return store.runs.begin(
         uuid.uuid4().hex,
         request(session_id, audit=saying("run", session_id)),

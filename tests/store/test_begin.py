@@ -14,8 +14,8 @@ from app.conversation.run import Liveness, Owner, Run
 from app.conversation.transcript import Message
 from app.errors import SessionBusy, SessionNotFound
 from app.store.engine import Database
-from app.store.rows import owner_row
-from app.store.run_store import Begun
+from app.store.row_mapping import owner_row
+from app.store.run_store import BegunRun
 from app.store.store import Store
 from app.store.tables import runs
 from tests.harness.rows import all_rows
@@ -113,10 +113,10 @@ def test_of_sixteen_who_take_over_from_the_dead_exactly_one_wins(stores: list[St
     assert stores[0].runs.get(dead.id).status == "interrupted"
 
 
-def _compete(stores: list[Store], session_id: str) -> tuple[Begun, list[Run | None]]:
+def _compete(stores: list[Store], session_id: str) -> tuple[BegunRun, list[Run | None]]:
     """Sixteen claims at once: the one that won, and whom the others were told of."""
 
-    def claim(number: int) -> Begun | SessionBusy:
+    def claim(number: int) -> BegunRun | SessionBusy:
         owner = Owner("host", "boot", number, "1")
         try:
             return begin(
@@ -130,7 +130,7 @@ def _compete(stores: list[Store], session_id: str) -> tuple[Begun, list[Run | No
             return busy
 
     results = in_parallel([lambda number=number: [claim(number)] for number in range(16)])
-    (winner,) = [one for (one,) in results if isinstance(one, Begun)]
+    (winner,) = [one for (one,) in results if isinstance(one, BegunRun)]
     return winner, [one.run for (one,) in results if isinstance(one, SessionBusy)]
 
 

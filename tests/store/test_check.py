@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from app.errors import AppError, BudgetReached, SessionNotFound, StalePrecondition, TooManyRuns
-from app.store.account_store import Limits
 from app.store.engine import Database
+from app.store.quota_store import Limits
 from app.store.store import Store
 from tests.harness.rows import all_rows
 from tests.store.actors import begin, new_session
@@ -49,7 +49,7 @@ def test_a_hopeless_claim_is_refused_beside_the_run_at_work_and_changes_nothing(
 def test_a_spent_budget_is_noticed_beside_the_run_at_work(store: Store) -> None:
     session = new_session(store, owner="cleo")
     run = begin(store, session.id, "hello").run
-    store.records.add_cost(run.baton, session.id, 0.5)
+    store.journal.add_cost(run.baton, session.id, 0.5)
     store.sessions.set_budget(session.id, 0.5)
     with pytest.raises(BudgetReached):
         check(store, session.id)

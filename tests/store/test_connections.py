@@ -11,7 +11,7 @@ from sqlalchemy import insert, text, update
 
 from app.errors import StoreUnavailable
 from app.store.engine import Database
-from app.store.prepared import Prepared
+from app.store.prepared_statements import Prepared
 from app.store.store import Store
 from app.store.tables import runs, scheduled_jobs
 from tests.harness.pgbouncer import PgBouncer, find_pgbouncer

@@ -34,10 +34,10 @@ def _run_with_calls(store: Store) -> tuple[Session, str]:
     """One call has its result, one runs, one has not begun."""
     session = new_session(store)
     run = begin(store, session.id, "hello").run
-    store.records.add_turn(run.baton, session.id, calling("done", "runs", "waits"), tokens=(10, 5))
-    store.records.start_call(run.baton, session.id, "done")
-    store.records.add_result(run.baton, session.id, result("done", "42"), "completed")
-    store.records.start_call(run.baton, session.id, "runs")
+    store.journal.add_turn(run.baton, session.id, calling("done", "runs", "waits"), tokens=(10, 5))
+    store.journal.start_call(run.baton, session.id, "done")
+    store.journal.add_result(run.baton, session.id, result("done", "42"), "completed")
+    store.journal.start_call(run.baton, session.id, "runs")
     return session, run.id
 
 
@@ -84,10 +84,10 @@ def test_a_delegated_tasks_calls_are_closed_with_the_run(store: Store) -> None:
     session = new_session(store)
     baton = begin(store, session.id, "hello").run.baton
     child = Session(f"{session.id}-kid", 1.0, parent_id=session.id)
-    store.records.add_turn(baton, session.id, calling("outer"), tokens=None)
-    store.records.start_call(baton, session.id, "outer")
-    store.records.add_child(baton, child, [user("a task")])
-    store.records.add_turn(baton, child.id, calling("inner"), tokens=None)
+    store.journal.add_turn(baton, session.id, calling("outer"), tokens=None)
+    store.journal.start_call(baton, session.id, "outer")
+    store.journal.add_child(baton, child, [user("a task")])
+    store.journal.add_turn(baton, child.id, calling("inner"), tokens=None)
     store.runs.finish(baton, "cancelled")
     assert states(store, child.id) == {"inner": "cancelled"}
     assert Transcript.of(store.sessions.messages(child.id)).open_calls == ()

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from app.conversation.prompt import FrozenPrompt
+from app.conversation.frozen_prompt import FrozenPrompt
 from app.conversation.run import Answer, Baton, Question, Run
 from app.conversation.session import Session
 from app.errors import BatonLost
 from app.store.fence import WrittenAlready
-from app.store.run_store import Begun
+from app.store.run_store import BegunRun
 from app.store.store import Store
 from tests.harness.rows import all_rows
 from tests.store.actors import (
@@ -33,29 +33,29 @@ PROMPT = FrozenPrompt("digest", "root", "definition", "a-model", "[]", "")
 Write = Callable[[Store, Baton], object]
 
 WRITES: dict[str, Write] = {
-    "add_messages": lambda store, b: store.records.add_messages(b, b.session_id, [user("late")]),
-    "add_turn": lambda store, b: store.records.add_turn(b, b.session_id, calling("late"), tokens=(9, 9)),
-    "start_call": lambda store, b: store.records.start_call(b, b.session_id, "a"),
-    "add_result": lambda store, b: store.records.add_result(
+    "add_messages": lambda store, b: store.journal.add_messages(b, b.session_id, [user("late")]),
+    "add_turn": lambda store, b: store.journal.add_turn(b, b.session_id, calling("late"), tokens=(9, 9)),
+    "start_call": lambda store, b: store.journal.start_call(b, b.session_id, "a"),
+    "add_result": lambda store, b: store.journal.add_result(
         b, b.session_id, result("a"), "completed", toolset_states={"k": 1}
     ),
-    "add_turn with its prompt": lambda store, b: store.records.add_turn(
+    "add_turn with its prompt": lambda store, b: store.journal.add_turn(
         b, b.session_id, calling("late"), tokens=(9, 9), prompt=PROMPT
     ),
-    "add_cost": lambda store, b: store.records.add_cost(b, b.session_id, 1.0),
-    "refuse_last": lambda store, b: store.records.refuse_last(b, b.session_id),
-    "change_agent": lambda store, b: store.records.change_agent(b, b.session_id, "k/other"),
-    "add_child": lambda store, b: store.records.add_child(b, Session("kid", 1.0, parent_id=b.session_id), []),
-    "ask": lambda store, b: store.records.ask(b, Question("approval", b.session_id, "a", id="q")),
+    "add_cost": lambda store, b: store.journal.add_cost(b, b.session_id, 1.0),
+    "refuse_last": lambda store, b: store.journal.refuse_last(b, b.session_id),
+    "change_agent": lambda store, b: store.journal.change_agent(b, b.session_id, "k/other"),
+    "add_child": lambda store, b: store.journal.add_child(b, Session("kid", 1.0, parent_id=b.session_id), []),
+    "ask": lambda store, b: store.journal.ask(b, Question("approval", b.session_id, "a", id="q")),
     "take": lambda store, b: store.queue.take(b, b.session_id, kinds=[("steer", 9)]),
     "finish": lambda store, b: store.runs.finish(b, "finished", next_event=9),
     "withdraw": lambda store, b: store.runs.withdraw(_begun(b)),
 }
 
 
-def _begun(baton: Baton) -> Begun:
+def _begun(baton: Baton) -> BegunRun:
     run = Run(baton.run_id, baton.session_id, "plain/root", "running", 1.0, HERE, 1.0, epoch=baton.epoch)
-    return Begun(run, Session(baton.session_id, 1.0), 0, 0)
+    return BegunRun(run, Session(baton.session_id, 1.0), 0, 0)
 
 
 def _taken_over(store: Store, baton: Baton) -> None:
@@ -63,7 +63,7 @@ def _taken_over(store: Store, baton: Baton) -> None:
 
 
 def _adopted(store: Store, baton: Baton) -> None:
-    store.records.ask(baton, Question("approval", baton.session_id, "a", id="q"))
+    store.journal.ask(baton, Question("approval", baton.session_id, "a", id="q"))
     answered = store.runs.answer(
         baton.session_id, Answer("approve"), kinds=["approval"], adopter=HERE, probe=everybody_is_gone
     )
@@ -88,7 +88,7 @@ def test_nothing_is_written_after_the_baton_was_lost(
 ) -> None:
     session = new_session(store)
     baton = begin(store, session.id, "hello", owner=THERE).run.baton
-    store.records.add_turn(baton, session.id, calling("a"), tokens=None)
+    store.journal.add_turn(baton, session.id, calling("a"), tokens=None)
     lose(store, baton)
     before = all_rows(store.database)
     for name, write in WRITES.items():
@@ -101,13 +101,13 @@ def test_nothing_is_written_after_the_baton_was_lost(
 def test_who_adopted_a_run_can_write(store: Store) -> None:
     session = new_session(store)
     baton = begin(store, session.id, "hello", owner=THERE).run.baton
-    store.records.add_turn(replace(baton, write=1), session.id, calling("a"), tokens=None)
-    store.records.ask(replace(baton, write=2), Question("approval", session.id, "a", id="q"))
+    store.journal.add_turn(replace(baton, write=1), session.id, calling("a"), tokens=None)
+    store.journal.ask(replace(baton, write=2), Question("approval", session.id, "a", id="q"))
     answered = store.runs.answer(
         session.id, Answer("approve"), kinds=["approval"], adopter=HERE, probe=everybody_is_gone
     )
     assert (answered.run.owner, answered.run.epoch) == (HERE, baton.epoch + 1)
-    store.records.start_call(replace(answered.run.baton, write=3), session.id, "a")
+    store.journal.start_call(replace(answered.run.baton, write=3), session.id, "a")
     now = store.runs.get(baton.run_id)
     assert now == replace(answered.run, writes=3, lease_expires_at=now.lease_expires_at)
 
@@ -115,7 +115,7 @@ def test_who_adopted_a_run_can_write(store: Store) -> None:
 def test_a_run_whose_holder_lives_is_answered_but_not_adopted(store: Store) -> None:
     session = new_session(store)
     run = begin(store, session.id, owner=THERE).run
-    store.records.ask(run.baton, Question("max_iterations", session.id, id="q"))
+    store.journal.ask(run.baton, Question("max_iterations", session.id, id="q"))
     answered = store.runs.answer(
         session.id, Answer("approve"), kinds=["max_iterations"], adopter=HERE, probe=nobody_is_gone
     )
@@ -127,7 +127,7 @@ def test_every_write_renews_the_lease(store: Store, impatient: Store) -> None:
     session = new_session(store)
     baton = begin(impatient, session.id).run.baton
     assert store.runs.get(baton.run_id).lease_expires_at < _now(store)
-    store.records.add_messages(baton, session.id, [user("alive")])
+    store.journal.add_messages(baton, session.id, [user("alive")])
     assert store.runs.get(baton.run_id).lease_expires_at > _now(store) + 20
 
 

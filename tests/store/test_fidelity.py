@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from app.conversation.prompt import FrozenPrompt
+from app.conversation.frozen_prompt import FrozenPrompt
 from app.conversation.transcript import Message, Usage
 from app.store.store import Store
 from tests.harness.process import eventually
@@ -39,7 +39,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
 def test_a_block_comes_back_as_it_was(store: Store, block: dict[str, Any]) -> None:
     session = new_session(store)
     baton = begin(store, session.id, "hello").run.baton
-    store.records.add_messages(baton, session.id, [Message("assistant", (block,))])
+    store.journal.add_messages(baton, session.id, [Message("assistant", (block,))])
     back = store.sessions.messages(session.id)[-1].content[0]
     assert orjson.dumps(back) == orjson.dumps(block)
     assert json.dumps(back) == json.dumps(block)
@@ -62,7 +62,7 @@ def test_everything_about_a_message_comes_back(store: Store) -> None:
         position=1,
     )
     baton = begin(store, session.id, "hello").run.baton
-    assert store.records.add_turn(baton, session.id, message, tokens=(11, 12)) == 1
+    assert store.journal.add_turn(baton, session.id, message, tokens=(11, 12)) == 1
     assert store.sessions.messages(session.id)[1] == message
     changed = store.sessions.get(session.id)
     assert (changed.input_tokens, changed.output_tokens, changed.cost) == (11, 12, 0.000123)
@@ -74,25 +74,25 @@ def test_a_frozen_prompt_comes_back_byte_for_byte_and_the_newest_counts(store: S
     first = FrozenPrompt("d1", "root", "def", "m", '[{"text": "\\u00e9 é"}]', "", [{"name": "t", "a": [1]}])
     second = FrozenPrompt("d2", "root", "def", "m", "", '[ {"odd" :  "spaces"} ]', [])
     said = Message("assistant", ({"type": "text", "text": "hi"},))
-    store.records.add_turn(baton, session.id, said, tokens=None, prompt=first)
-    assert store.records.prompt(session.id, "root", "def") == first
+    store.journal.add_turn(baton, session.id, said, tokens=None, prompt=first)
+    assert store.journal.prompt(session.id, "root", "def") == first
     frozen_at = store.database.now()
     eventually(lambda: store.database.now() > frozen_at, "the database's clock has moved on")
-    store.records.add_turn(baton, session.id, said, tokens=None, prompt=second)
-    assert store.records.prompt(session.id, "root", "def") == second
-    assert store.records.prompt(session.id, "root", "another") is None
+    store.journal.add_turn(baton, session.id, said, tokens=None, prompt=second)
+    assert store.journal.prompt(session.id, "root", "def") == second
+    assert store.journal.prompt(session.id, "root", "another") is None
     assert store.sessions.tool_definitions(session.id) == {"d1": [{"name": "t", "a": [1]}], "d2": []}
 
 
 def test_only_the_last_words_of_the_user_are_marked_as_refused(store: Store) -> None:
     session = new_session(store)
     baton = begin(store, session.id, "fine").run.baton
-    store.records.add_turn(
+    store.journal.add_turn(
         baton, session.id, Message("assistant", ({"type": "text", "text": "hi"},)), tokens=None
     )
     store.runs.finish(baton, "finished")
     baton = begin(store, session.id, "not", "fine").run.baton
-    store.records.refuse_last(baton, session.id)
+    store.journal.refuse_last(baton, session.id)
     assert [row.partial for row in store.sessions.messages(session.id)] == ["", "", "refused", "refused"]
 
 
@@ -101,5 +101,5 @@ def test_what_toolsets_remember_is_replaced_and_kept_by_key(store: Store) -> Non
     baton = begin(store, session.id).run.baton
     for state in ({"n": 1}, {"n": 2, "z": None}):
         message = Message("tool", ({"type": "tool_result", "tool_use_id": "x", "content": "y"},))
-        store.records.add_result(baton, session.id, message, "completed", toolset_states={"todo": state})
+        store.journal.add_result(baton, session.id, message, "completed", toolset_states={"todo": state})
     assert store.sessions.tool_states(session.id) == {"todo": {"n": 2, "z": None}}

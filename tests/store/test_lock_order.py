@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import delete, select, text, update
 
 from app.conversation.blocks import text_block
-from app.conversation.queue import QueuedMessage
+from app.conversation.queued_message import QueuedMessage
 from app.errors import AppError, SessionBusy
 from app.store.engine import Database
-from app.store.rows import dump
+from app.store.row_mapping import dump
 from app.store.store import Store
 from app.store.tables import queued_messages, runs, sessions
 from tests.harness.postgres import PostgresServer

@@ -117,7 +117,7 @@ def test_a_session_that_is_claimed_can_be_referred_to(store: Store) -> None:
     run = _run(store)
     with store.database.writing() as connection:
         find_session(connection, run.session_id, lock=True)
-        store.records.add_messages(run.baton, run.session_id, [user("meanwhile")])
+        store.journal.add_messages(run.baton, run.session_id, [user("meanwhile")])
     assert [row.content[0]["text"] for row in store.sessions.messages(run.session_id)] == ["meanwhile"]
 
 

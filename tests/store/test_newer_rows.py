@@ -15,7 +15,7 @@ def test_a_call_in_a_state_that_is_not_known_counts_as_running(store: Store) -> 
     """It must not be made again: whether it took effect is not known here."""
     session = new_session(store)
     baton = begin(store, session.id, "hello").run.baton
-    store.records.add_turn(baton, session.id, calling("a"), tokens=None)
+    store.journal.add_turn(baton, session.id, calling("a"), tokens=None)
     with store.database.writing() as connection:
         here = {"session": session.id}
         connection.execute(text("UPDATE tool_calls SET state = 'put_off' WHERE session_id = :session"), here)

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import ColumnElement, Table, select, update
 
 from app.conversation.blocks import text_block
-from app.conversation.queue import QueuedMessage
+from app.conversation.queued_message import QueuedMessage
 from app.conversation.run import Run
 from app.store import pruning
 from app.store.engine import Database

@@ -52,7 +52,7 @@ def test_the_list_has_root_sessions_newest_first_with_their_messages_counted(sto
     new = Session(id=f"{old.id}-new", created_at=2000.0, owner="lister")
     store.sessions.create(new)
     begun = begin(store, old.id, "one", "two")
-    store.records.add_child(
+    store.journal.add_child(
         begun.run.baton, Session(f"{old.id}-kid", 3000.0, "", "lister", parent_id=old.id), []
     )
     assert [(line.session.id, line.num_messages) for line in store.sessions.summaries(owner="lister")] == [
@@ -90,9 +90,9 @@ def test_a_deleted_session_leaves_nothing_behind(store: Store) -> None:
     before = all_rows(store.database)
     session = new_session(store)
     baton = begin(store, session.id, "hello").run.baton
-    store.records.add_turn(baton, session.id, calling("a"), tokens=(1, 2))
-    store.records.add_result(baton, session.id, result("a"), "completed", toolset_states={"todo": [1]})
-    store.records.add_child(baton, Session(f"{session.id}-kid", 1.0, parent_id=session.id), [user("task")])
+    store.journal.add_turn(baton, session.id, calling("a"), tokens=(1, 2))
+    store.journal.add_result(baton, session.id, result("a"), "completed", toolset_states={"todo": [1]})
+    store.journal.add_child(baton, Session(f"{session.id}-kid", 1.0, parent_id=session.id), [user("task")])
     store.events.append([(baton, Segment(session.id, baton.run_id, 1, 2, b"x"))])
     store.sessions.delete(session.id)
     assert all_rows(store.database) == before

@@ -84,7 +84,7 @@ def test_a_waiting_run_that_was_stopped_ends_though_its_process_did_not_hear_of_
     stopped, still_waiting = (begin(impatient, new_session(impatient).id).run for _ in range(2))
     for run in (stopped, still_waiting):
         question = Question("max_iterations", session_id=run.session_id, details={"limit": 1}, id=run.id)
-        impatient.records.ask(run.baton, question)
+        impatient.journal.ask(run.baton, question)
     with store.database.writing() as connection:
         connection.execute(update(runs).where(runs.c.id == stopped.id).values(stop_requested="ann"))
     assert [run.id for run in store.sweep.cancel_stopped(last_words)] == [stopped.id]

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from app.conversation.audit import AuditEntry
+from app.conversation.audit_entry import AuditEntry
 from app.conversation.run import Probe
 from app.conversation.session import Session
-from app.store.account_store import Limits
 from app.store.engine import Database
 from app.store.idempotency import KeyUse
+from app.store.quota_store import Limits
 from app.store.run_request import RunRequest
-from app.store.run_store import Begun
+from app.store.run_store import BegunRun
 from app.store.store import Store
 from tests.harness.rows import all_rows
 from tests.store.actors import (
@@ -45,7 +45,7 @@ ALWAYS = {"session_id", "key", "name", "visible_to", "replacing", "options", "he
 """Fields that say which claim it is, only decide whether it is granted, or lie in the run's own row."""
 
 
-def claim(store: Store, session_id: str, *, probe: Probe = nobody_is_gone, **wanted: Any) -> Begun:
+def claim(store: Store, session_id: str, *, probe: Probe = nobody_is_gone, **wanted: Any) -> BegunRun:
     if "audit" in wanted:
         wanted["audit"] = replace(wanted["audit"], session_id=session_id)
     return store.runs.begin(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import AgentNotFound, InvalidAgentConfig
-from app.team.directory import AgentSummary, TeamDirectory
+from app.team.team_directory import AgentSummary, TeamDirectory
 
 GOOD = "agents: {a: {description: '${env.X}'}, b: {description: second}}"
 BROKEN = "agents: {a: {modle: x}}"
@@ -117,7 +117,7 @@ def test_files_may_come_go_and_be_mended_while_the_server_runs(tmp_path: Path) -
 def test_a_broken_file_is_logged_once_for_each_change(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.WARNING, logger="app.team.directory")
+    caplog.set_level(logging.WARNING, logger="app.team.team_directory")
     write(tmp_path / "broken.yaml", BROKEN)
     (tmp_path / "folder.yaml").mkdir()
     teams = TeamDirectory(tmp_path, {})

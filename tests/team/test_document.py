@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from app.team.document import DocumentError, Place, WrittenInt, parse, place_of
+from app.team.yaml_document import DocumentError, SourcePosition, WrittenInt, parse, place_of
 
 
-def refused(text: str) -> tuple[str, Place]:
+def refused(text: str) -> tuple[str, SourcePosition]:
     with pytest.raises(DocumentError) as caught:
         parse(text)
     return caught.value.finding.text, caught.value.place
@@ -39,24 +39,24 @@ def test_nothing_is_null() -> None:
 
 def test_every_key_and_item_has_its_place() -> None:
     data = parse("agents:\n  root:\n    tools:\n      - one\n      - name: two\n")
-    assert place_of(data, ("agents", "root")) == Place(2, 3)
-    assert place_of(data, ("agents", "root", "tools", 0)) == Place(4, 9)
-    assert place_of(data, ("agents", "root", "tools", 1, "name")) == Place(5, 9)
+    assert place_of(data, ("agents", "root")) == SourcePosition(2, 3)
+    assert place_of(data, ("agents", "root", "tools", 0)) == SourcePosition(4, 9)
+    assert place_of(data, ("agents", "root", "tools", 1, "name")) == SourcePosition(5, 9)
 
 
 def test_the_place_of_something_missing_is_the_last_key_above_it() -> None:
     data = parse("agents:\n  root:\n    model: auto\n")
-    assert place_of(data, ("agents", "root", "toolsets", 0)) == Place(2, 3)
-    assert place_of(data, ("nothing",)) == Place(1, 1)
+    assert place_of(data, ("agents", "root", "toolsets", 0)) == SourcePosition(2, 3)
+    assert place_of(data, ("nothing",)) == SourcePosition(1, 1)
 
 
 def test_a_key_inside_a_list_of_mappings_is_found_by_its_name() -> None:
     data = parse("commands:\n  - a: x\n  - b: y\n")
-    assert place_of(data, ("commands", "b")) == Place(3, 5)
+    assert place_of(data, ("commands", "b")) == SourcePosition(3, 5)
 
 
 def test_a_duplicate_key_is_an_error_at_the_second_one() -> None:
-    assert refused("a: 1\nb: 2\na: 3\n") == ("is there twice", Place(3, 1))
+    assert refused("a: 1\nb: 2\na: 3\n") == ("is there twice", SourcePosition(3, 1))
 
 
 def test_keys_that_look_alike_as_text_are_duplicates() -> None:
@@ -66,7 +66,7 @@ def test_keys_that_look_alike_as_text_are_duplicates() -> None:
 def test_merge_keys_fill_in_what_is_missing() -> None:
     data = parse("base: &base\n  a: 1\n  b: 2\nmore:\n  <<: *base\n  b: 3\n")
     assert data["more"] == {"a": 1, "b": 3}
-    assert place_of(data, ("more", "a")) == Place(5, 3)
+    assert place_of(data, ("more", "a")) == SourcePosition(5, 3)
 
 
 def test_the_first_of_several_merged_mappings_wins() -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from app.agent.tools.openapi_document import InvalidDocument, operations, parse
-from app.team.foreign import MAX_DEPTH, ForeignYamlError, foreign_yaml
+from app.team.foreign_yaml import MAX_DEPTH, ForeignYamlError, foreign_yaml
 
 LEVELS = range(1, 12)
 BOMB = "a0: &a0 [x]\n" + "".join(

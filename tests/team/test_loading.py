@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.errors import InvalidAgentConfig
 from app.team.loading import MAX_SIZE, check_file, load_team, load_team_file
-from app.team.toolset import ToolsetSpec
+from app.team.toolset_spec import ToolsetSpec
 from tests.team.teams import problems, steady, team
 
 MINIMAL = "agents:\n  root:\n    model: auto\n"

@@ -7,7 +7,7 @@ from typing import Any
 import anthropic
 import pytest
 
-from app.offline.rules.output import check_output
+from anthropic_standin.rules.structured_output import check_output
 from app.team.output_schema import NotPossible, Path, for_the_api
 
 Json = dict[str, Any]

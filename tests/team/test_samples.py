@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from app.team.directory import TeamDirectory
 from app.team.loading import check_file
 from app.team.permissions import decide
+from app.team.team_directory import TeamDirectory
 
 AGENTS = Path(__file__).parents[2] / "agents"
 

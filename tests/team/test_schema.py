@@ -12,7 +12,7 @@ import yaml
 
 from app.team.agent import AgentDefinition
 from app.team.schema import agent_file_schema
-from app.team.toolset import ToolsetSpec
+from app.team.toolset_spec import ToolsetSpec
 
 SAMPLES = Path(__file__).parents[2] / "agents"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.team.toolset import ToolsetSpec
+from app.team.toolset_spec import ToolsetSpec
 from tests.team.teams import problems, team
 
 

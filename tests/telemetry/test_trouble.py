@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server, build
-from app.offline.server import OfflineServer
 from app.telemetry.metrics import Metrics
 from app.telemetry.telemetry import Telemetry
 from app.telemetry.tracing import Span, Tracing

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from tests.harness.process import ROOT, BatonProcess
 from tests.harness.wire import Client
 from tests.upgrades.dumps import load

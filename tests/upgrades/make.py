@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psycopg
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from tests.harness.postgres import PostgresServer
 from tests.harness.process import BatonProcess
 from tests.upgrades import dumps

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import build
-from app.offline.server import OfflineServer
 from app.store.engine import Database
 from app.store.migrate import NEWEST, migrate, revision
 from tests.commands.conftest import MAIN

@@ -13,7 +13,7 @@ from sqlalchemy import Column, Table, select, text, update
 from app.conversation.transcript import Usage
 from app.store.engine import Database
 from app.store.migrate import migrate
-from app.store.rows import answer_of, dump
+from app.store.row_mapping import answer_of, dump
 from app.store.tables import metadata, summaries
 from tests.upgrades.conftest import Connect, StartOn
 from tests.upgrades.using import go_on, read_everything

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from app.store.engine import Database
 from app.store.migrate import NEWEST, revision
 from tests.harness.gate import Gate

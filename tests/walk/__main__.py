@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from tests.harness.postgres import PostgresServer, find_binaries
 from tests.harness.process import ROOT
 from tests.walk.faults import FAULTS

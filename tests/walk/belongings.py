@@ -20,8 +20,8 @@ def kept_by(server: Server) -> list[str]:
     """The things that a server in which nobody runs and nobody reads should have given back."""
     runtime = server.runtime
     kept = list(held_by(server))
-    if runtime.places.taken:
-        kept.append(f"{runtime.places.taken} stream places")
+    if runtime.slots.taken:
+        kept.append(f"{runtime.slots.taken} stream places")
     return kept + [f"the event log of {log.session_id}" for log in runtime.logs.followed()]
 
 

@@ -18,7 +18,7 @@ import traceback
 from collections import Counter
 from typing import Any, Final
 
-import app.agent.anthropic_model  # noqa: F401 - before the fork, or each child imports the SDK anew, for seconds
+import app.agent.anthropic.anthropic_model  # noqa: F401 - before the fork, or each child imports the SDK anew, for seconds
 from app.factory import Server
 from tests.harness.process import eventually
 from tests.walk import belongings, journal, touches

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from tests.conftest import our_threads
 from tests.harness.postgres import PostgresServer
 from tests.harness.process import eventually

@@ -14,7 +14,7 @@ from typing import Any, Final
 import psycopg
 from sqlalchemy import Engine, event
 
-from app.runtime.event_log import EventLog
+from app.runtime.streams.event_log import EventLog
 from tests.walk.faults import Kind, Tripped, Tripwire, no_descriptors
 
 OPENED: Final = {

@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 
 from sqlalchemy import make_url
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from tests.harness.process import eventually
 from tests.kill_points.nursery import Nursery
 from tests.walk import belongings, journal

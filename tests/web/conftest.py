@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from flask.testing import FlaskClient
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server, build
-from app.offline.server import OfflineServer
 from tests.conftest import make_settings
 
 Dump = Callable[[], list[str]]

@@ -8,8 +8,8 @@ from typing import Any, Final
 import pytest
 from flask.testing import FlaskClient
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import build
-from app.offline.server import OfflineServer
 from tests.conftest import make_settings
 from tests.harness.process import eventually
 from tests.web.conftest import new_session

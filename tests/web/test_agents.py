@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from app.agent.tools.think import Think
+from app.agent.tools.think import ThinkToolset
 from app.factory import Server, build
 from tests.conftest import AGENTS, make_settings
 from tests.harness.in_process import LocalClient
@@ -49,7 +49,7 @@ def test_toolsets_are_not_started_again_to_count_their_tools_unless_the_file_has
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = []
-    monkeypatch.setattr(Think, "start", lambda _toolset: started.append(1))
+    monkeypatch.setattr(ThinkToolset, "start", lambda _toolset: started.append(1))
     file = tmp_path / "one.yaml"
     file.write_text("agents: {root: {toolsets: [{type: think}]}}")
     server = build(make_settings(tmp_path, "", agents=file))

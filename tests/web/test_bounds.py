@@ -13,16 +13,17 @@ from pydantic.fields import FieldInfo
 
 from app.conversation.session import MAX_PATTERNS
 from app.factory import Server
-from app.web import batches, bodies, imports, messages, queue, runs, sessions  # noqa: F401 - they define bodies
-from app.web.bodies import MAX_PATTERN, Body
+from app.web import batches, imports, messages, queue, request_models, runs, sessions  # noqa: F401 - they define bodies
+from app.web.request_models import MAX_PATTERN, RequestModel
 from tests.fuzz.limits import bounded
 from tests.harness.in_process import LocalClient
 from tests.test_documents import heirs
 
 BODIES = sorted(
-    {kind for kind in heirs(Body) if kind.__module__.startswith("app.")}, key=lambda kind: kind.__qualname__
+    {kind for kind in heirs(RequestModel) if kind.__module__.startswith("app.")},
+    key=lambda kind: kind.__qualname__,
 )
-BOUNDED_OTHERWISE = {bodies._no_longer_than_paths}
+BOUNDED_OTHERWISE = {request_models._no_longer_than_paths}
 
 
 def unbounded(kind: Any, hints: Sequence[Any], where: str) -> Iterator[str]:
@@ -46,7 +47,7 @@ def unbounded(kind: Any, hints: Sequence[Any], where: str) -> Iterator[str]:
         yield from unbounded(get_args(kind)[0], [], f"{where}[]")
     elif origin is dict:
         if not is_bounded or not any(
-            getattr(hint, "func", None) is bodies._of_bounded_size for hint in hints
+            getattr(hint, "func", None) is request_models._of_bounded_size for hint in hints
         ):
             yield f"{where}: an object"
     elif kind is str:
@@ -61,7 +62,7 @@ def unbounded(kind: Any, hints: Sequence[Any], where: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("kind", BODIES, ids=lambda kind: kind.__qualname__)
-def test_every_field_of_every_body_is_bounded(kind: type[Body]) -> None:
+def test_every_field_of_every_body_is_bounded(kind: type[RequestModel]) -> None:
     fields = kind.model_fields.items()
     found = [
         place
@@ -74,9 +75,9 @@ def test_every_field_of_every_body_is_bounded(kind: type[Body]) -> None:
 def test_the_check_itself_finds_what_has_no_bound() -> None:
     class Loose(BaseModel):
         text: str | None
-        texts: list[bodies.Name]
+        texts: list[request_models.Name]
         things: dict[str, Any]
-        fine: bodies.Ids
+        fine: request_models.Ids
 
     fields = Loose.model_fields.items()
     found = [place for name, field in fields for place in unbounded(field.annotation, field.metadata, name)]

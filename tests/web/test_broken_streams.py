@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.errors import StoreUnavailable
 from app.factory import Server
-from app.offline.server import OfflineServer
-from app.runtime.event_reader import EventReader
+from app.runtime.streams.event_reader import EventReader
 from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually
 

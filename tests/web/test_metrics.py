@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server, build
-from app.offline.server import OfflineServer
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient
 from tests.harness.numbers import Numbers
@@ -87,14 +87,14 @@ def test_levels_are_those_of_the_moment_of_asking(client: LocalClient) -> None:
     before = numbers(client)
     with client.run(session, '[call shell {"cmd":"true"}][then][say done]', agent="tools") as stream:
         stream.until("tool_call_confirmation")
-        client.server.levels.measure_database()
+        client.server.gauges.measure_database()
         during = numbers(client)
         assert during.of("baton_runs", status="awaiting_approval") == 1
         assert during.of("baton_streams") == 1
         assert during.of("baton_threads_in_use") == before.of("baton_threads_in_use") + 1
         client.server.control.cancel(session, by="the test", wait=10)
     client.wait_until_free(session)
-    client.server.levels.measure_database()
+    client.server.gauges.measure_database()
     after = numbers(client)
     assert after.of("baton_runs") == after.of("baton_streams") == 0
     assert after.of("baton_threads_in_use") == before.of("baton_threads_in_use")
@@ -120,7 +120,7 @@ def test_a_run_that_waits_for_a_person_is_counted_after_a_restart(
     first.close()
     second = build(settings)
     client = LocalClient(second)
-    second.levels.measure_database()
+    second.gauges.measure_database()
     assert numbers(client).of("baton_runs", status="awaiting_approval") == 1
     client.resume(session, "reject")
     client.wait_until_free(session)
@@ -146,7 +146,7 @@ def test_messages_in_the_queue_are_counted_by_kind(client: LocalClient) -> None:
     with client.run(session, '[call shell {"cmd":"true"}][then][say done]', agent="tools") as stream:
         stream.until("tool_call_confirmation")
         client.call("POST", f"/api/sessions/{session}/followup", _message("later"), expect=202)
-        client.server.levels.measure_database()
+        client.server.gauges.measure_database()
         seen = numbers(client)
         assert seen.of("baton_queued_messages", kind="followup") == 1
         assert seen.of("baton_queued_messages", kind="steer") == 0

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.errors import RateLimited
 from app.factory import build
-from app.offline.server import OfflineServer
 from app.web.rate_limit import HOLD_SECONDS, RateLimit
 from tests.conftest import make_settings
 from tests.web.test_access import ALICE, BOB, TOKENS, bearer

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server, build
-from app.offline.server import OfflineServer
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually
@@ -36,15 +36,15 @@ def test_whoever_waits_is_told_of_the_first_session_and_takes_a_streams_place(lo
         target=lambda: answers.append(LocalClient(local.server).call("GET", "/api/ready"))
     )
     waiter.start()
-    eventually(lambda: local.server.runtime.places.taken == 1, "it waits")
+    eventually(lambda: local.server.runtime.slots.taken == 1, "it waits")
     local.new_session()
     waiter.join(30)
     assert answers == [{"status": "ready"}]
-    assert local.server.runtime.places.taken == 0
+    assert local.server.runtime.slots.taken == 0
 
 
 def test_where_all_places_are_taken_nobody_waits(local: LocalClient) -> None:
-    places = local.server.runtime.places
+    places = local.server.runtime.slots
     taken = [places.take() for _ in range(places.limit)]
     assert local.call("GET", "/api/ready", expect=503)["code"] == "server_full"
     for place in taken:

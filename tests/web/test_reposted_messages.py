@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server
-from app.offline.server import OfflineServer
 from tests.harness.in_process import LocalClient
 from tests.harness.wire import Event, text_of
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.errors import ServerFull, ShareTaken
 from app.factory import Server, build
-from app.offline.server import OfflineServer
-from app.runtime.places import Places
+from app.runtime.streams.stream_slots import Slots
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually
@@ -63,8 +63,8 @@ def test_a_name_has_its_share_of_the_streams_and_others_have_theirs(
             opened.enter_context(ann.follow(anns))
         assert refusal(ann, anns) == (429, "share_taken")
         opened.enter_context(bob.follow(bobs))
-        assert server.runtime.places.taken == EACH + 1
-    eventually(lambda: server.runtime.places.taken == 0, "all are given back")
+        assert server.runtime.slots.taken == EACH + 1
+    eventually(lambda: server.runtime.slots.taken == 0, "all are given back")
     with ann.follow(anns):
         pass
 
@@ -112,25 +112,25 @@ def test_requests_that_wait_count_towards_a_share_of_the_threads(
 
 
 def test_places_without_a_name_know_no_share() -> None:
-    places = Places(3, share=0.5)
-    taken = [places.take() for _ in range(3)]
+    slots = Slots(3, share=0.5)
+    taken = [slots.take() for _ in range(3)]
     with pytest.raises(ServerFull):
-        places.take("ann")
+        slots.take("ann")
     for place in taken:
         place.give_back()
         place.give_back()
-    assert places.taken == 0
+    assert slots.taken == 0
 
 
 def test_a_share_is_at_least_one_place_and_is_given_back() -> None:
-    places = Places(3, share=0.01)
-    first = places.take("ann")
+    slots = Slots(3, share=0.01)
+    first = slots.take("ann")
     with pytest.raises(ShareTaken):
-        places.take("ann")
-    places.take("ann", admitted=True).give_back()
-    places.take("bob")
+        slots.take("ann")
+    slots.take("ann", admitted=True).give_back()
+    slots.take("bob")
     first.give_back()
-    places.take("ann")
+    slots.take("ann")
 
 
 def test_a_single_name_has_nobody_to_share_with(tmp_path: Path, model: OfflineServer) -> None:

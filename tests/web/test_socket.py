@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from tests.conftest import AGENTS
 from tests.harness.process import BatonProcess
 

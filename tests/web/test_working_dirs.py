@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server, build
-from app.offline.server import OfflineServer
-from app.selfcheck.own import own_files
+from app.selfcheck.own_files import own_files
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient
 

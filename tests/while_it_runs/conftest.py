@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server, build
-from app.offline.server import OfflineServer
 from app.settings import Settings
 from tests.conftest import held_by, make_settings
 from tests.harness.gate import Gate

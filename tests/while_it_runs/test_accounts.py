@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.access_tokens import parse_token
 from app.factory import build
-from app.offline.server import OfflineServer
 from app.settings import Settings
 from tests.harness.gate import Gate
 from tests.harness.in_process import LocalClient

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import build
-from app.offline.server import OfflineServer
 from app.settings import Settings
 from tests.harness.gate import Gate
 from tests.harness.in_process import LocalClient, LocalStream

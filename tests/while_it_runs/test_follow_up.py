@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from random import Random
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server
-from app.offline.server import OfflineServer
 from tests.harness.gate import Gate
 from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually

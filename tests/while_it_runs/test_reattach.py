@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server, build
-from app.offline.server import OfflineServer
-from app.runtime import recent_events
+from app.runtime.streams import recent_events
 from app.settings import Settings
 from tests.harness.in_process import LocalClient, LocalStream
 from tests.harness.process import eventually

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server, build
-from app.offline.server import OfflineServer
 from app.settings import Settings
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient, LocalStream

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
-from app.agent.tools.think import Think
+from anthropic_standin.standin_server import OfflineServer
+from app.agent.tools.think import ThinkToolset
 from app.agent.toolset import ToolContext, ToolResult
 from app.factory import Server
-from app.offline.server import OfflineServer
 from app.store import tables
 from tests.harness.gate import Gate
 from tests.harness.in_process import LocalClient
@@ -122,7 +122,9 @@ class Stuck:
         self.reached = threading.Event()
         self.let_go = threading.Event()
 
-    def __call__(self, _think: Think, _arguments: Mapping[str, Any], _context: ToolContext) -> ToolResult:
+    def __call__(
+        self, _think: ThinkToolset, _arguments: Mapping[str, Any], _context: ToolContext
+    ) -> ToolResult:
         self.reached.set()
         assert self.let_go.wait(30)
         return ToolResult("a late result")
@@ -131,7 +133,7 @@ class Stuck:
 @pytest.fixture
 def stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stuck]:
     tool = Stuck()
-    monkeypatch.setattr(Think, "_think", lambda *arguments: tool(*arguments))
+    monkeypatch.setattr(ThinkToolset, "_think", lambda *arguments: tool(*arguments))
     yield tool
     tool.let_go.set()
 

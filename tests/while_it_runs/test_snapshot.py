@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from tests.harness.gate import Gate
 from tests.harness.in_process import LocalClient
 from tests.harness.wire import Event, text_of

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from app.conversation.queue import CAPACITY
+from anthropic_standin.standin_server import OfflineServer
+from app.conversation.queued_message import CAPACITY
 from app.factory import Server
-from app.offline.server import OfflineServer
 from tests.harness.gate import Gate
 from tests.harness.in_process import LocalClient
 from tests.while_it_runs.talk import body, confirmed, follow_up, queue, roles, said_by_user, steer

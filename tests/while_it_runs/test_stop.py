@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from app.agent.tools.think import Think
+from anthropic_standin.standin_server import OfflineServer
+from app.agent.tools.think import ThinkToolset
 from app.agent.toolset import ToolContext, ToolResult
-from app.offline.server import OfflineServer
 from app.runtime import supervisor
 from tests.harness.gate import Gate
 from tests.harness.in_process import LocalClient
@@ -143,7 +143,9 @@ class DeafTool:
         self.reached = threading.Event()
         self.let_go = threading.Event()
 
-    def __call__(self, _think: Think, _arguments: Mapping[str, Any], _context: ToolContext) -> ToolResult:
+    def __call__(
+        self, _think: ThinkToolset, _arguments: Mapping[str, Any], _context: ToolContext
+    ) -> ToolResult:
         self.reached.set()
         assert self.let_go.wait(30)
         return ToolResult("a late result")
@@ -152,7 +154,7 @@ class DeafTool:
 @pytest.fixture
 def deaf(monkeypatch: pytest.MonkeyPatch) -> Iterator[DeafTool]:
     tool = DeafTool()
-    monkeypatch.setattr(Think, "_think", lambda *arguments: tool(*arguments))
+    monkeypatch.setattr(ThinkToolset, "_think", lambda *arguments: tool(*arguments))
     for patience in ("ABANDON_SECONDS", "LOST_SECONDS"):
         monkeypatch.setattr(supervisor, patience, 0.1)
     yield tool
@@ -171,7 +173,7 @@ def test_a_tool_that_ignores_the_stop_is_abandoned_and_its_late_result_goes_nowh
         stream.rest()
     [result] = [m["content"] for m in here.messages(session) if m["role"] == "tool"]
     assert "not known whether" in result
-    [call] = servers[0].store.records.ledger(session).values()
+    [call] = servers[0].store.journal.ledger(session).values()
     assert call.state == "unknown"
     here.say(session, "[say free again]")
     before = here.messages(session)

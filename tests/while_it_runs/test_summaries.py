@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.offline.server import OfflineServer
+from anthropic_standin.standin_server import OfflineServer
 from app.store.session_store import read_messages
 from tests.harness.gate import Gate
 from tests.harness.in_process import LocalClient
@@ -122,7 +122,7 @@ def test_while_a_run_of_another_process_is_at_work_it_is_refused_and_changes_not
         stream.rest()
     assert (busy["code"], busy["run"]["agent"]) == ("session_busy", "tools/root")
     assert before == after
-    assert here.server.store.records.summary(session) is None
+    assert here.server.store.journal.summary(session) is None
     assert roles(here, session) == ["user", "assistant", "tool", "assistant"]
 
 

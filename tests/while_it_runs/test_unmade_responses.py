@@ -10,12 +10,12 @@ from typing import Any
 import flask
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.errors import ServerFull, StoreUnavailable
 from app.factory import Server
-from app.offline.server import OfflineServer
-from app.runtime.event_readers import EventReaders
-from app.runtime.hangups import HangupWatcher
-from app.runtime.stream_writer import StreamWriter
+from app.runtime.streams.disconnects import DisconnectWatcher
+from app.runtime.streams.event_readers import EventReaders
+from app.runtime.streams.stream_writer import StreamWriter
 from app.store.session_store import SessionStore
 from app.web import sse
 from tests.harness.in_process import LocalClient
@@ -42,7 +42,7 @@ def _no_reader(patch: pytest.MonkeyPatch, _: Server) -> None:
 
 
 def _no_watcher(patch: pytest.MonkeyPatch, server: Server) -> None:
-    patch.setattr(HangupWatcher, "watching", _raise)
+    patch.setattr(DisconnectWatcher, "watching", _raise)
     patch.setattr(server.app, "wsgi_app", _with(object(), server.app.wsgi_app))
 
 
@@ -74,11 +74,11 @@ def names(break_it: Break) -> str:
 def test_a_run_without_a_response_ends_as_if_its_client_had_left(
     server: Server, local: LocalClient, model: OfflineServer, break_it: Break, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session, before = local.new_session(), server.runtime.places.taken
+    session, before = local.new_session(), server.runtime.slots.taken
     with monkeypatch.context() as patch:
         break_it(patch, server)
         assert local.try_run(session, HELD).status_code in UNMADE
-    assert server.runtime.places.taken == before
+    assert server.runtime.slots.taken == before
     eventually(lambda: not server.runtime.runs.all(), "the run has ended")
     (run,) = local.call("GET", f"/api/runs?session={session}")
     assert (run["status"], run["stopped_by"]) == ("cancelled", "client left")
@@ -89,12 +89,12 @@ def test_a_run_without_a_response_ends_as_if_its_client_had_left(
 def test_a_run_that_goes_on_without_its_client_goes_on_without_a_response(
     server: Server, local: LocalClient, break_it: Break, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session, before = local.new_session(), server.runtime.places.taken
+    session, before = local.new_session(), server.runtime.slots.taken
     with monkeypatch.context() as patch:
         break_it(patch, server)
         response = local.try_run(session, "[say done]", query="?on_disconnect=continue")
         assert response.status_code in UNMADE
-    assert server.runtime.places.taken == before
+    assert server.runtime.slots.taken == before
     eventually(lambda: not server.runtime.runs.all(), "the run has ended")
     assert local.messages(session)[-1]["content"] == "done"
 
@@ -103,11 +103,11 @@ def test_a_run_that_goes_on_without_its_client_goes_on_without_a_response(
 def test_a_reader_without_a_response_keeps_neither_place_nor_log(
     server: Server, local: LocalClient, break_it: Break, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session, before = local.new_session(), server.runtime.places.taken
+    session, before = local.new_session(), server.runtime.slots.taken
     with monkeypatch.context() as patch:
         break_it(patch, server)
         assert local.ask("GET", f"/api/sessions/{session}/events").status_code in UNMADE
-    assert server.runtime.places.taken == before
+    assert server.runtime.slots.taken == before
     assert not server.runtime.logs.followed()
 
 

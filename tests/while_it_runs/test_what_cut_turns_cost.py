@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server
-from app.offline.server import OfflineServer
 from tests.harness.in_process import LocalClient
 
 

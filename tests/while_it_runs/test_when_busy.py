@@ -11,8 +11,8 @@ import requests
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server
-from app.offline.server import OfflineServer
 from app.runtime.waiting_line import WaitingLine
 from app.store.tables import waiting_requests
 from tests.harness.gate import Gate
@@ -107,13 +107,13 @@ def test_who_died_in_line_holds_up_nobody(servers: Servers, here: LocalClient, m
     session = here.new_session()
     with here.run(session, HELD) as stream:
         stream.until("agent_choice")
-        with servers[1].store.line.place(session, "a process that dies"):
+        with servers[1].store.waiting_line.place(session, "a process that dies"):
             waiter = Waiter(servers[0], session, "[say at last]")
             eventually(lambda: in_line(servers[0]) == 2, "two stand in line")
             model.release()
             stream.rest()
             assert waiter.status == 200
-            servers[0].store.line.prune()
+            servers[0].store.waiting_line.prune()
             assert in_line(servers[0]) == 0
     assert said_by_user(here, session)[1:] == ["[say at last]"]
 
@@ -214,7 +214,7 @@ def test_an_interrupt_that_could_not_be_followed_by_a_run_stops_nothing(
         if lack == "budget":
             local.call("PATCH", f"/api/sessions/{session}/budget", {"budget": 1e-9})
         else:
-            patch.setattr(server.runtime.places, "limit", server.runtime.places.taken)
+            patch.setattr(server.runtime.slots, "limit", server.runtime.slots.taken)
         response = local.try_run(session, "me", query="?when_busy=interrupt")
         assert response.status_code == {"budget": 402, "room": 503}[lack]
         live = server.runtime.runs.find(session)

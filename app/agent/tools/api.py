@@ -21,7 +21,7 @@ MAX_BODY: Final = 1 << 20
 _PLACE: Final = re.compile(r"\$\{([A-Za-z_][\w-]*)\}")
 
 
-class Definition(Protocol):
+class ApiDefinition(Protocol):
     """The API as the agent file describes it."""
 
     @property
@@ -42,12 +42,12 @@ class Definition(Protocol):
     def output_schema(self) -> Mapping[str, Any]: ...
 
 
-class Api:
+class ApiToolset:
     """Stateless. `fill_in` completes the headers from the request that started the run. An endpoint whose host depends
     on an argument is reached at public addresses only."""
 
     def __init__(
-        self, definition: Definition, *, fill_in: Callable[[Mapping[str, str]], dict[str, str]]
+        self, definition: ApiDefinition, *, fill_in: Callable[[Mapping[str, str]], dict[str, str]]
     ) -> None:
         self.instructions = definition.instruction
         self._definition = definition

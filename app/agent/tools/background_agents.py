@@ -13,7 +13,7 @@ from app.agent.tools.output_limit import MAX_BYTES, cut, readable
 from app.agent.tools.parameters import parameters, text
 from app.agent.tools.shell import duration
 from app.agent.toolset import Delegation, Tool, ToolContext, ToolFailed, ToolResult, string
-from app.conversation.background import MAX_RUNNING, BackgroundTask, TooManyTasks
+from app.conversation.background_task import MAX_RUNNING, BackgroundTask, TooManyTasks
 
 _TASK: Final = parameters({"task_id": text("ID of the task")})
 
@@ -60,7 +60,7 @@ class NoWork:
         pass
 
 
-class BackgroundAgents:
+class BackgroundAgentsToolset:
     """`colleagues` are the agents that this one may give tasks to."""
 
     instructions = (

@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 import requests
 from urllib3.exceptions import HTTPError
 
-from app.agent.model import Cancellation
+from app.agent.model_client import Cancellation
 from app.agent.tools.http_text import decoded
 from app.agent.tools.public_http import AddressRefused, Line, NoThread, open_session
 from app.agent.tools.url_template import is_at
@@ -33,7 +33,7 @@ class _NoAnswer(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """`is_cut`: there was more than the limit allows."""
 
     status: int
@@ -58,7 +58,7 @@ def send(
     seconds: float = SECONDS,
     changes: bool = False,
     public_only: bool = False,
-) -> Answer:
+) -> HttpAnswer:
     """One request and its answer, whatever its status. `changes`: the request may change something. `public_only` is
     for an address that the agent's author did not write down: private addresses are refused.
 
@@ -97,7 +97,7 @@ def _exchanged(
     params: Mapping[str, Any] | None,
     body: bytes | None,
     limit: int,
-) -> Answer:
+) -> HttpAnswer:
     try:
         for _ in range(MAX_REDIRECTS + 1):
             line.has_sent = False
@@ -129,7 +129,7 @@ def _following(response: requests.Response, target: str) -> str:
     return url
 
 
-def _answer(response: requests.Response, line: Line, limit: int) -> Answer:
+def _answer(response: requests.Response, line: Line, limit: int) -> HttpAnswer:
     body = bytearray()
     while len(body) <= limit:
         chunk = response.raw.read(_CHUNK, decode_content=True)
@@ -139,7 +139,7 @@ def _answer(response: requests.Response, line: Line, limit: int) -> Answer:
     if line.is_cut:
         raise _NoAnswer("the connection was cut")
     content_type = response.headers.get("Content-Type", "")
-    return Answer(response.status_code, content_type, bytes(body[:limit]), len(body) > limit)
+    return HttpAnswer(response.status_code, content_type, bytes(body[:limit]), len(body) > limit)
 
 
 def _reason(error: BaseException) -> str:

@@ -55,7 +55,7 @@ class Shelved:
         return self._inner.state()
 
 
-class Deferred:
+class DeferredToolset:
     """The two tools that lead to the shelf."""
 
     instructions = (

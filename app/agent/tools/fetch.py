@@ -15,7 +15,7 @@ from urllib.robotparser import RobotFileParser
 import requests
 from urllib3.exceptions import HTTPError
 
-from app.agent.model import Cancellation
+from app.agent.model_client import Cancellation
 from app.agent.tools.html_text import to_markdown, to_text
 from app.agent.tools.http_text import decoded
 from app.agent.tools.output_limit import cut
@@ -83,7 +83,7 @@ class _Page:
     body: str  # converted
 
 
-class Fetch:
+class FetchToolset:
     """Stateless. `timeout` is the default for one address, redirects and robots.txt included;
     `allow_private` lets it reach addresses that are not public, for tests."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
-from app.agent.model import Cancellation
+from app.agent.model_client import Cancellation
 from app.agent.tools.gitignore import Ignored
 from app.agent.tools.parameters import parameters, text
 from app.agent.tools.sandbox import Entry, FileRefused, Sandbox, files_of, visible

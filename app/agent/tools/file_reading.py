@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from app.agent.pictures import Unusable, admit
+from app.agent.picture_admission import Unusable, admit
 from app.agent.tools import image_header
 from app.agent.tools.excerpt import SPARE, excerpt
 from app.agent.tools.parameters import number, parameters, switch, text, texts

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
-from app.agent.model import Cancellation
+from app.agent.model_client import Cancellation
 from app.agent.tools.file_listing import Hides, below, hiding
 from app.agent.tools.file_reading import is_binary
 from app.agent.tools.parameters import parameters, switch, text, texts

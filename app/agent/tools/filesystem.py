@@ -23,7 +23,7 @@ _ORDER: Final = (
 )
 
 
-class Filesystem:
+class FilesystemToolset:
     """Stateless: the directory comes with each call. With `ignore_vcs`, `.git` and what .gitignore names
     are kept out of listings and searches, though not out of reads. `environment` and `cage` are for the
     commands of `post_edit`."""

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from app.agent.tools.memory_file import Memory as Remembered
-from app.agent.tools.memory_file import MemoryFailed, MemoryFile
+from app.agent.tools.memory_file import MemoryEntry, MemoryFailed, MemoryFile
 from app.agent.tools.parameters import Schema, parameters, text
 from app.agent.tools.sandbox import Sandbox, files_of
 from app.agent.toolset import Handler, Tool, ToolContext, ToolFailed, ToolResult, string
@@ -20,7 +19,7 @@ _MEMORY: Final = text("What to remember")
 _CATEGORY: Final = text("What kind of thing it is, such as preference, fact or decision")
 
 
-class Memory:
+class MemoryToolset:
     """`path` is below the session's directory, unless it is absolute; without one `default` is the file."""
 
     instructions = (
@@ -128,12 +127,12 @@ def _given(arguments: Mapping[str, Any]) -> tuple[str, str]:
     return memory, string(arguments, "category")
 
 
-def _listed(memories: Sequence[Remembered]) -> ToolResult:
+def _listed(memories: Sequence[MemoryEntry]) -> ToolResult:
     """`null` for none, as the contract has it."""
     found = [_shown(memory) for memory in memories]
     return ToolResult(json.dumps(found or None, ensure_ascii=False, separators=(",", ":")))
 
 
-def _shown(memory: Remembered) -> dict[str, str]:
+def _shown(memory: MemoryEntry) -> dict[str, str]:
     shown = {"id": memory.id, "created_at": memory.created_at, "memory": memory.memory}
     return {**shown, "category": memory.category} if memory.category else shown

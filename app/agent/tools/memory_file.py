@@ -29,7 +29,7 @@ class MemoryFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class MemoryEntry:
     id: str
     created_at: str  # RFC 3339
     memory: str
@@ -54,7 +54,7 @@ class MemoryFile:
                 number += 1
             return str(number)
 
-    def all(self) -> list[Memory]:
+    def all(self) -> list[MemoryEntry]:
         """In the order in which they were made."""
         if not self._is_there():
             return []
@@ -64,14 +64,14 @@ class MemoryFile:
             )
             found, left = [], MAX_SHOWN
             for row in rows:
-                memory = Memory(*(str(value or "") for value in row))
+                memory = MemoryEntry(*(str(value or "") for value in row))
                 left -= len(memory.memory) + len(memory.category) + 100
                 if left < 0:
                     raise MemoryFailed(f"there are more than {MAX_SHOWN} characters")
                 found.append(memory)
             return found
 
-    def search(self, query: str, category: str) -> list[Memory]:
+    def search(self, query: str, category: str) -> list[MemoryEntry]:
         """The memories that hold every word of the query, in any case, and are of the category, if one is given."""
         words = query.casefold().split()
         return [

@@ -8,13 +8,13 @@ from typing import Any
 from app.agent.tools.parameters import parameters, text
 from app.agent.toolset import ModelChange, Tool, ToolContext, ToolResult, string
 from app.errors import InvalidRequest
-from app.team.model import ModelSpec
+from app.team.model_definition import ModelSpec
 
 FindModels = Callable[[str], tuple[ModelSpec, ...]]
 """The models that a reference of the agent's file stands for. Raises InvalidRequest."""
 
 
-class ModelPicker:
+class ModelPickerToolset:
     """Lets an agent choose among `models`, by their names in its file. Its choice lasts for the session, until it
     chooses again or a request chooses another model than the one that was asked until then (`under`)."""
 

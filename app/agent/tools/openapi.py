@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from app.agent.model import Cancellation
+from app.agent.model_client import Cancellation
 from app.agent.tools.configured_http import READING, RequestFailed, send
 from app.agent.tools.fetch import USER_AGENT
-from app.agent.tools.openapi_document import BODY, InvalidDocument, Operation, operations, parse
+from app.agent.tools.openapi_document import BODY, ApiOperation, InvalidDocument, operations, parse
 from app.agent.tools.output_limit import cut
 from app.agent.tools.url_template import InvalidArgument, filled, is_at
 from app.agent.toolset import Tool, ToolContext, ToolFailed, ToolResult, ToolsetFailed
@@ -26,7 +26,7 @@ class DocumentUnavailable(ToolsetFailed):
     """The API's description can't be had; the message says why."""
 
 
-class OpenApi:
+class OpenApiToolset:
     """The document is fetched when a run begins. `fill_in` completes the headers from the request that started
     the run. They go with the document's request too, and to operations on the document's own origin or on one of
     `origins`. An operation anywhere else is called without them, and at public addresses only."""
@@ -72,7 +72,7 @@ class OpenApi:
     def state(self) -> Any:
         return None
 
-    def _tool(self, operation: Operation) -> Tool:
+    def _tool(self, operation: ApiOperation) -> Tool:
         return Tool(
             name=operation.name,
             title=operation.title,
@@ -85,7 +85,9 @@ class OpenApi:
             handler=partial(self._call, operation),
         )
 
-    def _call(self, operation: Operation, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+    def _call(
+        self, operation: ApiOperation, arguments: Mapping[str, Any], context: ToolContext
+    ) -> ToolResult:
         url = _address(operation, arguments)
         is_configured = is_at(url, self._own)
         query = {
@@ -115,7 +117,7 @@ class OpenApi:
         return ToolResult(_CUT + words if answer.is_cut else words)
 
 
-def _address(operation: Operation, arguments: Mapping[str, Any]) -> str:
+def _address(operation: ApiOperation, arguments: Mapping[str, Any]) -> str:
     names = "|".join(re.escape(name) for name in operation.path) or "(?!)"
     place = re.compile(rf"\{{({names})\}}")
     try:
@@ -124,7 +126,7 @@ def _address(operation: Operation, arguments: Mapping[str, Any]) -> str:
         raise ToolFailed(str(problem)) from problem
 
 
-def _body(operation: Operation, arguments: Mapping[str, Any]) -> bytes | None:
+def _body(operation: ApiOperation, arguments: Mapping[str, Any]) -> bytes | None:
     given = {
         name: arguments[argument]
         for argument, name in operation.body.items()

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import urljoin
 
-from app.team.foreign import MAX_DEPTH, ForeignYamlError, foreign_yaml
+from app.team.foreign_yaml import MAX_DEPTH, ForeignYamlError, foreign_yaml
 
 METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch")
 BODY: Final = "body"
@@ -31,7 +31,7 @@ class InvalidDocument(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class ApiOperation:
     """`path` and `query` are arguments by the names that the API knows; `body` maps arguments to the properties
     of the JSON body, and `whole_body` says that one argument is all of it."""
 
@@ -58,9 +58,9 @@ def parse(text: str) -> Json:
     return document
 
 
-def operations(document: Json, address: str) -> list[Operation]:
+def operations(document: Json, address: str) -> list[ApiOperation]:
     """In the document's order; `address` is where it came from. Several may have one name."""
-    found: list[Operation] = []
+    found: list[ApiOperation] = []
     resolver = _Resolver(document)
     for path, written in _mapping(document.get("paths")).items():
         item = _mapping(resolver.path_item(_without_answers(written)))
@@ -80,7 +80,7 @@ def _without_answers(item: Any) -> dict[str, Any]:
     }
 
 
-def _operation(document: Json, address: str, path: str, item: Json, method: str) -> Operation:
+def _operation(document: Json, address: str, path: str, item: Json, method: str) -> ApiOperation:
     described = _mapping(item[method])
     properties: dict[str, Any] = {}
     required: list[str] = []
@@ -98,7 +98,7 @@ def _operation(document: Json, address: str, path: str, item: Json, method: str)
     if required:
         schema["required"] = list(dict.fromkeys(required))
     summary, words = str(described.get("summary") or ""), str(described.get("description") or "")
-    return Operation(
+    return ApiOperation(
         name=_name(str(described.get("operationId") or "")) or _name(f"{method}_{path.strip('/')}"),
         title=summary or str(described.get("operationId") or f"{method.upper()} {path}"),
         description="\n\n".join(filter(None, (summary, words))) or f"{method.upper()} {path}",

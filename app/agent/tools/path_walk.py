@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from app.agent.tools.executed import executed_place
+from app.agent.tools.autoexec_paths import executed_place
 from app.roots import Marks
 
 OWN: Final = "this belongs to the server"
@@ -35,7 +35,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ResolvedPath:
     """Where a path really lies: the open directory, the name in it, and the path below the root without
     any link in it (empty for the root itself)."""
 
@@ -45,7 +45,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class WalkStart:
     """The directory that a walk begins in, as it is called and where it really lies."""
 
     called: Path
@@ -62,7 +62,7 @@ class Start:
         return [name for name in path.split("/") if name not in ("", ".")]
 
 
-def find(start: Start, path: str, marks: Marks, *, create: bool, follow: bool) -> Place:
+def find(start: WalkStart, path: str, marks: Marks, *, create: bool, follow: bool) -> ResolvedPath:
     """The caller closes the place's directory. `create` makes the directories on the way, but none from which other
     programs execute something. Raises Outside, Refused, OSError, and ValueError for text that is no path."""
     names = start.names(path)
@@ -70,13 +70,15 @@ def find(start: Start, path: str, marks: Marks, *, create: bool, follow: bool) -
         if len(names) > MAX_NAMES:
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
         found = _walk(start, names or ["."], create, follow, marks)
-        if isinstance(found, Place):
+        if isinstance(found, ResolvedPath):
             return found
         names = found
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
 
 
-def _walk(start: Start, names: list[str], create: bool, follow: bool, marks: Marks) -> Place | list[str]:
+def _walk(
+    start: WalkStart, names: list[str], create: bool, follow: bool, marks: Marks
+) -> ResolvedPath | list[str]:
     """Walks straight down; at the first link or `..` it lets go and says which way to take instead."""
     fd = open_directory(start.real)
     try:
@@ -99,10 +101,10 @@ def _walk(start: Start, names: list[str], create: bool, follow: bool, marks: Mar
     except BaseException:
         os.close(fd)
         raise
-    return Place(fd, names[-1], "/".join(name for name in names if name != "."))
+    return ResolvedPath(fd, names[-1], "/".join(name for name in names if name != "."))
 
 
-def detour(start: Start, fd: int, names: list[str], i: int) -> list[str] | None:
+def detour(start: WalkStart, fd: int, names: list[str], i: int) -> list[str] | None:
     """The names that lead past a `..` or a link at position i; None if there is neither."""
     if names[i] == "..":
         if i == 0:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from app.agent.model import Cancellation
+from app.agent.model_client import Cancellation
 from app.agent.tools.process_family import MARK, Family, commands
 from app.agent.tools.process_mark import STARTING, marking
 from app.agent.toolset import OutcomeUnknown

@@ -19,7 +19,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import NewConnectionError
 
-from app.agent.model import Cancellation
+from app.agent.model_client import Cancellation
 from app.agent.tools.public_addresses import is_public
 
 _ASCII: Final = "".join(map(chr, range(0x21, 0x7F)))

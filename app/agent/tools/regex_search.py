@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from app.agent.model import Cancellation
+from app.agent.model_client import Cancellation
 from app.agent.tools.process_mark import STARTING
 from app.agent.toolset import CANCELLED, ToolCancelled
 

@@ -7,27 +7,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from app.agent.fitting import offered_name
-from app.agent.tools.background_agents import BackgroundAgents
+from app.agent.tool_normalizing import offered_name
+from app.agent.tools.background_agents import BackgroundAgentsToolset
 from app.agent.tools.cage import Cage
-from app.agent.tools.filesystem import Filesystem
-from app.agent.tools.mcp.address import SSE, STREAMABLE, ServerAddress
-from app.agent.tools.mcp.servers import ToolServers
-from app.agent.tools.mcp.toolset import Mcp
-from app.agent.tools.memory import Memory
-from app.agent.tools.model_picker import ModelPicker
-from app.agent.tools.on_demand import on_demand
+from app.agent.tools.filesystem import FilesystemToolset
+from app.agent.tools.lazy_toolset import on_demand
+from app.agent.tools.mcp.mcp_toolset import McpToolset
+from app.agent.tools.mcp.server_address import SSE, STREAMABLE, ServerAddress
+from app.agent.tools.mcp.tool_servers import ToolServers
+from app.agent.tools.memory import MemoryToolset
+from app.agent.tools.model_picker import ModelPickerToolset
 from app.agent.tools.run_facts import RunFacts
-from app.agent.tools.script import InvalidScript, Script
-from app.agent.tools.shell import Shell
-from app.agent.tools.tasks import TaskList
-from app.agent.tools.think import Think
-from app.agent.tools.todo import Todo
-from app.agent.tools.user_prompt import UserPrompt
+from app.agent.tools.script import InvalidScript, ScriptToolset
+from app.agent.tools.shell import ShellToolset
+from app.agent.tools.tasks import TasksToolset
+from app.agent.tools.think import ThinkToolset
+from app.agent.tools.todo import TodoToolset
+from app.agent.tools.user_prompt import UserPromptToolset
 from app.agent.toolset import Tool, Toolset, prepare
 from app.errors import MissingEnvironment
 from app.team.expansion import expand_variables
-from app.team.toolset import ToolsetSpec
+from app.team.toolset_spec import ToolsetSpec
 from app.tool_environment import for_commands
 
 _ORIGINAL: Final = "{ORIGINAL_INSTRUCTIONS}"
@@ -75,17 +75,19 @@ def _plain(
     match spec.type:
         case "filesystem":
             hides = spec.ignore_vcs is not False  # unless said otherwise
-            return Filesystem(ignore_vcs=hides, post_edit=spec.post_edit, environment=environment, cage=cage)
+            return FilesystemToolset(
+                ignore_vcs=hides, post_edit=spec.post_edit, environment=environment, cage=cage
+            )
         case "shell":
-            return Shell(environment=environment, env=_expanded(spec.env, environment), cage=cage)
+            return ShellToolset(environment=environment, env=_expanded(spec.env, environment), cage=cage)
         case "script":
             return _script(spec, environment, cage)
         case "fetch":
             return on_demand("fetch", "Fetch")(timeout=spec.timeout or None)
         case "tasks":
-            return TaskList(path=spec.path)
+            return TasksToolset(path=spec.path)
         case "memory":
-            return Memory(default=_memory_file(environment, run), path=spec.path)
+            return MemoryToolset(default=_memory_file(environment, run), path=spec.path)
         case "api":
             return on_demand("api", "Api")(spec.api_config, fill_in=run.fill_in)
         case "openapi":
@@ -98,35 +100,35 @@ def _plain(
                 origins=spec.origins,
             )
         case "think":
-            return Think(state=state)
+            return ThinkToolset(state=state)
         case "todo":
-            return _todo(state, run) if spec.shared else Todo(state=state)
+            return _todo(state, run) if spec.shared else TodoToolset(state=state)
         case "user_prompt":
-            return UserPrompt()
+            return UserPromptToolset()
         case "model_picker":
-            return ModelPicker(spec.models, find=run.models, under=run.model, state=state)
+            return ModelPickerToolset(spec.models, find=run.models, under=run.model, state=state)
         case "background_agents":
-            return BackgroundAgents(run.colleagues, run.work)
+            return BackgroundAgentsToolset(run.colleagues, run.work)
         case _ if spec.is_known:
             raise ToolsetUnavailable(f"toolset type {spec.type} is not supported by this server")
         case _:
             raise ToolsetUnavailable(f"unknown toolset type: {spec.type}")
 
 
-def _script(spec: ToolsetSpec, environment: Mapping[str, str], cage: Cage | None) -> Script:
+def _script(spec: ToolsetSpec, environment: Mapping[str, str], cage: Cage | None) -> ScriptToolset:
     env = _expanded(spec.env, environment)
     scripts = {
         name: script.with_(env=_expanded(script.env, environment)) for name, script in spec.shell.items()
     }
     try:
-        return Script(scripts, environment=environment, env=env, timeout=spec.timeout, cage=cage)
+        return ScriptToolset(scripts, environment=environment, env=env, timeout=spec.timeout, cage=cage)
     except InvalidScript as problem:
         raise ToolsetUnavailable(str(problem)) from problem
 
 
-def _todo(state: Any, run: RunFacts) -> Todo:
+def _todo(state: Any, run: RunFacts) -> TodoToolset:
     """The one list of all agents of a run, as it was stored last."""
-    todo: Todo = run.shared.setdefault("todo", Todo())
+    todo: TodoToolset = run.shared.setdefault("todo", TodoToolset())
     if state is not None:
         todo.restore(state)
     return todo
@@ -138,7 +140,7 @@ def _mcp(
     run: RunFacts,
     servers: ToolServers | None,
     cage: Cage | None,
-) -> Mcp:
+) -> McpToolset:
     if servers is None:
         raise ToolsetUnavailable("there are no tool servers here")
     if spec.command:
@@ -160,7 +162,7 @@ def _mcp(
         )
     else:
         raise ToolsetUnavailable(f"servers of a catalogue ({spec.ref}) are not supported by this server")
-    return Mcp(servers, address, name=spec.name, cancellation=run.cancellation)
+    return McpToolset(servers, address, name=spec.name, cancellation=run.cancellation)
 
 
 def _memory_file(environment: Mapping[str, str], run: RunFacts) -> Path:

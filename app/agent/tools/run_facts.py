@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from app.agent.model import Cancellation
+from app.agent.model_client import Cancellation
 from app.agent.tools.background_agents import BackgroundWork, NoWork
 from app.roots import Ground
-from app.team.model import ModelSpec
+from app.team.model_definition import ModelSpec
 
 _HEADER: Final = re.compile(r"\$\{headers\.([A-Za-z0-9_-]+)\}|\$\{headers\[[\"']([^\"']+)[\"']\]\}")
 

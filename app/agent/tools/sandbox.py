@@ -4,7 +4,7 @@ Every path is walked from the root's descriptor (`app.agent.tools.path_walk`). H
 this: both take rights that a session's tools don't have through files.
 
 The server's own files are refused wherever they lie, by inode, so through hard links too. Nothing is written
-where other programs find what they execute (`app.agent.tools.executed`).
+where other programs find what they execute (`app.agent.tools.autoexec_paths`).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
-from app.agent.tools.executed import executed_place, repository_above
-from app.agent.tools.path_walk import OWN, Outside, Place, Refused, Start, enter, find
+from app.agent.tools.autoexec_paths import executed_place, repository_above
+from app.agent.tools.path_walk import OWN, Outside, Refused, ResolvedPath, WalkStart, enter, find
 from app.agent.toolset import ToolContext
 from app.roots import Ground, OwnFiles
 
@@ -190,7 +190,9 @@ class Sandbox:
         return visible(os.path.normpath(self.root / path))
 
     @contextmanager
-    def _at(self, path: str, verb: str, *, create: bool = False, follow: bool = True) -> Iterator[Place]:
+    def _at(
+        self, path: str, verb: str, *, create: bool = False, follow: bool = True
+    ) -> Iterator[ResolvedPath]:
         """Finds the place, and words what goes wrong there."""
         try:
             place = find(self._start(), path, self.own.marks(), create=create, follow=follow)
@@ -208,15 +210,15 @@ class Sandbox:
         except ValueError as error:  # a NUL byte, half of a surrogate pair
             raise FileRefused(f"{verb} {visible(path)!r}: invalid argument") from error
 
-    def _start(self) -> Start:
+    def _start(self) -> WalkStart:
         real = self.root.resolve()
         if self.own.hold(real):
             raise Refused(OWN)
         if self.within and not any(real.is_relative_to(root) for root in self.within):
             raise Outside
-        return Start(self.root, real)
+        return WalkStart(self.root, real)
 
-    def _writable_mode(self, place: Place) -> int | None:
+    def _writable_mode(self, place: ResolvedPath) -> int | None:
         """The mode of the file that is there, None if there is none. Opening it finds what replacing it
         would not: that it may not be written."""
         try:
@@ -228,7 +230,7 @@ class Sandbox:
         finally:
             os.close(fd)
 
-    def _refuse_executed(self, place: Place, *, is_file: bool = False) -> None:
+    def _refuse_executed(self, place: ResolvedPath, *, is_file: bool = False) -> None:
         """The working directory may itself be such a place."""
         path = self.root.resolve() / place.path
         if found := executed_place(path.parts, is_file=is_file) or repository_above(path.parent):
@@ -258,7 +260,7 @@ def _encodable(name: str) -> bool:
     return True
 
 
-def _make_private(place: Place) -> None:
+def _make_private(place: ResolvedPath) -> None:
     """An empty file with mode 0600, unless one is there. It is complete and closed before it gets its name."""
     draft = f".{secrets.token_hex(8)}.tmp"
     os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=place.directory))
@@ -278,7 +280,7 @@ def _try_lock(fd: int) -> bool:
     return True
 
 
-def _is_at(fd: int, place: Place) -> bool:
+def _is_at(fd: int, place: ResolvedPath) -> bool:
     """Whether the open file still has the name that it was opened by."""
     try:
         there = os.stat(place.name, dir_fd=place.directory, follow_symlinks=False)

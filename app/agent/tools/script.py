@@ -41,7 +41,7 @@ class ScriptTool(Protocol):
     def working_dir(self) -> str: ...
 
 
-class Script:
+class ScriptToolset:
     """`environment` is the server's own, `env` the toolset's, and a tool's own comes before both. `timeout` is in
     seconds; 0 is the most that a command may take.
 

@@ -35,7 +35,7 @@ _CWD: Final = text("The directory to run it in, relative to the working director
 _JOB: Final = parameters({"job_id": text("The ID that run_background_job gave")})
 
 
-class Shell:
+class ShellToolset:
     """`environment` is the server's own, of which commands get little; `env` comes from the agent's definition and
     wins. Neither brings the server's secrets into a command."""
 
@@ -61,7 +61,7 @@ class Shell:
         return [
             Tool(
                 name="shell",
-                title="Shell",
+                title="ShellToolset",
                 category="shell",
                 description="Runs a shell command and returns what it writes, errors included.",
                 parameters=parameters(

@@ -9,13 +9,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 from urllib.parse import quote
 
-from app.agent.model import Cancellation
+from app.agent.model_client import Cancellation
 from app.agent.tools.configured_http import RequestFailed, send
 from app.agent.tools.file_reading import decode
 from app.agent.tools.sandbox import FileRefused, Sandbox, visible
 from app.conversation.json_text import loads, mended
 from app.roots import Ground
-from app.team.foreign import ForeignYamlError, foreign_yaml
+from app.team.foreign_yaml import ForeignYamlError, foreign_yaml
 
 MAX_FILE: Final = 200_000  # bytes
 MAX_SKILLS: Final = 100  # from one place

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-from app.agent.model import Cancellation
+from app.agent.model_client import Cancellation
 from app.agent.tools.parameters import parameters, text
 from app.agent.tools.skill_files import MAIN, Skill, SkillUnreadable, local_skills, remote_skills
 from app.agent.toolset import Tool, ToolContext, ToolResult, string
@@ -21,7 +21,7 @@ MAX_LISTED = 200_000
 """Characters of the prompt that the list of skills may take."""
 
 
-class Skills:
+class SkillsToolset:
     """`sources` are `local` and addresses; a later one's skills replace those of the same name. They are looked
     for when a run begins."""
 

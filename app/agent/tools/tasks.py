@@ -40,7 +40,7 @@ class _Refused(Exception):
     """The mistake in a call, in the contract's words."""
 
 
-class TaskList:
+class TasksToolset:
     """`path` is below the session's directory, unless it is absolute."""
 
     instructions = (

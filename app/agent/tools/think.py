@@ -12,7 +12,7 @@ MAX_THOUGHTS: Final = 50
 MAX_CHARACTERS: Final = 20_000
 
 
-class Think:
+class ThinkToolset:
     """Remembers the latest thoughts of a session's agent: each answer repeats them, so old ones go."""
 
     instructions = (
@@ -28,7 +28,7 @@ class Think:
         return [
             Tool(
                 name="think",
-                title="Think",
+                title="ThinkToolset",
                 category="think",
                 description="Writes down a thought and shows the thoughts so far. Nothing else happens.",
                 parameters=parameters({"thought": text("What to think about")}),

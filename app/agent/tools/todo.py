@@ -26,7 +26,7 @@ _REMINDER: Final = text("What is not completed yet")
 _ALL: Final = listing(_TODO, "All todos")
 
 
-class Todo:
+class TodoToolset:
     """The list of one agent in one session; one that is shared belongs to all agents that work on the session,
     also on tasks given away. No list goes beyond a session: others' plans are none of its business."""
 

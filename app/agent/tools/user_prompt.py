@@ -12,7 +12,7 @@ from app.agent.toolset import Elicitation, Tool, ToolContext, ToolFailed, ToolRe
 _ACTIONS: Final = ["accept", "decline", "cancel"]
 
 
-class UserPrompt:
+class UserPromptToolset:
     """Stateless: the question goes out with the run's events, and the run waits."""
 
     instructions = (

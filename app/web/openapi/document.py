@@ -11,12 +11,12 @@ from pydantic import TypeAdapter
 from typing_extensions import is_typeddict
 from werkzeug.routing import Map, Rule
 
-from app.web import bodies, shapes
+from app.web import request_models, response_models
 from app.web.openapi.event_schemas import event_schemas
-from app.web.openapi.operation import Answer, Operation
+from app.web.openapi.operation import OperationSpec, ResponseSpec
 from app.web.openapi.operations import OPERATIONS
 from app.web.openapi.refusals import SHAPES, refusals
-from app.web.parameters import PRETTY, Parameter
+from app.web.query_parameters import PRETTY, Parameter
 
 Json = dict[str, Any]
 
@@ -71,18 +71,20 @@ class _Schemas:
         schema = self._kept(TypeAdapter(kind).json_schema(mode="serialization", ref_template=_REFERENCE))
         return self._named(kind.__name__, schema) if is_typeddict(kind) else schema
 
-    def of_body(self, body: type[bodies.Body] | str) -> Json:
+    def of_body(self, body: type[request_models.RequestModel] | str) -> Json:
         if isinstance(body, str):
-            options = bodies.RunOptions if body == "run" else None
+            options = request_models.RunOptions if body == "run" else None
             only_one = body == "one message"
-            schema = bodies.messages_schema(exactly_one=only_one, ref_template=_REFERENCE, options=options)
+            schema = request_models.messages_schema(
+                exactly_one=only_one, ref_template=_REFERENCE, options=options
+            )
             return self._kept(schema)
         schema = self._kept(body.model_json_schema(ref_template=_REFERENCE))
         return self._named(body.__name__, schema)
 
     def _named(self, name: str, schema: Json) -> Json:
         self._add(name, schema)
-        return {"$ref": _REFERENCE.format(model=name)}
+        return {"$ref": _REFERENCE.format(model=_public(name))}
 
     def _kept(self, schema: Json) -> Json:
         for name, part in schema.pop("$defs", {}).items():
@@ -91,11 +93,14 @@ class _Schemas:
 
     def _add(self, name: str, schema: Json) -> None:
         """ValueError if two classes share a name: the document would describe one of them by the other."""
+        name = _public(name)
         if self.components.setdefault(name, schema) != schema:
             raise ValueError(f"two different shapes are called {name}")
 
 
-def _operation(routes: Map, rule: Rule, operation: Operation, schemas: _Schemas, *, secured: bool) -> Json:
+def _operation(
+    routes: Map, rule: Rule, operation: OperationSpec, schemas: _Schemas, *, secured: bool
+) -> Json:
     in_path = list(_path_parameters(routes, rule))
     described: Json = {
         "summary": operation.summary,
@@ -134,17 +139,17 @@ def _parameter(parameter: Parameter) -> Json:
     }
 
 
-def _request_body(body: type[bodies.Body] | str, schemas: _Schemas) -> Json:
+def _request_body(body: type[request_models.RequestModel] | str, schemas: _Schemas) -> Json:
     schema = schemas.of_body(body)
     required = isinstance(body, str) or not _accepts_nothing(body)
     return {"required": required, "content": {"application/json": {"schema": schema}}}
 
 
-def _accepts_nothing(body: type[bodies.Body]) -> bool:
+def _accepts_nothing(body: type[request_models.RequestModel]) -> bool:
     return not any(field.is_required() for field in body.model_fields.values())
 
 
-def _answer(answer: Answer, schemas: _Schemas) -> Json:
+def _answer(answer: ResponseSpec, schemas: _Schemas) -> Json:
     content: Json = {"schema": schemas.of(answer.shape)}
     if answer.media == "text/event-stream":
         content["x-event"] = {"$ref": "#/components/schemas/Event"}
@@ -161,7 +166,7 @@ def _with_request_id(response: Json) -> Json:
 
 
 def _components(schemas: _Schemas, *, secured: bool) -> Json:
-    for shape in (shapes.Refusal, *SHAPES.values()):
+    for shape in (response_models.RefusalJson, *SHAPES.values()):
         schemas.of(shape)
     kinds = event_schemas()
     event = {
@@ -187,14 +192,19 @@ def _components(schemas: _Schemas, *, secured: bool) -> Json:
     return components
 
 
+def _public(name: str) -> str:
+    """The name of a shape, or a reference to it, in the document: there, everything is JSON."""
+    return name.removesuffix("Json")
+
+
 def _without_titles(schema: Any) -> Any:
-    """Without the titles that only repeat a key."""
+    """Without the titles that only repeat a key, and with references by the shapes' public names."""
     if isinstance(schema, list):
         return [_without_titles(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     return {
-        key: _without_titles(value)
+        key: _public(value) if key == "$ref" else _without_titles(value)
         for key, value in schema.items()
         if key != "title" or not isinstance(value, str)
     }

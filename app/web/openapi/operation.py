@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.errors import AppError
-from app.web.bodies import Body
-from app.web.parameters import Parameter
+from app.web.query_parameters import Parameter
+from app.web.request_models import RequestModel
 
 Messages = Literal["messages", "one message", "run"]
 """Bodies that are a list of messages, for a run with options beside it; all others are objects of a class."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ResponseSpec:
     """One status that is not a refusal. `shape` is the JSON's type, None for other media."""
 
     about: str
@@ -25,7 +25,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
+class OperationSpec:
     """A route's methods. `refusals` are those of its own; the refusals that every route can give are added to them.
 
     `body`: None for routes that read none. `unread_body`: bytes that come all the same are read off the connection
@@ -33,8 +33,8 @@ class Operation:
     """
 
     summary: str
-    answers: Mapping[int, Answer]
-    body: type[Body] | Messages | None = None
+    answers: Mapping[int, ResponseSpec]
+    body: type[RequestModel] | Messages | None = None
     unread_body: bool = False
     parameters: tuple[Parameter, ...] = ()
     refusals: tuple[type[AppError], ...] = ()

@@ -6,155 +6,177 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from app import errors
-from app.web import audit, bodies, health, imports, looking, runs, sessions, shapes
-from app.web.openapi.operation import Answer, Operation
-from app.web.parameters import IDEMPOTENCY_KEY, IF_MATCH, LAST_EVENT_ID, PRETTY, SINCE
+from app.web import (
+    audit_trail,
+    health,
+    imports,
+    request_models,
+    response_models,
+    runs,
+    session_views,
+    sessions,
+)
+from app.web.openapi.operation import OperationSpec, ResponseSpec
+from app.web.query_parameters import IDEMPOTENCY_KEY, IF_MATCH, LAST_EVENT_ID, PRETTY, SINCE
 
 _STREAM: Final = "text/event-stream"
-_RUN: Final = Answer("The run as it is now.", shapes.RunAnswer)
-_NULL: Final = Answer("It is done.", type(None))
-_DONE: Final = Answer("It is done.", shapes.Message)
-_UPDATED: Final = Answer("It is changed.", shapes.Updated)
-_QUEUED: Final = Answer("It waits.", shapes.Queued)
+_RUN: Final = ResponseSpec("The run as it is now.", response_models.RunAnswerJson)
+_NULL: Final = ResponseSpec("It is done.", type(None))
+_DONE: Final = ResponseSpec("It is done.", response_models.MessageJson)
+_UPDATED: Final = ResponseSpec("It is changed.", response_models.UpdatedJson)
+_QUEUED: Final = ResponseSpec("It waits.", response_models.QueuedJson)
 _SESSION: Final = (errors.SessionNotFound,)
 
-AGENTS: Final[Mapping[str, Operation]] = {
-    "agents.summaries": Operation(
+AGENTS: Final[Mapping[str, OperationSpec]] = {
+    "agents.summaries": OperationSpec(
         summary="Lists the agent files that load",
         parameters=(PRETTY,),
-        answers={200: Answer("Sorted by name.", list[shapes.AgentSummary])},
+        answers={200: ResponseSpec("Sorted by name.", list[response_models.AgentSummaryJson])},
         stores=False,
     ),
-    "agents.definition": Operation(
+    "agents.definition": OperationSpec(
         summary="Shows one agent file, read and normalised",
         parameters=(PRETTY,),
-        answers={200: Answer("The file.", shapes.AgentFile)},
+        answers={200: ResponseSpec("The file.", response_models.AgentFileJson)},
         refusals=(errors.AgentNotFound,),
         stores=False,
     ),
-    "agents.count_tools": Operation(
+    "agents.count_tools": OperationSpec(
         summary="Counts an agent's tools",
         parameters=(PRETTY,),
-        answers={200: Answer("How many there are.", shapes.ToolCount)},
+        answers={200: ResponseSpec("How many there are.", response_models.ToolCountJson)},
         refusals=(errors.AgentNotFound, errors.InvalidAgentConfig, errors.MissingEnvironment),
     ),
 }
 
-SESSIONS: Final[Mapping[str, Operation]] = {
-    "sessions.create": Operation(
+SESSIONS: Final[Mapping[str, OperationSpec]] = {
+    "sessions.create": OperationSpec(
         summary="Makes a session",
-        body=bodies.CreateSession,
+        body=request_models.CreateSession,
         parameters=(PRETTY, IDEMPOTENCY_KEY),
-        answers={200: Answer("The session.", shapes.CreatedSession, headers=("Idempotent-Replayed",))},
+        answers={
+            200: ResponseSpec(
+                "The session.", response_models.CreatedSessionJson, headers=("Idempotent-Replayed",)
+            )
+        },
         refusals=(errors.IdempotencyConflict,),
     ),
-    "sessions.import_session": Operation(
+    "sessions.import_session": OperationSpec(
         summary="Makes a session of an exported one",
         body=imports.ImportSession,
         parameters=(PRETTY, IDEMPOTENCY_KEY),
-        answers={200: Answer("The session.", shapes.CreatedSession, headers=("Idempotent-Replayed",))},
+        answers={
+            200: ResponseSpec(
+                "The session.", response_models.CreatedSessionJson, headers=("Idempotent-Replayed",)
+            )
+        },
         refusals=(errors.IdempotencyConflict,),
     ),
-    "looking.summaries": Operation(
+    "looking.summaries": OperationSpec(
         summary="Lists sessions, newest first",
-        parameters=(PRETTY, looking.LIMIT, looking.AFTER),
+        parameters=(PRETTY, session_views.LIMIT, session_views.AFTER),
         answers={
-            200: Answer("Those that the asker may see.", list[shapes.SessionSummary], headers=("Link",))
+            200: ResponseSpec(
+                "Those that the asker may see.", list[response_models.SessionSummaryJson], headers=("Link",)
+            )
         },
         refusals=(errors.InvalidRequest,),
     ),
-    "looking.detail": Operation(
+    "looking.detail": OperationSpec(
         summary="Shows one session with its messages and its run",
-        parameters=(PRETTY, looking.LIMIT, looking.BEFORE),
-        answers={200: Answer("The session.", shapes.SessionDetail)},
+        parameters=(PRETTY, session_views.LIMIT, session_views.BEFORE),
+        answers={200: ResponseSpec("The session.", response_models.SessionDetailJson)},
         refusals=(*_SESSION, errors.InvalidRequest),
     ),
-    "looking.snapshot": Operation(
+    "looking.snapshot": OperationSpec(
         summary="Shows a session, and where to follow its events from",
         parameters=(PRETTY,),
-        answers={200: Answer("Now.", shapes.Snapshot)},
+        answers={200: ResponseSpec("Now.", response_models.SnapshotJson)},
         refusals=_SESSION,
     ),
-    "batches.delete": Operation(
+    "batches.delete": OperationSpec(
         summary="Deletes sessions, and stops their runs",
-        body=bodies.Batch,
+        body=request_models.Batch,
         parameters=(PRETTY,),
-        answers={200: Answer("How many there were.", shapes.BatchDeleted)},
+        answers={200: ResponseSpec("How many there were.", response_models.BatchDeletedJson)},
     ),
-    "batches.export": Operation(
+    "batches.export": OperationSpec(
         summary="Shows sessions with their messages",
-        body=bodies.Batch,
+        body=request_models.Batch,
         parameters=(PRETTY,),
-        answers={200: Answer("Those that are there.", shapes.BatchExport)},
+        answers={200: ResponseSpec("Those that are there.", response_models.BatchExportJson)},
     ),
-    "sessions.fork": Operation(
+    "sessions.fork": OperationSpec(
         summary="Copies a session up to one of the user's messages",
-        body=bodies.Fork,
+        body=request_models.Fork,
         parameters=(PRETTY,),
-        answers={200: Answer("The copy.", shapes.SessionDetail)},
+        answers={200: ResponseSpec("The copy.", response_models.SessionDetailJson)},
         refusals=(errors.SessionNotFound, errors.SessionBusy),
     ),
-    "sessions.delete": Operation(
+    "sessions.delete": OperationSpec(
         summary="Stops a session's run and deletes the session",
         unread_body=True,
         parameters=(PRETTY, sessions.DELETE_WAIT, sessions.DELETE_TIMEOUT),
         answers={
-            200: Answer("It is deleted.", shapes.Message),
-            202: Answer(
-                "It is deleted; its run has not ended yet, and can't write any more.", shapes.Message
+            200: ResponseSpec("It is deleted.", response_models.MessageJson),
+            202: ResponseSpec(
+                "It is deleted; its run has not ended yet, and can't write any more.",
+                response_models.MessageJson,
             ),
         },
         refusals=(errors.SessionNotFound, errors.InvalidRequest, errors.SessionBusy),
     ),
-    "sessions.set_title": Operation(
+    "sessions.set_title": OperationSpec(
         summary="Names a session",
-        body=bodies.SetTitle,
+        body=request_models.SetTitle,
         parameters=(PRETTY,),
-        answers={200: Answer("The new title.", shapes.SessionTitle)},
+        answers={200: ResponseSpec("The new title.", response_models.SessionTitleJson)},
         refusals=_SESSION,
     ),
-    "looking.status": Operation(
+    "looking.status": OperationSpec(
         summary="Shows in short how a session is",
         parameters=(PRETTY,),
-        answers={200: Answer("Now.", shapes.SessionStatus)},
+        answers={200: ResponseSpec("Now.", response_models.SessionStatusJson)},
         refusals=_SESSION,
     ),
-    "sessions.set_starred": Operation(
+    "sessions.set_starred": OperationSpec(
         summary="Marks a session with a star, or not",
-        body=bodies.SetStarred,
+        body=request_models.SetStarred,
         parameters=(PRETTY,),
         answers={200: _UPDATED},
         refusals=_SESSION,
     ),
-    "sessions.set_tokens": Operation(
+    "sessions.set_tokens": OperationSpec(
         summary="Replaces a session's token counts",
-        body=bodies.SetTokens,
+        body=request_models.SetTokens,
         parameters=(PRETTY,),
         answers={200: _UPDATED},
         refusals=_SESSION,
     ),
-    "sessions.set_permissions": Operation(
+    "sessions.set_permissions": OperationSpec(
         summary="Replaces a session's permissions",
-        body=bodies.SetPermissions,
+        body=request_models.SetPermissions,
         parameters=(PRETTY,),
         answers={200: _DONE},
         refusals=_SESSION,
     ),
-    "sessions.set_budget": Operation(
+    "sessions.set_budget": OperationSpec(
         summary="Says what a session may cost, for operators",
-        body=bodies.SetBudget,
+        body=request_models.SetBudget,
         parameters=(PRETTY,),
-        answers={200: Answer("What it may cost, and what it has cost.", shapes.SessionBudget)},
+        answers={
+            200: ResponseSpec("What it may cost, and what it has cost.", response_models.SessionBudgetJson)
+        },
         refusals=_SESSION,
     ),
-    "sessions.toggle_tools": Operation(
+    "sessions.toggle_tools": OperationSpec(
         summary="Switches a session's blanket approval of tools",
         unread_body=True,
         parameters=(PRETTY,),
         answers={200: _NULL},
         refusals=_SESSION,
     ),
-    "sessions.toggle_thinking": Operation(
+    "sessions.toggle_thinking": OperationSpec(
         summary="Switches the model's thinking",
         unread_body=True,
         parameters=(PRETTY,),
@@ -163,8 +185,8 @@ SESSIONS: Final[Mapping[str, Operation]] = {
     ),
 }
 
-RUNS: Final[Mapping[str, Operation]] = {
-    "runs.run": Operation(
+RUNS: Final[Mapping[str, OperationSpec]] = {
+    "runs.run": OperationSpec(
         summary="Runs an agent on a session",
         body="run",
         parameters=(
@@ -172,15 +194,15 @@ RUNS: Final[Mapping[str, Operation]] = {
             *(PRETTY, IDEMPOTENCY_KEY, IF_MATCH),
         ),
         answers={
-            200: Answer(
+            200: ResponseSpec(
                 "The run's events, to its end.",
                 str,
                 media=_STREAM,
                 headers=("X-Run-ID", "Idempotent-Replayed"),
             ),
-            202: Answer(
+            202: ResponseSpec(
                 "The run goes on by itself (`stream=false`), or the messages wait (`when_busy=queue`).",
-                shapes.RunAnswer | shapes.Queued,
+                response_models.RunAnswerJson | response_models.QueuedJson,
                 headers=("Location", "Idempotent-Replayed"),
             ),
         },
@@ -191,15 +213,15 @@ RUNS: Final[Mapping[str, Operation]] = {
             *(errors.TooManyRuns, errors.BudgetReached, errors.UnpricedModel, errors.SessionFull),
         ),
     ),
-    "runs.events": Operation(
+    "runs.events": OperationSpec(
         summary="Follows a session's events, from any process",
         parameters=(SINCE, LAST_EVENT_ID),
-        answers={200: Answer("What came since, then what comes.", str, media=_STREAM)},
+        answers={200: ResponseSpec("What came since, then what comes.", str, media=_STREAM)},
         refusals=(*_SESSION, errors.InvalidRequest, errors.ServerFull, errors.Draining),
     ),
-    "runs.resume": Operation(
+    "runs.resume": OperationSpec(
         summary="Answers a question about a tool call",
-        body=bodies.Resume,
+        body=request_models.Resume,
         parameters=(PRETTY,),
         answers={200: _DONE},
         refusals=(
@@ -208,9 +230,9 @@ RUNS: Final[Mapping[str, Operation]] = {
             *(errors.ServerFull, errors.Draining),
         ),
     ),
-    "runs.elicitation": Operation(
+    "runs.elicitation": OperationSpec(
         summary="Answers a form",
-        body=bodies.Elicit,
+        body=request_models.Elicit,
         parameters=(PRETTY,),
         answers={200: _NULL},
         refusals=(
@@ -219,36 +241,39 @@ RUNS: Final[Mapping[str, Operation]] = {
             *(errors.ServerFull, errors.Draining),
         ),
     ),
-    "runs.cancel": Operation(
+    "runs.cancel": OperationSpec(
         summary="Stops a session's run",
-        body=bodies.CancelRun,
+        body=request_models.CancelRun,
         parameters=(PRETTY, runs.CANCEL_AT, runs.CANCEL_WAIT),
-        answers={200: Answer("It has ended.", shapes.RunAnswer), 202: Answer("Not yet.", shapes.RunAnswer)},
+        answers={
+            200: ResponseSpec("It has ended.", response_models.RunAnswerJson),
+            202: ResponseSpec("Not yet.", response_models.RunAnswerJson),
+        },
         refusals=(errors.SessionNotFound, errors.NotRunning),
     ),
-    "runs.runs": Operation(
+    "runs.runs": OperationSpec(
         summary="Lists runs, newest first, at most 100",
         parameters=(PRETTY, runs.STATUS, runs.SESSION, runs.HOLDER, runs.OLDER_THAN),
-        answers={200: Answer("Those that the asker may see.", list[shapes.RunInView])},
+        answers={200: ResponseSpec("Those that the asker may see.", list[response_models.RunInViewJson])},
         refusals=(errors.InvalidRequest,),
     ),
-    "runs.one": Operation(
+    "runs.one": OperationSpec(
         summary="Shows one run",
         parameters=(PRETTY,),
-        answers={200: Answer("The run.", shapes.RunInView)},
+        answers={200: ResponseSpec("The run.", response_models.RunInViewJson)},
         refusals=(errors.RunNotFound,),
     ),
-    "runs.release": Operation(
+    "runs.release": OperationSpec(
         summary="Takes the session away from a stuck run",
-        body=bodies.Release,
+        body=request_models.Release,
         parameters=(PRETTY,),
         answers={200: _RUN},
         refusals=(errors.RunNotFound, errors.NotRunning),
     ),
 }
 
-QUEUE: Final[Mapping[str, Operation]] = {
-    "queue.steer": Operation(
+QUEUE: Final[Mapping[str, OperationSpec]] = {
+    "queue.steer": OperationSpec(
         summary="Leaves a message for the run at work",
         body="messages",
         parameters=(PRETTY, IDEMPOTENCY_KEY),
@@ -258,7 +283,7 @@ QUEUE: Final[Mapping[str, Operation]] = {
             *(errors.QueueFull, errors.InvalidTranscript),
         ),
     ),
-    "queue.follow_up": Operation(
+    "queue.follow_up": OperationSpec(
         summary="Leaves a message for afterwards",
         body="messages",
         parameters=(PRETTY, IDEMPOTENCY_KEY),
@@ -268,20 +293,20 @@ QUEUE: Final[Mapping[str, Operation]] = {
             *(errors.InvalidTranscript, errors.ServerFull, errors.Draining),
         ),
     ),
-    "queue.look": Operation(
+    "queue.look": OperationSpec(
         summary="Shows what waits",
         parameters=(PRETTY,),
-        answers={200: Answer("The messages, in the order of their turns.", shapes.Queue)},
+        answers={200: ResponseSpec("The messages, in the order of their turns.", response_models.QueueJson)},
         refusals=_SESSION,
     ),
-    "queue.edit": Operation(
+    "queue.edit": OperationSpec(
         summary="Changes a message that waits",
         body="one message",
         parameters=(PRETTY,),
-        answers={200: Answer("The message.", shapes.QueuedMessage)},
+        answers={200: ResponseSpec("The message.", response_models.QueuedMessageJson)},
         refusals=(errors.SessionNotFound, errors.QueuedMessageNotFound, errors.TakenAlready),
     ),
-    "queue.withdraw": Operation(
+    "queue.withdraw": OperationSpec(
         summary="Withdraws a message that waits",
         unread_body=True,
         parameters=(PRETTY,),
@@ -290,27 +315,27 @@ QUEUE: Final[Mapping[str, Operation]] = {
     ),
 }
 
-MESSAGES: Final[Mapping[str, Operation]] = {
-    "messages.add": Operation(
+MESSAGES: Final[Mapping[str, OperationSpec]] = {
+    "messages.add": OperationSpec(
         summary="Adds a message without a run",
-        body=bodies.PutMessage,
+        body=request_models.PutMessage,
         parameters=(PRETTY,),
-        answers={201: Answer("It is in the conversation.", shapes.Added)},
+        answers={201: ResponseSpec("It is in the conversation.", response_models.AddedJson)},
         refusals=(
             *(errors.SessionNotFound, errors.SessionBusy),
             *(errors.InvalidTranscript, errors.SessionFull),
         ),
     ),
-    "messages.summarize": Operation(
+    "messages.summarize": OperationSpec(
         summary="Puts a summary in the place of what was said, for the model",
-        body=bodies.PutSummary,
+        body=request_models.PutSummary,
         parameters=(PRETTY,),
-        answers={201: Answer("The model is shown it from now on.", shapes.SummaryAdded)},
+        answers={201: ResponseSpec("The model is shown it from now on.", response_models.SummaryAddedJson)},
         refusals=(errors.SessionNotFound, errors.SessionBusy),
     ),
-    "messages.update": Operation(
+    "messages.update": OperationSpec(
         summary="Changes the words of a message",
-        body=bodies.PutMessage,
+        body=request_models.PutMessage,
         parameters=(PRETTY,),
         answers={200: _UPDATED},
         refusals=(
@@ -320,87 +345,98 @@ MESSAGES: Final[Mapping[str, Operation]] = {
     ),
 }
 
-SERVER: Final[Mapping[str, Operation]] = {
-    "health.ping": Operation(
+SERVER: Final[Mapping[str, OperationSpec]] = {
+    "health.ping": OperationSpec(
         summary="Is the process there?",
         parameters=(PRETTY,),
-        answers={200: Answer("Yes.", shapes.Status)},
+        answers={200: ResponseSpec("Yes.", response_models.StatusJson)},
         is_open=True,
         stores=False,
     ),
-    "health.ready": Operation(
+    "health.ready": OperationSpec(
         summary="Does the process want work?",
         parameters=(PRETTY,),
-        answers={200: Answer("Yes.", shapes.Status)},
+        answers={200: ResponseSpec("Yes.", response_models.StatusJson)},
         refusals=(errors.Draining,),
         is_open=True,
     ),
-    "health.sessions_ready": Operation(
+    "health.sessions_ready": OperationSpec(
         summary="Waits until there is a session",
         parameters=(PRETTY, health.READY_TIMEOUT),
-        answers={200: Answer("There is one.", shapes.Status)},
+        answers={200: ResponseSpec("There is one.", response_models.StatusJson)},
         refusals=(errors.InvalidRequest, errors.NoSessions, errors.Draining, errors.ServerFull),
     ),
-    "caller.me": Operation(
+    "caller.me": OperationSpec(
         summary="Who the server takes the caller to be",
         parameters=(PRETTY,),
-        answers={200: Answer("Name and role.", shapes.Caller)},
+        answers={200: ResponseSpec("Name and role.", response_models.CallerJson)},
         stores=False,
     ),
-    "audit.entries": Operation(
+    "audit.entries": OperationSpec(
         summary="Who did what to which session, newest first",
-        parameters=(PRETTY, audit.SESSION, audit.WHO, audit.ACTION, audit.AFTER, audit.BEFORE, audit.LIMIT),
-        answers={200: Answer("Entries.", shapes.AuditTrail)},
+        parameters=(
+            PRETTY,
+            audit_trail.SESSION,
+            audit_trail.WHO,
+            audit_trail.ACTION,
+            audit_trail.AFTER,
+            audit_trail.BEFORE,
+            audit_trail.LIMIT,
+        ),
+        answers={200: ResponseSpec("Entries.", response_models.AuditTrailJson)},
         refusals=(errors.InvalidRequest,),
     ),
-    "metrics.metrics": Operation(
+    "metrics.metrics": OperationSpec(
         summary="The numbers for Prometheus",
-        answers={200: Answer("In the text format.", str, media="text/plain")},
+        answers={200: ResponseSpec("In the text format.", str, media="text/plain")},
         stores=False,
     ),
-    "console.page": Operation(
+    "console.page": OperationSpec(
         summary="The console",
-        answers={200: Answer("A page.", str, media="text/html"), 304: Answer("It has not changed.")},
+        answers={
+            200: ResponseSpec("A page.", str, media="text/html"),
+            304: ResponseSpec("It has not changed."),
+        },
         is_open=True,
         stores=False,
     ),
-    "console.file": Operation(
+    "console.file": OperationSpec(
         summary="A file of the console",
-        answers={200: Answer("The file.", str, media="*/*"), 304: Answer("It has not changed.")},
+        answers={200: ResponseSpec("The file.", str, media="*/*"), 304: ResponseSpec("It has not changed.")},
         refusals=(errors.NotFound,),
         is_open=True,
         stores=False,
     ),
-    "reference.document": Operation(
+    "reference.document": OperationSpec(
         summary="This document",
-        answers={200: Answer("OpenAPI 3.1.", dict[str, Any])},
+        answers={200: ResponseSpec("OpenAPI 3.1.", dict[str, Any])},
         is_open=True,
         stores=False,
     ),
-    "reference.agent_schema": Operation(
+    "reference.agent_schema": OperationSpec(
         summary="The JSON Schema of agent files",
-        answers={200: Answer("For editors, and for programs that write them.", dict[str, Any])},
+        answers={200: ResponseSpec("For editors, and for programs that write them.", dict[str, Any])},
         is_open=True,
         stores=False,
     ),
-    "reference.page": Operation(
+    "reference.page": OperationSpec(
         summary="This document, to read",
-        answers={200: Answer("A page.", str, media="text/html")},
+        answers={200: ResponseSpec("A page.", str, media="text/html")},
         is_open=True,
         stores=False,
     ),
-    "reference.script": Operation(
+    "reference.script": OperationSpec(
         summary="The script of the page",
-        answers={200: Answer("A module.", str, media="text/javascript")},
+        answers={200: ResponseSpec("A module.", str, media="text/javascript")},
         is_open=True,
         stores=False,
     ),
-    "reference.style": Operation(
+    "reference.style": OperationSpec(
         summary="The style of the page",
-        answers={200: Answer("A style sheet.", str, media="text/css")},
+        answers={200: ResponseSpec("A style sheet.", str, media="text/css")},
         is_open=True,
         stores=False,
     ),
 }
 
-OPERATIONS: Final[Mapping[str, Operation]] = {**SESSIONS, **RUNS, **QUEUE, **MESSAGES, **AGENTS, **SERVER}
+OPERATIONS: Final[Mapping[str, OperationSpec]] = {**SESSIONS, **RUNS, **QUEUE, **MESSAGES, **AGENTS, **SERVER}

@@ -7,17 +7,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from app import errors
-from app.web import shapes
-from app.web.errors import status_of_kind
-from app.web.openapi.operation import Operation
+from app.web import response_models
+from app.web.error_responses import status_of_kind
+from app.web.openapi.operation import OperationSpec
 
 Json = dict[str, Any]
 
 SHAPES: Final[Mapping[type[errors.AppError], type]] = {
-    errors.SessionBusy: shapes.Busy,
-    errors.AnsweredAlready: shapes.AnsweredAlready,
-    errors.StalePrecondition: shapes.Stale,
-    errors.TakenAlready: shapes.TakenAlready,
+    errors.SessionBusy: response_models.BusyJson,
+    errors.AnsweredAlready: response_models.AnsweredAlreadyJson,
+    errors.StalePrecondition: response_models.StaleJson,
+    errors.TakenAlready: response_models.TakenAlreadyJson,
 }
 BUSY_CODES: Final = ("session_busy", "awaiting_approval", "awaiting_input", "stopping")
 HEADERS: Final[Mapping[int, tuple[str, ...]]] = {
@@ -30,7 +30,7 @@ HEADERS: Final[Mapping[int, tuple[str, ...]]] = {
 _Found = tuple[int, str, type]  # status, code, shape
 
 
-def refusals(operation: Operation, *, has_path_values: bool, secured: bool) -> dict[int, Json]:
+def refusals(operation: OperationSpec, *, has_path_values: bool, secured: bool) -> dict[int, Json]:
     """Responses by status. `secured`: the server asks for tokens."""
     found: dict[int, dict[type, list[str]]] = defaultdict(lambda: defaultdict(list))
     for status, code, shape in _of(operation, has_path_values=has_path_values, secured=secured):
@@ -39,7 +39,7 @@ def refusals(operation: Operation, *, has_path_values: bool, secured: bool) -> d
     return {status: _response(status, found[status]) for status in sorted(found)}
 
 
-def _of(operation: Operation, *, has_path_values: bool, secured: bool) -> Iterator[_Found]:
+def _of(operation: OperationSpec, *, has_path_values: bool, secured: bool) -> Iterator[_Found]:
     kinds: list[type[errors.AppError]] = [errors.Forbidden, *operation.refusals]
     if secured and not operation.is_open:
         kinds += [errors.Unauthorized, errors.RateLimited, errors.ShareTaken]
@@ -51,7 +51,7 @@ def _of(operation: Operation, *, has_path_values: bool, secured: bool) -> Iterat
         kinds.append(errors.NotFound)  # a text that can't be an id is not found
     yield from _of_kinds(kinds)
     yield from _of_wrong_words(operation)
-    yield 500, "internal", shapes.Refusal
+    yield 500, "internal", response_models.RefusalJson
 
 
 def _of_kinds(kinds: Iterable[type[errors.AppError]]) -> Iterator[_Found]:
@@ -59,18 +59,18 @@ def _of_kinds(kinds: Iterable[type[errors.AppError]]) -> Iterator[_Found]:
         if kind is errors.InvalidRequest:
             continue
         for code in BUSY_CODES if kind is errors.SessionBusy else (kind.code,):
-            yield status_of_kind(kind), code, SHAPES.get(kind, shapes.Refusal)
+            yield status_of_kind(kind), code, SHAPES.get(kind, response_models.RefusalJson)
 
 
-def _of_wrong_words(operation: Operation) -> Iterator[_Found]:
+def _of_wrong_words(operation: OperationSpec) -> Iterator[_Found]:
     """InvalidRequest has a status for each way of being wrong."""
     code, checked = errors.InvalidRequest.code, errors.InvalidRequest in operation.refusals
     if operation.body is not None:
-        yield 400, code, shapes.Refusal
+        yield 400, code, response_models.RefusalJson
     if operation.body is not None or operation.unread_body:
-        yield 411, code, shapes.Refusal
+        yield 411, code, response_models.RefusalJson
     if operation.body is not None or checked:
-        yield 422, code, shapes.Refusal
+        yield 422, code, response_models.RefusalJson
 
 
 def _response(status: int, codes: Mapping[type, list[str]]) -> Json:

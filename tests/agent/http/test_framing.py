@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.agent.http.framing import (
-    Body,
+from app.agent.anthropic.http.framing import (
     ChunkedBody,
-    Head,
     ProtocolError,
+    ResponseBody,
+    ResponseHead,
     SizedBody,
     UnsizedBody,
     body_for,
@@ -19,7 +19,7 @@ from app.agent.http.framing import (
 )
 
 
-def feed(body: Body, text: bytes, cuts: list[int]) -> bytes:
+def feed(body: ResponseBody, text: bytes, cuts: list[int]) -> bytes:
     ends = [*sorted(cut % (len(text) + 1) for cut in cuts), len(text)]
     starts = [0, *ends[:-1]]
     return b"".join(body.feed(text[start:end]) for start, end in zip(starts, ends, strict=True))
@@ -83,8 +83,8 @@ def test_a_body_that_is_cut_is_told_from_one_that_ended() -> None:
     assert not endless.reusable
 
 
-def head(*headers: tuple[bytes, bytes], status: int = 200, version: bytes = b"HTTP/1.1") -> Head:
-    return Head(status, b"", list(headers), version)
+def head(*headers: tuple[bytes, bytes], status: int = 200, version: bytes = b"HTTP/1.1") -> ResponseHead:
+    return ResponseHead(status, b"", list(headers), version)
 
 
 def test_the_head_says_how_the_body_is_framed() -> None:
@@ -108,7 +108,7 @@ def test_a_connection_is_kept_unless_somebody_says_otherwise() -> None:
 
 
 def test_a_head_is_taken_apart() -> None:
-    assert parse_head(b"HTTP/1.1 200 All right\r\nA: 1\r\nB:2 ") == Head(
+    assert parse_head(b"HTTP/1.1 200 All right\r\nA: 1\r\nB:2 ") == ResponseHead(
         200, b"All right", [(b"A", b"1"), (b"B", b"2")], b"HTTP/1.1"
     )
     assert parse_head(b"HTTP/1.0 404").status == 404

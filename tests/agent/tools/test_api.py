@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from app.agent.tools.api import Api
+from app.agent.tools.api import ApiToolset
 from app.agent.tools.run_facts import RunFacts
 from app.agent.toolset import ToolFailed, ToolResult
-from app.team.toolset import ApiTool
+from app.team.toolset_spec import ApiToolSpec
 from tests.agent.tools.web_site import WebSite, running
 from tests.agent.tools.workbench import Workbench, find
 
@@ -24,9 +24,9 @@ def site() -> Iterator[WebSite]:
         yield site
 
 
-def api(endpoint: str, **fields: Any) -> Api:
-    definition = ApiTool.model_validate({"name": "ask", "endpoint": endpoint, "method": "GET", **fields})
-    return Api(definition, fill_in=RunFacts().fill_in)
+def api(endpoint: str, **fields: Any) -> ApiToolset:
+    definition = ApiToolSpec.model_validate({"name": "ask", "endpoint": endpoint, "method": "GET", **fields})
+    return ApiToolset(definition, fill_in=RunFacts().fill_in)
 
 
 def test_a_tool_is_described_by_its_definition() -> None:
@@ -87,12 +87,12 @@ def test_arguments_of_other_methods_are_the_body(bench: Workbench, site: WebSite
 
 def test_headers_are_completed_from_the_request_that_started_the_run(bench: Workbench, site: WebSite) -> None:
     site.add("/")
-    definition = ApiTool(
+    definition = ApiToolSpec(
         name="ask",
         endpoint=site.url("/"),
         headers={"X-User": "for ${headers.x-user}", "X-None": "[${headers.Absent}]"},
     )
-    toolset = Api(definition, fill_in=RunFacts(headers={"X-User": "ann"}).fill_in)
+    toolset = ApiToolset(definition, fill_in=RunFacts(headers={"X-User": "ann"}).fill_in)
     bench.call(toolset, "ask")
     [(_, _, headers, _)] = site.requests
     assert (headers["X-User"], headers["X-None"]) == ("for ann", "[]")

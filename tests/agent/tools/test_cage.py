@@ -11,7 +11,7 @@ import pytest
 
 from app.agent.tools.cage import Cage, caged
 from app.agent.tools.processes import Command, run
-from app.agent.tools.shell import Shell
+from app.agent.tools.shell import ShellToolset
 from app.agent.toolset import ToolCancelled
 from tests.agent.cancellation import FakeCancellation
 from tests.agent.tools.workbench import Workbench
@@ -25,20 +25,20 @@ def cage() -> Cage:
 
 
 @pytest.fixture
-def shell(bench: Workbench, cage: Cage) -> Iterator[Shell]:
-    shell = Shell(environment=bench.environment, cage=cage)
+def shell(bench: Workbench, cage: Cage) -> Iterator[ShellToolset]:
+    shell = ShellToolset(environment=bench.environment, cage=cage)
     yield shell
     shell.stop()
 
 
-def test_a_command_works_in_the_sessions_directory(shell: Shell, bench: Workbench) -> None:
+def test_a_command_works_in_the_sessions_directory(shell: ShellToolset, bench: Workbench) -> None:
     bench.write("sub/a.txt", "hello")
     result = bench.call(shell, "shell", cmd="cat a.txt; pwd; echo b > b.txt; exit 3", cwd="sub")
     assert result.output == f"Error executing command: exit status 3\nOutput: hello{bench.root}/sub"
     assert (bench.root / "sub/b.txt").read_text() == "b\n"
 
 
-def test_a_stopped_command_can_tidy_up(shell: Shell, bench: Workbench) -> None:
+def test_a_stopped_command_can_tidy_up(shell: ShellToolset, bench: Workbench) -> None:
     """The program around it is not asked to end: it would take the command along at once."""
     bench.when_signalled(bench.cancellation.cancel)
     cmd = "trap 'echo tidied > tidied.txt; exit 0' TERM; echo > signal.fifo; while :; do sleep 0.05; done"
@@ -47,7 +47,7 @@ def test_a_stopped_command_can_tidy_up(shell: Shell, bench: Workbench) -> None:
     assert (bench.root / "tidied.txt").read_text() == "tidied\n"
 
 
-def test_a_command_that_heeds_no_signal_is_killed(shell: Shell, bench: Workbench) -> None:
+def test_a_command_that_heeds_no_signal_is_killed(shell: ShellToolset, bench: Workbench) -> None:
     bench.when_signalled(bench.cancellation.cancel)
     cmd = "trap '' TERM; setsid sh -c 'trap \"\" TERM; sleep 1000' & echo > signal.fifo; sleep 1000"
     with pytest.raises(ToolCancelled):
@@ -55,7 +55,9 @@ def test_a_command_that_heeds_no_signal_is_killed(shell: Shell, bench: Workbench
     assert bench.processes() == []
 
 
-def test_a_background_job_outlives_the_call_and_ends_with_the_run(shell: Shell, bench: Workbench) -> None:
+def test_a_background_job_outlives_the_call_and_ends_with_the_run(
+    shell: ShellToolset, bench: Workbench
+) -> None:
     os.mkfifo(bench.root / "out.fifo")
     started = bench.call(shell, "run_background_job", cmd="echo here > out.fifo; sleep 1000")
     job = started.output.split()[5]
@@ -65,7 +67,7 @@ def test_a_background_job_outlives_the_call_and_ends_with_the_run(shell: Shell, 
     assert bench.processes() == []
 
 
-def test_a_directory_outside_is_not_there_whether_it_is_or_not(shell: Shell, bench: Workbench) -> None:
+def test_a_directory_outside_is_not_there_whether_it_is_or_not(shell: ShellToolset, bench: Workbench) -> None:
     outside = bench.root.parent / "outside"
     before = bench.call(shell, "shell", cmd="echo ran", cwd=str(outside)).output
     outside.mkdir()
@@ -109,7 +111,7 @@ def test_a_library_of_the_sessions_is_not_loaded_outside_the_cage(cage: Cage, tm
 
 def test_a_program_of_the_sessions_is_not_taken_for_bubblewrap(cage: Cage, bench: Workbench) -> None:
     bench.write("bwrap", "#!/bin/sh\necho outside\n").chmod(0o755)
-    shell = Shell(environment=bench.environment, env={"PATH": f"{bench.root}:/usr/bin"}, cage=cage)
+    shell = ShellToolset(environment=bench.environment, env={"PATH": f"{bench.root}:/usr/bin"}, cage=cage)
     assert bench.call(shell, "shell", cmd="echo $$").output != "outside"
 
 
@@ -117,7 +119,7 @@ def test_home_is_empty_and_forgotten(cage: Cage, bench: Workbench) -> None:
     home = bench.root.parent / "home"
     home.mkdir()
     (home / "secret").touch()
-    shell = Shell(environment={**bench.environment, "HOME": str(home)}, cage=cage)
+    shell = ShellToolset(environment={**bench.environment, "HOME": str(home)}, cage=cage)
     assert bench.call(shell, "shell", cmd="ls -A ~; echo a > ~/a && ls ~").output == "a"
     assert os.listdir(home) == ["secret"]
 
@@ -126,7 +128,7 @@ def test_further_directories_can_be_read_and_not_written(cage: Cage, bench: Work
     more = bench.root.parent / "more"
     more.mkdir()
     (more / "a.txt").write_text("hello")
-    shell = Shell(environment=bench.environment, cage=replace(cage, readable=(more,)))
+    shell = ShellToolset(environment=bench.environment, cage=replace(cage, readable=(more,)))
     told = bench.call(shell, "shell", cmd=f"cat {more}/a.txt; rm {more}/a.txt").output
     assert "hello" in told
     assert "Read-only file system" in told
@@ -147,7 +149,7 @@ def test_a_link_and_the_servers_directory_are_no_sessions_directory(tmp_path: Pa
 
 
 def test_without_bubblewrap_a_command_fails_and_does_not_run(bench: Workbench) -> None:
-    shell = Shell(environment=bench.environment, cage=Cage("/nowhere/bwrap"))
+    shell = ShellToolset(environment=bench.environment, cage=Cage("/nowhere/bwrap"))
     result = bench.call(shell, "shell", cmd="echo ran > ran.txt")
     assert result.output.startswith("Error starting command: ")
     assert not (bench.root / "ran.txt").exists()

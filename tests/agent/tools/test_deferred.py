@@ -7,14 +7,14 @@ import json
 import pytest
 
 from app.agent.toolbox import Toolbox
-from app.agent.tools.deferred import Deferred, Shelf, Shelved
+from app.agent.tools.deferred import DeferredToolset, Shelf, Shelved
 from tests.agent.stage import FakeToolset, tool
 from tests.agent.tools.workbench import Workbench
 
 
-def box(shelf: Shelf, *, deferred: bool | list[str] = True) -> tuple[Toolbox, Deferred]:
+def box(shelf: Shelf, *, deferred: bool | list[str] = True) -> tuple[Toolbox, DeferredToolset]:
     assert deferred is not False
-    last = Deferred(shelf)
+    last = DeferredToolset(shelf)
     inner = FakeToolset(tool("paint"), tool("hammer"))
     toolbox = Toolbox(
         {"a": Shelved(inner, shelf, deferred), "b": FakeToolset(tool("read")), "deferred": last}

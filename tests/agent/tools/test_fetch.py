@@ -14,7 +14,7 @@ import pytest
 
 from app.agent.tools import fetch as fetch_module
 from app.agent.tools import public_http
-from app.agent.tools.fetch import Fetch
+from app.agent.tools.fetch import FetchToolset
 from app.agent.tools.output_limit import TRUNCATED
 from app.agent.toolset import ToolCancelled, ToolResult
 from tests.agent.tools.web_site import WebSite, running
@@ -28,7 +28,7 @@ def site(bench: Workbench) -> Iterator[WebSite]:
 
 
 def get(bench: Workbench, *urls: str, format: str = "text", **arguments: Any) -> ToolResult:
-    toolset = Fetch(allow_private=True)
+    toolset = FetchToolset(allow_private=True)
     return bench.call(toolset, "fetch", urls=list(urls), format=format, **arguments)
 
 
@@ -190,7 +190,7 @@ def test_a_private_address_is_refused_however_it_is_written(
     bench: Workbench, site: WebSite, host: str
 ) -> None:
     site.add("/a", "secret")
-    result = bench.call(Fetch(), "fetch", urls=[site.url("/a", host)], format="text")
+    result = bench.call(FetchToolset(), "fetch", urls=[site.url("/a", host)], format="text")
     assert result.is_error
     assert "is not a public address" in result.output
     assert site.asked == []
@@ -202,7 +202,7 @@ def test_a_redirect_to_a_private_address_is_refused(
     monkeypatch.setattr(public_http, "is_public", lambda address: address == "127.0.0.1")
     site.add("/secret", "secret")
     url = site.add("/a", status=302, Location=site.url("/secret", "127.0.0.2"))
-    result = bench.call(Fetch(), "fetch", urls=[url], format="text")
+    result = bench.call(FetchToolset(), "fetch", urls=[url], format="text")
     assert result.output == f"Error fetching {url}: request failed: 127.0.0.2 is not a public address"
     assert "/secret" not in site.asked
 
@@ -220,7 +220,7 @@ def test_a_name_that_resolves_to_another_address_later_is_checked_again(
     monkeypatch.setattr(public_http, "is_public", lambda address: address == "127.0.0.1")
     site.add("/robots.txt", "", Connection="close")
     site.add("/secret", "secret")
-    result = bench.call(Fetch(), "fetch", urls=[site.url("/secret", "rebinding.test")], format="text")
+    result = bench.call(FetchToolset(), "fetch", urls=[site.url("/secret", "rebinding.test")], format="text")
     assert "rebinding.test is not a public address" in result.output
     assert site.asked == ["/robots.txt"]
 
@@ -232,7 +232,7 @@ def test_a_name_with_one_private_address_among_public_ones_is_refused(
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, port)) for ip in ("1.1.1.1", "10.0.0.1")]
 
     monkeypatch.setattr(socket, "getaddrinfo", both)
-    result = bench.call(Fetch(), "fetch", urls=["http://mixed.test/"], format="text")
+    result = bench.call(FetchToolset(), "fetch", urls=["http://mixed.test/"], format="text")
     assert "mixed.test is not a public address" in result.output
 
 
@@ -283,7 +283,7 @@ def test_a_cancel_ends_a_request_that_stalls(bench: Workbench, site: WebSite, he
 def test_a_request_that_stalls_is_given_up_in_time(bench: Workbench, site: WebSite, head: bool) -> None:
     opened, gate = threading.Event(), threading.Event()
     site.pages["/stall"] = stalling(opened, gate, head=head)
-    toolset = Fetch(timeout=1, allow_private=True)
+    toolset = FetchToolset(timeout=1, allow_private=True)
     try:
         result = bench.call(toolset, "fetch", urls=[site.url("/stall")], format="text")
     finally:

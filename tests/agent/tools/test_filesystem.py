@@ -11,10 +11,10 @@ import pytest
 
 from app.agent.tools import file_reading, file_search, file_writing, regex_search
 from app.agent.tools.file_search import excludes
-from app.agent.tools.filesystem import Filesystem
+from app.agent.tools.filesystem import FilesystemToolset
 from app.agent.tools.processes import Ended
 from app.agent.toolset import ToolCancelled
-from app.team.toolset import PostEdit
+from app.team.toolset_spec import PostEditSpec
 from tests.agent.tools.pictures import drawn, png
 from tests.agent.tools.workbench import Workbench
 
@@ -22,12 +22,12 @@ OUTSIDE = "path is outside the working directory"
 
 
 @pytest.fixture
-def files() -> Filesystem:
-    return Filesystem()
+def files() -> FilesystemToolset:
+    return FilesystemToolset()
 
 
 def test_reading_returns_the_text_and_counts_its_lines_for_readers(
-    bench: Workbench, files: Filesystem
+    bench: Workbench, files: FilesystemToolset
 ) -> None:
     bench.write("a.txt", "one\ntwo\n")
     result = bench.call(files, "read_file", path="a.txt")
@@ -35,23 +35,23 @@ def test_reading_returns_the_text_and_counts_its_lines_for_readers(
     assert result.meta == {"path": "", "content": "", "lineCount": 3}
 
 
-def test_reading_what_is_not_there_says_not_found(bench: Workbench, files: Filesystem) -> None:
+def test_reading_what_is_not_there_says_not_found(bench: Workbench, files: FilesystemToolset) -> None:
     result = bench.call(files, "read_file", path="gone")
     assert (result.output, result.is_error, result.meta["error"]) == ("not found", True, "not found")
 
 
-def test_other_reasons_are_given_as_the_system_gives_them(bench: Workbench, files: Filesystem) -> None:
+def test_other_reasons_are_given_as_the_system_gives_them(bench: Workbench, files: FilesystemToolset) -> None:
     assert bench.call(files, "read_file", path=".").output == f"open {bench.root}: is a directory"
 
 
-def test_bytes_that_are_no_text_stay_visible(bench: Workbench, files: Filesystem) -> None:
+def test_bytes_that_are_no_text_stay_visible(bench: Workbench, files: FilesystemToolset) -> None:
     bench.write("latin", b"caf\xe9\n" + b"x" * 10_000 + b"\0")
     assert bench.call(files, "read_file", path="latin").output.startswith("caf\ufffd\n")
     assert "\0" not in bench.call(files, "read_file", path="latin").output
 
 
 def test_binary_and_oversized_files_are_refused_in_words(
-    bench: Workbench, files: Filesystem, monkeypatch: pytest.MonkeyPatch
+    bench: Workbench, files: FilesystemToolset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.write("binary", b"\x7fELF\0\0")
     bench.write("big", "x" * 101)
@@ -61,7 +61,7 @@ def test_binary_and_oversized_files_are_refused_in_words(
     assert (big.is_error, big.output) == (True, "Error: File too large (101 bytes, max 100 bytes)")
 
 
-def test_a_picture_is_shown(bench: Workbench, files: Filesystem) -> None:
+def test_a_picture_is_shown(bench: Workbench, files: FilesystemToolset) -> None:
     data = drawn(2000, 10)
     bench.write("p.txt", data)
     result = bench.call(files, "read_file", path="p.txt")
@@ -82,7 +82,7 @@ def test_a_picture_is_shown(bench: Workbench, files: Filesystem) -> None:
     ],
 )
 def test_a_picture_that_the_api_would_refuse_is_refused_first(
-    bench: Workbench, files: Filesystem, data: bytes, words: str
+    bench: Workbench, files: FilesystemToolset, data: bytes, words: str
 ) -> None:
     bench.write("p.png", data)
     result = bench.call(files, "read_file", path="p.png")
@@ -90,7 +90,7 @@ def test_a_picture_that_the_api_would_refuse_is_refused_first(
 
 
 def test_several_files_are_read_and_a_failing_one_does_not_fail_the_call(
-    bench: Workbench, files: Filesystem
+    bench: Workbench, files: FilesystemToolset
 ) -> None:
     bench.write("a", "A")
     result = bench.call(files, "read_multiple_files", paths=["a", "gone", "../x"])
@@ -101,7 +101,7 @@ def test_several_files_are_read_and_a_failing_one_does_not_fail_the_call(
     assert result.meta["files"][1]["error"] == "not found"
 
 
-def test_several_files_can_be_read_as_json(bench: Workbench, files: Filesystem) -> None:
+def test_several_files_can_be_read_as_json(bench: Workbench, files: FilesystemToolset) -> None:
     bench.write("a", "é")
     result = bench.call(files, "read_multiple_files", paths=["a"], json=True)
     assert result.output == '[{"path":"a","content":"é"}]'
@@ -110,7 +110,7 @@ def test_several_files_can_be_read_as_json(bench: Workbench, files: Filesystem) 
 
 
 def test_what_several_files_hold_together_is_bounded(
-    bench: Workbench, files: Filesystem, monkeypatch: pytest.MonkeyPatch
+    bench: Workbench, files: FilesystemToolset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.write("a", "x" * 60)
     monkeypatch.setattr(file_reading, "MAX_TEXT", 100)
@@ -118,13 +118,13 @@ def test_what_several_files_hold_together_is_bounded(
     assert output.endswith("=== a ===\nError: File too large (60 bytes, max 40 bytes)\n\n")
 
 
-def test_writing_creates_the_directories_on_the_way(bench: Workbench, files: Filesystem) -> None:
+def test_writing_creates_the_directories_on_the_way(bench: Workbench, files: FilesystemToolset) -> None:
     result = bench.call(files, "write_file", path="a/b/c.txt", content="é")
     assert result.output == "File written successfully: a/b/c.txt (2 bytes)"
     assert (bench.root / "a/b/c.txt").read_text() == "é"
 
 
-def test_writing_says_which_part_failed(bench: Workbench, files: Filesystem) -> None:
+def test_writing_says_which_part_failed(bench: Workbench, files: FilesystemToolset) -> None:
     bench.write("file")
     (bench.root / "folder").mkdir()
     below = bench.call(files, "write_file", path="file/x", content="")
@@ -137,7 +137,7 @@ def test_writing_says_which_part_failed(bench: Workbench, files: Filesystem) -> 
 
 
 def test_one_edit_and_several_edits_are_reported_as_the_contract_words_them(
-    bench: Workbench, files: Filesystem
+    bench: Workbench, files: FilesystemToolset
 ) -> None:
     bench.write("f", "one two six")
     one = bench.call(files, "edit_file", path="f", edits=[{"oldText": "two", "newText": "zwei"}])
@@ -156,7 +156,7 @@ def test_one_edit_and_several_edits_are_reported_as_the_contract_words_them(
 
 @pytest.mark.parametrize(("old", "reason"), [("absent", "old text not found"), ("", "old text is empty")])
 def test_an_edit_that_does_not_fit_changes_nothing(
-    bench: Workbench, files: Filesystem, old: str, reason: str
+    bench: Workbench, files: FilesystemToolset, old: str, reason: str
 ) -> None:
     bench.write("f", "one")
     edits = [{"oldText": "one", "newText": "two"}, {"oldText": old, "newText": "x"}]
@@ -165,7 +165,9 @@ def test_an_edit_that_does_not_fit_changes_nothing(
     assert (bench.root / "f").read_text() == "one"
 
 
-def test_an_edit_leaves_bytes_that_are_no_text_as_they_are(bench: Workbench, files: Filesystem) -> None:
+def test_an_edit_leaves_bytes_that_are_no_text_as_they_are(
+    bench: Workbench, files: FilesystemToolset
+) -> None:
     bench.write("f", b"caf\xe9 one\r\n")
     bench.call(files, "edit_file", path="f", edits=[{"oldText": "one", "newText": "two"}])
     assert (bench.root / "f").read_bytes() == b"caf\xe9 two\r\n"
@@ -173,7 +175,7 @@ def test_an_edit_leaves_bytes_that_are_no_text_as_they_are(bench: Workbench, fil
 
 @pytest.mark.parametrize("edits", ["text", [1], [], [{"oldText": 1}]])
 def test_edits_of_a_wrong_shape_are_an_answer_for_the_model(
-    bench: Workbench, files: Filesystem, edits: Any
+    bench: Workbench, files: FilesystemToolset, edits: Any
 ) -> None:
     bench.write("f", "1")
     result = bench.call(files, "edit_file", path="f", edits=edits)
@@ -181,18 +183,18 @@ def test_edits_of_a_wrong_shape_are_an_answer_for_the_model(
     assert result.output.startswith("Error calling tool: ")
 
 
-def test_editing_a_missing_file_says_so(bench: Workbench, files: Filesystem) -> None:
+def test_editing_a_missing_file_says_so(bench: Workbench, files: FilesystemToolset) -> None:
     result = bench.call(files, "edit_file", path="f", edits=[{"oldText": "a", "newText": "b"}])
     assert result.output == f"Error reading file: open {bench.root}/f: no such file or directory"
 
 
 def test_post_edit_commands_run_for_matching_names_until_one_fails(bench: Workbench) -> None:
     commands = [
-        PostEdit(path="*.txt", cmd='printf done >> "$path"'),
-        PostEdit(path="*.py", cmd="exit 3"),
-        PostEdit(path="*", cmd='printf " twice" >> "$path"'),
+        PostEditSpec(path="*.txt", cmd='printf done >> "$path"'),
+        PostEditSpec(path="*.py", cmd="exit 3"),
+        PostEditSpec(path="*", cmd='printf " twice" >> "$path"'),
     ]
-    files = Filesystem(post_edit=commands, environment=bench.environment)
+    files = FilesystemToolset(post_edit=commands, environment=bench.environment)
     assert not bench.call(files, "write_file", path="d/a.txt", content="").is_error
     assert (bench.root / "d/a.txt").read_text() == "done twice"
     failed = bench.call(files, "write_file", path="a.py", content="x")
@@ -207,8 +209,8 @@ def test_a_file_that_was_written_stays_so_when_its_command_is_stopped_or_can_not
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipe = bench.when_signalled(bench.cancellation.cancel)
-    files = Filesystem(
-        post_edit=[PostEdit(path="*", cmd=f"echo > {pipe}; sleep 600")], environment=bench.environment
+    files = FilesystemToolset(
+        post_edit=[PostEditSpec(path="*", cmd=f"echo > {pipe}; sleep 600")], environment=bench.environment
     )
     with pytest.raises(ToolCancelled, match="The file was written"):
         bench.call(files, "write_file", path="a", content="x")
@@ -223,7 +225,7 @@ def test_a_file_that_was_written_stays_so_when_its_command_is_stopped_or_can_not
 
 
 def test_directories_that_were_created_before_one_failed_are_told(
-    bench: Workbench, files: Filesystem
+    bench: Workbench, files: FilesystemToolset
 ) -> None:
     bench.write("file")
     made = bench.call(files, "create_directory", paths=["a", "file"])
@@ -231,7 +233,7 @@ def test_directories_that_were_created_before_one_failed_are_told(
     assert made.output.startswith("Directory created successfully: a\nError creating directory file: ")
 
 
-def test_directories_are_created_and_removed_one_by_one(bench: Workbench, files: Filesystem) -> None:
+def test_directories_are_created_and_removed_one_by_one(bench: Workbench, files: FilesystemToolset) -> None:
     made = bench.call(files, "create_directory", paths=["a/b", "a"])
     assert made.output == "Directory created successfully: a/b\nDirectory created successfully: a"
     full = bench.call(files, "remove_directory", paths=["a", "a/b"])
@@ -242,7 +244,7 @@ def test_directories_are_created_and_removed_one_by_one(bench: Workbench, files:
 
 
 def test_a_directory_cannot_be_where_a_file_is_and_the_root_cannot_go(
-    bench: Workbench, files: Filesystem
+    bench: Workbench, files: FilesystemToolset
 ) -> None:
     bench.write("f")
     made = bench.call(files, "create_directory", paths=["f"])
@@ -251,14 +253,14 @@ def test_a_directory_cannot_be_where_a_file_is_and_the_root_cannot_go(
     assert bench.root.exists()
 
 
-def test_removing_a_link_to_a_directory_removes_neither(bench: Workbench, files: Filesystem) -> None:
+def test_removing_a_link_to_a_directory_removes_neither(bench: Workbench, files: FilesystemToolset) -> None:
     (bench.root / "real").mkdir()
     (bench.root / "link").symlink_to("real")
     assert bench.call(files, "remove_directory", paths=["link"]).is_error
     assert sorted(os.listdir(bench.root)) == ["link", "real"]
 
 
-def test_a_listing_names_directories_and_files_in_order(bench: Workbench, files: Filesystem) -> None:
+def test_a_listing_names_directories_and_files_in_order(bench: Workbench, files: FilesystemToolset) -> None:
     bench.write("b.txt")
     bench.write("a/x")
     (bench.root / "link").symlink_to("a")
@@ -267,12 +269,12 @@ def test_a_listing_names_directories_and_files_in_order(bench: Workbench, files:
     assert result.meta == {"files": ["b.txt", "link"], "dirs": ["a"], "truncated": False}
 
 
-def test_an_empty_listing_has_null_for_its_lists(bench: Workbench, files: Filesystem) -> None:
+def test_an_empty_listing_has_null_for_its_lists(bench: Workbench, files: FilesystemToolset) -> None:
     result = bench.call(files, "list_directory")
     assert (result.output, result.meta) == ("", {"files": None, "dirs": None, "truncated": False})
 
 
-def test_a_listing_and_a_tree_stop_at_a_hundred(bench: Workbench, files: Filesystem) -> None:
+def test_a_listing_and_a_tree_stop_at_a_hundred(bench: Workbench, files: FilesystemToolset) -> None:
     for number in range(101):
         bench.write(f"f{number:03}")
     listing = bench.call(files, "list_directory", path=".")
@@ -283,14 +285,14 @@ def test_a_listing_and_a_tree_stop_at_a_hundred(bench: Workbench, files: Filesys
     assert tree.meta == {"fileCount": 99, "dirCount": 1, "truncated": True}
 
 
-def test_a_directory_that_cannot_be_read_is_named(bench: Workbench, files: Filesystem) -> None:
+def test_a_directory_that_cannot_be_read_is_named(bench: Workbench, files: FilesystemToolset) -> None:
     missing = f"open {bench.root}/x: no such file or directory"
     assert bench.call(files, "list_directory", path="x").output == f"Error reading directory: {missing}"
     tree = bench.call(files, "directory_tree", path="x")
     assert (tree.output, tree.is_error) == (f"Error building directory tree: {missing}", True)
 
 
-def test_a_tree_is_compact_json_and_does_not_follow_links(bench: Workbench, files: Filesystem) -> None:
+def test_a_tree_is_compact_json_and_does_not_follow_links(bench: Workbench, files: FilesystemToolset) -> None:
     bench.write("a/b/c")
     (bench.root / "empty").mkdir()
     (bench.root / "loop").symlink_to(".")
@@ -304,16 +306,18 @@ def test_a_tree_is_compact_json_and_does_not_follow_links(bench: Workbench, file
     assert result.meta == {"fileCount": 2, "dirCount": 4, "truncated": False}
 
 
-def test_names_that_are_no_text_are_shown_all_the_same(bench: Workbench, files: Filesystem) -> None:
+def test_names_that_are_no_text_are_shown_all_the_same(bench: Workbench, files: FilesystemToolset) -> None:
     (bench.root / os.fsdecode(b"caf\xe9")).touch()
     assert bench.call(files, "list_directory", path=".").output == "FILE caf\ufffd\n"
 
 
-def test_what_version_control_hides_is_hidden_unless_asked_for(bench: Workbench, files: Filesystem) -> None:
+def test_what_version_control_hides_is_hidden_unless_asked_for(
+    bench: Workbench, files: FilesystemToolset
+) -> None:
     bench.write(".gitignore", "secret\n")
     for path in (".git/config", "secret/key", "open"):
         bench.write(path, "needle")
-    everything = Filesystem(ignore_vcs=False)
+    everything = FilesystemToolset(ignore_vcs=False)
     assert "secret" not in bench.call(files, "list_directory", path=".").output
     assert "secret" not in bench.call(files, "directory_tree", path=".").output
     assert bench.call(files, "search_files_content", path=".", query="needle").meta["fileCount"] == 1
@@ -324,7 +328,7 @@ def test_what_version_control_hides_is_hidden_unless_asked_for(bench: Workbench,
 
 @pytest.mark.parametrize(("query", "is_regex"), [("needle", False), ("n[e]+dle", True)])
 def test_a_search_names_path_line_and_column_in_bytes(
-    bench: Workbench, files: Filesystem, query: str, is_regex: bool
+    bench: Workbench, files: FilesystemToolset, query: str, is_regex: bool
 ) -> None:
     bench.write("d/a", "nothing\r\né needle needle\r\n")
     bench.write("b", b"caf\xe9 needle")
@@ -333,19 +337,21 @@ def test_a_search_names_path_line_and_column_in_bytes(
     assert result.meta == {"matchCount": 2, "fileCount": 2}
 
 
-def test_a_long_line_is_cut_to_the_match_and_its_surroundings(bench: Workbench, files: Filesystem) -> None:
+def test_a_long_line_is_cut_to_the_match_and_its_surroundings(
+    bench: Workbench, files: FilesystemToolset
+) -> None:
     bench.write("f", "a" * 200 + "needle" + "b" * 200)
     result = bench.call(files, "search_files_content", path="f", query="needle")
     assert result.output == f"{bench.root}/f:1:201: {'a' * 20}needle{'b' * 20}"
 
 
-def test_a_search_without_result_says_so(bench: Workbench, files: Filesystem) -> None:
+def test_a_search_without_result_says_so(bench: Workbench, files: FilesystemToolset) -> None:
     result = bench.call(files, "search_files_content", path=".", query="x")
     assert (result.output, result.meta) == ("No results found", {"matchCount": 0, "fileCount": 0})
 
 
 def test_a_search_skips_binary_big_and_linked_files(
-    bench: Workbench, files: Filesystem, monkeypatch: pytest.MonkeyPatch
+    bench: Workbench, files: FilesystemToolset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file_search, "MAX_FILE", 100)
     bench.write("binary", b"needle\0")
@@ -358,7 +364,7 @@ def test_a_search_skips_binary_big_and_linked_files(
     assert result.output == f"{bench.root}/good:1:1: needle"
 
 
-def test_a_search_stops_after_a_thousand_matches(bench: Workbench, files: Filesystem) -> None:
+def test_a_search_stops_after_a_thousand_matches(bench: Workbench, files: FilesystemToolset) -> None:
     bench.write("f", "x\n" * 1500)
     for is_regex in (False, True):
         result = bench.call(files, "search_files_content", path=".", query="x", is_regex=is_regex)
@@ -367,14 +373,14 @@ def test_a_search_stops_after_a_thousand_matches(bench: Workbench, files: Filesy
 
 
 @pytest.mark.parametrize("pattern", ["(", "a\0(", "(?P<\ud800>x)"])
-def test_a_bad_pattern_is_an_error_in_words(bench: Workbench, files: Filesystem, pattern: str) -> None:
+def test_a_bad_pattern_is_an_error_in_words(bench: Workbench, files: FilesystemToolset, pattern: str) -> None:
     result = bench.call(files, "search_files_content", path=".", query=pattern, is_regex=True)
     assert result.is_error
     assert result.output.startswith("Invalid regex pattern: ")
 
 
 def test_a_pattern_that_would_run_for_ever_is_given_up(
-    bench: Workbench, files: Filesystem, monkeypatch: pytest.MonkeyPatch
+    bench: Workbench, files: FilesystemToolset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(regex_search, "SECONDS", 0.3)
     bench.write("f", "a" * 60 + "!")
@@ -383,7 +389,7 @@ def test_a_pattern_that_would_run_for_ever_is_given_up(
     assert "takes too long" in result.output
 
 
-def test_a_cancel_ends_a_pattern_that_would_run_for_ever(bench: Workbench, files: Filesystem) -> None:
+def test_a_cancel_ends_a_pattern_that_would_run_for_ever(bench: Workbench, files: FilesystemToolset) -> None:
     bench.write("f", "a" * 60 + "!")
     os.mkfifo(bench.root / "z.fifo")
     cancelled_while_searching = bench.cancellation.calling
@@ -411,7 +417,7 @@ def test_a_cancel_ends_a_pattern_that_would_run_for_ever(bench: Workbench, files
         search.call({"path": ".", "query": "(a+)+$", "is_regex": True}, context)
 
 
-def test_a_cancel_ends_a_search(bench: Workbench, files: Filesystem) -> None:
+def test_a_cancel_ends_a_search(bench: Workbench, files: FilesystemToolset) -> None:
     bench.write("f", "x")
     bench.cancellation.cancel()
     with pytest.raises(ToolCancelled):
@@ -439,14 +445,14 @@ def test_exclude_patterns_name_subtrees_paths_names_and_prefixes(
     assert excludes(pattern, path) is expected
 
 
-def test_excluded_paths_are_not_searched(bench: Workbench, files: Filesystem) -> None:
+def test_excluded_paths_are_not_searched(bench: Workbench, files: FilesystemToolset) -> None:
     bench.write("vendor/a/b", "needle")
     bench.write("src/b", "needle")
     result = bench.call(files, "search_files_content", path=".", query="needle", excludePatterns=["vendor/*"])
     assert result.output == f"{bench.root}/src/b:1:1: needle"
 
 
-def test_no_file_tool_leads_out_of_the_working_directory(bench: Workbench, files: Filesystem) -> None:
+def test_no_file_tool_leads_out_of_the_working_directory(bench: Workbench, files: FilesystemToolset) -> None:
     outside = bench.root.parent / "outside"
     outside.mkdir()
     (outside / "key").write_text("needle")

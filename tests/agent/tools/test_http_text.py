@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.agent.tools.api import Api
-from app.agent.tools.fetch import Fetch
+from app.agent.tools.api import ApiToolset
+from app.agent.tools.fetch import FetchToolset
 from app.agent.tools.http_text import decoded
-from app.agent.tools.openapi import OpenApi
+from app.agent.tools.openapi import OpenApiToolset
 from app.agent.tools.run_facts import RunFacts
 from app.agent.tools.skill_files import remote_skills
-from app.team.toolset import ApiTool
+from app.team.toolset_spec import ApiToolSpec
 from tests.agent.tools.web_site import WebSite, running
 from tests.agent.tools.workbench import Workbench
 
@@ -87,8 +87,9 @@ def test_a_body_is_read_as_it_says(body: bytes, content_type: str, text: str) ->
 def test_every_tool_that_reads_the_web_heeds_the_encoding(bench: Workbench, site: WebSite) -> None:
     kind = "application/json; charset=iso-8859-1"
     url = site.add("/a", b'"caf\xe9"', kind=kind)
-    asked = Api(
-        ApiTool.model_validate({"name": "ask", "endpoint": url, "method": "GET"}), fill_in=RunFacts().fill_in
+    asked = ApiToolset(
+        ApiToolSpec.model_validate({"name": "ask", "endpoint": url, "method": "GET"}),
+        fill_in=RunFacts().fill_in,
     )
     assert bench.call(asked, "ask").output == '"café"'
     document = {
@@ -98,11 +99,13 @@ def test_every_tool_that_reads_the_web_heeds_the_encoding(bench: Workbench, site
         "paths": {"/a": {"get": {"operationId": "look", "summary": "café", "responses": {}}}},
     }
     described = site.add("/doc", json.dumps(document, ensure_ascii=False).encode("latin-1"), kind=kind)
-    openapi = OpenApi(described, headers={}, fill_in=RunFacts().fill_in, cancellation=bench.cancellation)
+    openapi = OpenApiToolset(
+        described, headers={}, fill_in=RunFacts().fill_in, cancellation=bench.cancellation
+    )
     openapi.start()
     assert "café" in openapi.tools()[0].description
     assert bench.call(openapi, "look").output == '"café"'
-    fetched = bench.call(Fetch(allow_private=True), "fetch", urls=[url])
+    fetched = bench.call(FetchToolset(allow_private=True), "fetch", urls=[url])
     assert '"café"' in fetched.output
     index = json.dumps({"skills": [{"name": "one", "description": "café"}]}, ensure_ascii=False)
     site.add("/.well-known/skills/index.json", index.encode("latin-1"), kind=kind)

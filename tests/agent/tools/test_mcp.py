@@ -14,11 +14,11 @@ import pytest
 
 from app.agent.toolbox import Toolbox
 from app.agent.tools.deferred import Shelf, Shelved
-from app.agent.tools.mcp.address import ServerAddress
-from app.agent.tools.mcp.calls import ServerUnavailable
-from app.agent.tools.mcp.server import Patience
-from app.agent.tools.mcp.servers import ToolServers
-from app.agent.tools.mcp.toolset import Mcp
+from app.agent.tools.mcp.mcp_toolset import McpToolset
+from app.agent.tools.mcp.server_address import ServerAddress
+from app.agent.tools.mcp.server_calls import ServerUnavailable
+from app.agent.tools.mcp.tool_server import ServerTimeouts
+from app.agent.tools.mcp.tool_servers import ToolServers
 from app.agent.tools.process_mark import carries, marking
 from app.agent.toolset import Elicitation, Outcome, ToolContext, ToolResult
 from tests.agent.cancellation import FakeCancellation
@@ -27,9 +27,9 @@ from tests.agent.tools.workbench import Workbench, find
 from tests.harness.process import eventually
 
 ROOT = Path(__file__).parents[3]
-PATIENCE = Patience(start=60.0, call=60.0, restarts=(0.01,))
+PATIENCE = ServerTimeouts(start=60.0, call=60.0, restarts=(0.01,))
 
-Start = Callable[..., Mcp]
+Start = Callable[..., McpToolset]
 
 
 RUN = f"exec {sys.executable} -m tests.agent.tools.mcp_server"
@@ -58,8 +58,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def shared(servers: ToolServers, folder: Path) -> Iterator[Mcp]:
-    toolset = Mcp(servers, address(folder, GREETING="hello"), cancellation=FakeCancellation())
+def shared(servers: ToolServers, folder: Path) -> Iterator[McpToolset]:
+    toolset = McpToolset(servers, address(folder, GREETING="hello"), cancellation=FakeCancellation())
     toolset.start()
     yield toolset
     toolset.stop()
@@ -70,9 +70,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts servers of the test's own."""
     opened: list[ToolServers] = []
 
-    def begin(script: str, patience: Patience = PATIENCE) -> Mcp:
+    def begin(script: str, patience: ServerTimeouts = PATIENCE) -> McpToolset:
         opened.append(ToolServers(patience=patience))
-        return Mcp(opened[-1], address(tmp_path, script), cancellation=FakeCancellation())
+        return McpToolset(opened[-1], address(tmp_path, script), cancellation=FakeCancellation())
 
     yield begin
     for servers in opened:
@@ -83,23 +83,23 @@ def context(folder: Path, cancellation: FakeCancellation | None = None) -> ToolC
     return ToolContext(folder, cancellation or FakeCancellation())
 
 
-def call(toolset: Mcp, name: str, **arguments: Any) -> ToolResult:
+def call(toolset: McpToolset, name: str, **arguments: Any) -> ToolResult:
     result = find(toolset, name).call(arguments, context(Path()))
     assert isinstance(result, ToolResult)
     return result
 
 
-def ask(toolset: Mcp, cancellation: FakeCancellation | None = None) -> Elicitation:
+def ask(toolset: McpToolset, cancellation: FakeCancellation | None = None) -> Elicitation:
     asked = find(toolset, "ask").call({}, context(Path(), cancellation))
     assert isinstance(asked, Elicitation)
     return asked
 
 
-def names(toolset: Mcp) -> list[str]:
+def names(toolset: McpToolset) -> list[str]:
     return [tool.name for tool in toolset.tools()]
 
 
-def test_tools_are_what_the_server_says(shared: Mcp) -> None:
+def test_tools_are_what_the_server_says(shared: McpToolset) -> None:
     definition = find(shared, "echo").definition()
     assert (definition["name"], definition["category"]) == ("echo", "")
     assert definition["description"] == "Says it again."
@@ -111,29 +111,29 @@ def test_tools_are_what_the_server_says(shared: Mcp) -> None:
     assert names(shared) == sorted(names(shared))
 
 
-def test_a_result_brings_text_and_structure(shared: Mcp) -> None:
+def test_a_result_brings_text_and_structure(shared: McpToolset) -> None:
     result = call(shared, "echo", text="again")
     assert (result.output, result.is_error, result.structured) == ("again", False, {"result": "again"})
 
 
-def test_arguments_that_are_null_are_not_sent(shared: Mcp) -> None:
+def test_arguments_that_are_null_are_not_sent(shared: McpToolset) -> None:
     assert call(shared, "echo", text="a", more=None).output == "a"
 
 
-def test_a_tools_failure_is_its_own_and_a_wrong_call_is_too(shared: Mcp) -> None:
+def test_a_tools_failure_is_its_own_and_a_wrong_call_is_too(shared: McpToolset) -> None:
     result = call(shared, "fail")
     assert result.is_error
     assert "it does not work" in result.output
     assert call(shared, "echo").is_error
 
 
-def test_a_picture_goes_with_the_result(shared: Mcp) -> None:
+def test_a_picture_goes_with_the_result(shared: McpToolset) -> None:
     result = call(shared, "picture")
     assert result.output == "no output"
     assert result.images == [("image/png", base64.b64encode(png(2, 2)).decode())]
 
 
-def test_the_process_gets_its_directory_and_environment_and_no_more(shared: Mcp, folder: Path) -> None:
+def test_the_process_gets_its_directory_and_environment_and_no_more(shared: McpToolset, folder: Path) -> None:
     assert call(shared, "where").output == f"{folder} hello -"
 
 
@@ -142,7 +142,7 @@ def test_the_process_gets_its_directory_and_environment_and_no_more(shared: Mcp,
     [("accept", {"colour": "red"}, "painted red"), ("decline", None, "none: decline")],
 )
 def test_a_question_goes_to_the_user_and_the_call_goes_on_with_the_answer(
-    shared: Mcp, action: str, content: dict[str, str] | None, words: str
+    shared: McpToolset, action: str, content: dict[str, str] | None, words: str
 ) -> None:
     asked = ask(shared)
     assert (asked.message, asked.mode) == ("Which colour?", "form")
@@ -153,7 +153,7 @@ def test_a_question_goes_to_the_user_and_the_call_goes_on_with_the_answer(
     assert outcome.output == words
 
 
-def test_a_question_that_nobody_answers_any_more_ends_its_call(shared: Mcp) -> None:
+def test_a_question_that_nobody_answers_any_more_ends_its_call(shared: McpToolset) -> None:
     ask(shared).abandon()
     asked = ask(shared)  # the only call under way now, so the question is put to it
     assert asked.then is not None
@@ -163,10 +163,10 @@ def test_a_question_that_nobody_answers_any_more_ends_its_call(shared: Mcp) -> N
 
 
 def test_a_question_among_calls_of_one_run_goes_to_the_oldest_and_among_those_of_several_to_nobody(
-    shared: Mcp, servers: ToolServers, folder: Path, tmp_path: Path
+    shared: McpToolset, servers: ToolServers, folder: Path, tmp_path: Path
 ) -> None:
     """Over a pipe nothing says which call it belongs to."""
-    other = Mcp(servers, address(folder, GREETING="hello"), cancellation=FakeCancellation())
+    other = McpToolset(servers, address(folder, GREETING="hello"), cancellation=FakeCancellation())
     other.start()
     oldest: list[Outcome] = []
     meeting = {"folder": str(tmp_path), "mark": "a", "wait_for": "b"}
@@ -191,7 +191,7 @@ def test_a_question_among_calls_of_one_run_goes_to_the_oldest_and_among_those_of
     assert (outcome.output, answered) == ("a", ["painted red"])
 
 
-def test_calls_run_at_the_same_time(shared: Mcp, tmp_path: Path) -> None:
+def test_calls_run_at_the_same_time(shared: McpToolset, tmp_path: Path) -> None:
     results: list[str] = []
 
     def meet(name: str, wait_for: str) -> None:
@@ -205,7 +205,7 @@ def test_calls_run_at_the_same_time(shared: Mcp, tmp_path: Path) -> None:
     assert sorted(results) == ["a", "b"]
 
 
-def test_a_cancel_ends_the_wait_and_nobody_elses_call(shared: Mcp, tmp_path: Path) -> None:
+def test_a_cancel_ends_the_wait_and_nobody_elses_call(shared: McpToolset, tmp_path: Path) -> None:
     cancellation, mark = FakeCancellation(), tmp_path / "mark"
 
     def cancel() -> None:
@@ -223,14 +223,14 @@ def test_a_cancel_ends_the_wait_and_nobody_elses_call(shared: Mcp, tmp_path: Pat
 
 def test_a_name_is_put_before_the_tools_and_taken_off_again(servers: ToolServers, folder: Path) -> None:
     where = address(folder, GREETING="hello")
-    toolset = Mcp(servers, where, name="paint/er", cancellation=FakeCancellation())
+    toolset = McpToolset(servers, where, name="paint/er", cancellation=FakeCancellation())
     toolset.start()
     assert "paint_er_echo" in names(toolset)
     assert call(toolset, "paint_er_echo", text="hi").output == "hi"
     toolset.stop()
 
 
-def test_new_tools_are_listed_from_then_on(shared: Mcp) -> None:
+def test_new_tools_are_listed_from_then_on(shared: McpToolset) -> None:
     assert "grown" not in names(shared)
     call(shared, "grow")
     eventually(lambda: "grown" in names(shared), "the new tool is listed")
@@ -240,7 +240,7 @@ def test_new_tools_are_listed_from_then_on(shared: Mcp) -> None:
 def test_a_server_that_dies_in_mid_call_is_started_again_and_the_call_is_not_repeated(
     start: Start, tmp_path: Path
 ) -> None:
-    toolset = start(f"echo x >> starts; {RUN}", Patience(start=60.0, call=1.0, restarts=(0.01,)))
+    toolset = start(f"echo x >> starts; {RUN}", ServerTimeouts(start=60.0, call=1.0, restarts=(0.01,)))
     toolset.start()
     result = call(toolset, "die")
     assert result == ToolResult.unknown("failed to call tool: Connection closed")
@@ -269,7 +269,7 @@ def test_a_server_that_can_not_be_started_again_is_given_up(start: Start, tmp_pa
 
 
 def test_a_server_that_hangs_is_given_up_and_costs_the_next_one_no_time(start: Start) -> None:
-    toolset = start(SILENT, Patience(start=0.5, retry=600))
+    toolset = start(SILENT, ServerTimeouts(start=0.5, retry=600))
     for _ in range(2):
         with pytest.raises(ServerUnavailable, match=r"no answer within 0\.5 seconds"):
             toolset.start()
@@ -277,7 +277,7 @@ def test_a_server_that_hangs_is_given_up_and_costs_the_next_one_no_time(start: S
 
 
 def test_a_failed_start_is_tried_again_after_a_while(start: Start, tmp_path: Path) -> None:
-    toolset = start("echo x >> starts", Patience(start=60.0, retry=0.0))
+    toolset = start("echo x >> starts", ServerTimeouts(start=60.0, retry=0.0))
     for _ in range(2):
         with pytest.raises(ServerUnavailable, match="Connection closed"):
             toolset.start()
@@ -290,7 +290,7 @@ def test_a_command_that_does_not_exist_says_so(tmp_path: Path) -> None:
     nowhere = ServerAddress.of_command(
         "no-such-command", ["a"], environment={}, working_dir=str(tmp_path), owner=""
     )
-    toolset = Mcp(servers, nowhere, cancellation=FakeCancellation())
+    toolset = McpToolset(servers, nowhere, cancellation=FakeCancellation())
     assert toolset.label == "mcp(stdio cmd=no-such-command args_len=1)"
     with pytest.raises(ServerUnavailable, match="No such file"):
         toolset.start()
@@ -300,7 +300,7 @@ def test_a_command_that_does_not_exist_says_so(tmp_path: Path) -> None:
 
 def test_a_cancelled_run_does_not_wait_for_a_server(tmp_path: Path) -> None:
     servers, cancellation = ToolServers(), FakeCancellation()
-    toolset = Mcp(servers, address(tmp_path, SILENT), cancellation=cancellation)
+    toolset = McpToolset(servers, address(tmp_path, SILENT), cancellation=cancellation)
     cancellation.cancel()
     with pytest.raises(ServerUnavailable, match="cancelled"):
         toolset.start()
@@ -347,11 +347,13 @@ def test_the_end_of_the_process_waits_for_a_server_that_is_being_ended_for_idlen
 
 
 def test_all_servers_of_an_agent_start_at_the_same_time(tmp_path: Path) -> None:
-    servers = ToolServers(patience=Patience(start=20.0))
+    servers = ToolServers(patience=ServerTimeouts(start=20.0))
     names = ("a", "b")
     meet = "touch {}; until test -e {}; do sleep 0.01; done; exit 1"  # each waits for the other
     toolsets = {
-        mine: Mcp(servers, address(tmp_path, meet.format(mine, other)), cancellation=FakeCancellation())
+        mine: McpToolset(
+            servers, address(tmp_path, meet.format(mine, other)), cancellation=FakeCancellation()
+        )
         for mine, other in (names, names[::-1])
     }
     box = Toolbox({key: Shelved(toolset, Shelf(), True) for key, toolset in toolsets.items()})
@@ -367,7 +369,7 @@ def test_without_the_package_the_warning_says_what_to_install(
     def missing(_name: str) -> None:
         raise ImportError("no module named mcp")
 
-    monkeypatch.setattr("app.agent.tools.mcp.server.import_module", missing)
+    monkeypatch.setattr("app.agent.tools.mcp.tool_server.import_module", missing)
     toolset = start(SILENT)
     with pytest.raises(ServerUnavailable, match=r"pip install -e '\.\[mcp\]'"):
         toolset.start()
@@ -392,7 +394,7 @@ def test_a_server_leaves_nothing_behind_that_has_left_its_process_group(tmp_path
     os.mkfifo(tmp_path / "alive")
     servers = ToolServers(patience=PATIENCE)
     with open(os.open(tmp_path / "alive", os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as pipe:
-        toolset = Mcp(servers, address(tmp_path, LEAVES + RUN), cancellation=FakeCancellation())
+        toolset = McpToolset(servers, address(tmp_path, LEAVES + RUN), cancellation=FakeCancellation())
         toolset.start()
         assert "echo" in names(toolset)
         eventually(lambda: pipe.read(1) is None, "what the server left is there")
@@ -426,7 +428,7 @@ def test_a_server_waits_while_a_command_gets_its_mark(
 ) -> None:
     """Else it would carry that mark, and end with the command."""
     turns = Turns()
-    monkeypatch.setattr("app.agent.tools.mcp.connection.STARTING", turns)
+    monkeypatch.setattr("app.agent.tools.mcp.server_connection.STARTING", turns)
     servers = ToolServers(patience=PATIENCE)
     with turns.lock, marking("ab" * 16):
         servers.acquire(address(bench.root, SILENT, **bench.environment))

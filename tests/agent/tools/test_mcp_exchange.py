@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.agent.tools.mcp.exchange import Done, Exchange, Failed
+from app.agent.tools.mcp.exchange import CallDone, CallFailed, Exchange
 from app.agent.toolset import OutcomeUnknown, ToolCancelled
 from tests.agent.cancellation import FakeCancellation
 
@@ -34,14 +34,14 @@ def test_a_call_that_has_begun_may_have_been_carried_out(cancelled: FakeCancella
 def test_a_result_that_is_there_counts_more_than_a_cancel(cancelled: FakeCancellation) -> None:
     exchange = Exchange()
     exchange.begin()
-    exchange.tell(Done({"content": []}))
-    assert exchange.next(cancelled) == Done({"content": []})
+    exchange.tell(CallDone({"content": []}))
+    assert exchange.next(cancelled) == CallDone({"content": []})
 
 
 def test_what_was_said_not_to_be_sent_is_not_sent_later() -> None:
     exchange = Exchange()
     exchange.begin()
-    exchange.tell(Failed("the connection was lost", exchange.has_left))
+    exchange.tell(CallFailed("the connection was lost", exchange.has_left))
     with pytest.raises(ConnectionAbortedError):
         exchange.leave()
     assert not exchange.has_left
@@ -49,6 +49,6 @@ def test_what_was_said_not_to_be_sent_is_not_sent_later() -> None:
 
 def test_only_the_first_end_counts() -> None:
     exchange = Exchange()
-    exchange.tell(Failed("lost"))
-    exchange.tell(Done({}))
-    assert exchange.next(FakeCancellation()) == Failed("lost")
+    exchange.tell(CallFailed("lost"))
+    exchange.tell(CallDone({}))
+    assert exchange.next(FakeCancellation()) == CallFailed("lost")

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from app.agent.toolbox import Toolbox
-from app.agent.tools.mcp.address import ServerAddress
-from app.agent.tools.mcp.calls import ServerUnavailable
+from app.agent.tools.mcp.mcp_toolset import McpToolset
 from app.agent.tools.mcp.pipes import MAX_LINE, LastWords, Lines
-from app.agent.tools.mcp.server import Patience
-from app.agent.tools.mcp.servers import ToolServers
-from app.agent.tools.mcp.toolset import Mcp
+from app.agent.tools.mcp.server_address import ServerAddress
+from app.agent.tools.mcp.server_calls import ServerUnavailable
+from app.agent.tools.mcp.tool_server import ServerTimeouts
+from app.agent.tools.mcp.tool_servers import ToolServers
 from app.agent.toolset import ToolResult
 from tests.agent.cancellation import FakeCancellation
 from tests.agent.tools import odd_server
@@ -26,27 +26,27 @@ from tests.agent.tools.test_mcp import call, names
 PROGRAM = Path(odd_server.__file__)
 GOOD = '{"jsonrpc": "2.0", "id": ID, "result": {"content": [{"type": "text", "text": "fine"}]}}\n'
 
-Start = Callable[..., Mcp]
+Start = Callable[..., McpToolset]
 
 
-def odd(servers: ToolServers, folder: Path, **wanted: Any) -> Mcp:
+def odd(servers: ToolServers, folder: Path, **wanted: Any) -> McpToolset:
     file = folder / f"wanted{len(list(folder.iterdir()))}.json"
     file.write_text(json.dumps(wanted))
     where = ServerAddress.of_command(
         sys.executable, ["-S", str(PROGRAM), str(file)], environment={}, working_dir=str(folder), owner=""
     )
-    return Mcp(servers, where, cancellation=FakeCancellation())
+    return McpToolset(servers, where, cancellation=FakeCancellation())
 
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[ToolServers]:
-    servers = ToolServers(patience=Patience(start=60.0, call=60.0, restarts=(0.01,)))
+    servers = ToolServers(patience=ServerTimeouts(start=60.0, call=60.0, restarts=(0.01,)))
     yield servers
     servers.close()
 
 
 @pytest.fixture(scope="module")
-def talkative(servers: ToolServers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mcp]:
+def talkative(servers: ToolServers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[McpToolset]:
     """One server for all tests: each of them shows that the connection goes on."""
     toolset = odd(servers, tmp_path_factory.mktemp("odd"))
     toolset.start()
@@ -56,9 +56,9 @@ def talkative(servers: ToolServers, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 def start(servers: ToolServers, tmp_path: Path) -> Iterator[Start]:
-    begun: list[Mcp] = []
+    begun: list[McpToolset] = []
 
-    def begin(**wanted: Any) -> Mcp:
+    def begin(**wanted: Any) -> McpToolset:
         begun.append(odd(servers, tmp_path, **wanted))
         return begun[-1]
 
@@ -121,7 +121,7 @@ REFUSALS = {
 
 @pytest.mark.parametrize("case", UNREADABLE)
 def test_an_answer_that_can_not_be_read_is_an_error_at_once_and_the_next_call_works(
-    talkative: Mcp, case: str
+    talkative: McpToolset, case: str
 ) -> None:
     line, words = UNREADABLE[case]
     outcome = call(talkative, "say", line=line)
@@ -134,7 +134,7 @@ def test_an_answer_that_can_not_be_read_is_an_error_at_once_and_the_next_call_wo
 
 
 @pytest.mark.parametrize("case", REFUSALS)
-def test_an_error_of_whatever_form_reaches_the_model_in_its_words(talkative: Mcp, case: str) -> None:
+def test_an_error_of_whatever_form_reaches_the_model_in_its_words(talkative: McpToolset, case: str) -> None:
     line, words = REFUSALS[case]
     outcome = call(talkative, "say", line=line)
     assert outcome.is_error
@@ -171,16 +171,16 @@ def test_an_error_of_whatever_form_reaches_the_model_in_its_words(talkative: Mcp
         GOOD + GOOD,
     ],
 )
-def test_noise_round_an_answer_is_no_matter(talkative: Mcp, line: str) -> None:
+def test_noise_round_an_answer_is_no_matter(talkative: McpToolset, line: str) -> None:
     assert call(talkative, "say", line=line) == ToolResult("fine", images=[], audios=[])
     assert call(talkative, "say", line=GOOD).output == "fine"
 
 
-def test_a_byte_that_is_not_utf8_in_an_answer_is_replaced(talkative: Mcp) -> None:
+def test_a_byte_that_is_not_utf8_in_an_answer_is_replaced(talkative: McpToolset) -> None:
     assert call(talkative, "say", line=GOOD.replace("fine", "caf<FF>")).output == "caf\ufffd"
 
 
-def test_half_a_surrogate_pair_in_the_arguments_is_replaced(talkative: Mcp) -> None:
+def test_half_a_surrogate_pair_in_the_arguments_is_replaced(talkative: McpToolset) -> None:
     line = GOOD.replace("fine", "a\ud800b")
     assert call(talkative, "say", line=line, **{"more\udfff": [{"x": "\ud800"}]}).output == "a?b"
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from app.agent.tools.mcp import answers
-from app.agent.tools.mcp.address import ServerAddress
-from app.agent.tools.mcp.calls import ServerUnavailable
-from app.agent.tools.mcp.server import Patience
-from app.agent.tools.mcp.servers import ToolServers
-from app.agent.tools.mcp.toolset import Mcp
+from app.agent.tools.mcp import http_answers
+from app.agent.tools.mcp.mcp_toolset import McpToolset
+from app.agent.tools.mcp.server_address import ServerAddress
+from app.agent.tools.mcp.server_calls import ServerUnavailable
+from app.agent.tools.mcp.tool_server import ServerTimeouts
+from app.agent.tools.mcp.tool_servers import ToolServers
 from app.agent.toolset import ToolResult
 from tests.agent.cancellation import FakeCancellation
 from tests.agent.tools.odd_site import EVENTS, FINE, JSON, Answer, OddSite, odd_site
@@ -24,10 +24,10 @@ from tests.agent.tools.test_mcp_odd_pipes import REFUSALS, UNREADABLE
 from tests.agent.tools.workbench import find
 from tests.harness.process import eventually
 
-PATIENCE = Patience(start=60.0, call=60.0, retry=0.0, restarts=(0.01, 0.01, 0.01))
+PATIENCE = ServerTimeouts(start=60.0, call=60.0, retry=0.0, restarts=(0.01, 0.01, 0.01))
 CALL = "tools/call"
 
-Connect = Callable[[str], Mcp]
+Connect = Callable[[str], McpToolset]
 
 
 @pytest.fixture
@@ -39,11 +39,11 @@ def site() -> Iterator[OddSite]:
 @pytest.fixture
 def connect(site: OddSite) -> Iterator[Connect]:
     servers = ToolServers(patience=PATIENCE)
-    toolsets: list[Mcp] = []
+    toolsets: list[McpToolset] = []
 
-    def connect(transport: str = "streamable") -> Mcp:
+    def connect(transport: str = "streamable") -> McpToolset:
         where = ServerAddress.of_url(site.url(transport), transport, headers={}, owner="")
-        toolsets.append(Mcp(servers, where, cancellation=FakeCancellation()))
+        toolsets.append(McpToolset(servers, where, cancellation=FakeCancellation()))
         toolsets[-1].start()
         return toolsets[-1]
 
@@ -55,11 +55,11 @@ def connect(site: OddSite) -> Iterator[Connect]:
 
 
 @contextmanager
-def connected(transport: str) -> Iterator[tuple[OddSite, Mcp]]:
+def connected(transport: str) -> Iterator[tuple[OddSite, McpToolset]]:
     servers = ToolServers(patience=PATIENCE)
     with odd_site() as site:
         where = ServerAddress.of_url(site.url(transport), transport, headers={}, owner="")
-        toolset = Mcp(servers, where, cancellation=FakeCancellation())
+        toolset = McpToolset(servers, where, cancellation=FakeCancellation())
         toolset.start()
         yield site, toolset
         toolset.stop()
@@ -68,20 +68,20 @@ def connected(transport: str) -> Iterator[tuple[OddSite, Mcp]]:
 
 
 @pytest.fixture(scope="module", params=["streamable", "sse"])
-def lasting(request: pytest.FixtureRequest) -> Iterator[tuple[OddSite, Mcp]]:
+def lasting(request: pytest.FixtureRequest) -> Iterator[tuple[OddSite, McpToolset]]:
     """A connection for all tests that show that it goes on."""
     with connected(request.param) as both:
         yield both
 
 
 @pytest.fixture(scope="module")
-def streamable() -> Iterator[tuple[OddSite, Mcp]]:
+def streamable() -> Iterator[tuple[OddSite, McpToolset]]:
     with connected("streamable") as both:
         yield both
 
 
 @pytest.fixture
-def steady(lasting: tuple[OddSite, Mcp]) -> Iterator[tuple[OddSite, Mcp]]:
+def steady(lasting: tuple[OddSite, McpToolset]) -> Iterator[tuple[OddSite, McpToolset]]:
     site, toolset = lasting
     site.answers.clear()
     yield lasting
@@ -145,7 +145,7 @@ def test_a_server_that_never_remembers_a_session_is_given_up_after_some_attempts
 
 
 def test_a_status_that_has_nothing_to_do_with_sessions_costs_no_connection(
-    steady: tuple[OddSite, Mcp],
+    steady: tuple[OddSite, McpToolset],
 ) -> None:
     site, toolset = steady
     site.answers[CALL] = [Answer("the path is missing", 400, "text/plain")]
@@ -165,7 +165,7 @@ def test_a_status_that_has_nothing_to_do_with_sessions_costs_no_connection(
     ],
 )
 def test_a_status_reaches_the_model_with_its_number_and_the_connection_goes_on(
-    steady: tuple[OddSite, Mcp], status: int, unknown: bool, words: str
+    steady: tuple[OddSite, McpToolset], status: int, unknown: bool, words: str
 ) -> None:
     site, toolset = steady
     site.answers[CALL] = [Answer("it broke", status, "text/plain")]
@@ -174,7 +174,7 @@ def test_a_status_reaches_the_model_with_its_number_and_the_connection_goes_on(
     assert outcome.is_unknown is unknown
 
 
-def test_the_words_of_an_error_in_json_rpc_come_with_the_status(steady: tuple[OddSite, Mcp]) -> None:
+def test_the_words_of_an_error_in_json_rpc_come_with_the_status(steady: tuple[OddSite, McpToolset]) -> None:
     site, toolset = steady
     site.answers[CALL] = [Answer('{"jsonrpc":"2.0","id":ID,"error":{"code":-1,"message":"no disk"}}', 500)]
     assert "HTTP 500 Internal Server Error: no disk" in call(toolset, "say").output
@@ -200,13 +200,13 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr(answers, "_pause", sleep)
+    monkeypatch.setattr(http_answers, "_pause", sleep)
     return slept
 
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_server_that_names_a_time_is_asked_once_more_after_it(
-    steady: tuple[OddSite, Mcp], pauses: list[float], status: int
+    steady: tuple[OddSite, McpToolset], pauses: list[float], status: int
 ) -> None:
     site, toolset = steady
     busy = Answer("busy", status, "text/plain", {"Retry-After": "7"})
@@ -223,7 +223,7 @@ def test_a_server_that_names_a_time_is_asked_once_more_after_it(
 
 
 def test_a_time_may_be_a_date_and_one_that_is_far_away_or_none_is_not_waited_for(
-    steady: tuple[OddSite, Mcp], pauses: list[float]
+    steady: tuple[OddSite, McpToolset], pauses: list[float]
 ) -> None:
     site, toolset = steady
     site.answers[CALL] = [Answer("", 429, headers={"Retry-After": formatdate(usegmt=True)})]
@@ -244,7 +244,7 @@ def told(site: OddSite, body: str) -> list[Answer]:
 
 
 def test_a_call_that_was_cancelled_while_the_server_wanted_a_pause_is_not_sent_any_more(
-    steady: tuple[OddSite, Mcp], monkeypatch: pytest.MonkeyPatch
+    steady: tuple[OddSite, McpToolset], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site, toolset = steady
     over: list[asyncio.Event] = []
@@ -255,7 +255,7 @@ def test_a_call_that_was_cancelled_while_the_server_wanted_a_pause_is_not_sent_a
         cancellation.cancel()
         await over[0].wait()
 
-    monkeypatch.setattr(answers, "_pause", sleep)
+    monkeypatch.setattr(http_answers, "_pause", sleep)
     site.answers[CALL] = [Answer("", 429, headers={"Retry-After": "1"})]
     outcome = find(toolset, "say").call({}, context(Path(), cancellation))
     assert isinstance(outcome, ToolResult)
@@ -268,7 +268,9 @@ def test_a_call_that_was_cancelled_while_the_server_wanted_a_pause_is_not_sent_a
 
 
 @pytest.mark.parametrize("status", [301, 302, 307])
-def test_a_call_that_is_sent_elsewhere_is_not_made_there(steady: tuple[OddSite, Mcp], status: int) -> None:
+def test_a_call_that_is_sent_elsewhere_is_not_made_there(
+    steady: tuple[OddSite, McpToolset], status: int
+) -> None:
     site, toolset = steady
     site.answers[CALL] = [Answer("", status, headers={"Location": "http://127.0.0.1:9/mcp"})]
     outcome = call(toolset, "say")
@@ -279,10 +281,10 @@ def test_a_call_that_is_sent_elsewhere_is_not_made_there(steady: tuple[OddSite, 
 
 @pytest.mark.parametrize("transport", ["streamable", "sse"])
 def test_a_server_that_is_away_for_a_moment_is_found_again(transport: str) -> None:
-    servers = ToolServers(patience=Patience(start=60.0, call=60.0, restarts=(0.01,) * 1000))
+    servers = ToolServers(patience=ServerTimeouts(start=60.0, call=60.0, restarts=(0.01,) * 1000))
     with odd_site() as site:
         where = ServerAddress.of_url(site.url(transport), transport, headers={}, owner="")
-        toolset = Mcp(servers, where, cancellation=FakeCancellation())
+        toolset = McpToolset(servers, where, cancellation=FakeCancellation())
         toolset.start()
         assert call(toolset, "say").output == "fine"
     if transport == "streamable":
@@ -302,7 +304,7 @@ def test_a_server_that_is_away_for_a_moment_is_found_again(transport: str) -> No
 
 @pytest.mark.parametrize("case", [*UNREADABLE, *REFUSALS])
 def test_an_answer_that_can_not_be_read_is_an_error_at_once_and_the_next_call_works(
-    steady: tuple[OddSite, Mcp], case: str
+    steady: tuple[OddSite, McpToolset], case: str
 ) -> None:
     site, toolset = steady
     line, words = {**UNREADABLE, **REFUSALS}[case]
@@ -330,7 +332,7 @@ def test_an_answer_that_can_not_be_read_is_an_error_at_once_and_the_next_call_wo
     ],
 )
 def test_what_is_no_answer_fails_its_call_only(
-    streamable: tuple[OddSite, Mcp], answer: Answer, words: str
+    streamable: tuple[OddSite, McpToolset], answer: Answer, words: str
 ) -> None:
     site, toolset = streamable
     site.answers[CALL] = [answer]
@@ -352,13 +354,13 @@ def test_what_is_no_answer_fails_its_call_only(
         Answer('[{"jsonrpc":"2.0","method":"notifications/message","params":{}},' + FINE.body + "]"),
     ],
 )
-def test_noise_round_an_answer_is_no_matter(streamable: tuple[OddSite, Mcp], answer: Answer) -> None:
+def test_noise_round_an_answer_is_no_matter(streamable: tuple[OddSite, McpToolset], answer: Answer) -> None:
     site, toolset = streamable
     site.answers[CALL] = [answer]
     assert call(toolset, "say").output == "fine"
 
 
-def test_a_large_answer_is_read(steady: tuple[OddSite, Mcp]) -> None:
+def test_a_large_answer_is_read(steady: tuple[OddSite, McpToolset]) -> None:
     site, toolset = steady
     for way in told(site, FINE.body.replace("fine", "x" * 3_000_000)):
         site.answers[CALL] = [way]

@@ -17,13 +17,13 @@ import pytest
 import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
 
-from app.agent.tools.mcp.address import ServerAddress
 from app.agent.tools.mcp.authorization import how_to_authorize, renew
-from app.agent.tools.mcp.calls import ServerUnavailable
 from app.agent.tools.mcp.credentials import Credentials
-from app.agent.tools.mcp.server import Patience
-from app.agent.tools.mcp.servers import ToolServers
-from app.agent.tools.mcp.toolset import Mcp
+from app.agent.tools.mcp.mcp_toolset import McpToolset
+from app.agent.tools.mcp.server_address import ServerAddress
+from app.agent.tools.mcp.server_calls import ServerUnavailable
+from app.agent.tools.mcp.tool_server import ServerTimeouts
+from app.agent.tools.mcp.tool_servers import ToolServers
 from app.agent.toolset import Elicitation, QuestionFirst, ToolResult
 from tests.agent.cancellation import FakeCancellation
 from tests.agent.tools.mcp_server import make
@@ -33,7 +33,7 @@ from tests.agent.tools.web_site import running as web_site
 from tests.agent.tools.workbench import find
 from tests.harness.process import eventually
 
-PATIENCE = Patience(start=60.0, call=60.0, retry=0.0, restarts=(0.01,))
+PATIENCE = ServerTimeouts(start=60.0, call=60.0, retry=0.0, restarts=(0.01,))
 CHALLENGE = 'Bearer resource_metadata="{url}/.well-known/oauth-protected-resource/mcp"'
 
 
@@ -138,17 +138,17 @@ def site(transport: str) -> Iterator[Site]:
 
 
 @pytest.fixture
-def toolset(site: Site, transport: str) -> Iterator[Mcp]:
+def toolset(site: Site, transport: str) -> Iterator[McpToolset]:
     servers = ToolServers(patience=PATIENCE)
     path = "/sse" if transport == "sse" else "/mcp"
     where = ServerAddress.of_url(site.url + path, transport, headers={"X-Team": "red"}, owner="")
-    toolset = Mcp(servers, where, cancellation=FakeCancellation())
+    toolset = McpToolset(servers, where, cancellation=FakeCancellation())
     yield toolset
     toolset.stop()
     servers.close()
 
 
-def test_a_server_is_listed_called_and_answered(toolset: Mcp, site: Site, transport: str) -> None:
+def test_a_server_is_listed_called_and_answered(toolset: McpToolset, site: Site, transport: str) -> None:
     assert toolset.label == f"mcp(remote host={site.url[7:]} transport={transport})"
     toolset.start()
     assert "echo" in names(toolset)
@@ -162,7 +162,7 @@ def test_a_server_is_listed_called_and_answered(toolset: Mcp, site: Site, transp
     assert outcome.output == "painted blue"
 
 
-def test_a_server_that_wants_a_token_asks_for_it_first(toolset: Mcp, site: Site) -> None:
+def test_a_server_that_wants_a_token_asks_for_it_first(toolset: McpToolset, site: Site) -> None:
     site.token = "secret"
     with pytest.raises(QuestionFirst) as raised:
         toolset.start()
@@ -194,7 +194,7 @@ def inside() -> Iterator[WebSite]:
 
 @pytest.mark.parametrize("named_by", ["challenge", "metadata", "redirect"])
 def test_a_tool_server_does_not_choose_what_is_read_inside_the_network(
-    toolset: Mcp, site: Site, inside: WebSite, named_by: str
+    toolset: McpToolset, site: Site, inside: WebSite, named_by: str
 ) -> None:
     site.token = "secret"
     if named_by == "challenge":
@@ -226,7 +226,7 @@ def test_a_refresh_token_goes_to_a_private_address_only_if_the_agents_author_all
     assert ("secret" in found["auth_server_metadata"]) is allowed
 
 
-def test_a_token_that_has_run_out_is_renewed_and_the_call_goes_on(toolset: Mcp, site: Site) -> None:
+def test_a_token_that_has_run_out_is_renewed_and_the_call_goes_on(toolset: McpToolset, site: Site) -> None:
     site.token = "first"
     site.next_tokens = {"r1": ("second", "r2"), "r2": ("third", "r3")}
     with pytest.raises(QuestionFirst) as raised:
@@ -241,7 +241,7 @@ def test_a_token_that_has_run_out_is_renewed_and_the_call_goes_on(toolset: Mcp, 
     assert site.next_tokens == {}, "each refresh token was used once, the newest each time"
 
 
-def test_somebody_is_asked_again_when_a_token_can_not_be_renewed(toolset: Mcp, site: Site) -> None:
+def test_somebody_is_asked_again_when_a_token_can_not_be_renewed(toolset: McpToolset, site: Site) -> None:
     site.token = "first"
     with pytest.raises(QuestionFirst) as raised:
         toolset.start()
@@ -255,7 +255,7 @@ def test_somebody_is_asked_again_when_a_token_can_not_be_renewed(toolset: Mcp, s
         toolset.start()
 
 
-def test_a_server_stays_out_when_nobody_gets_a_token(toolset: Mcp, site: Site) -> None:
+def test_a_server_stays_out_when_nobody_gets_a_token(toolset: McpToolset, site: Site) -> None:
     site.token = "secret"
     with pytest.raises(QuestionFirst) as raised:
         toolset.start()

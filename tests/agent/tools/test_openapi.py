@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from app.agent.tools import public_http
-from app.agent.tools.openapi import DocumentUnavailable, OpenApi
+from app.agent.tools.openapi import DocumentUnavailable, OpenApiToolset
 from app.agent.tools.openapi_document import operations
 from app.agent.tools.run_facts import NeverCancelled, RunFacts
 from tests.agent.tools.web_site import WebSite, running
@@ -77,15 +77,15 @@ def site() -> Iterator[WebSite]:
 
 
 @pytest.fixture
-def pets(site: WebSite) -> OpenApi:
+def pets(site: WebSite) -> OpenApiToolset:
     toolset = api(site, "/spec/openapi.json")
     toolset.start()
     site.requests.clear()
     return toolset
 
 
-def api(site: WebSite, path: str, origins: Sequence[str] = ()) -> OpenApi:
-    return OpenApi(
+def api(site: WebSite, path: str, origins: Sequence[str] = ()) -> OpenApiToolset:
+    return OpenApiToolset(
         site.url(path),
         headers={"X-User": "${headers.X-User}"},
         fill_in=RunFacts(headers={"x-user": "ann"}).fill_in,
@@ -94,7 +94,7 @@ def api(site: WebSite, path: str, origins: Sequence[str] = ()) -> OpenApi:
     )
 
 
-def test_every_operation_is_a_tool(pets: OpenApi) -> None:
+def test_every_operation_is_a_tool(pets: OpenApiToolset) -> None:
     assert [(tool.name, tool.title, tool.category, tool.read_only) for tool in pets.tools()] == [
         ("pets_get_one", "Gets a pet", "openapi", True),
         ("patch_pets_pet_id", "PATCH /pets/{pet id}", "openapi", False),
@@ -105,7 +105,7 @@ def test_every_operation_is_a_tool(pets: OpenApi) -> None:
         jsonschema.Draft202012Validator.check_schema(tool.for_model()["input_schema"])
 
 
-def test_path_query_and_body_are_one_flat_schema(pets: OpenApi) -> None:
+def test_path_query_and_body_are_one_flat_schema(pets: OpenApiToolset) -> None:
     assert find(pets, "pets_get_one").parameters == {
         "type": "object",
         "properties": {
@@ -124,7 +124,7 @@ def test_path_query_and_body_are_one_flat_schema(pets: OpenApi) -> None:
     assert whole["required"] == ["body"]
 
 
-def test_arguments_go_where_they_belong(bench: Workbench, pets: OpenApi, site: WebSite) -> None:
+def test_arguments_go_where_they_belong(bench: Workbench, pets: OpenApiToolset, site: WebSite) -> None:
     site.add("/v2/pets/7", "fine")
     bench.call(pets, "pets_get_one", **{"pet id": 7, "toys": ["ball", "b&w"]})
     result = bench.call(pets, "patch_pets_pet_id", **{"pet id": 7, "body_name": "Rex", "body_friend": None})
@@ -142,7 +142,7 @@ def test_arguments_go_where_they_belong(bench: Workbench, pets: OpenApi, site: W
 
 
 def test_an_argument_can_not_leave_its_place_in_the_path(
-    bench: Workbench, pets: OpenApi, site: WebSite
+    bench: Workbench, pets: OpenApiToolset, site: WebSite
 ) -> None:
     bench.call(pets, "pets_get_one", **{"pet id": "a/b?x=1"})
     assert site.asked[1:] == ["/v2/pets/a%2Fb%3Fx%3D1"]
@@ -225,7 +225,7 @@ def test_a_query_argument_and_a_header_bring_no_line_into_the_request(
     bench.call(toolset, "pets_get_one", **{"pet id": 7, "toys": ["a\r\nX-A: b", "&x=1#"]})
     assert site.asked[-1] == "/v2/pets/7?toys=a%0D%0AX-A%3A+b&toys=%26x%3D1%23"
     facts = RunFacts(headers={"x-user": "ann\r\nX-A: b"})
-    bad = OpenApi(
+    bad = OpenApiToolset(
         site.url("/spec/openapi.json"),
         headers={"X-User": "${headers.X-User}"},
         fill_in=facts.fill_in,
@@ -236,7 +236,7 @@ def test_a_query_argument_and_a_header_bring_no_line_into_the_request(
 
 
 def test_an_error_status_is_an_error_and_a_long_answer_says_so(
-    bench: Workbench, pets: OpenApi, site: WebSite
+    bench: Workbench, pets: OpenApiToolset, site: WebSite
 ) -> None:
     site.add("/v2/pets/1", "no such pet", status=404)
     site.add("/v2/pets/2", "x" * 1_100_000)

@@ -21,13 +21,13 @@ import orjson
 import pytest
 
 from app.agent.tools import configured_http
-from app.agent.tools.fetch import Fetch
-from app.agent.tools.mcp.server import Patience
-from app.agent.tools.mcp.servers import ToolServers
+from app.agent.tools.fetch import FetchToolset
+from app.agent.tools.mcp.tool_server import ServerTimeouts
+from app.agent.tools.mcp.tool_servers import ToolServers
 from app.agent.tools.registry import ToolsetUnavailable, build
 from app.agent.tools.run_facts import RunFacts
 from app.agent.toolset import CANCELLED, Outcome, Tool, ToolCancelled, ToolResult, Toolset
-from app.team.toolset import TYPES, ToolsetSpec
+from app.team.toolset_spec import TYPES, ToolsetSpec
 from app.tool_environment import VARIABLE
 from tests.agent.tools.test_mcp_remote import Site
 from tests.agent.tools.test_mcp_remote import running as tool_server
@@ -99,7 +99,7 @@ def over_http(bench: Workbench, kind: str, expected: str, seconds: float, **fiel
             run=RunFacts(cancellation=bench.cancellation, working_dir=bench.root),
         )
         if kind == "fetch":
-            toolset = Fetch(timeout=int(seconds), allow_private=True)
+            toolset = FetchToolset(timeout=int(seconds), allow_private=True)
         toolset.start()
         arguments = {"urls": [url]} if kind == "fetch" else {}
         try:
@@ -112,7 +112,7 @@ def over_http(bench: Workbench, kind: str, expected: str, seconds: float, **fiel
 @contextmanager
 def over_mcp(bench: Workbench, transport: str, seconds: float = 60.0) -> Iterator[Call]:
     mark = bench.root / "mark"
-    servers = ToolServers(patience=Patience(start=60.0, call=seconds, restarts=(60.0,)))
+    servers = ToolServers(patience=ServerTimeouts(start=60.0, call=seconds, restarts=(60.0,)))
     with ExitStack() as opened:
         opened.callback(servers.close)
         if transport == "stdio":
@@ -270,7 +270,7 @@ def test_a_tool_server_that_is_not_there_has_carried_out_nothing(bench: Workbenc
 
 
 def test_an_endpoint_that_refuses_the_connection_has_not_got_the_call(bench: Workbench) -> None:
-    servers, site = ToolServers(patience=Patience(start=60.0, call=60.0, restarts=())), Site()
+    servers, site = ToolServers(patience=ServerTimeouts(start=60.0, call=60.0, restarts=())), Site()
     with ExitStack() as opened:
         opened.callback(servers.close)
         with tool_server("streamable", site):

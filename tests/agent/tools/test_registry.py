@@ -9,10 +9,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from app.agent.tools.mcp.servers import ToolServers
+from app.agent.tools.mcp.tool_servers import ToolServers
 from app.agent.tools.registry import Tailored, ToolsetUnavailable, build, key
 from app.agent.tools.run_facts import RunFacts
-from app.team.toolset import ToolsetSpec
+from app.team.toolset_spec import ToolsetSpec
 from tests.agent.tools.workbench import Workbench
 
 TYPES = ["filesystem", "shell", "fetch", "think", "todo", "user_prompt", "tasks", "memory"]

@@ -133,7 +133,7 @@ def test_a_file_swapped_for_a_link_before_it_is_opened_does_not_lead_out(
     bench.write("file", "inside")
     around = path_walk.detour
 
-    def look_then_swap(start: path_walk.Start, fd: int, names: list[str], i: int) -> list[str] | None:
+    def look_then_swap(start: path_walk.WalkStart, fd: int, names: list[str], i: int) -> list[str] | None:
         found = around(start, fd, names, i)
         (bench.root / "file").unlink()
         (bench.root / "file").symlink_to("../secret.txt")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from app.agent.tools.schemas.fitting import UnusableSchema, fitted
-from app.offline.rules.tools import _check_schema
+from anthropic_standin.rules.tool_definitions import _check_schema
+from app.agent.tools.schemas.normalizing import UnusableSchema, fitted
 
 Json = dict[str, Any]
 

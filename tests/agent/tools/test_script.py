@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from app.agent.tools.script import InvalidScript, Script
+from app.agent.tools.script import InvalidScript, ScriptToolset
 from app.agent.toolset import ToolCancelled, Toolset
-from app.team.toolset import ScriptTool
+from app.team.toolset_spec import ScriptToolSpec
 from app.tool_environment import VARIABLE
 from tests.agent.tools.workbench import Workbench, find
 from tests.harness.process import eventually
 
 
 def script(bench: Workbench, **fields: Any) -> Toolset:
-    tools = {"act": ScriptTool.model_validate(fields)}
-    return Script(tools, environment=bench.environment)
+    tools = {"act": ScriptToolSpec.model_validate(fields)}
+    return ScriptToolset(tools, environment=bench.environment)
 
 
 def test_a_tool_is_described_by_its_definition(bench: Workbench) -> None:
@@ -57,11 +57,11 @@ def test_a_missing_argument_is_an_unset_variable_and_an_unknown_one_is_ignored(b
 
 
 def test_a_command_that_takes_too_long_is_ended_and_an_error(bench: Workbench) -> None:
-    tools = {"act": ScriptTool.model_validate({"cmd": "echo begun; exec tail -f /dev/null"})}
+    tools = {"act": ScriptToolSpec.model_validate({"cmd": "echo begun; exec tail -f /dev/null"})}
     words = "Error executing command 'echo begun; exec tail -f /dev/null': timed out after 1s\nOutput: "
 
     def has_begun() -> bool:
-        result = bench.call(Script(tools, environment=bench.environment, timeout=1), "act")
+        result = bench.call(ScriptToolset(tools, environment=bench.environment, timeout=1), "act")
         assert result.is_error
         assert result.output in (words, f"{words}begun\n")
         return result.output != words
@@ -86,8 +86,8 @@ def test_a_long_output_is_cut(bench: Workbench) -> None:
 
 def test_the_tools_own_env_wins_over_the_toolsets_and_that_over_the_servers(bench: Workbench) -> None:
     bench.environment.update({"A": "server", "B": "server", "C": "server", VARIABLE: "A,B,C"})
-    tools = {"act": ScriptTool(cmd="echo $A $B $C", env={"A": "tool"})}
-    toolset = Script(tools, environment=bench.environment, env={"A": "toolset", "B": "toolset"})
+    tools = {"act": ScriptToolSpec(cmd="echo $A $B $C", env={"A": "tool"})}
+    toolset = ScriptToolset(tools, environment=bench.environment, env={"A": "toolset", "B": "toolset"})
     assert bench.call(toolset, "act").output == "tool toolset server\n"
 
 

@@ -11,20 +11,20 @@ import pytest
 from app.agent.tools import background_jobs, processes
 from app.agent.tools.output_limit import TRUNCATED
 from app.agent.tools.process_family import Family
-from app.agent.tools.shell import Shell, duration
+from app.agent.tools.shell import ShellToolset, duration
 from app.agent.toolset import ToolCancelled, ToolResult
 from tests.agent.tools.workbench import Workbench, is_alive
 from tests.harness.process import eventually
 
 
 @pytest.fixture
-def shell(bench: Workbench) -> Iterator[Shell]:
-    shell = Shell(environment=bench.environment)
+def shell(bench: Workbench) -> Iterator[ShellToolset]:
+    shell = ShellToolset(environment=bench.environment)
     yield shell
     shell.stop()
 
 
-def run(bench: Workbench, shell: Shell, cmd: str, **arguments: object) -> str:
+def run(bench: Workbench, shell: ShellToolset, cmd: str, **arguments: object) -> str:
     result = bench.call(shell, "shell", cmd=cmd, **arguments)
     assert not result.is_error
     return result.output
@@ -42,19 +42,21 @@ def run(bench: Workbench, shell: Shell, cmd: str, **arguments: object) -> str:
         ("printf 'caf\\351 \\000'", "caf\ufffd \ufffd"),
     ],
 )
-def test_a_command_ends_in_the_contracts_words(bench: Workbench, shell: Shell, cmd: str, output: str) -> None:
+def test_a_command_ends_in_the_contracts_words(
+    bench: Workbench, shell: ShellToolset, cmd: str, output: str
+) -> None:
     assert run(bench, shell, cmd) == output
 
 
 @pytest.mark.parametrize("cmd", ["", " \n"])
-def test_a_blank_command_is_refused(bench: Workbench, shell: Shell, cmd: str) -> None:
+def test_a_blank_command_is_refused(bench: Workbench, shell: ShellToolset, cmd: str) -> None:
     for tool in ("shell", "run_background_job"):
         result = bench.call(shell, tool, cmd=cmd)
         assert (result.output, result.is_error) == ("Error: empty command", True)
 
 
-def test_a_command_that_cannot_start_says_why(bench: Workbench, shell: Shell) -> None:
-    nowhere = Shell(environment={"SHELL": "/nowhere/sh"})
+def test_a_command_that_cannot_start_says_why(bench: Workbench, shell: ShellToolset) -> None:
+    nowhere = ShellToolset(environment={"SHELL": "/nowhere/sh"})
     attempts = [
         bench.call(shell, "shell", cmd="true", cwd="missing"),
         bench.call(shell, "run_background_job", cmd="true", cwd="missing"),
@@ -66,7 +68,7 @@ def test_a_command_that_cannot_start_says_why(bench: Workbench, shell: Shell) ->
         assert result.output.startswith("Error starting command: ")
 
 
-def test_commands_run_in_the_working_directory_or_below(bench: Workbench, shell: Shell) -> None:
+def test_commands_run_in_the_working_directory_or_below(bench: Workbench, shell: ShellToolset) -> None:
     (bench.root / "sub").mkdir()
     assert run(bench, shell, "pwd") == str(bench.root)
     assert run(bench, shell, "pwd", cwd=".") == str(bench.root)
@@ -76,14 +78,14 @@ def test_commands_run_in_the_working_directory_or_below(bench: Workbench, shell:
 def test_the_definitions_environment_wins_and_secrets_stay_out(bench: Workbench) -> None:
     secrets = {"ANTHROPIC_API_KEY": "k", "ANTHROPIC_AUTH_TOKEN": "t", "BATON_AUTH_TOKENS": "b"}
     environment = {**bench.environment, **secrets, "LANG": "theirs"}
-    shell = Shell(environment=environment, env={"LANG": "ours", "BATON_X": "x"})
+    shell = ShellToolset(environment=environment, env={"LANG": "ours", "BATON_X": "x"})
     variables = run(bench, shell, "env").splitlines()
     assert "LANG=ours" in variables
     assert not [line for line in variables if line.startswith(("ANTHROPIC_", "BATON_"))]
 
 
 def test_output_is_cut_at_thirty_thousand_bytes_while_the_command_runs_to_its_end(
-    bench: Workbench, shell: Shell
+    bench: Workbench, shell: ShellToolset
 ) -> None:
     output = run(bench, shell, "head -c 50000000 /dev/zero | tr '\\0' 'é'; touch finished")
     assert len(output.removesuffix(TRUNCATED).encode()) <= 30_000
@@ -91,7 +93,7 @@ def test_output_is_cut_at_thirty_thousand_bytes_while_the_command_runs_to_its_en
     assert (bench.root / "finished").exists()
 
 
-def test_exactly_thirty_thousand_bytes_are_not_cut(bench: Workbench, shell: Shell) -> None:
+def test_exactly_thirty_thousand_bytes_are_not_cut(bench: Workbench, shell: ShellToolset) -> None:
     assert run(bench, shell, "head -c 30000 /dev/zero | tr '\\0' x") == "x" * 30_000
 
 
@@ -102,7 +104,7 @@ def test_a_flood_is_not_kept_in_memory(bench: Workbench) -> None:
 
 
 def test_a_command_that_takes_too_long_is_stopped_with_all_that_it_started(
-    bench: Workbench, shell: Shell
+    bench: Workbench, shell: ShellToolset
 ) -> None:
     cmd = (
         "sleep 600 & echo $!; setsid sleep 600 & echo $!; bash -c 'set -m; sleep 600 & echo $!; wait' & wait"
@@ -117,7 +119,7 @@ def test_a_command_that_takes_too_long_is_stopped_with_all_that_it_started(
     assert not any(map(is_alive, map(int, pids)))
 
 
-def test_a_command_may_tidy_up_after_the_signal(bench: Workbench, shell: Shell) -> None:
+def test_a_command_may_tidy_up_after_the_signal(bench: Workbench, shell: ShellToolset) -> None:
     pipe = bench.when_signalled(bench.cancellation.cancel)
     cmd = f"trap 'echo tidied; exit' TERM; sleep 600 & echo go > {pipe}; wait"
     with pytest.raises(ToolCancelled, match="tidied"):
@@ -125,7 +127,7 @@ def test_a_command_may_tidy_up_after_the_signal(bench: Workbench, shell: Shell) 
 
 
 def test_children_that_ignore_the_signal_are_all_killed(
-    bench: Workbench, shell: Shell, monkeypatch: pytest.MonkeyPatch
+    bench: Workbench, shell: ShellToolset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processes, "GRACE_SECONDS", 1.0)
     pipe = bench.when_signalled(bench.cancellation.cancel)
@@ -134,36 +136,36 @@ def test_children_that_ignore_the_signal_are_all_killed(
         run(bench, shell, f"trap '' TERM; {spawn}; echo go > {pipe}; {spawn}; wait", timeout=60)
 
 
-def test_a_child_that_holds_the_output_does_not_hold_the_call(bench: Workbench, shell: Shell) -> None:
+def test_a_child_that_holds_the_output_does_not_hold_the_call(bench: Workbench, shell: ShellToolset) -> None:
     assert run(bench, shell, "sleep 600 & echo done").split("\n")[0] == "done"
 
 
-def test_a_child_that_floods_does_not_hold_the_call(bench: Workbench, shell: Shell) -> None:
+def test_a_child_that_floods_does_not_hold_the_call(bench: Workbench, shell: ShellToolset) -> None:
     assert run(bench, shell, "echo done; yes & exit 0").startswith("done")
 
 
-def test_a_daemon_does_not_outlive_its_call(bench: Workbench, shell: Shell) -> None:
+def test_a_daemon_does_not_outlive_its_call(bench: Workbench, shell: ShellToolset) -> None:
     cmd = "(setsid sh -c 'echo $$ > pid; exec sleep 600' >/dev/null 2>&1 &) ; while [ ! -s pid ]; do :; done"
     run(bench, shell, cmd)
     assert not is_alive(int((bench.root / "pid").read_text()))
 
 
 def test_a_cancel_in_the_middle_stops_the_command_and_keeps_what_it_said(
-    bench: Workbench, shell: Shell
+    bench: Workbench, shell: ShellToolset
 ) -> None:
     pipe = bench.when_signalled(bench.cancellation.cancel)
     with pytest.raises(ToolCancelled, match=r"^Command cancelled\nIt was stopped [^\n]+\nOutput: begun$"):
         run(bench, shell, f"echo begun; sleep 600 & echo go > {pipe}; wait", timeout=60)
 
 
-def test_a_cancel_that_came_before_stops_the_command_too(bench: Workbench, shell: Shell) -> None:
+def test_a_cancel_that_came_before_stops_the_command_too(bench: Workbench, shell: ShellToolset) -> None:
     bench.cancellation.cancel()
     with pytest.raises(ToolCancelled, match=r"^Command cancelled"):
         run(bench, shell, "sleep 600", timeout=60)
 
 
 def test_a_command_that_ignores_a_cancel_is_killed(
-    bench: Workbench, shell: Shell, monkeypatch: pytest.MonkeyPatch
+    bench: Workbench, shell: ShellToolset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processes, "GRACE_SECONDS", 0.2)
     pipe = bench.when_signalled(bench.cancellation.cancel)
@@ -186,7 +188,7 @@ def test_a_command_that_cannot_be_killed_is_given_up(
 
 
 def test_what_a_command_that_cannot_be_killed_still_does_is_unknown(
-    bench: Workbench, shell: Shell, monkeypatch: pytest.MonkeyPatch
+    bench: Workbench, shell: ShellToolset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     end = processes.Process.end
     monkeypatch.setattr(processes.Process, "end", lambda process: end(process) and None)
@@ -199,7 +201,7 @@ def no_more_descriptors(*_: object) -> int:
 
 
 def test_a_command_runs_to_its_end_though_there_is_no_descriptor_to_watch_it(
-    bench: Workbench, shell: Shell, monkeypatch: pytest.MonkeyPatch
+    bench: Workbench, shell: ShellToolset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "pidfd_open", no_more_descriptors)
     result = bench.call(shell, "shell", cmd="echo done")
@@ -207,14 +209,16 @@ def test_a_command_runs_to_its_end_though_there_is_no_descriptor_to_watch_it(
 
 
 def test_nothing_is_left_when_the_output_of_a_process_cannot_be_read(
-    bench: Workbench, shell: Shell, monkeypatch: pytest.MonkeyPatch
+    bench: Workbench, shell: ShellToolset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "set_blocking", no_more_descriptors)
     result = bench.call(shell, "shell", cmd="sleep 600")
     assert result.output == "Error starting command: [Errno 24] Too many open files"
 
 
-def test_a_background_job_can_be_started_listed_viewed_and_stopped(bench: Workbench, shell: Shell) -> None:
+def test_a_background_job_can_be_started_listed_viewed_and_stopped(
+    bench: Workbench, shell: ShellToolset
+) -> None:
     written = bench.root / "written"
     os.mkfifo(written)
     cmd = f"echo begun; echo go > {written}; sleep 600"
@@ -241,7 +245,7 @@ def test_a_background_job_can_be_started_listed_viewed_and_stopped(bench: Workbe
 
 @pytest.mark.parametrize(("cmd", "status", "code"), [("true", "completed", 0), ("exit 4", "failed", 4)])
 def test_a_background_job_that_has_ended_says_how(
-    bench: Workbench, shell: Shell, cmd: str, status: str, code: int
+    bench: Workbench, shell: ShellToolset, cmd: str, status: str, code: int
 ) -> None:
     started = bench.call(shell, "run_background_job", cmd=cmd).output
     job = started.splitlines()[0].split()[-1]
@@ -251,7 +255,7 @@ def test_a_background_job_that_has_ended_says_how(
     assert view.endswith(f"Exit Code: {code}\n\n--- Output ---\n<no output>\n")
 
 
-def test_unknown_jobs_and_an_empty_list_have_their_words(bench: Workbench, shell: Shell) -> None:
+def test_unknown_jobs_and_an_empty_list_have_their_words(bench: Workbench, shell: ShellToolset) -> None:
     for tool in ("view_background_job", "stop_background_job"):
         result = bench.call(shell, tool, job_id="job_1")
         assert (result.output, result.is_error) == ("Job not found: job_1", True)
@@ -259,7 +263,7 @@ def test_unknown_jobs_and_an_empty_list_have_their_words(bench: Workbench, shell
     assert listed == "Background Jobs:\n\nNo background jobs found.\n"
 
 
-def test_jobs_end_with_the_toolset(bench: Workbench, shell: Shell) -> None:
+def test_jobs_end_with_the_toolset(bench: Workbench, shell: ShellToolset) -> None:
     for _ in range(3):
         bench.call(shell, "run_background_job", cmd="sleep 600 & sleep 600")
     shell.stop()
@@ -268,7 +272,7 @@ def test_jobs_end_with_the_toolset(bench: Workbench, shell: Shell) -> None:
 
 
 def test_a_job_that_floods_keeps_ten_million_bytes_and_shows_the_latest(
-    bench: Workbench, shell: Shell, monkeypatch: pytest.MonkeyPatch
+    bench: Workbench, shell: ShellToolset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(background_jobs, "KEPT_BYTES", 100_000)
     bench.call(shell, "run_background_job", cmd="head -c 5000000 /dev/zero | tr '\\0' x")
@@ -280,7 +284,7 @@ def test_a_job_that_floods_keeps_ten_million_bytes_and_shows_the_latest(
 
 
 def test_there_is_an_end_to_the_number_of_jobs(
-    bench: Workbench, shell: Shell, monkeypatch: pytest.MonkeyPatch
+    bench: Workbench, shell: ShellToolset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(background_jobs, "MAX_JOBS", 1)
     bench.call(shell, "run_background_job", cmd="sleep 600")
@@ -296,7 +300,7 @@ def test_durations_are_written_as_the_contract_writes_them(seconds: float, words
     assert duration(seconds) == words
 
 
-def test_a_timeout_of_nonsense_is_an_answer_or_the_default(bench: Workbench, shell: Shell) -> None:
+def test_a_timeout_of_nonsense_is_an_answer_or_the_default(bench: Workbench, shell: ShellToolset) -> None:
     assert bench.call(shell, "shell", cmd="true", timeout="soon").is_error
     assert run(bench, shell, "echo x", timeout=-5) == "x"
     assert run(bench, shell, "echo x", timeout=10**30) == "x"
@@ -306,7 +310,7 @@ def test_the_shell_is_the_one_in_the_environment(bench: Workbench, tmp_path: Pat
     script = tmp_path / "mysh"
     script.write_text('#!/bin/sh\necho "mine: $2"\n')
     script.chmod(0o755)
-    shell = Shell(environment={**bench.environment, "SHELL": str(script)})
+    shell = ShellToolset(environment={**bench.environment, "SHELL": str(script)})
     assert run(bench, shell, "anything") == "mine: anything"
 
 
@@ -319,7 +323,7 @@ STARTED = (
 
 @pytest.mark.parametrize("how", ["sleep 601", "setsid sleep 601", "nohup sleep 601"])
 def test_the_result_says_what_a_command_left_behind_and_how_to_keep_it(
-    bench: Workbench, shell: Shell, how: str
+    bench: Workbench, shell: ShellToolset, how: str
 ) -> None:
     output = run(bench, shell, STARTED.format(how))
     assert output == (
@@ -328,14 +332,14 @@ def test_the_result_says_what_a_command_left_behind_and_how_to_keep_it(
     )
 
 
-def test_a_command_that_fails_says_it_too(bench: Workbench, shell: Shell) -> None:
+def test_a_command_that_fails_says_it_too(bench: Workbench, shell: ShellToolset) -> None:
     output = run(bench, shell, STARTED.format("sleep 601") + "; exit 3")
     assert output.startswith(
         f"Error executing command: exit status 3\nOutput: started\n\n[{LEFT_BEHIND}`sleep 601`."
     )
 
 
-def test_only_some_of_what_was_left_is_named_and_shortly(bench: Workbench, shell: Shell) -> None:
+def test_only_some_of_what_was_left_is_named_and_shortly(bench: Workbench, shell: ShellToolset) -> None:
     many = "for k in 1 2 3 4 5 6 7; do sleep 601 & done; sh -c 'read x; read x" + "x" * 500 + "' & "
     output = run(bench, shell, f"exec 3>&1; ({many} echo) >/dev/null 2>&1 < /dev/zero; echo done")
     assert output.startswith(f"done\n\n[{LEFT_BEHIND}")
@@ -343,11 +347,11 @@ def test_only_some_of_what_was_left_is_named_and_shortly(bench: Workbench, shell
     assert len(output) < 1000
 
 
-def test_what_ended_before_the_command_is_not_told(bench: Workbench, shell: Shell) -> None:
+def test_what_ended_before_the_command_is_not_told(bench: Workbench, shell: ShellToolset) -> None:
     assert run(bench, shell, "sleep 0 & wait; (exit 1) | true; echo done") == "done"
 
 
-def test_a_job_that_has_ended_shows_what_it_left_behind(bench: Workbench, shell: Shell) -> None:
+def test_a_job_that_has_ended_shows_what_it_left_behind(bench: Workbench, shell: ShellToolset) -> None:
     started = bench.call(shell, "run_background_job", cmd=STARTED.format("sleep 601"))
     job = started.output.split("ID: ")[1].split("\n")[0]
     eventually(

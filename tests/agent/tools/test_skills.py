@@ -9,7 +9,7 @@ import pytest
 
 from app.agent.tools.run_facts import NeverCancelled
 from app.agent.tools.skill_files import MAX_FILE
-from app.agent.tools.skills import Skills
+from app.agent.tools.skills import SkillsToolset
 from app.roots import Ground
 from tests.agent.tools.web_site import WebSite, running
 from tests.agent.tools.workbench import Workbench, find
@@ -28,8 +28,8 @@ def skill(bench: Workbench, place: str, description: str = "Does it", *, name: s
     bench.write(f"{place}/SKILL.md", f"---\n{named}description: {description}\n---\nText of {place}.")
 
 
-def skills(bench: Workbench, *sources: str, below: str = ".") -> Skills:
-    toolset = Skills(
+def skills(bench: Workbench, *sources: str, below: str = ".") -> SkillsToolset:
+    toolset = SkillsToolset(
         sources or ["local"],
         ground=Ground(roots=(bench.root.resolve(),), home=(bench.root / HOME).resolve()),
         working_dir=bench.root / below,
@@ -39,7 +39,7 @@ def skills(bench: Workbench, *sources: str, below: str = ".") -> Skills:
     return toolset
 
 
-def read(bench: Workbench, toolset: Skills, name: str, path: str = "") -> str:
+def read(bench: Workbench, toolset: SkillsToolset, name: str, path: str = "") -> str:
     if path:
         return bench.call(toolset, "read_skill_file", skill_name=name, path=path).output
     return bench.call(toolset, "read_skill", name=name).output

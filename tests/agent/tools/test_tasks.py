@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from app.agent.tools.tasks import NOTHING_TO_DO, TaskList
+from app.agent.tools.tasks import NOTHING_TO_DO, TasksToolset
 from tests.agent.tools.workbench import Workbench
 
 
-def ask(bench: Workbench, name: str, toolset: TaskList | None = None, **arguments: Any) -> Any:
-    result = bench.call(toolset or TaskList(), name, **arguments)
+def ask(bench: Workbench, name: str, toolset: TasksToolset | None = None, **arguments: Any) -> Any:
+    result = bench.call(toolset or TasksToolset(), name, **arguments)
     assert not result.is_error, result.output
     return json.loads(result.output)
 
 
 def refusal(bench: Workbench, name: str, **arguments: Any) -> str:
-    result = bench.call(TaskList(), name, **arguments)
+    result = bench.call(TasksToolset(), name, **arguments)
     assert result.is_error
     return result.output
 
@@ -72,11 +72,11 @@ def test_a_task_is_blocked_until_what_it_waits_for_is_done(bench: Workbench) -> 
     ask(bench, "update_task", id=first, status="done")
     assert ask(bench, "next_task")["title"] == "second"
     ask(bench, "update_task", id=second, status="blocked")
-    assert bench.call(TaskList(), "next_task").output == NOTHING_TO_DO
+    assert bench.call(TasksToolset(), "next_task").output == NOTHING_TO_DO
 
 
 def test_tasks_are_listed_by_what_can_be_begun_then_priority_then_age(bench: Workbench) -> None:
-    assert bench.call(TaskList(), "list_tasks").output == "null"
+    assert bench.call(TasksToolset(), "list_tasks").output == "null"
     old = make(bench, "old")
     make(bench, "waits", priority="critical", dependencies=[old])
     make(bench, "low", priority="low")
@@ -125,12 +125,13 @@ def test_refusals_are_the_contracts(
 
 def test_the_path_may_be_absolute_but_a_relative_one_stays_inside(bench: Workbench) -> None:
     place = bench.root.parent / "elsewhere.json"
-    ask(bench, "create_task", TaskList(path=str(place)), title="A")
+    ask(bench, "create_task", TasksToolset(path=str(place)), title="A")
     assert place.exists()
-    ask(bench, "create_task", TaskList(path="deep/er/tasks.json"), title="A")
+    ask(bench, "create_task", TasksToolset(path="deep/er/tasks.json"), title="A")
     assert (bench.root / "deep/er/tasks.json").exists()
     assert (
-        "path is outside the working directory" in bench.call(TaskList(path="../x.json"), "list_tasks").output
+        "path is outside the working directory"
+        in bench.call(TasksToolset(path="../x.json"), "list_tasks").output
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.agent.tools.filesystem import Filesystem
+from app.agent.tools.filesystem import FilesystemToolset
 from tests.agent.tools.workbench import Workbench
 
 UTF_16 = codecs.BOM_UTF16_LE + "één\r\ntwo\r\n".encode("utf-16-le")
@@ -17,7 +17,7 @@ def edited(bench: Workbench, before: bytes, *edits: tuple[str, str]) -> bytes | 
     """The file's content afterwards, or the reason why it did not change."""
     bench.write("f", before)
     pairs = [{"oldText": old, "newText": new} for old, new in edits]
-    result = bench.call(Filesystem(), "edit_file", path="f", edits=pairs)
+    result = bench.call(FilesystemToolset(), "edit_file", path="f", edits=pairs)
     after = (bench.root / "f").read_bytes()
     assert not result.is_error or after == before
     return result.output if result.is_error else after
@@ -59,7 +59,7 @@ def test_a_file_keeps_its_encoding_and_its_mark(bench: Workbench, encoding: str)
 
     before, after = "één\r\ntwo \xa9\r\n", "éé\r\nén\r\n2 \xa9\r\n"
     bench.write("f", encoded(before))
-    assert bench.call(Filesystem(), "read_file", path="f").output == before
+    assert bench.call(FilesystemToolset(), "read_file", path="f").output == before
     assert edited(bench, encoded(before), ("één\n", "éé\nén\n"), ("two", "2")) == encoded(after)
     assert edited(bench, encoded(before), ("\ufeffgone", "")) == "Edit 1 failed: old text not found"
 
@@ -113,13 +113,13 @@ def test_a_file_that_is_written_anew_keeps_its_mark_and_gets_the_line_ends_that_
     bench: Workbench, before: bytes, content: str, after: bytes
 ) -> None:
     bench.write("f", before)
-    bench.call(Filesystem(), "write_file", path="f", content=content)
+    bench.call(FilesystemToolset(), "write_file", path="f", content=content)
     assert (bench.root / "f").read_bytes() == after
 
 
 def test_utf_16_is_searched_and_read_like_other_text(bench: Workbench) -> None:
     bench.write("f", UTF_16)
-    found = bench.call(Filesystem(), "search_files_content", path=".", query="één")
+    found = bench.call(FilesystemToolset(), "search_files_content", path=".", query="één")
     assert found.output == f"{bench.root}/f:1:1: één"
-    several: Any = bench.call(Filesystem(), "read_multiple_files", paths=["f"])
+    several: Any = bench.call(FilesystemToolset(), "read_multiple_files", paths=["f"])
     assert "één\r\ntwo" in several.output

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from app.agent.tools.user_prompt import UserPrompt, answer_result
+from app.agent.tools.user_prompt import UserPromptToolset, answer_result
 from app.agent.toolset import Elicitation, ToolResult
 from tests.agent.tools.workbench import Workbench
 
 
 def test_a_question_carries_its_message_title_and_schema(bench: Workbench) -> None:
     schema = {"type": "object"}
-    asked = bench.ask(UserPrompt(), "user_prompt", message="Sure?", title="T", schema=schema)
+    asked = bench.ask(UserPromptToolset(), "user_prompt", message="Sure?", title="T", schema=schema)
     assert asked == Elicitation("Sure?", schema, {"cagent/title": "T"})
 
 
 def test_a_question_without_a_title_has_no_meta(bench: Workbench) -> None:
-    assert bench.ask(UserPrompt(), "user_prompt", message="Sure?") == Elicitation("Sure?", None, None)
+    assert bench.ask(UserPromptToolset(), "user_prompt", message="Sure?") == Elicitation("Sure?", None, None)
 
 
 def test_a_schema_that_is_no_object_is_refused(bench: Workbench) -> None:
-    assert bench.call(UserPrompt(), "user_prompt", message="Sure?", schema="x").is_error
+    assert bench.call(UserPromptToolset(), "user_prompt", message="Sure?", schema="x").is_error
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from urllib.parse import urlencode, urlsplit
 import httpx2
 import orjson
 
-from app.agent.tools.configured_http import Answer, RequestFailed, send
-from app.agent.tools.mcp.address import ServerAddress
+from app.agent.tools.configured_http import HttpAnswer, RequestFailed, send
 from app.agent.tools.mcp.credentials import Credentials
+from app.agent.tools.mcp.server_address import ServerAddress
 from app.agent.tools.run_facts import NeverCancelled
 from app.agent.tools.url_template import is_at
 from app.conversation.blocks import is_deep
@@ -117,7 +117,7 @@ async def _fetched(address: ServerAddress, url: str) -> dict[str, Any]:
         return {}
 
 
-async def _send(address: ServerAddress, method: str, url: str, form: bytes | None = None) -> Answer:
+async def _send(address: ServerAddress, method: str, url: str, form: bytes | None = None) -> HttpAnswer:
     """One request to a place that the tool server named: without the tool server's headers, and at public addresses
     only, unless it is the tool server itself or one of the origins that its agent file allows. Raises RequestFailed."""
     return await asyncio.to_thread(
@@ -133,7 +133,7 @@ async def _send(address: ServerAddress, method: str, url: str, form: bytes | Non
     )
 
 
-def _json_object(answer: Answer) -> dict[str, Any]:
+def _json_object(answer: HttpAnswer) -> dict[str, Any]:
     """An empty one for any other answer, and for what can't be stored and told on."""
     if answer.status != HTTPStatus.OK or answer.is_cut or _NUL in answer.body:
         return {}

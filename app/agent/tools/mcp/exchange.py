@@ -9,14 +9,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from app.agent.model import Cancellation
+from app.agent.model_client import Cancellation
 from app.agent.toolset import CANCELLED, CANCELLED_TOO_LATE, OutcomeUnknown, ToolCancelled
 
 Reply = Callable[[str, Mapping[str, Any] | None], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ServerQuestion:
     """The server wants to know something of the user; `reply` takes the action and the form's content."""
 
     params: Mapping[str, Any]  # of `elicitation/create`, as it came
@@ -24,12 +24,12 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class CallDone:
     result: Mapping[str, Any]  # of `tools/call`, as it came
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class CallFailed:
     """No result came. `is_unknown`: the request has left, so the server may have carried it out."""
 
     words: str
@@ -51,7 +51,7 @@ class Exchange:
         self.stop = stop
         self.run = run
         self.has_left = False
-        self._news: queue.SimpleQueue[Asked | Done | Failed | None] = queue.SimpleQueue()
+        self._news: queue.SimpleQueue[ServerQuestion | CallDone | CallFailed | None] = queue.SimpleQueue()
         self._over = False
         self._guard = threading.Lock()  # around the two below
         self._begun = False
@@ -83,17 +83,17 @@ class Exchange:
             raise ConnectionAbortedError("the call has ended")
         self.has_left = True
 
-    def tell(self, news: Asked | Done | Failed) -> None:
+    def tell(self, news: ServerQuestion | CallDone | CallFailed) -> None:
         if not self._over and not self._abandoned:
-            self._over = not isinstance(news, Asked)
+            self._over = not isinstance(news, ServerQuestion)
             self._news.put(news)
 
-    def next(self, cancellation: Cancellation) -> Asked | Done | Failed:
+    def next(self, cancellation: Cancellation) -> ServerQuestion | CallDone | CallFailed:
         """Waits as long as it takes. On a cancel the call is abandoned, unless its end is known by then:
         OutcomeUnknown if it had begun, otherwise ToolCancelled."""
         with cancellation.calling(lambda: self._news.put(None)):
             news = self._news.get()
-        if news is None or (isinstance(news, Asked) and cancellation.is_set()):
+        if news is None or (isinstance(news, ServerQuestion) and cancellation.is_set()):
             if self.abandon():
                 raise OutcomeUnknown(CANCELLED_TOO_LATE)
             raise ToolCancelled(CANCELLED)

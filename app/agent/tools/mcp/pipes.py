@@ -15,7 +15,7 @@ from mcp.os.posix.utilities import terminate_posix_process_tree
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCMessage
 
-from app.agent.tools.mcp.messages import Messages
+from app.agent.tools.mcp.json_rpc import JsonRpcMessages
 from app.agent.tools.processes import Command
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,9 @@ class LastWords:
 
 
 @asynccontextmanager
-async def open_pipes(command: Command, messages: Messages, last: LastWords) -> AsyncIterator[tuple[Any, Any]]:
+async def open_pipes(
+    command: Command, messages: JsonRpcMessages, last: LastWords
+) -> AsyncIterator[tuple[Any, Any]]:
     """Starts the process; ends it, with its group, when it is left. Raises OSError, or ValueError for words that no
     command can have."""
     process = await anyio.open_process(
@@ -124,7 +126,7 @@ async def open_pipes(command: Command, messages: Messages, last: LastWords) -> A
             await stream.aclose()
 
 
-async def _read(stdout: ByteReceiveStream, said: Any, messages: Messages) -> None:
+async def _read(stdout: ByteReceiveStream, said: Any, messages: JsonRpcMessages) -> None:
     """Reads on when nobody listens any more: a full pipe would keep the process from its end."""
     lines = Lines()
     async with said:
@@ -152,7 +154,7 @@ async def _remember(stderr: ByteReceiveStream, last: LastWords, done: anyio.Even
     done.set()
 
 
-async def _write(process: Process, queued: Any, said: Any, messages: Messages) -> None:
+async def _write(process: Process, queued: Any, said: Any, messages: JsonRpcMessages) -> None:
     assert process.stdin is not None  # noqa: S101 - it is a pipe by default
     try:
         async with queued:

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import orjson
 
-from app.agent.pictures import decode_base64
+from app.agent.picture_admission import decode_base64
 from app.agent.tools import image_header
 from app.agent.tools.output_limit import readable
-from app.agent.tools.schemas.words import NotClear, plain
+from app.agent.tools.schemas.keywords import NotClear, plain
 from app.agent.toolset import Handler, Tool, ToolResult
 
 MAX_BYTES: Final = 200_000  # of a result's text

@@ -1,0 +1,31 @@
+"""Runs that nobody follows: there is no person to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from app.agent.loop import Steps
+from app.agent.loop_steps import Ask
+from app.conversation.run import Answer
+
+NOBODY: Final = "Nobody follows a background agent, so nobody can be asked."
+
+_ANSWERS: Final[Mapping[Literal["approval", "elicitation", "max_iterations"], Answer]] = {
+    "approval": Answer("reject", reason=NOBODY),
+    "elicitation": Answer("cancel"),
+    "max_iterations": Answer("reject"),
+}
+
+
+def unattended(steps: Steps) -> Steps:
+    """The same steps, but each question is answered in the negative at once, and nobody hears of it."""
+    reply: Any = None
+    try:
+        while True:
+            step = steps.send(reply)
+            reply = _ANSWERS[step.question.kind] if isinstance(step, Ask) else (yield step)
+    except StopIteration:
+        return
+    finally:
+        steps.close()

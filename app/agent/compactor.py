@@ -1,0 +1,277 @@
+"""Makes room in a model's window: what is older in the conversation gives way to a summary of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
+from itertools import takewhile
+from typing import Any, Final
+
+import orjson
+
+from app.agent import model_catalogue
+from app.agent.history import History
+from app.agent.loop_context import LoopContext
+from app.agent.loop_steps import Condensed, PicturesLeftOut, Step
+from app.agent.model_caller import SUMMARY_TOKENS, ModelAnswer, ModelCaller
+from app.agent.model_client import ModelError
+from app.agent.picture_limits import excess
+from app.conversation import events
+from app.conversation.blocks import clean, plain_text, text_block
+from app.conversation.compaction import (
+    Cut,
+    Summary,
+    estimate,
+    find_cut,
+    shortened,
+    with_fewer_pictures,
+)
+from app.conversation.healing import heal
+from app.conversation.pictures import pictures_of, without_pictures
+from app.conversation.transcript import Message
+from app.errors import CompactionFailed, RunCancelled
+from app.team.agent import Agent
+
+Compacting = Generator[Step, Any, bool]
+
+FULL: Final = 0.9
+"""Share of the window: where it counts as nearly full."""
+KEPT: Final = 0.1
+"""Share of the window: how much of the newest is kept in its own words; a compaction must win as much, too."""
+UNKNOWN_WINDOW: Final = 100_000
+"""Tokens, for a model that nothing is known of and that has said that its window is full."""
+ATTEMPTS: Final = 4
+"""At a summary, each with half of the conversation that the one before was given."""
+MOST_IN_VAIN: Final = 2
+"""Compactions in a row that did not help the model to get on; there is no third one."""
+WHOLE: Final = frozenset({"end_turn", "stop_sequence"})
+"""How a summary ends that may stand for a conversation; any other was cut, or refused."""
+
+ASSIGNMENT: Final = (
+    "Summarize this conversation for somebody who goes on with it and will see nothing of it but your summary. Say "
+    "what the user wants, in their words where these matter; what was decided, and why; what was done and found out, "
+    "with the exact names, paths, commands, numbers and errors that are still needed; what is still open, and what "
+    "comes next. Answer with the summary alone."
+)
+
+BRIEFLY: Final = "Be brief: a page at most."
+"""After an attempt that came to nothing, perhaps because the summary was too long."""
+
+
+class Compactor:
+    """Works on one session for one agent. Owned by the run's thread."""
+
+    def __init__(
+        self, context: LoopContext, session_id: str, agent: Agent, history: History, model_caller: ModelCaller
+    ) -> None:
+        self._context = context
+        self._session_id = session_id
+        self._agent = agent
+        self._history = history
+        self._model_caller = model_caller
+
+    def make_room(self) -> Compacting:
+        """Compacts the conversation if the window is nearly full and that would help; says whether it did so."""
+        window = self.window
+        if not self._history.transcript.unserved and (gone := excess(self._history.rows, window)):
+            yield from self._leave_out_pictures(gone, "The model's API takes no more of them.")
+        fill = self._history.fill
+        if not window or fill <= int(window * FULL) or self._history.transcript.unserved:
+            return False
+        if self._history.tried_at == self._history.next_position:
+            return False
+        cut = _best(self._cuts(int(window * KEPT)), window)
+        if cut is None or fill - cut.kept_tokens < window * KEPT:
+            return False
+        if not self._is_worth_it():
+            return False
+        return (yield from self._compact(cut, window - min(SUMMARY_TOKENS, window // 20)))
+
+    def recover(self) -> Compacting:
+        """Compacts a conversation that did not fit into the window; says whether it is shorter now."""
+        window = self.window or UNKNOWN_WINDOW
+        cut = _best([*self._cuts(int(window * KEPT)), *self._cuts(0)], window)
+        if cut is None or not self._is_worth_it():
+            return False
+        yield self._warning("The conversation does not fit into the model's context window; it is compacted.")
+        return (yield from self._compact(cut, min(window, self._history.fill) // 2))
+
+    def leave_out_refused(self, words: str) -> Compacting:
+        """Leaves out the picture that the API has refused in these words, or all if it named none; says whether there
+        was one."""
+        rows = self._history.rows
+        named = self._model_caller.named_rows(words) or rows
+        if (
+            "many-image" in words
+        ):  # it names the first, and nobody here knows how large those at an address are
+            named = [*named, *(row for row in rows if row not in named and _has_addresses(row))]
+        gone = [row.position for row in named if row.position >= 0 and any(pictures_of(row))]
+        if not gone:
+            return False
+        yield from self._leave_out_pictures(gone, "The model's API refuses it.")
+        return True
+
+    @property
+    def is_newest_too_long(self) -> bool:
+        """Is what the user has said last most of the conversation?"""
+        said = list(takewhile(lambda row: row.role == "user", reversed(self._history.rows)))
+        return sum(map(estimate, said)) > sum(map(estimate, self._history.rows)) / 2
+
+    def _leave_out_pictures(self, positions: Sequence[int], why: str) -> Generator[Step, Any, None]:
+        history = self._history
+        summary = with_fewer_pictures(history.summary, next_position=history.next_position)
+        history.leave_out_pictures(positions, summary)
+        yield PicturesLeftOut(self._session_id, positions, summary)
+        yield self._warning(
+            f"The pictures of {len(positions)} messages are not shown to the model any more. {why}"
+        )
+
+    def _is_worth_it(self) -> bool:
+        """An attempt was made in vain if the next one is due before the model has had a second turn, or when it has
+        only done again what it had done before. After some of these in a row none is made until it does better."""
+        history = self._history
+        since = [row for row in history.rows if row.position >= history.tried_at]
+        turns, done = sum(row.role == "assistant" for row in since), set(_done(since))
+        is_vain = turns <= 1 or (bool(done) and done <= history.done)
+        in_vain = history.in_vain + 1 if history.tried_at >= 0 and is_vain else 0
+        if in_vain >= MOST_IN_VAIN:
+            return False
+        history.tried_at, history.in_vain = history.next_position, in_vain
+        history.done |= done
+        return True
+
+    @property
+    def window(self) -> int:
+        """The window of the model that will speak, as far as that is known; 0 if nothing is known of it."""
+        return min(model_catalogue.facts(spec.model).window for spec in self._model_caller.chain.first)
+
+    def _cuts(self, keep_tokens: int) -> list[Cut]:
+        """The best first. Results that the model has not seen stay, unless an earlier run has left them, and there is
+        no room with them: it may have failed for that very reason."""
+        history = self._history
+        results = [row.position for row in history.rows if row.role == "tool"]
+        choices = (True, False) if results and results[-1] < history.begun_at else (True,)
+        cuts = (
+            find_cut(
+                history.rows, keep_tokens=keep_tokens, next_position=history.next_position, keeps_unseen=keeps
+            )
+            for keeps in choices
+        )
+        return [cut for cut in cuts if cut is not None]
+
+    def _compact(self, cut: Cut, tokens: int) -> Compacting:
+        """`tokens` is how much of the conversation the model is shown at first."""
+        self._context.check_budget()
+        yield self._progress("started")
+        try:
+            asked, text = yield from self._summary_of(cut.older, tokens)
+        except ModelError as error:
+            yield from self._model_caller.settle()
+            if error.kind == "cancelled":
+                raise RunCancelled() from error
+            words = f"failed to compact the conversation: {error}"
+            yield events.Error(error=words, code=CompactionFailed.code)
+            yield self._progress("completed")
+            yield self._token_usage()
+            return False
+        yield from self._model_caller.settle()
+        summary = self._summary(cut, asked, text)
+        self._history.condense(summary)
+        yield Condensed(self._session_id, summary)
+        yield events.SessionSummaryEvent(
+            agent_name=self._agent.name, session_id=self._session_id, summary=text
+        )
+        yield self._progress("completed")
+        yield self._token_usage()
+        return True
+
+    def _summary_of(
+        self, rows: Sequence[Message], tokens: int
+    ) -> Generator[Step, Any, tuple[ModelAnswer, str]]:
+        """Shows the model less and less of the conversation, from its end, until it fits and the summary is whole.
+        Thinking was signed over the whole of it, so it is left out of less."""
+        problem = ModelError("the conversation is too long to be summarized", kind="final")
+        for attempt in range(ATTEMPTS):
+            shown = shortened(rows, tokens >> attempt)
+            if attempt or shown != list(rows):
+                shown = [replace(row, prompt="") for row in shown]
+            try:
+                asked = yield from self._model_caller.ask_about(heal([*shown, _assignment(attempt)]).rows)
+            except ModelError as error:
+                if error.kind not in ("overflow", "thinking_mismatch", "picture_refused"):
+                    raise
+                if error.kind == "picture_refused":
+                    rows = [without_pictures(row) for row in rows]
+                problem = error
+                continue
+            text = clean(plain_text(asked.turn.content).strip())
+            if text and asked.turn.stop_reason in WHOLE:
+                return asked, text
+            yield from self._model_caller.settle(asked.cost)
+            problem = ModelError(_unusable(asked.turn.stop_reason), kind="final")
+            tokens = min(tokens, sum(map(estimate, shown)) << attempt)
+        raise problem
+
+    def _summary(self, cut: Cut, asked: ModelAnswer, text: str) -> Summary:
+        before = self._history.summary
+        return Summary(
+            number=before.number + 1 if before else 1,
+            text=text,
+            through=cut.through,
+            newest_from=cut.newest_from,
+            newest_to=cut.newest_to,
+            made_at=self._history.next_position,
+            agent=self._agent.name,
+            model=asked.turn.model or asked.spec.id,
+            usage=asked.turn.usage,
+            cost=asked.cost,
+        )
+
+    def _progress(self, status: str) -> Step:
+        return events.SessionCompaction(
+            agent_name=self._agent.name, session_id=self._session_id, status=status
+        )
+
+    def _warning(self, words: str) -> Step:
+        return events.Warning(agent_name=self._agent.name, message=words)
+
+    def _token_usage(self) -> Step:
+        session = self._context.look(self._session_id)
+        body = {
+            "input_tokens": session.input_tokens,
+            "output_tokens": session.output_tokens,
+            "context_length": session.input_tokens + session.output_tokens,
+            "context_limit": self.window,
+            "cost": self._history.cost,
+        }
+        return events.TokenUsage(agent_name=self._agent.name, session_id=self._session_id, usage=body)
+
+
+def _best(cuts: Sequence[Cut], window: int) -> Cut | None:
+    """The first that leaves what fits into the window, else the first."""
+    return next((cut for cut in cuts if cut.kept_tokens <= window * FULL), cuts[0] if cuts else None)
+
+
+def _has_addresses(row: Message) -> bool:
+    return any(picture.get("source", {}).get("type") != "base64" for picture in pictures_of(row))
+
+
+def _done(rows: Sequence[Message]) -> Iterator[bytes]:
+    """Each call with its result, to be compared."""
+    made = {block["id"]: [block["name"], block["input"]] for row in rows for block in row.calls}
+    for row in rows:
+        if row.role == "tool" and (call := made.get(row.content[0]["tool_use_id"])):
+            text = orjson.dumps([call, row.content[0].get("content")], option=orjson.OPT_SORT_KEYS)
+            yield hashlib.sha256(text).digest()
+
+
+def _unusable(stop_reason: str) -> str:
+    if stop_reason in WHOLE:
+        return "the model wrote no summary"
+    return f"the model did not finish its summary ({stop_reason})"
+
+
+def _assignment(attempt: int) -> Message:
+    words = ASSIGNMENT if not attempt else f"{ASSIGNMENT} {BRIEFLY}"
+    return Message("user", (text_block(words),), implicit=True)

@@ -1,0 +1,79 @@
+"""The loop's surroundings: everything it needs that is not a value of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from app.agent.fallback import Cooldowns
+from app.agent.hook_runner import HookRunner
+from app.agent.model_client import Cancellation, ModelClient
+from app.agent.prompt_builder import Surroundings
+from app.agent.tool_threads import ToolThreads
+from app.agent.toolbox import Toolbox
+from app.conversation.compaction import Summary
+from app.conversation.events import Event
+from app.conversation.frozen_prompt import FrozenPrompt
+from app.conversation.run import Answer, Question, QuestionKind, ToolCall
+from app.conversation.session import Session
+from app.conversation.transcript import Message
+from app.roots import Ground
+from app.team.agent import Agent
+from app.team.team import Team
+
+
+@dataclass(frozen=True, slots=True)
+class LoopContext:
+    """One per run. The functions read, and wait for a database that is away; only steps write."""
+
+    team: Team
+    client: ModelClient
+    cancellation: Cancellation
+    new_id: Callable[[], str]
+    look: Callable[[str], Session]  # the session as it is now, with what was toggled meanwhile
+    find_prompt: Callable[[str, str, str], FrozenPrompt | None]  # session, agent, definition
+    find_summary: Callable[[str], Summary | None]  # the session's newest
+    publish: Callable[
+        [Event], None
+    ]  # what tells of no fact, from any thread, while the loop waits for its model
+    cooldowns: Cooldowns
+    surroundings: Callable[[Session, Agent], Surroundings]
+    equip: Callable[[Session, Agent], Toolbox]
+    hook: Callable[[Session, Agent], HookRunner]
+    read: Callable[
+        [str], tuple[Session, Sequence[Message], Mapping[str, ToolCall]]
+    ]  # a session that was begun
+    tool_threads: ToolThreads = field(default_factory=ToolThreads)  # the process's
+    check_budget: Callable[[], None] = lambda: None  # BudgetReached if no more may be spent
+    check_price: Callable[[str], None] = lambda _model: None
+    """UnpricedModel if the model's cost would escape the budget."""
+    prefer: Callable[[Session, Agent], Agent] = lambda session, agent: agent.asking(session.model)
+    """The agent with the model that was chosen for it, by a request or by itself."""
+    session_bytes: int = 0  # that a session may hold; 0: any number
+    tell_full: Callable[[str], None] = lambda _session: None  # told of one that holds as many
+    deny_wins: bool = True  # over every approval; else the session's approvals come first
+    attended: bool = True  # somebody follows the run, who can be asked
+    ground: Ground = field(default_factory=Ground)  # where the sessions of the run's owner may work
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """Where a session's work goes on that another process began: the session's ledger, how many turns its model had
+    in this run, and the run's question with its answer. The question may be that of another session in the run: a
+    task's below this one, or the one that gave this task away."""
+
+    ledger: Mapping[str, ToolCall] = field(default_factory=dict)
+    question: Question | None = None
+    answer: Answer | None = None
+    turns: int = 0
+
+    def asked(self, kind: QuestionKind, session_id: str, call_id: str = "") -> Question | None:
+        """The run's question, if it is one of that kind, about that call of that session."""
+        question = self.question
+        wanted = (kind, session_id, call_id)
+        if question is None or (question.kind, question.session_id, question.call_id) != wanted:
+            return None
+        return question
+
+    def answer_to(self, kind: QuestionKind, session_id: str, call_id: str = "") -> Answer | None:
+        return self.answer if self.asked(kind, session_id, call_id) else None

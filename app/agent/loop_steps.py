@@ -1,0 +1,159 @@
+"""The loop's steps besides events: facts to be stored, and questions to be answered.
+
+The loop knows no store. Its driver stores each fact before it takes the next step from it, so an event that comes
+after a fact tells of something that is already stored. Questions are answered through `send`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.conversation.compaction import Summary
+from app.conversation.events import Event
+from app.conversation.frozen_prompt import FrozenPrompt
+from app.conversation.run import CallState, Question
+from app.conversation.session import Session
+from app.conversation.transcript import Message
+
+
+@dataclass(frozen=True, slots=True)
+class PromptFrozen:
+    """The prompt of the turns that name its digest. Nobody will ask for it before there is one."""
+
+    session_id: str
+    prompt: FrozenPrompt
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesAdded:
+    """Rows that are neither a model's turn nor a tool's result."""
+
+    session_id: str
+    messages: Sequence[Message]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnAdded:
+    """A model's turn. `tokens` are what the model read and wrote, None if it did not say; `broken` the calls whose
+    arguments are not JSON."""
+
+    session_id: str
+    message: Message
+    tokens: tuple[int, int] | None
+    broken: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRefused:
+    """The model refused to go on; the user's rows that it refused are not shown to it again."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """The cost of model calls, in dollars, of which no message is stored: refused, cut before anything could be
+    kept, or followed by another attempt."""
+
+    session_id: str
+    cost: float
+
+
+@dataclass(frozen=True, slots=True)
+class Condensed:
+    """The model is shown a summary from now on, instead of the older messages; these stay stored."""
+
+    session_id: str
+    summary: Summary
+
+
+@dataclass(frozen=True, slots=True)
+class PicturesLeftOut:
+    """The model is not shown the pictures of the rows at these positions any more; they stay stored. The summary
+    begins the new prompt of what is left."""
+
+    session_id: str
+    positions: Sequence[int]
+    summary: Summary
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarting:
+    """A tool's handler runs as soon as this is stored; `beside` others of the same turn, perhaps."""
+
+    session_id: str
+    call_id: str
+    tool: str
+    beside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """A tool row, and how the call ended. `states` is what its toolset wants to find again, by key."""
+
+    session_id: str
+    message: Message
+    state: CallState
+    states: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def call_id(self) -> str:
+        return str(self.message.content[0]["tool_use_id"])
+
+
+@dataclass(frozen=True, slots=True)
+class ChildAdded:
+    """A session for a delegated task, with its first messages."""
+
+    session: Session
+    messages: Sequence[Message]
+
+
+@dataclass(frozen=True, slots=True)
+class AgentChanged:
+    """Another agent of the team has the session from now on, in later runs too."""
+
+    session_id: str
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Answered with an `app.conversation.run.Answer`. `event` tells readers of the question, once stored.
+
+    `handler_ended`: the answer becomes the call's result, so no handler waits for it.
+    """
+
+    question: Question
+    event: Event
+    handler_ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SafePoint:
+    """Every call has its result: the one place where new user messages may enter.
+
+    Answered with the events that tell of messages that were put in, and these messages as stored.
+    `ending` says that the run will end if there are none.
+    """
+
+    session_id: str
+    ending: bool = False
+
+
+Fact = (
+    PromptFrozen
+    | MessagesAdded
+    | TurnAdded
+    | TurnRefused
+    | Spent
+    | Condensed
+    | PicturesLeftOut
+    | CallStarting
+    | CallEnded
+    | ChildAdded
+    | AgentChanged
+)
+Step = Event | Fact | Ask | SafePoint

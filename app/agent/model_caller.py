@@ -1,0 +1,249 @@
+"""One call of an agent's model: the prompt, the request, and what comes back as events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final
+
+from app.agent import model_catalogue
+from app.agent.fallback import ModelChain, RetryPatience
+from app.agent.history import History
+from app.agent.loop_context import LoopContext
+from app.agent.loop_steps import Spent, Step
+from app.agent.model_client import (
+    CallDelta,
+    ModelError,
+    ModelEvent,
+    ModelRequest,
+    TextDelta,
+    ThinkingDelta,
+    Turn,
+)
+from app.agent.partial_calls import PartialCalls
+from app.agent.prompt_cache import PromptCache
+from app.agent.request_builder import RequestBuilder, begins_with_thinking, named_rows
+from app.agent.retry import MAX_DELAY, stream_with_retries
+from app.agent.toolbox import Toolbox
+from app.conversation import events
+from app.conversation.events import Event, Json
+from app.conversation.frozen_prompt import FrozenPrompt
+from app.conversation.old_results import Shown, with_old_results_cut
+from app.conversation.recent_messages import recent
+from app.conversation.session import Session
+from app.conversation.transcript import Message
+from app.errors import UnpricedModel
+from app.team.agent import Agent
+from app.team.model_definition import ModelSpec
+
+SUMMARY_TOKENS: Final = 16_000  # at most, what is thought for it included
+SPARE_TOKENS: Final = 1_024  # of the window, for what an estimate is wrong by
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAnswer:
+    """A model's answer, with the model and the prompt that it came from."""
+
+    turn: Turn
+    spec: ModelSpec
+    prompt: FrozenPrompt
+
+    @property
+    def cost(self) -> float:
+        """In dollars; 0 if the price is not known."""
+        return model_catalogue.cost(self.spec.model, self.turn.usage) if self.turn.usage else 0.0
+
+
+class ModelCaller:
+    """Asks the models of one agent in one session. Owned by the run's thread.
+
+    `asking` is the model and the prompt of the call under way, or of the last one.
+    """
+
+    def __init__(
+        self,
+        context: LoopContext,
+        session: Session,
+        agent: Agent,
+        toolbox: Toolbox,
+        history: History,
+        definition: Callable[[str], Json],
+    ) -> None:
+        self.chain = ModelChain(context.cooldowns, session.id, agent)
+        self.asking: tuple[ModelSpec, FrozenPrompt] | None = None
+        self._context = context
+        self._session = session
+        self._agent = agent
+        self._toolbox = toolbox
+        self._history = history
+        self._definition = definition
+        self._prompt_cache = PromptCache(context, session, agent, toolbox, history)
+        self._wasted = 0.0  # dollars that failed calls have cost and nobody was told of yet
+        self._builders: dict[str, tuple[int, RequestBuilder]] = {}  # by the prompt's digest
+
+    def ask(self, first: Sequence[ModelSpec] = ()) -> Generator[Step, Any, ModelAnswer]:
+        """The next turn of the conversation, its deltas as events; `first` come before the agent's own models.
+        ModelError if no model could say it."""
+        return (yield from self.chain.ask(self._attempt, before=first))
+
+    def ask_about(self, rows: Sequence[Message]) -> Generator[Step, Any, ModelAnswer]:
+        """Something else about the conversation, of which nothing is shown to readers; no tool can be called."""
+
+        def attempt(spec: ModelSpec, patience: RetryPatience) -> Generator[Step, Any, ModelAnswer]:
+            prompt = yield from self._prompt_cache.frozen(spec)
+            request = self._aside(rows, spec, prompt)
+            for event in self._stream(spec, request, patience):
+                if isinstance(event, Turn):
+                    return ModelAnswer(event, spec, prompt)
+            raise ModelError("the model's stream ended without a turn", kind="final")
+
+        return (yield from self.chain.ask(attempt))
+
+    def named_rows(self, words: str) -> list[Message]:
+        """The rows that the API meant when it refused the last request in these words."""
+        if self.asking is None:
+            return []
+        return named_rows(self._shown_rows().rows, self.asking[1], words)
+
+    def _shown_rows(self) -> Shown:
+        return with_old_results_cut(recent(self._history.rows, self._agent.num_history_items))
+
+    def _attempt(self, spec: ModelSpec, patience: RetryPatience) -> Generator[Step, Any, ModelAnswer]:
+        for renewed in (False, True):
+            prompt = yield from self._prompt_cache.frozen(spec)
+            self.asking = (spec, prompt)
+            try:
+                request = replace(self._request(spec, prompt), show=self._show)
+                turn = yield from self._shown(self._stream(spec, request, patience))
+            except ModelError as error:
+                if error.kind != "thinking_mismatch" or renewed:
+                    raise
+                self._prompt_cache.renew(spec)
+                continue
+            return ModelAnswer(turn, spec, prompt)
+        raise ModelError("the model refuses its own thinking", kind="final")
+
+    def settle(self, more: float = 0.0) -> Generator[Step, Any, None]:
+        """Tells what failed calls have cost since the last time, and `more`; call it after each question. The cost
+        of a failed call whose message was kept is stored with that message, and taken off here: a negative `more`."""
+        cost, self._wasted = self._wasted + more, 0.0
+        if cost > 0:
+            self._history.cost += cost
+            yield Spent(self._session.id, cost)
+
+    def _waste(self, spec: ModelSpec, error: ModelError) -> None:
+        self._wasted += model_catalogue.cost(spec.model, error.usage) if error.usage else 0.0
+
+    def _stream(
+        self, spec: ModelSpec, request: ModelRequest, patience: RetryPatience
+    ) -> Iterator[ModelEvent]:
+        """ModelError, also before anything is sent: for a model without a known price, where a budget applies."""
+        try:
+            self._context.check_price(spec.model)
+        except UnpricedModel as error:
+            raise ModelError(error.message, kind="final") from None
+        return stream_with_retries(
+            self._context.client,
+            replace(request, held=partial(self._held, spec, patience)),
+            self._context.cancellation,
+            retries=patience.retries,
+            waits_for_limits=patience.waits_for_limits,
+            failed=partial(self._waste, spec),
+        )
+
+    def _held(self, spec: ModelSpec, patience: RetryPatience, seconds: float) -> bool:
+        """Is the call made after so many seconds? A short hold is waited out like any retry."""
+        if seconds > MAX_DELAY:
+            if not patience.waits_for_limits:
+                return False
+            words = f"The API of {spec.id} wants to be left alone; the next call is held for {seconds:.0f} s."
+            self._context.publish(events.Warning(agent_name=self._agent.name, message=words))
+        return True
+
+    def _shown(self, stream: Iterator[ModelEvent]) -> Generator[Event, Any, Turn]:
+        partials = PartialCalls(self._agent.name, self._definition)
+        for event in stream:
+            match event:
+                case TextDelta() | ThinkingDelta():
+                    yield self._told(event)
+                case CallDelta():
+                    yield from partials.add(event)
+                case Turn():
+                    return event
+        raise ModelError("the model's stream ended without a turn", kind="final")
+
+    def _show(self, delta: TextDelta | ThinkingDelta) -> None:
+        """Shows the events that the stream itself would have brought, without a step of the loop; on whichever
+        thread reads."""
+        self._context.publish(self._told(delta))
+
+    def _told(self, delta: TextDelta | ThinkingDelta) -> Event:
+        kind = events.AgentChoice if isinstance(delta, TextDelta) else events.AgentChoiceReasoning
+        return kind(agent_name=self._agent.name, content=delta.text, session_id=self._session.id)
+
+    # ---- requests
+
+    def _request(self, spec: ModelSpec, prompt: FrozenPrompt) -> ModelRequest:
+        shown = self._shown_rows()
+        rows = shown.rows
+        max_tokens = self._max_tokens(spec)
+        options = self._thinking(spec, max_tokens)
+        if options.get("thinking", {}).get("type") == "enabled" and not begins_with_thinking(rows, prompt):
+            options = {}
+        options |= _sampling(spec, options)
+        if self._agent.structured_output is not None:
+            form = {"type": "json_schema", "schema": self._agent.structured_output.for_the_api()}
+            options["output_config"] = {**options.get("output_config", {}), "format": form}
+        if prompt.tools and not self._toolbox.tools:
+            options["tool_choice"] = {"type": "none"}
+        return self._builder(prompt, shown.since).build(
+            rows, model=spec.model, max_tokens=max_tokens, options=options, base_url=spec.base_url
+        )
+
+    def _builder(self, prompt: FrozenPrompt, since: int) -> RequestBuilder:
+        """One that goes on where it was, as long as what is shown of the conversation only grows."""
+        if self._agent.num_history_items:
+            return RequestBuilder(prompt)
+        shown_since, builder = self._builders.get(prompt.digest, (-1, None))
+        if builder is None or shown_since != since:
+            builder = RequestBuilder(prompt)
+            self._builders[prompt.digest] = (since, builder)
+        return builder
+
+    def _aside(self, rows: Sequence[Message], spec: ModelSpec, prompt: FrozenPrompt) -> ModelRequest:
+        """As like the conversation's own requests as can be: what they have put into the cache is read from it."""
+        options = self._thinking(spec, SUMMARY_TOKENS)
+        if options.get("thinking", {}).get("type") == "enabled":
+            options = {}
+        options |= _sampling(spec, options)
+        if prompt.tools:
+            options["tool_choice"] = {"type": "none"}
+        most = model_catalogue.facts(spec.model).max_output or SUMMARY_TOKENS
+        return RequestBuilder(prompt).build(
+            with_old_results_cut(rows).rows,
+            model=spec.model,
+            max_tokens=min(SUMMARY_TOKENS, most),
+            options=options,
+            base_url=spec.base_url,
+        )
+
+    def _thinking(self, spec: ModelSpec, max_tokens: int) -> dict[str, Any]:
+        options = dict(
+            model_catalogue.thinking_options(spec.model, spec.thinking_budget, max_tokens=max_tokens)
+        )
+        return options if options and self._context.look(self._session.id).thinking else {}
+
+    def _max_tokens(self, spec: ModelSpec) -> int:
+        """The most that the model may write. Older models refuse to begin when that might not fit into their window."""
+        known = model_catalogue.facts(spec.model)
+        wanted = spec.max_tokens or known.max_output or model_catalogue.DEFAULT_MAX_TOKENS
+        if known.thinking != "budget" or not known.window:
+            return wanted
+        room = known.window - self._history.fill - self._history.fill // 20 - SPARE_TOKENS
+        return min(wanted, max(room, SPARE_TOKENS))
+
+
+def _sampling(spec: ModelSpec, options: Mapping[str, Any]) -> Mapping[str, float]:
+    thinks = "thinking" in options
+    return model_catalogue.sampling_options(spec.model, spec.temperature, spec.top_p, thinks=thinks)

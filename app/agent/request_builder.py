@@ -1,0 +1,126 @@
+"""Turns a transcript into requests; what has not changed since the last one is not encoded again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from app.agent.model_client import ModelRequest
+from app.conversation.blocks import Block, is_thinking
+from app.conversation.frozen_prompt import FrozenPrompt
+from app.conversation.transcript import Message, api_blocks
+
+_CACHE: Final = {"type": "ephemeral"}
+_PLACE: Final = re.compile(r"messages\.(\d{1,9})\.content\.(\d{1,9})")
+_MARKED_MESSAGES: Final = 2  # the newest place to cache up to, and the one of the request before
+
+
+@dataclass(slots=True)
+class _Group:
+    """Rows of one role in a row: one message of the API."""
+
+    role: str
+    blocks: list[Block] = field(default_factory=list)
+    encoded: bytes = b""
+
+    def encode(self) -> bytes:
+        if not self.encoded:
+            self.encoded = _encode(self.role, self.blocks)
+        return self.encoded
+
+    def encode_marked(self) -> bytes:
+        last = self.blocks[-1]
+        if is_thinking(last):
+            return self.encode()
+        return _encode(self.role, [*self.blocks[:-1], {**last, "cache_control": _CACHE}])
+
+
+class RequestBuilder:
+    """Follows one transcript under one prompt. Give it the rows whenever there are more of them; if the last
+    ones are not those that it knows (a paused turn was given up), it begins anew."""
+
+    def __init__(self, prompt: FrozenPrompt) -> None:
+        self.prompt = prompt
+        self._groups: list[_Group] = []
+        self._rows = 0
+        self._newest: Message | None = None
+
+    def build(
+        self,
+        rows: Sequence[Message],
+        *,
+        model: str,
+        max_tokens: int,
+        options: Mapping[str, Any],
+        base_url: str = "",
+    ) -> ModelRequest:
+        """The request for a transcript that begins with the rows given before."""
+        if self._rows and (len(rows) < self._rows or rows[self._rows - 1] is not self._newest):
+            self._groups, self._rows = [], 0
+        for row in rows[self._rows :]:
+            self._add(row)
+        self._rows, self._newest = len(rows), rows[-1] if rows else None
+        return ModelRequest(
+            model=model,
+            system=self.prompt.system.encode(),
+            tools=self.prompt.tools.encode(),
+            messages=self._messages(),
+            max_tokens=max_tokens,
+            options=dict(options),
+            base_url=base_url,
+        )
+
+    def _add(self, row: Message) -> None:
+        role = "assistant" if row.role == "assistant" else "user"
+        blocks = api_blocks(row, prompt=self.prompt.digest)
+        if not blocks:
+            return
+        if not self._groups or self._groups[-1].role != role:
+            self._groups.append(_Group(role))
+        self._groups[-1].blocks.extend(blocks)
+        self._groups[-1].encoded = b""
+
+    def _messages(self) -> list[bytes]:
+        users = [index for index, group in enumerate(self._groups) if group.role == "user"]
+        marked = set(users[-_MARKED_MESSAGES:])
+        return [
+            group.encode_marked() if index in marked else group.encode()
+            for index, group in enumerate(self._groups)
+        ]
+
+
+def named_rows(rows: Sequence[Message], prompt: FrozenPrompt, words: str) -> list[Message]:
+    """The rows that the API means when it names a place in a request; none if it names none."""
+    named = _PLACE.search(words)
+    groups: list[tuple[str, list[Message]]] = []
+    for row in rows:
+        role = "assistant" if row.role == "assistant" else "user"
+        blocks = api_blocks(row, prompt=prompt.digest)
+        if blocks and (not groups or groups[-1][0] != role):
+            groups.append((role, []))
+        if blocks:
+            groups[-1][1].extend([row] * len(blocks))
+    if named is None or int(named[1]) >= len(groups):
+        return []
+    _, blocks_of_rows = groups[int(named[1])]
+    return blocks_of_rows[int(named[2]) :][:1]
+
+
+def begins_with_thinking(rows: Sequence[Message], prompt: FrozenPrompt) -> bool:
+    """Did the turn whose tools have just answered begin with thinking that can be sent back? Models that are told
+    how long to think insist on it. True where no tool has answered last."""
+    if not rows or rows[-1].role != "tool":
+        return True
+    said = next((index for index in range(len(rows) - 1, -1, -1) if rows[index].role == "user"), -1)
+    first = next(row for row in rows[said + 1 :] if row.role == "assistant")
+    blocks = api_blocks(first, prompt=prompt.digest)
+    return bool(blocks) and is_thinking(blocks[0])
+
+
+def _encode(role: str, blocks: Sequence[Block]) -> bytes:
+    # A copy, because these are kept as long as the run lives: orjson's own bytes hold on to a buffer of 4 KiB.
+    return bytes(memoryview(orjson.dumps({"role": role, "content": blocks})))

@@ -1,0 +1,388 @@
+"""Makes a tool call: approval, the handler, the result.
+
+Every call that was made gets exactly one result, whatever happens; what is still open when this stops early
+is closed by whoever ends the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from app.agent.approval import Verdict, judge
+from app.agent.delegation import handed_over
+from app.agent.history import History
+from app.agent.hook_runner import HookRunner, HookVerdict
+from app.agent.loop_context import LoopContext, Resumption
+from app.agent.loop_steps import Ask, CallEnded, CallStarting, Step
+from app.agent.model_client import Cancellation
+from app.agent.repetition import Repetition
+from app.agent.result_limit import ResultLimit
+from app.agent.toolbox import Toolbox
+from app.agent.tools.user_prompt import answer_result
+from app.agent.toolset import (
+    CANCELLED,
+    Delegation,
+    Elicitation,
+    Handoff,
+    ModelChange,
+    Outcome,
+    Tool,
+    ToolCancelled,
+    ToolContext,
+    ToolFailed,
+    ToolResult,
+)
+from app.conversation.blocks import Block, tool_result
+from app.conversation.events import (
+    ElicitationRequest,
+    HookBlocked,
+    Json,
+    MessageAdded,
+    ToolCallConfirmation,
+    ToolCallResponse,
+    ToolCallStarted,
+    Warning,
+    wire_call,
+)
+from app.conversation.run import Answer, CallState, Question, ToolCall, unknown_outcome
+from app.conversation.session import Session
+from app.conversation.transcript import Message
+from app.errors import RunCancelled
+
+TRUNCATED: Final = (
+    "This tool call was cut off while it was being written, so it was not run. "
+    "Make it again, in smaller parts."
+)
+UNREADABLE: Final = "The arguments of this tool call are not valid JSON, so it was not run."
+UNKNOWN_OUTCOME: Final = unknown_outcome("the server stopped while it was running")
+
+Delegate = Callable[[str, Delegation | None], Generator[Step, Any, ToolResult]]
+"""Does a task for a call's id; None goes on with one that was begun before this process."""
+
+
+Switch = Callable[[ModelChange], Generator[Step, Any, ToolResult]]
+"""Lets the agent go on by another model from its next turn on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovedCall:
+    """A call that has its approval. Its handler may run, unless there is a `refusal` for the model."""
+
+    block: Block
+    tool: Tool
+    refusal: str = ""
+
+
+class ToolRunner:
+    """Calls tools for one agent of one session. Yields steps; its generators return the tool row.
+
+    `handed_to` is the agent that the last turn gave the conversation to.
+    """
+
+    def __init__(
+        self,
+        context: LoopContext,
+        session: Session,
+        agent: str,
+        history: History,
+        toolbox: Toolbox,
+        hooks: HookRunner,
+        resumption: Resumption,
+        delegate: Delegate,
+        switch: Switch,
+        repetition: Repetition,
+        limit: ResultLimit,
+    ) -> None:
+        self.handed_to: str | None = None
+        self._switch = switch
+        self._repetition = repetition
+        self._limit = limit
+        self._context = context
+        self._delegate = delegate
+        self._session_id = session.id
+        self._agent = agent
+        self._history = history
+        self._toolbox = toolbox
+        self._hooks = hooks
+        self._resumption = resumption
+        self._tool_context = ToolContext(
+            Path(session.working_dir),
+            context.cancellation,
+            attended=context.attended,
+            ground=context.ground,
+        )
+
+    def call(self, block: Block) -> Generator[Step, Any, Message]:
+        """One call of the last turn, from approval to its result."""
+        tool = self._find(block)
+        known = self._resumption.ledger.get(block["id"])
+        if form := self._form(block, known):
+            return (yield from self._conclude(block, answer_result(form.decision, form.content)))
+        if (
+            known is not None
+            and known.state == "running"
+            and tool is not None
+            and tool.name == "transfer_task"
+        ):
+            return (yield from self._conclude(block, (yield from self._delegate(block["id"], None))))
+        if known is not None and known.state == "running":
+            return (yield from self.end(block, ToolResult.error(UNKNOWN_OUTCOME), "unknown"))
+        if tool is None:
+            called = block.get("called", block["name"])
+            words = f"Tool '{called}' is not available. You can only use the tools provided to you."
+            return (yield from self.end(block, ToolResult.error(words), "failed"))
+        try:
+            block = {**block, "input": tool.fit(block["input"])}
+        except ToolFailed as problem:
+            return (yield from self.end(block, ToolResult.error(f"Error calling tool: {problem}"), "failed"))
+        if refusal := (yield from self._refused(block, tool)):
+            return (yield from self.end(block, ToolResult.error(refusal), "rejected"))
+        begun = yield from self.begin(block, tool)
+        return (yield from self.finish(begun, lambda: self.work(begun, self._context.cancellation)))
+
+    def only_reads(self, block: Block) -> bool:
+        """Might the call be made beside others?"""
+        tool = self._find(block)
+        return tool is not None and tool.runs_beside_others
+
+    def beside(self, block: Block) -> tuple[Block, Tool] | None:
+        """The call with arguments that fit, and its tool, if it can be made beside others: it only reads, is new, and
+        nobody has to be asked."""
+        tool = self._find(block)
+        known = self._resumption.ledger.get(block["id"])
+        question = self._resumption.question
+        if tool is None or not tool.runs_beside_others or (known is not None and known.state != "pending"):
+            return None
+        if question is not None and question.call_id == block["id"]:
+            return None
+        try:
+            block = {**block, "input": tool.fit(block["input"])}
+        except ToolFailed:
+            return None
+        return (block, tool) if self._judge(block, tool).outcome == "run" else None
+
+    def recall(self, block: Block) -> None:
+        """A call of the last turn that ended in another process."""
+        known = self._resumption.ledger.get(block["id"])
+        if known is not None and (known.name, known.state) == ("handoff", "completed"):
+            self.handed_to = str(block["input"]["agent"])
+
+    def end(self, block: Block, result: ToolResult, state: CallState) -> Generator[Step, Any, Message]:
+        """The result goes into the store first, and to the readers then."""
+        tool = self._find(block)
+        result = self._repetition.note(block["name"], block["input"], self._limit.fit(result, tool), tool)
+        content = tool_result(block["id"], result.output, is_error=result.is_error, images=result.images)
+        row = Message(
+            "tool",
+            (content,),
+            agent=self._agent,
+            position=self._history.next_position,
+        )
+        yield CallEnded(self._session_id, row, state, self._toolbox.changed_states())
+        yield ToolCallResponse(
+            agent_name=self._agent,
+            tool_call=self._wire(block),
+            tool_definition=self.definition(block["name"]),
+            response=result.output,
+            result=result.wire(),
+        )
+        yield MessageAdded(agent_name=self._agent, session_id=self._session_id)
+        return row
+
+    def definition(self, name: str) -> Json:
+        tool = self._toolbox.find(name)
+        return tool.definition() if tool else unknown_definition(name)
+
+    def _refused(self, block: Block, tool: Tool) -> Generator[Step, Any, str]:
+        """Why the call must not run, in words for the model; empty if it may. May wait for a person."""
+        verdict = self._judge(block, tool)
+        if verdict.outcome == "deny":
+            return verdict.words
+        answer = self._resumption.answer_to("approval", self._session_id, block["id"])
+        if answer is None and verdict.outcome == "ask":
+            answer = yield from self._ask_approval(block, tool)
+        if answer is None or answer.decision.startswith("approve"):
+            return ""
+        if answer.decision == "expired":
+            return "Nobody approved this tool call in time, so it was not run. It was not rejected either."
+        reason = answer.reason.strip()
+        return "The user rejected the tool call." + (f" Reason: {reason}" if reason else "")
+
+    def _judge(self, block: Block, tool: Tool) -> Verdict:
+        sessions = [self._context.look(self._session_id)]
+        while above := sessions[-1].parent_id:
+            sessions.append(self._context.look(above))
+        return judge(
+            tool,
+            block["input"],
+            sessions,
+            self._context.team.permissions,
+            attended=self._context.attended,
+            deny_wins=self._context.deny_wins,
+            working_dir=self._tool_context.working_dir,
+        )
+
+    def _ask_approval(self, block: Block, tool: Tool) -> Generator[Step, Any, Answer]:
+        question = Question(
+            "approval",
+            session_id=self._session_id,
+            call_id=block["id"],
+            name=tool.name,
+            details={"arguments": block["input"], "agent": self._agent},
+        )
+        event = ToolCallConfirmation(
+            agent_name=self._agent, tool_call=self._wire(block), tool_definition=tool.definition()
+        )
+        self._hooks.tell_of_question()
+        answer: Answer = yield Ask(question, event)
+        return answer
+
+    def begin(self, block: Block, tool: Tool, *, beside: bool = False) -> Generator[Step, Any, ApprovedCall]:
+        """Hears the hooks; from then on the ledger says that the handler runs. RunCancelled."""
+        if self._context.cancellation.is_set():
+            raise RunCancelled()
+        said = yield from self._before(block, tool)
+        if said.blocked:
+            return ApprovedCall(block, tool, f"Tool call blocked by hook: {said.reason}")
+        if said.arguments is not None:
+            block = {**block, "input": said.arguments}
+            if (verdict := self._judge(block, tool)).outcome == "deny":
+                return ApprovedCall(block, tool, verdict.words)
+        yield CallStarting(self._session_id, block["id"], tool.name, beside)
+        return ApprovedCall(block, tool)
+
+    def work(self, begun: ApprovedCall, cancellation: Cancellation) -> Outcome:
+        """Runs the handler, on whatever thread this is called. Raises only ToolCancelled."""
+        if begun.refusal:
+            return ToolResult.error(begun.refusal)
+        room = self._limit.room(begun.tool)
+        context = replace(self._tool_context, cancellation=cancellation, room=room)
+        return begun.tool.call(begun.block["input"], context)
+
+    def finish(self, begun: ApprovedCall, work: Callable[[], Outcome]) -> Generator[Step, Any, Message]:
+        """Tells that the call runs, waits for `work`, and stores and tells what came of it. RunCancelled, if that was
+        why it ended."""
+        block, tool = begun.block, begun.tool
+        if begun.refusal:
+            return (yield from self.end(block, ToolResult.error(begun.refusal), "rejected"))
+        yield ToolCallStarted(
+            agent_name=self._agent, tool_call=self._wire(block), tool_definition=tool.definition()
+        )
+        outcome = yield from self._outcome(block, tool, work)
+        match outcome:
+            case Elicitation():
+                answer = yield from self._ask(block, outcome)
+                result = answer_result(answer.decision, answer.content)
+            case Delegation():
+                result = yield from self._delegate(block["id"], outcome)
+            case ModelChange():
+                result = yield from self._switch(outcome)
+            case Handoff(target):
+                self.handed_to = target
+                result = ToolResult(handed_over(self._agent, self._context.team.agent(target)))
+            case ToolResult():
+                result = outcome
+        return (yield from self._conclude(block, result))
+
+    def _find(self, block: Block) -> Tool | None:
+        return self._toolbox.find(block["name"]) if "called" not in block else None
+
+    def _outcome(
+        self, block: Block, tool: Tool, work: Callable[[], Outcome]
+    ) -> Generator[Step, Any, Outcome]:
+        """Waits for the handler, and brings it the answers to its questions, until it says how the call went."""
+        try:
+            outcome = work()
+            while isinstance(outcome, Elicitation) and outcome.then is not None:
+                answer = yield from self._ask(block, outcome)
+                outcome = tool.go_on(outcome, answer.decision, answer.content)
+        except ToolCancelled as cancelled:
+            yield from self.end(block, ToolResult.error(str(cancelled) or CANCELLED), "cancelled")
+            raise RunCancelled() from cancelled
+        return outcome
+
+    def _before(self, block: Block, tool: Tool) -> Generator[Step, Any, HookVerdict]:
+        """The verdict of the agent's hooks on a call that may be made."""
+        said = self._hooks.before_call(block["id"], tool.name, block["input"])
+        if self._context.cancellation.is_set():
+            raise RunCancelled()
+        yield from self._warnings(said)
+        if said.blocked:
+            yield HookBlocked(
+                agent_name=self._agent,
+                tool_call=self._wire(block),
+                tool_definition=tool.definition(),
+                message=said.reason,
+            )
+        return said
+
+    def _warnings(self, said: HookVerdict) -> Generator[Step, Any, None]:
+        for words in said.warnings:
+            yield Warning(agent_name=self._agent, message=words)
+
+    def _conclude(self, block: Block, result: ToolResult) -> Generator[Step, Any, Message]:
+        """The call has its result; the agent's hooks hear of it."""
+        state: CallState = "failed" if result.is_error else "completed"
+        row = yield from self.end(block, result, "unknown" if result.is_unknown else state)
+        if result.is_unknown and self._context.cancellation.is_set():
+            raise RunCancelled()
+        said = self._hooks.after_call(block["id"], block["name"], block["input"], result.output)
+        yield from self._warnings(said)
+        return row
+
+    def _ask(self, block: Block, asked: Elicitation) -> Generator[Step, Any, Answer]:
+        """If no answer comes any more, the tool that waits for it is told."""
+        if self._context.attended:
+            self._hooks.tell_of_question()
+        try:
+            answer: Answer = yield elicitation(
+                asked, session_id=self._session_id, agent=self._agent, call_id=block["id"], name=block["name"]
+            )
+        except BaseException:
+            asked.abandon()
+            raise
+        return answer
+
+    def _form(self, block: Block, known: ToolCall | None) -> Answer | None:
+        """The answer that is the call's result: its handler ended with the question in another process. An older
+        version leaves a `user_prompt` that was answered `running`."""
+        if known is None or (known.state == "running" and known.name != "user_prompt"):
+            return None
+        return self._resumption.answer_to("elicitation", self._session_id, block["id"])
+
+    def _wire(self, block: Block) -> Json:
+        return wire_call(block["id"], block["name"], arguments_text(block["input"]))
+
+
+def elicitation(asked: Elicitation, *, session_id: str, agent: str, call_id: str = "", name: str = "") -> Ask:
+    question = Question(
+        "elicitation",
+        session_id=session_id,
+        call_id=call_id,
+        name=name,
+        details={"message": asked.message, "schema": asked.schema, "agent": agent},
+    )
+    event = ElicitationRequest(
+        agent_name=agent,
+        message=asked.message,
+        mode=asked.mode,
+        schema=asked.schema,
+        url=asked.url,
+        elicitation_id=asked.elicitation_id,
+        meta=asked.meta,
+    )
+    return Ask(question, event, handler_ended=asked.then is None)
+
+
+def arguments_text(arguments: Mapping[str, Any]) -> str:
+    """A call's arguments as the contract carries them: JSON text, empty for none."""
+    return orjson.dumps(arguments).decode() if arguments else ""
+
+
+def unknown_definition(name: str) -> Json:
+    return {"name": name, "category": "", "parameters": None, "annotations": {}, "outputSchema": None}

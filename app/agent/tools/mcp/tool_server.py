@@ -1,0 +1,286 @@
+"""A tool server, and the thread that holds the connection to it for as long as anybody may want it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from typing import Any, Literal
+
+from app.agent.model_client import Cancellation
+from app.agent.tools.mcp.credentials import Credentials
+from app.agent.tools.mcp.exchange import CallFailed, Exchange
+from app.agent.tools.mcp.server_address import ServerAddress
+from app.agent.tools.mcp.server_calls import CLOSED, Json, ServerUnavailable, ToolCalls, words_of
+from app.distribution import install_command
+
+log = logging.getLogger(__name__)
+
+State = Literal["starting", "ready", "restarting", "failed", "unauthorized", "closed"]
+
+
+class AuthorizationMissing(Exception):
+    """Somebody has to get a token first; `meta` says where."""
+
+    def __init__(self, meta: Json) -> None:
+        super().__init__("the server wants an authorization")
+        self.meta = meta
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTimeouts:
+    """Seconds."""
+
+    start: float = 30.0  # until the server has named its tools
+    call: float = 600.0  # without an answer, or a sign of progress
+    retry: float = 30.0  # from a failed start to the next attempt
+    restarts: Sequence[float] = (1.0, 2.0, 4.0, 8.0, 16.0)  # before each, after a lost connection
+
+
+class ToolServer:
+    """Any thread may call its methods. Connecting begins at once; `close` ends it, with its process.
+
+    A connection that is lost is made anew, a few times; a call that was under way then is not repeated, and its
+    outcome is unknown. Tools stay listed meanwhile, and new calls wait.
+    """
+
+    def __init__(self, address: ServerAddress, patience: ServerTimeouts | None = None) -> None:
+        """ServerUnavailable if the system has no thread for it."""
+        self.address = address
+        self.instructions = ""
+        self.tools: Sequence[Json] = ()
+        self._patience = patience or ServerTimeouts()
+        self._news = threading.Condition()
+        self._state: State = "starting"
+        self._failure = ""
+        self._failed_at = 0.0
+        self._meta: Json = {}
+        self._credentials = Credentials()
+        # From here on: for the loop's thread.
+        self._calls = ToolCalls(address.label, self._patience.call, self._connected)
+        self._connection: Any = None
+        # The scope of connecting and being connected. Not asyncio's own time-out: its cancel would also cut what
+        # puts the server's process to an end.
+        self._attempt: Any = None
+        self._closing = asyncio.Event()
+        self._wanted = asyncio.Event()  # somebody wants a connection, or an end
+        self._settled = asyncio.Event()  # there is a connection, or `_down` says why none will come
+        self._down = ""
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self._loop = self._runner.get_loop()
+        self._thread = threading.Thread(target=self._work, name=f"mcp-{address.label}", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self._runner.close()
+            raise ServerUnavailable("the system has no thread for it") from error
+
+    # ---- for any thread
+
+    @property
+    def is_closed(self) -> bool:
+        return self._state == "closed"
+
+    @property
+    def has_ended(self) -> bool:
+        """Its thread and its process are no more."""
+        return not self._thread.is_alive()
+
+    def wait_until_ready(self, cancellation: Cancellation) -> None:
+        """Until the tools are known, for a bounded time. ServerUnavailable, AuthorizationMissing."""
+        with cancellation.calling(self._wake), self._news:
+            if self._state == "failed" and time.monotonic() - self._failed_at >= self._patience.retry:
+                self._state = "starting"
+                self._soon(self._wanted.set)
+            while self._state == "starting" and not cancellation.is_set():
+                self._news.wait()
+            if self._state == "unauthorized":
+                raise AuthorizationMissing(self._meta)
+            if self._state not in ("ready", "restarting"):
+                raise ServerUnavailable(self._failure or "cancelled")
+
+    def authorize(self, granted: Json) -> None:
+        """Connects again, with the tokens that somebody got."""
+        with self._news:
+            if self._state == "unauthorized":
+                self._credentials = Credentials.granted(granted, self._meta)
+                self._state = "starting"
+                self._soon(self._wanted.set)
+
+    def call(self, name: str, arguments: Json, *, run: object = None) -> Exchange:
+        """Begins a call; the exchange tells how it goes. Calls of the same `run` may answer each other's questions."""
+        exchange = Exchange(run=run)
+        work = self._calls.make(exchange, name, arguments)
+        try:
+            begun = asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:
+            work.close()
+            exchange.tell(CallFailed(CLOSED))
+        else:
+            exchange.stop = begun.cancel
+            # It may be ended before its first step, and then tells nothing.
+            begun.add_done_callback(lambda _: exchange.tell(CallFailed(CLOSED)))
+        return exchange
+
+    def begin_close(self) -> None:
+        self._soon(self._close)
+
+    def close(self, seconds: float = 10.0) -> None:
+        """Ends the connection and the server's process, and waits for that."""
+        self.begin_close()
+        self._thread.join(seconds)
+
+    def _wake(self) -> None:
+        with self._news:
+            self._news.notify_all()
+
+    def _soon(self, work: Callable[[], None]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(work)
+        except RuntimeError:
+            pass  # it has ended already
+
+    # ---- the server's own thread
+
+    def _work(self) -> None:
+        try:
+            with self._runner as runner:
+                runner.run(self._live())
+        except Exception:
+            log.exception("%s broke", self.address.label)
+        finally:
+            self._enter("closed", CLOSED)
+
+    def _enter(self, state: State, failure: str = "", meta: Json | None = None) -> None:
+        if state != "restarting":
+            self._down = failure
+            self._settled.set()
+        with self._news:
+            if state == "failed":
+                self._failed_at = time.monotonic()
+            self._state, self._failure, self._meta = state, failure, meta or {}
+            self._news.notify_all()
+
+    def _close(self) -> None:
+        self._closing.set()
+        self._wanted.set()
+        if self._attempt is not None:
+            self._attempt.cancel()
+
+    async def _live(self) -> None:
+        """Connects, and again, until it is closed."""
+        restarts = 0
+        while not self._closing.is_set():
+            end = await self._connect()
+            if self._closing.is_set():
+                return
+            restarts = 0 if end.has_served else restarts
+            if end.meta is not None:
+                self._enter("unauthorized", end.failure, end.meta)
+                await self._until_wanted()
+            elif (end.was_ready or restarts) and restarts < len(self._patience.restarts):
+                self._enter("restarting", end.failure)
+                at_once = end.is_forgotten and not restarts
+                await self._until_wanted(0.0 if at_once else self._patience.restarts[restarts])
+                restarts += 1
+            else:
+                self._enter("failed", end.failure)
+                restarts = 0
+                await self._until_wanted()
+
+    async def _connect(self) -> _End:
+        """Connects, and stays until the connection is lost, or there is none."""
+        try:
+            module: Any = await asyncio.to_thread(import_module, "app.agent.tools.mcp.server_connection")
+        except ImportError:
+            log.debug("tool servers can't be used", exc_info=True)
+            return _End(f"tool servers need the package mcp: {install_command('mcp')}")
+        except RuntimeError as error:  # no thread to be had
+            return _End(str(error))
+        self._down, self._calls.has_served, ready = "", False, False
+        self._settled.clear()
+        failure, meta, forgotten = "", None, False
+        try:
+            with module.fail_after(self._patience.start) as scope:
+                can_end = partial(self._can_end, scope)
+                async with module.connect(
+                    self.address, self._credentials, self._calls.elicit, can_end
+                ) as connection:
+                    tools = await connection.list_tools()
+                    scope.deadline = math.inf
+                    ready = True
+                    self._become_ready(connection, tools)
+                    try:
+                        await self._stay(connection)
+                    finally:
+                        forgotten = connection.forgotten
+        except module.Unauthorized as refused:
+            failure, meta = str(refused), refused.meta
+        except Exception as error:
+            late = scope.cancelled_caught and not ready
+            failure = f"no answer within {self._patience.start:g} seconds" if late else words_of(error)
+            if ready and not self._closing.is_set():
+                log.warning("%s: the connection was lost", self.address.label)
+                log.debug("%s: %s", self.address.label, failure)
+        finally:
+            self._attempt = None
+            self._lose()
+        return _End(failure, ready, self._calls.has_served, meta, forgotten)
+
+    def _can_end(self, scope: Any) -> None:
+        """From now on `_close` ends the attempt by its scope."""
+        self._attempt = scope
+        if self._closing.is_set():
+            scope.cancel()
+
+    def _become_ready(self, connection: Any, tools: Sequence[Json]) -> None:
+        self.tools, self.instructions = tools, connection.instructions
+        self._connection, connection.on_end = connection, self._lose
+        self._enter("ready")
+
+    def _lose(self) -> None:
+        """From now on calls wait for the next connection."""
+        self._connection = None
+        self._settled.clear()
+
+    async def _stay(self, connection: Any) -> None:
+        """Until it ends; raises ConnectionError then."""
+        while True:
+            await connection.news.wait()
+            connection.news.clear()
+            if connection.ended:
+                raise ConnectionError("the connection was lost")
+            async with asyncio.timeout(self._patience.start):
+                self.tools = await connection.list_tools()
+
+    async def _connected(self) -> Any:
+        """The connection, as soon as there is one; ServerUnavailable if none will come."""
+        while self._connection is None:
+            await self._settled.wait()
+            if self._down:
+                raise ServerUnavailable(self._down)
+        return self._connection
+
+    async def _until_wanted(self, seconds: float | None = None) -> None:
+        try:
+            await asyncio.wait_for(self._wanted.wait(), seconds)
+        except TimeoutError:
+            pass
+        self._wanted.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Why there is no connection any more, or none at all."""
+
+    failure: str
+    was_ready: bool = False
+    has_served: bool = False  # a call at least
+    meta: Json | None = None  # how to get a token, if that is what is missing
+    is_forgotten: bool = False  # the server does not know our session any more

@@ -1,0 +1,224 @@
+"""One turn of the model, and what enters the transcript of it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.agent import model_catalogue
+from app.agent.history import History
+from app.agent.loop_context import LoopContext
+from app.agent.loop_steps import Step, TurnAdded, TurnRefused
+from app.agent.model_caller import ModelAnswer, ModelCaller
+from app.agent.model_client import ModelError, Turn
+from app.conversation import events
+from app.conversation.blocks import Block, calls, is_blank, is_thinking
+from app.conversation.events import Event
+from app.conversation.session import Session
+from app.conversation.transcript import Message
+from app.errors import ContextFull, ModelFailed, ModelRefused, RunCancelled
+from app.team.agent import Agent
+from app.team.model_definition import ModelSpec
+
+Asking = Generator[Step, Any, "Said"]
+
+
+class WindowExceeded(Exception):
+    """The conversation does not fit into the model's window. `failure` is how the run ends if nothing is done."""
+
+    def __init__(self, failure: ContextFull) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class PictureRefused(Exception):
+    """The API refused a picture of the conversation. `failure` is how the run ends if nothing is done."""
+
+    def __init__(self, failure: ModelFailed) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How a turn ended. `broken_calls` have arguments that are not JSON."""
+
+    stop_reason: str
+    broken_calls: frozenset[str] = frozenset()
+
+
+class TurnRunner:
+    """Lets one agent of one session speak, turn by turn. Owned by the run's thread."""
+
+    def __init__(
+        self,
+        context: LoopContext,
+        session: Session,
+        agent: Agent,
+        history: History,
+        model_caller: ModelCaller,
+    ) -> None:
+        self._context = context
+        self._session = session
+        self._agent = agent
+        self._history = history
+        self._model_caller = model_caller
+        self._told = agent.models[0]  # the one that readers were told of
+
+    def ask(self, first: Sequence[ModelSpec] = ()) -> Asking:
+        """Streams one turn and stores it; of one of the models that come `first`, if there are any, before the
+        agent's own. ModelFailed, ModelRefused, RunCancelled keep what may be kept; WindowExceeded if nothing was
+        said because there was no room for it, PictureRefused if that was because of a picture."""
+        if not first:
+            return (yield from self._ask(()))
+        model = random.choice(first)
+        before = self._told
+        yield from self._tell_model(model)
+        said = yield from self._ask((model,))
+        yield from self._tell_model(before)
+        return said
+
+    def _ask(self, first: Sequence[ModelSpec]) -> Asking:
+        try:
+            asked = yield from self._model_caller.ask(first)
+        except ModelError as error:
+            yield from self._keep_partial(error)
+            if error.kind == "cancelled":
+                raise RunCancelled() from error
+            if error.kind == "picture_refused" and not error.shown:
+                raise PictureRefused(ModelFailed(f"all models failed: {error}")) from error
+            if error.kind == "overflow" and not error.shown:
+                raise WindowExceeded(ContextFull(f"{ContextFull.__doc__} {error}")) from error
+            raise ModelFailed(f"all models failed: {error}") from error
+        yield from self._tell_model(asked.spec)
+        return (yield from self._take(asked))
+
+    def say(self, content: tuple[Block, ...]) -> Asking:
+        """Words that the server puts into the agent's mouth."""
+        yield from self._add(self._assistant(content, stop_reason="end_turn"))
+        yield events.MessageAdded(agent_name=self._agent.name, session_id=self._session.id)
+        return Said("end_turn")
+
+    def _tell_model(self, spec: ModelSpec) -> Generator[Step, Any, None]:
+        """When another model speaks than the one that readers know of."""
+        if spec.id != self._told.id:
+            self._told = spec
+            yield agent_info(self._agent, spec)
+
+    def _take(self, asked: ModelAnswer) -> Asking:
+        """A whole turn enters the transcript."""
+        turn = asked.turn
+        refused = turn.stop_reason == "refusal"
+        content, broken = ((), frozenset[str]()) if refused else self._with_free_ids(turn)
+        yield from self._model_caller.settle(0.0 if content else asked.cost)
+        if refused:
+            if self._history.rows[-1].role == "user":
+                yield TurnRefused(self._session.id)
+            raise ModelRefused(_refusal(turn))
+        if content:
+            yield from self._add(self._assistant(content, stop_reason=turn.stop_reason, asked=asked), broken)
+            yield events.MessageAdded(agent_name=self._agent.name, session_id=self._session.id)
+        yield self._token_usage(asked, whole=bool(content))
+        return Said(turn.stop_reason, broken)
+
+    def _keep_partial(self, error: ModelError) -> Generator[Step, Any, None]:
+        """Keeps of a cut turn what may be kept. Its calls are closed when the run is."""
+        content: tuple[Block, ...] = ()
+        if error.partial is not None and self._model_caller.asking is not None:
+            content, _ = self._with_free_ids(error.partial)
+        if not content or error.partial is None or self._model_caller.asking is None:
+            yield from self._model_caller.settle()
+            return
+        reason = "cancelled" if error.kind == "cancelled" else "failed"
+        asked = ModelAnswer(error.partial, *self._model_caller.asking)
+        yield from self._add(self._assistant(content, stop_reason="", asked=asked, partial=reason))
+        yield events.MessageAdded(agent_name=self._agent.name, session_id=self._session.id)
+        yield from self._model_caller.settle(-asked.cost)
+
+    def _with_free_ids(self, turn: Turn) -> tuple[tuple[Block, ...], frozenset[str]]:
+        """The turn's blocks, each call under an id that this session has not used yet.
+
+        Thinking behind a call that had to be renamed was signed over the name that the model gave it.
+        """
+        wanted = [str(block.get("id") or "") for block in calls(turn.content)]
+        free = iter(self._history.free_ids(wanted))
+        content, broken, renamed = [], set(), False
+        for block in turn.content:
+            if block.get("type") == "tool_use":
+                call_id = next(free)
+                renamed = renamed or block.get("id") != call_id or "called" in block
+                if block.get("id") in turn.broken_calls:
+                    broken.add(call_id)
+                content.append(block if block.get("id") == call_id else {**block, "id": call_id})
+            elif not is_blank(block) and not (renamed and is_thinking(block)):
+                content.append(block)
+        return tuple(content), frozenset(broken)
+
+    def _assistant(
+        self,
+        content: tuple[Block, ...],
+        *,
+        stop_reason: str,
+        asked: ModelAnswer | None = None,
+        partial: str = "",
+    ) -> Message:
+        usage = asked.turn.usage if asked else None
+        spec = asked.spec if asked else self._agent.models[0]
+        return Message(
+            "assistant",
+            content,
+            agent=self._agent.name,
+            prompt=asked.prompt.digest if asked else "",
+            partial=partial,
+            stop_reason=stop_reason,
+            usage=usage,
+            model=(asked.turn.model if asked else "") or spec.id,
+            cost=asked.cost if asked else 0.0,
+            position=self._history.next_position,
+        )
+
+    def _add(self, message: Message, broken: frozenset[str] = frozenset()) -> Generator[Step, Any, None]:
+        usage = message.usage
+        self._history.add(message)
+        self._history.cost += message.cost
+        tokens = (usage.prompt_tokens, usage.output_tokens) if usage else None
+        yield TurnAdded(self._session.id, message, tokens, broken)
+
+    def _token_usage(self, asked: ModelAnswer, *, whole: bool) -> Event:
+        usage, spec = asked.turn.usage, asked.spec
+        if usage is None:
+            return events.TokenUsage(agent_name=self._agent.name, session_id=self._session.id, usage=None)
+        body: dict[str, Any] = {
+            "input_tokens": usage.prompt_tokens,
+            "output_tokens": usage.output_tokens,
+            "context_length": usage.context_tokens,
+            "context_limit": model_catalogue.facts(spec.model).window,
+            "cost": self._history.cost,
+        }
+        if whole:
+            body["last_message"] = {
+                "input_tokens": usage.input_tokens,
+                "output_tokens": usage.output_tokens,
+                "cached_input_tokens": usage.cache_read_tokens,
+                "cached_write_tokens": usage.cache_write_tokens,
+                "Cost": model_catalogue.cost(spec.model, usage),
+                "Model": asked.turn.model or spec.id,
+            }
+        return events.TokenUsage(agent_name=self._agent.name, session_id=self._session.id, usage=body)
+
+
+def agent_info(agent: Agent, model: ModelSpec | None = None) -> Event:
+    """The agent that speaks, and its model: the agent's own one, unless another is given."""
+    return events.AgentInfo(
+        agent_name=agent.name,
+        model=(model or agent.models[0]).id,
+        description=agent.description,
+        welcome_message=agent.welcome_message,
+    )
+
+
+def _refusal(turn: Turn) -> str:
+    explanation = (turn.stop_details or {}).get("explanation")
+    return f"The model refused to answer this.{f' {explanation}' if explanation else ''}"

@@ -1,0 +1,93 @@
+"""A run's events as a person reads them: the agent's words on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+from typing import Literal
+
+import click
+
+from app.commands.terminal_output import clean
+from baton_client import (
+    ErrorEvent,
+    FormEvent,
+    GapEvent,
+    MoreIterationsEvent,
+    StreamEvent,
+    TextEvent,
+    ThinkingEvent,
+    ToolApprovalEvent,
+    ToolCallEvent,
+    ToolResultEvent,
+    WarningEvent,
+)
+
+SHOWN_LINES = 12
+
+
+class EventPrinter:
+    """`failed` says after the end whether the run failed. With `as_json` each event is a line of JSON."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._in_line: Literal["", "out", "err"] = ""
+        self.failed = False
+
+    def tell(self, event: StreamEvent) -> None:
+        self.failed = self.failed or isinstance(event, ErrorEvent)
+        if self._as_json:
+            click.echo(json.dumps({"id": event.id, **event.data}, ensure_ascii=False))
+        elif isinstance(event, TextEvent):
+            self._say(event.text, "out")
+        else:
+            self._aside(event)
+
+    def finish(self) -> None:
+        """Ends the line that the agent was in."""
+        if self._in_line:
+            click.echo(err=self._in_line == "err")
+        self._in_line = ""
+
+    def _say(self, text: str, where: Literal["out", "err"]) -> None:
+        """A piece of a text: words on stdout, thoughts on stderr."""
+        if self._in_line != where:
+            self.finish()
+        if where == "err":
+            click.secho(clean(text), err=True, nl=False, dim=True)
+        else:
+            click.echo(clean(text), nl=False)
+        self._in_line = "" if text.endswith("\n") else where
+
+    def note(self, text: str, **style: str | bool) -> None:
+        """Beside what the agent says, in lines of its own. Nothing, when events are told as JSON."""
+        if self._as_json:
+            return
+        self.finish()
+        click.secho(clean(text), err=True, **style)  # type: ignore[arg-type]  # a style is what Click takes
+
+    def _aside(self, event: StreamEvent) -> None:
+        match event:
+            case ThinkingEvent(text=text):
+                self._say(text, "err")
+            case ToolCallEvent():
+                self.note(f"→ {event.tool} {event.arguments}", fg="cyan")
+            case ToolResultEvent():
+                self.note(_indented(event.response), fg="red" if event.failed else None, dim=True)  # type: ignore[arg-type]
+            case ToolApprovalEvent():
+                self.note(f"? {event.tool} {event.arguments}", fg="yellow", bold=True)
+            case MoreIterationsEvent(most=most):
+                self.note(f"? {most} model calls are made; go on?", fg="yellow", bold=True)
+            case FormEvent(text=text, schema=schema):
+                self.note(f"? {text} {json.dumps(schema) if schema else ''}", fg="yellow", bold=True)
+            case WarningEvent(text=text):
+                self.note(f"! {text}", fg="yellow")
+            case ErrorEvent(text=text, code=code):
+                self.note(f"! {text} ({code})" if code else f"! {text}", fg="red")
+            case GapEvent():
+                self.note("! events are missing here; see `baton sessions show`", fg="red")
+
+
+def _indented(text: str) -> str:
+    lines = text.rstrip().split("\n")
+    more = [f"… {len(lines) - SHOWN_LINES} more lines"] if len(lines) > SHOWN_LINES else []
+    return "\n".join(f"  {line}" for line in [*lines[:SHOWN_LINES], *more])

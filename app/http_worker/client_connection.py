@@ -1,0 +1,115 @@
+"""A connection whose request is collected before a thread gets it."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable
+from typing import Any, Final
+
+from gunicorn.http.unreader import Unreader
+from gunicorn.workers.gthread import TConn
+
+from app.http_worker.answering_socket import AnsweringSocket
+from app.http_worker.early_refusals import HEAD_BYTES
+
+_END_OF_HEAD: Final = b"\r\n\r\n"
+_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,15})[ \t]*(?=\r\n)", re.IGNORECASE)
+_ENCODED: Final = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
+_EXPECTS: Final = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)", re.IGNORECASE)
+
+
+class ReceivedRequest(Unreader):
+    """Gives gunicorn's parser the bytes of one request, and then the end. It never reads from a socket."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bytes = memoryview(b"")
+
+    def put(self, request: bytes | bytearray) -> None:
+        self._bytes = memoryview(request)
+
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        size = max(size_hint or 0, 8192)
+        part, self._bytes = self._bytes[:size], self._bytes[size:]
+        return bytes(part)
+
+
+class ClientConnection(TConn):
+    """The bytes that have arrived of the next request. The main loop fills it until it is complete, then a thread
+    owns it. The part of the answer that the client does not take at once is the main loop's again."""
+
+    sock: AnsweringSocket
+
+    def __init__(
+        self,
+        cfg: Any,
+        sock: socket.socket,
+        client: Any,
+        server: Any,
+        *,
+        linger: Callable[[ClientConnection], None],
+    ) -> None:
+        super().__init__(cfg, AnsweringSocket(sock), client, server)
+        self._linger = linger
+        self.received = bytearray()
+        self.is_cut = False  # the body is not read, so the connection can't be used again
+        self.data_ready = True  # for gunicorn: a thread has nothing to wait for
+        self._searched = 0
+        self._needed: int | None = None  # bytes of the whole request, once its head is complete
+
+    def is_complete(self, body_bytes: int) -> bool:
+        """A body that is longer, or of unknown length, is left out: the application refuses it by its head."""
+        if self._needed is None:
+            end = self.received.find(_END_OF_HEAD, max(0, self._searched - 3))
+            self._searched = len(self.received)
+            if end < 0:
+                return False
+            self._needed = end + len(_END_OF_HEAD) + self._body_length(end, body_bytes)
+        return len(self.received) >= self._needed
+
+    @property
+    def head_is_too_long(self) -> bool:
+        return self._needed is None and len(self.received) > HEAD_BYTES
+
+    def _body_length(self, end: int, body_bytes: int) -> int:
+        head = bytes(self.received[: end + 2])
+        lengths = {int(length) for length in _LENGTH.findall(head)}
+        length = lengths.pop() if len(lengths) == 1 else 0
+        self.is_cut = bool(lengths or length > body_bytes or _ENCODED.search(head))
+        if self.is_cut:
+            return 0
+        if length and _EXPECTS.search(head):
+            self.say(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return length
+
+    def init(self) -> None:
+        """On the thread that is about to parse the request."""
+        super().init()
+        if not isinstance(self.parser.unreader, ReceivedRequest):
+            self.parser.unreader = ReceivedRequest()
+        self.parser.unreader.put(self._take())
+        self.sock.begin_answer()
+
+    def _take(self) -> bytes | bytearray:
+        """The request's bytes; those after it stay for the next one."""
+        needed, self._needed, self._searched = self._needed or 0, None, 0
+        if len(self.received) == needed:
+            request, self.received = self.received, bytearray()
+            return request
+        taken = bytes(self.received[:needed])
+        del self.received[:needed]
+        return taken
+
+    def say(self, words: bytes) -> None:
+        """Without waiting: a client that has no room for it misses it."""
+        try:
+            self.sock.send(words)
+        except OSError:
+            return
+
+    def close(self, graceful: bool = False) -> None:
+        if graceful:
+            self._linger(self)
+        else:
+            super().close()

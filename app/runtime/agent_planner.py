@@ -1,0 +1,337 @@
+"""Settles what a run will be before anything is written, and puts its loop together on its own thread."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from app.agent import delegation
+from app.agent.auto_decline import unattended
+from app.agent.fallback import Cooldowns
+from app.agent.hook_runner import HookRunner
+from app.agent.loop import AgentLoop, Steps
+from app.agent.loop_context import LoopContext, Resumption
+from app.agent.model_client import Cancellation, ModelClient
+from app.agent.tool_threads import ToolThreads
+from app.agent.toolbox import Toolbox
+from app.agent.tools import registry
+from app.agent.tools.background_agents import BackgroundWork, NoWork
+from app.agent.tools.cage import Cage
+from app.agent.tools.deferred import DeferredToolset, Shelf, Shelved
+from app.agent.tools.lazy_toolset import on_demand
+from app.agent.tools.mcp.tool_servers import ToolServers
+from app.agent.tools.model_picker import chosen
+from app.agent.tools.run_facts import RunFacts
+from app.agent.toolset import Toolset
+from app.conversation.blocks import plain_text
+from app.conversation.run import ToolCall
+from app.conversation.session import Session
+from app.conversation.transcript import Message
+from app.errors import InvalidAgentConfig, InvalidRequest, MissingEnvironment, UnpricedModel
+from app.roots import Ground, Roots
+from app.runtime.background_runs import BackgroundRuns, TaskParent
+from app.runtime.environment_info import surroundings
+from app.runtime.live_run import LiveRun
+from app.runtime.pricing import Pricing
+from app.runtime.run_clock import shortest
+from app.runtime.run_plan import Plan
+from app.runtime.titles import Titles
+from app.store.background_store import OPTION
+from app.store.store import Store
+from app.team.agent import Agent
+from app.team.model_definition import ModelSpec
+from app.team.team import Team
+from app.team.team_directory import TeamDirectory
+
+COUNT_SECONDS: Final = 30.0
+"""How long a number of tools is told again: clients ask several times while they start."""
+
+
+class AgentPlanner:
+    """`client` is None when no key is set: every plan is refused then, in words that say which variable."""
+
+    def __init__(
+        self,
+        directory: TeamDirectory,
+        client: ModelClient | None,
+        store: Store,
+        *,
+        environment: Mapping[str, str],
+        roots: Roots,
+        titles: Titles | None = None,
+        servers: ToolServers | None = None,
+        deny_wins: bool = True,
+        pricing: Pricing | None = None,
+        run_seconds: float = 0.0,
+        cage: Cage | None = None,
+    ) -> None:
+        """Without `titles` sessions get none by themselves; without `servers` agents have no tool servers; without a
+        `cage` commands can do what the server can. `run_seconds` is how long any run may be at work; 0: as long as it
+        takes."""
+        self._deny_wins = deny_wins
+        self._pricing = pricing or Pricing(store.quotas)
+        self._run_seconds = run_seconds
+        self._background: BackgroundRuns | None = None
+        self._servers = servers
+        self._cage = cage
+        self._titles = titles
+        self._counts: dict[
+            tuple[str, str], tuple[str, int, float]
+        ] = {}  # of which text, how many, until when
+        self._tool_threads = ToolThreads()
+        self._cooldowns = Cooldowns()
+        self._directory = directory
+        self._client = client
+        self._store = store
+        self._environment = environment
+        self._roots = roots
+
+    def plan(self, key: str, name: str | None) -> Plan:
+        team = self._directory.get(key)
+        agent = team.agent(name)
+        client = self._client_for(agent)
+
+        def loop(
+            live: LiveRun, session: Session, rows: Sequence[Message], resumption: Resumption | None
+        ) -> Steps:
+            ground = self._roots.of(session.owner)
+            context = self._context(team, client, live, ground, root=session.parent_id or session.id)
+            here = session if session.working_dir else _placed(session, ground.roots[0])
+            first = agent if name is not None else _holder(team, session, agent)
+            if context.attended:
+                return AgentLoop(context, here, first, rows, resumption=resumption).run()
+            return unattended(AgentLoop(context, here, first, rows, depth=1).run())
+
+        def begin_title(live: LiveRun, messages: Sequence[Message]) -> None:
+            texts = [text for message in messages if (text := plain_text(message.content)).strip()]
+            if texts and self._titles is not None:
+                self._titles.begin(live, client, [agent.models[0], *agent.fallback_models], texts)
+
+        seconds = shortest(self._run_seconds, agent.max_run_seconds)
+        return Plan(f"{team.key}/{agent.name}", loop, begin_title, seconds)
+
+    def count_tools(self, key: str, name: str | None) -> int:
+        """How many tools an agent has; starts its toolsets for a moment, unless that was asked a moment ago."""
+        team = self._directory.get(key)
+        agent = team.agent(name)
+        place, now = (team.key, agent.name), time.monotonic()
+        digest, count, until = self._counts.get(place, ("", 0, 0.0))
+        if digest != team.digest or until < now:
+            count = self._count_tools(team, agent)
+            self._counts[place] = (team.digest, count, now + COUNT_SECONDS)
+        return count
+
+    def _count_tools(self, team: Team, agent: Agent) -> int:
+        ground = self._roots.common
+        facts = RunFacts(
+            team=team.key,
+            file=team.source,
+            working_dir=ground.roots[0],
+            ground=ground,
+            colleagues=agent.sub_agents,
+        )
+        toolbox = self._toolbox(agent, {}, facts)
+        try:
+            return len(toolbox.list_tools())
+        finally:
+            toolbox.stop()
+
+    def _client_for(self, agent: Agent) -> ModelClient:
+        missing = [] if self._client is not None else ["ANTHROPIC_API_KEY"]
+        if missing or self._client is None:
+            listed = "\n".join(f" - {variable}" for variable in missing)
+            raise MissingEnvironment(f"The following environment variables must be set:\n{listed}")
+        foreign = [
+            model.id for model in (*agent.models, *agent.fallback_models) if model.provider != "anthropic"
+        ]
+        if foreign:
+            raise InvalidAgentConfig(
+                f"agent {agent.name} uses {foreign[0]}; only Anthropic's models are served"
+            )
+        return self._client
+
+    def offer(self, background: BackgroundRuns) -> None:
+        """Agents can give tasks away into the background from now on."""
+        self._background = background
+
+    def _context(
+        self, team: Team, client: ModelClient, live: LiveRun, ground: Ground, *, root: str
+    ) -> LoopContext:
+        """`root` is the conversation that the run belongs to, and whose budget counts."""
+        return LoopContext(
+            team=team,
+            client=client,
+            cancellation=live.cancellation,
+            new_id=lambda: str(uuid.uuid4()),
+            look=live.patience.around(self._store.sessions.get),
+            find_prompt=live.patience.around(self._store.journal.prompt),
+            find_summary=live.patience.around(self._store.journal.summary),
+            publish=live.publish,
+            cooldowns=self._cooldowns,
+            surroundings=partial(surroundings, ground),
+            equip=partial(self._equip, team, live, ground, {}),
+            hook=partial(self._hook, live.cancellation),
+            read=live.patience.around(self._read),
+            check_budget=partial(live.patience.around(self._store.quotas.check_budget), root),
+            check_price=partial(live.patience.around(self._pricing.check), root),
+            prefer=partial(self._prefer, team, live),
+            session_bytes=self._store.quotas.limits.session_bytes,
+            tell_full=self._store.runs.full.tell,
+            deny_wins=self._deny_wins,
+            attended=not live.run.options.get(OPTION),
+            ground=ground,
+            tool_threads=self._tool_threads,
+        )
+
+    def _read(self, session_id: str) -> tuple[Session, Sequence[Message], Mapping[str, ToolCall]]:
+        session, rows = self._store.sessions.get_with_messages(session_id)
+        return session, rows, self._store.journal.ledger(session_id)
+
+    def _prefer(self, team: Team, live: LiveRun, session: Session, agent: Agent) -> Agent:
+        """With the model that a request has chosen for the session, or that the agent has chosen since."""
+        asked = agent.asking(session.model)
+        pickers = [
+            registry.key(spec, index, agent.name)
+            for index, spec in enumerate(agent.toolsets)
+            if spec.type == "model_picker"
+        ]
+        states = live.patience(self._store.sessions.tool_states, session.id) if pickers else {}
+        name = next((name for key in pickers if (name := chosen(states.get(key), under=session.model))), "")
+        try:
+            return asked.with_(models=team.models(name)) if name else asked
+        except InvalidRequest:
+            return asked  # the agent's file has changed since
+
+    def _hook(self, cancellation: Cancellation, session: Session, agent: Agent) -> HookRunner:
+        return HookRunner(
+            agent.hooks,
+            session_id=session.id,
+            working_dir=Path(session.working_dir),
+            environment=self._environment,
+            cancellation=cancellation,
+            cage=self._cage,
+        )
+
+    def _equip(
+        self,
+        team: Team,
+        live: LiveRun,
+        ground: Ground,
+        shared: dict[str, Any],
+        session: Session,
+        agent: Agent,
+    ) -> Toolbox:
+        facts = RunFacts(
+            team=team.key,
+            file=team.source,
+            owner=session.owner,
+            working_dir=Path(session.working_dir),
+            ground=ground,
+            headers=live.headers,
+            cancellation=live.cancellation,
+            shared=shared,
+            colleagues=agent.sub_agents,
+            work=self._work(team, live, session),
+            models=partial(self._priced_models, team, session),
+            model=session.model,
+        )
+        states = live.patience(self._store.sessions.tool_states, session.id) if agent.toolsets else {}
+        return self._toolbox(agent, states, facts, self._unpriced(session, agent))
+
+    def _work(self, team: Team, live: LiveRun, session: Session) -> BackgroundWork:
+        if self._background is None:
+            return NoWork()
+        return self._background.work_for(TaskParent(live.baton, live.headers, session, team.key, live.clock))
+
+    def _priced_models(self, team: Team, session: Session, reference: str) -> tuple[ModelSpec, ...]:
+        """InvalidRequest for a model that the session's budget could not count."""
+        found = team.models(reference)
+        for model in found:
+            try:
+                self._pricing.check(session.parent_id or session.id, model.model)
+            except UnpricedModel as error:
+                raise InvalidRequest(error.message) from None
+        return found
+
+    def _unpriced(self, session: Session, agent: Agent) -> list[str]:
+        """A budget that can't be kept is not kept in silence."""
+        if not self._pricing.allowed:
+            return []
+        root = session.parent_id or session.id
+        models = (*agent.models, *agent.fallback_models)
+        unknown = [model.id for model in models if self._pricing.escapes(root, model.model)]
+        if not unknown:
+            return []
+        return [f"The price of {unknown[0]} is not known: what it costs does not count towards the budget."]
+
+    def _toolbox(
+        self,
+        agent: Agent,
+        states: Mapping[str, object],
+        facts: RunFacts,
+        notices: Sequence[str] = (),
+    ) -> Toolbox:
+        toolsets: dict[str, Toolset] = {}
+        problems = []
+        shelf = Shelf(state=states.get(f"{agent.name}/deferred"))
+        for index, spec in enumerate(agent.toolsets):
+            key = registry.key(spec, index, agent.name)
+            try:
+                toolsets[key] = registry.build(
+                    spec,
+                    environment=self._environment,
+                    state=states.get(key),
+                    run=facts,
+                    servers=self._servers,
+                    cage=self._cage,
+                )
+            except registry.ToolsetUnavailable as problem:
+                problems.append(f"toolset {spec.type} failed: {problem}")
+                continue
+            if spec.defer:
+                toolsets[key] = Shelved(toolsets[key], shelf, spec.defer)
+        if any(spec.defer for spec in agent.toolsets):
+            toolsets[f"{agent.name}/deferred"] = DeferredToolset(shelf)
+        if agent.skills:
+            toolsets[f"{agent.name}/skills"] = on_demand("skills", "Skills")(
+                agent.skills,
+                ground=facts.ground,
+                working_dir=facts.working_dir,
+                cancellation=facts.cancellation,
+            )
+        return Toolbox(
+            toolsets,
+            own_tools=delegation.tools_for(agent),
+            problems=problems,
+            notices=[*_notices(agent), *notices],
+            described=agent.add_description_parameter,
+            file=facts.file,
+        )
+
+
+def _placed(session: Session, working_dir: Path) -> Session:
+    return replace(session, working_dir=str(working_dir))
+
+
+def _holder(team: Team, session: Session, default: Agent) -> Agent:
+    """The agent that a hand-off gave the session to, if it is still one of this team."""
+    key, _, name = session.handed_to.partition("/")
+    return next((agent for agent in team.agents if key == team.key and agent.name == name), default)
+
+
+_NOT_DONE: Final = ("rag",)
+
+
+def _notices(agent: Agent) -> list[str]:
+    """Notices of fields in the agent's file that have no effect here: they are said, not silently left out."""
+    ignored = [name for name in _NOT_DONE if getattr(agent, name)]
+    if not ignored:
+        return []
+    return [
+        f"Agent '{agent.name}' is configured with {', '.join(ignored)}, which this server does not support yet."
+    ]

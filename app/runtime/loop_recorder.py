@@ -1,0 +1,182 @@
+"""Follows a loop: stores each fact, then publishes the events that tell of it, and brings answers back."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
+
+from app.agent.loop import Steps, user_message_event
+from app.agent.loop_steps import (
+    AgentChanged,
+    Ask,
+    CallEnded,
+    CallStarting,
+    ChildAdded,
+    Condensed,
+    Fact,
+    MessagesAdded,
+    PicturesLeftOut,
+    PromptFrozen,
+    SafePoint,
+    Spent,
+    Step,
+    TurnAdded,
+    TurnRefused,
+)
+from app.conversation.events import Event
+from app.conversation.frozen_prompt import FrozenPrompt
+from app.conversation.queued_message import CAPACITY, QueueKind
+from app.conversation.run import Answer, Baton
+from app.conversation.transcript import Message
+from app.errors import BatonLost, RunCancelled, StoreUnavailable
+from app.runtime.live_run import LiveRun, RunParked
+from app.runtime.tool_metrics import ToolMetrics
+from app.store.fence import WrittenAlready
+from app.store.store import Store
+from app.telemetry.telemetry import Telemetry
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+class Recorder:
+    """Owned by the run's thread. Any of its writes may raise BatonLost or StoreUnavailable."""
+
+    def __init__(self, store: Store, live: LiveRun, telemetry: Telemetry) -> None:
+        self._store = store
+        self._live = live
+        self._metrics = telemetry.metrics
+        self._calls = ToolMetrics(telemetry)
+        self._silent = True
+        self._writes = live.run.writes  # those of an earlier holder included
+        self._prompts: dict[str, FrozenPrompt] = {}  # that nothing was said under yet, by digest
+
+    def follow(self, steps: Steps) -> None:
+        """Drives the loop to its end; the loop's exceptions pass through, ours close it first."""
+        reply: Any = None
+        try:
+            while True:
+                reply = self._take(steps.send(reply))
+        except StopIteration:
+            return
+        finally:
+            steps.close()
+            self._calls.close()
+
+    def _take(self, step: Step) -> Any:
+        match step:
+            case Event():
+                return self._publish(step)
+            case Ask():
+                return self._ask(step)
+            case SafePoint():
+                return self._safe_point(step)
+            case _:
+                return self._record(step)
+
+    def _publish(self, event: Event) -> None:
+        self._live.publish(event)
+        if self._silent:
+            self._silent = False
+            self._metrics.first_event(time.monotonic() - self._live.asked_at)
+
+    def _record(self, fact: Fact) -> None:
+        if isinstance(fact, PromptFrozen):
+            # Stored with the first turn under it: one transaction less, and nobody misses one without a turn.
+            self._prompts[fact.prompt.digest] = fact.prompt
+            return
+        prompt = self._prompts.pop(fact.message.prompt, None) if isinstance(fact, TurnAdded) else None
+        self._patiently(lambda baton: self._write(fact, baton, prompt))
+        self._calls.see(fact)
+        if isinstance(fact, AgentChanged):
+            self._live.hand_over(fact.session_id, fact.agent)
+
+    def _safe_point(self, point: SafePoint) -> Sequence[Message]:
+        """Lets in what waits for this session: all steers, and one follow-up if the run would end now."""
+        if point.session_id != self._live.run.session_id:
+            return ()  # a delegated task; what is said meanwhile is meant for the one who delegated
+        if self._live.stops_at_safe_point:
+            raise RunCancelled()
+        waiting = self._live.patience(self._store.queue.waiting, point.session_id)
+        if not any(point.ending or message.kind == "steer" for message in waiting):
+            return ()
+        steers = any(message.kind == "steer" for message in waiting)
+        kinds: list[tuple[QueueKind, int]] = [("steer", CAPACITY)] if steers else [("followup", 1)]
+        taken = self._patiently(lambda baton: self._store.queue.take(baton, point.session_id, kinds=kinds))
+        for queued, message in taken or ():
+            self._publish(user_message_event(point.session_id, message, message_id=queued.id))
+        return [message for _, message in taken or ()]
+
+    def _patiently(self, write: Callable[[Baton], T]) -> T | None:
+        """Repeats a write while the database is away. The write has a number, so one that was committed just before
+        the connection broke is not done twice; None then."""
+        self._writes += 1
+        baton = replace(self._live.baton, write=self._writes)
+        try:
+            return self._live.patience(write, baton)
+        except WrittenAlready:
+            return None
+
+    def _write(self, fact: Fact, baton: Baton, prompt: FrozenPrompt | None) -> None:
+        records = self._store.journal
+        match fact:
+            case TurnAdded(session_id, message, tokens, broken):
+                records.add_turn(baton, session_id, message, tokens=tokens, prompt=prompt, broken=broken)
+            case Condensed(session_id, summary):
+                records.add_summary(baton, session_id, summary)
+            case PicturesLeftOut(session_id, positions, summary):
+                records.add_summary(baton, session_id, summary, without_pictures=positions)
+            case CallStarting(session_id, call_id, _, _):
+                records.start_call(baton, session_id, call_id)
+            case CallEnded(session_id, message, state, states):
+                records.add_result(baton, session_id, message, state, toolset_states=states)
+            case MessagesAdded(session_id, messages):
+                records.add_messages(baton, session_id, messages)
+            case TurnRefused(session_id):
+                records.refuse_last(baton, session_id)
+            case Spent(session_id, cost):
+                records.add_cost(baton, session_id, cost)
+            case AgentChanged(session_id, agent):
+                records.change_agent(baton, session_id, agent)
+            case ChildAdded(session, messages):
+                records.add_child(baton, session, messages)
+
+    def _ask(self, ask: Ask) -> Answer:
+        if self._live.stops_at_safe_point:
+            raise RunCancelled()  # what has not begun is not under way
+        question = replace(ask.question, id=uuid.uuid4().hex)
+        self._live.expect_answer(question)
+        ended, worked = ask.handler_ended, self._live.clock.worked
+        self._patiently(
+            lambda baton: self._store.journal.ask(baton, question, handler_ended=ended, worked=worked)
+        )
+        self._publish(ask.event)
+        return self._live.wait_for_answer(self._let_go)
+
+    def _let_go(self) -> Answer:
+        """Parks the run, for its process goes away; unless it was answered meanwhile, perhaps through another process:
+        then it goes on with this answer. RunParked, also if the database is away: then its lease runs out."""
+        live = self._live
+        with live.log.writing:
+            next_event = live.log.silence(live.end)
+            segment = live.log.unwritten(live.run.id)
+            segments = [segment] if segment else []
+            park = partial(self._store.runs.park, segments=segments, next_event=next_event)
+            try:
+                answer = live.patience(park, live.baton)
+            except (StoreUnavailable, BatonLost) as error:
+                log.warning("a waiting run could not be let go; its lease will run out", exc_info=True)
+                raise RunParked() from error
+            if answer is None:
+                if segment is not None:
+                    live.log.mark_written(segment.last)
+                    self._metrics.events_stored(segment.count)
+                raise RunParked()
+            live.log.unsilence(live.end)
+        return answer

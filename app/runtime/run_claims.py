@@ -1,0 +1,107 @@
+"""How a run gets its session in the database: a new run, a task beside a run, a run that waited without a process.
+
+Each is one transaction. The session's lock is held meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from queue import SimpleQueue
+
+from app.conversation.run import Baton, Owner, Probe, Run
+from app.conversation.session import Session
+from app.conversation.transcript import Message
+from app.errors import StoreUnavailable
+from app.runtime.live_run import LiveRun
+from app.runtime.patience import Patience
+from app.runtime.run_outcome import FAILED, last_words
+from app.runtime.run_plan import Plan
+from app.store.run_request import RunRequest
+from app.store.run_store import Answered
+from app.store.store import Store
+from app.telemetry.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A run that is stored. `undo` takes that back, as long as the run has not begun."""
+
+    run: Run
+    session: Session
+    next_event: int  # the number of its first event
+    undo: Callable[[], object]
+    answered: Answered | None = None  # the answer from which an adopted run goes on
+
+
+Claim = Callable[[str], Claimed | None]
+"""Stores the run with that id. None if there is nothing to run."""
+
+Told = SimpleQueue[tuple[LiveRun, Claimed] | None]
+"""Where a run's thread waits for its run; None if the run was refused."""
+
+
+class Claims:
+    """Shared by all threads of a process, the `owner` of what is claimed."""
+
+    def __init__(self, store: Store, metrics: Metrics, *, owner: Owner, probe: Probe) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._owner = owner
+        self._probe = probe
+
+    def new_run(self, request: RunRequest, plan: Plan, run_id: str) -> Claimed:
+        """Raises what `RunStore.begin` raises."""
+        begun = self._store.runs.begin(
+            run_id,
+            request,
+            agent=plan.agent,
+            owner=self._owner,
+            options=plan.options(request.options),
+            probe=self._probe,
+            last_words=last_words,
+        )
+        if begun.interrupted is not None:
+            self._metrics.run_ended("interrupted", "interrupted")
+        return Claimed(begun.run, begun.session, begun.next_event, partial(self._store.runs.withdraw, begun))
+
+    def of_queue(self, session_id: str) -> RunRequest | None:
+        """Asks the agent that ran last to go on with what waits in the queue; None if none has run yet."""
+        last = self._store.runs.recent(session_id=session_id, limit=1)
+        if not last:
+            return None
+        key, name = last[0].key_and_name
+        return RunRequest(session_id=session_id, key=key, name=name)
+
+    def task(
+        self, session: Session, first: Message, plan: Plan, asked_by: Baton, seconds: float, run_id: str
+    ) -> Claimed:
+        """A task in a session of its own, which may be at work for so many `seconds`. Raises what
+        `BackgroundStore.begin` raises."""
+        begun = self._store.background.begin(
+            run_id,
+            session,
+            first,
+            asked_by=asked_by,
+            agent=plan.agent,
+            owner=self._owner,
+            options=plan.options({"started_by": session.owner}, within=seconds),
+        )
+        withdraw = partial(self._store.background.withdraw, begun.run.baton)
+        return Claimed(begun.run, begun.session, begun.next_event, withdraw)
+
+    def adoption(self, run: Run, take: Callable[[], Answered], _: str) -> Claimed | None:
+        """A run that waits without a process: `take` answers it and makes it this process's, in one transaction. None
+        if it has a process after all, which goes on with it. Raises what `take` raises."""
+        try:
+            answered = take()
+        except StoreUnavailable:
+            found = Patience()(self._store.runs.taken, run, self._owner)
+            if found is None:
+                raise
+            answered = found  # it was committed, and only the database's word was lost
+        if answered.adopted is None:
+            return None
+        fail = partial(self._store.runs.finish, answered.run.baton, FAILED.status, code=FAILED.code)
+        return Claimed(answered.run, answered.adopted.session, answered.adopted.next_event, fail, answered)

@@ -1,0 +1,130 @@
+"""Makes readers: of a run, of a run in another process, of a whole session."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from app.conversation.events import SessionExited
+from app.conversation.run import Run
+from app.errors import Draining, RunNotFound, StoreUnavailable
+from app.runtime.live_run import LiveRun
+from app.runtime.run_outcome import RunOutcome
+from app.runtime.runtime import Runtime
+from app.runtime.streams.event_encoder import EventEncoder
+from app.runtime.streams.event_log import EndMark, unnumbered
+from app.runtime.streams.event_reader import EventReader, RunEnd
+from app.store.store import Store
+
+_PIECES: Final = frozenset({b"agent_choice", b"agent_choice_reasoning", b"partial_tool_call"})
+_BESIDES: Final = frozenset({b"session_title", b"agent_info", b"model_fallback", b"warning"})
+"""Events that may come between two pieces of one message."""
+
+
+class EventReaders:
+    def __init__(self, store: Store, runtime: Runtime) -> None:
+        self._store = store
+        self._runs = runtime.runs
+        self._logs = runtime.logs
+        self._services = runtime.services
+
+    def of_run(self, live: LiveRun) -> EventReader:
+        """A reader of one run's events, from the first to the last."""
+        self._logs.hold(live.log)
+        return EventReader(
+            live.log,
+            self._logs,
+            self._store.events,
+            after=live.first_event - 1,
+            end=live.end,
+            find_end=partial(self._end_of, live.run.session_id, live.run.id),
+        )
+
+    def of_past_run(self, run: Run) -> EventReader:
+        """A reader of a run's events that this process does not work on: from the store, and as they come."""
+        self._services.ensure_running()
+        end = EndMark(run.id, elsewhere=run.last_event is None)
+        end.number = run.last_event
+        event_log = self._logs.open(run.session_id, self._store.events.bounds(run.session_id)[1] + 1)
+        return EventReader(
+            event_log,
+            self._logs,
+            self._store.events,
+            after=run.first_event - 1,
+            end=end,
+            find_end=partial(self._end_of, run.session_id, run.id),
+        )
+
+    def _end_of(self, session_id: str, run_id: str) -> RunEnd | None:
+        try:
+            run = self._store.runs.get(run_id)
+        except RunNotFound:  # deleted with its session
+            gone = EventEncoder().encode(SessionExited(session_id=session_id))
+            return RunEnd(0, b"".join(map(unnumbered, gone)), told=False)
+        if run.live:
+            return None
+        words = b"".join(map(unnumbered, RunOutcome(run.status, run.code, run.error).encoded(run)))
+        if run.last_event is not None:
+            return RunEnd(run.last_event, words)
+        last = self._store.events.last_of(run.session_id, run.id) or run.first_event - 1
+        return RunEnd(last, words, told=False)
+
+    def of_session(self, session_id: str, after: int | None) -> EventReader:
+        """A reader of a session's events after a number; None: from the beginning of the run that is live,
+        or whatever comes next. A number that was never given, as after a restored backup, is answered with a
+        `gap`. SessionNotFound, Draining."""
+        if self._runs.draining:
+            raise Draining()
+        self._services.ensure_running()
+        event_log = self._logs.open(session_id, self._store.events.bounds(session_id)[1] + 1)
+        try:
+            if after is None:
+                run = self._store.runs.live_run(session_id)  # whichever process works on it
+                after = (run.first_event if run is not None else event_log.next_number) - 1
+            unknown = after >= self._store.sessions.next_event(session_id)
+            return EventReader(
+                event_log,
+                self._logs,
+                self._store.events,
+                after=event_log.last_number if unknown else after,
+                begins_with_gap=unknown,
+            )
+        except BaseException:
+            self._logs.release(event_log)
+            raise
+
+    def whole_until(self, session_id: str) -> int:
+        """The number of the session's last event that tells of nothing unfinished. A message is in the store only
+        when it is whole, so a reader that has read the session goes on before the first piece of the message that an
+        agent is still saying. Raises StoreUnavailable."""
+        last_stored = self._store.events.bounds(session_id)[1]  # before the run: the next one's don't count
+        newest = self._store.runs.recent(session_id=session_id, limit=1)
+        if not newest:
+            return 0
+        (run,) = newest  # whichever process works on it
+        if not run.live:
+            return last_stored if run.last_event is None else run.last_event
+        event_log = self._logs.open(session_id, last_stored + 1)
+        after = run.first_event - 1
+        reader = EventReader(event_log, self._logs, self._store.events, after=after, patience=0.0)
+        try:
+            number = _whole_until(reader, after)
+            if reader.gave_up:
+                raise StoreUnavailable()
+            return number
+        finally:
+            reader.close()
+
+
+def _whole_until(reader: EventReader, number: int) -> int:
+    under_way = False
+    while frames := reader.next(0.0):
+        for frame in frames.split(b"\n\n"):
+            head, _, data = frame.partition(b"\ndata: ")
+            if not data:
+                continue  # it has no number
+            kind = data.split(b'"', 4)[3]
+            under_way = kind in _PIECES or (under_way and kind in _BESIDES)
+            if not under_way:
+                number = int(head.removeprefix(b"id: "))
+    return number

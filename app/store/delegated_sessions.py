@@ -1,0 +1,35 @@
+"""Sessions of delegated tasks: the run that gave a task away holds the task's session too, until it ends."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, select
+
+from app.conversation.run import LIVE
+from app.errors import SessionBusy
+from app.store.prepared_statements import Row
+from app.store.row_mapping import run_of
+from app.store.tables import messages, runs
+
+_LENDER: Final = (
+    select(runs)
+    .join(messages, messages.c.run_id == runs.c.id)
+    .where(
+        messages.c.session_id == bindparam("task"),
+        messages.c.position == 0,  # the task's text was written by the run that gave it away
+        runs.c.session_id != bindparam("task"),
+        runs.c.status.in_(LIVE),
+    )
+)
+
+
+def refuse_lent(connection: Connection, session: Row) -> None:
+    """SessionBusy if the session, a row that is locked, is that of a task whose giver's run is at work: that run
+    writes there with the baton of its own session."""
+    if session.parent_id is None:
+        return
+    row = connection.execute(_LENDER, {"task": session.id}).first()
+    if row is not None:
+        run = run_of(row)
+        raise SessionBusy(run=run, busy_code=run.busy_code)

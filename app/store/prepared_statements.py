@@ -1,0 +1,150 @@
+"""Statements of the hot path: SQLAlchemy compiles each once, and the driver runs it.
+
+SQLAlchemy's work for each execution (cache key, context, result) costs several times what the driver needs for these
+small statements, and a run makes dozens of them. Transactions, connections and rare statements stay SQLAlchemy's.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Boolean, Connection, Dialect, Executable, LargeBinary
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+Values = Mapping[str, Any]
+Process = Callable[[Any], Any]
+Row = Any  # of a prepared statement, or one of SQLAlchemy's: its columns are attributes
+Key = TypeVar("Key")
+
+_NONE: Final[Values] = {}
+
+
+class Prepared:
+    """A statement whose parameters are `bindparam`s of one value each. Runs in the transaction of the connection
+    that it is given, if there is one. Rows have their columns as attributes. Raises what SQLAlchemy would raise.
+    """
+
+    def __init__(self, statement: Executable, *, columns: Sequence[str] | None = None) -> None:
+        """`columns` are those that an insert or update without `values` is given; none: all that it names."""
+        self._statement = statement
+        self._columns = columns
+        self._forms: dict[str, DialectSql] = {}
+
+    def all(self, connection: Connection, values: Values = _NONE) -> list[Any]:
+        return self._form(connection).rows(self.plain(connection, values))
+
+    def plain(self, connection: Connection, values: Values = _NONE) -> list[Sequence[Any]]:
+        """Rows as the driver has them, for what is long: columns have no names, and truth values are numbers on
+        some databases."""
+        form = self._form(connection)
+        with form.cursor(connection) as cursor:
+            cursor.execute(form.sql, form.bound(values))
+            rows: list[Sequence[Any]] = cursor.fetchall()
+            return rows
+
+    def first(self, connection: Connection, values: Values = _NONE) -> Any:
+        """None if there is no row."""
+        form = self._form(connection)
+        with form.cursor(connection) as cursor:
+            cursor.execute(form.sql, form.bound(values))
+            found = cursor.fetchone()
+            return None if found is None else form.row(found)
+
+    def scalar(self, connection: Connection, values: Values = _NONE) -> Any:
+        """The first column of the first row; None if there is none."""
+        found = self.first(connection, values)
+        return None if found is None else found[0]
+
+    def run(self, connection: Connection, values: Values = _NONE) -> int:
+        """The number of rows that it changed."""
+        form = self._form(connection)
+        with form.cursor(connection) as cursor:
+            cursor.execute(form.sql, form.bound(values))
+            return int(cursor.rowcount)
+
+    def run_each(self, connection: Connection, rows: Sequence[Values]) -> None:
+        """Once for each of these values."""
+        form = self._form(connection)
+        bound = [form.bound(values) for values in rows]
+        with form.cursor(connection) as cursor:
+            if len(bound) == 1:
+                cursor.execute(form.sql, bound[0])
+                return
+            cursor.executemany(form.sql, bound)
+            if connection.dialect.name != "sqlite":
+                # psycopg sends many in a pipeline, after which PostgreSQL does not count how long the transaction is
+                # idle: one that stops there would keep its locks for ever. A statement makes it count again.
+                cursor.execute("SELECT 1")
+
+    def _form(self, connection: Connection) -> DialectSql:
+        dialect = connection.dialect
+        form = self._forms.get(dialect.name)
+        if form is None:  # two threads may both do this, with the same outcome
+            form = self._forms[dialect.name] = DialectSql(self._statement, dialect, self._columns)
+        return form
+
+
+class DialectSql:
+    """A statement in the words of one kind of database."""
+
+    def __init__(self, statement: Executable, dialect: Dialect, columns: Sequence[str] | None) -> None:
+        kind: Any = type(dialect)
+        named = dialect if dialect.paramstyle == "pyformat" else kind(paramstyle="named")
+        compiled: Any = statement.compile(  # type: ignore[attr-defined]  # every statement has it
+            dialect=named,
+            column_keys=None if columns is None else list(columns),
+        )
+        self.sql = str(compiled)
+        self._driver = dialect.loaded_dbapi
+        self._given = dict(compiled.params)
+        self._bind = _processors(
+            (name, bind.type.dialect_impl(dialect).bind_processor(dialect))
+            for bind, name in compiled.bind_names.items()
+            if not isinstance(bind.type, LargeBinary)  # drivers take bytes as they are
+        )
+        shown = list(getattr(statement, "exported_columns", ()))
+        self._load = _processors(
+            (index, column.type.dialect_impl(dialect).result_processor(dialect, None))
+            for index, column in enumerate(shown)
+            if isinstance(column.type, Boolean)  # text, numbers and bytes come as they are
+        )
+        names = [str(column.key) for column in shown]
+        row: Any = namedtuple("row", names, rename=True)  # type: ignore[misc]  # known only here
+        self._row = row._make
+
+    @contextmanager
+    def cursor(self, connection: Connection) -> Iterator[Any]:
+        cursor = connection.connection.cursor()
+        try:
+            yield cursor
+        except self._driver.IntegrityError as error:
+            raise IntegrityError(self.sql, None, error) from error
+        except self._driver.Error as error:
+            raise DBAPIError(self.sql, None, error) from error
+        finally:
+            cursor.close()
+
+    def bound(self, values: Values) -> Values:
+        if not self._bind and values.keys() >= self._given.keys():
+            return values
+        bound = {**self._given, **values}
+        for name, process in self._bind:
+            bound[name] = process(bound[name])
+        return bound
+
+    def row(self, values: Sequence[Any]) -> Any:
+        if self._load:
+            values = list(values)
+            for index, process in self._load:
+                values[index] = process(values[index])
+        return self._row(values)
+
+    def rows(self, found: Sequence[Sequence[Any]]) -> list[Any]:
+        return [self.row(values) for values in found]
+
+
+def _processors(found: Iterable[tuple[Key, Process | None]]) -> list[tuple[Key, Process]]:
+    return [(key, process) for key, process in found if process is not None]

@@ -1,0 +1,101 @@
+"""The end of a run's row: its open calls are closed in words, and its readers are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from sqlalchemy import Connection, Text, bindparam, func, select, update
+
+from app.conversation.blocks import tool_result
+from app.conversation.run import OPEN_CALL, Ending, Run, RunStatus, closing_text
+from app.conversation.transcript import Message
+from app.store.engine import now
+from app.store.event_store import Segment, frame, write_segments
+from app.store.prepared_statements import Prepared
+from app.store.run_journal import set_call
+from app.store.session_store import append_messages, find_session
+from app.store.tables import one_of, runs, sessions, tool_calls
+
+LastWords = Callable[[Run], Sequence[bytes]]
+"""The events, encoded, that end the stream of a run whose process died."""
+
+
+_OPEN_CALLS: Final = Prepared(
+    select(tool_calls)
+    .where(tool_calls.c.run_id == bindparam("run_id"), one_of(tool_calls.c.state, OPEN_CALL))
+    .order_by(tool_calls.c.position)
+)
+_END: Final = Prepared(
+    update(runs)
+    .where(runs.c.id == bindparam("ended_run"))
+    .values(
+        status=bindparam("how"),
+        code=bindparam("why"),
+        error=bindparam("words"),
+        ended_at=now(),
+        waiting_for_json=None,
+        last_event=bindparam("last"),
+        stop_requested=func.coalesce(bindparam("by", type_=Text), runs.c.stop_requested),
+    )
+)
+_SET_NEXT_EVENT: Final = Prepared(
+    update(sessions).where(sessions.c.id == bindparam("here")).values(next_event=bindparam("number"))
+)
+
+
+def set_next_event(connection: Connection, session_id: str, number: int) -> None:
+    """Sets exactly that number: the holder of the baton knows that no higher one was sent."""
+    _SET_NEXT_EVENT.run(connection, {"here": session_id, "number": number})
+
+
+def close(
+    connection: Connection,
+    run_id: str,
+    status: RunStatus,
+    *,
+    code: str = "",
+    error: str = "",
+    last_event: int | None = None,
+    stopped_by: str | None = None,
+) -> None:
+    """Ends a run's row after closing the calls that it left open, in the order of the ledger."""
+    ending: Ending = status if status in ("cancelled", "interrupted") else "failed"
+    for row in _OPEN_CALLS.all(connection, {"run_id": run_id}):
+        state, words = closing_text(row.started_at is not None, ending)
+        set_call(connection, row.session_id, row.id, state=state, now_is="ended_at")
+        content = (tool_result(row.id, words, is_error=True),)
+        append_messages(connection, row.session_id, [Message("tool", content)], run_id)
+    values = {
+        "ended_run": run_id,
+        "how": status,
+        "why": code,
+        "words": error,
+        "last": last_event,
+        "by": stopped_by,
+    }
+    _END.run(connection, values)
+
+
+def close_orphan(
+    connection: Connection,
+    run: Run,
+    last_words: LastWords,
+    *,
+    status: RunStatus = "interrupted",
+    error: str = "",
+    stopped_by: str | None = None,
+) -> int:
+    """Closes a run whose process died, and writes for its readers what that process could not say any more.
+    Returns the number of the next event."""
+    row = find_session(connection, run.session_id)
+    first = int(row.next_event)
+    payloads = last_words(run)
+    frames = b"".join(frame(first + index, payload) for index, payload in enumerate(payloads))
+    following = first + len(payloads)
+    if payloads:
+        write_segments(connection, [Segment(run.session_id, run.id, first, following - 1, frames)])
+    last = following - 1
+    close(connection, run.id, status, code=status, error=error, last_event=last, stopped_by=stopped_by)
+    set_next_event(connection, run.session_id, following)
+    return following

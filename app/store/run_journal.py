@@ -1,0 +1,310 @@
+"""A run's writes while it has the baton, and its reads of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import cache
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, Connection, bindparam, func, insert, select, update
+
+from app.conversation.compaction import Summary
+from app.conversation.frozen_prompt import FrozenPrompt
+from app.conversation.pictures import LEFT_OUT
+from app.conversation.run import Baton, CallState, Question, ToolCall
+from app.conversation.session import Session
+from app.conversation.transcript import Message
+from app.store.engine import Database, now
+from app.store.fence import Fence
+from app.store.prepared_statements import Prepared
+from app.store.quota_store import spend
+from app.store.row_mapping import call_of, dump, load_optional, summary_of, summary_row
+from app.store.session_store import add_session, append_messages
+from app.store.tables import messages, prompts, runs, sessions, summaries, tool_calls, tool_states
+
+_COUNT: Final = Prepared(
+    update(sessions)
+    .where(sessions.c.id == bindparam("here"))
+    .values(
+        cost=sessions.c.cost + bindparam("spent"),
+        input_tokens=func.coalesce(bindparam("read", type_=BigInteger), sessions.c.input_tokens),
+        output_tokens=func.coalesce(bindparam("written", type_=BigInteger), sessions.c.output_tokens),
+    )
+)
+_PROMPT: Final = Prepared(
+    select(prompts)
+    .where(
+        prompts.c.session_id == bindparam("session_id"),
+        prompts.c.agent == bindparam("agent"),
+        prompts.c.definition == bindparam("definition"),
+    )
+    .order_by(prompts.c.created_at.desc())
+)
+_ADD_PROMPT: Final = Prepared(
+    insert(prompts).values(created_at=now()), columns=[column.key for column in prompts.c]
+)
+_ADD_CALLS: Final = Prepared(
+    insert(tool_calls),
+    columns=[*(column.key for column in tool_calls.c if not column.nullable), "broken"],
+)
+_WAIT: Final = Prepared(
+    update(runs)
+    .where(runs.c.id == bindparam("asking_run"))
+    .values(
+        status=bindparam("how"),
+        waiting_for_json=bindparam("what"),
+        answer_json=None,
+        worked_seconds=bindparam("worked"),
+    )
+)
+_NOW: Final = Prepared(select(now()))
+_STATE: Final = (tool_states.c.session_id == bindparam("of_session")) & (
+    tool_states.c.key == bindparam("name")
+)
+_CHANGE_STATE: Final = Prepared(update(tool_states).where(_STATE), columns=["state_json"])
+_ADD_STATE: Final = Prepared(insert(tool_states))
+_TURNS: Final = Prepared(
+    select(func.count()).where(
+        messages.c.session_id == bindparam("of_session"),
+        messages.c.run_id == bindparam("of_run"),
+        messages.c.role == "assistant",
+    )
+)
+_SUMMARY: Final = Prepared(
+    select(summaries)
+    .where(summaries.c.session_id == bindparam("session_id"))
+    .order_by(summaries.c.number.desc())
+    .limit(1)
+)
+
+
+class RunJournal:
+    """Each method is one transaction behind the fence: BatonLost if somebody took over, WrittenAlready if the
+    baton's numbered write is in the store. `keeps_accounts` says that it is counted what each name spends."""
+
+    def __init__(self, database: Database, fence: Fence, *, keeps_accounts: bool = False) -> None:
+        self._database = database
+        self._fence = fence
+        self._keeps_accounts = keeps_accounts
+
+    def add_messages(self, baton: Baton, session_id: str, new: Sequence[Message]) -> int:
+        """The position of the first."""
+        with self._database.writing() as connection:
+            self._fence.check(connection, baton)
+            return append_messages(connection, session_id, new, baton.run_id)
+
+    def add_turn(
+        self,
+        baton: Baton,
+        session_id: str,
+        message: Message,
+        *,
+        tokens: tuple[int, int] | None,
+        prompt: FrozenPrompt | None = None,
+        broken: Collection[str] = (),
+    ) -> int:
+        """An assistant message, its calls in the ledger as `pending`, and the session's token counts; with the
+        prompt that it was written under, if that is new. `broken` are the calls that must not run: their arguments
+        are not JSON."""
+        with self._database.writing() as connection:
+            self._fence.check(connection, baton)
+            if prompt is not None:
+                _freeze(connection, session_id, prompt)
+            position = append_messages(connection, session_id, [message], baton.run_id)
+            if message.calls:
+                calls = [_ledger_row(baton, session_id, position, call, broken) for call in message.calls]
+                _ADD_CALLS.run_each(connection, calls)
+            read, written = tokens or (None, None)
+            values = {"here": session_id, "spent": message.cost, "read": read, "written": written}
+            _COUNT.run(connection, values)
+            if self._keeps_accounts:
+                spend(connection, session_id, message.cost)
+            return position
+
+    def add_cost(self, baton: Baton, session_id: str, cost: float) -> None:
+        """Adds costs of the session that have no message to show for them."""
+        with self._database.writing() as connection:
+            self._fence.check(connection, baton)
+            values = {"here": session_id, "spent": cost, "read": None, "written": None}
+            _COUNT.run(connection, values)
+            if self._keeps_accounts:
+                spend(connection, session_id, cost)
+
+    def add_summary(
+        self, baton: Baton, session_id: str, summary: Summary, *, without_pictures: Collection[int] = ()
+    ) -> None:
+        """The model is shown it from now on in place of older messages, which stay where they are. Tokens that it
+        wrote are all that the model's window is known to hold. `without_pictures` are the positions of messages
+        whose pictures it is not shown any more."""
+        written = summary.usage.output_tokens if summary.usage else 0
+        with self._database.writing() as connection:
+            self._fence.check(connection, baton)
+            connection.execute(insert(summaries).values(summary_row(summary, session_id, baton.run_id)))
+            for position in without_pictures:
+                there = (messages.c.session_id == session_id) & (messages.c.position == position)
+                connection.execute(update(messages).where(there).values(partial=LEFT_OUT))
+            values = {"here": session_id, "spent": summary.cost, "read": written, "written": 0}
+            _COUNT.run(connection, values)
+            here = update(sessions).where(sessions.c.id == session_id)
+            connection.execute(here.values(compactions=summary.number))
+            if self._keeps_accounts:
+                spend(connection, session_id, summary.cost)
+
+    def refuse_last(self, baton: Baton, session_id: str) -> None:
+        """Marks the user rows at the transcript's end as refused: the model is not shown them again."""
+        with self._database.writing() as connection:
+            self._fence.check(connection, baton)
+            here = messages.c.session_id == session_id
+            query = select(func.max(messages.c.position)).where(here, messages.c.role != "user")
+            last = connection.execute(query).scalar()
+            since = here & (messages.c.position > (-1 if last is None else last))
+            connection.execute(update(messages).where(since).values(partial="refused"))
+
+    def change_agent(self, baton: Baton, session_id: str, agent: str) -> None:
+        """Later runs that name no agent of the team begin with this one ("key/name"), and the run is its run."""
+        with self._database.writing() as connection:
+            self._fence.check(connection, baton)
+            here = update(sessions).where(sessions.c.id == session_id)
+            connection.execute(here.values(agent=agent, handed_to=agent))
+            if session_id == baton.session_id:  # and not that of a task within the run
+                connection.execute(update(runs).where(runs.c.id == baton.run_id).values(agent=agent))
+
+    def add_child(self, baton: Baton, child: Session, new: Sequence[Message]) -> None:
+        """A session for a delegated task, written under the baton of the run that delegates."""
+        with self._database.writing() as connection:
+            self._fence.check(connection, baton)
+            add_session(connection, child)
+            append_messages(connection, child.id, new, baton.run_id)
+
+    def start_call(self, baton: Baton, session_id: str, call_id: str) -> None:
+        """The call's handler is about to run; from here on its outcome is unknown until it is recorded."""
+        with self._database.writing() as connection:
+            self._fence.check(connection, baton)
+            set_call(connection, session_id, call_id, state="running", now_is="started_at")
+
+    def add_result(
+        self,
+        baton: Baton,
+        session_id: str,
+        message: Message,
+        state: CallState,
+        *,
+        toolset_states: Mapping[str, Any] | None = None,
+    ) -> int:
+        """A call's result, its place in the ledger, and what its toolset wants to remember."""
+        call_id = message.content[0]["tool_use_id"]
+        with self._database.writing() as connection:
+            self._fence.check(connection, baton)
+            set_call(connection, session_id, call_id, state=state, now_is="ended_at")
+            for key, value in (toolset_states or {}).items():
+                _replace_tool_state(connection, session_id, key, dump(value))
+            return append_messages(connection, session_id, [message], baton.run_id)
+
+    def ask(
+        self, baton: Baton, question: Question, *, handler_ended: bool = False, worked: float = 0.0
+    ) -> None:
+        """The run waits for a person from now on; the answer may come through any process. It is asked at this moment,
+        by the database's clock. `handler_ended` says that the answer becomes the call's result: no handler waits for
+        it, so no effect of the call is unknown. `worked`: for how many seconds the run has been at work."""
+        with self._database.writing() as connection:
+            self._fence.check(connection, baton)
+            question = replace(question, asked_at=_NOW.scalar(connection))
+            what = dump(asdict(question))
+            values = {"asking_run": baton.run_id, "how": question.status, "what": what, "worked": worked}
+            _WAIT.run(connection, values)
+            if question.call_id:
+                set_call(connection, question.session_id, question.call_id, state=question.status)
+                if handler_ended:
+                    set_call(connection, question.session_id, question.call_id, started_at=None)
+
+    def ledger(self, session_id: str, *, run_id: str | None = None) -> dict[str, ToolCall]:
+        """The session's tool calls as far as they are known, by id."""
+        query = select(tool_calls).where(tool_calls.c.session_id == session_id)
+        if run_id is not None:
+            query = query.where(tool_calls.c.run_id == run_id)
+        with self._database.reading() as connection:
+            return {call.id: call for call in map(call_of, connection.execute(query))}
+
+    def turns(self, session_id: str, run_id: str) -> int:
+        """How many turns the session's model has had in this run."""
+        with self._database.glance() as connection:
+            return int(_TURNS.scalar(connection, {"of_session": session_id, "of_run": run_id}))
+
+    def summary(self, session_id: str) -> Summary | None:
+        """The newest; None for a conversation that was never compacted."""
+        with self._database.glance() as connection:
+            row = _SUMMARY.first(connection, {"session_id": session_id})
+        return None if row is None else summary_of(row)
+
+    def prompt(self, session_id: str, agent: str, definition: str) -> FrozenPrompt | None:
+        """The prompt that this session froze for an agent of that definition."""
+        key = {"session_id": session_id, "agent": agent, "definition": definition}
+        with self._database.glance() as connection:
+            row = _PROMPT.first(connection, key)
+        if row is None:
+            return None
+        return FrozenPrompt(
+            digest=row.digest,
+            agent=row.agent,
+            definition=row.definition,
+            model=row.model,
+            system=row.system_json,
+            tools=row.tools_json,
+            definitions=load_optional(row.definitions_json),
+        )
+
+
+def _freeze(connection: Connection, session_id: str, prompt: FrozenPrompt) -> None:
+    _ADD_PROMPT.run(
+        connection,
+        {
+            "session_id": session_id,
+            "digest": prompt.digest,
+            "agent": prompt.agent,
+            "definition": prompt.definition,
+            "model": prompt.model,
+            "system_json": prompt.system,
+            "tools_json": prompt.tools,
+            "definitions_json": dump(prompt.definitions),
+        },
+    )
+
+
+def set_call(
+    connection: Connection, session_id: str, call_id: str, *, now_is: str = "", **values: str | None
+) -> None:
+    """Changes a call's place in the ledger; `now_is` is the column that gets the present time, if any."""
+    keys = {"of_session": session_id, "of_call": call_id}
+    _change_of_call(now_is, tuple(values)).run(connection, keys | values)
+
+
+@cache
+def _change_of_call(now_is: str, columns: tuple[str, ...]) -> Prepared:
+    here = tool_calls.c.session_id == bindparam("of_session"), tool_calls.c.id == bindparam("of_call")
+    stamp = {now_is: now()} if now_is else {}
+    return Prepared(update(tool_calls).where(*here).values(stamp), columns=columns)
+
+
+def _ledger_row(
+    baton: Baton, session_id: str, position: int, call: Mapping[str, Any], broken: Collection[str]
+) -> dict[str, Any]:
+    return {
+        "session_id": session_id,
+        "id": call["id"],
+        "run_id": baton.run_id,
+        "position": position,
+        "name": call["name"],
+        "arguments_json": dump(call["input"]),
+        "state": "pending",
+        "decision": "",
+        "decided_by": "",
+        "reason": "",
+        "broken": call["id"] in broken,
+    }
+
+
+def _replace_tool_state(connection: Connection, session_id: str, key: str, state: str) -> None:
+    changed = {"of_session": session_id, "name": key, "state_json": state}
+    if not _CHANGE_STATE.run(connection, changed):
+        _ADD_STATE.run(connection, {"session_id": session_id, "key": key, "state_json": state})

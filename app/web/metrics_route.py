@@ -1,0 +1,65 @@
+"""The numbers for Prometheus, and the counting of requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Flask, Response, g, request
+from werkzeug.wsgi import ClosingIterator
+
+from app.runtime.gauges import Gauges
+from app.telemetry.telemetry import Telemetry
+from app.threads import Services
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+
+def blueprint(telemetry: Telemetry, gauges: Gauges, services: Services) -> Blueprint:
+    routes = Blueprint("metrics", __name__)
+
+    @routes.get("/metrics")
+    def metrics() -> Response:
+        """Answers without the database, which may be what is wrong."""
+        services.ensure_running()
+        gauges.measure()
+        body, content_type = telemetry.metrics.render()
+        return Response(body, content_type=content_type)
+
+    return routes
+
+
+def observe(app: Flask, telemetry: Telemetry) -> None:
+    """Counts the application's requests and lets each go on with its caller's trace."""
+
+    def answered(response: Response) -> Response:
+        route = request.url_rule.rule if request.url_rule else "none"
+        method = request.method if request.url_rule else "any"  # an unknown route's method may be any word
+        telemetry.metrics.request_answered(method, route, response.status_code)
+        if response.status_code >= 400:
+            telemetry.metrics.request_refused(response.status_code, g.get("error_code", "none"))
+        return response
+
+    app.after_request(answered)
+    app.wsgi_app = _Observed(app.wsgi_app, telemetry)  # type: ignore[method-assign]
+
+
+class _Observed:
+    """A thread is in use until the last byte of its answer was sent."""
+
+    def __init__(self, app: WSGIApplication, telemetry: Telemetry) -> None:
+        self._app = app
+        self._metrics = telemetry.metrics
+        self._tracing = telemetry.tracing
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        traceparent, tracestate = environ.get("HTTP_TRACEPARENT", ""), environ.get("HTTP_TRACESTATE", "")
+        self._metrics.request_begins()
+        try:
+            with self._tracing.continuing(traceparent, tracestate):
+                answer = self._app(environ, start_response)
+        except BaseException:
+            self._metrics.request_ends()
+            raise
+        return ClosingIterator(answer, self._metrics.request_ends)
