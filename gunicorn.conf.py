@@ -14,14 +14,15 @@ from typing import Any
 from gunicorn.app.base import Application
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+OURS = ("anthropic_standin", "app", "baton_client", "wsgi")
 
 
 class Beside:
-    """An import finder: `app` and `wsgi` are the ones beside this file, if they are there, and nothing else is."""
+    """An import finder: our packages and `wsgi` are the ones beside this file, if they are there; nothing else is."""
 
     @staticmethod
     def find_spec(name: str, _path: Sequence[str] | None = None, _target: Any = None) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(name, [HERE]) if name in ("app", "wsgi") else None
+        spec = PathFinder.find_spec(name, [HERE]) if name in OURS else None
         return spec if spec and spec.origin else None
 
 
@@ -48,7 +49,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-import app
+import anthropic_standin
 from app import logs, own_environment, selfcheck
 from app.errors import ServerFull
 from app.http_worker.worker import RequestWorker
@@ -110,9 +111,9 @@ TCP_USER_TIMEOUT = 18
 
 STAND_IN = """
 import runpy, sys, types
-app = sys.modules["app"] = types.ModuleType("app")
-app.__path__ = [sys.argv.pop(1)]
-runpy.run_module("anthropic_standin", run_name="__main__", alter_sys=True)
+package = sys.modules["anthropic_standin"] = types.ModuleType("anthropic_standin")
+package.__path__ = [sys.argv.pop(1)]
+runpy.run_module("anthropic_standin.__main__", run_name="__main__", alter_sys=True)
 """
 """Runs the stand-in of the package whose directory is the first argument; `-m` would look elsewhere too."""
 
@@ -146,7 +147,16 @@ def start_stand_in(server: Any) -> None:
     global _stand_in
     if settings.api_key or settings.api_base_url:
         return
-    command = [sys.executable, "-P", "-c", STAND_IN, *app.__path__, "--port", "0", "--die-with-parent"]
+    command = [
+        sys.executable,
+        "-P",
+        "-c",
+        STAND_IN,
+        *anthropic_standin.__path__,
+        "--port",
+        "0",
+        "--die-with-parent",
+    ]
     environment = own_environment.for_helpers()
     _stand_in = subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, start_new_session=True, env=environment

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
-TREES: Final = ("app", "tests", "bench")
+TREES: Final = ("anthropic_standin", "app", "baton_client", "bench", "tests")
 HIDING: Final = ("Who", "What", "Whoever", "Of", "Those", "So")
 ALLOWED: Final = 0.03
 

@@ -29,7 +29,7 @@ def texts() -> list[Path]:
     single = [
         ROOT / name for name in ("Makefile", "README.md", "CHANGELOG.md", "SECURITY.md", "gunicorn.conf.py")
     ]
-    folders = ("app", "agents", "bench", "deploy", "docs")
+    folders = ("anthropic_standin", "app", "baton_client", "agents", "bench", "deploy", "docs")
     found = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix != ".pyc"]
     return [path for path in [*single, *found] if path.is_file()]
 

@@ -298,7 +298,7 @@ class AgentPlanner:
         if any(spec.defer for spec in agent.toolsets):
             toolsets[f"{agent.name}/deferred"] = DeferredToolset(shelf)
         if agent.skills:
-            toolsets[f"{agent.name}/skills"] = on_demand("skills", "Skills")(
+            toolsets[f"{agent.name}/skills"] = on_demand("skills", "SkillsToolset")(
                 agent.skills,
                 ground=facts.ground,
                 working_dir=facts.working_dir,

@@ -18,6 +18,7 @@ SIDECARS: Final = ("", "-wal", "-shm", "-journal")
 SYSTEM: Final = (Path("/proc"), Path("/sys"), Path("/dev"), Path("/etc/baton"))
 """Not files of the server, but ways to its memory, its devices and its settings."""
 
+_OTHER_PACKAGES: Final = ("anthropic_standin", "baton_client")
 _BESIDE_THE_PROGRAM: Final = ("wsgi.py", "gunicorn.conf.py", "pyproject.toml", "setup.cfg", "Makefile")
 
 
@@ -65,6 +66,7 @@ def _candidates(settings: Settings) -> Iterator[Path]:
 def _program() -> Iterator[Path]:
     package = Path(app.__file__).resolve().parent
     yield package
+    yield from (package.with_name(name) for name in _OTHER_PACKAGES)
     for place in dict.fromkeys((package.parent, Path.cwd())):
         if (place / "wsgi.py").exists():
             yield from (place / name for name in _BESIDE_THE_PROGRAM)

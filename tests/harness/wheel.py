@@ -11,7 +11,16 @@ from typing import Final
 
 from tests.harness.process import ROOT
 
-SOURCES: Final = ("app", "gunicorn.conf.py", "wsgi.py", "pyproject.toml", "README.md", "LICENSE")
+SOURCES: Final = (
+    "anthropic_standin",
+    "app",
+    "baton_client",
+    "gunicorn.conf.py",
+    "wsgi.py",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+)
 PIP: Final = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
 
 

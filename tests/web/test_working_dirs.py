@@ -119,7 +119,14 @@ def test_the_program_itself_is_refused_and_the_directory_that_holds_it_is_not(
     server: Server, place: Path
 ) -> None:
     own = own_files(replace(server.settings, roots=(ROOT,)))
-    for path in (ROOT / "app", ROOT / "wsgi.py", ROOT / "gunicorn.conf.py", ROOT / "Makefile"):
+    for path in (
+        ROOT / "app",
+        ROOT / "anthropic_standin",
+        ROOT / "baton_client",
+        ROOT / "wsgi.py",
+        ROOT / "gunicorn.conf.py",
+        ROOT / "Makefile",
+    ):
         assert path in own
     assert ROOT not in own
 

@@ -83,15 +83,15 @@ def _plain(
         case "script":
             return _script(spec, environment, cage)
         case "fetch":
-            return on_demand("fetch", "Fetch")(timeout=spec.timeout or None)
+            return on_demand("fetch", "FetchToolset")(timeout=spec.timeout or None)
         case "tasks":
             return TasksToolset(path=spec.path)
         case "memory":
             return MemoryToolset(default=_memory_file(environment, run), path=spec.path)
         case "api":
-            return on_demand("api", "Api")(spec.api_config, fill_in=run.fill_in)
+            return on_demand("api", "ApiToolset")(spec.api_config, fill_in=run.fill_in)
         case "openapi":
-            openapi = on_demand("openapi", "OpenApi")
+            openapi = on_demand("openapi", "OpenApiToolset")
             return openapi(
                 spec.url,
                 headers=spec.headers,

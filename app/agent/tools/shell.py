@@ -61,7 +61,7 @@ class ShellToolset:
         return [
             Tool(
                 name="shell",
-                title="ShellToolset",
+                title="Shell",
                 category="shell",
                 description="Runs a shell command and returns what it writes, errors included.",
                 parameters=parameters(

@@ -28,7 +28,7 @@ class ThinkToolset:
         return [
             Tool(
                 name="think",
-                title="ThinkToolset",
+                title="Think",
                 category="think",
                 description="Writes down a thought and shows the thoughts so far. Nothing else happens.",
                 parameters=parameters({"thought": text("What to think about")}),

@@ -220,7 +220,7 @@ class ToolServer:
                         await self._stay(connection)
                     finally:
                         forgotten = connection.forgotten
-        except module.Unauthorized as refused:
+        except module.TokenWanted as refused:
             failure, meta = str(refused), refused.meta
         except Exception as error:
             late = scope.cancelled_caught and not ready
