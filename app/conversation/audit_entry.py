@@ -34,6 +34,15 @@ Action = Literal[
 
 
 @dataclass(frozen=True, slots=True)
+class Requester:
+    """The caller of a request, as the trail names it."""
+
+    who: str
+    role: str = ""
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AuditEntry:
     """One line of it. `who` is a token's name, or an address where the server asks for none; `refused` is what
     somebody tried without the right to."""

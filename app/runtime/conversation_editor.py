@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.conversation.audit_entry import AuditEntry
 from app.conversation.transcript import Message
 from app.runtime.run_outcome import last_words
 from app.runtime.runtime import Runtime
@@ -22,9 +21,7 @@ class ConversationEditor:
         self._manager = runtime.manager
         self._probe = runtime.probe
 
-    def add(
-        self, session_id: str, new: Message, *, visible_to: str | None, audit: AuditEntry | None = None
-    ) -> int:
+    def add(self, session_id: str, new: Message, *, visible_to: str | None) -> int:
         """The position of the message in its session."""
         with self._held(session_id):
             return self._store.edits.add(
@@ -33,7 +30,6 @@ class ConversationEditor:
                 probe=self._probe,
                 last_words=last_words,
                 visible_to=visible_to,
-                audit=audit,
             )
 
     def edit(
@@ -43,7 +39,6 @@ class ConversationEditor:
         new: Message,
         *,
         visible_to: str | None,
-        audit: AuditEntry | None = None,
     ) -> None:
         """MessageNotFound; InvalidTranscript also if the message there has another role."""
         with self._held(session_id):
@@ -54,7 +49,6 @@ class ConversationEditor:
                 probe=self._probe,
                 last_words=last_words,
                 visible_to=visible_to,
-                audit=audit,
             )
 
     def summarize(
@@ -64,7 +58,6 @@ class ConversationEditor:
         *,
         tokens: int | None,
         visible_to: str | None,
-        audit: AuditEntry | None = None,
     ) -> None:
         """Puts a summary in the place of what was said so far, in what the model is shown."""
         with self._held(session_id):
@@ -75,7 +68,6 @@ class ConversationEditor:
                 probe=self._probe,
                 last_words=last_words,
                 visible_to=visible_to,
-                audit=audit,
             )
 
     @contextmanager

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from app.conversation.audit_entry import AuditEntry
 from app.conversation.blocks import Block
 from app.conversation.queued_message import QueuedMessage, QueueKind
 from app.conversation.run import Answer, Run
@@ -19,6 +18,7 @@ from app.runtime.live_run import AT_SAFE_POINT, LiveRun
 from app.runtime.run_outcome import RunOutcome
 from app.runtime.runtime import Runtime
 from app.runtime.waiting_line import WaitingLine
+from app.store.audit_notes import requested_by
 from app.store.idempotency import KeyUse, Outcome
 from app.store.run_request import RunRequest
 from app.store.run_store import Answered
@@ -66,12 +66,11 @@ class RunControl:
         *,
         kinds: Sequence[str],
         call_id: str = "",
-        audit: AuditEntry | None = None,
         name: str = "",
     ) -> None:
         """Answers what the session's run waits for, wherever it runs; a run whose process died while it waited
         goes on here. NothingToAnswer, AnsweredAlready."""
-        give = partial(self._answer, session_id, answer, kinds=kinds, call_id=call_id, audit=audit)
+        give = partial(self._answer, session_id, answer, kinds=kinds, call_id=call_id)
         self._answers.in_turn(session_id, give, seconds=ANSWER_SECONDS, name=name)
 
     def _answer(
@@ -81,13 +80,12 @@ class RunControl:
         *,
         kinds: Sequence[str],
         call_id: str,
-        audit: AuditEntry | None,
     ) -> None:
         """SessionBusy while a thread of this process holds the session for another answer or a new run, or is about to
         let go of the run."""
         live = self._runs.find(session_id)
         if live is not None:
-            answered = self._store.runs.answer(session_id, answer, kinds=kinds, call_id=call_id, audit=audit)
+            answered = self._store.runs.answer(session_id, answer, kinds=kinds, call_id=call_id)
             if live.run.id == answered.run.id:
                 live.deliver(answered.answer)
             return
@@ -98,7 +96,6 @@ class RunControl:
             kinds=kinds,
             call_id=call_id,
             probe=self._runtime.probe,
-            audit=audit,
         )
         try:
             give()
@@ -116,11 +113,10 @@ class RunControl:
         messages: Sequence[QueuedMessage],
         *,
         idempotency: KeyUse | None = None,
-        audit: AuditEntry | None = None,
     ) -> None:
         """Stores messages for the run at work, which enter at its next safe point. NotRunning, QueueFull,
         KeyUsed."""
-        self._store.queue.add(messages, needs_run=True, key=idempotency, audit=audit)
+        self._store.queue.add(messages, needs_run=True, key=idempotency)
 
     def follow_up(
         self,
@@ -128,13 +124,13 @@ class RunControl:
         *,
         agent: str | None = None,
         idempotency: KeyUse | None = None,
-        audit: AuditEntry | None = None,
     ) -> bool:
         """Stores messages that get a turn of their own when the run at work would end; if none is at work, the
         agent that ran last begins with them. Says whether a run is at work on the session now. QueueFull,
         KeyUsed; SessionBusy if they are meant for another `agent` (see `QueueStore.add`)."""
-        running = self._store.queue.add(messages, needs_run=False, agent=agent, key=idempotency, audit=audit)
-        return running or self._manager.start_queued(messages[0].session_id)
+        running = self._store.queue.add(messages, needs_run=False, agent=agent, key=idempotency)
+        with requested_by(None):  # the run is for whatever waits in the queue
+            return running or self._manager.start_queued(messages[0].session_id)
 
     def outcome(self, session_id: str, use: KeyUse) -> Outcome | None:
         """The outcome that the key of a request stands for, when the request found the session busy. A request that
@@ -261,11 +257,11 @@ class RunControl:
         while time.monotonic() < deadline and self._store.runs.get(run_id).live:
             time.sleep(END_SECONDS)
 
-    def release(self, run_id: str, *, by: str, reason: str, audit: AuditEntry | None = None) -> Run:
+    def release(self, run_id: str, *, by: str, reason: str) -> Run:
         """Takes the baton from a dead or stuck holder, for good. RunNotFound, NotRunning."""
         words = f"The session was taken from this run by {by}" + (f": {reason}" if reason else ".")
         ending = RunOutcome("interrupted", "interrupted", words)
-        run = self._store.runs.release(run_id, words=words, last_words=ending.encoded, audit=audit)
+        run = self._store.runs.release(run_id, words=words, reason=reason, last_words=ending.encoded)
         log.warning("run %s was released by %s: %s", run_id, by, reason)
         live = self._runs.find(run.session_id)
         if live is not None and live.run.id == run_id:
@@ -277,7 +273,7 @@ class RunControl:
         """Asks this very run to stop; does not wait."""
         live.cancellation.cancel(by)
 
-    def delete(self, session_id: str, *, by: str, wait: float, audit: AuditEntry | None = None) -> bool:
+    def delete(self, session_id: str, *, by: str, wait: float) -> bool:
         """Stops the session's run and its background tasks, wherever they are, and deletes the session; False if the
         run has not ended within `wait` seconds (none of them can write any more all the same)."""
         run = self._store.runs.live_run(session_id)
@@ -286,7 +282,7 @@ class RunControl:
             self._end_soon(each, by=by, wait=0)
         if run is not None:
             run = self._end_soon(run, by=by, wait=wait)
-        self._store.sessions.delete(session_id, audit=audit)
+        self._store.sessions.delete(session_id)
         self._runtime.logs.close_deleted(session_id)
         return run is None or not run.live
 

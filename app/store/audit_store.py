@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Final
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import select
 
-from app.conversation.audit_entry import AuditEntry
-from app.store.engine import Database, ago, now
-from app.store.prepared_statements import Prepared
+from app.conversation.audit_entry import Action, AuditEntry
+from app.store.audit_notes import is_asked, note
+from app.store.engine import Database, ago
 from app.store.pruning import drop
 from app.store.tables import audit
 
 DAY: Final = 86_400
-MAX_DETAIL: Final = 2_000  # characters
-
-
-_SAID: Final = [field.name for field in fields(AuditEntry) if field.name not in ("id", "at")]
-_ADD: Final = Prepared(insert(audit).values(at=now()), columns=_SAID)
 
 
 class AuditStore:
@@ -29,10 +23,11 @@ class AuditStore:
         self._database = database
         self._keep_days = keep_days
 
-    def add(self, entry: AuditEntry) -> None:
+    def note(self, action: Action, session_id: str, *, run_id: str = "", detail: str = "") -> None:
         """For what is no transaction of its own, or was refused."""
-        with self._database.writing() as connection:
-            note(connection, entry)
+        if is_asked():
+            with self._database.writing() as connection:
+                note(connection, action, session_id, run_id=run_id, detail=detail)
 
     def find(
         self,
@@ -62,18 +57,3 @@ class AuditStore:
     def prune(self) -> int:
         """Drops what is too old. Returns how many."""
         return drop(self._database, audit, audit.c.at < ago(self._keep_days * DAY))
-
-
-def note(connection: Connection, entry: AuditEntry | None) -> None:
-    """In the transaction of what was done, so that neither is there without the other. A long detail is cut."""
-    if entry is not None:
-        said = {name: getattr(entry, name) for name in _SAID}
-        if len(entry.detail) > MAX_DETAIL:
-            said["detail"] = f"{entry.detail[:MAX_DETAIL]}…"
-        _ADD.run(connection, said)
-
-
-def unsay(connection: Connection, session_id: str, run_id: str) -> None:
-    """Takes back the entries about a run that was undone before anything came of it."""
-    here = (audit.c.session_id == session_id) & (audit.c.run_id == run_id)
-    connection.execute(delete(audit).where(here))

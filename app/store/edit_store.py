@@ -6,14 +6,13 @@ from collections.abc import Sequence
 
 from sqlalchemy import insert, update
 
-from app.conversation.audit_entry import AuditEntry
 from app.conversation.blocks import Block
 from app.conversation.compaction import condensed, estimate, told
 from app.conversation.message_editing import added, edited
 from app.conversation.run import Probe
 from app.conversation.transcript import Message, size_of
 from app.errors import InvalidTranscript, MessageNotFound, SessionFull
-from app.store.audit_store import note
+from app.store.audit_notes import note
 from app.store.row_mapping import dump, summary_row
 from app.store.run_end import LastWords
 from app.store.run_store import RunStore
@@ -36,14 +35,13 @@ class EditStore:
         probe: Probe,
         last_words: LastWords,
         visible_to: str | None = None,
-        audit: AuditEntry | None = None,
     ) -> int:
         """At the end; its position."""
         holding = self._runs.holding(session_id, probe=probe, last_words=last_words, visible_to=visible_to)
         with holding as connection:
             after = added(read_messages(connection, session_id), new)
             self._refuse_full(after)
-            note(connection, audit)
+            note(connection, "add_message", session_id, detail=new.role)
             return append_messages(connection, session_id, [new], None)
 
     def edit(
@@ -55,7 +53,6 @@ class EditStore:
         probe: Probe,
         last_words: LastWords,
         visible_to: str | None = None,
-        audit: AuditEntry | None = None,
     ) -> None:
         """Gives the message there the words of another one of the same role. MessageNotFound."""
         holding = self._runs.holding(session_id, probe=probe, last_words=last_words, visible_to=visible_to)
@@ -74,7 +71,7 @@ class EditStore:
             connection.execute(here.where(messages.c.position == position).values(values))
             later = (messages.c.position > position) & (messages.c.role == "assistant")
             connection.execute(here.where(later).values(prompt=""))
-            note(connection, audit)
+            note(connection, "edit_message", session_id, detail=str(position))
 
     def _refuse_full(self, after: Sequence[Message]) -> None:
         limit = self._runs.full.limit
@@ -90,7 +87,6 @@ class EditStore:
         probe: Probe,
         last_words: LastWords,
         visible_to: str | None = None,
-        audit: AuditEntry | None = None,
     ) -> None:
         """The model is shown the text from now on in place of what was said so far, which stays where it is.
         `tokens`: how much of the model's window that takes; None for an estimate."""
@@ -109,4 +105,4 @@ class EditStore:
             here = update(sessions).where(sessions.c.id == session_id)
             values = {"compactions": summary.number, "input_tokens": fill, "output_tokens": 0}
             connection.execute(here.values(values))
-            note(connection, audit)
+            note(connection, "summarize", session_id, detail=f"{len(text)} characters")

@@ -8,12 +8,11 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.sql.schema import Table
 
-from app.conversation.audit_entry import AuditEntry
 from app.conversation.forking import before_user_message, fork_title
 from app.conversation.session import Session
 from app.conversation.transcript import Message, Transcript
 from app.errors import InvalidTranscript, SessionBusy
-from app.store.audit_store import note
+from app.store.audit_notes import note
 from app.store.engine import Database
 from app.store.row_mapping import run_of, session_of
 from app.store.run_store import live_run_row
@@ -34,7 +33,6 @@ class ForkStore:
         owner: str,
         before: int | None,
         visible_to: str | None = None,
-        audit: AuditEntry | None = None,
     ) -> Session:
         """Copies a session up to, and without, the user's message number `before`, counted from 0; all of it
         without one. The parent stays as it is, and may be at work: SessionBusy only for a copy that would end
@@ -67,7 +65,7 @@ class ForkStore:
             _copy(connection, summaries, parent_id, new_id, in_it, run_id=None)
             if len(kept) == len(rows):  # the tools' state is known only as it is now
                 _copy(connection, tool_states, parent_id, new_id)
-            note(connection, audit)
+            note(connection, "fork", new_id, detail=parent_id)
             return fork
 
 

@@ -9,12 +9,11 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection, Row, bindparam, delete, exists, func, insert, or_, select, update
 
-from app.conversation.audit_entry import AuditEntry
 from app.conversation.queued_message import CAPACITY, QueuedMessage, QueueKind
 from app.conversation.run import Baton
 from app.conversation.transcript import Message
 from app.errors import NotRunning, QueuedMessageNotFound, QueueFull, SessionBusy, TakenAlready
-from app.store.audit_store import note
+from app.store.audit_notes import note
 from app.store.engine import Database, ago, now
 from app.store.fence import Fence, WrittenAlready
 from app.store.idempotency import KeyUse, use_key
@@ -46,7 +45,6 @@ class QueueStore:
         needs_run: bool,
         agent: str | None = None,
         key: KeyUse | None = None,
-        audit: AuditEntry | None = None,
     ) -> bool:
         """Stores all of them, for one session, or none. Says whether a run is at work on the session.
 
@@ -69,7 +67,7 @@ class QueueStore:
                 connection.execute(insert(queued_messages).values(_row(message, first + index)))
             if key is not None:
                 use_key(connection, key, session_id=session_id)
-            note(connection, audit)
+            note(connection, new[0].kind, session_id, detail=" ".join(message.id for message in new))
             self._database.notify(connection, session_id)
             return running
 
@@ -130,23 +128,21 @@ class QueueStore:
             found = connection.execute(waiting.distinct()).scalars().all()
             return [session_id for session_id in found if _is_claimable(connection, session_id)]
 
-    def edit(
-        self, session_id: str, message_id: str, content: Sequence[Any], *, audit: AuditEntry | None = None
-    ) -> QueuedMessage:
+    def edit(self, session_id: str, message_id: str, content: Sequence[Any]) -> QueuedMessage:
         """QueuedMessageNotFound, TakenAlready."""
         with self._database.writing() as connection:
             row = _still_waiting(connection, session_id, message_id)
             here = update(queued_messages).where(queued_messages.c.id == message_id)
             connection.execute(here.values(content_json=dump(content)))
-            note(connection, audit)
+            note(connection, "edit_queued", session_id, detail=message_id)
             return replace(_message(row), content=tuple(content))
 
-    def withdraw(self, session_id: str, message_id: str, *, audit: AuditEntry | None = None) -> None:
+    def withdraw(self, session_id: str, message_id: str) -> None:
         """QueuedMessageNotFound, TakenAlready."""
         with self._database.writing() as connection:
             _still_waiting(connection, session_id, message_id)
             connection.execute(delete(queued_messages).where(queued_messages.c.id == message_id))
-            note(connection, audit)
+            note(connection, "withdraw_queued", session_id, detail=message_id)
 
     def prune(self) -> int:
         """Drops messages that were taken by runs which ended a day ago; their words are in the transcript. Returns

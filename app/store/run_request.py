@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.conversation.audit_entry import AuditEntry
 from app.conversation.transcript import Message
 from app.store.idempotency import KeyUse
 
@@ -24,6 +23,5 @@ class RunRequest:
     replacing: str | None = None  # a run that was stopped for this one; its messages may follow that position
     idempotency: KeyUse | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
-    audit: AuditEntry | None = None
     headers: Mapping[str, str] = field(default_factory=dict)  # of the request; never stored
     model: str | None = None  # "provider/name" for the session's runs from now on; empty: each agent's own

@@ -17,7 +17,7 @@ from typing import Any, Final, get_args
 from sqlalchemy import Connection, Text, bindparam, cast, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from app.conversation.audit_entry import AuditEntry
+from app.conversation.audit_entry import Action
 from app.conversation.queued_message import QUEUE_KINDS
 from app.conversation.run import (
     DECISIONS,
@@ -42,7 +42,7 @@ from app.errors import (
     SessionBusy,
     StalePrecondition,
 )
-from app.store.audit_store import note, unsay
+from app.store.audit_notes import note, unsay
 from app.store.bulk_parameters import among, listed
 from app.store.delegated_sessions import refuse_lent
 from app.store.engine import Database, ago, now
@@ -196,7 +196,8 @@ class RunStore:
                 set_next_event(connection, session_id, next_event + RESERVED_NUMBERS)
                 if key is not None:
                     use_key(connection, key, session_id=session_id, run_id=run_id)
-                note(connection, replace(request.audit, run_id=run_id) if request.audit is not None else None)
+                asked_for = f"{request.key}/{request.name}" if request.name else request.key
+                note(connection, "run", session_id, run_id=run_id, detail=asked_for)
                 session = session_of(row)
                 begun = BegunRun(run, session, first, next_event, dead, key=key)
                 if model is None:
@@ -291,11 +292,9 @@ class RunStore:
             unsay(connection, baton.session_id, baton.run_id)
             connection.execute(delete(runs).where(runs.c.id == baton.run_id))
 
-    def release(
-        self, run_id: str, *, words: str, last_words: LastWords, audit: AuditEntry | None = None
-    ) -> Run:
-        """Takes the baton away from a run whatever its holder does; that one can't write any more. RunNotFound,
-        NotRunning."""
+    def release(self, run_id: str, *, words: str, reason: str = "", last_words: LastWords) -> Run:
+        """Takes the baton away from a run whatever its holder does; that one can't write any more. The trail is told
+        the `reason`. RunNotFound, NotRunning."""
         with self._database.writing() as connection:
             row = connection.execute(
                 select(runs).where(runs.c.id == run_id).with_for_update(key_share=True)
@@ -306,7 +305,7 @@ class RunStore:
             if not run.live:
                 raise NotRunning()
             close_orphan(connection, run, last_words, error=words)
-            note(connection, audit)
+            note(connection, "release", run.session_id, run_id=run_id, detail=reason)
             self._database.notify(connection, run.session_id)
             return run
 
@@ -361,7 +360,6 @@ class RunStore:
         call_id: str = "",
         adopter: Owner | None = None,
         probe: Probe | None = None,
-        audit: AuditEntry | None = None,
     ) -> Answered:
         """Answers what the session's run waits for: the first answer wins, whoever gives it.
 
@@ -398,7 +396,7 @@ class RunStore:
             connection.execute(update(runs).where(runs.c.id == run.id).values(values))
             write_down(connection, question, answer)
             _remember(connection, run, question, answer)
-            note(connection, replace(audit, run_id=run.id) if audit is not None else None)
+            _note_answer(connection, run, question, answer, call_id)
             self._database.notify(connection, session_id)
             return Answered(run, question, answer, adopted)
 
@@ -573,6 +571,15 @@ def _remember(connection: Connection, run: Run, question: Question, answer: Answ
                 approve_all_tools(connection, session_id)
             case "approve-tool":
                 allow_tool(connection, session_id, answer.tool_name or question.name)
+
+
+def _note_answer(connection: Connection, run: Run, question: Question, answer: Answer, call_id: str) -> None:
+    if question.kind == "elicitation":
+        note(connection, "answer", run.session_id, run_id=run.id, detail=answer.decision)
+        return
+    said = " ".join(filter(None, (answer.decision, call_id, answer.tool_name, answer.reason)))
+    action: Action = "reject" if answer.decision == "reject" else "approve"
+    note(connection, action, run.session_id, run_id=run.id, detail=said)
 
 
 def _too_late(connection: Connection, session_id: str, call_id: str) -> NothingToAnswer | AnsweredAlready:

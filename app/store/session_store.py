@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, insert, not_, or_, select, update
 
-from app.conversation.audit_entry import AuditEntry
+from app.conversation.audit_entry import Action
 from app.conversation.session import MAX_PATTERNS, Permissions, Session, SessionSummary
 from app.conversation.transcript import Message
 from app.errors import SessionNotFound
-from app.store.audit_store import note
+from app.store.audit_notes import note
 from app.store.bulk_parameters import among, listed
 from app.store.delegated_sessions import refuse_lent
 from app.store.engine import Database
@@ -32,8 +32,7 @@ from app.store.tables import messages, prompts, runs, sessions, tool_states
 
 
 class SessionStore:
-    """`owner` narrows a call to one token's sessions; None means that the caller may see them all. `audit` is what
-    the trail says of a change, with it or not at all."""
+    """`owner` narrows a call to one token's sessions; None means that the caller may see them all."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -44,7 +43,6 @@ class SessionStore:
         *,
         transcript: Sequence[Message] = (),
         key: KeyUse | None = None,
-        audit: AuditEntry | None = None,
     ) -> None:
         """KeyUsed if `key` stands for another session already."""
         with self._database.writing() as connection:
@@ -52,7 +50,7 @@ class SessionStore:
             append_messages(connection, session.id, transcript, None)
             if key is not None:
                 use_key(connection, key, session_id=session.id)
-            note(connection, audit)
+            note(connection, "create", session.id)
 
     def get(self, session_id: str, *, owner: str | None = None) -> Session:
         """SessionNotFound also for a session that belongs to another owner."""
@@ -117,7 +115,7 @@ class SessionStore:
         with self._database.reading() as connection:
             return connection.execute(query).first() is not None
 
-    def delete(self, session_id: str, *, audit: AuditEntry | None = None) -> None:
+    def delete(self, session_id: str) -> None:
         """The session and all that belongs to it. SessionBusy for that of a task, while the run that gave it is at
         work."""
         with self._database.writing() as connection:
@@ -131,7 +129,7 @@ class SessionStore:
             )
             if not connection.execute(delete(sessions).where(sessions.c.id == session_id)).rowcount:
                 raise SessionNotFound()
-            note(connection, audit)
+            note(connection, "delete", session_id)
 
     def missing(self, session_ids: Sequence[str]) -> set[str]:
         """The ids of the sessions that are not there, or not any more."""
@@ -142,9 +140,7 @@ class SessionStore:
                 row.id for row in _THERE.all(connection, {"those": listed(session_ids)})
             }
 
-    def set_title(
-        self, session_id: str, title: str, *, if_empty: bool = False, audit: AuditEntry | None = None
-    ) -> bool:
+    def set_title(self, session_id: str, title: str, *, if_empty: bool = False) -> bool:
         """False if the title was to be set only on an untitled session, and it has one."""
         with self._database.writing() as connection:
             query = update(sessions).where(sessions.c.id == session_id)
@@ -152,32 +148,30 @@ class SessionStore:
                 query = query.where(sessions.c.title == "")
             if not connection.execute(query.values(title=title)).rowcount:
                 return False
-            note(connection, audit)
+            note(connection, "rename", session_id)
             return True
 
-    def set_permissions(
-        self, session_id: str, permissions: Permissions | None, *, audit: AuditEntry | None = None
-    ) -> None:
-        self._update(session_id, audit, permissions_json=dump_optional(permissions))
+    def set_permissions(self, session_id: str, permissions: Permissions | None) -> None:
+        said = str(permissions or "")
+        self._update(session_id, "permissions", said, permissions_json=dump_optional(permissions))
 
-    def set_starred(self, session_id: str, starred: bool, *, audit: AuditEntry | None = None) -> None:
-        self._update(session_id, audit, starred=starred)
+    def set_starred(self, session_id: str, starred: bool) -> None:
+        self._update(session_id, "star", "on" if starred else "off", starred=starred)
 
-    def set_tokens(
-        self, session_id: str, read: int, written: int, *, audit: AuditEntry | None = None
-    ) -> None:
+    def set_tokens(self, session_id: str, read: int, written: int) -> None:
         """Sets the tokens that are shown for the last model call; the session's cost stays as it is."""
-        self._update(session_id, audit, input_tokens=read, output_tokens=written)
+        self._update(session_id, "tokens", f"{read} {written}", input_tokens=read, output_tokens=written)
 
-    def set_budget(self, session_id: str, budget: float | None, *, audit: AuditEntry | None = None) -> None:
+    def set_budget(self, session_id: str, budget: float | None) -> None:
         """In dollars; None: as in the settings, 0: no limit."""
-        self._update(session_id, audit, budget=budget)
+        said = "default" if budget is None else f"${budget}"
+        self._update(session_id, "budget", said, budget=budget)
 
-    def toggle_tools_approved(self, session_id: str, *, audit: AuditEntry | None = None) -> None:
-        self._update(session_id, audit, tools_approved=not_(sessions.c.tools_approved))
+    def toggle_tools_approved(self, session_id: str) -> None:
+        self._update(session_id, "toggle_tools", tools_approved=not_(sessions.c.tools_approved))
 
-    def toggle_thinking(self, session_id: str, *, audit: AuditEntry | None = None) -> None:
-        self._update(session_id, audit, thinking=not_(sessions.c.thinking))
+    def toggle_thinking(self, session_id: str) -> None:
+        self._update(session_id, "toggle_thinking", thinking=not_(sessions.c.thinking))
 
     def tool_definitions(self, session_id: str) -> dict[str, list[dict[str, Any]]]:
         """The tools as readers are told of them, by the digest of the prompt that offered them."""
@@ -196,12 +190,12 @@ class SessionStore:
         with self._database.glance() as connection:
             return int(find_session(connection, session_id).next_event)
 
-    def _update(self, session_id: str, audit: AuditEntry | None, **values: Any) -> None:
+    def _update(self, session_id: str, action: Action, detail: str = "", /, **values: Any) -> None:
         with self._database.writing() as connection:
             query = update(sessions).where(sessions.c.id == session_id).values(**values)
             if not connection.execute(query).rowcount:
                 raise SessionNotFound()
-            note(connection, audit)
+            note(connection, action, session_id, detail=detail)
 
 
 # Statements of the hot path are built once: building one costs more than running it.

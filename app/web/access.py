@@ -8,9 +8,10 @@ from typing import Final
 from flask import Flask, Response, g, request
 
 from app.access_tokens import AccessToken, Role
-from app.conversation.audit_entry import Action, AuditEntry
+from app.conversation.audit_entry import Requester
 from app.errors import AppError, Forbidden, NotFound, Unauthorized
 from app.runtime.streams.stream_slots import Slots
+from app.store.audit_notes import enter_request, leave_request
 from app.store.store import Store
 from app.web import console
 from app.web.rate_limit import RateLimit
@@ -64,15 +65,19 @@ class Access:
         app.after_request(self.note_refusal)
         app.after_request(_keep_place)
         app.teardown_request(_give_place_back)
+        app.teardown_request(_leave_request)
 
     def check(self) -> None:
         """Raises Forbidden, Unauthorized, ShareTaken, RateLimited; else notes the caller, for this request."""
         g.token = None
-        g.audited = self._audited
         self._check_browser()
-        if self._book.is_open or _is_open(request.path):
+        if _is_open(request.path):
+            return
+        if self._book.is_open:
+            self._enter_request("")
             return
         g.token = token = self._token_of(request.headers.get("Authorization", ""))
+        self._enter_request(token.role)
         g.place = self._requests.take(token.name)
         self._rate.take(token.name)
         only_looks = request.method in _READS or request.path in _ONLY_LOOKS
@@ -80,6 +85,11 @@ class Access:
             raise Forbidden("This token may look, but change nothing.")
         if token.role == "user" and request.path in _OVERSIGHT:
             raise Forbidden("This is for operators.")
+
+    def _enter_request(self, role: str) -> None:
+        """The store writes down what this request changes, if there is a trail."""
+        if self._audited:
+            g.audit_token = enter_request(Requester(requester(), role, g.request_id))
 
     def note_refusal(self, response: Response) -> Response:
         """Writes down what a caller tried without the right to it: also a session that looked to him as if it were
@@ -90,7 +100,7 @@ class Access:
             session_id = self._session_asked_for()
             if response.status_code == 403 or self._is_somebody_elses(session_id):
                 detail = f"{request.method} {request.path[:500]}: {response.status_code}"
-                self._store.audit.add(entry("refused", session_id, detail=detail))
+                self._store.audit.note("refused", session_id, detail=detail)
         except AppError:
             log.warning("a refusal could not be written down", exc_info=True)
         return response
@@ -155,6 +165,11 @@ def _give_place_back(error: BaseException | None) -> None:
         place.give_back()
 
 
+def _leave_request(error: BaseException | None) -> None:  # noqa: ARG001 - Flask's signature
+    if (token := g.pop("audit_token", None)) is not None:
+        leave_request(token)
+
+
 def _is_open(path: str) -> bool:
     return path in _OPEN or console.is_open(path)
 
@@ -186,21 +201,3 @@ def require_operator() -> None:
     """Forbidden for all others; where no tokens are asked for, everybody is one."""
     if role() != "operator":
         raise Forbidden("This is for operators.")
-
-
-def audit_entry(action: Action, session_id: str, *, run_id: str = "", detail: str = "") -> AuditEntry | None:
-    """The trail's entry for this request, for the store call that makes the change; None where there is no trail."""
-    return entry(action, session_id, run_id=run_id, detail=detail) if g.audited else None
-
-
-def entry(action: Action, session_id: str, *, run_id: str = "", detail: str = "") -> AuditEntry:
-    token: AccessToken | None = g.token
-    return AuditEntry(
-        action,
-        session_id,
-        who=requester(),
-        role="" if token is None else token.role,
-        run_id=run_id,
-        detail=detail,
-        request_id=g.request_id,
-    )

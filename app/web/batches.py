@@ -13,7 +13,7 @@ from app.errors import SessionBusy, SessionNotFound
 from app.runtime.run_control import RunControl
 from app.store.store import Store
 from app.web import response_models
-from app.web.access import audit_entry, owner, requester
+from app.web.access import owner, requester
 from app.web.json_streaming import Listed, objects_response
 from app.web.request_models import Batch, read
 from app.web.response_json import json_response, time_text
@@ -38,7 +38,7 @@ def blueprint(store: Store, control: RunControl) -> Blueprint:
         for session in found:
             left = max(0.0, deadline - time.monotonic())
             try:
-                control.delete(session.id, by=requester(), wait=left, audit=audit_entry("delete", session.id))
+                control.delete(session.id, by=requester(), wait=left)
                 deleted += 1
             except (SessionNotFound, SessionBusy):  # somebody else was faster; it is a task's that is at work
                 failed.append(session.id)
@@ -76,9 +76,6 @@ def blueprint(store: Store, control: RunControl) -> Blueprint:
         if owner() is None:
             return
         for session_id in {*session_ids} - store.sessions.missing(session_ids):
-            if (
-                done := audit_entry("refused", session_id, detail=f"{request.method} {request.path}: 404")
-            ) is not None:
-                store.audit.add(done)
+            store.audit.note("refused", session_id, detail=f"{request.method} {request.path}: 404")
 
     return routes

@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 
 from app.runtime.conversation_editor import ConversationEditor
 from app.store.store import Store
-from app.web.access import audit_entry, owner
+from app.web.access import owner
 from app.web.error_prefix import error_prefix
 from app.web.request_models import PutMessage, PutSummary, read
 from app.web.response_json import json_response
@@ -19,16 +19,14 @@ def blueprint(store: Store, editor: ConversationEditor) -> Blueprint:
     def add(session_id: str) -> Response:
         message = read(PutMessage).value()
         _visible(session_id, "add message")
-        audit = audit_entry("add_message", session_id, detail=message.role)
-        position = editor.add(session_id, message, visible_to=owner(), audit=audit)
+        position = editor.add(session_id, message, visible_to=owner())
         return json_response({"status": "added", "id": position}, 201)
 
     @routes.patch("/messages/<message:position>")
     def update(session_id: str, position: int) -> Response:
         message = read(PutMessage).value()
         _visible(session_id, "update message")
-        audit = audit_entry("edit_message", session_id, detail=str(position))
-        editor.edit(session_id, position, message, visible_to=owner(), audit=audit)
+        editor.edit(session_id, position, message, visible_to=owner())
         return json_response({"status": "updated"})
 
     @routes.post("/summaries")
@@ -40,7 +38,6 @@ def blueprint(store: Store, editor: ConversationEditor) -> Blueprint:
             body.summary,
             tokens=body.tokens,
             visible_to=owner(),
-            audit=audit_entry("summarize", session_id, detail=f"{len(body.summary)} characters"),
         )
         return json_response({"status": "added"}, 201)
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from flask import Blueprint, Response
 
 from app.conversation.blocks import Block
-from app.conversation.queued_message import CAPACITY, QueuedMessage
+from app.conversation.queued_message import CAPACITY
 from app.errors import NotRunning
 from app.runtime.run_control import RunControl, queued_messages
 from app.store.idempotency import KeyUse, KeyUsed, answered
 from app.store.store import Store
 from app.web import response_models
-from app.web.access import audit_entry, owner, requester
+from app.web.access import owner, requester
 from app.web.error_prefix import error_prefix
 from app.web.query_parameters import idempotency_key
 from app.web.request_models import read_messages, skip_body
@@ -33,8 +33,7 @@ def store_follow_ups(
     KeyUsed; SessionBusy if they are meant for another `agent` than the one that would come to them."""
     follow_ups = queued_messages(session_id, "followup", contents, by=requester(), at=store.database.now())
     answer = queued_answer("queued_streaming", follow_ups)
-    audit = audit_entry("followup", session_id, detail=_ids(follow_ups))
-    if not control.follow_up(follow_ups, agent=agent, idempotency=answered(use, answer), audit=audit):
+    if not control.follow_up(follow_ups, agent=agent, idempotency=answered(use, answer)):
         answer = queued_answer("queued_idle", follow_ups)
         store.idempotency.correct(use, answer)
     return answer
@@ -56,7 +55,6 @@ def blueprint(store: Store, control: RunControl) -> Blueprint:
             control.steer(
                 steers,
                 idempotency=answered(use, answer),
-                audit=audit_entry("steer", session_id, detail=_ids(steers)),
             )
         except NotRunning:
             raise NotRunning("failed to steer session: session not found or not running") from None
@@ -92,16 +90,14 @@ def blueprint(store: Store, control: RunControl) -> Blueprint:
     def edit(session_id: str, message_id: str) -> Response:
         contents = [message.content for message in read_messages(exactly_one=True)]
         _visible(session_id, "edit the queue")
-        audit = audit_entry("edit_queued", session_id, detail=message_id)
-        edited = store.queue.edit(session_id, message_id, contents[0], audit=audit)
+        edited = store.queue.edit(session_id, message_id, contents[0])
         return json_response(queued_payload(edited))
 
     @routes.delete("/queue/<session:message_id>")
     def withdraw(session_id: str, message_id: str) -> Response:
         skip_body()
         _visible(session_id, "edit the queue")
-        audit = audit_entry("withdraw_queued", session_id, detail=message_id)
-        store.queue.withdraw(session_id, message_id, audit=audit)
+        store.queue.withdraw(session_id, message_id)
         return json_response({"message": "message withdrawn"})
 
     def _again(use: KeyUse | None) -> Response | None:
@@ -113,7 +109,3 @@ def blueprint(store: Store, control: RunControl) -> Blueprint:
             store.sessions.get(session_id, owner=owner())
 
     return routes
-
-
-def _ids(messages: Sequence[QueuedMessage]) -> str:
-    return " ".join(message.id for message in messages)

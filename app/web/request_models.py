@@ -163,13 +163,6 @@ class Resume(RequestModel):
     tool_name: Pattern | None = None
     call_id: Name | None = None
 
-    @property
-    def said(self) -> str:
-        """For the audit trail."""
-        return " ".join(
-            word for word in (self.confirmation, self.call_id, self.tool_name, self.reason) if word
-        )
-
     def answer(self, by: str) -> Answer:
         return Answer(self.confirmation, reason=self.reason or "", tool_name=self.tool_name or "", by=by)
 

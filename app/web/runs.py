@@ -9,7 +9,6 @@ from typing import Final
 from flask import Blueprint, Response
 from flask import request as http_request
 
-from app.conversation.audit_entry import Action
 from app.conversation.run import LIVE, Run
 from app.conversation.transcript import Message
 from app.errors import InvalidRequest, NothingToAnswer, RunNotFound, SessionBusy, SessionNotFound
@@ -24,7 +23,7 @@ from app.runtime.streams.event_readers import EventReaders
 from app.store.idempotency import KeyUse, KeyUsed, Outcome
 from app.store.run_request import RunRequest
 from app.store.store import Store
-from app.web.access import audit_entry, own_name, owner, requester
+from app.web.access import own_name, owner, requester
 from app.web.error_prefix import error_prefix
 from app.web.query_parameters import (
     SESSION_ID,
@@ -139,7 +138,6 @@ def blueprint(
             visible_to=owner(),
             expected_position=expected_position(),
             idempotency=use,
-            audit=audit_entry("run", session_id, detail=f"{key}/{name}" if name else key),
             options={"started_by": requester()},
             headers=dict(http_request.headers),
             model=model,
@@ -151,7 +149,9 @@ def blueprint(
         longest = WAIT_TIMEOUT.read()
         if when_busy == "interrupt":
             if (stopped := control.interrupt(request.session_id, by=requester())) is not None:
-                _note("cancel", stopped, "when_busy=interrupt")
+                store.audit.note(
+                    "cancel", stopped.session_id, run_id=stopped.id, detail="when_busy=interrupt"
+                )
                 request = replace(request, replacing=stopped.id)
             longest = min(longest, INTERRUPT_WAIT)
         with client_left(disconnects) as left:
@@ -215,15 +215,11 @@ def blueprint(
         body = read(Resume)
         _visible(session_id, "resume session")
         kinds = ("approval", "max_iterations")
-        audit = audit_entry(
-            "reject" if body.confirmation == "reject" else "approve", session_id, detail=body.said
-        )
         control.answer(
             session_id,
             body.answer(requester()),
             kinds=kinds,
             call_id=body.call_id or "",
-            audit=audit,
             name=own_name(),
         )
         return json_response({"message": "session resumed"})
@@ -238,7 +234,6 @@ def blueprint(
                 body.answer(requester()),
                 kinds=("elicitation",),
                 call_id=body.call_id or "",
-                audit=audit_entry("answer", session_id, detail=body.action),
                 name=own_name(),
             )
         except NothingToAnswer as error:
@@ -255,7 +250,8 @@ def blueprint(
         stopped = control.cancel(
             session_id, by=requester(), run_id=body.run_id, wait=wait, at_safe_point=gently
         )
-        _note("cancel", stopped, "at=safe_point" if gently else "")
+        detail = "at=safe_point" if gently else ""
+        store.audit.note("cancel", stopped.session_id, run_id=stopped.id, detail=detail)
         return json_response({"run": run_payload(stopped)}, 202 if stopped.status in LIVE else 200)
 
     @routes.get("/runs")
@@ -279,15 +275,9 @@ def blueprint(
     @routes.post("/runs/<session:run_id>/release")
     def release(run_id: str) -> Response:
         body = read(Release)
-        reason = body.reason or ""
-        audit = audit_entry("release", _own_run(run_id).session_id, run_id=run_id, detail=reason)
-        released = control.release(run_id, by=requester(), reason=reason, audit=audit)
+        _own_run(run_id)
+        released = control.release(run_id, by=requester(), reason=body.reason or "")
         return json_response({"run": run_payload(released)})
-
-    def _note(action: Action, run: Run, detail: str) -> None:
-        """Writes the entry of a request to a run: there is no transaction that does it."""
-        if (done := audit_entry(action, run.session_id, run_id=run.id, detail=detail)) is not None:
-            store.audit.add(done)
 
     def _own_run(run_id: str) -> Run:
         run = store.runs.get(run_id)

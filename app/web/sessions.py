@@ -19,7 +19,7 @@ from app.roots import Ground, Roots
 from app.runtime.run_control import RunControl
 from app.store.idempotency import KeyUse, KeyUsed
 from app.store.store import Store
-from app.web.access import audit_entry, own_name, owner, requester, require_operator
+from app.web.access import own_name, owner, requester, require_operator
 from app.web.error_prefix import error_prefix
 from app.web.foreign_messages import Translation
 from app.web.imports import ImportSession, rows_of
@@ -90,8 +90,7 @@ def blueprint(store: Store, control: RunControl, *, roots: Roots) -> Blueprint:
             answer["left_out"] = list(left_out)
         key = replace(use, response=answer) if use is not None else None
         try:
-            audit = audit_entry("create", session.id)
-            store.sessions.create(session, transcript=transcript, key=key, audit=audit)
+            store.sessions.create(session, transcript=transcript, key=key)
         except KeyUsed:  # the same request, a moment before
             return _again(use) or json_response(answer)
         return json_response(answer)
@@ -118,7 +117,6 @@ def blueprint(store: Store, control: RunControl, *, roots: Roots) -> Blueprint:
             owner=own_name(),
             before=before,
             visible_to=owner(),
-            audit=audit_entry("fork", new_id, detail=session_id),
         )
         return object_response(view.shown(session, None))
 
@@ -129,9 +127,7 @@ def blueprint(store: Store, control: RunControl, *, roots: Roots) -> Blueprint:
         waits = DELETE_WAIT.read() == "true"
         longest = DELETE_TIMEOUT.read()
         _allowed(session_id, "delete session")
-        ended = control.delete(
-            session_id, by=requester(), wait=longest, audit=audit_entry("delete", session_id)
-        )
+        ended = control.delete(session_id, by=requester(), wait=longest)
         if waits and not ended:
             return json_response({"message": "session deleted, stop still in progress"}, 202)
         return json_response({"message": "session deleted"})
@@ -140,23 +136,21 @@ def blueprint(store: Store, control: RunControl, *, roots: Roots) -> Blueprint:
     def set_title(session_id: str) -> Response:
         title = read(SetTitle).title or ""
         _allowed(session_id, "update session title")
-        store.sessions.set_title(session_id, title, audit=audit_entry("rename", session_id))
+        store.sessions.set_title(session_id, title)
         return json_response({"id": session_id, "title": title})
 
     @routes.patch("/<session:session_id>/starred")
     def set_starred(session_id: str) -> Response:
         starred = read(SetStarred).starred
         _allowed(session_id, "star session")
-        audit = audit_entry("star", session_id, detail="on" if starred else "off")
-        store.sessions.set_starred(session_id, starred, audit=audit)
+        store.sessions.set_starred(session_id, starred)
         return json_response({"status": "updated"})
 
     @routes.patch("/<session:session_id>/tokens")
     def set_tokens(session_id: str) -> Response:
         body = read(SetTokens)
         _allowed(session_id, "update session tokens")
-        audit = audit_entry("tokens", session_id, detail=f"{body.input_tokens} {body.output_tokens}")
-        store.sessions.set_tokens(session_id, body.input_tokens, body.output_tokens, audit=audit)
+        store.sessions.set_tokens(session_id, body.input_tokens, body.output_tokens)
         return json_response({"status": "updated"})
 
     @routes.patch("/<session:session_id>/permissions")
@@ -164,8 +158,7 @@ def blueprint(store: Store, control: RunControl, *, roots: Roots) -> Blueprint:
         body = read(SetPermissions)
         _allowed(session_id, "update session permissions")
         permissions = body.permissions.value() if body.permissions else None
-        audit = audit_entry("permissions", session_id, detail=str(permissions or ""))
-        store.sessions.set_permissions(session_id, permissions, audit=audit)
+        store.sessions.set_permissions(session_id, permissions)
         return json_response({"message": "session permissions updated"})
 
     @routes.patch("/<session:session_id>/budget")
@@ -174,22 +167,21 @@ def blueprint(store: Store, control: RunControl, *, roots: Roots) -> Blueprint:
         budget = read(SetBudget).budget
         _allowed(session_id, "update session budget")
         require_operator()
-        audit = audit_entry("budget", session_id, detail="default" if budget is None else f"${budget}")
-        store.sessions.set_budget(session_id, budget, audit=audit)
+        store.sessions.set_budget(session_id, budget)
         return json_response({"id": session_id, "budget": budget, "cost": store.quotas.spent(session_id)})
 
     @routes.post("/<session:session_id>/tools/toggle")
     def toggle_tools(session_id: str) -> Response:
         skip_body()
         _allowed(session_id, "toggle session tool approval mode")
-        store.sessions.toggle_tools_approved(session_id, audit=audit_entry("toggle_tools", session_id))
+        store.sessions.toggle_tools_approved(session_id)
         return json_response(None)
 
     @routes.post("/<session:session_id>/thinking/toggle")
     def toggle_thinking(session_id: str) -> Response:
         skip_body()
         _allowed(session_id, "toggle session thinking mode")
-        store.sessions.toggle_thinking(session_id, audit=audit_entry("toggle_thinking", session_id))
+        store.sessions.toggle_thinking(session_id)
         return json_response(None)
 
     def _allowed(session_id: str, what: str) -> None:

@@ -181,7 +181,9 @@ def test_a_connection_that_dies_in_the_pool_unnoticed_is_replaced_once(
             peer.socket.close()
             closed.set()
 
-    monkeypatch.setattr("app.agent.anthropic.http.socket_connection.SocketConnection.is_stale", lambda _: False)
+    monkeypatch.setattr(
+        "app.agent.anthropic.http.socket_connection.SocketConnection.is_stale", lambda _: False
+    )
     with serving(script) as server:
         assert client.post(server.url).content == b"x"
         assert closed.wait(PATIENCE)

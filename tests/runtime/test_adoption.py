@@ -12,7 +12,7 @@ import pytest
 from app.agent.loop import Steps
 from app.agent.loop_context import Resumption
 from app.agent.loop_steps import Ask, SafePoint
-from app.conversation.audit_entry import AuditEntry
+from app.conversation.audit_entry import Requester
 from app.conversation.events import AgentChoice, MaxIterationsReached, StreamStarted
 from app.conversation.run import Answer, Question
 from app.conversation.session import Session
@@ -22,6 +22,7 @@ from app.runtime.housekeeping import Housekeeper
 from app.runtime.live_run import LiveRun
 from app.runtime.run_control import RunControl, queued_messages
 from app.runtime.runtime import Runtime
+from app.store.audit_notes import requested_by
 from app.store.engine import Database
 from app.store.event_store import RESERVED_NUMBERS
 from app.store.migrate import migrate
@@ -92,7 +93,8 @@ class Stage:
         eventually(lambda: self.store.runs.get(live.run.id).status == status, f"the run is {status}")
 
     def answer(self, runtime: Runtime) -> None:
-        RunControl(self.store, runtime).answer(self.session, APPROVE, kinds=KINDS, audit=AUDIT)
+        with requested_by(Requester("ann")):
+            RunControl(self.store, runtime).answer(self.session, APPROVE, kinds=KINDS)
 
     def answer_unseen(self) -> None:
         """As another process stores it: this one has not seen it yet."""
@@ -103,9 +105,6 @@ class Stage:
         RunControl(self.store, self.there).steer(
             queued_messages(self.session, "steer", [[block]], by="ann", at=0.0)
         )
-
-
-AUDIT = AuditEntry("approve", "s", "ann")
 
 
 @pytest.fixture

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
-from app.conversation.audit_entry import AuditEntry
+from app.conversation.audit_entry import Requester
 from app.conversation.run import Probe
 from app.conversation.session import Session
+from app.store.audit_notes import requested_by
 from app.store.engine import Database
 from app.store.idempotency import KeyUse
 from app.store.quota_store import Limits
@@ -36,7 +37,6 @@ WRITES: dict[str, dict[str, Any]] = {
     "messages": {"messages": [user("one"), user("two")]},
     "expected_position": {"expected_position": -1},
     "idempotency": {"idempotency": KEY},
-    "audit": {"audit": AuditEntry("run", session_id="", who="ann", role="user")},
     "model": {"model": "anthropic/another"},
 }
 """Writes that a request may want of a claim besides the claim."""
@@ -46,17 +46,17 @@ ALWAYS = {"session_id", "key", "name", "visible_to", "replacing", "options", "he
 
 
 def claim(store: Store, session_id: str, *, probe: Probe = nobody_is_gone, **wanted: Any) -> BegunRun:
-    if "audit" in wanted:
-        wanted["audit"] = replace(wanted["audit"], session_id=session_id)
-    return store.runs.begin(
-        uuid.uuid4().hex,
-        request(session_id, **wanted),
-        agent="plain/root",
-        owner=HERE,
-        probe=probe,
-        last_words=last_words,
-        options={"started_by": "ann"},
-    )
+    """As a request does that is noted in the audit trail."""
+    with requested_by(Requester("ann", role="user")):
+        return store.runs.begin(
+            uuid.uuid4().hex,
+            request(session_id, **wanted),
+            agent="plain/root",
+            owner=HERE,
+            probe=probe,
+            last_words=last_words,
+            options={"started_by": "ann"},
+        )
 
 
 def test_every_field_of_a_request_is_tried_here() -> None:

@@ -238,6 +238,18 @@ def test_a_request_that_is_repeated_under_its_key_is_one_entry(ann: LocalClient,
     assert trail(ops, f"session={session}") == [("ann", "user", "create"), ("ann", "user", "run")]
 
 
+def test_a_follow_up_is_an_entry_and_the_run_that_comes_to_it_is_none(
+    ann: LocalClient, ops: LocalClient
+) -> None:
+    session = ann.new_session()
+    with ann.run(session, "[say once]") as stream:
+        stream.rest()
+    ann.call("POST", f"/api/sessions/{session}/followup", MESSAGES, expect=202)
+    eventually(lambda: len(ops.call("GET", f"/api/runs?session={session}")) == 2, "it has begun")
+    ann.wait_until_free(session)
+    assert [action for _, _, action in trail(ops, f"session={session}")] == ["create", "run", "followup"]
+
+
 def test_what_somebody_had_no_right_to_is_in_the_trail(
     ann: LocalClient, bob: LocalClient, eye: LocalClient, ops: LocalClient
 ) -> None:
