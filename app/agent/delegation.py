@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Final
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Final
 
-from app.agent.tools.parameters import parameters, text
-from app.agent.toolset import Delegation, Handoff, Tool, ToolContext, ToolResult, string
+from app.agent.tools.function_tool import function_tool, tool
+from app.agent.toolset import Delegation, Handoff, Tool, ToolResult
 from app.conversation import background_task
 from app.conversation.blocks import text_block
 from app.conversation.session import Session
@@ -24,11 +24,11 @@ _CHILDREN: Final = uuid.UUID("6f0a3a2e-57c1-4c0e-9a5e-3f4c4f1d5a11")
 
 def tools_for(agent: Agent) -> list[Tool]:
     """The tools that an agent with colleagues gets in addition to its toolsets."""
-    tools = []
+    colleagues, tools = _Colleagues(agent), []
     if agent.sub_agents:
-        tools.append(_transfer_task(agent))
+        tools.append(function_tool(colleagues.transfer_task, "transfer"))
     if agent.handoffs:
-        tools.append(_handoff(agent))
+        tools.append(function_tool(colleagues.handoff, "handoff"))
     return tools
 
 
@@ -71,59 +71,37 @@ def first_message(task: Delegation) -> Message:
     return Message("user", (words,), implicit=True, position=0)
 
 
-def _transfer_task(agent: Agent) -> Tool:
-    def handler(arguments: Mapping[str, Any], _context: ToolContext) -> ToolResult | Delegation:
-        target = string(arguments, "agent")
-        if target not in agent.sub_agents:
+@dataclass(frozen=True, slots=True)
+class _Colleagues:
+    agent: Agent
+
+    @tool(read_only=True, in_order=True, output_schema=None)
+    def transfer_task(
+        self,
+        agent: Annotated[str, "The name of the agent that shall do the task."],
+        task: Annotated[str, "What it shall do, complete and clear."],
+        expected_output: Annotated[str, "What its answer should look like.", {"default": ""}] = "",
+    ) -> ToolResult | Delegation:
+        """Gives a task to another agent of the team and waits for its answer. The other agent sees nothing of this
+        conversation, so the task must say everything that it has to know."""
+        if agent not in self.agent.sub_agents:
             return ToolResult.error(
-                f"Agent {agent.name} cannot transfer task to {target}: target agent not in sub-agents list. "
-                f"{_available(agent.sub_agents)}"
+                f"Agent {self.agent.name} cannot transfer task to {agent}: target agent not in sub-agents list. "
+                f"{_available(self.agent.sub_agents)}"
             )
-        return Delegation(target, string(arguments, "task"), string(arguments, "expected_output"))
+        return Delegation(agent, task, expected_output)
 
-    return Tool(
-        name="transfer_task",
-        category="transfer",
-        title="Transfer Task",
-        description=(
-            "Gives a task to another agent of the team and waits for its answer. The other agent sees nothing "
-            "of this conversation, so the task must say everything that it has to know."
-        ),
-        parameters=parameters(
-            {
-                "agent": text("The name of the agent that shall do the task."),
-                "task": text("What it shall do, complete and clear."),
-                "expected_output": text("What its answer should look like.", default=""),
-            }
-        ),
-        handler=handler,
-        read_only=True,
-        in_order=True,
-        output_schema=None,
-    )
-
-
-def _handoff(agent: Agent) -> Tool:
-    def handler(arguments: Mapping[str, Any], _context: ToolContext) -> ToolResult | Handoff:
-        target = string(arguments, "agent")
-        if target not in agent.handoffs:
+    @tool(title="Handoff Conversation", read_only=True, in_order=True, output_schema=None)
+    def handoff(
+        self, agent: Annotated[str, "The name of the agent that shall go on."]
+    ) -> ToolResult | Handoff:
+        """Gives this conversation to another agent, which goes on with it in your place."""
+        if agent not in self.agent.handoffs:
             return ToolResult.error(
-                f"Agent {agent.name} cannot hand off to {target}: target agent not in handoffs list. "
-                f"{_available(agent.handoffs)}"
+                f"Agent {self.agent.name} cannot hand off to {agent}: target agent not in handoffs list. "
+                f"{_available(self.agent.handoffs)}"
             )
-        return Handoff(target)
-
-    return Tool(
-        name="handoff",
-        category="handoff",
-        title="Handoff Conversation",
-        description="Gives this conversation to another agent, which goes on with it in your place.",
-        parameters=parameters({"agent": text("The name of the agent that shall go on.")}),
-        handler=handler,
-        read_only=True,
-        in_order=True,
-        output_schema=None,
-    )
+        return Handoff(agent)
 
 
 def handed_over(source: str, target: Agent) -> str:

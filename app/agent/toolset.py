@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 from app.agent.model_client import Cancellation
 from app.agent.tool_arguments import Unfit, check, fitted
@@ -19,8 +19,6 @@ from app.roots import Ground
 from app.team.model_definition import ModelSpec
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 STRING_OUTPUT: Final[Mapping[str, Any]] = {"type": "string"}
 _WHAT_FOR: Final = {"type": "string", "description": "What this call is for, in a few words for people"}
@@ -293,37 +291,3 @@ def prepare(toolset: Toolset) -> None:
     begin = getattr(toolset, "prepare", None)
     if begin is not None:
         begin()
-
-
-def string(arguments: Mapping[str, Any], name: str, default: str = "") -> str:
-    """A text argument; a missing one takes the default, another type is an answer for the model."""
-    return _typed(arguments, name, str, default)
-
-
-def integer(arguments: Mapping[str, Any], name: str, default: int = 0) -> int:
-    return _typed(arguments, name, int, default)
-
-
-def flag(arguments: Mapping[str, Any], name: str) -> bool:
-    return _typed(arguments, name, bool, False)
-
-
-def strings(arguments: Mapping[str, Any], name: str) -> list[str]:
-    values = _typed(arguments, name, list, [])
-    if not all(isinstance(value, str) for value in values):
-        raise ToolFailed(f"{name} must be a list of strings")
-    return values
-
-
-def _typed(arguments: Mapping[str, Any], name: str, kind: type[T], default: T) -> T:
-    value = arguments.get(name)
-    if value is None:
-        value = next((v for k, v in arguments.items() if k.lower() == name.lower()), None)
-    if value is None:
-        return default
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise ToolFailed(f"{name} must be a {_NAMES[kind]}, not {type(value).__name__}")
-    return value
-
-
-_NAMES: Final[Mapping[type, str]] = {str: "string", int: "number", bool: "boolean", list: "list"}

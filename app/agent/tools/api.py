@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 from app.agent.tools.configured_http import READING, RequestFailed, send
 from app.agent.tools.fetch import USER_AGENT
 from app.agent.tools.output_limit import cut
-from app.agent.tools.parameters import Schema
 from app.agent.tools.url_template import InvalidArgument, filled
 from app.agent.toolset import STRING_OUTPUT, Tool, ToolContext, ToolFailed, ToolResult
 
@@ -59,7 +58,7 @@ class ApiToolset:
         address = urlsplit(found.endpoint)
         if address.scheme not in ("http", "https") or not address.hostname:
             raise ToolFailed(f"the endpoint {found.endpoint!r} is not an absolute http or https address")
-        takes: Schema = {"type": "object", "properties": dict(found.args)}
+        takes: dict[str, Any] = {"type": "object", "properties": dict(found.args)}
         if found.required:
             takes["required"] = list(found.required)
         return [

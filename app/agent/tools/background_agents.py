@@ -6,16 +6,16 @@ with its session, and a later run finds it as it is then.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Sequence
+from typing import Annotated, Protocol
 
+from app.agent.tools.function_tool import FunctionToolset, tool
 from app.agent.tools.output_limit import MAX_BYTES, cut, readable
-from app.agent.tools.parameters import parameters, text
 from app.agent.tools.shell import duration
-from app.agent.toolset import Delegation, Tool, ToolContext, ToolFailed, ToolResult, string
+from app.agent.toolset import Delegation, ToolFailed, ToolResult
 from app.conversation.background_task import MAX_RUNNING, BackgroundTask, TooManyTasks
 
-_TASK: Final = parameters({"task_id": text("ID of the task")})
+TaskId = Annotated[str, "ID of the task"]
 
 
 class BackgroundWork(Protocol):
@@ -60,9 +60,10 @@ class NoWork:
         pass
 
 
-class BackgroundAgentsToolset:
+class BackgroundAgentsToolset(FunctionToolset):
     """`colleagues` are the agents that this one may give tasks to."""
 
+    category = "transfer"
     instructions = (
         "With run_background_agent another agent of the team does a task while you go on: start several at once when "
         "they don't depend on each other. That agent sees nothing of this conversation and can ask nobody, so the "
@@ -73,69 +74,14 @@ class BackgroundAgentsToolset:
         self._colleagues = colleagues
         self._work = work
 
-    def tools(self) -> Sequence[Tool]:
-        return [
-            Tool(
-                name="run_background_agent",
-                title="Run Background Agent",
-                category="transfer",
-                description="Starts another agent on a task in the background, and returns the task's ID at once.",
-                parameters=parameters(
-                    {
-                        "agent": text("The name of the agent that shall do the task"),
-                        "task": text("What it shall do, complete and clear"),
-                        "expected_output": text("What its answer should look like"),
-                    },
-                    optional=["expected_output"],
-                ),
-                output_schema=None,
-                handler=self._run,
-            ),
-            Tool(
-                name="list_background_agents",
-                title="List Background Agents",
-                category="transfer",
-                waits=True,
-                description="Lists the background tasks of this conversation and how they are.",
-                read_only=True,
-                in_order=True,
-                output_schema=None,
-                handler=self._list,
-            ),
-            Tool(
-                name="view_background_agent",
-                title="View Background Agent",
-                category="transfer",
-                waits=True,
-                description="Shows how a background task is: its result, or what its agent has said so far.",
-                parameters=_TASK,
-                read_only=True,
-                in_order=True,
-                output_schema=None,
-                handler=self._view,
-            ),
-            Tool(
-                name="stop_background_agent",
-                title="Stop Background Agent",
-                category="transfer",
-                description="Stops a background task.",
-                parameters=_TASK,
-                output_schema=None,
-                handler=self._stop,
-            ),
-        ]
-
-    def start(self) -> None:
-        pass
-
-    def stop(self) -> None:
-        """Tasks outlive the run that started them."""
-
-    def state(self) -> Any:
-        return None
-
-    def _run(self, arguments: Mapping[str, Any], _context: ToolContext) -> ToolResult:
-        agent, task = string(arguments, "agent"), string(arguments, "task")
+    @tool(output_schema=None)
+    def run_background_agent(
+        self,
+        agent: Annotated[str, "The name of the agent that shall do the task"],
+        task: Annotated[str, "What it shall do, complete and clear"],
+        expected_output: Annotated[str, "What its answer should look like"] = "",
+    ) -> ToolResult:
+        """Starts another agent on a task in the background, and returns the task's ID at once."""
         if not agent.strip():
             return ToolResult.error("agent name must not be empty")
         if not task.strip():
@@ -144,23 +90,27 @@ class BackgroundAgentsToolset:
             names = ", ".join(self._colleagues)
             return ToolResult.error(f'agent "{agent}" is not in the sub-agents list. Available: {names}')
         try:
-            begun = self._work.start(Delegation(agent, task, string(arguments, "expected_output")))
+            begun = self._work.start(Delegation(agent, task, expected_output))
         except TooManyTasks:
             return ToolResult.error(
                 f"maximum concurrent background agent tasks ({MAX_RUNNING}) reached; wait until one ends, or stop one"
             )
         return ToolResult(f"Background agent task started with ID: {begun.id}\nAgent: {agent}\nTask: {task}")
 
-    def _list(self, _arguments: Mapping[str, Any], _context: ToolContext) -> ToolResult:
+    @tool(output_schema=None, read_only=True, in_order=True, waits=True)
+    def list_background_agents(self) -> ToolResult:
+        """Lists the background tasks of this conversation and how they are."""
         blocks = [f"ID: {task.id}\n" + _described(task, indent="  ") + "\n" for task in self._work.tasks()]
         return ToolResult(
             "Background Agent Tasks:\n\n" + ("".join(blocks) or "No background agent tasks found.\n")
         )
 
-    def _view(self, arguments: Mapping[str, Any], _context: ToolContext) -> ToolResult:
-        task = self._work.find(string(arguments, "task_id"))
+    @tool(output_schema=None, read_only=True, in_order=True, waits=True)
+    def view_background_agent(self, task_id: TaskId) -> ToolResult:
+        """Shows how a background task is: its result, or what its agent has said so far."""
+        task = self._work.find(task_id)
         if task is None:
-            return _unknown(arguments)
+            return ToolResult.error(f"task not found: {task_id}")
         head = f"Task ID: {task.id}\n" + _described(task, indent="")
         return ToolResult(f"{head}\n--- Output ---\n{self._output(task)}")
 
@@ -177,10 +127,12 @@ class BackgroundAgentsToolset:
                 said = "".join(self._work.said(task)[-1:])
                 return cut(said) or "<no output>"
 
-    def _stop(self, arguments: Mapping[str, Any], _context: ToolContext) -> ToolResult:
-        task = self._work.find(string(arguments, "task_id"))
+    @tool(output_schema=None)
+    def stop_background_agent(self, task_id: TaskId) -> ToolResult:
+        """Stops a background task."""
+        task = self._work.find(task_id)
         if task is None:
-            return _unknown(arguments)
+            return ToolResult.error(f"task not found: {task_id}")
         if task.status != "running":
             return ToolResult.error(f"task {task.id} is not running (status: {task.status})")
         self._work.stop(task)
@@ -202,7 +154,3 @@ def _latest(said: str) -> str:
     if len(data) <= MAX_BYTES:
         return said
     return f"[Output truncated: the last {MAX_BYTES} of {len(data)} bytes]\n{readable(data[-MAX_BYTES:])}"
-
-
-def _unknown(arguments: Mapping[str, Any]) -> ToolResult:
-    return ToolResult.error(f"task not found: {string(arguments, 'task_id')}")

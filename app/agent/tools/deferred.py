@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
-from app.agent.tools.parameters import parameters, text
-from app.agent.toolset import Tool, ToolContext, ToolResult, Toolset, prepare, string
+from app.agent.tools.function_tool import FunctionToolset, tool
+from app.agent.toolset import Tool, ToolResult, Toolset, prepare
 
 
 class Shelf:
@@ -34,12 +34,12 @@ class Shelved:
 
     def tools(self) -> Sequence[Tool]:
         listed = []
-        for tool in self._inner.tools():
-            if self._deferred is True or tool.name in self._deferred:
-                self._shelf.tools[tool.name] = tool
-                if tool.name not in self._shelf.taken:
+        for one in self._inner.tools():
+            if self._deferred is True or one.name in self._deferred:
+                self._shelf.tools[one.name] = one
+                if one.name not in self._shelf.taken:
                     continue
-            listed.append(tool)
+            listed.append(one)
         return listed
 
     def prepare(self) -> None:
@@ -55,9 +55,10 @@ class Shelved:
         return self._inner.state()
 
 
-class DeferredToolset:
+class DeferredToolset(FunctionToolset):
     """The two tools that lead to the shelf."""
 
+    category = "deferred"
     instructions = (
         "Not all of your tools are listed. When none of the listed ones fits, look for another with search_tool, "
         "and make it available with add_tool."
@@ -66,41 +67,12 @@ class DeferredToolset:
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
 
-    def tools(self) -> Sequence[Tool]:
-        return [
-            Tool(
-                name="search_tool",
-                title="Search Tool",
-                category="deferred",
-                description="Finds tools that are not listed, by a word of their name or description.",
-                parameters=parameters({"query": text("What to look for")}),
-                read_only=True,
-                in_order=True,
-                handler=self._search,
-            ),
-            Tool(
-                name="add_tool",
-                title="Add Tool",
-                category="deferred",
-                description="Makes a tool available that search_tool has found.",
-                parameters=parameters({"name": text("The name of the tool")}),
-                read_only=True,
-                in_order=True,
-                handler=self._add,
-            ),
-        ]
-
-    def start(self) -> None:
-        pass
-
-    def stop(self) -> None:
-        pass
-
     def state(self) -> Any:
         return sorted(self._shelf.taken) or None
 
-    def _search(self, arguments: Mapping[str, Any], _context: ToolContext) -> ToolResult:
-        query = string(arguments, "query")
+    @tool(read_only=True, in_order=True)
+    def search_tool(self, query: Annotated[str, "What to look for"]) -> ToolResult:
+        """Finds tools that are not listed, by a word of their name or description."""
         found = [
             {"name": tool.name, "description": tool.description}
             for tool in self._shelf.tools.values()
@@ -111,8 +83,9 @@ class DeferredToolset:
         listed = json.dumps(found, ensure_ascii=False, indent=2)
         return ToolResult(f"Found {len(found)} deferred tool(s):\n{listed}")
 
-    def _add(self, arguments: Mapping[str, Any], _context: ToolContext) -> ToolResult:
-        name = string(arguments, "name")
+    @tool(read_only=True, in_order=True)
+    def add_tool(self, name: Annotated[str, "The name of the tool"]) -> ToolResult:
+        """Makes a tool available that search_tool has found."""
         tool = self._shelf.tools.get(name)
         if tool is None:
             return ToolResult.error(f"Tool '{name}' not found.")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from urllib.parse import urljoin, urlsplit
 from urllib.robotparser import RobotFileParser
 
@@ -16,21 +16,12 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from app.agent.model_client import Cancellation
+from app.agent.tools.function_tool import FunctionToolset, tool
 from app.agent.tools.html_text import to_markdown, to_text
 from app.agent.tools.http_text import decoded
 from app.agent.tools.output_limit import cut
 from app.agent.tools.public_http import AddressRefused, Line, NoThread, open_session
-from app.agent.toolset import (
-    CANCELLED,
-    Tool,
-    ToolCancelled,
-    ToolContext,
-    ToolFailed,
-    ToolResult,
-    integer,
-    string,
-    strings,
-)
+from app.agent.toolset import CANCELLED, ToolCancelled, ToolContext, ToolFailed, ToolResult
 
 DEFAULT_SECONDS: Final = 30
 MAX_SECONDS: Final = 300
@@ -43,31 +34,6 @@ _FORMATS: Final = ("text", "markdown", "html")
 _ACCEPT: Final = "text/html,application/xhtml+xml,text/*;q=0.9,application/json;q=0.9,*/*;q=0.5"
 _CHUNK: Final = 65_536
 _NOTHING_ALLOWED: Final = ["User-agent: *", "Disallow: /"]
-
-_PARAMETERS: Final[Mapping[str, Any]] = {
-    "type": "object",
-    "properties": {
-        "urls": {
-            "type": "array",
-            "items": {"type": "string"},
-            "description": "The addresses to fetch, http or https",
-            "minItems": 1,
-        },
-        "format": {
-            "type": "string",
-            "description": "What to turn HTML pages into",
-            "enum": list(_FORMATS),
-            "default": _FORMATS[0],
-        },
-        "timeout": {
-            "type": "integer",
-            "description": "Seconds that one address may take (30)",
-            "minimum": 1,
-            "maximum": MAX_SECONDS,
-        },
-    },
-    "required": ["urls", "format"],
-}
 
 
 class _Failed(Exception):
@@ -83,10 +49,11 @@ class _Page:
     body: str  # converted
 
 
-class FetchToolset:
+class FetchToolset(FunctionToolset):
     """Stateless. `timeout` is the default for one address, redirects and robots.txt included;
     `allow_private` lets it reach addresses that are not public, for tests."""
 
+    category = "fetch"
     instructions = (
         "Fetch pages when you know their address. Give several addresses in one call when you need several. "
         "Long pages are cut; addresses inside private networks are refused."
@@ -99,41 +66,32 @@ class FetchToolset:
         self._headers = {"User-Agent": user_agent, "Accept": _ACCEPT}
         self._allow_private = allow_private
 
-    def tools(self) -> Sequence[Tool]:
-        return [
-            Tool(
-                name="fetch",
-                title="Fetch URLs",
-                category="fetch",
-                description="Fetches one or more addresses over HTTP and returns what is there as text, "
-                "Markdown or HTML. Keeps to the sites' robots.txt.",
-                parameters=_PARAMETERS,
-                handler=self._fetch,
-            )
-        ]
-
-    def start(self) -> None:
-        pass
-
-    def stop(self) -> None:
-        pass
-
-    def state(self) -> Any:
-        return None
-
-    def _fetch(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        urls = strings(arguments, "urls")
+    @tool(title="Fetch URLs")
+    def fetch(
+        self,
+        context: ToolContext,
+        urls: Annotated[
+            Sequence[str], "The addresses to fetch, http or https", {"type": "array", "minItems": 1}
+        ],
+        format: Annotated[
+            str, "What to turn HTML pages into", {"enum": list(_FORMATS), "default": _FORMATS[0]}
+        ] = _FORMATS[0],
+        timeout: Annotated[
+            int, "Seconds that one address may take (30)", {"minimum": 1, "maximum": MAX_SECONDS}
+        ] = 0,
+        **_others: Any,
+    ) -> ToolResult:
+        """Fetches one or more addresses over HTTP and returns what is there as text, Markdown or HTML. Keeps to the
+        sites' robots.txt."""
         if not urls:
             raise ToolFailed("at least one URL is required")
         if len(urls) > MAX_URLS:
             raise ToolFailed(f"at most {MAX_URLS} URLs can be fetched at once")
-        kind = string(arguments, "format", "text")
-        if kind not in _FORMATS:
+        if format not in _FORMATS:
             raise ToolFailed(f"format must be one of {', '.join(_FORMATS)}")
-        asked = integer(arguments, "timeout")
-        seconds = min(asked, MAX_SECONDS) if asked > 0 else self._seconds
+        seconds = min(timeout, MAX_SECONDS) if timeout > 0 else self._seconds
         robots = _Robots(self._headers["User-Agent"])
-        outcomes = [(url, self._outcome(url, kind, seconds, robots, context.cancellation)) for url in urls]
+        outcomes = [(url, self._outcome(url, format, seconds, robots, context.cancellation)) for url in urls]
         return _one(*outcomes[0]) if len(outcomes) == 1 else _several(outcomes)
 
     def _outcome(

@@ -6,13 +6,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from app.agent.model_client import Cancellation
+from app.agent.tools.function_tool import tool
 from app.agent.tools.gitignore import Ignored
-from app.agent.tools.parameters import parameters, text
 from app.agent.tools.sandbox import Entry, FileRefused, Sandbox, files_of, visible
-from app.agent.toolset import CANCELLED, Tool, ToolCancelled, ToolContext, ToolResult, string
+from app.agent.toolset import CANCELLED, ToolCancelled, ToolContext, ToolResult
 
 MAX_ENTRIES: Final = 100
 
@@ -30,32 +30,6 @@ _TREE_OUTPUT: Final[Mapping[str, Any]] = {
 Hides = Callable[[str, bool], bool]
 
 
-def tools(*, ignore_vcs: bool) -> list[Tool]:
-    listing = _Listing(ignore_vcs)
-    return [
-        Tool(
-            name="directory_tree",
-            title="Directory Tree",
-            category="filesystem",
-            description="Shows a directory and everything below it as a JSON tree, cut after 100 nodes.",
-            parameters=parameters({"path": text("The directory to show", default=".")}),
-            output_schema=_TREE_OUTPUT,
-            read_only=True,
-            handler=listing.tree,
-        ),
-        Tool(
-            name="list_directory",
-            title="List Directory",
-            category="filesystem",
-            description="Lists the files and directories that lie directly in a directory, at most 100.",
-            parameters=parameters({"path": text("The directory to list", default=".")}),
-            read_only=True,
-            takes_description=True,
-            handler=listing.list,
-        ),
-    ]
-
-
 def hiding(context: ToolContext, ignore_vcs: bool) -> Hides:
     """Which paths version control keeps out of sight; none, unless asked to."""
     if not ignore_vcs:
@@ -68,24 +42,34 @@ def below(path: str, name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Listing:
+class FileListing:
+    """The tools that list, without what version control ignores if `ignore_vcs` says so."""
+
     ignore_vcs: bool
 
-    def tree(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+    @tool(read_only=True, output_schema=_TREE_OUTPUT)
+    def directory_tree(
+        self, context: ToolContext, path: Annotated[str, "The directory to show", {"default": "."}] = ""
+    ) -> ToolResult:
+        """Shows a directory and everything below it as a JSON tree, cut after 100 nodes."""
         sandbox = files_of(context)
         tree = _Tree(sandbox, hiding(context, self.ignore_vcs), context.cancellation)
         try:
-            root = tree.grow(string(arguments, "path"))
+            root = tree.grow(path)
         except FileRefused as refusal:
             return ToolResult.error(f"Error building directory tree: {refusal}")
         output = json.dumps(root, ensure_ascii=False, separators=(",", ":"))
         meta = {"fileCount": tree.files, "dirCount": tree.directories, "truncated": tree.truncated}
         return ToolResult(output, meta=meta)
 
-    def list(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+    @tool(read_only=True, takes_description=True)
+    def list_directory(
+        self, context: ToolContext, path: Annotated[str, "The directory to list", {"default": "."}] = ""
+    ) -> ToolResult:
+        """Lists the files and directories that lie directly in a directory, at most 100."""
         sandbox = files_of(context)
         try:
-            path, entries = sandbox.entries(string(arguments, "path"))
+            path, entries = sandbox.entries(path)
         except FileRefused as refusal:
             return ToolResult.error(f"Error reading directory: {refusal}")
         hides = hiding(context, self.ignore_vcs)

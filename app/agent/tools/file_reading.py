@@ -3,75 +3,23 @@
 from __future__ import annotations
 
 import errno
-import json
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Sequence
+from json import dumps
+from typing import Annotated, Any, Final
 
 from app.agent.picture_admission import Unusable, admit
 from app.agent.tools import image_header
 from app.agent.tools.excerpt import SPARE, excerpt
-from app.agent.tools.parameters import number, parameters, switch, text, texts
+from app.agent.tools.function_tool import tool
 from app.agent.tools.sandbox import Content, FileRefused, files_of
 from app.agent.tools.text_file import TextFile
-from app.agent.toolset import (
-    CANCELLED,
-    Tool,
-    ToolCancelled,
-    ToolContext,
-    ToolFailed,
-    ToolResult,
-    flag,
-    integer,
-    string,
-    strings,
-)
+from app.agent.toolset import CANCELLED, ToolCancelled, ToolContext, ToolFailed, ToolResult
 
 MAX_TEXT: Final = 10_000_000
 MAX_FILES: Final = 100
 _SNIFFED: Final = 8_192
 _ONE_BY_ONE: Final = "Read the rest with read_file, which takes offset and limit."
 _NO_ROOM: Final = f"[Not read: the result is full. {_ONE_BY_ONE}]"
-
-
-def tools() -> list[Tool]:
-    return [
-        Tool(
-            name="read_file",
-            title="Read",
-            category="filesystem",
-            description=(
-                "Returns the content of a file: the whole, or as much as there is room for, with a remark on how to "
-                "read on. Pictures (JPEG, PNG, GIF, WebP) can be seen."
-            ),
-            parameters=parameters(
-                {
-                    "path": text("The file to read"),
-                    "offset": number("The first line to read (1)"),
-                    "limit": number("How many lines to read at most (all)"),
-                    "column": number(
-                        "The character to begin with in the first line (1), for very long lines"
-                    ),
-                },
-                optional=["offset", "limit", "column"],
-            ),
-            read_only=True,
-            read_on="Read the rest with offset and limit.",
-            handler=read_file,
-        ),
-        Tool(
-            name="read_multiple_files",
-            title="Read Multiple Files",
-            category="filesystem",
-            description="Returns the content of several text files at once. What can't be read says why.",
-            parameters=parameters(
-                {"paths": texts("The files to read"), "json": switch("Answer as a JSON array")},
-                optional=["json"],
-            ),
-            read_only=True,
-            read_on=_ONE_BY_ONE,
-            handler=read_multiple_files,
-        ),
-    ]
 
 
 def is_binary(data: bytes) -> bool:
@@ -85,34 +33,40 @@ def decode(data: bytes) -> str:
     return TextFile.of(data).utf_8.decode("utf-8", "replace").replace("\0", "\ufffd")
 
 
-def read_file(arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-    path = string(arguments, "path")
+@tool(title="Read", read_only=True, read_on="Read the rest with offset and limit.")
+def read_file(
+    context: ToolContext,
+    path: Annotated[str, "The file to read"],
+    offset: Annotated[int, "The first line to read (1)"] = 0,
+    limit: Annotated[int, "How many lines to read at most (all)"] = 0,
+    column: Annotated[int, "The character to begin with in the first line (1), for very long lines"] = 0,
+) -> ToolResult:
+    """Returns the content of a file: the whole, or as much as there is room for, with a remark on how to read on.
+    Pictures (JPEG, PNG, GIF, WebP) can be seen."""
     try:
         content = files_of(context).read(path, MAX_TEXT)
         picture = image_header.recognise(content.data)
         if picture is not None:
             return _picture_result(path, content, picture)
-        words = excerpt(
-            _text(content, MAX_TEXT),
-            context.room,
-            offset=integer(arguments, "offset"),
-            limit=integer(arguments, "limit"),
-            column=integer(arguments, "column"),
-        )
+        words = excerpt(_text(content, MAX_TEXT), context.room, offset=offset, limit=limit, column=column)
     except FileRefused as refusal:
         error = _reason(refusal)
         return ToolResult.error(error, meta={**_meta("", 0), "error": error})
     return ToolResult(words, meta=_meta("", _lines(words)))
 
 
-def read_multiple_files(arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-    """The readers' `meta` names the files and their length; the contents are in the output only."""
-    paths = strings(arguments, "paths")
+# The readers' `meta` names the files and their length; the contents are in the output only.
+@tool(read_only=True, read_on=_ONE_BY_ONE)
+def read_multiple_files(
+    context: ToolContext,
+    paths: Annotated[Sequence[str], "The files to read"],
+    json: Annotated[bool, "Answer as a JSON array"] = False,
+) -> ToolResult:
+    """Returns the content of several text files at once. What can't be read says why."""
     if len(paths) > MAX_FILES:
         raise ToolFailed(f"at most {MAX_FILES} files can be read at once")
     files, metas, left = [], [], MAX_TEXT
-    as_json = flag(arguments, "json")
-    room = context.room // 2 if as_json else context.room  # JSON has more bytes than the text
+    room = context.room // 2 if json else context.room  # JSON has more bytes than the text
     for path in paths:
         if context.cancellation.is_set():
             raise ToolCancelled(CANCELLED)
@@ -127,8 +81,8 @@ def read_multiple_files(arguments: Mapping[str, Any], context: ToolContext) -> T
             metas.append({**_meta(path, 0), "error": words})
         files.append({"path": path, "content": words})
     meta = {"files": metas or None}
-    if as_json:
-        return ToolResult(json.dumps(files or None, ensure_ascii=False, separators=(",", ":")), meta=meta)
+    if json:
+        return ToolResult(dumps(files or None, ensure_ascii=False, separators=(",", ":")), meta=meta)
     return ToolResult("".join(f"=== {file['path']} ===\n{file['content']}\n\n" for file in files), meta=meta)
 
 

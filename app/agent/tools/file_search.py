@@ -5,29 +5,19 @@ from __future__ import annotations
 import codecs
 import errno
 import fnmatch
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Final
 
 from app.agent.model_client import Cancellation
 from app.agent.tools.file_listing import Hides, below, hiding
 from app.agent.tools.file_reading import is_binary
-from app.agent.tools.parameters import parameters, switch, text, texts
+from app.agent.tools.function_tool import tool
 from app.agent.tools.regex_search import BadPattern, RegexSearch, Span, TooSlow
 from app.agent.tools.sandbox import FileRefused, Sandbox, files_of
 from app.agent.tools.text_file import TextFile
-from app.agent.toolset import (
-    CANCELLED,
-    Tool,
-    ToolCancelled,
-    ToolContext,
-    ToolFailed,
-    ToolResult,
-    flag,
-    string,
-    strings,
-)
+from app.agent.toolset import CANCELLED, ToolCancelled, ToolContext, ToolFailed, ToolResult
 
 MAX_MATCHES: Final = 1_000
 MAX_FILE: Final = 10_000_000
@@ -42,46 +32,36 @@ _AROUND: Final = 20  # bytes beside the match in a longer one
 Find = Callable[[bytes], Sequence[Span]]
 
 
-def tools(*, ignore_vcs: bool) -> list[Tool]:
-    return [
-        Tool(
-            name="search_files_content",
-            title="Search Files Content",
-            category="filesystem",
-            description="Looks for a text, or a regular expression, in the files below a directory, line by "
-            "line. Answers with path, line and column of the first match in each line, at most 1,000.",
-            parameters=parameters(
-                {
-                    "path": text("The directory, or the file, to search", default="."),
-                    "query": text("The text or regular expression to look for"),
-                    "is_regex": switch("The query is a regular expression"),
-                    "excludePatterns": texts("Globs of paths to leave out; dir/* leaves out all of dir"),
-                },
-                optional=["is_regex", "excludePatterns"],
-            ),
-            read_only=True,
-            takes_description=True,
-            handler=_Search(ignore_vcs).search,
-        )
-    ]
-
-
 @dataclass(frozen=True, slots=True)
-class _Search:
+class FileSearch:
+    """The tool that searches, without what version control ignores if `ignore_vcs` says so."""
+
     ignore_vcs: bool
 
-    def search(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        query, excluded = string(arguments, "query"), strings(arguments, "excludePatterns")
+    @tool(read_only=True, takes_description=True)
+    def search_files_content(
+        self,
+        context: ToolContext,
+        *,
+        path: Annotated[str, "The directory, or the file, to search", {"default": "."}] = "",
+        query: Annotated[str, "The text or regular expression to look for"],
+        is_regex: Annotated[bool, "The query is a regular expression"] = False,
+        excludePatterns: Annotated[
+            Sequence[str], "Globs of paths to leave out; dir/* leaves out all of dir"
+        ] = (),
+    ) -> ToolResult:
+        """Looks for a text, or a regular expression, in the files below a directory, line by line. Answers with path,
+        line and column of the first match in each line, at most 1,000."""
         if not query:
             raise ToolFailed("query must not be empty")
         sandbox = files_of(context)
-        walk = _Walk(sandbox, hiding(context, self.ignore_vcs), excluded, context.cancellation)
+        walk = _Walk(sandbox, hiding(context, self.ignore_vcs), excludePatterns, context.cancellation)
         try:
             with ExitStack() as stack:
                 find: Find = _literal(query)
-                if flag(arguments, "is_regex"):
+                if is_regex:
                     find = stack.enter_context(RegexSearch(query, context.cancellation)).spans
-                return _collect(sandbox, walk.files(string(arguments, "path")), find)
+                return _collect(sandbox, walk.files(path), find)
         except BadPattern as problem:
             return ToolResult.error(f"Invalid regex pattern: {problem}")
         except TooSlow:

@@ -6,22 +6,14 @@ import fnmatch
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Annotated, Final, Protocol, TypedDict
 
 from app.agent.tools.cage import Cage, caged
-from app.agent.tools.parameters import listing, parameters, text, texts
+from app.agent.tools.function_tool import tool
 from app.agent.tools.processes import Command, exit_words, run
 from app.agent.tools.sandbox import FileRefused, files_of
 from app.agent.tools.text_file import LONGEST_MARK, EditFailed, TextFile
-from app.agent.toolset import (
-    Tool,
-    ToolCancelled,
-    ToolContext,
-    ToolFailed,
-    ToolResult,
-    string,
-    strings,
-)
+from app.agent.toolset import ToolCancelled, ToolContext, ToolFailed, ToolResult
 from app.conversation.json_text import whole
 
 MAX_EDITED: Final = 10_000_000
@@ -38,56 +30,19 @@ class PostEdit(Protocol):
     def cmd(self) -> str: ...
 
 
-def tools(*, environment: Mapping[str, str], post_edit: Sequence[PostEdit], cage: Cage | None) -> list[Tool]:
-    writing = _Writing(environment, post_edit, cage)
-    edit = parameters(
-        {"oldText": text("The exact text to replace"), "newText": text("The text to put in its place")}
-    )
-    return [
-        Tool(
-            name="edit_file",
-            title="Edit",
-            category="filesystem",
-            description="Replaces exact pieces of text in a file. The edits are applied in order; each oldText "
-            "must stand in the file exactly once. If one does not fit, the file stays as it was. The file keeps its "
-            "encoding and its line ends, however you write yours.",
-            parameters=parameters({"path": text("The file to edit"), "edits": listing(edit, "The edits")}),
-            takes_description=True,
-            handler=writing.edit_file,
-        ),
-        Tool(
-            name="write_file",
-            title="Write",
-            category="filesystem",
-            description="Writes a file, with the directories that lead to it. Its former content is lost. "
-            "Line ends are written as you give them.",
-            parameters=parameters({"path": text("The file to write"), "content": text("All it shall hold")}),
-            takes_description=True,
-            handler=writing.write_file,
-        ),
-        Tool(
-            name="create_directory",
-            title="Create Directory",
-            category="filesystem",
-            description="Creates directories, with all that lead to them.",
-            parameters=parameters({"paths": texts("The directories to create")}),
-            handler=create_directory,
-        ),
-        Tool(
-            name="remove_directory",
-            title="Remove Directory",
-            category="filesystem",
-            description="Removes directories that are empty.",
-            parameters=parameters({"paths": texts("The directories to remove")}),
-            handler=remove_directory,
-        ),
-    ]
+class FileEdit(TypedDict):
+    oldText: Annotated[str, "The exact text to replace"]
+    newText: Annotated[str, "The text to put in its place"]
 
 
-def create_directory(arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+@tool()
+def create_directory(
+    context: ToolContext, paths: Annotated[Sequence[str], "The directories to create"]
+) -> ToolResult:
+    """Creates directories, with all that lead to them."""
     sandbox = files_of(context)
     done: list[str] = []
-    for path in strings(arguments, "paths"):
+    for path in paths:
         try:
             sandbox.make_directories(path)
         except FileRefused as refusal:
@@ -96,10 +51,14 @@ def create_directory(arguments: Mapping[str, Any], context: ToolContext) -> Tool
     return ToolResult("\n".join(done))
 
 
-def remove_directory(arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+@tool()
+def remove_directory(
+    context: ToolContext, paths: Annotated[Sequence[str], "The directories to remove"]
+) -> ToolResult:
+    """Removes directories that are empty."""
     sandbox = files_of(context)
     done: list[str] = []
-    for path in strings(arguments, "paths"):
+    for path in paths:
         try:
             sandbox.remove_directory(path)
         except FileRefused as refusal:
@@ -109,13 +68,26 @@ def remove_directory(arguments: Mapping[str, Any], context: ToolContext) -> Tool
 
 
 @dataclass(frozen=True, slots=True)
-class _Writing:
+class FileWriting:
+    """The tools that write files, with the commands that run after each edit."""
+
     environment: Mapping[str, str]
     post_edit: Sequence[PostEdit]
     cage: Cage | None
 
-    def edit_file(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        path, edits = string(arguments, "path"), _edits(arguments)
+    @tool(title="Edit", takes_description=True)
+    def edit_file(
+        self,
+        context: ToolContext,
+        path: Annotated[str, "The file to edit"],
+        edits: Annotated[Sequence[FileEdit], "The edits"],
+    ) -> ToolResult:
+        """Replaces exact pieces of text in a file. The edits are applied in order; each oldText must stand in the file
+        exactly once. If one does not fit, the file stays as it was. The file keeps its encoding and its line ends,
+        however you write yours."""
+        if not edits:
+            raise ToolFailed("edits must not be empty")
+        replaced = [(whole(edit["oldText"]), whole(edit["newText"])) for edit in edits]
         sandbox = files_of(context)
         try:
             content = sandbox.read(path, MAX_EDITED)
@@ -124,7 +96,7 @@ class _Writing:
         if content.size > MAX_EDITED:
             return ToolResult.error(f"Error reading file: {content.size} bytes are too many to edit")
         file = TextFile.of(content.data)
-        for number, (old, new) in enumerate(edits, 1):
+        for number, (old, new) in enumerate(replaced, 1):
             try:
                 file = file.edited(old, new)
             except EditFailed as failure:
@@ -136,17 +108,24 @@ class _Writing:
         problem = self._after_edit(path, context)
         if problem:
             return ToolResult.error(f"File edited successfully but post-edit command failed: {problem}")
-        return ToolResult(_edited([len(old.encode()) for old, _ in edits]))
+        return ToolResult(_edited([len(old.encode()) for old, _ in replaced]))
 
-    def write_file(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        path, content = string(arguments, "path"), whole(string(arguments, "content"))
+    @tool(title="Write", takes_description=True)
+    def write_file(
+        self,
+        context: ToolContext,
+        path: Annotated[str, "The file to write"],
+        content: Annotated[str, "All it shall hold"],
+    ) -> ToolResult:
+        """Writes a file, with the directories that lead to it. Its former content is lost. Line ends are written as you
+        give them."""
         sandbox = files_of(context)
         try:
             sandbox.make_directories(os.path.dirname(path))
         except FileRefused as refusal:
             return ToolResult.error(f"Error creating directory structure: {refusal}")
         try:
-            data = _before(path, context).with_text(content).data
+            data = _before(path, context).with_text(whole(content)).data
             sandbox.write(path, data)
         except FileRefused as refusal:
             return ToolResult.error(f"Error writing file: {refusal}")
@@ -184,15 +163,6 @@ def _before(path: str, context: ToolContext) -> TextFile:
     except FileRefused:
         return TextFile("")
     return file if file.mark else TextFile("")
-
-
-def _edits(arguments: Mapping[str, Any]) -> list[tuple[str, str]]:
-    edits = arguments.get("edits") or []
-    if not isinstance(edits, list) or not all(isinstance(edit, dict) for edit in edits):
-        raise ToolFailed("edits must be a list of objects with oldText and newText")
-    if not edits:
-        raise ToolFailed("edits must not be empty")
-    return [(whole(string(edit, "oldText")), whole(string(edit, "newText"))) for edit in edits]
 
 
 def _edited(lengths: Sequence[int]) -> str:

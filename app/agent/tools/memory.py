@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Final
 
+from app.agent.tools.function_tool import FunctionToolset, tool
 from app.agent.tools.memory_file import MemoryEntry, MemoryFailed, MemoryFile
-from app.agent.tools.parameters import Schema, parameters, text
 from app.agent.tools.sandbox import Sandbox, files_of
-from app.agent.toolset import Handler, Tool, ToolContext, ToolFailed, ToolResult, string
+from app.agent.toolset import ToolContext, ToolFailed, ToolResult
 
 MAX_CHARACTERS: Final = 20_000  # of one memory: every listing repeats them all
 
-_ID: Final = text("ID of the memory")
-_MEMORY: Final = text("What to remember")
-_CATEGORY: Final = text("What kind of thing it is, such as preference, fact or decision")
+MemoryId = Annotated[str, "ID of the memory"]
+Category = Annotated[str, "What kind of thing it is, such as preference, fact or decision"]
 
 
-class MemoryToolset:
+class MemoryToolset(FunctionToolset):
     """`path` is below the session's directory, unless it is absolute; without one `default` is the file."""
 
+    category = "memory"
     instructions = (
         "Memories outlive this conversation. Look through them before you begin, and add what will be of use "
         "later: what the user likes, what was decided, what was hard to find out. Nothing secret."
@@ -31,72 +32,53 @@ class MemoryToolset:
         self._default = default
         self._path = path
 
-    def tools(self) -> Sequence[Tool]:
-        new = parameters({"memory": _MEMORY, "category": _CATEGORY}, optional=["category"])
-        changed = parameters({"id": _ID, "memory": _MEMORY, "category": _CATEGORY}, optional=["category"])
-        sought = parameters(
-            {"query": text("Words that all must occur"), "category": text("Only of this category")},
-            optional=["query", "category"],
-        )
-        one = parameters({"id": _ID})
-        return [
-            _tool("add_memory", "Remembers something.", new, self._add),
-            _tool("get_memories", "Shows everything that is remembered.", None, self._all, read_only=True),
-            _tool("delete_memory", "Forgets a memory.", one, self._delete),
-            _tool("search_memories", "Finds memories by words.", sought, self._search, read_only=True),
-            _tool(
-                "update_memory",
-                "Replaces a memory. Without a category it has none afterwards.",
-                changed,
-                self._update,
-            ),
-        ]
-
-    def start(self) -> None:
-        pass
-
-    def stop(self) -> None:
-        pass
-
-    def state(self) -> Any:
-        return None
-
-    def _add(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        memory, category = _given(arguments)
-        try:
+    @tool()
+    def add_memory(
+        self, context: ToolContext, memory: Annotated[str, "What to remember"], category: Category = ""
+    ) -> ToolResult:
+        """Remembers something."""
+        _check(memory)
+        with _failing("add memory"):
             added = self._file(context).add(memory, category)
-        except MemoryFailed as failure:
-            raise ToolFailed(f"failed to add memory: {failure}") from failure
         return ToolResult(f"Memory added successfully with ID: {added}")
 
-    def _all(self, _arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        try:
+    @tool(read_only=True)
+    def get_memories(self, context: ToolContext) -> ToolResult:
+        """Shows everything that is remembered."""
+        with _failing("get memories"):
             return _listed(self._file(context).all())
-        except MemoryFailed as failure:
-            raise ToolFailed(f"failed to get memories: {failure}") from failure
 
-    def _search(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        try:
-            found = self._file(context).search(string(arguments, "query"), string(arguments, "category"))
-        except MemoryFailed as failure:
-            raise ToolFailed(f"failed to search memories: {failure}") from failure
-        return _listed(found)
+    @tool()
+    def delete_memory(self, context: ToolContext, id: MemoryId) -> ToolResult:
+        """Forgets a memory."""
+        with _failing("delete memory"):
+            self._file(context).delete(id)
+        return ToolResult(f"Memory with ID {id} deleted successfully")
 
-    def _update(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        memory_id, (memory, category) = string(arguments, "id"), _given(arguments)
-        try:
-            self._file(context).update(memory_id, memory, category)
-        except MemoryFailed as failure:
-            raise ToolFailed(f"failed to update memory: {failure}") from failure
-        return ToolResult(f"Memory with ID {memory_id} updated successfully")
+    @tool(read_only=True)
+    def search_memories(
+        self,
+        context: ToolContext,
+        query: Annotated[str, "Words that all must occur"] = "",
+        category: Annotated[str, "Only of this category"] = "",
+    ) -> ToolResult:
+        """Finds memories by words."""
+        with _failing("search memories"):
+            return _listed(self._file(context).search(query, category))
 
-    def _delete(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        memory_id = string(arguments, "id")
-        try:
-            self._file(context).delete(memory_id)
-        except MemoryFailed as failure:
-            raise ToolFailed(f"failed to delete memory: {failure}") from failure
-        return ToolResult(f"Memory with ID {memory_id} deleted successfully")
+    @tool()
+    def update_memory(
+        self,
+        context: ToolContext,
+        id: MemoryId,
+        memory: Annotated[str, "What to remember"],
+        category: Category = "",
+    ) -> ToolResult:
+        """Replaces a memory. Without a category it has none afterwards."""
+        _check(memory)
+        with _failing("update memory"):
+            self._file(context).update(id, memory, category)
+        return ToolResult(f"Memory with ID {id} updated successfully")
 
     def _file(self, context: ToolContext) -> MemoryFile:
         """The default file is the server's own; a relative path is checked as any file of a session is."""
@@ -106,25 +88,17 @@ class MemoryToolset:
         return MemoryFile(Sandbox(path.parent), path.name, makes_root=True)
 
 
-def _tool(
-    name: str, description: str, takes: Schema | None, handler: Handler, *, read_only: bool = False
-) -> Tool:
-    return Tool(
-        name=name,
-        title=name.replace("_", " ").title(),
-        category="memory",
-        description=description,
-        parameters=takes,
-        read_only=read_only,
-        handler=handler,
-    )
+@contextmanager
+def _failing(deed: str) -> Iterator[None]:
+    try:
+        yield
+    except MemoryFailed as failure:
+        raise ToolFailed(f"failed to {deed}: {failure}") from failure
 
 
-def _given(arguments: Mapping[str, Any]) -> tuple[str, str]:
-    memory = string(arguments, "memory")
+def _check(memory: str) -> None:
     if len(memory) > MAX_CHARACTERS:
         raise ToolFailed(f"a memory can have at most {MAX_CHARACTERS} characters")
-    return memory, string(arguments, "category")
 
 
 def _listed(memories: Sequence[MemoryEntry]) -> ToolResult:

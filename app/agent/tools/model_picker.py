@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from app.agent.tools.parameters import parameters, text
-from app.agent.toolset import ModelChange, Tool, ToolContext, ToolResult, string
+from app.agent.tools.function_tool import FunctionToolset, function_tool, tool
+from app.agent.toolset import ModelChange, Tool, ToolResult
 from app.errors import InvalidRequest
 from app.team.model_definition import ModelSpec
 
@@ -14,9 +14,11 @@ FindModels = Callable[[str], tuple[ModelSpec, ...]]
 """The models that a reference of the agent's file stands for. Raises InvalidRequest."""
 
 
-class ModelPickerToolset:
+class ModelPickerToolset(FunctionToolset):
     """Lets an agent choose among `models`, by their names in its file. Its choice lasts for the session, until it
     chooses again or a request chooses another model than the one that was asked until then (`under`)."""
+
+    category = "model"
 
     def __init__(
         self, models: Sequence[str], *, find: FindModels, under: str = "", state: Any = None
@@ -35,40 +37,19 @@ class ModelPickerToolset:
         )
 
     def tools(self) -> Sequence[Tool]:
-        listed = ", ".join(self._models)
+        model = f"The model's name, one of: {', '.join(self._models)}"
         return [
-            Tool(
-                name="change_model",
-                title="Change Model",
-                category="model",
-                description="Changes the model that you run on, from your next turn on.",
-                parameters=parameters({"model": text(f"The model's name, one of: {listed}")}),
-                read_only=True,
-                in_order=True,
-                handler=self._change,
-            ),
-            Tool(
-                name="revert_model",
-                title="Revert Model",
-                category="model",
-                description="Goes back to the model that you run on by default.",
-                read_only=True,
-                in_order=True,
-                handler=self._revert,
-            ),
+            function_tool(self.change_model, self.category, model=model),
+            function_tool(self.revert_model, self.category),
         ]
-
-    def start(self) -> None:
-        pass
-
-    def stop(self) -> None:
-        pass
 
     def state(self) -> Any:
         return self._state
 
-    def _change(self, arguments: Mapping[str, Any], _context: ToolContext) -> ToolResult | ModelChange:
-        model = string(arguments, "model").strip()
+    @tool(read_only=True, in_order=True)
+    def change_model(self, model: str) -> ToolResult | ModelChange:
+        """Changes the model that you run on, from your next turn on."""
+        model = model.strip()
         if not model:
             return ToolResult.error("model parameter is required")
         if model not in self._models:
@@ -81,7 +62,9 @@ class ModelPickerToolset:
         self._state = {"model": model, "under": self._under}
         return ModelChange(f"Model changed to {model}", found)
 
-    def _revert(self, _arguments: Mapping[str, Any], _context: ToolContext) -> ModelChange:
+    @tool(read_only=True, in_order=True)
+    def revert_model(self) -> ModelChange:
+        """Goes back to the model that you run on by default."""
         self._state = {"model": "", "under": self._under}
         return ModelChange("Model reverted to the agent's default model")
 

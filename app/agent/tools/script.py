@@ -10,7 +10,6 @@ from typing import Any, Final, Protocol
 
 from app.agent.tools.cage import Cage, caged
 from app.agent.tools.output_limit import cut, readable
-from app.agent.tools.parameters import Schema
 from app.agent.tools.processes import Command, exit_words, left_words, run
 from app.agent.tools.shell import MAX_SECONDS, duration, stopped_words
 from app.agent.toolset import Tool, ToolCancelled, ToolContext, ToolFailed, ToolResult
@@ -129,12 +128,12 @@ def _tool(
     )
 
 
-def _parameters(script: ScriptTool) -> Schema:
+def _parameters(script: ScriptTool) -> dict[str, Any]:
     properties = {
         name: {"type": "string", **described} if isinstance(described, Mapping) else {"type": "string"}
         for name, described in script.args.items()
     }
-    schema: Schema = {"type": "object", "properties": properties}
+    schema: dict[str, Any] = {"type": "object", "properties": properties}
     if script.required:
         schema["required"] = list(script.required)
     return schema

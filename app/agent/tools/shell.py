@@ -5,40 +5,33 @@ A toolset lives for one run, so background jobs do too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Final
 
 from app.agent.tools.background_jobs import BackgroundJobs, Job, TooManyJobs
 from app.agent.tools.cage import Cage, caged
+from app.agent.tools.function_tool import FunctionToolset, tool
 from app.agent.tools.output_limit import MAX_BYTES, cut, readable
-from app.agent.tools.parameters import number, parameters, text
 from app.agent.tools.processes import NOT_STOPPED, Command, exit_words, left_words, run
-from app.agent.toolset import (
-    OutcomeUnknown,
-    Tool,
-    ToolCancelled,
-    ToolContext,
-    ToolFailed,
-    ToolResult,
-    integer,
-    string,
-)
+from app.agent.toolset import OutcomeUnknown, ToolCancelled, ToolContext, ToolFailed, ToolResult
 from app.tool_environment import for_commands
 
 DEFAULT_SECONDS: Final = 30
 MAX_SECONDS: Final = 3_600
 
 _KEEP: Final = "What has to go on running belongs in a background job: start it with run_background_job."
-_CMD: Final = text("The command, as the shell takes it")
-_CWD: Final = text("The directory to run it in, relative to the working directory, which is the default")
-_JOB: Final = parameters({"job_id": text("The ID that run_background_job gave")})
+
+Cmd = Annotated[str, "The command, as the shell takes it"]
+Cwd = Annotated[str, "The directory to run it in, relative to the working directory, which is the default"]
+JobId = Annotated[str, "The ID that run_background_job gave"]
 
 
-class ShellToolset:
+class ShellToolset(FunctionToolset):
     """`environment` is the server's own, of which commands get little; `env` comes from the agent's definition and
     wins. Neither brings the server's secrets into a command."""
 
+    category = "shell"
     instructions = (
         "Each shell command starts afresh in the working directory: no variable and no `cd` outlives it, and "
         "nothing that it leaves running does. There is no input to type. Commands are stopped after 30 "
@@ -57,78 +50,23 @@ class ShellToolset:
         self._cage = cage
         self._jobs = BackgroundJobs()
 
-    def tools(self) -> Sequence[Tool]:
-        return [
-            Tool(
-                name="shell",
-                title="Shell",
-                category="shell",
-                description="Runs a shell command and returns what it writes, errors included.",
-                parameters=parameters(
-                    {"cmd": _CMD, "cwd": _CWD, "timeout": number("Seconds before it is stopped (30)")},
-                    optional=["cwd", "timeout"],
-                ),
-                takes_description=True,
-                handler=self._run,
-            ),
-            Tool(
-                name="run_background_job",
-                title="Background Job",
-                category="shell",
-                description="Starts a command and lets it run in the background.",
-                parameters=parameters({"cmd": _CMD, "cwd": _CWD}, optional=["cwd"]),
-                takes_description=True,
-                handler=self._start_job,
-            ),
-            Tool(
-                name="list_background_jobs",
-                title="List Background Jobs",
-                category="shell",
-                waits=True,
-                description="Lists the background jobs and how they are.",
-                read_only=True,
-                takes_description=True,
-                handler=self._list_jobs,
-            ),
-            Tool(
-                name="view_background_job",
-                title="View Background Job Output",
-                category="shell",
-                waits=True,
-                description="Shows what a background job has written, and how it is.",
-                parameters=_JOB,
-                read_only=True,
-                takes_description=True,
-                handler=self._view_job,
-            ),
-            Tool(
-                name="stop_background_job",
-                title="Stop Background Job",
-                category="shell",
-                description="Stops a background job and everything that it started.",
-                parameters=_JOB,
-                takes_description=True,
-                handler=self._stop_job,
-            ),
-        ]
-
-    def start(self) -> None:
-        pass
-
     def stop(self) -> None:
         self._jobs.stop()
 
-    def state(self) -> Any:
-        return None
-
-    def _run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        cmd = string(arguments, "cmd")
+    @tool(takes_description=True)
+    def shell(
+        self,
+        context: ToolContext,
+        cmd: Cmd,
+        cwd: Cwd = "",
+        timeout: Annotated[int, "Seconds before it is stopped (30)"] = 0,
+    ) -> ToolResult:
+        """Runs a shell command and returns what it writes, errors included."""
         if not cmd.strip():
             return ToolResult.error("Error: empty command")
-        asked = integer(arguments, "timeout")
-        seconds = min(asked, MAX_SECONDS) if asked > 0 else DEFAULT_SECONDS
+        seconds = min(timeout, MAX_SECONDS) if timeout > 0 else DEFAULT_SECONDS
         try:
-            ended = run(self._command(arguments, context), timeout=seconds, cancellation=context.cancellation)
+            ended = run(self._command(cmd, cwd, context), timeout=seconds, cancellation=context.cancellation)
         except (OSError, ValueError) as error:
             return ToolResult.error(f"Error starting command: {error}")
         output = cut(readable(ended.output).strip())
@@ -142,12 +80,13 @@ class ShellToolset:
             return ToolResult(f"Error executing command: {problem}\nOutput: {output}{left}")
         return ToolResult((output or "<no output>") + left)
 
-    def _start_job(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        cmd, cwd = string(arguments, "cmd"), string(arguments, "cwd")
+    @tool(title="Background Job", takes_description=True)
+    def run_background_job(self, context: ToolContext, cmd: Cmd, cwd: Cwd = "") -> ToolResult:
+        """Starts a command and lets it run in the background."""
         if not cmd.strip():
             return ToolResult.error("Error: empty command")
         try:
-            job = self._jobs.start(cmd, self._command(arguments, context))
+            job = self._jobs.start(cmd, self._command(cmd, cwd, context))
         except (OSError, ValueError) as error:
             return ToolResult.error(f"Error starting command: {error}")
         except TooManyJobs:
@@ -156,22 +95,28 @@ class ShellToolset:
             f"Background job started with ID: {job.id}\nCommand: {cmd}\nWorking directory: {cwd}"
         )
 
-    def _list_jobs(self, _arguments: Mapping[str, Any], _context: ToolContext) -> ToolResult:
+    @tool(waits=True, read_only=True, takes_description=True)
+    def list_background_jobs(self) -> ToolResult:
+        """Lists the background jobs and how they are."""
         jobs = [f"ID: {job.id}\n" + _described(job, indent="  ") + "\n" for job in self._jobs.all()]
         return ToolResult("Background Jobs:\n\n" + ("".join(jobs) or "No background jobs found.\n"))
 
-    def _view_job(self, arguments: Mapping[str, Any], _context: ToolContext) -> ToolResult:
-        job = self._jobs.get(string(arguments, "job_id"))
+    @tool(title="View Background Job Output", waits=True, read_only=True, takes_description=True)
+    def view_background_job(self, job_id: JobId) -> ToolResult:
+        """Shows what a background job has written, and how it is."""
+        job = self._jobs.get(job_id)
         if job is None:
-            return _unknown(arguments)
+            return ToolResult.error(f"Job not found: {job_id}")
         head = f"Job ID: {job.id}\n" + _described(job, indent="")
         left = f"\n[{left_words(job.left)}]\n" if job.left else ""
         return ToolResult(f"{head}\n--- Output ---\n" + (_latest(job.output()) or "<no output>\n") + left)
 
-    def _stop_job(self, arguments: Mapping[str, Any], _context: ToolContext) -> ToolResult:
-        job = self._jobs.get(string(arguments, "job_id"))
+    @tool(takes_description=True)
+    def stop_background_job(self, job_id: JobId) -> ToolResult:
+        """Stops a background job and everything that it started."""
+        job = self._jobs.get(job_id)
         if job is None:
-            return _unknown(arguments)
+            return ToolResult.error(f"Job not found: {job_id}")
         status = job.status
         if status != "running":
             return ToolResult.error(f"Job {job.id} is not running (current status: {status})")
@@ -180,10 +125,10 @@ class ShellToolset:
             raise OutcomeUnknown(NOT_STOPPED)
         return ToolResult(f"Job {job.id} stopped successfully")
 
-    def _command(self, arguments: Mapping[str, Any], context: ToolContext) -> Command:
+    def _command(self, cmd: str, cwd: str, context: ToolContext) -> Command:
         shell = self._environment.get("SHELL") or "/bin/sh"
-        folder = Path(context.working_dir, string(arguments, "cwd"))
-        command = Command([shell, "-c", string(arguments, "cmd")], folder, self._environment)
+        folder = Path(context.working_dir, cwd)
+        command = Command([shell, "-c", cmd], folder, self._environment)
         return caged(command, self._cage, context.working_dir)
 
 
@@ -214,7 +159,3 @@ def _latest(output: bytes) -> str:
     if len(output) <= MAX_BYTES:
         return readable(output)
     return f"[Output truncated: the last {MAX_BYTES} of {len(output)} bytes]\n{readable(output[-MAX_BYTES:])}"
-
-
-def _unknown(arguments: Mapping[str, Any]) -> ToolResult:
-    return ToolResult.error(f"Job not found: {string(arguments, 'job_id')}")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 from xml.sax.saxutils import escape
 
 from app.agent.model_client import Cancellation
-from app.agent.tools.parameters import parameters, text
+from app.agent.tools.function_tool import FunctionToolset, tool
 from app.agent.tools.skill_files import MAIN, Skill, SkillUnreadable, local_skills, remote_skills
-from app.agent.toolset import Tool, ToolContext, ToolResult, string
+from app.agent.toolset import Tool, ToolContext, ToolResult
 from app.roots import Ground
 
 log = logging.getLogger(__name__)
@@ -21,9 +21,11 @@ MAX_LISTED = 200_000
 """Characters of the prompt that the list of skills may take."""
 
 
-class SkillsToolset:
+class SkillsToolset(FunctionToolset):
     """`sources` are `local` and addresses; a later one's skills replace those of the same name. They are looked
     for when a run begins."""
+
+    category = "skills"
 
     def __init__(
         self, sources: Sequence[str], *, ground: Ground, working_dir: Path, cancellation: Cancellation
@@ -53,37 +55,12 @@ class SkillsToolset:
         )
 
     def tools(self) -> Sequence[Tool]:
+        """No skills, no tools; and none that reads files where no skill has one."""
         if not self._skills:
             return []
-        tools = [
-            Tool(
-                name="read_skill",
-                title="Read Skill",
-                category="skills",
-                description="Reads the instructions of a skill.",
-                parameters=parameters({"name": text("The name of the skill")}),
-                read_only=True,
-                handler=self._read_skill,
-            )
-        ]
-        if any(skill.files for skill in self._skills.values()):
-            tools.append(
-                Tool(
-                    name="read_skill_file",
-                    title="Read Skill File",
-                    category="skills",
-                    description="Reads another file of a skill.",
-                    parameters=parameters(
-                        {
-                            "skill_name": text("The name of the skill"),
-                            "path": text("The file, as the skill's list of files names it"),
-                        }
-                    ),
-                    read_only=True,
-                    handler=self._read_file,
-                )
-            )
-        return tools
+        read_skill, read_file = super().tools()
+        has_files = any(skill.files for skill in self._skills.values())
+        return [read_skill, read_file] if has_files else [read_skill]
 
     def start(self) -> None:
         """A web server that does not answer is left out, and logged."""
@@ -99,17 +76,20 @@ class SkillsToolset:
                 continue
             self._skills |= found
 
-    def stop(self) -> None:
-        pass
+    @tool(read_only=True)
+    def read_skill(self, context: ToolContext, name: Annotated[str, "The name of the skill"]) -> ToolResult:
+        """Reads the instructions of a skill."""
+        return self._read(name, MAIN, context)
 
-    def state(self) -> Any:
-        return None
-
-    def _read_skill(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        return self._read(string(arguments, "name"), MAIN, context)
-
-    def _read_file(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        return self._read(string(arguments, "skill_name"), string(arguments, "path"), context)
+    @tool(read_only=True)
+    def read_skill_file(
+        self,
+        context: ToolContext,
+        skill_name: Annotated[str, "The name of the skill"],
+        path: Annotated[str, "The file, as the skill's list of files names it"],
+    ) -> ToolResult:
+        """Reads another file of a skill."""
+        return self._read(skill_name, path, context)
 
     def _read(self, name: str, path: str, context: ToolContext) -> ToolResult:
         skill = self._skills.get(name)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
 
-from app.agent.tools.parameters import parameters, text
-from app.agent.toolset import Tool, ToolContext, ToolResult, string
+from app.agent.tools.function_tool import FunctionToolset, tool
+from app.agent.toolset import ToolResult
 
 MAX_THOUGHTS: Final = 50
 MAX_CHARACTERS: Final = 20_000
 
 
-class ThinkToolset:
+class ThinkToolset(FunctionToolset):
     """Remembers the latest thoughts of a session's agent: each answer repeats them, so old ones go."""
 
+    category = "think"
     instructions = (
         "Use the think tool to sort out what you know before you act on it: which rules apply, what is still "
         "missing, whether the plan keeps to the rules, whether a result makes sense. It changes nothing."
@@ -24,31 +25,13 @@ class ThinkToolset:
         kept = state if isinstance(state, list) else []
         self._thoughts = _latest([thought for thought in kept if isinstance(thought, str)])
 
-    def tools(self) -> Sequence[Tool]:
-        return [
-            Tool(
-                name="think",
-                title="Think",
-                category="think",
-                description="Writes down a thought and shows the thoughts so far. Nothing else happens.",
-                parameters=parameters({"thought": text("What to think about")}),
-                read_only=True,
-                in_order=True,
-                handler=self._think,
-            )
-        ]
-
-    def start(self) -> None:
-        pass
-
-    def stop(self) -> None:
-        pass
-
     def state(self) -> Any:
         return list(self._thoughts) or None
 
-    def _think(self, arguments: Mapping[str, Any], _context: ToolContext) -> ToolResult:
-        self._thoughts = _latest([*self._thoughts, string(arguments, "thought")])
+    @tool(read_only=True, in_order=True)
+    def think(self, thought: Annotated[str, "What to think about"]) -> ToolResult:
+        """Writes down a thought and shows the thoughts so far. Nothing else happens."""
+        self._thoughts = _latest([*self._thoughts, thought])
         return ToolResult("Thoughts:\n" + "\n".join(self._thoughts))
 
 
