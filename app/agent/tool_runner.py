@@ -71,11 +71,13 @@ Switch = Callable[[ModelChange], Generator[Step, Any, ToolResult]]
 
 @dataclass(frozen=True, slots=True)
 class ApprovedCall:
-    """A call that has its approval. Its handler may run, unless there is a `refusal` for the model."""
+    """A call that has its approval. Its handler may run, unless there is a `refusal` for the model. Its arguments fit
+    the tool's schema, unless a hook changed them."""
 
     block: Block
     tool: Tool
     refusal: str = ""
+    is_changed: bool = False
 
 
 class ToolRunner:
@@ -254,7 +256,7 @@ class ToolRunner:
             if (verdict := self._judge(block, tool)).outcome == "deny":
                 return ApprovedCall(block, tool, verdict.words)
         yield CallStarting(self._session_id, block["id"], tool.name, beside)
-        return ApprovedCall(block, tool)
+        return ApprovedCall(block, tool, is_changed=said.arguments is not None)
 
     def work(self, begun: ApprovedCall, cancellation: Cancellation) -> Outcome:
         """Runs the handler, on whatever thread this is called. Raises only ToolCancelled."""
@@ -262,7 +264,8 @@ class ToolRunner:
             return ToolResult.error(begun.refusal)
         room = self._limit.room(begun.tool)
         context = replace(self._tool_context, cancellation=cancellation, room=room)
-        return begun.tool.call(begun.block["input"], context)
+        call = begun.tool.call if begun.is_changed else begun.tool.call_fitted
+        return call(begun.block["input"], context)
 
     def finish(self, begun: ApprovedCall, work: Callable[[], Outcome]) -> Generator[Step, Any, Message]:
         """Tells that the call runs, waits for `work`, and stores and tells what came of it. RunCancelled, if that was

@@ -222,10 +222,13 @@ class Tool:
         return replace(self, parameters={**schema, "properties": properties})
 
     def call(self, arguments: Mapping[str, Any], context: ToolContext) -> Outcome:
-        """Runs the handler, with arguments that fit. Raises only ToolCancelled; anything else is an answer for the
-        model."""
-        restore = self.restore or (lambda given: given)
-        return self._guarded(lambda: self.handler(restore(self.fit(arguments)), context))
+        """Runs the handler with the arguments as the schema wants them. Raises only ToolCancelled; anything else is an
+        answer for the model."""
+        return self._guarded(lambda: self._handle(self.fit(arguments), context))
+
+    def call_fitted(self, arguments: Mapping[str, Any], context: ToolContext) -> Outcome:
+        """As `call`, for arguments that `fit` returned."""
+        return self._guarded(lambda: self._handle(arguments, context))
 
     def fit(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """The arguments as the schema wants them; ToolFailed if they can't be understood so."""
@@ -241,6 +244,9 @@ class Tool:
         """Brings the answer to a question with `then`. Raises only ToolCancelled, as `call`."""
         then = asked.then
         return self._guarded(lambda: then(action, content)) if then else ToolResult("")
+
+    def _handle(self, arguments: Mapping[str, Any], context: ToolContext) -> Outcome:
+        return self.handler(self.restore(arguments) if self.restore else arguments, context)
 
     def _guarded(self, work: Callable[[], Outcome]) -> Outcome:
         """An exception that the tool did not foresee says nothing of how far it got, so the outcome is unknown,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from app.agent.toolset import (
     Elicitation,
     Outcome,
     OutcomeUnknown,
+    Tool,
     ToolContext,
     ToolFailed,
     ToolResult,
@@ -196,3 +199,43 @@ def test_what_was_toggled_meanwhile_counts_for_the_next_call() -> None:
 @pytest.mark.parametrize(("arguments", "text"), [({}, ""), ({"a": 1}, '{"a":1}'), ({"ä": "ö"}, '{"ä":"ö"}')])
 def test_arguments_are_json_text_and_nothing_for_none(arguments: dict[str, Any], text: str) -> None:
     assert arguments_text(arguments) == text
+
+
+COUNTED = {"type": "object", "properties": {"x": {"type": "integer"}}}
+
+
+@pytest.mark.parametrize("calls", [1, 2], ids=["alone", "side by side"])
+def test_a_calls_arguments_are_fitted_once(monkeypatch: pytest.MonkeyPatch, calls: int) -> None:
+    fitted, fit = [], Tool.fit
+
+    def counted(self: Tool, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        fitted.append(arguments)
+        return fit(self, arguments)
+
+    monkeypatch.setattr(Tool, "fit", counted)
+    act = replace(tool("act", lambda arguments, _context: ToolResult(repr(arguments))), parameters=COUNTED)
+    model = ScriptedModel(called(*((f"c{n}", "act", {"x": str(n)}) for n in range(calls))), said("done"))
+    stage = Stage(model, act)
+    stage.perform(user("Hi"))
+    assert stage.endings() == [("completed", f"{{'x': {n}}}") for n in range(calls)]
+    assert fitted == [{"x": str(n)} for n in range(calls)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "ending"),
+    [
+        ('{"x": "5"}', ("completed", "{'x': 5}")),
+        (
+            '{"x": "many"}',
+            ("failed", "Error calling tool: x must be a whole number, not a string"),
+        ),
+    ],
+)
+def test_arguments_that_a_hook_changed_are_fitted_again(changed: str, ending: tuple[str, str]) -> None:
+    command = f"""echo '{{"hook_specific_output": {{"updated_input": {changed}}}}}'"""
+    gate = {"pre_tool_use": [{"hooks": [{"type": "command", "command": command}]}]}
+    agent = {"model": "anthropic/claude-sonnet-5-5", "description": "d", "instruction": "i", "hooks": gate}
+    act = replace(tool("act", lambda arguments, _context: ToolResult(repr(arguments))), parameters=COUNTED)
+    stage = Stage(ScriptedModel(ACT, said("done")), act, team=json.dumps({"agents": {"root": agent}}))
+    stage.perform(user("Hi"))
+    assert stage.endings() == [ending]
