@@ -17,6 +17,7 @@ from app.agent.delegation import MAX_DEPTH, child_id, child_session, first_messa
 from app.agent.history import History
 from app.agent.hook_runner import HookVerdict
 from app.agent.loop_context import LoopContext, Resumption
+from app.agent.loop_events import agent_info, team_info, user_message_event
 from app.agent.loop_steps import AgentChanged, Ask, ChildAdded, SafePoint, Step, TurnRefused
 from app.agent.model_caller import ModelCaller
 from app.agent.repetition import Repetition
@@ -25,10 +26,9 @@ from app.agent.routing import routed
 from app.agent.tool_runner import TRUNCATED, ToolRunner, elicitation
 from app.agent.toolset import Delegation, ModelChange, QuestionFirst, Tool, ToolResult
 from app.agent.turn_calls import TurnCalls
-from app.agent.turn_runner import PictureRefused, Said, TurnRunner, WindowExceeded, agent_info
+from app.agent.turn_runner import PictureRefused, Said, TurnRunner, WindowExceeded
 from app.conversation import events
 from app.conversation.blocks import Block, plain_text, text_block
-from app.conversation.events import Event
 from app.conversation.run import Answer, Question
 from app.conversation.session import Session
 from app.conversation.transcript import Message
@@ -135,11 +135,7 @@ class AgentLoop:
     def _prologue(self) -> Steps:
         agent = self._agent
         yield agent_info(agent)
-        yield events.TeamInfo(
-            agent_name=agent.name,
-            available_agents=[team_member(member) for member in self._context.team.agents],
-            current_agent=agent.name,
-        )
+        yield team_info(self._context.team, agent)
         yield from self._listing()
         yield from self._user_message()
         yield events.StreamStarted(agent_name=agent.name, session_id=self._session.id)
@@ -312,9 +308,9 @@ class AgentLoop:
         if self._tool_runner.handed_to is not None:
             yield from self._hand_over(self._context.team.agent(self._tool_runner.handed_to))
 
-    def _models_for(self, blocks: Sequence[Block]) -> tuple[ModelSpec, ...]:
+    def _models_for(self, calls: Sequence[Block]) -> tuple[ModelSpec, ...]:
         """The models that a toolset wants its results to be shown to, for one turn; of several the first one's."""
-        tools = (self._toolbox.find(block["name"]) for block in blocks)
+        tools = (self._toolbox.find(call["name"]) for call in calls)
         wanted = next((tool.model for tool in tools if tool is not None and tool.model), "")
         return self._context.team.models(wanted) if wanted else ()
 
@@ -417,43 +413,3 @@ class AgentLoop:
         rows = [first_message(task)]
         yield ChildAdded(session, rows)
         return AgentLoop(self._context, session, target, rows, depth=depth)
-
-
-def team_member(agent: Agent) -> dict[str, Any]:
-    """One entry of `team_info`; the model comes without its provider here."""
-    member: dict[str, Any] = {
-        "name": agent.name,
-        "description": agent.description,
-        "provider": agent.models[0].provider,
-        "model": agent.models[0].model,
-    }
-    if agent.commands:
-        member["commands"] = {
-            name: command.model_dump(exclude_defaults=True) for name, command in agent.commands.items()
-        }
-    return member
-
-
-def user_message_event(session_id: str, row: Message, *, message_id: str = "") -> Event:
-    return events.UserMessage(
-        message=plain_text(row.content),
-        multi_content=wire_parts(row.content) if any(b.get("type") != "text" for b in row.content) else (),
-        session_id=session_id,
-        session_position=row.position,
-        message_id=message_id,
-    )
-
-
-def wire_parts(blocks: Sequence[Block]) -> list[dict[str, Any]]:
-    """A user message's blocks as the contract's parts."""
-    parts: list[dict[str, Any]] = []
-    for block in blocks:
-        source = block.get("source") or {}
-        if block.get("type") == "text":
-            parts.append({"type": "text", "text": block["text"]})
-        elif block.get("type") == "image" and source.get("type") == "base64":
-            url = f"data:{source['media_type']};base64,{source['data']}"
-            parts.append({"type": "image_url", "image_url": {"url": url}})
-        elif block.get("type") == "image" and source.get("type") == "url":
-            parts.append({"type": "image_url", "image_url": {"url": source["url"]}})
-    return parts

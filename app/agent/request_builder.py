@@ -12,7 +12,7 @@ import orjson
 from app.agent.model_client import ModelRequest
 from app.conversation.blocks import Block, is_thinking
 from app.conversation.frozen_prompt import FrozenPrompt
-from app.conversation.transcript import Message, api_blocks
+from app.conversation.transcript import Message, api_content
 
 _CACHE: Final = {"type": "ephemeral"}
 _PLACE: Final = re.compile(r"messages\.(\d{1,9})\.content\.(\d{1,9})")
@@ -24,19 +24,19 @@ class _Group:
     """Rows of one role in a row: one message of the API."""
 
     role: str
-    blocks: list[Block] = field(default_factory=list)
+    content: list[Block] = field(default_factory=list)
     encoded: bytes = b""
 
     def encode(self) -> bytes:
         if not self.encoded:
-            self.encoded = _encode(self.role, self.blocks)
+            self.encoded = _encode(self.role, self.content)
         return self.encoded
 
     def encode_marked(self) -> bytes:
-        last = self.blocks[-1]
+        last = self.content[-1]
         if is_thinking(last):
             return self.encode()
-        return _encode(self.role, [*self.blocks[:-1], {**last, "cache_control": _CACHE}])
+        return _encode(self.role, [*self.content[:-1], {**last, "cache_control": _CACHE}])
 
 
 class RequestBuilder:
@@ -76,12 +76,12 @@ class RequestBuilder:
 
     def _add(self, row: Message) -> None:
         role = "assistant" if row.role == "assistant" else "user"
-        blocks = api_blocks(row, prompt=self.prompt.digest)
-        if not blocks:
+        content = api_content(row, prompt=self.prompt.digest)
+        if not content:
             return
         if not self._groups or self._groups[-1].role != role:
             self._groups.append(_Group(role))
-        self._groups[-1].blocks.extend(blocks)
+        self._groups[-1].content.extend(content)
         self._groups[-1].encoded = b""
 
     def _messages(self) -> list[bytes]:
@@ -99,11 +99,11 @@ def named_rows(rows: Sequence[Message], prompt: FrozenPrompt, words: str) -> lis
     groups: list[tuple[str, list[Message]]] = []
     for row in rows:
         role = "assistant" if row.role == "assistant" else "user"
-        blocks = api_blocks(row, prompt=prompt.digest)
-        if blocks and (not groups or groups[-1][0] != role):
+        content = api_content(row, prompt=prompt.digest)
+        if content and (not groups or groups[-1][0] != role):
             groups.append((role, []))
-        if blocks:
-            groups[-1][1].extend([row] * len(blocks))
+        if content:
+            groups[-1][1].extend([row] * len(content))
     if named is None or int(named[1]) >= len(groups):
         return []
     _, blocks_of_rows = groups[int(named[1])]
@@ -117,10 +117,10 @@ def begins_with_thinking(rows: Sequence[Message], prompt: FrozenPrompt) -> bool:
         return True
     said = next((index for index in range(len(rows) - 1, -1, -1) if rows[index].role == "user"), -1)
     first = next(row for row in rows[said + 1 :] if row.role == "assistant")
-    blocks = api_blocks(first, prompt=prompt.digest)
-    return bool(blocks) and is_thinking(blocks[0])
+    content = api_content(first, prompt=prompt.digest)
+    return bool(content) and is_thinking(content[0])
 
 
-def _encode(role: str, blocks: Sequence[Block]) -> bytes:
+def _encode(role: str, content: Sequence[Block]) -> bytes:
     # A copy, because these are kept as long as the run lives: orjson's own bytes hold on to a buffer of 4 KiB.
-    return bytes(memoryview(orjson.dumps({"role": role, "content": blocks})))
+    return bytes(memoryview(orjson.dumps({"role": role, "content": content})))

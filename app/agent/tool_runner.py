@@ -6,12 +6,10 @@ is closed by whoever ends the run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
-
-import orjson
 
 from app.agent.approval import Verdict, judge
 from app.agent.delegation import handed_over
@@ -47,11 +45,11 @@ from app.conversation.events import (
     ToolCallResponse,
     ToolCallStarted,
     Warning,
-    wire_call,
 )
 from app.conversation.run import Answer, CallState, Question, ToolCall, unknown_outcome
 from app.conversation.session import Session
 from app.conversation.transcript import Message
+from app.conversation.wire_content import wire_tool_call
 from app.errors import RunCancelled
 
 TRUNCATED: Final = (
@@ -188,7 +186,7 @@ class ToolRunner:
         yield CallEnded(self._session_id, row, state, self._toolbox.changed_states())
         yield ToolCallResponse(
             agent_name=self._agent,
-            tool_call=self._wire(block),
+            tool_call=wire_tool_call(block),
             tool_definition=self.definition(block["name"]),
             response=result.output,
             result=result.wire(),
@@ -238,7 +236,7 @@ class ToolRunner:
             details={"arguments": block["input"], "agent": self._agent},
         )
         event = ToolCallConfirmation(
-            agent_name=self._agent, tool_call=self._wire(block), tool_definition=tool.definition()
+            agent_name=self._agent, tool_call=wire_tool_call(block), tool_definition=tool.definition()
         )
         self._hooks.tell_of_question()
         answer: Answer = yield Ask(question, event)
@@ -274,7 +272,7 @@ class ToolRunner:
         if begun.refusal:
             return (yield from self.end(block, ToolResult.error(begun.refusal), "rejected"))
         yield ToolCallStarted(
-            agent_name=self._agent, tool_call=self._wire(block), tool_definition=tool.definition()
+            agent_name=self._agent, tool_call=wire_tool_call(block), tool_definition=tool.definition()
         )
         outcome = yield from self._outcome(block, tool, work)
         match outcome:
@@ -318,7 +316,7 @@ class ToolRunner:
         if said.blocked:
             yield HookBlocked(
                 agent_name=self._agent,
-                tool_call=self._wire(block),
+                tool_call=wire_tool_call(block),
                 tool_definition=tool.definition(),
                 message=said.reason,
             )
@@ -358,9 +356,6 @@ class ToolRunner:
             return None
         return self._resumption.answer_to("elicitation", self._session_id, block["id"])
 
-    def _wire(self, block: Block) -> Json:
-        return wire_call(block["id"], block["name"], arguments_text(block["input"]))
-
 
 def elicitation(asked: Elicitation, *, session_id: str, agent: str, call_id: str = "", name: str = "") -> Ask:
     question = Question(
@@ -380,11 +375,6 @@ def elicitation(asked: Elicitation, *, session_id: str, agent: str, call_id: str
         meta=asked.meta,
     )
     return Ask(question, event, handler_ended=asked.then is None)
-
-
-def arguments_text(arguments: Mapping[str, Any]) -> str:
-    """A call's arguments as the contract carries them: JSON text, empty for none."""
-    return orjson.dumps(arguments).decode() if arguments else ""
 
 
 def unknown_definition(name: str) -> Json:

@@ -41,13 +41,13 @@ class TurnCalls:
         self._leave = CallCancellation(cancellation)
         self._under_way: deque[tuple[ApprovedCall, RunningCall]] = deque()
 
-    def make(self, blocks: Sequence[Block], broken: Collection[str]) -> Steps:
+    def make(self, calls: Sequence[Block], broken: Collection[str]) -> Steps:
         """Also goes on where a dead process stopped. `broken` are the ids of calls whose arguments are not JSON.
 
         RunCancelled comes when every handler that had begun has ended, with its result stored.
         """
         try:
-            yield from self._make(blocks, broken)
+            yield from self._make(calls, broken)
         except RunCancelled:
             yield from self._collect_cancelled()
             raise
@@ -56,8 +56,8 @@ class TurnCalls:
             for _, handling in self._under_way:
                 handling.drop()
 
-    def _make(self, blocks: Sequence[Block], broken: Collection[str]) -> Steps:
-        for place, block in enumerate(blocks):
+    def _make(self, calls: Sequence[Block], broken: Collection[str]) -> Steps:
+        for place, block in enumerate(calls):
             if block["id"] not in self._history.open_calls:
                 self._tool_runner.recall(block)
                 continue
@@ -65,7 +65,7 @@ class TurnCalls:
                 raise RunCancelled()
             # A thread is worth its while only if there is another call to run meanwhile.
             has_company = bool(self._under_way) or any(
-                map(self._tool_runner.only_reads, blocks[place + 1 :][:1])
+                map(self._tool_runner.only_reads, calls[place + 1 :][:1])
             )
             beside = self._tool_runner.beside(block) if has_company and block["id"] not in broken else None
             if beside is None:

@@ -10,6 +10,7 @@ from typing import Any
 from app.agent import model_catalogue
 from app.agent.history import History
 from app.agent.loop_context import LoopContext
+from app.agent.loop_events import agent_info
 from app.agent.loop_steps import Step, TurnAdded, TurnRefused
 from app.agent.model_caller import ModelAnswer, ModelCaller
 from app.agent.model_client import ModelError, Turn
@@ -207,16 +208,6 @@ class TurnRunner:
                 "Model": asked.turn.model or spec.id,
             }
         return events.TokenUsage(agent_name=self._agent.name, session_id=self._session.id, usage=body)
-
-
-def agent_info(agent: Agent, model: ModelSpec | None = None) -> Event:
-    """The agent that speaks, and its model: the agent's own one, unless another is given."""
-    return events.AgentInfo(
-        agent_name=agent.name,
-        model=(model or agent.models[0]).id,
-        description=agent.description,
-        welcome_message=agent.welcome_message,
-    )
 
 
 def _refusal(turn: Turn) -> str:

@@ -148,16 +148,16 @@ def for_api(block: Block) -> Block:
     }
 
 
-def plain_text(blocks: Iterable[Block]) -> str:
-    return "".join(str(block["text"]) for block in blocks if block.get("type") == "text")
+def plain_text(content: Iterable[Block]) -> str:
+    return "".join(str(block["text"]) for block in content if block.get("type") == "text")
 
 
-def thinking_text(blocks: Iterable[Block]) -> str:
-    return "".join(str(block.get("thinking", "")) for block in blocks if block.get("type") == "thinking")
+def thinking_text(content: Iterable[Block]) -> str:
+    return "".join(str(block.get("thinking", "")) for block in content if block.get("type") == "thinking")
 
 
-def calls(blocks: Iterable[Block]) -> list[Block]:
-    return [block for block in blocks if block.get("type") == "tool_use"]
+def calls(content: Iterable[Block]) -> list[Block]:
+    return [block for block in content if block.get("type") == "tool_use"]
 
 
 def result_text(block: Block) -> str:

@@ -51,9 +51,9 @@ def _answer(call_id: str, text: str) -> Message:
 def _separate(rows: Iterable[Message]) -> Iterator[Message]:
     """Every result in a row of its own; blocks that no API accepts are gone, and so are empty rows."""
     for row in rows:
-        blocks = tuple(block for block in row.content if _usable(block, row))
-        results = [block for block in blocks if block["type"] == "tool_result"]
-        others = tuple(block for block in blocks if block["type"] != "tool_result")
+        content = tuple(block for block in row.content if _usable(block, row))
+        results = [block for block in content if block["type"] == "tool_result"]
+        others = tuple(block for block in content if block["type"] != "tool_result")
         for block in results:
             same = row.role == "tool" and len(row.content) == 1
             yield _readable(row if same else replace(row, role="tool", content=(block,)))

@@ -236,17 +236,17 @@ def render(rows: Sequence[Message], *, prompt: str) -> list[tuple[Literal["user"
     messages: list[tuple[Literal["user", "assistant"], list[Block]]] = []
     for row in rows:
         role: Literal["user", "assistant"] = "assistant" if row.role == "assistant" else "user"
-        blocks = api_blocks(row, prompt=prompt)
-        if not blocks:
+        content = api_content(row, prompt=prompt)
+        if not content:
             continue
         if messages and messages[-1][0] == role:
-            messages[-1][1].extend(blocks)
+            messages[-1][1].extend(content)
         else:
-            messages.append((role, list(blocks)))
+            messages.append((role, list(content)))
     return messages
 
 
-def api_blocks(row: Message, *, prompt: str) -> list[Block]:
+def api_content(row: Message, *, prompt: str) -> list[Block]:
     """The blocks that one row contributes to a request under the prompt of that digest."""
     keep_thinking = bool(prompt) and row.prompt == prompt
     return [for_api(block) for block in row.content if keep_thinking or not is_thinking(block)]

@@ -10,7 +10,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from app.agent.loop import Steps, user_message_event
+from app.agent.loop import Steps
+from app.agent.loop_events import user_message_event
 from app.agent.loop_steps import (
     AgentChanged,
     Ask,

@@ -9,14 +9,12 @@ from typing import Any, Literal, TypeVar, cast
 import orjson
 from flask import Response, request
 
-from app.agent.loop import wire_parts
-from app.agent.tool_runner import arguments_text
 from app.conversation.blocks import Block, plain_text, result_text, thinking_text
-from app.conversation.events import wire_call
 from app.conversation.queued_message import QueuedMessage
 from app.conversation.run import WAITING, Question, Run
 from app.conversation.session import Session, SessionSummary
 from app.conversation.transcript import Message
+from app.conversation.wire_content import wire_parts, wire_tool_call
 from app.web import response_models
 
 Json = dict[str, Any]
@@ -215,9 +213,7 @@ def _chat_message(message: Message, definitions: Definitions) -> response_models
 
 
 def _wire_call(call: Block) -> response_models.WireCallJson:
-    return cast(
-        "response_models.WireCallJson", wire_call(call["id"], call["name"], arguments_text(call["input"]))
-    )
+    return cast("response_models.WireCallJson", wire_tool_call(call))
 
 
 def _inner(blocks: Sequence[Block], result: Block | None) -> Sequence[Block]:

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from app.agent.loop_steps import Ask, CallEnded
-from app.agent.tool_runner import arguments_text
 from app.agent.toolset import (
     CANCELLED_TOO_LATE,
     Elicitation,
@@ -25,6 +24,7 @@ from app.agent.toolset import (
 from app.conversation.events import ToolCallResponse
 from app.conversation.run import Answer
 from app.conversation.session import Session
+from app.conversation.wire_content import arguments_text
 from app.errors import RunCancelled
 from tests.agent.scripted_model import ScriptedModel, called, said
 from tests.agent.stage import Stage, tool

@@ -1,0 +1,36 @@
+"""Content blocks as the contract's clients read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from app.conversation.blocks import Block
+from app.conversation.events import Json, wire_call
+
+
+def wire_parts(content: Iterable[Block]) -> list[dict[str, Any]]:
+    """A user message's content as the contract's parts."""
+    parts: list[dict[str, Any]] = []
+    for block in content:
+        source = block.get("source") or {}
+        if block.get("type") == "text":
+            parts.append({"type": "text", "text": block["text"]})
+        elif block.get("type") == "image" and source.get("type") == "base64":
+            url = f"data:{source['media_type']};base64,{source['data']}"
+            parts.append({"type": "image_url", "image_url": {"url": url}})
+        elif block.get("type") == "image" and source.get("type") == "url":
+            parts.append({"type": "image_url", "image_url": {"url": source["url"]}})
+    return parts
+
+
+def wire_tool_call(block: Block) -> Json:
+    """A call as the contract's tool_call object."""
+    return wire_call(block["id"], block["name"], arguments_text(block["input"]))
+
+
+def arguments_text(arguments: Mapping[str, Any]) -> str:
+    """A call's arguments as the contract carries them: JSON text, empty for none."""
+    return orjson.dumps(arguments).decode() if arguments else ""
