@@ -124,10 +124,10 @@ def on_starting(server: Any) -> None:
     """Once per server, before the first worker is forked."""
     findings = selfcheck.checks(settings)
     for finding in findings:
-        if not finding.fatal:
+        if finding.state == "warning":
             server.log.warning("%s", finding.line)
-    if fatal := [finding.line for finding in findings if finding.fatal]:
-        sys.exit("\n".join(f"baton: {line}" for line in fatal))
+    if failed := [finding.line for finding in findings if finding.state == "failed"]:
+        sys.exit("\n".join(f"baton: {line}" for line in failed))
     server.log.info("%s", selfcheck.what_is_caged(settings))
     metrics_directory.make(metrics_parent)
     start_stand_in(server)

@@ -7,9 +7,9 @@ from dataclasses import asdict
 import click
 
 from app.commands import doctor_here, doctor_there, exits
-from app.commands.findings import DoctorFinding
 from app.commands.server_options import ServerOptions, json_option, pass_asking
 from app.commands.terminal_output import clean, print_json
+from app.selfcheck.finding import Finding
 
 COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 
@@ -28,7 +28,7 @@ def command(context: click.Context, asking: ServerOptions, here: bool, there: bo
     Run it where the server runs, with its environment; and again with --no-here and the public --url, to see the
     proxy from outside. It makes a session for a moment. Exit code 1 if something failed.
     """
-    found: list[DoctorFinding] = []
+    found: list[Finding] = []
     for finding in (*(doctor_here.look() if here else ()), *(doctor_there.look(asking) if there else ())):
         found.append(finding)
         if not asking.as_json:
@@ -38,7 +38,7 @@ def command(context: click.Context, asking: ServerOptions, here: bool, there: bo
     context.exit(exits.FAILED if any(one.state == "failed" for one in found) else exits.OK)
 
 
-def _print(finding: DoctorFinding) -> None:
+def _print(finding: Finding) -> None:
     state = click.style(f"{finding.state:8}", fg=COLOURS[finding.state])
     click.echo(f"{state} {finding.subject}: {clean(finding.text)}")
     if finding.advice:

@@ -11,11 +11,11 @@ from typing import Final
 import requests
 
 from app.commands.check import check
-from app.commands.findings import DoctorFinding
 from app.errors import StoreUnavailable
 from app.selfcheck import checks, what_is_caged
 from app.selfcheck.cage_check import SANDBOX
 from app.selfcheck.database_check import DATABASE
+from app.selfcheck.finding import Finding
 from app.selfcheck.own_files import database_path
 from app.settings import InvalidSettings, Settings
 from app.store.engine import Database
@@ -26,62 +26,61 @@ MODEL_SECONDS: Final = 10.0
 SLOW_SECONDS: Final = 2.0
 
 
-def look() -> Iterator[DoctorFinding]:
+def look() -> Iterator[Finding]:
     """The findings that a server would log at its start, and those that it would not: one for each thing that is in
     order."""
     try:
         settings = Settings.from_environment(os.environ)
     except InvalidSettings as error:
-        yield DoctorFinding("failed", "settings", str(error), "correct the variable")
+        yield Finding("failed", "settings", str(error), "correct the variable")
         return
-    yield DoctorFinding(
+    yield Finding(
         "ok", "settings", f"{settings.workers} workers of {settings.all_threads} threads at {settings.bind}"
     )
     found = checks(settings)
-    for one in found:
-        yield DoctorFinding("failed" if one.fatal else "warning", one.subject, one.problem, one.remedy)
+    yield from found
     if not any(one.subject == SANDBOX for one in found):
-        yield DoctorFinding("ok", "sandbox", what_is_caged(settings))
-    if not any(one.fatal and one.subject == DATABASE for one in found):
+        yield Finding("ok", "sandbox", what_is_caged(settings))
+    if not any(one.state == "failed" and one.subject == DATABASE for one in found):
         yield _database(settings)
     yield from _agents(settings)
     yield _model(settings)
 
 
-def _database(settings: Settings) -> DoctorFinding:
+def _database(settings: Settings) -> Finding:
     """Without making one: a missing SQLite file is said to be missing."""
     path = database_path(settings)
     if path is not None and not path.exists():
         advice = "the first start makes it, or `baton db upgrade`"
-        return DoctorFinding("warning", "database", f"{path} is not there yet", advice)
+        return Finding("warning", "database", f"{path} is not there yet", advice)
     begun = time.monotonic()
     try:
         with closing(Database(settings.database_url)) as database:
             has, size = revision(database), database.size()
     except StoreUnavailable as error:
         problem = f"it can't be used: {error.__cause__ or error}"
-        return DoctorFinding("failed", "database", problem, f"see {DATABASE}")
+        return Finding("failed", "database", problem, f"see {DATABASE}")
     milliseconds = (time.monotonic() - begun) * 1000
     if has != NEWEST and not is_newer(has):  # a newer schema is among the checks
         problem = f"its schema is {has}, the newest is {NEWEST}"
-        return DoctorFinding("warning", "database", problem, "run `baton db upgrade`")
-    return DoctorFinding("ok", "database", f"schema {has}, {size:,} bytes, answers in {milliseconds:.0f} ms")
+        return Finding("warning", "database", problem, "run `baton db upgrade`")
+    return Finding("ok", "database", f"schema {has}, {size:,} bytes, answers in {milliseconds:.0f} ms")
 
 
-def _agents(settings: Settings) -> Iterator[DoctorFinding]:
+def _agents(settings: Settings) -> Iterator[Finding]:
     """The contents of the agent files; whether there are any is among the checks."""
     files, problems = check(settings.agents) if settings.agents.exists() else ([], [])
     for problem in problems:
         advice = "the server leaves this file out until it is corrected"
-        yield DoctorFinding("failed", "agents", str(problem), advice)
+        yield Finding("failed", "agents", str(problem), advice)
     if files and not problems:
-        yield DoctorFinding("ok", "agents", f"{len(files)} files")
+        yield Finding("ok", "agents", f"{len(files)} files")
 
 
-def _model(settings: Settings) -> DoctorFinding:
+def _model(settings: Settings) -> Finding:
     """Lists models: that costs nothing, and needs the key."""
     if not settings.api_key:
-        return DoctorFinding(
+        return Finding(
             "warning", "model", "there is no key: a stand-in would answer", "set ANTHROPIC_API_KEY"
         )
     base = (settings.api_base_url or MODEL_URL).rstrip("/")
@@ -90,17 +89,17 @@ def _model(settings: Settings) -> DoctorFinding:
     try:
         response = requests.get(f"{base}/v1/models?limit=1", headers=headers, timeout=MODEL_SECONDS)
     except requests.RequestException as error:
-        return DoctorFinding(
+        return Finding(
             "failed", "model", f"{base} can't be reached: {type(error).__name__}", "see network and proxy"
         )
     seconds = time.monotonic() - begun
     if response.status_code in (401, 403):
-        return DoctorFinding(
+        return Finding(
             "failed", "model", f"{base} refuses the key ({response.status_code})", "see ANTHROPIC_API_KEY"
         )
     if response.status_code >= 500:
-        return DoctorFinding("warning", "model", f"{base} answers {response.status_code}", "try again later")
+        return Finding("warning", "model", f"{base} answers {response.status_code}", "try again later")
     took = f"{base} answers in {seconds * 1000:.0f} ms"
     if seconds > SLOW_SECONDS:
-        return DoctorFinding("warning", "model", took, "each model call takes that much longer")
-    return DoctorFinding("ok", "model", took)
+        return Finding("warning", "model", took, "each model call takes that much longer")
+    return Finding("ok", "model", took)

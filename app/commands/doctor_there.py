@@ -8,8 +8,8 @@ from typing import Final
 
 import requests
 
-from app.commands.findings import DoctorFinding
 from app.commands.server_options import ServerOptions
+from app.selfcheck.finding import Finding
 from baton_client import BatonClient, BatonError, NotAllowedError, UnavailableError
 
 FIRST_BYTE_SECONDS: Final = 5.0
@@ -17,14 +17,14 @@ FIRST_BYTE_SECONDS: Final = 5.0
 back."""
 
 
-def look(asking: ServerOptions) -> Iterator[DoctorFinding]:
+def look(asking: ServerOptions) -> Iterator[Finding]:
     with BatonClient(asking.url, asking.token, retry_seconds=0.0) as baton:
         try:
             yield _answers(baton)
             yield _agents(baton)
             session = str(baton.create_session()["id"])
         except NotAllowedError as error:
-            yield DoctorFinding(
+            yield Finding(
                 "failed", "server", str(error), "see --token, and BATON_ALLOWED_HOSTS at the server"
             )
             return
@@ -34,7 +34,7 @@ def look(asking: ServerOptions) -> Iterator[DoctorFinding]:
                 if isinstance(error, UnavailableError)
                 else "is this the address of Baton?"
             )
-            yield DoctorFinding("failed", "server", str(error), advice)
+            yield Finding("failed", "server", str(error), advice)
             return
         try:
             yield _unbuffered(asking, session)
@@ -42,21 +42,21 @@ def look(asking: ServerOptions) -> Iterator[DoctorFinding]:
             baton.delete_session(session)
 
 
-def _answers(baton: BatonClient) -> DoctorFinding:
+def _answers(baton: BatonClient) -> Finding:
     begun = time.monotonic()
     baton.ready()
     milliseconds = (time.monotonic() - begun) * 1000
-    return DoctorFinding("ok", "server", f"{baton.url} is ready, in {milliseconds:.0f} ms")
+    return Finding("ok", "server", f"{baton.url} is ready, in {milliseconds:.0f} ms")
 
 
-def _agents(baton: BatonClient) -> DoctorFinding:
+def _agents(baton: BatonClient) -> Finding:
     names = [str(agent["name"]) for agent in baton.agents()]
     if not names:
-        return DoctorFinding("failed", "agents there", "the server has none", "see BATON_AGENTS and its log")
-    return DoctorFinding("ok", "agents there", ", ".join(names))
+        return Finding("failed", "agents there", "the server has none", "see BATON_AGENTS and its log")
+    return Finding("ok", "agents there", ", ".join(names))
 
 
-def _unbuffered(asking: ServerOptions, session: str) -> DoctorFinding:
+def _unbuffered(asking: ServerOptions, session: str) -> Finding:
     """Opens the stream of a session in which nothing happens: all that comes is its first line."""
     headers = {"Accept-Encoding": "identity"}
     if asking.token:
@@ -66,7 +66,7 @@ def _unbuffered(asking: ServerOptions, session: str) -> DoctorFinding:
     try:
         with requests.get(url, headers=headers, stream=True, timeout=FIRST_BYTE_SECONDS) as response:
             if response.status_code != 200:
-                return DoctorFinding(
+                return Finding(
                     "failed", "streams", f"the server answers {response.status_code}", "see its log"
                 )
             line = next(response.iter_content(1), b"")
@@ -74,14 +74,14 @@ def _unbuffered(asking: ServerOptions, session: str) -> DoctorFinding:
         return _held_back()
     milliseconds = (time.monotonic() - begun) * 1000
     if not line:
-        return DoctorFinding(
+        return Finding(
             "failed", "streams", "the stream ended at once", "see the server's log and the proxy's"
         )
-    return DoctorFinding("ok", "streams", f"the first byte comes after {milliseconds:.0f} ms, unbuffered")
+    return Finding("ok", "streams", f"the first byte comes after {milliseconds:.0f} ms, unbuffered")
 
 
-def _held_back() -> DoctorFinding:
-    return DoctorFinding(
+def _held_back() -> Finding:
+    return Finding(
         "failed",
         "streams",
         f"no byte of a stream came within {FIRST_BYTE_SECONDS:.0f} s: something in between holds it back",

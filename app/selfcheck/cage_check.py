@@ -44,7 +44,7 @@ def check_cage(settings: Settings) -> list[Finding]:
         return []
     found = ((why, remedy) for word, why, remedy in _REASONS if word in said)
     why, remedy = next(found, ("it does not start", _SEE))
-    return [Finding(SANDBOX, f"bubblewrap can't be used: {why} ({said})", remedy, fatal=True)]
+    return [Finding("failed", SANDBOX, f"bubblewrap can't be used: {why} ({said})", remedy)]
 
 
 def why_not(cage: Cage) -> str:

@@ -52,17 +52,17 @@ def check_sqlite(settings: Settings, mounts: Path = Path("/proc/self/mountinfo")
         return []
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         problem = f"SQLite {sqlite3.sqlite_version} is too old, it must be 3.35 or newer"
-        return [_fatal(problem, "use a Python that was built with a newer one, or PostgreSQL")]
+        return [_failed(problem, "use a Python that was built with a newer one, or PostgreSQL")]
     if why := why_not_writable(path.parent):
         problem = f"SQLite can't make files in {path.parent} ({why})"
-        return [_fatal(problem, "let this user write there, or name another place")]
+        return [_failed(problem, "let this user write there, or name another place")]
     files = [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm")]
     if locked := [file for file in files if file.exists() and not os.access(file, os.R_OK | os.W_OK)]:
-        return [_fatal(f"{locked[0]} can't be written", "give it to the user that runs the server")]
+        return [_failed(f"{locked[0]} can't be written", "give it to the user that runs the server")]
     kind = file_system(path.parent.resolve(), mounts)
     if kind in NETWORK:
         problem = f"{path} is on a network file system ({kind}), where SQLite's locks do not hold"
-        return [_fatal(problem, "put it on a local disk, or use PostgreSQL")]
+        return [_failed(problem, "put it on a local disk, or use PostgreSQL")]
     return []
 
 
@@ -91,25 +91,25 @@ def check_postgresql(settings: Settings) -> list[Finding]:
     try:
         database = Database(settings.database_url, connections=2)
     except (ImportError, ValueError) as error:
-        return [_fatal(f"PostgreSQL can't be used ({error})", install_command("postgres"))]
+        return [_failed(f"PostgreSQL can't be used ({error})", install_command("postgres"))]
     try:
         seen = inspect(database)
     except StoreUnavailable as error:
         cause = error.__cause__ or error
         words = str(getattr(cause, "orig", cause)).strip().splitlines()[0]
-        return [_fatal(f"the database can't be used ({words})", "start it, or correct the address")]
+        return [_failed(f"the database can't be used ({words})", "start it, or correct the address")]
     finally:
         database.close()
-    findings = [_fatal(problem, remedy) for problem, remedy in seen.obstacles()]
+    findings = [_failed(problem, remedy) for problem, remedy in seen.obstacles()]
     wanted = settings.workers * (CONNECTIONS + OWN_CONNECTIONS)
     if seen.connections < wanted:
         problem = f"{seen.connections} connections are too few for {settings.workers} workers"
         remedy = f"allow {wanted} (max_connections, or the role's own limit), or lower BATON_WORKERS"
-        findings.append(Finding(DATABASE, problem, remedy))
+        findings.append(Finding("warning", DATABASE, problem, remedy))
     if not seen.hints_arrive:
         problem = "LISTEN and NOTIFY do not get through, so other processes are answered more slowly"
         remedy = "connect directly, or let the pooler keep a session per connection (pool_mode = session)"
-        findings.append(Finding(DATABASE, problem, remedy))
+        findings.append(Finding("warning", DATABASE, problem, remedy))
     return findings
 
 
@@ -126,8 +126,8 @@ def check_schema(settings: Settings) -> list[Finding]:
     if not is_newer(found):
         return []
     problem = f"its schema is {found}, made by a newer version; this one knows {NEWEST}"
-    return [_fatal(problem, "start that version, or bring back the backup from before the upgrade")]
+    return [_failed(problem, "start that version, or bring back the backup from before the upgrade")]
 
 
-def _fatal(problem: str, remedy: str) -> Finding:
-    return Finding(DATABASE, problem, remedy, fatal=True)
+def _failed(problem: str, remedy: str) -> Finding:
+    return Finding("failed", DATABASE, problem, remedy)

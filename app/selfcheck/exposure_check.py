@@ -23,7 +23,9 @@ _SECRETS: Final = ("BATON_AUTH_TOKENS", "ANTHROPIC_API_KEY", "BATON_DATABASE_URL
 def check_exposure(settings: Settings) -> list[Finding]:
     if "*" in settings.allowed_hosts and not settings.asks_for_tokens:
         problem = "any web page that a user of this machine opens can drive the agents"
-        return [Finding("BATON_ALLOWED_HOSTS=*", problem, "name the hosts, or set BATON_AUTH_TOKENS")]
+        return [
+            Finding("warning", "BATON_ALLOWED_HOSTS=*", problem, "name the hosts, or set BATON_AUTH_TOKENS")
+        ]
     return []
 
 
@@ -33,14 +35,14 @@ def check_key_in_clear(settings: Settings) -> list[Finding]:
     if address.scheme != "http" or host in ("localhost", "::1") or host.startswith("127."):
         return []
     problem = f"the key and every conversation go to {host} unencrypted"
-    return [Finding("ANTHROPIC_BASE_URL", problem, "use https://")]
+    return [Finding("warning", "ANTHROPIC_BASE_URL", problem, "use https://")]
 
 
 def check_user(settings: Settings) -> list[Finding]:
     if os.geteuid() != 0 or settings.is_loopback:
         return []
     problem = "the server runs as root and can be reached from outside: so can a shell as root"
-    return [Finding("user", problem, "run it as a user of its own")]
+    return [Finding("warning", "user", problem, "run it as a user of its own")]
 
 
 def check_shell(settings: Settings) -> list[Finding]:
@@ -55,7 +57,7 @@ def check_shell(settings: Settings) -> list[Finding]:
         f"a command of agent {found[0]} runs as the server's user: whoever may talk to it can read the database, "
         "and every other session's files"
     )
-    return [Finding("shell", problem, "docs/security.md says what contains commands")]
+    return [Finding("warning", "shell", problem, "docs/security.md says what contains commands")]
 
 
 def check_modes(settings: Settings) -> list[Finding]:
@@ -63,7 +65,7 @@ def check_modes(settings: Settings) -> list[Finding]:
     if path is None or not path.exists() or not path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         return []
     problem = f"other users of this machine can open {path}"
-    return [Finding("BATON_DATABASE_URL", problem, f"chmod 600 {path}, if that is not meant")]
+    return [Finding("warning", "BATON_DATABASE_URL", problem, f"chmod 600 {path}, if that is not meant")]
 
 
 def _runs_commands(team: Team) -> bool:
@@ -85,7 +87,7 @@ def check_starters(settings: Settings) -> list[Finding]:
         if shown := [name for name, value in given.items() if os.fsencode(f"{name}={value}") in entries]:
             problem = f"{' and '.join(shown)} can be read by commands of tools in /proc/{pid}/environ"
             remedy = "let the command that starts the server begin with exec"
-            findings.append(Finding(f"process {pid}", problem, remedy))
+            findings.append(Finding("warning", f"process {pid}", problem, remedy))
     return findings
 
 
@@ -114,7 +116,7 @@ def check_tracing(settings: Settings) -> list[Finding]:
     if installed or not settings.traces:
         return []
     remedy = f"{install_command('otel')}, or switch it off"
-    return [Finding("BATON_TRACES=on", "OpenTelemetry is not installed", remedy, fatal=True)]
+    return [Finding("failed", "BATON_TRACES=on", "OpenTelemetry is not installed", remedy)]
 
 
 def is_below(path: Path, directory: Path) -> bool:

@@ -28,7 +28,7 @@ def check_threads(settings: Settings) -> list[Finding]:
     problem = (
         f"{spare} threads beside {settings.max_streams} streams are few: cancel and approve may have to wait"
     )
-    return [Finding("BATON_THREADS", problem, f"leave {SPARE_THREADS}, or set 0")]
+    return [Finding("warning", "BATON_THREADS", problem, f"leave {SPARE_THREADS}, or set 0")]
 
 
 def check_open_files(settings: Settings) -> list[Finding]:
@@ -39,7 +39,8 @@ def check_open_files(settings: Settings) -> list[Finding]:
         return []
     problem = f"{limit} open files are too few for BATON_MAX_STREAMS={settings.max_streams}"
     remedy = f"allow {wanted} (ulimit -n, LimitNOFILE), or lower BATON_MAX_STREAMS"
-    return [Finding("open files", problem, remedy, fatal=limit < settings.max_streams + FILES_OF_A_WORKER)]
+    fails = limit < settings.max_streams + FILES_OF_A_WORKER
+    return [Finding("failed" if fails else "warning", "open files", problem, remedy)]
 
 
 def check_processes(settings: Settings, cgroups: Path = CGROUPS, own: Path = OWN_CGROUPS) -> list[Finding]:
@@ -52,6 +53,7 @@ def check_processes(settings: Settings, cgroups: Path = CGROUPS, own: Path = OWN
     streams = f"{settings.workers} workers with {settings.max_streams} streams each"
     return [
         Finding(
+            "warning",
             "threads",
             f"{limit} threads are too few for {streams}",
             f"allow {wanted} ({names}), or lower BATON_MAX_STREAMS",

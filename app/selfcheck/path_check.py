@@ -16,12 +16,14 @@ from app.settings import Settings
 def check_agents(settings: Settings) -> list[Finding]:
     agents = settings.agents
     if not agents.exists():
-        return [Finding("BATON_AGENTS", f"there is no {agents}", "make it, or name another directory")]
+        return [
+            Finding("warning", "BATON_AGENTS", f"there is no {agents}", "make it, or name another directory")
+        ]
     if not os.access(agents, os.R_OK):
-        return [Finding("BATON_AGENTS", f"{agents} can't be read", "let this user read it", fatal=True)]
+        return [Finding("failed", "BATON_AGENTS", f"{agents} can't be read", "let this user read it")]
     if agents.is_dir() and not any(path.suffix in (".yaml", ".yml") for path in agents.iterdir()):
         remedy = "put one there, or name another directory"
-        return [Finding("BATON_AGENTS", f"there is no agent file in {agents}", remedy)]
+        return [Finding("warning", "BATON_AGENTS", f"there is no agent file in {agents}", remedy)]
     return []
 
 
@@ -34,19 +36,23 @@ def _check_root(root: Path, settings: Settings) -> list[Finding]:
     home = Path(settings.environment.get("HOME") or Path.home())
     if settings.asks_for_tokens and covers(root, home):
         problem = f"HOME={home} lies below {root}: prompt files and skills there are read for no session"
-        findings.append(Finding("BATON_ROOTS", problem, "give the server a home directory of its own"))
+        findings.append(
+            Finding("warning", "BATON_ROOTS", problem, "give the server a home directory of its own")
+        )
     root = above_name(root)
     if why := why_not_writable(root):
         remedy = "let this user write there, or name another directory"
-        findings.append(Finding("BATON_ROOTS", f"agents can't make files below {root} ({why})", remedy))
+        findings.append(
+            Finding("warning", "BATON_ROOTS", f"agents can't make files below {root} ({why})", remedy)
+        )
     if settings.is_loopback and not settings.asks_for_tokens:
         return findings  # on one's own machine the server's own directory is a convenient root
     if (path := database_path(settings)) is not None and is_below(path, root):
         problem = f"the database {path} lies below {root}, where agents read and write"
-        findings.append(Finding("BATON_ROOTS", problem, "keep them apart"))
+        findings.append(Finding("warning", "BATON_ROOTS", problem, "keep them apart"))
     if is_below(settings.agents, root):
         problem = f"the agent files in {settings.agents} lie below {root}, where agents read and write"
-        findings.append(Finding("BATON_ROOTS", problem, "keep them apart"))
+        findings.append(Finding("warning", "BATON_ROOTS", problem, "keep them apart"))
     return findings
 
 
