@@ -15,10 +15,10 @@ from app.agent.agent_lint import lint
 from app.commands import exits
 from app.commands.server_options import ServerOptions, json_option, pass_asking
 from app.commands.terminal_output import print_json
-from app.team.loading import check_file, look_at_file
+from app.team.loading import look_at_file
 from app.team.problems import Problem
 from app.team.schema import agent_file_schema
-from app.team.team_directory import agent_files
+from app.team.team_directory import check_files
 
 
 @click.command("check")
@@ -44,7 +44,7 @@ def command(
     place = path or Path(os.environ.get("BATON_AGENTS") or "agents")
     if not place.exists():
         raise click.UsageError(f"{place} does not exist; say which agent files to check")
-    files, problems = check(place)
+    files, problems = check_files(place)
     warnings = doubtful(files)
     if strict:
         problems, warnings = sorted([*problems, *warnings]), []
@@ -59,12 +59,6 @@ def command(
         counts = f"{len(files)} files, {len(problems)} problems"
         click.echo(f"{counts}, {len(warnings)} warnings" if warnings else counts, err=True)
     context.exit(exits.FAILED if problems else exits.OK)
-
-
-def check(place: Path) -> tuple[list[Path], list[Problem]]:
-    """The files that a server would read there, and everything that is wrong with them."""
-    files = agent_files(place) if place.is_dir() else [place]
-    return files, [problem for file in files for problem in check_file(file)]
 
 
 def doubtful(files: Sequence[Path]) -> list[Problem]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
+from itertools import chain
 
 import click
 
-from app.commands import doctor_here, doctor_there, exits
+from app.commands import exits
 from app.commands.server_options import ServerOptions, json_option, pass_asking
 from app.commands.terminal_output import clean, print_json
 from app.selfcheck.finding import Finding
+from app.selfcheck.machine_check import check_machine
+from app.selfcheck.server_check import check_server
 
 COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 
@@ -29,7 +33,9 @@ def command(context: click.Context, asking: ServerOptions, here: bool, there: bo
     proxy from outside. It makes a session for a moment. Exit code 1 if something failed.
     """
     found: list[Finding] = []
-    for finding in (*(doctor_here.look() if here else ()), *(doctor_there.look(asking) if there else ())):
+    machine = check_machine(os.environ) if here else ()
+    server = check_server(asking.url, asking.token) if there else ()
+    for finding in chain(machine, server):
         found.append(finding)
         if not asking.as_json:
             _print(finding)

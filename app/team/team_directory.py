@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import AgentNotFound, InvalidAgentConfig
-from app.team.loading import load_team
+from app.team.loading import check_file, load_team
+from app.team.problems import Problem
 from app.team.team import Team
 
 log = logging.getLogger(__name__)
@@ -112,6 +113,12 @@ def agent_files(directory: Path) -> list[Path]:
     none."""
     named = (path for path in directory.iterdir() if path.suffix.lower() in EXTENSIONS)
     return sorted(path for path in named if not (path.is_fifo() or path.is_char_device() or path.is_socket()))
+
+
+def check_files(place: Path) -> tuple[list[Path], list[Problem]]:
+    """The files that a server would read in a directory, or the one file; and everything that is wrong with them."""
+    files = agent_files(place) if place.is_dir() else [place]
+    return files, [problem for file in files for problem in check_file(file)]
 
 
 def _signature(status: os.stat_result) -> _Signature:

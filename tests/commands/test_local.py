@@ -15,7 +15,8 @@ import pytest
 from sqlalchemy import Table, insert
 
 from anthropic_standin.standin_server import OfflineServer
-from app.commands import doctor_there, exits
+from app.commands import exits
+from app.selfcheck import server_check
 from app.store import tables
 from app.store.engine import Database
 from app.store.store import Pruned, Store
@@ -186,7 +187,7 @@ def test_the_doctor_finds_what_a_start_would_find(call: Call, tmp_path: Path) ->
 def test_the_doctor_sees_a_proxy_that_holds_streams_back(
     call: Call, process: BatonProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor_there, "FIRST_BYTE_SECONDS", 0.5)
+    monkeypatch.setattr(server_check, "FIRST_BYTE_SECONDS", 0.5)
     with BreakingProxy(process.port) as proxy:
         proxy.holds_streams_back = True
         done = call("--url", proxy.url, "doctor", "--no-here", "--json")

@@ -1,16 +1,14 @@
-"""The part of `baton doctor` that looks at this machine, with the environment that a server would get."""
+"""What `baton doctor` looks at on this machine, with the environment that a server would get."""
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import Final
 
 import requests
 
-from app.commands.check import check
 from app.errors import StoreUnavailable
 from app.selfcheck import checks, what_is_caged
 from app.selfcheck.cage_check import SANDBOX
@@ -20,17 +18,18 @@ from app.selfcheck.own_files import database_path
 from app.settings import InvalidSettings, Settings
 from app.store.engine import Database
 from app.store.migrate import NEWEST, is_newer, revision
+from app.team.team_directory import check_files
 
 MODEL_URL: Final = "https://api.anthropic.com"
 MODEL_SECONDS: Final = 10.0
 SLOW_SECONDS: Final = 2.0
 
 
-def look() -> Iterator[Finding]:
+def check_machine(environment: Mapping[str, str]) -> Iterator[Finding]:
     """The findings that a server would log at its start, and those that it would not: one for each thing that is in
     order."""
     try:
-        settings = Settings.from_environment(os.environ)
+        settings = Settings.from_environment(environment)
     except InvalidSettings as error:
         yield Finding("failed", "settings", str(error), "correct the variable")
         return
@@ -69,7 +68,7 @@ def _database(settings: Settings) -> Finding:
 
 def _agents(settings: Settings) -> Iterator[Finding]:
     """The contents of the agent files; whether there are any is among the checks."""
-    files, problems = check(settings.agents) if settings.agents.exists() else ([], [])
+    files, problems = check_files(settings.agents) if settings.agents.exists() else ([], [])
     for problem in problems:
         advice = "the server leaves this file out until it is corrected"
         yield Finding("failed", "agents", str(problem), advice)

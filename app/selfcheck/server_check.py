@@ -1,4 +1,4 @@
-"""The part of `baton doctor` that looks at a server from outside, through whatever is in between."""
+"""What `baton doctor` looks at from outside: a server, through whatever is in between."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Final
 
 import requests
 
-from app.commands.server_options import ServerOptions
 from app.selfcheck.finding import Finding
 from baton_client import BatonClient, BatonError, NotAllowedError, UnavailableError
 
@@ -17,8 +16,9 @@ FIRST_BYTE_SECONDS: Final = 5.0
 back."""
 
 
-def look(asking: ServerOptions) -> Iterator[Finding]:
-    with BatonClient(asking.url, asking.token, retry_seconds=0.0) as baton:
+def check_server(url: str, token: str | None) -> Iterator[Finding]:
+    """It makes a session for a moment, and deletes it."""
+    with BatonClient(url, token, retry_seconds=0.0) as baton:
         try:
             yield _answers(baton)
             yield _agents(baton)
@@ -37,7 +37,7 @@ def look(asking: ServerOptions) -> Iterator[Finding]:
             yield Finding("failed", "server", str(error), advice)
             return
         try:
-            yield _unbuffered(asking, session)
+            yield _unbuffered(f"{baton.url}/api/sessions/{session}/events", token)
         finally:
             baton.delete_session(session)
 
@@ -56,12 +56,11 @@ def _agents(baton: BatonClient) -> Finding:
     return Finding("ok", "agents there", ", ".join(names))
 
 
-def _unbuffered(asking: ServerOptions, session: str) -> Finding:
+def _unbuffered(url: str, token: str | None) -> Finding:
     """Opens the stream of a session in which nothing happens: all that comes is its first line."""
     headers = {"Accept-Encoding": "identity"}
-    if asking.token:
-        headers["Authorization"] = f"Bearer {asking.token}"
-    url = f"{asking.url.rstrip('/')}/api/sessions/{session}/events"
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
     begun = time.monotonic()
     try:
         with requests.get(url, headers=headers, stream=True, timeout=FIRST_BYTE_SECONDS) as response:
