@@ -3,9 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOCK := requirements/ci.txt
 SECONDS ?= 60
 
-.PHONY: install install-dev run test lint audit check format bench chaos examples clean
+.PHONY: install install-dev run test lint audit check format bench chaos examples picture lock clean
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
@@ -15,9 +16,9 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
-$(VENV)/.installed-dev: pyproject.toml
+$(VENV)/.installed-dev: pyproject.toml $(LOCK)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint $(LOCK)
 	touch $@ $(VENV)/.installed
 
 # Serves on 127.0.0.1:8080; with no ANTHROPIC_API_KEY an offline stand-in plays the model, and says so.
@@ -61,5 +62,17 @@ chaos: install-dev
 examples: install-dev
 	$(BIN)/python -m tests.team.public_examples $(DIR)
 
+# Draws the picture of the packages in docs/design.md anew, and names the longest chain of imports.
+picture: install-dev
+	$(BIN)/python -m tests.architecture
+
+# Writes the newest versions that pyproject.toml allows into the file that install-dev, and so CI, installs by.
+lock:
+	rm -rf .lock && $(PYTHON) -m venv .lock
+	.lock/bin/python -m pip install --quiet --editable '.[dev]'
+	echo "# What CI installs. Made by \`make lock\`: don't edit." > $(LOCK)
+	.lock/bin/python -m pip freeze --all --exclude pip --exclude-editable >> $(LOCK)
+	rm -rf .lock
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .walk
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .walk .lock

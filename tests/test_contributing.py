@@ -28,7 +28,16 @@ def test_a_file_that_the_guide_names_is_there(name: str) -> None:
 def test_the_guide_says_what_each_folder_holds() -> None:
     described = set(re.findall(r"^\| `([\w/]+)/` \|", GUIDE, re.MULTILINE))
     packages = {path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("app/*/__init__.py")}
-    assert described == packages | {"agents", "anthropic_standin", "baton_client", "bench", "deploy", "docs", "tests"}
+    assert described == packages | {
+        "agents",
+        "anthropic_standin",
+        "baton_client",
+        "bench",
+        "deploy",
+        "docs",
+        "requirements",
+        "tests",
+    }
 
 
 def targets() -> set[str]:
