@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.harness.make import commands
+
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text()
 PATHS = re.findall(r"`([\w.-]+(?:/[\w.-]+)*/[\w.-]*)`", GUIDE)
@@ -54,11 +56,10 @@ def test_the_hooks_before_a_commit_are_commands_of_make_lint() -> None:
     """With the programs of .venv: nothing is downloaded, and no hook has a rule of its own."""
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
     assert [repository["repo"] for repository in hooks] == ["local"]
-    lint = (ROOT / "Makefile").read_text().partition("\nlint:")[2].partition("\n\n")[0]
-    commands = {line.strip().removesuffix(" .") for line in lint.replace("$(BIN)", ".venv/bin").splitlines()}
+    lint = {line.removesuffix(" .") for line in commands("lint")}
     entries = {hook["entry"] for repository in hooks for hook in repository["hooks"]}
     assert {hook["language"] for repository in hooks for hook in repository["hooks"]} == {"system"}
-    assert entries <= commands
+    assert entries <= lint
     assert any("ruff" in entry for entry in entries)
     assert any("mypy" in entry for entry in entries)
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partialmethod
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -14,8 +17,9 @@ from app.commands.main import COMMANDS
 from app.commands.server_options import ServerOptions
 from baton_client import BatonClient, RunStream, ToolApprovalEvent
 from tests.commands.conftest import Call
-from tests.harness.process import ROOT, free_port
+from tests.harness.process import free_port
 
+COMMAND = Path(sys.executable).with_name("baton")
 ECHO = '[call shell {"cmd": "echo hands"}][then][say done]'
 
 
@@ -175,4 +179,5 @@ def test_completion_offers_what_there_is(call: Call) -> None:
 
 
 def test_the_command_is_installed_under_its_name() -> None:
-    assert 'baton = "app.commands.main:main"' in (ROOT / "pyproject.toml").read_text()
+    done = subprocess.run([COMMAND, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"baton, version {version('baton-server')}\n"
