@@ -26,7 +26,7 @@ from bench.table import Row
 
 HISTORIES: Final = (10, 1000)
 _THINK: Final = '[call think {"thought": "so"}]'
-_HOUSEKEEPERS: Final = ("keeper", "maintenance", "heartbeat")  # its statements depend on time
+_HOUSEKEEPERS: Final = ("housekeeping", "periodic-tasks", "heartbeat")  # its statements depend on time
 
 
 @contextmanager

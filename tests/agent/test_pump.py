@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 
@@ -11,6 +10,7 @@ import pytest
 
 from app.agent.anthropic.http.pump import Pump
 from app.agent.anthropic.http.socket_connection import SocketConnection
+from app.io_loop import IoLoop
 from tests.harness.descriptors import connection_with
 from tests.harness.models import PATIENCE
 from tests.harness.process import eventually
@@ -32,21 +32,24 @@ def test_closing_rings_no_bell_that_the_thread_has_taken_down(monkeypatch: pytes
         except httpx2.ReadError as error:
             failures.append(str(error))
 
-    ring = os.eventfd_write
+    wake = IoLoop.wake
 
-    def ring_late(bell: int, value: int) -> None:
+    def wake_late(loop: IoLoop[object]) -> None:
         far.send(b"it looks up")
-        eventually(lambda: {*threading.enumerate()} <= before, "the thread has seen it")
-        ring(bell, value)
+        eventually(
+            lambda: {*threading.enumerate()} <= before | {reading}, "the thread has seen that it is to end"
+        )
+        wake(loop)
 
     with near, far:
         reading = threading.Thread(target=read)
         reading.start()
         far.send(b"hello")
         assert taken.wait(PATIENCE)
-        monkeypatch.setattr(os, "eventfd_write", ring_late)
+        monkeypatch.setattr(IoLoop, "wake", wake_late)
         pump.close()
         pump.close()
+        reading.join(PATIENCE)
     assert failures == ["the transport was closed"]
 
 
@@ -87,7 +90,7 @@ def test_the_event_of_a_closed_connection_is_not_the_end_of_the_next_one_of_its_
     first_far.send(b"stop")
     assert first.entered.wait(PATIENCE)
     both = {one_near: Reading(pump, one_near, hold=go_on), two_near: Reading(pump, two_near, hold=go_on)}
-    eventually(lambda: len(pump._lent) == 3, "all are lent")
+    eventually(lambda: len(pump._lent.registered) == 3, "all are lent")
     for far in (one_far, two_far):  # both events come to the thread together
         far.close()
     gate.set()
@@ -95,14 +98,14 @@ def test_the_event_of_a_closed_connection_is_not_the_end_of_the_next_one_of_its_
         lambda: any(reading.entered.is_set() for reading in both.values()), "the first of both is served"
     )
     victim = next(near for near, reading in both.items() if not reading.entered.is_set())
-    lent = pump._lent[victim.fileno()]
+    lent = next(one for one in pump._lent.registered if one.descriptor == victim.fileno())
     with lent.guard:  # as if it had waited too long
         pump._give_back(lent)
     number = victim.fileno()
     victim.close()
     far, near = connection_with(number)
     new = Reading(pump, near)
-    eventually(lambda: number in pump._lent, "the new one is lent")
+    eventually(lambda: number in [one.descriptor for one in pump._lent.registered], "the new one is lent")
     go_on.set()
     far.send(b"all is well, stop")
     for reading in (first, new, *both.values()):

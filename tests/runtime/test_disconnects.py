@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import select
+import selectors
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -127,11 +127,11 @@ def test_a_connection_that_can_not_be_watched_is_served(
 ) -> None:
     watcher, peer, told = DisconnectWatcher(), make_peer(), threading.Event()
 
-    def no_descriptor() -> select.epoll:
+    def no_descriptor() -> selectors.BaseSelector:
         raise OSError(24, "Too many open files")
 
     with monkeypatch.context() as patched:
-        patched.setattr(select, "epoll", no_descriptor)
+        patched.setattr(selectors, "DefaultSelector", no_descriptor)
         with watcher.watching(peer.server, told.set):
             peer.client.sendall(b"still here")
     with watcher.watching(peer.server, told.set):

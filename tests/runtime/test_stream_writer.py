@@ -56,11 +56,14 @@ class Carried:
 
     def received(self) -> bytes:
         """Everything that was sent, with the chunks taken apart; the server's end is closed first."""
+        return unchunked(self.received_raw())
+
+    def received_raw(self) -> bytes:
         self._server.close()
         raw = b""
         while piece := self.client.recv(65536):
             raw += piece
-        return unchunked(raw)
+        return raw
 
     def close(self) -> None:
         self.reader.interrupt()
@@ -123,15 +126,7 @@ def test_a_client_that_reads_slowly_gets_everything_and_holds_nobody_up(
     while b"stream_stopped" not in received:
         received += carried.client.recv(65536)
     assert carried.join() is True
-    assert numbers(unchunked(received + _rest(carried))) == list(range(1, 22))
-
-
-def _rest(carried: Carried) -> bytes:
-    carried._server.close()
-    raw = b""
-    while piece := carried.client.recv(65536):
-        raw += piece
-    return raw
+    assert numbers(unchunked(received + carried.received_raw())) == list(range(1, 22))
 
 
 def test_a_client_that_has_left_is_given_up_at_the_next_write(carried: Carried) -> None:
@@ -145,7 +140,7 @@ def test_a_client_that_leaves_while_its_socket_is_full_is_given_up(
     quiet_writer: StreamWriter, carried: Carried
 ) -> None:
     carried.publish(*[b'{"text":"%s"}' % (b"x" * 50_000)] * 20)
-    eventually(lambda: quiet_writer._blocked, "the socket is full")
+    eventually(lambda: quiet_writer._loop.registered, "the socket is full")
     carried.reader.interrupt()  # as the hang-up watcher does
     assert carried.join() is False
 
@@ -170,7 +165,7 @@ def test_a_reader_that_falls_behind_what_the_log_keeps_comes_back_to_read_from_t
 
     eventually(given_back, "the writer gave the stream back")
     assert carried.join() is True
-    seen = numbers(unchunked(received + _rest(carried)))
+    seen = numbers(unchunked(received + carried.received_raw()))
     assert seen == list(range(1, len(seen) + 1))
     assert len(seen) < 10 + more  # it was given back before the end
 
@@ -181,29 +176,20 @@ def test_silence_is_filled_with_heartbeats(writer: StreamWriter, store: Store) -
     stream.close()
 
 
-class Bell(threading.Event):
-    """Counts how often it is rung."""
-
-    rung = 0
-
-    def set(self) -> None:
-        self.rung += 1
-        super().set()
-
-
 def test_what_is_published_in_a_batch_is_written_at_its_end_and_wakes_nobody(
-    quiet_writer: StreamWriter, carried: Carried
+    quiet_writer: StreamWriter, carried: Carried, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     carried.publish(b'{"n":1}')
     assert numbers(unchunked(carried.client.recv(65536))) == [1]  # the stream is carried
+    rung: list[StreamWriter] = []
     with quiet_writer._turn:
-        quiet_writer._wake = bell = Bell()
+        monkeypatch.setattr(quiet_writer._loop, "wake", lambda: rung.append(quiet_writer))
     with quiet_writer.batch():
         carried.publish(b'{"n":2}')
         carried.publish(b'{"n":3}')
         assert quiet_writer._marked == [next(iter(quiet_writer._streams))]
     assert numbers(unchunked(carried.client.recv(65536))) == [2, 3]
-    assert bell.rung == 0
+    assert not rung
 
 
 def test_a_batch_that_ends_in_somebody_elses_round_leaves_nothing_behind(
@@ -309,7 +295,7 @@ def test_a_blocked_stream_that_was_dropped_leaves_its_number_to_the_next_one(
     old = Carried(quiet_writer, store)
     old.publish(*[big] * 20)
     number = old._server.fileno()
-    eventually(lambda: bool(quiet_writer._blocked), "it is blocked")
+    eventually(lambda: bool(quiet_writer._loop.registered), "it is blocked")
     old.reader.interrupt()
     assert old.join() is False
     old.close()
@@ -320,5 +306,5 @@ def test_a_blocked_stream_that_was_dropped_leaves_its_number_to_the_next_one(
     while b"stream_stopped" not in received:
         received += new.client.recv(65536)
     assert new.join() is True
-    assert numbers(unchunked(received + _rest(new))) == list(range(1, 22))
+    assert numbers(unchunked(received + new.received_raw())) == list(range(1, 22))
     new.close()

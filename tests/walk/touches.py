@@ -4,7 +4,7 @@ sockets, processes, and the event logs that readers see."""
 from __future__ import annotations
 
 import os
-import select
+import selectors
 import sqlite3
 import sys
 import threading
@@ -134,7 +134,7 @@ def _watch_descriptors(wire: Tripwire) -> None:
         return opening
 
     sys.addaudithook(hook)
-    for module, name in ((select, "epoll"), (os, "pipe"), (os, "pidfd_open"), (os, "eventfd")):
+    for module, name in ((selectors, "DefaultSelector"), (os, "pipe"), (os, "pidfd_open")):
         setattr(module, name, watched(getattr(module, name), name))
 
 

@@ -1,7 +1,7 @@
 """Tells within milliseconds that a client has hung up, however silent its stream is.
 
-A response that writes nothing notices a hang-up only at its next failing write. One thread and one epoll per
-process watch the sockets instead. Where there is no epoll, heartbeats have to do.
+A response that writes nothing notices a hang-up only at its next failing write. One thread per process watches the
+sockets instead.
 """
 
 from __future__ import annotations
@@ -12,30 +12,40 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
 
 from app.errors import ServerFull
-from app.threads import ServiceThread
+from app.io_loop import READABLE, IoLoop
 
 log = logging.getLogger(__name__)
 
-HAS_EPOLL: Final = hasattr(select, "epoll")
+LOOK_SECONDS: Final = 0.05
+"""Between two looks at a client that has sent bytes which nobody reads: its socket is ready all the time."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class _Watch:
     """One connection that is watched. Its descriptor's number may stand for another connection later."""
 
-    connection: socket.socket
-    descriptor: int
-    callback: Callable[[], None]
+    __slots__ = ("callback", "connection", "descriptor", "is_over")
 
-    def has_hung_up(self) -> bool:
-        """Asks the socket itself; call it only while the connection is open."""
+    def __init__(self, connection: socket.socket, callback: Callable[[], None]) -> None:
+        self.connection = connection
+        self.descriptor = connection.fileno()
+        self.callback = callback
+        self.is_over = False
+
+    def look(self) -> tuple[bool, bool]:
+        """Whether the client has hung up, and whether it has sent something; call it only while the connection is
+        open. Where poll has no POLLRDHUP, unread bytes hide a hang-up, and heartbeats have to do."""
+        hung_up = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
         poller = select.poll()
-        poller.register(self.connection, select.POLLRDHUP)
-        return bool(poller.poll(0))
+        poller.register(self.connection, select.POLLIN | hung_up)
+        events = dict(poller.poll(0)).get(self.descriptor, 0)
+        if events & hung_up or not events:
+            return bool(events), False
+        # Not the method of a TLS socket, which knows no flags: its bytes count here, not their meaning.
+        unread = socket.socket.recv(self.connection, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        return not unread, bool(unread)
 
 
 class DisconnectWatcher:
@@ -43,68 +53,50 @@ class DisconnectWatcher:
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._epoll: select.epoll | None = None
-        self._watches: dict[int, _Watch] = {}  # by descriptor
-        self._thread = ServiceThread(self._work, name="hangups")
+        self._loop: IoLoop[_Watch] = IoLoop(self._serve, name="hangups")
+        self._unread: set[_Watch] = set()  # not in the loop, but looked at now and then
 
     @contextmanager
     def watching(self, connection: socket.socket, callback: Callable[[], None]) -> Iterator[None]:
         """While inside, calls back once, on the watcher's thread, when the peer of this socket closes its side. The
         socket must stay open until then. If the system has no descriptor or thread to give, nothing is watched:
         heartbeats notice the hang-up later."""
-        watch = _Watch(connection, connection.fileno(), callback)
-        if HAS_EPOLL:
-            try:
-                self._add(watch)
-            except (OSError, ServerFull):
-                log.warning("a client's hang-up will be noticed late", exc_info=True)
+        watch = _Watch(connection, callback)
+        try:
+            self._loop.register(watch.descriptor, READABLE, watch)
+        except (OSError, ServerFull):
+            log.warning("a client's hang-up will be noticed late", exc_info=True)
         try:
             yield
         finally:
-            self._remove(watch)
+            with self._guard:
+                self._end(watch)
 
-    def _add(self, watch: _Watch) -> None:
+    def _serve(self, ready: list[_Watch]) -> float | None:
+        for watch in (*ready, *self._unread):
+            try:
+                if self._has_hung_up(watch):
+                    watch.callback()
+            except Exception:
+                log.exception("a hang-up could not be handled")
+                with self._guard:
+                    self._end(watch)
+        return LOOK_SECONDS if self._unread else None
+
+    def _has_hung_up(self, watch: _Watch) -> bool:
+        """True once. The event may be that of an earlier connection with this descriptor."""
         with self._guard:
-            if self._epoll is None:
-                self._epoll = select.epoll()
-            self._thread.ensure_running()
-            self._epoll.register(watch.descriptor, select.EPOLLRDHUP | select.EPOLLONESHOT)
-            self._watches[watch.descriptor] = watch
+            if watch.is_over:
+                return False
+            hung_up, has_unread = watch.look()
+            if hung_up:
+                self._end(watch)
+            elif has_unread and self._loop.unregister(watch.descriptor, watch):
+                self._unread.add(watch)
+            return hung_up
 
-    def _remove(self, watch: _Watch) -> None:
-        with self._guard:
-            self._forget(watch)
-
-    def _forget(self, watch: _Watch) -> None:
+    def _end(self, watch: _Watch) -> None:
         """The guard is held, and the watch's connection is open."""
-        if self._watches.get(watch.descriptor) is not watch:
-            return
-        del self._watches[watch.descriptor]
-        try:
-            if self._epoll is not None:
-                self._epoll.unregister(watch.descriptor)
-        except OSError:
-            pass  # closed already
-
-    def _work(self) -> None:
-        assert self._epoll is not None  # noqa: S101 - made before this thread
-        while True:
-            for descriptor, _ in self._epoll.poll():
-                try:
-                    if (watch := self._hung_up(descriptor)) is not None:
-                        watch.callback()
-                except Exception:
-                    log.exception("a hang-up could not be handled")
-
-    def _hung_up(self, descriptor: int) -> _Watch | None:
-        """The watch that the event is for, which is over then. The event may be older than the watch that has the
-        number now, so that one's socket is asked whether it has been closed."""
-        with self._guard:
-            watch = self._watches.get(descriptor)
-            if watch is None or self._epoll is None:
-                return None
-            if not watch.has_hung_up():
-                self._epoll.modify(descriptor, select.EPOLLRDHUP | select.EPOLLONESHOT)
-                return None
-            self._forget(watch)
-            return watch
+        watch.is_over = True
+        self._unread.discard(watch)
+        self._loop.unregister(watch.descriptor, watch)

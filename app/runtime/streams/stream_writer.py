@@ -11,7 +11,6 @@ goes back to its request thread, which reads them from the store.
 from __future__ import annotations
 
 import logging
-import select
 import socket
 import threading
 import time
@@ -20,13 +19,16 @@ from contextlib import contextmanager
 from typing import Final
 
 from app.errors import ServerFull
+from app.io_loop import WRITABLE, IoLoop
 from app.runtime.streams.event_reader import Behind, EventReader
-from app.threads import ServiceThread
 
 log = logging.getLogger(__name__)
 
 ROUND_SECONDS: Final = 0.003
 """The least time between two rounds; the first event after a quiet moment is written at once."""
+
+BEAT_SECONDS: Final = 1.0
+"""Between two looks for streams that have been silent for long."""
 
 
 class CarriedStream:
@@ -52,14 +54,12 @@ class StreamWriter:
         self._heartbeat = _chunk(heartbeat)
         self._heartbeat_seconds = heartbeat_seconds
         self._guard = threading.Lock()
-        self._thread = ServiceThread(self._work, name="stream-writer")
+        self._loop: IoLoop[CarriedStream] = IoLoop(self._work, name="stream-writer", pause=ROUND_SECONDS)
         self._streams: set[CarriedStream] = set()
         self._marked: list[CarriedStream] = []
-        self._wake = threading.Event()
         self._turn = threading.Lock()  # held through a round, by whichever thread makes it
         self._batching = False
-        self._poll: select.epoll | None = None
-        self._blocked: dict[int, CarriedStream] = {}  # by descriptor; changed only within a turn
+        self._next_beat = 0.0
 
     def carry(self, connection: socket.socket, reader: EventReader) -> bool:
         """Writes the reader's events to the socket until its end, or until they have to be read from the
@@ -69,7 +69,10 @@ class StreamWriter:
         The socket must be plain TCP or Unix, in the middle of a chunked response, and nobody else's until
         this returns; whole chunks have been written then.
         """
-        self._ensure_running()
+        try:
+            self._loop.ensure_running()
+        except OSError as error:
+            raise ServerFull() from error
         stream = CarriedStream(connection, reader)
         mark = self._marker(stream)
         with self._guard:
@@ -96,50 +99,33 @@ class StreamWriter:
                 finally:
                     self._turn.release()
             if self._marked:
-                self._wake.set()  # somebody else's turn, or somebody was quicker
+                self._loop.wake()  # somebody else's turn, or somebody was quicker
 
     def _marker(self, stream: CarriedStream) -> Callable[[], None]:
-        marked, wake = self._marked, self._wake
+        marked, loop = self._marked, self._loop
 
         def mark() -> None:
             if not stream.marked:
                 stream.marked = True
                 marked.append(stream)
-                if not self._batching and not wake.is_set():
-                    wake.set()
+                if not self._batching:
+                    loop.wake()
 
         return mark
 
-    def _ensure_running(self) -> None:
-        with self._guard:
-            if self._poll is None:
-                try:
-                    self._poll = select.epoll()
-                except OSError as error:
-                    raise ServerFull() from error
-        self._thread.ensure_running()
-
     # ---- the writer's thread
 
-    def _work(self) -> None:
-        heartbeats = time.monotonic() + 1.0
-        while True:
-            try:
-                self._wake.wait(1.0 if not self._blocked else 0.05)
-                with self._turn:
-                    self._round()
-                    if time.monotonic() >= heartbeats:
-                        self._beat()
-                        heartbeats = time.monotonic() + 1.0
-                time.sleep(ROUND_SECONDS)
-            except Exception:
-                log.exception("a round of the stream writer failed")
+    def _work(self, writable: list[CarriedStream]) -> float:
+        with self._turn:
+            for stream in writable:
+                self._unblock(stream)
+            self._round()
+            if time.monotonic() >= self._next_beat:
+                self._beat()
+                self._next_beat = time.monotonic() + BEAT_SECONDS
+        return BEAT_SECONDS
 
     def _round(self) -> None:
-        self._wake.clear()
-        if self._blocked and self._poll is not None:
-            for descriptor, _ in self._poll.poll(0):
-                self._unblock(descriptor)
         todo = len(self._marked)
         for stream in self._marked[:todo]:
             stream.marked = False  # before reading: what comes after is marked anew
@@ -177,16 +163,12 @@ class StreamWriter:
         if sent == len(data):
             return True
         stream.pending = data[sent:]
-        if self._poll is not None:
-            self._poll.register(stream.descriptor, select.EPOLLOUT | select.EPOLLONESHOT)
-        self._blocked[stream.descriptor] = stream
+        self._loop.register(stream.descriptor, WRITABLE, stream)
         return False
 
-    def _unblock(self, descriptor: int) -> None:
-        stream = self._blocked.pop(descriptor, None)
-        if stream is None:
-            return
-        self._unregister(descriptor)
+    def _unblock(self, stream: CarriedStream) -> None:
+        if not self._loop.unregister(stream.descriptor, stream):
+            return  # it was dropped a moment ago
         pending, stream.pending = stream.pending, b""
         try:
             if self._send(stream, pending):
@@ -217,17 +199,9 @@ class StreamWriter:
                     self._finish(stream)
 
     def _drop(self, stream: CarriedStream) -> None:
-        if self._blocked.pop(stream.descriptor, None) is not None:
-            self._unregister(stream.descriptor)
+        self._loop.unregister(stream.descriptor, stream)
         stream.failed = True
         self._finish(stream)
-
-    def _unregister(self, descriptor: int) -> None:
-        try:
-            if self._poll is not None:
-                self._poll.unregister(descriptor)
-        except OSError:
-            pass  # closed already
 
 
 def _chunk(data: bytes) -> bytes:

@@ -7,22 +7,17 @@ lends its connection to the pump, with a function that takes what arrives; it is
 
 from __future__ import annotations
 
-import logging
-import os
-import select
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 import httpx2
 
 from app.agent.anthropic.http.socket_connection import SocketConnection
 from app.errors import ServerFull
-from app.threads import ServiceThread
-
-log = logging.getLogger(__name__)
+from app.io_loop import READABLE, IoLoop
 
 Take = Callable[[bytes], bool]
 """Called on the pump's thread with all that has arrived, b"" if the peer has closed. False: its owner goes on. It
@@ -60,13 +55,8 @@ class Pump:
         """`reading` is entered around each group of reads."""
         self._reading = reading
         self._guard = threading.Lock()
-        self._thread = ServiceThread(self._work, name="model-reader")
         self._closed = False
-        self._lent: dict[
-            int, _Lent
-        ] = {}  # by descriptor, from lending to giving back; the socket is open meanwhile
-        self._poll: select.epoll | None = None
-        self._bell = -1
+        self._lent: IoLoop[_Lent] = IoLoop(self._serve_all, name="model-reader", pause=ROUND_SECONDS)
 
     def read(self, connection: SocketConnection, take: Take, *, stall_timeout: float) -> None:
         """Blocks until `take` returns False. ReadTimeout if nothing arrives for so many seconds; the errors of
@@ -85,70 +75,35 @@ class Pump:
         """Ends the thread. Exchanges that still read get a ReadError."""
         with self._guard:
             self._closed = True
-            poll, bell = self._poll, self._bell
-            self._bell = -1
-        self._thread.close()
-        if poll is None or bell < 0:
-            return
-        os.eventfd_write(bell, 1)
-        self._thread.join()
-        self._give_all_back()  # if the thread could not
-        poll.close()
-        os.close(bell)
+            lent = self._lent.registered
+        self._lent.close()
+        for one in lent:
+            with one.guard:
+                if not one.done.is_set():
+                    one.error = httpx2.ReadError("the transport was closed")
+                    self._give_back(one)
 
     def _lend(self, lent: _Lent) -> None:
         with self._guard:
             if self._closed:
                 raise httpx2.ReadError("the transport was closed")
             try:
-                self._begin().register(lent.descriptor, select.EPOLLIN)
+                self._lent.register(lent.descriptor, READABLE, lent)
             except (OSError, ServerFull) as error:  # no more descriptors, or threads, to be had
                 raise httpx2.ReadError(f"nobody can read the answer: {error}") from error
-            self._lent[lent.descriptor] = lent  # the thread looks again until it finds it here
-
-    def _begin(self) -> select.epoll:
-        if self._poll is None:
-            with ExitStack() as undo:
-                poll = undo.enter_context(select.epoll())
-                bell = os.eventfd(0)
-                undo.callback(os.close, bell)
-                poll.register(bell, select.EPOLLIN)
-                undo.pop_all()
-            self._poll, self._bell = poll, bell
-        self._thread.ensure_running()
-        return self._poll
 
     # ---- the pump's thread
 
-    def _work(self) -> None:
-        poll = self._poll
-        while poll is not None and not self._closed:
-            ready = [descriptor for descriptor, _ in poll.poll()]
-            for start in range(0, len(ready), GROUP):
-                try:
-                    with self._reading():
-                        self._serve_all(ready[start : start + GROUP])
-                except Exception:
-                    log.exception("a round of reading models failed")  # the next one must come all the same
-            time.sleep(ROUND_SECONDS)
-        self._give_all_back()
-
-    def _give_all_back(self) -> None:
-        for lent in list(self._lent.values()):
-            with lent.guard:
-                lent.error = httpx2.ReadError("the transport was closed")
-                self._give_back(lent)
-
-    def _serve_all(self, descriptors: Sequence[int]) -> None:
-        for descriptor in descriptors:
-            lent = self._lent.get(descriptor)
-            if lent is not None:
-                with lent.guard:
-                    self._serve(lent)
+    def _serve_all(self, ready: list[_Lent]) -> None:
+        for start in range(0, len(ready), GROUP):
+            with self._reading():
+                for lent in ready[start : start + GROUP]:
+                    with lent.guard:
+                        self._serve(lent)
 
     def _serve(self, lent: _Lent) -> None:
-        """Passes on what has arrived, which may be nothing: the event may be that of an earlier connection with this
-        descriptor. Nothing that goes wrong here is another exchange's business."""
+        """Passes on what has arrived, which may be nothing. Nothing that goes wrong here is another exchange's
+        business."""
         if lent.done.is_set():
             return
         try:
@@ -162,11 +117,5 @@ class Pump:
 
     def _give_back(self, lent: _Lent) -> None:
         """Wakes the connection's owner; nobody else touches it from now on."""
-        if self._lent.get(lent.descriptor) is lent:
-            del self._lent[lent.descriptor]
-            try:
-                if self._poll is not None:
-                    self._poll.unregister(lent.descriptor)
-            except OSError:
-                pass  # its socket is not there any more
+        self._lent.unregister(lent.descriptor, lent)
         lent.done.set()
