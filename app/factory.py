@@ -22,7 +22,7 @@ from app.runtime.pricing import Pricing
 from app.runtime.run_control import RunControl
 from app.runtime.runtime import Runtime
 from app.runtime.streams.disconnects import DisconnectWatcher
-from app.runtime.streams.event_readers import EventReaders
+from app.runtime.streams.reader_factory import ReaderFactory
 from app.runtime.streams.stream_slots import Slots
 from app.runtime.streams.stream_writer import StreamWriter
 from app.runtime.titles import Titles
@@ -170,7 +170,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         store, runtime, approval_seconds=settings.approval_seconds, share=settings.share_of_a_name
     )
     planner.offer(BackgroundRuns(store, runtime, control))
-    readers = EventReaders(store, runtime)
+    readers = ReaderFactory(store, runtime)
     gauges = Gauges(store, runtime, control, telemetry.metrics, threads_limit=settings.all_threads)
     runtime.supervisor.recover()
     disconnects = DisconnectWatcher()

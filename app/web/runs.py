@@ -19,7 +19,7 @@ from app.runtime.run_control import RunControl
 from app.runtime.run_preflight import preflight
 from app.runtime.runtime import Runtime
 from app.runtime.streams.disconnects import DisconnectWatcher
-from app.runtime.streams.event_readers import EventReaders
+from app.runtime.streams.reader_factory import ReaderFactory
 from app.store.idempotency import KeyUse, KeyUsed, Outcome
 from app.store.run_request import RunRequest
 from app.store.store import Store
@@ -78,7 +78,7 @@ def blueprint(
     store: Store,
     runtime: Runtime,
     control: RunControl,
-    readers: EventReaders,
+    readers: ReaderFactory,
     disconnects: DisconnectWatcher,
     streams: Streams,
     pricing: Pricing,

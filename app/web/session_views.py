@@ -11,7 +11,7 @@ from flask import Blueprint, Response
 from app.conversation.run import Run
 from app.conversation.session import Session, SessionSummary
 from app.errors import SessionNotFound
-from app.runtime.streams.event_readers import EventReaders
+from app.runtime.streams.reader_factory import ReaderFactory
 from app.store.store import Store
 from app.web import response_models
 from app.web.access import owner
@@ -39,7 +39,7 @@ MOST: Final = 1000
 """Sessions in a page."""
 
 
-def blueprint(store: Store, readers: EventReaders) -> Blueprint:
+def blueprint(store: Store, readers: ReaderFactory) -> Blueprint:
     routes = Blueprint("looking", __name__, url_prefix="/api/sessions")
     view = SessionView(store)
 

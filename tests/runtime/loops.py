@@ -16,7 +16,7 @@ from app.runtime.live_run import LiveRun
 from app.runtime.run_plan import Plan
 from app.runtime.runtime import Runtime
 from app.runtime.streams.event_reader import EventReader
-from app.runtime.streams.event_readers import EventReaders
+from app.runtime.streams.reader_factory import ReaderFactory
 from app.store.run_request import RunRequest
 from app.store.store import Store
 from tests.store.actors import calling, result, user
@@ -96,7 +96,7 @@ def say(runtime: Runtime, session_id: str, text: str = "hello", *, key: str = "p
 
 def read_all(store: Store, runtime: Runtime, live: LiveRun) -> bytes:
     """A run's whole stream; returns when it has ended."""
-    return read_to_end(EventReaders(store, runtime).of_run(live))
+    return read_to_end(ReaderFactory(store, runtime).of_run(live))
 
 
 def read_to_end(reader: EventReader) -> bytes:

@@ -24,7 +24,7 @@ from app.runtime.runtime import Runtime
 from app.runtime.streams.event_encoder import EventEncoder
 from app.runtime.streams.event_log import EventLog
 from app.runtime.streams.event_logs import EventLogs
-from app.runtime.streams.event_readers import EventReaders
+from app.runtime.streams.reader_factory import ReaderFactory
 from app.store.store import Store
 from app.telemetry.metrics import Metrics
 from tests.harness.models import ScriptedModel, call, called, said
@@ -392,7 +392,7 @@ def test_an_end_that_the_database_would_not_take_is_stored_when_it_is_back(
     runtime, session = manage(OneLoop(patient.loop)), new_session(store)
     live = say(runtime, session.id)
     assert patient.entered.wait(PATIENCE)
-    readers = EventReaders(store, runtime)
+    readers = ReaderFactory(store, runtime)
     first = readers.of_run(live)  # it keeps the log
     finish, away = store.runs.finish, threading.Event()
 

@@ -22,7 +22,7 @@ from app.runtime.housekeeping import WRITING_SECONDS, pause_after
 from app.runtime.live_run import LiveRun
 from app.runtime.run_control import RunControl
 from app.runtime.runtime import Runtime
-from app.runtime.streams.event_readers import EventReaders
+from app.runtime.streams.reader_factory import ReaderFactory
 from app.store.store import Store
 from tests.harness.process import eventually
 from tests.runtime.conftest import Manage
@@ -64,7 +64,7 @@ def test_a_run_learns_that_another_process_has_taken_its_session(store: Store, m
     here = manage(OneLoop(patient.loop))
     there = manage(OneLoop(other.loop), owner=ELSEWHERE, probe=everybody_is_gone)
     live = _working(store, here, patient)
-    reader = EventReaders(store, here).of_run(live)
+    reader = ReaderFactory(store, here).of_run(live)
     second = say(there, live.run.session_id, "mine now")
     stream = read_to_end(reader)
     assert stream.count(b'"stream_stopped"') == 1
@@ -129,8 +129,8 @@ def test_a_reader_in_one_process_follows_a_run_in_another(store: Store, manage: 
     live = _working(store, here, patient)
     eventually(lambda: store.events.bounds(live.run.session_id) == (1, 1), "its first event is written")
     run = store.runs.get(live.run.id)
-    far = EventReaders(store, there).of_past_run(run)
-    near = EventReaders(store, here).of_run(live)
+    far = ReaderFactory(store, there).of_past_run(run)
+    near = ReaderFactory(store, here).of_run(live)
     far_bytes: list[bytes] = []
 
     def read_far() -> None:

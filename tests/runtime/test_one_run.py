@@ -18,7 +18,7 @@ from app.runtime.live_run import LiveRun
 from app.runtime.run_control import RunControl
 from app.runtime.runtime import Runtime
 from app.runtime.streams.event_reader import EventReader, RunEnd
-from app.runtime.streams.event_readers import EventReaders
+from app.runtime.streams.reader_factory import ReaderFactory
 from app.store.store import Store
 from tests.harness.process import eventually
 from tests.runtime.conftest import Manage
@@ -64,16 +64,16 @@ Way = Callable[[Scene], EventReader]
 
 
 def own(scene: Scene) -> EventReader:
-    return EventReaders(scene.store, scene.here).of_run(scene.live)
+    return ReaderFactory(scene.store, scene.here).of_run(scene.live)
 
 
 def retried(scene: Scene) -> EventReader:
     """The row was read while the run was at work; its process has let go of it before it was looked for."""
-    return EventReaders(scene.store, scene.here).of_past_run(scene.store.runs.get(scene.live.run.id))
+    return ReaderFactory(scene.store, scene.here).of_past_run(scene.store.runs.get(scene.live.run.id))
 
 
 def elsewhere(scene: Scene) -> EventReader:
-    return EventReaders(scene.store, scene.there).of_past_run(scene.store.runs.get(scene.live.run.id))
+    return ReaderFactory(scene.store, scene.there).of_past_run(scene.store.runs.get(scene.live.run.id))
 
 
 WAYS = [own, retried, elsewhere]
@@ -158,7 +158,7 @@ def test_readers_of_a_run_that_another_process_has_closed_are_told_its_end_once(
     scene: Scene, way: Way, follows: Callable[[Scene], None]
 ) -> None:
     reader = way(scene)
-    whole = EventReaders(scene.store, scene.here).of_session(scene.session_id, scene.live.first_event - 1)
+    whole = ReaderFactory(scene.store, scene.here).of_session(scene.session_id, scene.live.first_event - 1)
     RunControl(scene.store, scene.there).release(scene.live.run.id, by="ann", reason="it hangs")
     follows(scene)
     scene.end()
@@ -232,7 +232,7 @@ def test_readers_of_a_run_that_goes_on_in_another_process_go_on_with_it(
     session_id, run_id = live.run.session_id, live.run.id
     eventually(lambda: store.runs.get(run_id).status == "awaiting_approval", "it has asked")
     eventually(lambda: store.events.bounds(session_id)[1] == 2, "its events are stored")
-    reader = EventReaders(store, first).of_run(live)
+    reader = ReaderFactory(store, first).of_run(live)
     seen = (reader.next(PATIENCE) or b"") if caught_up else b""
     RunControl(store, adopter).answer(session_id, Answer("approve"), kinds=("max_iterations",))
     adopted = adopter.runs.find(session_id)
@@ -240,7 +240,7 @@ def test_readers_of_a_run_that_goes_on_in_another_process_go_on_with_it(
     assert live.finished.wait(PATIENCE)  # the first process has noticed
     if reader_of != "the first process":
         reader.close()
-        readers = EventReaders(store, adopter)
+        readers = ReaderFactory(store, adopter)
         mine = reader_of == "the adopter"
         reader = readers.of_run(adopted) if mine else readers.of_past_run(store.runs.get(run_id))
         seen = (reader.next(PATIENCE) or b"") if caught_up else b""

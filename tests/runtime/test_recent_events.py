@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from app.runtime.streams.event_log import EndMark, EventLog
-from app.runtime.streams.event_readers import EventReaders
+from app.runtime.streams.reader_factory import ReaderFactory
 from app.runtime.streams.recent_events import KEEP_BYTES, KEEP_EVENTS, MAX_SLICE_BYTES, RecentEvents
 from app.store.event_store import Segment, frame, write_segments
 from app.store.store import Store
@@ -95,7 +95,7 @@ def test_a_process_that_follows_twenty_thousand_events_of_another_one_keeps_few_
     store: Store, manage: Manage
 ) -> None:
     session_id = new_session(store).id
-    reader = EventReaders(store, manage(OneLoop(idle))).of_session(session_id, 0)
+    reader = ReaderFactory(store, manage(OneLoop(idle))).of_session(session_id, 0)
     seen: list[int] = []
     for first in range(1, 20_000, 500):
         frames = b"".join(frame(number, b"x" * 1000) for number in range(first, first + 500))

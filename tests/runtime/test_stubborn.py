@@ -11,7 +11,7 @@ from app.conversation.transcript import Transcript
 from app.errors import Draining, SessionBusy, SessionNotFound
 from app.runtime import supervisor
 from app.runtime.run_control import RunControl
-from app.runtime.streams.event_readers import EventReaders
+from app.runtime.streams.reader_factory import ReaderFactory
 from app.store.store import Store
 from tests.harness.models import GatedModel
 from tests.harness.process import eventually
@@ -87,7 +87,7 @@ def test_a_deleted_session_is_gone_though_its_run_goes_on(store: Store, manage: 
     session = new_session(store)
     live = say(runtime, session.id)
     assert stubborn.entered.wait(PATIENCE)
-    reader = EventReaders(store, runtime).of_run(live)
+    reader = ReaderFactory(store, runtime).of_run(live)
     assert RunControl(store, runtime).delete(session.id, by="ann", wait=0) is False
     assert all_rows(store.database) == before
     with pytest.raises(SessionNotFound):
@@ -115,7 +115,7 @@ def test_a_released_run_has_lost_its_session_to_whoever_comes_next(store: Store,
     runtime, session = manage(planner), new_session(store)
     live = say(runtime, session.id)
     assert stubborn.entered.wait(PATIENCE)
-    reader = EventReaders(store, runtime).of_run(live)
+    reader = ReaderFactory(store, runtime).of_run(live)
     run = RunControl(store, runtime).release(live.run.id, by="an operator", reason="it hangs")
     assert (run.status, run.code) == ("interrupted", "interrupted")
     assert "it hangs" in run.error
@@ -139,7 +139,7 @@ def test_a_drain_waits_for_the_patient_cancels_the_slow_and_abandons_the_stubbor
     stuck = say(runtime, new_session(store).id)
     assert patient.entered.wait(PATIENCE)
     assert stubborn.entered.wait(PATIENCE)
-    readers = [EventReaders(store, runtime).of_run(live) for live in (slow, stuck)]
+    readers = [ReaderFactory(store, runtime).of_run(live) for live in (slow, stuck)]
     runtime.supervisor.drain(0, stop_within=0.5)
     assert runtime.runs.all() == []
     for live, reader in zip((slow, stuck), readers, strict=True):
@@ -165,7 +165,7 @@ def test_a_drain_lets_runs_finish_and_refuses_new_ones(store: Store, manage: Man
     with pytest.raises(Draining):
         say(runtime, new_session(store).id)
     with pytest.raises(Draining):
-        EventReaders(store, runtime).of_session(session.id, None)
+        ReaderFactory(store, runtime).of_session(session.id, None)
     patient.let_go()
     drained.join(PATIENCE)
     assert not drained.is_alive()

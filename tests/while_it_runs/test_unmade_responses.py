@@ -14,7 +14,7 @@ from anthropic_standin.standin_server import OfflineServer
 from app.errors import ServerFull, StoreUnavailable
 from app.factory import Server
 from app.runtime.streams.disconnects import DisconnectWatcher
-from app.runtime.streams.event_readers import EventReaders
+from app.runtime.streams.reader_factory import ReaderFactory
 from app.runtime.streams.stream_writer import StreamWriter
 from app.store.session_store import SessionStore
 from app.web import sse
@@ -37,8 +37,8 @@ def _no_response(patch: pytest.MonkeyPatch, _: Server) -> None:
 
 
 def _no_reader(patch: pytest.MonkeyPatch, _: Server) -> None:
-    patch.setattr(EventReaders, "of_run", _raise)
-    patch.setattr(EventReaders, "of_session", _raise)
+    patch.setattr(ReaderFactory, "of_run", _raise)
+    patch.setattr(ReaderFactory, "of_session", _raise)
 
 
 def _no_watcher(patch: pytest.MonkeyPatch, server: Server) -> None:

@@ -21,7 +21,7 @@ _BESIDES: Final = frozenset({b"session_title", b"agent_info", b"model_fallback",
 """Events that may come between two pieces of one message."""
 
 
-class EventReaders:
+class ReaderFactory:
     def __init__(self, store: Store, runtime: Runtime) -> None:
         self._store = store
         self._runs = runtime.runs
