@@ -13,7 +13,7 @@ from typing import Final
 from app.conversation.run import LIVE
 from app.errors import StoreUnavailable
 from app.runtime.live_run import LiveRun
-from app.runtime.streams.event_logs import EventLogs
+from app.runtime.streams.event_log import EventLogs
 from app.store.event_store import Segment
 from app.store.run_store import Signal
 from app.store.store import Store

@@ -25,7 +25,7 @@ from app.runtime.run_finisher import Finished, Finisher
 from app.runtime.run_outcome import FAILED, FINISHED, LOST, RunOutcome, stopped
 from app.runtime.run_plan import Plan, Planner
 from app.runtime.session_locks import SessionLock, SessionLocks
-from app.runtime.streams.event_logs import EventLogs
+from app.runtime.streams.event_log import EventLogs
 from app.store.run_request import RunRequest
 from app.telemetry.tracing import Span, Tracing
 from app.threads import Services

@@ -17,7 +17,7 @@ from app.runtime.run_claims import Claims
 from app.runtime.run_finisher import Finisher
 from app.runtime.run_plan import Planner
 from app.runtime.session_locks import SessionLocks
-from app.runtime.streams.event_logs import EventLogs
+from app.runtime.streams.event_log import EventLogs
 from app.runtime.streams.stream_slots import Slots
 from app.runtime.supervisor import Supervisor
 from app.store.store import Store

@@ -17,7 +17,7 @@ from app.runtime.manager import RuntimeManager
 from app.runtime.periodic_tasks import PeriodicTasks
 from app.runtime.run_finisher import Finisher
 from app.runtime.run_outcome import CANCELLED, LOST, RunOutcome, last_words, stopped
-from app.runtime.streams.event_logs import EventLogs
+from app.runtime.streams.event_log import EventLogs
 from app.store.store import Store
 from app.telemetry.metrics import Metrics
 from app.threads import Services

@@ -21,8 +21,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from app.runtime.streams.event_log import EndMark, EventLog
-from app.runtime.streams.event_logs import EventLogs
+from app.runtime.streams.event_log import EndMark, EventLog, EventLogs
 from app.runtime.streams.event_reader import EventReader
 from app.runtime.streams.stream_writer import StreamWriter
 from app.store.engine import Database

@@ -22,8 +22,7 @@ from app.runtime.run_outcome import RunOutcome
 from app.runtime.run_plan import Plan
 from app.runtime.runtime import Runtime
 from app.runtime.streams.event_encoder import EventEncoder
-from app.runtime.streams.event_log import EventLog
-from app.runtime.streams.event_logs import EventLogs
+from app.runtime.streams.event_log import EventLog, EventLogs
 from app.runtime.streams.reader_factory import ReaderFactory
 from app.store.store import Store
 from app.telemetry.metrics import Metrics

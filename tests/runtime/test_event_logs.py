@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from app.runtime.streams.event_log import EndMark
-from app.runtime.streams.event_logs import EventLogs
+from app.runtime.streams.event_log import EndMark, EventLogs
 
 
 def test_a_log_is_one_for_all_its_users_and_goes_with_the_last() -> None:

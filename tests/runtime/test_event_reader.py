@@ -8,8 +8,7 @@ import uuid
 import pytest
 
 from app.conversation.session import Session
-from app.runtime.streams.event_log import EndMark, EventLog
-from app.runtime.streams.event_logs import EventLogs
+from app.runtime.streams.event_log import EndMark, EventLog, EventLogs
 from app.runtime.streams.event_reader import Behind, EventReader, RunEnd
 from app.runtime.streams.recent_events import KEEP_EVENTS
 from app.store.event_store import Segment, write_segments

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from app.errors import ServerFull
-from app.runtime.streams.event_log import EndMark, EventLog
-from app.runtime.streams.event_logs import EventLogs
+from app.runtime.streams.event_log import EndMark, EventLog, EventLogs
 from app.runtime.streams.event_reader import EventReader
 from app.runtime.streams.recent_events import KEEP_EVENTS
 from app.runtime.streams.stream_writer import StreamWriter

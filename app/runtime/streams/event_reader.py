@@ -14,8 +14,7 @@ from typing import Final
 from app.conversation.events import Gap
 from app.errors import StoreUnavailable
 from app.runtime.streams.event_encoder import EventEncoder
-from app.runtime.streams.event_log import EndMark, EventLog, unnumbered
-from app.runtime.streams.event_logs import EventLogs
+from app.runtime.streams.event_log import EndMark, EventLog, EventLogs, unnumbered
 from app.runtime.streams.recent_events import Slice
 from app.store.event_store import EventStore, Segment
 
