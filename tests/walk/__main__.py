@@ -129,12 +129,18 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--scenarios", nargs="+", choices=list(SCENARIOS), default=list(SCENARIOS))
     parser.add_argument("--faults", nargs="+", choices=FAULTS, default=list(FAULTS))
     parser.add_argument(
-        "--step", action="append", help="walk only this: 'SCENARIO POINT FAULT', as it is shown"
+        "--step",
+        action="append",
+        help="walk only this, in one process: 'SCENARIO POINT FAULT', as it is shown",
     )
     parser.add_argument("--shard", help=argparse.SUPPRESS)
     parser.add_argument("--url", default="", help=argparse.SUPPRESS)
     parser.add_argument("--kind", default="", help=argparse.SUPPRESS)
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.step:
+        options.shards = len([options.database] if options.database else ["sqlite", "postgres"])
+        options.scenarios = sorted({step.split()[0] for step in options.step})
+    return options
 
 
 if __name__ == "__main__":
