@@ -1,20 +1,22 @@
-"""The settings, from environment variables. The one reader of the environment."""
+"""The settings, from environment variables. The one reader of the environment.
+
+Not by pydantic-settings, because nothing would get shorter: the readers and their error texts stay, its errors have to
+be turned into one line without secrets, each tuple has to be kept from being read as JSON, and it takes `os.environ`
+where a mapping is given here. It costs 90 ms of each start.
+"""
 
 from __future__ import annotations
 
 import difflib
-import grp
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
+from app import setting_readers as read
 from app import tool_environment
-from app.access_tokens import AccessToken, parse_token, read_tokens_file, refuse_repeated
+from app.access_tokens import AccessToken
 from app.roots import NAME
-
-T = TypeVar("T")
 
 SPARE_THREADS: Final = 24
 """Threads beyond the streams, so that ping, cancel and approve answer at once when every stream is taken."""
@@ -33,118 +35,187 @@ class InvalidSettings(Exception):
     """One line that names the variable and what to do about it."""
 
 
-def _setting(variable: str, default: Any, about: str, *, secret: bool = False) -> Any:
-    """A secret's value appears neither in the representation nor in an error."""
-    return field(
-        default=default, repr=not secret, metadata={"variable": variable, "about": about, "secret": secret}
-    )
+def _setting(
+    variable: str, reader: Callable[[str], Any], default: Any, about: str, *, secret: bool = False
+) -> Any:
+    """`reader` takes the variable's text. A secret's value appears neither in the representation nor in an error."""
+    metadata = {"variable": variable, "reader": reader, "about": about, "secret": secret}
+    return field(default=default, repr=not secret, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Each has a default that works on a laptop. `variables()` lists them for the documents."""
 
-    bind: str = _setting("BATON_BIND", "127.0.0.1:8080", "address and port, or unix:PATH")
+    bind: str = _setting("BATON_BIND", read.bind, "127.0.0.1:8080", "address and port, or unix:PATH")
     socket_group: str = _setting(
-        "BATON_SOCKET_GROUP", "", "the group that may connect to unix:PATH beside the server's own user"
+        "BATON_SOCKET_GROUP",
+        read.group,
+        "",
+        "the group that may connect to unix:PATH beside the server's own user",
     )
-    agents: Path = _setting("BATON_AGENTS", Path("agents"), "an agent file, or a directory of them")
+    agents: Path = _setting(
+        "BATON_AGENTS", read.existing, Path("agents"), "an agent file, or a directory of them"
+    )
     database_url: str = _setting(
-        "BATON_DATABASE_URL", "sqlite:///baton.db", "sqlite:///PATH or postgresql://…", secret=True
+        "BATON_DATABASE_URL",
+        read.database_url,
+        "sqlite:///baton.db",
+        "sqlite:///PATH or postgresql://…",
+        secret=True,
     )
-    workers: int = _setting("BATON_WORKERS", 1, "worker processes")
-    max_streams: int = _setting("BATON_MAX_STREAMS", 200, "open streams per worker; more get 503 server_full")
+    workers: int = _setting("BATON_WORKERS", read.whole, 1, "worker processes")
+    max_streams: int = _setting(
+        "BATON_MAX_STREAMS", read.whole, 200, "open streams per worker; more get 503 server_full"
+    )
     share: float = _setting(
         "BATON_SHARE",
+        read.part,
         0.5,
         "how much of a process's streams, runs, requests and waiting requests one of several names may have; 1: all",
     )
-    threads: int = _setting("BATON_THREADS", 0, "threads per worker; 0: BATON_MAX_STREAMS + 24")
+    threads: int = _setting("BATON_THREADS", read.whole, 0, "threads per worker; 0: BATON_MAX_STREAMS + 24")
     lease_seconds: float = _setting(
-        "BATON_LEASE_SECONDS", 30.0, "how long a run that shows no sign of life keeps its session"
+        "BATON_LEASE_SECONDS",
+        read.seconds,
+        30.0,
+        "how long a run that shows no sign of life keeps its session",
     )
     drain_seconds: float = _setting(
-        "BATON_DRAIN_SECONDS", 20.0, "how long running runs may go on after a stop was asked for"
+        "BATON_DRAIN_SECONDS",
+        read.seconds,
+        20.0,
+        "how long running runs may go on after a stop was asked for",
     )
-    titles: bool = _setting("BATON_TITLES", True, "give sessions a title by a small model call: on or off")
+    titles: bool = _setting(
+        "BATON_TITLES", read.on_or_off, True, "give sessions a title by a small model call: on or off"
+    )
     approval_seconds: float = _setting(
-        "BATON_APPROVAL_SECONDS", 0.0, "how long a question to a person stays open; 0: as long as it takes"
+        "BATON_APPROVAL_SECONDS",
+        read.seconds,
+        0.0,
+        "how long a question to a person stays open; 0: as long as it takes",
     )
     deny_wins: bool = _setting(
         "BATON_DENY_WINS",
+        read.on_or_off,
         True,
         "a `deny` counts whatever was approved: on; off: approvals of the session come first, as in docker-agent",
     )
     run_seconds: float = _setting(
         "BATON_RUN_SECONDS",
+        read.seconds,
         0.0,
         "how long a run may be at work, not counting waits for a person; 0: any time",
     )
     on_disconnect: Literal["cancel", "continue"] = _setting(
-        "BATON_ON_DISCONNECT", "cancel", "what becomes of a run whose own reader hangs up: cancel or continue"
+        "BATON_ON_DISCONNECT",
+        read.one_of("cancel", "continue"),
+        "cancel",
+        "what becomes of a run whose own reader hangs up: cancel or continue",
     )
     roots: tuple[Path, ...] = _setting(
         "BATON_ROOTS",
+        read.roots,
         (),
         "directories below which sessions may work, separated by colons; {name} is a token's name",
     )
     tools_environment: tuple[str, ...] = _setting(
         tool_environment.VARIABLE,
+        tool_environment.parse,
         (),
         "further variables that tools' commands get, separated by commas; a * at the end for any rest",
     )
     sandbox: Literal["off", "bubblewrap"] = _setting(
-        "BATON_SANDBOX", "off", "what tools' commands run in: off, or bubblewrap for a cage"
+        "BATON_SANDBOX",
+        read.one_of("off", "bubblewrap"),
+        "off",
+        "what tools' commands run in: off, or bubblewrap for a cage",
     )
     sandbox_readable: tuple[Path, ...] = _setting(
         "BATON_SANDBOX_READABLE",
+        read.readable,
         (),
         "directories that caged commands can read beside the system's, separated by colons",
     )
-    max_body_bytes: int = _setting("BATON_MAX_BODY_BYTES", 33_554_432, "the longest request body")
+    max_body_bytes: int = _setting("BATON_MAX_BODY_BYTES", read.whole, 33_554_432, "the longest request body")
     request_seconds: float = _setting(
         "BATON_REQUEST_SECONDS",
+        read.some_seconds,
         60.0,
         "how long a request may take to arrive, from its first byte to its last",
     )
     auth_tokens: tuple[AccessToken, ...] = _setting(
         "BATON_AUTH_TOKENS",
+        read.tokens,
         (),
         "NAME[/ROLE]:TOKEN,…; requests need one of them as bearer token",
         secret=True,
     )
     tokens_file: Path | None = _setting(
-        "BATON_TOKENS_FILE", None, "a file with more of them, one a line, that is read again when it changes"
+        "BATON_TOKENS_FILE",
+        read.tokens_file,
+        None,
+        "a file with more of them, one a line, that is read again when it changes",
     )
     runs_per_token: int = _setting(
-        "BATON_RUNS_PER_TOKEN", 0, "runs at work at the same time on the sessions of one name; 0: any number"
+        "BATON_RUNS_PER_TOKEN",
+        read.count,
+        0,
+        "runs at work at the same time on the sessions of one name; 0: any number",
     )
     requests_per_minute: int = _setting(
-        "BATON_REQUESTS_PER_MINUTE", 0, "requests in a minute with the tokens of one name; 0: any number"
+        "BATON_REQUESTS_PER_MINUTE",
+        read.count,
+        0,
+        "requests in a minute with the tokens of one name; 0: any number",
     )
     session_bytes: int = _setting(
-        "BATON_SESSION_BYTES", 268_435_456, "how many bytes of messages a session may hold; 0: any number"
+        "BATON_SESSION_BYTES",
+        read.bytes,
+        268_435_456,
+        "how many bytes of messages a session may hold; 0: any number",
     )
     session_budget: float = _setting(
-        "BATON_SESSION_BUDGET", 0.0, "what a session may cost, in dollars; 0: anything"
+        "BATON_SESSION_BUDGET", read.dollars, 0.0, "what a session may cost, in dollars; 0: anything"
     )
     token_budget: float = _setting(
-        "BATON_TOKEN_BUDGET", 0.0, "what the sessions of one name may cost in a day, in dollars; 0: anything"
+        "BATON_TOKEN_BUDGET",
+        read.dollars,
+        0.0,
+        "what the sessions of one name may cost in a day, in dollars; 0: anything",
     )
     unpriced_models: Literal["refuse", "allow"] = _setting(
         "BATON_UNPRICED_MODELS",
+        read.one_of("refuse", "allow"),
         "refuse",
         "models without a known price where a budget applies: refuse, or allow and warn that they don't count",
     )
-    audit_days: int = _setting("BATON_AUDIT_DAYS", 90, "how long the audit trail is kept; 0: none is written")
-    allowed_hosts: tuple[str, ...] = _setting(
-        "BATON_ALLOWED_HOSTS", (), "further Host names to answer to, separated by commas; * for any"
+    audit_days: int = _setting(
+        "BATON_AUDIT_DAYS", read.days, 90, "how long the audit trail is kept; 0: none is written"
     )
-    log_level: str = _setting("BATON_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR")
-    log_style: Literal["human", "json"] = _setting("BATON_LOG_STYLE", "human", "human or json")
-    traces: bool = _setting("BATON_TRACES", False, "send traces by OpenTelemetry: on or off")
-    api_key: str = _setting("ANTHROPIC_API_KEY", "", "the key for the Messages API", secret=True)
-    api_base_url: str = _setting("ANTHROPIC_BASE_URL", "", "another address of the Messages API", secret=True)
+    allowed_hosts: tuple[str, ...] = _setting(
+        "BATON_ALLOWED_HOSTS",
+        read.hosts,
+        (),
+        "further Host names to answer to, separated by commas; * for any",
+    )
+    log_level: str = _setting(
+        "BATON_LOG_LEVEL",
+        read.one_of("DEBUG", "INFO", "WARNING", "ERROR"),
+        "INFO",
+        "DEBUG, INFO, WARNING or ERROR",
+    )
+    log_style: Literal["human", "json"] = _setting(
+        "BATON_LOG_STYLE", read.one_of("human", "json"), "human", "human or json"
+    )
+    traces: bool = _setting("BATON_TRACES", read.on_or_off, False, "send traces by OpenTelemetry: on or off")
+    api_key: str = _setting(
+        "ANTHROPIC_API_KEY", read.printable, "", "the key for the Messages API", secret=True
+    )
+    api_base_url: str = _setting(
+        "ANTHROPIC_BASE_URL", read.web_address, "", "another address of the Messages API", secret=True
+    )
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
@@ -190,7 +261,7 @@ class Settings:
         for one in fields(cls):
             text = environment.get(one.metadata.get("variable", ""), "").strip()
             if text:
-                values[one.name] = _read(one.metadata, _READERS[one.name], text)
+                values[one.name] = _read(one.metadata, text)
         settings = cls(**values, environment=dict(environment))
         settings.check()
         return settings
@@ -244,183 +315,9 @@ def _refuse_typos(environment: Mapping[str, str], known: Iterable[str]) -> None:
             raise InvalidSettings(f"{variable} is not a setting: did you mean {PREFIX}{meant[0]}?")
 
 
-def _read(about: Mapping[str, Any], reader: Callable[[str], T], text: str) -> T:
+def _read(about: Mapping[str, Any], text: str) -> Any:
     try:
-        return reader(text)
+        return about["reader"](text)
     except ValueError as error:
         shown = "its value" if about["secret"] else repr(text[:100])
         raise InvalidSettings(f"{about['variable']}: {shown} makes no sense: {error}") from None
-
-
-def _whole(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,12}", text) or int(text) < 1:
-        raise ValueError("it must be a whole number, at least 1")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    if not re.fullmatch(r"[0-9]{1,5}(\.[0-9]*)?", text) or float(text) >= 86_400:
-        raise ValueError("it must be a number of seconds, from 0 to 86400")
-    return float(text)
-
-
-def _part(text: str) -> float:
-    if not re.fullmatch(r"[01](\.[0-9]{1,3})?", text) or not 0 < float(text) <= 1:
-        raise ValueError("it must be more than 0 and at most 1, such as 0.5")
-    return float(text)
-
-
-def _some_seconds(text: str) -> float:
-    if not (seconds := _seconds(text)):
-        raise ValueError("it must be more than 0")
-    return seconds
-
-
-def _one_of(*words: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if text not in words:
-            raise ValueError(f"it must be one of {', '.join(words)}")
-        return text
-
-    return read
-
-
-def _count(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,9}", text):
-        raise ValueError("it must be a whole number; 0 switches it off")
-    return int(text)
-
-
-def _bytes(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,15}", text):
-        raise ValueError("it must be a whole number of bytes; 0 switches it off")
-    return int(text)
-
-
-def _days(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,5}", text):
-        raise ValueError("it must be a whole number of days")
-    return int(text)
-
-
-def _dollars(text: str) -> float:
-    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,6})?", text):
-        raise ValueError("it must be a number of dollars, such as 2.50; 0 switches it off")
-    return float(text)
-
-
-def _tokens(text: str) -> tuple[AccessToken, ...]:
-    tokens = tuple(parse_token(part.strip()) for part in text.split(",") if part.strip())
-    refuse_repeated(tokens)
-    return tokens
-
-
-def _tokens_file(text: str) -> Path:
-    """Read here so that a wrong one stops the start; who serves reads it again whenever it changes."""
-    path = Path(text).absolute()
-    try:
-        read_tokens_file(path)
-    except OSError as error:
-        raise ValueError(f"it can't be read: {error.strerror}") from None
-    return path
-
-
-def _printable(text: str) -> str:
-    """A header can bear nothing else."""
-    if not re.fullmatch(r"[!-~]+", text):
-        raise ValueError("it must be printable ASCII, without spaces")
-    return text
-
-
-def _database_url(text: str) -> str:
-    if not text.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://", "postgres://")):
-        raise ValueError("it must begin with sqlite:/// or postgresql://")
-    if text.startswith("sqlite:") and text[len("sqlite:///") :].partition("?")[0] in ("", ":memory:"):
-        raise ValueError("it must name a file; a database in memory is another one for every connection")
-    return text
-
-
-def _web_address(text: str) -> str:
-    if not re.fullmatch(r"https?://[!-~]+", text):
-        raise ValueError("it must begin with http:// or https://")
-    return text
-
-
-def _existing(text: str) -> Path:
-    path = Path(text)
-    if not path.exists():
-        raise ValueError("there is no such file or directory")
-    return path
-
-
-def _roots(text: str) -> tuple[Path, ...]:
-    roots = tuple(Path(part) for part in text.split(":") if part)
-    for root in roots:
-        whole = root.parts.index(NAME) if NAME in root.parts else len(root.parts)
-        if not (there := Path(*root.parts[:whole])).is_dir():
-            raise ValueError(f"{there} is not a directory")
-        if any(NAME in part and part != NAME for part in root.parts):
-            raise ValueError(f"{NAME} must stand alone between slashes")
-    return roots
-
-
-def _group(text: str) -> str:
-    try:
-        grp.getgrnam(text)
-    except KeyError:
-        raise ValueError("there is no such group") from None
-    return text
-
-
-def _hosts(text: str) -> tuple[str, ...]:
-    names = tuple(part.strip().lower() for part in text.split(",") if part.strip())
-    if wrong := [name for name in names if not re.fullmatch(r"\*|[a-z0-9._-]+|[0-9a-f:]+", name)]:
-        raise ValueError(f"{wrong[0]!r} is not a host name; write it without scheme and port")
-    return names
-
-
-def _bind(text: str) -> str:
-    address = re.fullmatch(r"unix:.+|(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})", text)
-    if address is None or int(address[1] or 0) > 65_535:
-        raise ValueError("it must be HOST:PORT or unix:PATH")
-    return text
-
-
-_READERS: Final[Mapping[str, Callable[[str], Any]]] = {
-    "bind": _bind,
-    "socket_group": _group,
-    "agents": _existing,
-    "database_url": _database_url,
-    "workers": _whole,
-    "max_streams": _whole,
-    "share": _part,
-    "threads": _whole,
-    "lease_seconds": _seconds,
-    "drain_seconds": _seconds,
-    "approval_seconds": _seconds,
-    "run_seconds": _seconds,
-    "titles": lambda text: _one_of("on", "off")(text) == "on",
-    "deny_wins": lambda text: _one_of("on", "off")(text) == "on",
-    "on_disconnect": _one_of("cancel", "continue"),
-    "roots": _roots,
-    "tools_environment": tool_environment.parse,
-    "sandbox": _one_of("off", "bubblewrap"),
-    "sandbox_readable": lambda text: tuple(path.resolve() for path in _roots(text)),
-    "max_body_bytes": _whole,
-    "request_seconds": _some_seconds,
-    "auth_tokens": _tokens,
-    "tokens_file": _tokens_file,
-    "runs_per_token": _count,
-    "requests_per_minute": _count,
-    "session_bytes": _bytes,
-    "session_budget": _dollars,
-    "token_budget": _dollars,
-    "unpriced_models": _one_of("refuse", "allow"),
-    "audit_days": _days,
-    "allowed_hosts": _hosts,
-    "log_level": _one_of("DEBUG", "INFO", "WARNING", "ERROR"),
-    "log_style": _one_of("human", "json"),
-    "traces": lambda text: _one_of("on", "off")(text) == "on",
-    "api_key": _printable,
-    "api_base_url": _web_address,
-}
