@@ -1,4 +1,4 @@
-"""What the settings' texts mean: one reader for each kind of value. A ValueError says what the text must be."""
+"""Readers of the settings' texts, one for each kind of value. A ValueError says what the text must be."""
 
 from __future__ import annotations
 

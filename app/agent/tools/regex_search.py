@@ -1,4 +1,10 @@
-"""Finds matches of a regular expression without risking the server: see `regex_worker`."""
+"""Finds matches of a regular expression without risking the server: see `regex_worker`.
+
+Not by google-re2 (measured with 1.1.20251105) in the server's own process. Its time grows with the text only, but
+nothing can interrupt it: `x[xy]{900}z` takes about 11 s on one line of a megabyte, a file may have ten, and neither the
+limit of seconds nor a cancel would end it. It refuses patterns that work here (look-around, back references, `a++`),
+and needs ten times as long as `re` for short lines (0.20 s of CPU for 200,000 lines; `re`: 0.02 s).
+"""
 
 from __future__ import annotations
 

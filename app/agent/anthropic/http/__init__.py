@@ -1,7 +1,7 @@
 """HTTP/1.1 on sockets of our own: quick to read a stream, and every wait can be ended by another thread.
 
-Measured against httpcore2 2.16 with a network backend of our own (the same plain sockets, the kernel's time-outs): CPU of
-the reading process per delta, median of three rounds in turns, on CPython 3.11.
+Measured against httpcore2 2.16 with a network backend of our own (the same plain sockets, the kernel's time-outs): CPU
+of the reading process per delta, median of three rounds in turns, on CPython 3.11.
 
 | streams | deltas a second each | this, a thread each | this, the pump | httpcore2 |
 | --- | --- | ---: | ---: | ---: |

@@ -1,4 +1,9 @@
-"""A tool server, and the thread that holds the connection to it for as long as anybody may want it."""
+"""A tool server, and the thread that holds the connection to it for as long as anybody may want it.
+
+The loop's thread is started here and not by anyio's `start_blocking_portal`: leaving that waits for the thread without
+a limit, entering it waits for the loop, and its thread can't be asked whether it has ended. The refusals when no thread
+is to be had, and of calls to a loop that has ended, would remain, so it would save no line.
+"""
 
 from __future__ import annotations
 
