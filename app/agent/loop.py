@@ -23,13 +23,14 @@ from app.agent.model_caller import ModelCaller
 from app.agent.repetition import Repetition
 from app.agent.result_limit import ResultLimit
 from app.agent.routing import routed
-from app.agent.tool_runner import TRUNCATED, ToolRunner, elicitation
-from app.agent.toolset import Delegation, ModelChange, QuestionFirst, Tool, ToolResult
+from app.agent.tool_listing import ToolListing
+from app.agent.tool_runner import TRUNCATED, ToolRunner
+from app.agent.toolset import Delegation, ModelChange, Tool, ToolResult
 from app.agent.turn_calls import TurnCalls
 from app.agent.turn_runner import PictureRefused, Said, TurnRunner, WindowExceeded
 from app.conversation import events
 from app.conversation.blocks import Block, plain_text, text_block
-from app.conversation.run import Answer, Question
+from app.conversation.run import Question
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import BudgetReached, ModelFailed, ModelRefused, RunCancelled, SessionFull
@@ -65,6 +66,7 @@ class AgentLoop:
             self._history.begun_at = 0  # in another process
         ledger = self._resumption.ledger
         self._broken = frozenset(call.id for call in ledger.values() if call.broken)
+        self._listing = ToolListing(session.id, self._resumption)
         self._take_over(agent)
 
     def _take_over(self, agent: Agent) -> None:
@@ -72,7 +74,7 @@ class AgentLoop:
         context, session, history = self._context, self._session, self._history
         agent = context.prefer(session, agent)
         self._toolbox = context.equip(session, agent)
-        self._warned: set[str] = set()  # of toolsets that are tried again at each listing
+        self._listing.take(self._toolbox, agent.name)
         self._hooks = context.hook(session, agent)
         self._repetition = Repetition(agent.max_consecutive_tool_calls)
         self._result_limit = ResultLimit(self._window_for)
@@ -113,8 +115,9 @@ class AgentLoop:
     def run(self) -> Steps:
         """The whole stream of a run except its last event, which is sent when the session is free again."""
         try:
-            resumed = self._resumption.question is not None and not self._was_in_prologue()
-            yield from self._listing() if resumed else self._prologue()
+            was_in_prologue = not self._resumption.turns and self._listing.has_answer
+            resumed = self._resumption.question is not None and not was_in_prologue
+            yield from self._listing.steps() if resumed else self._prologue()
             yield from self._turns(listed=resumed)
             yield from self._epilogue("finished")
         except (ModelFailed, ModelRefused, BudgetReached, SessionFull):
@@ -136,7 +139,7 @@ class AgentLoop:
         agent = self._agent
         yield agent_info(agent)
         yield team_info(self._context.team, agent)
-        yield from self._listing()
+        yield from self._listing.steps()
         yield from self._user_message()
         yield events.StreamStarted(agent_name=agent.name, session_id=self._session.id)
         if self._depth == 0:
@@ -144,14 +147,6 @@ class AgentLoop:
             yield from self._warnings(
                 self._hooks.at("session_start", source="startup" if is_new else "resume")
             )
-
-    def _was_in_prologue(self) -> bool:
-        """Was it one of the toolsets that asked, before the first turn?"""
-        return not self._resumption.turns and self._toolsets_answer() is not None
-
-    def _toolsets_answer(self) -> Answer | None:
-        """The answer to a toolset of this session that asked in another process, before it started."""
-        return self._resumption.answer_to("elicitation", self._session.id)
 
     def _epilogue(self, reason: str) -> Steps:
         """The run is over, and the user's turn comes. A run that was stopped has none."""
@@ -167,42 +162,6 @@ class AgentLoop:
         said = [row for row in self._history.rows if row.role == "user" and not row.implicit]
         if said and not self._has_spoken_last():
             yield user_message_event(self._session.id, said[-1])
-
-    def _listing(self) -> Steps:
-        tools = self._toolbox.list_tools()
-        asks = False
-        while questions := self._toolbox.take_questions():
-            if not asks:
-                asks = True
-                yield events.McpInitStarted(agent_name=self._agent.name)
-            for question in questions:
-                yield from self._settle(question)
-            tools = self._toolbox.list_tools()
-        for notice in self._toolbox.take_notices():
-            yield events.Warning(agent_name=self._agent.name, message=notice)
-        if problems := [one for one in self._toolbox.take_problems() if one not in self._warned]:
-            self._warned.update(problems)
-            details = "\n".join(f"- {problem}" for problem in problems)
-            words = (
-                f"Some toolsets failed to initialize for agent '{self._agent.name}'.\n\nDetails:\n\n{details}"
-            )
-            yield events.Warning(agent_name=self._agent.name, message=words)
-        if self._toolbox.has_toolsets:
-            if not asks:
-                yield events.McpInitStarted(agent_name=self._agent.name)
-            yield events.McpInitFinished(agent_name=self._agent.name)
-        yield events.ToolsetInfo(agent_name=self._agent.name, available_tools=len(tools))
-
-    def _settle(self, asked: QuestionFirst) -> Steps:
-        """Asks a toolset's question before it starts. It asks again in a process that goes on with the run."""
-        ask = elicitation(asked.question, session_id=self._session.id, agent=self._agent.name)
-        answer, earlier = self._toolsets_answer(), self._resumption.question
-        if answer is not None and earlier is not None and earlier.details == ask.question.details:
-            self._resumption = replace(self._resumption, answer=None)
-        else:
-            answer = yield ask
-        if asked.settle(answer.decision, answer.content):
-            yield events.AuthorizationEvent(agent_name=self._agent.name)
 
     # ---- round and round
 
@@ -226,7 +185,7 @@ class AgentLoop:
             if not (yield from self._safe_point(ending=idle)) and idle:
                 return
             if not listed:
-                yield from self._listing()
+                yield from self._listing.steps()
             listed = False
             if limit and iterations >= limit:
                 if not (yield from self._may_go_on(limit)):
@@ -266,7 +225,7 @@ class AgentLoop:
         except PictureRefused as refused:
             if not (yield from self._compactor.leave_out_refused(str(refused))):
                 raise refused.failure from refused
-        yield from self._listing()
+        yield from self._listing.steps()
         try:
             return (yield from self._turn_runner.ask(first))
         except WindowExceeded as again:

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from app.agent.approval import Verdict, judge
 from app.agent.delegation import handed_over
 from app.agent.history import History
 from app.agent.hook_runner import HookRunner, HookVerdict
 from app.agent.loop_context import LoopContext, Resumption
-from app.agent.loop_steps import Ask, CallEnded, CallStarting, Step
+from app.agent.loop_steps import CallEnded, CallStarting, Step
 from app.agent.model_client import Cancellation
+from app.agent.questions import CallApproval, elicitation
 from app.agent.repetition import Repetition
 from app.agent.result_limit import ResultLimit
 from app.agent.toolbox import Toolbox
@@ -37,16 +37,14 @@ from app.agent.toolset import (
 )
 from app.conversation.blocks import Block, tool_result
 from app.conversation.events import (
-    ElicitationRequest,
     HookBlocked,
     Json,
     MessageAdded,
-    ToolCallConfirmation,
     ToolCallResponse,
     ToolCallStarted,
     Warning,
 )
-from app.conversation.run import Answer, CallState, Question, ToolCall, unknown_outcome
+from app.conversation.run import Answer, CallState, ToolCall, unknown_outcome
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.conversation.wire_content import wire_tool_call
@@ -110,6 +108,7 @@ class ToolRunner:
         self._toolbox = toolbox
         self._hooks = hooks
         self._resumption = resumption
+        self._approval = CallApproval(context, session, agent, hooks, resumption)
         self._tool_context = ToolContext(
             Path(session.working_dir),
             context.cancellation,
@@ -140,7 +139,7 @@ class ToolRunner:
             block = {**block, "input": tool.fit(block["input"])}
         except ToolFailed as problem:
             return (yield from self.end(block, ToolResult.error(f"Error calling tool: {problem}"), "failed"))
-        if refusal := (yield from self._refused(block, tool)):
+        if refusal := (yield from self._approval.refusal(block, tool)):
             return (yield from self.end(block, ToolResult.error(refusal), "rejected"))
         begun = yield from self.begin(block, tool)
         return (yield from self.finish(begun, lambda: self.work(begun, self._context.cancellation)))
@@ -164,7 +163,7 @@ class ToolRunner:
             block = {**block, "input": tool.fit(block["input"])}
         except ToolFailed:
             return None
-        return (block, tool) if self._judge(block, tool).outcome == "run" else None
+        return (block, tool) if self._approval.judge(block, tool).outcome == "run" else None
 
     def recall(self, block: Block) -> None:
         """A call of the last turn that ended in another process."""
@@ -198,50 +197,6 @@ class ToolRunner:
         tool = self._toolbox.find(name)
         return tool.definition() if tool else unknown_definition(name)
 
-    def _refused(self, block: Block, tool: Tool) -> Generator[Step, Any, str]:
-        """Why the call must not run, in words for the model; empty if it may. May wait for a person."""
-        verdict = self._judge(block, tool)
-        if verdict.outcome == "deny":
-            return verdict.words
-        answer = self._resumption.answer_to("approval", self._session_id, block["id"])
-        if answer is None and verdict.outcome == "ask":
-            answer = yield from self._ask_approval(block, tool)
-        if answer is None or answer.decision.startswith("approve"):
-            return ""
-        if answer.decision == "expired":
-            return "Nobody approved this tool call in time, so it was not run. It was not rejected either."
-        reason = answer.reason.strip()
-        return "The user rejected the tool call." + (f" Reason: {reason}" if reason else "")
-
-    def _judge(self, block: Block, tool: Tool) -> Verdict:
-        sessions = [self._context.look(self._session_id)]
-        while above := sessions[-1].parent_id:
-            sessions.append(self._context.look(above))
-        return judge(
-            tool,
-            block["input"],
-            sessions,
-            self._context.team.permissions,
-            attended=self._context.attended,
-            deny_wins=self._context.deny_wins,
-            working_dir=self._tool_context.working_dir,
-        )
-
-    def _ask_approval(self, block: Block, tool: Tool) -> Generator[Step, Any, Answer]:
-        question = Question(
-            "approval",
-            session_id=self._session_id,
-            call_id=block["id"],
-            name=tool.name,
-            details={"arguments": block["input"], "agent": self._agent},
-        )
-        event = ToolCallConfirmation(
-            agent_name=self._agent, tool_call=wire_tool_call(block), tool_definition=tool.definition()
-        )
-        self._hooks.tell_of_question()
-        answer: Answer = yield Ask(question, event)
-        return answer
-
     def begin(self, block: Block, tool: Tool, *, beside: bool = False) -> Generator[Step, Any, ApprovedCall]:
         """Hears the hooks; from then on the ledger says that the handler runs. RunCancelled."""
         if self._context.cancellation.is_set():
@@ -251,7 +206,7 @@ class ToolRunner:
             return ApprovedCall(block, tool, f"Tool call blocked by hook: {said.reason}")
         if said.arguments is not None:
             block = {**block, "input": said.arguments}
-            if (verdict := self._judge(block, tool)).outcome == "deny":
+            if (verdict := self._approval.judge(block, tool)).outcome == "deny":
                 return ApprovedCall(block, tool, verdict.words)
         yield CallStarting(self._session_id, block["id"], tool.name, beside)
         return ApprovedCall(block, tool, is_changed=said.arguments is not None)
@@ -355,26 +310,6 @@ class ToolRunner:
         if known is None or (known.state == "running" and known.name != "user_prompt"):
             return None
         return self._resumption.answer_to("elicitation", self._session_id, block["id"])
-
-
-def elicitation(asked: Elicitation, *, session_id: str, agent: str, call_id: str = "", name: str = "") -> Ask:
-    question = Question(
-        "elicitation",
-        session_id=session_id,
-        call_id=call_id,
-        name=name,
-        details={"message": asked.message, "schema": asked.schema, "agent": agent},
-    )
-    event = ElicitationRequest(
-        agent_name=agent,
-        message=asked.message,
-        mode=asked.mode,
-        schema=asked.schema,
-        url=asked.url,
-        elicitation_id=asked.elicitation_id,
-        meta=asked.meta,
-    )
-    return Ask(question, event, handler_ended=asked.then is None)
 
 
 def unknown_definition(name: str) -> Json:

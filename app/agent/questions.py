@@ -1,0 +1,97 @@
+"""The questions to people: may a call run, and what a tool wants to know."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+from app.agent.approval import Verdict, judge
+from app.agent.hook_runner import HookRunner
+from app.agent.loop_context import LoopContext, Resumption
+from app.agent.loop_steps import Ask, Step
+from app.agent.toolset import Elicitation, Tool
+from app.conversation.blocks import Block
+from app.conversation.events import ElicitationRequest, ToolCallConfirmation
+from app.conversation.run import Answer, Question
+from app.conversation.session import Session
+from app.conversation.wire_content import wire_tool_call
+
+
+class CallApproval:
+    """Decides for one agent of one session which calls run. Owned by the run's thread."""
+
+    def __init__(
+        self, context: LoopContext, session: Session, agent: str, hooks: HookRunner, resumption: Resumption
+    ) -> None:
+        self._context = context
+        self._session_id = session.id
+        self._working_dir = Path(session.working_dir)
+        self._agent = agent
+        self._hooks = hooks
+        self._resumption = resumption
+
+    def judge(self, block: Block, tool: Tool) -> Verdict:
+        """By the permissions as they are at this moment."""
+        sessions = [self._context.look(self._session_id)]
+        while above := sessions[-1].parent_id:
+            sessions.append(self._context.look(above))
+        return judge(
+            tool,
+            block["input"],
+            sessions,
+            self._context.team.permissions,
+            attended=self._context.attended,
+            deny_wins=self._context.deny_wins,
+            working_dir=self._working_dir,
+        )
+
+    def refusal(self, block: Block, tool: Tool) -> Generator[Step, Any, str]:
+        """Why the call must not run, in words for the model; empty if it may. May wait for a person."""
+        verdict = self.judge(block, tool)
+        if verdict.outcome == "deny":
+            return verdict.words
+        answer = self._resumption.answer_to("approval", self._session_id, block["id"])
+        if answer is None and verdict.outcome == "ask":
+            answer = yield from self._ask(block, tool)
+        if answer is None or answer.decision.startswith("approve"):
+            return ""
+        if answer.decision == "expired":
+            return "Nobody approved this tool call in time, so it was not run. It was not rejected either."
+        reason = answer.reason.strip()
+        return "The user rejected the tool call." + (f" Reason: {reason}" if reason else "")
+
+    def _ask(self, block: Block, tool: Tool) -> Generator[Step, Any, Answer]:
+        question = Question(
+            "approval",
+            session_id=self._session_id,
+            call_id=block["id"],
+            name=tool.name,
+            details={"arguments": block["input"], "agent": self._agent},
+        )
+        event = ToolCallConfirmation(
+            agent_name=self._agent, tool_call=wire_tool_call(block), tool_definition=tool.definition()
+        )
+        self._hooks.tell_of_question()
+        answer: Answer = yield Ask(question, event)
+        return answer
+
+
+def elicitation(asked: Elicitation, *, session_id: str, agent: str, call_id: str = "", name: str = "") -> Ask:
+    question = Question(
+        "elicitation",
+        session_id=session_id,
+        call_id=call_id,
+        name=name,
+        details={"message": asked.message, "schema": asked.schema, "agent": agent},
+    )
+    event = ElicitationRequest(
+        agent_name=agent,
+        message=asked.message,
+        mode=asked.mode,
+        schema=asked.schema,
+        url=asked.url,
+        elicitation_id=asked.elicitation_id,
+        meta=asked.meta,
+    )
+    return Ask(question, event, handler_ended=asked.then is None)
