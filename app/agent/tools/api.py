@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from app.agent.tools.configured_http import READING, RequestFailed, send
 from app.agent.tools.fetch import USER_AGENT
 from app.agent.tools.output_limit import cut
-from app.agent.tools.url_template import InvalidArgument, filled
+from app.agent.tools.toolset_bases import PlainToolset
+from app.agent.tools.url_template import InvalidArgument, argument_text, filled
 from app.agent.toolset import STRING_OUTPUT, Tool, ToolContext, ToolFailed, ToolResult
 
 MAX_BODY: Final = 1 << 20
@@ -41,16 +42,19 @@ class ApiDefinition(Protocol):
     def output_schema(self) -> Mapping[str, Any]: ...
 
 
-class ApiToolset:
+class ApiToolset(PlainToolset):
     """Stateless. `fill_in` completes the headers from the request that started the run. An endpoint whose host depends
     on an argument is reached at public addresses only."""
 
     def __init__(
         self, definition: ApiDefinition, *, fill_in: Callable[[Mapping[str, str]], dict[str, str]]
     ) -> None:
-        self.instructions = definition.instruction
         self._definition = definition
         self._fill_in = fill_in
+
+    @property
+    def instructions(self) -> str:
+        return self._definition.instruction
 
     def tools(self) -> Sequence[Tool]:
         """Raises ToolFailed for an address that nothing could be sent to."""
@@ -75,15 +79,6 @@ class ApiToolset:
                 handler=self._call,
             )
         ]
-
-    def start(self) -> None:
-        pass
-
-    def stop(self) -> None:
-        pass
-
-    def state(self) -> Any:
-        return None
 
     def _call(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         found = self._definition
@@ -113,13 +108,6 @@ class ApiToolset:
 
 def _address(endpoint: str, arguments: Mapping[str, Any]) -> str:
     try:
-        return filled(endpoint, _PLACE, lambda place: _text(arguments.get(place[1])))
+        return filled(endpoint, _PLACE, lambda place: argument_text(arguments.get(place[1])))
     except InvalidArgument as problem:
         raise ToolFailed(str(problem)) from problem
-
-
-def _text(value: Any) -> str:
-    """An argument in an address: nothing for none, text as it is, anything else as JSON."""
-    if value is None or isinstance(value, str):
-        return value or ""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

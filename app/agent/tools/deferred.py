@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from app.agent.tools.function_tool import FunctionToolset, tool
-from app.agent.toolset import Tool, ToolResult, Toolset, prepare
+from app.agent.tools.toolset_bases import WrappedToolset
+from app.agent.toolset import Tool, ToolResult, Toolset
 
 
 class Shelf:
@@ -19,18 +20,13 @@ class Shelf:
         self.tools: dict[str, Tool] = {}
 
 
-class Shelved:
+class Shelved(WrappedToolset):
     """A toolset of which some or all tools lie on the shelf."""
 
     def __init__(self, inner: Toolset, shelf: Shelf, deferred: Literal[True] | Sequence[str]) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._shelf = shelf
         self._deferred = deferred
-        self.label = str(getattr(inner, "label", ""))
-
-    @property
-    def instructions(self) -> str:
-        return self._inner.instructions
 
     def tools(self) -> Sequence[Tool]:
         listed = []
@@ -41,18 +37,6 @@ class Shelved:
                     continue
             listed.append(one)
         return listed
-
-    def prepare(self) -> None:
-        prepare(self._inner)
-
-    def start(self) -> None:
-        self._inner.start()
-
-    def stop(self) -> None:
-        self._inner.stop()
-
-    def state(self) -> Any:
-        return self._inner.state()
 
 
 class DeferredToolset(FunctionToolset):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, Protocol, TypedDict
 
@@ -40,15 +40,8 @@ def create_directory(
     context: ToolContext, paths: Annotated[Sequence[str], "The directories to create"]
 ) -> ToolResult:
     """Creates directories, with all that lead to them."""
-    sandbox = files_of(context)
-    done: list[str] = []
-    for path in paths:
-        try:
-            sandbox.make_directories(path)
-        except FileRefused as refusal:
-            return ToolResult.error("\n".join([*done, f"Error creating directory {path}: {refusal}"]))
-        done.append(f"Directory created successfully: {path}")
-    return ToolResult("\n".join(done))
+    make = files_of(context).make_directories
+    return _each(paths, make, "Directory created successfully", "Error creating directory")
 
 
 @tool()
@@ -56,15 +49,20 @@ def remove_directory(
     context: ToolContext, paths: Annotated[Sequence[str], "The directories to remove"]
 ) -> ToolResult:
     """Removes directories that are empty."""
-    sandbox = files_of(context)
-    done: list[str] = []
+    remove = files_of(context).remove_directory
+    return _each(paths, remove, "Directory removed successfully", "Error removing directory")
+
+
+def _each(paths: Sequence[str], work: Callable[[str], object], done: str, failed: str) -> ToolResult:
+    """Ends at the first that fails, and says which were done."""
+    lines: list[str] = []
     for path in paths:
         try:
-            sandbox.remove_directory(path)
+            work(path)
         except FileRefused as refusal:
-            return ToolResult.error("\n".join([*done, f"Error removing directory {path}: {refusal}"]))
-        done.append(f"Directory removed successfully: {path}")
-    return ToolResult("\n".join(done))
+            return ToolResult.error("\n".join([*lines, f"{failed} {path}: {refusal}"]))
+        lines.append(f"{done}: {path}")
+    return ToolResult("\n".join(lines))
 
 
 @dataclass(frozen=True, slots=True)

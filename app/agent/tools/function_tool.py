@@ -23,6 +23,7 @@ from typing import (
     is_typeddict,
 )
 
+from app.agent.tools.toolset_bases import PlainToolset
 from app.agent.toolset import Handler, Outcome, Tool, ToolContext
 
 Schema = dict[str, Any]
@@ -86,28 +87,14 @@ def function_tool(function: Callable[..., Outcome], category: str, **described: 
     )
 
 
-class FunctionToolset:
-    """A toolset whose tools are its marked methods, in the order in which they stand. It keeps nothing, and has nothing
-    to start or to stop, unless a class says otherwise."""
+class FunctionToolset(PlainToolset):
+    """A toolset whose tools are its marked methods, in the order in which they stand."""
 
     category: ClassVar[str]
-
-    @property
-    def instructions(self) -> str:
-        return ""
 
     def tools(self) -> Sequence[Tool]:
         names = [name for name, value in vars(type(self)).items() if hasattr(value, "tool_marks")]
         return [function_tool(getattr(self, name), self.category) for name in names]
-
-    def start(self) -> None:
-        pass
-
-    def stop(self) -> None:
-        pass
-
-    def state(self) -> Any:
-        return None
 
 
 def schema_of(hint: Any) -> Schema:

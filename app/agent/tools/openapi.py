@@ -13,7 +13,8 @@ from app.agent.tools.configured_http import READING, RequestFailed, send
 from app.agent.tools.fetch import USER_AGENT
 from app.agent.tools.openapi_document import BODY, ApiOperation, InvalidDocument, operations, parse
 from app.agent.tools.output_limit import cut
-from app.agent.tools.url_template import InvalidArgument, filled, is_at
+from app.agent.tools.toolset_bases import PlainToolset
+from app.agent.tools.url_template import InvalidArgument, argument_text, filled, is_at
 from app.agent.toolset import Tool, ToolContext, ToolFailed, ToolResult, ToolsetFailed
 
 MAX_DOCUMENT: Final = 10 << 20
@@ -26,12 +27,10 @@ class DocumentUnavailable(ToolsetFailed):
     """The API's description can't be had; the message says why."""
 
 
-class OpenApiToolset:
+class OpenApiToolset(PlainToolset):
     """The document is fetched when a run begins. `fill_in` completes the headers from the request that started
     the run. They go with the document's request too, and to operations on the document's own origin or on one of
     `origins`. An operation anywhere else is called without them, and at public addresses only."""
-
-    instructions = ""
 
     def __init__(
         self,
@@ -65,12 +64,6 @@ class OpenApiToolset:
         except (RequestFailed, InvalidDocument) as failure:
             raise DocumentUnavailable(f"{self._url}: {failure}") from failure
         self._tools = [self._tool(operation) for operation in found]
-
-    def stop(self) -> None:
-        pass
-
-    def state(self) -> Any:
-        return None
 
     def _tool(self, operation: ApiOperation) -> Tool:
         return Tool(
@@ -121,7 +114,7 @@ def _address(operation: ApiOperation, arguments: Mapping[str, Any]) -> str:
     names = "|".join(re.escape(name) for name in operation.path) or "(?!)"
     place = re.compile(rf"\{{({names})\}}")
     try:
-        return filled(operation.url, place, lambda match: _text(arguments.get(match[1])))
+        return filled(operation.url, place, lambda match: argument_text(arguments.get(match[1])))
     except InvalidArgument as problem:
         raise ToolFailed(str(problem)) from problem
 
@@ -140,10 +133,4 @@ def _body(operation: ApiOperation, arguments: Mapping[str, Any]) -> bytes | None
 
 def _values(value: Any) -> list[str]:
     """A list is repeated, as most APIs want it."""
-    return [_text(one) for one in value] if isinstance(value, list) else [_text(value)]
-
-
-def _text(value: Any) -> str:
-    if value is None or isinstance(value, str):
-        return value or ""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return [argument_text(one) for one in value] if isinstance(value, list) else [argument_text(value)]

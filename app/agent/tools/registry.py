@@ -23,8 +23,9 @@ from app.agent.tools.shell import ShellToolset
 from app.agent.tools.tasks import TasksToolset
 from app.agent.tools.think import ThinkToolset
 from app.agent.tools.todo import TodoToolset
+from app.agent.tools.toolset_bases import WrappedToolset
 from app.agent.tools.user_prompt import UserPromptToolset
-from app.agent.toolset import Tool, Toolset, prepare
+from app.agent.toolset import Tool, Toolset
 from app.errors import MissingEnvironment
 from app.team.expansion import expand_variables
 from app.team.toolset_spec import ToolsetSpec
@@ -178,35 +179,22 @@ def _expanded(env: Mapping[str, str], environment: Mapping[str, str]) -> dict[st
         raise ToolsetUnavailable(str(missing)) from missing
 
 
-class Tailored:
+class Tailored(WrappedToolset):
     """A toolset of which only some tools are kept, whose instructions an agent's author wrote, or whose results are
     shown to a model of their own."""
 
     def __init__(self, inner: Toolset, *, keep: Sequence[str], instruction: str, model: str = "") -> None:
+        super().__init__(inner)
         self._model = model
-        self._inner = inner
         self._keep = frozenset(keep)
         self._instruction = instruction
-        self.label = str(getattr(inner, "label", ""))
 
     @property
     def instructions(self) -> str:
         if not self._instruction:
-            return self._inner.instructions
+            return super().instructions
         return self._instruction.replace(_ORIGINAL, self._inner.instructions, 1)
 
     def tools(self) -> Sequence[Tool]:
         kept = [tool for tool in self._inner.tools() if not self._keep or tool.name in self._keep]
         return [replace(tool, model=self._model) for tool in kept] if self._model else kept
-
-    def prepare(self) -> None:
-        prepare(self._inner)
-
-    def start(self) -> None:
-        self._inner.start()
-
-    def stop(self) -> None:
-        self._inner.stop()
-
-    def state(self) -> Any:
-        return self._inner.state()

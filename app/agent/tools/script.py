@@ -12,6 +12,7 @@ from app.agent.tools.cage import Cage, caged
 from app.agent.tools.output_limit import cut, readable
 from app.agent.tools.processes import Command, exit_words, left_words, run
 from app.agent.tools.shell import MAX_SECONDS, duration, stopped_words
+from app.agent.tools.toolset_bases import PlainToolset
 from app.agent.toolset import Tool, ToolCancelled, ToolContext, ToolFailed, ToolResult
 from app.tool_environment import for_commands
 
@@ -40,14 +41,12 @@ class ScriptTool(Protocol):
     def working_dir(self) -> str: ...
 
 
-class ScriptToolset:
+class ScriptToolset(PlainToolset):
     """`environment` is the server's own, `env` the toolset's, and a tool's own comes before both. `timeout` is in
     seconds; 0 is the most that a command may take.
 
     Raises InvalidScript.
     """
-
-    instructions = ""
 
     def __init__(
         self,
@@ -67,15 +66,6 @@ class ScriptToolset:
 
     def tools(self) -> Sequence[Tool]:
         return self._tools
-
-    def start(self) -> None:
-        pass
-
-    def stop(self) -> None:
-        pass
-
-    def state(self) -> Any:
-        return None
 
 
 def _check(name: str, script: ScriptTool, variables: Mapping[str, str]) -> None:

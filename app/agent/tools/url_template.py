@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
 _PARTS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/?#]*)([^?#]*)(.*)", re.DOTALL)
@@ -92,3 +93,10 @@ def _decoded(text: str) -> str:
 
 def _quoted(argument: str) -> str:
     return quote(argument, safe="", errors="replace")
+
+
+def argument_text(value: Any) -> str:
+    """An argument in an address: nothing for none, text as it is, anything else as JSON."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -14,6 +14,7 @@ from app.agent.tools.mcp.server_address import ServerAddress
 from app.agent.tools.mcp.server_calls import ServerUnavailable
 from app.agent.tools.mcp.tool_server import AuthorizationMissing, ToolServer
 from app.agent.tools.mcp.tool_servers import ToolServers
+from app.agent.tools.toolset_bases import PlainToolset
 from app.agent.toolset import (
     CANCELLED,
     Elicitation,
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 _DECLINED: Final = "nobody authorized the server"
 
 
-class McpToolset:
+class McpToolset(PlainToolset):
     """`name` is put before the names of the tools; the server knows them without."""
 
     def __init__(
@@ -82,9 +83,6 @@ class McpToolset:
         if self._server is None:
             raise ServerUnavailable("the server was closed")
         return self._server
-
-    def state(self) -> Any:
-        return None
 
     def _authorize(self, action: str, content: Mapping[str, Any] | None) -> bool:
         granted = content or {}
