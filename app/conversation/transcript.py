@@ -1,14 +1,14 @@
 """A valid conversation: the Messages API's rules of structure, as values and pure functions.
 
 A transcript only ever grows at its end. It is held as *rows*: one per user message, assistant message and
-tool result; `render` turns the rows into the API's messages, where all results of one assistant message
-stand in the one user message right after it, before anything a person wrote.
+tool result. The API has them as messages, where all results of one assistant message stand in the one user
+message right after it, before anything a person wrote.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, Self
 
@@ -226,27 +226,11 @@ def _free_id(wanted: str, taken: set[str]) -> str:
     return f"{base}_{number}"
 
 
-def render(rows: Sequence[Message], *, prompt: str) -> list[tuple[Literal["user", "assistant"], list[Block]]]:
-    """The rows as the API's messages, roles strictly alternating.
-
-    Thinking blocks are signed over everything before them, the prompt included; so only those made under
-    this `prompt` (its digest) are sent back. Every later rendering under the same prompt begins with the
-    same blocks.
-    """
-    messages: list[tuple[Literal["user", "assistant"], list[Block]]] = []
-    for row in rows:
-        role: Literal["user", "assistant"] = "assistant" if row.role == "assistant" else "user"
-        content = api_content(row, prompt=prompt)
-        if not content:
-            continue
-        if messages and messages[-1][0] == role:
-            messages[-1][1].extend(content)
-        else:
-            messages.append((role, list(content)))
-    return messages
-
-
 def api_content(row: Message, *, prompt: str) -> list[Block]:
-    """The blocks that one row contributes to a request under the prompt of that digest."""
+    """The content that one row contributes to a request under the prompt of that digest.
+
+    Thinking is signed over everything before it, the prompt included; so only that made under this prompt is sent
+    back. What a row contributes under one prompt stays the same.
+    """
     keep_thinking = bool(prompt) and row.prompt == prompt
     return [for_api(block) for block in row.content if keep_thinking or not is_thinking(block)]

@@ -8,8 +8,10 @@ from typing import Any
 import orjson
 
 from anthropic_standin.judge import judge
+from app.agent.request_builder import RequestBuilder
 from app.conversation.blocks import Block
-from app.conversation.transcript import Message, render
+from app.conversation.frozen_prompt import FrozenPrompt
+from app.conversation.transcript import Message
 
 PROMPT = "the prompt's digest"
 SYSTEM: list[Block] = [{"type": "text", "text": "Be brief."}]
@@ -55,6 +57,19 @@ def found(call_id: str = "srvtoolu_1") -> Block:
     return {"type": "web_search_tool_result", "tool_use_id": call_id, "content": []}
 
 
+def rendered(rows: Sequence[Message], *, prompt: str = PROMPT) -> list[tuple[str, list[Block]]]:
+    """The rows as the messages of a request, without marks for the cache: role and content."""
+    frozen = FrozenPrompt(prompt, "root", "", MODEL, "", "")
+    request = RequestBuilder(frozen).build(rows, model=MODEL, max_tokens=1000, options={})
+    return [
+        (one["role"], list(map(_unmarked, one["content"]))) for one in map(orjson.loads, request.messages)
+    ]
+
+
+def _unmarked(block: Block) -> Block:
+    return {key: value for key, value in block.items() if key != "cache_control"}
+
+
 def request_body(rows: Sequence[Message], prompt: str = PROMPT) -> dict[str, Any]:
     """The rows as the body of a request, through JSON, as they would travel."""
     body = {
@@ -62,7 +77,7 @@ def request_body(rows: Sequence[Message], prompt: str = PROMPT) -> dict[str, Any
         "max_tokens": 1000,
         "system": SYSTEM,
         "tools": TOOLS,
-        "messages": [{"role": role, "content": content} for role, content in render(rows, prompt=prompt)],
+        "messages": [{"role": role, "content": content} for role, content in rendered(rows, prompt=prompt)],
     }
     parsed: dict[str, Any] = orjson.loads(orjson.dumps(body))
     return parsed

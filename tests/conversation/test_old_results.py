@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from app.conversation.blocks import is_thinking, result_text
 from app.conversation.old_results import BUDGET, SLACK, TRUNCATED, with_old_results_cut
-from app.conversation.transcript import Message, Transcript, render
-from tests.conversation.rows import PROMPT, answer, assistant, call, thinking, user
+from app.conversation.transcript import Message, Transcript
+from tests.conversation.rows import PROMPT, answer, assistant, call, rendered, thinking, user
 from tests.conversation.test_properties import brief
 
 
@@ -53,12 +53,12 @@ def test_a_result_that_is_shorter_than_the_remark_stays() -> None:
 @brief
 @given(st.lists(st.integers(1, 30_000), min_size=1, max_size=30))
 def test_what_is_sent_only_grows_between_two_cuts_and_cuts_are_steps(sizes: list[int]) -> None:
-    rows, before, since, added = conversation(), render([user("go")], prompt=PROMPT), 0, 0
+    rows, before, since, added = conversation(), rendered([user("go")], prompt=PROMPT), 0, 0
     for number, size in enumerate(sizes):
         rows += turn(number, size)
         shown = with_old_results_cut(rows)
         Transcript.of(shown.rows)
-        sent = render(shown.rows, prompt=PROMPT)
+        sent = rendered(shown.rows, prompt=PROMPT)
         added += size
         if shown.since == since:
             assert sent[: len(before)] == before, "what was sent is sent again"
