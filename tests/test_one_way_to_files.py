@@ -38,11 +38,11 @@ KNOWN: Final = {
     ("agent/tools/process_family.py", "listdir"),
     ("agent/tools/process_mark.py", "open"),  # /proc
     ("agent/tools/processes.py", "open"),  # /dev/null
-    ("runtime/owner.py", "read_bytes"),  # /proc
-    ("team/directory.py", "iterdir"),  # agent files, which the operator writes
-    ("team/directory.py", "read_bytes"),
+    ("runtime/process_identity.py", "read_bytes"),  # /proc
+    ("team/team_directory.py", "iterdir"),  # agent files, which the operator writes
+    ("team/team_directory.py", "read_bytes"),
     ("team/loading.py", "read_bytes"),
-    ("team/document.py", "compose"),
+    ("team/yaml_document.py", "compose"),
     ("web/reference.py", "read_bytes"),  # files of the program
 }
 
