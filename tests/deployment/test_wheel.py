@@ -17,7 +17,7 @@ def output(*command: str | Path, directory: Path) -> str:
 
 
 def test_the_command_knows_its_version(wheel: Path, tmp_path: Path) -> None:
-    assert output(wheel / "baton", "--version", directory=tmp_path).strip() == "baton, version 0.1.0"
+    assert output(wheel / "baton", "--version", directory=tmp_path).strip() == "baton, version 0.2.0"
 
 
 @pytest.mark.parametrize(
