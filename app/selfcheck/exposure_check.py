@@ -117,7 +117,3 @@ def check_tracing(settings: Settings) -> list[Finding]:
         return []
     remedy = f"{install_command('otel')}, or switch it off"
     return [Finding("failed", "BATON_TRACES=on", "OpenTelemetry is not installed", remedy)]
-
-
-def is_below(path: Path, directory: Path) -> bool:
-    return path.resolve().is_relative_to(directory.resolve())

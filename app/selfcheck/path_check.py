@@ -7,7 +7,6 @@ import tempfile
 from pathlib import Path
 
 from app.roots import above_name, covers
-from app.selfcheck.exposure_check import is_below
 from app.selfcheck.finding import Finding
 from app.selfcheck.own_files import database_path
 from app.settings import Settings
@@ -47,10 +46,10 @@ def _check_root(root: Path, settings: Settings) -> list[Finding]:
         )
     if settings.is_loopback and not settings.asks_for_tokens:
         return findings  # on one's own machine the server's own directory is a convenient root
-    if (path := database_path(settings)) is not None and is_below(path, root):
+    if (path := database_path(settings)) is not None and _is_below(path, root):
         problem = f"the database {path} lies below {root}, where agents read and write"
         findings.append(Finding("warning", "BATON_ROOTS", problem, "keep them apart"))
-    if is_below(settings.agents, root):
+    if _is_below(settings.agents, root):
         problem = f"the agent files in {settings.agents} lie below {root}, where agents read and write"
         findings.append(Finding("warning", "BATON_ROOTS", problem, "keep them apart"))
     return findings
@@ -63,3 +62,7 @@ def why_not_writable(directory: Path) -> str:
             return ""
     except OSError as error:
         return (error.strerror or str(error)).lower()
+
+
+def _is_below(path: Path, directory: Path) -> bool:
+    return path.resolve().is_relative_to(directory.resolve())
