@@ -30,7 +30,7 @@ def floors() -> list[list[str]]:
 
 
 def imports() -> Arrows:
-    """Of each module of ours, the modules of ours."""
+    """By module of ours: the modules of ours that it imports."""
     graph = grimp.build_graph(*PACKAGES, cache_dir=None)
     return {module: frozenset(graph.find_modules_directly_imported_by(module)) for module in graph.modules}
 

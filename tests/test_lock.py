@@ -26,7 +26,7 @@ OTHERS = PROJECT["optional-dependencies"]
 
 
 def wanted(extra: str) -> Iterator[Requirement]:
-    """What an installation with this extra asks for, with the extras that it names in turn."""
+    """The packages of an extra, and of the extras that it names in turn."""
     for one in map(Requirement, OTHERS[extra]):
         if canonicalize_name(one.name) == NAME:
             for inner in sorted(one.extras):

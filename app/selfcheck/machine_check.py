@@ -1,4 +1,4 @@
-"""What `baton doctor` looks at on this machine, with the environment that a server would get."""
+"""The checks of `baton doctor` on this machine, with the environment that a server would get."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `baton doctor` looks at from outside: a server, through whatever is in between."""
+"""The checks of `baton doctor` from outside: of a server, through whatever is in between."""
 
 from __future__ import annotations
 

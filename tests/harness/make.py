@@ -1,4 +1,4 @@
-"""What `make` would do."""
+"""The commands that `make` would run."""
 
 from __future__ import annotations
 

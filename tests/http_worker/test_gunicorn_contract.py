@@ -77,7 +77,7 @@ REQUEST = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
 
 
 def fingerprint(function: Callable[..., Any]) -> str:
-    """Of its source without indentation and empty lines."""
+    """The hash does not see indentation and empty lines."""
     lines = (line.strip() for line in inspect.getsource(function).splitlines())
     return hashlib.sha256("\n".join(line for line in lines if line).encode()).hexdigest()[:12]
 
