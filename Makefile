@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 LOCK := requirements/ci.txt
 SECONDS ?= 60
 
-.PHONY: install install-dev run test lint audit check format bench chaos examples picture lock clean
+.PHONY: install install-dev run test coverage lint audit check format bench chaos examples picture lock clean
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
@@ -27,6 +27,13 @@ run: install
 
 test: install-dev
 	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
+
+# The packages whose tests run in their own process, one worker: lines that only a server of a test's reaches don't count.
+# pyproject.toml says how much has to be covered.
+COVERED := agent conversation team telemetry
+coverage: install-dev
+	$(BIN)/coverage run -m pytest --quiet -m 'not postgres' $(COVERED:%=tests/%)
+	$(BIN)/coverage report
 
 lint: install-dev
 	$(BIN)/ruff format --check .
@@ -75,4 +82,4 @@ lock:
 	rm -rf .lock
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .walk .lock
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .walk .lock .coverage
