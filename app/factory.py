@@ -31,7 +31,7 @@ from app.selfcheck.own_files import roots_of
 from app.settings import InvalidSettings, Settings
 from app.store.engine import Database
 from app.store.migrate import migrate
-from app.store.quota_store import Limits
+from app.store.quotas import Limits
 from app.store.store import Store
 from app.team.team_directory import TeamDirectory
 from app.telemetry.telemetry import Telemetry

@@ -12,7 +12,7 @@ from app.conversation.blocks import text_block
 from app.conversation.session import Session
 from app.conversation.transcript import Message, Role
 from app.store.engine import Database
-from app.store.session_store import append_messages
+from app.store.session_rows import append_messages
 from app.store.store import Store
 from bench.contestants import OURS
 from bench.processes import Server

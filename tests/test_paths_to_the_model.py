@@ -17,7 +17,7 @@ from app.agent import model_catalogue
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.factory import Server, build
-from app.store.session_store import append_messages
+from app.store.session_rows import append_messages
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually

@@ -14,7 +14,7 @@ from app.conversation.run import LIVE
 from app.errors import StoreUnavailable
 from app.runtime.live_run import LiveRun
 from app.runtime.streams.event_log import EventLogs
-from app.store.event_store import Segment
+from app.store.event_segments import Segment
 from app.store.run_store import Signal
 from app.store.store import Store
 from app.telemetry.metrics import Metrics

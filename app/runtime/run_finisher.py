@@ -15,7 +15,7 @@ from app.errors import AppError, BatonLost, RunCancelled, StoreUnavailable
 from app.runtime.live_run import LiveRun
 from app.runtime.run_outcome import CANCELLED, RunOutcome
 from app.runtime.streams.event_log import EventLogs
-from app.store.event_store import Segment, frame
+from app.store.event_segments import Segment, frame
 from app.store.store import Store
 from app.telemetry.metrics import Metrics
 

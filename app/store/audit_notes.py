@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, delete, insert
 
 from app.conversation.audit_entry import Action, Requester
-from app.store.engine import now
+from app.store.clock import now
 from app.store.prepared_statements import Prepared
 from app.store.tables import audit
 

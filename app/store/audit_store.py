@@ -9,7 +9,8 @@ from sqlalchemy import select
 
 from app.conversation.audit_entry import Action, AuditEntry
 from app.store.audit_notes import is_asked, note
-from app.store.engine import Database, ago
+from app.store.clock import ago
+from app.store.engine import Database
 from app.store.pruning import drop
 from app.store.tables import audit
 

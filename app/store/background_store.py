@@ -12,14 +12,14 @@ from app.conversation.background_task import MAX_LISTED, MAX_RUNNING, Background
 from app.conversation.run import LIVE, Baton, Owner, Run
 from app.conversation.session import Session
 from app.conversation.transcript import Message
-from app.store.engine import Database, now
-from app.store.event_store import RESERVED_NUMBERS
+from app.store.clock import now
+from app.store.engine import Database
+from app.store.event_segments import RESERVED_NUMBERS
 from app.store.fence import Fence
-from app.store.quota_store import NO_LIMITS, Limits, check_budget, check_runs
+from app.store.quotas import NO_LIMITS, Limits, check_budget, check_runs
 from app.store.row_mapping import run_of
-from app.store.run_end import set_next_event
 from app.store.run_store import BegunRun, RunStore
-from app.store.session_store import add_session, append_messages, find_session
+from app.store.session_rows import add_session, append_messages, find_session, set_next_event
 from app.store.tables import runs, sessions
 
 OPTION: Final = "background"
@@ -62,7 +62,7 @@ class BackgroundStore:
             check_budget(connection, root, self._limits)
             add_session(connection, session)
             row = find_session(connection, session.id)
-            check_runs(self._database, connection, row, self._limits)
+            check_runs(connection, row, self._limits)
             next_event = int(row.next_event)
             run = self._runs.insert(
                 connection, run_id, session.id, agent, owner, {**options, OPTION: True}, next_event

@@ -6,7 +6,9 @@ from typing import Final
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
-from app.store.engine import Database, now
+from app.store.advisory_locks import take_turns
+from app.store.clock import now
+from app.store.engine import Database
 from app.store.prepared_statements import Prepared
 from app.store.tables import brakes
 
@@ -40,7 +42,7 @@ class BrakeStore:
         """Holds the key for `seconds`, at most MAX_SECONDS, or as long as it takes by experience. A hold is never
         shortened. Returns how long it is held from now on. StoreUnavailable."""
         with self._database.writing() as connection:
-            self._database.take_turns(connection, f"brake {key}")
+            take_turns(connection, f"brake {key}")
             connection.execute(delete(brakes).where(brakes.c.held_until < now() - FORGOTTEN_SECONDS))
             found = connection.execute(_FOUND, {"brake": key}).first()
             left, steps = (float(found.left), int(found.steps)) if found is not None else (-SOON_SECONDS, 0)

@@ -8,8 +8,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from app.conversation.run import LIVE
 from app.errors import SessionBusy
-from app.store.prepared_statements import Row
-from app.store.row_mapping import run_of
+from app.store.row_mapping import Row, run_of
 from app.store.tables import messages, runs
 
 _LENDER: Final = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import insert, update
+from sqlalchemy import update
 
 from app.conversation.blocks import Block
 from app.conversation.compaction import condensed, estimate, told
@@ -13,11 +13,11 @@ from app.conversation.run import Probe
 from app.conversation.transcript import Message, size_of
 from app.errors import InvalidTranscript, MessageNotFound, SessionFull
 from app.store.audit_notes import note
-from app.store.row_mapping import dump, summary_row
+from app.store.row_mapping import dump
 from app.store.run_end import LastWords
 from app.store.run_store import RunStore
-from app.store.session_store import append_messages, find_session, next_position, read_messages
-from app.store.tables import messages, sessions, summaries
+from app.store.session_rows import add_summary, append_messages, find_session, next_position, read_messages
+from app.store.tables import messages, sessions
 
 
 class EditStore:
@@ -100,7 +100,7 @@ class EditStore:
                 number=session.compactions + 1,
                 next_position=next_position(connection, session_id),
             )
-            connection.execute(insert(summaries).values(summary_row(summary, session_id, None)))
+            add_summary(connection, summary, session_id, None)
             fill = tokens if tokens is not None else sum(map(estimate, condensed(rows, summary)))
             here = update(sessions).where(sessions.c.id == session_id)
             values = {"compactions": summary.number, "input_tokens": fill, "output_tokens": 0}

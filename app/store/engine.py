@@ -10,19 +10,17 @@ from contextlib import contextmanager
 from typing import Any, Final, Literal
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
-    Double,
-    Integer,
     make_url,
     select,
 )
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import QueuePool
-from sqlalchemy.sql.functions import FunctionElement
 
 from app.errors import StoreUnavailable
+from app.store.clock import (
+    now,
+)
 from app.store.drivers import postgresql_engine, sqlite_engine
 
 CONNECTIONS: Final = 16
@@ -42,49 +40,6 @@ Kind = Literal["read", "write"]
 
 Observe = Callable[[Kind, float, bool], None]
 """Told what kind of transaction it was, how many seconds it took, and whether the database failed."""
-
-
-class now(FunctionElement[float]):
-    """The database's own clock, in seconds since the epoch. Leases are judged by it and by no other."""
-
-    type = Double()
-    inherit_cache = True
-
-
-NOW_ON_SQLITE: Final = "((julianday('now') - 2440587.5) * 86400.0)"
-
-
-@compiles(now, "sqlite")
-def _now_sqlite(*_: Any, **__: Any) -> str:
-    return NOW_ON_SQLITE
-
-
-@compiles(now, "postgresql")
-def _now_postgresql(*_: Any, **__: Any) -> str:
-    return "extract(epoch FROM clock_timestamp())::double precision"
-
-
-class today(FunctionElement[int]):
-    """The day by the same clock: days since the epoch, in UTC."""
-
-    type = Integer()
-    inherit_cache = True
-
-
-@compiles(today, "sqlite")
-def _today_sqlite(*_: Any, **__: Any) -> str:
-    return "CAST(julianday('now') - 2440587.5 AS INTEGER)"
-
-
-@compiles(today, "postgresql")
-def _today_postgresql(*_: Any, **__: Any) -> str:
-    return "floor(extract(epoch FROM clock_timestamp()) / 86400)::integer"
-
-
-def ago(seconds: float) -> ColumnElement[float]:
-    """The time so many seconds before now, for conditions: one value for all rows of the statement, so that
-    PostgreSQL can look it up in an index."""
-    return select(now() - seconds).scalar_subquery()
 
 
 class Database:
@@ -166,12 +121,6 @@ class Database:
                 connection.exec_driver_sql("SELECT pg_advisory_xact_lock(6218341)")
                 connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
             yield connection
-
-    def take_turns(self, connection: Connection, name: str) -> None:
-        """From here to the end of this transaction nobody else is here under that name: a count stays true until its
-        reader has written. SQLite's transactions that write are alone anyway."""
-        if not self._sqlite:
-            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(6218342, hashtext(%s))", (name,))
 
     def wait_at_most(self, connection: Connection, seconds: float) -> None:
         """From here to the end of this transaction, a statement that waits longer for a lock fails: StoreUnavailable.

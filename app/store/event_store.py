@@ -3,42 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Final
+from typing import Final
 
-import orjson
 from sqlalchemy import Connection, bindparam, func, select, text, union, update
-from sqlalchemy.dialects import postgresql
 
 from app.conversation.run import Baton
 from app.store.bulk_parameters import among, listed
-from app.store.engine import NOW_ON_SQLITE, Database, ago, now
+from app.store.clock import ago
+from app.store.engine import Database
+from app.store.event_segments import (
+    RESERVED_NUMBERS,
+    Segment,
+    write_segments,
+)
 from app.store.fence import Fence, Fenced
 from app.store.prepared_statements import Prepared
 from app.store.pruning import drop
 from app.store.tables import IS_LIVE, event_segments, runs, sessions
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """Encoded events of one run, in order; `last` is the number of the last one."""
-
-    session_id: str
-    run_id: str
-    first: int
-    last: int
-    frames: bytes
-
-    @property
-    def count(self) -> int:
-        return self.last - self.first + 1
-
-
-_COLUMNS: Final = [field.name for field in fields(Segment)]
-
-RESERVED_NUMBERS: Final = 100_000
-"""Event numbers kept free beyond what is written while a run is live, and half of them always, so that a
-crash never makes two events share one. A run that ends orderly gives back what it did not use."""
 
 LOCK_SECONDS: Final = 0.25
 """How long writing the segments of many runs waits for what is no row of theirs, such as an index that is being made:
@@ -179,28 +160,6 @@ def _last_within(sizes: Iterable[tuple[int, int]], most_bytes: int) -> int:
     return top
 
 
-def write_segments(connection: Connection, segments: Sequence[Segment]) -> None:
-    """Writing the same events twice leaves them there once: a commit that was not seen is repeated."""
-    if not segments:
-        return
-    if connection.dialect.name == "sqlite":
-        _UPSERT_ON_SQLITE.run(connection, _in_one_piece(segments))
-    else:
-        _UPSERT_ON_POSTGRESQL.run_each(
-            connection, [{name: getattr(segment, name) for name in _COLUMNS} for segment in segments]
-        )
-
-
-def _in_one_piece(segments: Sequence[Segment]) -> dict[str, Any]:
-    """All frames behind each other, and the rows with the places of theirs."""
-    rows, at = [], 1
-    for segment in segments:
-        size = len(segment.frames)
-        rows.append((segment.session_id, segment.first, segment.last, segment.run_id, at, size))
-        at += size
-    return {"rows": orjson.dumps(rows).decode(), "frames": b"".join(s.frames for s in segments)}
-
-
 def _reserve_numbers(connection: Connection, segments: Sequence[Segment]) -> None:
     """Behind what was written, where less than half of them are left: most rows stay as they are."""
     tops = [(segment.session_id, segment.last + 1 + RESERVED_NUMBERS) for segment in segments]
@@ -212,28 +171,6 @@ def _reserve_numbers(connection: Connection, segments: Sequence[Segment]) -> Non
             connection, [{"here": here, "top": top, "needed": top - spare} for here, top in tops]
         )
 
-
-def _upsert_on_postgresql() -> Prepared:
-    statement = postgresql.insert(event_segments).values(created_at=now())
-    replaced = {name: statement.excluded[name] for name in ("last", "run_id", "frames", "created_at")}
-    upsert = statement.on_conflict_do_update(index_elements=["session_id", "first"], set_=replaced)
-    return Prepared(upsert, columns=_COLUMNS)
-
-
-_UPSERT_ON_POSTGRESQL: Final = _upsert_on_postgresql()
-_UPSERT_ON_SQLITE: Final = Prepared(
-    text(f"""
-        INSERT INTO event_segments (session_id, first, last, run_id, frames, created_at)
-        SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
-               json_extract(value, '$[3]'), substr(:frames, json_extract(value, '$[4]'), json_extract(value, '$[5]')),
-               {NOW_ON_SQLITE}
-        FROM json_each(:rows) WHERE true
-        ON CONFLICT (session_id, first) DO UPDATE SET last = excluded.last, run_id = excluded.run_id,
-               frames = excluded.frames, created_at = excluded.created_at
-    """)  # noqa: S608 - made of our own words
-)
-"""All of them in one step: between two the driver gives the interpreter away, and gets it back late from the thread
-that reads the models."""
 
 _FREE_SESSIONS: Final = Prepared(
     select(sessions.c.id)
@@ -280,8 +217,3 @@ _NEWEST: Final = Prepared(
         .label("newest"),
     ).where(among(sessions.c.id, "those"))
 )
-
-
-def frame(number: int, payload: bytes) -> bytes:
-    """An event as it goes over the wire and into the store."""
-    return b"id: %d\ndata: %b\n\n" % (number, payload)

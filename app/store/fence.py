@@ -11,7 +11,7 @@ from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, func
 from app.conversation.run import LIVE, Baton
 from app.errors import BatonLost
 from app.store.bulk_parameters import listed, pair_among
-from app.store.engine import now
+from app.store.clock import now
 from app.store.prepared_statements import Prepared
 from app.store.tables import IS_LIVE, one_of, runs
 

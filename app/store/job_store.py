@@ -7,7 +7,8 @@ from typing import Final
 from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from app.store.engine import Database, now
+from app.store.clock import now
+from app.store.engine import Database
 from app.store.prepared_statements import Prepared
 from app.store.tables import scheduled_jobs
 

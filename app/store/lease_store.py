@@ -9,7 +9,8 @@ from typing import Final
 from sqlalchemy import select
 
 from app.conversation.run import Baton
-from app.store.engine import Database, now
+from app.store.clock import now
+from app.store.engine import Database
 from app.store.fence import Fence, Fenced
 from app.store.prepared_statements import Prepared
 

@@ -16,7 +16,6 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 Values = Mapping[str, Any]
 Process = Callable[[Any], Any]
-Row = Any  # of a prepared statement, or one of SQLAlchemy's: its columns are attributes
 Key = TypeVar("Key")
 
 _NONE: Final[Values] = {}

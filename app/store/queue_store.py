@@ -14,13 +14,14 @@ from app.conversation.run import Baton
 from app.conversation.transcript import Message
 from app.errors import NotRunning, QueuedMessageNotFound, QueueFull, SessionBusy, TakenAlready
 from app.store.audit_notes import note
-from app.store.engine import Database, ago, now
+from app.store.clock import ago, now
+from app.store.engine import Database
 from app.store.fence import Fence, WrittenAlready
 from app.store.idempotency import KeyUse, use_key
 from app.store.prepared_statements import Prepared
 from app.store.pruning import drop
 from app.store.row_mapping import dump, run_of
-from app.store.session_store import append_messages, find_session
+from app.store.session_rows import append_messages, find_session
 from app.store.tables import IS_LIVE, queued_messages, runs
 
 STRANDED_SECONDS: Final = 3.0

@@ -8,16 +8,14 @@ from functools import cache
 from typing import Any, Final, TypeVar, cast, get_args
 
 import orjson
-from sqlalchemy import BindParameter, Double, and_, bindparam, case
 
 from app.conversation.compaction import Summary
 from app.conversation.run import Answer, CallState, Owner, Question, Run, ToolCall
 from app.conversation.session import Session
 from app.conversation.transcript import Message, Usage
-from app.store.engine import now
-from app.store.prepared_statements import Row
 
 T = TypeVar("T")
+Row = Any  # of a prepared statement, or one of SQLAlchemy's: its columns are attributes
 
 _CALL_STATES: Final = frozenset(get_args(CallState))
 
@@ -48,11 +46,6 @@ def value_of(kind: type[T], text: str | None) -> T | None:
 @cache
 def _fields(kind: Hashable) -> frozenset[str]:
     return frozenset(field.name for field in fields(cast("Any", kind)))
-
-
-GIVEN_TIME: Final[BindParameter[float]] = bindparam("given_time", type_=Double)
-MOMENT: Final = case((and_(GIVEN_TIME > 0, now() >= GIVEN_TIME), GIVEN_TIME), else_=now())
-"""When a row was made, by the database's clock: a time that is given stays, unless it lies ahead of that clock."""
 
 
 def session_row(session: Session) -> dict[str, Any]:
@@ -139,7 +132,7 @@ def summary_row(summary: Summary, session_id: str, run_id: str | None) -> dict[s
     row = {name: getattr(summary, name) for name in Summary.__dataclass_fields__}
     text, usage = row.pop("text"), row.pop("usage")
     used = dump_optional(asdict(usage) if usage else None)
-    more = {"summary": text, "usage_json": used, "created_at": now()}
+    more = {"summary": text, "usage_json": used}
     return {**row, **more, "session_id": session_id, "run_id": run_id}
 
 

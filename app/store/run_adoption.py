@@ -10,12 +10,11 @@ from sqlalchemy import Connection, bindparam, select, update
 from app.conversation.run import WAITING, Answer, Baton, Question, Run
 from app.conversation.session import Session
 from app.errors import BatonLost
-from app.store.event_store import RESERVED_NUMBERS
+from app.store.call_ledger import set_call
+from app.store.event_segments import RESERVED_NUMBERS
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import answer_of, session_of
-from app.store.run_end import set_next_event
-from app.store.run_journal import set_call
-from app.store.session_store import find_session
+from app.store.session_rows import find_session, set_next_event
 from app.store.tables import one_of, runs, tool_calls
 
 PARKED: Final = 0.0

@@ -10,12 +10,12 @@ from sqlalchemy import Connection, Text, bindparam, func, select, update
 from app.conversation.blocks import tool_result
 from app.conversation.run import OPEN_CALL, Ending, Run, RunStatus, closing_text
 from app.conversation.transcript import Message
-from app.store.engine import now
-from app.store.event_store import Segment, frame, write_segments
+from app.store.call_ledger import set_call
+from app.store.clock import now
+from app.store.event_segments import Segment, frame, write_segments
 from app.store.prepared_statements import Prepared
-from app.store.run_journal import set_call
-from app.store.session_store import append_messages, find_session
-from app.store.tables import one_of, runs, sessions, tool_calls
+from app.store.session_rows import append_messages, find_session, set_next_event
+from app.store.tables import one_of, runs, tool_calls
 
 LastWords = Callable[[Run], Sequence[bytes]]
 """The events, encoded, that end the stream of a run whose process died."""
@@ -39,14 +39,6 @@ _END: Final = Prepared(
         stop_requested=func.coalesce(bindparam("by", type_=Text), runs.c.stop_requested),
     )
 )
-_SET_NEXT_EVENT: Final = Prepared(
-    update(sessions).where(sessions.c.id == bindparam("here")).values(next_event=bindparam("number"))
-)
-
-
-def set_next_event(connection: Connection, session_id: str, number: int) -> None:
-    """Sets exactly that number: the holder of the baton knows that no higher one was sent."""
-    _SET_NEXT_EVENT.run(connection, {"here": session_id, "number": number})
 
 
 def close(

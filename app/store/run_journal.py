@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, Connection, bindparam, func, insert, select, update
@@ -15,12 +14,14 @@ from app.conversation.pictures import LEFT_OUT
 from app.conversation.run import Baton, CallState, Question, ToolCall
 from app.conversation.session import Session
 from app.conversation.transcript import Message
-from app.store.engine import Database, now
+from app.store.call_ledger import set_call
+from app.store.clock import now
+from app.store.engine import Database
 from app.store.fence import Fence
 from app.store.prepared_statements import Prepared
-from app.store.quota_store import spend
-from app.store.row_mapping import call_of, dump, load_optional, summary_of, summary_row
-from app.store.session_store import add_session, append_messages
+from app.store.quotas import spend
+from app.store.row_mapping import call_of, dump, load_optional, summary_of
+from app.store.session_rows import add_session, add_summary, append_messages
 from app.store.tables import messages, prompts, runs, sessions, summaries, tool_calls, tool_states
 
 _COUNT: Final = Prepared(
@@ -140,7 +141,7 @@ class RunJournal:
         written = summary.usage.output_tokens if summary.usage else 0
         with self._database.writing() as connection:
             self._fence.check(connection, baton)
-            connection.execute(insert(summaries).values(summary_row(summary, session_id, baton.run_id)))
+            add_summary(connection, summary, session_id, baton.run_id)
             for position in without_pictures:
                 there = (messages.c.session_id == session_id) & (messages.c.position == position)
                 connection.execute(update(messages).where(there).values(partial=LEFT_OUT))
@@ -269,21 +270,6 @@ def _freeze(connection: Connection, session_id: str, prompt: FrozenPrompt) -> No
             "definitions_json": dump(prompt.definitions),
         },
     )
-
-
-def set_call(
-    connection: Connection, session_id: str, call_id: str, *, now_is: str = "", **values: str | None
-) -> None:
-    """Changes a call's place in the ledger; `now_is` is the column that gets the present time, if any."""
-    keys = {"of_session": session_id, "of_call": call_id}
-    _change_of_call(now_is, tuple(values)).run(connection, keys | values)
-
-
-@cache
-def _change_of_call(now_is: str, columns: tuple[str, ...]) -> Prepared:
-    here = tool_calls.c.session_id == bindparam("of_session"), tool_calls.c.id == bindparam("of_call")
-    stamp = {now_is: now()} if now_is else {}
-    return Prepared(update(tool_calls).where(*here).values(stamp), columns=columns)
 
 
 def _ledger_row(

@@ -44,27 +44,21 @@ from app.errors import (
 )
 from app.store.audit_notes import note, unsay
 from app.store.bulk_parameters import among, listed
+from app.store.clock import ago, now
 from app.store.delegated_sessions import refuse_lent
-from app.store.engine import Database, ago, now
-from app.store.event_store import RESERVED_NUMBERS, Segment, write_segments
+from app.store.engine import Database
+from app.store.event_segments import RESERVED_NUMBERS, Segment, write_segments
 from app.store.fence import QUIET, Fence, those
 from app.store.full_sessions import FullSessions
 from app.store.idempotency import KeyUse, free_key, use_key
 from app.store.message_dedup import without_known
-from app.store.prepared_statements import Prepared, Row
-from app.store.quota_store import NO_LIMITS, Limits, check_budget, check_runs, count_runs
-from app.store.row_mapping import (
-    answer_of,
-    dump,
-    owner_of,
-    owner_row,
-    run_of,
-    session_of,
-)
+from app.store.prepared_statements import Prepared
+from app.store.quotas import NO_LIMITS, Limits, check_budget, check_runs, count_runs
+from app.store.row_mapping import Row, answer_of, dump, owner_of, owner_row, run_of, session_of
 from app.store.run_adoption import Adopted, answer_given, is_parked, let_go, reserve, reserved, write_down
-from app.store.run_end import LastWords, close, close_orphan, set_next_event
+from app.store.run_end import LastWords, close, close_orphan
 from app.store.run_request import RunRequest
-from app.store.session_store import (
+from app.store.session_rows import (
     allow_tool,
     append_messages,
     approve_all_tools,
@@ -72,6 +66,7 @@ from app.store.session_store import (
     next_position,
     read_messages,
     set_model,
+    set_next_event,
 )
 from app.store.sweep_store import has_expired
 from app.store.tables import IS_LIVE, messages, one_of, queued_messages, runs, sessions, tool_calls
@@ -187,7 +182,7 @@ class RunStore:
                     _expect(connection, session_id, request.expected_position, request.replacing)
                 check_budget(connection, row, self._limits)
                 self.full.check(connection, session_id)
-                check_runs(self._database, connection, row, self._limits)
+                check_runs(connection, row, self._limits)
                 if dead is not None:
                     next_event = close_orphan(connection, dead, last_words)
                 run = self.insert(connection, run_id, session_id, agent, owner, options or {}, next_event)

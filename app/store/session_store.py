@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, insert, not_, or_, select, update
+from sqlalchemy import and_, bindparam, delete, func, not_, or_, select, update
 
 from app.conversation.audit_entry import Action
-from app.conversation.session import MAX_PATTERNS, Permissions, Session, SessionSummary
+from app.conversation.session import Permissions, Session, SessionSummary
 from app.conversation.transcript import Message
 from app.errors import SessionNotFound
 from app.store.audit_notes import note
@@ -16,17 +16,20 @@ from app.store.bulk_parameters import among, listed
 from app.store.delegated_sessions import refuse_lent
 from app.store.engine import Database
 from app.store.idempotency import KeyUse, use_key
-from app.store.prepared_statements import Prepared, Row
+from app.store.prepared_statements import Prepared
 from app.store.row_mapping import (
-    MESSAGE_COLUMNS,
-    MOMENT,
-    dump,
     dump_optional,
     load_optional,
     message_of,
-    message_row,
     session_of,
-    session_row,
+)
+from app.store.session_rows import (
+    ALL_MESSAGES,
+    add_session,
+    append_messages,
+    find_session,
+    next_position,
+    read_messages,
 )
 from app.store.tables import messages, prompts, runs, sessions, tool_states
 
@@ -198,26 +201,9 @@ class SessionStore:
             note(connection, action, session_id, detail=detail)
 
 
-# Statements of the hot path are built once: building one costs more than running it.
-_one_session: Final = select(sessions).where(sessions.c.id == bindparam("session_id"))
-_own_session: Final = _one_session.where(sessions.c.owner == bindparam("owner"))
-_SESSION: Final = Prepared(_one_session)
-_OWN_SESSION: Final = Prepared(_own_session)
-# not so tight that rows which refer to the session would have to wait
-_SESSION_LOCKED: Final = Prepared(_one_session.with_for_update(key_share=True))
-_OWN_SESSION_LOCKED: Final = Prepared(_own_session.with_for_update(key_share=True))
 _THERE: Final = Prepared(select(sessions.c.id).where(among(sessions.c.id, "those")))
-_all_messages: Final = (
-    select(*(messages.c[name] for name in MESSAGE_COLUMNS))
-    .where(messages.c.session_id == bindparam("session_id"))
-    .order_by(messages.c.position)
-)
-_MESSAGES: Final = Prepared(_all_messages)
 _PAGE_OF_MESSAGES: Final = Prepared(
-    _all_messages.where(messages.c.position.between(bindparam("first"), bindparam("last")))
-)
-_LAST_POSITION: Final = Prepared(
-    select(func.max(messages.c.position)).where(messages.c.session_id == bindparam("session_id"))
+    ALL_MESSAGES.where(messages.c.position.between(bindparam("first"), bindparam("last")))
 )
 # Positions have no holes, so two looks into indexes count what a scan of all messages would.
 _COUNT: Final = func.coalesce(
@@ -228,75 +214,8 @@ _COUNT: Final = func.coalesce(
     .where(messages.c.session_id == sessions.c.id, messages.c.role == "system")
     .scalar_subquery()
 )
-_ADD_SESSION: Final = Prepared(
-    insert(sessions).values(created_at=MOMENT),
-    columns=[column.key for column in sessions.c if column.key != "created_at"],
-)
-_ADD_MESSAGES: Final = Prepared(
-    insert(messages).values(created_at=MOMENT),
-    columns=[column.key for column in messages.c if column.key != "created_at"],
-)
 _TOOL_STATES: Final = Prepared(
     select(tool_states.c.key, tool_states.c.state_json).where(
         tool_states.c.session_id == bindparam("session_id")
     )
 )
-
-
-def find_session(
-    connection: Connection, session_id: str, *, owner: str | None = None, lock: bool = False
-) -> Row:
-    """SessionNotFound if it is not there, or somebody else's."""
-    if owner is None:
-        query = _SESSION_LOCKED if lock else _SESSION
-    else:
-        query = _OWN_SESSION_LOCKED if lock else _OWN_SESSION
-    row = query.first(connection, {"session_id": session_id, "owner": owner})
-    if row is None:
-        raise SessionNotFound()
-    return row
-
-
-def add_session(connection: Connection, session: Session) -> None:
-    _ADD_SESSION.run(connection, session_row(session))
-
-
-def read_messages(connection: Connection, session_id: str) -> list[Message]:
-    return [message_of(row) for row in _MESSAGES.plain(connection, {"session_id": session_id})]
-
-
-def approve_all_tools(connection: Connection, session_id: str) -> None:
-    connection.execute(update(sessions).where(sessions.c.id == session_id).values(tools_approved=True))
-
-
-def allow_tool(connection: Connection, session_id: str, pattern: str) -> None:
-    """Adds a pattern to what the session allows, unless it is there already. Past the bound the oldest goes: then
-    more is asked about, not less."""
-    row = find_session(connection, session_id, lock=True)
-    permissions = dict(load_optional(row.permissions_json) or {})
-    allowed = list(permissions.get("allow") or ())
-    if pattern not in allowed:
-        permissions["allow"] = [*allowed, pattern][-MAX_PATTERNS:]
-        here = update(sessions).where(sessions.c.id == session_id)
-        connection.execute(here.values(permissions_json=dump(permissions)))
-
-
-def set_model(connection: Connection, session_id: str, model: str | None) -> None:
-    """Nothing, if there is none."""
-    if model is not None:
-        connection.execute(update(sessions).where(sessions.c.id == session_id).values(model=model))
-
-
-def next_position(connection: Connection, session_id: str) -> int:
-    last: int | None = _LAST_POSITION.scalar(connection, {"session_id": session_id})
-    return 0 if last is None else last + 1
-
-
-def append_messages(
-    connection: Connection, session_id: str, new: Sequence[Message], run_id: str | None
-) -> int:
-    first = next_position(connection, session_id)
-    if new:
-        rows = [message_row(message, session_id, first + i, run_id) for i, message in enumerate(new)]
-        _ADD_MESSAGES.run_each(connection, rows)
-    return first

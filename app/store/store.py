@@ -13,11 +13,12 @@ from app.store.engine import Database
 from app.store.event_store import AT_WORK_WITHIN, EventStore
 from app.store.fence import Fence
 from app.store.fork_store import ForkStore
-from app.store.idempotency import IdempotencyStore
+from app.store.idempotency_store import IdempotencyStore
 from app.store.job_store import JobStore
 from app.store.lease_store import LeaseStore
 from app.store.queue_store import QueueStore
-from app.store.quota_store import NO_LIMITS, Limits, QuotaStore
+from app.store.quota_store import QuotaStore
+from app.store.quotas import NO_LIMITS, Limits
 from app.store.run_journal import RunJournal
 from app.store.run_store import RunStore
 from app.store.session_store import SessionStore

@@ -9,7 +9,8 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, select
 
 from app.conversation.run import WAITING, Owner, Probe, Run
-from app.store.engine import Database, now
+from app.store.clock import now
+from app.store.engine import Database
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import owner_of, owner_row, run_of
 from app.store.run_end import LastWords, close_orphan

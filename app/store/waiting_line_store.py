@@ -10,9 +10,10 @@ from typing import Final
 from sqlalchemy import delete, insert, select, update
 
 from app.errors import StoreUnavailable
-from app.store.engine import Database, ago, now
+from app.store.clock import ago, now
+from app.store.engine import Database
 from app.store.pruning import drop
-from app.store.session_store import find_session
+from app.store.session_rows import find_session
 from app.store.tables import waiting_requests
 
 FORGOTTEN_SECONDS: Final = 3.0

@@ -17,7 +17,7 @@ from sqlalchemy import Row, bindparam, select
 from app.conversation.run import LIVE, OPEN_CALL
 from app.conversation.transcript import Message, Transcript
 from app.errors import InvalidTranscript
-from app.store.session_store import read_messages
+from app.store.session_rows import read_messages
 from app.store.store import Store
 from app.store.tables import event_segments, messages, runs, sessions, tool_calls
 

@@ -6,7 +6,7 @@ import time
 
 from app.conversation.transcript import Message
 from app.store.engine import Database
-from app.store.session_store import append_messages
+from app.store.session_rows import append_messages
 from tests.console.conftest import OpenTab
 from tests.harness.process import BatonProcess, eventually
 from tests.harness.wire import Client

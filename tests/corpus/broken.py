@@ -9,7 +9,7 @@ from typing import Any, Self
 import orjson
 
 from app.conversation.transcript import Message
-from app.store.session_store import append_messages
+from app.store.session_rows import append_messages
 from app.store.store import Store
 
 

@@ -13,7 +13,8 @@ from typing import Final
 
 from sqlalchemy import Dialect, text
 
-from app.store.engine import Database, now
+from app.store.clock import now
+from app.store.engine import Database
 from app.store.migrate import migrate
 
 SESSIONS: Final = 10_000

@@ -24,7 +24,7 @@ from app.runtime.run_control import RunControl, queued_messages
 from app.runtime.runtime import Runtime
 from app.store.audit_notes import requested_by
 from app.store.engine import Database
-from app.store.event_store import RESERVED_NUMBERS
+from app.store.event_segments import RESERVED_NUMBERS
 from app.store.migrate import migrate
 from app.store.store import Store
 from tests.harness.process import eventually

@@ -6,7 +6,7 @@ import threading
 
 from app.runtime.streams.event_log import EndMark, EventLog
 from app.runtime.streams.recent_events import KEEP_EVENTS, MAX_SLICE
-from app.store.event_store import Segment
+from app.store.event_segments import Segment
 from tests.runtime.live import end_run, numbers
 
 PATIENCE = 20.0

@@ -11,7 +11,7 @@ from app.conversation.session import Session
 from app.runtime.streams.event_log import EndMark, EventLog, EventLogs
 from app.runtime.streams.event_reader import Behind, EventReader, RunEnd
 from app.runtime.streams.recent_events import KEEP_EVENTS
-from app.store.event_store import Segment, write_segments
+from app.store.event_segments import Segment, write_segments
 from app.store.store import Store
 from tests.runtime.live import end_run, numbers
 

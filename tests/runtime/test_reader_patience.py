@@ -13,7 +13,7 @@ from app.runtime.streams.event_log import EndMark
 from app.runtime.streams.event_reader import LOOK_SECONDS, READER_PATIENCE, EventReader, RunEnd
 from app.runtime.streams.reader_factory import ReaderFactory
 from app.runtime.streams.recent_events import KEEP_EVENTS
-from app.store.event_store import Segment
+from app.store.event_segments import Segment
 from app.store.store import Store
 from tests.harness.process import eventually
 from tests.runtime.conftest import Manage

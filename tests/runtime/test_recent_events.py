@@ -9,7 +9,7 @@ import pytest
 from app.runtime.streams.event_log import EndMark, EventLog
 from app.runtime.streams.reader_factory import ReaderFactory
 from app.runtime.streams.recent_events import KEEP_BYTES, KEEP_EVENTS, MAX_SLICE_BYTES, RecentEvents
-from app.store.event_store import Segment, frame, write_segments
+from app.store.event_segments import Segment, frame, write_segments
 from app.store.store import Store
 from tests.harness.process import eventually
 from tests.runtime.conftest import Manage

@@ -9,7 +9,7 @@ import pytest
 
 from app.conversation.run import Answer, Baton, Question
 from app.errors import BatonLost, HolderGone
-from app.store.event_store import RESERVED_NUMBERS
+from app.store.event_segments import RESERVED_NUMBERS
 from app.store.store import Store
 from tests.harness.rows import all_rows
 from tests.store.actors import (

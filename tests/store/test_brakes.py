@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from app.store.brake_store import FIRST_SECONDS, MAX_SECONDS
-from app.store.engine import now
+from app.store.clock import now
 from app.store.store import Store
 from app.store.tables import brakes
 

@@ -8,7 +8,7 @@ import pytest
 
 from app.errors import AppError, BudgetReached, SessionNotFound, StalePrecondition, TooManyRuns
 from app.store.engine import Database
-from app.store.quota_store import Limits
+from app.store.quotas import Limits
 from app.store.store import Store
 from tests.harness.rows import all_rows
 from tests.store.actors import begin, new_session

@@ -9,7 +9,7 @@ from app.conversation.run import Liveness, Owner, RunStatus
 from app.conversation.session import Session
 from app.conversation.transcript import Transcript
 from app.errors import NotRunning, RunNotFound, SessionBusy
-from app.store.event_store import Segment
+from app.store.event_segments import Segment
 from app.store.store import Store
 from app.store.tables import runs
 from tests.store.actors import (

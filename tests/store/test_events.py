@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import update
 
 from app.conversation.run import Baton
-from app.store.event_store import RESERVED_NUMBERS, Segment
+from app.store.event_segments import RESERVED_NUMBERS, Segment
 from app.store.store import Store
 from app.store.tables import event_segments
 from tests.harness.rows import all_rows

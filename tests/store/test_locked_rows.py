@@ -13,9 +13,9 @@ from app.conversation.run import Liveness, Owner, Run
 from app.errors import StoreUnavailable
 from app.store import drivers
 from app.store.engine import Database
-from app.store.event_store import RESERVED_NUMBERS, Segment
+from app.store.event_segments import RESERVED_NUMBERS, Segment
 from app.store.fence import Fenced
-from app.store.session_store import find_session
+from app.store.session_rows import find_session
 from app.store.store import Store
 from app.store.tables import runs, sessions
 from tests.harness.postgres import PostgresServer

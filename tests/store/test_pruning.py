@@ -16,7 +16,8 @@ from app.conversation.queued_message import QueuedMessage
 from app.conversation.run import Run
 from app.store import pruning
 from app.store.engine import Database
-from app.store.event_store import AT_WORK_WITHIN, RESERVED_NUMBERS, Segment
+from app.store.event_segments import RESERVED_NUMBERS, Segment
+from app.store.event_store import AT_WORK_WITHIN
 from app.store.queue_store import KEEP_TAKEN_SECONDS
 from app.store.store import Pruned, Store
 from app.store.tables import event_segments, metadata, queued_messages, runs

@@ -13,9 +13,10 @@ from sqlalchemy import insert, update
 from app.conversation.run import Run
 from app.conversation.transcript import Message
 from app.errors import BudgetReached, SessionBusy, TooManyRuns
-from app.store.engine import Database, today
+from app.store.clock import today
+from app.store.engine import Database
 from app.store.fence import WrittenAlready
-from app.store.quota_store import Limits
+from app.store.quotas import Limits
 from app.store.store import Store
 from app.store.tables import request_allowances, runs, sessions, spending
 from bench.figures.statements import statements

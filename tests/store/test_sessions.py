@@ -9,8 +9,8 @@ import pytest
 
 from app.conversation.session import Session
 from app.errors import SessionNotFound
-from app.store.event_store import Segment
-from app.store.session_store import allow_tool, approve_all_tools
+from app.store.event_segments import Segment
+from app.store.session_rows import allow_tool, approve_all_tools
 from app.store.store import Store
 from tests.harness.rows import all_rows
 from tests.harness.wire import in_parallel

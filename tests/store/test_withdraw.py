@@ -14,7 +14,7 @@ from app.conversation.session import Session
 from app.store.audit_notes import requested_by
 from app.store.engine import Database
 from app.store.idempotency import KeyUse
-from app.store.quota_store import Limits
+from app.store.quotas import Limits
 from app.store.run_request import RunRequest
 from app.store.run_store import BegunRun
 from app.store.store import Store

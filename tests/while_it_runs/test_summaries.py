@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from anthropic_standin.standin_server import OfflineServer
-from app.store.session_store import read_messages
+from app.store.session_rows import read_messages
 from tests.harness.gate import Gate
 from tests.harness.in_process import LocalClient
 from tests.while_it_runs.talk import roles

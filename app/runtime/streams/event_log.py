@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from app.conversation.events import SessionExited
 from app.runtime.streams.event_encoder import EventEncoder
 from app.runtime.streams.recent_events import EVERY_RUN, RecentEvents, Slice
-from app.store.event_store import Segment, frame
+from app.store.event_segments import Segment, frame
 
 
 class EndMark:

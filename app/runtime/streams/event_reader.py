@@ -16,7 +16,8 @@ from app.errors import StoreUnavailable
 from app.runtime.streams.event_encoder import EventEncoder
 from app.runtime.streams.event_log import EndMark, EventLog, EventLogs, unnumbered
 from app.runtime.streams.recent_events import Slice
-from app.store.event_store import EventStore, Segment
+from app.store.event_segments import Segment
+from app.store.event_store import EventStore
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,86 @@
+"""Segments of encoded frames: the written part of an event log, for the transactions of all stores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Connection, text
+from sqlalchemy.dialects import postgresql
+
+from app.store.clock import NOW_ON_SQLITE, now
+from app.store.prepared_statements import Prepared
+from app.store.tables import event_segments
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Encoded events of one run, in order; `last` is the number of the last one."""
+
+    session_id: str
+    run_id: str
+    first: int
+    last: int
+    frames: bytes
+
+    @property
+    def count(self) -> int:
+        return self.last - self.first + 1
+
+
+_COLUMNS: Final = [field.name for field in fields(Segment)]
+RESERVED_NUMBERS: Final = 100_000
+"""Event numbers kept free beyond what is written while a run is live, and half of them always, so that a
+crash never makes two events share one. A run that ends orderly gives back what it did not use."""
+
+
+def write_segments(connection: Connection, segments: Sequence[Segment]) -> None:
+    """Writing the same events twice leaves them there once: a commit that was not seen is repeated."""
+    if not segments:
+        return
+    if connection.dialect.name == "sqlite":
+        _UPSERT_ON_SQLITE.run(connection, _in_one_piece(segments))
+    else:
+        _UPSERT_ON_POSTGRESQL.run_each(
+            connection, [{name: getattr(segment, name) for name in _COLUMNS} for segment in segments]
+        )
+
+
+def _in_one_piece(segments: Sequence[Segment]) -> dict[str, Any]:
+    """All frames behind each other, and the rows with the places of theirs."""
+    rows, at = [], 1
+    for segment in segments:
+        size = len(segment.frames)
+        rows.append((segment.session_id, segment.first, segment.last, segment.run_id, at, size))
+        at += size
+    return {"rows": orjson.dumps(rows).decode(), "frames": b"".join(s.frames for s in segments)}
+
+
+def _upsert_on_postgresql() -> Prepared:
+    statement = postgresql.insert(event_segments).values(created_at=now())
+    replaced = {name: statement.excluded[name] for name in ("last", "run_id", "frames", "created_at")}
+    upsert = statement.on_conflict_do_update(index_elements=["session_id", "first"], set_=replaced)
+    return Prepared(upsert, columns=_COLUMNS)
+
+
+_UPSERT_ON_POSTGRESQL: Final = _upsert_on_postgresql()
+_UPSERT_ON_SQLITE: Final = Prepared(
+    text(f"""
+        INSERT INTO event_segments (session_id, first, last, run_id, frames, created_at)
+        SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+               json_extract(value, '$[3]'), substr(:frames, json_extract(value, '$[4]'), json_extract(value, '$[5]')),
+               {NOW_ON_SQLITE}
+        FROM json_each(:rows) WHERE true
+        ON CONFLICT (session_id, first) DO UPDATE SET last = excluded.last, run_id = excluded.run_id,
+               frames = excluded.frames, created_at = excluded.created_at
+    """)  # noqa: S608 - made of our own words
+)
+"""All of them in one step: between two the driver gives the interpreter away, and gets it back late from the thread
+that reads the models."""
+
+
+def frame(number: int, payload: bytes) -> bytes:
+    """An event as it goes over the wire and into the store."""
+    return b"id: %d\ndata: %b\n\n" % (number, payload)
