@@ -326,7 +326,7 @@ def test_a_session_is_deleted_while_its_tasks_write(either: Server) -> None:
 def test_who_has_lost_the_baton_starts_no_task(either: Server) -> None:
     store, mine = either.store, this_process()
     store.sessions.create(Session("root", 1.0))
-    run = store.runs.begin(
+    run = store.claims.begin(
         "run",
         RunRequest(session_id="root", key="team"),
         agent="team/root",

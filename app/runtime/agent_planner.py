@@ -181,7 +181,7 @@ class AgentPlanner:
             check_price=partial(live.patience.around(self._pricing.check), root),
             prefer=partial(self._prefer, team, live),
             session_bytes=self._store.quotas.limits.session_bytes,
-            tell_full=self._store.runs.full.tell,
+            tell_full=self._store.full.tell,
             deny_wins=self._deny_wins,
             attended=not live.run.options.get(OPTION),
             ground=ground,

@@ -11,7 +11,7 @@ from app.runtime.live_run import LiveRun
 from app.runtime.loop_recorder import Recorder
 from app.runtime.run_claims import Claimed
 from app.runtime.run_plan import Plan
-from app.store.run_store import Answered
+from app.store.answer_store import Answered
 from app.store.store import Store
 from app.telemetry.telemetry import Telemetry
 from app.telemetry.tracing import Span

@@ -168,7 +168,7 @@ class Recorder:
             next_event = live.log.silence(live.end)
             segment = live.log.unwritten(live.run.id)
             segments = [segment] if segment else []
-            park = partial(self._store.runs.park, segments=segments, next_event=next_event)
+            park = partial(self._store.answers.park, segments=segments, next_event=next_event)
             try:
                 answer = live.patience(park, live.baton)
             except (StoreUnavailable, BatonLost) as error:

@@ -18,8 +18,8 @@ from app.runtime.live_run import LiveRun
 from app.runtime.patience import Patience
 from app.runtime.run_outcome import FAILED, last_words
 from app.runtime.run_plan import Plan
+from app.store.answer_store import Answered
 from app.store.run_request import RunRequest
-from app.store.run_store import Answered
 from app.store.store import Store
 from app.telemetry.metrics import Metrics
 
@@ -52,8 +52,8 @@ class Claims:
         self._probe = probe
 
     def new_run(self, request: RunRequest, plan: Plan, run_id: str) -> Claimed:
-        """Raises what `RunStore.begin` raises."""
-        begun = self._store.runs.begin(
+        """Raises what `ClaimStore.begin` raises."""
+        begun = self._store.claims.begin(
             run_id,
             request,
             agent=plan.agent,
@@ -64,7 +64,9 @@ class Claims:
         )
         if begun.interrupted is not None:
             self._metrics.run_ended("interrupted", "interrupted")
-        return Claimed(begun.run, begun.session, begun.next_event, partial(self._store.runs.withdraw, begun))
+        return Claimed(
+            begun.run, begun.session, begun.next_event, partial(self._store.claims.withdraw, begun)
+        )
 
     def of_queue(self, session_id: str) -> RunRequest | None:
         """Asks the agent that ran last to go on with what waits in the queue; None if none has run yet."""
@@ -97,7 +99,7 @@ class Claims:
         try:
             answered = take()
         except StoreUnavailable:
-            found = Patience()(self._store.runs.taken, run, self._owner)
+            found = Patience()(self._store.answers.taken, run, self._owner)
             if found is None:
                 raise
             answered = found  # it was committed, and only the database's word was lost

@@ -18,10 +18,10 @@ from app.runtime.live_run import AT_SAFE_POINT, LiveRun
 from app.runtime.run_outcome import RunOutcome
 from app.runtime.runtime import Runtime
 from app.runtime.waiting_line import WaitingLine
+from app.store.answer_store import Answered
 from app.store.audit_notes import requested_by
 from app.store.idempotency import KeyUse, Outcome
 from app.store.run_request import RunRequest
-from app.store.run_store import Answered
 from app.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -85,12 +85,12 @@ class RunControl:
         let go of the run."""
         live = self._runs.find(session_id)
         if live is not None:
-            answered = self._store.runs.answer(session_id, answer, kinds=kinds, call_id=call_id)
+            answered = self._store.answers.answer(session_id, answer, kinds=kinds, call_id=call_id)
             if live.run.id == answered.run.id:
                 live.deliver(answered.answer)
             return
         give = partial(
-            self._store.runs.answer,
+            self._store.answers.answer,
             session_id,
             answer,
             kinds=kinds,

@@ -24,7 +24,7 @@ def preflight(store: Store, runtime: Runtime, request: RunRequest, *, when_busy:
                 raise ServerFull()
     elif when_busy == "wait" and runtime.runs.draining:
         raise Draining()
-    store.runs.check(
+    store.claims.check(
         request.session_id,
         visible_to=request.visible_to,
         expected_position=request.expected_position,

@@ -18,7 +18,7 @@ from app.store.event_segments import RESERVED_NUMBERS
 from app.store.fence import Fence
 from app.store.quotas import NO_LIMITS, Limits, check_budget, check_runs
 from app.store.row_mapping import run_of
-from app.store.run_store import BegunRun, RunStore
+from app.store.run_rows import BegunRun, insert_run
 from app.store.session_rows import add_session, append_messages, find_session, set_next_event
 from app.store.tables import runs, sessions
 
@@ -33,12 +33,9 @@ _RUNNING: Final = (
 
 
 class BackgroundStore:
-    def __init__(
-        self, database: Database, fence: Fence, runs_of: RunStore, limits: Limits = NO_LIMITS
-    ) -> None:
+    def __init__(self, database: Database, fence: Fence, limits: Limits = NO_LIMITS) -> None:
         self._database = database
         self._fence = fence
-        self._runs = runs_of
         self._limits = limits
 
     def begin(
@@ -64,8 +61,15 @@ class BackgroundStore:
             row = find_session(connection, session.id)
             check_runs(connection, row, self._limits)
             next_event = int(row.next_event)
-            run = self._runs.insert(
-                connection, run_id, session.id, agent, owner, {**options, OPTION: True}, next_event
+            run = insert_run(
+                connection,
+                self._fence,
+                run_id,
+                session.id,
+                agent,
+                owner,
+                {**options, OPTION: True},
+                next_event,
             )
             append_messages(connection, session.id, [first], run_id)
             set_next_event(connection, session.id, next_event + RESERVED_NUMBERS)

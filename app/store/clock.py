@@ -4,16 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import (
-    BindParameter,
-    ColumnElement,
-    Double,
-    Integer,
-    and_,
-    bindparam,
-    case,
-    select,
-)
+from sqlalchemy import BindParameter, ColumnElement, Double, Integer, and_, bindparam, case, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 

@@ -9,18 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Literal
 
-from sqlalchemy import (
-    Connection,
-    make_url,
-    select,
-)
+from sqlalchemy import Connection, make_url, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from app.errors import StoreUnavailable
-from app.store.clock import (
-    now,
-)
+from app.store.clock import now
 from app.store.drivers import postgresql_engine, sqlite_engine
 
 CONNECTIONS: Final = 16

@@ -11,11 +11,7 @@ from app.conversation.run import Baton
 from app.store.bulk_parameters import among, listed
 from app.store.clock import ago
 from app.store.engine import Database
-from app.store.event_segments import (
-    RESERVED_NUMBERS,
-    Segment,
-    write_segments,
-)
+from app.store.event_segments import RESERVED_NUMBERS, Segment, write_segments
 from app.store.fence import Fence, Fenced
 from app.store.prepared_statements import Prepared
 from app.store.pruning import drop

@@ -33,7 +33,7 @@ class Fence:
     """`lease_seconds` is how long a run stays its holder's without a sign of life."""
 
     def __init__(self, lease_seconds: float) -> None:
-        self._lease_seconds = lease_seconds
+        self.lease_seconds = lease_seconds
         held = (runs.c.id == bindparam("run_id")) & (runs.c.epoch == bindparam("held_epoch")) & IS_LIVE
         write: BindParameter[int] = bindparam("write")
         self._held = Prepared(select(runs.c.id).where(held))
@@ -46,7 +46,7 @@ class Fence:
 
     def lease(self) -> ColumnElement[float]:
         """When a lease that is given now will run out."""
-        return now() + self._lease_seconds
+        return now() + self.lease_seconds
 
     def check(self, connection: Connection, baton: Baton) -> None:
         """The beginning of each of a run's transactions: renews the lease, or raises BatonLost. A numbered

@@ -15,7 +15,7 @@ from app.errors import InvalidTranscript, SessionBusy
 from app.store.audit_notes import note
 from app.store.engine import Database
 from app.store.row_mapping import run_of, session_of
-from app.store.run_store import live_run_row
+from app.store.run_rows import live_run_row
 from app.store.session_rows import add_session, append_messages, find_session, read_messages
 from app.store.tables import prompts, sessions, summaries, tool_states
 

@@ -4,25 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import (
-    bindparam,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import bindparam, insert, select, update
 
 from app.store.advisory_locks import take_turns
 from app.store.clock import ago, now, today
 from app.store.engine import Database
 from app.store.prepared_statements import Prepared
 from app.store.pruning import drop
-from app.store.quotas import (
-    Limits,
-    check_budget,
-    cost_of_session,
-    owner_limit,
-    session_limit,
-)
+from app.store.quotas import Limits, check_budget, cost_of_session, owner_limit, session_limit
 from app.store.session_rows import find_session
 from app.store.tables import request_allowances, spending
 

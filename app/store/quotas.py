@@ -10,17 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import (
-    Connection,
-    Executable,
-    Text,
-    bindparam,
-    cast,
-    func,
-    literal,
-    or_,
-    select,
-)
+from sqlalchemy import Connection, Executable, Text, bindparam, cast, func, literal, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.errors import BudgetReached, TooManyRuns

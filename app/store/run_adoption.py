@@ -1,4 +1,4 @@
-"""How a run that waits for a person changes hands: parts of the transactions of `RunStore.park` and `answer`."""
+"""How a run that waits for a person changes hands: parts of the transactions of `AnswerStore.park` and `answer`."""
 
 from __future__ import annotations
 

@@ -17,12 +17,7 @@ from app.store.delegated_sessions import refuse_lent
 from app.store.engine import Database
 from app.store.idempotency import KeyUse, use_key
 from app.store.prepared_statements import Prepared
-from app.store.row_mapping import (
-    dump_optional,
-    load_optional,
-    message_of,
-    session_of,
-)
+from app.store.row_mapping import dump_optional, load_optional, message_of, session_of
 from app.store.session_rows import (
     ALL_MESSAGES,
     add_session,

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from app.store.answer_store import AnswerStore
 from app.store.audit_store import AuditStore
 from app.store.background_store import BackgroundStore
 from app.store.brake_store import BrakeStore
-from app.store.edit_store import EditStore
+from app.store.claim_store import ClaimStore
 from app.store.engine import Database
 from app.store.event_store import AT_WORK_WITHIN, EventStore
 from app.store.fence import Fence
 from app.store.fork_store import ForkStore
+from app.store.full_sessions import FullSessions
 from app.store.idempotency_store import IdempotencyStore
 from app.store.job_store import JobStore
 from app.store.lease_store import LeaseStore
@@ -53,9 +55,11 @@ class Store:
         self.leases = LeaseStore(aside, fence)
         self.lease_seconds = lease_seconds
         self.sessions = SessionStore(database)
-        self.runs = RunStore(database, fence, limits)
-        self.background = BackgroundStore(database, fence, self.runs, limits)
-        self.edits = EditStore(self.runs)
+        self.full = FullSessions(limits.session_bytes)
+        self.claims = ClaimStore(database, fence, self.full, limits)
+        self.answers = AnswerStore(database, fence)
+        self.runs = RunStore(database, fence)
+        self.background = BackgroundStore(database, fence, limits)
         self.forks = ForkStore(database)
         self.journal = RunJournal(database, fence, keeps_accounts=limits.owner_budget > 0)
         self.events = EventStore(database, fence)

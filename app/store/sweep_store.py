@@ -6,7 +6,7 @@ import logging
 from collections.abc import Collection
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import bindparam, select
 
 from app.conversation.run import WAITING, Owner, Probe, Run
 from app.store.clock import now
@@ -14,6 +14,7 @@ from app.store.engine import Database
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import owner_of, owner_row, run_of
 from app.store.run_end import LastWords, close_orphan
+from app.store.run_rows import has_expired
 from app.store.tables import IS_LIVE, one_of, runs, sessions
 
 log = logging.getLogger(__name__)
@@ -42,12 +43,6 @@ _UNLOCKED_STOPPED: Final = Prepared(
     .where(_stopped, runs.c.id == bindparam("run_id"))
     .with_for_update(key_share=True, skip_locked=True)
 )
-_NOW: Final = Prepared(select(now()))
-
-
-def has_expired(connection: Connection, run: Run) -> bool:
-    """Has the run's lease run out, by the database's clock?"""
-    return run.lease_expires_at < float(_NOW.scalar(connection))
 
 
 class SweepStore:

@@ -19,26 +19,24 @@ def blueprint(store: Store, editor: ConversationEditor) -> Blueprint:
     def add(session_id: str) -> Response:
         message = read(PutMessage).value()
         _visible(session_id, "add message")
-        position = editor.add(session_id, message, visible_to=owner())
+        with editor.editing(session_id) as conversation:
+            position = conversation.add(message)
         return json_response({"status": "added", "id": position}, 201)
 
     @routes.patch("/messages/<message:position>")
     def update(session_id: str, position: int) -> Response:
         message = read(PutMessage).value()
         _visible(session_id, "update message")
-        editor.edit(session_id, position, message, visible_to=owner())
+        with editor.editing(session_id) as conversation:
+            conversation.edit(position, message)
         return json_response({"status": "updated"})
 
     @routes.post("/summaries")
     def summarize(session_id: str) -> Response:
         body = read(PutSummary)
         _visible(session_id, "add summary")
-        editor.summarize(
-            session_id,
-            body.summary,
-            tokens=body.tokens,
-            visible_to=owner(),
-        )
+        with editor.editing(session_id) as conversation:
+            conversation.summarize(body.summary, tokens=body.tokens)
         return json_response({"status": "added"}, 201)
 
     def _visible(session_id: str, what: str) -> None:

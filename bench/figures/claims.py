@@ -69,7 +69,7 @@ def _rate(store: Store, claims: int, threads: int) -> float:
 
 
 def _claim(store: Store, session_id: str) -> None:
-    begun = store.runs.begin(
+    begun = store.claims.begin(
         uuid.uuid4().hex,
         RunRequest(
             session_id=session_id,

@@ -99,7 +99,7 @@ def _new_session(store: Store) -> str:
 
 
 def _begin(store: Store, session_id: str) -> Run:
-    return store.runs.begin(
+    return store.claims.begin(
         uuid.uuid4().hex,
         RunRequest(
             session_id=session_id,

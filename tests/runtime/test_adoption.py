@@ -98,7 +98,7 @@ class Stage:
 
     def answer_unseen(self) -> None:
         """As another process stores it: this one has not seen it yet."""
-        self.store.runs.answer(self.session, APPROVE, kinds=KINDS)
+        self.store.answers.answer(self.session, APPROVE, kinds=KINDS)
 
     def steer(self, text: str) -> None:
         block = {"type": "text", "text": text}
@@ -156,14 +156,14 @@ def test_a_stop_that_comes_while_a_run_is_let_go_ends_it(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     live = stage.ask()
-    park = stage.store.runs.park
+    park = stage.store.answers.park
 
     def stopped_meanwhile(*given: Any, **named: Any) -> Answer | None:
         answer = park(*given, **named)
         live.cancellation.cancel("ann")
         return answer
 
-    monkeypatch.setattr(stage.store.runs, "park", stopped_meanwhile)
+    monkeypatch.setattr(stage.store.answers, "park", stopped_meanwhile)
     stage.here.supervisor.drain(0)
     assert stage.store.runs.get(live.run.id).status == "cancelled"
 
@@ -172,7 +172,7 @@ def test_a_stop_that_comes_while_a_run_is_let_go_ends_it(
 def test_a_run_is_let_go_though_the_database_breaks_off_meanwhile(stage: Stage, after: bool) -> None:
     """Before or after the commit."""
     live = stage.ask()
-    Faults(stage.store).inject("runs.park", StoreUnavailable("it is away"), after=after)
+    Faults(stage.store).inject("answers.park", StoreUnavailable("it is away"), after=after)
     stage.here.supervisor.drain(0)
     assert stage.store.runs.get(live.run.id).status == "awaiting_approval"
     stage.answer(stage.there)
@@ -183,7 +183,7 @@ def test_a_run_is_adopted_though_only_the_commits_answer_is_lost(stage: Stage) -
     live = stage.ask()
     seen = live.log.next_number
     stage.here.supervisor.drain(0)
-    Faults(stage.store).inject("runs.answer", StoreUnavailable("it is away"), skip=1, after=True)
+    Faults(stage.store).inject("answers.answer", StoreUnavailable("it is away"), skip=1, after=True)
     stage.answer(stage.there)
     stage.wait_for("finished", live)
     assert stage.asking.answers == ["approve"]
@@ -193,7 +193,7 @@ def test_a_run_is_adopted_though_only_the_commits_answer_is_lost(stage: Stage) -
 def test_an_answer_that_was_not_stored_can_be_given_again(stage: Stage) -> None:
     live = stage.ask()
     stage.here.supervisor.drain(0)
-    Faults(stage.store).inject("runs.answer", StoreUnavailable("it is away"), skip=1)
+    Faults(stage.store).inject("answers.answer", StoreUnavailable("it is away"), skip=1)
     with pytest.raises(StoreUnavailable):
         stage.answer(stage.there)
     stage.answer(stage.there)

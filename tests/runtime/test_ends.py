@@ -102,7 +102,7 @@ def test_a_planner_that_breaks_leaves_nothing(store: Store, manage: Manage, erro
 def test_a_claim_that_fails_leaves_nothing(store: Store, manage: Manage, error: Exception) -> None:
     runtime, session = manage(OneLoop(idle)), new_session(store)
     before = all_rows(store.database)
-    Faults(store).inject("runs.begin", error)
+    Faults(store).inject("claims.begin", error)
     with pytest.raises(type(error)):
         say(runtime, session.id)
     assert all_rows(store.database) == before
@@ -148,10 +148,10 @@ def _end_of(store: Store, runtime: Runtime, session_id: str) -> tuple[str, str]:
 STEPS = [
     "sessions.messages",
     "sessions.tool_states",
-    "records.prompt",
-    "records.add_turn",
-    "records.start_call",
-    "records.add_result",
+    "journal.prompt",
+    "journal.add_turn",
+    "journal.start_call",
+    "journal.add_result",
     "sessions.get",
     "queue.waiting",
 ]
@@ -179,7 +179,7 @@ def test_a_store_that_fails_fails_the_run_and_frees_the_session(
 
 @pytest.mark.parametrize("after", [False, True], ids=["not done", "done, but the answer was lost"])
 @pytest.mark.parametrize(
-    "place", [step for step in STEPS if step.startswith("records.") and step != STEPS[2]]
+    "place", [step for step in STEPS if step.startswith("journal.") and step != STEPS[2]]
 )
 def test_a_store_that_is_away_for_a_moment_fails_nothing_and_repeats_nothing(
     store: Store, manage: Manage, agents: Agents, place: str, after: bool
@@ -278,7 +278,7 @@ def test_an_encoder_that_fails_frees_the_session(
     assert say(runtime, session.id).finished.wait(PATIENCE)
 
 
-@pytest.mark.parametrize("place", ["sessions.messages", "records.add_turn", "queue.waiting"])
+@pytest.mark.parametrize("place", ["sessions.messages", "journal.add_turn", "queue.waiting"])
 def test_a_run_that_is_cancelled_while_it_waits_for_the_database_ends_soon(
     store: Store, manage: Manage, agents: Agents, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:

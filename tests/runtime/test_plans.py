@@ -102,7 +102,7 @@ def test_no_statement_of_what_goes_on_all_the_time_scans_a_table(
     client.call("GET", f"/api/runs?session={session}")
     client.run(session, "once", headers={"Idempotency-Key": "a-key"}).rest()
     client.say(session, '[call think {"thought": "so"}] [then] [say done]', agent="tools")
-    store.runs.withdraw(begin(store, session, "never mind"))
+    store.claims.withdraw(begin(store, session, "never mind"))
     assert any(words.startswith("DELETE FROM event_segments") for words in list(noted.sent))
     _assert_no_scan(store.database, noted)
     in_the_way = [words for words in noted.sent if "FOR UPDATE" in words and "SKIP LOCKED" not in words]

@@ -149,7 +149,7 @@ class _SlowClaim:
     def __init__(self, store: Store, session_id: str) -> None:
         self.entered = threading.Event()
         self.go = threading.Event()
-        real: Callable[..., Any] = store.runs.begin
+        real: Callable[..., Any] = store.claims.begin
 
         def begin(run_id: str, request: RunRequest, **options: Any) -> Any:
             if request.session_id == session_id and not self.entered.is_set():
@@ -157,7 +157,7 @@ class _SlowClaim:
                 assert self.go.wait(PATIENCE)
             return real(run_id, request, **options)
 
-        setattr(store.runs, "begin", begin)  # noqa: B010 - mypy would compare the signatures
+        setattr(store.claims, "begin", begin)  # noqa: B010 - mypy would compare the signatures
 
 
 def test_a_session_is_busy_from_the_first_moment_and_the_others_are_not(store: Store, manage: Manage) -> None:

@@ -11,7 +11,7 @@ from app.conversation.run import Liveness, Owner, Probe, Run
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.store.run_request import RunRequest
-from app.store.run_store import BegunRun
+from app.store.run_rows import BegunRun
 from app.store.store import Store
 
 HERE = Owner("a-host", "a-boot", 100, "5")
@@ -52,7 +52,7 @@ def begin(
     probe: Probe = nobody_is_gone,
     visible_to: str | None = None,
 ) -> BegunRun:
-    return store.runs.begin(
+    return store.claims.begin(
         uuid.uuid4().hex,
         request(session_id, messages=[user(text) for text in texts], visible_to=visible_to),
         agent="plain/root",

@@ -46,7 +46,7 @@ def _approval(baton: Baton) -> Question:
 
 
 def _accept(store: Store, baton: Baton) -> None:
-    store.runs.answer(baton.session_id, Answer("accept"), kinds=["elicitation"])
+    store.answers.answer(baton.session_id, Answer("accept"), kinds=["elicitation"])
 
 
 def _end(store: Store, baton: Baton, how: End) -> None:
@@ -95,7 +95,7 @@ def test_a_call_whose_handler_ended_with_its_question_took_no_unknown_effect(
 def test_a_call_that_waited_for_an_approval_had_not_begun(store: Store) -> None:
     baton = _calls(store, started=False)
     store.journal.ask(baton, _approval(baton))
-    store.runs.answer(baton.session_id, Answer("approve"), kinds=["approval"])
+    store.answers.answer(baton.session_id, Answer("approve"), kinds=["approval"])
     assert states(store, baton.session_id)["a"] == "pending"
     _end(store, baton, "sweep")
     assert states(store, baton.session_id)["a"] == "cancelled"
@@ -104,7 +104,7 @@ def test_a_call_that_waited_for_an_approval_had_not_begun(store: Store) -> None:
 def test_a_run_that_waits_is_parked_and_its_former_holder_can_write_nothing_more(store: Store) -> None:
     baton = _calls(store, started=False)
     store.journal.ask(baton, _approval(baton))
-    assert store.runs.park(baton, segments=(), next_event=7) is None
+    assert store.answers.park(baton, segments=(), next_event=7) is None
     assert store.leases.renew([baton]).lost == {baton.run_id}
     with pytest.raises(BatonLost):
         store.journal.start_call(baton, baton.session_id, "a")
@@ -116,9 +116,9 @@ def test_a_run_that_waits_is_parked_and_its_former_holder_can_write_nothing_more
 def test_a_run_that_was_answered_is_not_parked_and_gets_the_answer(store: Store) -> None:
     baton = _calls(store, started=False)
     store.journal.ask(baton, _approval(baton))
-    given = store.runs.answer(baton.session_id, Answer("approve"), kinds=["approval"]).answer
+    given = store.answers.answer(baton.session_id, Answer("approve"), kinds=["approval"]).answer
     before = store.sessions.next_event(baton.session_id)
-    assert store.runs.park(baton, segments=(), next_event=7) == given
+    assert store.answers.park(baton, segments=(), next_event=7) == given
     assert store.sessions.next_event(baton.session_id) == before
     assert baton.run_id not in {
         run.id
@@ -130,12 +130,12 @@ def test_a_run_that_was_answered_is_not_parked_and_gets_the_answer(store: Store)
 def test_an_answer_that_no_process_could_take_is_refused_and_changes_nothing(store: Store) -> None:
     baton = _calls(store, started=False)
     store.journal.ask(baton, _approval(baton))
-    store.runs.park(baton, segments=(), next_event=7)
+    store.answers.park(baton, segments=(), next_event=7)
     before = all_rows(store.database)
     with pytest.raises(HolderGone):
-        store.runs.answer(baton.session_id, Answer("approve"), kinds=["approval"])
+        store.answers.answer(baton.session_id, Answer("approve"), kinds=["approval"])
     with pytest.raises(HolderGone):
-        store.runs.answer(baton.session_id, Answer("approve"), kinds=["approval"], probe=everybody_is_gone)
+        store.answers.answer(baton.session_id, Answer("approve"), kinds=["approval"], probe=everybody_is_gone)
     assert all_rows(store.database) == before
     assert states(store, baton.session_id)["a"] == "awaiting_approval"
 
@@ -147,9 +147,9 @@ def test_an_adopter_goes_on_with_the_number_of_writes_and_reserves_events_of_its
     baton = _calls(store, started=False)
     store.journal.ask(Baton(baton.run_id, baton.session_id, baton.epoch, write=5), _approval(baton))
     if parked:
-        store.runs.park(baton, segments=(), next_event=7)
+        store.answers.park(baton, segments=(), next_event=7)
     first = store.sessions.next_event(baton.session_id)
-    answered = store.runs.answer(
+    answered = store.answers.answer(
         baton.session_id,
         Answer("approve"),
         kinds=["approval"],

@@ -9,7 +9,7 @@ import pytest
 
 from app.conversation.run import DECISIONS, Answer, Question, QuestionKind
 from app.errors import AnsweredAlready, NothingToAnswer, SessionBusy
-from app.store.run_store import Answered
+from app.store.answer_store import Answered
 from app.store.store import Store
 from tests.harness.rows import all_rows
 from tests.harness.wire import in_parallel
@@ -47,7 +47,7 @@ def test_a_question_is_on_the_runs_row_and_in_the_ledger(
 
 def test_an_answer_reaches_the_holder_and_is_written_down_with_who_gave_it(store: Store) -> None:
     session_id, question = _ask(store)
-    answered = store.runs.answer(session_id, Answer("reject", reason="no", by="ann"), kinds=["approval"])
+    answered = store.answers.answer(session_id, Answer("reject", reason="no", by="ann"), kinds=["approval"])
     assert answered.question == question
     assert answered.answer.question_id == "q1"
     assert not store.runs.quiet([answered.run.baton])
@@ -64,7 +64,7 @@ def test_of_many_answers_at_once_one_wins_and_the_others_hear_of_it(store: Store
     def answer(name: str) -> list[Answered | AnsweredAlready]:
         try:
             return [
-                store.runs.answer(session_id, Answer("approve", by=name), kinds=["approval"], call_id="a")
+                store.answers.answer(session_id, Answer("approve", by=name), kinds=["approval"], call_id="a")
             ]
         except AnsweredAlready as already:
             return [already]
@@ -82,7 +82,7 @@ def test_of_many_answers_at_once_one_wins_and_the_others_hear_of_it(store: Store
 def test_an_answer_to_another_question_answers_nothing(store: Store, kinds: list[str], call_id: str) -> None:
     session_id, question = _ask(store)
     with pytest.raises(NothingToAnswer):
-        store.runs.answer(session_id, Answer("approve"), kinds=kinds, call_id=call_id)
+        store.answers.answer(session_id, Answer("approve"), kinds=kinds, call_id=call_id)
     run = store.runs.live_run(session_id)
     assert run is not None
     assert run.waiting_for == question
@@ -92,14 +92,14 @@ def test_there_is_nothing_to_answer_when_nobody_asked(store: Store) -> None:
     session = new_session(store)
     for _ in range(2):
         with pytest.raises(NothingToAnswer):
-            store.runs.answer(session.id, Answer("approve"), kinds=["approval"])
+            store.answers.answer(session.id, Answer("approve"), kinds=["approval"])
         run = begin(store, session.id, probe=everybody_is_gone).run
     store.runs.finish(run.baton, "finished")
 
 
 def test_a_new_question_forgets_the_old_answer(store: Store) -> None:
     session_id, _ = _ask(store)
-    answered = store.runs.answer(session_id, Answer("approve"), kinds=["approval"])
+    answered = store.answers.answer(session_id, Answer("approve"), kinds=["approval"])
     store.journal.ask(answered.run.baton, Question("approval", session_id, "b", id="q2"))
     assert [signal.answer for signal in store.runs.signals([answered.run.id])] == [None]
 
@@ -123,10 +123,10 @@ def test_a_decision_that_the_question_does_not_take_changes_nothing(store: Store
     before = all_rows(store.database)
     for decision in frozenset().union(*DECISIONS.values()) - DECISIONS[kind]:
         with pytest.raises(NothingToAnswer):
-            store.runs.answer(session_id, Answer(decision, tool_name="shell"), kinds=[kind])
+            store.answers.answer(session_id, Answer(decision, tool_name="shell"), kinds=[kind])
         assert all_rows(store.database) == before
     for decision in sorted(DECISIONS[kind])[:1]:
-        store.runs.answer(session_id, Answer(decision), kinds=[kind])
+        store.answers.answer(session_id, Answer(decision), kinds=[kind])
 
 
 def test_an_answer_to_another_question_changes_nothing(store: Store) -> None:
@@ -134,6 +134,6 @@ def test_an_answer_to_another_question_changes_nothing(store: Store) -> None:
     session_id, question = _ask(store, "", "max_iterations")
     before = all_rows(store.database)
     with pytest.raises(NothingToAnswer):
-        store.runs.answer(session_id, Answer("expired", question_id="q0"), kinds=["max_iterations"])
+        store.answers.answer(session_id, Answer("expired", question_id="q0"), kinds=["max_iterations"])
     assert all_rows(store.database) == before
-    store.runs.answer(session_id, Answer("expired", question_id=question.id), kinds=["max_iterations"])
+    store.answers.answer(session_id, Answer("expired", question_id=question.id), kinds=["max_iterations"])

@@ -13,7 +13,7 @@ from app.conversation.audit_entry import Requester
 from app.conversation.session import Session
 from app.errors import SessionBusy, SessionNotFound
 from app.store.audit_notes import requested_by
-from app.store.run_store import BegunRun
+from app.store.run_rows import BegunRun
 from app.store.store import Store
 from app.store.tables import audit
 from tests.store.actors import HERE, begin, last_words, new_session, nobody_is_gone, request
@@ -32,7 +32,7 @@ def actions(store: Store, session_id: str) -> list[str]:
 
 
 def claim(store: Store, session_id: str) -> BegunRun:
-    return store.runs.begin(
+    return store.claims.begin(
         uuid.uuid4().hex,
         request(session_id),
         agent="plain/root",
@@ -85,7 +85,7 @@ def test_a_run_that_was_undone_leaves_nothing_in_the_trail(store: Store) -> None
     session = unnoted_session(store)
     earlier = claim(store, session.id).run
     store.runs.finish(earlier.baton, "finished", next_event=1)
-    store.runs.withdraw(claim(store, session.id))
+    store.claims.withdraw(claim(store, session.id))
     assert [entry.run_id for entry in store.audit.find(session_id=session.id, limit=10)] == [earlier.id]
 
 

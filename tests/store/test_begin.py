@@ -15,7 +15,7 @@ from app.conversation.transcript import Message
 from app.errors import SessionBusy, SessionNotFound
 from app.store.engine import Database
 from app.store.row_mapping import owner_row
-from app.store.run_store import BegunRun
+from app.store.run_rows import BegunRun
 from app.store.store import Store
 from app.store.tables import runs
 from tests.harness.rows import all_rows
@@ -65,7 +65,7 @@ def test_a_claim_whose_message_can_not_be_stored_does_not_claim(store: Store) ->
     session = new_session(store)
     before = all_rows(store.database)
     with pytest.raises(TypeError):
-        store.runs.begin(
+        store.claims.begin(
             "r",
             request(session.id, messages=[user("fine"), user("also fine"), _unstorable()]),
             agent="plain/root",
@@ -88,7 +88,7 @@ def test_a_withdrawn_claim_was_never_there(store: Store) -> None:
     store.runs.finish(begin(store, session.id, "earlier").run.baton, "finished", next_event=5)
     before = all_rows(store.database)
     begun = begin(store, session.id, "one", "two")
-    store.runs.withdraw(begun)
+    store.claims.withdraw(begun)
     assert all_rows(store.database) == before
     begin(store, session.id, "three")
 

@@ -22,7 +22,7 @@ def store(database: Database) -> Store:
 def check(
     store: Store, session_id: str, *, visible_to: str | None = None, expected: int | None = None
 ) -> None:
-    store.runs.check(session_id, visible_to=visible_to, expected_position=expected, counts_runs=True)
+    store.claims.check(session_id, visible_to=visible_to, expected_position=expected, counts_runs=True)
 
 
 def test_a_hopeless_claim_is_refused_beside_the_run_at_work_and_changes_nothing(store: Store) -> None:
@@ -43,7 +43,7 @@ def test_a_hopeless_claim_is_refused_beside_the_run_at_work_and_changes_nothing(
         with pytest.raises(error):
             ask()
         assert all_rows(store.database) == before
-    store.runs.check(other.id, visible_to=None, expected_position=None, counts_runs=False)
+    store.claims.check(other.id, visible_to=None, expected_position=None, counts_runs=False)
 
 
 def test_a_spent_budget_is_noticed_beside_the_run_at_work(store: Store) -> None:

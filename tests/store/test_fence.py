@@ -12,7 +12,7 @@ from app.conversation.run import Answer, Baton, Question, Run
 from app.conversation.session import Session
 from app.errors import BatonLost
 from app.store.fence import WrittenAlready
-from app.store.run_store import BegunRun
+from app.store.run_rows import BegunRun
 from app.store.store import Store
 from tests.harness.rows import all_rows
 from tests.store.actors import (
@@ -49,7 +49,7 @@ WRITES: dict[str, Write] = {
     "ask": lambda store, b: store.journal.ask(b, Question("approval", b.session_id, "a", id="q")),
     "take": lambda store, b: store.queue.take(b, b.session_id, kinds=[("steer", 9)]),
     "finish": lambda store, b: store.runs.finish(b, "finished", next_event=9),
-    "withdraw": lambda store, b: store.runs.withdraw(_begun(b)),
+    "withdraw": lambda store, b: store.claims.withdraw(_begun(b)),
 }
 
 
@@ -64,7 +64,7 @@ def _taken_over(store: Store, baton: Baton) -> None:
 
 def _adopted(store: Store, baton: Baton) -> None:
     store.journal.ask(baton, Question("approval", baton.session_id, "a", id="q"))
-    answered = store.runs.answer(
+    answered = store.answers.answer(
         baton.session_id, Answer("approve"), kinds=["approval"], adopter=HERE, probe=everybody_is_gone
     )
     assert answered.adopted
@@ -103,7 +103,7 @@ def test_who_adopted_a_run_can_write(store: Store) -> None:
     baton = begin(store, session.id, "hello", owner=THERE).run.baton
     store.journal.add_turn(replace(baton, write=1), session.id, calling("a"), tokens=None)
     store.journal.ask(replace(baton, write=2), Question("approval", session.id, "a", id="q"))
-    answered = store.runs.answer(
+    answered = store.answers.answer(
         session.id, Answer("approve"), kinds=["approval"], adopter=HERE, probe=everybody_is_gone
     )
     assert (answered.run.owner, answered.run.epoch) == (HERE, baton.epoch + 1)
@@ -116,7 +116,7 @@ def test_a_run_whose_holder_lives_is_answered_but_not_adopted(store: Store) -> N
     session = new_session(store)
     run = begin(store, session.id, owner=THERE).run
     store.journal.ask(run.baton, Question("max_iterations", session.id, id="q"))
-    answered = store.runs.answer(
+    answered = store.answers.answer(
         session.id, Answer("approve"), kinds=["max_iterations"], adopter=HERE, probe=nobody_is_gone
     )
     assert not answered.adopted

@@ -16,7 +16,7 @@ from app.store.engine import Database
 from app.store.idempotency import KeyUse
 from app.store.quotas import Limits
 from app.store.run_request import RunRequest
-from app.store.run_store import BegunRun
+from app.store.run_rows import BegunRun
 from app.store.store import Store
 from tests.harness.rows import all_rows
 from tests.store.actors import (
@@ -48,7 +48,7 @@ ALWAYS = {"session_id", "key", "name", "visible_to", "replacing", "options", "he
 def claim(store: Store, session_id: str, *, probe: Probe = nobody_is_gone, **wanted: Any) -> BegunRun:
     """As a request does that is noted in the audit trail."""
     with requested_by(Requester("ann", role="user")):
-        return store.runs.begin(
+        return store.claims.begin(
             uuid.uuid4().hex,
             request(session_id, **wanted),
             agent="plain/root",
@@ -72,20 +72,20 @@ def test_a_withdrawn_claim_leaves_no_row(store: Store, options: list[str]) -> No
         given |= WRITES[name]
     begun = claim(store, session.id, **given)
     assert all_rows(store.database) != before
-    store.runs.withdraw(begun)
+    store.claims.withdraw(begun)
     assert all_rows(store.database) == before
-    store.runs.withdraw(claim(store, session.id, **given))  # as if for the first time
+    store.claims.withdraw(claim(store, session.id, **given))  # as if for the first time
 
 
 def test_a_key_of_a_withdrawn_claim_can_be_used_by_the_retry(store: Store) -> None:
     session = new_session(store)
-    store.runs.withdraw(claim(store, session.id, idempotency=KEY))
+    store.claims.withdraw(claim(store, session.id, idempotency=KEY))
     assert store.idempotency.outcome(KEY) is None
     begun = claim(store, session.id, idempotency=KEY)
     outcome = store.idempotency.outcome(KEY)
     assert outcome is not None
     assert outcome.run_id == begun.run.id
-    store.runs.withdraw(begun)
+    store.claims.withdraw(begun)
 
 
 def test_a_withdrawn_claim_that_closed_a_dead_run_leaves_nothing_of_its_own(store: Store) -> None:
@@ -94,7 +94,7 @@ def test_a_withdrawn_claim_that_closed_a_dead_run_leaves_nothing_of_its_own(stor
     given = {name: value for one in WRITES.values() for name, value in one.items()}
     given["expected_position"] = 0
     begun = claim(store, session.id, probe=everybody_is_gone, **given)
-    store.runs.withdraw(begun)
+    store.claims.withdraw(begun)
     rows = all_rows(store.database)
     assert not [row for table in rows.values() for row in table if begun.run.id in row]
     assert store.sessions.next_event(session.id) == begun.next_event

@@ -111,7 +111,7 @@ def slow_write(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Even
         assert go.wait(30)
         return read_messages(*arguments)
 
-    monkeypatch.setattr("app.store.edit_store.read_messages", read)
+    monkeypatch.setattr("app.store.held_conversation.read_messages", read)
     try:
         yield reached, go.set
     finally:

@@ -137,7 +137,7 @@ def test_f11_a_run_does_not_begin_in_the_middle_of_a_summary(
         assert go.wait(30)
         return read_messages(*arguments)
 
-    monkeypatch.setattr("app.store.edit_store.read_messages", slowly)
+    monkeypatch.setattr("app.store.held_conversation.read_messages", slowly)
     writer = threading.Thread(target=sum_up, args=(local, session, "Slowly."))
     writer.start()
     assert reached.wait(30)

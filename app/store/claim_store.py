@@ -1,0 +1,201 @@
+"""A session is claimed: for a run, or for a person's own change. Each public method is one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Final
+
+from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy.exc import IntegrityError
+
+from app.conversation.run import WAITING, Owner, Probe, Run
+from app.errors import SessionBusy, StalePrecondition
+from app.store.audit_notes import note, unsay
+from app.store.delegated_sessions import refuse_lent
+from app.store.engine import Database
+from app.store.event_segments import RESERVED_NUMBERS
+from app.store.fence import Fence
+from app.store.full_sessions import FullSessions
+from app.store.held_conversation import HeldConversation
+from app.store.idempotency import free_key, use_key
+from app.store.message_dedup import without_known
+from app.store.prepared_statements import Prepared
+from app.store.quotas import NO_LIMITS, Limits, check_budget, check_runs, count_runs
+from app.store.row_mapping import Row, run_of, session_of
+from app.store.run_end import LastWords, close_orphan
+from app.store.run_request import RunRequest
+from app.store.run_rows import BegunRun, insert_run, is_dead, live_run_row
+from app.store.session_rows import (
+    append_messages,
+    find_session,
+    next_position,
+    read_messages,
+    set_model,
+    set_next_event,
+)
+from app.store.tables import messages, runs
+
+_of_session: Final = messages.c.session_id == bindparam("of_session")
+_RUNS_AFTER: Final = Prepared(
+    select(messages.c.run_id).where(_of_session, messages.c.position > bindparam("position")).distinct()
+)
+_DELETE_MESSAGES: Final = Prepared(
+    delete(messages).where(_of_session, messages.c.run_id == bindparam("of_run"))
+)
+_DELETE_RUN: Final = Prepared(delete(runs).where(runs.c.id == bindparam("of_run")))
+
+
+class ClaimStore:
+    def __init__(
+        self, database: Database, fence: Fence, full: FullSessions, limits: Limits = NO_LIMITS
+    ) -> None:
+        self._database = database
+        self._fence = fence
+        self._full = full
+        self._limits = limits
+
+    def begin(
+        self,
+        run_id: str,
+        request: RunRequest,
+        *,
+        agent: str,
+        owner: Owner,
+        probe: Probe,
+        last_words: LastWords,
+        options: Mapping[str, Any] | None = None,
+    ) -> BegunRun:
+        """Claims the session and stores the user's messages, both or neither; without those at the beginning that
+        are the newest ones already. With them the model that the session's runs ask from now on, if there is one.
+        `agent` ("key/name") and `options` are what the request has come to.
+
+        A run whose holder is gone or whose lease has run out is closed on the way. SessionBusy, with the
+        holder, for any other live run; SessionNotFound; StalePrecondition; KeyUsed if the request's key stands for
+        another run already; BudgetReached, SessionFull, TooManyRuns.
+        """
+        session_id, key, model = request.session_id, request.idempotency, request.model
+        try:
+            with self._database.writing() as connection:
+                row, dead = self._claimed(connection, session_id, probe, request.visible_to)
+                next_event = int(row.next_event)
+                if request.expected_position is not None:
+                    _expect(connection, session_id, request.expected_position, request.replacing)
+                check_budget(connection, row, self._limits)
+                self._full.check(connection, session_id)
+                check_runs(connection, row, self._limits)
+                if dead is not None:
+                    next_event = close_orphan(connection, dead, last_words)
+                run = insert_run(
+                    connection, self._fence, run_id, session_id, agent, owner, options or {}, next_event
+                )
+                new_messages = without_known(connection, session_id, request.messages)
+                first = append_messages(connection, session_id, new_messages, run_id)
+                set_next_event(connection, session_id, next_event + RESERVED_NUMBERS)
+                if key is not None:
+                    use_key(connection, key, session_id=session_id, run_id=run_id)
+                asked_for = f"{request.key}/{request.name}" if request.name else request.key
+                note(connection, "run", session_id, run_id=run_id, detail=asked_for)
+                session = session_of(row)
+                begun = BegunRun(run, session, first, next_event, dead, key=key)
+                if model is None:
+                    return begun
+                set_model(connection, session_id, model)
+                changed = replace(session, model=model)
+                return replace(begun, session=changed, former_model=session.model)
+        except IntegrityError as error:
+            if not _is_second_live_run(error):
+                raise
+            # somebody was a moment faster
+            with self._database.glance() as connection:
+                row = live_run_row(connection, session_id)
+            raise SessionBusy(run=run_of(row) if row else None) from error
+
+    def check(
+        self,
+        session_id: str,
+        *,
+        visible_to: str | None,
+        expected_position: int | None,
+        counts_runs: bool,
+    ) -> None:
+        """Refuses what `begin` would refuse for another reason than a busy session; takes no lock and changes
+        nothing. SessionNotFound, StalePrecondition, BudgetReached, SessionFull; TooManyRuns only with
+        `counts_runs`."""
+        with self._database.reading() as connection:
+            row = find_session(connection, session_id, owner=visible_to)
+            if expected_position is not None:
+                _expect(connection, session_id, expected_position)
+            check_budget(connection, row, self._limits)
+            self._full.check(connection, session_id)
+            if counts_runs:
+                count_runs(connection, row, self._limits)
+
+    @contextmanager
+    def holding(self, session_id: str, *, probe: Probe, last_words: LastWords) -> Iterator[HeldConversation]:
+        """One transaction that has the session to itself, as a run has it: no process can begin one before it
+        ends. A run whose holder is dead is closed on the way. SessionBusy, SessionNotFound."""
+        with self._database.writing() as connection:
+            _, dead = self._claimed(connection, session_id, probe, None)
+            if dead is not None:
+                close_orphan(connection, dead, last_words)
+            # whoever begins locks the session too: one that was faster than us is seen now
+            if (row := live_run_row(connection, session_id)) is not None:
+                run = run_of(row)
+                raise SessionBusy(run=run, busy_code=run.busy_code)
+            yield HeldConversation(connection, session_id, self._full.limit)
+
+    def withdraw(self, begun: BegunRun) -> None:
+        """Undoes `begin`: no row of the run is left, the session has its former model, and the run's key is free.
+        A dead run that `begin` closed stays closed."""
+        baton = begun.run.baton
+        with self._database.writing() as connection:
+            self._fence.check(connection, baton)
+            _DELETE_MESSAGES.run(connection, {"of_session": baton.session_id, "of_run": baton.run_id})
+            set_next_event(connection, baton.session_id, begun.next_event)
+            set_model(connection, baton.session_id, begun.former_model)
+            free_key(connection, begun.key)
+            unsay(connection, baton.session_id, baton.run_id)
+            _DELETE_RUN.run(connection, {"of_run": baton.run_id})
+
+    def _claimed(
+        self, connection: Connection, session_id: str, probe: Probe, visible_to: str | None
+    ) -> tuple[Row, Run | None]:
+        """The session's row, locked, and the dead run that has to be closed. SessionBusy, SessionNotFound."""
+        if visible_to is not None:  # nobody is told with what another one's session is busy
+            find_session(connection, session_id, owner=visible_to)
+        # The run's row is locked before its session's, as every write of a run does it.
+        dead = self._dead_holder(connection, session_id, probe)
+        row = find_session(connection, session_id, lock=True)
+        refuse_lent(connection, row)
+        return row, dead
+
+    def _dead_holder(self, connection: Connection, session_id: str, probe: Probe) -> Run | None:
+        """SessionBusy if the session's run is alive, or waits for a person."""
+        row = live_run_row(connection, session_id, lock=True)
+        if row is None:
+            return None
+        run = run_of(row)
+        if run.status in WAITING or not is_dead(connection, run, probe):
+            raise SessionBusy(run=run, busy_code=run.busy_code)
+        return run
+
+
+def _is_second_live_run(error: IntegrityError) -> bool:
+    """PostgreSQL names the index that was violated, SQLite its column."""
+    return any(name in str(error.orig) for name in ("one_live_run_per_session", "runs.session_id"))
+
+
+def _expect(connection: Connection, session_id: str, position: int, replacing: str | None = None) -> None:
+    last = next_position(connection, session_id) - 1
+    if last == position or (last > position and _only_of(connection, session_id, position, replacing)):
+        return
+    missed = [row for row in read_messages(connection, session_id) if row.position > position]
+    raise StalePrecondition(last_position=last, missed=missed)
+
+
+def _only_of(connection: Connection, session_id: str, position: int, run_id: str | None) -> bool:
+    """Does every message after that position belong to that run?"""
+    found = _RUNS_AFTER.all(connection, {"of_session": session_id, "position": position})
+    return {row.run_id for row in found} == {run_id} - {None}

@@ -1,0 +1,92 @@
+"""Rows of runs, for the transactions of all stores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, bindparam, insert, select
+
+from app.conversation.run import Owner, Probe, Run
+from app.conversation.session import Session
+from app.store.clock import now
+from app.store.fence import Fence
+from app.store.idempotency import KeyUse
+from app.store.prepared_statements import Prepared
+from app.store.row_mapping import Row, dump, owner_row, run_of
+from app.store.tables import IS_LIVE, runs
+
+
+@dataclass(frozen=True, slots=True)
+class BegunRun:
+    """A claimed session: the run, the session as it was at that moment, and where its messages went."""
+
+    run: Run
+    session: Session
+    first_position: int
+    next_event: int
+    interrupted: Run | None = None  # the dead run whose place it took
+    former_model: str | None = None  # the session's, if this run changed it
+    key: KeyUse | None = None  # the key that stands for the run
+
+
+_run: Final = select(runs).where(runs.c.id == bindparam("run_id"))
+_RUN: Final = Prepared(_run)
+_RUN_LOCKED: Final = Prepared(_run.with_for_update(key_share=True))
+_live_run: Final = select(runs).where(runs.c.session_id == bindparam("session_id"), IS_LIVE)
+_LIVE_RUN: Final = Prepared(_live_run)
+_LIVE_RUN_LOCKED: Final = Prepared(_live_run.with_for_update(key_share=True))
+_INSERT_RUN: Final = Prepared(
+    insert(runs)
+    .values(started_at=now(), lease_expires_at=now() + bindparam("lease_seconds"))
+    .returning(runs),
+    columns=[column.key for column in runs.c if not column.nullable],
+)
+_NOW: Final = Prepared(select(now()))
+
+
+def run_row(connection: Connection, run_id: str, *, lock: bool = False) -> Row | None:
+    return (_RUN_LOCKED if lock else _RUN).first(connection, {"run_id": run_id})
+
+
+def live_run_row(connection: Connection, session_id: str, *, lock: bool = False) -> Row | None:
+    return (_LIVE_RUN_LOCKED if lock else _LIVE_RUN).first(connection, {"session_id": session_id})
+
+
+def has_expired(connection: Connection, run: Run) -> bool:
+    """Has the run's lease run out, by the database's clock?"""
+    return run.lease_expires_at < float(_NOW.scalar(connection))
+
+
+def insert_run(
+    connection: Connection,
+    fence: Fence,
+    run_id: str,
+    session_id: str,
+    agent: str,
+    owner: Owner,
+    options: Mapping[str, Any],
+    first_event: int,
+) -> Run:
+    """A live run's row, for a transaction that has the session to itself."""
+    values = {
+        "id": run_id,
+        "session_id": session_id,
+        "agent": agent,
+        "status": "running",
+        "epoch": 0,
+        "writes": 0,
+        "code": "",
+        "error": "",
+        "first_event": first_event,
+        "options_json": dump(options),
+        "lease_seconds": fence.lease_seconds,
+        **owner_row(owner),
+    }
+    return run_of(_INSERT_RUN.first(connection, values))
+
+
+def is_dead(connection: Connection, run: Run, probe: Probe) -> bool:
+    """May a caller take the run's session? A sweep, which nobody waits for, asks for more."""
+    return probe(run.owner) == "gone" or has_expired(connection, run)
