@@ -9,27 +9,32 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, delete, func, select
 
 from app.conversation.background_task import MAX_LISTED, MAX_RUNNING, BackgroundTask, TooManyTasks
-from app.conversation.run import LIVE, Baton, Owner, Run
+from app.conversation.run import Baton, Owner, Run
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.store.clock import now
 from app.store.engine import Database
 from app.store.event_segments import RESERVED_NUMBERS
 from app.store.fence import Fence
+from app.store.prepared_statements import Prepared
 from app.store.quotas import NO_LIMITS, Limits, check_budget, check_runs
 from app.store.row_mapping import run_of
 from app.store.run_rows import BegunRun, insert_run
 from app.store.session_rows import add_session, append_messages, find_session, set_next_event
-from app.store.tables import runs, sessions
+from app.store.tables import IS_LIVE, runs, sessions
 
 OPTION: Final = "background"
 """Among a run's options: it was started by an agent, and no person follows it who could be asked."""
 
 _BELOW: Final = select(sessions.c.id).where(sessions.c.parent_id == bindparam("root"))
-_RUNS: Final = select(runs).where(runs.c.session_id.in_(_BELOW)).order_by(runs.c.started_at, runs.c.id)
-_RUNNING: Final = (
-    select(func.count()).select_from(runs).where(runs.c.session_id.in_(_BELOW), runs.c.status.in_(LIVE))
+_RUNS: Final = Prepared(
+    select(runs).where(runs.c.session_id.in_(_BELOW)).order_by(runs.c.started_at, runs.c.id)
 )
+_RUNNING: Final = Prepared(
+    select(func.count()).select_from(runs).where(runs.c.session_id.in_(_BELOW), IS_LIVE)
+)
+_DELETE: Final = Prepared(delete(sessions).where(sessions.c.id == bindparam("here")))
+_NOW: Final = Prepared(select(now()))
 
 
 class BackgroundStore:
@@ -54,7 +59,7 @@ class BackgroundStore:
         with self._database.writing() as connection:
             self._fence.check(connection, asked_by)
             root = find_session(connection, str(session.parent_id), lock=True)  # tasks are counted one by one
-            if connection.execute(_RUNNING, {"root": session.parent_id}).scalar_one() >= MAX_RUNNING:
+            if _RUNNING.scalar(connection, {"root": session.parent_id}) >= MAX_RUNNING:
                 raise TooManyTasks()
             check_budget(connection, root, self._limits)
             add_session(connection, session)
@@ -79,7 +84,7 @@ class BackgroundStore:
         """Undoes `begin`: the task was never there."""
         with self._database.writing() as connection:
             self._fence.check(connection, baton)
-            connection.execute(delete(sessions).where(sessions.c.id == baton.session_id))
+            _DELETE.run(connection, {"here": baton.session_id})
 
     def tasks(self, root: str) -> list[BackgroundTask]:
         """The newest ones of a conversation, in the order in which they were begun."""
@@ -99,8 +104,8 @@ class BackgroundStore:
 
 def _tasks(connection: Connection, root: str) -> dict[str, BackgroundTask]:
     """By session, in the order in which they were begun."""
-    moment = float(connection.execute(select(now())).scalar_one())
-    found = [run_of(row) for row in connection.execute(_RUNS, {"root": root})]
+    moment = float(_NOW.scalar(connection))
+    found = [run_of(row) for row in _RUNS.all(connection, {"root": root})]
     newest = {run.session_id: run for run in found}
     first = {run.session_id: run for run in reversed(found)}
     begun = [run for run in found if first[run.session_id] is run and run.options.get(OPTION)]

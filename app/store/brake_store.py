@@ -21,7 +21,11 @@ FORGOTTEN_SECONDS: Final = 86_400.0
 
 _KEY: Final = brakes.c.key == bindparam("brake")
 _LEFT: Final = Prepared(select((brakes.c.held_until - now()).label("left")).where(_KEY))
-_FOUND: Final = select((brakes.c.held_until - now()).label("left"), brakes.c.steps).where(_KEY)
+_FOUND: Final = Prepared(select((brakes.c.held_until - now()).label("left"), brakes.c.steps).where(_KEY))
+_FORGET: Final = Prepared(delete(brakes).where(brakes.c.held_until < now() - FORGOTTEN_SECONDS))
+_held: Final = {"held_until": now() + bindparam("seconds"), "steps": bindparam("times")}
+_ADD: Final = Prepared(insert(brakes).values(key=bindparam("brake"), **_held))
+_CHANGE: Final = Prepared(update(brakes).where(_KEY).values(**_held))
 
 
 class BrakeStore:
@@ -43,8 +47,8 @@ class BrakeStore:
         shortened. Returns how long it is held from now on. StoreUnavailable."""
         with self._database.writing() as connection:
             take_turns(connection, f"brake {key}")
-            connection.execute(delete(brakes).where(brakes.c.held_until < now() - FORGOTTEN_SECONDS))
-            found = connection.execute(_FOUND, {"brake": key}).first()
+            _FORGET.run(connection)
+            found = _FOUND.first(connection, {"brake": key})
             left, steps = (float(found.left), int(found.steps)) if found is not None else (-SOON_SECONDS, 0)
             if left <= -SOON_SECONDS:
                 steps = 0
@@ -54,9 +58,6 @@ class BrakeStore:
             if wanted is None:
                 wanted = FIRST_SECONDS * 2 ** min(steps, 20) if left <= 0 else left
             held = max(left, min(wanted, MAX_SECONDS))
-            values = {"held_until": now() + held, "steps": steps}
-            if found is None:
-                connection.execute(insert(brakes).values(key=key, **values))
-            else:
-                connection.execute(update(brakes).where(_KEY).values(**values), {"brake": key})
+            change = _ADD if found is None else _CHANGE
+            change.run(connection, {"brake": key, "seconds": held, "times": steps})
             return max(held, 0.0)

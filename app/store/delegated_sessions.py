@@ -6,19 +6,19 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, select
 
-from app.conversation.run import LIVE
 from app.errors import SessionBusy
+from app.store.prepared_statements import Prepared
 from app.store.row_mapping import Row, run_of
-from app.store.tables import messages, runs
+from app.store.tables import IS_LIVE, messages, runs
 
-_LENDER: Final = (
+_LENDER: Final = Prepared(
     select(runs)
     .join(messages, messages.c.run_id == runs.c.id)
     .where(
         messages.c.session_id == bindparam("task"),
         messages.c.position == 0,  # the task's text was written by the run that gave it away
         runs.c.session_id != bindparam("task"),
-        runs.c.status.in_(LIVE),
+        IS_LIVE,
     )
 )
 
@@ -28,7 +28,7 @@ def refuse_lent(connection: Connection, session: Row) -> None:
     writes there with the baton of its own session."""
     if session.parent_id is None:
         return
-    row = connection.execute(_LENDER, {"task": session.id}).first()
+    row = _LENDER.first(connection, {"task": session.id})
     if row is not None:
         run = run_of(row)
         raise SessionBusy(run=run, busy_code=run.busy_code)

@@ -14,8 +14,15 @@ from app.errors import InvalidTranscript, MessageNotFound, SessionFull
 from app.store.audit_notes import note
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import dump
-from app.store.session_rows import add_summary, append_messages, find_session, next_position, read_messages
-from app.store.tables import messages, sessions
+from app.store.session_rows import (
+    add_summary,
+    append_messages,
+    change_session,
+    find_session,
+    next_position,
+    read_messages,
+)
+from app.store.tables import messages
 
 
 class HeldConversation:
@@ -60,7 +67,7 @@ class HeldConversation:
         summary = told(rows, text, number=number, next_position=next_position(connection, session_id))
         add_summary(connection, summary, session_id, None)
         fill = tokens if tokens is not None else sum(map(estimate, condensed(rows, summary)))
-        _COMPACTED.run(connection, {"here": session_id, "number": number, "fill": fill})
+        change_session(connection, session_id, compactions=number, input_tokens=fill, output_tokens=0)
         note(connection, "summarize", session_id, detail=f"{len(text)} characters")
 
     def _refuse_full(self, after: Sequence[Message]) -> None:
@@ -78,9 +85,4 @@ _FORGET_PROMPTS: Final = Prepared(
     update(messages)
     .where(_here, messages.c.position > bindparam("there"), messages.c.role == "assistant")
     .values(prompt="")
-)
-_COMPACTED: Final = Prepared(
-    update(sessions)
-    .where(sessions.c.id == bindparam("here"))
-    .values(compactions=bindparam("number"), input_tokens=bindparam("fill"), output_tokens=0)
 )

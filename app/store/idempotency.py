@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, insert
+from sqlalchemy import Connection, bindparam, delete, insert
 from sqlalchemy.exc import IntegrityError
 
 from app.store.clock import now
+from app.store.prepared_statements import Prepared
 from app.store.row_mapping import dump_optional
 from app.store.tables import idempotency_keys
 
@@ -39,6 +40,19 @@ class KeyUsed(Exception):
     """Another request used this key a moment before; ask for its outcome."""
 
 
+_same: Final = (idempotency_keys.c.owner == bindparam("of_owner")) & (
+    idempotency_keys.c.key == bindparam("of_key")
+)
+_FREE: Final = Prepared(delete(idempotency_keys).where(_same))
+_FREE_OLD: Final = Prepared(
+    delete(idempotency_keys).where(_same, idempotency_keys.c.created_at <= now() - KEEP_SECONDS)
+)
+_USE: Final = Prepared(
+    insert(idempotency_keys).values(created_at=now()),
+    columns=[column.key for column in idempotency_keys.c if column.key != "created_at"],
+)
+
+
 def answered(use: KeyUse | None, response: Any) -> KeyUse | None:
     return replace(use, response=response) if use is not None else None
 
@@ -47,21 +61,17 @@ def use_key(
     connection: Connection, use: KeyUse, *, session_id: str | None = None, run_id: str | None = None
 ) -> None:
     """In the transaction of what the key stands for, so that a refusal does not use it up. KeyUsed."""
-    same = (idempotency_keys.c.owner == use.owner) & (idempotency_keys.c.key == use.key)
-    old = idempotency_keys.c.created_at <= now() - KEEP_SECONDS
-    connection.execute(delete(idempotency_keys).where(same, old))
+    _FREE_OLD.run(connection, {"of_owner": use.owner, "of_key": use.key})
+    row = {
+        "owner": use.owner,
+        "key": use.key,
+        "request": use.request,
+        "session_id": session_id,
+        "run_id": run_id,
+        "response_json": dump_optional(use.response),
+    }
     try:
-        connection.execute(
-            insert(idempotency_keys).values(
-                owner=use.owner,
-                key=use.key,
-                request=use.request,
-                session_id=session_id,
-                run_id=run_id,
-                response_json=dump_optional(use.response),
-                created_at=now(),
-            )
-        )
+        _USE.run(connection, row)
     except IntegrityError as error:
         raise KeyUsed() from error
 
@@ -69,5 +79,4 @@ def use_key(
 def free_key(connection: Connection, use: KeyUse | None) -> None:
     """In the transaction that undoes what the key stood for. The next request with the key is its first."""
     if use is not None:
-        same = (idempotency_keys.c.owner == use.owner) & (idempotency_keys.c.key == use.key)
-        connection.execute(delete(idempotency_keys).where(same))
+        _FREE.run(connection, {"of_owner": use.owner, "of_key": use.key})

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Integer, bindparam, select
 
 from app.conversation.transcript import Message
+from app.store.prepared_statements import Prepared
 from app.store.row_mapping import MESSAGE_COLUMNS, message_of
 from app.store.tables import messages
+
+_NEWEST: Final = Prepared(
+    select(*(messages.c[name] for name in MESSAGE_COLUMNS))
+    .where(
+        messages.c.session_id == bindparam("of_session"),
+        messages.c.role == "user",
+        messages.c.implicit.is_(False),
+    )
+    .order_by(messages.c.position.desc())
+    .limit(bindparam("most", type_=Integer))
+)
 
 
 def without_known(connection: Connection, session_id: str, posted: Sequence[Message]) -> Sequence[Message]:
@@ -26,7 +39,5 @@ def without_known(connection: Connection, session_id: str, posted: Sequence[Mess
 
 def _newest(connection: Connection, session_id: str, limit: int) -> list[Sequence[object]]:
     """The user's newest messages, oldest first."""
-    here = messages.c.session_id == session_id, messages.c.role == "user", messages.c.implicit.is_(False)
-    query = select(*(messages.c[name] for name in MESSAGE_COLUMNS)).where(*here)
-    rows = connection.execute(query.order_by(messages.c.position.desc()).limit(limit)).all()
+    rows = _NEWEST.plain(connection, {"of_session": session_id, "most": limit})
     return [message_of(row).content for row in reversed(rows)]

@@ -1,7 +1,9 @@
 """Statements of the hot path: SQLAlchemy compiles each once, and the driver runs it.
 
 SQLAlchemy's work for each execution (cache key, context, result) costs several times what the driver needs for these
-small statements, and a run makes dozens of them. Transactions, connections and rare statements stay SQLAlchemy's.
+small statements, and a run makes dozens of them: a session's row on SQLite took 30 µs prepared, 290 µs as a statement
+of SQLAlchemy's that was built once, and 750 µs as one that was built each time. Transactions and connections stay
+SQLAlchemy's, and so do queries that are put together from filters. A method of a store uses the one or the other.
 """
 
 from __future__ import annotations

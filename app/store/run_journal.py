@@ -21,7 +21,7 @@ from app.store.fence import Fence
 from app.store.prepared_statements import Prepared
 from app.store.quotas import spend
 from app.store.row_mapping import call_of, dump, load_optional, summary_of
-from app.store.session_rows import add_session, add_summary, append_messages
+from app.store.session_rows import add_session, add_summary, append_messages, change_session
 from app.store.tables import messages, prompts, runs, sessions, summaries, tool_calls, tool_states
 
 _COUNT: Final = Prepared(
@@ -72,6 +72,17 @@ _TURNS: Final = Prepared(
         messages.c.role == "assistant",
     )
 )
+_in_session: Final = messages.c.session_id == bindparam("of_session")
+_MARK: Final = Prepared(
+    update(messages).where(_in_session, messages.c.position == bindparam("there")), columns=["partial"]
+)
+_LAST_ANSWER: Final = Prepared(
+    select(func.max(messages.c.position)).where(_in_session, messages.c.role != "user")
+)
+_REFUSE: Final = Prepared(
+    update(messages).where(_in_session, messages.c.position > bindparam("after")).values(partial="refused")
+)
+_SET_AGENT: Final = Prepared(update(runs).where(runs.c.id == bindparam("of_run")), columns=["agent"])
 _SUMMARY: Final = Prepared(
     select(summaries)
     .where(summaries.c.session_id == bindparam("session_id"))
@@ -143,12 +154,10 @@ class RunJournal:
             self._fence.check(connection, baton)
             add_summary(connection, summary, session_id, baton.run_id)
             for position in without_pictures:
-                there = (messages.c.session_id == session_id) & (messages.c.position == position)
-                connection.execute(update(messages).where(there).values(partial=LEFT_OUT))
+                _MARK.run(connection, {"of_session": session_id, "there": position, "partial": LEFT_OUT})
             values = {"here": session_id, "spent": summary.cost, "read": written, "written": 0}
             _COUNT.run(connection, values)
-            here = update(sessions).where(sessions.c.id == session_id)
-            connection.execute(here.values(compactions=summary.number))
+            change_session(connection, session_id, compactions=summary.number)
             if self._keeps_accounts:
                 spend(connection, session_id, summary.cost)
 
@@ -156,20 +165,17 @@ class RunJournal:
         """Marks the user rows at the transcript's end as refused: the model is not shown them again."""
         with self._database.writing() as connection:
             self._fence.check(connection, baton)
-            here = messages.c.session_id == session_id
-            query = select(func.max(messages.c.position)).where(here, messages.c.role != "user")
-            last = connection.execute(query).scalar()
-            since = here & (messages.c.position > (-1 if last is None else last))
-            connection.execute(update(messages).where(since).values(partial="refused"))
+            last = _LAST_ANSWER.scalar(connection, {"of_session": session_id})
+            after = -1 if last is None else last
+            _REFUSE.run(connection, {"of_session": session_id, "after": after})
 
     def change_agent(self, baton: Baton, session_id: str, agent: str) -> None:
         """Later runs that name no agent of the team begin with this one ("key/name"), and the run is its run."""
         with self._database.writing() as connection:
             self._fence.check(connection, baton)
-            here = update(sessions).where(sessions.c.id == session_id)
-            connection.execute(here.values(agent=agent, handed_to=agent))
+            change_session(connection, session_id, agent=agent, handed_to=agent)
             if session_id == baton.session_id:  # and not that of a task within the run
-                connection.execute(update(runs).where(runs.c.id == baton.run_id).values(agent=agent))
+                _SET_AGENT.run(connection, {"of_run": baton.run_id, "agent": agent})
 
     def add_child(self, baton: Baton, child: Session, new: Sequence[Message]) -> None:
         """A session for a delegated task, written under the baton of the run that delegates."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
@@ -82,8 +83,18 @@ def add_summary(connection: Connection, summary: Summary, session_id: str, run_i
     _ADD_SUMMARY.run(connection, summary_row(summary, session_id, run_id))
 
 
+def change_session(connection: Connection, session_id: str, **values: Any) -> bool:
+    """Sets columns of the session's row; False if there is none."""
+    return bool(_change_of_session(tuple(values)).run(connection, {"here": session_id, **values}))
+
+
+@cache
+def _change_of_session(columns: tuple[str, ...]) -> Prepared:
+    return Prepared(update(sessions).where(sessions.c.id == bindparam("here")), columns=columns)
+
+
 def approve_all_tools(connection: Connection, session_id: str) -> None:
-    connection.execute(update(sessions).where(sessions.c.id == session_id).values(tools_approved=True))
+    change_session(connection, session_id, tools_approved=True)
 
 
 def allow_tool(connection: Connection, session_id: str, pattern: str) -> None:
@@ -94,14 +105,13 @@ def allow_tool(connection: Connection, session_id: str, pattern: str) -> None:
     allowed = list(permissions.get("allow") or ())
     if pattern not in allowed:
         permissions["allow"] = [*allowed, pattern][-MAX_PATTERNS:]
-        here = update(sessions).where(sessions.c.id == session_id)
-        connection.execute(here.values(permissions_json=dump(permissions)))
+        change_session(connection, session_id, permissions_json=dump(permissions))
 
 
 def set_model(connection: Connection, session_id: str, model: str | None) -> None:
     """Nothing, if there is none."""
     if model is not None:
-        connection.execute(update(sessions).where(sessions.c.id == session_id).values(model=model))
+        change_session(connection, session_id, model=model)
 
 
 def next_position(connection: Connection, session_id: str) -> int:
@@ -119,11 +129,6 @@ def append_messages(
     return first
 
 
-_SET_NEXT_EVENT: Final = Prepared(
-    update(sessions).where(sessions.c.id == bindparam("here")).values(next_event=bindparam("number"))
-)
-
-
 def set_next_event(connection: Connection, session_id: str, number: int) -> None:
     """Sets exactly that number: the holder of the baton knows that no higher one was sent."""
-    _SET_NEXT_EVENT.run(connection, {"here": session_id, "number": number})
+    change_session(connection, session_id, next_event=number)

@@ -22,6 +22,7 @@ from app.store.session_rows import (
     ALL_MESSAGES,
     add_session,
     append_messages,
+    change_session,
     find_session,
     next_position,
     read_messages,
@@ -119,13 +120,8 @@ class SessionStore:
         with self._database.writing() as connection:
             refuse_lent(connection, find_session(connection, session_id))
             # A run that is writing holds its own row and wants its session's: wait for it in that order.
-            whole = select(sessions.c.id).where(
-                or_(sessions.c.id == session_id, sessions.c.parent_id == session_id)
-            )
-            connection.execute(
-                select(runs.c.id).where(runs.c.session_id.in_(whole)).with_for_update(key_share=True)
-            )
-            if not connection.execute(delete(sessions).where(sessions.c.id == session_id)).rowcount:
+            _LOCK_RUNS.all(connection, {"here": session_id})
+            if not _DELETE.run(connection, {"here": session_id}):
                 raise SessionNotFound()
             note(connection, "delete", session_id)
 
@@ -141,10 +137,8 @@ class SessionStore:
     def set_title(self, session_id: str, title: str, *, if_empty: bool = False) -> bool:
         """False if the title was to be set only on an untitled session, and it has one."""
         with self._database.writing() as connection:
-            query = update(sessions).where(sessions.c.id == session_id)
-            if if_empty:
-                query = query.where(sessions.c.title == "")
-            if not connection.execute(query.values(title=title)).rowcount:
+            query = _SET_FIRST_TITLE if if_empty else _SET_TITLE
+            if not query.run(connection, {"here": session_id, "title": title}):
                 return False
             note(connection, "rename", session_id)
             return True
@@ -166,10 +160,10 @@ class SessionStore:
         self._update(session_id, "budget", said, budget=budget)
 
     def toggle_tools_approved(self, session_id: str) -> None:
-        self._update(session_id, "toggle_tools", tools_approved=not_(sessions.c.tools_approved))
+        self._toggle(session_id, "toggle_tools")
 
     def toggle_thinking(self, session_id: str) -> None:
-        self._update(session_id, "toggle_thinking", thinking=not_(sessions.c.thinking))
+        self._toggle(session_id, "toggle_thinking")
 
     def tool_definitions(self, session_id: str) -> dict[str, list[dict[str, Any]]]:
         """The tools as readers are told of them, by the digest of the prompt that offered them."""
@@ -190,12 +184,38 @@ class SessionStore:
 
     def _update(self, session_id: str, action: Action, detail: str = "", /, **values: Any) -> None:
         with self._database.writing() as connection:
-            query = update(sessions).where(sessions.c.id == session_id).values(**values)
-            if not connection.execute(query).rowcount:
+            if not change_session(connection, session_id, **values):
                 raise SessionNotFound()
             note(connection, action, session_id, detail=detail)
 
+    def _toggle(self, session_id: str, action: Action) -> None:
+        with self._database.writing() as connection:
+            if not _TOGGLE[action].run(connection, {"here": session_id}):
+                raise SessionNotFound()
+            note(connection, action, session_id)
 
+
+_here: Final = sessions.c.id == bindparam("here")
+_SET_TITLE: Final = Prepared(update(sessions).where(_here), columns=["title"])
+_SET_FIRST_TITLE: Final = Prepared(update(sessions).where(_here, sessions.c.title == ""), columns=["title"])
+_TOGGLE: Final[dict[Action, Prepared]] = {
+    "toggle_tools": Prepared(
+        update(sessions).where(_here).values(tools_approved=not_(sessions.c.tools_approved))
+    ),
+    "toggle_thinking": Prepared(update(sessions).where(_here).values(thinking=not_(sessions.c.thinking))),
+}
+_LOCK_RUNS: Final = Prepared(
+    select(runs.c.id)
+    .where(
+        runs.c.session_id.in_(
+            select(sessions.c.id).where(or_(_here, sessions.c.parent_id == bindparam("here")))
+        )
+    )
+    .with_for_update(key_share=True)
+)
+"""Of the session and of those below it."""
+
+_DELETE: Final = Prepared(delete(sessions).where(_here))
 _THERE: Final = Prepared(select(sessions.c.id).where(among(sessions.c.id, "those")))
 _PAGE_OF_MESSAGES: Final = Prepared(
     ALL_MESSAGES.where(messages.c.position.between(bindparam("first"), bindparam("last")))
