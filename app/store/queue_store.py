@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, Row, bindparam, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, Integer, bindparam, delete, exists, func, insert, or_, select, update
 
 from app.conversation.queued_message import CAPACITY, QueuedMessage, QueueKind
 from app.conversation.run import Baton
@@ -20,17 +20,52 @@ from app.store.fence import Fence, WrittenAlready
 from app.store.idempotency import KeyUse, use_key
 from app.store.prepared_statements import Prepared
 from app.store.pruning import drop
-from app.store.row_mapping import dump, run_of
+from app.store.row_mapping import Row, dump, run_of
+from app.store.run_rows import live_run_row
 from app.store.session_rows import append_messages, find_session
-from app.store.tables import IS_LIVE, queued_messages, runs
+from app.store.tables import queued_messages, runs
 
 STRANDED_SECONDS: Final = 3.0
 KEEP_TAKEN_SECONDS: Final = 86_400.0
 
-_ALL_WAITING: Final = Prepared(
+_in_session: Final = queued_messages.c.session_id == bindparam("session_id")
+_waiting: Final = _in_session & queued_messages.c.taken_by.is_(None)
+_of_kind: Final = _waiting & (queued_messages.c.kind == bindparam("wanted"))
+_one: Final = queued_messages.c.id == bindparam("message_id")
+_ALL_WAITING: Final = Prepared(select(queued_messages).where(_waiting).order_by(queued_messages.c.number))
+_FIRST_WAITING: Final = Prepared(
     select(queued_messages)
-    .where(queued_messages.c.session_id == bindparam("session_id"), queued_messages.c.taken_by.is_(None))
+    .where(_of_kind)
     .order_by(queued_messages.c.number)
+    .limit(bindparam("most", type_=Integer))
+    .with_for_update(key_share=True)
+)
+"""Locked, so that nobody changes or withdraws them before they are in the transcript."""
+
+_DEPTH: Final = Prepared(select(func.count()).where(_of_kind))
+_LAST_NUMBER: Final = Prepared(select(func.max(queued_messages.c.number)).where(_in_session))
+_ADD: Final = Prepared(
+    insert(queued_messages),
+    columns=["id", "session_id", "number", "kind", "content_json", "created_at", "created_by"],
+)
+_TAKE: Final = Prepared(update(queued_messages).where(_one), columns=["taken_by", "taken_in", "position"])
+_TAKEN: Final = Prepared(
+    select(queued_messages)
+    .where(
+        _in_session,
+        queued_messages.c.taken_by == bindparam("run_id"),
+        queued_messages.c.taken_in == bindparam("write"),
+    )
+    .order_by(queued_messages.c.number)
+)
+_LOCKED: Final = Prepared(select(queued_messages).where(_one, _in_session).with_for_update(key_share=True))
+_EDIT: Final = Prepared(update(queued_messages).where(_one), columns=["content_json"])
+_WITHDRAW: Final = Prepared(delete(queued_messages).where(_one))
+_LAST_RUN: Final = Prepared(
+    select(runs)
+    .where(runs.c.session_id == bindparam("session_id"))
+    .order_by(runs.c.started_at.desc(), runs.c.id)
+    .limit(1)
 )
 
 
@@ -56,16 +91,15 @@ class QueueStore:
         session_id = new[0].session_id
         with self._database.writing() as connection:
             find_session(connection, session_id, lock=True)
-            running = _live(connection, session_id)
+            running = live_run_row(connection, session_id) is not None
             if needs_run and not running:
                 raise NotRunning()
             if agent is not None:
                 _refuse_other_agent(connection, session_id, agent)
             if _depth(connection, session_id, new[0].kind) + len(new) > CAPACITY:
                 raise QueueFull()
-            first = self._next_number(connection, session_id)
-            for index, message in enumerate(new):
-                connection.execute(insert(queued_messages).values(_row(message, first + index)))
+            first = (_LAST_NUMBER.scalar(connection, {"session_id": session_id}) or 0) + 1
+            _ADD.run_each(connection, [_row(message, first + index) for index, message in enumerate(new)])
             if key is not None:
                 use_key(connection, key, session_id=session_id)
             note(connection, new[0].kind, session_id, detail=" ".join(message.id for message in new))
@@ -84,11 +118,10 @@ class QueueStore:
                 self._fence.check(connection, baton)
             except WrittenAlready:
                 return _taken(connection, baton, session_id)
-            chosen: list[Row[Any]] = []
+            chosen: list[Row] = []
             for kind, limit in kinds:
-                # Locked, so that nobody changes or withdraws them before they are in the transcript.
-                waiting = _waiting(session_id, kind).limit(limit).with_for_update(key_share=True)
-                chosen += connection.execute(waiting).all()
+                wanted = {"session_id": session_id, "wanted": kind, "most": limit}
+                chosen += _FIRST_WAITING.all(connection, wanted)
             chosen.sort(key=lambda row: int(row.number))
             taken = [
                 Message("user", tuple(orjson.loads(row.content_json)), created_at=row.created_at)
@@ -96,10 +129,8 @@ class QueueStore:
             ]
             position = append_messages(connection, session_id, taken, baton.run_id)
             for index, row in enumerate(chosen):
-                here = update(queued_messages).where(queued_messages.c.id == row.id)
-                connection.execute(
-                    here.values(taken_by=baton.run_id, taken_in=baton.write, position=position + index)
-                )
+                values = {"taken_by": baton.run_id, "taken_in": baton.write, "position": position + index}
+                _TAKE.run(connection, {"message_id": row.id, **values})
             return _taken(connection, baton, session_id)
 
     def waiting(self, session_id: str) -> list[QueuedMessage]:
@@ -133,8 +164,7 @@ class QueueStore:
         """QueuedMessageNotFound, TakenAlready."""
         with self._database.writing() as connection:
             row = _still_waiting(connection, session_id, message_id)
-            here = update(queued_messages).where(queued_messages.c.id == message_id)
-            connection.execute(here.values(content_json=dump(content)))
+            _EDIT.run(connection, {"message_id": message_id, "content_json": dump(content)})
             note(connection, "edit_queued", session_id, detail=message_id)
             return replace(_message(row), content=tuple(content))
 
@@ -142,7 +172,7 @@ class QueueStore:
         """QueuedMessageNotFound, TakenAlready."""
         with self._database.writing() as connection:
             _still_waiting(connection, session_id, message_id)
-            connection.execute(delete(queued_messages).where(queued_messages.c.id == message_id))
+            _WITHDRAW.run(connection, {"message_id": message_id})
             note(connection, "withdraw_queued", session_id, detail=message_id)
 
     def prune(self) -> int:
@@ -156,15 +186,6 @@ class QueueStore:
         old = taken & (queued_messages.c.created_at < ago(KEEP_TAKEN_SECONDS))
         return drop(self._database, queued_messages, old & ~still_wanted)
 
-    def _next_number(self, connection: Connection, session_id: str) -> int:
-        query = select(func.max(queued_messages.c.number)).where(queued_messages.c.session_id == session_id)
-        return (connection.execute(query).scalar() or 0) + 1
-
-
-def _live(connection: Connection, session_id: str) -> bool:
-    query = select(runs.c.id).where(runs.c.session_id == session_id, IS_LIVE)
-    return connection.execute(query).first() is not None
-
 
 def _is_claimable(connection: Connection, session_id: str) -> bool:
     """Did the last run finish, or has it stopped renewing its lease?"""
@@ -174,13 +195,8 @@ def _is_claimable(connection: Connection, session_id: str) -> bool:
     return last is not None and bool(last[0])
 
 
-def _last_run(connection: Connection, session_id: str) -> Row[Any] | None:
-    query = select(runs).where(runs.c.session_id == session_id)
-    return connection.execute(query.order_by(runs.c.started_at.desc(), runs.c.id).limit(1)).first()
-
-
 def _refuse_other_agent(connection: Connection, session_id: str, wanted: str) -> None:
-    last = _last_run(connection, session_id)
+    last = _LAST_RUN.first(connection, {"session_id": session_id})
     at_work = str(last.agent) if last is not None else ""
     if at_work == wanted or (wanted.endswith("/") and at_work.startswith(wanted)):
         return
@@ -193,27 +209,13 @@ def _refuse_other_agent(connection: Connection, session_id: str, wanted: str) ->
     )
 
 
-def _waiting(session_id: str, kind: QueueKind | None = None) -> Any:
-    query = select(queued_messages).where(
-        queued_messages.c.session_id == session_id, queued_messages.c.taken_by.is_(None)
-    )
-    if kind is not None:
-        query = query.where(queued_messages.c.kind == kind)
-    return query.order_by(queued_messages.c.number)
-
-
 def _depth(connection: Connection, session_id: str, kind: QueueKind) -> int:
-    query = _waiting(session_id, kind).with_only_columns(func.count()).order_by(None)
-    return int(connection.execute(query).scalar_one())
+    return int(_DEPTH.scalar(connection, {"session_id": session_id, "wanted": kind}))
 
 
 def _taken(connection: Connection, baton: Baton, session_id: str) -> list[tuple[QueuedMessage, Message]]:
-    query = select(queued_messages).where(
-        queued_messages.c.session_id == session_id,
-        queued_messages.c.taken_by == baton.run_id,
-        queued_messages.c.taken_in == baton.write,
-    )
-    rows = connection.execute(query.order_by(queued_messages.c.number)).all()
+    here = {"session_id": session_id, "run_id": baton.run_id, "write": baton.write}
+    rows = _TAKEN.all(connection, here)
     return [
         (
             queued := _message(row),
@@ -223,11 +225,8 @@ def _taken(connection: Connection, baton: Baton, session_id: str) -> list[tuple[
     ]
 
 
-def _still_waiting(connection: Connection, session_id: str, message_id: str) -> Row[Any]:
-    query = select(queued_messages).where(
-        queued_messages.c.id == message_id, queued_messages.c.session_id == session_id
-    )
-    row = connection.execute(query.with_for_update(key_share=True)).first()
+def _still_waiting(connection: Connection, session_id: str, message_id: str) -> Row:
+    row = _LOCKED.first(connection, {"session_id": session_id, "message_id": message_id})
     if row is None:
         raise QueuedMessageNotFound()
     if row.taken_by is not None:
@@ -247,7 +246,7 @@ def _row(message: QueuedMessage, number: int) -> dict[str, Any]:
     }
 
 
-def _message(row: Row[Any]) -> QueuedMessage:
+def _message(row: Row) -> QueuedMessage:
     return QueuedMessage(
         id=row.id,
         session_id=row.session_id,
