@@ -36,24 +36,24 @@ from app.store.store import Store
 from app.team.team_directory import TeamDirectory
 from app.telemetry.telemetry import Telemetry
 from app.telemetry.tracing import Tracing
-from app.web import (
-    agents,
-    audit_trail,
-    batches,
-    caller_route,
-    console,
-    health,
-    messages,
-    metrics_route,
-    queue,
-    reference,
-    runs,
-    session_views,
-    sessions,
-)
+from app.web import metrics_route
 from app.web.access import Access
+from app.web.agents import AgentResource
 from app.web.application import make_application
+from app.web.audit_trail import AuditResource
+from app.web.batches import BatchResource
+from app.web.caller_route import CallerResource
+from app.web.console import ConsoleResource
+from app.web.health import HealthResource
+from app.web.messages import MessageResource
+from app.web.queue import QueueResource
 from app.web.rate_limit import RateLimit
+from app.web.reference import ReferenceResource
+from app.web.run_start import RunStartResource
+from app.web.runs import RunResource
+from app.web.session_reads import SessionReadsResource
+from app.web.session_settings import SessionSettingsResource
+from app.web.sessions import SessionResource
 from app.web.sse import HEARTBEAT_SECONDS, PING, Streams
 from app.web.token_book import TokenBook
 
@@ -177,14 +177,16 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     streams = Streams(disconnects, runtime.slots, writer)
     app = make_application(
         [
-            health.blueprint(store, runtime, disconnects),
-            metrics_route.blueprint(telemetry, gauges, runtime.services),
-            console.blueprint(),
-            agents.blueprint(directory, planner),
-            session_views.blueprint(store, readers),
-            sessions.blueprint(store, control, roots=roots),
-            batches.blueprint(store, control),
-            runs.blueprint(
+            HealthResource(store, runtime, disconnects),
+            metrics_route.MetricsResource(telemetry, gauges, runtime.services),
+            ConsoleResource(),
+            AgentResource(directory, planner),
+            SessionReadsResource(store, readers),
+            SessionResource(store, control, roots=roots),
+            SessionSettingsResource(store),
+            BatchResource(store, control),
+            RunResource(store, control),
+            RunStartResource(
                 store,
                 runtime,
                 control,
@@ -194,11 +196,11 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
                 pricing,
                 on_disconnect=settings.on_disconnect,
             ),
-            queue.blueprint(store, control),
-            messages.blueprint(store, ConversationEditor(store, runtime)),
-            audit_trail.blueprint(store.audit),
-            caller_route.blueprint(),
-            reference.blueprint(secured=settings.asks_for_tokens),
+            QueueResource(store, control),
+            MessageResource(store, ConversationEditor(store, runtime)),
+            AuditResource(store.audit),
+            CallerResource(),
+            ReferenceResource(secured=settings.asks_for_tokens),
         ],
         _access(settings, store),
         max_body_bytes=settings.max_body_bytes,

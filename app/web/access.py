@@ -13,7 +13,7 @@ from app.errors import AppError, Forbidden, NotFound, Unauthorized
 from app.runtime.streams.stream_slots import Slots
 from app.store.audit_notes import enter_request, leave_request
 from app.store.store import Store
-from app.web import console
+from app.web.error_prefix import error_prefix
 from app.web.rate_limit import RateLimit
 from app.web.same_origin import host_name, is_same_origin
 from app.web.token_book import TokenBook
@@ -21,7 +21,7 @@ from app.web.token_book import TokenBook
 log = logging.getLogger(__name__)
 
 _OPEN: Final = frozenset(
-    {"/api/ping", "/health", "/ready"}
+    {"/", "/api/ping", "/health", "/ready"}
     | {"/openapi.json", "/agent-schema.json", "/docs", "/docs/reference.js", "/docs/reference.css"}
 )
 _OVERSIGHT: Final = frozenset({"/metrics", "/api/audit"})
@@ -171,7 +171,7 @@ def _leave_request(error: BaseException | None) -> None:  # noqa: ARG001 - Flask
 
 
 def _is_open(path: str) -> bool:
-    return path in _OPEN or console.is_open(path)
+    return path in _OPEN or path.startswith("/console/")
 
 
 def owner() -> str | None:
@@ -201,3 +201,10 @@ def require_operator() -> None:
     """Forbidden for all others; where no tokens are asked for, everybody is one."""
     if role() != "operator":
         raise Forbidden("This is for operators.")
+
+
+def require_visible(store: Store, session_id: str, what: str) -> None:
+    """SessionNotFound, in the contract's words, for a session that is not there or that is somebody else's. Views ask
+    before the session can be found busy: a stranger is not told with what."""
+    with error_prefix(what):
+        store.sessions.get(session_id, owner=owner())

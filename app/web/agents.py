@@ -2,37 +2,87 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from typing import NotRequired
 
-from app.errors import AgentNotFound, InvalidAgentConfig
+from flask import Response
+from typing_extensions import TypedDict
+
+from app import errors
 from app.runtime.agent_planner import AgentPlanner
 from app.team.team_directory import TeamDirectory
 from app.web.error_prefix import error_prefix
-from app.web.response_json import json_response
+from app.web.resource import Resource, ResponseSpec, get
+from app.web.response_json import Json, json_response
 
 
-def blueprint(directory: TeamDirectory, planner: AgentPlanner) -> Blueprint:
-    routes = Blueprint("agents", __name__, url_prefix="/api/agents")
+class AgentSummaryJson(TypedDict):
+    """`name` is the file's key; `multi`: more than one agent is in it."""
 
-    @routes.get("")
-    def summaries() -> Response:
+    name: str
+    description: str
+    multi: bool
+
+
+class AgentFileJson(TypedDict):
+    """An agent file, read and normalised; literal secrets are masked."""
+
+    version: str
+    agents: list[Json]
+    providers: NotRequired[dict[str, Json]]
+    models: NotRequired[dict[str, Json]]
+    mcps: NotRequired[dict[str, Json]]
+    rag: NotRequired[dict[str, Json]]
+    metadata: Json
+    permissions: NotRequired[Json]
+
+
+class ToolCountJson(TypedDict):
+    available_tools: int
+
+
+class AgentResource(Resource):
+    """The agent files that load."""
+
+    name = "agents"
+    prefix = "/api/agents"
+
+    def __init__(self, directory: TeamDirectory, planner: AgentPlanner) -> None:
+        self._directory = directory
+        self._planner = planner
+
+    @get(
+        "",
+        "Lists the agent files that load",
+        answers={200: ResponseSpec("Sorted by name.", list[AgentSummaryJson])},
+        stores=False,
+    )
+    def summaries(self) -> Response:
         return json_response(
             [
                 {"name": agent.name, "description": agent.description, "multi": agent.multi}
-                for agent in directory.list()
+                for agent in self._directory.list()
             ]
         )
 
-    @routes.get("/<key>")
-    def definition(key: str) -> Response:
+    @get(
+        "/<key>",
+        "Shows one agent file, read and normalised",
+        answers={200: ResponseSpec("The file.", AgentFileJson)},
+        refusals=(errors.AgentNotFound,),
+        stores=False,
+    )
+    def definition(self, key: str) -> Response:
         try:
-            return json_response(directory.get(key).wire())
-        except (AgentNotFound, InvalidAgentConfig) as error:
-            raise AgentNotFound("Not Found", detail=error.message) from error
+            return json_response(self._directory.get(key).wire())
+        except (errors.AgentNotFound, errors.InvalidAgentConfig) as error:
+            raise errors.AgentNotFound("Not Found", detail=error.message) from error
 
-    @routes.get("/<key>/<path:name>/tools/count")
-    def count_tools(key: str, name: str) -> Response:
+    @get(
+        "/<key>/<path:name>/tools/count",
+        "Counts an agent's tools",
+        answers={200: ResponseSpec("How many there are.", ToolCountJson)},
+        refusals=(errors.AgentNotFound, errors.InvalidAgentConfig, errors.MissingEnvironment),
+    )
+    def count_tools(self, key: str, name: str) -> Response:
         with error_prefix("get agent tool count"):
-            return json_response({"available_tools": planner.count_tools(key, name)})
-
-    return routes
+            return json_response({"available_tools": self._planner.count_tools(key, name)})

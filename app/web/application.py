@@ -1,4 +1,4 @@
-"""The Flask application: its blueprints, and what every request passes."""
+"""The Flask application: its resources, and what every request passes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import time
 import uuid
 from collections.abc import Iterable
 
-from flask import Blueprint, Flask, Response, g, request
+from flask import Flask, Response, g, request
 from werkzeug.routing import BaseConverter
 
 from app.logs import enter_context, leave_context
 from app.web import error_responses
 from app.web.access import Access
 from app.web.query_parameters import MESSAGE_ID, SESSION_ID
+from app.web.resource import Resource
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class MessageIdConverter(BaseConverter):
         return int(value)
 
 
-def make_application(blueprints: Iterable[Blueprint], access: Access, *, max_body_bytes: int) -> Flask:
+def make_application(resources: Iterable[Resource], access: Access, *, max_body_bytes: int) -> Flask:
     app = Flask("baton", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = max_body_bytes
     app.url_map.converters["session"] = SessionIdConverter
@@ -44,8 +45,8 @@ def make_application(blueprints: Iterable[Blueprint], access: Access, *, max_bod
     app.before_request(_begin)
     access.register(app)
     error_responses.register(app)
-    for blueprint in blueprints:
-        app.register_blueprint(blueprint)
+    for resource in resources:
+        resource.register(app)
     app.after_request(_identify)
     app.teardown_request(_end)
     return app

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Final, get_args
 
-from flask import Blueprint, Response
+from flask import Response
+from typing_extensions import TypedDict
 
+from app import errors
 from app.conversation.audit_entry import Action, AuditEntry
 from app.store.audit_store import AuditStore
-from app.web import response_models
-from app.web.query_parameters import SESSION_ID, Matching, Moment, Parameter, WordList
-from app.web.response_json import json_response, time_text
+from app.web.query_parameters import PRETTY, SESSION_ID, Matching, Moment, Parameter, WordList
+from app.web.resource import Resource, ResponseSpec, get
+from app.web.response_json import Time, json_response, time_text
 
 DEFAULT_LIMIT: Final = 100
 MOST: Final = 1000
@@ -33,15 +35,54 @@ BEFORE: Final = Matching(
 )
 
 
-def blueprint(trail: AuditStore) -> Blueprint:
-    routes = Blueprint("audit", __name__, url_prefix="/api")
+class AuditRecordJson(TypedDict):
+    id: int
+    at: Time
+    who: str
+    role: str
+    action: str
+    session_id: str | None
+    run_id: str | None
+    detail: str
+    request_id: str
 
-    @routes.get("/audit")
-    def entries() -> Response:
+
+class AuditTrailJson(TypedDict):
+    """`next` is what `before` has to be to go on; null at the end."""
+
+    entries: list[AuditRecordJson]
+    next: int | None
+
+
+class AuditResource(Resource):
+    """The entries of the trail."""
+
+    name = "audit"
+    prefix = "/api"
+
+    def __init__(self, trail: AuditStore) -> None:
+        self._trail = trail
+
+    @get(
+        "/audit",
+        "Who did what to which session, newest first",
+        parameters=(
+            PRETTY,
+            SESSION,
+            WHO,
+            ACTION,
+            AFTER,
+            BEFORE,
+            LIMIT,
+        ),
+        answers={200: ResponseSpec("Entries.", AuditTrailJson)},
+        refusals=(errors.InvalidRequest,),
+    )
+    def entries(self) -> Response:
         """Newest first; `next` is what `before` has to be to go on, null at the end."""
         limit = min(int(LIMIT.read() or 0) or DEFAULT_LIMIT, MOST)
         who, before = WHO.given(), BEFORE.read()
-        found = trail.find(
+        found = self._trail.find(
             session_id=SESSION.read(),
             who=who.replace("\0", "") if who is not None else None,
             actions=ACTION.read(),
@@ -50,16 +91,14 @@ def blueprint(trail: AuditStore) -> Blueprint:
             limit=limit + 1,
         )
         more = len(found) > limit
-        body: response_models.AuditTrailJson = {
+        body: AuditTrailJson = {
             "entries": [_payload(one) for one in found[:limit]],
             "next": found[limit - 1].id if more else None,
         }
         return json_response(body)
 
-    return routes
 
-
-def _payload(entry: AuditEntry) -> response_models.AuditRecordJson:
+def _payload(entry: AuditEntry) -> AuditRecordJson:
     return {
         "id": entry.id,
         "at": time_text(entry.at, whole=False),

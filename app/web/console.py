@@ -8,7 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from flask import Blueprint, Response, abort, send_from_directory
+from flask import Response, abort, send_from_directory
+
+from app import errors
+from app.web.resource import Resource, ResponseSpec, static
 
 FILES: Final = Path(__file__).with_name("console")
 
@@ -47,25 +50,32 @@ _HEADERS: Final = {
 }
 
 
-def is_open(path: str) -> bool:
-    """Is this path of a request one of the console's files, which need no token?"""
-    return path == "/" or path.startswith("/console/")
+class ConsoleResource(Resource):
+    """The console's files."""
 
+    name = "console"
 
-def blueprint() -> Blueprint:
-    routes = Blueprint("console", __name__)
-
-    @routes.get("/")
-    def page() -> Response:
+    @static(
+        "/",
+        "The console",
+        answers={
+            200: ResponseSpec("A page.", str, media="text/html"),
+            304: ResponseSpec("It has not changed."),
+        },
+    )
+    def page(self) -> Response:
         return _file(PAGE)
 
-    @routes.get("/console/<name>")
-    def file(name: str) -> Response:
+    @static(
+        "/console/<name>",
+        "A file of the console",
+        answers={200: ResponseSpec("The file.", str, media="*/*"), 304: ResponseSpec("It has not changed.")},
+        refusals=(errors.NotFound,),
+    )
+    def file(self, name: str) -> Response:
         if name == PAGE or Path(name).suffix not in _TYPES:
             abort(404)
         return _file(name)
-
-    return routes
 
 
 def _file(name: str) -> Response:

@@ -5,15 +5,53 @@ from __future__ import annotations
 import errno
 import logging
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NotRequired
 
 from flask import Flask, Response, g, request
+from typing_extensions import TypedDict
 from werkzeug.exceptions import HTTPException
 
 from app import errors
-from app.web.response_json import json_response, message_payload, run_payload
+from app.web.message_json import StoredMessageJson, message_payload
+from app.web.response_json import json_response
+from app.web.run_json import RunJson, run_payload
 
 log = logging.getLogger(__name__)
+
+
+class RefusalJson(TypedDict):
+    """`error` repeats `message`; decide by `code`."""
+
+    message: str
+    error: str
+    code: str
+    request_id: str
+
+
+class BusyJson(RefusalJson):
+    """The run that has the session; missing when it is a moment old."""
+
+    run: NotRequired[RunJson]
+
+
+class AnsweredAlreadyJson(RefusalJson):
+    """The answer that came first."""
+
+    decision: NotRequired[str]
+    decided_by: NotRequired[str]
+    reason: NotRequired[str]
+
+
+class StaleJson(RefusalJson):
+    last_position: int
+    missed: list[StoredMessageJson]
+
+
+class TakenAlreadyJson(RefusalJson):
+    """Where in the conversation the message is now."""
+
+    position: NotRequired[int]
+
 
 RETRY_SECONDS: Final = 2
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from typing import Final
+from typing import Final, Literal
 
-from flask import Blueprint, Response
+from flask import Response
+from typing_extensions import TypedDict
 
-from app.errors import Draining, NoSessions
+from app import errors
 from app.runtime.runtime import Runtime
 from app.runtime.streams.disconnects import DisconnectWatcher
 from app.store.store import Store
 from app.web.access import own_name, owner
-from app.web.query_parameters import Seconds
+from app.web.query_parameters import PRETTY, Seconds
+from app.web.resource import Resource, ResponseSpec, get
 from app.web.response_json import json_response
 from app.web.sse import client_left
 
@@ -22,42 +24,68 @@ READY_TIMEOUT: Final = Seconds(
 LOOK_SECONDS: Final = 0.25
 
 
-def blueprint(store: Store, runtime: Runtime, disconnects: DisconnectWatcher) -> Blueprint:
-    routes = Blueprint("health", __name__)
+class StatusJson(TypedDict):
+    status: Literal["ok", "ready"]
 
-    @routes.get("/api/ping")
-    @routes.get("/health")
-    def ping() -> Response:
+
+class HealthResource(Resource):
+    """Answers load balancers, and clients that wait for work."""
+
+    name = "health"
+
+    def __init__(self, store: Store, runtime: Runtime, disconnects: DisconnectWatcher) -> None:
+        self._store = store
+        self._runtime = runtime
+        self._disconnects = disconnects
+
+    @get(
+        ("/health", "/api/ping"),
+        "Is the process there?",
+        answers={200: ResponseSpec("Yes.", StatusJson)},
+        is_open=True,
+        stores=False,
+    )
+    def ping(self) -> Response:
         return json_response({"status": "ok"})
 
-    @routes.get("/ready")
-    def ready() -> Response:
+    @get(
+        "/ready",
+        "Does the process want work?",
+        answers={200: ResponseSpec("Yes.", StatusJson)},
+        refusals=(errors.Draining,),
+        is_open=True,
+    )
+    def ready(self) -> Response:
         """Draining or StoreUnavailable (503) while this process should get no new work."""
-        if runtime.runs.draining:
-            raise Draining()
-        store.runs.recent(limit=1)
+        if self._runtime.runs.draining:
+            raise errors.Draining()
+        self._store.runs.recent(limit=1)
         return json_response({"status": "ready"})
 
-    @routes.get("/api/ready")
-    def sessions_ready() -> Response:
+    @get(
+        "/api/ready",
+        "Waits until there is a session",
+        parameters=(PRETTY, READY_TIMEOUT),
+        answers={200: ResponseSpec("There is one.", StatusJson)},
+        refusals=(errors.InvalidRequest, errors.NoSessions, errors.Draining, errors.ServerFull),
+    )
+    def sessions_ready(self) -> Response:
         """Waits until there is a session that the asker may see, in a stream's place, since it holds a thread.
         ServerFull, NoSessions, Draining."""
         deadline = time.monotonic() + READY_TIMEOUT.read()
-        if not store.sessions.any(owner=owner()):
-            _await_session(deadline)
+        if not self._store.sessions.any(owner=owner()):
+            self._await_session(deadline)
         return json_response({"status": "ready"})
 
-    def _await_session(deadline: float) -> None:
-        place = runtime.slots.take(own_name())
+    def _await_session(self, deadline: float) -> None:
+        place = self._runtime.slots.take(own_name())
         try:
-            with client_left(disconnects) as left:
-                while not store.sessions.any(owner=owner()):
-                    if runtime.runs.draining:
-                        raise Draining()
+            with client_left(self._disconnects) as left:
+                while not self._store.sessions.any(owner=owner()):
+                    if self._runtime.runs.draining:
+                        raise errors.Draining()
                     remaining = deadline - time.monotonic()
                     if remaining <= 0 or left.wait(min(remaining, LOOK_SECONDS)):
-                        raise NoSessions()
+                        raise errors.NoSessions()
         finally:
             place.give_back()
-
-    return routes

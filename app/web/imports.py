@@ -14,16 +14,8 @@ from app.conversation.blocks import Block, is_deep, text_block, tool_result
 from app.conversation.healing import MISSING_RESULT, heal
 from app.conversation.transcript import Message, Usage
 from app.web.foreign_messages import SPEAKERS
-from app.web.request_models import (
-    MAX_PARTS,
-    MAX_TEXT,
-    CreateSession,
-    Name,
-    Part,
-    RequestModel,
-    content_blocks,
-    whole,
-)
+from app.web.posted_messages import MAX_PARTS, Part, content_blocks
+from app.web.request_models import MAX_TEXT, CreateSession, Name, RequestModel, whole
 
 MAX_IMPORTED: Final = 100_000
 MAX_CALLS: Final = 1000  # of one message

@@ -5,29 +5,41 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Flask, Response, g, request
+from flask import Flask, Response, g, request
 from werkzeug.wsgi import ClosingIterator
 
 from app.runtime.gauges import Gauges
 from app.telemetry.telemetry import Telemetry
 from app.threads import Services
+from app.web.resource import Resource, ResponseSpec, get
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
-def blueprint(telemetry: Telemetry, gauges: Gauges, services: Services) -> Blueprint:
-    routes = Blueprint("metrics", __name__)
+class MetricsResource(Resource):
+    """Gives the numbers of this host's processes."""
 
-    @routes.get("/metrics")
-    def metrics() -> Response:
+    name = "metrics"
+
+    def __init__(self, telemetry: Telemetry, gauges: Gauges, services: Services) -> None:
+        self._telemetry = telemetry
+        self._gauges = gauges
+        self._services = services
+
+    @get(
+        "/metrics",
+        "The numbers for Prometheus",
+        answers={200: ResponseSpec("In the text format.", str, media="text/plain")},
+        stores=False,
+        parameters=(),
+    )
+    def metrics(self) -> Response:
         """Answers without the database, which may be what is wrong."""
-        services.ensure_running()
-        gauges.measure()
-        body, content_type = telemetry.metrics.render()
+        self._services.ensure_running()
+        self._gauges.measure()
+        body, content_type = self._telemetry.metrics.render()
         return Response(body, content_type=content_type)
-
-    return routes
 
 
 def observe(app: Flask, telemetry: Telemetry) -> None:

@@ -3,21 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final, Literal, NotRequired
 
-from flask import Blueprint, Response
+from flask import Response
+from typing_extensions import TypedDict
 
-from app.conversation.blocks import Block
-from app.conversation.queued_message import CAPACITY
-from app.errors import NotRunning
+from app import errors
+from app.conversation.blocks import Block, plain_text
+from app.conversation.queued_message import CAPACITY, QueuedMessage
+from app.conversation.wire_content import wire_parts
 from app.runtime.run_control import RunControl, queued_messages
 from app.store.idempotency import KeyUse, KeyUsed, answered
 from app.store.store import Store
-from app.web import response_models
-from app.web.access import owner, requester
-from app.web.error_prefix import error_prefix
-from app.web.query_parameters import idempotency_key
-from app.web.request_models import read_messages, skip_body
-from app.web.response_json import json_response, queued_answer, queued_payload
+from app.web.access import requester, require_visible
+from app.web.posted_messages import MessagesBody, read_messages
+from app.web.query_parameters import IDEMPOTENCY_KEY, PRETTY, idempotency_key
+from app.web.request_body import skip_body
+from app.web.resource import DONE, Resource, ResponseSpec, delete, get, patch, post
+from app.web.response_json import Json, Time, json_response, time_text, without_empty
+
+QueuedStatus = Literal["queued", "queued_streaming", "queued_idle"]
+
+
+class QueuedMessageJson(TypedDict):
+    id: str
+    kind: Literal["steer", "followup"]
+    content: str
+    created_at: Time
+    created_by: str
+    multi_content: NotRequired[Sequence[Json]]
+
+
+class QueuedJson(TypedDict):
+    """`duplicate`: the request's `Idempotency-Key` was used by an equal one before."""
+
+    status: QueuedStatus
+    messages: list[QueuedMessageJson]
+    duplicate: NotRequired[bool]
+
+
+class DepthJson(TypedDict):
+    depth: int
+    capacity: int
+
+
+class QueueJson(TypedDict):
+    steer: DepthJson
+    followup: DepthJson
+    messages: list[QueuedMessageJson]
+
+
+QUEUED: Final = ResponseSpec("It waits.", QueuedJson)
 
 
 def store_follow_ups(
@@ -28,7 +64,7 @@ def store_follow_ups(
     use: KeyUse | None,
     *,
     agent: str | None = None,
-) -> response_models.QueuedJson:
+) -> QueuedJson:
     """Stores messages for afterwards; the answer says whether a run is at work that will come to them. QueueFull,
     KeyUsed; SessionBusy if they are meant for another `agent` than the one that would come to them."""
     follow_ups = queued_messages(session_id, "followup", contents, by=requester(), at=store.database.now())
@@ -39,73 +75,132 @@ def store_follow_ups(
     return answer
 
 
-def blueprint(store: Store, control: RunControl) -> Blueprint:
-    routes = Blueprint("queue", __name__, url_prefix="/api/sessions/<session:session_id>")
+class QueueResource(Resource):
+    """The messages that wait for a session's runs."""
 
-    @routes.post("/steer")
-    def steer(session_id: str) -> Response:
+    name = "queue"
+    prefix = "/api/sessions/<session:session_id>"
+
+    def __init__(self, store: Store, control: RunControl) -> None:
+        self._store = store
+        self._control = control
+
+    @post(
+        "/steer",
+        "Leaves a message for the run at work",
+        body=MessagesBody(),
+        parameters=(PRETTY, IDEMPOTENCY_KEY),
+        answers={202: QUEUED},
+        refusals=(
+            errors.SessionNotFound,
+            errors.NotRunning,
+            errors.IdempotencyConflict,
+            errors.QueueFull,
+            errors.InvalidTranscript,
+        ),
+    )
+    def steer(self, session_id: str) -> Response:
         contents = [message.content for message in read_messages()]
-        _visible(session_id, "steer session")
+        require_visible(self._store, session_id, "steer session")
         use = idempotency_key(contents)
-        if (again := _again(use)) is not None:
+        if (again := self._again(use)) is not None:
             return again
-        steers = queued_messages(session_id, "steer", contents, by=requester(), at=store.database.now())
+        steers = queued_messages(session_id, "steer", contents, by=requester(), at=self._store.database.now())
         answer = queued_answer("queued", steers)
         try:
-            control.steer(
-                steers,
-                idempotency=answered(use, answer),
-            )
-        except NotRunning:
-            raise NotRunning("failed to steer session: session not found or not running") from None
+            self._control.steer(steers, idempotency=answered(use, answer))
+        except errors.NotRunning:
+            raise errors.NotRunning("failed to steer session: session not found or not running") from None
         except KeyUsed:
-            return _again(use) or json_response(answer, 202)
+            return self._again(use) or json_response(answer, 202)
         return json_response(answer, 202)
 
-    @routes.post("/followup")
-    def follow_up(session_id: str) -> Response:
+    @post(
+        "/followup",
+        "Leaves a message for afterwards",
+        body=MessagesBody(),
+        parameters=(PRETTY, IDEMPOTENCY_KEY),
+        answers={202: QUEUED},
+        refusals=(
+            errors.SessionNotFound,
+            errors.IdempotencyConflict,
+            errors.QueueFull,
+            errors.InvalidTranscript,
+            errors.ServerFull,
+            errors.Draining,
+        ),
+    )
+    def follow_up(self, session_id: str) -> Response:
         contents = [message.content for message in read_messages()]
-        _visible(session_id, "follow up session")
+        require_visible(self._store, session_id, "follow up session")
         use = idempotency_key(contents)
-        if (again := _again(use)) is not None:
+        if (again := self._again(use)) is not None:
             return again
         try:
-            return json_response(store_follow_ups(store, control, session_id, contents, use), 202)
+            return json_response(store_follow_ups(self._store, self._control, session_id, contents, use), 202)
         except KeyUsed:  # the same request, a moment before
-            if (again := _again(use)) is None:
+            if (again := self._again(use)) is None:
                 raise
             return again
 
-    @routes.get("/queue")
-    def look(session_id: str) -> Response:
-        _visible(session_id, "read the queue")
-        waiting = store.queue.waiting(session_id)
+    @get(
+        "/queue",
+        "Shows what waits",
+        answers={200: ResponseSpec("The messages, in the order of their turns.", QueueJson)},
+        refusals=(errors.SessionNotFound,),
+    )
+    def look(self, session_id: str) -> Response:
+        require_visible(self._store, session_id, "read the queue")
+        waiting = self._store.queue.waiting(session_id)
         depths = {
             kind: {"depth": sum(message.kind == kind for message in waiting), "capacity": CAPACITY}
             for kind in ("steer", "followup")
         }
         return json_response({**depths, "messages": [queued_payload(message) for message in waiting]})
 
-    @routes.patch("/queue/<session:message_id>")
-    def edit(session_id: str, message_id: str) -> Response:
+    @patch(
+        "/queue/<session:message_id>",
+        "Changes a message that waits",
+        body=MessagesBody(exactly_one=True),
+        answers={200: ResponseSpec("The message.", QueuedMessageJson)},
+        refusals=(errors.SessionNotFound, errors.QueuedMessageNotFound, errors.TakenAlready),
+    )
+    def edit(self, session_id: str, message_id: str) -> Response:
         contents = [message.content for message in read_messages(exactly_one=True)]
-        _visible(session_id, "edit the queue")
-        edited = store.queue.edit(session_id, message_id, contents[0])
+        require_visible(self._store, session_id, "edit the queue")
+        edited = self._store.queue.edit(session_id, message_id, contents[0])
         return json_response(queued_payload(edited))
 
-    @routes.delete("/queue/<session:message_id>")
-    def withdraw(session_id: str, message_id: str) -> Response:
+    @delete(
+        "/queue/<session:message_id>",
+        "Withdraws a message that waits",
+        unread_body=True,
+        answers={200: DONE},
+        refusals=(errors.SessionNotFound, errors.QueuedMessageNotFound, errors.TakenAlready),
+    )
+    def withdraw(self, session_id: str, message_id: str) -> Response:
         skip_body()
-        _visible(session_id, "edit the queue")
-        store.queue.withdraw(session_id, message_id)
+        require_visible(self._store, session_id, "edit the queue")
+        self._store.queue.withdraw(session_id, message_id)
         return json_response({"message": "message withdrawn"})
 
-    def _again(use: KeyUse | None) -> Response | None:
-        outcome = store.idempotency.outcome(use) if use is not None else None
+    def _again(self, use: KeyUse | None) -> Response | None:
+        outcome = self._store.idempotency.outcome(use) if use is not None else None
         return json_response({**outcome.response, "duplicate": True}, 202) if outcome is not None else None
 
-    def _visible(session_id: str, what: str) -> None:
-        with error_prefix(what):
-            store.sessions.get(session_id, owner=owner())
 
-    return routes
+def queued_answer(status: QueuedStatus, messages: Sequence[QueuedMessage]) -> QueuedJson:
+    return {"status": status, "messages": [queued_payload(message) for message in messages]}
+
+
+def queued_payload(message: QueuedMessage) -> QueuedMessageJson:
+    plain = all(block.get("type") == "text" for block in message.content)
+    body: QueuedMessageJson = {
+        "id": message.id,
+        "kind": message.kind,
+        "content": plain_text(message.content),
+        "created_at": time_text(message.created_at, whole=False),
+        "created_by": message.created_by,
+        "multi_content": [] if plain else wire_parts(message.content),
+    }
+    return without_empty(QueuedMessageJson, body)

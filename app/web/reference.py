@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import Any, Final
 
-from flask import Blueprint, Response, current_app, request
+from flask import Response, current_app, request
 
 from app.distribution import version
 from app.team.schema import agent_file_schema
 from app.web.openapi.document import openapi_document
+from app.web.resource import Resource, ResponseSpec, static
 from app.web.response_json import json_text
 
 _DIRECTORY: Final = Path(__file__).parent / "reference_page"
@@ -21,50 +22,64 @@ _POLICY: Final = (
 )
 
 
-def blueprint(*, secured: bool) -> Blueprint:
-    """`secured`: the server asks for tokens. The description itself is open: it tells nothing about anybody."""
-    routes = Blueprint("reference", __name__)
+class ReferenceResource(Resource):
+    """Builds each description once."""
 
-    building = Lock()
+    name = "reference"
 
-    def described(indented: bool) -> bytes:
-        with building:  # many who ask at once don't each build it
-            return built(indented)
+    def __init__(self, *, secured: bool) -> None:
+        self._secured = secured
+        self._building = Lock()
+        self._built: dict[tuple[str, bool], bytes] = {}
 
-    @cache
-    def built(indented: bool) -> bytes:
-        document = openapi_document(current_app.url_map, version=version(), secured=secured)
-        return json_text(document, indented=indented)
+    @static(
+        "/openapi.json",
+        "This document",
+        answers={200: ResponseSpec("OpenAPI 3.1.", dict[str, Any])},
+    )
+    def document(self) -> Response:
+        return self._json(
+            "document", lambda: openapi_document(current_app, version=version(), secured=self._secured)
+        )
 
-    @cache
-    def schema(indented: bool) -> bytes:
-        return json_text(agent_file_schema(), indented=indented)
+    @static(
+        "/agent-schema.json",
+        "The JSON Schema of agent files",
+        answers={200: ResponseSpec("For editors, and for programs that write them.", dict[str, Any])},
+    )
+    def agent_schema(self) -> Response:
+        return self._json("agents", agent_file_schema)
 
-    @routes.get("/openapi.json")
-    def document() -> Response:
-        return _json(described("pretty" in request.args))
-
-    @routes.get("/agent-schema.json")
-    def agent_schema() -> Response:
-        return _json(schema("pretty" in request.args))
-
-    @routes.get("/docs")
-    def page() -> Response:
+    @static(
+        "/docs",
+        "This document, to read",
+        answers={200: ResponseSpec("A page.", str, media="text/html")},
+    )
+    def page(self) -> Response:
         return _file("index.html", "text/html; charset=utf-8")
 
-    @routes.get("/docs/reference.js")
-    def script() -> Response:
+    @static(
+        "/docs/reference.js",
+        "The script of the page",
+        answers={200: ResponseSpec("A module.", str, media="text/javascript")},
+    )
+    def script(self) -> Response:
         return _file("reference.js", "text/javascript; charset=utf-8")
 
-    @routes.get("/docs/reference.css")
-    def style() -> Response:
+    @static(
+        "/docs/reference.css",
+        "The style of the page",
+        answers={200: ResponseSpec("A style sheet.", str, media="text/css")},
+    )
+    def style(self) -> Response:
         return _file("reference.css", "text/css; charset=utf-8")
 
-    return routes
-
-
-def _json(text: bytes) -> Response:
-    return Response(text, content_type="application/json")
+    def _json(self, name: str, make: Callable[[], Any]) -> Response:
+        key = (name, "pretty" in request.args)
+        with self._building:  # many who ask at once don't each build it
+            if key not in self._built:
+                self._built[key] = json_text(make(), indented=key[1])
+        return Response(self._built[key], content_type="application/json")
 
 
 def _file(name: str, content_type: str) -> Response:

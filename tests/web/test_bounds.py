@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from app.conversation.session import MAX_PATTERNS
 from app.factory import Server
-from app.web import batches, imports, messages, queue, request_models, runs, sessions  # noqa: F401 - they define bodies
+from app.web import batches, request_models
 from app.web.request_models import MAX_PATTERN, RequestModel
 from tests.fuzz.limits import bounded
 from tests.harness.in_process import LocalClient
@@ -77,7 +77,7 @@ def test_the_check_itself_finds_what_has_no_bound() -> None:
         text: str | None
         texts: list[request_models.Name]
         things: dict[str, Any]
-        fine: request_models.Ids
+        fine: batches.Ids
 
     fields = Loose.model_fields.items()
     found = [place for name, field in fields for place in unbounded(field.annotation, field.metadata, name)]

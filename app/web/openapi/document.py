@@ -7,22 +7,23 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from flask import Flask
 from pydantic import TypeAdapter
 from typing_extensions import is_typeddict
 from werkzeug.routing import Map, Rule
 
-from app.web import request_models, response_models
+from app.web.error_responses import RefusalJson
 from app.web.openapi.event_schemas import event_schemas
-from app.web.openapi.operation import OperationSpec, ResponseSpec
-from app.web.openapi.operations import OPERATIONS
 from app.web.openapi.refusals import SHAPES, refusals
+from app.web.posted_messages import MessagesBody
 from app.web.query_parameters import PRETTY, Parameter
+from app.web.request_models import RequestModel
+from app.web.resource import ResponseSpec, Route, route_of
 
 Json = dict[str, Any]
 
 _REFERENCE: Final = "#/components/schemas/{model}"
 _PART: Final = re.compile(r"<(?:(?P<converter>\w+)(?:\([^)]*\))?:)?(?P<name>\w+)>")
-_ADDED_BY_FLASK: Final = frozenset({"HEAD", "OPTIONS"})
 _HEADERS: Final[Mapping[str, str]] = {
     "X-Request-ID": "The id of this request, as it stands in the log.",
     "Link": 'Where the next page is (`rel="next"`), if there is one.',
@@ -39,18 +40,17 @@ _ABOUT: Final = (
 )
 
 
-def openapi_document(routes: Map, *, version: str, secured: bool) -> Json:
-    """`secured`: the server asks for tokens."""
+def openapi_document(app: Flask, *, version: str, secured: bool) -> Json:
+    """Describes the routes of the application's resources. `secured`: the server asks for tokens."""
+    routes = app.url_map
     schemas = _Schemas()
     paths: dict[str, Json] = defaultdict(dict)
-    ids: set[str] = set()
     for rule in routes.iter_rules():
-        operation = OPERATIONS.get(rule.endpoint)
-        for method in sorted((rule.methods or set()) - _ADDED_BY_FLASK) if operation else ():
-            assert operation is not None  # noqa: S101 - for the type checker
-            described = _operation(routes, rule, operation, schemas, secured=secured)
-            described["operationId"] = _unique(rule.endpoint.replace(".", "_"), ids)
-            paths[_PART.sub(r"{\g<name>}", rule.rule)][method.lower()] = described
+        if (route := route_of(app.view_functions[rule.endpoint])) is None:
+            continue
+        described = _operation(routes, rule, route, schemas, secured=secured)
+        described["operationId"] = _operation_id(rule, route)
+        paths[_PART.sub(r"{\g<name>}", rule.rule)][route.method.lower()] = described
     document: Json = {
         "openapi": "3.1.0",
         "info": {"title": "Baton", "version": version, "description": _ABOUT},
@@ -71,14 +71,9 @@ class _Schemas:
         schema = self._kept(TypeAdapter(kind).json_schema(mode="serialization", ref_template=_REFERENCE))
         return self._named(kind.__name__, schema) if is_typeddict(kind) else schema
 
-    def of_body(self, body: type[request_models.RequestModel] | str) -> Json:
-        if isinstance(body, str):
-            options = request_models.RunOptions if body == "run" else None
-            only_one = body == "one message"
-            schema = request_models.messages_schema(
-                exactly_one=only_one, ref_template=_REFERENCE, options=options
-            )
-            return self._kept(schema)
+    def of_body(self, body: type[RequestModel] | MessagesBody) -> Json:
+        if isinstance(body, MessagesBody):
+            return self._kept(body.schema(_REFERENCE))
         schema = self._kept(body.model_json_schema(ref_template=_REFERENCE))
         return self._named(body.__name__, schema)
 
@@ -98,26 +93,24 @@ class _Schemas:
             raise ValueError(f"two different shapes are called {name}")
 
 
-def _operation(
-    routes: Map, rule: Rule, operation: OperationSpec, schemas: _Schemas, *, secured: bool
-) -> Json:
+def _operation(routes: Map, rule: Rule, route: Route, schemas: _Schemas, *, secured: bool) -> Json:
     in_path = list(_path_parameters(routes, rule))
     described: Json = {
-        "summary": operation.summary,
+        "summary": route.summary,
         "tags": [rule.endpoint.partition(".")[0]],
-        "parameters": [*in_path, *(_parameter(one) for one in operation.parameters)],
+        "parameters": [*in_path, *(_parameter(one) for one in route.parameters)],
         "responses": {
             str(status): _with_request_id(response)
             for status, response in {
-                **{status: _answer(answer, schemas) for status, answer in operation.answers.items()},
-                **refusals(operation, has_path_values=bool(in_path), secured=secured),
+                **{status: _answer(answer, schemas) for status, answer in route.answers.items()},
+                **refusals(route, has_path_values=bool(in_path), secured=secured),
             }.items()
         },
     }
     if secured:
-        described["security"] = [] if operation.is_open else [{"token": []}]
-    if operation.body is not None:
-        described["requestBody"] = _request_body(operation.body, schemas)
+        described["security"] = [] if route.is_open else [{"token": []}]
+    if route.body is not None:
+        described["requestBody"] = _request_body(route.body, schemas)
     return described
 
 
@@ -139,13 +132,13 @@ def _parameter(parameter: Parameter) -> Json:
     }
 
 
-def _request_body(body: type[request_models.RequestModel] | str, schemas: _Schemas) -> Json:
+def _request_body(body: type[RequestModel] | MessagesBody, schemas: _Schemas) -> Json:
     schema = schemas.of_body(body)
-    required = isinstance(body, str) or not _accepts_nothing(body)
+    required = isinstance(body, MessagesBody) or not _accepts_nothing(body)
     return {"required": required, "content": {"application/json": {"schema": schema}}}
 
 
-def _accepts_nothing(body: type[request_models.RequestModel]) -> bool:
+def _accepts_nothing(body: type[RequestModel]) -> bool:
     return not any(field.is_required() for field in body.model_fields.values())
 
 
@@ -166,7 +159,7 @@ def _with_request_id(response: Json) -> Json:
 
 
 def _components(schemas: _Schemas, *, secured: bool) -> Json:
-    for shape in (response_models.RefusalJson, *SHAPES.values()):
+    for shape in (RefusalJson, *SHAPES.values()):
         schemas.of(shape)
     kinds = event_schemas()
     event = {
@@ -210,10 +203,8 @@ def _without_titles(schema: Any) -> Any:
     }
 
 
-def _unique(name: str, taken: set[str]) -> str:
-    """The second route of one view gets a number."""
-    numbered = next(
-        candidate for candidate in (name, *(f"{name}_{n}" for n in range(2, 100))) if candidate not in taken
-    )
-    taken.add(numbered)
-    return numbered
+def _operation_id(rule: Rule, route: Route) -> str:
+    """The second path of one view gets a number."""
+    name = rule.endpoint.replace(".", "_")
+    place = next(place for place, path in enumerate(route.paths, 1) if rule.rule.endswith(path))
+    return name if place == 1 else f"{name}_{place}"

@@ -7,17 +7,23 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from app import errors
-from app.web import response_models
-from app.web.error_responses import status_of_kind
-from app.web.openapi.operation import OperationSpec
+from app.web.error_responses import (
+    AnsweredAlreadyJson,
+    BusyJson,
+    RefusalJson,
+    StaleJson,
+    TakenAlreadyJson,
+    status_of_kind,
+)
+from app.web.resource import Route
 
 Json = dict[str, Any]
 
 SHAPES: Final[Mapping[type[errors.AppError], type]] = {
-    errors.SessionBusy: response_models.BusyJson,
-    errors.AnsweredAlready: response_models.AnsweredAlreadyJson,
-    errors.StalePrecondition: response_models.StaleJson,
-    errors.TakenAlready: response_models.TakenAlreadyJson,
+    errors.SessionBusy: BusyJson,
+    errors.AnsweredAlready: AnsweredAlreadyJson,
+    errors.StalePrecondition: StaleJson,
+    errors.TakenAlready: TakenAlreadyJson,
 }
 BUSY_CODES: Final = ("session_busy", "awaiting_approval", "awaiting_input", "stopping")
 HEADERS: Final[Mapping[int, tuple[str, ...]]] = {
@@ -30,28 +36,28 @@ HEADERS: Final[Mapping[int, tuple[str, ...]]] = {
 _Found = tuple[int, str, type]  # status, code, shape
 
 
-def refusals(operation: OperationSpec, *, has_path_values: bool, secured: bool) -> dict[int, Json]:
+def refusals(route: Route, *, has_path_values: bool, secured: bool) -> dict[int, Json]:
     """Responses by status. `secured`: the server asks for tokens."""
     found: dict[int, dict[type, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for status, code, shape in _of(operation, has_path_values=has_path_values, secured=secured):
+    for status, code, shape in _of(route, has_path_values=has_path_values, secured=secured):
         if code not in found[status][shape]:
             found[status][shape].append(code)
     return {status: _response(status, found[status]) for status in sorted(found)}
 
 
-def _of(operation: OperationSpec, *, has_path_values: bool, secured: bool) -> Iterator[_Found]:
-    kinds: list[type[errors.AppError]] = [errors.Forbidden, *operation.refusals]
-    if secured and not operation.is_open:
+def _of(route: Route, *, has_path_values: bool, secured: bool) -> Iterator[_Found]:
+    kinds: list[type[errors.AppError]] = [errors.Forbidden, *route.refusals]
+    if secured and not route.is_open:
         kinds += [errors.Unauthorized, errors.RateLimited, errors.ShareTaken]
-    if operation.stores:
+    if route.stores:
         kinds.append(errors.StoreUnavailable)
-    if operation.body is not None or operation.unread_body:
+    if route.body is not None or route.unread_body:
         kinds.append(errors.RequestTooLarge)
     if has_path_values:
         kinds.append(errors.NotFound)  # a text that can't be an id is not found
     yield from _of_kinds(kinds)
-    yield from _of_wrong_words(operation)
-    yield 500, "internal", response_models.RefusalJson
+    yield from _of_wrong_words(route)
+    yield 500, "internal", RefusalJson
 
 
 def _of_kinds(kinds: Iterable[type[errors.AppError]]) -> Iterator[_Found]:
@@ -59,18 +65,18 @@ def _of_kinds(kinds: Iterable[type[errors.AppError]]) -> Iterator[_Found]:
         if kind is errors.InvalidRequest:
             continue
         for code in BUSY_CODES if kind is errors.SessionBusy else (kind.code,):
-            yield status_of_kind(kind), code, SHAPES.get(kind, response_models.RefusalJson)
+            yield status_of_kind(kind), code, SHAPES.get(kind, RefusalJson)
 
 
-def _of_wrong_words(operation: OperationSpec) -> Iterator[_Found]:
+def _of_wrong_words(route: Route) -> Iterator[_Found]:
     """InvalidRequest has a status for each way of being wrong."""
-    code, checked = errors.InvalidRequest.code, errors.InvalidRequest in operation.refusals
-    if operation.body is not None:
-        yield 400, code, response_models.RefusalJson
-    if operation.body is not None or operation.unread_body:
-        yield 411, code, response_models.RefusalJson
-    if operation.body is not None or checked:
-        yield 422, code, response_models.RefusalJson
+    code, checked = errors.InvalidRequest.code, errors.InvalidRequest in route.refusals
+    if route.body is not None:
+        yield 400, code, RefusalJson
+    if route.body is not None or route.unread_body:
+        yield 411, code, RefusalJson
+    if route.body is not None or checked:
+        yield 422, code, RefusalJson
 
 
 def _response(status: int, codes: Mapping[type, list[str]]) -> Json:

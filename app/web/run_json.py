@@ -1,0 +1,98 @@
+"""Runs as JSON."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NotRequired, cast
+
+from typing_extensions import TypedDict
+
+from app.conversation.run import WAITING, Question, Run, RunStatus
+from app.web.response_json import Json, Time, time_text, without_empty
+
+
+class QuestionJson(TypedDict):
+    """The question that a run waits on, with the fields of an approval, a form or a limit."""
+
+    kind: Literal["approval", "elicitation", "max_iterations"]
+    call_id: NotRequired[str]
+    tool: NotRequired[str]
+    arguments: NotRequired[Json]
+    agent: NotRequired[str]
+    message: NotRequired[str]
+    schema: NotRequired[Any]
+    limit: NotRequired[int]
+
+
+class RunJson(TypedDict):
+    """`code` and `error` say why it ended badly; `stopped_by` who stopped it."""
+
+    id: str
+    session_id: str
+    agent: str
+    started_by: NotRequired[str]
+    status: RunStatus
+    started_at: Time
+    ended_at: NotRequired[Time | None]
+    waiting_for: NotRequired[QuestionJson | None]
+    holder: str
+    host: str
+    pid: int
+    lease_expires_at: NotRequired[Time | None]
+    code: NotRequired[str]
+    error: NotRequired[str]
+    stopped_by: NotRequired[str]
+
+
+class RunInViewJson(RunJson):
+    """`phase`: its activity at this moment, if it is at work."""
+
+    phase: NotRequired[Literal["model", "tool", "waiting"]]
+    tool: NotRequired[str]
+
+
+class RunAnswerJson(TypedDict):
+    run: RunJson
+
+
+def run_in_view(run: Run, tool: str | None) -> RunInViewJson:
+    """A run, and what it does at this moment: `tool` is the one that it is inside of."""
+    if not run.live:
+        return cast("RunInViewJson", run_payload(run))
+    waits = run.status in WAITING
+    body: RunInViewJson = {
+        **run_payload(run),
+        "phase": "waiting" if waits else "tool" if tool else "model",
+        "tool": "" if waits else tool or "",
+    }
+    return without_empty(RunInViewJson, body)
+
+
+def run_payload(run: Run) -> RunJson:
+    body: RunJson = {
+        "id": run.id,
+        "session_id": run.session_id,
+        "agent": run.agent,
+        "started_by": run.options.get("started_by", ""),
+        "status": run.status,
+        "started_at": time_text(run.started_at, whole=False),
+        "ended_at": time_text(run.ended_at, whole=False) if run.ended_at else None,
+        "waiting_for": question_payload(run.waiting_for) if run.waiting_for else None,
+        "holder": str(run.owner),
+        "host": run.owner.host,
+        "pid": run.owner.pid,
+        "lease_expires_at": time_text(run.lease_expires_at, whole=False) if run.live else None,
+        "code": run.code,
+        "error": run.error,
+        "stopped_by": run.stopped_by,
+    }
+    return without_empty(RunJson, body)
+
+
+def question_payload(question: Question) -> QuestionJson:
+    body: QuestionJson = {
+        "kind": question.kind,
+        "call_id": question.call_id,
+        "tool": question.name,
+    }
+    details = cast("QuestionJson", question.details)
+    return {**without_empty(QuestionJson, body), **details}

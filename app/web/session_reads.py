@@ -1,0 +1,188 @@
+"""Routes that look at sessions: the list, one with its messages, where it stands. They take no lock, so looking
+makes nobody find the session busy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from flask import Response
+from typing_extensions import TypedDict
+
+from app import errors
+from app.conversation.run import Run
+from app.conversation.session import Session, SessionSummary
+from app.runtime.streams.reader_factory import ReaderFactory
+from app.store.store import Store
+from app.web.access import owner
+from app.web.json_streaming import PAGE, array_response, in_pages, object_response
+from app.web.query_parameters import PRETTY, Matching
+from app.web.resource import Resource, ResponseSpec, get
+from app.web.response_json import json_response
+from app.web.session_json import SessionDetailJson, SessionSummaryJson, SessionView, session_summary
+
+LIMIT: Final = Matching(
+    "limit", "How many at most; all unless it is said.", "[0-9]{0,9}", "limit is a whole number"
+)
+AFTER: Final = Matching(
+    "after",
+    "Where the page begins, as the `Link` of the one before says.",
+    r"[0-9]{1,11}(\.[0-9]{1,9})?,[A-Za-z0-9_-]{1,64}",
+    "after is what the Link of the page before says",
+)
+BEFORE: Final = Matching(
+    "before",
+    "Only messages before this position.",
+    "[0-9]{0,9}",
+    "before, the position of a message, is a whole number",
+)
+MOST: Final = 1000
+"""Sessions in a page."""
+
+
+class SnapshotJson(SessionDetailJson):
+    """`messages` is always there. `last_event_seq`: follow the session's events since then, and nothing is
+    missing."""
+
+    cost: float
+    streaming: bool
+    agent: str
+    last_event_seq: int
+
+
+class SessionStatusJson(TypedDict):
+    """`streaming`: a run is at work, in whatever process. `agent`: the one that has the conversation; empty before
+    the first run."""
+
+    id: str
+    title: str
+    streaming: bool
+    agent: str
+    input_tokens: int
+    output_tokens: int
+    num_messages: int
+
+
+class SessionReadsResource(Resource):
+    """Shows sessions to those who may see them."""
+
+    name = "looking"
+    prefix = "/api/sessions"
+
+    def __init__(self, store: Store, readers: ReaderFactory) -> None:
+        self._store = store
+        self._readers = readers
+        self._view = SessionView(store)
+
+    @get(
+        "",
+        "Lists sessions, newest first",
+        parameters=(PRETTY, LIMIT, AFTER),
+        answers={
+            200: ResponseSpec("Those that the asker may see.", list[SessionSummaryJson], headers=("Link",))
+        },
+        refusals=(errors.InvalidRequest,),
+    )
+    def summaries(self) -> Response:
+        """All, unless a `limit` is asked for; then `Link` says where the next page is."""
+        limit, after, whose = LIMIT.read(), _place(AFTER.read()), owner()
+        if not limit:
+            pages = in_pages(
+                lambda behind: self._store.sessions.summaries(owner=whose, limit=PAGE, after=behind or after),
+                last=_behind,
+                show=session_summary,
+            )
+            return array_response(pages)
+        size = min(int(limit), MOST)
+        found = self._store.sessions.summaries(owner=whose, limit=size + 1, after=after)
+        response = json_response([session_summary(one) for one in found[:size]])
+        if len(found) > size:
+            created_at, last = _behind(found[size - 1])
+            response.headers["Link"] = f'<sessions?limit={size}&after={created_at!r},{last}>; rel="next"'
+        return response
+
+    @get(
+        "/<session:session_id>",
+        "Shows one session with its messages and its run",
+        parameters=(PRETTY, LIMIT, BEFORE),
+        answers={200: ResponseSpec("The session.", SessionDetailJson)},
+        refusals=(errors.SessionNotFound, errors.InvalidRequest),
+    )
+    def detail(self, session_id: str) -> Response:
+        """With all messages, unless a `limit` is asked for: then with the newest ones, or those before a position."""
+        session = self._looked_up(session_id)
+        last = self._store.sessions.last_position(session_id)
+        if before := BEFORE.read():
+            last = min(last, int(before) - 1)
+        first = max(0, last + 1 - int(limit)) if (limit := LIMIT.read()) else 0
+        more = {"first_position": first} if limit or before else {}
+        run = self._store.runs.live_run(session_id)
+        return object_response(self._view.shown(session, run, first=first, last=last, more=more))
+
+    @get(
+        "/<session:session_id>/snapshot",
+        "Shows a session, and where to follow its events from",
+        answers={200: ResponseSpec("Now.", SnapshotJson)},
+        refusals=(errors.SessionNotFound,),
+    )
+    def snapshot(self, session_id: str) -> Response:
+        """Read this, then follow the events since `last_event_seq`: nothing is missing."""
+        last_event = self._readers.whole_until(self._looked_up(session_id).id)  # before what it tells is read
+        session = self._looked_up(session_id)
+        last = self._store.runs.recent(session_id=session_id, limit=1)
+        live = last[0] if last and last[0].live else None
+        more = {
+            "cost": session.cost,
+            "streaming": live is not None,
+            "agent": self._speaker(session_id, last),
+            "last_event_seq": last_event,
+        }
+        return object_response(self._view.shown(session, live, more=more, always=True))
+
+    @get(
+        "/<session:session_id>/status",
+        "Shows in short how a session is",
+        answers={200: ResponseSpec("Now.", SessionStatusJson)},
+        refusals=(errors.SessionNotFound,),
+    )
+    def status(self, session_id: str) -> Response:
+        session = self._looked_up(session_id)
+        last = self._store.runs.recent(session_id=session_id, limit=1)
+        shown: SessionStatusJson = {
+            "id": session_id,
+            "title": session.title,
+            "streaming": bool(last and last[0].live),
+            "agent": self._speaker(session_id, last),
+            "input_tokens": session.input_tokens,
+            "output_tokens": session.output_tokens,
+            "num_messages": self._store.sessions.last_position(session_id) + 1,
+        }
+        return json_response(shown)
+
+    def _speaker(self, session_id: str, runs: Sequence[Run]) -> str:
+        """The agent who has the conversation: it may have been handed to another one since the run began."""
+        newest = self._store.sessions.last_position(session_id)
+        for message in (
+            self._store.sessions.page_of_messages(session_id, first=newest, last=newest) if runs else ()
+        ):
+            if message.role != "user":
+                return message.agent
+        return runs[0].agent.rpartition("/")[2] if runs else ""
+
+    def _looked_up(self, session_id: str) -> Session:
+        """SessionNotFound in the contract's words for looking."""
+        try:
+            return self._store.sessions.get(session_id, owner=owner())
+        except errors.SessionNotFound as error:
+            raise errors.SessionNotFound("session not found: session not found") from error
+
+
+def _behind(summary: SessionSummary) -> tuple[float, str]:
+    return summary.session.created_at, summary.session.id
+
+
+def _place(text: str | None) -> tuple[float, str] | None:
+    if text is None:
+        return None
+    created_at, _, session_id = text.partition(",")
+    return float(created_at), session_id
