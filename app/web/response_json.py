@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypeAlias, TypeVar, cast, get_origin
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    NotRequired,
+    TypeAlias,
+    TypeVar,
+    get_origin,
+)
 
 import orjson
 from flask import Response, request
@@ -21,6 +31,8 @@ Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 Patterns = Mapping[str, Sequence[str]]
 Shape = TypeVar("Shape")
 Value = TypeVar("Value")
+
+_NEVER_EMPTY: Final = frozenset({int, float, dict})
 
 
 if TYPE_CHECKING:
@@ -61,13 +73,12 @@ def time_text(seconds: float, *, whole: bool = True) -> str:
 def without_empty(shape: type[Shape], body: Shape) -> Shape:
     """Without the keys that the shape does not require and that hold None, False, an empty text or an empty list.
     Zero and an empty object are values."""
-    optional = _optional_keys(cast("Hashable", shape))
-    filled = {
+    optional: frozenset[str] = _optional_keys(shape)  # type: ignore[arg-type]
+    return {  # type: ignore[return-value]
         key: value
-        for key, value in cast("Json", body).items()
-        if key not in optional or not (value is None or value is False or value in ("", []))
+        for key, value in body.items()  # type: ignore[attr-defined]
+        if value or key not in optional or type(value) in _NEVER_EMPTY
     }
-    return cast("Shape", filled)
 
 
 @cache
