@@ -14,6 +14,7 @@ import httpx2
 from mcp_types import JSONRPCError, JSONRPCMessage, JSONRPCRequest, jsonrpc_message_adapter
 from pydantic import ValidationError
 
+from app import sse_format
 from app.agent.tools.mcp.exchange import EXCHANGE
 from app.agent.tools.mcp.http_statuses import (
     MAX_WORDS,
@@ -207,23 +208,19 @@ class HttpAnswers(httpx2.AsyncClient):
         answering = None if message is None else message.id
         try:
             async for event in httpx2.EventSource(response, max_event_size=MAX_BODY):
-                lines = [f"id: {event.id}\n"] if event.id else []
-                if event.retry is not None:
-                    lines.append(f"retry: {event.retry}\n")
                 if event.event != "message" or not event.data:
-                    data = "".join(f"data: {line}\n" for line in event.data.split("\n"))
-                    yield f"event: {event.event}\n{''.join(lines)}{data}\n".encode()
+                    yield sse_format.any_event(event.data, name=event.event, id=event.id, retry=event.retry)
                     continue
                 for found in self._messages.heard(event.data, answering=answering):
                     if self._one_way and len(event.data) > _LARGE:
                         await self._inject(found)
                         continue
-                    yield f"{''.join(lines)}data: {_encoded(found)}\n\n".encode()
+                    yield sse_format.any_event(_encoded(found), id=event.id, retry=event.retry)
         except httpx2.SSEError as error:
             if message is None:
                 raise
             broken = self._messages.broken(message.id, f"the server's answer can't be read: {error}")
-            yield f"data: {_encoded(broken)}\n\n".encode()
+            yield sse_format.any_event(_encoded(broken))
 
 
 class _EventStream(httpx2.AsyncByteStream):
@@ -277,9 +274,9 @@ def _instead(
             content=_encoded(found[0]).encode(),
             request=request,
         )
-    body = "".join(f"data: {_encoded(message)}\n\n" for message in found)
+    body = b"".join(sse_format.any_event(_encoded(message)) for message in found)
     return httpx2.Response(
-        status, headers={"content-type": _EVENTS, **headers}, content=body.encode(), request=request
+        status, headers={"content-type": _EVENTS, **headers}, content=body, request=request
     )
 
 
