@@ -10,12 +10,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
+from app.conversation.event_facts import numbered
 from app.conversation.run import Probe, Run
 from app.errors import AppError, BatonLost, RunCancelled, StoreUnavailable
 from app.runtime.live_run import LiveRun
 from app.runtime.run_outcome import CANCELLED, RunOutcome
 from app.runtime.streams.event_log import EventLogs
-from app.store.event_segments import Segment, frame
+from app.store.event_segments import Segment
 from app.store.store import Store
 from app.telemetry.metrics import Metrics
 
@@ -220,5 +221,5 @@ class Finisher:
 
 
 def _segment(run: Run, first: int, payloads: Sequence[bytes]) -> Segment:
-    frames = b"".join(frame(first + index, payload) for index, payload in enumerate(payloads))
-    return Segment(run.session_id, run.id, first, first + len(payloads) - 1, frames)
+    facts = b"".join(numbered(first, payloads))
+    return Segment(run.session_id, run.id, first, first + len(payloads) - 1, facts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -17,20 +17,24 @@ from app.store.tables import event_segments
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Encoded events of one run, in order; `last` is the number of the last one."""
+    """Facts of one run, behind each other; `last` is the number of the last one."""
 
     session_id: str
     run_id: str
     first: int
     last: int
-    frames: bytes
+    facts: bytes
 
     @property
     def count(self) -> int:
         return self.last - self.first + 1
 
+    @property
+    def row(self) -> tuple[str, str, int, int, bytes]:
+        return self.session_id, self.run_id, self.first, self.last, self.facts
 
-_COLUMNS: Final = [field.name for field in fields(Segment)]
+
+_COLUMNS: Final = ["session_id", "run_id", "first", "last", "frames"]
 RESERVED_NUMBERS: Final = 100_000
 """Event numbers kept free beyond what is written while a run is live, and half of them always, so that a
 crash never makes two events share one. A run that ends orderly gives back what it did not use."""
@@ -44,18 +48,18 @@ def write_segments(connection: Connection, segments: Sequence[Segment]) -> None:
         _UPSERT_ON_SQLITE.run(connection, _in_one_piece(segments))
     else:
         _UPSERT_ON_POSTGRESQL.run_each(
-            connection, [{name: getattr(segment, name) for name in _COLUMNS} for segment in segments]
+            connection, [dict(zip(_COLUMNS, segment.row, strict=True)) for segment in segments]
         )
 
 
 def _in_one_piece(segments: Sequence[Segment]) -> dict[str, Any]:
-    """All frames behind each other, and the rows with the places of theirs."""
+    """All facts behind each other, and the rows with the places of theirs."""
     rows, at = [], 1
     for segment in segments:
-        size = len(segment.frames)
+        size = len(segment.facts)
         rows.append((segment.session_id, segment.first, segment.last, segment.run_id, at, size))
         at += size
-    return {"rows": orjson.dumps(rows).decode(), "frames": b"".join(s.frames for s in segments)}
+    return {"rows": orjson.dumps(rows).decode(), "frames": b"".join(s.facts for s in segments)}
 
 
 def _upsert_on_postgresql() -> Prepared:
@@ -79,8 +83,3 @@ _UPSERT_ON_SQLITE: Final = Prepared(
 )
 """All of them in one step: between two the driver gives the interpreter away, and gets it back late from the thread
 that reads the models."""
-
-
-def frame(number: int, payload: bytes) -> bytes:
-    """An event as it goes over the wire and into the store."""
-    return b"id: %d\ndata: %b\n\n" % (number, payload)

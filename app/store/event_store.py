@@ -1,4 +1,4 @@
-"""The written part of the event logs: segments of encoded frames."""
+"""The written part of the event logs: segments of facts."""
 
 from __future__ import annotations
 

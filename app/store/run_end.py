@@ -8,11 +8,12 @@ from typing import Final
 from sqlalchemy import Connection, Text, bindparam, func, select, update
 
 from app.conversation.blocks import tool_result
+from app.conversation.event_facts import numbered
 from app.conversation.run import OPEN_CALL, Ending, Run, RunStatus, closing_text
 from app.conversation.transcript import Message
 from app.store.call_ledger import set_call
 from app.store.clock import now
-from app.store.event_segments import Segment, frame, write_segments
+from app.store.event_segments import Segment, write_segments
 from app.store.prepared_statements import Prepared
 from app.store.session_rows import append_messages, find_session, set_next_event
 from app.store.tables import one_of, runs, tool_calls
@@ -83,10 +84,10 @@ def close_orphan(
     row = find_session(connection, run.session_id)
     first = int(row.next_event)
     payloads = last_words(run)
-    frames = b"".join(frame(first + index, payload) for index, payload in enumerate(payloads))
     following = first + len(payloads)
     if payloads:
-        write_segments(connection, [Segment(run.session_id, run.id, first, following - 1, frames)])
+        facts = b"".join(numbered(first, payloads))
+        write_segments(connection, [Segment(run.session_id, run.id, first, following - 1, facts)])
     last = following - 1
     close(connection, run.id, status, code=status, error=error, last_event=last, stopped_by=stopped_by)
     set_next_event(connection, run.session_id, following)

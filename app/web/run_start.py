@@ -42,7 +42,7 @@ from app.web.resource import Resource, ResponseSpec, get, post
 from app.web.response_json import json_response
 from app.web.run_body import RUN_BODY, read_run
 from app.web.run_json import RunAnswerJson, run_payload
-from app.web.sse import Streams, client_left
+from app.web.sse import DOCKER_AGENT, Streams, client_left
 
 MAX_BUSY_WAIT: Final = 60.0
 INTERRUPT_WAIT: Final = 15.0
@@ -208,7 +208,9 @@ class RunStartResource(Resource):
 
         try:
             headers = {"X-Run-ID": live.run.id}
-            return self._streams.respond(self._readers.of_run(live), on_hangup=left, headers=headers)
+            return self._streams.respond(
+                self._readers.of_run(live, DOCKER_AGENT), on_hangup=left, headers=headers
+            )
         except BaseException:
             left()  # without a response there is no client that could
             raise
@@ -229,7 +231,11 @@ class RunStartResource(Resource):
         mine = live is not None and live.run.id == first.id
         if not streamed:
             return self._accepted(first, replayed=True)
-        reader = self._readers.of_run(live) if live is not None and mine else self._readers.of_past_run(first)
+        reader = (
+            self._readers.of_run(live, DOCKER_AGENT)
+            if live is not None and mine
+            else self._readers.of_past_run(first, DOCKER_AGENT)
+        )
         return self._streams.respond(reader, headers={"X-Run-ID": first.id, "Idempotent-Replayed": "true"})
 
     def _queue(
@@ -255,4 +261,4 @@ class RunStartResource(Resource):
     )
     def events(self, session_id: str) -> Response:
         self._store.sessions.get(session_id, owner=owner())
-        return self._streams.respond(self._readers.of_session(session_id, cursor()))
+        return self._streams.respond(self._readers.of_session(session_id, cursor(), DOCKER_AGENT))

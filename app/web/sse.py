@@ -16,9 +16,11 @@ from typing import Final
 
 from flask import Response, g, request
 
+from app import sse_format
 from app.errors import ServerFull
 from app.runtime.streams.disconnects import DisconnectWatcher
 from app.runtime.streams.event_reader import EventReader
+from app.runtime.streams.frame_encoder import AS_WRITTEN
 from app.runtime.streams.stream_slots import Slots
 from app.runtime.streams.stream_writer import StreamWriter
 from app.web.access import own_name
@@ -27,7 +29,10 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS: Final = 15.0
 RETRY_MILLISECONDS: Final = 2000
-PING: Final = b": ping\n\n"
+PING: Final = sse_format.comment(b"ping")
+
+DOCKER_AGENT: Final = AS_WRITTEN
+"""How docker-agent's clients read facts: their names are the contract's."""
 
 _HEADERS: Final = {
     "Cache-Control": "no-cache, no-transform",
@@ -83,7 +88,7 @@ class Streams:
     def _frames(self, reader: EventReader, connection: socket.socket | None) -> Iterator[bytes]:
         """Under gunicorn the shared writer takes the socket over as soon as the reader has caught up, which
         spares a hand-over between threads for each event; everywhere else this is a plain generator."""
-        yield b"retry: %d\n\n" % RETRY_MILLISECONDS
+        yield sse_format.retry(RETRY_MILLISECONDS)
         while True:
             carrier = connection if reader.can_be_carried else None
             frames = _next(reader, HEARTBEAT_SECONDS if carrier is None else 0.0)

@@ -218,7 +218,7 @@ def test_a_bug_in_the_loop_frees_the_session_and_says_nothing_of_itself(
     runtime, session = manage(_loop_that_raises(error)), new_session(store)
     assert _end_of(store, runtime, session.id) == ("failed", "internal")
     assert_free(store, runtime, session.id)
-    assert b"a bug" not in b"".join(segment.frames for segment in store.events.read(session.id, 0))
+    assert b"a bug" not in b"".join(segment.facts for segment in store.events.read(session.id, 0))
 
 
 def test_a_loop_that_can_not_even_be_made_frees_the_session(store: Store, manage: Manage) -> None:
@@ -308,7 +308,7 @@ def test_an_end_whose_commit_was_not_seen_is_an_end(store: Store, manage: Manage
     runtime, session = manage(OneLoop(idle)), new_session(store)
     Faults(store).inject("runs.finish", StoreUnavailable(), after=True)
     assert _end_of(store, runtime, session.id) == ("finished", "")
-    stored = b"".join(segment.frames for segment in store.events.read(session.id, 0))
+    stored = b"".join(segment.facts for segment in store.events.read(session.id, 0))
     assert stored.count(b"stream_stopped") == 1
     assert numbers(read_all(store, runtime, say(runtime, session.id))) == [3, 4]
 
@@ -408,7 +408,7 @@ def test_an_end_that_the_database_would_not_take_is_stored_when_it_is_back(
     away.clear()
     eventually(lambda: store.runs.get(live.run.id).status == "finished", "its end is stored")
     assert_free(store, runtime, session.id)
-    frames = b"".join(segment.frames for segment in store.events.read(session.id, 0))
+    frames = b"".join(segment.facts for segment in store.events.read(session.id, 0))
     assert numbers(frames) == [1, 2]
     assert frames.count(b"stream_stopped") == 1
 
@@ -437,7 +437,7 @@ def test_a_run_whose_log_takes_no_last_words_is_told_to_be_over_all_the_same(
         stream = read_all(store, runtime, live)
     eventually(lambda: not store.runs.get(live.run.id).live, "its row is finished")
     assert live.finished.wait(PATIENCE)
-    stored = b"".join(segment.frames for segment in store.events.read(session.id, 0))
+    stored = b"".join(segment.facts for segment in store.events.read(session.id, 0))
     assert numbers(stored) == list(range(1, len(numbers(stored)) + 1))
     assert stored.count(b'"stream_stopped"') == stream.count(b'"stream_stopped"') == 1
     following = say(runtime, session.id, "again")

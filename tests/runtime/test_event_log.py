@@ -35,7 +35,7 @@ def test_a_run_that_ends_is_seen_to_end_only_when_it_is_shown() -> None:
     assert _read(log, 1, end) == []
     segment = log.unwritten("r")
     assert segment is not None
-    assert numbers(segment.frames) == [1, 2, 3]
+    assert numbers(segment.facts) == [1, 2, 3]
     log.publish([b'"too late"'], end)
     log.show_end(end, 3)
     assert _read(log, 1, end) == [2, 3]

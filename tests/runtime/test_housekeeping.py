@@ -202,7 +202,7 @@ def test_an_answer_to_a_dead_processs_question_lets_the_run_go_on_here(store: St
     run = store.runs.get(lost.run.id)
     assert (run.status, run.epoch) == ("finished", 1)
     assert [answer.decision for answer in asking.answers] == ["approve"]
-    frames = b"".join(segment.frames for segment in store.events.read(lost.run.session_id, 0))
+    frames = b"".join(segment.facts for segment in store.events.read(lost.run.session_id, 0))
     assert frames.count(b"so be it") == 1
     assert frames.count(b"stream_stopped") == 1
 
@@ -218,7 +218,7 @@ def test_a_dead_process_is_cleaned_up_after_at_the_next_start(store: Store, mana
     assert store.runs.get(lost.run.id).status == "interrupted"
     stubborn.let_go()
     assert stubborn.refused.wait(PATIENCE)
-    frames = b"".join(segment.frames for segment in store.events.read(lost.run.session_id, 0))
+    frames = b"".join(segment.facts for segment in store.events.read(lost.run.session_id, 0))
     assert frames.count(b"stream_stopped") == 1
     assert b"the process that it ran in died" in frames
 

@@ -56,7 +56,7 @@ class Scene:
     def expected(self) -> bytes:
         """The run's own events, as they are stored."""
         segments = self.store.events.read(self.session_id, 0)
-        return b"".join(one.frames for one in segments if one.run_id == self.live.run.id)
+        return b"".join(one.facts for one in segments if one.run_id == self.live.run.id)
 
 
 Way = Callable[[Scene], EventReader]
@@ -248,7 +248,7 @@ def test_readers_of_a_run_that_goes_on_in_another_process_go_on_with_it(
     assert adopted.finished.wait(PATIENCE)
     stream = seen + read_to_end(reader)
     own = [one for one in store.events.read(session_id, 0) if one.run_id == run_id]
-    assert numbers(stream) == numbers(b"".join(one.frames for one in own))
+    assert numbers(stream) == numbers(b"".join(one.facts for one in own))
     assert stream.count(b"on we go") == 1
     assert stream.count(b'"stream_stopped"') == 1
     assert b'"error"' not in stream

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
+from app.conversation.event_facts import numbered
 from app.runtime.streams.event_log import EndMark, EventLog
 from app.runtime.streams.reader_factory import ReaderFactory
 from app.runtime.streams.recent_events import KEEP_BYTES, KEEP_EVENTS, MAX_SLICE_BYTES, RecentEvents
-from app.store.event_segments import Segment, frame, write_segments
+from app.store.event_segments import Segment, write_segments
 from app.store.store import Store
 from tests.harness.process import eventually
 from tests.runtime.conftest import Manage
@@ -30,7 +31,7 @@ def _send(log: EventLog, payload: bytes) -> None:
 def _receive(log: EventLog, payload: bytes) -> None:
     """As another process's events come."""
     first = log.next_number
-    frames = b"".join(frame(number, payload) for number in range(first, first + PIECE))
+    frames = b"".join(numbered(first, [payload] * PIECE))
     log.receive(Segment("s", f"run-{first % 3}", first, first + PIECE - 1, frames))
 
 
@@ -98,7 +99,7 @@ def test_a_process_that_follows_twenty_thousand_events_of_another_one_keeps_few_
     reader = ReaderFactory(store, manage(OneLoop(idle))).of_session(session_id, 0)
     seen: list[int] = []
     for first in range(1, 20_000, 500):
-        frames = b"".join(frame(number, b"x" * 1000) for number in range(first, first + 500))
+        frames = b"".join(numbered(first, [b"x" * 1000] * 500))
         with store.database.writing() as connection:
             write_segments(connection, [Segment(session_id, f"run-{first}", first, first + 499, frames)])
         if first % 5000 == 1:  # else it falls behind what is kept

@@ -75,7 +75,7 @@ def test_a_run_that_never_stops_is_abandoned_and_its_late_result_changes_nothing
     assert stream.count(b"too late to be heard") == 1
     assert said_by_user(store, session.id) == ["first", "second"]
     assert store.runs.get(second.run.id).status == "finished"
-    everything = b"".join(segment.frames for segment in store.events.read(session.id, 0))
+    everything = b"".join(segment.facts for segment in store.events.read(session.id, 0))
     assert everything.count(b"too late to be heard") == 1
     assert numbers(everything) == list(range(1, len(numbers(everything)) + 1))
 

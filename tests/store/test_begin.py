@@ -194,7 +194,7 @@ def test_a_holder_whose_process_is_gone_is_superseded_at_once(store: Store) -> N
     assert asked == [THERE]
     assert begun.interrupted is not None
     assert [row.content[0]["text"] for row in store.sessions.messages(session.id)] == ["one", "two"]
-    stored = b"".join(segment.frames for segment in store.events.read(session.id, 0))
+    stored = b"".join(segment.facts for segment in store.events.read(session.id, 0))
     assert stored.count(b"data: ") == 2
     assert begun.next_event > old.next_event + 1
     assert b"id: %d\n" % (begun.next_event - 1) in stored

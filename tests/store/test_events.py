@@ -69,7 +69,7 @@ def test_writing_the_same_events_again_changes_nothing_but_what_came_since(store
     store.events.append([_events(baton, 1, 3)])
     store.events.append([_events(baton, 4, 6, b"4-6")])
     store.events.append([_events(baton, 4, 9, b"4-9")])
-    assert [(s.first, s.last, s.frames[:3]) for s in store.events.read(baton.session_id, 0)] == [
+    assert [(s.first, s.last, s.facts[:3]) for s in store.events.read(baton.session_id, 0)] == [
         (1, 3, b"1-3"),
         (4, 9, b"4-9"),
     ]

@@ -1,8 +1,8 @@
-"""A session's events as its readers see them: numbered, encoded once, and waited for.
+"""A session's events as facts: numbered, kept for its readers, and waited for.
 
 The writer appends and goes on; it never waits for a reader. A reader asks for everything after the number it has seen
-and gets it as one piece of bytes. A slow reader therefore costs nothing but the memory of the events that it has not
-read yet, and that is bounded: events that are in the store may be dropped here.
+and gets it as one piece of bytes, in the form of its door. A slow reader therefore costs nothing but the memory of the
+events that it has not read yet, and that is bounded: events that are in the store may be dropped here.
 
 The log knows whose each event is. A reader of one run is never shown an event of another one.
 """
@@ -13,10 +13,12 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from app.conversation.event_facts import facts_after, numbered, unnumbered
 from app.conversation.events import SessionExited
 from app.runtime.streams.event_encoder import EventEncoder
+from app.runtime.streams.frame_encoder import AS_WRITTEN, FrameEncoder
 from app.runtime.streams.recent_events import EVERY_RUN, RecentEvents, Slice
-from app.store.event_segments import Segment, frame
+from app.store.event_segments import Segment
 
 
 class EndMark:
@@ -49,7 +51,7 @@ class EventLog:
         self._closed = False
         self._last_words: Sequence[bytes] = ()
         self._listeners: tuple[Callable[[], None], ...] = ()
-        self.writing = threading.Lock()  # held by the thread that brings frames to the store
+        self.writing = threading.Lock()  # held by the thread that brings facts to the store
 
     @property
     def next_number(self) -> int:
@@ -76,7 +78,7 @@ class EventLog:
         with self._lock:
             if end.sealed:
                 return
-            self._append(payloads, end.run_id)
+            self._events.extend(numbered(self.next_number, payloads), end.run_id)
             if not self._sealed:  # else it waits until the run before it has shown its end
                 self._wake()
 
@@ -87,6 +89,7 @@ class EventLog:
         end: EndMark | None = None,
         *,
         gave_up: Callable[[], bool] = lambda: False,
+        encoder: FrameEncoder = AS_WRITTEN,
     ) -> Slice | None:
         """The events after that number, of all runs or of the one with that `end`. Waits for it, and returns None
         after `timeout` seconds of nothing, when the log is closed, or at once when `end` was passed. It may return
@@ -103,9 +106,8 @@ class EventLog:
                 if after >= self._last_visible():
                     return None
             stop = self._last_visible() + 1
-            if end is None:
-                return self._events.slice(after + 1, stop)
-            return self._events.slice(after + 1, stop, end.run_id, end.number)
+            run_id, last = (EVERY_RUN, None) if end is None else (end.run_id, end.number)
+            return self._events.slice(after + 1, stop, run_id, last, encoder)
 
     # ---- a run that goes on in another process
 
@@ -128,20 +130,19 @@ class EventLog:
         with self._lock:
             end.sealed = True
             self._sealed[end] = self.next_number
-            self._append(payloads, end.run_id)
+            self._events.extend(numbered(self.next_number, payloads), end.run_id)
 
     def unnumber(self, last: int, payloads: Sequence[bytes]) -> None:
         """The sealed events up to that number could not be stored: they are shown, but don't move anybody's
         cursor."""
         with self._lock:
-            first = last + 1 - len(payloads)
-            self._events.replace(first, [unnumbered(payload) for payload in payloads])
+            self._events.replace(last + 1 - len(payloads), [*map(unnumbered, payloads)])
 
     def renumber(self, last: int, payloads: Sequence[bytes]) -> None:
         """They could be stored later: a reader that comes back sees them as they are stored."""
         with self._lock:
             first = last + 1 - len(payloads)
-            self._events.replace(first, [frame(first + index, one) for index, one in enumerate(payloads)])
+            self._events.replace(first, numbered(first, payloads))
             self._written = max(self._written, last + 1)
 
     def unseal(self, end: EndMark) -> None:
@@ -169,14 +170,14 @@ class EventLog:
     def unwritten(self, run_id: str) -> Segment | None:
         """The events that the store does not have yet, sealed events included."""
         with self._lock:
-            frames = self._events.since(self._written)
-            if not frames:
+            facts = self._events.since(self._written)
+            if not facts:
                 return None
-            last = self._written + len(frames) - 1
-            return Segment(self.session_id, run_id, self._written, last, b"".join(frames))
+            last = self._written + len(facts) - 1
+            return Segment(self.session_id, run_id, self._written, last, b"".join(facts))
 
     def mark_written(self, last: int) -> None:
-        """Everything up to this number is in the store; old frames may go."""
+        """Everything up to this number is in the store; old facts may go."""
         with self._lock:
             self._written = max(self._written, last + 1)
             self._events.drop_before(self._written)
@@ -196,9 +197,7 @@ class EventLog:
                 return
             if segment.first > self.next_number:
                 self._events.restart_at(segment.first)
-            known = self.next_number - segment.first
-            frames = [piece + b"\n\n" for piece in segment.frames.split(b"\n\n")[known:-1]]
-            self._events.extend(frames, segment.run_id)
+            self._events.extend(facts_after(self.next_number - 1, segment.facts), segment.run_id)
             self._written = self.next_number
             self._events.drop_before(self._written)
             self._wake()
@@ -217,7 +216,7 @@ class EventLog:
     def close(self, last_words: Sequence[bytes] = ()) -> None:
         """The session is gone: readers end after these last events, which move nobody's cursor."""
         with self._lock:
-            self._last_words = [unnumbered(payload) for payload in last_words]
+            self._last_words = [*map(unnumbered, last_words)]
             self._events.extend(self._last_words, EVERY_RUN)
             self._closed = True
             self._wake()
@@ -234,21 +233,11 @@ class EventLog:
     def _last_visible(self) -> int:
         return min(self._sealed.values(), default=self.next_number) - 1
 
-    def _append(self, payloads: Sequence[bytes], run_id: str) -> None:
-        number = self.next_number
-        frames = [frame(number + index, payload) for index, payload in enumerate(payloads)]
-        self._events.extend(frames, run_id)
-
     def _wake(self) -> None:
         if self._waiting:
             self._changed.notify_all()
         for listener in self._listeners:
             listener()
-
-
-def unnumbered(payload: bytes) -> bytes:
-    """A frame that must not move the reader's cursor."""
-    return b"data: %b\n\n" % payload
 
 
 class EventLogs:
@@ -306,7 +295,5 @@ class EventLogs:
 
     def close_all(self) -> None:
         """Ends every reader: this process is going away."""
-        with self._guard:
-            session_ids = list(self._logs)
-        for session_id in session_ids:
-            self.close(session_id)
+        for log in self.followed():
+            self.close(log.session_id)

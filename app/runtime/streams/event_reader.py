@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import takewhile
 from threading import Event
 from typing import Final
 
+from app.conversation.event_facts import facts_after, unnumbered
 from app.conversation.events import Gap
 from app.errors import StoreUnavailable
 from app.runtime.streams.event_encoder import EventEncoder
-from app.runtime.streams.event_log import EndMark, EventLog, EventLogs, unnumbered
+from app.runtime.streams.event_log import EndMark, EventLog, EventLogs
+from app.runtime.streams.frame_encoder import AS_WRITTEN, FrameEncoder
 from app.runtime.streams.recent_events import Slice
 from app.store.event_segments import Segment
 from app.store.event_store import EventStore
@@ -34,11 +36,11 @@ class Behind(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RunEnd:
-    """The end of a run as its row knows it: the number of its last event, and frames that say the end to a reader
+    """The end of a run as its row knows it: the number of its last event, and facts that say the end to a reader
     that finds no event that does. `told` is false if there never was such an event."""
 
     number: int
-    words: bytes = b""
+    words: Sequence[bytes] = ()
     told: bool = True
 
 
@@ -51,7 +53,8 @@ def _no_end() -> RunEnd | None:
 
 
 class EventReader:
-    """Used by one request thread. `end`, if given, is where the reader's run ends; else it reads on.
+    """Used by one request thread. `end`, if given, is where the reader's run ends; else it reads on. What it
+    reads is as its `encoder` writes it.
 
     A reader of one run is given the events of that run only, and nothing after its end. A database that is away
     is waited for, up to `patience` seconds; then the reader gives up, and nothing else ends with it.
@@ -66,6 +69,7 @@ class EventReader:
         after: int,
         end: EndMark | None = None,
         find_end: FindEnd = _no_end,
+        encoder: FrameEncoder = AS_WRITTEN,
         begins_with_gap: bool = False,
         patience: float = READER_PATIENCE,
     ) -> None:
@@ -75,6 +79,7 @@ class EventReader:
         self._after = after
         self._end = end
         self._find_end = find_end
+        self._encoder = encoder
         self._begins_with_gap = begins_with_gap
         self._patience = patience
         self._found: RunEnd | None = None  # the end, if this reader had to look for it
@@ -107,10 +112,10 @@ class EventReader:
         Raises Behind if the store has to be asked for what comes next."""
         if self.at_end:
             return None
-        piece = self._log.read(self._after, 0, self._end)
+        piece = self._log.read(self._after, 0, self._end, encoder=self._encoder)
         if piece is not None and piece.first == self._after + 1 and not piece.over:
             self._after = piece.last
-            return piece.frames
+            return piece.frames or self.take()
         if piece is not None or self._known_end is not None or self.follows_another_process:
             raise Behind
         return None if self.at_end else b""
@@ -171,7 +176,9 @@ class EventReader:
         if self._is_past_end:
             return self._last_words()
         wait = min(timeout, LOOK_SECONDS) if self.follows_another_process else timeout
-        piece = self._log.read(self._after, wait, self._end, gave_up=self._interrupted.is_set)
+        piece = self._log.read(
+            self._after, wait, self._end, gave_up=self._interrupted.is_set, encoder=self._encoder
+        )
         if piece is None:
             return self._silence()
         if piece.first > self._after + 1:
@@ -202,9 +209,12 @@ class EventReader:
         if mine[0].first > self._after + 1:
             return self._gap(mine[0].first)
         row = _in_a_row(mine)
-        frames = b"".join(_frames_after(self._after, segment) for segment in row)
+        frames = b"".join(self._encoded(facts_after(self._after, segment.facts)) for segment in row)
         self._after = row[-1].last
         return frames
+
+    def _encoded(self, facts: Iterable[bytes]) -> bytes:
+        return b"".join(map(self._encoder.encode, facts))
 
     def _is_mine(self, segment: Segment) -> bool:
         return self._end is None or segment.run_id == self._end.run_id
@@ -215,7 +225,7 @@ class EventReader:
         self._missed_end = self._is_past_end
         session_id = self._log.session_id
         event = Gap(session_id=session_id, first_available=first, snapshot=f"/api/sessions/{session_id}")
-        return b"".join(unnumbered(payload) for payload in EventEncoder().encode(event))
+        return self._encoded(map(unnumbered, EventEncoder().encode(event)))
 
     # ---- the end of the reader's run
 
@@ -248,7 +258,7 @@ class EventReader:
     def _last_words(self) -> bytes:
         found = self._find_end()
         self._missed_end = False
-        return found.words if found is not None else b""
+        return self._encoded(found.words) if found is not None else b""
 
     def _bear(self, longest: float) -> None:
         """The database is away: waits a moment, or gives up after too many."""
@@ -271,11 +281,3 @@ def _in_a_row(segments: list[Segment]) -> list[Segment]:
             break
         row.append(segment)
     return row
-
-
-def _frames_after(after: int, segment: Segment) -> bytes:
-    """The segment's frames with numbers greater than that."""
-    if after < segment.first:
-        return segment.frames
-    frames = segment.frames.split(b"\n\n")[after + 1 - segment.first : -1]
-    return b"".join(frame + b"\n\n" for frame in frames)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
+from app.conversation.event_facts import EventFact, unnumbered
 from app.conversation.events import SessionExited
 from app.conversation.run import Run
 from app.errors import Draining, RunNotFound, StoreUnavailable
@@ -12,23 +13,27 @@ from app.runtime.live_run import LiveRun
 from app.runtime.run_outcome import RunOutcome
 from app.runtime.runtime import Runtime
 from app.runtime.streams.event_encoder import EventEncoder
-from app.runtime.streams.event_log import EndMark, unnumbered
+from app.runtime.streams.event_log import EndMark
 from app.runtime.streams.event_reader import EventReader, RunEnd
+from app.runtime.streams.frame_encoder import AS_WRITTEN, FrameEncoder
+from app.sse_format import split
 from app.store.store import Store
 
-_PIECES: Final = frozenset({b"agent_choice", b"agent_choice_reasoning", b"partial_tool_call"})
-_BESIDES: Final = frozenset({b"session_title", b"agent_info", b"model_fallback", b"warning"})
+_PIECES: Final = frozenset({"agent_choice", "agent_choice_reasoning", "partial_tool_call"})
+_BESIDES: Final = frozenset({"session_title", "agent_info", "model_fallback", "warning"})
 """Events that may come between two pieces of one message."""
 
 
 class ReaderFactory:
+    """Each reader gets its events as the `encoder` of its door writes them."""
+
     def __init__(self, store: Store, runtime: Runtime) -> None:
         self._store = store
         self._runs = runtime.runs
         self._logs = runtime.logs
         self._services = runtime.services
 
-    def of_run(self, live: LiveRun) -> EventReader:
+    def of_run(self, live: LiveRun, encoder: FrameEncoder = AS_WRITTEN) -> EventReader:
         """A reader of one run's events, from the first to the last."""
         self._logs.hold(live.log)
         return EventReader(
@@ -38,9 +43,10 @@ class ReaderFactory:
             after=live.first_event - 1,
             end=live.end,
             find_end=partial(self._end_of, live.run.session_id, live.run.id),
+            encoder=encoder,
         )
 
-    def of_past_run(self, run: Run) -> EventReader:
+    def of_past_run(self, run: Run, encoder: FrameEncoder = AS_WRITTEN) -> EventReader:
         """A reader of a run's events that this process does not work on: from the store, and as they come."""
         self._services.ensure_running()
         end = EndMark(run.id, elsewhere=run.last_event is None)
@@ -53,6 +59,7 @@ class ReaderFactory:
             after=run.first_event - 1,
             end=end,
             find_end=partial(self._end_of, run.session_id, run.id),
+            encoder=encoder,
         )
 
     def _end_of(self, session_id: str, run_id: str) -> RunEnd | None:
@@ -60,16 +67,18 @@ class ReaderFactory:
             run = self._store.runs.get(run_id)
         except RunNotFound:  # deleted with its session
             gone = EventEncoder().encode(SessionExited(session_id=session_id))
-            return RunEnd(0, b"".join(map(unnumbered, gone)), told=False)
+            return RunEnd(0, [*map(unnumbered, gone)], told=False)
         if run.live:
             return None
-        words = b"".join(map(unnumbered, RunOutcome(run.status, run.code, run.error).encoded(run)))
+        words = [*map(unnumbered, RunOutcome(run.status, run.code, run.error).encoded(run))]
         if run.last_event is not None:
             return RunEnd(run.last_event, words)
         last = self._store.events.last_of(run.session_id, run.id) or run.first_event - 1
         return RunEnd(last, words, told=False)
 
-    def of_session(self, session_id: str, after: int | None) -> EventReader:
+    def of_session(
+        self, session_id: str, after: int | None, encoder: FrameEncoder = AS_WRITTEN
+    ) -> EventReader:
         """A reader of a session's events after a number; None: from the beginning of the run that is live,
         or whatever comes next. A number that was never given, as after a restored backup, is answered with a
         `gap`. SessionNotFound, Draining."""
@@ -87,6 +96,7 @@ class ReaderFactory:
                 self._logs,
                 self._store.events,
                 after=event_log.last_number if unknown else after,
+                encoder=encoder,
                 begins_with_gap=unknown,
             )
         except BaseException:
@@ -118,13 +128,11 @@ class ReaderFactory:
 
 def _whole_until(reader: EventReader, number: int) -> int:
     under_way = False
-    while frames := reader.next(0.0):
-        for frame in frames.split(b"\n\n"):
-            head, _, data = frame.partition(b"\ndata: ")
-            if not data:
-                continue  # it has no number
-            kind = data.split(b'"', 4)[3]
-            under_way = kind in _PIECES or (under_way and kind in _BESIDES)
+    while facts := reader.next(0.0):
+        for fact in map(EventFact.read, split(facts)):
+            if fact.number is None:
+                continue
+            under_way = fact.type in _PIECES or (under_way and fact.type in _BESIDES)
             if not under_way:
-                number = int(head.removeprefix(b"id: "))
+                number = fact.number
     return number
