@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 
-def event(data: bytes, number: int | None = None) -> bytes:
-    """One frame, with one line of data. A frame without a number leaves its reader's cursor where it is."""
-    return b"data: %b\n\n" % data if number is None else b"id: %d\ndata: %b\n\n" % (number, data)
+
+def numbered(first: int, data: Sequence[bytes]) -> list[bytes]:
+    """A frame for each line of data; the first one has that number."""
+    return [b"id: %d\ndata: %b\n\n" % (number, line) for number, line in enumerate(data, first)]
+
+
+def unnumbered(data: bytes) -> bytes:
+    """A frame that leaves its reader's cursor where it is."""
+    return b"data: %b\n\n" % data
 
 
 def any_event(data: str, *, name: str = "", id: str = "", retry: int | None = None) -> bytes:
@@ -27,11 +34,11 @@ def retry(milliseconds: int) -> bytes:
 
 
 def split(frames: bytes) -> list[bytes]:
-    """The whole frames among these bytes, which `event` has written."""
+    """The whole frames among these bytes, that have one line of data."""
     return [frame + b"\n\n" for frame in frames.split(b"\n\n")[:-1]]
 
 
 def parse(frame: bytes) -> tuple[int | None, bytes]:
-    """The number and the data of a frame that `event` has written."""
+    """The number, if it has one, and the data of a frame with one line of data."""
     head, _, data = frame[:-2].partition(b"data: ")
     return (int(head[4:]) if head else None), data

@@ -1,13 +1,13 @@
 """Facts: what the event log keeps of events, in memory and in the database.
 
 A fact is a JSON object of an event's type, fields, agent and time, behind its number. It is written down as a
-server-sent event, because earlier versions, which share the database during an upgrade, pass its bytes on to their
-clients as they are. A stored fact's number is read from the fact, never counted: others may be missing before it.
+server-sent event (`app.sse_format`), because earlier versions, which share the database during an upgrade, pass its
+bytes on to their clients as they are. A stored fact's number is read from the fact, never counted: others may be missing before it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import orjson
@@ -34,16 +34,6 @@ class EventFact(NamedTuple):
         """All that it tells, its type, agent and time included."""
         fields: Mapping[str, Any] = orjson.loads(self.body)
         return fields
-
-
-def unnumbered(body: bytes) -> bytes:
-    """A fact that moves no reader's cursor."""
-    return sse_format.event(body)
-
-
-def numbered(first: int, bodies: Sequence[bytes]) -> list[bytes]:
-    """Facts in a row, the first one with that number."""
-    return [sse_format.event(body, number) for number, body in enumerate(bodies, first)]
 
 
 def facts_after(number: int, facts: bytes) -> list[bytes]:

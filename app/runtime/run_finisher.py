@@ -10,12 +10,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
-from app.conversation.event_facts import numbered
 from app.conversation.run import Probe, Run
 from app.errors import AppError, BatonLost, RunCancelled, StoreUnavailable
 from app.runtime.live_run import LiveRun
 from app.runtime.run_outcome import CANCELLED, RunOutcome
 from app.runtime.streams.event_log import EventLogs
+from app.sse_format import numbered
 from app.store.event_segments import Segment
 from app.store.store import Store
 from app.telemetry.metrics import Metrics

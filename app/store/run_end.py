@@ -8,9 +8,9 @@ from typing import Final
 from sqlalchemy import Connection, Text, bindparam, func, select, update
 
 from app.conversation.blocks import tool_result
-from app.conversation.event_facts import numbered
 from app.conversation.run import OPEN_CALL, Ending, Run, RunStatus, closing_text
 from app.conversation.transcript import Message
+from app.sse_format import numbered
 from app.store.call_ledger import set_call
 from app.store.clock import now
 from app.store.event_segments import Segment, write_segments

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.conversation.event_facts import EventFact, numbered
+from app.conversation.event_facts import EventFact
 from app.runtime.streams.event_log import EndMark, EventLog, EventLogs
 from app.runtime.streams.event_reader import EventReader, RunEnd
 from app.runtime.streams.frame_encoder import AS_WRITTEN, FrameEncoder
 from app.runtime.streams.recent_events import KEEP_EVENTS, MAX_SLICE
-from app.sse_format import any_event
+from app.sse_format import any_event, numbered
 from app.store.event_segments import Segment, write_segments
 from app.store.store import Store
 from tests.runtime.live import end_run, numbers

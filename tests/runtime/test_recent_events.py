@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from app.conversation.event_facts import numbered
 from app.runtime.streams.event_log import EndMark, EventLog
 from app.runtime.streams.reader_factory import ReaderFactory
 from app.runtime.streams.recent_events import KEEP_BYTES, KEEP_EVENTS, MAX_SLICE_BYTES, RecentEvents
+from app.sse_format import numbered
 from app.store.event_segments import Segment, write_segments
 from app.store.store import Store
 from tests.harness.process import eventually

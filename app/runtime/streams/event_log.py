@@ -13,11 +13,12 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from app.conversation.event_facts import facts_after, numbered, unnumbered
+from app.conversation.event_facts import facts_after
 from app.conversation.events import SessionExited
 from app.runtime.streams.event_encoder import EventEncoder
 from app.runtime.streams.frame_encoder import AS_WRITTEN, FrameEncoder
 from app.runtime.streams.recent_events import EVERY_RUN, RecentEvents, Slice
+from app.sse_format import numbered, unnumbered
 from app.store.event_segments import Segment
 
 
@@ -133,8 +134,7 @@ class EventLog:
             self._events.extend(numbered(self.next_number, payloads), end.run_id)
 
     def unnumber(self, last: int, payloads: Sequence[bytes]) -> None:
-        """The sealed events up to that number could not be stored: they are shown, but don't move anybody's
-        cursor."""
+        """The sealed events up to that number could not be stored: they are shown, but move nobody's cursor."""
         with self._lock:
             self._events.replace(last + 1 - len(payloads), [*map(unnumbered, payloads)])
 

@@ -11,13 +11,14 @@ from itertools import takewhile
 from threading import Event
 from typing import Final
 
-from app.conversation.event_facts import facts_after, unnumbered
+from app.conversation.event_facts import facts_after
 from app.conversation.events import Gap
 from app.errors import StoreUnavailable
 from app.runtime.streams.event_encoder import EventEncoder
 from app.runtime.streams.event_log import EndMark, EventLog, EventLogs
 from app.runtime.streams.frame_encoder import AS_WRITTEN, FrameEncoder
 from app.runtime.streams.recent_events import Slice
+from app.sse_format import unnumbered
 from app.store.event_segments import Segment
 from app.store.event_store import EventStore
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from app.conversation.event_facts import EventFact, unnumbered
+from app.conversation.event_facts import EventFact
 from app.conversation.events import SessionExited
 from app.conversation.run import Run
 from app.errors import Draining, RunNotFound, StoreUnavailable
@@ -16,7 +16,7 @@ from app.runtime.streams.event_encoder import EventEncoder
 from app.runtime.streams.event_log import EndMark
 from app.runtime.streams.event_reader import EventReader, RunEnd
 from app.runtime.streams.frame_encoder import AS_WRITTEN, FrameEncoder
-from app.sse_format import split
+from app.sse_format import split, unnumbered
 from app.store.store import Store
 
 _PIECES: Final = frozenset({"agent_choice", "agent_choice_reasoning", "partial_tool_call"})
