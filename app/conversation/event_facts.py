@@ -2,7 +2,8 @@
 
 A fact is a JSON object of an event's type, fields, agent and time, behind its number. It is written down as a
 server-sent event (`app.sse_format`), because earlier versions, which share the database during an upgrade, pass its
-bytes on to their clients as they are. A stored fact's number is read from the fact, never counted: others may be missing before it.
+bytes on to their clients as they are. A stored fact's number is read from the fact, never counted: others may be
+missing before it.
 """
 
 from __future__ import annotations
