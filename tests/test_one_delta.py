@@ -25,6 +25,10 @@ THREADS = ("model-reader", "stream-writer")
 """The second one makes a round itself if it is just awake when the first one would."""
 
 
+WAITING = "app/io_loop.py"
+"""Where both of them wait, one of them perhaps while the other one is at work."""
+
+
 class Footprints:
     """The files of `app` that these threads enter, each one when it is first entered."""
 
@@ -45,7 +49,7 @@ class Footprints:
         elif self.walking and event == "call":
             file = frame.f_code.co_filename.removeprefix(f"{ROOT}/")
             begun = self.files or threading.current_thread().name == THREADS[0]
-            if begun and file.startswith("app/") and file not in self.files:
+            if begun and file.startswith("app/") and file not in (*self.files, WAITING):
                 self.files.append(file)
 
 
