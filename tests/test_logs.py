@@ -13,6 +13,7 @@ import pytest
 
 from anthropic_standin.standin_server import OfflineServer
 from app.agent.tools.shell import ShellToolset
+from app.agent.toolset import Outcome
 from app.factory import Server, build
 from app.logs import HumanFormatter, JsonFormatter, configuration, log_context
 from app.runtime.request_context import RequestContext
@@ -20,6 +21,7 @@ from app.telemetry.tracing import Tracing
 from tests.conftest import StartBaton, make_settings
 from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually
+from tests.harness.tools import instead_of
 from tests.harness.wire import Client
 
 WORDS = "the-words-of-the-conversation"
@@ -90,10 +92,10 @@ def test_every_line_of_a_run_says_which_session_and_run_it_belongs_to(server: Se
 def test_what_a_run_and_its_tools_log_says_which_request_they_come_from(
     server: Server, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def break_down(*_: Any) -> Any:
+    def break_down() -> Outcome:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(ShellToolset, "_run", break_down)
+    instead_of(monkeypatch, ShellToolset, "shell", break_down)
     client = LocalClient(server)
     session = client.new_session(tools_approved=True)
     text = '[call shell {"cmd":"true"}][then][say done]'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -12,12 +12,13 @@ from sqlalchemy import insert, select, update
 
 from anthropic_standin.standin_server import OfflineServer
 from app.agent.tools.think import ThinkToolset
-from app.agent.toolset import ToolContext, ToolResult
+from app.agent.toolset import ToolResult
 from app.factory import Server
 from app.store import tables
 from tests.harness.gate import Gate
 from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually
+from tests.harness.tools import instead_of
 from tests.while_it_runs.conftest import Servers, run_threads
 from tests.while_it_runs.talk import roles, said_by_user
 
@@ -122,9 +123,7 @@ class Stuck:
         self.reached = threading.Event()
         self.let_go = threading.Event()
 
-    def __call__(
-        self, _think: ThinkToolset, _arguments: Mapping[str, Any], _context: ToolContext
-    ) -> ToolResult:
+    def __call__(self) -> ToolResult:
         self.reached.set()
         assert self.let_go.wait(30)
         return ToolResult("a late result")
@@ -133,7 +132,7 @@ class Stuck:
 @pytest.fixture
 def stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stuck]:
     tool = Stuck()
-    monkeypatch.setattr(ThinkToolset, "_think", lambda *arguments: tool(*arguments))
+    instead_of(monkeypatch, ThinkToolset, "think", tool)
     yield tool
     tool.let_go.set()
 

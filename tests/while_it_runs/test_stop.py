@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from anthropic_standin.standin_server import OfflineServer
 from app.agent.tools.think import ThinkToolset
-from app.agent.toolset import ToolContext, ToolResult
+from app.agent.toolset import ToolResult
 from app.runtime import supervisor
 from tests.harness.gate import Gate
 from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually
+from tests.harness.tools import instead_of
 from tests.harness.wire import in_parallel
 from tests.while_it_runs.conftest import Servers
 from tests.while_it_runs.talk import roles, steer
@@ -143,9 +144,7 @@ class DeafTool:
         self.reached = threading.Event()
         self.let_go = threading.Event()
 
-    def __call__(
-        self, _think: ThinkToolset, _arguments: Mapping[str, Any], _context: ToolContext
-    ) -> ToolResult:
+    def __call__(self) -> ToolResult:
         self.reached.set()
         assert self.let_go.wait(30)
         return ToolResult("a late result")
@@ -154,7 +153,7 @@ class DeafTool:
 @pytest.fixture
 def deaf(monkeypatch: pytest.MonkeyPatch) -> Iterator[DeafTool]:
     tool = DeafTool()
-    monkeypatch.setattr(ThinkToolset, "_think", lambda *arguments: tool(*arguments))
+    instead_of(monkeypatch, ThinkToolset, "think", tool)
     for patience in ("ABANDON_SECONDS", "LOST_SECONDS"):
         monkeypatch.setattr(supervisor, patience, 0.1)
     yield tool
