@@ -167,20 +167,36 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         telemetry=telemetry,
     )
     control = RunControl(
-        store, runtime, approval_seconds=settings.approval_seconds, share=settings.share_of_a_name
+        store,
+        planner,
+        runtime.runs,
+        runtime.manager,
+        runtime.claims,
+        runtime.locks,
+        runtime.logs,
+        runtime.periodic_tasks,
+        approval_seconds=settings.approval_seconds,
+        share=settings.share_of_a_name,
     )
-    planner.offer(BackgroundRuns(store, runtime, control))
-    readers = ReaderFactory(store, runtime)
-    gauges = Gauges(store, runtime, control, telemetry.metrics, threads_limit=settings.all_threads)
+    planner.offer(BackgroundRuns(store, planner, runtime.claims, runtime.manager, control.cancel))
+    readers = ReaderFactory(store, runtime.runs, runtime.logs, runtime.services)
+    gauges = Gauges(
+        store,
+        runtime.slots,
+        control,
+        telemetry.metrics,
+        runtime.periodic_tasks,
+        threads_limit=settings.all_threads,
+    )
     runtime.supervisor.recover()
     disconnects = DisconnectWatcher()
     streams = Streams(disconnects, runtime.slots, writer)
     app = make_application(
         [
-            HealthResource(store, runtime, disconnects),
-            metrics_route.MetricsResource(telemetry, gauges, runtime.services),
+            HealthResource(store, runtime.runs, runtime.slots, disconnects),
+            metrics_route.MetricsResource(telemetry, gauges.measure, runtime.services),
             ConsoleResource(),
-            AgentResource(directory, planner),
+            AgentResource(directory, planner.count_tools),
             SessionReadsResource(store, readers),
             SessionResource(store, control, roots=roots),
             SessionSettingsResource(store),
@@ -188,7 +204,9 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             RunResource(store, control),
             RunStartResource(
                 store,
-                runtime,
+                planner,
+                runtime.runs,
+                runtime.manager,
                 control,
                 readers,
                 disconnects,
@@ -197,7 +215,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
                 on_disconnect=settings.on_disconnect,
             ),
             QueueResource(store, control),
-            MessageResource(store, ConversationEditor(store, runtime)),
+            MessageResource(store, ConversationEditor(store, runtime.manager, runtime.probe)),
             AuditResource(store.audit),
             CallerResource(),
             ReferenceResource(secured=settings.asks_for_tokens),

@@ -46,6 +46,11 @@ def test_a_circle_of_imports_has_no_longest_chain() -> None:
         architecture.longest_chain({"a": frozenset("b"), "b": frozenset("a")})
 
 
+def test_nobody_has_to_follow_imports_over_more_than_fifteen_modules(modules: Arrows) -> None:
+    chain = architecture.longest_chain(modules)
+    assert len(chain) <= 15, chain
+
+
 def test_each_link_of_the_longest_chain_is_an_import(modules: Arrows) -> None:
     chain = architecture.longest_chain(modules)
     assert all(below in modules[above] for above, below in pairwise(chain))

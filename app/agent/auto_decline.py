@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
-from app.agent.loop import Steps
-from app.agent.loop_steps import Ask
+from app.agent.loop_steps import Ask, Steps
 from app.conversation.run import Answer
 
 NOBODY: Final = "Nobody follows a background agent, so nobody can be asked."

@@ -13,7 +13,7 @@ import orjson
 from app.agent import model_catalogue
 from app.agent.history import History
 from app.agent.loop_context import LoopContext
-from app.agent.loop_steps import Condensed, PicturesLeftOut, Step
+from app.agent.loop_steps import Condensed, PicturesLeftOut, Step, Steps
 from app.agent.model_caller import SUMMARY_TOKENS, ModelAnswer, ModelCaller
 from app.agent.model_client import ModelError
 from app.agent.picture_limits import excess
@@ -21,7 +21,6 @@ from app.conversation import events
 from app.conversation.blocks import clean, plain_text, text_block
 from app.conversation.compaction import (
     Cut,
-    Summary,
     estimate,
     find_cut,
     shortened,
@@ -29,6 +28,7 @@ from app.conversation.compaction import (
 )
 from app.conversation.healing import heal
 from app.conversation.pictures import pictures_of, without_pictures
+from app.conversation.summary import Summary
 from app.conversation.transcript import Message
 from app.errors import CompactionFailed, RunCancelled
 from app.team.agent import Agent
@@ -118,7 +118,7 @@ class Compactor:
         said = list(takewhile(lambda row: row.role == "user", reversed(self._history.rows)))
         return sum(map(estimate, said)) > sum(map(estimate, self._history.rows)) / 2
 
-    def _leave_out_pictures(self, positions: Sequence[int], why: str) -> Generator[Step, Any, None]:
+    def _leave_out_pictures(self, positions: Sequence[int], why: str) -> Steps:
         history = self._history
         summary = with_fewer_pictures(history.summary, next_position=history.next_position)
         history.leave_out_pictures(positions, summary)

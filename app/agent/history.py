@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from app.conversation.compaction import Summary, condensed, fill
+from app.conversation.compaction import condensed, fill
 from app.conversation.healing import heal
 from app.conversation.pictures import marked
+from app.conversation.summary import Summary
 from app.conversation.transcript import Message, Transcript, size_of
 
 

@@ -16,12 +16,13 @@ from app.agent.compactor import UNKNOWN_WINDOW, Compactor
 from app.agent.delegation import MAX_DEPTH, child_id, child_session, first_message
 from app.agent.history import History
 from app.agent.hook_runner import HookVerdict
-from app.agent.loop_context import LoopContext, Resumption
-from app.agent.loop_events import agent_info, team_info, user_message_event
-from app.agent.loop_steps import AgentChanged, Ask, ChildAdded, SafePoint, Step, TurnRefused
+from app.agent.loop_context import LoopContext
+from app.agent.loop_events import agent_info, team_info
+from app.agent.loop_steps import AgentChanged, Ask, ChildAdded, SafePoint, Step, Steps, TurnRefused
 from app.agent.model_caller import ModelCaller
 from app.agent.repetition import Repetition
 from app.agent.result_limit import ResultLimit
+from app.agent.resumption import Resumption
 from app.agent.routing import routed
 from app.agent.tool_listing import ToolListing
 from app.agent.tool_runner import TRUNCATED, ToolRunner
@@ -33,14 +34,13 @@ from app.conversation.blocks import Block, plain_text, text_block
 from app.conversation.run import Question
 from app.conversation.session import Session
 from app.conversation.transcript import Message
+from app.conversation.wire_content import user_message_event
 from app.errors import BudgetReached, ModelFailed, ModelRefused, RunCancelled, SessionFull
 from app.team.agent import Agent
 from app.team.model_definition import ModelSpec
 
 MORE_ITERATIONS: Final = 10
 MAX_PAUSES: Final = 10
-
-Steps = Generator[Step, Any, None]
 
 
 class AgentLoop:

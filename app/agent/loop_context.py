@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from app.agent.fallback import Cooldowns
 from app.agent.hook_runner import HookRunner
 from app.agent.model_client import Cancellation, ModelClient
-from app.agent.prompt_builder import Surroundings
 from app.agent.tool_threads import ToolThreads
 from app.agent.toolbox import Toolbox
-from app.conversation.compaction import Summary
 from app.conversation.events import Event
-from app.conversation.frozen_prompt import FrozenPrompt
-from app.conversation.run import Answer, Question, QuestionKind, ToolCall
+from app.conversation.frozen_prompt import FrozenPrompt, Surroundings
+from app.conversation.run import ToolCall
 from app.conversation.session import Session
+from app.conversation.summary import Summary
 from app.conversation.transcript import Message
 from app.roots import Ground
 from app.team.agent import Agent
@@ -54,26 +53,3 @@ class LoopContext:
     deny_wins: bool = True  # over every approval; else the session's approvals come first
     attended: bool = True  # somebody follows the run, who can be asked
     ground: Ground = field(default_factory=Ground)  # where the sessions of the run's owner may work
-
-
-@dataclass(frozen=True, slots=True)
-class Resumption:
-    """Where a session's work goes on that another process began: the session's ledger, how many turns its model had
-    in this run, and the run's question with its answer. The question may be that of another session in the run: a
-    task's below this one, or the one that gave this task away."""
-
-    ledger: Mapping[str, ToolCall] = field(default_factory=dict)
-    question: Question | None = None
-    answer: Answer | None = None
-    turns: int = 0
-
-    def asked(self, kind: QuestionKind, session_id: str, call_id: str = "") -> Question | None:
-        """The run's question, if it is one of that kind, about that call of that session."""
-        question = self.question
-        wanted = (kind, session_id, call_id)
-        if question is None or (question.kind, question.session_id, question.call_id) != wanted:
-            return None
-        return question
-
-    def answer_to(self, kind: QuestionKind, session_id: str, call_id: str = "") -> Answer | None:
-        return self.answer if self.asked(kind, session_id, call_id) else None

@@ -1,14 +1,11 @@
-"""The events that tell of what the loop works with: the team, its agents, the user's messages."""
+"""The events that tell of what the loop works with: the team and its agents."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from app.conversation import events
-from app.conversation.blocks import plain_text
 from app.conversation.events import Event
-from app.conversation.transcript import Message
-from app.conversation.wire_content import wire_parts
 from app.team.agent import Agent
 from app.team.model_definition import ModelSpec
 from app.team.team import Team
@@ -29,16 +26,6 @@ def team_info(team: Team, agent: Agent) -> Event:
         agent_name=agent.name,
         available_agents=[_member(member) for member in team.agents],
         current_agent=agent.name,
-    )
-
-
-def user_message_event(session_id: str, row: Message, *, message_id: str = "") -> Event:
-    return events.UserMessage(
-        message=plain_text(row.content),
-        multi_content=wire_parts(row.content) if any(b.get("type") != "text" for b in row.content) else (),
-        session_id=session_id,
-        session_position=row.position,
-        message_id=message_id,
     )
 
 

@@ -6,15 +6,15 @@ after a fact tells of something that is already stored. Questions are answered t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.conversation.compaction import Summary
 from app.conversation.events import Event
 from app.conversation.frozen_prompt import FrozenPrompt
 from app.conversation.run import CallState, Question
 from app.conversation.session import Session
+from app.conversation.summary import Summary
 from app.conversation.transcript import Message
 
 
@@ -157,3 +157,4 @@ Fact = (
     | AgentChanged
 )
 Step = Event | Fact | Ask | SafePoint
+Steps = Generator[Step, Any, None]

@@ -11,7 +11,7 @@ from app.agent import model_catalogue
 from app.agent.fallback import ModelChain, RetryPatience
 from app.agent.history import History
 from app.agent.loop_context import LoopContext
-from app.agent.loop_steps import Spent, Step
+from app.agent.loop_steps import Spent, Step, Steps
 from app.agent.model_client import (
     CallDelta,
     ModelError,
@@ -124,7 +124,7 @@ class ModelCaller:
             return ModelAnswer(turn, spec, prompt)
         raise ModelError("the model refuses its own thinking", kind="final")
 
-    def settle(self, more: float = 0.0) -> Generator[Step, Any, None]:
+    def settle(self, more: float = 0.0) -> Steps:
         """Tells what failed calls have cost since the last time, and `more`; call it after each question. The cost
         of a failed call whose message was kept is stored with that message, and taken off here: a negative `more`."""
         cost, self._wasted = self._wasted + more, 0.0

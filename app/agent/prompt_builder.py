@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
 from app.agent.toolset import Tool
-from app.conversation.frozen_prompt import FrozenPrompt
+from app.conversation.frozen_prompt import FrozenPrompt, Surroundings
 from app.team.agent import Agent
 from app.team.team import Team
 
@@ -22,18 +21,6 @@ NO_TOOL: Final = {
     "input_schema": {"type": "object", "properties": {}},
 }
 """The API wants tools to be defined where a conversation holds tool calls, even for an agent that has none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """The prompt's facts about the world outside, read once when the prompt is made."""
-
-    date: str  # YYYY-MM-DD
-    working_dir: str
-    is_git_repository: bool
-    platform: str
-    architecture: str
-    prompt_files: Sequence[str] = ()  # their contents
 
 
 def definition_digest(team: Team, agent: Agent, model: str, tools: Sequence[Tool], renewal: str = "") -> str:

@@ -8,8 +8,9 @@ from typing import Any
 
 from app.agent.approval import Verdict, judge
 from app.agent.hook_runner import HookRunner
-from app.agent.loop_context import LoopContext, Resumption
+from app.agent.loop_context import LoopContext
 from app.agent.loop_steps import Ask, Step
+from app.agent.resumption import Resumption
 from app.agent.toolset import Elicitation, Tool
 from app.conversation.blocks import Block
 from app.conversation.events import ElicitationRequest, ToolCallConfirmation

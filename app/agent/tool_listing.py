@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any
-
-from app.agent.loop_context import Resumption
-from app.agent.loop_steps import Step
+from app.agent.loop_steps import Steps
 from app.agent.questions import elicitation
+from app.agent.resumption import Resumption
 from app.agent.toolbox import Toolbox
 from app.agent.toolset import QuestionFirst
 from app.conversation import events
-
-Steps = Generator[Step, Any, None]
 
 
 class ToolListing:

@@ -14,12 +14,13 @@ from typing import Any, Final
 from app.agent.delegation import handed_over
 from app.agent.history import History
 from app.agent.hook_runner import HookRunner, HookVerdict
-from app.agent.loop_context import LoopContext, Resumption
-from app.agent.loop_steps import CallEnded, CallStarting, Step
+from app.agent.loop_context import LoopContext
+from app.agent.loop_steps import CallEnded, CallStarting, Step, Steps
 from app.agent.model_client import Cancellation
 from app.agent.questions import CallApproval, elicitation
 from app.agent.repetition import Repetition
 from app.agent.result_limit import ResultLimit
+from app.agent.resumption import Resumption
 from app.agent.toolbox import Toolbox
 from app.agent.tools.user_prompt import answer_result
 from app.agent.toolset import (
@@ -277,7 +278,7 @@ class ToolRunner:
             )
         return said
 
-    def _warnings(self, said: HookVerdict) -> Generator[Step, Any, None]:
+    def _warnings(self, said: HookVerdict) -> Steps:
         for words in said.warnings:
             yield Warning(agent_name=self._agent, message=words)
 

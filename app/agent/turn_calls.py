@@ -8,12 +8,12 @@ ledger knows of it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from app.agent.history import History
-from app.agent.loop_steps import Step
+from app.agent.loop_steps import Steps
 from app.agent.model_client import Cancellation
 from app.agent.tool_runner import UNREADABLE, ApprovedCall, ToolRunner
 from app.agent.tool_threads import CallCancellation, RunningCall, ToolThreads
@@ -24,8 +24,6 @@ from app.errors import RunCancelled
 SIDE_BY_SIDE: Final = 8
 """Calls of one run that are under way at the same time: a model that asks for forty pages should not open forty
 connections at once."""
-
-Steps = Generator[Step, Any, None]
 
 
 class TurnCalls:

@@ -11,7 +11,7 @@ from app.agent import model_catalogue
 from app.agent.history import History
 from app.agent.loop_context import LoopContext
 from app.agent.loop_events import agent_info
-from app.agent.loop_steps import Step, TurnAdded, TurnRefused
+from app.agent.loop_steps import Step, Steps, TurnAdded, TurnRefused
 from app.agent.model_caller import ModelAnswer, ModelCaller
 from app.agent.model_client import ModelError, Turn
 from app.conversation import events
@@ -102,7 +102,7 @@ class TurnRunner:
         yield events.MessageAdded(agent_name=self._agent.name, session_id=self._session.id)
         return Said("end_turn")
 
-    def _tell_model(self, spec: ModelSpec) -> Generator[Step, Any, None]:
+    def _tell_model(self, spec: ModelSpec) -> Steps:
         """When another model speaks than the one that readers know of."""
         if spec.id != self._told.id:
             self._told = spec
@@ -124,7 +124,7 @@ class TurnRunner:
         yield self._token_usage(asked, whole=bool(content))
         return Said(turn.stop_reason, broken)
 
-    def _keep_partial(self, error: ModelError) -> Generator[Step, Any, None]:
+    def _keep_partial(self, error: ModelError) -> Steps:
         """Keeps of a cut turn what may be kept. Its calls are closed when the run is."""
         content: tuple[Block, ...] = ()
         if error.partial is not None and self._model_caller.asking is not None:
@@ -180,7 +180,7 @@ class TurnRunner:
             position=self._history.next_position,
         )
 
-    def _add(self, message: Message, broken: frozenset[str] = frozenset()) -> Generator[Step, Any, None]:
+    def _add(self, message: Message, broken: frozenset[str] = frozenset()) -> Steps:
         usage = message.usage
         self._history.add(message)
         self._history.cost += message.cost

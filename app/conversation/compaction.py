@@ -14,7 +14,8 @@ import orjson
 
 from app.conversation.blocks import Block, text_block
 from app.conversation.pictures import as_shown
-from app.conversation.transcript import Message, Usage
+from app.conversation.summary import Summary
+from app.conversation.transcript import Message
 
 _ROW_TOKENS: Final = 5
 _BYTES_PER_TOKEN: Final = 4
@@ -25,24 +26,6 @@ _UNDER_WAY: Final = (
     "\n\nThe user's newest message follows in full. The summary says what was done about it already; "
     "go on from there."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """Stands for the rows before the position `through`, except the user's own from `newest_from` up to, but not
-    with, `newest_to`: their newest message. Without a text it stands for none, and only begins a new prompt."""
-
-    number: int  # of its session, from 1
-    text: str
-    through: int
-    newest_from: int
-    newest_to: int
-    made_at: int  # the position of the first row that was not there yet
-    created_at: float = 0.0  # by the database's clock, once stored
-    agent: str = ""
-    model: str = ""
-    usage: Usage | None = None
-    cost: float = 0.0  # USD
 
 
 @dataclass(frozen=True, slots=True)

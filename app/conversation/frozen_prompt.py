@@ -22,3 +22,15 @@ class FrozenPrompt:
     system: str  # JSON array of text blocks; empty for none
     tools: str  # JSON array of tool definitions; empty for none
     definitions: Sequence[dict[str, Any]] = ()  # the same tools as readers are told of them
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The prompt's facts about the world outside, read once when the prompt is made."""
+
+    date: str  # YYYY-MM-DD
+    working_dir: str
+    is_git_repository: bool
+    platform: str
+    architecture: str
+    prompt_files: Sequence[str] = ()  # their contents

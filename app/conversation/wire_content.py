@@ -7,8 +7,9 @@ from typing import Any
 
 import orjson
 
-from app.conversation.blocks import Block
-from app.conversation.events import Json, wire_call
+from app.conversation.blocks import Block, plain_text
+from app.conversation.events import Event, Json, UserMessage, wire_call
+from app.conversation.transcript import Message
 
 
 def wire_parts(content: Iterable[Block]) -> list[dict[str, Any]]:
@@ -34,3 +35,13 @@ def wire_tool_call(block: Block) -> Json:
 def arguments_text(arguments: Mapping[str, Any]) -> str:
     """A call's arguments as the contract carries them: JSON text, empty for none."""
     return orjson.dumps(arguments).decode() if arguments else ""
+
+
+def user_message_event(session_id: str, row: Message, *, message_id: str = "") -> Event:
+    return UserMessage(
+        message=plain_text(row.content),
+        multi_content=wire_parts(row.content) if any(b.get("type") != "text" for b in row.content) else (),
+        session_id=session_id,
+        session_position=row.position,
+        message_id=message_id,
+    )

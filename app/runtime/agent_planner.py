@@ -14,9 +14,11 @@ from app.agent import delegation
 from app.agent.auto_decline import unattended
 from app.agent.fallback import Cooldowns
 from app.agent.hook_runner import HookRunner
-from app.agent.loop import AgentLoop, Steps
-from app.agent.loop_context import LoopContext, Resumption
+from app.agent.loop import AgentLoop
+from app.agent.loop_context import LoopContext
+from app.agent.loop_steps import Steps
 from app.agent.model_client import Cancellation, ModelClient
+from app.agent.resumption import Resumption
 from app.agent.tool_threads import ToolThreads
 from app.agent.toolbox import Toolbox
 from app.agent.tools import registry

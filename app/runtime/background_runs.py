@@ -4,7 +4,7 @@ drained and stopped as any other, so a task writes nothing into the conversation
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -16,9 +16,10 @@ from app.conversation.blocks import plain_text
 from app.conversation.run import Baton
 from app.conversation.session import Session
 from app.errors import AppError, NotRunning, StoreUnavailable
+from app.runtime.manager import RuntimeManager
+from app.runtime.run_claims import Claims
 from app.runtime.run_clock import RunClock
-from app.runtime.run_control import RunControl
-from app.runtime.runtime import Runtime
+from app.runtime.run_plan import Planner
 from app.store.store import Store
 
 STOP_SECONDS: Final = 5.0  # how long a caller that stops a task waits for its end
@@ -36,31 +37,32 @@ class TaskParent:
     clock: RunClock  # of the run
 
 
+@dataclass(frozen=True, slots=True)
 class BackgroundRuns:
     """One per process."""
 
-    def __init__(self, store: Store, runtime: Runtime, control: RunControl) -> None:
-        self._store = store
-        self._runtime = runtime
-        self._control = control
+    store: Store
+    planner: Planner
+    claims: Claims
+    manager: RuntimeManager
+    cancel: Callable[..., object]  # RunControl.cancel
 
-    def work_for(self, asker: TaskParent) -> Work:
-        return Work(self._store, self._runtime, self._control, asker)
+    def work_for(self, parent: TaskParent) -> Work:
+        return Work(self, parent)
 
 
 class Work:
     """The tasks of one conversation, whichever of its agents has started them. For one run's thread."""
 
-    def __init__(self, store: Store, runtime: Runtime, control: RunControl, asker: TaskParent) -> None:
-        self._store = store
-        self._runtime = runtime
-        self._control = control
-        self._asker = asker
+    def __init__(self, runs: BackgroundRuns, parent: TaskParent) -> None:
+        self._runs = runs
+        self._store = runs.store
+        self._parent = parent
 
     @property
     def _root(self) -> str:
         """The conversation. A task that a task starts stands beside it."""
-        at_work = self._store.sessions.get(self._asker.baton.session_id)
+        at_work = self._store.sessions.get(self._parent.baton.session_id)
         return at_work.parent_id or at_work.id
 
     def start(self, task: Delegation) -> BackgroundTask:
@@ -72,22 +74,22 @@ class Work:
             raise ToolFailed(error.message) from error
 
     def _start(self, task: Delegation) -> BackgroundTask:
-        session, asker = self._session(task), self._asker
-        plan = self._runtime.planner.plan(asker.team, task.agent)
+        session, parent = self._session(task), self._parent
+        plan = self._runs.planner.plan(parent.team, task.agent)
         first = delegation.first_message(task)
-        claim = partial(self._runtime.claims.task, session, first, plan, asker.baton, asker.clock.left)
-        live = self._runtime.manager.launch(session.id, plan, claim, headers=asker.headers)
+        claim = partial(self._runs.claims.task, session, first, plan, parent.baton, parent.clock.left)
+        live = self._runs.manager.launch(session.id, plan, claim, headers=parent.headers)
         assert live is not None  # noqa: S101 - this claim claims or raises
         return BackgroundTask(live.run, live.run.started_at)
 
     def _session(self, task: Delegation) -> Session:
-        now_of_parent = self._store.sessions.get(self._asker.session.id)
+        now_of_parent = self._store.sessions.get(self._parent.session.id)
         return delegation.background_session(
             now_of_parent,
-            self._asker.session,
+            self._parent.session,
             new_id=str(uuid.uuid4()),
             root=self._root,
-            agent=f"{self._asker.team}/{task.agent}",
+            agent=f"{self._parent.team}/{task.agent}",
         )
 
     def tasks(self) -> Sequence[BackgroundTask]:
@@ -103,8 +105,8 @@ class Work:
 
     def stop(self, task: BackgroundTask) -> None:
         """A task that stops itself does not wait for that."""
-        seconds = 0.0 if task.session_id == self._asker.baton.session_id else STOP_SECONDS
+        seconds = 0.0 if task.session_id == self._parent.baton.session_id else STOP_SECONDS
         try:
-            self._control.cancel(task.session_id, by="agent", run_id=task.run.id, wait=seconds)
+            self._runs.cancel(task.session_id, by="agent", run_id=task.run.id, wait=seconds)
         except NotRunning:
             return  # it has ended by itself meanwhile

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from app.conversation.run import Probe
+from app.runtime.manager import RuntimeManager
 from app.runtime.run_outcome import last_words
-from app.runtime.runtime import Runtime
 from app.store.held_conversation import HeldConversation
 from app.store.store import Store
 
@@ -14,10 +15,10 @@ from app.store.store import Store
 class ConversationEditor:
     """One for all request threads."""
 
-    def __init__(self, store: Store, runtime: Runtime) -> None:
+    def __init__(self, store: Store, manager: RuntimeManager, probe: Probe) -> None:
         self._store = store
-        self._manager = runtime.manager
-        self._probe = runtime.probe
+        self._manager = manager
+        self._probe = probe
 
     @contextmanager
     def editing(self, session_id: str) -> Iterator[HeldConversation]:

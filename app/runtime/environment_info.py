@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from app.agent.prompt_builder import Surroundings
 from app.agent.tools.file_reading import decode
 from app.agent.tools.sandbox import FileRefused, Sandbox
+from app.conversation.frozen_prompt import Surroundings
 from app.conversation.session import Session
 from app.roots import Ground
 from app.team.agent import Agent

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from app.runtime.periodic_tasks import PeriodicTasks
 from app.runtime.run_control import RunControl
-from app.runtime.runtime import Runtime
+from app.runtime.streams.stream_slots import Slots
 from app.store.store import Store
 from app.telemetry.metrics import Levels, Metrics
 
@@ -13,25 +14,26 @@ DATABASE_SECONDS: Final = 5.0
 
 
 class Gauges:
-    """Measures once a second, as a task of maintenance, since another worker may be asked for the numbers of this
+    """Measures once a second, as a periodic task, since another worker may be asked for the numbers of this
     one."""
 
     def __init__(
         self,
         store: Store,
-        runtime: Runtime,
+        slots: Slots,
         control: RunControl,
         metrics: Metrics,
+        tasks: PeriodicTasks,
         *,
         threads_limit: int,
     ) -> None:
         self._store = store
-        self._slots = runtime.slots
+        self._slots = slots
         self._control = control
         self._metrics = metrics
         self._threads_limit = threads_limit
-        runtime.periodic_tasks.every(1.0, self.measure)
-        runtime.periodic_tasks.every(DATABASE_SECONDS, self.measure_database)
+        tasks.every(1.0, self.measure)
+        tasks.every(DATABASE_SECONDS, self.measure_database)
         self.measure()
 
     def measure(self) -> None:

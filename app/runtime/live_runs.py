@@ -26,6 +26,11 @@ class LiveRuns:
         self._starting: list[str] = []  # sessions of runs that were admitted and may not be live yet
         self._draining = False
 
+    @property
+    def full(self) -> bool:
+        """Is every slot for a stream taken?"""
+        return self._slots.full
+
     # ---- admission
 
     @contextmanager
@@ -35,7 +40,7 @@ class LiveRuns:
             if self._draining:
                 raise Draining()
             taken = len(self._runs.keys() | set(self._starting))
-            if session_id not in self._runs and (taken >= self._slots.limit or self._slots.full):
+            if session_id not in self._runs and (taken >= self._slots.limit or self.full):
                 raise ServerFull()
             self._starting.append(session_id)
         try:

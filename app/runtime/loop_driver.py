@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.agent.loop_context import Resumption
+from app.agent.resumption import Resumption
 from app.runtime.live_run import LiveRun
 from app.runtime.loop_recorder import Recorder
 from app.runtime.run_claims import Claimed

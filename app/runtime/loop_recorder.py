@@ -10,8 +10,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from app.agent.loop import Steps
-from app.agent.loop_events import user_message_event
 from app.agent.loop_steps import (
     AgentChanged,
     Ask,
@@ -26,6 +24,7 @@ from app.agent.loop_steps import (
     SafePoint,
     Spent,
     Step,
+    Steps,
     TurnAdded,
     TurnRefused,
 )
@@ -34,6 +33,7 @@ from app.conversation.frozen_prompt import FrozenPrompt
 from app.conversation.queued_message import CAPACITY, QueueKind
 from app.conversation.run import Answer, Baton
 from app.conversation.transcript import Message
+from app.conversation.wire_content import user_message_event
 from app.errors import BatonLost, RunCancelled, StoreUnavailable
 from app.runtime.live_run import LiveRun, RunParked
 from app.runtime.tool_metrics import ToolMetrics

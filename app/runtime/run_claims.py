@@ -48,8 +48,8 @@ class Claims:
     def __init__(self, store: Store, metrics: Metrics, *, owner: Owner, probe: Probe) -> None:
         self._store = store
         self._metrics = metrics
-        self._owner = owner
-        self._probe = probe
+        self.owner = owner
+        self.probe = probe
 
     def new_run(self, request: RunRequest, plan: Plan, run_id: str) -> Claimed:
         """Raises what `ClaimStore.begin` raises."""
@@ -57,9 +57,9 @@ class Claims:
             run_id,
             request,
             agent=plan.agent,
-            owner=self._owner,
+            owner=self.owner,
             options=plan.options(request.options),
-            probe=self._probe,
+            probe=self.probe,
             last_words=last_words,
         )
         if begun.interrupted is not None:
@@ -87,7 +87,7 @@ class Claims:
             first,
             asked_by=asked_by,
             agent=plan.agent,
-            owner=self._owner,
+            owner=self.owner,
             options=plan.options({"started_by": session.owner}, within=seconds),
         )
         withdraw = partial(self._store.background.withdraw, begun.run.baton)
@@ -99,7 +99,7 @@ class Claims:
         try:
             answered = take()
         except StoreUnavailable:
-            found = Patience()(self._store.answers.taken, run, self._owner)
+            found = Patience()(self._store.answers.taken, run, self.owner)
             if found is None:
                 raise
             answered = found  # it was committed, and only the database's word was lost

@@ -15,8 +15,14 @@ from app.conversation.queued_message import QueuedMessage, QueueKind
 from app.conversation.run import Answer, Run
 from app.errors import AppError, HolderGone, NotRunning, SessionBusy
 from app.runtime.live_run import AT_SAFE_POINT, LiveRun
+from app.runtime.live_runs import LiveRuns
+from app.runtime.manager import RuntimeManager
+from app.runtime.periodic_tasks import PeriodicTasks
+from app.runtime.run_claims import Claims
 from app.runtime.run_outcome import RunOutcome
-from app.runtime.runtime import Runtime
+from app.runtime.run_plan import Planner
+from app.runtime.session_locks import SessionLocks
+from app.runtime.streams.event_log import EventLogs
 from app.runtime.waiting_line import WaitingLine
 from app.store.answer_store import Answered
 from app.store.audit_notes import requested_by
@@ -40,24 +46,33 @@ class RunControl:
     def __init__(
         self,
         store: Store,
-        runtime: Runtime,
+        planner: Planner,
+        runs: LiveRuns,
+        manager: RuntimeManager,
+        claims: Claims,
+        locks: SessionLocks,
+        logs: EventLogs,
+        tasks: PeriodicTasks,
         *,
         max_waiting: int = 12,
         share: float = 1.0,
         approval_seconds: float = 0.0,
     ) -> None:
         self._store = store
-        self._runtime = runtime
-        self._runs = runtime.runs
-        self._manager = runtime.manager
+        self._planner = planner
+        self._runs = runs
+        self._manager = manager
+        self._claims = claims
+        self._locks = locks
+        self._logs = logs
         self.line = WaitingLine(limit=max_waiting, share=share)
         self._process = uuid.uuid4().hex  # as the other processes see it in line
         # a line of its own: answers must not stand behind requests that wait for the run; they wait for moments only
         self._answers = WaitingLine(limit=1000, share=share)
         self._approval_seconds = approval_seconds
-        runtime.locks.when_free(self.line.call_next)
+        locks.when_free(self.line.call_next)
         if approval_seconds:
-            runtime.periodic_tasks.every(EXPIRE_SECONDS, self._expire_questions_for_all)
+            tasks.every(EXPIRE_SECONDS, self._expire_questions_for_all)
 
     def answer(
         self,
@@ -95,17 +110,17 @@ class RunControl:
             answer,
             kinds=kinds,
             call_id=call_id,
-            probe=self._runtime.probe,
+            probe=self._claims.probe,
         )
         try:
             give()
         except HolderGone as gone:
-            self._adopt(gone.run, partial(give, adopter=self._runtime.owner))
+            self._adopt(gone.run, partial(give, adopter=self._claims.owner))
 
     def _adopt(self, run: Run, take: Callable[[], Answered]) -> None:
         """Goes on here with a run that waits without a process, unless it has one after all."""
-        plan = self._runtime.planner.plan(*run.key_and_name)
-        claim = partial(self._runtime.claims.adoption, run, take)
+        plan = self._planner.plan(*run.key_and_name)
+        claim = partial(self._claims.adoption, run, take)
         self._manager.launch(run.session_id, plan, claim, run_id=run.id)
 
     def steer(
@@ -137,7 +152,7 @@ class RunControl:
         has claimed the session, but not begun its run yet, gets a moment to show whether it is the same request."""
         deadline = time.monotonic() + STARTING_SECONDS
         while True:
-            starting = self._runs.find(session_id) is None and self._runtime.locks.is_held(session_id)
+            starting = self._runs.find(session_id) is None and self._locks.is_held(session_id)
             outcome = self._store.idempotency.outcome(use)
             if outcome is not None or not starting or time.monotonic() >= deadline:
                 return outcome
@@ -233,7 +248,7 @@ class RunControl:
             self._store.runs.request_stop(
                 run.id,
                 f"{AT_SAFE_POINT}{by}" if at_safe_point else by,
-                probe=self._runtime.probe,
+                probe=self._claims.probe,
                 last_words=RunOutcome("cancelled", "cancelled").encoded,
             )
             self._await_end(run.id, wait)
@@ -283,7 +298,7 @@ class RunControl:
         if run is not None:
             run = self._end_soon(run, by=by, wait=wait)
         self._store.sessions.delete(session_id)
-        self._runtime.logs.close_deleted(session_id)
+        self._logs.close_deleted(session_id)
         return run is None or not run.live
 
     def _expire_questions_for_all(self) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from app.agent.loop import Steps
-from app.agent.loop_context import Resumption
+from app.agent.loop_steps import Steps
+from app.agent.resumption import Resumption
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.runtime.live_run import LiveRun

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from app.errors import Draining, ServerFull
-from app.runtime.runtime import Runtime
+from app.runtime.live_runs import LiveRuns
+from app.runtime.run_plan import Planner
 from app.store.run_request import RunRequest
 from app.store.store import Store
 
 
-def preflight(store: Store, runtime: Runtime, request: RunRequest, *, when_busy: str) -> str:
+def preflight(store: Store, planner: Planner, runs: LiveRuns, request: RunRequest, *, when_busy: str) -> str:
     """The agent that the request names, as "key/name"; without a name, "key/" for any agent of the team.
 
     `when_busy` is `wait`, `interrupt` or `queue`.
@@ -17,12 +18,12 @@ def preflight(store: Store, runtime: Runtime, request: RunRequest, *, when_busy:
     in the end: AgentNotFound, InvalidAgentConfig, MissingEnvironment, SessionNotFound, StalePrecondition,
     BudgetReached, Draining; for `interrupt` also ServerFull and TooManyRuns, since the new run would have no room.
     """
-    agent = runtime.planner.plan(request.key, request.name).agent
+    agent = planner.plan(request.key, request.name).agent
     if when_busy == "interrupt":
-        with runtime.runs.admitted(request.session_id):
-            if runtime.slots.full:  # the stopped run's place is given back too late to count on it
+        with runs.admitted(request.session_id):
+            if runs.full:  # the stopped run's place is given back too late to count on it
                 raise ServerFull()
-    elif when_busy == "wait" and runtime.runs.draining:
+    elif when_busy == "wait" and runs.draining:
         raise Draining()
     store.claims.check(
         request.session_id,

@@ -9,9 +9,9 @@ from typing import Any, Final, TypeVar, cast, get_args
 
 import orjson
 
-from app.conversation.compaction import Summary
 from app.conversation.run import Answer, CallState, Owner, Question, Run, ToolCall
 from app.conversation.session import Session
+from app.conversation.summary import Summary
 from app.conversation.transcript import Message, Usage
 
 T = TypeVar("T")

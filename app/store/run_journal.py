@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from sqlalchemy import BigInteger, Connection, bindparam, func, insert, select, update
 
-from app.conversation.compaction import Summary
 from app.conversation.frozen_prompt import FrozenPrompt
 from app.conversation.pictures import LEFT_OUT
 from app.conversation.run import Baton, CallState, Question, ToolCall
 from app.conversation.session import Session
+from app.conversation.summary import Summary
 from app.conversation.transcript import Message
 from app.store.call_ledger import set_call
 from app.store.clock import now

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from app.conversation.compaction import Summary
 from app.conversation.session import MAX_PATTERNS, Session
+from app.conversation.summary import Summary
 from app.conversation.transcript import Message
 from app.errors import SessionNotFound
 from app.store.clock import MOMENT, now

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NotRequired
 
 from flask import Response
 from typing_extensions import TypedDict
 
 from app import errors
-from app.runtime.agent_planner import AgentPlanner
 from app.team.team_directory import TeamDirectory
 from app.web.error_prefix import error_prefix
 from app.web.resource import Resource, ResponseSpec, get
@@ -46,9 +46,9 @@ class AgentResource(Resource):
     name = "agents"
     prefix = "/api/agents"
 
-    def __init__(self, directory: TeamDirectory, planner: AgentPlanner) -> None:
+    def __init__(self, directory: TeamDirectory, count_tools: Callable[[str, str | None], int]) -> None:
         self._directory = directory
-        self._planner = planner
+        self._count_tools = count_tools
 
     @get(
         "",
@@ -85,4 +85,4 @@ class AgentResource(Resource):
     )
     def count_tools(self, key: str, name: str) -> Response:
         with error_prefix("get agent tool count"):
-            return json_response({"available_tools": self._planner.count_tools(key, name)})
+            return json_response({"available_tools": self._count_tools(key, name)})

@@ -9,8 +9,9 @@ from flask import Response
 from typing_extensions import TypedDict
 
 from app import errors
-from app.runtime.runtime import Runtime
+from app.runtime.live_runs import LiveRuns
 from app.runtime.streams.disconnects import DisconnectWatcher
+from app.runtime.streams.stream_slots import Slots
 from app.store.store import Store
 from app.web.access import own_name, owner
 from app.web.query_parameters import PRETTY, Seconds
@@ -33,9 +34,10 @@ class HealthResource(Resource):
 
     name = "health"
 
-    def __init__(self, store: Store, runtime: Runtime, disconnects: DisconnectWatcher) -> None:
+    def __init__(self, store: Store, runs: LiveRuns, slots: Slots, disconnects: DisconnectWatcher) -> None:
         self._store = store
-        self._runtime = runtime
+        self._runs = runs
+        self._slots = slots
         self._disconnects = disconnects
 
     @get(
@@ -57,7 +59,7 @@ class HealthResource(Resource):
     )
     def ready(self) -> Response:
         """Draining or StoreUnavailable (503) while this process should get no new work."""
-        if self._runtime.runs.draining:
+        if self._runs.draining:
             raise errors.Draining()
         self._store.runs.recent(limit=1)
         return json_response({"status": "ready"})
@@ -78,11 +80,11 @@ class HealthResource(Resource):
         return json_response({"status": "ready"})
 
     def _await_session(self, deadline: float) -> None:
-        place = self._runtime.slots.take(own_name())
+        place = self._slots.take(own_name())
         try:
             with client_left(self._disconnects) as left:
                 while not self._store.sessions.any(owner=owner()):
-                    if self._runtime.runs.draining:
+                    if self._runs.draining:
                         raise errors.Draining()
                     remaining = deadline - time.monotonic()
                     if remaining <= 0 or left.wait(min(remaining, LOOK_SECONDS)):

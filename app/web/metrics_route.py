@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from flask import Flask, Response, g, request
 from werkzeug.wsgi import ClosingIterator
 
-from app.runtime.gauges import Gauges
 from app.telemetry.telemetry import Telemetry
 from app.threads import Services
 from app.web.resource import Resource, ResponseSpec, get
@@ -22,9 +21,9 @@ class MetricsResource(Resource):
 
     name = "metrics"
 
-    def __init__(self, telemetry: Telemetry, gauges: Gauges, services: Services) -> None:
+    def __init__(self, telemetry: Telemetry, measure: Callable[[], None], services: Services) -> None:
         self._telemetry = telemetry
-        self._gauges = gauges
+        self._measure = measure
         self._services = services
 
     @get(
@@ -37,7 +36,7 @@ class MetricsResource(Resource):
     def metrics(self) -> Response:
         """Answers without the database, which may be what is wrong."""
         self._services.ensure_running()
-        self._gauges.measure()
+        self._measure()
         body, content_type = self._telemetry.metrics.render()
         return Response(body, content_type=content_type)
 

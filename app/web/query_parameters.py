@@ -6,7 +6,6 @@ OpenAPI document describes exactly what is checked.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,9 +16,7 @@ from flask import request
 
 from app.conversation.run import RunStatus
 from app.errors import InvalidRequest
-from app.store.idempotency import KeyUse
 from app.team.durations import parse_duration
-from app.web.access import own_name
 
 Schema = Mapping[str, Any]
 
@@ -203,12 +200,3 @@ def expected_position() -> int | None:
     """`If-Match`: the position of the last message that the caller has seen; -1 for an empty session."""
     text = (IF_MATCH.read() or "*").removeprefix("W/").strip('"')
     return None if text == "*" else int(text)
-
-
-def idempotency_key(body: object) -> KeyUse | None:
-    """How this request uses its `Idempotency-Key`; None if it has none."""
-    key = IDEMPOTENCY_KEY.read()
-    if key is None:
-        return None
-    digest = hashlib.sha256(f"{request.method} {request.path}\0{body!r}".encode()).hexdigest()
-    return KeyUse(own_name(), key, digest)

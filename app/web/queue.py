@@ -16,8 +16,9 @@ from app.runtime.run_control import RunControl, queued_messages
 from app.store.idempotency import KeyUse, KeyUsed, answered
 from app.store.store import Store
 from app.web.access import requester, require_visible
+from app.web.idempotent import idempotency_key
 from app.web.posted_messages import MessagesBody, read_messages
-from app.web.query_parameters import IDEMPOTENCY_KEY, PRETTY, idempotency_key
+from app.web.query_parameters import IDEMPOTENCY_KEY, PRETTY
 from app.web.request_body import skip_body
 from app.web.resource import DONE, Resource, ResponseSpec, delete, get, patch, post
 from app.web.response_json import Json, Time, json_response, time_text, without_empty

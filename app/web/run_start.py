@@ -13,11 +13,12 @@ from app import errors
 from app.conversation.run import Run
 from app.conversation.transcript import Message
 from app.runtime.live_run import LiveRun
-from app.runtime.live_runs import describe
+from app.runtime.live_runs import LiveRuns, describe
+from app.runtime.manager import RuntimeManager
 from app.runtime.pricing import Pricing
 from app.runtime.run_control import RunControl
+from app.runtime.run_plan import Planner
 from app.runtime.run_preflight import preflight
-from app.runtime.runtime import Runtime
 from app.runtime.streams.disconnects import DisconnectWatcher
 from app.runtime.streams.reader_factory import ReaderFactory
 from app.store.idempotency import KeyUse, KeyUsed, Outcome
@@ -25,6 +26,7 @@ from app.store.run_request import RunRequest
 from app.store.store import Store
 from app.web.access import own_name, owner, requester, require_visible
 from app.web.error_prefix import error_prefix
+from app.web.idempotent import idempotency_key
 from app.web.query_parameters import (
     IDEMPOTENCY_KEY,
     IF_MATCH,
@@ -35,7 +37,6 @@ from app.web.query_parameters import (
     Seconds,
     cursor,
     expected_position,
-    idempotency_key,
 )
 from app.web.queue import QueuedJson, store_follow_ups
 from app.web.resource import Resource, ResponseSpec, get, post
@@ -78,7 +79,9 @@ class RunStartResource(Resource):
     def __init__(
         self,
         store: Store,
-        runtime: Runtime,
+        planner: Planner,
+        runs: LiveRuns,
+        manager: RuntimeManager,
         control: RunControl,
         readers: ReaderFactory,
         disconnects: DisconnectWatcher,
@@ -88,7 +91,9 @@ class RunStartResource(Resource):
         on_disconnect: str,
     ) -> None:
         self._store = store
-        self._runtime = runtime
+        self._planner = planner
+        self._runs = runs
+        self._manager = manager
         self._control = control
         self._readers = readers
         self._disconnects = disconnects
@@ -132,7 +137,7 @@ class RunStartResource(Resource):
         when_busy = WHEN_BUSY.read()
         streamed = STREAM.read() == "true"
         messages, options = read_run()
-        if owner() is not None or self._runtime.runs.find(session_id) is None:
+        if owner() is not None or self._runs.find(session_id) is None:
             # Before it can be found busy: a stranger is not told with what. Who may see everything needs no
             # database to be told that a run is at work here.
             require_visible(self._store, session_id, "run session")
@@ -150,7 +155,7 @@ class RunStartResource(Resource):
             with error_prefix("run session"):
                 request = self._request(session_id, key, name, messages, use, options.chosen_model)
                 if when_busy != "reject":
-                    wanted = preflight(self._store, self._runtime, request, when_busy=when_busy)
+                    wanted = preflight(self._store, self._planner, self._runs, request, when_busy=when_busy)
                 live = self._start(request, when_busy)
         except (KeyUsed, errors.SessionBusy) as busy:
             if use is not None and (outcome := self._control.outcome(session_id, use)):
@@ -184,7 +189,7 @@ class RunStartResource(Resource):
 
     def _start(self, request: RunRequest, when_busy: str) -> LiveRun:
         if when_busy in ("reject", "queue"):
-            return self._runtime.manager.start(request)
+            return self._manager.start(request)
         longest = WAIT_TIMEOUT.read()
         if when_busy == "interrupt":
             if (stopped := self._control.interrupt(request.session_id, by=requester())) is not None:
@@ -227,7 +232,7 @@ class RunStartResource(Resource):
         if outcome.run_id is None:
             return json_response({**outcome.response, "duplicate": True}, 202)
         first = self._store.runs.get(outcome.run_id)
-        live = self._runtime.runs.find(first.session_id)
+        live = self._runs.find(first.session_id)
         mine = live is not None and live.run.id == first.id
         if not streamed:
             return self._accepted(first, replayed=True)

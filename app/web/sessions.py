@@ -19,9 +19,10 @@ from app.store.idempotency import KeyUse, KeyUsed
 from app.store.store import Store
 from app.web.access import own_name, owner, requester, require_visible
 from app.web.foreign_messages import Translation
+from app.web.idempotent import idempotency_key
 from app.web.imports import ImportSession, rows_of
 from app.web.json_streaming import object_response
-from app.web.query_parameters import IDEMPOTENCY_KEY, PRETTY, Choice, Seconds, idempotency_key
+from app.web.query_parameters import IDEMPOTENCY_KEY, PRETTY, Choice, Seconds
 from app.web.request_body import read, skip_body
 from app.web.request_models import CreateSession, RequestModel, whole
 from app.web.resource import Resource, ResponseSpec, delete, post

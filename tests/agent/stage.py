@@ -9,16 +9,16 @@ from typing import Any
 from app.agent.fallback import Cooldowns
 from app.agent.hook_runner import HookRunner
 from app.agent.loop import AgentLoop
-from app.agent.loop_context import LoopContext, Resumption
+from app.agent.loop_context import LoopContext
 from app.agent.loop_steps import Ask, CallEnded, Condensed, PromptFrozen, SafePoint, Step, TurnAdded
-from app.agent.prompt_builder import Surroundings
+from app.agent.resumption import Resumption
 from app.agent.toolbox import Toolbox
 from app.agent.toolset import Handler, Outcome, Tool, ToolContext, ToolResult
-from app.conversation.compaction import Summary
 from app.conversation.events import Event
-from app.conversation.frozen_prompt import FrozenPrompt
+from app.conversation.frozen_prompt import FrozenPrompt, Surroundings
 from app.conversation.run import Answer, ToolCall
 from app.conversation.session import Session
+from app.conversation.summary import Summary
 from app.conversation.transcript import Message, Transcript
 from app.team.loading import load_team
 from tests.agent.cancellation import FakeCancellation

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from app.agent.loop_context import Resumption
 from app.agent.loop_steps import Ask, CallStarting, PicturesLeftOut, PromptFrozen, SafePoint, TurnAdded
 from app.agent.model_client import ModelError, TextDelta
+from app.agent.resumption import Resumption
 from app.agent.tool_runner import UNREADABLE
 from app.agent.toolset import Outcome, ToolCancelled, ToolContext, ToolResult
 from app.conversation.blocks import plain_text

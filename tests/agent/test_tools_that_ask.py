@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.agent.loop_context import Resumption
 from app.agent.loop_steps import Ask
+from app.agent.resumption import Resumption
 from app.agent.tool_runner import UNKNOWN_OUTCOME
 from app.agent.toolset import (
     Elicitation,

@@ -9,8 +9,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.conversation.compaction import Summary, condensed, estimate, fill, find_cut, shortened, told
+from app.conversation.compaction import condensed, estimate, fill, find_cut, shortened, told
 from app.conversation.healing import heal
+from app.conversation.summary import Summary
 from app.conversation.transcript import Message, Usage
 from tests.conversation.rows import answer, assert_accepted, assistant, call, thinking, user
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-from app.agent.loop import Steps
-from app.agent.loop_context import Resumption
-from app.agent.loop_steps import CallEnded, CallStarting, TurnAdded
+from app.agent.loop_steps import CallEnded, CallStarting, Steps, TurnAdded
+from app.agent.resumption import Resumption
 from app.conversation.events import AgentChoice, StreamStarted
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import RunCancelled
 from app.runtime.live_run import LiveRun
+from app.runtime.run_control import RunControl
 from app.runtime.run_plan import Plan
 from app.runtime.runtime import Runtime
 from app.runtime.streams.event_reader import EventReader
@@ -94,9 +94,26 @@ def say(runtime: Runtime, session_id: str, text: str = "hello", *, key: str = "p
     return runtime.manager.start(RunRequest(session_id=session_id, key=key, messages=[user(text)]))
 
 
+def readers_of(store: Store, runtime: Runtime) -> ReaderFactory:
+    return ReaderFactory(store, runtime.runs, runtime.logs, runtime.services)
+
+
+def control_of(store: Store, runtime: Runtime) -> RunControl:
+    return RunControl(
+        store,
+        runtime.planner,
+        runtime.runs,
+        runtime.manager,
+        runtime.claims,
+        runtime.locks,
+        runtime.logs,
+        runtime.periodic_tasks,
+    )
+
+
 def read_all(store: Store, runtime: Runtime, live: LiveRun) -> bytes:
     """A run's whole stream; returns when it has ended."""
-    return read_to_end(ReaderFactory(store, runtime).of_run(live))
+    return read_to_end(readers_of(store, runtime).of_run(live))
 
 
 def read_to_end(reader: EventReader) -> bytes:

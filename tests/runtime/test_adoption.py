@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from app.agent.loop import Steps
-from app.agent.loop_context import Resumption
-from app.agent.loop_steps import Ask, SafePoint
+from app.agent.loop_steps import Ask, SafePoint, Steps
+from app.agent.resumption import Resumption
 from app.conversation.audit_entry import Requester
 from app.conversation.events import AgentChoice, MaxIterationsReached, StreamStarted
 from app.conversation.run import Answer, Question
@@ -20,7 +19,7 @@ from app.conversation.transcript import Message
 from app.errors import Draining, ServerFull, StoreUnavailable
 from app.runtime.housekeeping import Housekeeper
 from app.runtime.live_run import LiveRun
-from app.runtime.run_control import RunControl, queued_messages
+from app.runtime.run_control import queued_messages
 from app.runtime.runtime import Runtime
 from app.store.audit_notes import requested_by
 from app.store.engine import Database
@@ -31,7 +30,7 @@ from tests.harness.process import eventually
 from tests.harness.rows import all_rows
 from tests.runtime.conftest import Manage
 from tests.runtime.faults import Faults
-from tests.runtime.loops import PATIENCE, OneLoop, say
+from tests.runtime.loops import PATIENCE, OneLoop, control_of, say
 from tests.store.actors import THERE, new_session, nobody_is_gone
 
 KINDS = ("max_iterations",)
@@ -94,7 +93,7 @@ class Stage:
 
     def answer(self, runtime: Runtime) -> None:
         with requested_by(Requester("ann")):
-            RunControl(self.store, runtime).answer(self.session, APPROVE, kinds=KINDS)
+            control_of(self.store, runtime).answer(self.session, APPROVE, kinds=KINDS)
 
     def answer_unseen(self) -> None:
         """As another process stores it: this one has not seen it yet."""
@@ -102,7 +101,7 @@ class Stage:
 
     def steer(self, text: str) -> None:
         block = {"type": "text", "text": text}
-        RunControl(self.store, self.there).steer(
+        control_of(self.store, self.there).steer(
             queued_messages(self.session, "steer", [[block]], by="ann", at=0.0)
         )
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from app.agent.loop import Steps
-from app.agent.loop_context import Resumption
+from app.agent.loop_steps import Steps
 from app.agent.model_client import ModelError
+from app.agent.resumption import Resumption
 from app.conversation.events import AgentChoice, StreamStarted
 from app.conversation.run import LIVE, Baton
 from app.conversation.session import Session
@@ -23,7 +23,6 @@ from app.runtime.run_plan import Plan
 from app.runtime.runtime import Runtime
 from app.runtime.streams.event_encoder import EventEncoder
 from app.runtime.streams.event_log import EventLog, EventLogs
-from app.runtime.streams.reader_factory import ReaderFactory
 from app.store.store import Store
 from app.telemetry.metrics import Metrics
 from tests.harness.models import ScriptedModel, call, called, said
@@ -32,7 +31,17 @@ from tests.harness.rows import all_rows
 from tests.runtime.conftest import Agents, Manage
 from tests.runtime.faults import Faults
 from tests.runtime.live import numbers
-from tests.runtime.loops import PATIENCE, OneLoop, Patient, idle, read_all, read_to_end, said_by_user, say
+from tests.runtime.loops import (
+    PATIENCE,
+    OneLoop,
+    Patient,
+    idle,
+    read_all,
+    read_to_end,
+    readers_of,
+    said_by_user,
+    say,
+)
 from tests.store.actors import new_session
 
 
@@ -391,7 +400,7 @@ def test_an_end_that_the_database_would_not_take_is_stored_when_it_is_back(
     runtime, session = manage(OneLoop(patient.loop)), new_session(store)
     live = say(runtime, session.id)
     assert patient.entered.wait(PATIENCE)
-    readers = ReaderFactory(store, runtime)
+    readers = readers_of(store, runtime)
     first = readers.of_run(live)  # it keeps the log
     finish, away = store.runs.finish, threading.Event()
 

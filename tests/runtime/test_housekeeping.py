@@ -8,9 +8,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.agent.loop import Steps
-from app.agent.loop_context import Resumption
-from app.agent.loop_steps import Ask
+from app.agent.loop_steps import Ask, Steps
+from app.agent.resumption import Resumption
 from app.conversation.events import AgentChoice, MaxIterationsReached, StreamStarted
 from app.conversation.queued_message import QueuedMessage
 from app.conversation.run import Answer, Owner, Question
@@ -20,15 +19,24 @@ from app.errors import NothingToAnswer, SessionBusy, StoreUnavailable
 from app.runtime import supervisor
 from app.runtime.housekeeping import WRITING_SECONDS, pause_after
 from app.runtime.live_run import LiveRun
-from app.runtime.run_control import RunControl
 from app.runtime.runtime import Runtime
-from app.runtime.streams.reader_factory import ReaderFactory
 from app.store.store import Store
 from tests.harness.process import eventually
 from tests.runtime.conftest import Manage
 from tests.runtime.faults import Faults
 from tests.runtime.live import numbers
-from tests.runtime.loops import PATIENCE, OneLoop, Patient, Stubborn, idle, read_all, read_to_end, say
+from tests.runtime.loops import (
+    PATIENCE,
+    OneLoop,
+    Patient,
+    Stubborn,
+    control_of,
+    idle,
+    read_all,
+    read_to_end,
+    readers_of,
+    say,
+)
 from tests.store.actors import begin, everybody_is_gone, new_session, nobody_is_gone
 
 ELSEWHERE = Owner("elsewhere", "boot", 77, "1")
@@ -64,7 +72,7 @@ def test_a_run_learns_that_another_process_has_taken_its_session(store: Store, m
     here = manage(OneLoop(patient.loop))
     there = manage(OneLoop(other.loop), owner=ELSEWHERE, probe=everybody_is_gone)
     live = _working(store, here, patient)
-    reader = ReaderFactory(store, here).of_run(live)
+    reader = readers_of(store, here).of_run(live)
     second = say(there, live.run.session_id, "mine now")
     stream = read_to_end(reader)
     assert stream.count(b'"stream_stopped"') == 1
@@ -82,7 +90,7 @@ def test_a_stop_that_another_process_was_asked_for_arrives(store: Store, manage:
     here = manage(OneLoop(patient.loop))
     there = manage(OneLoop(patient.loop), owner=ELSEWHERE, probe=nobody_is_gone)
     live = _working(store, here, patient)
-    run = RunControl(store, there).cancel(live.run.session_id, by="ann", wait=PATIENCE)
+    run = control_of(store, there).cancel(live.run.session_id, by="ann", wait=PATIENCE)
     assert run.status == "cancelled"
     assert live.cancellation.by == "ann"
 
@@ -129,8 +137,8 @@ def test_a_reader_in_one_process_follows_a_run_in_another(store: Store, manage: 
     live = _working(store, here, patient)
     eventually(lambda: store.events.bounds(live.run.session_id) == (1, 1), "its first event is written")
     run = store.runs.get(live.run.id)
-    far = ReaderFactory(store, there).of_past_run(run)
-    near = ReaderFactory(store, here).of_run(live)
+    far = readers_of(store, there).of_past_run(run)
+    near = readers_of(store, here).of_run(live)
     far_bytes: list[bytes] = []
 
     def read_far() -> None:
@@ -178,13 +186,13 @@ def test_an_answer_given_to_another_process_reaches_the_holder(store: Store, man
     with pytest.raises(SessionBusy) as busy:
         say(here, live.run.session_id)
     assert busy.value.busy_code == "awaiting_approval"
-    RunControl(store, there).answer(live.run.session_id, Answer("approve", by="ann"), kinds=KINDS)
+    control_of(store, there).answer(live.run.session_id, Answer("approve", by="ann"), kinds=KINDS)
     stream = read_all(store, here, live)
     assert b"so be it: approve" in stream
     assert [answer.by for answer in asking.answers] == ["ann"]
     assert store.runs.get(live.run.id).status == "finished"
     with pytest.raises(NothingToAnswer):
-        RunControl(store, there).answer(live.run.session_id, Answer("reject"), kinds=KINDS)
+        control_of(store, there).answer(live.run.session_id, Answer("reject"), kinds=KINDS)
 
 
 def test_an_answer_to_a_dead_processs_question_lets_the_run_go_on_here(store: Store, manage: Manage) -> None:
@@ -194,7 +202,7 @@ def test_an_answer_to_a_dead_processs_question_lets_the_run_go_on_here(store: St
     lost = say(dead, new_session(store).id)
     eventually(lambda: store.runs.get(lost.run.id).status == "awaiting_approval", "it has asked")
     assert here.supervisor.recover() == 0  # it still waits
-    RunControl(store, here).answer(lost.run.session_id, Answer("approve"), kinds=KINDS)
+    control_of(store, here).answer(lost.run.session_id, Answer("approve"), kinds=KINDS)
     live = here.runs.find(lost.run.session_id)
     if live is not None:
         assert live.finished.wait(PATIENCE)

@@ -7,23 +7,20 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from app.agent.loop import Steps
-from app.agent.loop_context import Resumption
-from app.agent.loop_steps import Ask
+from app.agent.loop_steps import Ask, Steps
+from app.agent.resumption import Resumption
 from app.conversation.events import AgentChoice, MaxIterationsReached, StreamStarted
 from app.conversation.run import Answer, Owner, Question
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.runtime.live_run import LiveRun
-from app.runtime.run_control import RunControl
 from app.runtime.runtime import Runtime
 from app.runtime.streams.event_reader import EventReader, RunEnd
-from app.runtime.streams.reader_factory import ReaderFactory
 from app.store.store import Store
 from tests.harness.process import eventually
 from tests.runtime.conftest import Manage
 from tests.runtime.live import numbers
-from tests.runtime.loops import PATIENCE, OneLoop, Patient, idle, read_to_end, say
+from tests.runtime.loops import PATIENCE, OneLoop, Patient, control_of, idle, read_to_end, readers_of, say
 from tests.store.actors import everybody_is_gone, new_session, nobody_is_gone
 
 ELSEWHERE = Owner("elsewhere", "boot", 77, "1")
@@ -64,16 +61,16 @@ Way = Callable[[Scene], EventReader]
 
 
 def own(scene: Scene) -> EventReader:
-    return ReaderFactory(scene.store, scene.here).of_run(scene.live)
+    return readers_of(scene.store, scene.here).of_run(scene.live)
 
 
 def retried(scene: Scene) -> EventReader:
     """The row was read while the run was at work; its process has let go of it before it was looked for."""
-    return ReaderFactory(scene.store, scene.here).of_past_run(scene.store.runs.get(scene.live.run.id))
+    return readers_of(scene.store, scene.here).of_past_run(scene.store.runs.get(scene.live.run.id))
 
 
 def elsewhere(scene: Scene) -> EventReader:
-    return ReaderFactory(scene.store, scene.there).of_past_run(scene.store.runs.get(scene.live.run.id))
+    return readers_of(scene.store, scene.there).of_past_run(scene.store.runs.get(scene.live.run.id))
 
 
 WAYS = [own, retried, elsewhere]
@@ -158,8 +155,8 @@ def test_readers_of_a_run_that_another_process_has_closed_are_told_its_end_once(
     scene: Scene, way: Way, follows: Callable[[Scene], None]
 ) -> None:
     reader = way(scene)
-    whole = ReaderFactory(scene.store, scene.here).of_session(scene.session_id, scene.live.first_event - 1)
-    RunControl(scene.store, scene.there).release(scene.live.run.id, by="ann", reason="it hangs")
+    whole = readers_of(scene.store, scene.here).of_session(scene.session_id, scene.live.first_event - 1)
+    control_of(scene.store, scene.there).release(scene.live.run.id, by="ann", reason="it hangs")
     follows(scene)
     scene.end()
     stream = read_to_end(reader)
@@ -232,15 +229,15 @@ def test_readers_of_a_run_that_goes_on_in_another_process_go_on_with_it(
     session_id, run_id = live.run.session_id, live.run.id
     eventually(lambda: store.runs.get(run_id).status == "awaiting_approval", "it has asked")
     eventually(lambda: store.events.bounds(session_id)[1] == 2, "its events are stored")
-    reader = ReaderFactory(store, first).of_run(live)
+    reader = readers_of(store, first).of_run(live)
     seen = (reader.next(PATIENCE) or b"") if caught_up else b""
-    RunControl(store, adopter).answer(session_id, Answer("approve"), kinds=("max_iterations",))
+    control_of(store, adopter).answer(session_id, Answer("approve"), kinds=("max_iterations",))
     adopted = adopter.runs.find(session_id)
     assert adopted is not None
     assert live.finished.wait(PATIENCE)  # the first process has noticed
     if reader_of != "the first process":
         reader.close()
-        readers = ReaderFactory(store, adopter)
+        readers = readers_of(store, adopter)
         mine = reader_of == "the adopter"
         reader = readers.of_run(adopted) if mine else readers.of_past_run(store.runs.get(run_id))
         seen = (reader.next(PATIENCE) or b"") if caught_up else b""

@@ -11,7 +11,6 @@ from app.errors import StoreUnavailable
 from app.runtime.streams import event_reader
 from app.runtime.streams.event_log import EndMark
 from app.runtime.streams.event_reader import LOOK_SECONDS, READER_PATIENCE, EventReader, RunEnd
-from app.runtime.streams.reader_factory import ReaderFactory
 from app.runtime.streams.recent_events import KEEP_EVENTS
 from app.store.event_segments import Segment
 from app.store.store import Store
@@ -19,7 +18,7 @@ from tests.harness.process import eventually
 from tests.runtime.conftest import Manage
 from tests.runtime.faults import Faults
 from tests.runtime.live import numbers
-from tests.runtime.loops import PATIENCE, OneLoop, Patient, read_to_end, say
+from tests.runtime.loops import PATIENCE, OneLoop, Patient, read_to_end, readers_of, say
 from tests.runtime.test_event_reader import Stage
 from tests.store.actors import new_session
 
@@ -148,7 +147,7 @@ def test_a_reader_of_another_processs_run_misses_nothing_of_a_database_that_was_
     here, there = manage(OneLoop(patient.loop)), manage(OneLoop(patient.loop))
     live = say(here, new_session(store).id)
     assert patient.entered.wait(PATIENCE)
-    reader = ReaderFactory(store, there).of_past_run(store.runs.get(live.run.id))
+    reader = readers_of(store, there).of_past_run(store.runs.get(live.run.id))
     Faults(store).inject(place, StoreUnavailable(), times=3)
     patient.let_go()
     assert live.finished.wait(PATIENCE)
@@ -172,10 +171,10 @@ def test_a_snapshot_is_refused_and_not_guessed_while_the_events_cant_be_read(
     live = say(runtime, new_session(store).id)
     assert patient.entered.wait(PATIENCE)
     eventually(lambda: store.events.bounds(live.run.session_id) == (1, 1), "its first event is written")
-    readers = ReaderFactory(store, manage(OneLoop(patient.loop)))
+    readers = readers_of(store, manage(OneLoop(patient.loop)))
     assert readers.whole_until(live.run.session_id) == 1
     Faults(store).inject("events.read", StoreUnavailable(), times=ALWAYS)
     with pytest.raises(StoreUnavailable):
         readers.whole_until(live.run.session_id)
     patient.let_go()
-    assert read_to_end(ReaderFactory(store, runtime).of_run(live))
+    assert read_to_end(readers_of(store, runtime).of_run(live))

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 
 from app.runtime.streams.event_log import EndMark, EventLog
-from app.runtime.streams.reader_factory import ReaderFactory
 from app.runtime.streams.recent_events import KEEP_BYTES, KEEP_EVENTS, MAX_SLICE_BYTES, RecentEvents
 from app.sse_format import numbered
 from app.store.event_segments import Segment, write_segments
@@ -15,7 +14,7 @@ from app.store.store import Store
 from tests.harness.process import eventually
 from tests.runtime.conftest import Manage
 from tests.runtime.live import numbers
-from tests.runtime.loops import PATIENCE, OneLoop, idle
+from tests.runtime.loops import PATIENCE, OneLoop, idle, readers_of
 from tests.store.actors import new_session
 
 LARGEST = 60_000
@@ -96,7 +95,7 @@ def test_a_process_that_follows_twenty_thousand_events_of_another_one_keeps_few_
     store: Store, manage: Manage
 ) -> None:
     session_id = new_session(store).id
-    reader = ReaderFactory(store, manage(OneLoop(idle))).of_session(session_id, 0)
+    reader = readers_of(store, manage(OneLoop(idle))).of_session(session_id, 0)
     seen: list[int] = []
     for first in range(1, 20_000, 500):
         frames = b"".join(numbered(first, [b"x" * 1000] * 500))

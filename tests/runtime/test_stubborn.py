@@ -10,15 +10,24 @@ from app.conversation.run import LIVE
 from app.conversation.transcript import Transcript
 from app.errors import Draining, SessionBusy, SessionNotFound
 from app.runtime import supervisor
-from app.runtime.run_control import RunControl
-from app.runtime.streams.reader_factory import ReaderFactory
 from app.store.store import Store
 from tests.harness.models import GatedModel
 from tests.harness.process import eventually
 from tests.harness.rows import all_rows
 from tests.runtime.conftest import Agents, Manage
 from tests.runtime.live import numbers
-from tests.runtime.loops import PATIENCE, OneLoop, Patient, Stubborn, read_all, read_to_end, said_by_user, say
+from tests.runtime.loops import (
+    PATIENCE,
+    OneLoop,
+    Patient,
+    Stubborn,
+    control_of,
+    read_all,
+    read_to_end,
+    readers_of,
+    said_by_user,
+    say,
+)
 from tests.store.actors import new_session, result_words, states
 
 
@@ -29,7 +38,7 @@ def _closed(store: Store, session_id: str) -> bool:
 def test_a_run_that_is_told_to_stop_says_so_until_it_has_stopped(store: Store, manage: Manage) -> None:
     stubborn = Stubborn()
     runtime, session = manage(OneLoop(stubborn.loop)), new_session(store)
-    control = RunControl(store, runtime)
+    control = control_of(store, runtime)
     live = say(runtime, session.id)
     assert stubborn.entered.wait(PATIENCE)
     assert control.cancel(session.id, by="ann").status in LIVE
@@ -50,7 +59,7 @@ def test_a_run_that_never_stops_is_abandoned_and_its_late_result_changes_nothing
     runtime, session = manage(planner), new_session(store)
     first = say(runtime, session.id, "first")
     assert old.entered.wait(PATIENCE)
-    RunControl(store, runtime).cancel(session.id, by="ann", wait=PATIENCE)
+    control_of(store, runtime).cancel(session.id, by="ann", wait=PATIENCE)
     assert first.finished.is_set()
     assert store.runs.get(first.run.id).status == "cancelled"
     assert states(store, session.id) == {"call-1": "unknown"}
@@ -87,8 +96,8 @@ def test_a_deleted_session_is_gone_though_its_run_goes_on(store: Store, manage: 
     session = new_session(store)
     live = say(runtime, session.id)
     assert stubborn.entered.wait(PATIENCE)
-    reader = ReaderFactory(store, runtime).of_run(live)
-    assert RunControl(store, runtime).delete(session.id, by="ann", wait=0) is False
+    reader = readers_of(store, runtime).of_run(live)
+    assert control_of(store, runtime).delete(session.id, by="ann", wait=0) is False
     assert all_rows(store.database) == before
     with pytest.raises(SessionNotFound):
         store.sessions.get(session.id)
@@ -105,7 +114,7 @@ def test_a_run_that_can_stop_has_stopped_when_its_session_is_deleted(store: Stor
     runtime, session = manage(OneLoop(patient.loop)), new_session(store)
     live = say(runtime, session.id)
     assert patient.entered.wait(PATIENCE)
-    assert RunControl(store, runtime).delete(session.id, by="ann", wait=PATIENCE) is True
+    assert control_of(store, runtime).delete(session.id, by="ann", wait=PATIENCE) is True
     assert live.finished.is_set()
 
 
@@ -115,8 +124,8 @@ def test_a_released_run_has_lost_its_session_to_whoever_comes_next(store: Store,
     runtime, session = manage(planner), new_session(store)
     live = say(runtime, session.id)
     assert stubborn.entered.wait(PATIENCE)
-    reader = ReaderFactory(store, runtime).of_run(live)
-    run = RunControl(store, runtime).release(live.run.id, by="an operator", reason="it hangs")
+    reader = readers_of(store, runtime).of_run(live)
+    run = control_of(store, runtime).release(live.run.id, by="an operator", reason="it hangs")
     assert (run.status, run.code) == ("interrupted", "interrupted")
     assert "it hangs" in run.error
     stream = read_to_end(reader)
@@ -139,7 +148,7 @@ def test_a_drain_waits_for_the_patient_cancels_the_slow_and_abandons_the_stubbor
     stuck = say(runtime, new_session(store).id)
     assert patient.entered.wait(PATIENCE)
     assert stubborn.entered.wait(PATIENCE)
-    readers = [ReaderFactory(store, runtime).of_run(live) for live in (slow, stuck)]
+    readers = [readers_of(store, runtime).of_run(live) for live in (slow, stuck)]
     runtime.supervisor.drain(0, stop_within=0.5)
     assert runtime.runs.all() == []
     for live, reader in zip((slow, stuck), readers, strict=True):
@@ -165,7 +174,7 @@ def test_a_drain_lets_runs_finish_and_refuses_new_ones(store: Store, manage: Man
     with pytest.raises(Draining):
         say(runtime, new_session(store).id)
     with pytest.raises(Draining):
-        ReaderFactory(store, runtime).of_session(session.id, None)
+        readers_of(store, runtime).of_session(session.id, None)
     patient.let_go()
     drained.join(PATIENCE)
     assert not drained.is_alive()
@@ -179,7 +188,7 @@ def test_a_cancel_inside_the_model_keeps_the_session_usable(
     runtime, session = manage(agents(model)), new_session(store)
     live = say(runtime, session.id)
     model.wait_for(1)
-    run = RunControl(store, runtime).cancel(session.id, by="ann", wait=PATIENCE)
+    run = control_of(store, runtime).cancel(session.id, by="ann", wait=PATIENCE)
     assert (run.status, run.code) == ("cancelled", "cancelled")
     assert read_all(store, runtime, live).count(b'"stream_stopped"') == 1
     model.open()

@@ -10,14 +10,15 @@ from app.conversation.events import SessionExited
 from app.conversation.run import Run
 from app.errors import Draining, RunNotFound, StoreUnavailable
 from app.runtime.live_run import LiveRun
+from app.runtime.live_runs import LiveRuns
 from app.runtime.run_outcome import RunOutcome
-from app.runtime.runtime import Runtime
 from app.runtime.streams.event_encoder import EventEncoder
-from app.runtime.streams.event_log import EndMark
+from app.runtime.streams.event_log import EndMark, EventLogs
 from app.runtime.streams.event_reader import EventReader, RunEnd
 from app.runtime.streams.frame_encoder import AS_WRITTEN, FrameEncoder
 from app.sse_format import split, unnumbered
 from app.store.store import Store
+from app.threads import Services
 
 _PIECES: Final = frozenset({"agent_choice", "agent_choice_reasoning", "partial_tool_call"})
 _BESIDES: Final = frozenset({"session_title", "agent_info", "model_fallback", "warning"})
@@ -27,11 +28,11 @@ _BESIDES: Final = frozenset({"session_title", "agent_info", "model_fallback", "w
 class ReaderFactory:
     """Each reader gets its events as the `encoder` of its door writes them."""
 
-    def __init__(self, store: Store, runtime: Runtime) -> None:
+    def __init__(self, store: Store, runs: LiveRuns, logs: EventLogs, services: Services) -> None:
         self._store = store
-        self._runs = runtime.runs
-        self._logs = runtime.logs
-        self._services = runtime.services
+        self._runs = runs
+        self._logs = logs
+        self._services = services
 
     def of_run(self, live: LiveRun, encoder: FrameEncoder = AS_WRITTEN) -> EventReader:
         """A reader of one run's events, from the first to the last."""

@@ -1,0 +1,20 @@
+"""Requests that have an effect once, however often they are sent."""
+
+from __future__ import annotations
+
+import hashlib
+
+from flask import request
+
+from app.store.idempotency import KeyUse
+from app.web.access import own_name
+from app.web.query_parameters import IDEMPOTENCY_KEY
+
+
+def idempotency_key(body: object) -> KeyUse | None:
+    """How this request uses its `Idempotency-Key`; None if it has none."""
+    key = IDEMPOTENCY_KEY.read()
+    if key is None:
+        return None
+    digest = hashlib.sha256(f"{request.method} {request.path}\0{body!r}".encode()).hexdigest()
+    return KeyUse(own_name(), key, digest)
