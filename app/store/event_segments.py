@@ -47,7 +47,7 @@ def write_segments(connection: Connection, segments: Sequence[Segment]) -> None:
     if connection.dialect.name == "sqlite":
         _UPSERT_ON_SQLITE.run(connection, _in_one_piece(segments))
     else:
-        _UPSERT_ON_POSTGRESQL.run_each(
+        _UPSERT_ON_POSTGRESQL.insert_all(
             connection, [dict(zip(_COLUMNS, segment.row, strict=True)) for segment in segments]
         )
 

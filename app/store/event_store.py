@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, func, select, text, union, update
+from sqlalchemy import Connection, bindparam, func, select, text, union
 
 from app.conversation.run import Baton
 from app.store.bulk_parameters import among, listed
@@ -160,12 +160,8 @@ def _reserve_numbers(connection: Connection, segments: Sequence[Segment]) -> Non
     """Behind what was written, where less than half of them are left: most rows stay as they are."""
     tops = [(segment.session_id, segment.last + 1 + RESERVED_NUMBERS) for segment in segments]
     spare = RESERVED_NUMBERS // 2
-    if connection.dialect.name == "sqlite":
-        _RESERVE_ON_SQLITE.run(connection, {"tops": listed(tops), "spare": spare})
-    else:
-        _RESERVE_ON_POSTGRESQL.run_each(
-            connection, [{"here": here, "top": top, "needed": top - spare} for here, top in tops]
-        )
+    reserve = _RESERVE_ON_SQLITE if connection.dialect.name == "sqlite" else _RESERVE_ON_POSTGRESQL
+    reserve.run(connection, {"tops": listed(tops), "spare": spare})
 
 
 _FREE_SESSIONS: Final = Prepared(
@@ -173,17 +169,17 @@ _FREE_SESSIONS: Final = Prepared(
     .where(among(sessions.c.id, "those"))
     .with_for_update(read=True, key_share=True, skip_locked=True)
 )
-_session: Final = sessions.alias("session")
 _RESERVE_ON_POSTGRESQL: Final = Prepared(
-    update(sessions)
-    .where(
-        sessions.c.id.in_(
-            select(_session.c.id)
-            .where(_session.c.id == bindparam("here"), _session.c.next_event < bindparam("needed"))
-            .with_for_update(key_share=True, skip_locked=True)
-        )
-    )
-    .values(next_event=bindparam("top"))
+    text("""
+        UPDATE sessions SET next_event = wanted.top
+        FROM (SELECT here.id, tops.top
+              FROM sessions AS here
+              JOIN (SELECT value->>0 AS id, CAST(value->>1 AS bigint) AS top
+                    FROM json_array_elements(CAST(:tops AS json))) AS tops ON tops.id = here.id
+              WHERE here.next_event < tops.top - :spare
+              FOR NO KEY UPDATE OF here SKIP LOCKED) AS wanted
+        WHERE sessions.id = wanted.id
+    """)
 )
 """A session that another transaction changes has its numbers reserved next time: half of them are left."""
 

@@ -8,6 +8,7 @@ SQLAlchemy's, and so do queries that are put together from filters. A method of 
 
 from __future__ import annotations
 
+import re
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,11 @@ Values = Mapping[str, Any]
 Process = Callable[[Any], Any]
 Key = TypeVar("Key")
 
+MAX_ROWS: Final = 500  # in one statement, which has room for 65,535 parameters
+
 _NONE: Final[Values] = {}
+_INSERT: Final = re.compile(r"(INSERT INTO .*? VALUES )(\(.*?\))((?: ON CONFLICT .*)?)", re.DOTALL)
+_PARAMETER: Final = re.compile(r"%\((\w+)\)s")
 
 
 class Prepared:
@@ -66,19 +71,22 @@ class Prepared:
             cursor.execute(form.sql, form.bound(values))
             return int(cursor.rowcount)
 
-    def run_each(self, connection: Connection, rows: Sequence[Values]) -> None:
-        """Once for each of these values."""
+    def insert_all(self, connection: Connection, rows: Sequence[Values]) -> None:
+        """For an insert of one row: inserts all of these.
+
+        psycopg's `executemany` would send them in a pipeline, after which PostgreSQL does not count how long the
+        transaction is idle: of a process that is stopped there, it would keep the locks for ever.
+        """
         form = self._form(connection)
         bound = [form.bound(values) for values in rows]
         with form.cursor(connection) as cursor:
-            if len(bound) == 1:
-                cursor.execute(form.sql, bound[0])
+            if connection.dialect.name == "sqlite":
+                cursor.executemany(form.sql, bound)
                 return
-            cursor.executemany(form.sql, bound)
-            if connection.dialect.name != "sqlite":
-                # psycopg sends many in a pipeline, after which PostgreSQL does not count how long the transaction is
-                # idle: one that stops there would keep its locks for ever. A statement makes it count again.
-                cursor.execute("SELECT 1")
+            for start in range(0, len(bound), MAX_ROWS):
+                some = bound[start : start + MAX_ROWS]
+                values = {f"{name}_{n}": value for n, row in enumerate(some) for name, value in row.items()}
+                cursor.execute(form.insert_of(len(some)), values)
 
     def _form(self, connection: Connection) -> DialectSql:
         dialect = connection.dialect
@@ -127,6 +135,12 @@ class DialectSql:
             raise DBAPIError(self.sql, None, error) from error
         finally:
             cursor.close()
+
+    def insert_of(self, rows: int) -> str:
+        """The insert for so many rows, whose parameters have the row's number behind their names."""
+        head, row, tail = _INSERT.fullmatch(self.sql).groups()  # type: ignore[union-attr]  # it is one
+        every = (_PARAMETER.sub(rf"%(\1_{n})s", row) for n in range(rows))
+        return f"{head}{', '.join(every)}{tail}"
 
     def bound(self, values: Values) -> Values:
         if not self._bind and values.keys() >= self._given.keys():

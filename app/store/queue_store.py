@@ -99,7 +99,7 @@ class QueueStore:
             if _depth(connection, session_id, new[0].kind) + len(new) > CAPACITY:
                 raise QueueFull()
             first = (_LAST_NUMBER.scalar(connection, {"session_id": session_id}) or 0) + 1
-            _ADD.run_each(connection, [_row(message, first + index) for index, message in enumerate(new)])
+            _ADD.insert_all(connection, [_row(message, first + index) for index, message in enumerate(new)])
             if key is not None:
                 use_key(connection, key, session_id=session_id)
             note(connection, new[0].kind, session_id, detail=" ".join(message.id for message in new))

@@ -126,7 +126,7 @@ class RunJournal:
             position = append_messages(connection, session_id, [message], baton.run_id)
             if message.calls:
                 calls = [_ledger_row(baton, session_id, position, call, broken) for call in message.calls]
-                _ADD_CALLS.run_each(connection, calls)
+                _ADD_CALLS.insert_all(connection, calls)
             read, written = tokens or (None, None)
             values = {"here": session_id, "spent": message.cost, "read": read, "written": written}
             _COUNT.run(connection, values)

@@ -125,7 +125,7 @@ def append_messages(
     first = next_position(connection, session_id)
     if new:
         rows = [message_row(message, session_id, first + i, run_id) for i, message in enumerate(new)]
-        _ADD_MESSAGES.run_each(connection, rows)
+        _ADD_MESSAGES.insert_all(connection, rows)
     return first
 
 

@@ -99,7 +99,7 @@ def test_a_transaction_that_stops_in_the_middle_lets_go_of_its_locks(
         with database.writing() as connection:
             connection.execute(row.values(writes=99))
             if rows:
-                ADD_JOB.run_each(connection, [{"name": f"{run.id} {number}"} for number in range(rows)])
+                ADD_JOB.insert_all(connection, [{"name": f"{run.id} {number}"} for number in range(rows)])
             store.runs.finish(run.baton, "finished")  # waits for the row
             connection.execute(row.values(status="running"))
 
