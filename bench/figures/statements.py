@@ -31,12 +31,12 @@ _HOUSEKEEPERS: Final = ("housekeeping", "periodic-tasks", "heartbeat")  # its st
 
 @contextmanager
 def statements() -> Iterator[list[str]]:
-    """The statements that this process sends to any database meanwhile, except those of housekeeping; not how
-    transactions begin and end."""
+    """The statements that this process sends to any database meanwhile, except those of housekeeping and the look at
+    the brakes, at most once a second, whose number depends on time; not how transactions begin and end."""
     sent: list[str] = []
 
     def note(statement: str) -> None:
-        if threading.current_thread().name not in _HOUSEKEEPERS:
+        if threading.current_thread().name not in _HOUSEKEEPERS and "FROM brakes" not in statement:
             sent.append(statement)
 
     def built(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:

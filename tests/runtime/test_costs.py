@@ -21,7 +21,7 @@ from bench.figures.statements import statements_of_a_run
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient
 
-RUN = 26
+RUN = 25
 """Statements of a run of one turn, BEGIN and COMMIT not counted; and what a turn with a tool call adds to it."""
 
 TURN = 17
