@@ -115,8 +115,10 @@ def assert_works(client: Client) -> None:
     assert client.get("/openapi.json").json()["info"]["version"] == metadata.version("baton-server")
 
 
-def test_a_server_imports_nothing_of_its_directory(hostile: BatonProcess, marker: Path) -> None:
-    """At the start, after a reload and in a second server beside it."""
+def test_a_server_imports_nothing_of_its_directory(
+    hostile: BatonProcess, marker: Path, request: pytest.FixtureRequest
+) -> None:
+    """At the start and after a reload; a server of a wheel also in a second server beside it."""
     hostile.start()
     client = Client(hostile.url)
     assert_works(client)
@@ -129,6 +131,14 @@ def test_a_server_imports_nothing_of_its_directory(hostile: BatonProcess, marker
     assert_works(client)
     assert imported(marker) == []
 
+    if "wheel" in request.node.name:
+        _start_another(hostile, client)
+    client.close()
+    assert imported(marker) == []
+    assert "Traceback" not in hostile.log()
+
+
+def _start_another(hostile: BatonProcess, client: Client) -> None:
     hostile.signal(signal.SIGUSR2)
     eventually(lambda: hostile.log().count("Booting worker") == 6, "a second server", seconds=60)
     hostile.signal(signal.SIGTERM)
@@ -136,9 +146,6 @@ def test_a_server_imports_nothing_of_its_directory(hostile: BatonProcess, marker
         lambda: not hostile.running, "the first server is gone", seconds=60
     )  # the fixture ends the second
     assert_works(client)
-    client.close()
-    assert imported(marker) == []
-    assert "Traceback" not in hostile.log()
 
 
 def test_a_checkout_serves_its_own_program_and_not_the_installed_one(tmp_path: Path) -> None:
