@@ -13,6 +13,7 @@ import re
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Boolean, Connection, Dialect, Executable, LargeBinary
@@ -139,9 +140,15 @@ class DialectSql:
 
     def insert_of(self, rows: int) -> str:
         """The insert for so many rows, whose parameters have the row's number behind their names."""
+        head, row, tail = self._insert
+        return f"{head}{', '.join(row.format(n=n) for n in range(rows))}{tail}"
+
+    @cached_property
+    def _insert(self) -> tuple[str, str, str]:
+        """The parts of an insert before, of, and behind a row, the row as a template for its number."""
         head, row, tail = _INSERT.fullmatch(self.sql).groups()  # type: ignore[union-attr]  # it is one
-        every = (_PARAMETER.sub(rf"%(\1_{n})s", row) for n in range(rows))
-        return f"{head}{', '.join(every)}{tail}"
+        row = row.replace("{", "{{").replace("}", "}}")
+        return head, _PARAMETER.sub(r"%(\1_{n})s", row), tail
 
     def bound(self, values: Values) -> Values:
         if not self._bind and values.keys() >= self._given.keys():
