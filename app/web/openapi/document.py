@@ -79,7 +79,7 @@ class _Schemas:
 
     def _named(self, name: str, schema: Json) -> Json:
         self._add(name, schema)
-        return {"$ref": _REFERENCE.format(model=_public(name))}
+        return {"$ref": _REFERENCE.format(model=name)}
 
     def _kept(self, schema: Json) -> Json:
         for name, part in schema.pop("$defs", {}).items():
