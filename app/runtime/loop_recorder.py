@@ -125,28 +125,28 @@ class Recorder:
             return None
 
     def _write(self, fact: Fact, baton: Baton, prompt: FrozenPrompt | None) -> None:
-        records = self._store.journal
+        journal = self._store.journal
         match fact:
             case TurnAdded(session_id, message, tokens, broken):
-                records.add_turn(baton, session_id, message, tokens=tokens, prompt=prompt, broken=broken)
+                journal.add_turn(baton, session_id, message, tokens=tokens, prompt=prompt, broken=broken)
             case Condensed(session_id, summary):
-                records.add_summary(baton, session_id, summary)
+                journal.add_summary(baton, session_id, summary)
             case PicturesLeftOut(session_id, positions, summary):
-                records.add_summary(baton, session_id, summary, without_pictures=positions)
+                journal.add_summary(baton, session_id, summary, without_pictures=positions)
             case CallStarting(session_id, call_id, _, _):
-                records.start_call(baton, session_id, call_id)
+                journal.start_call(baton, session_id, call_id)
             case CallEnded(session_id, message, state, states):
-                records.add_result(baton, session_id, message, state, toolset_states=states)
+                journal.add_result(baton, session_id, message, state, toolset_states=states)
             case MessagesAdded(session_id, messages):
-                records.add_messages(baton, session_id, messages)
+                journal.add_messages(baton, session_id, messages)
             case TurnRefused(session_id):
-                records.refuse_last(baton, session_id)
+                journal.refuse_last(baton, session_id)
             case Spent(session_id, cost):
-                records.add_cost(baton, session_id, cost)
+                journal.add_cost(baton, session_id, cost)
             case AgentChanged(session_id, agent):
-                records.change_agent(baton, session_id, agent)
+                journal.change_agent(baton, session_id, agent)
             case ChildAdded(session, messages):
-                records.add_child(baton, session, messages)
+                journal.add_child(baton, session, messages)
 
     def _ask(self, ask: Ask) -> Answer:
         if self._live.stops_at_safe_point:
