@@ -38,5 +38,5 @@ class EventFact(NamedTuple):
 
 
 def facts_after(number: int, facts: bytes) -> list[bytes]:
-    """Those of the numbered facts, which stand behind each other, that have a greater number."""
+    """The facts with a greater number. All of them have a number, and stand behind each other."""
     return [fact for fact in sse_format.split(facts) if (EventFact.read(fact).number or 0) > number]

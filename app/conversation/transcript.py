@@ -230,7 +230,7 @@ def api_content(row: Message, *, prompt: str) -> list[Block]:
     """The content that one row contributes to a request under the prompt of that digest.
 
     Thinking is signed over everything before it, the prompt included; so only that made under this prompt is sent
-    back. What a row contributes under one prompt stays the same.
+    back. A row's part under one prompt stays the same.
     """
     keep_thinking = bool(prompt) and row.prompt == prompt
     return [for_api(block) for block in row.content if keep_thinking or not is_thinking(block)]

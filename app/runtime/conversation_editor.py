@@ -23,7 +23,7 @@ class ConversationEditor:
     @contextmanager
     def editing(self, session_id: str) -> Iterator[HeldConversation]:
         """Holds the process's lock over the whole change, and inside it the session's row, which shuts out the other
-        processes. What is done inside is stored at the end, or not at all on any exception. Never waits for a run:
+        processes. Changes made inside are stored at the end; an exception undoes them all. Never waits for a run:
         SessionBusy. Also SessionNotFound, StoreUnavailable."""
         lock = self._manager.lock(session_id)
         try:

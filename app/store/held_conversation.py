@@ -26,8 +26,8 @@ from app.store.tables import messages
 
 
 class HeldConversation:
-    """A session that is nobody else's, in whatever process, until the transaction of its connection ends. What it
-    raises undoes all of it: InvalidTranscript, SessionFull."""
+    """A session that is nobody else's, in whatever process, until the transaction of its connection ends. Its
+    exceptions undo all of it: InvalidTranscript, SessionFull."""
 
     def __init__(self, connection: Connection, session_id: str, most_bytes: int) -> None:
         """`most_bytes` that the session may hold; 0: as many as there are."""

@@ -1,4 +1,4 @@
-"""What sessions and names have spent, and how many requests a name may make in a minute."""
+"""The spending of sessions and names, and the requests that a name may make in a minute."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a session and a name may cost and do at once, checked and counted in the transactions of all stores.
+"""Limits of a session's and a name's spending and runs, checked and counted in the transactions of all stores.
 
 Everything is on the account of whoever owns the session, also when an operator acts on it. Sessions that belong
 to nobody have no account, only what the session itself may cost.

@@ -213,7 +213,7 @@ _LOCK_RUNS: Final = Prepared(
     )
     .with_for_update(key_share=True)
 )
-"""Of the session and of those below it."""
+"""The runs of the session, and of the sessions below it."""
 
 _DELETE: Final = Prepared(delete(sessions).where(_here))
 _THERE: Final = Prepared(select(sessions.c.id).where(among(sessions.c.id, "those")))

@@ -54,8 +54,8 @@ def _no_end() -> RunEnd | None:
 
 
 class EventReader:
-    """Used by one request thread. `end`, if given, is where the reader's run ends; else it reads on. What it
-    reads is as its `encoder` writes it.
+    """Used by one request thread. `end`, if given, is where the reader's run ends; else it reads on. Its
+    `encoder` writes the frames that it reads.
 
     A reader of one run is given the events of that run only, and nothing after its end. A database that is away
     is waited for, up to `patience` seconds; then the reader gives up, and nothing else ends with it.

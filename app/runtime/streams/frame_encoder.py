@@ -10,7 +10,7 @@ class FrameEncoder(Protocol):
     Called by any thread, while the log is locked."""
 
     def encode(self, fact: bytes) -> bytes:
-        """What goes over the wire for a fact (`EventFact.read`); b"" if these clients are not told of it. If it raises,
+        """The bytes on the wire for a fact (`EventFact.read`); b"" if these clients are not told of it. If it raises,
         the reader's stream ends, and the run goes on."""
         ...
 

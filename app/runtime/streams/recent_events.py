@@ -52,7 +52,7 @@ class RecentEvents:
 
     @property
     def size(self) -> int:
-        """Of the facts, in bytes."""
+        """The bytes of the facts."""
         return self._bytes
 
     def extend(self, facts: Sequence[bytes], run_id: str | None) -> None:
