@@ -127,10 +127,10 @@ class SessionBusy(Conflict):
 
     code = "session_busy"
 
-    def __init__(self, message: str = "", *, run: Any = None, busy_code: str = "session_busy") -> None:
+    def __init__(self, message: str = "", *, run: Any = None) -> None:
         super().__init__(message or "session is already processing a request")
         self.run = run
-        self.busy_code = busy_code
+        self.busy_code = self.code if run is None else run.busy_code
 
 
 class HolderGone(SessionBusy):

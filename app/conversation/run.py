@@ -61,6 +61,9 @@ class Owner:
         return f"{self.host}:{self.pid}"
 
 
+AT_SAFE_POINT: Final = "at-safe-point:"
+"""Prefix of a stop request, in the database, that lets the calls under way finish first."""
+
 Liveness = Literal["gone", "alive", "unknown"]
 """A process's judgement of another one: the first two only if it is certain."""
 
@@ -102,6 +105,9 @@ class Run:
     last_event: int | None = None  # and of its last, once it has ended
     options: dict[str, Any] = field(default_factory=dict)
     worked_seconds: float = 0.0  # before its last question
+    is_stopping: bool = (
+        False  # it was told to stop, or got no leave for more turns, and does nothing more but end
+    )
 
     @property
     def baton(self) -> Baton:
@@ -119,6 +125,8 @@ class Run:
 
     @property
     def busy_code(self) -> str:
+        if self.is_stopping:
+            return "stopping"
         return self.status if self.status in WAITING else "session_busy"
 
 
@@ -159,7 +167,7 @@ class Answer:
     """A person's answer to a question.
 
     `decision` is one of those that the question's kind takes (`DECISIONS`). A `question_id` says that the answer
-    is for that question alone.
+    is for that question alone. `ends_run` says that the run has nothing left to do but to end.
     """
 
     decision: str
@@ -168,6 +176,7 @@ class Answer:
     content: dict[str, Any] | None = None
     by: str = ""
     question_id: str = ""
+    ends_run: bool = False
 
 
 DECISIONS: Final[Mapping[str, frozenset[str]]] = {

@@ -8,10 +8,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Final
 
 from app.conversation.events import Event
-from app.conversation.run import Answer, Baton, Question, Run, RunStatus
+from app.conversation.run import AT_SAFE_POINT, Answer, Baton, Question, Run, RunStatus
 from app.errors import BatonLost, RunCancelled
 from app.runtime.patience import Patience
 from app.runtime.request_context import RequestContext
@@ -21,9 +20,6 @@ from app.runtime.streams.event_encoder import EventEncoder
 from app.runtime.streams.event_log import EndMark, EventLog
 
 log = logging.getLogger(__name__)
-
-AT_SAFE_POINT: Final = "at-safe-point:"
-"""Prefix of a stop request, in the database, that lets the calls under way finish first."""
 
 
 class RunCancellation:
@@ -114,6 +110,7 @@ class LiveRun:
         self.stops_at_safe_point = False  # asked to stop gently
         self._mail = threading.Condition()
         self._answer: Answer | None = None
+        self._got_last_answer = False
         self._lost = False
         self._parking = False
         self.parked = False  # its row waits, and this process has let go of it
@@ -129,10 +126,9 @@ class LiveRun:
             self.run = replace(self.run, agent=agent)
 
     @property
-    def busy_code(self) -> str:
-        if self.cancellation.is_set():
-            return "stopping"
-        return self.status if self.waiting_for is not None else "session_busy"
+    def is_stopping(self) -> bool:
+        """It does nothing more but end."""
+        return self._ending or self._got_last_answer or self.cancellation.is_set()
 
     def publish(self, event: Event) -> None:
         """Shows it to readers. For the run's thread, and for the thread that shows text while that one waits for its
@@ -142,6 +138,7 @@ class LiveRun:
     def deliver(self, answer: Answer) -> None:
         with self._mail:
             self._answer = answer
+            self._got_last_answer = answer.ends_run
             self._mail.notify_all()
 
     def lose(self) -> None:

@@ -102,4 +102,4 @@ class LiveRuns:
 
 def describe(live: LiveRun) -> Run:
     """The run as it is at this moment, without asking the database."""
-    return replace(live.run, status=live.status, waiting_for=live.waiting_for)
+    return replace(live.run, status=live.status, waiting_for=live.waiting_for, is_stopping=live.is_stopping)

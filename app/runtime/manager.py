@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Final
 
+from app.conversation.run import Run
 from app.errors import AppError, BatonLost, RunCancelled, ServerFull, SessionBusy
 from app.runtime.live_run import LiveRun, RunParked
 from app.runtime.live_runs import LiveRuns, describe
@@ -64,15 +65,23 @@ class RuntimeManager:
     def start(self, request: RunRequest) -> LiveRun:
         """Locks the session, stores the messages and starts the run.
 
-        Never waits for another run: SessionBusy. Whatever it raises, nothing was changed and nothing is held.
+        Never waits for the lock: SessionBusy. A run that is stopping gets a moment to release the session before.
+        Whatever it raises, nothing was changed and nothing is held.
         Also Draining, ServerFull, SessionNotFound, AgentNotFound, InvalidAgentConfig, MissingEnvironment,
         StalePrecondition, KeyUsed, BudgetReached, TooManyRuns, StoreUnavailable.
         """
         asked_at = time.monotonic()
         plan = self._planner.plan(request.key, request.name)
-        self._await_stopping(request.session_id)
         claim = partial(self._claims.new_run, request, plan)
-        live = self.launch(request.session_id, plan, claim, headers=request.headers, asked_at=asked_at)
+        launch = partial(
+            self.launch, request.session_id, plan, claim, headers=request.headers, asked_at=asked_at
+        )
+        try:
+            live = launch()
+        except SessionBusy as busy:
+            if busy.run is None or not self._has_stopped(busy.run):
+                raise
+            live = launch()
         assert live is not None  # noqa: S101 - this claim claims or raises
         if plan.begin_title is not None and not live.titled:
             plan.begin_title(live, request.messages)
@@ -114,7 +123,7 @@ class RuntimeManager:
         lock = self._locks.lock_of(session_id)
         if not lock.acquire(blocking=False):
             live = self._runs.find(session_id)
-            raise SessionBusy() if live is None else SessionBusy(run=describe(live), busy_code=live.busy_code)
+            raise SessionBusy(run=None if live is None else describe(live))
         return lock
 
     def _start_thread(self, run_id: str, plan: Plan) -> Told:
@@ -192,9 +201,12 @@ class RuntimeManager:
             return False
         return True
 
-    def _await_stopping(self, session_id: str) -> None:
-        """A run that is being stopped, or that ends at this moment, gets a moment to release its session: a client
-        that hangs up, or sees in the database that the run has ended, can talk again at once."""
-        live = self._runs.find(session_id)
-        if live is not None and (live.ending or live.busy_code == "stopping"):
-            live.finished.wait(STOPPING_SECONDS)
+    def _has_stopped(self, run: Run) -> bool:
+        """Waits a moment for the end of a run that is stopping, in whatever process. A client can talk again at once
+        after it has hung up, asked for a stop, refused further turns or seen in the database that the run has ended."""
+        if not run.is_stopping:
+            return False
+        live = self._runs.find(run.session_id)
+        if live is not None and live.run.id == run.id:
+            return live.finished.wait(STOPPING_SECONDS)
+        return self._claims.await_end(run.id, STOPPING_SECONDS)

@@ -5,10 +5,12 @@ Each is one transaction. The session's lock is held meanwhile.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
+from typing import Final
 
 from app.conversation.run import Baton, Owner, Probe, Run
 from app.conversation.session import Session
@@ -22,6 +24,8 @@ from app.store.answer_store import Answered
 from app.store.run_request import RunRequest
 from app.store.store import Store
 from app.telemetry.metrics import Metrics
+
+END_SECONDS: Final = 0.05  # poll interval for the end of a run in another process
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,15 @@ class Claims:
         self._metrics = metrics
         self.owner = owner
         self.probe = probe
+
+    def await_end(self, run_id: str, seconds: float) -> bool:
+        """Waits for the end of a run in another process; False if it takes longer than so many seconds."""
+        deadline = time.monotonic() + seconds
+        while self._store.runs.get(run_id).live:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(END_SECONDS)
+        return True
 
     def new_run(self, request: RunRequest, plan: Plan, run_id: str) -> Claimed:
         """Raises what `ClaimStore.begin` raises."""

@@ -12,9 +12,9 @@ from typing import Final
 
 from app.conversation.blocks import Block
 from app.conversation.queued_message import QueuedMessage, QueueKind
-from app.conversation.run import Answer, Run
+from app.conversation.run import AT_SAFE_POINT, Answer, Run
 from app.errors import AppError, HolderGone, NotRunning, SessionBusy
-from app.runtime.live_run import AT_SAFE_POINT, LiveRun
+from app.runtime.live_run import LiveRun
 from app.runtime.live_runs import LiveRuns
 from app.runtime.manager import RuntimeManager
 from app.runtime.periodic_tasks import PeriodicTasks
@@ -32,7 +32,6 @@ from app.store.store import Store
 
 log = logging.getLogger(__name__)
 
-END_SECONDS: Final = 0.05  # poll interval for the end of a run in another process
 STARTING_SECONDS: Final = 2.0  # how long a retry waits for the request that it may be the retry of
 LOOK_SECONDS: Final = 0.01
 EXPIRE_SECONDS: Final = 1.0  # how often one process of the cluster looks for questions that nobody answered
@@ -193,7 +192,7 @@ class RunControl:
             run = self._store.runs.live_run(session_id)
             if busy.run is not None or run is None:
                 raise
-            raise SessionBusy(run=run, busy_code=run.busy_code) from None
+            raise SessionBusy(run=run) from None
 
     def cancel(
         self,
@@ -251,7 +250,7 @@ class RunControl:
                 probe=self._claims.probe,
                 last_words=RunOutcome("cancelled", "cancelled").encoded,
             )
-            self._await_end(run.id, wait)
+            self._claims.await_end(run.id, wait)
         return self._store.runs.get(run.id)
 
     def interrupt(self, session_id: str, *, by: str) -> Run | None:
@@ -265,12 +264,6 @@ class RunControl:
             live.stops_at_safe_point = True
         else:
             live.cancellation.cancel(by)
-
-    def _await_end(self, run_id: str, seconds: float) -> None:
-        """Waits for the end of a run in another process."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and self._store.runs.get(run_id).live:
-            time.sleep(END_SECONDS)
 
     def release(self, run_id: str, *, by: str, reason: str) -> Run:
         """Takes the baton from a dead or stuck holder, for good. RunNotFound, NotRunning."""

@@ -87,7 +87,7 @@ class AnswerStore:
                 raise NothingToAnswer()
             if answer.decision not in DECISIONS.get(question.kind, ()):
                 raise NothingToAnswer(_UNFIT.get(question.kind, "").format(decision=answer.decision))
-            answer = replace(answer, question_id=question.id)
+            answer = replace(answer, question_id=question.id, ends_run=_ends(run, question, answer))
             change = _ANSWER
             values: dict[str, Any] = {
                 "of_run": run.id,
@@ -98,7 +98,7 @@ class AnswerStore:
             adopted = None
             if is_parked(run) or (probe and is_dead(connection, run, probe)):
                 if adopter is None:
-                    raise HolderGone(run=asking, busy_code=asking.busy_code)
+                    raise HolderGone(run=asking)
                 adopted = reserve(connection, session_id)
                 run = replace(run, owner=adopter, epoch=run.epoch + 1)
                 change = _ADOPT
@@ -137,6 +137,12 @@ class AnswerStore:
             write_segments(connection, segments)
             set_next_event(connection, baton.session_id, next_event)
             return None
+
+
+def _ends(run: Run, question: Question, answer: Answer) -> bool:
+    """A run that gets no more turns says so and ends; a task within it ends alone."""
+    own = question.session_id in ("", run.session_id)
+    return question.kind == "max_iterations" and own and answer.decision != "approve"
 
 
 def _remember(connection: Connection, run: Run, question: Question, answer: Answer) -> None:

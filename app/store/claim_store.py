@@ -142,8 +142,7 @@ class ClaimStore:
                 close_orphan(connection, dead, last_words)
             # whoever begins locks the session too: one that was faster than us is seen now
             if (row := live_run_row(connection, session_id)) is not None:
-                run = run_of(row)
-                raise SessionBusy(run=run, busy_code=run.busy_code)
+                raise SessionBusy(run=run_of(row))
             yield HeldConversation(connection, session_id, self._full.limit)
 
     def withdraw(self, begun: BegunRun) -> None:
@@ -178,7 +177,7 @@ class ClaimStore:
             return None
         run = run_of(row)
         if run.status in WAITING or not is_dead(connection, run, probe):
-            raise SessionBusy(run=run, busy_code=run.busy_code)
+            raise SessionBusy(run=run)
         return run
 
 

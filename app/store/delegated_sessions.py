@@ -30,5 +30,4 @@ def refuse_lent(connection: Connection, session: Row) -> None:
         return
     row = _LENDER.first(connection, {"task": session.id})
     if row is not None:
-        run = run_of(row)
-        raise SessionBusy(run=run, busy_code=run.busy_code)
+        raise SessionBusy(run=run_of(row))

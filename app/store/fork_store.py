@@ -44,7 +44,7 @@ class ForkStore:
             if before is None and _is_open(rows):
                 row = live_run_row(connection, parent_id)
                 run = run_of(row) if row is not None else None
-                raise SessionBusy(run=run, busy_code=run.busy_code if run else "session_busy")
+                raise SessionBusy(run=run)
             fork = replace(
                 parent,
                 id=new_id,

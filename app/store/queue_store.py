@@ -205,7 +205,6 @@ def _refuse_other_agent(connection: Connection, session_id: str, wanted: str) ->
         f"The queue of this session is worked off by {at_work or 'no agent yet'}, not by {wanted.rstrip('/')}; "
         "try again when the session is free.",
         run=run if run is not None and run.live else None,
-        busy_code=run.busy_code if run is not None else "session_busy",
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar, cast, get_args
 
 import orjson
 
-from app.conversation.run import Answer, CallState, Owner, Question, Run, ToolCall
+from app.conversation.run import AT_SAFE_POINT, LIVE, Answer, CallState, Owner, Question, Run, ToolCall
 from app.conversation.session import Session
 from app.conversation.summary import Summary
 from app.conversation.transcript import Message, Usage
@@ -159,6 +159,10 @@ def owner_of(row: Row) -> Owner:
 
 
 def run_of(row: Row) -> Run:
+    answer, stop = answer_of(row.answer_json), row.stop_requested or ""
+    told_to_end = bool(stop and not stop.startswith(AT_SAFE_POINT)) or (
+        answer is not None and answer.ends_run
+    )
     return Run(
         id=row.id,
         session_id=row.session_id,
@@ -172,7 +176,8 @@ def run_of(row: Row) -> Run:
         ended_at=row.ended_at,
         waiting_for=value_of(Question, row.waiting_for_json),
         error=row.error,
-        stopped_by=row.stop_requested or "",
+        stopped_by=stop,
+        is_stopping=told_to_end and row.status in LIVE,
         code=row.code,
         first_event=row.first_event,
         last_event=row.last_event,

@@ -11,6 +11,7 @@ import pytest
 from app.conversation.run import Answer, Question
 from app.errors import BatonLost, RunCancelled
 from app.runtime.live_run import LiveRun, RunCancellation
+from app.runtime.live_runs import describe
 from tests.harness.wire import in_parallel
 from tests.runtime.live import live_run
 
@@ -82,12 +83,12 @@ def _wait_in_a_thread(live: LiveRun) -> tuple[threading.Thread, list[Any]]:
 def test_a_waiting_run_takes_the_answer_to_its_own_question_only() -> None:
     live = live_run()
     thread, outcome = _wait_in_a_thread(live)
-    assert (live.busy_code, live.status) == ("awaiting_approval", "awaiting_approval")
+    assert (describe(live).busy_code, live.status) == ("awaiting_approval", "awaiting_approval")
     live.deliver(Answer("reject", question_id="q0"))
     live.deliver(Answer("approve", question_id="q1"))
     thread.join(10)
     assert outcome == [Answer("approve", question_id="q1")]
-    assert (live.busy_code, live.status, live.waiting_for) == ("session_busy", "running", None)
+    assert (describe(live).busy_code, live.status, live.waiting_for) == ("session_busy", "running", None)
 
 
 def test_an_answer_that_is_there_before_the_run_waits_is_not_lost() -> None:
@@ -118,7 +119,7 @@ def test_a_waiting_run_is_woken_by_a_cancel_and_by_the_loss_of_its_session() -> 
         act(live)
         thread.join(10)
         assert outcome == [expected]
-        assert live.busy_code == "stopping"
+        assert describe(live).busy_code == "stopping"
 
 
 def test_of_many_who_would_end_a_run_one_does() -> None:
