@@ -20,7 +20,6 @@ from app.errors import BatonLost, StoreUnavailable
 from app.factory import Server, build
 from app.runtime.background_runs import Work
 from app.runtime.process_identity import this_process
-from app.runtime.run_outcome import last_words
 from app.store import background_store
 from app.store.run_request import RunRequest
 from tests.conftest import make_settings
@@ -332,7 +331,6 @@ def test_who_has_lost_the_baton_starts_no_task(either: Server) -> None:
         agent="team/root",
         owner=mine,
         probe=nobody_is_gone,
-        last_words=last_words,
     ).run
 
     def begin(baton: Baton, number: int) -> None:

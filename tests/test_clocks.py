@@ -33,7 +33,7 @@ ALLOWED: Final = {
     "app/commands/terminal_output.py": "shown to a person",
     "app/commands/runs.py": "shown to a person",
     "app/logs.py": "shown in logs",
-    "app/runtime/streams/event_encoder.py": "shown to readers of events; their order is their numbers'",
+    "app/event_encoder.py": "shown to readers of events; their order is their numbers'",
     "app/runtime/environment_info.py": "the date that the model is told",
     "app/web/batches.py": "shown in an export",
 }

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 from app.conversation.run import Probe
 from app.runtime.manager import RuntimeManager
-from app.runtime.run_outcome import last_words
 from app.store.held_conversation import HeldConversation
 from app.store.store import Store
 
@@ -27,9 +26,7 @@ class ConversationEditor:
         SessionBusy. Also SessionNotFound, StoreUnavailable."""
         lock = self._manager.lock(session_id)
         try:
-            with self._store.claims.holding(
-                session_id, probe=self._probe, last_words=last_words
-            ) as conversation:
+            with self._store.claims.holding(session_id, probe=self._probe) as conversation:
                 yield conversation
         finally:
             lock.release()

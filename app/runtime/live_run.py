@@ -12,11 +12,11 @@ from dataclasses import replace
 from app.conversation.events import Event
 from app.conversation.run import AT_SAFE_POINT, Answer, Baton, Question, Run, RunStatus
 from app.errors import BatonLost, RunCancelled
+from app.event_encoder import EventEncoder
 from app.runtime.patience import Patience
 from app.runtime.request_context import RequestContext
 from app.runtime.run_clock import LIMIT, RunClock
 from app.runtime.session_locks import SessionLock
-from app.runtime.streams.event_encoder import EventEncoder
 from app.runtime.streams.event_log import EndMark, EventLog
 
 log = logging.getLogger(__name__)

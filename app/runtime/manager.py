@@ -16,6 +16,7 @@ from functools import partial
 from typing import Final
 
 from app.conversation.run import Run
+from app.conversation.run_outcome import FAILED, FINISHED, LOST, RunOutcome, stopped
 from app.errors import AppError, BatonLost, RunCancelled, ServerFull, SessionBusy
 from app.runtime.live_run import LiveRun, RunParked
 from app.runtime.live_runs import LiveRuns, describe
@@ -23,7 +24,6 @@ from app.runtime.loop_driver import LoopDriver
 from app.runtime.request_context import RequestContext
 from app.runtime.run_claims import Claim, Claims, Told
 from app.runtime.run_finisher import Finished, Finisher
-from app.runtime.run_outcome import FAILED, FINISHED, LOST, RunOutcome, stopped
 from app.runtime.run_plan import Plan, Planner
 from app.runtime.session_locks import SessionLock, SessionLocks
 from app.runtime.streams.event_log import EventLogs

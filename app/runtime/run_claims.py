@@ -13,12 +13,12 @@ from queue import SimpleQueue
 from typing import Final
 
 from app.conversation.run import Baton, Owner, Probe, Run
+from app.conversation.run_outcome import FAILED
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import StoreUnavailable
 from app.runtime.live_run import LiveRun
 from app.runtime.patience import Patience
-from app.runtime.run_outcome import FAILED, last_words
 from app.runtime.run_plan import Plan
 from app.store.answer_store import Answered
 from app.store.run_request import RunRequest
@@ -73,7 +73,6 @@ class Claims:
             owner=self.owner,
             options=plan.options(request.options),
             probe=self.probe,
-            last_words=last_words,
         )
         if begun.interrupted is not None:
             self._metrics.run_ended("interrupted", "interrupted")

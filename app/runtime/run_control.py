@@ -13,13 +13,13 @@ from typing import Final
 from app.conversation.blocks import Block
 from app.conversation.queued_message import QueuedMessage, QueueKind
 from app.conversation.run import AT_SAFE_POINT, Answer, Run
+from app.conversation.run_outcome import interrupted
 from app.errors import AppError, HolderGone, NotRunning, SessionBusy
 from app.runtime.live_run import LiveRun
 from app.runtime.live_runs import LiveRuns
 from app.runtime.manager import RuntimeManager
 from app.runtime.periodic_tasks import PeriodicTasks
 from app.runtime.run_claims import Claims
-from app.runtime.run_outcome import RunOutcome
 from app.runtime.run_plan import Planner
 from app.runtime.session_locks import SessionLocks
 from app.runtime.streams.event_log import EventLogs
@@ -248,7 +248,6 @@ class RunControl:
                 run.id,
                 f"{AT_SAFE_POINT}{by}" if at_safe_point else by,
                 probe=self._claims.probe,
-                last_words=RunOutcome("cancelled", "cancelled").encoded,
             )
             self._claims.await_end(run.id, wait)
         return self._store.runs.get(run.id)
@@ -268,13 +267,13 @@ class RunControl:
     def release(self, run_id: str, *, by: str, reason: str) -> Run:
         """Takes the baton from a dead or stuck holder, for good. RunNotFound, NotRunning."""
         words = f"The session was taken from this run by {by}" + (f": {reason}" if reason else ".")
-        ending = RunOutcome("interrupted", "interrupted", words)
-        run = self._store.runs.release(run_id, words=words, reason=reason, last_words=ending.encoded)
+        outcome = interrupted(words)
+        run = self._store.runs.release(run_id, outcome, reason=reason)
         log.warning("run %s was released by %s: %s", run_id, by, reason)
         live = self._runs.find(run.session_id)
         if live is not None and live.run.id == run_id:
             live.lose()
-            self._manager.end(live, ending)
+            self._manager.end(live, outcome)
         return self._store.runs.get(run_id)
 
     def stop(self, live: LiveRun, by: str) -> None:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from app.conversation.run import Probe, Run
+from app.conversation.run_outcome import RunOutcome
 from app.errors import AppError, BatonLost, RunCancelled, StoreUnavailable
+from app.event_encoder import EventEncoder
 from app.runtime.live_run import LiveRun
-from app.runtime.run_outcome import CANCELLED, RunOutcome
 from app.runtime.streams.event_log import EventLogs
 from app.sse_format import numbered
 from app.store.event_segments import Segment
@@ -84,9 +85,7 @@ class Finisher:
         if not live.cancellation.is_set() or live.lost:
             return
         try:
-            self._store.runs.request_stop(
-                live.run.id, live.cancellation.by, probe=self._probe, last_words=CANCELLED.encoded
-            )
+            self._store.runs.request_stop(live.run.id, live.cancellation.by, probe=self._probe)
         except AppError as error:
             log.warning("run %s waits on although it was stopped: %s", live.run.id, error.message)
 
@@ -95,7 +94,7 @@ class Finisher:
         segments: list[Segment] = []
         sealed = False
         try:
-            payloads = ending.encoded(live.run)
+            payloads = EventEncoder().encode_all(ending.last_events(live.run))
             live.log.seal(payloads, live.end)
             sealed = True
         except Exception:

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from app.conversation.run import Owner, Probe, Run
+from app.conversation.run_outcome import CANCELLED, LOST, RunOutcome, stopped
 from app.runtime.heartbeat import Heartbeat
 from app.runtime.live_run import LiveRun
 from app.runtime.live_runs import LiveRuns
 from app.runtime.manager import RuntimeManager
 from app.runtime.periodic_tasks import PeriodicTasks
 from app.runtime.run_finisher import Finisher
-from app.runtime.run_outcome import CANCELLED, LOST, RunOutcome, last_words, stopped
 from app.runtime.streams.event_log import EventLogs
 from app.store.store import Store
 from app.telemetry.metrics import Metrics
@@ -101,9 +101,9 @@ class Supervisor:
     def recover(self, *, by_lease: bool = False) -> int:
         """Closes the runs of processes that died, so that no request has to find out first, and says how many there
         were. A server does so when it starts, too. `by_lease`: see `SweepStore.interrupt_dead`."""
-        dead = self._store.sweep.interrupt_dead(probe=self._probe, by_lease=by_lease, last_words=last_words)
+        dead = self._store.sweep.interrupt_dead(probe=self._probe, by_lease=by_lease)
         self._count_interrupted(dead, "its process died")
-        for run in self._store.sweep.cancel_stopped(CANCELLED.encoded):
+        for run in self._store.sweep.cancel_stopped():
             log.info("run %s was stopped while no process had it", run.id)
             self._metrics.run_ended("cancelled", "cancelled")
         return len(dead)
@@ -117,12 +117,7 @@ class Supervisor:
     def _close_forgotten(self) -> None:
         """Closes runs of this process whose end could not be stored, and that are not at work any more."""
         at_work = [live.run.id for live in self._runs.all()]
-        ending = RunOutcome(
-            "interrupted", "interrupted", "The run was interrupted: its end could not be stored."
-        )
-        closed = self._store.sweep.interrupt_forgotten(
-            self._owner, at_work=at_work, last_words=ending.encoded
-        )
+        closed = self._store.sweep.interrupt_forgotten(self._owner, at_work=at_work)
         self._count_interrupted(closed, "its end could not be stored")
 
     def _count_interrupted(self, closed: Sequence[Run], why: str) -> None:

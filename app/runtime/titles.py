@@ -18,8 +18,8 @@ from app.agent.model_client import ModelClient, ModelError, ModelRequest, TextDe
 from app.conversation.blocks import clean
 from app.conversation.events import SessionTitle
 from app.errors import AppError
+from app.event_encoder import EventEncoder
 from app.runtime.live_run import LiveRun, RunCancellation
-from app.runtime.streams.event_encoder import EventEncoder
 from app.store.session_store import SessionStore
 from app.team.model_definition import ModelSpec
 from app.telemetry.tracing import Tracing

@@ -24,7 +24,7 @@ from app.store.message_dedup import without_known
 from app.store.prepared_statements import Prepared
 from app.store.quotas import NO_LIMITS, Limits, check_budget, check_runs, count_runs
 from app.store.row_mapping import Row, run_of, session_of
-from app.store.run_end import LastWords, close_orphan
+from app.store.run_end import close_orphan
 from app.store.run_request import RunRequest
 from app.store.run_rows import BegunRun, insert_run, is_dead, live_run_row
 from app.store.session_rows import (
@@ -64,7 +64,6 @@ class ClaimStore:
         agent: str,
         owner: Owner,
         probe: Probe,
-        last_words: LastWords,
         options: Mapping[str, Any] | None = None,
     ) -> BegunRun:
         """Claims the session and stores the user's messages, both or neither; without those at the beginning that
@@ -86,7 +85,7 @@ class ClaimStore:
                 self._full.check(connection, session_id)
                 check_runs(connection, row, self._limits)
                 if dead is not None:
-                    next_event = close_orphan(connection, dead, last_words)
+                    next_event = close_orphan(connection, dead)
                 run = insert_run(
                     connection, self._fence, run_id, session_id, agent, owner, options or {}, next_event
                 )
@@ -133,13 +132,13 @@ class ClaimStore:
                 count_runs(connection, row, self._limits)
 
     @contextmanager
-    def holding(self, session_id: str, *, probe: Probe, last_words: LastWords) -> Iterator[HeldConversation]:
+    def holding(self, session_id: str, *, probe: Probe) -> Iterator[HeldConversation]:
         """One transaction that has the session to itself, as a run has it: no process can begin one before it
         ends. A run whose holder is dead is closed on the way. SessionBusy, SessionNotFound."""
         with self._database.writing() as connection:
             _, dead = self._claimed(connection, session_id, probe, None)
             if dead is not None:
-                close_orphan(connection, dead, last_words)
+                close_orphan(connection, dead)
             # whoever begins locks the session too: one that was faster than us is seen now
             if (row := live_run_row(connection, session_id)) is not None:
                 raise SessionBusy(run=run_of(row))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Final
 
 from sqlalchemy import Connection, Text, bindparam, func, select, update
 
 from app.conversation.blocks import tool_result
 from app.conversation.run import OPEN_CALL, Ending, Run, RunStatus, closing_text
+from app.conversation.run_outcome import DIED, RunOutcome
 from app.conversation.transcript import Message
+from app.event_encoder import EventEncoder
 from app.sse_format import numbered
 from app.store.call_ledger import set_call
 from app.store.clock import now
@@ -17,10 +18,6 @@ from app.store.event_segments import Segment, write_segments
 from app.store.prepared_statements import Prepared
 from app.store.session_rows import append_messages, find_session, set_next_event
 from app.store.tables import one_of, runs, tool_calls
-
-LastWords = Callable[[Run], Sequence[bytes]]
-"""The events, encoded, that end the stream of a run whose process died."""
-
 
 _OPEN_CALLS: Final = Prepared(
     select(tool_calls)
@@ -73,22 +70,26 @@ def close(
 def close_orphan(
     connection: Connection,
     run: Run,
-    last_words: LastWords,
+    outcome: RunOutcome = DIED,
     *,
-    status: RunStatus = "interrupted",
-    error: str = "",
     stopped_by: str | None = None,
 ) -> int:
     """Closes a run whose process died, and writes for its readers what that process could not say any more.
     Returns the number of the next event."""
     row = find_session(connection, run.session_id)
     first = int(row.next_event)
-    payloads = last_words(run)
-    following = first + len(payloads)
-    if payloads:
-        facts = b"".join(numbered(first, payloads))
-        write_segments(connection, [Segment(run.session_id, run.id, first, following - 1, facts)])
-    last = following - 1
-    close(connection, run.id, status, code=status, error=error, last_event=last, stopped_by=stopped_by)
+    last_events = EventEncoder().encode_all(outcome.last_events(run))
+    following = first + len(last_events)
+    facts = b"".join(numbered(first, last_events))
+    write_segments(connection, [Segment(run.session_id, run.id, first, following - 1, facts)])
+    close(
+        connection,
+        run.id,
+        outcome.status,
+        code=outcome.code,
+        error=outcome.error,
+        last_event=following - 1,
+        stopped_by=stopped_by,
+    )
     set_next_event(connection, run.session_id, following)
     return following

@@ -17,6 +17,7 @@ from sqlalchemy import Text, bindparam, cast, func, or_, select, update
 
 from app.conversation.queued_message import QUEUE_KINDS
 from app.conversation.run import LIVE, Answer, Baton, Probe, QuestionKind, Run, RunStatus
+from app.conversation.run_outcome import CANCELLED, RunOutcome
 from app.errors import NotRunning, RunNotFound
 from app.store.audit_notes import note
 from app.store.bulk_parameters import among, listed
@@ -26,7 +27,7 @@ from app.store.event_segments import Segment, write_segments
 from app.store.fence import QUIET, Fence, those
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import answer_of, run_of
-from app.store.run_end import LastWords, close, close_orphan
+from app.store.run_end import close, close_orphan
 from app.store.run_rows import is_dead, live_run_row, run_row
 from app.store.session_rows import set_next_event
 from app.store.tables import IS_LIVE, one_of, queued_messages, runs, sessions, tool_calls
@@ -79,7 +80,7 @@ class RunStore:
 
     # ---- ending
 
-    def release(self, run_id: str, *, words: str, reason: str = "", last_words: LastWords) -> Run:
+    def release(self, run_id: str, outcome: RunOutcome, *, reason: str = "") -> Run:
         """Takes the baton away from a run whatever its holder does; that one can't write any more. The trail is told
         the `reason`. RunNotFound, NotRunning."""
         with self._database.writing() as connection:
@@ -89,7 +90,7 @@ class RunStore:
             run = run_of(row)
             if not run.live:
                 raise NotRunning()
-            close_orphan(connection, run, last_words, error=words)
+            close_orphan(connection, run, outcome)
             note(connection, "release", run.session_id, run_id=run_id, detail=reason)
             self._database.notify(connection, run.session_id)
             return run
@@ -124,14 +125,14 @@ class RunStore:
             )
             return _QUEUED.first(connection, {"session_id": baton.session_id}) is not None
 
-    def request_stop(self, run_id: str, by: str, *, probe: Probe, last_words: LastWords) -> None:
+    def request_stop(self, run_id: str, by: str, *, probe: Probe) -> None:
         """Leaves word for the holder, wherever it is; if it is dead, the run is closed here and now."""
         with self._database.writing() as connection:
             row = run_row(connection, run_id, lock=True)
             if row is None or not (run := run_of(row)).live:
                 return
             if is_dead(connection, run, probe):
-                close_orphan(connection, run, last_words, status="cancelled", stopped_by=by)
+                close_orphan(connection, run, CANCELLED, stopped_by=by)
             else:
                 _REQUEST_STOP.run(connection, {"of_run": run_id, "stop_requested": by})
                 self._database.notify(connection, run.session_id)

@@ -9,11 +9,12 @@ from typing import Final
 from sqlalchemy import bindparam, select
 
 from app.conversation.run import WAITING, Owner, Probe, Run
+from app.conversation.run_outcome import CANCELLED, DIED, FORGOTTEN, RunOutcome
 from app.store.clock import now
 from app.store.engine import Database
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import owner_of, owner_row, run_of
-from app.store.run_end import LastWords, close_orphan
+from app.store.run_end import close_orphan
 from app.store.run_rows import has_expired
 from app.store.tables import IS_LIVE, one_of, runs, sessions
 
@@ -51,7 +52,7 @@ class SweepStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def interrupt_dead(self, *, probe: Probe, by_lease: bool, last_words: LastWords) -> list[Run]:
+    def interrupt_dead(self, *, probe: Probe, by_lease: bool) -> list[Run]:
         """Closes the runs of processes that are gone, and with `by_lease` also those whose lease has run out and
         whose process can't be looked at from here. Each in a transaction of its own, so that it holds up no live run;
         one that is locked, or can't be closed, is left for the next time.
@@ -66,35 +67,31 @@ class SweepStore:
         for owner in owners:  # each is looked for once, however many runs it has
             liveness = probe(owner)
             if liveness == "gone":
-                dead += self._interrupt_all(_RUNNING_OF, owner, last_words, whatever_lease=True)
+                dead += self._interrupt_all(_RUNNING_OF, owner, DIED, whatever_lease=True)
             elif liveness == "unknown" and by_lease:
-                dead += self._interrupt_all(_EXPIRED_OF, owner, last_words)
+                dead += self._interrupt_all(_EXPIRED_OF, owner, DIED)
         return dead
 
-    def interrupt_forgotten(
-        self, owner: Owner, *, at_work: Collection[str], last_words: LastWords
-    ) -> list[Run]:
+    def interrupt_forgotten(self, owner: Owner, *, at_work: Collection[str]) -> list[Run]:
         """Closes runs of a living process that it has left behind: they are not `at_work`, and their lease has run
         out, since it could not store their end. No other process would."""
-        return self._interrupt_all(_EXPIRED_OF, owner, last_words, but=at_work)
+        return self._interrupt_all(_EXPIRED_OF, owner, FORGOTTEN, but=at_work)
 
     def _interrupt_all(
         self,
         query: Prepared,
         owner: Owner,
-        last_words: LastWords,
+        outcome: RunOutcome,
         *,
         but: Collection[str] = (),
         whatever_lease: bool = False,
     ) -> list[Run]:
         with self._database.reading() as connection:
             suspects = [row.id for row in query.all(connection, owner_row(owner)) if row.id not in but]
-        found = [self._interrupt(id, owner, last_words, whatever_lease) for id in suspects]
+        found = [self._interrupt(id, owner, outcome, whatever_lease) for id in suspects]
         return [run for run in found if run is not None]
 
-    def _interrupt(
-        self, run_id: str, owner: Owner, last_words: LastWords, whatever_lease: bool
-    ) -> Run | None:
+    def _interrupt(self, run_id: str, owner: Owner, outcome: RunOutcome, whatever_lease: bool) -> Run | None:
         """Unless the run has ended, is locked, has another owner, or has renewed its lease since."""
         try:
             with self._database.writing() as connection:
@@ -104,13 +101,13 @@ class SweepStore:
                 run = run_of(row)
                 if not whatever_lease and not has_expired(connection, run):
                     return None
-                close_orphan(connection, run, last_words)
+                close_orphan(connection, run, outcome)
                 return run
         except Exception:  # of whatever kind, it is this run's, and keeps no other from being closed
             log.exception("run %s, whose process died, can't be closed", run_id)
             return None
 
-    def cancel_stopped(self, last_words: LastWords) -> list[Run]:
+    def cancel_stopped(self) -> list[Run]:
         """Ends the runs that wait for a person, were asked to stop, and have no process that could heed it any more.
         One that is locked is left for the next time."""
         with self._database.reading() as connection:
@@ -120,6 +117,6 @@ class SweepStore:
             with self._database.writing() as connection:
                 if (row := _UNLOCKED_STOPPED.first(connection, {"run_id": run_id})) is not None:
                     run = run_of(row)
-                    close_orphan(connection, run, last_words, status="cancelled", stopped_by=run.stopped_by)
+                    close_orphan(connection, run, CANCELLED, stopped_by=run.stopped_by)
                     closed.append(run)
         return closed

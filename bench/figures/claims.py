@@ -79,6 +79,5 @@ def _claim(store: Store, session_id: str) -> None:
         agent="plain/root",
         owner=this_process(),
         probe=lambda _: "unknown",
-        last_words=lambda _: (),
     )
     store.runs.finish(begun.run.baton, "finished")

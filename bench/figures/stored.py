@@ -109,7 +109,6 @@ def _begin(store: Store, session_id: str) -> Run:
         agent="plain/root",
         owner=this_process(),
         probe=_alive,
-        last_words=lambda _: (),
     ).run
 
 
@@ -149,7 +148,7 @@ def _housekeeping(place: _Place) -> list[float]:
     """Seconds of each transaction."""
     place.seconds.clear()
     place.store.prune()
-    place.store.sweep.interrupt_dead(probe=_alive, by_lease=True, last_words=lambda _: ())
+    place.store.sweep.interrupt_dead(probe=_alive, by_lease=True)
     place.store.runs.unanswered(0.0)
     place.store.runs.count_live()
     place.store.queue.stranded()

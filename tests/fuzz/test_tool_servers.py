@@ -18,7 +18,7 @@ from app.agent.tools.mcp.json_rpc import JsonRpcMessages
 from app.agent.tools.mcp.results import MAX_BYTES, MAX_MEDIA, result_of, tool_of
 from app.agent.tools.schemas.normalizing import UnusableSchema, fitted
 from app.agent.toolset import ToolResult
-from app.runtime.streams.event_encoder import _dumps as encoded
+from app.event_encoder import _dumps as encoded
 from tests.fuzz.limits import LARGE, bounded, joined, tries
 
 TEXT = st.one_of(st.text(max_size=10), st.sampled_from(("", "\0", "\ud800", "é" * 10, "\u202e")))

@@ -133,9 +133,7 @@ def test_an_answer_that_a_draining_process_has_not_seen_is_taken(
     # a drain of no time may stop the run, as every run that works; it does not lose it
     ends = {"finished"} if seconds else {"finished", "cancelled"}
     assert stage.store.runs.get(live.run.id).status in ends
-    assert (
-        stage.store.sweep.interrupt_dead(probe=nobody_is_gone, by_lease=True, last_words=lambda _: []) == []
-    )
+    assert stage.store.sweep.interrupt_dead(probe=nobody_is_gone, by_lease=True) == []
 
 
 def test_a_draining_process_refuses_an_answer_that_it_could_not_take_and_changes_nothing(

@@ -11,8 +11,8 @@ import pytest
 
 from anthropic_standin.standin_server import OfflineServer
 from app.conversation.events import Event
+from app.event_encoder import EventEncoder
 from app.factory import Server, build
-from app.runtime.streams.event_encoder import EventEncoder
 from app.runtime.streams.event_log import EndMark, EventLog, EventLogs
 from app.runtime.streams.event_reader import EventReader
 from app.runtime.streams.stream_writer import CarriedStream, StreamWriter

@@ -13,15 +13,15 @@ from app.agent.model_client import ModelError
 from app.agent.resumption import Resumption
 from app.conversation.events import AgentChoice, StreamStarted
 from app.conversation.run import LIVE, Baton
+from app.conversation.run_outcome import RunOutcome
 from app.conversation.session import Session
 from app.conversation.transcript import Message, Transcript
 from app.errors import AppError, ServerFull, StoreUnavailable
+from app.event_encoder import EventEncoder
 from app.runtime import patience
 from app.runtime.live_run import LiveRun
-from app.runtime.run_outcome import RunOutcome
 from app.runtime.run_plan import Plan
 from app.runtime.runtime import Runtime
-from app.runtime.streams.event_encoder import EventEncoder
 from app.runtime.streams.event_log import EventLog, EventLogs
 from app.store.store import Store
 from app.telemetry.metrics import Metrics
@@ -353,7 +353,7 @@ def test_an_end_that_can_not_be_stored_is_told_and_the_next_run_closes_it(
 @pytest.mark.parametrize(
     "place",
     [
-        (RunOutcome, "encoded"),
+        (RunOutcome, "last_events"),
         (EventLog, "seal"),
         (EventLog, "unwritten"),
         (EventLog, "mark_written"),

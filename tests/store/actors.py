@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from typing import Any
 
 from app.conversation.blocks import text_block, tool_result
-from app.conversation.run import Liveness, Owner, Probe, Run
+from app.conversation.run import Liveness, Owner, Probe
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.store.run_request import RunRequest
@@ -24,10 +23,6 @@ def nobody_is_gone(_: Owner) -> Liveness:
 
 def everybody_is_gone(_: Owner) -> Liveness:
     return "gone"
-
-
-def last_words(run: Run) -> Sequence[bytes]:
-    return [b'{"type":"error"}', b'{"type":"stream_stopped"}']
 
 
 def new_session(store: Store, **more: Any) -> Session:
@@ -58,7 +53,6 @@ def begin(
         agent="plain/root",
         owner=owner,
         probe=probe,
-        last_words=last_words,
     )
 
 

@@ -17,7 +17,6 @@ from tests.store.actors import (
     begin,
     calling,
     everybody_is_gone,
-    last_words,
     new_session,
     nobody_is_gone,
     result_words,
@@ -53,7 +52,7 @@ def _end(store: Store, baton: Baton, how: End) -> None:
     if how == "finish":
         store.runs.finish(baton, "cancelled")
     else:
-        dead = store.sweep.interrupt_dead(probe=everybody_is_gone, by_lease=True, last_words=last_words)
+        dead = store.sweep.interrupt_dead(probe=everybody_is_gone, by_lease=True)
         assert baton.run_id in {run.id for run in dead}
 
 
@@ -121,8 +120,7 @@ def test_a_run_that_was_answered_is_not_parked_and_gets_the_answer(store: Store)
     assert store.answers.park(baton, segments=(), next_event=7) == given
     assert store.sessions.next_event(baton.session_id) == before
     assert baton.run_id not in {
-        run.id
-        for run in store.sweep.interrupt_dead(probe=nobody_is_gone, by_lease=True, last_words=last_words)
+        run.id for run in store.sweep.interrupt_dead(probe=nobody_is_gone, by_lease=True)
     }
     store.journal.start_call(baton, baton.session_id, "a")
 

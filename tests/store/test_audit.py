@@ -16,7 +16,7 @@ from app.store.audit_notes import requested_by
 from app.store.run_rows import BegunRun
 from app.store.store import Store
 from app.store.tables import audit
-from tests.store.actors import HERE, begin, last_words, new_session, nobody_is_gone, request
+from tests.store.actors import HERE, begin, new_session, nobody_is_gone, request
 
 ANN = Requester("ann", role="user")
 
@@ -38,7 +38,6 @@ def claim(store: Store, session_id: str) -> BegunRun:
         agent="plain/root",
         owner=HERE,
         probe=nobody_is_gone,
-        last_words=last_words,
     )
 
 

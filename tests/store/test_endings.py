@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import delete, update
 
 from app.conversation.run import Liveness, Owner, RunStatus
+from app.conversation.run_outcome import interrupted
 from app.conversation.session import Session
 from app.conversation.transcript import Transcript
 from app.errors import NotRunning, RunNotFound, SessionBusy
@@ -17,7 +18,6 @@ from tests.store.actors import (
     begin,
     calling,
     everybody_is_gone,
-    last_words,
     new_session,
     nobody_is_gone,
     result,
@@ -108,11 +108,11 @@ def test_nothing_leaves_an_end_state(store: Store) -> None:
     run = begin(store, session.id).run
     store.runs.finish(run.baton, "finished")
     ended = store.runs.get(run.id)
-    store.runs.request_stop(run.id, "late", probe=everybody_is_gone, last_words=last_words)
+    store.runs.request_stop(run.id, "late", probe=everybody_is_gone)
     assert store.leases.renew([run.baton]).lost == {run.id}
-    store.sweep.interrupt_dead(probe=everybody_is_gone, by_lease=False, last_words=last_words)
+    store.sweep.interrupt_dead(probe=everybody_is_gone, by_lease=False)
     with pytest.raises(NotRunning):
-        store.runs.release(run.id, words="late", last_words=last_words)
+        store.runs.release(run.id, interrupted("late"))
     assert store.runs.get(run.id) == ended
     assert [(s.status, s.stop_requested) for s in store.runs.signals([run.id])] == [("finished", None)]
 
@@ -121,7 +121,7 @@ def test_a_released_run_frees_its_session_and_says_why(store: Store) -> None:
     session, run_id = _run_with_calls(store)
     baton = store.runs.get(run_id).baton
     assert store.runs.quiet([baton])
-    store.runs.release(run_id, words="it hung", last_words=last_words)
+    store.runs.release(run_id, interrupted("it hung"))
     assert not store.runs.quiet([baton]), "its holder has to hear of it"
     assert (store.runs.get(run_id).status, store.runs.get(run_id).error) == ("interrupted", "it hung")
     assert states(store, session.id)["waits"] == "cancelled"
@@ -132,13 +132,13 @@ def test_a_stop_is_word_for_a_living_holder_and_the_end_of_a_dead_one(store: Sto
     session = new_session(store)
     run, other = begin(store, session.id).run, begin(store, new_session(store).id).run
     assert store.runs.quiet([run.baton, other.baton])
-    store.runs.request_stop(run.id, "ann", probe=nobody_is_gone, last_words=last_words)
+    store.runs.request_stop(run.id, "ann", probe=nobody_is_gone)
     assert not store.runs.quiet([other.baton, run.baton])
     assert store.runs.quiet([other.baton])
     assert [signal.stop_requested for signal in store.runs.signals([run.id])] == ["ann"]
     with pytest.raises(SessionBusy):
         begin(store, session.id)
-    store.runs.request_stop(run.id, "ann", probe=everybody_is_gone, last_words=last_words)
+    store.runs.request_stop(run.id, "ann", probe=everybody_is_gone)
     assert store.runs.get(run.id).status == "cancelled"
     begin(store, session.id)
 
@@ -156,7 +156,7 @@ def test_runs_are_listed_newest_first_and_for_those_who_may_see_them(store: Stor
     with pytest.raises(RunNotFound):
         store.runs.get("nothing")
     with pytest.raises(RunNotFound):
-        store.runs.release("nothing", words="", last_words=last_words)
+        store.runs.release("nothing", interrupted(""))
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_a_run_that_can_not_be_closed_keeps_the_sweep_from_no_other(store: Store
     with store.database.writing() as connection:
         of_a_newer_version = update(runs).where(runs.c.id == odd.id)
         connection.execute(of_a_newer_version.values(options_json="{not json"))
-    swept = store.sweep.interrupt_dead(probe=_there_is_gone, by_lease=False, last_words=last_words)
+    swept = store.sweep.interrupt_dead(probe=_there_is_gone, by_lease=False)
     assert dead.id in {run.id for run in swept}
     assert odd.id not in {run.id for run in swept}
     with store.database.writing() as connection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import update
 
 from app.conversation.run import Baton
+from app.conversation.run_outcome import interrupted
 from app.store.event_segments import RESERVED_NUMBERS, Segment
 from app.store.store import Store
 from app.store.tables import event_segments
@@ -110,7 +111,7 @@ def test_a_deleted_session_does_not_keep_the_events_of_others_from_being_written
 def test_who_has_lost_the_session_writes_no_event_over_those_of_the_run_that_took_it(store: Store) -> None:
     late = _holder(store)
     store.events.append([_events(late, 1, 2)])
-    store.runs.release(late.run_id, words="", last_words=lambda run: ())
+    store.runs.release(late.run_id, interrupted(""))
     after = begin(store, late.session_id).run.baton
     first = store.sessions.next_event(late.session_id)
     assert store.events.append([_events(after, first, first)]).done == {after.run_id}

@@ -9,6 +9,7 @@ import pytest
 
 from app.conversation.frozen_prompt import FrozenPrompt
 from app.conversation.run import Answer, Baton, Question, Run
+from app.conversation.run_outcome import interrupted
 from app.conversation.session import Session
 from app.errors import BatonLost
 from app.store.fence import WrittenAlready
@@ -21,7 +22,6 @@ from tests.store.actors import (
     begin,
     calling,
     everybody_is_gone,
-    last_words,
     new_session,
     nobody_is_gone,
     result,
@@ -71,7 +71,7 @@ def _adopted(store: Store, baton: Baton) -> None:
 
 
 def _released(store: Store, baton: Baton) -> None:
-    store.runs.release(baton.run_id, words="by somebody", last_words=last_words)
+    store.runs.release(baton.run_id, interrupted("by somebody"))
 
 
 def _ended(store: Store, baton: Baton) -> None:

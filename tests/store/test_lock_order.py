@@ -43,9 +43,7 @@ def _somebody_waits(database: Database) -> bool:
         (lambda store, run: begin(store, run.session_id), SessionBusy),
         (lambda store, run: store.sessions.delete(run.session_id), type(None)),
         (
-            lambda store, run: store.sweep.interrupt_dead(
-                probe=nobody_is_gone, by_lease=True, last_words=list
-            ),
+            lambda store, run: store.sweep.interrupt_dead(probe=nobody_is_gone, by_lease=True),
             type(None),
         ),
     ],

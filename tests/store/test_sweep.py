@@ -6,10 +6,11 @@ import pytest
 from sqlalchemy import update
 
 from app.conversation.run import Liveness, Owner, Question
+from app.conversation.run_outcome import DIED, interrupted
 from app.errors import SessionBusy
 from app.store.store import Store
 from app.store.tables import runs
-from tests.store.actors import HERE, THERE, begin, last_words, new_session
+from tests.store.actors import HERE, THERE, begin, new_session
 
 
 def _swept(store: Store, run_id: str, liveness: Liveness, *, by_lease: bool = False) -> bool:
@@ -18,7 +19,7 @@ def _swept(store: Store, run_id: str, liveness: Liveness, *, by_lease: bool = Fa
     def probe(owner: Owner) -> Liveness:
         return liveness if owner == THERE else "alive"
 
-    closed = store.sweep.interrupt_dead(probe=probe, by_lease=by_lease, last_words=last_words)
+    closed = store.sweep.interrupt_dead(probe=probe, by_lease=by_lease)
     swept = run_id in {run.id for run in closed}
     assert (store.runs.get(run_id).status == "interrupted") is swept
     return swept
@@ -34,7 +35,7 @@ def test_an_expired_lease_counts_only_where_nobody_can_look_and_the_sweeper_had_
     run = begin(impatient if expired else store, session.id, owner=THERE).run
     closed = liveness == "gone" or (liveness == "unknown" and expired and by_lease)
     assert _swept(store, run.id, liveness, by_lease=by_lease) is closed
-    store.runs.release(run.id, words="", last_words=last_words) if not closed else None
+    store.runs.release(run.id, interrupted("")) if not closed else None
 
 
 @pytest.mark.parametrize("liveness", ["gone", "alive", "unknown"])
@@ -48,6 +49,10 @@ def test_a_claim_takes_a_session_whose_holder_is_gone_or_whose_lease_has_run_out
         begun = begin(store, session.id, "mine", probe=lambda _: liveness)
         assert begun.interrupted is not None
         assert begun.interrupted.id == held.id
+        closed = store.runs.get(held.id)
+        assert closed.error == DIED.error
+        facts = b"".join(one.facts for one in store.events.read(session.id, 0))
+        assert DIED.error.encode() in facts, "its readers are told so"
     else:
         with pytest.raises(SessionBusy):
             begin(store, session.id, "mine", probe=lambda _: liveness)
@@ -72,7 +77,7 @@ def test_a_process_closes_its_own_run_whose_end_it_could_not_store(store: Store,
     lost = begin(impatient, new_session(store).id, owner=HERE).run
     at_work = begin(impatient, new_session(store).id, owner=HERE).run
     fresh = begin(store, new_session(store).id, owner=HERE).run
-    closed = store.sweep.interrupt_forgotten(HERE, at_work=[at_work.id], last_words=last_words)
+    closed = store.sweep.interrupt_forgotten(HERE, at_work=[at_work.id])
     ids = {run.id for run in closed}
     assert lost.id in ids
     assert not ids & {at_work.id, fresh.id}
@@ -87,8 +92,8 @@ def test_a_waiting_run_that_was_stopped_ends_though_its_process_did_not_hear_of_
         impatient.journal.ask(run.baton, question)
     with store.database.writing() as connection:
         connection.execute(update(runs).where(runs.c.id == stopped.id).values(stop_requested="ann"))
-    assert [run.id for run in store.sweep.cancel_stopped(last_words)] == [stopped.id]
+    assert [run.id for run in store.sweep.cancel_stopped()] == [stopped.id]
     ended = store.runs.get(stopped.id)
     assert (ended.status, ended.stopped_by) == ("cancelled", "ann")
     assert store.runs.get(still_waiting.id).status == "awaiting_approval"
-    assert store.sweep.cancel_stopped(last_words) == []
+    assert store.sweep.cancel_stopped() == []

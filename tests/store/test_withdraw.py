@@ -24,7 +24,6 @@ from tests.store.actors import (
     THERE,
     begin,
     everybody_is_gone,
-    last_words,
     new_session,
     nobody_is_gone,
     request,
@@ -54,7 +53,6 @@ def claim(store: Store, session_id: str, *, probe: Probe = nobody_is_gone, **wan
             agent="plain/root",
             owner=HERE,
             probe=probe,
-            last_words=last_words,
             options={"started_by": "ann"},
         )
 

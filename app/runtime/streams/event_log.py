@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 from app.conversation.event_facts import facts_after
 from app.conversation.events import SessionExited
-from app.runtime.streams.event_encoder import EventEncoder
+from app.event_encoder import EventEncoder
 from app.runtime.streams.frame_encoder import AS_WRITTEN, FrameEncoder
 from app.runtime.streams.recent_events import EVERY_RUN, RecentEvents, Slice
 from app.sse_format import numbered, unnumbered

@@ -14,7 +14,7 @@ from typing import Final
 from app.conversation.event_facts import facts_after
 from app.conversation.events import Gap
 from app.errors import StoreUnavailable
-from app.runtime.streams.event_encoder import EventEncoder
+from app.event_encoder import EventEncoder
 from app.runtime.streams.event_log import EndMark, EventLog, EventLogs
 from app.runtime.streams.frame_encoder import AS_WRITTEN, FrameEncoder
 from app.runtime.streams.recent_events import Slice

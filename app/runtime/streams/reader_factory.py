@@ -8,11 +8,11 @@ from typing import Final
 from app.conversation.event_facts import EventFact
 from app.conversation.events import SessionExited
 from app.conversation.run import Run
+from app.conversation.run_outcome import RunOutcome
 from app.errors import Draining, RunNotFound, StoreUnavailable
+from app.event_encoder import EventEncoder
 from app.runtime.live_run import LiveRun
 from app.runtime.live_runs import LiveRuns
-from app.runtime.run_outcome import RunOutcome
-from app.runtime.streams.event_encoder import EventEncoder
 from app.runtime.streams.event_log import EndMark, EventLogs
 from app.runtime.streams.event_reader import EventReader, RunEnd
 from app.runtime.streams.frame_encoder import AS_WRITTEN, FrameEncoder
@@ -71,7 +71,8 @@ class ReaderFactory:
             return RunEnd(0, [*map(unnumbered, gone)], told=False)
         if run.live:
             return None
-        words = [*map(unnumbered, RunOutcome(run.status, run.code, run.error).encoded(run))]
+        told = RunOutcome(run.status, run.code, run.error).last_events(run)
+        words = [*map(unnumbered, EventEncoder().encode_all(told))]
         if run.last_event is not None:
             return RunEnd(run.last_event, words)
         last = self._store.events.last_of(run.session_id, run.id) or run.first_event - 1

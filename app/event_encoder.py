@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -39,6 +40,9 @@ class EventEncoder:
         body = event.payload(self.timestamp())
         encoded = _dumps(body)
         return [encoded if len(encoded) <= MAX_EVENT_BYTES else _dumps_cut(body)]
+
+    def encode_all(self, events: Iterable[Event]) -> list[bytes]:
+        return [payload for event in events for payload in self.encode(event)]
 
     def timestamp(self) -> str:
         """Now, as RFC 3339 in UTC with microseconds."""

@@ -8,7 +8,6 @@ from typing import Final
 from app.conversation.events import Error, Event, StreamStopped
 from app.conversation.run import Run, RunStatus
 from app.errors import BatonLost, TimeReached
-from app.runtime.streams.event_encoder import EventEncoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +19,10 @@ class RunOutcome:
     def __str__(self) -> str:
         return f"{self.status} ({self.code})" if self.code else self.status
 
-    def encoded(self, run: Run) -> list[bytes]:
-        """The last events of a run that ends like this."""
+    def last_events(self, run: Run) -> list[Event]:
+        """What the readers of a run that ends like this are told last."""
         stopped = StreamStopped(agent_name=run.agent.rpartition("/")[2], session_id=run.session_id)
-        events: list[Event] = [Error(error=self.error, code=self.code)] if self.error else []
-        encoder = EventEncoder()
-        return [payload for event in (*events, stopped) for payload in encoder.encode(event)]
+        return [Error(error=self.error, code=self.code), stopped] if self.error else [stopped]
 
 
 FINISHED: Final = RunOutcome("finished")
@@ -41,7 +38,10 @@ def stopped(*, overdue: bool) -> RunOutcome:
     return RunOutcome("failed", TimeReached.code, TimeReached().message) if overdue else CANCELLED
 
 
-def last_words(run: Run) -> list[bytes]:
-    """The text that a run's readers are sent when its process has died."""
-    words = "The run was interrupted: the process that it ran in died."
-    return RunOutcome("interrupted", "interrupted", words).encoded(run)
+def interrupted(words: str) -> RunOutcome:
+    """How a run ends that is closed from outside; `words` say why."""
+    return RunOutcome("interrupted", "interrupted", words)
+
+
+DIED: Final = interrupted("The run was interrupted: the process that it ran in died.")
+FORGOTTEN: Final = interrupted("The run was interrupted: its end could not be stored.")

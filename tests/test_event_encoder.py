@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from app.conversation import events
 from app.conversation.events import AgentChoice, AgentChoiceReasoning, Event
-from app.runtime.streams.event_encoder import EventEncoder
+from app.event_encoder import EventEncoder
 from tests.harness.strict_client import MAX_LINE
 from tests.harness.wire import strictly
 
