@@ -56,6 +56,7 @@ from app.web.session_settings import SessionSettingsResource
 from app.web.sessions import SessionResource
 from app.web.sse import HEARTBEAT_SECONDS, PING, Streams
 from app.web.token_book import TokenBook
+from app.web.wire_generation import Generation, set_generation
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +224,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         _access(settings, store),
         max_body_bytes=settings.max_body_bytes,
     )
+    set_generation(app, Generation(settings.wire))
     metrics_route.observe(app, telemetry)
     server = Server(settings, app, runtime, control, store, titles, model, telemetry, gauges, tool_servers)
     app.extensions["baton"] = server

@@ -108,6 +108,12 @@ class Settings:
         0.0,
         "how long a run may be at work, not counting waits for a person; 0: any time",
     )
+    wire: Literal["later", "march-2026"] = _setting(
+        "BATON_WIRE",
+        read.one_of("later", "march-2026"),
+        "later",
+        "the generation of docker-agent's clients, where one form can't suit all: later or march-2026",
+    )
     on_disconnect: Literal["cancel", "continue"] = _setting(
         "BATON_ON_DISCONNECT",
         read.one_of("cancel", "continue"),

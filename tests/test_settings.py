@@ -93,6 +93,7 @@ WRONG = [
     ("BATON_LOG_LEVEL", "LOUD"),
     ("BATON_LOG_LEVEL", "info"),
     ("BATON_LOG_STYLE", "xml"),
+    ("BATON_WIRE", "march"),
     ("BATON_TRACES", "perhaps"),
     ("ANTHROPIC_API_KEY", "a key with spaces"),
     ("ANTHROPIC_API_KEY", "schlüssel"),
