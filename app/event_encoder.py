@@ -18,6 +18,7 @@ MAX_EVENT_BYTES: Final = 60_000
 _MAX_TEXT: Final = MAX_EVENT_BYTES // 6 - 200
 """Characters that fit a line however they are escaped: six bytes for a character at the worst."""
 
+_MAX_PIECES: Final = 64
 _MAX_DEPTH: Final = 200  # orjson writes 254
 _CUT: Final = "\n\n[cut: too long to be shown here]"
 _SHORTEST_CUT: Final = 100
@@ -27,7 +28,7 @@ class EventEncoder:
     """Belongs to one run; called from its thread, and a title's."""
 
     def __init__(self) -> None:
-        self._pieces: dict[tuple[type[Event], str, str], tuple[bytes, bytes]] = {}
+        self._pieces: dict[tuple[type[Event], str, str, str], tuple[bytes, bytes]] = {}
         self._second = 0
         self._second_text = ""
 
@@ -54,15 +55,19 @@ class EventEncoder:
         return f"{self._second_text}.{int((now - second) * 1_000_000):06d}Z"
 
     def _delta(self, event: AgentChoice | AgentChoiceReasoning, text: str) -> bytes:
-        key = (type(event), event.session_id, event.agent_name)
+        key = (type(event), event.message_id, event.session_id, event.agent_name)
         pieces = self._pieces.get(key)
         if pieces is None:
-            session, agent = _dumps(event.session_id), _dumps(event.agent_name)
-            name = b',"agent_name":' + agent if event.agent_name else b""
             pieces = (
                 b'{"type":"' + event.type.encode() + b'","content":',
-                b',"session_id":' + session + name + b',"timestamp":"',
+                b',"session_id":'
+                + _dumps(event.session_id)
+                + (b',"message_id":' + _dumps(event.message_id) if event.message_id else b"")
+                + (b',"agent_name":' + _dumps(event.agent_name) if event.agent_name else b"")
+                + b',"timestamp":"',
             )
+            if len(self._pieces) >= _MAX_PIECES:
+                self._pieces.clear()  # of messages that are over, most of them
             self._pieces[key] = pieces
         return pieces[0] + _dumps(text) + pieces[1] + self.timestamp().encode() + b'"}'
 

@@ -46,6 +46,7 @@ class ApiCall:
             headers["Idempotency-Key"] = self.key
         if self.stream:
             headers["Accept-Encoding"] = "identity"  # whatever compresses a stream holds it back
+            headers["Baton-Wire"] = "later"  # the form of the events that are read here
         return headers
 
 

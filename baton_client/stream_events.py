@@ -127,7 +127,7 @@ def event_of(data: Mapping[str, Any], number: int | None = None) -> StreamEvent:
         case "agent_choice_reasoning":
             return ThinkingEvent(**base, text=_text(data, "content"))
         case "user_message":
-            return UserMessageEvent(**base, text=_text(data, "message"), message_id=_text(data, "message_id"))
+            return UserMessageEvent(**base, text=_text(data, "message"), message_id=_queue_id(data))
         case "tool_call_confirmation":
             return ToolApprovalEvent(**base, **_call(data))
         case "tool_call":
@@ -142,7 +142,8 @@ def event_of(data: Mapping[str, Any], number: int | None = None) -> StreamEvent:
         case "warning":
             return WarningEvent(**base, text=_text(data, "message"))
         case "error":
-            return ErrorEvent(**base, text=_text(data, "error"), code=_text(data, "code"))
+            code = _text(data, "run_code") or _text(data, "code")
+            return ErrorEvent(**base, text=_text(data, "error"), code=code)
         case "gap":
             return GapEvent(**base, first_available=_whole(data, "first_available"))
         case "stream_stopped":
@@ -152,6 +153,12 @@ def event_of(data: Mapping[str, Any], number: int | None = None) -> StreamEvent:
 
 def _text(data: Mapping[str, Any], key: str) -> str:
     return str(data.get(key) or "")
+
+
+def _queue_id(data: Mapping[str, Any]) -> str:
+    """The id of a message that did not wait begins with its session's, and is not shown."""
+    message_id = _text(data, "message_id")
+    return "" if message_id.startswith(f"{_text(data, 'session_id')}:") else message_id
 
 
 def _call(data: Mapping[str, Any]) -> dict[str, Any]:

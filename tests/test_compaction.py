@@ -100,9 +100,14 @@ def test_a_conversation_that_fills_the_window_is_compacted_before_the_next_turn(
     started, summary, completed, usage = events[6:10]
     here = {"session_id": session, "agent_name": "root"}
     assert stripped(started) == {"type": "session_compaction", "status": "started", **here}
-    assert stripped(completed) == {"type": "session_compaction", "status": "completed", **here}
+    assert stripped(completed) == {
+        "type": "session_compaction",
+        "status": "completed",
+        "outcome": "applied",
+        **here,
+    }
     assert stripped(summary)["summary"].startswith("Summary: ")
-    assert set(summary) == {"type", "session_id", "summary", "agent_name", "timestamp"}
+    assert set(summary) == {*("type", "session_id", "summary", "first_kept_entry", "agent_name", "timestamp")}
     assert "last_message" not in usage["usage"]
     assert usage["usage"]["output_tokens"] == 0
     assert usage["usage"]["input_tokens"] == usage["usage"]["context_length"] < 100
@@ -195,7 +200,7 @@ def test_a_message_that_alone_is_too_long_ends_the_run_and_the_session_goes_on(l
     events = local.say(session, "x" * 20_000)
     assert shape(events) == [*PLAIN, "error", *END]
     assert "prompt is too long" in of_type(events, "error")[0]["error"]
-    assert of_type(events, "error")[0]["code"] == "context_full"
+    assert of_type(events, "error")[0]["code"] == "context_exceeded"
     assert text_of(local.say(session, "[say hello]")) == "hello"
     assert [message["content"][:9] for message in at_rest(local, session)] == [
         "xxxxxxxxx",

@@ -136,7 +136,7 @@ def test_a_call_repeated_for_ever_is_told_and_then_ends_the_run(
     read = call_text("read_file", path="a.txt")
     events = local.say(session, "[then]".join([read] * 30), agent="tools")
     [error] = of_type(events, "error")
-    assert error["code"] == "calls_repeated"
+    assert error["code"] == "loop_detected"
     assert "read_file 10 times in a row" in error["error"]
     assert len(model.requests) == 10
     assert ["times in a row" in shown for shown in results(model)] == [False, False, *[True] * 7]
@@ -157,7 +157,7 @@ def test_a_window_that_stays_full_ends_the_run_and_is_not_summarized_for_ever(
     events = local.say(session, f"{'x' * 50_000}{rounds}[say done]", agent="tools")
     assert len(of_type(events, "session_summary")) < 8, "the model does some of it again after each of them"
     [error] = of_type(events, "error")
-    assert error["code"] == "context_full"
+    assert error["run_code"] == "context_full"
     assert "prompt is too long" in error["error"]
     at_rest(local, session)
     [run] = local.call("GET", f"/api/runs?session={session}")
@@ -182,7 +182,7 @@ def test_a_result_that_a_run_has_failed_of_does_not_kill_its_session(tmp_path: P
         local = LocalClient(built)
         session = local.new_session()
         events = local.say(session, call_text("read_file", path="long.txt"), agent="tools")
-        assert [event["code"] for event in of_type(events, "error")] == ["context_full"]
+        assert [event["run_code"] for event in of_type(events, "error")] == ["context_full"]
         events = local.say(session, "[say hello]", agent="tools")
         assert of_type(events, "error") == []
         assert len(of_type(events, "session_summary")) == 1

@@ -96,6 +96,7 @@ def assert_the_ten_events(events: Sequence[Event], session: str) -> None:
         "agent_name": "root",
         "model": "anthropic/claude-sonnet-5-5",
         "description": "Says what it is told to say",
+        "context_limit": 1_000_000,
     }
     assert stripped(team) == {
         "type": "team_info",
@@ -117,12 +118,14 @@ def assert_the_ten_events(events: Sequence[Event], session: str) -> None:
         "message": "[say hello]",
         "session_id": session,
         "session_position": 0,
+        "message_id": user["message_id"],
     }
     here = {"session_id": session, "agent_name": "root"}
     assert stripped(started) == {"type": "stream_started", **here}
-    assert stripped(choice) == {"type": "agent_choice", "content": "hello", **here}
+    said = {"message_id": choice["message_id"], **here}
+    assert stripped(choice) == {"type": "agent_choice", "content": "hello", **said}
     assert stripped(added) == {"type": "message_added", **here}
-    assert stripped(stopped) == {"type": "stream_stopped", **here}
+    assert stripped(stopped) == {"type": "stream_stopped", "reason": "normal", **here}
     assert_usage(usage, session)
 
 
@@ -134,7 +137,8 @@ def assert_usage(event: Event, session: str) -> None:
         *("input_tokens", "output_tokens", "context_length", "context_limit", "cost", "last_message")
     ]
     assert list(last) == [
-        *("input_tokens", "output_tokens", "cached_input_tokens", "cached_write_tokens", "Cost", "Model")
+        *("input_tokens", "output_tokens", "cached_input_tokens", "cached_write_tokens", "Cost", "Model"),
+        "finish_reason",
     ]
     cached = last["cached_input_tokens"] + last["cached_write_tokens"]
     assert usage["input_tokens"] == last["input_tokens"] + cached
@@ -142,6 +146,7 @@ def assert_usage(event: Event, session: str) -> None:
     assert usage["context_length"] == usage["input_tokens"] + usage["output_tokens"]
     assert usage["cost"] > 0
     assert last["Model"] == "claude-sonnet-5-5"
+    assert last["finish_reason"] == "stop"
 
 
 def test_a_plain_answer_is_exactly_ten_events(local: LocalClient) -> None:
@@ -228,7 +233,8 @@ def test_a_tool_that_only_reads_runs_without_a_question(local: LocalClient) -> N
     assert (call["type"], call["function"]) == ("function", {"name": "think", "arguments": '{"thought":"x"}'})
     assert {event["tool_call"]["id"] for event in partial} == {call["id"]}
     assert set(started) == {"type", "tool_call", "tool_definition", "agent_name", "timestamp"}
-    assert set(response) == set(started) | {"response", "result"}
+    assert set(response) == set(started) | {"tool_call_id", "response", "result"}
+    assert response["tool_call_id"] == call["id"]
     definition = started["tool_definition"]
     assert definition == response["tool_definition"]
     assert list(definition) == [
@@ -433,6 +439,7 @@ def test_a_question_to_the_user_waits_for_the_answer(
         events = stream.rest()
     assert stripped(asked) == {
         "type": "elicitation_request",
+        "elicitation_id": asked["elicitation_id"],
         "message": "Which?",
         "schema": {"type": "object"},
         "meta": {"cagent/title": "A choice"},
@@ -460,7 +467,9 @@ def test_a_model_error_is_eight_events_and_the_session_is_free(
     assert "agent_name" not in error
     assert error["error"].startswith("all models failed: ")
     assert "does not have permission" in error["error"]
-    assert error["code"] == "model_failed"
+    assert (error["code"], error["run_code"]) == ("model_error", "model_failed")
+    assert error["session_id"] == session
+    assert events[7]["reason"] == "error"
     assert roles(at_rest(local, session)) == ["user"]
     assert shape(local.say(session, "And now?"))[-2:] == ["error", "stream_stopped"]
     said = [part["text"] for part in model.requests[-1]["messages"][0]["content"]]
@@ -613,7 +622,13 @@ def test_at_the_iteration_limit_a_person_may_let_the_run_go_on(local: LocalClien
     session = local.new_session()
     with local.run(session, LONG * 3 + "[say done]", agent="limited") as stream:
         reached = stream.until("max_iterations_reached")
-        assert reached == {"type": "max_iterations_reached", "max_iterations": 2, "timestamp": ZERO_TIME}
+        assert reached == {
+            "type": "max_iterations_reached",
+            "max_iterations": 2,
+            "session_id": session,
+            "request_id": reached["request_id"],
+            "timestamp": ZERO_TIME,
+        }
         assert local.session(session)["run"]["waiting_for"]["kind"] == "max_iterations"
         local.resume(session, "approve")
         events = stream.rest()

@@ -289,9 +289,10 @@ def test_a_tool_server_that_wants_a_token_asks_for_it_while_it_starts(
         *("agent_info", "team_info", *OAUTH, "user_message", "stream_started", *TOOLS_LISTING),
         *(*CALLED, *RAN, *TOOLS_LISTING, *SAID, *END),
     ]
-    assert asked["meta"]["cagent/type"] == "oauth_flow"
-    assert asked["meta"]["cagent/server_url"].startswith(site.url)
-    assert set(asked) == {"type", "message", "schema", "meta", "agent_name", "timestamp"}
+    for prefix in ("cagent", "docker-agent"):
+        assert asked["meta"][f"{prefix}/type"] == "oauth_flow"
+        assert asked["meta"][f"{prefix}/server_url"].startswith(site.url)
+    assert set(asked) == {*("type", "message", "schema", "elicitation_id", "meta", "agent_name", "timestamp")}
     assert stripped(of_type(events, "authorization_event")[0]) == {
         "type": "authorization_event",
         "confirmation": "accept",

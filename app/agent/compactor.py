@@ -171,8 +171,8 @@ class Compactor:
             if error.kind == "cancelled":
                 raise RunCancelled() from error
             words = f"failed to compact the conversation: {error}"
-            yield events.Error(error=words, code=CompactionFailed.code)
-            yield self._progress("completed")
+            yield events.Error(error=words, session_id=self._session_id, code=CompactionFailed.code)
+            yield self._progress("completed", "failed")
             yield self._token_usage()
             return False
         yield from self._model_caller.settle()
@@ -180,9 +180,12 @@ class Compactor:
         self._history.condense(summary)
         yield Condensed(self._session_id, summary)
         yield events.SessionSummaryEvent(
-            agent_name=self._agent.name, session_id=self._session_id, summary=text
+            agent_name=self._agent.name,
+            session_id=self._session_id,
+            summary=text,
+            first_kept_entry=cut.through + 1,
         )
-        yield self._progress("completed")
+        yield self._progress("completed", "applied")
         yield self._token_usage()
         return True
 
@@ -228,9 +231,9 @@ class Compactor:
             cost=asked.cost,
         )
 
-    def _progress(self, status: str) -> Step:
+    def _progress(self, status: str, outcome: str = "") -> Step:
         return events.SessionCompaction(
-            agent_name=self._agent.name, session_id=self._session_id, status=status
+            agent_name=self._agent.name, session_id=self._session_id, status=status, outcome=outcome
         )
 
     def _warning(self, words: str) -> Step:

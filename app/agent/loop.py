@@ -140,7 +140,8 @@ class AgentLoop:
         yield agent_info(agent)
         yield team_info(self._context.team, agent)
         yield from self._listing.steps()
-        yield from self._user_message()
+        if not (yield from self._queued_message()):
+            yield from self._user_message()
         yield events.StreamStarted(agent_name=agent.name, session_id=self._session.id)
         if self._depth == 0:
             is_new = not any(row.role == "assistant" for row in self._history.rows)
@@ -157,6 +158,12 @@ class AgentLoop:
     def _warnings(self, said: HookVerdict) -> Steps:
         for words in said.warnings:
             yield events.Warning(agent_name=self._agent.name, message=words)
+
+    def _queued_message(self) -> Generator[Step, Any, bool]:
+        """Lets in what a run that was started for the queue has to answer: it is told of before the agent begins."""
+        if self._depth or self._history.open_calls or not self._has_spoken_last():
+            return False
+        return (yield from self._safe_point(ending=True))
 
     def _user_message(self) -> Steps:
         said = [row for row in self._history.rows if row.role == "user" and not row.implicit]
@@ -324,7 +331,8 @@ class AgentLoop:
         answer = self._resumption.answer_to("max_iterations", self._session.id)
         if answer is None:
             question = Question("max_iterations", session_id=self._session.id, details={"limit": limit})
-            answer = yield Ask(question, events.MaxIterationsReached(max_iterations=limit))
+            event = events.MaxIterationsReached(max_iterations=limit, session_id=self._session.id)
+            answer = yield Ask(question, event)
         self._resumption = Resumption()
         if answer is not None and answer.decision == "approve":
             return True
@@ -344,13 +352,14 @@ class AgentLoop:
             agent_name=name, switching=True, from_agent=self._agent.name, to_agent=name
         )
         yield agent_info(child._agent)
-        failure = ""
+        failure, reason = "", events.NORMAL
         try:
             yield from child.run()
         except (ModelFailed, ModelRefused, BudgetReached, SessionFull) as error:
             failure = error.message
-            yield events.Error(error=failure, code=error.code)
-        yield events.StreamStopped(agent_name=name, session_id=child._session.id)
+            reason = events.stop_reason(error.code)
+            yield events.Error(error=failure, session_id=child._session.id, code=error.code)
+        yield events.StreamStopped(agent_name=name, session_id=child._session.id, reason=reason)
         yield events.AgentSwitching(
             agent_name=self._agent.name, switching=False, from_agent=name, to_agent=self._agent.name
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.agent import model_catalogue
 from app.conversation import events
 from app.conversation.events import Event
 from app.team.agent import Agent
@@ -13,11 +14,13 @@ from app.team.team import Team
 
 def agent_info(agent: Agent, model: ModelSpec | None = None) -> Event:
     """The agent that speaks, and its model: the agent's own one, unless another is given."""
+    spec = model or agent.models[0]
     return events.AgentInfo(
         agent_name=agent.name,
-        model=(model or agent.models[0]).id,
+        model=spec.id,
         description=agent.description,
         welcome_message=agent.welcome_message,
+        context_limit=model_catalogue.facts(spec.model).window,
     )
 
 
@@ -37,8 +40,17 @@ def _member(agent: Agent) -> dict[str, Any]:
         "provider": agent.models[0].provider,
         "model": agent.models[0].model,
     }
+    if thinking := _thinking(agent.models[0]):
+        member["thinking"] = thinking
     if agent.commands:
         member["commands"] = {
             name: command.model_dump(exclude_defaults=True) for name, command in agent.commands.items()
         }
     return member
+
+
+def _thinking(model: ModelSpec) -> str:
+    """How the model is told to think: an effort, `adaptive`, a number of tokens, `off`; empty if nothing is said."""
+    if model.thinking_is_off:
+        return "off"
+    return "" if model.thinking_budget is None else str(model.thinking_budget)

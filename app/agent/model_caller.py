@@ -33,6 +33,7 @@ from app.conversation.old_results import Shown, with_old_results_cut
 from app.conversation.recent_messages import recent
 from app.conversation.session import Session
 from app.conversation.transcript import Message
+from app.conversation.wire_content import message_id_of
 from app.errors import UnpricedModel
 from app.team.agent import Agent
 from app.team.model_definition import ModelSpec
@@ -79,6 +80,7 @@ class ModelCaller:
         self._history = history
         self._definition = definition
         self._prompt_cache = PromptCache(context, session, agent, toolbox, history)
+        self._message_id = ""  # of the message that the model is saying
         self._wasted = 0.0  # dollars that failed calls have cost and nobody was told of yet
         self._builders: dict[str, tuple[int, RequestBuilder]] = {}  # by the prompt's digest
 
@@ -113,6 +115,7 @@ class ModelCaller:
         for renewed in (False, True):
             prompt = yield from self._prompt_cache.frozen(spec)
             self.asking = (spec, prompt)
+            self._message_id = message_id_of(self._session.id, self._history.next_position, "assistant")
             try:
                 request = replace(self._request(spec, prompt), show=self._show)
                 turn = yield from self._shown(self._stream(spec, request, patience))
@@ -180,7 +183,12 @@ class ModelCaller:
 
     def _told(self, delta: TextDelta | ThinkingDelta) -> Event:
         kind = events.AgentChoice if isinstance(delta, TextDelta) else events.AgentChoiceReasoning
-        return kind(agent_name=self._agent.name, content=delta.text, session_id=self._session.id)
+        return kind(
+            agent_name=self._agent.name,
+            content=delta.text,
+            session_id=self._session.id,
+            message_id=self._message_id,
+        )
 
     # ---- requests
 

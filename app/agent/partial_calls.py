@@ -1,45 +1,70 @@
 """Tells readers of tool calls while they are written.
 
-The contract's event repeats all arguments so far, which costs the square of their length if it is sent for every
-delta. It is therefore sent when a call begins, and then whenever its arguments have grown by a quarter.
+The fact repeats all arguments so far, which costs the square of their length if it is written for every delta. It is
+therefore written when a call begins, and then whenever its arguments have grown by a quarter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import orjson
 
 from app.agent.model_client import CallDelta
+from app.conversation.blocks import clean
 from app.conversation.events import Json, PartialToolCall, wire_call
 
-_GROWTH = 1.25
-_FIRST_STEP = 32  # characters
-MAX_CHARACTERS = 16_000  # longer arguments are seen when the call is made
+_GROWTH: Final = 1.25
+_FIRST_STEP: Final = 32  # characters
+MAX_CHARACTERS: Final = 16_000
+MAX_BYTES: Final = 50_000
+"""Longer arguments are seen when the call is made. Together with the tool's definition they must not make an event so
+large that it would be cut."""
+
+
+@dataclass(slots=True)
+class _Written:
+    """A call's arguments so far; of these `told` characters are told, and the next are `due` at a length."""
+
+    room: int  # bytes, for the arguments inside the event
+    pieces: list[str] = field(default_factory=list)
+    length: int = 0
+    told: int = 0
+    due: float = 0
 
 
 class PartialCalls:
     def __init__(self, agent: str, definition: Callable[[str], Json]) -> None:
         self._agent = agent
         self._definition = definition
-        self._texts: dict[str, list[str]] = {}
-        self._lengths: dict[str, tuple[int, float]] = {}  # so far, and when to send next
+        self._written: dict[str, _Written] = {}
 
     def add(self, delta: CallDelta) -> Iterator[PartialToolCall]:
-        if delta.id not in self._texts:
-            self._texts[delta.id] = []
-            self._lengths[delta.id] = (0, 0)
-            yield self._event(delta, "")
-        if delta.partial_json:
-            self._texts[delta.id].append(delta.partial_json)
-            length, due = self._lengths[delta.id]
-            length += len(delta.partial_json)
-            if due <= length <= MAX_CHARACTERS:
-                due = max(length * _GROWTH, length + _FIRST_STEP)
-                yield self._event(delta, "".join(self._texts[delta.id]))
-            self._lengths[delta.id] = (length, due)
+        written = self._written.get(delta.id)
+        if written is None:
+            definition = self._definition(delta.name)
+            written = self._written[delta.id] = _Written(
+                MAX_BYTES - len(orjson.dumps(definition, default=str))
+            )
+            yield self._event(delta, "", 0)
+        if not delta.partial_json:
+            return
+        piece = clean(delta.partial_json)
+        written.pieces.append(piece)
+        written.length += len(piece)
+        if written.due <= written.length <= MAX_CHARACTERS:
+            written.due = max(written.length * _GROWTH, written.length + _FIRST_STEP)
+            text = "".join(written.pieces)
+            if len(orjson.dumps(text)) <= written.room:
+                yield self._event(delta, text, written.length - written.told)
+                written.told = written.length
 
-    def _event(self, delta: CallDelta, arguments: str) -> PartialToolCall:
+    def _event(self, delta: CallDelta, arguments: str, piece_length: int) -> PartialToolCall:
         return PartialToolCall(
             agent_name=self._agent,
             tool_call=wire_call(delta.id, delta.name, arguments),
             tool_definition=self._definition(delta.name),
+            piece_length=piece_length,
         )

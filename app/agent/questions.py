@@ -71,7 +71,9 @@ class CallApproval:
             details={"arguments": block["input"], "agent": self._agent},
         )
         event = ToolCallConfirmation(
-            agent_name=self._agent, tool_call=wire_tool_call(block), tool_definition=tool.definition()
+            agent_name=self._agent,
+            tool_call=wire_tool_call(block),
+            tool_definition=tool.definition(),
         )
         self._hooks.tell_of_question()
         answer: Answer = yield Ask(question, event)
@@ -92,7 +94,7 @@ def elicitation(asked: Elicitation, *, session_id: str, agent: str, call_id: str
         mode=asked.mode,
         schema=asked.schema,
         url=asked.url,
-        elicitation_id=asked.elicitation_id,
+        server_elicitation_id=asked.elicitation_id,
         meta=asked.meta,
     )
     return Ask(question, event, handler_ended=asked.then is None)

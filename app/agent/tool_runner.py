@@ -186,6 +186,7 @@ class ToolRunner:
         yield CallEnded(self._session_id, row, state, self._toolbox.changed_states())
         yield ToolCallResponse(
             agent_name=self._agent,
+            tool_call_id=block["id"],
             tool_call=wire_tool_call(block),
             tool_definition=self.definition(block["name"]),
             response=result.output,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from app.agent import model_catalogue
 from app.agent.history import History
@@ -24,6 +24,13 @@ from app.team.agent import Agent
 from app.team.model_definition import ModelSpec
 
 Asking = Generator[Step, Any, "Said"]
+
+_FINISH_REASONS: Final = {
+    "tool_use": "tool_calls",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+}
+"""In docker-agent's words; any other end is a `stop`."""
 
 
 class WindowExceeded(Exception):
@@ -206,6 +213,7 @@ class TurnRunner:
                 "cached_write_tokens": usage.cache_write_tokens,
                 "Cost": model_catalogue.cost(spec.model, usage),
                 "Model": asked.turn.model or spec.id,
+                "finish_reason": _FINISH_REASONS.get(asked.turn.stop_reason, "stop"),
             }
         return events.TokenUsage(agent_name=self._agent.name, session_id=self._session.id, usage=body)
 

@@ -37,6 +37,19 @@ class EventFact(NamedTuple):
         return fields
 
 
+def rewritten(fact: bytes, fields: Mapping[str, Any]) -> bytes:
+    """The fact with the same number, and these fields."""
+    head, mark, _ = fact.partition(b"data: ")
+    return head + mark + orjson.dumps(fields) + b"\n\n"
+
+
+def first_of_its_call(fact: bytes) -> bytes:
+    """A fact about a call that is being written, for readers who have not been told how the call began."""
+    read = EventFact.read(fact)
+    fields = {name: value for name, value in read.fields.items() if name != "piece_length"}
+    return rewritten(fact, fields)
+
+
 def facts_after(number: int, facts: bytes) -> list[bytes]:
     """The facts with a greater number. All of them have a number, and stand behind each other."""
     return [fact for fact in sse_format.split(facts) if (EventFact.read(fact).number or 0) > number]

@@ -14,6 +14,16 @@ Json = Mapping[str, Any]
 
 ZERO_TIME: Final = "0001-01-01T00:00:00Z"
 
+NORMAL: Final = "normal"
+FAILED: Final = "error"
+CANCELLED: Final = "canceled"
+_REASONS: Final = {"calls_repeated": "loop_detected"}
+
+
+def stop_reason(code: str) -> str:
+    """How the turn of a run, or of a task, that failed with this code ended, as `stream_stopped` says it."""
+    return _REASONS.get(code, FAILED)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
@@ -21,6 +31,7 @@ class Event:
 
     type: ClassVar[str]
     optional: ClassVar[frozenset[str]] = frozenset()  # keys that are left out when they are empty
+    unsent: ClassVar[frozenset[str]] = frozenset()  # keys of the fact that no client is sent
     timed: ClassVar[bool] = True  # False: the contract sends the zero time
 
     agent_name: str = ""
@@ -50,11 +61,14 @@ def _own_fields(kind: type[Event]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentInfo(Event):
+    """`context_limit` is the model's window in tokens; it is left out if that is not known."""
+
     type = "agent_info"
-    optional = frozenset({"welcome_message"})
+    optional = frozenset({"welcome_message", "context_limit"})
     model: str
     description: str
     welcome_message: str = ""
+    context_limit: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,13 +103,15 @@ class Warning(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserMessage(Event):
+    """`message_id` is the id that the message had in the queue, or one of its own."""
+
     type = "user_message"
     optional = frozenset({"multi_content", "message_id"})
     message: str
     multi_content: Sequence[Json] = ()
     session_id: str
     session_position: int
-    message_id: str = ""  # ours: the id of the queued message that this confirms
+    message_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,23 +122,37 @@ class StreamStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentChoice(Event):
+    """`message_id` is the same for all pieces of a message, thoughts and words."""
+
     type = "agent_choice"
+    optional = frozenset({"message_id"})
     content: str
     session_id: str
+    message_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentChoiceReasoning(Event):
+    """`message_id` is the same for all pieces of a message, thoughts and words."""
+
     type = "agent_choice_reasoning"
+    optional = frozenset({"message_id"})
     content: str
     session_id: str
+    message_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartialToolCall(Event):
+    """A call that is being written. The fact has the arguments so far, of which the last `piece_length` characters are
+    new; it has no such key where a call begins."""
+
     type = "partial_tool_call"
+    optional = frozenset({"tool_definition", "piece_length"})
+    unsent = frozenset({"piece_length"})
     tool_call: Json
     tool_definition: Json
+    piece_length: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +171,11 @@ class ToolCallStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCallResponse(Event):
+    """`tool_call_id` repeats the call's id, by which later clients find it."""
+
     type = "tool_call_response"
+    optional = frozenset({"tool_call_id"})
+    tool_call_id: str = ""
     tool_call: Json
     tool_definition: Json
     response: str
@@ -173,34 +207,50 @@ class SessionTitle(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionCompaction(Event):
+    """`outcome` is there when the status is `completed`: `applied` or `failed`."""
+
     type = "session_compaction"
+    optional = frozenset({"outcome"})
     session_id: str
     status: str
+    outcome: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSummaryEvent(Event):
+    """`first_kept_entry` is the position of the first message that the summary does not stand for."""
+
     type = "session_summary"
+    optional = frozenset({"first_kept_entry"})
     session_id: str
     summary: str
+    first_kept_entry: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaxIterationsReached(Event):
+    """`request_id` is the question's own id."""
+
     type = "max_iterations_reached"
+    optional = frozenset({"session_id", "request_id"})
     timed = False
     max_iterations: int
+    session_id: str = ""
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElicitationRequest(Event):
+    """`elicitation_id` is the question's own id, `server_elicitation_id` the one that the tool server gave it."""
+
     type = "elicitation_request"
-    optional = frozenset({"mode", "url", "elicitation_id", "meta"})
+    optional = frozenset({"mode", "url", "elicitation_id", "server_elicitation_id", "meta"})
     message: str
     mode: str = ""
     schema: Any = None
     url: str = ""
     elicitation_id: str = ""
+    server_elicitation_id: str = ""
     meta: Json | None = None
 
 
@@ -242,16 +292,20 @@ class Error(Event):
     """`code` is ours: the same stable word that an HTTP refusal would have carried."""
 
     type = "error"
-    optional = frozenset({"code"})
+    optional = frozenset({"session_id", "code"})
     timed = False
     error: str
+    session_id: str = ""
     code: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamStopped(Event):
+    """`reason` is how the turn ended, in docker-agent's words; `normal` if nothing went wrong."""
+
     type = "stream_stopped"
     session_id: str
+    reason: str = NORMAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

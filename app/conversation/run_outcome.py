@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from app.conversation.events import Error, Event, StreamStopped
+from app.conversation.events import CANCELLED as STOPPED
+from app.conversation.events import NORMAL, Error, Event, StreamStopped, stop_reason
 from app.conversation.run import Run, RunStatus
 from app.errors import BatonLost, TimeReached
 
@@ -21,8 +22,16 @@ class RunOutcome:
 
     def last_events(self, run: Run) -> list[Event]:
         """What the readers of a run that ends like this are told last."""
-        stopped = StreamStopped(agent_name=run.agent.rpartition("/")[2], session_id=run.session_id)
-        return [Error(error=self.error, code=self.code), stopped] if self.error else [stopped]
+        agent = run.agent.rpartition("/")[2]
+        stopped = StreamStopped(agent_name=agent, session_id=run.session_id, reason=self._stop_reason)
+        failed = Error(error=self.error, session_id=run.session_id, code=self.code)
+        return [failed, stopped] if self.error else [stopped]
+
+    @property
+    def _stop_reason(self) -> str:
+        if self.status in ("finished", "cancelled"):
+            return NORMAL if self.status == "finished" else STOPPED
+        return stop_reason(self.code)
 
 
 FINISHED: Final = RunOutcome("finished")

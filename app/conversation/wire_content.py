@@ -9,7 +9,7 @@ import orjson
 
 from app.conversation.blocks import Block, plain_text
 from app.conversation.events import Event, Json, UserMessage, wire_call
-from app.conversation.transcript import Message
+from app.conversation.transcript import Message, Role
 
 
 def wire_parts(content: Iterable[Block]) -> list[dict[str, Any]]:
@@ -33,8 +33,8 @@ def wire_tool_call(block: Block) -> Json:
 
 
 def arguments_text(arguments: Mapping[str, Any]) -> str:
-    """A call's arguments as the contract carries them: JSON text, empty for none."""
-    return orjson.dumps(arguments).decode() if arguments else ""
+    """A call's arguments as the contract carries them: JSON text."""
+    return orjson.dumps(arguments).decode()
 
 
 def user_message_event(session_id: str, row: Message, *, message_id: str = "") -> Event:
@@ -43,5 +43,11 @@ def user_message_event(session_id: str, row: Message, *, message_id: str = "") -
         multi_content=wire_parts(row.content) if any(b.get("type") != "text" for b in row.content) else (),
         session_id=session_id,
         session_position=row.position,
-        message_id=message_id,
+        message_id=message_id or message_id_of(session_id, row.position, row.role),
     )
+
+
+def message_id_of(session_id: str, position: int, role: Role) -> str:
+    """A message's id in events. An answer that was shown and not stored leaves its position to what is said next; the
+    role keeps the two apart."""
+    return f"{session_id}:{role}:{position}"

@@ -28,7 +28,7 @@ from app.agent.loop_steps import (
     TurnAdded,
     TurnRefused,
 )
-from app.conversation.events import Event
+from app.conversation.events import ElicitationRequest, Event, MaxIterationsReached
 from app.conversation.frozen_prompt import FrozenPrompt
 from app.conversation.queued_message import CAPACITY, QueueKind
 from app.conversation.run import Answer, Baton
@@ -157,7 +157,7 @@ class Recorder:
         self._patiently(
             lambda baton: self._store.journal.ask(baton, question, handler_ended=ended, worked=worked)
         )
-        self._publish(ask.event)
+        self._publish(_identified(ask.event, question.id))
         return self._live.wait_for_answer(self._let_go)
 
     def _let_go(self) -> Answer:
@@ -181,3 +181,13 @@ class Recorder:
                 raise RunParked()
             live.log.unsilence(live.end)
         return answer
+
+
+def _identified(event: Event, question_id: str) -> Event:
+    """The event that tells of a question, with the question's id."""
+    match event:
+        case ElicitationRequest():
+            return replace(event, elicitation_id=question_id)
+        case MaxIterationsReached():
+            return replace(event, request_id=question_id)
+    return event

@@ -9,6 +9,7 @@ from flask import Response
 from typing_extensions import TypedDict
 
 from app import errors
+from app.distribution import version
 from app.runtime.live_runs import LiveRuns
 from app.runtime.streams.disconnects import DisconnectWatcher
 from app.runtime.streams.stream_slots import Slots
@@ -29,6 +30,12 @@ class StatusJson(TypedDict):
     status: Literal["ok", "ready"]
 
 
+class HealthJson(StatusJson):
+    """`version` is Baton's."""
+
+    version: str
+
+
 class HealthResource(Resource):
     """Answers load balancers, and clients that wait for work."""
 
@@ -43,12 +50,12 @@ class HealthResource(Resource):
     @get(
         ("/health", "/api/ping"),
         "Is the process there?",
-        answers={200: ResponseSpec("Yes.", StatusJson)},
+        answers={200: ResponseSpec("Yes.", HealthJson)},
         is_open=True,
         stores=False,
     )
     def ping(self) -> Response:
-        return json_response({"status": "ok"})
+        return json_response({"status": "ok", "version": version()})
 
     @get(
         "/ready",

@@ -43,7 +43,9 @@ from app.web.resource import Resource, ResponseSpec, get, post
 from app.web.response_json import json_response
 from app.web.run_body import RUN_BODY, read_run
 from app.web.run_json import RunAnswerJson, run_payload
-from app.web.sse import DOCKER_AGENT, Streams, client_left
+from app.web.sse import Streams, client_left
+from app.web.wire_encoders import wire_encoder
+from app.web.wire_generation import WIRE
 
 MAX_BUSY_WAIT: Final = 60.0
 INTERRUPT_WAIT: Final = 15.0
@@ -110,7 +112,7 @@ class RunStartResource(Resource):
         body=RUN_BODY,
         parameters=(
             *(WHEN_BUSY, WAIT_TIMEOUT, ON_DISCONNECT, STREAM),
-            *(PRETTY, IDEMPOTENCY_KEY, IF_MATCH),
+            *(PRETTY, IDEMPOTENCY_KEY, IF_MATCH, WIRE),
         ),
         answers={
             200: ResponseSpec(
@@ -136,6 +138,7 @@ class RunStartResource(Resource):
         after_hangup = ON_DISCONNECT.read(self._on_disconnect)
         when_busy = WHEN_BUSY.read()
         streamed = STREAM.read() == "true"
+        wire_encoder()  # refuses a generation that there is not, before anything begins
         messages, options = read_run()
         if owner() is not None or self._runs.find(session_id) is None:
             # Before it can be found busy: a stranger is not told with what. Who may see everything needs no
@@ -214,7 +217,7 @@ class RunStartResource(Resource):
         try:
             headers = {"X-Run-ID": live.run.id}
             return self._streams.respond(
-                self._readers.of_run(live, DOCKER_AGENT), on_hangup=left, headers=headers
+                self._readers.of_run(live, wire_encoder()), on_hangup=left, headers=headers
             )
         except BaseException:
             left()  # without a response there is no client that could
@@ -237,9 +240,9 @@ class RunStartResource(Resource):
         if not streamed:
             return self._accepted(first, replayed=True)
         reader = (
-            self._readers.of_run(live, DOCKER_AGENT)
+            self._readers.of_run(live, wire_encoder())
             if live is not None and mine
-            else self._readers.of_past_run(first, DOCKER_AGENT)
+            else self._readers.of_past_run(first, wire_encoder())
         )
         return self._streams.respond(reader, headers={"X-Run-ID": first.id, "Idempotent-Replayed": "true"})
 
@@ -260,10 +263,10 @@ class RunStartResource(Resource):
     @get(
         "/events",
         "Follows a session's events, from any process",
-        parameters=(SINCE, LAST_EVENT_ID),
+        parameters=(SINCE, LAST_EVENT_ID, WIRE),
         answers={200: ResponseSpec("What came since, then what comes.", str, media="text/event-stream")},
         refusals=(errors.SessionNotFound, errors.InvalidRequest, errors.ServerFull, errors.Draining),
     )
     def events(self, session_id: str) -> Response:
         self._store.sessions.get(session_id, owner=owner())
-        return self._streams.respond(self._readers.of_session(session_id, cursor(), DOCKER_AGENT))
+        return self._streams.respond(self._readers.of_session(session_id, cursor(), wire_encoder()))

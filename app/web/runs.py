@@ -41,12 +41,15 @@ class Resume(RequestModel):
 
 
 class Elicit(RequestModel):
+    """An `elicitation_id`, or ours, the `call_id`, ties the answer to the question that it was given for."""
+
     action: Literal["accept", "decline", "cancel"]
     content: Json | None = None
     call_id: Name | None = None
+    elicitation_id: Name | None = None
 
     def answer(self, by: str) -> Answer:
-        return Answer(self.action, content=self.content, by=by)
+        return Answer(self.action, content=self.content, by=by, question_id=self.elicitation_id or "")
 
 
 class Release(RequestModel):

@@ -20,7 +20,6 @@ from app import sse_format
 from app.errors import ServerFull
 from app.runtime.streams.disconnects import DisconnectWatcher
 from app.runtime.streams.event_reader import EventReader
-from app.runtime.streams.frame_encoder import AS_WRITTEN
 from app.runtime.streams.stream_slots import Slots
 from app.runtime.streams.stream_writer import StreamWriter
 from app.web.access import own_name
@@ -30,9 +29,6 @@ log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS: Final = 15.0
 RETRY_MILLISECONDS: Final = 2000
 PING: Final = sse_format.comment(b"ping")
-
-DOCKER_AGENT: Final = AS_WRITTEN
-"""How docker-agent's clients read facts: their names are the contract's."""
 
 _HEADERS: Final = {
     "Cache-Control": "no-cache, no-transform",

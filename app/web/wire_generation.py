@@ -25,7 +25,7 @@ class Generation(StrEnum):
 WIRE: Final = Header(
     "Baton-Wire",
     "The form of the events that this client reads; `BATON_WIRE` says it for those that don't.",
-    "|".join(Generation),
+    f"({'|'.join(Generation)})",
     f"Baton-Wire must be one of {', '.join(Generation)}",
 )
 

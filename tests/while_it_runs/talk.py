@@ -44,4 +44,5 @@ def roles(client: Caller, session: str) -> list[str]:
 
 def confirmed(events: Sequence[dict[str, Any]]) -> list[str]:
     """The ids of queued messages that `user_message` events have confirmed."""
-    return [e["message_id"] for e in events if e["type"] == "user_message" and e.get("message_id")]
+    said = [event["message_id"] for event in events if event["type"] == "user_message"]
+    return [message_id for message_id in said if not message_id.startswith(events[-1]["session_id"])]

@@ -43,7 +43,7 @@ def test_f31_a_steer_during_parallel_calls_lies_after_all_their_results(
     ]  # fmt: skip
     assert said_by_user(here, session)[1:] == ["left", "no, right", "straight on"]
     assert confirmed(events) == ids
-    positions = [event["session_position"] for event in events if event.get("message_id")]
+    positions = [event["session_position"] for event in events if event.get("message_id") in ids]
     assert positions == [5, 6, 7]
 
 

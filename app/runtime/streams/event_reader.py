@@ -11,14 +11,14 @@ from itertools import takewhile
 from threading import Event
 from typing import Final
 
-from app.conversation.event_facts import facts_after
-from app.conversation.events import Gap
+from app.conversation.event_facts import EventFact, facts_after, first_of_its_call
+from app.conversation.events import Gap, MessageAdded, PartialToolCall, StreamStopped
 from app.errors import StoreUnavailable
 from app.event_encoder import EventEncoder
 from app.runtime.streams.event_log import EndMark, EventLog, EventLogs
 from app.runtime.streams.frame_encoder import AS_WRITTEN, FrameEncoder
 from app.runtime.streams.recent_events import Slice
-from app.sse_format import unnumbered
+from app.sse_format import split, unnumbered
 from app.store.event_segments import Segment
 from app.store.event_store import EventStore
 
@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 0.5
 """How often a reader asks whether another process's run has ended, and whether the database is back."""
+
+_ENDS_A_TURN: Final = (MessageAdded.type, StreamStopped.type)
 
 READER_PATIENCE: Final = 60.0
 """How long a reader waits for the database, in seconds, before it ends its stream."""
@@ -86,6 +88,10 @@ class EventReader:
         self._found: RunEnd | None = None  # the end, if this reader had to look for it
         self._missed_end = False  # its cursor has gone past the end, and no event said so
         self._failing_since: float | None = None  # monotonic
+        self._joins = (
+            False  # it has missed events, and perhaps the beginnings of calls that are being written
+        )
+        self._known_calls: set[str] = set()  # of the turn that it joined
         self._closed = False
         self._gave_up = False
         self._interrupted = Event()
@@ -113,6 +119,8 @@ class EventReader:
         Raises Behind if the store has to be asked for what comes next."""
         if self.at_end:
             return None
+        if self._joins:
+            raise Behind
         piece = self._log.read(self._after, 0, self._end, encoder=self._encoder)
         if piece is not None and piece.first == self._after + 1 and not piece.over:
             self._after = piece.last
@@ -165,7 +173,7 @@ class EventReader:
     def can_be_carried(self) -> bool:
         """Is `take` all that it needs, as things stand? Not while its events come from another process, or the
         database is away."""
-        return self._failing_since is None and not self.follows_another_process
+        return self._failing_since is None and not self.follows_another_process and not self._joins
 
     # ---- one look
 
@@ -178,7 +186,11 @@ class EventReader:
             return self._last_words()
         wait = min(timeout, LOOK_SECONDS) if self.follows_another_process else timeout
         piece = self._log.read(
-            self._after, wait, self._end, gave_up=self._interrupted.is_set, encoder=self._encoder
+            self._after,
+            wait,
+            self._end,
+            gave_up=self._interrupted.is_set,
+            encoder=AS_WRITTEN if self._joins else self._encoder,
         )
         if piece is None:
             return self._silence()
@@ -187,7 +199,7 @@ class EventReader:
         if piece.over:
             return self._miss_end()
         self._after = piece.last
-        return piece.frames
+        return self._encoded(split(piece.frames)) if self._joins else piece.frames
 
     def _silence(self) -> bytes:
         """The log is silent. If the end is known, what lacks was written by another process, and is stored."""
@@ -215,7 +227,22 @@ class EventReader:
         return frames
 
     def _encoded(self, facts: Iterable[bytes]) -> bytes:
+        """The frames of these facts. A call that was being written when the reader joined begins with the first that
+        it reads of it."""
+        if self._joins:
+            facts = [self._joined(fact) for fact in facts]
         return b"".join(map(self._encoder.encode, facts))
+
+    def _joined(self, fact: bytes) -> bytes:
+        read = EventFact.read(fact)
+        if read.type == PartialToolCall.type:
+            call_id = str(read.fields["tool_call"].get("id"))
+            if call_id not in self._known_calls:
+                self._known_calls.add(call_id)
+                return first_of_its_call(fact)
+        elif read.type in _ENDS_A_TURN:
+            self._joins = False
+        return fact
 
     def _is_mine(self, segment: Segment) -> bool:
         return self._end is None or segment.run_id == self._end.run_id
@@ -224,6 +251,8 @@ class EventReader:
         """Moves the cursor to before that number, and says that what lies between is missing."""
         self._after = first - 1
         self._missed_end = self._is_past_end
+        self._joins = True
+        self._known_calls.clear()
         session_id = self._log.session_id
         event = Gap(session_id=session_id, first_available=first, snapshot=f"/api/sessions/{session_id}")
         return self._encoded(map(unnumbered, EventEncoder().encode(event)))

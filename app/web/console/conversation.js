@@ -146,7 +146,9 @@ const HANDLERS = {
     if (talk.incomplete && event.session_id === talk.id) talk.hear.gap();
   },
   partial_tool_call(talk, event) {
-    talk.call(event, { state: "writing" });
+    const { id, function: called } = event.tool_call;
+    const before = event.tool_definition ? "" : talk.calls.get(id)?.arguments ?? "";
+    talk.call(event, { state: "writing", arguments: before + (called.arguments ?? "") });
   },
   tool_call_confirmation(talk, event) {
     talk.call(event, { state: "asking" });
@@ -171,7 +173,7 @@ const HANDLERS = {
   model_fallback: (talk, event) => talk.note(`${event.failed_model} did not answer; ${event.fallback_model} took over`),
   hook_blocked: (talk, event) => talk.note(event.message, "warning"),
   warning: (talk, event) => talk.note(event.message, "warning"),
-  error: (talk, event) => talk.note(event.error, "error", event.code),
+  error: (talk, event) => talk.note(event.error, "error", event.run_code ?? event.code),
   session_title(talk, event) {
     talk.title = event.title;
   },

@@ -79,7 +79,7 @@ export class Follower {
     };
     alive();
     try {
-      const headers = this.cursor === null ? {} : { "Last-Event-ID": String(this.cursor) };
+      const headers = { "Baton-Wire": "later", ...(this.cursor === null ? {} : { "Last-Event-ID": String(this.cursor) }) };
       const response = await open(this.path, { headers, signal: this.stopper.signal });
       if (this.cursor === null) await this.hear.onFresh();
       if (this.stopped) return;

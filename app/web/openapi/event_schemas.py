@@ -26,7 +26,8 @@ def _kinds(kind: type[events.Event]) -> Iterator[type[events.Event]]:
 
 
 def _schema(kind: type[events.Event]) -> Schema:
-    own = TypeAdapter(kind).json_schema(mode="serialization")["properties"]
+    told = TypeAdapter(kind).json_schema(mode="serialization")["properties"]
+    own = {name: schema for name, schema in told.items() if name not in kind.unsent}
     always = [name for name in own if name not in kind.optional and name != "agent_name"]
     schema: Schema = {
         "type": "object",

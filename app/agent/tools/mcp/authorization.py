@@ -22,6 +22,9 @@ from app.conversation.blocks import is_deep
 
 log = logging.getLogger(__name__)
 
+META_PREFIXES: Final = ("cagent", "docker-agent")
+"""Clients from before and after mid-March 2026 look for what they need under one name or the other."""
+
 SECONDS: Final = 10.0
 MAX_METADATA: Final = 1 << 20
 
@@ -91,8 +94,8 @@ async def how_to_authorize(address: ServerAddress, challenge: str) -> dict[str, 
     issuers = resource.get("authorization_servers")
     issuer = str(issuers[0]) if isinstance(issuers, list) and issuers else origin
     return {
-        "cagent/type": "oauth_flow",
-        "cagent/server_url": address.url,
+        **{f"{prefix}/type": "oauth_flow" for prefix in META_PREFIXES},
+        **{f"{prefix}/server_url": address.url for prefix in META_PREFIXES},
         "auth_server": issuer,
         "auth_server_metadata": await _fetched(address, _metadata_url(issuer)),
         "resource_metadata": resource,

@@ -159,7 +159,10 @@ async def _connected(wire: _Wire, elicit: Elicit) -> AsyncIterator[ServerConnect
         context: ClientRequestContext,  # noqa: ARG001 - the package passes it by name
         params: types.ElicitRequestParams,
     ) -> types.ElicitResult | types.ErrorData:
-        action, content = await elicit(_json(params))
+        asked = _json(params)
+        if "mode" not in params.model_fields_set:
+            del asked["mode"]  # a default of the package's
+        action, content = await elicit(asked)
         return types.ElicitResult.model_validate({"action": action, "content": content})
 
     async def heard(message: object) -> None:

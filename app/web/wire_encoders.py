@@ -1,0 +1,72 @@
+"""Facts as each generation of docker-agent's clients reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from app.conversation.event_facts import EventFact, rewritten
+from app.runtime.streams.frame_encoder import FrameEncoder
+from app.web.wire_generation import Generation, generation
+
+_TYPE_ENDS: Final = 64
+"""Bytes of a fact, in which its type stands, whatever its number."""
+
+_PARTIAL: Final = b'{"type":"partial_tool_call"'
+_ERROR: Final = b'{"type":"error"'
+
+_LATER_CODES: Final = {
+    "model_failed": "model_error",
+    "context_full": "context_exceeded",
+    "calls_repeated": "loop_detected",
+}
+
+
+class _March:
+    """A call that is being written has all its arguments so far, each time."""
+
+    def encode(self, fact: bytes) -> bytes:
+        if fact.find(_PARTIAL, 0, _TYPE_ENDS) < 0:
+            return fact
+        fields = dict(EventFact.read(fact).fields)
+        return rewritten(fact, fields) if fields.pop("piece_length", None) else fact
+
+
+class _Later:
+    """A call that is being written has what is new of its arguments, and its tool's definition the first time. An
+    error has docker-agent's code, if it has one for it, and ours in `run_code`."""
+
+    def encode(self, fact: bytes) -> bytes:
+        if fact.find(_PARTIAL, 0, _TYPE_ENDS) >= 0:
+            return self._partial_call(fact)
+        if fact.find(_ERROR, 0, _TYPE_ENDS) >= 0:
+            return self._error(fact)
+        return fact
+
+    def _partial_call(self, fact: bytes) -> bytes:
+        fields = dict(EventFact.read(fact).fields)
+        length = fields.pop("piece_length", 0)
+        if not length:
+            return fact
+        del fields["tool_definition"]
+        call: dict[str, Any] = fields["tool_call"]
+        call["function"]["arguments"] = call["function"]["arguments"][-length:]
+        return rewritten(fact, fields)
+
+    def _error(self, fact: bytes) -> bytes:
+        fields = dict(EventFact.read(fact).fields)
+        code = fields.get("code", "")
+        if code not in _LATER_CODES:
+            return fact
+        return rewritten(fact, {**fields, "code": _LATER_CODES[code], "run_code": code})
+
+
+_ENCODERS: Final[Mapping[Generation, FrameEncoder]] = {
+    Generation.LATER: _Later(),
+    Generation.MARCH: _March(),
+}
+
+
+def wire_encoder() -> FrameEncoder:
+    """The one for the client of the request at work. InvalidRequest if it asks for another."""
+    return _ENCODERS[generation()]
