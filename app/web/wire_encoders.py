@@ -61,10 +61,9 @@ class _Later:
         return rewritten(fact, {**fields, "code": _LATER_CODES[code], "run_code": code})
 
 
-_ENCODERS: Final[Mapping[Generation, FrameEncoder]] = {
-    Generation.LATER: _Later(),
-    Generation.MARCH: _March(),
-}
+LATER: Final[FrameEncoder] = _Later()
+MARCH: Final[FrameEncoder] = _March()
+_ENCODERS: Final[Mapping[Generation, FrameEncoder]] = {Generation.LATER: LATER, Generation.MARCH: MARCH}
 
 
 def wire_encoder() -> FrameEncoder:

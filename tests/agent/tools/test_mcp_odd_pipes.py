@@ -18,10 +18,11 @@ from app.agent.tools.mcp.server_address import ServerAddress
 from app.agent.tools.mcp.server_calls import ServerUnavailable
 from app.agent.tools.mcp.tool_server import ServerTimeouts
 from app.agent.tools.mcp.tool_servers import ToolServers
-from app.agent.toolset import ToolResult
+from app.agent.toolset import Elicitation, ToolResult
 from tests.agent.cancellation import FakeCancellation
 from tests.agent.tools import odd_server
-from tests.agent.tools.test_mcp import call, names
+from tests.agent.tools.test_mcp import call, context, names
+from tests.agent.tools.workbench import find
 
 PROGRAM = Path(odd_server.__file__)
 GOOD = '{"jsonrpc": "2.0", "id": ID, "result": {"content": [{"type": "text", "text": "fine"}]}}\n'
@@ -254,3 +255,16 @@ def test_last_words_are_the_last_line_that_says_something() -> None:
     last.feed(b"x" * 10_000)
     last.feed(b"\nthe \xff end\n \n")
     assert last.line == "the \ufffd end"
+
+
+@pytest.mark.parametrize(("sent", "mode"), [({}, ""), ({"mode": "form"}, "form")])
+def test_a_question_has_the_mode_that_its_server_gave_it(
+    talkative: McpToolset, sent: dict[str, str], mode: str
+) -> None:
+    params = {**sent, "message": "Which?", "requestedSchema": {"type": "object", "properties": {}}}
+    question = {"jsonrpc": "2.0", "id": f"q{mode}", "method": "elicitation/create", "params": params}
+    asked = find(talkative, "say").call({"line": f"{json.dumps(question)}\n{GOOD}"}, context(Path()))
+    assert isinstance(asked, Elicitation)
+    assert (asked.message, asked.mode) == ("Which?", mode)
+    assert asked.then is not None
+    assert asked.then("decline", None) == ToolResult("fine")
