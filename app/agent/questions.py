@@ -94,7 +94,7 @@ def elicitation(asked: Elicitation, *, session_id: str, agent: str, call_id: str
         mode=asked.mode,
         schema=asked.schema,
         url=asked.url,
-        server_elicitation_id=asked.elicitation_id,
+        elicitation_id=asked.elicitation_id,
         meta=asked.meta,
     )
     return Ask(question, event, handler_ended=asked.then is None)

@@ -9,11 +9,14 @@ missing before it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from app import sse_format
+
+_TYPE_ENDS: Final = 80
+"""Bytes of a fact, in which its type stands, whatever its number."""
 
 
 class EventFact(NamedTuple):
@@ -35,6 +38,11 @@ class EventFact(NamedTuple):
         """All that it tells, its type, agent and time included."""
         fields: Mapping[str, Any] = orjson.loads(self.body)
         return fields
+
+
+def is_of_type(fact: bytes, kind: str) -> bool:
+    """Costs next to nothing: every reader asks it of each delta."""
+    return fact.find(b'{"type":"%b"' % kind.encode(), 0, _TYPE_ENDS) >= 0
 
 
 def rewritten(fact: bytes, fields: Mapping[str, Any]) -> bytes:

@@ -29,12 +29,12 @@ def wire_parts(content: Iterable[Block]) -> list[dict[str, Any]]:
 
 def wire_tool_call(block: Block) -> Json:
     """A call as the contract's tool_call object."""
-    return wire_call(block["id"], block["name"], arguments_text(block["input"]))
+    return wire_call(block["id"], block["name"], arguments_text(block["input"]) or "{}")
 
 
 def arguments_text(arguments: Mapping[str, Any]) -> str:
-    """A call's arguments as the contract carries them: JSON text."""
-    return orjson.dumps(arguments).decode()
+    """A call's arguments as JSON text, empty for none."""
+    return orjson.dumps(arguments).decode() if arguments else ""
 
 
 def user_message_event(session_id: str, row: Message, *, message_id: str = "") -> Event:

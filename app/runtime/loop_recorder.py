@@ -187,7 +187,7 @@ def _identified(event: Event, question_id: str) -> Event:
     """The event that tells of a question, with the question's id."""
     match event:
         case ElicitationRequest():
-            return replace(event, elicitation_id=question_id)
+            return replace(event, elicitation_id=question_id, server_elicitation_id=event.elicitation_id)
         case MaxIterationsReached():
             return replace(event, request_id=question_id)
     return event

@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from app.conversation.event_facts import EventFact, rewritten
+from app.conversation.event_facts import EventFact, is_of_type, rewritten
+from app.conversation.events import Error, PartialToolCall
 from app.runtime.streams.frame_encoder import FrameEncoder
 from app.web.wire_generation import Generation, generation
-
-_TYPE_ENDS: Final = 64
-"""Bytes of a fact, in which its type stands, whatever its number."""
-
-_PARTIAL: Final = b'{"type":"partial_tool_call"'
-_ERROR: Final = b'{"type":"error"'
 
 _LATER_CODES: Final = {
     "model_failed": "model_error",
@@ -26,7 +21,7 @@ class _March:
     """A call that is being written has all its arguments so far, each time."""
 
     def encode(self, fact: bytes) -> bytes:
-        if fact.find(_PARTIAL, 0, _TYPE_ENDS) < 0:
+        if not is_of_type(fact, PartialToolCall.type):
             return fact
         fields = dict(EventFact.read(fact).fields)
         return rewritten(fact, fields) if fields.pop("piece_length", None) else fact
@@ -37,9 +32,9 @@ class _Later:
     error has docker-agent's code, if it has one for it, and ours in `run_code`."""
 
     def encode(self, fact: bytes) -> bytes:
-        if fact.find(_PARTIAL, 0, _TYPE_ENDS) >= 0:
+        if is_of_type(fact, PartialToolCall.type):
             return self._partial_call(fact)
-        if fact.find(_ERROR, 0, _TYPE_ENDS) >= 0:
+        if is_of_type(fact, Error.type):
             return self._error(fact)
         return fact
 

@@ -11,7 +11,7 @@ from itertools import takewhile
 from threading import Event
 from typing import Final
 
-from app.conversation.event_facts import EventFact, facts_after, first_of_its_call
+from app.conversation.event_facts import EventFact, facts_after, first_of_its_call, is_of_type
 from app.conversation.events import Gap, MessageAdded, PartialToolCall, StreamStopped
 from app.errors import StoreUnavailable
 from app.event_encoder import EventEncoder
@@ -234,13 +234,12 @@ class EventReader:
         return b"".join(map(self._encoder.encode, facts))
 
     def _joined(self, fact: bytes) -> bytes:
-        read = EventFact.read(fact)
-        if read.type == PartialToolCall.type:
-            call_id = str(read.fields["tool_call"].get("id"))
+        if is_of_type(fact, PartialToolCall.type):
+            call_id = str(EventFact.read(fact).fields["tool_call"].get("id"))
             if call_id not in self._known_calls:
                 self._known_calls.add(call_id)
                 return first_of_its_call(fact)
-        elif read.type in _ENDS_A_TURN:
+        elif any(is_of_type(fact, kind) for kind in _ENDS_A_TURN):
             self._joins = False
         return fact
 

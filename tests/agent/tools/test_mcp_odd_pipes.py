@@ -267,4 +267,6 @@ def test_a_question_has_the_mode_that_its_server_gave_it(
     assert isinstance(asked, Elicitation)
     assert (asked.message, asked.mode) == ("Which?", mode)
     assert asked.then is not None
-    assert asked.then("decline", None) == ToolResult("fine")
+    answered = asked.then("decline", None)
+    assert isinstance(answered, ToolResult)
+    assert answered.output == "fine"
