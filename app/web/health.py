@@ -48,13 +48,23 @@ class HealthResource(Resource):
         self._disconnects = disconnects
 
     @get(
-        ("/health", "/api/ping"),
+        "/api/ping",
         "Is the process there?",
-        answers={200: ResponseSpec("Yes.", HealthJson)},
+        answers={200: ResponseSpec("Yes.", StatusJson)},
         is_open=True,
         stores=False,
     )
     def ping(self) -> Response:
+        return json_response({"status": "ok"})
+
+    @get(
+        "/health",
+        "Is the process there, and of which version?",
+        answers={200: ResponseSpec("Yes.", HealthJson)},
+        is_open=True,
+        stores=False,
+    )
+    def health(self) -> Response:
         return json_response({"status": "ok", "version": version()})
 
     @get(

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from app.conversation.event_facts import EventFact, is_of_type, rewritten
-from app.conversation.events import Error, PartialToolCall
+from app.conversation.event_facts import EventFact, is_marked, mark_of, rewritten
+from app.conversation.events import AgentChoice, Error, PartialToolCall
 from app.runtime.streams.frame_encoder import FrameEncoder
 from app.web.wire_generation import Generation, generation
+
+_CHOICE: Final = mark_of(AgentChoice.type)
+_PARTIAL: Final = mark_of(PartialToolCall.type)
+_ERROR: Final = mark_of(Error.type)
 
 _LATER_CODES: Final = {
     "model_failed": "model_error",
@@ -21,7 +25,7 @@ class _March:
     """A call that is being written has all its arguments so far, each time."""
 
     def encode(self, fact: bytes) -> bytes:
-        if not is_of_type(fact, PartialToolCall.type):
+        if not is_marked(fact, _PARTIAL):
             return fact
         fields = dict(EventFact.read(fact).fields)
         return rewritten(fact, fields) if fields.pop("piece_length", None) else fact
@@ -32,9 +36,11 @@ class _Later:
     error has docker-agent's code, if it has one for it, and ours in `run_code`."""
 
     def encode(self, fact: bytes) -> bytes:
-        if is_of_type(fact, PartialToolCall.type):
+        if is_marked(fact, _CHOICE):  # most are
+            return fact
+        if is_marked(fact, _PARTIAL):
             return self._partial_call(fact)
-        if is_of_type(fact, Error.type):
+        if is_marked(fact, _ERROR):
             return self._error(fact)
         return fact
 

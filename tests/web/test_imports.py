@@ -186,7 +186,7 @@ def test_calls_of_older_and_other_programs_are_taken(client: LocalClient) -> Non
         *({"role": "tool", "tool_call_id": f"c{number}", "content": str(number)} for number in (1, 2, 3, 4)),
     )
     assert said[:3] == ["user: Look.", 'assistant:  ls({"a":1})', "tool: nothing"]
-    assert said[3] == 'assistant:  object({"a":1}) none() empty() words({"input":"x"}) flat({"b":2})'
+    assert said[3] == 'assistant:  object({"a":1}) none({}) empty({}) words({"input":"x"}) flat({"b":2})'
     assert said[4:8] == [f"tool: {number}" for number in (1, 2, 3, 4)]
     assert left_out == ["message 3: a call that is none is left out"]
 
@@ -256,7 +256,7 @@ def test_an_export_in_the_words_of_anthropics_api_is_taken(client: LocalClient) 
         thinking={"type": "enabled", "budget_tokens": 1024},
     )
     assert said[0] == "user: Look. text image_url"
-    assert said[1] == 'assistant: I look. shell({"cmd":"ls"}) shell()'
+    assert said[1] == 'assistant: I look. shell({"cmd":"ls"}) shell({})'
     assert (said[2], said[3].endswith("image_url"), said[4]) == ("tool: no such", True, "user: Well?")
     assert left_out == [
         "system: left out, for agents have instructions of their own",

@@ -11,7 +11,7 @@ from itertools import takewhile
 from threading import Event
 from typing import Final
 
-from app.conversation.event_facts import EventFact, facts_after, first_of_its_call, is_of_type
+from app.conversation.event_facts import EventFact, facts_after, first_of_its_call, is_marked, mark_of
 from app.conversation.events import Gap, MessageAdded, PartialToolCall, StreamStopped
 from app.errors import StoreUnavailable
 from app.event_encoder import EventEncoder
@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS: Final = 0.5
 """How often a reader asks whether another process's run has ended, and whether the database is back."""
 
-_ENDS_A_TURN: Final = (MessageAdded.type, StreamStopped.type)
+_PARTIAL: Final = mark_of(PartialToolCall.type)
+_ENDS_A_TURN: Final = (mark_of(MessageAdded.type), mark_of(StreamStopped.type))
 
 READER_PATIENCE: Final = 60.0
 """How long a reader waits for the database, in seconds, before it ends its stream."""
@@ -234,12 +235,12 @@ class EventReader:
         return b"".join(map(self._encoder.encode, facts))
 
     def _joined(self, fact: bytes) -> bytes:
-        if is_of_type(fact, PartialToolCall.type):
+        if is_marked(fact, _PARTIAL):
             call_id = str(EventFact.read(fact).fields["tool_call"].get("id"))
             if call_id not in self._known_calls:
                 self._known_calls.add(call_id)
                 return first_of_its_call(fact)
-        elif any(is_of_type(fact, kind) for kind in _ENDS_A_TURN):
+        elif any(is_marked(fact, mark) for mark in _ENDS_A_TURN):
             self._joins = False
         return fact
 
