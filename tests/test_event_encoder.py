@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from app.conversation import events
 from app.conversation.events import AgentChoice, AgentChoiceReasoning, Event
 from app.event_encoder import EventEncoder
-from tests.harness.strict_client import MAX_LINE
-from tests.harness.wire import strictly
+from tests.harness.strict_client import DECODERS, MAX_LINE, decode
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=50)
 
@@ -22,7 +21,9 @@ ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=50
 def _decode(payload: bytes) -> dict[str, Any]:
     assert b"\n" not in payload
     assert b"\r" not in payload
-    return strictly(b"data: " + payload)
+    for decoder in DECODERS:
+        decode(payload, decoder)
+    return decode(payload)
 
 
 @pytest.mark.parametrize("kind", [AgentChoice, AgentChoiceReasoning])
@@ -122,4 +123,4 @@ def test_numbers_and_types_that_json_libraries_refuse_are_told_as_text() -> None
 
 
 def test_time_stamps_are_rfc_3339() -> None:
-    strictly(b'data: {"type":"warning","timestamp":"%s"}' % EventEncoder().timestamp().encode())
+    _decode(b'{"type":"warning","timestamp":"%s"}' % EventEncoder().timestamp().encode())

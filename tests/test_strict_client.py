@@ -1,7 +1,7 @@
-"""The contract's client in our tests is as strict as the contract says, and reads every stream of every test.
+"""The contract's clients in our tests are as strict as the contract says, and read every stream of every test.
 
-`tests.harness` hands it the bytes of each stream that a test reads to its end, so a scenario that it would lose an
-event of fails wherever it is tested.
+`tests.harness` hands both generations each event, and the bytes of each stream that a test reads to its end, so a
+scenario that one would lose an event of fails wherever it is tested.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from tests.harness.strict_client import MAX_LINE, Promises, StrictClient
+from tests.harness.strict_client import DECODERS, MARCH, MAX_LINE, Decoder, Promises, StrictClient
 
 TIME = "2026-03-14T09:00:00.1Z"
 
 
-def read(*lines: bytes) -> StrictClient:
-    client = StrictClient()
+def read(*lines: bytes, decoder: Decoder = MARCH) -> StrictClient:
+    client = StrictClient(decoder)
     client.feed(b"".join(line + b"\n" for line in lines))
     return client
 
@@ -51,8 +51,11 @@ def line(**event: Any) -> bytes:
         {"type": 5},
     ],
 )
-def test_an_event_with_a_wrong_type_in_it_is_dropped_and_the_stream_goes_on(event: dict[str, Any]) -> None:
-    client = read(line(**event), line(type="warning", message="m"))
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_an_event_with_a_wrong_type_in_it_is_dropped_and_the_stream_goes_on(
+    event: dict[str, Any], decoder: Decoder
+) -> None:
+    client = read(line(**event), line(type="warning", message="m"), decoder=decoder)
     assert len(client.dropped) == 1
     assert [event["message"] for event in client.events] == ["m"]
 
@@ -130,3 +133,67 @@ def test_an_order_that_the_contract_does_not_have_is_seen(kinds: tuple[str, ...]
         promises.see(event)
     with pytest.raises(AssertionError):
         promises.see(last)
+
+
+def call(name: str, arguments: str, **more: Any) -> dict[str, Any]:
+    function = {"name": "n", "arguments": arguments}
+    return {"type": "partial_tool_call", "tool_call": {"id": name, "function": function}, **more}
+
+
+def all_seen(*told: dict[str, Any]) -> Promises:
+    promises = Promises()
+    for event in told:
+        promises.see(event)
+    return promises
+
+
+STARTED: dict[str, Any] = {"type": "stream_started", "session_id": "s"}
+WHOLE: dict[str, Any] = {**call("c", '{"a":1}'), "type": "tool_call"}
+
+
+@pytest.mark.parametrize(
+    ("form", "pieces"),
+    [
+        ("", [call("c", "", tool_definition={})]),
+        ("march", [call("c", "", tool_definition={}), call("c", '{"a"', tool_definition={})]),
+        ("later", [call("c", "", tool_definition={}), call("c", '{"a"'), call("c", ":1")]),
+        ("later", [call("c", '{"a"', tool_definition={}), call("c", ":1}")]),
+    ],
+)
+def test_pieces_of_a_call_are_in_one_form_and_a_beginning_of_it(
+    form: str, pieces: list[dict[str, Any]]
+) -> None:
+    assert all_seen(STARTED, *pieces, WHOLE).calls.form == form
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [call("c", '{"b"', tool_definition={})],
+        [call("c", "{", tool_definition={}), call("c", '{"a"')],
+        [call("c", "{", tool_definition={}), call("c", '"a"', tool_definition={})],
+        [call("c", "{", tool_definition={}), call("c", '"a"'), call("c", '{"a":1', tool_definition={})],
+    ],
+    ids=["another text", "text so far as a piece", "a piece as text so far", "both forms"],
+)
+def test_pieces_that_are_not_of_their_call_are_seen(pieces: list[dict[str, Any]]) -> None:
+    with pytest.raises(AssertionError):
+        all_seen(STARTED, *pieces, WHOLE)
+
+
+def spoken(name: str, session: str = "s") -> dict[str, Any]:
+    return {"type": "agent_choice", "content": "x", "session_id": session, "message_id": name}
+
+
+def test_the_id_of_a_message_that_was_added_is_not_used_again() -> None:
+    promises = Promises()
+    for event in (
+        STARTED,
+        spoken("m"),
+        spoken("m"),
+        {"type": "message_added", "session_id": "s"},
+        spoken("n"),
+    ):
+        promises.see(event)
+    with pytest.raises(AssertionError, match="earlier"):
+        promises.see(spoken("m"))

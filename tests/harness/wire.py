@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import requests
 
-from tests.harness.strict_client import KNOWN, MAX_LINE, SENT_BUT_UNKNOWN, Promises, StrictClient, decode
+from tests.harness.strict_client import DECODERS, MAX_LINE, Promises, StrictClient, decode_as_sent
 
 TIMEOUT = 30.0
 
@@ -81,20 +81,19 @@ class Stream:
 
 
 def strictly(line: bytes) -> Event:
-    """One `data:` line as the contract's client takes it."""
+    """One `data:` line as the contract's clients of both generations take it."""
     assert len(line) <= MAX_LINE, f"a line of {len(line)} bytes ends that client's stream"
-    event = decode(line[6:])
-    assert event["type"] in KNOWN or event["type"] in SENT_BUT_UNKNOWN
-    return event
+    return decode_as_sent(line[6:])
 
 
 def assert_nothing_lost(raw: bytes, events: Sequence[Event]) -> None:
-    """The contract's client has all these events out of the stream's bytes, or skips them on purpose."""
-    client = StrictClient()
-    client.feed(raw)
-    assert (client.dropped, client.cut_off) == ([], False)
-    assert client.events == [event for event in events if event["type"] in KNOWN]
-    assert len(client.events) + len(client.unknown) == len(events)
+    """The contract's clients have all these events out of the stream's bytes, or skip them on purpose."""
+    for decoder in DECODERS:
+        client = StrictClient(decoder)
+        client.feed(raw)
+        assert (client.dropped, client.cut_off) == ([], False)
+        assert client.events == [event for event in events if event["type"] in decoder.known]
+        assert len(client.events) + len(client.unknown) == len(events)
 
 
 class Client:

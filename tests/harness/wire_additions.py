@@ -1,0 +1,24 @@
+"""The types and keys that Baton sends beside the contract, each with the clients that read past it.
+
+Both clients look up an event's `type` in a list and skip one that is not there (`pkg/runtime/client.go` at 0d76412a and
+689e4eb1), and Go's `encoding/json` skips keys that a struct does not have, whatever is in them. A key is not skipped if
+it is one of the struct's in another case. `tests/test_sent_events.py` shows all this of each name here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+TYPES: Final[Mapping[str, frozenset[str]]] = {
+    "gap": frozenset({"session_id", "first_available", "snapshot"}),
+    "session_exited": frozenset({"session_id"}),
+}
+"""Types of our own, and all that is in them. The newest client knows both on `…/events`: it reads the session anew
+after a `gap`, and stops after `session_exited`."""
+
+FIELDS: Final[Mapping[str, str]] = {
+    "error.code": "March's client: the word that an HTTP refusal would have carried",
+    "user_message.message_id": "both: the queued message that this confirms",
+}
+"""`type.key`: the clients that skip it, and what it is for."""
