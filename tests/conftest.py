@@ -11,14 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from anthropic_standin.standin_server import OfflineServer
 from app.access_tokens import parse_token
 from app.factory import Server, build
 from app.settings import Settings
+from baton_client import event_stream
+from baton_client.sse_frames import frames
 from tests.harness.postgres import PostgresServer, find_binaries
 from tests.harness.process import BatonProcess, eventually
 from tests.harness.sqlite import sqlite_in
+from tests.harness.strict_client import decode_as_sent
 from tests.harness.wire import Client
 
 TESTS = Path(__file__).parent
@@ -44,6 +48,18 @@ LONG = (
 """Files that start servers, and so take longest."""
 
 OUR_THREADS = ("run-", "housekeeping", "periodic-tasks", "heartbeat", "title-", "drain")
+
+
+@pytest.fixture(autouse=True)
+def each_event_of_our_own_client_is_of_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails a test whose `BatonClient` is sent an event that docker-agent's clients would not expect."""
+
+    def strict(response: requests.Response) -> Iterator[tuple[int | None, str]]:
+        for number, data in frames(response):
+            decode_as_sent(data.encode())
+            yield number, data
+
+    monkeypatch.setattr(event_stream, "frames", strict)
 
 
 def our_threads() -> list[str]:

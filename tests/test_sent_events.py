@@ -33,7 +33,13 @@ def told(kind: str, **fields: Any) -> bytes:
     return json.dumps({"type": kind, **fields, "timestamp": TIME}).encode()
 
 
-TOOL = {"name": "n", "category": "", "parameters": None, "annotations": {}, "outputSchema": None}
+TOOL: dict[str, Any] = {
+    "name": "n",
+    "category": "",
+    "parameters": None,
+    "annotations": {},
+    "outputSchema": None,
+}
 STOPPED = {"session_id": "s", "agent_name": "root"}
 
 
@@ -49,15 +55,6 @@ STOPPED = {"session_id": "s", "agent_name": "root"}
     ],
 )
 def test_what_either_generation_of_servers_sends_is_right(kind: str, fields: dict[str, Any]) -> None:
-    if kind == "tool_call_output":
-        annotations = {
-            "name": "n",
-            "category": "",
-            "parameters": None,
-            "annotations": {},
-            "outputSchema": None,
-        }
-        fields = {**fields, "tool_definition": annotations}
     assert decode_as_sent(told(kind, **fields))["type"] == kind
 
 

@@ -14,6 +14,7 @@ import requests
 from tests.chaos.actor import GONE, Actor
 from tests.chaos.cluster import Cluster
 from tests.chaos.notes import Notes
+from tests.harness.strict_client import Misshapen, WrongType, decode_as_sent
 from tests.while_it_runs.cutting import Connect
 
 FRAME: Final = re.compile(rb"(?:id: (\d+)\n)?data: ([^\n]*)\n\n")
@@ -81,6 +82,12 @@ class Watcher:
 
     def _take(self, received: bytes) -> None:
         for match in FRAME.finditer(received):
+            try:
+                decode_as_sent(match[2])
+            except (Misshapen, WrongType) as error:
+                self._notes.problem(
+                    f"a watcher of {self.session_id} was sent what no client expects: {error}"
+                )
             if match[1] is None:
                 self._note_gap(json.loads(match[2]))
                 continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
@@ -13,7 +12,7 @@ from app.conversation.run import Run
 from app.errors import AppError
 from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually
-from tests.harness.strict_client import Promises
+from tests.harness.strict_client import Promises, decode_as_sent
 from tests.walk.connection import SocketResponse
 
 BOUND: Final = 10.0
@@ -222,6 +221,6 @@ def frames(response: TestResponse | SocketResponse) -> Iterator[tuple[int, Event
         for frame in chunk.split(b"\n\n"):
             lines = dict(line.partition(b": ")[::2] for line in frame.split(b"\n") if line)
             if b"data" in lines:
-                yield int(lines.get(b"id", 0)), json.loads(lines[b"data"])
+                yield int(lines.get(b"id", 0)), decode_as_sent(lines[b"data"])
             elif frame.startswith(b":"):
                 yield 0, None
