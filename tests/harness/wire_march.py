@@ -89,7 +89,7 @@ OWN_FIELDS: Final[Mapping[str, Mapping[str, Kind]]] = {
     "stream_started": {"session_id?": text},
     "agent_choice": {"content": text, "session_id?": text},
     "agent_choice_reasoning": {"content": text, "session_id?": text},
-    "partial_tool_call": CALL,
+    "partial_tool_call": {"tool_call": TOOL_CALL, "tool_definition?": TOOL},
     "tool_call_confirmation": CALL,
     "tool_call": CALL,
     "tool_call_response": {**CALL, "response": text, "result": Struct(RESULT)},
@@ -125,7 +125,8 @@ OWN_FIELDS: Final[Mapping[str, Mapping[str, Kind]]] = {
     "message_added": {"session_id": text},
     "sub_session_completed": {"parent_session_id": text, "sub_session": anything},
 }
-"""`result` may be left out by the type, but that client looks into it without asking, so it has to be there."""
+"""`result` may be left out by the type, but that client looks into it without asking, so it has to be there. A piece of
+a call had its definition each time; a stream for later clients has it once, which `promises` looks after."""
 
 NOT_DECODED: Final = frozenset({"model_fallback", "message_added", "sub_session_completed"})
 """Sent, but not in the list of types that the client of that day (`pkg/runtime/client.go`) decodes: it skips them."""
