@@ -1,5 +1,5 @@
-"""Whole conversations, as docker-agent's newest remote runtime has them with a server: nothing is shown twice, nothing
-is lost."""
+"""Whole conversations, as docker-agent's remote runtimes of both generations have them with a server: nothing is shown
+twice, nothing is lost."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import pytest
 from anthropic_standin.standin_server import OfflineServer
 from tests.agent.tools.test_mcp_remote import Site, running
 from tests.conftest import AGENTS
+from tests.harness.client_screen import Screen
 from tests.harness.gate import Gate
 from tests.harness.process import BatonProcess, eventually
-from tests.harness.remote_runtime import RemoteRuntime, Screen
+from tests.harness.remote_runtime import MarchRuntime, RemoteRuntime
 
 Starting: TypeAlias = Callable[..., RemoteRuntime]
 
@@ -83,7 +84,7 @@ def gate(directory: Path) -> Iterator[Gate]:
 
 
 def told_by_both(runtime: RemoteRuntime) -> Screen:
-    """What is shown when the second stream has brought all that the session has told."""
+    """The screen when the second stream has brought all that the session has told."""
     snapshot = runtime.client.get(f"/api/sessions/{runtime.session_id}/snapshot").json()
     runtime.caught_up(snapshot["last_event_seq"])
     return runtime.screen
@@ -209,3 +210,66 @@ def test_after_a_gap_it_can_tell_what_it_has_shown(process: BatonProcess, start:
     told_by_both(watcher)
     watcher.recover()
     assert watcher.screen.answers == ["one two three"]
+
+
+# ---- March's
+
+
+@pytest.fixture(scope="module")
+def march(directory: Path, stand_in: OfflineServer) -> Iterator[BatonProcess]:
+    """A server for those who still have March's program."""
+    own = directory / "march"
+    own.mkdir()
+    settings = {"BATON_WIRE": "march-2026", "BATON_ROOTS": str(directory)}
+    agents = directory / "agents"
+    with BatonProcess(own, model_url=stand_in.url, agents=agents, settings=settings) as one:
+        yield one
+
+
+@pytest.fixture
+def old(march: BatonProcess, model: OfflineServer) -> Iterator[Callable[[str], MarchRuntime]]:
+    started: list[MarchRuntime] = []
+
+    def one(agent: str) -> MarchRuntime:
+        runtime = MarchRuntime(march.url, agent)
+        runtime.new_session(working_dir=str(march.directory))
+        started.append(runtime)
+        return runtime
+
+    yield one
+    for runtime in started:
+        runtime.close()
+
+
+def test_marchs_program_shows_the_arguments_so_far_and_each_result(
+    old: Callable[[str], MarchRuntime],
+) -> None:
+    runtime = old("tools")
+    for event in runtime.run(f"{shell('echo one two three')}[then][say done and well]"):
+        if event["type"] == "partial_tool_call":
+            [call] = runtime.screen.calls.values()
+            assert '{"cmd": "echo one two three"}'.replace(" ", "").startswith(
+                call.arguments.replace(" ", "")
+            )
+        if event["type"] == "tool_call_confirmation":
+            runtime.resume("approve-session")
+    [call] = runtime.screen.calls.values()
+    assert call.result is not None
+    assert "one two three" in call.result
+    assert json.loads(call.arguments) == {"cmd": "echo one two three"}
+    assert (runtime.screen.answers, runtime.screen.lost) == (["done and well"], [])
+    runtime.say("[say again]")
+    assert runtime.screen.answers == ["done and well", "again"]
+
+
+def test_marchs_program_finds_the_way_to_a_token(
+    old: Callable[[str], MarchRuntime],
+) -> None:
+    runtime = old("guarded")
+    for event in runtime.run('[call echo {"text": "hi"}][then][say done]'):
+        if event["type"] == "elicitation_request":
+            runtime.authorize({"access_token": "secret", "token_type": "Bearer"})
+        if event["type"] == "tool_call_confirmation":
+            runtime.resume("approve")
+    [call] = runtime.screen.calls.values()
+    assert (call.result, runtime.screen.answers) == ("hi", ["done"])

@@ -11,126 +11,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
+from tests.harness.client_screen import History, MarchScreen, Screen
 from tests.harness.process import eventually
-from tests.harness.strict_client import LATER, Event
+from tests.harness.strict_client import LATER, MARCH, Decoder, Event
 from tests.harness.wire import Client, Stream
 
 AGENT: Final = "Go-http-client/1.1"
-
-
-@dataclass(slots=True)
-class Call:
-    """A tool call as the terminal shows it; `result` is None for as long as its spinner turns."""
-
-    name: str
-    arguments: str = ""
-    output: str = ""
-    result: str | None = None
-
-
-@dataclass(slots=True)
-class Screen:
-    """Answers, calls and questions in the order in which they came to the user's eyes."""
-
-    said: list[str] = field(default_factory=list)  # by users
-    answers: list[str] = field(default_factory=list)
-    calls: dict[str, Call] = field(default_factory=dict)
-    questions: list[Event] = field(default_factory=list)
-    lost: list[Event] = field(default_factory=list)  # results of calls that it does not know
-    notices: list[str] = field(default_factory=list)
-    kinds: list[str] = field(default_factory=list)
-    _speaks: bool = False
-
-    def show(self, event: Event) -> None:
-        kind = event["type"]
-        self.kinds.append(kind)
-        match kind:
-            case "agent_choice":
-                if not self._speaks:
-                    self.answers.append("")
-                self.answers[-1] += event["content"]
-            case "user_message":
-                self.said.append(event["message"])
-            case "partial_tool_call":
-                function = event["tool_call"]["function"]
-                call = self.calls.setdefault(event["tool_call"].get("id", ""), Call(function.get("name", "")))
-                call.arguments += function.get("arguments", "")
-            case "tool_call" | "tool_call_confirmation":
-                function = event["tool_call"]["function"]
-                call = self.calls.setdefault(event["tool_call"].get("id", ""), Call(function.get("name", "")))
-                call.arguments = function.get("arguments", "")
-            case "tool_call_output" | "tool_call_response":
-                self._of_call(event)
-            case "elicitation_request":
-                self.questions.append(event)
-            case "warning" | "error":
-                self.notices.append(event.get("message") or event["error"])
-        self._speaks = kind == "agent_choice" or (self._speaks and kind == "agent_choice_reasoning")
-
-    def _of_call(self, event: Event) -> None:
-        call = self.calls.get(event.get("tool_call_id", ""))
-        if call is None:
-            self.lost.append(event)
-        elif event["type"] == "tool_call_output":
-            call.output += event["output"]
-        else:
-            call.result = event["response"]
-
-
-class History:
-    """The answers that were shown, by their ids. Used by both streams."""
-
-    def __init__(self, messages: list[dict[str, Any]], screen: Screen) -> None:
-        self.lock = threading.Lock()
-        self._screen = screen
-        self._content: dict[str, str] = {}
-        self._complete: set[str] = set()
-        self._asked: set[str] = set()
-        self._unnamed = False
-        for item in messages:
-            if item["message"]["role"] == "assistant":
-                name = item["message"].get("message_id", "")
-                self._unnamed = self._unnamed or (not name and _is_plain_answer(item))
-                self._content[name] = item["message"]["content"]
-                self._complete.add(name)
-
-    def deliver(self, event: Event) -> None:
-        with self.lock:
-            kind = event["type"]
-            name = event.get({"elicitation_request": "elicitation_id"}.get(kind, "message_id"), "")
-            if kind == "elicitation_request" and name and name in self._asked:
-                return
-            if kind == "agent_choice" and name and name in self._complete:
-                return
-            self._screen.show(event)
-            if kind == "elicitation_request" and name:
-                self._asked.add(name)
-            elif kind == "agent_choice" and name:
-                self._content[name] = self._content.get(name, "") + event["content"]
-            elif kind == "agent_choice":
-                self._unnamed = True
-
-    def reconcile(self, snapshot: Mapping[str, Any]) -> None:
-        """Shows what a snapshot has of answers beyond what was shown. AssertionError where it could not be sure."""
-        with self.lock:
-            assert not self._unnamed, "it can't tell which answers it has shown: messages have no ids"
-            for item in filter(_is_plain_answer, snapshot["messages"]):
-                name, whole = item["message"].get("message_id", ""), item["message"]["content"]
-                shown = self._content.get(name, "")
-                assert name, "an answer without an id"
-                assert whole.startswith(shown), "an answer that changed"
-                if rest := whole.removeprefix(shown):
-                    self._screen.show({"type": "agent_choice", "content": rest, "message_id": name})
-                self._content[name] = whole
-                self._complete.add(name)
-
-
-def _is_plain_answer(item: Mapping[str, Any]) -> bool:
-    message = item["message"]
-    return bool(message["role"] == "assistant" and message["content"] and not message.get("tool_calls"))
 
 
 class EventStream:
@@ -208,10 +96,14 @@ class EventStream:
 class RemoteRuntime:
     """One user's program. `screen` is what he sees, `logged` the refusals that only its log tells."""
 
+    decoder: Decoder = LATER
+    shows_on: type[Screen] = Screen
+    meta_of = "docker-agent"
+
     def __init__(self, url: str, agent: str, *, follows: bool = True) -> None:
         self.client = Client(url)
         self.client.http.headers["User-Agent"] = AGENT
-        self.screen = Screen()
+        self.screen = self.shows_on()
         self.logged: list[str] = []
         self.events: EventStream | None = None
         self.session_id = ""
@@ -238,7 +130,7 @@ class RemoteRuntime:
         self._said.append(text)
         response = self.client.post(
             f"/api/sessions/{self.session_id}/agent/{self._agent}",
-            {"messages": [{"role": "user", "content": one} for one in self._said]},
+            self.body_of([{"role": "user", "content": one} for one in self._said]),
             stream=True,
             headers={"Accept": "text/event-stream", "Cache-Control": "no-cache"},
         )
@@ -249,10 +141,13 @@ class RemoteRuntime:
                 stopped = stopped or (
                     event["type"] == "stream_stopped" and event["session_id"] == self.session_id
                 )
-                if event["type"] in LATER.known:
+                if event["type"] in self.decoder.known:
                     self._deliver(event)
                 yield event
         assert stopped, "the stream ended before completion"
+
+    def body_of(self, messages: list[dict[str, str]]) -> Any:
+        return {"messages": messages}
 
     def say(self, text: str) -> list[Event]:
         return list(self.run(text))
@@ -275,7 +170,7 @@ class RemoteRuntime:
         assert self._pending is not None
         meta = self._pending.get("meta", {})
         name = self._pending.get("elicitation_id", "")
-        for key, kind in (("docker-agent/server_url", str), ("auth_server_metadata", dict)):
+        for key, kind in ((f"{self.meta_of}/server_url", str), ("auth_server_metadata", dict)):
             if not isinstance(meta.get(key), kind):
                 self._elicit("decline", None, name)
                 raise AssertionError(f"{key} missing from elicitation metadata")
@@ -338,3 +233,24 @@ class RemoteRuntime:
         answer = self.client.post(f"/api/sessions/{self.session_id}/elicitation", body)
         if answer.status_code >= 400:
             self.logged.append(answer.text)
+
+
+class MarchRuntime(RemoteRuntime):
+    """The same program as it was in March 2026 (`pkg/runtime/remote_runtime.go` and `client.go` at 0d76412a): one
+    stream, which is its run's, and no word to a run but answers."""
+
+    decoder = MARCH
+    shows_on = MarchScreen
+    meta_of = "cagent"
+
+    def __init__(self, url: str, agent: str) -> None:
+        super().__init__(url, agent, follows=False)
+
+    def body_of(self, messages: list[dict[str, str]]) -> Any:
+        return messages
+
+    def _elicit(self, action: str, content: Any, name: str) -> None:
+        super()._elicit(action, content, "")
+
+    def _post_elicitation(self, action: str, content: Any, name: str) -> None:
+        super()._post_elicitation(action, content, "")
