@@ -200,7 +200,6 @@ def test_an_answer_is_shown_once_though_two_streams_may_bring_it(start: Starting
     assert told_by_both(runtime).answers == ["one two three"]
 
 
-@pytest.mark.xfail(strict=True, reason="a snapshot's messages have no `message_id`, so that client gives up")
 def test_after_a_gap_it_can_tell_what_it_has_shown(process: BatonProcess, start: Starting) -> None:
     """It compares answers by their ids, in events and in the snapshot."""
     runtime = start("tools")

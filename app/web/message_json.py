@@ -36,6 +36,9 @@ class UsageJson(TypedDict):
 
 
 class ChatMessageJson(TypedDict):
+    """`message_id` is the one that events name it by; in snapshots only."""
+
+    message_id: NotRequired[str]
     reasoning_content: NotRequired[str]
     thinking_signature: NotRequired[str]
     usage: NotRequired[IfAny[UsageJson]]
@@ -60,23 +63,24 @@ class StoredMessageJson(TypedDict):
     partial: NotRequired[str]
 
 
-def message_payload(message: Message, definitions: Definitions) -> StoredMessageJson:
+def message_payload(message: Message, definitions: Definitions, message_id: str = "") -> StoredMessageJson:
     body: StoredMessageJson = {
         "agentName": message.agent if message.role != "user" else "",
-        "message": _chat_message(message, definitions),
+        "message": _chat_message(message, definitions, message_id),
         "implicit": message.implicit,
         "partial": message.partial,  # ours: why the message was cut
     }
     return without_empty(StoredMessageJson, body)
 
 
-def _chat_message(message: Message, definitions: Definitions) -> ChatMessageJson:
+def _chat_message(message: Message, definitions: Definitions, message_id: str) -> ChatMessageJson:
     blocks, called = message.content, message.calls
     result = blocks[0] if message.role == "tool" else None
     inner = _inner(blocks, result)
     signatures = [block.get("signature") for block in blocks if block.get("type") == "thinking"]
     known = {tool["name"]: tool for tool in definitions.get(message.prompt, ())} if called else {}
     body: ChatMessageJson = {
+        "message_id": message_id,
         "role": message.role,
         "content": result_text(result) if result else plain_text(blocks),
         "created_at": time_text(message.created_at),

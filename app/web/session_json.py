@@ -9,6 +9,7 @@ from typing_extensions import TypedDict
 
 from app.conversation.run import Run
 from app.conversation.session import Session, SessionSummary
+from app.conversation.wire_content import message_id_of
 from app.store.store import Store
 from app.web.json_streaming import PAGE, Listed
 from app.web.message_json import StoredMessageJson, message_payload
@@ -142,17 +143,24 @@ class SessionView:
         last: int | None = None,
         more: Mapping[str, Any] | None = None,
         always: bool = False,
+        with_ids: bool = False,
     ) -> Listed:
         """With the messages from one position to another; all that are there now, unless it is said. `more` is
-        added to the session's own fields; `always`: with `messages` also if there are none. `run`: the one that has
-        the baton, and what it waits for."""
+        added to the session's own fields; `always`: with `messages` also if there are none; `with_ids`: with
+        those by which events name answers. `run`: the one that has the baton, and what it waits for."""
         store = self._store
         definitions = store.sessions.tool_definitions(session.id)
         end = store.sessions.last_position(session.id) if last is None else last
         tasks = store.sessions.tasks(session.id)
         pages = (
             [
-                message_payload(message, definitions)
+                message_payload(
+                    message,
+                    definitions,
+                    message_id_of(session.id, message.position, message.role)
+                    if with_ids and message.role == "assistant"
+                    else "",
+                )
                 for message in store.sessions.page_of_messages(
                     session.id, first=begin, last=min(begin + PAGE - 1, end)
                 )

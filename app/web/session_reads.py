@@ -137,7 +137,7 @@ class SessionReadsResource(Resource):
             "agent": self._speaker(session_id, last),
             "last_event_seq": last_event,
         }
-        return object_response(self._view.shown(session, live, more=more, always=True))
+        return object_response(self._view.shown(session, live, more=more, always=True, with_ids=True))
 
     @get(
         "/<session:session_id>/status",

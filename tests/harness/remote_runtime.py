@@ -118,10 +118,14 @@ class RemoteRuntime:
         self.session_id = self.client.new_session(**template)
         return self.session_id
 
-    def watch(self, session_id: str) -> None:
-        """Follows a session in which somebody else speaks, from now on."""
+    def watch(self, session_id: str, *, from_the_beginning: bool = False) -> None:
+        """Follows a session in which somebody else speaks, from now on or with all that the server has kept."""
         self.session_id = session_id
-        self._follow()
+        if not from_the_beginning:
+            self._follow()
+            return
+        self.events = EventStream(self._url, self.session_id, None, self._deliver)
+        assert self.events.opened.wait(30)
 
     def run(self, text: str) -> Iterator[Event]:
         """The events of a run, each of which has been shown when it comes."""
