@@ -135,13 +135,18 @@ def _assert_sent_struct(struct: Struct, value: Any, where: str, known: frozenset
         raise Misshapen(f"{where} is null")
     for key, one in value.items():
         if key in struct.fields:
-            if key in struct.optional and one in (False, 0, "", [], {}):
+            if key in struct.optional and _is_empty(struct.fields[key], one):
                 raise Misshapen(f"{where}.{key} is empty, and so would not be sent")
             assert_sent(struct.fields[key], one, f"{where}.{key}", known)
         elif _ANY_INDEX.sub("[]", f"{where}.{key}") not in known:
             raise Misshapen(f"{where}.{key} is unknown")
     for key in struct.fields.keys() - struct.optional - value.keys():
         raise Misshapen(f"{where}.{key} is missing")
+
+
+def _is_empty(kind: Kind, value: Any) -> bool:
+    """An interface is not empty while there is something in it, be it an empty list."""
+    return kind is not anything and value in (False, 0, "", [], {})
 
 
 def paths(kind: Kind, where: str) -> Iterator[str]:

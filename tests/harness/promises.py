@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -100,12 +101,15 @@ class Calls:
 
     form: str = ""
     _text: dict[str, str] = field(default_factory=dict)
+    _twice: set[str] = field(default_factory=set)  # ids that the model has given to several calls
 
     def piece(self, event: Event) -> None:
         name, piece = _name_and_arguments(event)
         so_far = self._text.get(name)
-        begins = "tool_definition" in event and not piece  # or begins anew: models use an id twice
-        if so_far is None or begins:
+        if so_far is not None and self._begins(event, so_far, piece):
+            self._twice.add(name)
+            so_far = None
+        if so_far is None:
             self._text[name] = piece
             return
         self._is_in("march" if "tool_definition" in event else "later")
@@ -115,11 +119,18 @@ class Calls:
         else:
             self._text[name] = so_far + piece
 
+    def _begins(self, event: Event, so_far: str, piece: str) -> bool:
+        """Whether this is the first piece of another call with the same id."""
+        if "tool_definition" not in event:
+            return _is_json(so_far)
+        return not piece or (piece.startswith("{") and not _agree(so_far, piece))
+
     def whole(self, event: Event) -> None:
-        """The call is written, and its pieces are a beginning of it."""
+        """The call is written, and its pieces are a beginning of it. A call may be mended once it is whole."""
         name, arguments = _name_and_arguments(event)
-        written = self._text.pop(name, "").removesuffix("{}") if not arguments else self._text.pop(name, "")
-        assert _agree(written, arguments), f"{written!r:.200} was shown of {arguments!r:.200}"
+        written = self._text.pop(name, "")
+        if name and name not in self._twice and not _is_json(written) and not _goes_on(written, arguments):
+            assert _agree(written, arguments), f"{written!r:.200} was shown of {arguments!r:.200}"
 
     def _is_in(self, form: str) -> None:
         assert self.form in ("", form), f"pieces in the form of {form} after those of {self.form}"
@@ -129,6 +140,20 @@ class Calls:
 def _name_and_arguments(event: Event) -> tuple[str, str]:
     call = event["tool_call"]
     return call.get("id", ""), call.get("function", {}).get("arguments", "")
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _goes_on(written: str, arguments: str) -> bool:
+    """Whether another call with the same id was written behind this one."""
+    rest = written.removeprefix(arguments) if arguments and written.startswith(arguments) else ""
+    return rest.startswith("{") and not arguments.startswith(rest)
 
 
 def _agree(beginning: str, text: str) -> bool:

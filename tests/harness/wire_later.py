@@ -113,7 +113,7 @@ OWN_FIELDS: Final[Mapping[str, Mapping[str, Kind]]] = {
     "tool_call": _CALL,
     "tool_call_output": {"tool_call_id": text, "tool_definition": march.TOOL, "output": text},
     "tool_call_response": {
-        "tool_call_id": text,
+        "tool_call_id?": text,  # not in what earlier versions of ours have stored
         "tool_definition": march.TOOL,
         "response": text,
         "result": _RESULT,
