@@ -138,6 +138,30 @@ def test_a_tool_server_gets_the_token_that_this_client_found_the_way_to(start: S
     assert "authorization_event" in screen.kinds
 
 
+@pytest.mark.parametrize(
+    "verb",
+    ["approve-session", "approve-safe", "approve-safer", "approve-balanced", "approve-autonomous"],
+)
+def test_whatever_word_approves_the_run_goes_on(start: Starting, verb: str) -> None:
+    """A word that is refused is in that client's log, and nowhere else: the run would hang."""
+    runtime = start("tools")
+    for event in runtime.run(f"{shell('echo x')}[then][say done]"):
+        if event["type"] == "tool_call_confirmation":
+            runtime.resume(verb)
+            if runtime.logged:
+                runtime.client.post(f"/api/sessions/{runtime.session_id}/cancel")
+    assert (runtime.screen.answers, runtime.logged) == (["done"], [])
+
+
+def test_a_stream_without_a_cursor_plays_what_is_kept(process: BatonProcess, start: Starting) -> None:
+    runtime = start("tools", tools_approved=True)
+    runtime.say(f"{shell('echo x')}[then][say done]")
+    watcher = RemoteRuntime(process.url, "tools")
+    watcher.watch(runtime.session_id, from_the_beginning=True)
+    assert told_by_both(watcher) == runtime.screen
+    watcher.close()
+
+
 def test_a_steer_and_a_follow_up_are_answered_in_view(start: Starting, gate: Gate) -> None:
     runtime = start("tools", tools_approved=True)
     for event in runtime.run(f"{gate.call}[then][say done]"):
