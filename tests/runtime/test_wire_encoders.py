@@ -14,7 +14,7 @@ from app.agent.model_client import CallDelta
 from app.agent.partial_calls import PartialCalls
 from app.conversation import events
 from app.conversation.event_facts import EventFact
-from app.runtime.streams.event_encoder import MAX_EVENT_BYTES, EventEncoder
+from app.event_encoder import MAX_EVENT_BYTES, EventEncoder
 from app.runtime.streams.event_log import EndMark, EventLog, EventLogs
 from app.runtime.streams.event_reader import EventReader
 from app.runtime.streams.frame_encoder import FrameEncoder
