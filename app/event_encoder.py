@@ -25,7 +25,7 @@ _SHORTEST_CUT: Final = 100
 
 
 class EventEncoder:
-    """Belongs to one run; called from its thread, and a title's."""
+    """Belongs to one run; called from its thread, a title's, and those of its model and its tools."""
 
     def __init__(self) -> None:
         self._pieces: dict[tuple[type[Event], str, str, str], tuple[bytes, bytes]] = {}

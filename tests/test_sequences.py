@@ -42,8 +42,9 @@ def local(server: Server) -> LocalClient:
 
 
 def shape(events: Iterable[Event]) -> list[str]:
-    """The types, with each row of deltas as one; a title may come anywhere and is left out."""
-    kinds = (event["type"] for event in events if event["type"] != "session_title")
+    """The types, with each row of deltas as one. A title, which may come anywhere, is left out, and so is a running
+    command's output, which comes in as many pieces as it is read in."""
+    kinds = (event["type"] for event in events if event["type"] not in ("session_title", "tool_call_output"))
     return [kind for kind, group in groupby(kinds) for _ in ([kind] if kind in DELTAS else list(group))]
 
 

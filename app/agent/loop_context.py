@@ -34,7 +34,7 @@ class LoopContext:
     find_summary: Callable[[str], Summary | None]  # the session's newest
     publish: Callable[
         [Event], None
-    ]  # what tells of no fact, from any thread, while the loop waits for its model
+    ]  # what tells of no fact, from any thread, while the loop waits for its model or a tool
     cooldowns: Cooldowns
     surroundings: Callable[[Session, Agent], Surroundings]
     equip: Callable[[Session, Agent], Toolbox]

@@ -14,6 +14,7 @@ from typing import Any, Final
 from app.agent.delegation import handed_over
 from app.agent.history import History
 from app.agent.hook_runner import HookRunner, HookVerdict
+from app.agent.live_output import LiveOutput, output_of_call
 from app.agent.loop_context import LoopContext
 from app.agent.loop_steps import CallEnded, CallStarting, Step, Steps
 from app.agent.model_client import Cancellation
@@ -69,10 +70,11 @@ Switch = Callable[[ModelChange], Generator[Step, Any, ToolResult]]
 @dataclass(frozen=True, slots=True)
 class ApprovedCall:
     """A call that has its approval. Its handler may run, unless there is a `refusal` for the model. Its arguments fit
-    the tool's schema, unless a hook changed them."""
+    the tool's schema, unless a hook changed them. `output` is what it tells its readers meanwhile."""
 
     block: Block
     tool: Tool
+    output: LiveOutput
     refusal: str = ""
     is_changed: bool = False
 
@@ -201,26 +203,30 @@ class ToolRunner:
 
     def begin(self, block: Block, tool: Tool, *, beside: bool = False) -> Generator[Step, Any, ApprovedCall]:
         """Hears the hooks; from then on the ledger says that the handler runs. RunCancelled."""
+        output = output_of_call(self._context.publish, self._agent, block["id"], tool.definition)
         if self._context.cancellation.is_set():
             raise RunCancelled()
         said = yield from self._before(block, tool)
         if said.blocked:
-            return ApprovedCall(block, tool, f"Tool call blocked by hook: {said.reason}")
+            return ApprovedCall(block, tool, output, f"Tool call blocked by hook: {said.reason}")
         if said.arguments is not None:
             block = {**block, "input": said.arguments}
             if (verdict := self._approval.judge(block, tool)).outcome == "deny":
-                return ApprovedCall(block, tool, verdict.words)
+                return ApprovedCall(block, tool, output, verdict.words)
         yield CallStarting(self._session_id, block["id"], tool.name, beside)
-        return ApprovedCall(block, tool, is_changed=said.arguments is not None)
+        return ApprovedCall(block, tool, output, is_changed=said.arguments is not None)
 
     def work(self, begun: ApprovedCall, cancellation: Cancellation) -> Outcome:
         """Runs the handler, on whatever thread this is called. Raises only ToolCancelled."""
         if begun.refusal:
             return ToolResult.error(begun.refusal)
         room = self._limit.room(begun.tool)
-        context = replace(self._tool_context, cancellation=cancellation, room=room)
+        context = replace(self._tool_context, cancellation=cancellation, room=room, output=begun.output)
         call = begun.tool.call if begun.is_changed else begun.tool.call_fitted
-        return call(begun.block["input"], context)
+        try:
+            return call(begun.block["input"], context)
+        finally:
+            begun.output.close()
 
     def finish(self, begun: ApprovedCall, work: Callable[[], Outcome]) -> Generator[Step, Any, Message]:
         """Tells that the call runs, waits for `work`, and stores and tells what came of it. RunCancelled, if that was
@@ -231,6 +237,7 @@ class ToolRunner:
         yield ToolCallStarted(
             agent_name=self._agent, tool_call=wire_tool_call(block), tool_definition=tool.definition()
         )
+        begun.output.open()
         outcome = yield from self._outcome(block, tool, work)
         match outcome:
             case Elicitation():

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from app.agent.live_output import LiveOutput
 from app.agent.model_client import Cancellation
 from app.agent.tool_arguments import Unfit, check, fitted
 from app.conversation.run import unknown_outcome
@@ -150,6 +151,7 @@ class ToolContext:
     attended: bool = True  # somebody follows the run, who can be asked
     ground: Ground = field(default_factory=Ground)
     room: int = 120_000  # bytes of the result's text that the model will be shown; the rest is cut
+    output: LiveOutput | None = None  # for readers, while the handler is at work
 
 
 Handler = Callable[[Mapping[str, Any], ToolContext], Outcome]

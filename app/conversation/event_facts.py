@@ -63,6 +63,21 @@ def first_of_its_call(fact: bytes) -> bytes:
     return rewritten(fact, fields)
 
 
+_LIVE_ONLY: Final = mark_of("tool_call_output")
+
+
+def as_stored(fact: bytes) -> bytes:
+    """The fact as it is written to the database. A tool's output stays out while it runs, for its result has it: what
+    stands under the number then has no text, and names the tool only."""
+    if not is_marked(fact, _LIVE_ONLY):
+        return fact
+    number, body = EventFact.read(fact)
+    fields = orjson.loads(body)
+    name = fields["tool_definition"]["name"]
+    left = orjson.dumps({**fields, "tool_definition": {"name": name}, "output": ""})
+    return sse_format.unnumbered(left) if number is None else sse_format.numbered(number, [left])[0]
+
+
 def facts_after(number: int, facts: bytes) -> list[bytes]:
     """The facts with a greater number. All of them have a number, and stand behind each other."""
     return [fact for fact in sse_format.split(facts) if (EventFact.read(fact).number or 0) > number]

@@ -170,6 +170,16 @@ class ToolCallStarted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCallOutput(Event):
+    """A piece of what a call's tool writes while it is at work. Stored without its text: the result has it."""
+
+    type = "tool_call_output"
+    tool_call_id: str
+    tool_definition: Json
+    output: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCallResponse(Event):
     """`tool_call_id` repeats the call's id, by which later clients find it."""
 

@@ -131,8 +131,8 @@ class LiveRun:
         return self._ending or self._got_last_answer or self.cancellation.is_set()
 
     def publish(self, event: Event) -> None:
-        """Shows it to readers. For the run's thread, and for the thread that shows text while that one waits for its
-        model."""
+        """Shows it to readers. For the run's thread, and for the thread that shows text or a tool's output while that
+        one waits for its model or its tool."""
         self.log.publish(self._encoder.encode(event), self.end)
 
     def deliver(self, answer: Answer) -> None:

@@ -21,7 +21,15 @@ class Gate:
     @property
     def call(self) -> str:
         """The text that a user types to make the model call a shell command that stops here."""
-        return self._call(f"cat {self._pipe}")
+        return self._call(self.command)
+
+    def call_behind(self, command: str) -> str:
+        """The same, of a shell command that does this first; a second gate's command makes it stop twice."""
+        return self._call(f"{command}; {self.command}")
+
+    @property
+    def command(self) -> str:
+        return f"cat {self._pipe}"
 
     @property
     def stubborn_call(self) -> str:

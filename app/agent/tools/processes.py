@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from app.agent.live_output import LiveOutput
 from app.agent.model_client import Cancellation
 from app.agent.tools.process_family import MARK, Family, commands
 from app.agent.tools.process_mark import STARTING, marking
@@ -67,11 +68,16 @@ def exit_words(status: int) -> str:
 
 
 def run(
-    command: Command, *, timeout: float | None, cancellation: Cancellation, kept: int = KEPT_BYTES + 1
+    command: Command,
+    *,
+    timeout: float | None,
+    cancellation: Cancellation,
+    kept: int = KEPT_BYTES + 1,
+    live: LiveOutput | None = None,
 ) -> Ended:
-    """Runs to the end, or until it is out of time (None: it has any) or cancelled. Raises OSError if it can't
-    start, OutcomeUnknown if it can't be stopped: then it may still do something."""
-    process = Process(command, kept=kept)
+    """Runs to the end, or until it is out of time (None: it has any) or cancelled. Its output goes to `live` as it
+    comes. Raises OSError if it can't start, OutcomeUnknown if it can't be stopped: then it may still do something."""
+    process = Process(command, kept=kept, live=live)
     ended = False
     try:
         with cancellation.calling(process.interrupt):
@@ -110,9 +116,10 @@ class Process:
     the first `kept` bytes stay.
     """
 
-    def __init__(self, command: Command, *, kept: int) -> None:
+    def __init__(self, command: Command, *, kept: int, live: LiveOutput | None = None) -> None:
         self._family = Family(0, secrets.token_hex(16))
         self._kept = kept
+        self._live = live
         self._caged = command.caged
         self._output = bytearray()
         self._errors = bytearray()
@@ -156,8 +163,11 @@ class Process:
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self._exited:
             left = 3600.0 if deadline is None else deadline - time.monotonic()
-            if left <= 0 or self._look(min(left, 3600.0)):
+            due = self._live.due if self._live is not None else None
+            if left <= 0 or self._look(min(left, 3600.0 if due is None else due)):
                 return False
+            if self._live is not None:
+                self._live.flush()
         self._drain()
         return True
 
@@ -211,6 +221,8 @@ class Process:
             return None
         kept = self._pipes[pipe]
         kept += data[: max(0, self._kept - len(kept))]
+        if self._live is not None and kept is self._output:
+            self._live.write(data)
         return data
 
     def _drain(self) -> None:

@@ -96,7 +96,7 @@ def _tool(
         command = Command([shell, "-c", script.cmd], folder, {**variables, **given})
         try:
             command = caged(command, cage, context.working_dir)
-            ended = run(command, timeout=seconds, cancellation=context.cancellation)
+            ended = run(command, timeout=seconds, cancellation=context.cancellation, live=context.output)
         except (OSError, ValueError) as error:
             return ToolResult.error(f"Error executing command '{script.cmd}': {error}\nOutput: ")
         left = f"\n[{left_words(ended.left)}]" if ended.left else ""

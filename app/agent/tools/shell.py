@@ -66,19 +66,25 @@ class ShellToolset(FunctionToolset):
             return ToolResult.error("Error: empty command")
         seconds = min(timeout, MAX_SECONDS) if timeout > 0 else DEFAULT_SECONDS
         try:
-            ended = run(self._command(cmd, cwd, context), timeout=seconds, cancellation=context.cancellation)
+            ended = run(
+                self._command(cmd, cwd, context),
+                timeout=seconds,
+                cancellation=context.cancellation,
+                live=context.output,
+            )
         except (OSError, ValueError) as error:
             return ToolResult.error(f"Error starting command: {error}")
-        output = cut(readable(ended.output).strip())
+        output = readable(ended.output)
         if ended.cancelled:
-            raise ToolCancelled(stopped_words(output))
+            raise ToolCancelled(stopped_words(cut(output.strip())))
+        problem = ""
         if ended.status is None:
-            return ToolResult(f"Command timed out after {duration(seconds)}\nOutput: {output}")
-        problem = exit_words(ended.status)
+            problem = f"Command timed out after {duration(seconds)}"
+        elif words := exit_words(ended.status):
+            problem = f"Error executing command: {words}"
+        text = f"{problem}\nOutput: {output}" if problem else output
         left = f"\n\n[{left_words(ended.left)} {_KEEP}]" if ended.left else ""
-        if problem:
-            return ToolResult(f"Error executing command: {problem}\nOutput: {output}{left}")
-        return ToolResult((output or "<no output>") + left)
+        return ToolResult((cut(text.strip()) or "<no output>") + left)
 
     @tool(title="Background Job", takes_description=True)
     def run_background_job(self, context: ToolContext, cmd: Cmd, cwd: Cwd = "") -> ToolResult:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from app.conversation.event_facts import facts_after
+from app.conversation.event_facts import as_stored, facts_after
 from app.conversation.events import SessionExited
 from app.event_encoder import EventEncoder
 from app.runtime.streams.frame_encoder import AS_WRITTEN, FrameEncoder
@@ -168,13 +168,13 @@ class EventLog:
             self._wake()
 
     def unwritten(self, run_id: str) -> Segment | None:
-        """The events that the store does not have yet, sealed events included."""
+        """The events that the store does not have yet, sealed events included, as it has them."""
         with self._lock:
             facts = self._events.since(self._written)
             if not facts:
                 return None
             last = self._written + len(facts) - 1
-            return Segment(self.session_id, run_id, self._written, last, b"".join(facts))
+            return Segment(self.session_id, run_id, self._written, last, b"".join(map(as_stored, facts)))
 
     def mark_written(self, last: int) -> None:
         """Everything up to this number is in the store; old facts may go."""

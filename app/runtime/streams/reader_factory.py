@@ -20,7 +20,9 @@ from app.sse_format import split, unnumbered
 from app.store.store import Store
 from app.threads import Services
 
-_PIECES: Final = frozenset({"agent_choice", "agent_choice_reasoning", "partial_tool_call"})
+_PIECES: Final = frozenset(
+    {"agent_choice", "agent_choice_reasoning", "partial_tool_call", "tool_call_output"}
+)
 _BESIDES: Final = frozenset({"session_title", "agent_info", "model_fallback", "warning"})
 """Events that may come between two pieces of one message."""
 
