@@ -499,7 +499,7 @@ def test_a_refusal_ends_the_run_and_is_not_shown_to_the_model_again(
 ) -> None:
     session = local.new_session()
     events = local.say(session, "[refuse]")
-    assert shape(events) == [*PLAIN, "error", *END]
+    assert shape(events) == [*PLAIN, "token_usage", "error", *END]
     assert of_type(events, "error")[0]["code"] == "refused"
     assert roles(at_rest(local, session)) == ["user"]
     assert text_of(local.say(session, "[say fine]")) == "fine"
@@ -661,6 +661,7 @@ def test_at_the_iteration_limit_a_rejection_ends_the_run(local: LocalClient) -> 
     last = at_rest(local, session)[-1]
     assert last["role"] == "assistant"
     assert last["content"] == "Execution stopped after reaching the configured max_iterations limit (2)."
+    assert "model" not in last
 
 
 @pytest.mark.parametrize("word", ["approve-session", "approve-tool"])

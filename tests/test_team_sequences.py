@@ -43,6 +43,7 @@ from tests.test_sequences import (
     PLAIN,
     RAN,
     SAID,
+    TOOLS,
     TOOLS_LISTING,
     ZERO_TIME,
     at_rest,
@@ -65,7 +66,8 @@ agents:
 models: {m: {provider: anthropic, model: claude-sonnet-5-5}}
 """
 SWITCHED = ["agent_switching", "agent_info"]
-TASK = [*SWITCHED, "agent_info", "team_info", *LISTING, "stream_started", *LISTING]
+TASK = [*SWITCHED, "agent_info", "team_info", *TOOLS_LISTING, "stream_started", *TOOLS_LISTING]
+DEEPER = [*SWITCHED, "agent_info", "team_info", *LISTING, "stream_started", *LISTING]
 BACK = ["stream_stopped", *SWITCHED, "tool_call_response", "message_added"]
 
 
@@ -94,7 +96,7 @@ def names(events: list[Event], kind: str) -> list[str]:
 def test_a_task_is_told_inside_its_call(local: LocalClient) -> None:
     session = local.new_session()
     events = local.say(session, task("[say found it]"), agent="team")
-    assert shape(events) == [*PLAIN, *CALLED, "tool_call", *TASK, *SAID, *BACK, *LISTING, *SAID, *END]
+    assert shape(events) == [*TOOLS, *CALLED, "tool_call", *TASK, *SAID, *BACK, *TOOLS_LISTING, *SAID, *END]
     there, back = of_type(events, "agent_switching")
     assert stripped(there) == {
         "type": "agent_switching",
@@ -136,7 +138,7 @@ def test_a_task_that_fails_has_an_end_of_its_own_and_its_call_an_answer(local: L
     session = local.new_session()
     events = local.say(session, task("[fail 403]"), agent="team")
     failed = [*TASK, "error", *BACK]
-    assert shape(events) == [*PLAIN, *CALLED, "tool_call", *failed, *LISTING, *SAID, *END]
+    assert shape(events) == [*TOOLS, *CALLED, "tool_call", *failed, *TOOLS_LISTING, *SAID, *END]
     words = of_type(events, "error")[0]["error"]
     assert "does not have permission" in words
     result = of_type(events, "tool_call_response")[0]["result"]
@@ -152,15 +154,15 @@ def test_what_was_said_before_a_task_failed_is_told_too(local: LocalClient) -> N
         local.new_session(), task("[error overloaded_error 2][say one two three]"), agent="team"
     )
     failed = [*TASK, "agent_choice", "message_added", "error", *BACK]
-    assert shape(events) == [*PLAIN, *CALLED, "tool_call", *failed, *LISTING, *SAID, *END]
+    assert shape(events) == [*TOOLS, *CALLED, "tool_call", *failed, *TOOLS_LISTING, *SAID, *END]
 
 
 def test_a_task_within_a_task_lies_inside_it(local: LocalClient) -> None:
     session = local.new_session()
     inner = task("[say deepest]", agent="deeper", then="[then][say deep]")
     events = local.say(session, task(inner), agent="team")
-    within = [*CALLED, "tool_call", *TASK, *SAID, *BACK, *LISTING, *SAID]
-    assert shape(events) == [*PLAIN, *CALLED, "tool_call", *TASK, *within, *BACK, *LISTING, *SAID, *END]
+    within = [*CALLED, "tool_call", *DEEPER, *SAID, *BACK, *TOOLS_LISTING, *SAID]
+    assert shape(events) == [*TOOLS, *CALLED, "tool_call", *TASK, *within, *BACK, *TOOLS_LISTING, *SAID, *END]
     assert [event["response"] for event in of_type(events, "tool_call_response")] == ["deepest", "deep"]
     begun = [event["session_id"] for event in of_type(events, "stream_started")]
     assert [event["session_id"] for event in of_type(events, "stream_stopped")] == begun[::-1]
@@ -172,7 +174,7 @@ def test_a_task_for_somebody_who_does_none_is_an_error_and_nobody_is_switched_to
 ) -> None:
     session = local.new_session()
     events = local.say(session, task("x", agent=agent), agent="team")
-    assert shape(events) == [*PLAIN, *CALLED, *RAN, *LISTING, *SAID, *END]
+    assert shape(events) == [*TOOLS, *CALLED, *RAN, *TOOLS_LISTING, *SAID, *END]
     words = (
         f"Agent root cannot transfer task to {agent}: target agent not in sub-agents list. "
         "Available agent IDs are: helper"
@@ -189,7 +191,7 @@ def test_after_a_handoff_the_events_are_the_new_agents(local: LocalClient) -> No
     session = local.new_session()
     events = local.say(session, call_text("handoff", agent="successor") + "[then][say mine]", agent="team")
     told = shape(events)
-    before, after = [*PLAIN, *CALLED, *RAN], [*TOOLS_LISTING, *SAID, *END]
+    before, after = [*TOOLS, *CALLED, *RAN], [*TOOLS_LISTING, *SAID, *END]
     assert told[: len(before)] == before
     assert told[-len(after) :] == after
     announced = told[len(before) : -len(after)]
@@ -205,7 +207,7 @@ def test_a_handoff_to_somebody_else_is_an_error_and_nothing_changes(local: Local
     events = local.say(
         local.new_session(), call_text("handoff", agent="helper") + "[then][say mine]", agent="team"
     )
-    assert shape(events) == [*PLAIN, *CALLED, *RAN, *LISTING, *SAID, *END]
+    assert shape(events) == [*TOOLS, *CALLED, *RAN, *TOOLS_LISTING, *SAID, *END]
     assert of_type(events, "tool_call_response")[0]["response"] == (
         "Agent root cannot hand off to helper: target agent not in handoffs list. "
         "Available agent IDs are: successor"
@@ -325,12 +327,12 @@ def test_a_run_that_is_stopped_and_one_whose_session_is_deleted_have_an_end(
     with local.run(stopped, "[hold 1][say one two]", agent="team") as stream:
         stream.until("agent_choice")
         local.stop(stopped)
-        assert shape(stream.rest()) == [*PLAIN, "agent_choice", "message_added", *END]
+        assert shape(stream.rest()) == [*TOOLS, "agent_choice", "message_added", *END]
     with local.run(deleted, "[hold 1][say one two]", agent="team") as stream:
         stream.until("agent_choice")
         local.call("DELETE", f"/api/sessions/{deleted}")
         told = shape(stream.rest())
-    assert told[: len(PLAIN) + 1] == [*PLAIN, "agent_choice"]
+    assert told[: len(TOOLS) + 1] == [*TOOLS, "agent_choice"]
     assert told[-1] in ("stream_stopped", "session_exited")
     model.release()
 

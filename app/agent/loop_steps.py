@@ -54,11 +54,12 @@ class TurnRefused:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """The cost of model calls, in dollars, of which no message is stored: refused, cut before anything could be
-    kept, or followed by another attempt."""
+    """The cost of model calls, in dollars, of which no message is stored: refused, empty, cut before anything could be
+    kept, or followed by another attempt. `tokens` are what the last of them read and wrote, if it came to its end."""
 
     session_id: str
     cost: float
+    tokens: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,13 +127,14 @@ class ModelCaller:
             return ModelAnswer(turn, spec, prompt)
         raise ModelError("the model refuses its own thinking", kind="final")
 
-    def settle(self, more: float = 0.0) -> Steps:
+    def settle(self, more: float = 0.0, tokens: tuple[int, int] | None = None) -> Steps:
         """Tells what failed calls have cost since the last time, and `more`; call it after each question. The cost
-        of a failed call whose message was kept is stored with that message, and taken off here: a negative `more`."""
-        cost, self._wasted = self._wasted + more, 0.0
-        if cost > 0:
+        of a failed call whose message was kept is stored with that message, and taken off here: a negative `more`.
+        `tokens` are those of a whole turn of which no message is stored."""
+        cost, self._wasted = max(0.0, self._wasted + more), 0.0
+        if cost or tokens is not None:
             self._history.cost += cost
-            yield Spent(self._session.id, cost)
+            yield Spent(self._session.id, cost, tokens)
 
     def _waste(self, spec: ModelSpec, error: ModelError) -> None:
         self._wasted += model_catalogue.cost(spec.model, error.usage) if error.usage else 0.0

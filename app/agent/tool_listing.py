@@ -27,7 +27,6 @@ class ToolListing:
     def take(self, toolbox: Toolbox, agent: str) -> None:
         self._toolbox = toolbox
         self._agent = agent
-        self._warned: set[str] = set()  # of toolsets that are tried again at each listing
 
     def steps(self) -> Steps:
         toolbox = self._toolbox
@@ -42,8 +41,7 @@ class ToolListing:
             tools = toolbox.list_tools()
         for notice in toolbox.take_notices():
             yield events.Warning(agent_name=self._agent, message=notice)
-        if problems := [one for one in toolbox.take_problems() if one not in self._warned]:
-            self._warned.update(problems)
+        if problems := toolbox.take_problems():
             details = "\n".join(f"- {problem}" for problem in problems)
             words = f"Some toolsets failed to initialize for agent '{self._agent}'.\n\nDetails:\n\n{details}"
             yield events.Warning(agent_name=self._agent, message=words)

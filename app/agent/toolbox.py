@@ -34,11 +34,14 @@ class Toolbox:
         self._started: dict[str, Toolset] = {}
         self._own_tools = list(own_tools)
         self._problems = list(problems)
+        self._failing: set[tuple[str, str]] = (
+            set()
+        )  # toolsets, by key, and the steps that failed the last time
         self._notices = list(notices)
         self._questions: list[QuestionFirst] = []
         self._states: dict[str, Any] = {key: toolset.state() for key, toolset in toolsets.items()}
         self.tools: list[Tool] = []
-        self.has_toolsets = bool(toolsets) or bool(problems)
+        self.has_toolsets = bool(toolsets) or bool(problems) or bool(own_tools)
 
     def list_tools(self) -> Sequence[Tool]:
         """Starts what has not started yet, and lists what there is; the first wins if two tools have one name.
@@ -53,6 +56,8 @@ class Toolbox:
                 listed += [(_place(key, toolset), tool) for tool in toolset.tools()]
             except Exception as failure:
                 self._fails(key, toolset, "list", failure)
+            else:
+                self._failing.discard((key, "list"))
         self.tools = self._unique([*listed, *(("the team", tool) for tool in self._own_tools)])
         return self.tools
 
@@ -98,7 +103,9 @@ class Toolbox:
 
     def _fails(self, key: str, toolset: Toolset, step: str, failure: Exception) -> None:
         words = f"{_label(key, toolset)} {step} failed: {failure}"
-        self._problems.append(words)
+        if (key, step) not in self._failing:
+            self._failing.add((key, step))
+            self._problems.append(words)
         if words not in self._said:
             self._said.add(words)
             ours = not isinstance(failure, ToolsetFailed)
@@ -120,7 +127,8 @@ class Toolbox:
         return [toolset.instructions for toolset in self._started.values() if toolset.instructions]
 
     def take_problems(self) -> list[str]:
-        """The failures since the last call of this."""
+        """The failures since the last call of this. A toolset that goes on failing, in whatever words, is not told of
+        again before it has worked."""
         problems, self._problems = self._problems, []
         return problems
 

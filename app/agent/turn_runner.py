@@ -120,8 +120,12 @@ class TurnRunner:
         turn = asked.turn
         refused = turn.stop_reason == "refusal"
         content, broken = ((), frozenset[str]()) if refused else self._with_free_ids(turn)
-        yield from self._model_caller.settle(0.0 if content else asked.cost)
+        if content:
+            yield from self._model_caller.settle()
+        else:
+            yield from self._model_caller.settle(asked.cost, _tokens(turn))
         if refused:
+            yield self._token_usage(asked, whole=False)
             if self._history.rows[-1].role == "user":
                 yield TurnRefused(self._session.id)
             raise ModelRefused(_refusal(turn))
@@ -173,7 +177,6 @@ class TurnRunner:
         partial: str = "",
     ) -> Message:
         usage = asked.turn.usage if asked else None
-        spec = asked.spec if asked else self._agent.models[0]
         return Message(
             "assistant",
             content,
@@ -182,17 +185,15 @@ class TurnRunner:
             partial=partial,
             stop_reason=stop_reason,
             usage=usage,
-            model=(asked.turn.model if asked else "") or spec.id,
+            model=(asked.turn.model or asked.spec.id) if asked else "",
             cost=asked.cost if asked else 0.0,
             position=self._history.next_position,
         )
 
     def _add(self, message: Message, broken: frozenset[str] = frozenset()) -> Steps:
-        usage = message.usage
         self._history.add(message)
         self._history.cost += message.cost
-        tokens = (usage.prompt_tokens, usage.output_tokens) if usage else None
-        yield TurnAdded(self._session.id, message, tokens, broken)
+        yield TurnAdded(self._session.id, message, _tokens(message), broken)
 
     def _token_usage(self, asked: ModelAnswer, *, whole: bool) -> Event:
         usage, spec = asked.turn.usage, asked.spec
@@ -216,6 +217,12 @@ class TurnRunner:
                 "finish_reason": _FINISH_REASONS.get(asked.turn.stop_reason, "stop"),
             }
         return events.TokenUsage(agent_name=self._agent.name, session_id=self._session.id, usage=body)
+
+
+def _tokens(counted: Turn | Message) -> tuple[int, int] | None:
+    """What the model read and wrote, if it said so."""
+    usage = counted.usage
+    return (usage.prompt_tokens, usage.output_tokens) if usage else None
 
 
 def _refusal(turn: Turn) -> str:

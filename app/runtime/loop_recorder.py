@@ -141,8 +141,8 @@ class Recorder:
                 journal.add_messages(baton, session_id, messages)
             case TurnRefused(session_id):
                 journal.refuse_last(baton, session_id)
-            case Spent(session_id, cost):
-                journal.add_cost(baton, session_id, cost)
+            case Spent(session_id, cost, tokens):
+                journal.add_cost(baton, session_id, cost, tokens=tokens)
             case AgentChanged(session_id, agent):
                 journal.change_agent(baton, session_id, agent)
             case ChildAdded(session, messages):

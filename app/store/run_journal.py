@@ -134,11 +134,14 @@ class RunJournal:
                 spend(connection, session_id, message.cost)
             return position
 
-    def add_cost(self, baton: Baton, session_id: str, cost: float) -> None:
-        """Adds costs of the session that have no message to show for them."""
+    def add_cost(
+        self, baton: Baton, session_id: str, cost: float, *, tokens: tuple[int, int] | None = None
+    ) -> None:
+        """Adds costs of the session that have no message to show for them. `tokens` are its counts from now on."""
         with self._database.writing() as connection:
             self._fence.check(connection, baton)
-            values = {"here": session_id, "spent": cost, "read": None, "written": None}
+            read, written = tokens or (None, None)
+            values = {"here": session_id, "spent": cost, "read": read, "written": written}
             _COUNT.run(connection, values)
             if self._keeps_accounts:
                 spend(connection, session_id, cost)

@@ -47,6 +47,7 @@ class FakeToolset:
 
     def __init__(self, *tools: Tool, breaks: str = "", state: Any = None) -> None:
         self.breaks = breaks
+        self.words = "does not work"
         self.value = state
         self.started = self.stopped = 0
         self._tools = tools
@@ -68,7 +69,7 @@ class FakeToolset:
 
     def _break(self, what: str) -> None:
         if what in self.breaks:
-            raise OSError(f"{what} does not work")
+            raise OSError(f"{what} {self.words}")
 
 
 class Stage:

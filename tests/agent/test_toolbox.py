@@ -24,13 +24,27 @@ def test_toolsets_are_started_once_however_often_they_are_listed() -> None:
 
 
 @pytest.mark.parametrize("breaks", ["start", "tools"])
-def test_a_toolset_that_fails_is_left_out_and_reported_once_for_each_listing(breaks: str) -> None:
-    box = Toolbox({"bad": FakeToolset(tool("b"), breaks=breaks), "good": FakeToolset(tool("a"))})
+def test_a_toolset_that_fails_is_left_out_and_reported_once_until_it_has_worked(breaks: str) -> None:
+    bad = FakeToolset(tool("b"), breaks=breaks)
+    box = Toolbox({"bad": bad, "good": FakeToolset(tool("a"))})
     assert [listed.name for listed in box.list_tools()] == ["a"]
     [problem] = box.take_problems()
     assert problem.startswith("bad ")
     assert "does not work" in problem
-    assert box.take_problems() == []
+    for _ in range(2):
+        bad.words = "still broken"
+        assert [listed.name for listed in box.list_tools()] == ["a"]
+        assert box.take_problems() == []
+    bad.breaks = ""
+    assert {listed.name for listed in box.list_tools()} == {"a", "b"}
+    bad.breaks = "tools"
+    box.list_tools()
+    assert box.take_problems() == ["bad list failed: tools still broken"]
+
+
+def test_a_toolset_that_failed_twice_before_anybody_asked_is_one_problem() -> None:
+    box = Toolbox({"bad": FakeToolset(breaks="start")})
+    box.list_tools()
     box.list_tools()
     assert len(box.take_problems()) == 1
 
@@ -76,6 +90,7 @@ def test_a_toolset_that_could_not_be_built_is_a_problem_and_counts_as_one_that_t
     assert box.has_toolsets
     assert box.take_problems() == ["toolset memory failed: no"]
     assert not Toolbox({}).has_toolsets
+    assert Toolbox({}, own_tools=[tool("transfer_task")]).has_toolsets
 
 
 def test_calls_may_say_what_they_are_for_where_the_agent_wants_it() -> None:

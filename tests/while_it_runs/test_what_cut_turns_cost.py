@@ -26,6 +26,19 @@ def test_a_refused_turn_costs(local: LocalClient) -> None:
     assert cost(local, session) > 0
 
 
+@pytest.mark.parametrize("script", ["[say I must not][refuse]", "[empty]", "[blank]"])
+def test_a_turn_without_a_message_tells_and_stores_its_tokens(local: LocalClient, script: str) -> None:
+    session = local.new_session()
+    (told,) = [event["usage"] for event in local.say(session, script) if event["type"] == "token_usage"]
+    assert "last_message" not in told
+    assert told["input_tokens"] > 0
+    assert told["output_tokens"] > 0
+    stored = local.session(session)
+    assert said(local, session) == []
+    assert (stored["input_tokens"], stored["output_tokens"]) == (told["input_tokens"], told["output_tokens"])
+    assert cost(local, session) == pytest.approx(told["cost"])
+
+
 @pytest.mark.parametrize("script", [f"[think {'long ' * 60}][drop 3]", "[say hello][drop 0]"])
 def test_a_turn_that_was_cut_before_anything_could_be_kept_costs(local: LocalClient, script: str) -> None:
     session = local.new_session()

@@ -223,7 +223,7 @@ def test_a_script_that_dies_at_its_start_says_its_last_words_in_one_line(
         assert box.list_tools() == []
         assert box.list_tools() == []
     box.stop()
-    (problem, _again) = box.take_problems()
+    (problem,) = box.take_problems()
     assert problem.startswith(f"mcp(stdio cmd={sys.executable} args_len=3) start failed: ")
     assert problem.endswith("ModuleNotFoundError: No module named 'x'")
     (record,) = [one for one in caplog.records if one.levelno >= logging.INFO]
