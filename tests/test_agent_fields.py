@@ -57,6 +57,39 @@ def test_an_answer_has_the_form_that_was_asked_for(serve: Serve, model: OfflineS
         assert schema["properties"]["age"] == {"type": "integer", "description": "{minimum: 0}"}
 
 
+def test_a_budget_counts_from_the_first_run_on_until_it_is_switched_off(
+    serve: Serve, model: OfflineServer, tmp_path: Path
+) -> None:
+    client = serve(model="deep")
+    file = json.loads((tmp_path / "one.yaml").read_text())
+    deep = {"provider": "anthropic", "model": "claude-sonnet-5-5", "thinking_budget": "low"}
+    (tmp_path / "one.yaml").write_text(json.dumps({**file, "models": {"deep": deep}}))
+    session = client.new_session()
+    assert client.session(session)["thinking"] is False
+    client.say(session, "[think][say one]", agent="one")
+    assert client.session(session)["thinking"] is True
+    client.say(session, "[think][say two]", agent="one")
+    client.call("POST", f"/api/sessions/{session}/thinking/toggle")
+    client.say(session, "[say three]", agent="one")
+    assert client.session(session)["thinking"] is False
+    assert ["thinking" in request for request in model.requests] == [True, True, False]
+
+
+@pytest.mark.parametrize("budget", [None, 0, "none"])
+def test_without_a_budget_the_first_run_switches_nothing_on(
+    serve: Serve, model: OfflineServer, tmp_path: Path, budget: Any
+) -> None:
+    client = serve(model="plain")
+    file = json.loads((tmp_path / "one.yaml").read_text())
+    plain = {"provider": "anthropic", "model": "claude-sonnet-5-5"}
+    plain |= {} if budget is None else {"thinking_budget": budget}
+    (tmp_path / "one.yaml").write_text(json.dumps({**file, "models": {"plain": plain}}))
+    session = client.new_session()
+    client.say(session, "[say one]", agent="one")
+    assert client.session(session)["thinking"] is False
+    assert "thinking" not in model.requests[0]
+
+
 def test_a_form_and_an_effort_go_together(serve: Serve, model: OfflineServer, tmp_path: Path) -> None:
     client = serve(structured_output={"name": "person", "schema": PERSON}, model="deep")
     file = json.loads((tmp_path / "one.yaml").read_text())

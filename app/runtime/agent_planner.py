@@ -115,7 +115,8 @@ class AgentPlanner:
                 self._titles.begin(live, client, [agent.models[0], *agent.fallback_models], texts)
 
         seconds = shortest(self._run_seconds, agent.max_run_seconds)
-        return Plan(f"{team.key}/{agent.name}", loop, begin_title, seconds)
+        thinks = any(model.starts_thinking for model in agent.models)
+        return Plan(f"{team.key}/{agent.name}", loop, begin_title, seconds, thinks)
 
     def count_tools(self, key: str, name: str | None) -> int:
         """How many tools an agent has; starts its toolsets for a moment, unless that was asked a moment ago."""

@@ -72,6 +72,7 @@ class Claims:
             agent=plan.agent,
             owner=self.owner,
             options=plan.options(request.options),
+            starts_thinking=plan.starts_thinking,
             probe=self.probe,
         )
         if begun.interrupted is not None:

@@ -22,6 +22,7 @@ class Plan:
     loop: Callable[[LiveRun, Session, Sequence[Message], Resumption | None], Steps]
     begin_title: Callable[[LiveRun, Sequence[Message]], None] | None = None
     run_seconds: float = 0.0  # how long the run may be at work; 0: as long as it takes
+    starts_thinking: bool = False  # a session whose first run this is has thinking on from now on
 
     def options(self, given: Mapping[str, Any] | None, *, within: float = 0.0) -> Mapping[str, Any]:
         """A run's options, with its limit: the plan's own, or what is left `within` the run that starts it."""

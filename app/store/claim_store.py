@@ -26,9 +26,10 @@ from app.store.quotas import NO_LIMITS, Limits, check_budget, check_runs, count_
 from app.store.row_mapping import Row, run_of, session_of
 from app.store.run_end import close_orphan
 from app.store.run_request import RunRequest
-from app.store.run_rows import BegunRun, insert_run, is_dead, live_run_row
+from app.store.run_rows import BegunRun, insert_run, is_dead, is_first_run, live_run_row
 from app.store.session_rows import (
     append_messages,
+    change_session,
     find_session,
     next_position,
     read_messages,
@@ -65,10 +66,12 @@ class ClaimStore:
         owner: Owner,
         probe: Probe,
         options: Mapping[str, Any] | None = None,
+        starts_thinking: bool = False,
     ) -> BegunRun:
         """Claims the session and stores the user's messages, both or neither; without those at the beginning that
         are the newest ones already. With them the model that the session's runs ask from now on, if there is one.
-        `agent` ("key/name") and `options` are what the request has come to.
+        `agent` ("key/name") and `options` are what the request has come to. With `starts_thinking` the session's
+        first run switches its thinking on.
 
         A run whose holder is gone or whose lease has run out is closed on the way. SessionBusy, with the
         holder, for any other live run; SessionNotFound; StalePrecondition; KeyUsed if the request's key stands for
@@ -98,6 +101,10 @@ class ClaimStore:
                 note(connection, "run", session_id, run_id=run_id, detail=asked_for)
                 session = session_of(row)
                 begun = BegunRun(run, session, first, next_event, dead, key=key)
+                if starts_thinking and not session.thinking and is_first_run(connection, session_id, run_id):
+                    change_session(connection, session_id, thinking=True)
+                    session = replace(session, thinking=True)
+                    begun = replace(begun, session=session, began_thinking=True)
                 if model is None:
                     return begun
                 set_model(connection, session_id, model)
@@ -153,6 +160,8 @@ class ClaimStore:
             _DELETE_MESSAGES.run(connection, {"of_session": baton.session_id, "of_run": baton.run_id})
             set_next_event(connection, baton.session_id, begun.next_event)
             set_model(connection, baton.session_id, begun.former_model)
+            if begun.began_thinking:
+                change_session(connection, baton.session_id, thinking=False)
             free_key(connection, begun.key)
             unsay(connection, baton.session_id, baton.run_id)
             _DELETE_RUN.run(connection, {"of_run": baton.run_id})

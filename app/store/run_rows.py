@@ -28,6 +28,7 @@ class BegunRun:
     next_event: int
     interrupted: Run | None = None  # the dead run whose place it took
     former_model: str | None = None  # the session's, if this run changed it
+    began_thinking: bool = False  # the session's thinking was off before
     key: KeyUse | None = None  # the key that stands for the run
 
 
@@ -44,6 +45,11 @@ _INSERT_RUN: Final = Prepared(
     columns=[column.key for column in runs.c if not column.nullable],
 )
 _NOW: Final = Prepared(select(now()))
+_OTHER_RUN: Final = Prepared(
+    select(runs.c.id)
+    .where(runs.c.session_id == bindparam("session_id"), runs.c.id != bindparam("run_id"))
+    .limit(1)
+)
 
 
 def run_row(connection: Connection, run_id: str, *, lock: bool = False) -> Row | None:
@@ -52,6 +58,11 @@ def run_row(connection: Connection, run_id: str, *, lock: bool = False) -> Row |
 
 def live_run_row(connection: Connection, session_id: str, *, lock: bool = False) -> Row | None:
     return (_LIVE_RUN_LOCKED if lock else _LIVE_RUN).first(connection, {"session_id": session_id})
+
+
+def is_first_run(connection: Connection, session_id: str, run_id: str) -> bool:
+    """Has the session had no other run than that one?"""
+    return _OTHER_RUN.first(connection, {"session_id": session_id, "run_id": run_id}) is None
 
 
 def has_expired(connection: Connection, run: Run) -> bool:

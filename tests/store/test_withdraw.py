@@ -44,7 +44,14 @@ ALWAYS = {"session_id", "key", "name", "visible_to", "replacing", "options", "he
 """Fields that say which claim it is, only decide whether it is granted, or lie in the run's own row."""
 
 
-def claim(store: Store, session_id: str, *, probe: Probe = nobody_is_gone, **wanted: Any) -> BegunRun:
+def claim(
+    store: Store,
+    session_id: str,
+    *,
+    probe: Probe = nobody_is_gone,
+    starts_thinking: bool = False,
+    **wanted: Any,
+) -> BegunRun:
     """As a request does that is noted in the audit trail."""
     with requested_by(Requester("ann", role="user")):
         return store.claims.begin(
@@ -54,6 +61,7 @@ def claim(store: Store, session_id: str, *, probe: Probe = nobody_is_gone, **wan
             owner=HERE,
             probe=probe,
             options={"started_by": "ann"},
+            starts_thinking=starts_thinking,
         )
 
 
@@ -73,6 +81,16 @@ def test_a_withdrawn_claim_leaves_no_row(store: Store, options: list[str]) -> No
     store.claims.withdraw(begun)
     assert all_rows(store.database) == before
     store.claims.withdraw(claim(store, session.id, **given))  # as if for the first time
+
+
+def test_thinking_that_a_withdrawn_claim_has_switched_on_is_off_again(store: Store) -> None:
+    session = new_session(store)
+    before = all_rows(store.database)
+    begun = claim(store, session.id, starts_thinking=True)
+    assert store.sessions.get(session.id).thinking
+    assert begun.session.thinking
+    store.claims.withdraw(begun)
+    assert all_rows(store.database) == before
 
 
 def test_a_key_of_a_withdrawn_claim_can_be_used_by_the_retry(store: Store) -> None:
