@@ -68,6 +68,14 @@ class ToolCallEvent(_OfCall):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ToolOutputEvent(StreamEvent):
+    """A piece of what its command writes while it runs."""
+
+    call_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ToolResultEvent(_OfCall):
     """The tool's answer."""
 
@@ -132,6 +140,8 @@ def event_of(data: Mapping[str, Any], number: int | None = None) -> StreamEvent:
             return ToolApprovalEvent(**base, **_call(data))
         case "tool_call":
             return ToolCallEvent(**base, **_call(data))
+        case "tool_call_output":
+            return ToolOutputEvent(**base, call_id=_text(data, "tool_call_id"), text=_text(data, "output"))
         case "tool_call_response":
             failed = bool(_mapping(data, "result").get("isError"))
             return ToolResultEvent(**base, **_call(data), response=_text(data, "response"), failed=failed)

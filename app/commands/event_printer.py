@@ -18,6 +18,7 @@ from baton_client import (
     ThinkingEvent,
     ToolApprovalEvent,
     ToolCallEvent,
+    ToolOutputEvent,
     ToolResultEvent,
     WarningEvent,
 )
@@ -32,6 +33,7 @@ class EventPrinter:
         self._as_json = as_json
         self._in_line: Literal["", "out", "err"] = ""
         self.failed = False
+        self._live: dict[str, str] = {}  # what calls have written, until they have their results
 
     def tell(self, event: StreamEvent) -> None:
         self.failed = self.failed or isinstance(event, ErrorEvent)
@@ -58,6 +60,13 @@ class EventPrinter:
             click.echo(clean(text), nl=False)
         self._in_line = "" if text.endswith("\n") else where
 
+    def _say_indented(self, text: str) -> None:
+        """A piece of a command's output, which may begin and end within a line."""
+        if text:
+            start = "" if self._in_line == "err" else "  "
+            end = "\n" if text.endswith("\n") else ""
+            self._say(start + text.removesuffix("\n").replace("\n", "\n  ") + end, "err")
+
     def note(self, text: str, **style: str | bool) -> None:
         """Beside what the agent says, in lines of its own. Nothing, when events are told as JSON."""
         if self._as_json:
@@ -71,6 +80,13 @@ class EventPrinter:
                 self._say(text, "err")
             case ToolCallEvent():
                 self.note(f"→ {event.tool} {event.arguments}", fg="cyan")
+            case ToolOutputEvent(call_id=call_id, text=text):
+                self._live[call_id] = self._live.get(call_id, "") + text
+                self._say_indented(text)
+            case ToolResultEvent() if (
+                self._live.pop(event.call_id, "").strip() == event.response.strip() != ""
+            ):
+                self.finish()  # it was shown while it was written
             case ToolResultEvent():
                 self.note(_indented(event.response), fg="red" if event.failed else None, dim=True)  # type: ignore[arg-type]
             case ToolApprovalEvent():

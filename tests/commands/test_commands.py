@@ -10,12 +10,15 @@ from functools import partialmethod
 from importlib.metadata import version
 from pathlib import Path
 
+import click
 import pytest
 
 from app.commands import exits
+from app.commands.event_printer import EventPrinter
 from app.commands.main import COMMANDS
 from app.commands.server_options import ServerOptions
 from baton_client import BatonClient, RunStream, ToolApprovalEvent
+from baton_client.stream_events import event_of
 from tests.commands.conftest import Call
 from tests.harness.process import free_port
 
@@ -181,3 +184,29 @@ def test_completion_offers_what_there_is(call: Call) -> None:
 def test_the_command_is_installed_under_its_name() -> None:
     done = subprocess.run([COMMAND, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"baton, version {version('baton-server')}\n"
+
+
+def test_output_that_was_shown_while_it_came_is_not_shown_again(capfd: pytest.CaptureFixture[str]) -> None:
+    printer = EventPrinter(as_json=False)
+    call = {"tool_call": {"id": "c", "function": {"name": "shell"}}}
+    told: list[dict[str, object]] = [
+        {"type": "tool_call", **call},
+        {"type": "tool_call_output", "tool_call_id": "c", "output": "one\ntw"},
+        {"type": "tool_call_output", "tool_call_id": "c", "output": "o\n\x1b[2Jthree"},
+        {"type": "tool_call_response", **call, "response": "one\ntwo\n\x1b[2Jthree"},
+        {"type": "tool_call_output", "tool_call_id": "c", "output": "four\n"},
+        {
+            "type": "tool_call_response",
+            **call,
+            "response": "failed\nOutput: four",
+            "result": {"isError": True},
+        },
+    ]
+    for event in told:
+        printer.tell(event_of(event))
+    shown = capfd.readouterr().err
+    assert "\x1b[2J" not in shown
+    lines = [click.unstyle(line) for line in shown.splitlines()]
+    assert lines[1:3] == ["  one", "  two"]
+    assert lines[3].endswith("three")
+    assert lines[4:] == ["  four", "  failed", "  Output: four"]

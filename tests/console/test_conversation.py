@@ -139,6 +139,32 @@ def test_a_message_for_a_session_that_was_just_taken_is_kept_and_the_holder_name
     tab.wait_for_text(".message.assistant", "too late")
 
 
+def test_a_commands_output_grows_in_its_call_until_the_result_takes_its_place(
+    open_tab: OpenTab, http: Client, shared_baton: BatonProcess
+) -> None:
+    gates = [Gate(shared_baton.directory, name) for name in ("grows", "ends")]
+    session = http.new_session(tools_approved=True)
+    tab = open_tab(f"#/session/{session}")
+    tab.shown("select.agent").send_keys("tools")
+    tab.say(gates[1].call_behind(f"echo one; {gates[0].command}") + " [then] [say done]")
+    tab.shown('.call[data-state="running"]')
+    tab.click(".call summary")
+    tab.wait_for_text(".call .live", "one")
+    tab.script("document.querySelector('.call .live').kept = true")
+    gates[0].open("two")
+    tab.wait_for_text(".call .live", "one\ntwo")
+    assert tab.script("return document.querySelector('.call .live').kept")
+    assert (
+        tab.script("return document.querySelector('.call .live').getAttribute('aria-label')")
+        == "Output so far"
+    )
+    gates[1].open("three")
+    tab.wait_for_text('.call[data-state="done"] .output', "one\ntwothree")
+    tab.wait_until_gone(".call .live")
+    for gate in gates:
+        gate.close()
+
+
 def test_what_waits_can_be_withdrawn_and_a_run_steered(
     open_tab: OpenTab, http: Client, shared_baton: BatonProcess
 ) -> None:

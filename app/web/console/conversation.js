@@ -158,10 +158,14 @@ const HANDLERS = {
     talk.call(event, { state: "running" });
     talk.hear.run(event);
   },
+  tool_call_output(talk, event) {
+    const known = talk.calls.get(event.tool_call_id);
+    if (known?.state === "running") talk.touch(known, { live: (known.live ?? "") + event.output });
+  },
   tool_call_response(talk, event) {
     const images = (event.result?.images ?? []).map((image) => `data:${image.mimeType};base64,${image.data}`);
     const state = outcome(Boolean(event.result?.isError), event.response);
-    talk.call(event, { state, output: event.response, images });
+    talk.call(event, { state, output: event.response, images, live: "" });
     talk.hear.run(event);
   },
   elicitation_request: (talk, event) => talk.hear.run(event),

@@ -17,12 +17,15 @@ const STATES = {
 // The argument that says most about a call; others are in its details.
 const TELLING = ["cmd", "command", "path", "file_path", "url", "query", "task", "pattern", "message", "thought"];
 
+const SHOWN_LIVE = 8000; // characters; the result has all of it
+
 export class ToolView {
   constructor(item) {
     this.state = h("span", { class: "state" });
     this.gist = h("code", { class: "gist" });
     this.name = h("span", { class: "name" });
     this.body = h("div", { class: "body" });
+    this.live = h("pre", { class: "output live", tabindex: "0", role: "log", "aria-live": "off", "aria-label": "Output so far" });
     this.summary = h("summary", {}, h("span", { class: "dot" }), this.name, this.gist, this.state);
     this.node = h("details", { class: "call", data: { depth: item.depth } }, this.summary, this.body);
     this.node.addEventListener("toggle", () => this.open());
@@ -35,7 +38,17 @@ export class ToolView {
     this.name.textContent = revealed(item.name);
     this.gist.textContent = revealed(gist(item.arguments));
     this.state.textContent = STATES[item.state];
-    this.open();
+    if (!this.grow()) this.open();
+  }
+
+  /** While only more output comes, nothing else is built again: what is selected or scrolled stays. */
+  grow() {
+    const text = revealed((this.item.live ?? "").slice(-SHOWN_LIVE));
+    const grows = Boolean(text) && this.live.isConnected && this.node.open;
+    const atEnd = this.live.scrollHeight - this.live.scrollTop - this.live.clientHeight < 8;
+    if (this.live.textContent !== text) this.live.textContent = text;
+    if (grows && atEnd) this.live.scrollTop = this.live.scrollHeight;
+    return grows;
   }
 
   /** Details are built when they are looked at. */
@@ -43,6 +56,7 @@ export class ToolView {
     if (!this.node.open) return this.body.replaceChildren();
     const { item } = this;
     const parts = [h("h4", {}, "Arguments"), ...longText(revealed(indented(item.arguments)) || "none")];
+    if (item.live) parts.push(h("h4", {}, "Output so far"), this.live);
     if (item.output) parts.push(h("h4", {}, "Result"), ...longText(item.output));
     if (item.images?.length) parts.push(...item.images.map(picture));
     this.body.replaceChildren(...parts);
