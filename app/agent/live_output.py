@@ -27,9 +27,19 @@ class LiveOutput:
     """Shows nothing before `open`, and after `close` only what was written before it. Any thread may call anything;
     `show` is called by one thread at a time, in the order of what was written, and must not block."""
 
-    def __init__(self, show: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        show: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        mask: Callable[[str], str] | None = None,
+    ) -> None:
+        """`mask` hides what nobody may see. It gets all of the output so far, in whole lines, and only what it returns
+        is shown; where that changes what was shown already, the rest is left out."""
         self._show = show
         self._clock = clock
+        self._mask = mask
+        self._lines = self._masked = ""  # with a mask: the output so far, and as it was shown
         self._guard = threading.Lock()
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._held = ""
@@ -78,14 +88,32 @@ class LiveOutput:
     def _tell(self) -> None:
         if not self._is_open or not self._held:
             return
-        text, self._held = self._held, ""
+        self._next = self._clock() + PAUSE_SECONDS
+        text = self._take()
         for start in range(0, len(text), PIECE):
             self._show(text[start : start + PIECE])
-        self._next = self._clock() + PAUSE_SECONDS
+
+    def _take(self) -> str:
+        """What may be shown of what is held back."""
+        if self._mask is None:
+            text, self._held = self._held, ""
+            return text
+        end = len(self._held) if self._is_over else self._held.rfind("\n") + 1
+        self._lines, self._held = self._lines + self._held[:end], self._held[end:]
+        before, self._masked = self._masked, self._mask(self._lines)
+        if self._masked.startswith(before):
+            return self._masked[len(before) :]
+        self._room, self._held, self._is_over = -1, "", True
+        return LEFT_OUT
 
 
 def output_of_call(
-    publish: Callable[[Event], None], agent: str, call_id: str, definition: Callable[[], Json]
+    publish: Callable[[Event], None],
+    agent: str,
+    call_id: str,
+    definition: Callable[[], Json],
+    *,
+    mask: Callable[[str], str] | None = None,
 ) -> LiveOutput:
     """What that agent's call tells its readers, as events that go to `publish` on the handler's thread."""
 
@@ -94,4 +122,4 @@ def output_of_call(
             ToolCallOutput(agent_name=agent, tool_call_id=call_id, tool_definition=definition(), output=text)
         )
 
-    return LiveOutput(show)
+    return LiveOutput(show, mask=mask)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -26,8 +28,8 @@ class Shown:
     now: float = 100.0
     pieces: list[str] = field(default_factory=list)
 
-    def output(self, *, is_open: bool = True) -> LiveOutput:
-        output = LiveOutput(self.pieces.append, lambda: self.now)
+    def output(self, *, is_open: bool = True, mask: Callable[[str], str] | None = None) -> LiveOutput:
+        output = LiveOutput(self.pieces.append, lambda: self.now, mask=mask)
         if is_open:
             output.open()
         return output
@@ -101,6 +103,36 @@ def test_nothing_is_shown_before_it_is_open_nor_written_after_it_is_closed() -> 
     output.open()
     output.write(b"later")
     assert shown.pieces == ["early"]
+
+
+def without_secret(text: str) -> str:
+    return re.sub(
+        r"BEGIN\nsecret.*?(END|\Z)", "[masked]", text.replace("password", "[masked]"), flags=re.DOTALL
+    )
+
+
+def test_a_mask_sees_whole_lines_so_that_no_piece_tells_half_a_secret() -> None:
+    shown = Shown()
+    output = shown.output(mask=without_secret)
+    for piece in (b"my pass", b"word", b" is\nnot ", b"told"):
+        output.write(piece)
+        shown.now += PAUSE_SECONDS
+        output.flush()
+    assert "".join(shown.pieces) == "my [masked] is\n"
+    assert output.due == PAUSE_SECONDS, "half a line is held back, and nobody waits for it in a circle"
+    output.close()
+    assert "".join(shown.pieces) == "my [masked] is\nnot told"
+
+
+def test_where_a_mask_changes_what_was_shown_the_rest_is_left_out() -> None:
+    shown = Shown()
+    output = shown.output(mask=without_secret)
+    for piece in (b"BEGIN\n", b"secret\n", b"more of it\n", b"END\n"):
+        output.write(piece)
+        shown.now += PAUSE_SECONDS
+        output.flush()
+    output.close()
+    assert "".join(shown.pieces) == "BEGIN\n" + LEFT_OUT
 
 
 # ---- in a run
