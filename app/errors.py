@@ -36,6 +36,7 @@ AppError
 └── RunEnded                       how a run can end other than by finishing
     ├── BudgetReached
     ├── SessionFull                 the conversation has as many bytes as one may have
+    ├── HookStopped                 a hook of the agent ended it
     ├── RunCancelled
     ├── ModelFailed
     │   ├── ContextFull             the conversation does not fit into the model's window, and can't be made to
@@ -315,6 +316,12 @@ class SessionFull(RunEnded):
     def of(cls, held: int, limit: int) -> SessionFull:
         words = "begin a new one, or fork this one at an earlier message"
         return cls(f"The session holds {held:,} bytes of at most {limit:,}: {words}.", held=held, limit=limit)
+
+
+class HookStopped(RunEnded):
+    """A hook of the agent ended the run."""
+
+    code = "hook_blocked"
 
 
 class TimeReached(RunEnded):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from app.factory import Server, build
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually
-from tests.harness.wire import text_of
+from tests.harness.wire import Event, text_of
 from tests.test_sequences import (
     CALLED,
     END,
@@ -28,6 +29,7 @@ from tests.test_sequences import (
     at_rest,
     call_text,
     of_type,
+    roles,
     shape,
 )
 
@@ -50,17 +52,38 @@ def hooks() -> dict[str, Any]:
     return {"pre_tool_use": [{"matcher": "shell|think", "hooks": [command(GUARD)]}]}
 
 
-@pytest.fixture
-def server(tmp_path: Path, model: OfflineServer, hooks: dict[str, Any]) -> Iterator[Server]:
+def built(tmp_path: Path, model: OfflineServer, hooks: dict[str, Any], **more: Any) -> Server:
     agent = {
         "model": "anthropic/claude-sonnet-5-5",
         "toolsets": [{"type": kind} for kind in ("shell", "think", "user_prompt")],
         "hooks": hooks,
+        **more,
     }
     (tmp_path / "tools.yaml").write_text(json.dumps({"agents": {"root": agent}}))
-    built = build(make_settings(tmp_path, model.url, agents=tmp_path / "tools.yaml"))
-    yield built
-    built.close()
+    return build(make_settings(tmp_path, model.url, agents=tmp_path / "tools.yaml"))
+
+
+@pytest.fixture
+def server(tmp_path: Path, model: OfflineServer, hooks: dict[str, Any]) -> Iterator[Server]:
+    server = built(tmp_path, model, hooks)
+    yield server
+    server.close()
+
+
+@contextmanager
+def server_with(
+    tmp_path: Path, model: OfflineServer, hooks: dict[str, Any], **more: Any
+) -> Iterator[LocalClient]:
+    server = built(tmp_path, model, hooks, **more)
+    try:
+        yield LocalClient(server)
+    finally:
+        server.close()
+
+
+def failure(events: list[Event]) -> tuple[str, str]:
+    (error,) = of_type(events, "error")
+    return error["code"], error["error"]
 
 
 @pytest.fixture
@@ -124,24 +147,33 @@ def test_a_hook_that_changes_a_call_is_seen_in_both_of_its_events(
     assert sent[0]["input"] == {"cmd": "echo rewrite"}, "the model's own words stay as they are"
 
 
-@pytest.mark.parametrize(
-    "hooks", [{"post_tool_use": [{"hooks": [command(SAYS % "seen")]}, {"hooks": [command("exit 2")]}]}]
-)
-def test_what_a_hook_says_after_a_call_is_told_after_its_result_and_forbids_nothing(
-    local: LocalClient,
-) -> None:
+@pytest.mark.parametrize("hooks", [{"post_tool_use": [{"hooks": [command(SAYS % "seen")]}]}])
+def test_what_a_hook_says_after_a_call_is_told_after_its_result(local: LocalClient) -> None:
     text = call_text("think", thought="x") + call_text("nope", a=1) + "[then][say done]"
     events = local.say(local.new_session(), text, agent="tools")
-    assert shape(events) == [
-        *TOOLS,
-        *CALLED,
-        *RAN,
-        "warning",
-        *REFUSED,
-        *TOOLS_LISTING,
-        *SAID,
-        *END,
-    ]
+    assert shape(events) == [*TOOLS, *CALLED, *RAN, "warning", *REFUSED, *TOOLS_LISTING, *SAID, *END]
+
+
+@pytest.mark.parametrize(
+    "stops",
+    [
+        "echo enough >&2; exit 2",
+        """echo '{"decision": "block", "reason": "enough"}'""",
+        """echo '{"continue": false, "stop_reason": "enough"}'""",
+    ],
+)
+def test_a_no_after_a_call_ends_the_run_when_all_calls_have_their_results(
+    tmp_path: Path, model: OfflineServer, stops: str
+) -> None:
+    hooks = {"post_tool_use": [{"matcher": "think", "hooks": [command(stops)]}]}
+    with server_with(tmp_path, model, hooks) as local:
+        session = local.new_session()
+        calls = call_text("think", thought="a") + call_text("think", thought="b")
+        events = local.say(session, calls + "[then][say done]", agent="tools")
+        assert shape(events) == [*TOOLS, *CALLED, *RAN, *RAN, "error", *END]
+        assert (failure(events)) == ("hook_blocked", "enough")
+        assert roles(at_rest(local, session)) == ["user", "assistant", "tool", "tool"]
+        assert "done" in text_of(local.say(session, "[say done]", agent="tools"))
 
 
 NOTED = {

@@ -18,6 +18,7 @@ from tests.harness.wire import Client, Event, text_of
 
 ZERO_TIME = "0001-01-01T00:00:00Z"
 DELTAS = ("agent_choice", "agent_choice_reasoning", "partial_tool_call")
+BESIDE = ("session_title", "hook_started", "hook_finished", "tool_call_output")
 
 LISTING = ["toolset_info"]
 TOOLS_LISTING = ["mcp_init_started", "mcp_init_finished", "toolset_info"]
@@ -42,9 +43,9 @@ def local(server: Server) -> LocalClient:
 
 
 def shape(events: Iterable[Event]) -> list[str]:
-    """The types, with each row of deltas as one. A title, which may come anywhere, is left out, and so is a running
-    command's output, which comes in as many pieces as it is read in."""
-    kinds = (event["type"] for event in events if event["type"] not in ("session_title", "tool_call_output"))
+    """The types, with each row of deltas as one. What may come anywhere is left out: a title, the beginnings and ends
+    of hooks, and a running command's output, which comes in as many pieces as it is read in."""
+    kinds = (event["type"] for event in events if event["type"] not in BESIDE)
     return [kind for kind, group in groupby(kinds) for _ in ([kind] if kind in DELTAS else list(group))]
 
 

@@ -18,6 +18,7 @@ from app.errors import MissingEnvironment
 from app.team.agent import AgentDefinition
 from app.team.config import TeamFile
 from app.team.hook_definitions import HookMatcher
+from app.team.hook_points import POINTS
 from app.team.permissions import names_tool, parse_pattern
 from app.team.problems import FieldFinding, Path
 from app.team.references import resolve
@@ -154,18 +155,15 @@ def _of_hooks(
 ) -> Iterator[FieldFinding]:
     if agent.hooks is None:
         return
-    for point in ("pre_tool_use", "post_tool_use"):
+    for point in [name for name, rules in POINTS.items() if rules.by_tool]:
         matchers: Sequence[HookMatcher] = getattr(agent.hooks, point)
         for index, one in enumerate(matchers):
-            here = (*place, "hooks", point, index)
             if not _fits_some(partial(_hook_matches, one.matcher), one.matcher, known):
                 words = f"no tool of this agent is called '{one.matcher}'{_nearest(one.matcher, known.tools)}"
-                yield FieldFinding((*here, "matcher"), words)
-            for number, hook in enumerate(one.hooks):
-                yield from _of_command(hook.command, (*here, "hooks", number, "command"), environment)
-    for point in ("session_start", "session_end", "on_user_input"):
-        for index, hook in enumerate(getattr(agent.hooks, point)):
-            yield from _of_command(hook.command, (*place, "hooks", point, index, "command"), environment)
+                yield FieldFinding((*place, "hooks", point, index, "matcher"), words)
+    for _, within, hook in agent.hooks.entries():
+        if hook.type == "command":
+            yield from _of_command(hook.command, (*place, "hooks", *within, "command"), environment)
 
 
 def _of_command(command: str, place: Path, environment: Mapping[str, str]) -> Iterator[FieldFinding]:

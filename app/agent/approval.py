@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -23,6 +23,7 @@ from app.team.permissions import (
 
 _OF_SESSION: Final = "session permissions"
 _OF_TEAM: Final = "permissions configuration"
+_SOURCES: Final = {_OF_SESSION: "session_permissions", _OF_TEAM: "team_permissions"}
 _NOBODY: Final = "Tool '{tool}' needs a person's approval, and nobody follows a background agent."
 
 
@@ -30,6 +31,7 @@ _NOBODY: Final = "Tool '{tool}' needs a person's approval, and nobody follows a 
 class Verdict:
     outcome: Literal["run", "ask", "deny"]
     words: str = ""  # for the model, if denied
+    source: str = field(default="", compare=False)  # what has decided, as hooks are told
 
 
 def judge(
@@ -61,11 +63,13 @@ def judge(
             if is_denied(permissions, tool.name, arguments, spellings=spellings):
                 return _denied(tool, source)
     if session.tools_approved and conversation.tools_approved:
-        return Verdict("run")
+        return Verdict("run", source="mode_autonomous")
     for permissions, source in sources:
         if decision := decide(permissions, tool.name, arguments, spellings=spellings):
             return _follow(decision, tool, source, attended)
-    return Verdict("run" if tool.read_only or not attended else "ask")
+    if tool.read_only or not attended:
+        return Verdict("run", source="readonly_hint" if tool.read_only else "mode_autonomous")
+    return Verdict("ask")
 
 
 def _spellings(working_dir: Path, path: str) -> Spellings:
@@ -91,13 +95,14 @@ def _follow(decision: Decision, tool: Tool, source: str, attended: bool) -> Verd
         case "deny":
             return _denied(tool, source)
         case "allow":
-            return Verdict("run")
+            return Verdict("run", source=f"{_SOURCES[source]}_allow")
         case "ask":
-            return Verdict("ask") if attended else Verdict("deny", _NOBODY.format(tool=tool.name))
+            nobody = Verdict("deny", _NOBODY.format(tool=tool.name), "non_interactive_deny")
+            return Verdict("ask") if attended else nobody
 
 
 def _denied(tool: Tool, source: str) -> Verdict:
-    return Verdict("deny", f"Tool '{tool.name}' is denied by {source}.")
+    return Verdict("deny", f"Tool '{tool.name}' is denied by {source}.", f"{_SOURCES[source]}_deny")
 
 
 def _session(permissions: SessionPermissions | None) -> Permissions:

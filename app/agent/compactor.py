@@ -13,6 +13,7 @@ import orjson
 from app.agent import model_catalogue
 from app.agent.history import History
 from app.agent.loop_context import LoopContext
+from app.agent.loop_hooks import LoopHooks
 from app.agent.loop_steps import Condensed, PicturesLeftOut, Step, Steps
 from app.agent.model_caller import SUMMARY_TOKENS, ModelAnswer, ModelCaller
 from app.agent.model_client import ModelError
@@ -63,8 +64,15 @@ class Compactor:
     """Works on one session for one agent. Owned by the run's thread."""
 
     def __init__(
-        self, context: LoopContext, session_id: str, agent: Agent, history: History, model_caller: ModelCaller
+        self,
+        context: LoopContext,
+        session_id: str,
+        agent: Agent,
+        history: History,
+        model_caller: ModelCaller,
+        hooks: LoopHooks,
     ) -> None:
+        self._hooks = hooks
         self._context = context
         self._session_id = session_id
         self._agent = agent
@@ -86,7 +94,7 @@ class Compactor:
             return False
         if not self._is_worth_it():
             return False
-        return (yield from self._compact(cut, window - min(SUMMARY_TOKENS, window // 20)))
+        return (yield from self._compact(cut, window - min(SUMMARY_TOKENS, window // 20), "threshold"))
 
     def recover(self) -> Compacting:
         """Compacts a conversation that did not fit into the window; says whether it is shorter now."""
@@ -95,7 +103,7 @@ class Compactor:
         if cut is None or not self._is_worth_it():
             return False
         yield self._warning("The conversation does not fit into the model's context window; it is compacted.")
-        return (yield from self._compact(cut, min(window, self._history.fill) // 2))
+        return (yield from self._compact(cut, min(window, self._history.fill) // 2, "overflow"))
 
     def leave_out_refused(self, words: str) -> Compacting:
         """Leaves out the picture that the API has refused in these words, or all if it named none; says whether there
@@ -160,12 +168,18 @@ class Compactor:
         )
         return [cut for cut in cuts if cut is not None]
 
-    def _compact(self, cut: Cut, tokens: int) -> Compacting:
+    def _compact(self, cut: Cut, tokens: int, reason: str) -> Compacting:
         """`tokens` is how much of the conversation the model is shown at first."""
         self._context.check_budget()
+        wish = yield from self._hooks.before_compaction(reason, self.window)
+        if wish is None:
+            self._history.in_vain = max(0, self._history.in_vain - 1)
+            return False
         yield self._progress("started")
         try:
-            asked, text = yield from self._summary_of(cut.older, tokens)
+            asked, text = None, wish.summary
+            if not text:
+                asked, text = yield from self._summary_of(cut.older, tokens, wish.words)
         except ModelError as error:
             yield from self._model_caller.settle()
             if error.kind == "cancelled":
@@ -186,21 +200,24 @@ class Compactor:
             first_kept_entry=cut.through + 1,
         )
         yield self._progress("completed", "applied")
+        yield from self._hooks.after_compaction(reason, self.window, text)
         yield self._token_usage()
         return True
 
     def _summary_of(
-        self, rows: Sequence[Message], tokens: int
+        self, rows: Sequence[Message], tokens: int, words: str
     ) -> Generator[Step, Any, tuple[ModelAnswer, str]]:
         """Shows the model less and less of the conversation, from its end, until it fits and the summary is whole.
-        Thinking was signed over the whole of it, so it is left out of less."""
+        Thinking was signed over the whole of it, so it is left out of less. `words` are for the model."""
         problem = ModelError("the conversation is too long to be summarized", kind="final")
         for attempt in range(ATTEMPTS):
             shown = shortened(rows, tokens >> attempt)
             if attempt or shown != list(rows):
                 shown = [replace(row, prompt="") for row in shown]
             try:
-                asked = yield from self._model_caller.ask_about(heal([*shown, _assignment(attempt)]).rows)
+                asked = yield from self._model_caller.ask_about(
+                    heal([*shown, _assignment(attempt, words)]).rows
+                )
             except ModelError as error:
                 if error.kind not in ("overflow", "thinking_mismatch", "picture_refused"):
                     raise
@@ -216,7 +233,8 @@ class Compactor:
             tokens = min(tokens, sum(map(estimate, shown)) << attempt)
         raise problem
 
-    def _summary(self, cut: Cut, asked: ModelAnswer, text: str) -> Summary:
+    def _summary(self, cut: Cut, asked: ModelAnswer | None, text: str) -> Summary:
+        """Without an answer of a model a hook has written it."""
         before = self._history.summary
         return Summary(
             number=before.number + 1 if before else 1,
@@ -226,9 +244,9 @@ class Compactor:
             newest_to=cut.newest_to,
             made_at=self._history.next_position,
             agent=self._agent.name,
-            model=asked.turn.model or asked.spec.id,
-            usage=asked.turn.usage,
-            cost=asked.cost,
+            model=asked.turn.model or asked.spec.id if asked else "",
+            usage=asked.turn.usage if asked else None,
+            cost=asked.cost if asked else 0.0,
         )
 
     def _progress(self, status: str, outcome: str = "") -> Step:
@@ -275,6 +293,6 @@ def _unusable(stop_reason: str) -> str:
     return f"the model did not finish its summary ({stop_reason})"
 
 
-def _assignment(attempt: int) -> Message:
-    words = ASSIGNMENT if not attempt else f"{ASSIGNMENT} {BRIEFLY}"
-    return Message("user", (text_block(words),), implicit=True)
+def _assignment(attempt: int, words: str) -> Message:
+    text = " ".join(filter(None, (ASSIGNMENT, BRIEFLY if attempt else "", words)))
+    return Message("user", (text_block(text),), implicit=True)

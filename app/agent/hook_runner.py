@@ -1,8 +1,9 @@
 """Hooks: commands of the agent's author that run at points of a run, and what they decide.
 
-A hook reads a JSON object and answers by its exit status or with one. Hooks of one point run at the same time. A
-hook before a call is a gate: if it can't run or its answer can't be read, the call is not made. At the other points
-a hook that breaks changes nothing.
+A hook reads a JSON object and answers by its exit status or with one. Hooks of one point run at the same time; those
+that replace a result run one after the other, each with the result of the one before. A hook before a call is a gate:
+if it can't run or its answer can't be read, the call is not made. At the other points a hook that breaks changes
+nothing, and readers are told, unless its definition says otherwise.
 """
 
 from __future__ import annotations
@@ -11,51 +12,32 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import orjson
 
+from app.agent.hook_answers import (
+    KEPT_BYTES,
+    NOTHING_SAID,
+    HookBroken,
+    HookVerdict,
+    together,
+    verdict,
+)
+from app.agent.hook_builtins import Builtins, Read
 from app.agent.model_client import Cancellation
 from app.agent.tools.cage import Cage, caged
 from app.agent.tools.processes import Command, Process
-from app.conversation.blocks import clean, is_deep
-from app.conversation.json_text import loads, mended
+from app.conversation.blocks import clean
 from app.team.hook_definitions import Hook, HookMatcher, Hooks
+from app.team.hook_points import POINTS
 from app.tool_environment import for_commands
 
 log = logging.getLogger(__name__)
 
 DEFAULT_SECONDS: Final = 60
-KEPT_BYTES: Final = 1_000_000  # of an answer; a longer one is not valid JSON, and so none
-
-_BLOCKS: Final = 2  # the exit status that forbids
-_NO_REASON: Final = "the hook gave no reason"
-
-_OF_ANSWER: Final = ("continue", "decision", "hook_specific_output")
-_OF_OUTPUT: Final = ("permission_decision", "updated_input")
-"""Fields of an answer that decide, by where they stand."""
-
-Point = Literal["pre_tool_use", "post_tool_use", "session_start", "session_end", "on_user_input"]
-
-
-@dataclass(frozen=True, slots=True)
-class HookVerdict:
-    """The joint verdict of the hooks of one point. `arguments` replace those of the call."""
-
-    blocked: bool = False
-    reason: str = ""
-    warnings: tuple[str, ...] = ()
-    arguments: Mapping[str, Any] | None = None
-
-
-NOTHING_SAID: Final = HookVerdict()
-
-
-class HookBroken(Exception):
-    """The hook has not decided; the text says why, without its command, since a model may read it."""
 
 
 class HookRunner:
@@ -70,33 +52,45 @@ class HookRunner:
         environment: Mapping[str, str],
         cancellation: Cancellation,
         cage: Cage | None = None,
+        read: Read | None = None,
     ) -> None:
+        """`read` tells builtins of the world around the session; without it those that ask are broken."""
         self._hooks = hooks or Hooks()
         self._session_id = session_id
         self._working_dir = working_dir
-        self._environment = for_commands(environment)
+        self._environment = environment
         self._shell = environment.get("SHELL") or "/bin/sh"
         self._cancellation = cancellation
         self._cage = cage
+        self._builtins = Builtins(self._output_of, read)
         self._beside: list[threading.Thread] = []
         self._guard = threading.Lock()  # around the two below
         self._running: set[Process] = set()
         self._stopped = False
 
+    def has(self, point: str, tool: str = "") -> bool:
+        """Is there any hook at this point, for this tool?"""
+        hooks = getattr(self._hooks, point)
+        return bool(_matching(hooks, tool) if POINTS[point].by_tool else hooks)
+
     def before_call(self, call_id: str, tool: str, arguments: Mapping[str, Any]) -> HookVerdict:
         """May the call be made, and with which arguments?"""
-        hooks = _matching(self._hooks.pre_tool_use, tool)
-        given = {"tool_name": tool, "tool_use_id": call_id, "tool_input": arguments}
-        return self._run("pre_tool_use", hooks, given)
+        return self.about_call("pre_tool_use", call_id, tool, arguments)
 
     def after_call(self, call_id: str, tool: str, arguments: Mapping[str, Any], output: str) -> HookVerdict:
-        hooks = _matching(self._hooks.post_tool_use, tool)
-        given = {"tool_name": tool, "tool_use_id": call_id, "tool_input": arguments}
-        return self._run("post_tool_use", hooks, {**given, "tool_response": clean(output)})
+        return self.about_call("post_tool_use", call_id, tool, arguments, tool_response=clean(output))
 
-    def at(
-        self, point: Literal["session_start", "session_end", "on_user_input"], **given: str
+    def about_call(
+        self, point: str, call_id: str, tool: str, arguments: Mapping[str, Any], **given: Any
     ) -> HookVerdict:
+        call = {"tool_name": tool, "tool_use_id": call_id, "tool_input": arguments}
+        hooks = _matching(getattr(self._hooks, point), tool) if POINTS[point].by_tool else None
+        if POINTS[point].output:
+            return self._one_by_one(point, hooks or (), {**call, **given})
+        return self._run(point, getattr(self._hooks, point) if hooks is None else hooks, {**call, **given})
+
+    def at(self, point: str, **given: Any) -> HookVerdict:
+        """Keys that are given replace those that every hook is given."""
         return self._run(point, getattr(self._hooks, point), given)
 
     def tell_of_question(self) -> None:
@@ -116,33 +110,53 @@ class HookRunner:
         for thread in self._beside:
             thread.join()
 
-    def _run(self, point: Point, hooks: Sequence[Hook], given: Mapping[str, Any]) -> HookVerdict:
-        different = list({hook.command: hook for hook in reversed(hooks)}.values())[::-1]
+    def _one_by_one(self, point: str, hooks: Sequence[Hook], given: Mapping[str, Any]) -> HookVerdict:
+        said: list[HookVerdict] = []
+        for hook in hooks:
+            said.append(self._run(point, [hook], given))
+            if (output := said[-1].output) is not None:
+                given = {**given, "tool_response": output}
+        return together(said)
+
+    def _run(self, point: str, hooks: Sequence[Hook], given: Mapping[str, Any]) -> HookVerdict:
+        different = list({_what_runs(hook): hook for hook in reversed(hooks)}.values())[::-1]
         if not different:
             return NOTHING_SAID
         body = {"session_id": self._session_id, "cwd": str(self._working_dir), "hook_event_name": point}
-        encoded = orjson.dumps({**body, **given})
-        broken = _undecided("it failed") if point == "pre_tool_use" else NOTHING_SAID
+        body |= given
+        encoded = orjson.dumps(body)
 
         def run(hook: Hook) -> HookVerdict:
             try:
-                return self._run_one(hook, encoded)
+                if hook.type == "builtin":
+                    return self._builtins.run(hook, body)
+                return verdict(*self._run_one(hook, encoded), point)
             except HookBroken as problem:
                 log.warning("hook %r does not count: %s", hook.command, problem)
-                return _undecided(str(problem)) if broken.blocked else broken
+                return _broken(hook, point, str(problem))
 
-        return _together(_at_once([partial(run, hook) for hook in different], broken=broken))
+        works = [partial(run, hook) for hook in different]
+        return together(_at_once(works, broken=_broken(different[0], point, "it failed")))
 
-    def _run_one(self, hook: Hook, given: bytes) -> HookVerdict:
-        """Raises HookBroken."""
+    def _run_one(self, hook: Hook, given: bytes) -> tuple[int | None, bytes, bytes]:
+        """The exit status, the output and the error output. Raises HookBroken."""
         command = Command(
             [self._shell, "-c", hook.command],
-            self._working_dir,
-            self._environment,
+            self._working_dir / hook.working_dir,
+            for_commands(self._environment, hook.env),
             input=given,
             errors_apart=True,
         )
-        cage = self._cage.allowing(network=hook.network) if self._cage is not None else None
+        return self._follow(command, network=hook.network, seconds=hook.timeout or DEFAULT_SECONDS)
+
+    def _output_of(self, arguments: Sequence[str], seconds: float) -> bytes:
+        """What a program prints for a builtin; empty if it fails. Raises HookBroken."""
+        command = Command(arguments, self._working_dir, for_commands(self._environment), errors_apart=True)
+        status, output, _ = self._follow(command, network=False, seconds=seconds or DEFAULT_SECONDS)
+        return output if status == 0 else b""
+
+    def _follow(self, command: Command, *, network: bool, seconds: float) -> tuple[int | None, bytes, bytes]:
+        cage = self._cage.allowing(network=network) if self._cage is not None else None
         try:
             process = Process(caged(command, cage, self._working_dir), kept=KEPT_BYTES)
         except (OSError, ValueError) as error:
@@ -151,14 +165,14 @@ class HookRunner:
         try:
             if self._may_run(process):
                 with self._cancellation.calling(process.interrupt):
-                    ended = process.follow(hook.timeout or DEFAULT_SECONDS)
+                    ended = process.follow(seconds)
         finally:
             with self._guard:
                 self._running.discard(process)
             status = process.end()
         if not ended:
             raise HookBroken("it was stopped before its end")
-        return verdict(status, process.output(), process.errors())
+        return status, process.output(), process.errors()
 
     def _may_run(self, process: Process) -> bool:
         with self._guard:
@@ -166,8 +180,19 @@ class HookRunner:
             return not self._stopped
 
 
-def _undecided(why: str) -> HookVerdict:
-    return HookVerdict(blocked=True, reason=f"a hook has to allow this call, and could not decide: {why}")
+def _what_runs(hook: Hook) -> tuple[object, ...]:
+    return hook.type, hook.command, hook.args, tuple(hook.env.items()), hook.working_dir
+
+
+def _broken(hook: Hook, point: str, why: str) -> HookVerdict:
+    """What a hook has said that did not come to its end."""
+    if POINTS[point].closed:
+        return HookVerdict(blocked=True, reason=f"a hook has to allow this call, and could not decide: {why}")
+    if hook.on_error == "block":
+        return HookVerdict(blocked=True, reason=f"a {point} hook failed: {why}")
+    named = f" ({hook.name})" if hook.name else ""
+    words = f"A {point} hook{named} failed: {why}."
+    return NOTHING_SAID if hook.on_error == "ignore" else HookVerdict(warnings=(words,))
 
 
 def _at_once(works: Sequence[Callable[[], HookVerdict]], *, broken: HookVerdict) -> list[HookVerdict]:
@@ -200,90 +225,6 @@ def _started(work: Callable[[], object]) -> threading.Thread | None:
         log.warning("a hook gets no thread of its own", exc_info=True)
         return None
     return thread
-
-
-def verdict(status: int | None, output: bytes, errors: bytes) -> HookVerdict:
-    """The verdict of one hook, by its exit status or in JSON. HookBroken if it has not decided: another status, and
-    what looks like JSON and can't be read."""
-    if status == _BLOCKS:
-        return HookVerdict(blocked=True, reason=errors.decode(errors="replace").strip() or _NO_REASON)
-    if status != 0:
-        log.warning("a hook's errors: %s", errors[:1000].decode(errors="replace"))
-        raise HookBroken(
-            "it was killed" if status is None or status < 0 else f"it ended with status {status}"
-        )
-    try:
-        said = mended(loads(output))
-    except ValueError:
-        if b"{" in output or len(output) >= KEPT_BYTES:
-            raise HookBroken("its answer is not a JSON object") from None
-        return NOTHING_SAID
-    if not isinstance(said, dict):
-        raise HookBroken("its answer is not a JSON object")
-    return _read(said)
-
-
-def _read(said: Mapping[str, Any]) -> HookVerdict:
-    """HookBroken if a field that decides has no value that is known, or stands elsewhere or under a similar name: a no
-    must not be overlooked."""
-    _refuse_misplaced(said, of_answer=True)
-    own = _field(said, "hook_specific_output", lambda value: isinstance(value, dict)) or {}
-    _refuse_misplaced(own, of_answer=False)
-    goes_on = _field(said, "continue", lambda value: isinstance(value, bool))
-    decision = _field(said, "decision", _one_of("approve", "allow", "block"))
-    permission = _field(own, "permission_decision", _one_of("allow", "ask", "deny"))
-    arguments = _field(own, "updated_input", lambda value: isinstance(value, dict) and not is_deep(value))
-    reasons = []
-    if goes_on is False:
-        reasons.append(_text(said.get("stop_reason")))
-    if decision == "block":
-        reasons.append(_text(said.get("reason")))
-    if permission == "deny":
-        reasons.append(_text(own.get("permission_decision_reason")))
-    words = _text(said.get("system_message"))
-    return HookVerdict(
-        blocked=bool(reasons),
-        reason="\n".join(reason for reason in reasons if reason) or (_NO_REASON if reasons else ""),
-        warnings=(words,) if words else (),
-        arguments=arguments,
-    )
-
-
-def _refuse_misplaced(said: Mapping[str, Any], *, of_answer: bool) -> None:
-    known = _OF_ANSWER if of_answer else _OF_OUTPUT
-    for name in said:
-        plain = re.sub(r"[^a-z]", "", name.casefold())
-        if name not in known and any(plain == one.replace("_", "") for one in (*_OF_ANSWER, *_OF_OUTPUT)):
-            raise HookBroken(f"its answer has {name}, where only {', '.join(known)} decide")
-
-
-def _field(said: Mapping[str, Any], name: str, is_known: Callable[[Any], bool]) -> Any:
-    """None if it is not given, or empty."""
-    value = said.get(name)
-    if value is None or value == "":
-        return None
-    if not is_known(value):
-        raise HookBroken(f"its answer has an unknown value for {name}")
-    return value
-
-
-def _one_of(*words: str) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, str) and value in words
-
-
-def _text(value: Any) -> str:
-    return clean(value).strip() if isinstance(value, str) else ""
-
-
-def _together(verdicts: Sequence[HookVerdict]) -> HookVerdict:
-    """One no is enough; arguments are merged, the later hook's win."""
-    changes = [said.arguments for said in verdicts if said.arguments is not None]
-    return HookVerdict(
-        blocked=any(said.blocked for said in verdicts),
-        reason="\n".join(said.reason for said in verdicts if said.blocked),
-        warnings=tuple(words for said in verdicts for words in said.warnings),
-        arguments={key: value for change in changes for key, value in change.items()} if changes else None,
-    )
 
 
 def _matching(matchers: Sequence[HookMatcher], tool: str) -> list[Hook]:

@@ -2,7 +2,7 @@
 
 A generator. It knows no thread, no database and no HTTP: it yields events for readers, facts to be stored and
 questions to be answered (`app.agent.loop_steps`), and learns that it should stop from a cancellation it is given.
-It ends by returning, or with an exception that says how: RunCancelled, ModelFailed, ModelRefused, BudgetReached.
+It ends by returning, or with an exception that says how: RunCancelled, or one of FAILURES.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from app.agent import model_catalogue
 from app.agent.compactor import UNKNOWN_WINDOW, Compactor
 from app.agent.delegation import MAX_DEPTH, child_id, child_session, first_message
 from app.agent.history import History
-from app.agent.hook_runner import HookVerdict
 from app.agent.loop_context import LoopContext
 from app.agent.loop_events import agent_info, team_info
+from app.agent.loop_hooks import LoopHooks
 from app.agent.loop_steps import AgentChanged, Ask, ChildAdded, SafePoint, Step, Steps, TurnRefused
 from app.agent.model_caller import ModelCaller
 from app.agent.repetition import Repetition
@@ -31,16 +31,20 @@ from app.agent.turn_calls import TurnCalls
 from app.agent.turn_runner import PictureRefused, Said, TurnRunner, WindowExceeded
 from app.conversation import events
 from app.conversation.blocks import Block, plain_text, text_block
+from app.conversation.hook_context import is_hook_context
 from app.conversation.run import Question
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.conversation.wire_content import user_message_event
-from app.errors import BudgetReached, ModelFailed, ModelRefused, RunCancelled, SessionFull
+from app.errors import BudgetReached, HookStopped, ModelFailed, ModelRefused, RunCancelled, SessionFull
 from app.team.agent import Agent
 from app.team.model_definition import ModelSpec
 
 MORE_ITERATIONS: Final = 10
 MAX_PAUSES: Final = 10
+
+FAILURES: Final = (ModelFailed, ModelRefused, BudgetReached, SessionFull, HookStopped)
+"""How a run can fail that has the conversation in order."""
 
 
 class AgentLoop:
@@ -75,7 +79,7 @@ class AgentLoop:
         agent = context.prefer(session, agent)
         self._toolbox = context.equip(session, agent)
         self._listing.take(self._toolbox, agent.name)
-        self._hooks = context.hook(session, agent)
+        self._hooks = LoopHooks(context, session, agent, history, context.hook(session, agent))
         self._repetition = Repetition(agent.max_consecutive_tool_calls)
         self._result_limit = ResultLimit(self._window_for)
         self._tool_runner = ToolRunner(
@@ -104,7 +108,7 @@ class AgentLoop:
             context, session, agent, self._toolbox, history, self._tool_runner.definition
         )
         self._turn_runner = TurnRunner(context, session, agent, history, model_caller)
-        self._compactor = Compactor(context, session.id, agent, history, model_caller)
+        self._compactor = Compactor(context, session.id, agent, history, model_caller, self._hooks)
 
     @property
     def last_words(self) -> str:
@@ -120,7 +124,8 @@ class AgentLoop:
             yield from self._listing.steps() if resumed else self._prologue()
             yield from self._turns(listed=resumed)
             yield from self._epilogue("finished")
-        except (ModelFailed, ModelRefused, BudgetReached, SessionFull):
+        except FAILURES as error:
+            yield from self._hooks.failed(error)
             yield from self._epilogue("failed")
             raise
         finally:
@@ -145,19 +150,15 @@ class AgentLoop:
         yield events.StreamStarted(agent_name=agent.name, session_id=self._session.id)
         if self._depth == 0:
             is_new = not any(row.role == "assistant" for row in self._history.rows)
-            yield from self._warnings(
-                self._hooks.at("session_start", source="startup" if is_new else "resume")
-            )
+            last = self._history.rows[-1] if self._history.rows else None
+            asked = last is not None and last.role == "user" and not last.implicit
+            prompt = plain_text(last.content) if last is not None and asked else ""
+            yield from self._hooks.begin(is_new=is_new, prompt=prompt)
 
     def _epilogue(self, reason: str) -> Steps:
         """The run is over, and the user's turn comes. A run that was stopped has none."""
-        if self._depth == 0 and not self._context.cancellation.is_set():
-            yield from self._warnings(self._hooks.at("session_end", reason=reason))
-            yield from self._warnings(self._hooks.at("on_user_input"))
-
-    def _warnings(self, said: HookVerdict) -> Steps:
-        for words in said.warnings:
-            yield events.Warning(agent_name=self._agent.name, message=words)
+        if self._depth == 0:
+            yield from self._hooks.end(reason)
 
     def _queued_message(self) -> Generator[Step, Any, bool]:
         """Lets in what a run that was started for the queue has to answer: it is told of before the agent begins."""
@@ -189,7 +190,9 @@ class AgentLoop:
         while True:
             yield from self._call_tools()
             idle = self._has_spoken_last()
-            if not (yield from self._safe_point(ending=idle)) and idle:
+            arrived = yield from self._safe_point(ending=idle)
+            yield from self._hooks.end_turn("steered" if arrived else "normal" if idle else "continue")
+            if idle and not arrived:
                 return
             if not listed:
                 yield from self._listing.steps()
@@ -203,13 +206,19 @@ class AgentLoop:
             if not self._history.transcript.unserved:
                 self._context.check_budget()
             yield from self._compactor.make_room()
+            yield from self._route()
+            yield from self._hooks.begin_turn((self._digesting or self._agent.models)[0].id, iterations)
             said = yield from self._speak()
+            yield from self._hooks.answered()
             self._broken = said.broken_calls
             if said.stop_reason == "pause_turn" and pauses < MAX_PAUSES:
                 pauses += 1
             elif said.stop_reason != "tool_use" or not self._history.open_calls:
                 yield from self._cut_calls(said)
-                if not (yield from self._safe_point(ending=True)):
+                yield from self._hooks.stopped()
+                arrived = yield from self._safe_point(ending=True)
+                yield from self._hooks.end_turn("steered" if arrived else "normal")
+                if not arrived:
                     return
 
     def _check_size(self) -> None:
@@ -222,7 +231,6 @@ class AgentLoop:
     def _speak(self) -> Generator[Step, Any, Said]:
         """One turn. A conversation that turns out to be too long for the model is compacted, and one with a picture
         that the API refuses goes on without it; each once."""
-        yield from self._route()
         first, self._digesting = self._digesting, ()
         try:
             return (yield from self._turn_runner.ask(first))
@@ -248,7 +256,10 @@ class AgentLoop:
 
     def _route(self) -> Steps:
         """The user's newest message may be one for another of the agent's models."""
-        said = next((row for row in reversed(self._history.rows) if row.role == "user"), None)
+        users = (
+            row for row in reversed(self._history.rows) if row.role == "user" and not is_hook_context(row)
+        )
+        said = next(users, None)
         agent = routed(self._own, plain_text(said.content) if said else "", self._context.team.models)
         if agent.models != self._agent.models:
             digesting = self._digesting
@@ -266,6 +277,7 @@ class AgentLoop:
         calls = TurnCalls(self._tool_runner, context.tool_threads, self._history, context.cancellation)
         yield from calls.make(last.calls, self._broken)
         self._repetition.end_turn()
+        self._hooks.check_stop()
         if self._switched_to is not None:
             self._own = self._switched_to
             self._speak_as(self._own)
@@ -294,6 +306,8 @@ class AgentLoop:
 
     def _hand_over(self, target: Agent) -> Steps:
         yield AgentChanged(self._session.id, f"{self._context.team.key}/{target.name}")
+        yield from self._hooks.end_turn("continue")
+        yield from self._hooks.switched(self._own, target, "handoff")
         self._put_away()
         self._take_over(target)
         yield agent_info(self._agent)
@@ -330,11 +344,13 @@ class AgentLoop:
     def _may_go_on(self, limit: int) -> Generator[Step, Any, bool]:
         answer = self._resumption.answer_to("max_iterations", self._session.id)
         if answer is None:
+            yield from self._hooks.limit_reached(limit)
             question = Question("max_iterations", session_id=self._session.id, details={"limit": limit})
             event = events.MaxIterationsReached(max_iterations=limit, session_id=self._session.id)
             answer = yield Ask(question, event)
         self._resumption = Resumption()
         if answer is not None and answer.decision == "approve":
+            yield from self._hooks.resumed(limit, MORE_ITERATIONS)
             return True
         words = f"Execution stopped after reaching the configured max_iterations limit ({limit})."
         yield from self._turn_runner.say((text_block(words),))
@@ -351,15 +367,18 @@ class AgentLoop:
         yield events.AgentSwitching(
             agent_name=name, switching=True, from_agent=self._agent.name, to_agent=name
         )
+        yield from self._hooks.switched(self._own, child._own, "transfer_task")
         yield agent_info(child._agent)
         failure, reason = "", events.NORMAL
         try:
             yield from child.run()
-        except (ModelFailed, ModelRefused, BudgetReached, SessionFull) as error:
+        except FAILURES as error:
             failure = error.message
             reason = events.stop_reason(error.code)
             yield events.Error(error=failure, session_id=child._session.id, code=error.code)
         yield events.StreamStopped(agent_name=name, session_id=child._session.id, reason=reason)
+        yield from self._hooks.task_ended(child._session.id, name, child.last_words)
+        yield from self._hooks.switched(child._own, self._own, "transfer_task_return")
         yield events.AgentSwitching(
             agent_name=self._agent.name, switching=False, from_agent=name, to_agent=self._agent.name
         )

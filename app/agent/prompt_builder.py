@@ -92,13 +92,21 @@ def _listed(team: Team, names: Sequence[str]) -> str:
 def _context(agent: Agent, surroundings: Surroundings) -> list[str]:
     texts = []
     if agent.add_date:
-        texts.append(f"Today's date: {surroundings.date}")
+        texts.append(date_words(surroundings))
     if agent.add_environment_info:
-        texts.append(
-            "You work here:\n<env>\n"
-            f"Working directory: {surroundings.working_dir}\n"
-            f"Is directory a git repo: {'Yes' if surroundings.is_git_repository else 'No'}\n"
-            f"Operating system: {surroundings.platform}\n"
-            f"CPU architecture: {surroundings.architecture}\n</env>"
-        )
+        texts.append(environment_words(surroundings))
     return [*texts, *surroundings.prompt_files]
+
+
+def date_words(surroundings: Surroundings) -> str:
+    return f"Today's date: {surroundings.date}"
+
+
+def environment_words(surroundings: Surroundings) -> str:
+    return (
+        "You work here:\n<env>\n"
+        f"Working directory: {surroundings.working_dir}\n"
+        f"Is directory a git repo: {'Yes' if surroundings.is_git_repository else 'No'}\n"
+        f"Operating system: {surroundings.platform}\n"
+        f"CPU architecture: {surroundings.architecture}\n</env>"
+    )

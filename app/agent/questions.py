@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from app.agent.approval import Verdict, judge
-from app.agent.hook_runner import HookRunner
+from app.agent.call_hooks import CallHooks
 from app.agent.loop_context import LoopContext
-from app.agent.loop_steps import Ask, Step
+from app.agent.loop_steps import Ask, Step, Steps
 from app.agent.resumption import Resumption
 from app.agent.toolset import Elicitation, Tool
 from app.conversation.blocks import Block
@@ -23,7 +23,7 @@ class CallApproval:
     """Decides for one agent of one session which calls run. Owned by the run's thread."""
 
     def __init__(
-        self, context: LoopContext, session: Session, agent: str, hooks: HookRunner, resumption: Resumption
+        self, context: LoopContext, session: Session, agent: str, hooks: CallHooks, resumption: Resumption
     ) -> None:
         self._context = context
         self._session_id = session.id
@@ -48,19 +48,34 @@ class CallApproval:
         )
 
     def refusal(self, block: Block, tool: Tool) -> Generator[Step, Any, str]:
-        """Why the call must not run, in words for the model; empty if it may. May wait for a person."""
+        """Why the call must not run, in words for the model; empty if it may. Hooks and a person may be asked, and
+        hooks are told what was decided."""
         verdict = self.judge(block, tool)
-        if verdict.outcome == "deny":
-            return verdict.words
         answer = self._resumption.answer_to("approval", self._session_id, block["id"])
-        if answer is None and verdict.outcome == "ask":
+        if verdict.outcome == "ask" and answer is None:
+            verdict = yield from self._ask_hooks(block, tool)
+        if verdict.outcome == "ask" and answer is None:
             answer = yield from self._ask(block, tool)
-        if answer is None or answer.decision.startswith("approve"):
-            return ""
-        if answer.decision == "expired":
-            return "Nobody approved this tool call in time, so it was not run. It was not rejected either."
-        reason = answer.reason.strip()
-        return "The user rejected the tool call." + (f" Reason: {reason}" if reason else "")
+        if answer is not None and verdict.outcome != "deny":
+            verdict = _answered(answer)
+        yield from self._tell(block, tool, verdict)
+        return verdict.words
+
+    def tell(self, block: Block, tool: Tool) -> Steps:
+        """Hooks hear of a call that nobody has to be asked about."""
+        if self._hooks.decides_approvals():
+            yield from self._tell(block, tool, self.judge(block, tool))
+
+    def _tell(self, block: Block, tool: Tool, verdict: Verdict) -> Steps:
+        decision = "allow" if verdict.outcome == "run" else "deny"
+        yield from self._hooks.decided(block, tool, decision, verdict.source)
+
+    def _ask_hooks(self, block: Block, tool: Tool) -> Generator[Step, Any, Verdict]:
+        said = yield from self._hooks.asked_for(block, tool)
+        if said.blocked:
+            words = f"A hook rejected the tool call. Reason: {said.reason}"
+            return Verdict("deny", words, "permission_request_hook_deny")
+        return Verdict("run", source="permission_request_hook_allow") if said.allowed else Verdict("ask")
 
     def _ask(self, block: Block, tool: Tool) -> Generator[Step, Any, Answer]:
         question = Question(
@@ -78,6 +93,19 @@ class CallApproval:
         self._hooks.tell_of_question()
         answer: Answer = yield Ask(question, event)
         return answer
+
+
+def _answered(answer: Answer) -> Verdict:
+    """What a person's answer means."""
+    if answer.decision.startswith("approve"):
+        sources = {"approve-tool": "user_approved_tool", "approve-session": "user_approved_autonomous"}
+        return Verdict("run", source=sources.get(answer.decision, "user_approved"))
+    if answer.decision == "expired":
+        words = "Nobody approved this tool call in time, so it was not run. It was not rejected either."
+        return Verdict("deny", words, "non_interactive_deny")
+    reason = answer.reason.strip()
+    words = "The user rejected the tool call." + (f" Reason: {reason}" if reason else "")
+    return Verdict("deny", words, "user_rejected")
 
 
 def elicitation(asked: Elicitation, *, session_id: str, agent: str, call_id: str = "", name: str = "") -> Ask:

@@ -12,6 +12,7 @@ import orjson
 from app.agent.model_client import ModelRequest
 from app.conversation.blocks import Block, is_thinking
 from app.conversation.frozen_prompt import FrozenPrompt
+from app.conversation.hook_context import is_hook_context
 from app.conversation.transcript import Message, api_content
 
 _CACHE: Final = {"type": "ephemeral"}
@@ -113,6 +114,7 @@ def named_rows(rows: Sequence[Message], prompt: FrozenPrompt, words: str) -> lis
 def begins_with_thinking(rows: Sequence[Message], prompt: FrozenPrompt) -> bool:
     """Did the turn whose tools have just answered begin with thinking that can be sent back? Models that are told
     how long to think insist on it. True where no tool has answered last."""
+    rows = [row for row in rows if not is_hook_context(row)]
     if not rows or rows[-1].role != "tool":
         return True
     said = next((index for index in range(len(rows) - 1, -1, -1) if rows[index].role == "user"), -1)

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from app.agent.call_hooks import CallHooks
 from app.agent.delegation import handed_over
 from app.agent.history import History
-from app.agent.hook_runner import HookRunner, HookVerdict
 from app.agent.live_output import LiveOutput, output_of_call
 from app.agent.loop_context import LoopContext
-from app.agent.loop_steps import CallEnded, CallStarting, Step, Steps
+from app.agent.loop_steps import CallEnded, CallStarting, Step
 from app.agent.model_client import Cancellation
 from app.agent.questions import CallApproval, elicitation
 from app.agent.repetition import Repetition
@@ -38,14 +38,7 @@ from app.agent.toolset import (
     ToolResult,
 )
 from app.conversation.blocks import Block, tool_result
-from app.conversation.events import (
-    HookBlocked,
-    Json,
-    MessageAdded,
-    ToolCallResponse,
-    ToolCallStarted,
-    Warning,
-)
+from app.conversation.events import Json, MessageAdded, ToolCallResponse, ToolCallStarted
 from app.conversation.run import Answer, CallState, ToolCall, unknown_outcome
 from app.conversation.session import Session
 from app.conversation.transcript import Message
@@ -92,7 +85,7 @@ class ToolRunner:
         agent: str,
         history: History,
         toolbox: Toolbox,
-        hooks: HookRunner,
+        hooks: CallHooks,
         resumption: Resumption,
         delegate: Delegate,
         switch: Switch,
@@ -175,7 +168,11 @@ class ToolRunner:
             self.handed_to = str(block["input"]["agent"])
 
     def end(self, block: Block, result: ToolResult, state: CallState) -> Generator[Step, Any, Message]:
-        """The result goes into the store first, and to the readers then."""
+        """The result goes into the store first, and to the readers then; as the agent's hooks want it."""
+        result = yield from self._hooks.transformed(block, self._find(block), result)
+        return (yield from self._store(block, result, state))
+
+    def _store(self, block: Block, result: ToolResult, state: CallState) -> Generator[Step, Any, Message]:
         tool = self._find(block)
         result = self._repetition.note(block["name"], block["input"], self._limit.fit(result, tool), tool)
         content = tool_result(block["id"], result.output, is_error=result.is_error, images=result.images)
@@ -206,7 +203,9 @@ class ToolRunner:
         output = output_of_call(self._context.publish, self._agent, block["id"], tool.definition)
         if self._context.cancellation.is_set():
             raise RunCancelled()
-        said = yield from self._before(block, tool)
+        if beside:
+            yield from self._approval.tell(block, tool)
+        said = yield from self._hooks.before_call(block, tool)
         if said.blocked:
             return ApprovedCall(block, tool, output, f"Tool call blocked by hook: {said.reason}")
         if said.arguments is not None:
@@ -271,33 +270,14 @@ class ToolRunner:
             raise RunCancelled() from cancelled
         return outcome
 
-    def _before(self, block: Block, tool: Tool) -> Generator[Step, Any, HookVerdict]:
-        """The verdict of the agent's hooks on a call that may be made."""
-        said = self._hooks.before_call(block["id"], tool.name, block["input"])
-        if self._context.cancellation.is_set():
-            raise RunCancelled()
-        yield from self._warnings(said)
-        if said.blocked:
-            yield HookBlocked(
-                agent_name=self._agent,
-                tool_call=wire_tool_call(block),
-                tool_definition=tool.definition(),
-                message=said.reason,
-            )
-        return said
-
-    def _warnings(self, said: HookVerdict) -> Steps:
-        for words in said.warnings:
-            yield Warning(agent_name=self._agent, message=words)
-
     def _conclude(self, block: Block, result: ToolResult) -> Generator[Step, Any, Message]:
         """The call has its result; the agent's hooks hear of it."""
         state: CallState = "failed" if result.is_error else "completed"
-        row = yield from self.end(block, result, "unknown" if result.is_unknown else state)
+        result = yield from self._hooks.transformed(block, self._find(block), result)
+        row = yield from self._store(block, result, "unknown" if result.is_unknown else state)
         if result.is_unknown and self._context.cancellation.is_set():
             raise RunCancelled()
-        said = self._hooks.after_call(block["id"], block["name"], block["input"], result.output)
-        yield from self._warnings(said)
+        yield from self._hooks.after_call(block, self._find(block), result)
         return row
 
     def _ask(self, block: Block, asked: Elicitation) -> Generator[Step, Any, Answer]:

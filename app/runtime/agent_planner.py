@@ -31,6 +31,7 @@ from app.agent.tools.model_picker import chosen
 from app.agent.tools.run_facts import RunFacts
 from app.agent.toolset import Toolset
 from app.conversation.blocks import plain_text
+from app.conversation.frozen_prompt import Surroundings
 from app.conversation.run import ToolCall
 from app.conversation.session import Session
 from app.conversation.transcript import Message
@@ -178,7 +179,7 @@ class AgentPlanner:
             cooldowns=self._cooldowns,
             surroundings=partial(surroundings, ground),
             equip=partial(self._equip, team, live, ground, {}),
-            hook=partial(self._hook, live.cancellation),
+            hook=partial(self._hook, live.cancellation, ground),
             read=live.patience.around(self._read),
             check_budget=partial(live.patience.around(self._store.quotas.check_budget), root),
             check_price=partial(live.patience.around(self._pricing.check), root),
@@ -210,7 +211,10 @@ class AgentPlanner:
         except InvalidRequest:
             return asked  # the agent's file has changed since
 
-    def _hook(self, cancellation: Cancellation, session: Session, agent: Agent) -> HookRunner:
+    def _hook(self, cancellation: Cancellation, ground: Ground, session: Session, agent: Agent) -> HookRunner:
+        def read(names: Sequence[str]) -> Surroundings:
+            return surroundings(ground, session, agent.with_(add_prompt_files=tuple(names)))
+
         return HookRunner(
             agent.hooks,
             session_id=session.id,
@@ -218,6 +222,7 @@ class AgentPlanner:
             environment=self._environment,
             cancellation=cancellation,
             cage=self._cage,
+            read=read,
         )
 
     def _equip(

@@ -10,6 +10,7 @@ from app.team.config import Provider, RagSource, RagStrategy, TeamFile
 from app.team.durations import render_duration
 from app.team.fields import AgentFilePart
 from app.team.hook_definitions import Hook, Hooks
+from app.team.hook_points import POINTS
 from app.team.masking import masked, masked_arguments, scrubbed
 from app.team.model_definition import ModelDefinition
 from app.team.toolset_spec import ApiToolSpec, PostEditSpec, RemoteSpec, ScriptToolSpec, ToolsetSpec
@@ -90,16 +91,26 @@ def _hooks(hooks: Hooks) -> Payload:
         ]
 
     return _filled(
-        pre_tool_use=matchers("pre_tool_use"),
-        post_tool_use=matchers("post_tool_use"),
-        session_start=[_hook(hook) for hook in hooks.session_start],
-        session_end=[_hook(hook) for hook in hooks.session_end],
-        on_user_input=[_hook(hook) for hook in hooks.on_user_input],
+        **{
+            point: matchers(point) if rules.by_tool else [_hook(hook) for hook in getattr(hooks, point)]
+            for point, rules in POINTS.items()
+        }
     )
 
 
 def _hook(hook: Hook) -> Payload:
-    return {"type": hook.type, **_filled(command=hook.command, timeout=hook.timeout)}
+    return {
+        "type": hook.type,
+        **_filled(
+            command=hook.command,
+            timeout=hook.timeout,
+            name=hook.name,
+            args=masked_arguments(hook.args),
+            env=masked(hook.env),
+            working_dir=hook.working_dir,
+            on_error=hook.on_error,
+        ),
+    }
 
 
 def _toolset(toolset: ToolsetSpec) -> Payload:

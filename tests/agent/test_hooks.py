@@ -12,7 +12,8 @@ import orjson
 import pytest
 from pydantic import ValidationError
 
-from app.agent.hook_runner import KEPT_BYTES, NOTHING_SAID, HookBroken, HookRunner, HookVerdict, verdict
+from app.agent.hook_answers import KEPT_BYTES, NOTHING_SAID, HookBroken, HookVerdict, verdict
+from app.agent.hook_runner import HookRunner
 from app.agent.tools.process_family import MARK
 from app.team.hook_definitions import Hooks
 from app.tool_environment import VARIABLE
@@ -197,8 +198,11 @@ def test_a_gate_that_cannot_decide_says_no(runner: Run, command: str, tmp_path: 
 @pytest.mark.parametrize("command", BROKEN)
 def test_a_hook_that_is_no_gate_may_break(runner: Run, command: str) -> None:
     hooks = runner(post_tool_use=for_tools(command), session_end=[hook(command)])
-    assert hooks.after_call("a", "shell", {}, "") == NOTHING_SAID
-    assert hooks.at("session_end", reason="finished") == NOTHING_SAID
+    for said in (hooks.after_call("a", "shell", {}, ""), hooks.at("session_end", reason="finished")):
+        assert not said.blocked
+        [warning] = said.warnings
+        assert "hook failed" in warning
+        assert command not in warning
 
 
 def test_a_gate_that_raises_says_no(runner: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.agent.hook_runner import HookBroken, verdict
+from app.agent.hook_answers import HookBroken, verdict
 from app.agent.tools import skill_files
 from app.agent.tools.configured_http import HttpAnswer
 from app.agent.tools.run_facts import NeverCancelled

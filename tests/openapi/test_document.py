@@ -23,6 +23,7 @@ NEVER_SENT_BY_A_ROUTE: Final = {
         "too_many",
         "unavailable",
         "cancelled",
+        "hook_blocked",
         "model_failed",
         "context_full",
         "calls_repeated",

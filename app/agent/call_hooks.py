@@ -1,0 +1,95 @@
+"""Hooks around a tool call: who may make it, with what, and what is made of its result."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from app.agent.hook_runner import HookRunner
+from app.agent.hook_steps import Firing, HookSteps
+from app.agent.loop_context import LoopContext
+from app.agent.loop_steps import Step, Steps
+from app.agent.toolset import Tool, ToolResult
+from app.conversation.blocks import Block, clean
+from app.conversation.events import HookBlocked
+from app.conversation.session import Session
+from app.conversation.wire_content import wire_tool_call
+from app.errors import HookStopped, RunCancelled
+from app.team.agent import Agent
+
+
+class CallHooks(HookSteps):
+    def __init__(self, context: LoopContext, session: Session, agent: Agent, runner: HookRunner) -> None:
+        super().__init__(context, session, agent, runner)
+        self._stop_reason: str | None = None
+
+    def asked_for(self, block: Block, tool: Tool) -> Firing:
+        """A person is about to be asked whether the call may run. RunCancelled."""
+        said = yield from self._about("permission_request", block, tool)
+        if self._context.cancellation.is_set():
+            raise RunCancelled()
+        return said
+
+    def decides_approvals(self) -> bool:
+        """Does anybody want to hear of decisions about calls?"""
+        return self._runner.has("on_tool_approval_decision")
+
+    def decided(self, block: Block, tool: Tool, decision: str, source: str) -> Steps:
+        yield from self._about(
+            "on_tool_approval_decision", block, tool, approval_decision=decision, approval_source=source
+        )
+
+    def before_call(self, block: Block, tool: Tool) -> Firing:
+        """The verdict on a call that may be made. RunCancelled."""
+        said = yield from self._about("pre_tool_use", block, tool)
+        if self._context.cancellation.is_set():
+            raise RunCancelled()
+        if said.blocked:
+            yield HookBlocked(
+                agent_name=self._agent.name,
+                tool_call=wire_tool_call(block),
+                tool_definition=tool.definition(),
+                message=said.reason,
+            )
+        return said
+
+    def transformed(
+        self, block: Block, tool: Tool | None, result: ToolResult
+    ) -> Generator[Step, Any, ToolResult]:
+        """The result as hooks want it stored and shown."""
+        said = yield from self._about("tool_response_transform", block, tool, **_response_of(result))
+        if said.output is None:
+            return result
+        return replace(result, output=said.output, structured=None, meta=None)
+
+    def after_call(self, block: Block, tool: Tool | None, result: ToolResult) -> Steps:
+        """The result is stored. A no ends the run when all calls of the turn have their results."""
+        said = yield from self._about("post_tool_use", block, tool, **_response_of(result))
+        if said.blocked and self._stop_reason is None:
+            self._stop_reason = said.reason
+
+    def check_stop(self) -> None:
+        """HookStopped if a hook after a call has said no."""
+        if self._stop_reason is not None:
+            raise HookStopped(self._stop_reason)
+
+    def _about(self, point: str, block: Block, tool: Tool | None, **given: Any) -> Firing:
+        if tool is not None:
+            given |= {"tool_category": tool.category} if tool.category else {}
+            given |= {"tool_read_only": True} if tool.read_only else {}
+        run = partial(
+            self._runner.about_call,
+            point,
+            block["id"],
+            block["name"],
+            block["input"],
+            agent_name=self._agent.name,
+            **given,
+        )
+        return (yield from self._told(point, run, block["name"]))
+
+
+def _response_of(result: ToolResult) -> Mapping[str, Any]:
+    return {"tool_response": clean(result.output)} | ({"tool_error": True} if result.is_error else {})

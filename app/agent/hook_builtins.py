@@ -1,0 +1,98 @@
+"""Hooks that come with the server. Programs that they start run as an author's hooks do: in the cage, with the
+environment of commands, and until the run is cancelled."""
+
+from __future__ import annotations
+
+import getpass
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from app.agent.hook_answers import NOTHING_SAID, HookBroken, HookVerdict
+from app.agent.prompt_builder import date_words, environment_words
+from app.conversation.blocks import clean
+from app.conversation.frozen_prompt import Surroundings
+from app.team.hook_definitions import Hook
+
+GIT_BYTES: Final = 4_096
+LISTED: Final = 100
+COMMITS: Final = 10
+
+# A repository's own configuration must not start programs.
+_GIT: Final = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false")
+_DIFF: Final = (*_GIT, "diff", "--no-ext-diff", "--no-textconv")
+
+Read = Callable[[Sequence[str]], Surroundings]
+"""The world around the session now, with the prompt files of these names."""
+
+OutputOf = Callable[[Sequence[str], float], bytes]
+"""What a program prints within so many seconds; raises HookBroken."""
+
+
+class Builtins:
+    """The builtins of one session. Any thread may run them."""
+
+    def __init__(self, output_of: OutputOf, read: Read | None) -> None:
+        self._output_of = output_of
+        self._read = read
+
+    def run(self, hook: Hook, given: Mapping[str, Any]) -> HookVerdict:
+        """Raises HookBroken."""
+        if hook.command == "max_iterations":
+            return _limited(int(given.get("iteration", 0)), hook.number)
+        words = clean(self._words(hook)).strip()
+        return HookVerdict(context=(words,)) if words else NOTHING_SAID
+
+    def _words(self, hook: Hook) -> str:
+        match hook.command:
+            case "add_date":
+                return date_words(self._surroundings())
+            case "add_environment_info":
+                return environment_words(self._surroundings())
+            case "add_prompt_files":
+                return "\n\n".join(self._surroundings(hook.args).prompt_files)
+            case "add_user_info":
+                return f"Current user: {getpass.getuser()}\nHost: {platform.node()}"
+            case "add_directory_listing":
+                return _listing(self._printed(("ls", "-p"), hook))
+            case "add_git_status":
+                return self._git("Current git status", (*_GIT, "status", "--short", "--branch"), hook)
+            case "add_git_diff":
+                full = hook.args[:1] == ("full",)
+                return self._git("Current changes in git", (*_DIFF, *(() if full else ("--stat",))), hook)
+            case "add_recent_commits":
+                number = str(hook.number or COMMITS)
+                return self._git("Recent commits", (*_GIT, "log", "--oneline", "-n", number), hook)
+        raise HookBroken(f"there is no builtin {hook.command}")
+
+    def _surroundings(self, names: Sequence[str] = ()) -> Surroundings:
+        if self._read is None:
+            raise HookBroken("nothing is known of the session's surroundings")
+        return self._read(names)
+
+    def _git(self, heading: str, arguments: Sequence[str], hook: Hook) -> str:
+        """Empty outside of a repository."""
+        printed = self._output_of(arguments, hook.timeout).strip()
+        cut = b"\n(cut)" if len(printed) > GIT_BYTES else b""
+        text = (printed[:GIT_BYTES] + cut).decode(errors="replace")
+        return f"{heading}:\n\n{text}" if text else ""
+
+    def _printed(self, arguments: Sequence[str], hook: Hook) -> str:
+        return self._output_of(arguments, hook.timeout).decode(errors="replace")
+
+
+def _limited(iteration: int, most: int) -> HookVerdict:
+    if iteration <= most:
+        return NOTHING_SAID
+    return HookVerdict(
+        blocked=True, reason=f"The run has had {most} model calls, as many as a hook lets it have."
+    )
+
+
+def _listing(printed: str) -> str:
+    names = sorted(printed.splitlines())
+    if not names:
+        return ""
+    more = f"\n... and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    listed = "\n".join(f"- {name}" for name in names[:LISTED])
+    return f"In the working directory:\n\n{listed}{more}"
