@@ -200,7 +200,7 @@ class Compactor:
             first_kept_entry=cut.through + 1,
         )
         yield self._progress("completed", "applied")
-        yield from self._hooks.after_compaction(reason, self.window, text)
+        yield from self._hooks.after_compaction(wish, text)
         yield self._token_usage()
         return True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +25,10 @@ from app.team.agent import Agent
 
 @dataclass(frozen=True, slots=True)
 class CompactionWish:
-    """What hooks want of a compaction: more words for its model, or a whole summary in its place."""
+    """What hooks want of a compaction: more words for its model, or a whole summary in its place. `about` is what
+    they are told of it."""
 
+    about: Mapping[str, Any]
     words: str = ""
     summary: str = ""
 
@@ -190,19 +192,20 @@ class LoopHooks(CallHooks):
             yield Warning(agent_name=self._agent.name, message=f"A hook forbids a compaction: {said.reason}")
             return None
         words = "\n".join(said.context)
-        if not self._runner.has("before_compaction"):
-            return CompactionWish(words)
-        said = yield from self.fire("before_compaction", **self._pressure(reason, window))
+        about = self._pressure(reason, window)
+        said = yield from self.fire("before_compaction", **about)
         if said.blocked:
             yield Warning(agent_name=self._agent.name, message=f"A hook forbids a compaction: {said.reason}")
             return None
-        return CompactionWish(words, said.summary)
+        return CompactionWish(about, words, said.summary)
 
-    def after_compaction(self, reason: str, window: int, summary: str) -> Steps:
-        if self._runner.has("after_compaction"):
-            yield from self.fire("after_compaction", **self._pressure(reason, window), summary=summary)
+    def after_compaction(self, wish: CompactionWish, summary: str) -> Steps:
+        yield from self.fire("after_compaction", **wish.about, summary=summary)
 
-    def _pressure(self, reason: str, window: int) -> dict[str, Any]:
+    def _pressure(self, reason: str, window: int) -> Mapping[str, Any]:
+        """How full the session was before; not read where nobody wants to know it."""
+        if not any(map(self._runner.has, ("before_compaction", "after_compaction"))):
+            return {}
         session = self._context.look(self._session_id)
         return {
             "input_tokens": session.input_tokens,
