@@ -16,8 +16,8 @@ from app.errors import InvalidAgentConfig
 from app.team.hook_points import BUILTINS, POINTS
 from app.team.loading import load_team
 from tests.harness.wire import text_of
-from tests.test_hook_points import Play, at, call_text, command, failure
-from tests.test_sequences import at_rest, roles
+from tests.test_hook_points import Play, at, command, failure
+from tests.test_sequences import at_rest, call_text, roles
 
 REFUSED = [
     "add_context",

@@ -210,13 +210,14 @@ class Compactor:
         """Shows the model less and less of the conversation, from its end, until it fits and the summary is whole.
         Thinking was signed over the whole of it, so it is left out of less. `words` are for the model."""
         problem = ModelError("the conversation is too long to be summarized", kind="final")
+        more = [Message("user", (text_block(words),), implicit=True)] if words else []
         for attempt in range(ATTEMPTS):
             shown = shortened(rows, tokens >> attempt)
             if attempt or shown != list(rows):
                 shown = [replace(row, prompt="") for row in shown]
             try:
                 asked = yield from self._model_caller.ask_about(
-                    heal([*shown, _assignment(attempt, words)]).rows
+                    heal([*shown, _assignment(attempt), *more]).rows
                 )
             except ModelError as error:
                 if error.kind not in ("overflow", "thinking_mismatch", "picture_refused"):
@@ -293,6 +294,6 @@ def _unusable(stop_reason: str) -> str:
     return f"the model did not finish its summary ({stop_reason})"
 
 
-def _assignment(attempt: int, words: str) -> Message:
-    text = " ".join(filter(None, (ASSIGNMENT, BRIEFLY if attempt else "", words)))
-    return Message("user", (text_block(text),), implicit=True)
+def _assignment(attempt: int) -> Message:
+    words = ASSIGNMENT if not attempt else f"{ASSIGNMENT} {BRIEFLY}"
+    return Message("user", (text_block(words),), implicit=True)
