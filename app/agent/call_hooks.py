@@ -7,10 +7,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from app.agent.hook_runner import HookRunner
+from app.agent.hook_answers import Hooking
 from app.agent.hook_steps import Firing, HookSteps
-from app.agent.loop_context import LoopContext
 from app.agent.loop_steps import Step, Steps
+from app.agent.model_client import Cancellation
 from app.agent.toolset import Tool, ToolResult
 from app.conversation.blocks import Block, clean
 from app.conversation.events import HookBlocked
@@ -21,14 +21,14 @@ from app.team.agent import Agent
 
 
 class CallHooks(HookSteps):
-    def __init__(self, context: LoopContext, session: Session, agent: Agent, runner: HookRunner) -> None:
-        super().__init__(context, session, agent, runner)
+    def __init__(self, cancellation: Cancellation, session: Session, agent: Agent, runner: Hooking) -> None:
+        super().__init__(cancellation, session, agent, runner)
         self._stop_reason: str | None = None
 
     def asked_for(self, block: Block, tool: Tool) -> Firing:
         """A person is about to be asked whether the call may run. RunCancelled."""
         said = yield from self._about("permission_request", block, tool)
-        if self._context.cancellation.is_set():
+        if self._cancellation.is_set():
             raise RunCancelled()
         return said
 
@@ -44,7 +44,7 @@ class CallHooks(HookSteps):
     def before_call(self, block: Block, tool: Tool) -> Firing:
         """The verdict on a call that may be made. RunCancelled."""
         said = yield from self._about("pre_tool_use", block, tool)
-        if self._context.cancellation.is_set():
+        if self._cancellation.is_set():
             raise RunCancelled()
         if said.blocked:
             yield HookBlocked(

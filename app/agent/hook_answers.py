@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from app.conversation.blocks import clean, is_deep
 from app.conversation.json_text import loads, mended
@@ -45,6 +45,28 @@ class HookVerdict:
 
 
 NOTHING_SAID: Final = HookVerdict()
+
+
+class Hooking(Protocol):
+    """Runs the hooks of one agent in one run, for the run's thread. What is given to a hook is JSON."""
+
+    def has(self, point: str, tool: str = "") -> bool:
+        """Is there any hook at this point, for this tool?"""
+        ...
+
+    def at(self, point: str, **given: Any) -> HookVerdict: ...
+
+    def about_call(
+        self, point: str, call_id: str, tool: str, arguments: Mapping[str, Any], **given: Any
+    ) -> HookVerdict: ...
+
+    def tell_of_question(self) -> None:
+        """Begins with the `on_user_input` hooks, which run while the user is waited for and hold nothing up."""
+        ...
+
+    def stop(self) -> None:
+        """Ends what still runs beside the run, with all that it has started."""
+        ...
 
 
 class HookBroken(Exception):

@@ -7,10 +7,9 @@ from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any, Final
 
-from app.agent.hook_answers import NOTHING_SAID, HookVerdict
-from app.agent.hook_runner import HookRunner
-from app.agent.loop_context import LoopContext
+from app.agent.hook_answers import NOTHING_SAID, Hooking, HookVerdict
 from app.agent.loop_steps import Step
+from app.agent.model_client import Cancellation
 from app.conversation.events import HookFinished, HookStarted, Warning
 from app.conversation.session import Session
 from app.team.agent import Agent
@@ -24,8 +23,8 @@ Firing = Generator[Step, Any, HookVerdict]
 class HookSteps:
     """The hooks of one agent at work on one session. Owned by the run's thread. None runs after a cancel."""
 
-    def __init__(self, context: LoopContext, session: Session, agent: Agent, runner: HookRunner) -> None:
-        self._context = context
+    def __init__(self, cancellation: Cancellation, session: Session, agent: Agent, runner: Hooking) -> None:
+        self._cancellation = cancellation
         self._session_id = session.id
         self._agent = agent
         self._runner = runner
@@ -42,7 +41,7 @@ class HookSteps:
         return (yield from self._told(point, partial(self._runner.at, point, **given)))
 
     def _told(self, point: str, run: Callable[[], HookVerdict], tool: str = "") -> Firing:
-        if self._context.cancellation.is_set() or not self._runner.has(point, tool):
+        if self._cancellation.is_set() or not self._runner.has(point, tool):
             return NOTHING_SAID
         about = {"agent_name": self._agent.name, "session_id": self._session_id, "hook_event": point}
         if POINTS[point].told:

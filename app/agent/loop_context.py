@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.agent.fallback import Cooldowns
-from app.agent.hook_runner import HookRunner
+from app.agent.hook_answers import Hooking
 from app.agent.model_client import Cancellation, ModelClient
 from app.agent.tool_threads import ToolThreads
 from app.agent.toolbox import Toolbox
@@ -38,7 +38,7 @@ class LoopContext:
     cooldowns: Cooldowns
     surroundings: Callable[[Session, Agent], Surroundings]
     equip: Callable[[Session, Agent], Toolbox]
-    hook: Callable[[Session, Agent], HookRunner]
+    hook: Callable[[Session, Agent], Hooking]
     read: Callable[
         [str], tuple[Session, Sequence[Message], Mapping[str, ToolCall]]
     ]  # a session that was begun

@@ -9,8 +9,7 @@ from typing import Any
 from app.agent import model_catalogue
 from app.agent.call_hooks import CallHooks
 from app.agent.history import History
-from app.agent.hook_answers import HookVerdict
-from app.agent.hook_runner import HookRunner
+from app.agent.hook_answers import Hooking, HookVerdict
 from app.agent.hook_steps import Firing
 from app.agent.loop_context import LoopContext
 from app.agent.loop_steps import MessagesAdded, Step, Steps
@@ -37,9 +36,10 @@ class LoopHooks(CallHooks):
     """With those around runs, turns, compactions and other agents."""
 
     def __init__(
-        self, context: LoopContext, session: Session, agent: Agent, history: History, runner: HookRunner
+        self, context: LoopContext, session: Session, agent: Agent, history: History, runner: Hooking
     ) -> None:
-        super().__init__(context, session, agent, runner)
+        super().__init__(context.cancellation, session, agent, runner)
+        self._context = context
         self._history = history
         self._in_turn = bool(history.open_calls)  # of another process
         self._for_model: list[tuple[str, HookVerdict]] = []  # by point, until the next turn begins
@@ -47,7 +47,7 @@ class LoopHooks(CallHooks):
     def _gate(self, point: str, **given: Any) -> Firing:
         """HookStopped if a hook says no, RunCancelled if it was cancelled meanwhile."""
         said = yield from self.fire(point, **given)
-        if self._context.cancellation.is_set():
+        if self._cancellation.is_set():
             raise RunCancelled()
         if said.blocked:
             raise HookStopped(said.reason)

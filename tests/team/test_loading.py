@@ -123,7 +123,7 @@ def test_every_problem_of_a_file_is_reported_in_the_order_of_its_lines() -> None
         ),
         (
             "agents: {a: {hooks: {session_end: [{type: http}]}}}",
-            "hooks.session_end[0].type: unsupported hook type 'http' (only 'command' is supported)",
+            "hooks.session_end[0].type: unsupported hook type 'http' (only 'command' and 'builtin' are supported)",
         ),
         (
             "agents: {a: {hooks: {on_user_input: [{type: command}]}}}",
