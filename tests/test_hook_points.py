@@ -97,7 +97,8 @@ def told(events: list[Event], point: str) -> list[str]:
 OF_A_CALL = [
     *("session_start", "user_prompt_submit"),
     *("turn_start", "before_llm_call", "after_llm_call"),
-    *("on_tool_approval_decision", "pre_tool_use", "tool_response_transform", "post_tool_use", "turn_end"),
+    *("tool_input_transform", "tool_guard", "on_tool_approval_decision", "pre_tool_use"),
+    *("tool_response_transform", "post_tool_use", "turn_end"),
     *("turn_start", "before_llm_call", "after_llm_call", "stop", "turn_end"),
     *("session_end", "on_user_input"),
 ]
@@ -249,7 +250,7 @@ def test_a_task_that_a_hook_ends_fails_for_the_one_who_gave_it(play: Play) -> No
 
 # ---- what hooks tell the model
 
-CONTEXT = [name for name, rules in POINTS.items() if rules.context and name != "pre_compact"]
+CONTEXT = ["session_start", "user_prompt_submit", "turn_start"]
 
 
 @pytest.mark.parametrize("point", CONTEXT)
@@ -357,6 +358,104 @@ def test_no_hook_is_asked_where_a_pattern_forbids(play: Play) -> None:
     local.say(session, SHELL, agent="tools")
     assert not (play.directory / "ran").exists()
     assert [note["approval_source"] for note in play.noted()] == ["session_permissions_deny"]
+
+
+def test_a_guard_forbids_a_call_that_was_approved_in_advance(play: Play) -> None:
+    local = play.begin(at(tool_guard="echo never >&2; exit 2", on_tool_approval_decision=NOTE))
+    events = local.say(local.new_session(tools_approved=True), SHELL, agent="tools")
+    assert of_type(events, "tool_call_response")[0]["response"] == "Tool call blocked by hook: never"
+    assert of_type(events, "hook_blocked")[0]["message"] == "never"
+    assert not (play.directory / "ran").exists()
+    assert [note["approval_source"] for note in play.noted()] == ["tool_guard_deny"]
+
+
+@pytest.mark.parametrize("tool", ["shell", "think"])
+def test_a_guard_can_have_a_person_asked_whatever_was_approved(play: Play, tool: str) -> None:
+    allows = saying(permission_decision="allow")
+    local = play.begin(at(tool_guard=saying(permission_decision="ask"), permission_request=allows))
+    session = local.new_session(tools_approved=True)
+    with local.run(session, SHELL if tool == "shell" else THINK, agent="tools") as stream:
+        stream.until("tool_call_confirmation")
+        assert not (play.directory / "ran").exists()
+        local.resume(session, "approve")
+        assert text_of(stream.rest()) == "done"
+
+
+def test_a_guard_that_breaks_forbids(play: Play) -> None:
+    local = play.begin(at(tool_guard="exit 1"))
+    events = local.say(local.new_session(tools_approved=True), SHELL, agent="tools")
+    assert "could not decide" in of_type(events, "hook_blocked")[0]["message"]
+    assert not (play.directory / "ran").exists()
+
+
+def test_hooks_change_a_call_before_anybody_decides_about_it(play: Play) -> None:
+    first = saying(updated_input={"cmd": "echo mild > mild"})
+    hooks = at(tool_guard=NOTE)
+    hooks["tool_input_transform"] = [
+        {"matcher": "shell", "hooks": [first, command("grep -q mild || exit 1")]}
+    ]
+    local = play.begin(hooks)
+    session = local.new_session()
+    with local.run(session, SHELL, agent="tools") as stream:
+        asked = stream.until("tool_call_confirmation")
+        assert json.loads(asked["tool_call"]["function"]["arguments"]) == {"cmd": "echo mild > mild"}
+        local.resume(session, "approve")
+        events = stream.rest()
+    assert of_type(events, "warning") == []
+    assert (play.directory / "mild").exists()
+    assert not (play.directory / "ran").exists()
+    assert play.noted()[0]["tool_input"] == {"cmd": "echo mild > mild"}
+
+
+def test_a_hook_can_forbid_a_call_before_anybody_decides_about_it(play: Play) -> None:
+    local = play.begin(at(tool_input_transform="echo no >&2; exit 2"))
+    events = local.say(local.new_session(), SHELL, agent="tools")
+    assert of_type(events, "tool_call_confirmation") == []
+    assert of_type(events, "tool_call_response")[0]["response"] == "Tool call blocked by hook: no"
+
+
+# ---- messages that come in
+
+
+@pytest.mark.parametrize(
+    ("kind", "point"), [("steer", "user_steering_messages_submit"), ("followup", "user_followup_submit")]
+)
+def test_hooks_hear_of_messages_that_come_into_a_run(play: Play, kind: str, point: str) -> None:
+    says = command("cat > heard; echo heed it")
+    local = play.begin(at(**{point: says}))
+    session = local.new_session()
+    with local.run(session, SHELL, agent="tools") as stream:
+        stream.until("tool_call_confirmation")
+        local.call(
+            "POST",
+            f"/api/sessions/{session}/{kind}",
+            {"messages": [{"role": "user", "content": "[say more]"}]},
+            expect=202,
+        )
+        local.resume(session, "approve")
+        events = stream.rest()
+    assert text_of(events).endswith("more")
+    assert told(events, point) == ["hook_started", "hook_finished"]
+    heard = json.loads((play.directory / "heard").read_text())
+    assert (heard.get("steering_messages"), heard.get("prompt")) == (
+        (["[say more]"], None) if kind == "steer" else (None, "[say more]")
+    )
+    assert "heed it" in play.shown()[-1]
+
+
+def test_a_hook_can_end_a_run_for_a_message_that_came_into_it(play: Play) -> None:
+    local = play.begin(at(user_followup_submit="echo no more >&2; exit 2"))
+    session = local.new_session()
+    with local.run(session, SHELL, agent="tools") as stream:
+        stream.until("tool_call_confirmation")
+        local.call(
+            "POST",
+            f"/api/sessions/{session}/followup",
+            {"messages": [{"role": "user", "content": "[say more]"}]},
+            expect=202,
+        )
+        local.resume(session, "approve")
+        assert failure(stream.rest()) == ("hook_blocked", "no more")
 
 
 # ---- results

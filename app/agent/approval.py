@@ -24,7 +24,7 @@ from app.team.permissions import (
 _OF_SESSION: Final = "session permissions"
 _OF_TEAM: Final = "permissions configuration"
 _SOURCES: Final = {_OF_SESSION: "session_permissions", _OF_TEAM: "team_permissions"}
-_NOBODY: Final = "Tool '{tool}' needs a person's approval, and nobody follows a background agent."
+NOBODY: Final = "Tool '{tool}' needs a person's approval, and nobody follows a background agent."
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def _follow(decision: Decision, tool: Tool, source: str, attended: bool) -> Verd
         case "allow":
             return Verdict("run", source=f"{_SOURCES[source]}_allow")
         case "ask":
-            nobody = Verdict("deny", _NOBODY.format(tool=tool.name), "non_interactive_deny")
+            nobody = Verdict("deny", NOBODY.format(tool=tool.name), "non_interactive_deny")
             return Verdict("ask") if attended else nobody
 
 

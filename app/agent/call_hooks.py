@@ -25,6 +25,20 @@ class CallHooks(HookSteps):
         super().__init__(cancellation, session, agent, runner)
         self._stop_reason: str | None = None
 
+    def decides_before_approval(self, tool: str) -> bool:
+        return any(self._runner.has(point, tool) for point in ("tool_input_transform", "tool_guard"))
+
+    def rewritten(self, block: Block, tool: Tool) -> Generator[Step, Any, tuple[Block, str]]:
+        """The call as it is decided about, and why it must not be made; empty if it may. RunCancelled."""
+        said = yield from self._gate_call("tool_input_transform", block, tool)
+        if said.arguments is not None:
+            block = {**block, "input": {**block["input"], **said.arguments}}
+        return block, said.reason
+
+    def guarded(self, block: Block, tool: Tool) -> Firing:
+        """The verdict on a call before permissions decide about it. RunCancelled."""
+        return (yield from self._gate_call("tool_guard", block, tool))
+
     def asked_for(self, block: Block, tool: Tool) -> Firing:
         """A person is about to be asked whether the call may run. RunCancelled."""
         said = yield from self._about("permission_request", block, tool)
@@ -43,7 +57,10 @@ class CallHooks(HookSteps):
 
     def before_call(self, block: Block, tool: Tool) -> Firing:
         """The verdict on a call that may be made. RunCancelled."""
-        said = yield from self._about("pre_tool_use", block, tool)
+        return (yield from self._gate_call("pre_tool_use", block, tool))
+
+    def _gate_call(self, point: str, block: Block, tool: Tool) -> Firing:
+        said = yield from self._about(point, block, tool)
         if self._cancellation.is_set():
             raise RunCancelled()
         if said.blocked:

@@ -32,7 +32,7 @@ _OF_OUTPUT: Final = (
 @dataclass(frozen=True, slots=True)
 class HookVerdict:
     """The joint verdict of the hooks of one point. `arguments` replace those of the call, `output` its result, and
-    `context` is for the model. `allowed`: a person need not be asked."""
+    `context` is for the model. `allowed`: a person need not be asked; `asks`: one must be."""
 
     blocked: bool = False
     reason: str = ""
@@ -40,6 +40,7 @@ class HookVerdict:
     arguments: Mapping[str, Any] | None = None
     context: tuple[str, ...] = ()
     allowed: bool = False
+    asks: bool = False
     output: str | None = None
     summary: str = ""
 
@@ -111,6 +112,7 @@ def together(verdicts: Sequence[HookVerdict]) -> HookVerdict:
         arguments={key: value for change in changes for key, value in change.items()} if changes else None,
         context=tuple(words for said in verdicts for words in said.context),
         allowed=not blocked and any(said.allowed for said in verdicts),
+        asks=not blocked and any(said.asks for said in verdicts),
         output=next((said.output for said in reversed(verdicts) if said.output is not None), None),
         summary=next((said.summary for said in verdicts if said.summary), ""),
     )
@@ -151,6 +153,7 @@ def _read(said: Mapping[str, Any]) -> HookVerdict:
         arguments=arguments,
         context=(_cut(context, CONTEXT_CHARS),) if context else (),
         allowed=permission == "allow",
+        asks=permission == "ask",
         output=None if output is None else clean(output),
         summary=_cut(summary, CONTEXT_CHARS),
     )
@@ -177,6 +180,7 @@ def _possible(said: HookVerdict, rules: HookPoint, point: str) -> HookVerdict:
         arguments=said.arguments if rules.arguments else None,
         context=said.context if rules.context else (),
         allowed=said.allowed and rules.permits,
+        asks=said.asks and rules.asks,
         output=said.output if rules.output else None,
         summary=said.summary if rules.summary else "",
     )

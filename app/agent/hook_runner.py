@@ -85,7 +85,7 @@ class HookRunner:
     ) -> HookVerdict:
         call = {"tool_name": tool, "tool_use_id": call_id, "tool_input": arguments}
         hooks = _matching(getattr(self._hooks, point), tool) if POINTS[point].by_tool else None
-        if POINTS[point].output:
+        if POINTS[point].chained:
             return self._one_by_one(point, hooks or (), {**call, **given})
         return self._run(point, getattr(self._hooks, point) if hooks is None else hooks, {**call, **given})
 
@@ -116,6 +116,8 @@ class HookRunner:
             said.append(self._run(point, [hook], given))
             if (output := said[-1].output) is not None:
                 given = {**given, "tool_response": output}
+            if (arguments := said[-1].arguments) is not None:
+                given = {**given, "tool_input": {**given["tool_input"], **arguments}}
         return together(said)
 
     def _run(self, point: str, hooks: Sequence[Hook], given: Mapping[str, Any]) -> HookVerdict:

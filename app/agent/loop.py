@@ -339,6 +339,7 @@ class AgentLoop:
         if arrived:
             self._history.arrive(arrived)
             self._repetition.forget()
+            yield from self._hooks.arrived(arrived)
         return bool(arrived)
 
     def _may_go_on(self, limit: int) -> Generator[Step, Any, bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +62,17 @@ class LoopHooks(CallHooks):
         if prompt:
             said = yield from self._gate("user_prompt_submit", prompt=prompt)
             self._for_model.append(("user_prompt_submit", said))
+
+    def arrived(self, rows: Sequence[Message]) -> Steps:
+        """Messages came in at a safe point. HookStopped."""
+        steers = [plain_text(row.content) for row in rows if row.came_as == "steer"]
+        followups = [plain_text(row.content) for row in rows if row.came_as == "followup"]
+        for point, given in (
+            ("user_steering_messages_submit", {"steering_messages": steers}),
+            ("user_followup_submit", {"prompt": "\n".join(followups)}),
+        ):
+            if any(given.values()):
+                self._for_model.append((point, (yield from self._gate(point, **given))))
 
     def begin_turn(self, model: str, iteration: int) -> Steps:
         """The model is about to be asked; it is told what hooks have said for it. HookStopped."""

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from app.agent.approval import Verdict, judge
+from app.agent.approval import NOBODY, Verdict, judge
 from app.agent.call_hooks import CallHooks
 from app.agent.loop_context import LoopContext
 from app.agent.loop_steps import Ask, Step, Steps
@@ -50,9 +50,9 @@ class CallApproval:
     def refusal(self, block: Block, tool: Tool) -> Generator[Step, Any, str]:
         """Why the call must not run, in words for the model; empty if it may. Hooks and a person may be asked, and
         hooks are told what was decided."""
-        verdict = self.judge(block, tool)
+        verdict = yield from self._guarded(block, tool)
         answer = self._resumption.answer_to("approval", self._session_id, block["id"])
-        if verdict.outcome == "ask" and answer is None:
+        if verdict.outcome == "ask" and answer is None and not verdict.source:
             verdict = yield from self._ask_hooks(block, tool)
         if verdict.outcome == "ask" and answer is None:
             answer = yield from self._ask(block, tool)
@@ -60,6 +60,18 @@ class CallApproval:
             verdict = _answered(answer)
         yield from self._tell(block, tool, verdict)
         return verdict.words
+
+    def _guarded(self, block: Block, tool: Tool) -> Generator[Step, Any, Verdict]:
+        """By a guard of the agent's and by the permissions; a guard can make them stricter only."""
+        said = yield from self._hooks.guarded(block, tool)
+        verdict = self.judge(block, tool)
+        if said.blocked:
+            return Verdict("deny", blocked_words(said.reason), "tool_guard_deny")
+        if not said.asks or verdict.outcome != "run":
+            return verdict
+        if self._context.attended:
+            return Verdict("ask", source="tool_guard")  # which no other hook answers
+        return Verdict("deny", NOBODY.format(tool=tool.name), "non_interactive_deny")
 
     def tell(self, block: Block, tool: Tool) -> Steps:
         """Hooks hear of a call that nobody has to be asked about."""
@@ -93,6 +105,10 @@ class CallApproval:
         self._hooks.tell_of_question()
         answer: Answer = yield Ask(question, event)
         return answer
+
+
+def blocked_words(reason: str) -> str:
+    return f"Tool call blocked by hook: {reason}"
 
 
 def _answered(answer: Answer) -> Verdict:

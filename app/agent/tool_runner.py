@@ -18,7 +18,7 @@ from app.agent.live_output import LiveOutput, output_of_call
 from app.agent.loop_context import LoopContext
 from app.agent.loop_steps import CallEnded, CallStarting, Step
 from app.agent.model_client import Cancellation
-from app.agent.questions import CallApproval, elicitation
+from app.agent.questions import CallApproval, blocked_words, elicitation
 from app.agent.repetition import Repetition
 from app.agent.result_limit import ResultLimit
 from app.agent.resumption import Resumption
@@ -133,6 +133,11 @@ class ToolRunner:
             return (yield from self.end(block, ToolResult.error(words), "failed"))
         try:
             block = {**block, "input": tool.fit(block["input"])}
+            changed, refusal = yield from self._hooks.rewritten(block, tool)
+            if refusal:
+                return (yield from self.end(block, ToolResult.error(blocked_words(refusal)), "rejected"))
+            if changed is not block:
+                block = {**changed, "input": tool.fit(changed["input"])}
         except ToolFailed as problem:
             return (yield from self.end(block, ToolResult.error(f"Error calling tool: {problem}"), "failed"))
         if refusal := (yield from self._approval.refusal(block, tool)):
@@ -152,6 +157,8 @@ class ToolRunner:
         known = self._resumption.ledger.get(block["id"])
         question = self._resumption.question
         if tool is None or not tool.runs_beside_others or (known is not None and known.state != "pending"):
+            return None
+        if self._hooks.decides_before_approval(tool.name):
             return None
         if question is not None and question.call_id == block["id"]:
             return None
@@ -207,7 +214,7 @@ class ToolRunner:
             yield from self._approval.tell(block, tool)
         said = yield from self._hooks.before_call(block, tool)
         if said.blocked:
-            return ApprovedCall(block, tool, output, f"Tool call blocked by hook: {said.reason}")
+            return ApprovedCall(block, tool, output, blocked_words(said.reason))
         if said.arguments is not None:
             block = {**block, "input": said.arguments}
             if (verdict := self._approval.judge(block, tool)).outcome == "deny":

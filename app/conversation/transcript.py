@@ -68,6 +68,7 @@ class Message:
     model: str = ""
     cost: float = 0.0  # USD
     position: int = -1  # in its session, once stored
+    came_as: str = field(default="", compare=False)  # steer or followup, where it came in; not stored
 
     @property
     def calls(self) -> list[Block]:

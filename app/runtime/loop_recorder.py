@@ -112,7 +112,7 @@ class Recorder:
         taken = self._patiently(lambda baton: self._store.queue.take(baton, point.session_id, kinds=kinds))
         for queued, message in taken or ():
             self._publish(user_message_event(point.session_id, message, message_id=queued.id))
-        return [message for _, message in taken or ()]
+        return [replace(message, came_as=queued.kind) for queued, message in taken or ()]
 
     def _patiently(self, write: Callable[[Baton], T]) -> T | None:
         """Repeats a write while the database is away. The write has a number, so one that was committed just before

@@ -99,6 +99,10 @@ class Hooks(AgentFilePart):
     """When a call may run, after any approval."""
     post_tool_use: tuple[HookMatcher, ...] = ()
     """When a call's result is stored."""
+    tool_input_transform: tuple[HookMatcher, ...] = ()
+    """Before anything is decided about a call."""
+    tool_guard: tuple[HookMatcher, ...] = ()
+    """Before permissions decide about a call."""
     permission_request: tuple[HookMatcher, ...] = ()
     """Before a person is asked about a call."""
     tool_response_transform: tuple[HookMatcher, ...] = ()
@@ -107,6 +111,10 @@ class Hooks(AgentFilePart):
     """At the beginning of a run."""
     user_prompt_submit: tuple[Hook, ...] = ()
     """At the beginning of a run that a person's message has begun."""
+    user_steering_messages_submit: tuple[Hook, ...] = ()
+    """When messages come into a run that is at work."""
+    user_followup_submit: tuple[Hook, ...] = ()
+    """When a run goes on with a message that waited for its end."""
     turn_start: tuple[Hook, ...] = ()
     """Before each turn of the model."""
     turn_end: tuple[Hook, ...] = ()

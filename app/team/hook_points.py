@@ -13,10 +13,12 @@ class HookPoint:
     away: it has no effect there, and readers are warned of it."""
 
     by_tool: bool = False  # hooks stand behind matchers for the tool's name
+    chained: bool = False  # one hook after the other, each with what the one before has changed
     blocks: bool = False
     closed: bool = False  # a hook that breaks has said no
     context: bool = False  # text for the model
     permits: bool = False  # decides a question that would be asked
+    asks: bool = False  # wants a person to be asked
     arguments: bool = False
     output: bool = False
     summary: bool = False
@@ -26,10 +28,14 @@ class HookPoint:
 POINTS: Final[Mapping[str, HookPoint]] = {
     "pre_tool_use": HookPoint(by_tool=True, blocks=True, closed=True, arguments=True, told=True),
     "post_tool_use": HookPoint(by_tool=True, blocks=True, told=True),
+    "tool_input_transform": HookPoint(by_tool=True, chained=True, blocks=True, arguments=True, told=True),
+    "tool_guard": HookPoint(by_tool=True, blocks=True, closed=True, asks=True, told=True),
     "permission_request": HookPoint(by_tool=True, blocks=True, permits=True, told=True),
-    "tool_response_transform": HookPoint(by_tool=True, output=True, told=True),
+    "tool_response_transform": HookPoint(by_tool=True, chained=True, output=True, told=True),
     "session_start": HookPoint(context=True, told=True),
     "user_prompt_submit": HookPoint(blocks=True, context=True, told=True),
+    "user_steering_messages_submit": HookPoint(blocks=True, context=True, told=True),
+    "user_followup_submit": HookPoint(blocks=True, context=True, told=True),
     "turn_start": HookPoint(context=True, told=True),
     "turn_end": HookPoint(told=True),
     "before_llm_call": HookPoint(blocks=True),
