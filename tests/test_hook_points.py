@@ -350,6 +350,17 @@ def test_a_person_is_asked_where_no_hook_decides(play: Play, says: dict[str, Any
     assert [note["approval_source"] for note in play.noted()] == ["user_approved"]
 
 
+def test_hooks_can_say_something_to_the_person_who_is_asked(play: Play) -> None:
+    hooks = at(tool_guard=saying(metadata={"risk": "high", "by": "guard"}))
+    hooks["permission_request"] = [{"hooks": [saying(metadata={"by": "hook"})]}]
+    local = play.begin(hooks)
+    session = local.new_session()
+    with local.run(session, SHELL, agent="tools") as stream:
+        assert stream.until("tool_call_confirmation")["metadata"] == {"risk": "high", "by": "hook"}
+        local.resume(session, "reject")
+        stream.rest()
+
+
 def test_no_hook_is_asked_where_a_pattern_forbids(play: Play) -> None:
     local = play.begin(
         at(permission_request=saying(permission_decision="allow"), on_tool_approval_decision=NOTE)

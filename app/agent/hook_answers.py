@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from app.conversation.blocks import clean, is_deep
@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 KEPT_BYTES: Final = 1_000_000  # of an answer; a longer one is not valid JSON, and so none
 CONTEXT_CHARS: Final = 30_000  # of what one hook can tell the model
 REASON_CHARS: Final = 10_000
+METADATA_CHARS: Final = 4_000
 
 _BLOCKS: Final = 2  # the exit status that forbids
 _NO_REASON: Final = "the hook gave no reason"
@@ -32,7 +33,8 @@ _OF_OUTPUT: Final = (
 @dataclass(frozen=True, slots=True)
 class HookVerdict:
     """The joint verdict of the hooks of one point. `arguments` replace those of the call, `output` its result, and
-    `context` is for the model. `allowed`: a person need not be asked; `asks`: one must be."""
+    `context` is for the model. `allowed`: a person need not be asked; `asks`: one must be. `metadata`
+    is for that person."""
 
     blocked: bool = False
     reason: str = ""
@@ -43,6 +45,7 @@ class HookVerdict:
     asks: bool = False
     output: str | None = None
     summary: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 NOTHING_SAID: Final = HookVerdict()
@@ -115,6 +118,7 @@ def together(verdicts: Sequence[HookVerdict]) -> HookVerdict:
         asks=not blocked and any(said.asks for said in verdicts),
         output=next((said.output for said in reversed(verdicts) if said.output is not None), None),
         summary=next((said.summary for said in verdicts if said.summary), ""),
+        metadata={key: value for said in verdicts for key, value in said.metadata.items()},
     )
 
 
@@ -130,6 +134,7 @@ def _read(said: Mapping[str, Any]) -> HookVerdict:
     arguments = _field(own, "updated_input", lambda value: isinstance(value, dict) and not is_deep(value))
     context = _text(_field(own, "additional_context", _is_text))
     summary = _text(_field(own, "summary", _is_text))
+    metadata = _field(own, "metadata", _is_small_map) or {}
     output = own.get("updated_tool_response")
     if output is not None and not _is_text(output):
         raise HookBroken("its answer has an unknown value for updated_tool_response")
@@ -156,6 +161,7 @@ def _read(said: Mapping[str, Any]) -> HookVerdict:
         asks=permission == "ask",
         output=None if output is None else clean(output),
         summary=_cut(summary, CONTEXT_CHARS),
+        metadata={clean(key): clean(value) for key, value in metadata.items()},
     )
 
 
@@ -169,6 +175,7 @@ def _possible(said: HookVerdict, rules: HookPoint, point: str) -> HookVerdict:
             ("tell the model anything", bool(said.context), rules.context),
             ("replace a result", said.output is not None, rules.output),
             ("give a summary", bool(said.summary), rules.summary),
+            ("say anything to a question", bool(said.metadata), rules.metadata),
         )
         if is_said and not can
     ]
@@ -183,6 +190,7 @@ def _possible(said: HookVerdict, rules: HookPoint, point: str) -> HookVerdict:
         asks=said.asks and rules.asks,
         output=said.output if rules.output else None,
         summary=said.summary if rules.summary else "",
+        metadata=said.metadata if rules.metadata else {},
     )
 
 
@@ -210,6 +218,14 @@ def _one_of(*words: str) -> Callable[[Any], bool]:
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
+
+
+def _is_small_map(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and all(map(_is_text, value.values()))
+        and sum(len(key) + len(text) for key, text in value.items()) <= METADATA_CHARS
+    )
 
 
 def _text(value: Any) -> str:

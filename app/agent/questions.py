@@ -31,6 +31,7 @@ class CallApproval:
         self._agent = agent
         self._hooks = hooks
         self._resumption = resumption
+        self._metadata: dict[str, str] = {}  # of hooks, for the question about the call at hand
 
     def judge(self, block: Block, tool: Tool) -> Verdict:
         """By the permissions as they are at this moment."""
@@ -64,6 +65,7 @@ class CallApproval:
     def _guarded(self, block: Block, tool: Tool) -> Generator[Step, Any, Verdict]:
         """By a guard of the agent's and by the permissions; a guard can make them stricter only."""
         said = yield from self._hooks.guarded(block, tool)
+        self._metadata = dict(said.metadata)
         verdict = self.judge(block, tool)
         if said.blocked:
             return Verdict("deny", blocked_words(said.reason), "tool_guard_deny")
@@ -84,6 +86,7 @@ class CallApproval:
 
     def _ask_hooks(self, block: Block, tool: Tool) -> Generator[Step, Any, Verdict]:
         said = yield from self._hooks.asked_for(block, tool)
+        self._metadata |= said.metadata
         if said.blocked:
             words = f"A hook rejected the tool call. Reason: {said.reason}"
             return Verdict("deny", words, "permission_request_hook_deny")
@@ -101,6 +104,7 @@ class CallApproval:
             agent_name=self._agent,
             tool_call=wire_tool_call(block),
             tool_definition=tool.definition(),
+            metadata=self._metadata,
         )
         self._hooks.tell_of_question()
         answer: Answer = yield Ask(question, event)

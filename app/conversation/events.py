@@ -158,8 +158,10 @@ class PartialToolCall(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCallConfirmation(Event):
     type = "tool_call_confirmation"
+    optional = frozenset({"metadata"})
     tool_call: Json
     tool_definition: Json
+    metadata: Json | None = None  # what hooks have to say to the question
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ class HookPoint:
     closed: bool = False  # a hook that breaks has said no
     context: bool = False  # text for the model
     permits: bool = False  # decides a question that would be asked
+    metadata: bool = False  # something for the person who is asked
     asks: bool = False  # wants a person to be asked
     arguments: bool = False
     output: bool = False
@@ -29,8 +30,8 @@ POINTS: Final[Mapping[str, HookPoint]] = {
     "pre_tool_use": HookPoint(by_tool=True, blocks=True, closed=True, arguments=True, told=True),
     "post_tool_use": HookPoint(by_tool=True, blocks=True, told=True),
     "tool_input_transform": HookPoint(by_tool=True, chained=True, blocks=True, arguments=True, told=True),
-    "tool_guard": HookPoint(by_tool=True, blocks=True, closed=True, asks=True, told=True),
-    "permission_request": HookPoint(by_tool=True, blocks=True, permits=True, told=True),
+    "tool_guard": HookPoint(by_tool=True, blocks=True, closed=True, asks=True, metadata=True, told=True),
+    "permission_request": HookPoint(by_tool=True, blocks=True, permits=True, metadata=True, told=True),
     "tool_response_transform": HookPoint(by_tool=True, chained=True, output=True, told=True),
     "session_start": HookPoint(context=True, told=True),
     "user_prompt_submit": HookPoint(blocks=True, context=True, told=True),
