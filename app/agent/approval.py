@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from app.agent.toolset import Tool
+from app.conversation.safety import DECIDES_BY_ITSELF, SafetyPolicy
 from app.conversation.session import Permissions as SessionPermissions
 from app.conversation.session import Session
 from app.team.permissions import (
@@ -24,6 +25,9 @@ from app.team.permissions import (
 _OF_SESSION: Final = "session permissions"
 _OF_TEAM: Final = "permissions configuration"
 _SOURCES: Final = {_OF_SESSION: "session_permissions", _OF_TEAM: "team_permissions"}
+_RESTRICTED: Final = (
+    "Tool '{tool}' is denied: the session's safety policy lets only tools run that only read."
+)
 NOBODY: Final = "Tool '{tool}' needs a person's approval, and nobody follows a background agent."
 
 
@@ -45,7 +49,7 @@ def judge(
     working_dir: Path | None = None,
 ) -> Verdict:
     """The first that says something decides: a denial, the blanket approval of the session, the session's patterns,
-    the team's patterns, a tool that only reads, and else a question.
+    the team's patterns, and else the session's safety policy.
 
     `sessions` is the session and those above it, up to the conversation: all their denials count, and a blanket
     approval counts as long as the conversation has one too. Without `deny_wins` denials are looked at where the other
@@ -64,12 +68,37 @@ def judge(
                 return _denied(tool, source)
     if session.tools_approved and conversation.tools_approved:
         return Verdict("run", source="mode_autonomous")
+    policy = conversation.chosen_policy
     for permissions, source in sources:
-        if decision := decide(permissions, tool.name, arguments, spellings=spellings):
+        decision = decide(permissions, tool.name, arguments, spellings=spellings)
+        if decision == "ask" and source == _OF_TEAM and policy in DECIDES_BY_ITSELF:
+            continue
+        if decision is not None:
             return _follow(decision, tool, source, attended)
-    if tool.read_only or not attended:
-        return Verdict("run", source="readonly_hint" if tool.read_only else "mode_autonomous")
-    return Verdict("ask")
+    return _by_policy(policy, tool, attended)
+
+
+def _by_policy(policy: SafetyPolicy, tool: Tool, attended: bool) -> Verdict:
+    source = f"mode_{policy}" if policy else "readonly_hint"
+    match policy:
+        case "restricted":
+            if not _is_safe(tool):
+                return Verdict("deny", _RESTRICTED.format(tool=tool.name), source)
+            runs = True
+        case "balanced":
+            runs = _is_safe(tool)
+        case "strict":
+            runs = False
+        case _:
+            runs = tool.read_only
+    if runs:
+        return Verdict("run", source=source)
+    return Verdict("ask") if attended else Verdict("run", source="mode_autonomous")
+
+
+def _is_safe(tool: Tool) -> bool:
+    """A tool that says both that it only reads and that it destroys is not believed the first."""
+    return tool.read_only and not tool.destructive
 
 
 def _spellings(working_dir: Path, path: str) -> Spellings:

@@ -58,6 +58,8 @@ def _below(parent: Session, place: Session, *, new_id: str, root: str, title: st
         tools_approved=parent.tools_approved,
         thinking=parent.thinking,
         permissions=parent.permissions,
+        chosen_policy=parent.chosen_policy,
+        choices=parent.choices,
         parent_id=root,
         agent=agent,
     )

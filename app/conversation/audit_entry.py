@@ -26,6 +26,7 @@ Action = Literal[
     "star",
     "tokens",
     "permissions",
+    "safety_policy",
     "toggle_tools",
     "toggle_thinking",
     "budget",

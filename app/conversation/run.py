@@ -180,7 +180,12 @@ class Answer:
 
 
 DECISIONS: Final[Mapping[str, frozenset[str]]] = {
-    "approval": frozenset({"approve", "approve-session", "approve-tool", "reject", "expired"}),
+    "approval": frozenset(
+        {
+            *("approve", "approve-session", "approve-tool", "approve-balanced", "approve-autonomous"),
+            *("reject", "expired"),
+        }
+    ),
     "elicitation": frozenset({"accept", "decline", "cancel", "expired"}),
     "max_iterations": frozenset({"approve", "reject", "expired"}),
 }

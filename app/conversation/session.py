@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
+
+from app.conversation.safety import SafetyPolicy
 
 MAX_PATTERNS: Final = 200  # of each kind in a session's permissions
 
 Permissions = Mapping[str, Sequence[str]]  # allow, ask, deny -> patterns
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The choices that a session's maker has made for it."""
+
+    models: Mapping[str, str] = field(default_factory=dict)  # agent -> the model that it asks here
+    models_used: Sequence[str] = ()  # models to choose from again
+    without_title: bool = False  # no model makes it one
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +45,13 @@ class Session:
     handed_to: str = ""  # "key/name" of the agent that a hand-off gave it to; runs that name none begin there
     compactions: int = 0  # the number of its newest summary
     model: str = ""  # "provider/name" that its runs ask instead of their agents' own models
+    chosen_policy: SafetyPolicy = ""  # the one that counts while `tools_approved` does not say more
+    choices: Choices = field(default_factory=Choices)
+
+    @property
+    def safety_policy(self) -> SafetyPolicy:
+        """The approval of every tool is the widest policy."""
+        return "autonomous" if self.tools_approved else self.chosen_policy
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from app.store.prepared_statements import Prepared
 from app.store.row_mapping import answer_of, dump, owner_of, owner_row, run_of
 from app.store.run_adoption import Adopted, answer_given, is_parked, let_go, reserve, reserved, write_down
 from app.store.run_rows import is_dead, live_run_row, run_row
-from app.store.session_rows import allow_tool, approve_all_tools, set_next_event
+from app.store.session_rows import allow_tool, set_next_event, set_policy
 from app.store.tables import runs, tool_calls
 
 _UNFIT: Final = {
@@ -150,8 +150,10 @@ def _remember(connection: Connection, run: Run, question: Question, answer: Answ
     the answer, so that it counts whichever process goes on."""
     for session_id in sorted({question.session_id, run.session_id}):
         match answer.decision:
-            case "approve-session":
-                approve_all_tools(connection, session_id)
+            case "approve-session" | "approve-autonomous":
+                set_policy(connection, session_id, "autonomous")
+            case "approve-balanced":
+                set_policy(connection, session_id, "balanced")
             case "approve-tool":
                 allow_tool(connection, session_id, answer.tool_name or question.name)
 

@@ -10,7 +10,8 @@ from typing import Any, Final, TypeVar, cast, get_args
 import orjson
 
 from app.conversation.run import AT_SAFE_POINT, LIVE, Answer, CallState, Owner, Question, Run, ToolCall
-from app.conversation.session import Session
+from app.conversation.safety import policy_named
+from app.conversation.session import Choices, Session
 from app.conversation.summary import Summary
 from app.conversation.transcript import Message, Usage
 
@@ -48,16 +49,30 @@ def _fields(kind: Hashable) -> frozenset[str]:
     return frozenset(field.name for field in fields(cast("Any", kind)))
 
 
+_TRANSLATED: Final = frozenset({"permissions", "chosen_policy", "choices"})
+_PLAIN: Final = tuple(name for name in Session.__dataclass_fields__ if name not in _TRANSLATED)
+
+
 def session_row(session: Session) -> dict[str, Any]:
     """With the `given_time` of a statement whose `created_at` is MOMENT."""
-    row = {name: getattr(session, name) for name in Session.__dataclass_fields__ if name != "permissions"}
+    row = {name: getattr(session, name) for name in _PLAIN}
     more = {"given_time": row.pop("created_at"), "next_event": 1}
-    return {**row, **more, "permissions_json": dump_optional(session.permissions)}
+    return {
+        **row,
+        **more,
+        "permissions_json": dump_optional(session.permissions),
+        "safety_policy": session.chosen_policy or None,
+        "choices_json": dump(asdict(session.choices)) if session.choices != Choices() else None,
+    }
 
 
 def session_of(row: Row) -> Session:
-    plain = {name: getattr(row, name) for name in Session.__dataclass_fields__ if name != "permissions"}
-    return Session(**plain, permissions=load_optional(row.permissions_json))
+    return Session(
+        **{name: getattr(row, name) for name in _PLAIN},
+        permissions=load_optional(row.permissions_json),
+        chosen_policy=policy_named(row.safety_policy or ""),
+        choices=value_of(Choices, row.choices_json) or Choices(),
+    )
 
 
 def message_row(message: Message, session_id: str, position: int, run_id: str | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
+from app.conversation.safety import SafetyPolicy
 from app.conversation.session import MAX_PATTERNS, Session
 from app.conversation.summary import Summary
 from app.conversation.transcript import Message
@@ -93,8 +94,12 @@ def _change_of_session(columns: tuple[str, ...]) -> Prepared:
     return Prepared(update(sessions).where(sessions.c.id == bindparam("here")), columns=columns)
 
 
-def approve_all_tools(connection: Connection, session_id: str) -> None:
-    change_session(connection, session_id, tools_approved=True)
+def set_policy(connection: Connection, session_id: str, policy: SafetyPolicy) -> bool:
+    """False if there is no such session. The widest policy is the approval of every tool; the one that was chosen
+    before counts again when that is taken back."""
+    if policy == "autonomous":
+        return change_session(connection, session_id, tools_approved=True)
+    return change_session(connection, session_id, tools_approved=False, safety_policy=policy or None)
 
 
 def allow_tool(connection: Connection, session_id: str, pattern: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import and_, bindparam, delete, func, not_, or_, select, update
 
 from app.conversation.audit_entry import Action
+from app.conversation.safety import SafetyPolicy
 from app.conversation.session import Permissions, Session, SessionSummary
 from app.conversation.transcript import Message
 from app.errors import SessionNotFound
@@ -26,6 +27,7 @@ from app.store.session_rows import (
     find_session,
     next_position,
     read_messages,
+    set_policy,
 )
 from app.store.tables import messages, prompts, runs, sessions, tool_states
 
@@ -146,6 +148,13 @@ class SessionStore:
     def set_permissions(self, session_id: str, permissions: Permissions | None) -> None:
         said = str(permissions or "")
         self._update(session_id, "permissions", said, permissions_json=dump_optional(permissions))
+
+    def set_policy(self, session_id: str, policy: SafetyPolicy) -> None:
+        """It counts from the next tool call on."""
+        with self._database.writing() as connection:
+            if not set_policy(connection, session_id, policy):
+                raise SessionNotFound()
+            note(connection, "safety_policy", session_id, detail=policy or "default")
 
     def set_starred(self, session_id: str, starred: bool) -> None:
         self._update(session_id, "star", "on" if starred else "off", starred=starred)

@@ -82,6 +82,8 @@ sessions = Table(
     Column(
         "model", Text, nullable=False
     ),  # its runs ask this one instead of their agents' own; empty: theirs
+    Column("safety_policy", Text),  # null: nobody has chosen one; `tools_approved` is the widest
+    Column("choices_json", Text),
     Column("next_event", BigInteger, nullable=False),  # no event with this number or a higher one was sent
     Index("sessions_by_age", "owner", "created_at"),
     _partial_index("roots_by_age", "created_at", where="parent_id IS NULL"),

@@ -8,6 +8,7 @@ import orjson
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from app.conversation.blocks import MAX_DEPTH, is_deep
+from app.conversation.safety import GivenPolicy, SafetyPolicy, policy_named
 from app.conversation.session import MAX_PATTERNS
 from app.team.permissions import is_pattern
 
@@ -89,10 +90,20 @@ class PermissionsBody(RequestModel):
 
 
 class CreateSession(RequestModel):
+    """`mode` is an older name of `safety_policy`, which counts more."""
+
     max_iterations: Iterations | None = None
     tools_approved: bool | None = None
     working_dir: Directory | None = None
     permissions: PermissionsBody | None = None
+    safety_policy: GivenPolicy | None = None
+    mode: GivenPolicy | None = None
+
+    @property
+    def policy(self) -> SafetyPolicy:
+        """A policy that is said counts more than `tools_approved`."""
+        given = policy_named(self.safety_policy or self.mode or "")
+        return given or ("autonomous" if self.tools_approved else "")
 
 
 Tokens = Annotated[int, Field(ge=0, le=1_000_000_000), BeforeValidator(whole)]

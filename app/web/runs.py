@@ -28,16 +28,31 @@ HOLDER: Final = Parameter("holder", "Runs of this host, or of this process (`hos
 OLDER_THAN: Final = Seconds("older_than", "Runs that began at least so long ago.", most=10.0**9)
 
 
-class Resume(RequestModel):
-    """`call_id` is ours: it ties the decision to the call it was made for."""
+_SAME_AS: Final = {"approve-safe": "approve-balanced", "approve-safer": "approve-balanced"}
 
-    confirmation: Literal["approve", "approve-session", "approve-tool", "reject"]
+
+class Resume(RequestModel):
+    """`call_id` is ours: it ties the decision to the call it was made for. `approve-balanced` and
+    `approve-autonomous` set the session's safety policy too; `approve-safe` and `approve-safer` are older names of the
+    first."""
+
+    confirmation: Literal[
+        "approve",
+        "approve-session",
+        "approve-tool",
+        "approve-balanced",
+        "approve-autonomous",
+        "approve-safe",
+        "approve-safer",
+        "reject",
+    ]
     reason: Reason | None = None
     tool_name: Pattern | None = None
     call_id: Name | None = None
 
     def answer(self, by: str) -> Answer:
-        return Answer(self.confirmation, reason=self.reason or "", tool_name=self.tool_name or "", by=by)
+        decision = _SAME_AS.get(self.confirmation, self.confirmation)
+        return Answer(decision, reason=self.reason or "", tool_name=self.tool_name or "", by=by)
 
 
 class Elicit(RequestModel):

@@ -8,6 +8,7 @@ from typing import Any, NotRequired
 from typing_extensions import TypedDict
 
 from app.conversation.run import Run
+from app.conversation.safety import SafetyPolicy
 from app.conversation.session import Session, SessionSummary
 from app.conversation.wire_content import message_id_of
 from app.store.store import Store
@@ -25,6 +26,7 @@ class CreatedSessionJson(TypedDict):
     messages: None
     created_at: Time
     tools_approved: bool
+    safety_policy: NotRequired[SafetyPolicy]
     thinking: bool
     hide_tool_results: bool
     working_dir: NotRequired[str]
@@ -67,6 +69,7 @@ class SessionDetailJson(TypedDict):
     messages: NotRequired[list[StoredMessageJson]]
     created_at: Time
     tools_approved: bool
+    safety_policy: NotRequired[SafetyPolicy]
     thinking: bool
     input_tokens: int
     output_tokens: int
@@ -88,6 +91,7 @@ def created_session(session: Session, left_out: Sequence[str]) -> CreatedSession
         "messages": None,
         "created_at": time_text(session.created_at, whole=False),
         "tools_approved": session.tools_approved,
+        "safety_policy": session.safety_policy,
         "thinking": session.thinking,
         "hide_tool_results": False,
         "working_dir": session.working_dir,
@@ -172,6 +176,7 @@ class SessionView:
             "title": session.title,
             "created_at": time_text(session.created_at),
             "tools_approved": session.tools_approved,
+            "safety_policy": session.safety_policy,
             "thinking": session.thinking,
             "input_tokens": session.input_tokens,
             "output_tokens": session.output_tokens,

@@ -9,6 +9,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from app import errors
+from app.conversation.safety import GivenPolicy, SafetyPolicy, policy_named
 from app.store.store import Store
 from app.web.access import require_operator, require_visible
 from app.web.request_body import read, skip_body
@@ -32,6 +33,16 @@ class SetTokens(RequestModel):
 
 class SetPermissions(RequestModel):
     permissions: PermissionsBody | None = None
+
+
+class SetPolicy(RequestModel):
+    """Empty: as if none had been chosen."""
+
+    safety_policy: GivenPolicy
+
+
+class SetMode(RequestModel):
+    mode: GivenPolicy
 
 
 class SetBudget(RequestModel):
@@ -114,6 +125,32 @@ class SessionSettingsResource(Resource):
         permissions = body.permissions.value() if body.permissions else None
         self._store.sessions.set_permissions(session_id, permissions)
         return json_response({"message": "session permissions updated"})
+
+    @patch(
+        "/<session:session_id>/safety-policy",
+        "Says which tool calls run without a question",
+        body=SetPolicy,
+        answers={200: DONE},
+        refusals=(errors.SessionNotFound,),
+    )
+    def set_policy(self, session_id: str) -> Response:
+        """Where no pattern says it; counts from the next tool call on, also in a run that is at work."""
+        return self._set_policy(session_id, policy_named(read(SetPolicy).safety_policy))
+
+    @patch(
+        "/<session:session_id>/mode",
+        "Says which tool calls run without a question, by its older name",
+        body=SetMode,
+        answers={200: DONE},
+        refusals=(errors.SessionNotFound,),
+    )
+    def set_mode(self, session_id: str) -> Response:
+        return self._set_policy(session_id, policy_named(read(SetMode).mode))
+
+    def _set_policy(self, session_id: str, policy: SafetyPolicy) -> Response:
+        require_visible(self._store, session_id, "update session safety policy")
+        self._store.sessions.set_policy(session_id, policy)
+        return json_response({"message": "session safety policy updated"})
 
     @patch(
         "/<session:session_id>/budget",

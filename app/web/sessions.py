@@ -85,12 +85,14 @@ class SessionResource(Resource):
         return self._create(body, session, transcript, left_out=translation.notes)
 
     def _session(self, body: CreateSession) -> Session:
+        policy = body.policy
         return Session(
             id=str(uuid.uuid4()),
             created_at=self._store.database.now(),
             owner=own_name(),
             working_dir=session_directory(body.working_dir or "", self._roots.of(own_name())),
-            tools_approved=bool(body.tools_approved),
+            tools_approved=policy == "autonomous",
+            chosen_policy="" if policy == "autonomous" else policy,
             max_iterations=body.max_iterations or 0,
             permissions=body.permissions.value() if body.permissions else None,
         )

@@ -36,8 +36,10 @@ def echo(arguments: Mapping[str, Any], _context: ToolContext) -> Outcome:
     return ToolResult(str(arguments.get("text", "")))
 
 
-def tool(name: str, handler: Handler = echo, *, read_only: bool = True) -> Tool:
-    return Tool(name, "test", f"Does {name}.", handler, read_only=read_only)
+def tool(
+    name: str, handler: Handler = echo, *, read_only: bool = True, destructive: bool | None = None
+) -> Tool:
+    return Tool(name, "test", f"Does {name}.", handler, read_only=read_only, destructive=destructive)
 
 
 class FakeToolset:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from app.agent.approval import Verdict, judge
+from app.conversation.safety import SafetyPolicy
 from app.conversation.session import Session
 from app.team.permissions import Permissions
 from tests.agent.stage import tool
@@ -109,3 +110,55 @@ def test_a_sessions_pattern_that_cant_be_parsed_allows_nothing_and_denies_what_i
     assert verdict({"allow": [pattern]}) == Verdict("ask")
     assert verdict({"deny": [pattern]}, reads=True).outcome == "deny"
     assert verdict({"ask": [pattern]}, reads=True).outcome == "ask"
+
+
+SAFE, MARKED, UNKNOWN = tool("act"), tool("act", destructive=True), tool("act", read_only=False)
+
+BY_POLICY: list[tuple[SafetyPolicy, str, str, str]] = [  # safe, destructive, unknown
+    ("", "run", "run", "ask"),  # as ever: a tool that says it only reads is believed
+    ("strict", "ask", "ask", "ask"),
+    ("balanced", "run", "ask", "ask"),
+    ("restricted", "run", "deny", "deny"),
+]
+
+
+@pytest.mark.parametrize(("policy", "safe", "destructive", "unknown"), BY_POLICY)
+def test_where_no_pattern_says_it_the_sessions_policy_does(
+    policy: SafetyPolicy, safe: str, destructive: str, unknown: str
+) -> None:
+    session = Session("s", chosen_policy=policy)
+    found = [judge(one, {}, [session], NOTHING).outcome for one in (SAFE, MARKED, UNKNOWN)]
+    assert found == [safe, destructive, unknown]
+
+
+@pytest.mark.parametrize("policy", ["", "strict", "balanced", "restricted"])
+def test_the_approval_of_every_tool_is_the_widest_policy(policy: SafetyPolicy) -> None:
+    session = Session("s", tools_approved=True, chosen_policy=policy)
+    assert session.safety_policy == "autonomous"
+    assert judge(UNKNOWN, {}, [session], NOTHING) == Verdict("run")
+    assert judge(UNKNOWN, {}, [session], Permissions(deny=("act",))).outcome == "deny"
+
+
+@pytest.mark.parametrize("policy", ["", "strict", "balanced", "restricted"])
+def test_patterns_come_before_the_policy(policy: SafetyPolicy) -> None:
+    allows = Session("s", chosen_policy=policy, permissions={"allow": ["act"]})
+    assert judge(UNKNOWN, {}, [allows], NOTHING) == Verdict("run")
+    asks = Session("s", chosen_policy=policy, permissions={"ask": ["act"]})
+    assert judge(SAFE, {}, [asks], NOTHING) == Verdict("ask")
+    denies = Session("s", chosen_policy=policy, permissions={"deny": ["act"]})
+    assert judge(SAFE, {}, [denies], NOTHING).outcome == "deny"
+
+
+@pytest.mark.parametrize(
+    ("policy", "outcome"), [("strict", "ask"), ("balanced", "run"), ("restricted", "run")]
+)
+def test_a_policy_that_decides_by_itself_beats_the_files_wish_to_be_asked(
+    policy: SafetyPolicy, outcome: str
+) -> None:
+    session = Session("s", chosen_policy=policy)
+    assert judge(SAFE, {}, [session], Permissions(ask=("*",))).outcome == outcome
+
+
+def test_a_tasks_calls_are_judged_by_the_policy_of_its_conversation() -> None:
+    task, conversation = Session("task"), Session("c", chosen_policy="restricted")
+    assert judge(UNKNOWN, {}, [task, conversation], NOTHING).outcome == "deny"

@@ -10,7 +10,7 @@ import pytest
 from app.conversation.session import Session
 from app.errors import SessionNotFound
 from app.store.event_segments import Segment
-from app.store.session_rows import allow_tool, approve_all_tools
+from app.store.session_rows import allow_tool, set_policy
 from app.store.store import Store
 from tests.harness.rows import all_rows
 from tests.harness.wire import in_parallel
@@ -122,7 +122,7 @@ def test_flags_and_permissions_change(store: Store) -> None:
     assert store.sessions.get(session.id).permissions is None
     for _ in range(2):
         with store.database.writing() as connection:
-            approve_all_tools(connection, session.id)
+            set_policy(connection, session.id, "autonomous")
     assert store.sessions.get(session.id).tools_approved is True
 
 

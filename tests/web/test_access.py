@@ -91,6 +91,8 @@ ROUTES: Final[list[tuple[str, str, Any]]] = [
     ("POST", "/summaries", {"summary": "He was here."}),
     ("PATCH", "/title", {"title": "mine now"}),
     ("PATCH", "/permissions", {"permissions": {"allow": ["*"]}}),
+    ("PATCH", "/safety-policy", {"safety_policy": "autonomous"}),
+    ("PATCH", "/mode", {"mode": "autonomous"}),
     ("PATCH", "/budget", {"budget": 1}),
     ("POST", "/tools/toggle", None),
     ("POST", "/thinking/toggle", None),

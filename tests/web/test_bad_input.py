@@ -20,6 +20,8 @@ OBJECT_ROUTES: Final = [
     ("PATCH", "/api/sessions/{id}/title"),
     ("POST", "/api/sessions/{id}/summaries"),
     ("PATCH", "/api/sessions/{id}/permissions"),
+    ("PATCH", "/api/sessions/{id}/safety-policy"),
+    ("PATCH", "/api/sessions/{id}/mode"),
     ("POST", "/api/sessions/{id}/resume"),
     ("POST", "/api/sessions/{id}/elicitation"),
     ("POST", "/api/sessions/{id}/cancel"),
@@ -57,6 +59,8 @@ SESSION_ROUTES: Final = [
 VALID: Final[dict[str, Any]] = {
     "title": {"title": "t"},
     "permissions": {"permissions": None},
+    "safety-policy": {"safety_policy": "strict"},
+    "mode": {"mode": "strict"},
     "resume": {"confirmation": "approve"},
     "elicitation": {"action": "decline"},
     "summaries": {"summary": "Nothing was said."},

@@ -26,6 +26,8 @@ PATHS = [
     ("/api/ready", {"GET"}),
     (f"{SESSION}/title", {"PATCH"}),
     (f"{SESSION}/permissions", {"PATCH"}),
+    (f"{SESSION}/safety-policy", {"PATCH"}),
+    (f"{SESSION}/mode", {"PATCH"}),
     (f"{SESSION}/budget", {"PATCH"}),
     (f"{SESSION}/tools/toggle", {"POST"}),
     (f"{SESSION}/thinking/toggle", {"POST"}),
