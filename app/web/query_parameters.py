@@ -172,7 +172,7 @@ SINCE: Final = Matching(
 )
 LAST_EVENT_ID: Final = Header(
     "Last-Event-ID",
-    "The number of the last event that was read; counts more than `since`.",
+    "The number of the last event that was read; counts less than `since`, with `BATON_WIRE=march-2026` more.",
     _NUMBER,
     "an event number is a whole number",
 )
@@ -190,9 +190,10 @@ IDEMPOTENCY_KEY: Final = Header(
 )
 
 
-def cursor() -> int | None:
+def cursor(*, header_first: bool) -> int | None:
     """The number of the last event that the reader has seen, from the header or from `since`."""
-    text = LAST_EVENT_ID.read() or SINCE.read()
+    header, since = LAST_EVENT_ID.read(), SINCE.read()
+    text = header or since if header_first else since or header
     return int(text) if text else None
 
 

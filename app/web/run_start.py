@@ -45,7 +45,7 @@ from app.web.run_body import RUN_BODY, read_run
 from app.web.run_json import RunAnswerJson, run_payload
 from app.web.sse import Streams, client_left
 from app.web.wire_encoders import wire_encoder
-from app.web.wire_generation import WIRE
+from app.web.wire_generation import WIRE, Generation, generation
 
 MAX_BUSY_WAIT: Final = 60.0
 INTERRUPT_WAIT: Final = 15.0
@@ -66,6 +66,12 @@ WAIT_TIMEOUT: Final = Seconds(
     "How long to wait for the end of the run at work; at most 60 s, with `interrupt` 15 s.",
     most=MAX_BUSY_WAIT,
     default=MAX_BUSY_WAIT,
+)
+FROM: Final = Choice(
+    "from",
+    "Where a stream without a cursor begins: with the first event that is kept, or with the run at work. "
+    "The default is `beginning`; with `BATON_WIRE=march-2026`, `run`.",
+    ("beginning", "run"),
 )
 STREAM: Final = Choice(
     "stream", "`false`: 202 and no stream; the run goes on by itself.", ("true", "false"), "true"
@@ -263,10 +269,16 @@ class RunStartResource(Resource):
     @get(
         "/events",
         "Follows a session's events, from any process",
-        parameters=(SINCE, LAST_EVENT_ID, WIRE),
+        parameters=(SINCE, LAST_EVENT_ID, FROM, WIRE),
         answers={200: ResponseSpec("What came since, then what comes.", str, media="text/event-stream")},
         refusals=(errors.SessionNotFound, errors.InvalidRequest, errors.ServerFull, errors.Draining),
     )
     def events(self, session_id: str) -> Response:
+        """Later clients expect all that is kept when they name no cursor; those of March 2026 the run at work."""
+        march = generation() is Generation.MARCH
+        whole = FROM.read("run" if march else "beginning") == "beginning"
+        after = cursor(header_first=march)
         self._store.sessions.get(session_id, owner=owner())
-        return self._streams.respond(self._readers.of_session(session_id, cursor(), wire_encoder()))
+        return self._streams.respond(
+            self._readers.of_session(session_id, after, wire_encoder(), whole=whole)
+        )

@@ -144,10 +144,18 @@ class LocalClient:
         assert response.status_code == 200, response.get_data(as_text=True)
         return LocalStream(response)
 
-    def follow(self, session_id: str, *, since: int | None = None) -> LocalStream:
+    def follow(
+        self,
+        session_id: str,
+        *,
+        since: int | None = None,
+        begin: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> LocalStream:
         """A reader of the session's events."""
-        query = "" if since is None else f"?since={since}"
-        response = self._http.get(f"/api/sessions/{session_id}/events{query}", buffered=False)
+        query = {name: value for name, value in (("since", since), ("from", begin)) if value is not None}
+        path = f"/api/sessions/{session_id}/events"
+        response = self._http.get(path, query_string=query, headers=headers, buffered=False)
         assert response.status_code == 200, response.get_data(as_text=True)
         return LocalStream(response)
 

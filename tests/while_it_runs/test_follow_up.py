@@ -44,7 +44,7 @@ def test_a_follow_up_to_an_idle_session_is_begun_by_the_agent_that_ran_last(
     session = here.new_session()
     here.say(session, "[say hello]")
     here.say(session, "[say hands]", agent="tools")
-    with there.follow(session) as reader:
+    with there.follow(session, begin="run") as reader:
         answer = there.call("POST", f"/api/sessions/{session}/followup", body("[say back]"), expect=202)
         assert answer["status"] == "queued_streaming"
         reader.until("stream_stopped")

@@ -77,7 +77,7 @@ def test_a_reader_of_another_process_sees_a_live_run_from_its_beginning_to_its_e
     here.say(session, "[say an old story]")
     with here.run(session, "[words 20][hold 5]") as stream:
         stream.until("agent_choice")
-        with there.follow(session) as reader:
+        with there.follow(session, begin="run") as reader:
             reader.until("agent_choice")
             model.release()
             stream.rest()

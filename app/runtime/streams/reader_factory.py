@@ -81,16 +81,24 @@ class ReaderFactory:
         return RunEnd(last, words, told=False)
 
     def of_session(
-        self, session_id: str, after: int | None, encoder: FrameEncoder = AS_WRITTEN
+        self,
+        session_id: str,
+        after: int | None,
+        encoder: FrameEncoder = AS_WRITTEN,
+        *,
+        whole: bool = False,
     ) -> EventReader:
-        """A reader of a session's events after a number; None: from the beginning of the run that is live,
-        or whatever comes next. A number that was never given, as after a restored backup, is answered with a
-        `gap`. SessionNotFound, Draining."""
+        """A reader of a session's events after a number; None: from the beginning of the run that is live, or whatever
+        comes next; or, if it is to be the `whole`, from the first event that is kept. A number that was never given,
+        as after a restored backup, is answered with a `gap`. SessionNotFound, Draining."""
         if self._runs.draining:
             raise Draining()
         self._services.ensure_running()
-        event_log = self._logs.open(session_id, self._store.events.bounds(session_id)[1] + 1)
+        first_stored, last_stored = self._store.events.bounds(session_id)
+        event_log = self._logs.open(session_id, last_stored + 1)
         try:
+            if after is None and whole and first_stored:
+                after = first_stored - 1
             if after is None:
                 run = self._store.runs.live_run(session_id)  # whichever process works on it
                 after = (run.first_event if run is not None else event_log.next_number) - 1

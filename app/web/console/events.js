@@ -80,7 +80,7 @@ export class Follower {
     alive();
     try {
       const headers = { "Baton-Wire": "later", ...(this.cursor === null ? {} : { "Last-Event-ID": String(this.cursor) }) };
-      const response = await open(this.path, { headers, signal: this.stopper.signal });
+      const response = await open(`${this.path}?from=run`, { headers, signal: this.stopper.signal });
       if (this.cursor === null) await this.hear.onFresh();
       if (this.stopped) return;
       this.hear.onState("live");
