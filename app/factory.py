@@ -194,7 +194,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     streams = Streams(disconnects, runtime.slots, writer)
     app = make_application(
         [
-            HealthResource(store, runtime.runs, runtime.slots, disconnects),
+            HealthResource(store, runtime.runs, runtime.slots, disconnects, lambda: tool_servers.failing),
             metrics_route.MetricsResource(telemetry, gauges.measure, runtime.services),
             ConsoleResource(),
             AgentResource(directory, planner.count_tools),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Final, Literal
 
 from flask import Response
@@ -36,12 +37,31 @@ class HealthJson(StatusJson):
     version: str
 
 
+class ReadyJson(TypedDict):
+    """`active_sessions`: how many have a run at work in this process. `toolset_health` is `degraded` while a tool server
+    that a run uses can't be had."""
+
+    status: Literal["ready"]
+    ready: bool
+    active_sessions: int
+    store_connected: bool
+    toolset_health: Literal["ok", "degraded"]
+
+
 class HealthResource(Resource):
-    """Answers load balancers, and clients that wait for work."""
+    """Answers load balancers, and clients that wait for work. `is_degraded` says how the tool servers are."""
 
     name = "health"
 
-    def __init__(self, store: Store, runs: LiveRuns, slots: Slots, disconnects: DisconnectWatcher) -> None:
+    def __init__(
+        self,
+        store: Store,
+        runs: LiveRuns,
+        slots: Slots,
+        disconnects: DisconnectWatcher,
+        is_degraded: Callable[[], bool],
+    ) -> None:
+        self._is_degraded = is_degraded
         self._store = store
         self._runs = runs
         self._slots = slots
@@ -70,7 +90,7 @@ class HealthResource(Resource):
     @get(
         "/ready",
         "Does the process want work?",
-        answers={200: ResponseSpec("Yes.", StatusJson)},
+        answers={200: ResponseSpec("Yes.", ReadyJson)},
         refusals=(errors.Draining,),
         is_open=True,
     )
@@ -79,7 +99,14 @@ class HealthResource(Resource):
         if self._runs.draining:
             raise errors.Draining()
         self._store.runs.recent(limit=1)
-        return json_response({"status": "ready"})
+        body: ReadyJson = {
+            "status": "ready",
+            "ready": True,
+            "active_sessions": len(self._runs.all()),
+            "store_connected": True,
+            "toolset_health": "degraded" if self._is_degraded() else "ok",
+        }
+        return json_response(body)
 
     @get(
         "/api/ready",

@@ -131,7 +131,7 @@ def test_a_ping_is_answered(http: FlaskClient) -> None:
 
 def test_a_server_is_ready_until_it_drains(with_broken_files: Server) -> None:
     http = with_broken_files.app.test_client()
-    assert http.get("/ready").get_json() == {"status": "ready"}
+    assert http.get("/ready").get_json()["status"] == "ready"
     with_broken_files.runtime.supervisor.drain(0)
     refused = http.get("/ready")
     assert (refused.status_code, refused.get_json()["code"]) == (503, "draining")

@@ -60,3 +60,14 @@ def test_only_a_session_that_one_may_see_counts(tmp_path: Any, model: OfflineSer
     assert bob.call("GET", "/api/ready?timeout=1ms", expect=503)["code"] == "no_sessions"
     assert LocalClient(built).call("GET", "/api/ready", expect=401)["code"] == "unauthorized"
     built.close()
+
+
+def test_a_server_that_is_ready_says_in_what_state(local: LocalClient, model: OfflineServer) -> None:
+    idle = {"status": "ready", "ready": True, "store_connected": True, "toolset_health": "ok"}
+    local.new_session()
+    assert local.call("GET", "/ready") == {**idle, "active_sessions": 0}
+    with local.run(local.new_session(), "[hold 1][say done]") as stream:
+        stream.until("agent_choice")
+        assert local.call("GET", "/ready") == {**idle, "active_sessions": 1}
+        model.release()
+        stream.rest()

@@ -93,6 +93,11 @@ class ToolServer:
         return self._state == "closed"
 
     @property
+    def has_failed(self) -> bool:
+        """It can't be started, or not again."""
+        return self._state == "failed"
+
+    @property
     def has_ended(self) -> bool:
         """Its thread and its process are no more."""
         return not self._thread.is_alive()

@@ -50,6 +50,12 @@ class ToolServers:
                 self._idle_since[address] = time.monotonic()
                 self._watch_idle()
 
+    @property
+    def failing(self) -> bool:
+        """Is there one that somebody uses and that can't be had?"""
+        with self._guard:
+            return any(server.has_failed and self._users.get(at) for at, server in self._servers.items())
+
     def close(self) -> None:
         """Ends all of them at the same time, and waits for that; for those that are ending already, too."""
         with self._guard:
