@@ -9,6 +9,7 @@ import orjson
 
 from app.conversation.blocks import Block, plain_text
 from app.conversation.events import Event, Json, UserMessage, wire_call
+from app.conversation.framing import unframed
 from app.conversation.transcript import Message, Role
 
 
@@ -38,9 +39,10 @@ def arguments_text(arguments: Mapping[str, Any]) -> str:
 
 
 def user_message_event(session_id: str, row: Message, *, message_id: str = "") -> Event:
+    content = unframed(row.content)
     return UserMessage(
-        message=plain_text(row.content),
-        multi_content=wire_parts(row.content) if any(b.get("type") != "text" for b in row.content) else (),
+        message=plain_text(content),
+        multi_content=wire_parts(content) if any(b.get("type") != "text" for b in content) else (),
         session_id=session_id,
         session_position=row.position,
         message_id=message_id or message_id_of(session_id, row.position, row.role),

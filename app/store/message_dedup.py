@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Integer, bindparam, select
 
+from app.conversation.framing import unframed
 from app.conversation.transcript import Message
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import MESSAGE_COLUMNS, message_of
@@ -40,4 +41,4 @@ def without_known(connection: Connection, session_id: str, posted: Sequence[Mess
 def _newest(connection: Connection, session_id: str, limit: int) -> list[Sequence[object]]:
     """The user's newest messages, oldest first."""
     rows = _NEWEST.plain(connection, {"of_session": session_id, "most": limit})
-    return [message_of(row).content for row in reversed(rows)]
+    return [unframed(message_of(row).content) for row in reversed(rows)]

@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection, Integer, bindparam, delete, exists, func, insert, or_, select, update
 
+from app.conversation.framing import framed_as
 from app.conversation.queued_message import CAPACITY, QueuedMessage, QueueKind
 from app.conversation.run import Baton
 from app.conversation.transcript import Message
@@ -163,10 +164,11 @@ class QueueStore:
     def edit(self, session_id: str, message_id: str, content: Sequence[Any]) -> QueuedMessage:
         """QueuedMessageNotFound, TakenAlready."""
         with self._database.writing() as connection:
-            row = _still_waiting(connection, session_id, message_id)
-            _EDIT.run(connection, {"message_id": message_id, "content_json": dump(content)})
+            before = _message(_still_waiting(connection, session_id, message_id))
+            after = replace(before, content=framed_as(content, before.content))
+            _EDIT.run(connection, {"message_id": message_id, "content_json": dump(after.content)})
             note(connection, "edit_queued", session_id, detail=message_id)
-            return replace(_message(row), content=tuple(content))
+            return after
 
     def withdraw(self, session_id: str, message_id: str) -> None:
         """QueuedMessageNotFound, TakenAlready."""

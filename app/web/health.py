@@ -38,8 +38,8 @@ class HealthJson(StatusJson):
 
 
 class ReadyJson(TypedDict):
-    """`active_sessions`: how many have a run at work in this process. `toolset_health` is `degraded` while a tool server
-    that a run uses can't be had."""
+    """`active_sessions`: how many have a run at work in this process. `toolset_health` is `degraded` while a tool
+    server that a run uses can't be had."""
 
     status: Literal["ready"]
     ready: bool

@@ -8,6 +8,7 @@ from typing import Any, Literal, NotRequired, cast
 from typing_extensions import TypedDict
 
 from app.conversation.blocks import Block, plain_text, result_text, thinking_text
+from app.conversation.framing import unframed
 from app.conversation.transcript import Message, Usage
 from app.conversation.wire_content import wire_parts, wire_tool_call
 from app.web.response_json import IfAny, Json, Time, time_text, without_empty
@@ -74,7 +75,8 @@ def message_payload(message: Message, definitions: Definitions, message_id: str 
 
 
 def _chat_message(message: Message, definitions: Definitions, message_id: str) -> ChatMessageJson:
-    blocks, called = message.content, message.calls
+    blocks = unframed(message.content) if message.role == "user" else message.content
+    called = message.calls
     result = blocks[0] if message.role == "tool" else None
     inner = _inner(blocks, result)
     signatures = [block.get("signature") for block in blocks if block.get("type") == "thinking"]

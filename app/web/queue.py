@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal, NotRequired
+from typing import Annotated, Final, Literal, NotRequired
 
 from flask import Response
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from app import errors
 from app.conversation.blocks import Block, plain_text
+from app.conversation.framing import FRAMINGS, framed, unframed
 from app.conversation.queued_message import CAPACITY, QueuedMessage
 from app.conversation.wire_content import wire_parts
 from app.runtime.run_control import RunControl, queued_messages
@@ -17,9 +19,10 @@ from app.store.idempotency import KeyUse, KeyUsed, answered
 from app.store.store import Store
 from app.web.access import requester, require_visible
 from app.web.idempotent import idempotency_key
-from app.web.posted_messages import MessagesBody, read_messages
+from app.web.posted_messages import MessagesBody, messages_of, read_messages
 from app.web.query_parameters import IDEMPOTENCY_KEY, PRETTY
-from app.web.request_body import skip_body
+from app.web.request_body import posted_json, skip_body, validated
+from app.web.request_models import RequestModel
 from app.web.resource import DONE, Resource, ResponseSpec, delete, get, patch, post
 from app.web.response_json import Json, Time, json_response, time_text, without_empty
 
@@ -52,6 +55,21 @@ class QueueJson(TypedDict):
     steer: DepthJson
     followup: DepthJson
     messages: list[QueuedMessageJson]
+
+
+class SteerOptions(RequestModel):
+    """`framing`: how the agent is told to read the messages: as they are, after its work, or instead of it."""
+
+    framing: Annotated[str, Field(json_schema_extra={"enum": ["", *FRAMINGS]})] | None = None
+
+
+def _read_steers() -> list[Sequence[Block]]:
+    """The messages' contents, with words for the model before each that has a framing."""
+    value = posted_json()
+    framing = (validated(SteerOptions, value).framing if isinstance(value, dict) else None) or "plain"
+    if framing not in FRAMINGS:
+        raise errors.InvalidRequest(f"framing must be one of {', '.join(FRAMINGS)}")
+    return [framed(message.content, framing) for message in messages_of(value, exactly_one=False)]
 
 
 QUEUED: Final = ResponseSpec("It waits.", QueuedJson)
@@ -89,10 +107,11 @@ class QueueResource(Resource):
     @post(
         "/steer",
         "Leaves a message for the run at work",
-        body=MessagesBody(),
+        body=MessagesBody(options=SteerOptions),
         parameters=(PRETTY, IDEMPOTENCY_KEY),
         answers={202: QUEUED},
         refusals=(
+            errors.InvalidRequest,
             errors.SessionNotFound,
             errors.NotRunning,
             errors.IdempotencyConflict,
@@ -101,7 +120,7 @@ class QueueResource(Resource):
         ),
     )
     def steer(self, session_id: str) -> Response:
-        contents = [message.content for message in read_messages()]
+        contents = _read_steers()
         require_visible(self._store, session_id, "steer session")
         use = idempotency_key(contents)
         if (again := self._again(use)) is not None:
@@ -195,13 +214,14 @@ def queued_answer(status: QueuedStatus, messages: Sequence[QueuedMessage]) -> Qu
 
 
 def queued_payload(message: QueuedMessage) -> QueuedMessageJson:
-    plain = all(block.get("type") == "text" for block in message.content)
+    content = unframed(message.content)
+    plain = all(block.get("type") == "text" for block in content)
     body: QueuedMessageJson = {
         "id": message.id,
         "kind": message.kind,
-        "content": plain_text(message.content),
+        "content": plain_text(content),
         "created_at": time_text(message.created_at, whole=False),
         "created_by": message.created_by,
-        "multi_content": [] if plain else wire_parts(message.content),
+        "multi_content": [] if plain else wire_parts(content),
     }
     return without_empty(QueuedMessageJson, body)
