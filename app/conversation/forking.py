@@ -17,6 +17,18 @@ def before_user_message(rows: Sequence[Message], index: int) -> list[Message]:
     return list(rows[: said[index]])
 
 
+def before_message(rows: Sequence[Message], index: int) -> list[Message]:
+    """The rows before the message of that index, counted as a session shows them, from 0. InvalidRequest if there are
+    not so many, or if calls before it would lose their results."""
+    if index > len(rows):
+        raise InvalidRequest(f"there is no message {index}; there are {len(rows)}, counted from 0")
+    if index < len(rows) and rows[index].role == "tool":
+        raise InvalidRequest(
+            f"message {index} is the result of a call before it; a copy can't end between them"
+        )
+    return list(rows[:index])
+
+
 def fork_title(parent: str, taken: Collection[str]) -> str:
     """`parent (fork N)` with the first N that is free; without a title there is none to add to."""
     if not parent:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.sql.schema import Table
 
-from app.conversation.forking import before_user_message, fork_title
+from app.conversation.forking import before_message, before_user_message, fork_title
 from app.conversation.session import Session
 from app.conversation.transcript import Message, Transcript
 from app.errors import InvalidTranscript, SessionBusy
@@ -32,16 +32,21 @@ class ForkStore:
         created_at: float,
         owner: str,
         before: int | None,
+        before_any: int | None = None,
         visible_to: str | None = None,
     ) -> Session:
-        """Copies a session up to, and without, the user's message number `before`, counted from 0; all of it
-        without one. The parent stays as it is, and may be at work: SessionBusy only for a copy that would end
-        between a call and its result. SessionNotFound, InvalidRequest."""
+        """Copies a session up to, and without, the user's message number `before`, counted from 0, or else the message
+        number `before_any`; all of it without either. The parent stays as it is, and may be at work: SessionBusy only
+        for a copy that would end between a call and its result. SessionNotFound, InvalidRequest."""
         with self._database.writing() as connection:
             parent = session_of(find_session(connection, parent_id, owner=visible_to))
             rows = read_messages(connection, parent_id)
-            kept = rows if before is None else before_user_message(rows, before)
-            if before is None and _is_open(rows):
+            kept = rows
+            if before is not None:
+                kept = before_user_message(rows, before)
+            elif before_any is not None:
+                kept = before_message(rows, before_any)
+            if len(kept) == len(rows) and _is_open(rows):
                 row = live_run_row(connection, parent_id)
                 run = run_of(row) if row is not None else None
                 raise SessionBusy(run=run)

@@ -38,10 +38,15 @@ DELETE_TIMEOUT: Final = Seconds(
 )
 
 
-class Fork(RequestModel):
-    """`user_message_index`: the copy ends before this message of the user, counted from 0."""
+Index = Annotated[int, Field(le=1_000_000_000), BeforeValidator(whole)]
 
-    user_message_index: Annotated[int, Field(le=1_000_000_000), BeforeValidator(whole)] | None = None
+
+class Fork(RequestModel):
+    """`user_message_index`: the copy ends before this message of the user, counted from 0. `message_index`, which
+    counts less: before this message, of whomever."""
+
+    user_message_index: Index | None = None
+    message_index: Index | None = None
 
 
 class SessionResource(Resource):
@@ -132,17 +137,19 @@ class SessionResource(Resource):
         refusals=(errors.SessionNotFound, errors.SessionBusy),
     )
     def fork(self, session_id: str) -> Response:
-        before = read(Fork).user_message_index
+        body = read(Fork)
         require_visible(self._store, session_id, "fork session")
-        if before is not None and before < 0:
-            raise errors.InvalidRequest("user_message_index is counted from 0")
+        for name, index in body:
+            if index is not None and index < 0:
+                raise errors.InvalidRequest(f"{name} is counted from 0")
         new_id = str(uuid.uuid4())
         session = self._store.forks.fork(
             session_id,
             new_id,
             created_at=self._store.database.now(),
             owner=own_name(),
-            before=before,
+            before=body.user_message_index,
+            before_any=body.message_index,
             visible_to=owner(),
         )
         return object_response(self._view.shown(session, None))

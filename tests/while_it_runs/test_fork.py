@@ -54,6 +54,31 @@ def test_a_bad_index_is_refused(here: LocalClient, index: int, status: int) -> N
     assert here.call("GET", "/api/sessions") == sessions
 
 
+def fork_before(client: LocalClient, session: str, *, expect: int = 200, **body: int) -> Any:
+    return client.call("POST", f"/api/sessions/{session}/fork", body, expect=expect)
+
+
+@pytest.mark.parametrize("index", [0, 1, 3, 4, 5, 6])
+def test_a_fork_can_end_before_any_message_that_is_no_result(
+    here: LocalClient, there: LocalClient, index: int
+) -> None:
+    session = talk(here)
+    copy = fork_before(there, session, message_index=index)
+    assert copy.get("messages", []) == here.session(session)["messages"][:index]
+    there.say(copy["id"], "[say otherwise]", agent="tools")
+
+
+@pytest.mark.parametrize("index", [-1, 2, 7])
+def test_a_fork_that_would_part_a_call_from_its_result_is_refused(here: LocalClient, index: int) -> None:
+    session = talk(here)
+    assert fork_before(here, session, expect=400, message_index=index)["code"] == "invalid_request"
+
+
+def test_of_two_indexes_that_of_the_users_message_counts(here: LocalClient) -> None:
+    session = talk(here)
+    assert len(fork_before(here, session, message_index=1, user_message_index=1)["messages"]) == 4
+
+
 def test_f26_a_fork_may_reuse_the_ids_of_its_calls(here: LocalClient) -> None:
     """The stand-in judges the copy with calls, and the ids that new calls get in it."""
     session = talk(here)
