@@ -60,3 +60,4 @@ class SessionSummary:
 
     session: Session
     num_messages: int
+    at_work: bool = False  # a run has it

@@ -40,6 +40,7 @@ from app.roots import Ground, Roots
 from app.runtime.background_runs import BackgroundRuns, TaskParent
 from app.runtime.environment_info import surroundings
 from app.runtime.live_run import LiveRun
+from app.runtime.model_overrides import overridden, unserved
 from app.runtime.pricing import Pricing
 from app.runtime.run_clock import shortest
 from app.runtime.run_plan import Plan
@@ -197,8 +198,8 @@ class AgentPlanner:
         return session, rows, self._store.journal.ledger(session_id)
 
     def _prefer(self, team: Team, live: LiveRun, session: Session, agent: Agent) -> Agent:
-        """With the model that a request has chosen for the session, or that the agent has chosen since."""
-        asked = agent.asking(session.model)
+        """With the model that the session's maker or a later request has chosen, or that the agent has chosen since."""
+        asked = agent.asking(session.model) if session.model else overridden(team, session, agent)
         pickers = [
             registry.key(spec, index, agent.name)
             for index, spec in enumerate(agent.toolsets)
@@ -249,7 +250,8 @@ class AgentPlanner:
             model=session.model,
         )
         states = live.patience(self._store.sessions.tool_states, session.id) if agent.toolsets else {}
-        return self._toolbox(agent, states, facts, self._unpriced(session, agent))
+        notices = [*unserved(team, session, agent), *self._unpriced(session, agent)]
+        return self._toolbox(agent, states, facts, notices)
 
     def _work(self, team: Team, live: LiveRun, session: Session) -> BackgroundWork:
         if self._background is None:

@@ -93,7 +93,7 @@ class LiveRun:
         self.headers = headers or {}  # of the request that started it; never stored
         self.lock = lock
         self.account = ""  # the name whose session it works on
-        self.titled = False  # its session had a title when it began
+        self.titled = False  # its session had a title when it began, or is to have none
         self.log = log
         self.end = EndMark(run.id)
         self.cancellation = RunCancellation()

@@ -52,7 +52,7 @@ class LiveRuns:
     def add(self, live: LiveRun, session: Session, *, adopted: bool = False) -> None:
         """Draining, if the drain has begun since the run was admitted; TooManyRuns, if the session's owner has its
         share. An `adopted` run has been taken already, and is added in any case."""
-        live.account, live.titled = session.owner, bool(session.title)
+        live.account, live.titled = session.owner, bool(session.title) or session.choices.without_title
         with self._guard:
             if not adopted:
                 self._refuse(session)

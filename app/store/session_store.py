@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import and_, bindparam, delete, func, not_, or_, select, update
+from sqlalchemy import and_, bindparam, delete, exists, func, not_, or_, select, update
 
 from app.conversation.audit_entry import Action
 from app.conversation.safety import SafetyPolicy
@@ -29,7 +29,7 @@ from app.store.session_rows import (
     read_messages,
     set_policy,
 )
-from app.store.tables import messages, prompts, runs, sessions, tool_states
+from app.store.tables import IS_LIVE, messages, prompts, runs, sessions, tool_states
 
 
 class SessionStore:
@@ -82,10 +82,19 @@ class SessionStore:
             return [message_of(row) for row in _PAGE_OF_MESSAGES.all(connection, values)]
 
     def summaries(
-        self, *, owner: str | None = None, limit: int | None = None, after: tuple[float, str] | None = None
+        self,
+        *,
+        owner: str | None = None,
+        limit: int | None = None,
+        after: tuple[float, str] | None = None,
+        at_work: bool = False,
     ) -> list[SessionSummary]:
-        """Root sessions, newest first; from behind the one that was created at that time with that id."""
-        query = select(sessions, _COUNT.label("num_messages")).where(sessions.c.parent_id.is_(None))
+        """Root sessions, newest first; from behind the one that was created at that time with that id. `at_work`: only
+        those that a run has."""
+        query = select(sessions, _COUNT.label("num_messages"), _AT_WORK.label("at_work"))
+        query = query.where(sessions.c.parent_id.is_(None))
+        if at_work:
+            query = query.where(_AT_WORK)
         if owner is not None:
             query = query.where(sessions.c.owner == owner)
         if after is not None:
@@ -99,7 +108,8 @@ class SessionStore:
             )
         query = query.order_by(sessions.c.created_at.desc(), sessions.c.id).limit(limit)
         with self._database.reading() as connection:
-            return [SessionSummary(session_of(row), row.num_messages) for row in connection.execute(query)]
+            found = connection.execute(query)
+            return [SessionSummary(session_of(row), row.num_messages, bool(row.at_work)) for row in found]
 
     def tasks(self, session_id: str) -> list[Session]:
         """The sessions of the tasks that were given away in this one, in the order in which they were."""
@@ -238,6 +248,7 @@ _COUNT: Final = func.coalesce(
     .where(messages.c.session_id == sessions.c.id, messages.c.role == "system")
     .scalar_subquery()
 )
+_AT_WORK: Final = exists().where(runs.c.session_id == sessions.c.id, IS_LIVE)
 _TOOL_STATES: Final = Prepared(
     select(tool_states.c.key, tool_states.c.state_json).where(
         tool_states.c.session_id == bindparam("session_id")

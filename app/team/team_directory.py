@@ -27,6 +27,8 @@ class AgentSummary:
     description: str
     """The first agent's description, as written."""
     multi: bool
+    commands: tuple[str, ...] = ()
+    """The names of the first agent's commands, sorted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,10 @@ class TeamDirectory:
         for path in self._files():
             team = self._team(path)
             if isinstance(team, Team) and path.stem not in found:
-                description = next(iter(team.file.agents.values())).description
-                found[path.stem] = AgentSummary(path.stem, description, len(team.agents) > 1)
+                first = next(iter(team.file.agents.values()))
+                found[path.stem] = AgentSummary(
+                    path.stem, first.description, len(team.agents) > 1, tuple(sorted(first.commands))
+                )
         return [found[name] for name in sorted(found)]
 
     def get(self, key: str) -> Team:

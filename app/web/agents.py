@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NotRequired
 
 from flask import Response
@@ -12,15 +12,16 @@ from app import errors
 from app.team.team_directory import TeamDirectory
 from app.web.error_prefix import error_prefix
 from app.web.resource import Resource, ResponseSpec, get
-from app.web.response_json import Json, json_response
+from app.web.response_json import Json, json_response, without_empty
 
 
 class AgentSummaryJson(TypedDict):
-    """`name` is the file's key; `multi`: more than one agent is in it."""
+    """`name` is the file's key; `multi`: more than one agent is in it. `commands`: the names of the first agent's."""
 
     name: str
     description: str
     multi: bool
+    commands: NotRequired[Sequence[str]]
 
 
 class AgentFileJson(TypedDict):
@@ -59,7 +60,15 @@ class AgentResource(Resource):
     def summaries(self) -> Response:
         return json_response(
             [
-                {"name": agent.name, "description": agent.description, "multi": agent.multi}
+                without_empty(
+                    AgentSummaryJson,
+                    {
+                        "name": agent.name,
+                        "description": agent.description,
+                        "multi": agent.multi,
+                        "commands": agent.commands,
+                    },
+                )
                 for agent in self._directory.list()
             ]
         )

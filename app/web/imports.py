@@ -88,7 +88,6 @@ class ImportedMessage(RequestModel):
 class ImportSession(CreateSession):
     """Other fields of an export (ids, counts, the run at work) are ignored."""
 
-    title: Name | None = None
     thinking: bool = False
     messages: Annotated[list[ImportedMessage], Field(max_length=MAX_IMPORTED)] | None = None
 

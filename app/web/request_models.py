@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from app.conversation.blocks import MAX_DEPTH, is_deep
 from app.conversation.safety import GivenPolicy, SafetyPolicy, policy_named
-from app.conversation.session import MAX_PATTERNS
+from app.conversation.session import MAX_PATTERNS, Choices
 from app.team.permissions import is_pattern
 
 MAX_TEXT: Final = 5_000_000
@@ -89,8 +89,15 @@ class PermissionsBody(RequestModel):
         return {key: list(patterns) for key, patterns in self if patterns}
 
 
+MAX_CHOICES: Final = 100  # agents and models that a session names
+ModelReference = Annotated[
+    str, AfterValidator(no_nul), Field(min_length=1, max_length=211, json_schema_extra=NO_NUL)
+]
+
+
 class CreateSession(RequestModel):
-    """`mode` is an older name of `safety_policy`, which counts more."""
+    """`mode` is an older name of `safety_policy`, which counts more. `agent_model_overrides`: the models that agents
+    ask in this session, by the agents' names."""
 
     max_iterations: Iterations | None = None
     tools_approved: bool | None = None
@@ -98,12 +105,24 @@ class CreateSession(RequestModel):
     permissions: PermissionsBody | None = None
     safety_policy: GivenPolicy | None = None
     mode: GivenPolicy | None = None
+    title: Name | None = None
+    disable_title: bool | None = None
+    agent_model_overrides: Annotated[dict[Name, ModelReference], Field(max_length=MAX_CHOICES)] | None = None
+    custom_models_used: Annotated[list[ModelReference], Field(max_length=MAX_CHOICES)] | None = None
 
     @property
     def policy(self) -> SafetyPolicy:
         """A policy that is said counts more than `tools_approved`."""
         given = policy_named(self.safety_policy or self.mode or "")
         return given or ("autonomous" if self.tools_approved else "")
+
+    @property
+    def choices(self) -> Choices:
+        return Choices(
+            models=self.agent_model_overrides or {},
+            models_used=tuple(self.custom_models_used or ()),
+            without_title=bool(self.disable_title),
+        )
 
 
 Tokens = Annotated[int, Field(ge=0, le=1_000_000_000), BeforeValidator(whole)]

@@ -38,9 +38,14 @@ class CreatedSessionJson(TypedDict):
     output_tokens: int
     cost: float
     permissions: NotRequired[Patterns | None]
+    agent_model_overrides: NotRequired[IfAny[Mapping[str, str]]]
+    custom_models_used: NotRequired[Sequence[str]]
+    disable_title: NotRequired[bool]
 
 
 class SessionSummaryJson(TypedDict):
+    """`streaming`: a run is at work on it, in whatever process."""
+
     id: str
     title: str
     created_at: Time
@@ -49,6 +54,7 @@ class SessionSummaryJson(TypedDict):
     output_tokens: int
     working_dir: NotRequired[str]
     owner: NotRequired[str]
+    streaming: NotRequired[bool]
 
 
 class TaskJson(TypedDict):
@@ -78,6 +84,9 @@ class SessionDetailJson(TypedDict):
     budget: NotRequired[IfAny[float]]
     model: NotRequired[str]
     permissions: NotRequired[IfAny[Patterns]]
+    agent_model_overrides: NotRequired[IfAny[Mapping[str, str]]]
+    custom_models_used: NotRequired[Sequence[str]]
+    disable_title: NotRequired[bool]
     tasks: NotRequired[list[TaskJson]]
     run: NotRequired[IfAny[RunJson]]
     first_position: NotRequired[int]
@@ -102,6 +111,9 @@ def created_session(session: Session, left_out: Sequence[str]) -> CreatedSession
         "output_tokens": session.output_tokens,
         "cost": session.cost,
         "permissions": session.permissions,
+        "agent_model_overrides": session.choices.models or None,
+        "custom_models_used": session.choices.models_used,
+        "disable_title": session.choices.without_title,
         "left_out": list(left_out),
     }
     return without_empty(CreatedSessionJson, body)
@@ -118,6 +130,7 @@ def session_summary(summary: SessionSummary) -> SessionSummaryJson:
         "output_tokens": session.output_tokens,
         "working_dir": session.working_dir,
         "owner": session.owner,  # ours: for those who see everybody's
+        "streaming": summary.at_work,
     }
     return without_empty(SessionSummaryJson, body)
 
@@ -185,6 +198,9 @@ class SessionView:
             "model": session.model,
             "budget": session.budget,
             "permissions": session.permissions,
+            "agent_model_overrides": session.choices.models or None,
+            "custom_models_used": session.choices.models_used,
+            "disable_title": session.choices.without_title,
             "run": run_payload(run) if run is not None else None,
             "tasks": [_task(task) for task in tasks],
         }

@@ -4,6 +4,7 @@ makes nobody find the session busy."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from flask import Response
@@ -16,7 +17,7 @@ from app.runtime.streams.reader_factory import ReaderFactory
 from app.store.store import Store
 from app.web.access import owner
 from app.web.json_streaming import PAGE, array_response, in_pages, object_response
-from app.web.query_parameters import PRETTY, Matching
+from app.web.query_parameters import PRETTY, Choice, Matching
 from app.web.resource import Resource, ResponseSpec, get
 from app.web.response_json import json_response
 from app.web.session_json import SessionDetailJson, SessionSummaryJson, SessionView, session_summary
@@ -36,6 +37,7 @@ BEFORE: Final = Matching(
     "[0-9]{0,9}",
     "before, the position of a message, is a whole number",
 )
+ACTIVE: Final = Choice("active", "`true`: only those with a run at work.", ("true", "false"), "false")
 MOST: Final = 1000
 """Sessions in a page."""
 
@@ -77,7 +79,7 @@ class SessionReadsResource(Resource):
     @get(
         "",
         "Lists sessions, newest first",
-        parameters=(PRETTY, LIMIT, AFTER),
+        parameters=(PRETTY, LIMIT, AFTER, ACTIVE),
         answers={
             200: ResponseSpec("Those that the asker may see.", list[SessionSummaryJson], headers=("Link",))
         },
@@ -86,19 +88,23 @@ class SessionReadsResource(Resource):
     def summaries(self) -> Response:
         """All, unless a `limit` is asked for; then `Link` says where the next page is."""
         limit, after, whose = LIMIT.read(), _place(AFTER.read()), owner()
+        find = partial(self._store.sessions.summaries, owner=whose, at_work=ACTIVE.read() == "true")
         if not limit:
             pages = in_pages(
-                lambda behind: self._store.sessions.summaries(owner=whose, limit=PAGE, after=behind or after),
+                lambda behind: find(limit=PAGE, after=behind or after),
                 last=_behind,
                 show=session_summary,
             )
             return array_response(pages)
         size = min(int(limit), MOST)
-        found = self._store.sessions.summaries(owner=whose, limit=size + 1, after=after)
+        found = find(limit=size + 1, after=after)
         response = json_response([session_summary(one) for one in found[:size]])
         if len(found) > size:
             created_at, last = _behind(found[size - 1])
-            response.headers["Link"] = f'<sessions?limit={size}&after={created_at!r},{last}>; rel="next"'
+            more = f"limit={size}&after={created_at!r},{last}" + (
+                "&active=true" if ACTIVE.given() == "true" else ""
+            )
+            response.headers["Link"] = f'<sessions?{more}>; rel="next"'
         return response
 
     @get(

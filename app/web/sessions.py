@@ -86,7 +86,7 @@ class SessionResource(Resource):
         translation = Translation()
         body = read(ImportSession, shape=translation.body)
         transcript = rows_of(body.messages or ())
-        session = replace(self._session(body), title=body.title or "", thinking=body.thinking)
+        session = replace(self._session(body), thinking=body.thinking)
         return self._create(body, session, transcript, left_out=translation.notes)
 
     def _session(self, body: CreateSession) -> Session:
@@ -94,12 +94,14 @@ class SessionResource(Resource):
         return Session(
             id=str(uuid.uuid4()),
             created_at=self._store.database.now(),
+            title=(body.title or "").strip(),
             owner=own_name(),
             working_dir=session_directory(body.working_dir or "", self._roots.of(own_name())),
             tools_approved=policy == "autonomous",
             chosen_policy="" if policy == "autonomous" else policy,
             max_iterations=body.max_iterations or 0,
             permissions=body.permissions.value() if body.permissions else None,
+            choices=body.choices,
         )
 
     def _create(

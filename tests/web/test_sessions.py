@@ -86,10 +86,10 @@ def test_permissions_that_allow_nothing_are_shown_and_none_are_left_out(
 
 
 def test_what_the_server_decides_is_not_taken_from_the_body(http: FlaskClient) -> None:
-    wanted = {"id": "mine", "title": "mine", "thinking": True, "starred": True, "cost": 5, "input_tokens": 5}
+    wanted = {"id": "mine", "thinking": True, "starred": True, "cost": 5, "input_tokens": 5}
     body = http.post("/api/sessions", json=wanted).get_json()
     assert body["id"] != "mine"
-    assert (body["title"], body["thinking"], body["starred"], body["cost"]) == ("", False, False, 0)
+    assert (body["thinking"], body["starred"], body["cost"]) == (False, False, 0)
 
 
 def test_a_session_that_nobody_has_spoken_in_has_no_messages_key(http: FlaskClient) -> None:

@@ -1,0 +1,35 @@
+"""The models that the maker of a session has chosen for agents, by the agents' names."""
+
+from __future__ import annotations
+
+from app.conversation.session import Session
+from app.errors import InvalidRequest
+from app.team.agent import Agent
+from app.team.team import Team
+
+
+def override(team: Team, session: Session, agent: Agent) -> str:
+    """The model that the session's maker has chosen for the agent; `root` is the default agent, as everywhere."""
+    chosen = session.choices.models
+    is_default = agent.name == team.default_agent.name
+    return chosen.get(agent.name) or (chosen.get("root", "") if is_default else "")
+
+
+def overridden(team: Team, session: Session, agent: Agent) -> Agent:
+    """As the agent is, if its override can't be served: a session must not break over it."""
+    reference = override(team, session, agent)
+    try:
+        return agent.with_(models=team.models(reference)) if reference else agent
+    except InvalidRequest:
+        return agent
+
+
+def unserved(team: Team, session: Session, agent: Agent) -> list[str]:
+    """An override that has no effect is said."""
+    reference = "" if session.model else override(team, session, agent)
+    try:
+        if reference:
+            team.models(reference)
+    except InvalidRequest as error:
+        return [f"Agent '{agent.name}' goes on by its own model: {error.message}"]
+    return []
