@@ -63,13 +63,17 @@ def with_fewer_pictures(before: Summary | None, *, next_position: int) -> Summar
     return replace(before, number=before.number + 1, made_at=next_position, usage=None, cost=0.0)
 
 
-def told(rows: Sequence[Message], text: str, *, number: int, next_position: int) -> Summary:
-    """A summary that somebody has brought along, of all that was said; what nobody has answered yet stays in its
-    own words."""
+def told(
+    rows: Sequence[Message], text: str, *, number: int, next_position: int, first_kept: int | None = None
+) -> Summary:
+    """A summary that somebody has brought along, of all that was said before the position `first_kept`; what nobody has
+    answered yet stays in its own words, and a result stays with its call."""
     pieces = list(pieces_of(rows))
-    unanswered = rows_of(pieces[len(pieces) - _unanswered(pieces) :])
-    through = unanswered[0].position if unanswered else next_position
-    return Summary(number, text, through, 0, 0, next_position)
+    kept = _unanswered(pieces)
+    if first_kept is not None:
+        kept = max(kept, sum(piece[-1].position >= first_kept for piece in pieces))
+    rest = rows_of(pieces[len(pieces) - kept :])
+    return Summary(number, text, rest[0].position if rest else next_position, 0, 0, next_position)
 
 
 def find_cut(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, update
 
 from app.conversation.compaction import condensed, estimate, told
 from app.conversation.message_editing import added, edited
-from app.conversation.transcript import Message, size_of
+from app.conversation.transcript import Message, Usage, size_of
 from app.errors import InvalidTranscript, MessageNotFound, SessionFull
 from app.store.audit_notes import note
 from app.store.prepared_statements import Prepared
@@ -58,16 +59,34 @@ class HeldConversation:
         _FORGET_PROMPTS.run(self._connection, there)
         note(self._connection, "edit_message", self._session_id, detail=str(position))
 
-    def summarize(self, text: str, *, tokens: int | None) -> None:
-        """The model is shown the text from now on in place of what was said so far, which stays where it is.
-        `tokens`: how much of the model's window that takes; None for an estimate."""
+    def summarize(
+        self,
+        text: str,
+        *,
+        first_kept: int | None = None,
+        model: str = "",
+        usage: Usage | None = None,
+        cost: float = 0.0,
+    ) -> None:
+        """The model is shown the text from now on in place of what was said before the position `first_kept`, or of all
+        of it; the messages stay where they are. The rest is what making the summary took, elsewhere: the session has
+        cost that too, but no day's budget."""
         connection, session_id = self._connection, self._session_id
         rows = read_messages(connection, session_id)
-        number = find_session(connection, session_id).compactions + 1
-        summary = told(rows, text, number=number, next_position=next_position(connection, session_id))
+        session = find_session(connection, session_id, lock=True)
+        number = session.compactions + 1
+        end = next_position(connection, session_id)
+        summary = told(rows, text, number=number, next_position=end, first_kept=first_kept)
+        summary = replace(summary, model=model, usage=usage, cost=cost)
         add_summary(connection, summary, session_id, None)
-        fill = tokens if tokens is not None else sum(map(estimate, condensed(rows, summary)))
-        change_session(connection, session_id, compactions=number, input_tokens=fill, output_tokens=0)
+        fill = sum(map(estimate, condensed(rows, summary)))
+        values = {
+            "compactions": number,
+            "input_tokens": fill,
+            "output_tokens": 0,
+            "cost": session.cost + cost,
+        }
+        change_session(connection, session_id, **values)
         note(connection, "summarize", session_id, detail=f"{len(text)} characters")
 
     def _refuse_full(self, after: Sequence[Message]) -> None:

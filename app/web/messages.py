@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
 from flask import Response
 from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from app import errors
-from app.conversation.transcript import Message
+from app.conversation.transcript import Message, Usage
 from app.runtime.conversation_editor import ConversationEditor
 from app.store.store import Store
 from app.web.access import require_visible
@@ -24,6 +25,15 @@ from app.web.response_json import json_response
 def _says_something(text: str) -> str:
     if not text.strip():
         raise ValueError("it says nothing")
+    return text
+
+
+_PLAIN: Final[dict[str, Any]] = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"}
+
+
+def _no_control(text: str) -> str:
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        raise ValueError("control characters are not allowed here")
     return text
 
 
@@ -45,8 +55,24 @@ class PutMessage(RequestModel):
         return replace(user_message(chat, 0), role=chat.role, agent=agent)
 
 
+class SummaryUsage(RequestModel):
+    input_tokens: Tokens = 0
+    output_tokens: Tokens = 0
+    cached_input_tokens: Tokens = 0
+    cached_write_tokens: Tokens = 0
+
+    def value(self) -> Usage | None:
+        """None for what took no tokens: it was no call of a model."""
+        usage = Usage(
+            self.input_tokens, self.output_tokens, self.cached_input_tokens, self.cached_write_tokens
+        )
+        return usage if usage != Usage() else None
+
+
 class PutSummary(RequestModel):
-    """`tokens`: how much of the model's window the summary takes, if that is known."""
+    """`first_kept_entry`: the first message, counted from 0, that the model is shown on in its own words; 0: none but
+    what nobody has answered. `tokens` is its name in older clients, and counts less. `model`, `usage` and `cost`
+    (dollars): what making the summary took."""
 
     summary: Annotated[
         str,
@@ -54,7 +80,11 @@ class PutSummary(RequestModel):
         AfterValidator(_says_something),
         Field(max_length=MAX_TEXT, json_schema_extra={"allOf": [NO_NUL, {"pattern": SAYS_SOMETHING}]}),
     ]
+    first_kept_entry: Tokens | None = None
     tokens: Tokens | None = None
+    model: Annotated[str, AfterValidator(_no_control), Field(max_length=256, json_schema_extra=_PLAIN)] = ""
+    usage: SummaryUsage | None = None
+    cost: Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)] = 0.0
 
 
 class AddedJson(TypedDict):
@@ -123,5 +153,11 @@ class MessageResource(Resource):
         body = read(PutSummary)
         require_visible(self._store, session_id, "add summary")
         with self._editor.editing(session_id) as conversation:
-            conversation.summarize(body.summary, tokens=body.tokens)
+            conversation.summarize(
+                body.summary,
+                first_kept=body.first_kept_entry or body.tokens or None,
+                model=body.model,
+                usage=body.usage.value() if body.usage else None,
+                cost=body.cost,
+            )
         return json_response({"status": "added"}, 201)
