@@ -11,6 +11,15 @@ from app.web.access import own_name
 from app.web.query_parameters import IDEMPOTENCY_KEY
 
 
+def session_key(session_id: str) -> KeyUse | None:
+    """How a follow-up uses its `Idempotency-Key` in the later generation: for this session alone, whatever the body
+    says and whoever sends it. None if it has none."""
+    key = IDEMPOTENCY_KEY.read()
+    return (
+        KeyUse(f"session/{session_id}", key, "followup") if key is not None else None
+    )  # no token's name has a slash
+
+
 def idempotency_key(body: object) -> KeyUse | None:
     """How this request uses its `Idempotency-Key`; None if it has none."""
     key = IDEMPOTENCY_KEY.read()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Final, Literal, NotRequired
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, Literal, NotRequired
 
 from flask import Response
 from pydantic import Field
@@ -18,15 +18,18 @@ from app.runtime.run_control import RunControl, queued_messages
 from app.store.idempotency import KeyUse, KeyUsed, answered
 from app.store.store import Store
 from app.web.access import requester, require_visible
-from app.web.idempotent import idempotency_key
+from app.web.idempotent import idempotency_key, session_key
 from app.web.posted_messages import MessagesBody, messages_of, read_messages
 from app.web.query_parameters import IDEMPOTENCY_KEY, PRETTY
 from app.web.request_body import posted_json, skip_body, validated
 from app.web.request_models import RequestModel
 from app.web.resource import DONE, Resource, ResponseSpec, delete, get, patch, post
 from app.web.response_json import Json, Time, json_response, time_text, without_empty
+from app.web.wire_generation import WIRE, Generation, generation
 
-QueuedStatus = Literal["queued", "queued_streaming", "queued_idle"]
+QueuedStatus = Literal["queued", "queued_streaming", "queued_idle", "duplicate"]
+
+_REPEATED: Final = {"duplicate": True}
 
 
 class QueuedMessageJson(TypedDict):
@@ -39,7 +42,7 @@ class QueuedMessageJson(TypedDict):
 
 
 class QueuedJson(TypedDict):
-    """`duplicate`: the request's `Idempotency-Key` was used by an equal one before."""
+    """`duplicate`: the request's `Idempotency-Key` was used before; `status` may say it too."""
 
     status: QueuedStatus
     messages: list[QueuedMessageJson]
@@ -123,7 +126,7 @@ class QueueResource(Resource):
         contents = _read_steers()
         require_visible(self._store, session_id, "steer session")
         use = idempotency_key(contents)
-        if (again := self._again(use)) is not None:
+        if (again := self._again(use, _REPEATED)) is not None:
             return again
         steers = queued_messages(session_id, "steer", contents, by=requester(), at=self._store.database.now())
         answer = queued_answer("queued", steers)
@@ -132,14 +135,14 @@ class QueueResource(Resource):
         except errors.NotRunning:
             raise errors.NotRunning("failed to steer session: session not found or not running") from None
         except KeyUsed:
-            return self._again(use) or json_response(answer, 202)
+            return self._again(use, _REPEATED) or json_response(answer, 202)
         return json_response(answer, 202)
 
     @post(
         "/followup",
         "Leaves a message for afterwards",
         body=MessagesBody(),
-        parameters=(PRETTY, IDEMPOTENCY_KEY),
+        parameters=(PRETTY, IDEMPOTENCY_KEY, WIRE),
         answers={202: QUEUED},
         refusals=(
             errors.SessionNotFound,
@@ -151,17 +154,22 @@ class QueueResource(Resource):
         ),
     )
     def follow_up(self, session_id: str) -> Response:
+        """Later clients expect that a key counts for the session, whatever the body says, and that a repeat says so in
+        its status; those of March 2026 that it counts for its sender, and for this body alone."""
+        later = generation() is Generation.LATER
         contents = [message.content for message in read_messages()]
         require_visible(self._store, session_id, "follow up session")
-        use = idempotency_key(contents)
-        if (again := self._again(use)) is not None:
-            return again
+        use = session_key(session_id) if later else idempotency_key(contents)
+        again: dict[str, Any] = {"duplicate": True, **({"status": "duplicate"} if later else {})}
+        if (known := self._again(use, again)) is not None:
+            return known
         try:
-            return json_response(store_follow_ups(self._store, self._control, session_id, contents, use), 202)
+            answer = store_follow_ups(self._store, self._control, session_id, contents, use)
         except KeyUsed:  # the same request, a moment before
-            if (again := self._again(use)) is None:
+            if (known := self._again(use, again)) is None:
                 raise
-            return again
+            return known
+        return json_response({**answer, "duplicate": False} if later else answer, 202)
 
     @get(
         "/queue",
@@ -204,9 +212,10 @@ class QueueResource(Resource):
         self._store.queue.withdraw(session_id, message_id)
         return json_response({"message": "message withdrawn"})
 
-    def _again(self, use: KeyUse | None) -> Response | None:
+    def _again(self, use: KeyUse | None, changes: Mapping[str, Any]) -> Response | None:
+        """What the first request with this key was answered, with what a repeat says otherwise."""
         outcome = self._store.idempotency.outcome(use) if use is not None else None
-        return json_response({**outcome.response, "duplicate": True}, 202) if outcome is not None else None
+        return json_response({**outcome.response, **changes}, 202) if outcome is not None else None
 
 
 def queued_answer(status: QueuedStatus, messages: Sequence[QueuedMessage]) -> QueuedJson:
