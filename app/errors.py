@@ -28,6 +28,7 @@ AppError
 │   ├── ServerFull
 │   ├── Draining
 │   ├── NoSessions                 none came within the time
+│   ├── SessionNotReady            no run began within the time
 │   └── StoreUnavailable
 ├── MissingEnvironment             an agent needs a variable that is not set
 ├── InvalidTranscript              a message that the model's API would refuse
@@ -259,6 +260,12 @@ class NoSessions(Unavailable):
     """no sessions registered within timeout"""
 
     code = "no_sessions"
+
+
+class SessionNotReady(Unavailable):
+    """session not ready within timeout"""
+
+    code = "session_not_ready"
 
 
 class StoreUnavailable(Unavailable):

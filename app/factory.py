@@ -45,6 +45,7 @@ from app.web.batches import BatchResource
 from app.web.caller_route import CallerResource
 from app.web.console import ConsoleResource
 from app.web.health import HealthResource
+from app.web.long_poll import LongPoll
 from app.web.messages import MessageResource
 from app.web.queue import QueueResource
 from app.web.rate_limit import RateLimit
@@ -191,14 +192,15 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     )
     runtime.supervisor.recover()
     disconnects = DisconnectWatcher()
+    waits = LongPoll(runtime.runs, runtime.slots, disconnects)
     streams = Streams(disconnects, runtime.slots, writer)
     app = make_application(
         [
-            HealthResource(store, runtime.runs, runtime.slots, disconnects, lambda: tool_servers.failing),
+            HealthResource(store, runtime.runs, waits, lambda: tool_servers.failing),
             metrics_route.MetricsResource(telemetry, gauges.measure, runtime.services),
             ConsoleResource(),
             AgentResource(directory, planner.count_tools),
-            SessionReadsResource(store, readers),
+            SessionReadsResource(store, readers, waits),
             SessionResource(store, control, roots=roots),
             SessionSettingsResource(store),
             BatchResource(store, control),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Final, Literal
 
@@ -12,19 +11,16 @@ from typing_extensions import TypedDict
 from app import errors
 from app.distribution import version
 from app.runtime.live_runs import LiveRuns
-from app.runtime.streams.disconnects import DisconnectWatcher
-from app.runtime.streams.stream_slots import Slots
 from app.store.store import Store
-from app.web.access import own_name, owner
+from app.web.access import owner
+from app.web.long_poll import LongPoll
 from app.web.query_parameters import PRETTY, Seconds
 from app.web.resource import Resource, ResponseSpec, get
 from app.web.response_json import json_response
-from app.web.sse import client_left
 
 READY_TIMEOUT: Final = Seconds(
     "timeout", "How long to wait for a session; at most 5 m.", most=300.0, default=30.0
 )
-LOOK_SECONDS: Final = 0.25
 
 
 class StatusJson(TypedDict):
@@ -57,15 +53,13 @@ class HealthResource(Resource):
         self,
         store: Store,
         runs: LiveRuns,
-        slots: Slots,
-        disconnects: DisconnectWatcher,
+        waits: LongPoll,
         is_degraded: Callable[[], bool],
     ) -> None:
         self._is_degraded = is_degraded
         self._store = store
         self._runs = runs
-        self._slots = slots
-        self._disconnects = disconnects
+        self._waits = waits
 
     @get(
         "/api/ping",
@@ -118,20 +112,8 @@ class HealthResource(Resource):
     def sessions_ready(self) -> Response:
         """Waits until there is a session that the asker may see, in a stream's place, since it holds a thread.
         ServerFull, NoSessions, Draining."""
-        deadline = time.monotonic() + READY_TIMEOUT.read()
-        if not self._store.sessions.any(owner=owner()):
-            self._await_session(deadline)
+        if not self._waits.until(
+            lambda: self._store.sessions.any(owner=owner()), seconds=READY_TIMEOUT.read()
+        ):
+            raise errors.NoSessions()
         return json_response({"status": "ready"})
-
-    def _await_session(self, deadline: float) -> None:
-        place = self._slots.take(own_name())
-        try:
-            with client_left(self._disconnects) as left:
-                while not self._store.sessions.any(owner=owner()):
-                    if self._runs.draining:
-                        raise errors.Draining()
-                    remaining = deadline - time.monotonic()
-                    if remaining <= 0 or left.wait(min(remaining, LOOK_SECONDS)):
-                        raise errors.NoSessions()
-        finally:
-            place.give_back()

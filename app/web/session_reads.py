@@ -17,7 +17,8 @@ from app.runtime.streams.reader_factory import ReaderFactory
 from app.store.store import Store
 from app.web.access import owner
 from app.web.json_streaming import PAGE, array_response, in_pages, object_response
-from app.web.query_parameters import PRETTY, Choice, Matching
+from app.web.long_poll import LongPoll
+from app.web.query_parameters import PRETTY, Choice, Matching, Seconds
 from app.web.resource import Resource, ResponseSpec, get
 from app.web.response_json import json_response
 from app.web.session_json import SessionDetailJson, SessionSummaryJson, SessionView, session_summary
@@ -38,6 +39,9 @@ BEFORE: Final = Matching(
     "before, the position of a message, is a whole number",
 )
 ACTIVE: Final = Choice("active", "`true`: only those with a run at work.", ("true", "false"), "false")
+STATUS_WAIT: Final = Seconds(
+    "wait", "Waits so long for a first run to begin on the session; at most 5 m.", most=300.0
+)
 MOST: Final = 1000
 """Sessions in a page."""
 
@@ -71,7 +75,8 @@ class SessionReadsResource(Resource):
     name = "looking"
     prefix = "/api/sessions"
 
-    def __init__(self, store: Store, readers: ReaderFactory) -> None:
+    def __init__(self, store: Store, readers: ReaderFactory, waits: LongPoll) -> None:
+        self._waits = waits
         self._store = store
         self._readers = readers
         self._view = SessionView(store)
@@ -148,11 +153,21 @@ class SessionReadsResource(Resource):
     @get(
         "/<session:session_id>/status",
         "Shows in short how a session is",
+        parameters=(PRETTY, STATUS_WAIT),
         answers={200: ResponseSpec("Now.", SessionStatusJson)},
-        refusals=(errors.SessionNotFound,),
+        refusals=(
+            *(errors.SessionNotFound, errors.InvalidRequest),
+            *(errors.SessionNotReady, errors.Draining, errors.ServerFull),
+        ),
     )
     def status(self, session_id: str) -> Response:
+        """With `wait`, once a run has begun on the session; in a stream's place, since it holds a thread."""
+        longest = STATUS_WAIT.read()
         session = self._looked_up(session_id)
+        if STATUS_WAIT.given() is not None:
+            if not self._waits.until(lambda: self._has_run(session_id), seconds=longest):
+                raise errors.SessionNotReady()
+            session = self._looked_up(session_id)
         last = self._store.runs.recent(session_id=session_id, limit=1)
         shown: SessionStatusJson = {
             "id": session_id,
@@ -164,6 +179,13 @@ class SessionReadsResource(Resource):
             "num_messages": self._store.sessions.last_position(session_id) + 1,
         }
         return json_response(shown)
+
+    def _has_run(self, session_id: str) -> bool:
+        """SessionNotFound if it is deleted meanwhile."""
+        if self._store.runs.recent(session_id=session_id, limit=1):
+            return True
+        self._looked_up(session_id)
+        return False
 
     def _speaker(self, session_id: str, runs: Sequence[Run]) -> str:
         """The agent who has the conversation: it may have been handed to another one since the run began."""

@@ -87,6 +87,7 @@ ROUTES: Final[list[tuple[str, str, Any]]] = [
     ("GET", "/events?since=0", None),
     ("GET", "/queue", None),
     ("GET", "/status", None),
+    ("GET", "/status?wait=1s", None),
     ("GET", "/snapshot", None),
     ("POST", "/summaries", {"summary": "He was here."}),
     ("PATCH", "/title", {"title": "mine now"}),
