@@ -52,7 +52,9 @@ from app.web.rate_limit import RateLimit
 from app.web.reference import ReferenceResource
 from app.web.run_start import RunStartResource
 from app.web.runs import RunResource
+from app.web.session_models import SessionModelsResource
 from app.web.session_reads import SessionReadsResource
+from app.web.session_recovery import SessionRecoveryResource
 from app.web.session_settings import SessionSettingsResource
 from app.web.sessions import SessionResource
 from app.web.sse import HEARTBEAT_SECONDS, PING, Streams
@@ -201,6 +203,8 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             ConsoleResource(),
             AgentResource(directory, planner.count_tools),
             SessionReadsResource(store, readers, waits),
+            SessionModelsResource(store, directory),
+            SessionRecoveryResource(store),
             SessionResource(store, control, roots=roots),
             SessionSettingsResource(store),
             BatchResource(store, control),

@@ -9,6 +9,7 @@ from typing import Final
 from app.conversation.safety import SafetyPolicy
 
 MAX_PATTERNS: Final = 200  # of each kind in a session's permissions
+MAX_MODELS: Final = 100  # that a session names for its agents, or remembers
 
 Permissions = Mapping[str, Sequence[str]]  # allow, ask, deny -> patterns
 

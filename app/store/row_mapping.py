@@ -71,8 +71,13 @@ def session_of(row: Row) -> Session:
         **{name: getattr(row, name) for name in _PLAIN},
         permissions=load_optional(row.permissions_json),
         chosen_policy=policy_named(row.safety_policy or ""),
-        choices=value_of(Choices, row.choices_json) or Choices(),
+        choices=choices_of(row),
     )
+
+
+def choices_of(row: Row) -> Choices:
+    """The choices in a session's row; an older process writes none."""
+    return value_of(Choices, row.choices_json) or Choices()
 
 
 def message_row(message: Message, session_id: str, position: int, run_id: str | None) -> dict[str, Any]:

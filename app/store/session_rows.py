@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from app.conversation.safety import SafetyPolicy
-from app.conversation.session import MAX_PATTERNS, Session
+from app.conversation.session import MAX_MODELS, MAX_PATTERNS, Session
 from app.conversation.summary import Summary
 from app.conversation.transcript import Message
 from app.errors import SessionNotFound
@@ -18,6 +19,7 @@ from app.store.prepared_statements import Prepared
 from app.store.row_mapping import (
     MESSAGE_COLUMNS,
     Row,
+    choices_of,
     dump,
     load_optional,
     message_of,
@@ -114,8 +116,15 @@ def allow_tool(connection: Connection, session_id: str, pattern: str) -> None:
 
 
 def set_model(connection: Connection, session_id: str, model: str | None) -> None:
-    """Nothing, if there is none."""
-    if model is not None:
+    """Nothing, if there is none. One that is chosen is remembered among those to choose from again."""
+    if model is None:
+        return
+    choices = choices_of(find_session(connection, session_id, lock=True))
+    if model and model not in choices.models_used:
+        used = [*choices.models_used, model][-MAX_MODELS:]
+        choices_json = dump(asdict(replace(choices, models_used=used)))
+        change_session(connection, session_id, model=model, choices_json=choices_json)
+    else:
         change_session(connection, session_id, model=model)
 
 

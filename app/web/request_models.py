@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from app.conversation.blocks import MAX_DEPTH, is_deep
 from app.conversation.safety import GivenPolicy, SafetyPolicy, policy_named
-from app.conversation.session import MAX_PATTERNS, Choices
+from app.conversation.session import MAX_MODELS, MAX_PATTERNS, Choices
 from app.team.permissions import is_pattern
 
 MAX_TEXT: Final = 5_000_000
@@ -89,7 +89,6 @@ class PermissionsBody(RequestModel):
         return {key: list(patterns) for key, patterns in self if patterns}
 
 
-MAX_CHOICES: Final = 100  # agents and models that a session names
 ModelReference = Annotated[
     str, AfterValidator(no_nul), Field(min_length=1, max_length=211, json_schema_extra=NO_NUL)
 ]
@@ -107,8 +106,8 @@ class CreateSession(RequestModel):
     mode: GivenPolicy | None = None
     title: Name | None = None
     disable_title: bool | None = None
-    agent_model_overrides: Annotated[dict[Name, ModelReference], Field(max_length=MAX_CHOICES)] | None = None
-    custom_models_used: Annotated[list[ModelReference], Field(max_length=MAX_CHOICES)] | None = None
+    agent_model_overrides: Annotated[dict[Name, ModelReference], Field(max_length=MAX_MODELS)] | None = None
+    custom_models_used: Annotated[list[ModelReference], Field(max_length=MAX_MODELS)] | None = None
 
     @property
     def policy(self) -> SafetyPolicy:

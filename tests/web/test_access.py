@@ -89,6 +89,8 @@ ROUTES: Final[list[tuple[str, str, Any]]] = [
     ("GET", "/status", None),
     ("GET", "/status?wait=1s", None),
     ("GET", "/snapshot", None),
+    ("GET", "/recovery", None),
+    ("GET", "/models", None),
     ("POST", "/summaries", {"summary": "He was here."}),
     ("PATCH", "/title", {"title": "mine now"}),
     ("PATCH", "/permissions", {"permissions": {"allow": ["*"]}}),

@@ -54,6 +54,8 @@ SESSION_ROUTES: Final = [
     ("GET", "/api/sessions/{id}/queue"),
     ("GET", "/api/sessions/{id}/status"),
     ("GET", "/api/sessions/{id}/snapshot"),
+    ("GET", "/api/sessions/{id}/recovery"),
+    ("GET", "/api/sessions/{id}/models"),
 ]
 
 VALID: Final[dict[str, Any]] = {

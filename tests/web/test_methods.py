@@ -20,6 +20,8 @@ PATHS = [
     ("/api/sessions", {"GET", "POST"}),
     (SESSION, {"GET", "DELETE"}),
     (f"{SESSION}/snapshot", {"GET"}),
+    (f"{SESSION}/recovery", {"GET"}),
+    (f"{SESSION}/models", {"GET"}),
     (f"{SESSION}/summaries", {"POST"}),
     ("/api/sessions/batch/delete", {"POST"}),
     ("/api/sessions/batch/export", {"POST"}),
