@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.team.expansion import Expander
-from app.team.fields import AgentFilePart, Count, Flag, Json, Seconds, Text, Texts, misused
+from app.team.fields import (
+    AgentFilePart,
+    Count,
+    Flag,
+    Json,
+    Limit,
+    Seconds,
+    Share,
+    Text,
+    Texts,
+    misused,
+)
 from app.team.hook_definitions import Hooks
 from app.team.model_definition import ModelSpec, inline
 from app.team.output_schema import NotPossible, for_the_api
+from app.team.problems import INLINE, NAMED
+from app.team.skill_definitions import InlineSkill
 from app.team.toolset_spec import ToolsetSpec
 
 LOCAL_SKILLS = "local"
+
+Safety = Literal["", "strict", "balanced", "restricted", "autonomous"]
 
 
 class Fallback(AgentFilePart):
@@ -37,6 +53,8 @@ class SlashCommand(AgentFilePart):
 
     description: Text = ""
     instruction: Text = ""
+    agent: Text = ""
+    """The agent that clients shall run it with; empty: the one that it belongs to."""
 
     @model_validator(mode="before")
     @classmethod
@@ -44,9 +62,11 @@ class SlashCommand(AgentFilePart):
         if isinstance(data, str):
             data = {"instruction": data}
         if isinstance(data, dict) and not data.get("instruction"):
+            if data.get("agent"):
+                return data
             if not data.get("description"):
                 raise PydanticCustomError(
-                    "command", "command must have at least 'instruction' or 'description'"
+                    "command", "command must have at least 'instruction', 'description' or 'agent'"
                 )
             return {**data, "instruction": data["description"]}
         return data
@@ -57,6 +77,13 @@ class StructuredOutput(AgentFilePart):
     description: Text = ""
     json_schema: Json = Field(alias="schema")
     strict: Flag = False
+    mode: Literal["", "native", "tool"] = ""
+
+    @model_validator(mode="after")
+    def _is_native(self) -> Self:
+        if self.mode == "tool":
+            raise misused("is not supported here: the API itself holds the model to the schema", "mode")
+        return self
 
     @model_validator(mode="after")
     def _can_be_asked_for(self) -> Self:
@@ -86,14 +113,46 @@ def _sources(value: Any) -> Any:
     return value
 
 
+def _one_text(value: Any) -> Any:
+    """Parts of an instruction are paragraphs of it."""
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return "\n\n".join(value)
+    return value
+
+
+Skills = Annotated[
+    tuple[
+        Annotated[
+            Annotated[InlineSkill, Tag(INLINE)] | Annotated[Text, Tag(NAMED)],
+            Discriminator(lambda value: INLINE if isinstance(value, Mapping | InlineSkill) else NAMED),
+        ],
+        ...,
+    ],
+    BeforeValidator(_sources, json_schema_input_type=bool | list[str | InlineSkill]),
+]
+Commands = Annotated[
+    dict[Text, SlashCommand],
+    BeforeValidator(
+        _one_mapping,
+        json_schema_input_type=dict[str, str | SlashCommand] | list[dict[str, str | SlashCommand]],
+    ),
+]
+
+
 class AgentDefinition(AgentFilePart):
+    not_here: ClassVar = {
+        "harness": "this server runs no other coding agents",
+        "instruction_file": "a server's agent file stands by itself; write the text into instruction",
+        "force_handoff": "an agent hands over when its model calls handoff",
+        "add_prompt_files_depth": "files below the working directory are not looked for",
+    }
     model: Text = ""
     """A key of `models`, `provider/model`, `auto`, or a comma list of these; empty means `auto`."""
     fallback: Fallback | None = None
     description: Text = ""
     welcome_message: Text = ""
     toolsets: tuple[ToolsetSpec, ...] = ()
-    instruction: Text = ""
+    instruction: Annotated[Text, BeforeValidator(_one_text, json_schema_input_type=str | list[str])] = ""
     sub_agents: Texts = ()
     handoffs: Texts = ()
     rag: Texts = ()
@@ -101,30 +160,52 @@ class AgentDefinition(AgentFilePart):
     add_environment_info: Flag = False
     code_mode_tools: Flag = False
     add_description_parameter: Flag = False
+    readonly: Flag = False
+    """It gets only the tools that say of themselves that they read and change nothing."""
+    safety: Safety = ""
+    """The policy of new sessions that begin with this agent and name none; empty: that of `runtime`."""
+    redact_secrets: Flag = False
+    """Texts that look like secrets are masked before the model, clients or the store see them."""
     max_iterations: Count = 0
+    budgets: Texts = ()
+    """Keys of the file's `budgets`, all of which the runs of this agent draw on."""
     max_consecutive_tool_calls: Count = 0
     """After so many turns in a row with the same calls and the same results the run ends; 0 is the default."""
+    max_old_tool_call_tokens: Limit = 0
+    """Of old results and arguments of tools, how many tokens the model is shown; 0 is the default, -1 is all."""
+    max_tool_result_tokens: Limit = 0
+    """Of one result, beyond the limit that the model's window sets; 0 and -1: no other limit."""
+    session_compaction: Flag | None = None
+    """Whether the conversation is compacted by itself when the window is nearly full; it is unless this is false."""
+    compaction_threshold: Share | None = None
+    """The part of the window at which that happens."""
+    compaction_model: Text = ""
+    """The model that writes the summaries; empty: the agent's own."""
     max_run_seconds: Count = 0
     """For runs that begin with this agent, not counting waits for a person; 0 is no limit of its own."""
     num_history_items: Count = 0
     add_prompt_files: Texts = ()
-    commands: Annotated[
-        dict[Text, SlashCommand],
-        BeforeValidator(
-            _one_mapping,
-            json_schema_input_type=dict[str, str | SlashCommand] | list[dict[str, str | SlashCommand]],
-        ),
-    ] = Field(default_factory=dict)
+    commands: Commands = Field(default_factory=dict)
+    use_commands: Texts = ()
+    """Keys of the file's `commands`; the agent's own come first."""
     structured_output: StructuredOutput | None = None
-    skills: Annotated[Texts, BeforeValidator(_sources, json_schema_input_type=bool | list[str])] = ()
+    skills: Skills = ()
+    """Sources (`local`, addresses), names of the only skills that shall be taken from them, and skills themselves."""
+    use_skills: Texts = ()
+    """Keys of the file's `skills`."""
+    use_toolsets: Texts = ()
+    """Keys of the file's `toolsets`, which come behind the agent's own."""
     hooks: Hooks | None = None
+
+    def _spec(self, toolset: ToolsetSpec) -> ToolsetSpec:
+        return toolset.with_(readonly=True) if self.readonly else toolset
 
     def expanded(self, expander: Expander) -> Self:
         """With `${env.X}` filled in; the instruction is never expanded."""
         return self.with_(
             description=expander.expand(self.description),
             welcome_message=expander.expand(self.welcome_message),
-            toolsets=tuple(toolset.expanded(expander) for toolset in self.toolsets),
+            toolsets=tuple(self._spec(toolset).expanded(expander) for toolset in self.toolsets),
             commands={
                 name: command.with_(
                     description=expander.expand(command.description),

@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from app.team.agent import LOCAL_SKILLS, AgentDefinition, Fallback, StructuredOutput
-from app.team.config import Provider, RagSource, RagStrategy, TeamFile
+from app.team.agent import LOCAL_SKILLS, AgentDefinition, Fallback, Skills, StructuredOutput
+from app.team.config import Provider, RagSource, RagStrategy, RunBudget, TeamFile
 from app.team.durations import render_duration
 from app.team.fields import AgentFilePart
 from app.team.hook_definitions import Hook, Hooks
 from app.team.hook_points import POINTS
+from app.team.lifecycle import Lifecycle
 from app.team.masking import masked, masked_arguments, scrubbed
 from app.team.model_definition import ModelDefinition
-from app.team.toolset_spec import ApiToolSpec, PostEditSpec, RemoteSpec, ScriptToolSpec, ToolsetSpec
+from app.team.toolset_spec import (
+    ApiToolSpec,
+    PostEditSpec,
+    RemoteSpec,
+    ScriptToolSpec,
+    ToolsetSpec,
+)
+from app.team.webhook_spec import WebhookSpec
 
 Payload = dict[str, Any]
 
@@ -31,6 +39,12 @@ def _whole(file: TeamFile) -> Payload:
             providers={name: _provider(provider) for name, provider in file.providers.items()},
             models={name: _model(model) for name, model in sorted(file.models.items())},
             mcps={name: _toolset(toolset) for name, toolset in file.mcps.items()},
+            toolsets={name: _toolset(toolset) for name, toolset in file.toolsets.items()},
+            commands={name: _value(group) for name, group in file.commands.items()},
+            skills={name: _skills(group) for name, group in file.skills.items()},
+            runtime=_plain(file.runtime),
+            budget=_budget(file.budget) if file.budget else None,
+            budgets={name: _budget(budget) for name, budget in file.budgets.items()},
             rag={name: _rag(source) for name, source in file.rag.items()},
         ),
         "metadata": _plain(file.metadata),
@@ -55,16 +69,33 @@ def _agent(name: str, agent: AgentDefinition) -> Payload:
             add_environment_info=agent.add_environment_info,
             code_mode_tools=agent.code_mode_tools,
             add_description_parameter=agent.add_description_parameter,
+            readonly=agent.readonly,
+            safety=agent.safety,
+            redact_secrets=agent.redact_secrets,
             max_iterations=agent.max_iterations,
+            budgets=list(agent.budgets),
             max_consecutive_tool_calls=agent.max_consecutive_tool_calls,
+            max_old_tool_call_tokens=agent.max_old_tool_call_tokens,
+            max_tool_result_tokens=agent.max_tool_result_tokens,
+            compaction_threshold=agent.compaction_threshold,
+            compaction_model=agent.compaction_model,
             num_history_items=agent.num_history_items,
             add_prompt_files=list(agent.add_prompt_files),
             commands={name: _plain(command) for name, command in agent.commands.items()},
             structured_output=_output(agent.structured_output) if agent.structured_output else None,
-            skills=True if agent.skills == (LOCAL_SKILLS,) else list(agent.skills),
+            skills=_skills(agent.skills),
         ),
+        **({"session_compaction": False} if agent.session_compaction is False else {}),
         **({"hooks": _hooks(agent.hooks)} if agent.hooks is not None else {}),
     }
+
+
+def _skills(skills: Skills) -> Any:
+    return True if skills == (LOCAL_SKILLS,) else _value(skills)
+
+
+def _budget(budget: RunBudget) -> Payload:
+    return _plain(budget.with_(max_time=render_duration(budget.max_time)))
 
 
 def _fallback(fallback: Fallback) -> Payload:
@@ -120,6 +151,7 @@ def _toolset(toolset: ToolsetSpec) -> Payload:
             type=toolset.type,
             tools=list(toolset.tools),
             instruction=toolset.instruction,
+            readonly=toolset.readonly,
             toon=toolset.toon,
             model=toolset.model,
         ),
@@ -141,7 +173,37 @@ def _toolset(toolset: ToolsetSpec) -> Payload:
         "api_config": _api(toolset.api_config),
         **({"ignore_vcs": toolset.ignore_vcs} if toolset.ignore_vcs is not None else {}),
         **_filled(file_types=list(toolset.file_types), timeout=toolset.timeout, models=list(toolset.models)),
+        **_filled(
+            webhook_config=_webhook(toolset.webhook_config) if toolset.webhook_config else None,
+            rag_config=toolset.rag_config,
+            allowed_domains=list(toolset.allowed_domains),
+            blocked_domains=list(toolset.blocked_domains),
+            allowed_servers=list(toolset.allowed_servers),
+            blocked_servers=list(toolset.blocked_servers),
+            working_dir=toolset.working_dir,
+            lifecycle=_lifecycle(toolset.lifecycle) if toolset.lifecycle else None,
+        ),
+        **({"allow_private_ips": toolset.allow_private_ips} if toolset.allow_private_ips is not None else {}),
     }
+
+
+def _webhook(webhook: WebhookSpec) -> Payload:
+    """Its address is a secret by itself, unless it is only named."""
+    address = masked({"url": webhook.url})["url"] if webhook.url else ""
+    return _filled(
+        provider=webhook.provider, url=address, headers=masked(webhook.headers), chat_id=webhook.chat_id
+    )
+
+
+def _lifecycle(lifecycle: Lifecycle) -> Payload:
+    backoff = lifecycle.backoff
+    return _plain(
+        lifecycle.with_(
+            startup_timeout=render_duration(lifecycle.startup_timeout),
+            call_timeout=render_duration(lifecycle.call_timeout),
+            backoff=backoff.with_(initial=render_duration(backoff.initial), max=render_duration(backoff.max)),
+        )
+    )
 
 
 def _remote(remote: RemoteSpec) -> Payload:
@@ -179,11 +241,7 @@ def _api(api: ApiToolSpec) -> Payload:
 
 
 def _provider(provider: Provider) -> Payload:
-    return {
-        **_filled(api_type=provider.api_type),
-        "base_url": provider.base_url,
-        **_filled(token_key=provider.token_key),
-    }
+    return {**_plain(provider), "base_url": provider.base_url}
 
 
 def _model(model: ModelDefinition) -> Payload:
@@ -198,9 +256,18 @@ def _model(model: ModelDefinition) -> Payload:
         "thinking_budget",
     )
     return {
-        **_filled(provider=model.provider, model=model.model),
+        **_filled(provider=model.provider, model=model.model, description=model.description),
         **{key: getattr(model, key) for key in set_or_absent if getattr(model, key) is not None},
         **_filled(base_url=model.base_url, token_key=model.token_key, provider_opts=model.provider_opts),
+        **_filled(
+            task_budget=model.task_budget,
+            bypass_models_gateway=model.bypass_models_gateway,
+            first_available=list(model.first_available),
+            title_model=model.title_model,
+            compaction_model=model.compaction_model,
+            compaction_threshold=model.compaction_threshold,
+        ),
+        **({"cost": _plain(model.cost)} if model.cost is not None else {}),
         **_filled(
             routing=[
                 {"model": rule.model, "examples": None if rule.examples is None else list(rule.examples)}
@@ -233,6 +300,8 @@ def _value(value: Any) -> Any:
     match value:
         case AgentFilePart():
             return _plain(value)
+        case dict():
+            return {key: _value(item) for key, item in value.items()}
         case tuple():
             return [_value(item) for item in value]
         case _:

@@ -2,27 +2,58 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from app.team.agent import AgentDefinition
-from app.team.fields import AgentFilePart, Anything, Flag, Number, Text, Texts, Whole, misused
-from app.team.model_definition import ModelDefinition
+from app.team.agent import AgentDefinition, Commands, Safety, Skills
+from app.team.fields import (
+    AgentFilePart,
+    Anything,
+    Budget,
+    Count,
+    Flag,
+    Json,
+    Number,
+    Price,
+    Seconds,
+    Text,
+    Texts,
+    Whole,
+    misused,
+)
+from app.team.model_definition import ModelDefinition, TaskBudget
 from app.team.permissions import Permissions
 from app.team.toolset_spec import ToolsetSpec
 
 
 class Provider(AgentFilePart):
-    """A provider of other models; it can be described, but its models can't be used here."""
+    """What models that name it as their provider have in common. Those of one whose `provider` is `anthropic` can be
+    used here, the others only described."""
 
+    not_here: ClassVar = {
+        "auth": "this server reaches the API with its own key",
+        "unload_api": "there is nothing to be unloaded where Anthropic's models are",
+    }
+    provider: Text = ""
+    temperature: Number | None = None
+    max_tokens: Count | None = None
+    top_p: Number | None = None
+    frequency_penalty: Number | None = None
+    presence_penalty: Number | None = None
+    parallel_tool_calls: Flag | None = None
+    provider_opts: Json = Field(default_factory=dict)
+    track_usage: Flag | None = None
+    thinking_budget: Budget | None = None
+    task_budget: TaskBudget = 0
+    compaction_model: Text = ""
     api_type: Literal["", "openai_chatcompletions", "openai_responses"] = ""
     base_url: Text = ""
     token_key: Text = ""
 
     @model_validator(mode="after")
     def _has_an_address(self) -> Provider:
-        if not self.base_url:
+        if not self.base_url and self.provider in ("", "openai"):
             raise misused("base_url is required", "base_url")
         return self
 
@@ -33,6 +64,33 @@ class Metadata(AgentFilePart):
     description: Text = ""
     readme: Text = ""
     version: Text = ""
+    tags: Texts = ()
+
+
+class RunBudget(AgentFilePart):
+    """The most that a run may use, tasks that it gives away included; 0: no limit."""
+
+    max_cost: Price = 0.0
+    """USD."""
+    max_tokens: Count = 0
+    """Tokens sent and received."""
+    max_time: Seconds = 0.0
+    """Seconds of work, without waits for a person."""
+
+    @model_validator(mode="after")
+    def _within_bounds(self) -> RunBudget:
+        if self.max_time < 0:
+            raise misused("max_time must not be negative", "max_time")
+        return self
+
+
+class RuntimeDefaults(AgentFilePart):
+    not_here: ClassVar = {
+        "sandbox": "the operator of the server says where commands run (BATON_SANDBOX)",
+        "network_allowlist": "the operator of the server says what commands reach (BATON_SANDBOX)",
+    }
+    safety: Safety = ""
+    """The policy of new sessions that name none."""
 
 
 class RagTool(AgentFilePart):
@@ -100,11 +158,26 @@ McpDefinition = Annotated[ToolsetSpec, BeforeValidator(_as_mcp)]
 class TeamFile(AgentFilePart):
     """An agent file as the newest version of the schema accepts it. The order of agents is the file's."""
 
+    not_here: ClassVar = {
+        "flavors": "nothing here switches one on; write the file as it shall be, or a second file",
+    }
+
     version: Text = ""
     agents: Annotated[dict[Text, AgentDefinition], Field(min_length=1)]
     providers: dict[Text, Provider] = Field(default_factory=dict)
     models: dict[Text, ModelDefinition] = Field(default_factory=dict)
     mcps: dict[Text, McpDefinition] = Field(default_factory=dict)
     rag: dict[Text, RagSource] = Field(default_factory=dict)
+    commands: dict[Text, Commands] = Field(default_factory=dict)
+    """Groups of commands, for `use_commands`."""
+    skills: dict[Text, Skills] = Field(default_factory=dict)
+    """Groups of skills, for `use_skills`."""
+    toolsets: dict[Text, ToolsetSpec] = Field(default_factory=dict)
+    """Toolsets for `use_toolsets`."""
+    runtime: RuntimeDefaults = RuntimeDefaults()
+    budget: RunBudget | None = None
+    """For each run, whichever agent is at work."""
+    budgets: dict[Text, RunBudget] = Field(default_factory=dict)
+    """For the runs of the agents that name them."""
     metadata: Metadata = Metadata()
     permissions: Permissions | None = None

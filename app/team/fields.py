@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -13,9 +13,13 @@ from app.team.yaml_document import WrittenFloat, WrittenInt, plain
 
 
 class AgentFilePart(BaseModel):
-    """Part of an agent file. Unknown fields are errors; a field without a value counts as absent."""
+    """Part of an agent file. Unknown fields are errors; a field without a value counts as absent.
+
+    `not_here` are fields of the schema that this server can't do, each with the reason. They are errors too, unless
+    they switch nothing on."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    not_here: ClassVar[Mapping[str, str]] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -25,10 +29,13 @@ class AgentFilePart(BaseModel):
         if not isinstance(data, Mapping):
             return data
         known = cls.known_fields()
-        unknown = [key for key in data if key not in known]
+        unknown = [key for key in data if key not in known and key not in cls.not_here]
         if unknown and cls.model_config.get("extra") == "forbid":
             raise unknown_fields(unknown, known)
-        return {key: value for key, value in data.items() if value is not None}
+        refused = [key for key in cls.not_here if data.get(key) not in _NOTHING]
+        if refused:
+            raise refused_fields({key: cls.not_here[key] for key in refused})
+        return {key: value for key, value in data.items() if value is not None and key not in cls.not_here}
 
     @classmethod
     def known_fields(cls) -> list[str]:
@@ -46,9 +53,17 @@ def unknown_fields(unknown: list[str], known: list[str]) -> PydanticCustomError:
     )
 
 
+def refused_fields(reasons: Mapping[str, str]) -> PydanticCustomError:
+    found = [((key,), f"is not supported here: {reason}") for key, reason in reasons.items()]
+    return PydanticCustomError("refused_field", "not supported here", {"found": found})
+
+
 def misused(text: str, *path: str | int) -> PydanticCustomError:
     """An error about a field of the definition whose validator raises it; without a path, about all of it."""
     return PydanticCustomError("misused_field", "{text}", {"text": text, "paths": [path]})
+
+
+_NOTHING: Final[tuple[Any, ...]] = (None, False, "", [], {})
 
 
 def _as_written(value: Any) -> Any:
@@ -86,7 +101,10 @@ TextMap = dict[Text, Text]
 Flag = Annotated[bool, Field(strict=True)]
 Whole = Annotated[int, Field(strict=True)]
 Count = Annotated[int, Field(strict=True, ge=0)]
+Limit = Annotated[int, Field(strict=True, ge=-1)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Share = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0, le=1)]
+Price = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0)]
 Seconds = Annotated[float, BeforeValidator(_seconds, json_schema_input_type=str | int)]
 Budget = Annotated[int | str, BeforeValidator(_tokens_or_level, json_schema_input_type=int | str)]
 Anything = Annotated[Any, AfterValidator(plain)]

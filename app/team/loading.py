@@ -21,6 +21,8 @@ from app.team.upgrade import NEWEST, upgrade
 from app.team.yaml_document import DocumentError, SourcePosition, Table, parse, place_of
 
 MAX_SIZE = 1_000_000
+HCL = ".hcl"
+"""The end of the names of agent files in the other language, which are refused with the reason."""
 
 
 def load_team(text: str | bytes, *, source: str, environment: Mapping[str, str]) -> Team:
@@ -81,6 +83,8 @@ def _unreadable(path: FilePath, error: OSError) -> Problem:
 
 def _read(content: str | bytes, source: str) -> tuple[TeamFile | None, list[Problem]]:
     """The file, or why there is none. Later checks need what earlier ones guarantee, so they come in turn."""
+    if FilePath(source).suffix.lower() == HCL:
+        return None, [Problem(source, 1, 1, "", "is HCL, which this server does not read; write it as YAML")]
     try:
         data = parse(_text(content))
     except DocumentError as error:

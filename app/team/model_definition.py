@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from app.team.fields import AgentFilePart, Budget, Flag, Json, Number, Text, Texts
+from app.team.fields import (
+    AgentFilePart,
+    Budget,
+    Count,
+    Flag,
+    Json,
+    Number,
+    Price,
+    Share,
+    Text,
+    Texts,
+    misused,
+)
 
 AUTO = "auto"
 DEFAULT_MODEL = "anthropic/claude-sonnet-5-5"
@@ -18,9 +31,36 @@ class RoutingRule(AgentFilePart):
     examples: Texts | None = None
 
 
+class Cost(AgentFilePart):
+    """USD per million tokens."""
+
+    input: Price = 0.0
+    output: Price = 0.0
+    cache_read: Price = 0.0
+    cache_write: Price = 0.0
+
+
+def _total(value: Any) -> Any:
+    """A number of tokens, or `{type: tokens, total: N}`."""
+    if not isinstance(value, dict):
+        return value
+    if set(value) - {"type", "total"} or value.get("type") not in (None, "", "tokens"):
+        raise PydanticCustomError("task_budget", "must be a number of tokens, or {type: tokens, total: N}")
+    return value.get("total") or 0
+
+
+TaskBudget = Annotated[Count, BeforeValidator(_total, json_schema_input_type=int | dict[str, str | int])]
+
+
 class ModelDefinition(AgentFilePart):
+    not_here: ClassVar = {
+        "auth": "this server reaches the API with its own key",
+        "capabilities": "this server knows what Anthropic's models take",
+        "output_capabilities": "Anthropic's models make no pictures",
+    }
     provider: Text = ""
     model: Text = ""
+    description: Text = ""
     temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
     max_tokens: Annotated[int, Field(strict=True, ge=1)] | None = None
     top_p: Annotated[Number, Field(ge=0, le=1)] | None = None
@@ -32,7 +72,26 @@ class ModelDefinition(AgentFilePart):
     provider_opts: Json = Field(default_factory=dict)
     track_usage: Flag | None = None
     thinking_budget: Budget | None = None
+    task_budget: TaskBudget = 0
+    """Tokens that the model plans a whole task with; 0: none."""
+    bypass_models_gateway: Flag = False
+    """There is no gateway here: each model is asked directly, with or without this."""
+    first_available: Texts = ()
+    """References, of which the first that this server can ask stands for this model."""
+    title_model: Text = ""
+    compaction_model: Text = ""
+    compaction_threshold: Share | None = None
+    cost: Cost | None = None
+    """Counts in place of the price that the server knows."""
     routing: tuple[RoutingRule, ...] = ()
+
+    @model_validator(mode="after")
+    def _stands_for_others_alone(self) -> Self:
+        if self.first_available:
+            for name in type(self).model_fields:
+                if name not in ("first_available", "description", "name") and getattr(self, name):
+                    raise misused(f"first_available cannot be combined with {name}", name)
+        return self
 
     @property
     def id(self) -> str:

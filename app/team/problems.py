@@ -10,6 +10,9 @@ from pydantic import ValidationError
 
 Path = tuple[str | int, ...]
 
+INLINE, NAMED = KINDS = ("(inline)", "(named)")
+"""Two ways to write a skill; pydantic puts them into its paths, where nobody has written them."""
+
 
 @dataclass(frozen=True, slots=True)
 class FieldFinding:
@@ -48,7 +51,11 @@ def spell(path: Path) -> str:
 def findings(error: ValidationError) -> Iterator[FieldFinding]:
     """Pydantic's errors in our words. Values are never repeated: they may be secrets."""
     for item in error.errors(include_url=False, include_input=False):
-        path, context = item["loc"], item.get("ctx", {})
+        context = item.get("ctx", {})
+        path = tuple(part for part in item["loc"] if part not in KINDS)
+        if "found" in context:
+            yield from (FieldFinding((*path, *inner), words) for inner, words in context["found"])
+            continue
         text = _sentence(item["type"], context, item["msg"])
         yield from (FieldFinding((*path, *inner), text) for inner in context.get("paths", [()]))
 
@@ -67,6 +74,7 @@ _SENTENCES = {
     "too_short": "must not be empty",
     "tuple_type": "must be a list",
     "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be greater than {gt}",
     "less_than_equal": "must be at most {le}",
 }
 

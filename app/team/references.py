@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
-from app.team.agent import LOCAL_SKILLS, AgentDefinition
+from app.team.agent import AgentDefinition
 from app.team.config import TeamFile
 from app.team.model_definition import AUTO, DEFAULT_MODEL, ModelDefinition, ModelSpec, inline, split_reference
 from app.team.permissions import Permissions, is_pattern
 from app.team.problems import FieldFinding, Path
+from app.team.skill_definitions import InlineSkill
 from app.team.toolset_spec import ToolsetSpec
 
 SERVED = "anthropic"
@@ -25,6 +26,8 @@ def check(file: TeamFile) -> Iterator[FieldFinding]:
             yield FieldFinding(
                 ("mcps", name, "ref"), "only docker refs are supported (e.g., 'docker:context7')"
             )
+    for name, model in file.models.items():
+        yield from _check_helpers(file, model, ("models", name), f"model '{name}'")
     yield from _check_permissions(file.permissions or Permissions())
     for name, agent in file.agents.items():
         yield from _check_agent(file, name, agent)
@@ -55,10 +58,44 @@ def members(file: TeamFile, reference: str, above: tuple[str, ...] = ()) -> tupl
     return tuple(found)
 
 
-def find_model(file: TeamFile, reference: str) -> ModelSpec | None:
-    """One model by its key, as `provider/model` or as `auto`."""
+def find_model(file: TeamFile, reference: str, above: tuple[str, ...] = ()) -> ModelSpec | None:
+    """One model by its key, as `provider/model` or as `auto`; with what its provider's definition adds. One with
+    `first_available` is the first of these that this server can ask, or itself if there is none."""
     definition = file.models.get(reference) or inline(DEFAULT_MODEL if reference == AUTO else reference)
-    return ModelSpec.named(reference, definition) if definition else None
+    if definition is None:
+        return None
+    for candidate in definition.first_available if reference not in above else ():
+        found = find_model(file, candidate, (*above, reference))
+        if found is not None and found.provider == SERVED and found.model:
+            return found.with_(name=reference)
+    return ModelSpec.named(reference, _of_its_provider(file, definition))
+
+
+_SHARED = (
+    "temperature",
+    "max_tokens",
+    "top_p",
+    "frequency_penalty",
+    "presence_penalty",
+    "base_url",
+    "token_key",
+    "parallel_tool_calls",
+    "provider_opts",
+    "track_usage",
+    "thinking_budget",
+    "task_budget",
+    "compaction_model",
+)
+"""The fields that a model takes over from its provider."""
+
+
+def _of_its_provider(file: TeamFile, model: ModelDefinition) -> ModelDefinition:
+    provider = file.providers.get(model.provider)
+    if provider is None or provider.provider != SERVED:
+        return model
+    missing = [name for name in _SHARED if getattr(model, name) in (None, "", {}, 0)]
+    taken = {name: getattr(provider, name) for name in missing if getattr(provider, name) not in (None, "")}
+    return model.with_(provider=SERVED, **taken)
 
 
 def check_model(file: TeamFile, reference: str, path: Path, who: str) -> Iterator[FieldFinding]:
@@ -87,6 +124,11 @@ def check_model(file: TeamFile, reference: str, path: Path, who: str) -> Iterato
 def _not_served(file: TeamFile, name: str, model: ModelDefinition, path: Path) -> FieldFinding:
     if name in file.models:
         path = ("models", name, "provider") if model.provider else ("models", name)
+    if model.first_available:
+        return FieldFinding(
+            ("models", name, "first_available"),
+            f"none of these is a model of '{SERVED}', which this server serves",
+        )
     if not model.provider:
         return FieldFinding(path, f"provider is required; this server serves '{SERVED}'")
     text = (
@@ -114,6 +156,7 @@ def _check_agent_models(
 ) -> Iterator[FieldFinding]:
     if agent.model:
         yield from check_model(file, agent.model, (*path, "model"), who)
+    yield from _check_helpers(file, agent, path, who)
     for index, reference in enumerate(agent.fallback.models if agent.fallback else ()):
         yield from check_model(file, reference, (*path, "fallback", "models", index), who)
 
@@ -130,10 +173,30 @@ def _check_agent_names(
     for index, source in enumerate(agent.rag):
         if source not in file.rag:
             yield FieldFinding((*path, "rag", index), f"{who} references non-existent RAG source '{source}'")
-    for index, source in enumerate(agent.skills):
-        if source != LOCAL_SKILLS and not source.startswith(("http://", "https://")):
-            text = f"{who} has unknown skills source '{source}' (must be 'local' or an HTTP/HTTPS URL)"
-            yield FieldFinding((*path, "skills", index), text)
+    for name, command in agent.commands.items():
+        if command.agent and command.agent not in file.agents:
+            yield FieldFinding(
+                (*path, "commands", name, "agent"), _stranger(f"command '{name}'", "agent", command.agent)
+            )
+    groups: tuple[tuple[str, Sequence[str], Collection[str], str], ...] = (
+        ("budgets", agent.budgets, file.budgets, "budget"),
+        ("use_commands", agent.use_commands, file.commands, "group of commands"),
+        ("use_skills", agent.use_skills, file.skills, "group of skills"),
+        ("use_toolsets", agent.use_toolsets, file.toolsets, "toolset"),
+    )
+    for key, names, known, kind in groups:
+        for index, one in enumerate(names):
+            if one not in known:
+                yield FieldFinding((*path, key, index), f"{who} references non-existent {kind} '{one}'")
+
+
+def _check_helpers(
+    file: TeamFile, user: AgentDefinition | ModelDefinition, path: Path, who: str
+) -> Iterator[FieldFinding]:
+    """The models that write summaries and titles."""
+    for key in ("compaction_model", "title_model"):
+        if reference := getattr(user, key, ""):
+            yield from check_model(file, reference, (*path, key), who)
 
 
 def _check_permissions(permissions: Permissions) -> Iterator[FieldFinding]:
@@ -164,11 +227,24 @@ def _names_definition(toolset: ToolsetSpec) -> bool:
 
 
 def _resolve_agent(file: TeamFile, agent: AgentDefinition) -> AgentDefinition:
+    named = [file.toolsets[name] for name in agent.use_toolsets]
     toolsets = tuple(
         toolset.over(file.mcps[toolset.ref]) if _names_definition(toolset) else toolset
-        for toolset in agent.toolsets
+        for toolset in (*agent.toolsets, *named)
     )
-    return agent.with_(model=",".join(members(file, agent.model)), toolsets=toolsets)
+    groups = {name: command for group in agent.use_commands for name, command in file.commands[group].items()}
+    shared = [skill for group in agent.use_skills for skill in file.skills[group]]
+    own = {skill.name for skill in agent.skills if isinstance(skill, InlineSkill)}
+    skills = [skill for skill in shared if not (isinstance(skill, InlineSkill) and skill.name in own)]
+    return agent.with_(
+        model=",".join(members(file, agent.model)),
+        toolsets=toolsets,
+        commands={**groups, **agent.commands},
+        skills=tuple(dict.fromkeys((*agent.skills, *skills))),
+        use_commands=(),
+        use_skills=(),
+        use_toolsets=(),
+    )
 
 
 def _listed_references(file: TeamFile, agents: dict[str, AgentDefinition]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import AgentNotFound, InvalidAgentConfig
-from app.team.loading import check_file, load_team
+from app.team.loading import HCL, check_file, load_team
 from app.team.problems import Problem
 from app.team.team import Team
 
@@ -113,10 +113,11 @@ class TeamDirectory:
 
 
 def agent_files(directory: Path) -> list[Path]:
-    """The files of a directory that are agent files by their names; a pipe or a device, which might never end, is
-    none."""
-    named = (path for path in directory.iterdir() if path.suffix.lower() in EXTENSIONS)
-    return sorted(path for path in named if not (path.is_fifo() or path.is_char_device() or path.is_socket()))
+    """The files of a directory that are agent files by their names, those in HCL last; a pipe or a device, which might
+    never end, is none."""
+    named = (path for path in directory.iterdir() if path.suffix.lower() in (*EXTENSIONS, HCL))
+    whole = (path for path in named if not (path.is_fifo() or path.is_char_device() or path.is_socket()))
+    return sorted(whole, key=lambda path: (path.suffix.lower() == HCL, path))
 
 
 def check_files(place: Path) -> tuple[list[Path], list[Problem]]:

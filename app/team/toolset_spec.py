@@ -3,33 +3,46 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.team.expansion import Expander
 from app.team.fields import AgentFilePart, Anything, Count, Flag, Json, Text, TextMap, Texts, misused
+from app.team.lifecycle import Lifecycle
 from app.team.problems import quoted_list
+from app.team.webhook_spec import WebhookSpec
 
 TYPES = frozenset(
     {
         "a2a",
         "api",
         "background_agents",
+        "background_jobs",
+        "environment",
         "fetch",
+        "file",
         "filesystem",
+        "git",
         "lsp",
         "mcp",
+        "mcp_catalog",
         "memory",
         "model_picker",
+        "open_url",
         "openapi",
+        "plan",
+        "rag",
+        "scheduler",
         "script",
+        "session_context",
         "shell",
         "tasks",
         "think",
         "todo",
         "user_prompt",
+        "webhook",
     }
 )
 """The types of the schema. Whether this server can build one is decided where toolsets are built."""
@@ -37,32 +50,45 @@ TYPES = frozenset(
 _BELONGS_TO = {
     "shell": ("script",),
     "path": ("memory", "tasks"),
-    "post_edit": ("filesystem",),
-    "env": ("shell", "script", "mcp", "lsp"),
+    "post_edit": ("filesystem", "file"),
+    "env": ("shell", "background_jobs", "script", "mcp", "lsp"),
     "file_types": ("lsp",),
     "models": ("model_picker",),
     "shared": ("todo",),
     "version": ("mcp", "lsp"),
     "command": ("mcp", "lsp"),
     "args": ("mcp", "lsp"),
-    "ref": ("mcp",),
-    "headers": ("openapi", "a2a"),
-    "url": ("a2a", "openapi"),
+    "ref": ("mcp", "rag"),
+    "headers": ("openapi", "a2a", "fetch"),
+    "url": ("a2a", "openapi", "open_url"),
     "origins": ("mcp", "openapi"),
-    "name": ("mcp", "a2a"),
-    "network": ("shell", "script", "filesystem", "mcp", "lsp"),
+    "name": ("mcp", "a2a", "rag", "open_url"),
+    "network": ("shell", "background_jobs", "script", "filesystem", "file", "mcp", "lsp"),
+    "webhook_config": ("webhook",),
+    "rag_config": ("rag",),
+    "allowed_domains": ("fetch",),
+    "blocked_domains": ("fetch",),
+    "allowed_servers": ("mcp_catalog",),
+    "blocked_servers": ("mcp_catalog",),
+    "allow_private_ips": ("fetch", "api", "openapi", "a2a", "mcp"),
+    "working_dir": ("mcp", "lsp"),
 }
 _NEEDS = {
     "a2a": ("url", "a2a toolset requires a url to be set"),
     "lsp": ("command", "lsp toolset requires a command to be set"),
     "openapi": ("url", "openapi toolset requires a url to be set"),
+    "open_url": ("url", "open_url toolset requires a url to be set"),
     "model_picker": ("models", "model_picker toolset requires at least one model in the 'models' list"),
 }
 _ORIGIN = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?")
+_DOMAIN = re.compile(r"(\*?\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _ONE_SOURCE = "either command, remote or ref must be set"
 
 
 class RemoteSpec(AgentFilePart):
+    not_here: ClassVar = {
+        "oauth": "the client that answers the question for an authorization brings its own registration"
+    }
     url: Text = ""
     transport_type: Text = ""
     headers: TextMap = Field(default_factory=dict)
@@ -111,13 +137,34 @@ def _origins(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def _domains(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if not _DOMAIN.fullmatch(value):
+            raise PydanticCustomError(
+                "domain", "must be a host like example.com, .example.com or *.example.com"
+            )
+    return values
+
+
+Domains = Annotated[Texts, AfterValidator(_domains)]
+
+
 class ToolsetSpec(AgentFilePart):
     """`type` may be one that nobody knows: such a toolset is skipped with a warning at build time."""
 
+    not_here: ClassVar = {
+        "allow_list": "the server's roots and the session's directory say which files tools may reach",
+        "deny_list": "write a deny rule for the path into permissions",
+        "escape_html": "pages come as they are",
+        "recall": "a job is looked at with view_background_job",
+        "sudo_askpass": "commands of this server ask nobody for a password",
+    }
     type: Annotated[Text, Field(min_length=1)]
     tools: Texts = ()
     """Names to keep; empty means all."""
     instruction: Text = ""
+    readonly: Flag = False
+    """Only the tools that say of themselves that they read and change nothing."""
     toon: Text = ""
     model: Text = ""
     defer: Annotated[
@@ -146,6 +193,18 @@ class ToolsetSpec(AgentFilePart):
     """Whether its commands have a network in a cage."""
     timeout: Count = 0
     models: Texts = ()
+    webhook_config: WebhookSpec | None = None
+    rag_config: Json = Field(default_factory=dict)
+    allowed_domains: Domains = ()
+    """Hosts that pages may come from, subdomains included; `.example.com` is the subdomains alone."""
+    blocked_domains: Domains = ()
+    allowed_servers: Texts = ()
+    blocked_servers: Texts = ()
+    allow_private_ips: Flag | None = None
+    """Whether addresses outside of the public internet may be reached."""
+    working_dir: Text = ""
+    """The directory that the server is started in, relative to the session's."""
+    lifecycle: Lifecycle | None = None
 
     @property
     def is_known(self) -> bool:
@@ -156,11 +215,25 @@ class ToolsetSpec(AgentFilePart):
         for field, types in _BELONGS_TO.items():
             self._check(field, types, is_set=bool(getattr(self, field)))
         self._check("config", ("mcp",), is_set=self.config is not None)
+        self._check("lifecycle", ("mcp", "lsp"), is_set=self.lifecycle is not None)
         self._check("ignore_vcs", ("filesystem",), is_set=self.ignore_vcs is not None)
         self._check("remote", ("mcp",), is_set=bool(self.remote.url or self.remote.transport_type))
         self._check("remote headers", ("mcp", "a2a"), is_set=bool(self.remote.headers))
         self._check_needs()
+        self._check_later_fields()
         return self
+
+    def _check_later_fields(self) -> None:
+        if self.allowed_domains and self.blocked_domains:
+            raise misused("allowed_domains and blocked_domains are mutually exclusive", "blocked_domains")
+        if self.working_dir and self.type == "mcp" and self.remote.url:
+            raise misused(
+                "working_dir is not valid for remote MCP toolsets (no local subprocess)", "working_dir"
+            )
+        if self.allow_private_ips and self.type == "mcp" and self.command:
+            raise misused("allow_private_ips can only be used with remote MCP toolsets", "allow_private_ips")
+        if self.type == "webhook" and self.webhook_config is None:
+            raise misused("webhook toolset requires a url in webhook_config", "webhook_config")
 
     def _check(self, field: str, types: tuple[str, ...], *, is_set: bool) -> None:
         if is_set and self.type not in types:
@@ -196,17 +269,23 @@ class ToolsetSpec(AgentFilePart):
                 "tools",
                 "defer",
                 "origins",
+                "working_dir",
+                "lifecycle",
+                "allow_private_ips",
             )
             if getattr(self, field) in ("", (), None)
         }
         remote = self.remote if self.remote.url else definition.remote
         env = {**definition.env, **self.env}
         network = self.network or definition.network
-        return self.with_(ref=definition.ref, remote=remote, env=env, network=network, **inherited)
+        readonly = self.readonly or definition.readonly
+        return self.with_(
+            ref=definition.ref, remote=remote, env=env, network=network, readonly=readonly, **inherited
+        )
 
     def expanded(self, expander: Expander) -> ToolsetSpec:
         """With `${env.X}` filled in where the schema has it; `env` is filled in when the toolset is built."""
-        remote, api = self.remote, self.api_config
+        remote, api, webhook = self.remote, self.api_config, self.webhook_config
         return self.with_(
             url=expander.expand(self.url),
             headers=expander.expand_all(self.headers),
@@ -214,4 +293,6 @@ class ToolsetSpec(AgentFilePart):
             api_config=api.with_(
                 endpoint=expander.expand(api.endpoint), headers=expander.expand_all(api.headers)
             ),
+            webhook_config=webhook
+            and webhook.with_(url=expander.expand(webhook.url), headers=expander.expand_all(webhook.headers)),
         )

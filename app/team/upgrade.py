@@ -13,7 +13,7 @@ from typing import Any
 from app.team.problems import FieldFinding
 from app.team.yaml_document import Items, SourcePosition, Table
 
-NEWEST = "7"
+NEWEST = "16"
 
 _NO_ENVIRONMENT = "is not supported any more; set the variables where the server is started"
 
@@ -83,7 +83,7 @@ def _to_6(data: Table) -> Iterator[FieldFinding]:
             yield FieldFinding(path, "is not supported any more; without this field, commands run unconfined")
 
 
-_STEPS = (_to_1, _to_2, _to_3, _unchanged, _unchanged, _to_6, _unchanged)
+_STEPS = (_to_1, _to_2, _to_3, _unchanged, _unchanged, _to_6, *[_unchanged] * 10)
 
 
 def _switched_on(agent: Table) -> Iterator[tuple[Table, SourcePosition]]:

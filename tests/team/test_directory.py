@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import AgentNotFound, InvalidAgentConfig
-from app.team.team_directory import AgentSummary, TeamDirectory
+from app.team.team_directory import AgentSummary, TeamDirectory, check_files
 
 GOOD = "agents: {a: {description: '${env.X}'}, b: {description: second}}"
 BROKEN = "agents: {a: {modle: x}}"
@@ -156,3 +156,17 @@ def test_a_pipe_among_agent_files_blocks_nothing(tmp_path: Path) -> None:
     assert names(teams) == ["a"]
     with pytest.raises(AgentNotFound):
         teams.get("b")
+
+
+def test_a_file_in_hcl_is_refused_with_the_reason_and_never_in_the_place_of_another(tmp_path: Path) -> None:
+    (tmp_path / "a.hcl").write_text('agent "root" {}')
+    (tmp_path / "b.hcl").write_text('agent "root" {}')
+    (tmp_path / "b.yaml").write_text("agents: {root: {}}")
+    directory = TeamDirectory(tmp_path, {})
+    assert [summary.name for summary in directory.list()] == ["b"]
+    with pytest.raises(InvalidAgentConfig, match=r"a\.hcl:1:1: is HCL, which this server does not read"):
+        directory.get("a")
+    assert [str(problem) for problem in check_files(tmp_path)[1]] == [
+        f"{tmp_path}/{name}.hcl:1:1: is HCL, which this server does not read; write it as YAML"
+        for name in "ab"
+    ]

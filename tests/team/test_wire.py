@@ -21,7 +21,7 @@ def wire(text: str) -> dict[str, Any]:
 
 
 def test_a_minimal_file_shows_only_what_is_always_there() -> None:
-    assert wire("agents: {a: {}}") == {"version": "7", "agents": [{"Name": "a"}], "metadata": {}}
+    assert wire("agents: {a: {}}") == {"version": "16", "agents": [{"Name": "a"}], "metadata": {}}
 
 
 def test_every_field_of_an_agent_is_shown_under_its_name() -> None:

@@ -63,11 +63,13 @@ def build(
         if spec.type == "mcp"
         else _plain(spec, environment, state, run, own_cage)
     )
-    if not spec.tools and not spec.instruction and not spec.model:
+    if not spec.tools and not spec.instruction and not spec.model and not spec.readonly:
         return toolset
     named = [*spec.tools, *(f"{spec.name}_{tool}" for tool in spec.tools if spec.name)]
     keep = [*named, *map(offered_name, named)]  # by their own names, or by those that the model is told
-    return Tailored(toolset, keep=keep, instruction=spec.instruction, model=spec.model)
+    return Tailored(
+        toolset, keep=keep, instruction=spec.instruction, model=spec.model, readonly=spec.readonly
+    )
 
 
 def _plain(
@@ -180,11 +182,20 @@ def _expanded(env: Mapping[str, str], environment: Mapping[str, str]) -> dict[st
 
 
 class Tailored(WrappedToolset):
-    """A toolset of which only some tools are kept, whose instructions an agent's author wrote, or whose results are
-    shown to a model of their own."""
+    """A toolset of which only some tools are kept, by name or since they only read; or whose instructions an agent's
+    author wrote; or whose results are shown to a model of their own."""
 
-    def __init__(self, inner: Toolset, *, keep: Sequence[str], instruction: str, model: str = "") -> None:
+    def __init__(
+        self,
+        inner: Toolset,
+        *,
+        keep: Sequence[str],
+        instruction: str,
+        model: str = "",
+        readonly: bool = False,
+    ) -> None:
         super().__init__(inner)
+        self._readonly = readonly
         self._model = model
         self._keep = frozenset(keep)
         self._instruction = instruction
@@ -197,4 +208,5 @@ class Tailored(WrappedToolset):
 
     def tools(self) -> Sequence[Tool]:
         kept = [tool for tool in self._inner.tools() if not self._keep or tool.name in self._keep]
+        kept = [tool for tool in kept if tool.read_only or not self._readonly]
         return [replace(tool, model=self._model) for tool in kept] if self._model else kept

@@ -44,9 +44,12 @@ class Skill:
     place: str
     files: tuple[str, ...] = ()
     files_in: Sandbox | None = None
+    text: str = ""  # of one that an agent file writes out; it has no files
 
     def read(self, path: str, cancellation: Cancellation) -> str:
         """Raises SkillUnreadable; nothing outside the skill's directory is read, through links neither."""
+        if self.text:
+            return self._text_of(path)
         parts = PurePosixPath(path).parts
         if not parts or path.startswith("/") or ".." in parts or "\0" in path:
             raise SkillUnreadable(f'invalid file path "{path}"')
@@ -60,6 +63,11 @@ class Skill:
         if not content.path.startswith(f"{self.place}/"):
             raise SkillUnreadable(f'path "{path}" escapes skill directory')
         return _text(decode(content.data), content.size)
+
+    def _text_of(self, path: str) -> str:
+        if path != MAIN:
+            raise SkillUnreadable(f'invalid file path "{path}"')
+        return self.text
 
 
 def local_skills(ground: Ground, working_dir: Path) -> dict[str, Skill]:

@@ -13,6 +13,7 @@ from app.agent.tools.function_tool import FunctionToolset, tool
 from app.agent.tools.skill_files import MAIN, Skill, SkillUnreadable, local_skills, remote_skills
 from app.agent.toolset import Tool, ToolContext, ToolResult
 from app.roots import Ground
+from app.team.skill_definitions import InlineSkill
 
 log = logging.getLogger(__name__)
 
@@ -22,15 +23,26 @@ MAX_LISTED = 200_000
 
 
 class SkillsToolset(FunctionToolset):
-    """`sources` are `local` and addresses; a later one's skills replace those of the same name. They are looked
-    for when a run begins."""
+    """`sources` are `local`, addresses, skills themselves, and names. A later one's skills replace those of the same
+    name. With names, only skills that are called so are taken from places, and from `local` if there is no other. They
+    are looked for when a run begins."""
 
     category = "skills"
 
     def __init__(
-        self, sources: Sequence[str], *, ground: Ground, working_dir: Path, cancellation: Cancellation
+        self,
+        sources: Sequence[str | InlineSkill],
+        *,
+        ground: Ground,
+        working_dir: Path,
+        cancellation: Cancellation,
     ) -> None:
-        self._sources = sources
+        texts = [source for source in sources if isinstance(source, str)]
+        self._places = [text for text in texts if text == LOCAL or text.startswith(("http://", "https://"))]
+        self._names = frozenset(texts) - {*self._places}
+        if self._names and not self._places:
+            self._places = [LOCAL]
+        self._written = [source for source in sources if isinstance(source, InlineSkill)]
         self._ground = ground
         self._working_dir = working_dir
         self._cancellation = cancellation
@@ -64,7 +76,7 @@ class SkillsToolset(FunctionToolset):
 
     def start(self) -> None:
         """A web server that does not answer is left out, and logged."""
-        for source in self._sources:
+        for source in self._places:
             try:
                 found = (
                     local_skills(self._ground, self._working_dir)
@@ -74,7 +86,10 @@ class SkillsToolset(FunctionToolset):
             except SkillUnreadable as failure:
                 log.warning("the skills of %s are left out: %s", source, failure)
                 continue
-            self._skills |= found
+            wanted = self._names or found.keys()
+            self._skills |= {name: skill for name, skill in found.items() if name in wanted}
+        for one in self._written:
+            self._skills[one.name] = Skill(one.name, one.description, "", text=one.instructions)
 
     @tool(read_only=True)
     def read_skill(self, context: ToolContext, name: Annotated[str, "The name of the skill"]) -> ToolResult:

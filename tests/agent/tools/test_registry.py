@@ -214,3 +214,10 @@ def test_two_toolsets_of_one_type_have_different_keys_unless_agents_share_them()
     think, todo = spec(type="think"), spec(type="todo", shared=True)
     assert len({key(think, 0, "a"), key(think, 1, "a"), key(think, 0, "b")}) == 3
     assert key(todo, 0, "a") == key(todo, 1, "b")
+
+
+def test_of_a_toolset_that_may_only_read_nothing_else_is_offered() -> None:
+    offered = build(spec(type="filesystem", readonly=True), environment={}).tools()
+    assert all(tool.read_only for tool in offered)
+    assert {"read_file", "list_directory"} <= {tool.name for tool in offered}
+    assert build(spec(type="filesystem", readonly=True, tools=["write_file"]), environment={}).tools() == []

@@ -11,6 +11,7 @@ from app.agent.tools.run_facts import NeverCancelled
 from app.agent.tools.skill_files import MAX_FILE
 from app.agent.tools.skills import SkillsToolset
 from app.roots import Ground
+from app.team.skill_definitions import InlineSkill
 from tests.agent.tools.web_site import WebSite, running
 from tests.agent.tools.workbench import Workbench, find
 
@@ -28,7 +29,7 @@ def skill(bench: Workbench, place: str, description: str = "Does it", *, name: s
     bench.write(f"{place}/SKILL.md", f"---\n{named}description: {description}\n---\nText of {place}.")
 
 
-def skills(bench: Workbench, *sources: str, below: str = ".") -> SkillsToolset:
+def skills(bench: Workbench, *sources: str | InlineSkill, below: str = ".") -> SkillsToolset:
     toolset = SkillsToolset(
         sources or ["local"],
         ground=Ground(roots=(bench.root.resolve(),), home=(bench.root / HOME).resolve()),
@@ -140,3 +141,24 @@ def test_a_web_server_without_skills_is_left_out(bench: Workbench, site: WebSite
     skill(bench, ".claude/skills/a")
     site.add("/.well-known/skills/index.json", index)
     assert "<name>a</name>" in skills(bench, site.url("/"), "local").instructions
+
+
+def test_names_choose_among_the_skills_of_their_places(bench: Workbench) -> None:
+    skill(bench, ".claude/skills/paint", name="painting")
+    skill(bench, ".claude/skills/draw", name="drawing")
+    for sources in (("painting",), ("local", "painting")):
+        toolset = skills(bench, *sources)
+        assert "<name>painting</name>" in toolset.instructions
+        assert read(bench, toolset, "drawing") == 'skill "drawing" not found'
+
+
+def test_a_skill_that_the_agent_file_writes_out_needs_no_place(bench: Workbench) -> None:
+    skill(bench, ".claude/skills/paint", name="painting")
+    own = InlineSkill(name="ours", description="Does it", instructions="Do it well.")
+    toolset = skills(bench, own)
+    assert "painting" not in toolset.instructions
+    assert "<name>ours</name>" in toolset.instructions
+    assert read(bench, toolset, "ours") == "Do it well."
+    assert [tool.name for tool in toolset.tools()] == ["read_skill"]
+    both = skills(bench, "painting", own)
+    assert [read(bench, both, name)[:5] for name in ("painting", "ours")] == ["---\nn", "Do it"]
