@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from app.settings import Settings
+from tests.harness.make import commands
 from tests.harness.process import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -122,3 +123,27 @@ def test_logrotate_empties_a_log_that_is_still_written_to(tmp_path: Path) -> Non
         print("after", file=output, flush=True)
     assert log.read_text() == "after\n"
     assert (tmp_path / "baton.log.1").read_text() == "before\n"
+
+
+@pytest.mark.parametrize("target", ["install", "install-dev", "run"])
+def test_make_installs_what_tool_servers_need(target: str) -> None:
+    installed = [line for line in commands(target) if "pip install" in line]
+    extras = {
+        extra
+        for line in installed
+        for words in re.findall(r"'\.\[(.+?)\]'", line)
+        for extra in words.split(",")
+    }
+    assert extras & {"mcp", "dev"}, installed
+
+
+def test_whatever_is_shipped_or_told_installs_what_tool_servers_need() -> None:
+    """Each line that installs the server's own directory."""
+    told = {
+        f"{name}: {line.strip()}"
+        for name in ("deploy/Containerfile", "docs/operations.md")
+        for line in (ROOT / name).read_text().splitlines()
+        if re.search(r"pip install (--editable|--no-cache-dir)", line)
+    }
+    assert len(told) >= 3
+    assert [line for line in told if "'.[mcp" not in line] == []
