@@ -137,6 +137,9 @@ _output = record(
     {
         "effort": maybe(one_of("low", "medium", "high", "xhigh", "max")),
         "format": maybe(record({"type": one_of("json_schema"), "schema": dictionary})),
+        "task_budget": maybe(
+            record({"type": one_of("tokens"), "total": integer(1)}, {"remaining": maybe(integer(0))})
+        ),
     },
 )
 _prompt = {
@@ -172,12 +175,18 @@ def check_fields(body: Any, betas: Collection[str], request: Check = REQUEST) ->
     allowed = {name for name, prefixes in BETA_FIELDS.items() if _is_on(prefixes, betas)} | {*SAMPLING}
     request({name: value for name, value in body.items() if name not in allowed}, "")
     _check_binding(body.get("thinking"), betas)
+    _check_task_budget(body.get("output_config"), betas)
 
 
 def _check_binding(thinking: Json | None, betas: Collection[str]) -> None:
     if thinking and "block_binding" in thinking and not _is_on(("thinking-binding-controls-",), betas):
         path = below(f"thinking.{thinking['type']}", "block_binding")
         raise wrong(path, "Extra inputs are not permitted")
+
+
+def _check_task_budget(output: Json | None, betas: Collection[str]) -> None:
+    if output and "task_budget" in output and not _is_on(("task-budgets-",), betas):
+        raise wrong(below("output_config", "task_budget"), "Extra inputs are not permitted")
 
 
 def _is_on(prefixes: tuple[str, ...], betas: Collection[str]) -> bool:

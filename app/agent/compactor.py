@@ -33,6 +33,7 @@ from app.conversation.summary import Summary
 from app.conversation.transcript import Message
 from app.errors import CompactionFailed, RunCancelled
 from app.team.agent import Agent
+from app.team.model_definition import ModelSpec
 
 Compacting = Generator[Step, Any, bool]
 
@@ -81,11 +82,13 @@ class Compactor:
 
     def make_room(self) -> Compacting:
         """Compacts the conversation if the window is nearly full and that would help; says whether it did so."""
+        if self._agent.session_compaction is False:
+            return False
         window = self.window
         if not self._history.transcript.unserved and (gone := excess(self._history.rows, window)):
             yield from self._leave_out_pictures(gone, "The model's API takes no more of them.")
         fill = self._history.fill
-        if not window or fill <= int(window * FULL) or self._history.transcript.unserved:
+        if not window or fill <= int(window * self._full) or self._history.transcript.unserved:
             return False
         if self._history.tried_at == self._history.next_position:
             return False
@@ -98,6 +101,8 @@ class Compactor:
 
     def recover(self) -> Compacting:
         """Compacts a conversation that did not fit into the window; says whether it is shorter now."""
+        if self._agent.session_compaction is False:
+            return False
         window = self.window or UNKNOWN_WINDOW
         cut = _best([*self._cuts(int(window * KEPT)), *self._cuts(0)], window)
         if cut is None or not self._is_worth_it():
@@ -152,7 +157,22 @@ class Compactor:
     @property
     def window(self) -> int:
         """The window of the model that will speak, as far as that is known; 0 if nothing is known of it."""
-        return min(model_catalogue.facts(spec.model).window for spec in self._model_caller.chain.first)
+        windows = [model_catalogue.facts(spec.model).window for spec in self._model_caller.chain.first]
+        summarizing = [model_catalogue.facts(spec.model).window for spec in self._writers]
+        return min([*windows, *filter(None, summarizing)])
+
+    @property
+    def _full(self) -> float:
+        """The part of the window at which it counts as nearly full."""
+        own = [spec.compaction_threshold for spec in self._model_caller.chain.first]
+        return next(filter(None, own), self._agent.compaction_threshold or FULL)
+
+    @property
+    def _writers(self) -> Sequence[ModelSpec]:
+        """The models that write summaries, before the agent's own are asked for one."""
+        own = [spec.compaction_model for spec in self._model_caller.chain.first]
+        reference = self._agent.compaction_model or next(filter(None, own), "")
+        return self._context.team.models(reference)[:1] if reference else ()
 
     def _cuts(self, keep_tokens: int) -> list[Cut]:
         """The best first. Results that the model has not seen stay, unless an earlier run has left them, and there is
@@ -192,6 +212,7 @@ class Compactor:
         yield from self._model_caller.settle()
         summary = self._summary(cut, asked, text)
         self._history.condense(summary)
+        self._context.budgets.spend(self._agent, summary.usage, summary.cost)
         yield Condensed(self._session_id, summary)
         yield events.SessionSummaryEvent(
             agent_name=self._agent.name,
@@ -217,7 +238,7 @@ class Compactor:
                 shown = [replace(row, prompt="") for row in shown]
             try:
                 asked = yield from self._model_caller.ask_about(
-                    heal([*shown, _assignment(attempt), *more]).rows
+                    heal([*shown, _assignment(attempt), *more]).rows, self._writers
                 )
             except ModelError as error:
                 if error.kind not in ("overflow", "thinking_mismatch", "picture_refused"):

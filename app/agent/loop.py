@@ -72,6 +72,9 @@ class AgentLoop:
         self._broken = frozenset(call.id for call in ledger.values() if call.broken)
         self._listing = ToolListing(session.id, self._resumption)
         self._take_over(agent)
+        if self._resumption.turns:
+            for row in [row for row in rows if row.role == "assistant"][-self._resumption.turns :]:
+                context.budgets.spend(agent, row.usage, row.cost)
 
     def _take_over(self, agent: Agent) -> None:
         """This agent speaks from now on, with its own tools and its own prompt."""
@@ -81,7 +84,7 @@ class AgentLoop:
         self._listing.take(self._toolbox, agent.name)
         self._hooks = LoopHooks(context, session, agent, history, context.hook(session, agent))
         self._repetition = Repetition(agent.max_consecutive_tool_calls)
-        self._result_limit = ResultLimit(self._window_for)
+        self._result_limit = ResultLimit(self._window_for, agent.max_tool_result_tokens)
         self._tool_runner = ToolRunner(
             context,
             session,
@@ -205,6 +208,8 @@ class AgentLoop:
             self._check_size()
             if not self._history.transcript.unserved:
                 self._context.check_budget()
+                for words in self._context.budgets.check(self._agent):
+                    yield events.Warning(agent_name=self._agent.name, message=words)
             yield from self._compactor.make_room()
             yield from self._route()
             yield from self._hooks.begin_turn((self._digesting or self._agent.models)[0].id, iterations)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from app.agent.fallback import Cooldowns
 from app.agent.hook_answers import Hooking
 from app.agent.model_client import Cancellation, ModelClient
+from app.agent.run_budgets import RunBudgets
 from app.agent.tool_threads import ToolThreads
 from app.agent.toolbox import Toolbox
 from app.conversation.events import Event
@@ -46,6 +47,7 @@ class LoopContext:
     check_budget: Callable[[], None] = lambda: None  # BudgetReached if no more may be spent
     check_price: Callable[[str], None] = lambda _model: None
     """UnpricedModel if the model's cost would escape the budget."""
+    budgets: RunBudgets = field(default_factory=RunBudgets)  # that the agent's file sets
     prefer: Callable[[Session, Agent], Agent] = lambda session, agent: agent.asking(session.model)
     """The agent with the model that was chosen for it, by a request or by itself."""
     session_bytes: int = 0  # that a session may hold; 0: any number

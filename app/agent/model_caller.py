@@ -21,6 +21,7 @@ from app.agent.model_client import (
     ThinkingDelta,
     Turn,
 )
+from app.agent.model_price import cost_of
 from app.agent.partial_calls import PartialCalls
 from app.agent.prompt_cache import PromptCache
 from app.agent.request_builder import RequestBuilder, begins_with_thinking, named_rows
@@ -32,13 +33,14 @@ from app.conversation.frozen_prompt import FrozenPrompt
 from app.conversation.old_results import Shown, with_old_results_cut
 from app.conversation.recent_messages import recent
 from app.conversation.session import Session
-from app.conversation.transcript import Message
+from app.conversation.transcript import Message, Usage
 from app.conversation.wire_content import message_id_of
 from app.errors import UnpricedModel
 from app.team.agent import Agent
 from app.team.model_definition import ModelSpec
 
 SUMMARY_TOKENS: Final = 16_000  # at most, what is thought for it included
+TASK_BUDGETS: Final = ("task-budgets-2026-03-13",)  # the beta that a model with such a budget needs
 SPARE_TOKENS: Final = 1_024  # of the window, for what an estimate is wrong by
 
 
@@ -53,7 +55,7 @@ class ModelAnswer:
     @property
     def cost(self) -> float:
         """In dollars; 0 if the price is not known."""
-        return model_catalogue.cost(self.spec.model, self.turn.usage) if self.turn.usage else 0.0
+        return cost_of(self.spec, self.turn.usage)
 
 
 class ModelCaller:
@@ -89,8 +91,11 @@ class ModelCaller:
         ModelError if no model could say it."""
         return (yield from self.chain.ask(self._attempt, before=first))
 
-    def ask_about(self, rows: Sequence[Message]) -> Generator[Step, Any, ModelAnswer]:
-        """Something else about the conversation, of which nothing is shown to readers; no tool can be called."""
+    def ask_about(
+        self, rows: Sequence[Message], first: Sequence[ModelSpec] = ()
+    ) -> Generator[Step, Any, ModelAnswer]:
+        """Something else about the conversation, of which nothing is shown to readers; no tool can be called. `first`
+        come before the agent's own models."""
 
         def attempt(spec: ModelSpec, patience: RetryPatience) -> Generator[Step, Any, ModelAnswer]:
             prompt = yield from self._prompt_cache.frozen(spec)
@@ -100,7 +105,7 @@ class ModelCaller:
                     return ModelAnswer(event, spec, prompt)
             raise ModelError("the model's stream ended without a turn", kind="final")
 
-        return (yield from self.chain.ask(attempt))
+        return (yield from self.chain.ask(attempt, before=first))
 
     def named_rows(self, words: str) -> list[Message]:
         """The rows that the API meant when it refused the last request in these words."""
@@ -109,7 +114,10 @@ class ModelCaller:
         return named_rows(self._shown_rows().rows, self.asking[1], words)
 
     def _shown_rows(self) -> Shown:
-        return with_old_results_cut(recent(self._history.rows, self._agent.num_history_items))
+        return self._cut(recent(self._history.rows, self._agent.num_history_items))
+
+    def _cut(self, rows: Sequence[Message]) -> Shown:
+        return with_old_results_cut(rows, self._agent.max_old_tool_call_tokens)
 
     def _attempt(self, spec: ModelSpec, patience: RetryPatience) -> Generator[Step, Any, ModelAnswer]:
         for renewed in (False, True):
@@ -127,24 +135,26 @@ class ModelCaller:
             return ModelAnswer(turn, spec, prompt)
         raise ModelError("the model refuses its own thinking", kind="final")
 
-    def settle(self, more: float = 0.0, tokens: tuple[int, int] | None = None) -> Steps:
+    def settle(self, more: float = 0.0, usage: Usage | None = None) -> Steps:
         """Tells what failed calls have cost since the last time, and `more`; call it after each question. The cost
         of a failed call whose message was kept is stored with that message, and taken off here: a negative `more`.
-        `tokens` are those of a whole turn of which no message is stored."""
+        `usage` is that of a whole turn of which no message is stored."""
         cost, self._wasted = max(0.0, self._wasted + more), 0.0
-        if cost or tokens is not None:
+        if cost or usage is not None:
             self._history.cost += cost
-            yield Spent(self._session.id, cost, tokens)
+            self._context.budgets.spend(self._agent, usage, cost)
+            yield Spent(self._session.id, cost, usage.read_and_written if usage else None)
 
     def _waste(self, spec: ModelSpec, error: ModelError) -> None:
-        self._wasted += model_catalogue.cost(spec.model, error.usage) if error.usage else 0.0
+        self._wasted += cost_of(spec, error.usage)
 
     def _stream(
         self, spec: ModelSpec, request: ModelRequest, patience: RetryPatience
     ) -> Iterator[ModelEvent]:
         """ModelError, also before anything is sent: for a model without a known price, where a budget applies."""
         try:
-            self._context.check_price(spec.model)
+            if spec.cost is None:
+                self._context.check_price(spec.model)
         except UnpricedModel as error:
             raise ModelError(error.message, kind="final") from None
         return stream_with_retries(
@@ -204,11 +214,15 @@ class ModelCaller:
         if self._agent.structured_output is not None:
             form = {"type": "json_schema", "schema": self._agent.structured_output.for_the_api()}
             options["output_config"] = {**options.get("output_config", {}), "format": form}
+        if spec.task_budget:
+            budget = {"type": "tokens", "total": spec.task_budget}
+            options["output_config"] = {**options.get("output_config", {}), "task_budget": budget}
         if prompt.tools and not self._toolbox.tools:
             options["tool_choice"] = {"type": "none"}
-        return self._builder(prompt, shown.since).build(
+        request = self._builder(prompt, shown.since).build(
             rows, model=spec.model, max_tokens=max_tokens, options=options, base_url=spec.base_url
         )
+        return replace(request, betas=TASK_BUDGETS) if spec.task_budget else request
 
     def _builder(self, prompt: FrozenPrompt, since: int) -> RequestBuilder:
         """One that goes on where it was, as long as what is shown of the conversation only grows."""
@@ -230,7 +244,7 @@ class ModelCaller:
             options["tool_choice"] = {"type": "none"}
         most = model_catalogue.facts(spec.model).max_output or SUMMARY_TOKENS
         return RequestBuilder(prompt).build(
-            with_old_results_cut(rows).rows,
+            self._cut(rows).rows,
             model=spec.model,
             max_tokens=min(SUMMARY_TOKENS, most),
             options=options,

@@ -30,6 +30,15 @@ class Price:
     cache_read: float
     cache_write: float
 
+    def of(self, usage: Usage) -> float:
+        """USD of one call."""
+        return (
+            usage.input_tokens * self.input
+            + usage.output_tokens * self.output
+            + usage.cache_read_tokens * self.cache_read
+            + usage.cache_write_tokens * self.cache_write
+        ) / 1_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
@@ -58,14 +67,7 @@ def cost(model: str, usage: Usage) -> float:
     price = known.price
     if known.long_price is not None and usage.prompt_tokens > LONG_PROMPT:
         price = known.long_price
-    if price is None:
-        return 0.0
-    return (
-        usage.input_tokens * price.input
-        + usage.output_tokens * price.output
-        + usage.cache_read_tokens * price.cache_read
-        + usage.cache_write_tokens * price.cache_write
-    ) / 1_000_000
+    return price.of(usage) if price is not None else 0.0
 
 
 def thinking_options(model: str, budget: int | str | None, *, max_tokens: int) -> Mapping[str, Any]:

@@ -18,6 +18,8 @@ MOST_TOKENS: Final = 40_000
 """For one result, however large the window is: a longer one is not shown to the model a second time."""
 BYTES_PER_TOKEN: Final = 3
 """Fewer than in prose: a file of digits, or of Chinese, has more tokens for its bytes."""
+BYTES_OF_A_LIMIT: Final = 4
+"""For each token of a limit in an agent's file."""
 LEAST_BYTES: Final = 1_000
 """For a result in a turn whose results have taken their share already."""
 
@@ -29,10 +31,12 @@ HOW: Final = (
 
 class ResultLimit:
     """For the results of one agent's calls, turn by turn. Owned by the run's thread. `window` is the size, in tokens,
-    of the window that a tool's results must fit into."""
+    of the window that a tool's results must fit into; `most` are tokens that the agent's file allows for one result, or
+    0 for no limit of its own."""
 
-    def __init__(self, window: Callable[[Tool | None], int]) -> None:
+    def __init__(self, window: Callable[[Tool | None], int], most: int = 0) -> None:
         self._window = window
+        self._most = most
         self.begin_turn()
 
     def begin_turn(self) -> None:
@@ -44,7 +48,8 @@ class ResultLimit:
         window = self._window(tool)
         one = min(int(window * SHARE), MOST_TOKENS) * BYTES_PER_TOKEN
         left = int(window * SHARE_OF_TURN) * BYTES_PER_TOKEN - self._given
-        return max(min(one, left), LEAST_BYTES)
+        room = max(min(one, left), LEAST_BYTES)
+        return min(room, self._most * BYTES_OF_A_LIMIT) if self._most > 0 else room
 
     def fit(self, result: ToolResult, tool: Tool | None) -> ToolResult:
         """The result with as much of its text, and as many of its pictures, as there is room for, and none that the

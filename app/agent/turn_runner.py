@@ -14,6 +14,7 @@ from app.agent.loop_events import agent_info
 from app.agent.loop_steps import Step, Steps, TurnAdded, TurnRefused
 from app.agent.model_caller import ModelAnswer, ModelCaller
 from app.agent.model_client import ModelError, Turn
+from app.agent.model_price import cost_of
 from app.conversation import events
 from app.conversation.blocks import Block, calls, is_blank, is_thinking
 from app.conversation.events import Event
@@ -123,7 +124,7 @@ class TurnRunner:
         if content:
             yield from self._model_caller.settle()
         else:
-            yield from self._model_caller.settle(asked.cost, _tokens(turn))
+            yield from self._model_caller.settle(asked.cost, turn.usage)
         if refused:
             yield self._token_usage(asked, whole=False)
             if self._history.rows[-1].role == "user":
@@ -193,7 +194,9 @@ class TurnRunner:
     def _add(self, message: Message, broken: frozenset[str] = frozenset()) -> Steps:
         self._history.add(message)
         self._history.cost += message.cost
-        yield TurnAdded(self._session.id, message, _tokens(message), broken)
+        self._context.budgets.spend(self._agent, message.usage, message.cost)
+        tokens = message.usage.read_and_written if message.usage else None
+        yield TurnAdded(self._session.id, message, tokens, broken)
 
     def _token_usage(self, asked: ModelAnswer, *, whole: bool) -> Event:
         usage, spec = asked.turn.usage, asked.spec
@@ -212,17 +215,11 @@ class TurnRunner:
                 "output_tokens": usage.output_tokens,
                 "cached_input_tokens": usage.cache_read_tokens,
                 "cached_write_tokens": usage.cache_write_tokens,
-                "Cost": model_catalogue.cost(spec.model, usage),
+                "Cost": cost_of(spec, usage),
                 "Model": asked.turn.model or spec.id,
                 "finish_reason": _FINISH_REASONS.get(asked.turn.stop_reason, "stop"),
             }
         return events.TokenUsage(agent_name=self._agent.name, session_id=self._session.id, usage=body)
-
-
-def _tokens(counted: Turn | Message) -> tuple[int, int] | None:
-    """What the model read and wrote, if it said so."""
-    usage = counted.usage
-    return (usage.prompt_tokens, usage.output_tokens) if usage else None
 
 
 def _refusal(turn: Turn) -> str:

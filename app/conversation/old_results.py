@@ -12,7 +12,7 @@ from app.conversation.transcript import Message
 BUDGET: Final = 40_000
 """Tokens of results, the newest ones, that are always shown; with all that the model has not seen yet."""
 SLACK: Final = 10_000
-"""Tokens beyond `BUDGET` that may be shown before the next cut. Each cut changes what has been sent already: the
+"""Tokens beyond the budget that may be shown before the next cut. Each cut changes what has been sent already: the
 cache of it is lost, and thinking that was signed over it can't be sent any more. Cuts are therefore few and large."""
 TRUNCATED: Final = "[content truncated]"
 
@@ -28,9 +28,10 @@ class Shown:
     since: int = 0
 
 
-def with_old_results_cut(rows: Sequence[Message]) -> Shown:
-    """Follows from the rows alone, so that every request of a growing conversation comes to the same cuts."""
-    before, since = _last_cut(rows)
+def with_old_results_cut(rows: Sequence[Message], most: int = 0) -> Shown:
+    """Follows from the rows alone, so that every request of a growing conversation comes to the same cuts. `most` are
+    the tokens that are always shown: 0 for the default, -1 for all."""
+    before, since = _last_cut(rows, most or BUDGET) if most >= 0 else (0, 0)
     if not since:
         return Shown(rows)
     shown = [_cut(row) if index < before else row for index, row in enumerate(rows)]
@@ -38,14 +39,14 @@ def with_old_results_cut(rows: Sequence[Message]) -> Shown:
     return Shown(shown, since)
 
 
-def _last_cut(rows: Sequence[Message]) -> tuple[int, int]:
+def _last_cut(rows: Sequence[Message], most: int) -> tuple[int, int]:
     """Results before the first index are cut, since there were as many rows as the second says."""
     before = since = kept = 0
     for index in range(len(rows) + 1):
         is_asked = index == len(rows) or rows[index].role == "assistant"
         is_new_turn = index > 0 and rows[index - 1].role != "assistant"
-        if is_asked and is_new_turn and kept > BUDGET + SLACK:
-            found, kept = _fitting(rows[:index])
+        if is_asked and is_new_turn and kept > most + min(SLACK, most // 4):
+            found, kept = _fitting(rows[:index], most)
             if found > before:
                 before, since = found, index
         if index < len(rows):
@@ -53,13 +54,13 @@ def _last_cut(rows: Sequence[Message]) -> tuple[int, int]:
     return before, since
 
 
-def _fitting(rows: Sequence[Message]) -> tuple[int, int]:
+def _fitting(rows: Sequence[Message], most: int) -> tuple[int, int]:
     """Where the newest results that fit into the budget begin, and how many tokens they are."""
     kept, is_seen = 0, False
     for index in range(len(rows) - 1, -1, -1):
         is_seen = is_seen or rows[index].role == "assistant"
         tokens = _tokens(rows[index])
-        if is_seen and tokens and kept + tokens > BUDGET:
+        if is_seen and tokens and kept + tokens > most:
             return index + 1, kept
         kept += tokens
     return 0, kept

@@ -48,6 +48,10 @@ class Usage:
         return self.prompt_tokens + self.output_tokens
 
     @property
+    def read_and_written(self) -> tuple[int, int]:
+        return self.prompt_tokens, self.output_tokens
+
+    @property
     def prompt_tokens(self) -> int:
         return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
 

@@ -19,6 +19,7 @@ from app.agent.loop_context import LoopContext
 from app.agent.loop_steps import Steps
 from app.agent.model_client import Cancellation, ModelClient
 from app.agent.resumption import Resumption
+from app.agent.run_budgets import RunBudgets
 from app.agent.tool_threads import ToolThreads
 from app.agent.toolbox import Toolbox
 from app.agent.tools import registry
@@ -43,6 +44,7 @@ from app.runtime.live_run import LiveRun
 from app.runtime.model_overrides import overridden, unserved
 from app.runtime.pricing import Pricing
 from app.runtime.run_clock import shortest
+from app.runtime.run_notices import uncounted, without_effect
 from app.runtime.run_plan import Plan
 from app.runtime.titles import Titles
 from app.store.background_store import OPTION
@@ -114,7 +116,9 @@ class AgentPlanner:
         def begin_title(live: LiveRun, messages: Sequence[Message]) -> None:
             texts = [text for message in messages if (text := plain_text(message.content)).strip()]
             if texts and self._titles is not None:
-                self._titles.begin(live, client, [agent.models[0], *agent.fallback_models], texts)
+                first = agent.models[0]
+                own = team.models(first.title_model) if first.title_model else ()
+                self._titles.begin(live, client, [*own, first, *agent.fallback_models], texts)
 
         seconds = shortest(self._run_seconds, agent.max_run_seconds)
         thinks = any(model.starts_thinking for model in agent.models)
@@ -184,6 +188,7 @@ class AgentPlanner:
             read=live.patience.around(self._read),
             check_budget=partial(live.patience.around(self._store.quotas.check_budget), root),
             check_price=partial(live.patience.around(self._pricing.check), root),
+            budgets=RunBudgets(team.file.budget, team.file.budgets, lambda: live.clock.worked),
             prefer=partial(self._prefer, team, live),
             session_bytes=self._store.quotas.limits.session_bytes,
             tell_full=self._store.full.tell,
@@ -250,7 +255,11 @@ class AgentPlanner:
             model=session.model,
         )
         states = live.patience(self._store.sessions.tool_states, session.id) if agent.toolsets else {}
-        notices = [*unserved(team, session, agent), *self._unpriced(session, agent)]
+        notices = [
+            *unserved(team, session, agent),
+            *self._unpriced(session, agent),
+            *uncounted(team, agent),
+        ]
         return self._toolbox(agent, states, facts, notices)
 
     def _work(self, team: Team, live: LiveRun, session: Session) -> BackgroundWork:
@@ -263,7 +272,8 @@ class AgentPlanner:
         found = team.models(reference)
         for model in found:
             try:
-                self._pricing.check(session.parent_id or session.id, model.model)
+                if model.cost is None:
+                    self._pricing.check(session.parent_id or session.id, model.model)
             except UnpricedModel as error:
                 raise InvalidRequest(error.message) from None
         return found
@@ -274,7 +284,9 @@ class AgentPlanner:
             return []
         root = session.parent_id or session.id
         models = (*agent.models, *agent.fallback_models)
-        unknown = [model.id for model in models if self._pricing.escapes(root, model.model)]
+        unknown = [
+            model.id for model in models if model.cost is None and self._pricing.escapes(root, model.model)
+        ]
         if not unknown:
             return []
         return [f"The price of {unknown[0]} is not known: what it costs does not count towards the budget."]
@@ -318,7 +330,7 @@ class AgentPlanner:
             toolsets,
             own_tools=delegation.tools_for(agent),
             problems=problems,
-            notices=[*_notices(agent), *notices],
+            notices=[*without_effect(agent), *notices],
             described=agent.add_description_parameter,
             file=facts.file,
         )
@@ -332,16 +344,3 @@ def _holder(team: Team, session: Session, default: Agent) -> Agent:
     """The agent that a hand-off gave the session to, if it is still one of this team."""
     key, _, name = session.handed_to.partition("/")
     return next((agent for agent in team.agents if key == team.key and agent.name == name), default)
-
-
-_NOT_DONE: Final = ("rag",)
-
-
-def _notices(agent: Agent) -> list[str]:
-    """Notices of fields in the agent's file that have no effect here: they are said, not silently left out."""
-    ignored = [name for name in _NOT_DONE if getattr(agent, name)]
-    if not ignored:
-        return []
-    return [
-        f"Agent '{agent.name}' is configured with {', '.join(ignored)}, which this server does not support yet."
-    ]
