@@ -232,3 +232,28 @@ def test_readers_are_told_of_a_model_whose_cost_a_budget_can_not_count(serve: Se
     client = serve(agents=thinker(model="anthropic/claude-mythos-5-2"), budget={"max_cost": 1.0})
     (warning,) = of_type(client.say(client.new_session(), "[say hi]", agent="one"), "warning")
     assert "price of anthropic/claude-mythos-5-2 is not known" in warning["message"]
+
+
+def test_secrets_reach_neither_model_nor_tools_nor_clients_nor_the_store(
+    serve: Serve, model: OfflineServer
+) -> None:
+    secret = "gh" + "p_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+    shell = {"type": "shell", "env": {"PART": secret[4:]}}
+    client = serve(
+        agents=thinker(redact_secrets=True, toolsets=[shell, {"type": "think"}], instruction=secret)
+    )
+    session = client.new_session(tools_approved=True)
+    written = call_text("think", thought=f"I noted {secret}.")
+    events = client.say(
+        session,
+        f"{written}[then]{call_text('shell', cmd='echo ghp_$PART')}[then][say done]",
+        agent="one",
+    )
+    assert secret in json.dumps(events[0:8]), "the user's own words are told as they were typed"
+    assert secret not in json.dumps([event for event in events if event["type"] != "user_message"])
+    call = of_type(events, "tool_call")[0]
+    assert json.loads(call["tool_call"]["function"]["arguments"]) == {"thought": "I noted [REDACTED]."}
+    assert of_type(events, "tool_call_response")[1]["response"] == "[REDACTED]"
+    assert secret not in json.dumps(model.requests)
+    assert secret not in json.dumps(client.session(session)["messages"][1:])
+    assert text_of(events) == "done"

@@ -97,6 +97,7 @@ class AgentLoop:
             self._switch,
             self._repetition,
             self._result_limit,
+            agent.redact_secrets,
         )
         self._own = agent
         self._speak_as(agent)

@@ -24,6 +24,7 @@ from app.agent.model_client import (
 from app.agent.model_price import cost_of
 from app.agent.partial_calls import PartialCalls
 from app.agent.prompt_cache import PromptCache
+from app.agent.redaction import Redaction, redacted_row
 from app.agent.request_builder import RequestBuilder, begins_with_thinking, named_rows
 from app.agent.retry import MAX_DELAY, stream_with_retries
 from app.agent.toolbox import Toolbox
@@ -83,6 +84,7 @@ class ModelCaller:
         self._definition = definition
         self._prompt_cache = PromptCache(context, session, agent, toolbox, history)
         self._message_id = ""  # of the message that the model is saying
+        self._redaction = Redaction() if agent.redact_secrets else None
         self._wasted = 0.0  # dollars that failed calls have cost and nobody was told of yet
         self._builders: dict[str, tuple[int, RequestBuilder]] = {}  # by the prompt's digest
 
@@ -114,7 +116,10 @@ class ModelCaller:
         return named_rows(self._shown_rows().rows, self.asking[1], words)
 
     def _shown_rows(self) -> Shown:
-        return self._cut(recent(self._history.rows, self._agent.num_history_items))
+        rows: Sequence[Message] = self._history.rows
+        if self._redaction is not None:
+            rows = self._redaction.rows(rows)
+        return self._cut(recent(rows, self._agent.num_history_items))
 
     def _cut(self, rows: Sequence[Message]) -> Shown:
         return with_old_results_cut(rows, self._agent.max_old_tool_call_tokens)
@@ -176,7 +181,7 @@ class ModelCaller:
         return True
 
     def _shown(self, stream: Iterator[ModelEvent]) -> Generator[Event, Any, Turn]:
-        partials = PartialCalls(self._agent.name, self._definition)
+        partials = PartialCalls(self._agent.name, self._definition, hidden=self._agent.redact_secrets)
         for event in stream:
             match event:
                 case TextDelta() | ThinkingDelta():
@@ -244,7 +249,7 @@ class ModelCaller:
             options["tool_choice"] = {"type": "none"}
         most = model_catalogue.facts(spec.model).max_output or SUMMARY_TOKENS
         return RequestBuilder(prompt).build(
-            self._cut(rows).rows,
+            self._cut(rows if self._redaction is None else [redacted_row(row) for row in rows]).rows,
             model=spec.model,
             max_tokens=min(SUMMARY_TOKENS, most),
             options=options,

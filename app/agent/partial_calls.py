@@ -36,7 +36,10 @@ class _Written:
 
 
 class PartialCalls:
-    def __init__(self, agent: str, definition: Callable[[str], Json]) -> None:
+    """`hidden`: no arguments are told before the call is whole, as they may have to be masked."""
+
+    def __init__(self, agent: str, definition: Callable[[str], Json], *, hidden: bool = False) -> None:
+        self._hidden = hidden
         self._agent = agent
         self._definition = definition
         self._written: dict[str, _Written] = {}
@@ -49,7 +52,7 @@ class PartialCalls:
                 MAX_BYTES - len(orjson.dumps(definition, default=str))
             )
             yield self._event(delta, "", 0)
-        if not delta.partial_json:
+        if not delta.partial_json or self._hidden:
             return
         piece = clean(delta.partial_json)
         written.pieces.append(piece)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 
+from app.agent.redaction import redacted
 from app.agent.toolset import Tool
 from app.conversation.frozen_prompt import FrozenPrompt, Surroundings
 from app.team.agent import Agent
@@ -44,7 +45,10 @@ def freeze(
 ) -> FrozenPrompt:
     """`calls_of_others`: the agent has no tools, but the conversation holds calls of one that had."""
     stable = [*_colleagues(team, agent), agent.instruction, *toolset_instructions]
-    blocks = [*_marked(stable), *_marked(_context(agent, surroundings))]
+    parts = [stable, _context(agent, surroundings)]
+    if agent.redact_secrets:
+        parts = [[redacted(text) for text in texts] for texts in parts]
+    blocks = [block for texts in parts for block in _marked(texts)]
     system = orjson.dumps(blocks).decode() if blocks else ""
     described = [tool.for_model() for tool in tools] or ([NO_TOOL] if calls_of_others else [])
     offered = orjson.dumps(described).decode() if described else ""

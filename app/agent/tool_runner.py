@@ -19,6 +19,7 @@ from app.agent.loop_context import LoopContext
 from app.agent.loop_steps import CallEnded, CallStarting, Step
 from app.agent.model_client import Cancellation
 from app.agent.questions import CallApproval, blocked_words, elicitation
+from app.agent.redaction import redacted, redacted_result
 from app.agent.repetition import Repetition
 from app.agent.result_limit import ResultLimit
 from app.agent.resumption import Resumption
@@ -91,7 +92,9 @@ class ToolRunner:
         switch: Switch,
         repetition: Repetition,
         limit: ResultLimit,
+        redacts: bool = False,
     ) -> None:
+        self._redacts = redacts
         self.handed_to: str | None = None
         self._switch = switch
         self._repetition = repetition
@@ -176,11 +179,12 @@ class ToolRunner:
 
     def end(self, block: Block, result: ToolResult, state: CallState) -> Generator[Step, Any, Message]:
         """The result goes into the store first, and to the readers then; as the agent's hooks want it."""
-        result = yield from self._hooks.transformed(block, self._find(block), result)
+        result = yield from self._hooks.transformed(block, self._find(block), self._masked(result))
         return (yield from self._store(block, result, state))
 
     def _store(self, block: Block, result: ToolResult, state: CallState) -> Generator[Step, Any, Message]:
-        tool = self._find(block)
+        """A secret that a hook has written into the result is masked, too."""
+        tool, result = self._find(block), self._masked(result)
         result = self._repetition.note(block["name"], block["input"], self._limit.fit(result, tool), tool)
         content = tool_result(block["id"], result.output, is_error=result.is_error, images=result.images)
         row = Message(
@@ -201,13 +205,18 @@ class ToolRunner:
         yield MessageAdded(agent_name=self._agent, session_id=self._session_id)
         return row
 
+    def _masked(self, result: ToolResult) -> ToolResult:
+        """Without secrets, where the agent's file says so."""
+        return redacted_result(result) if self._redacts else result
+
     def definition(self, name: str) -> Json:
         tool = self._toolbox.find(name)
         return tool.definition() if tool else unknown_definition(name)
 
     def begin(self, block: Block, tool: Tool, *, beside: bool = False) -> Generator[Step, Any, ApprovedCall]:
         """Hears the hooks; from then on the ledger says that the handler runs. RunCancelled."""
-        output = output_of_call(self._context.publish, self._agent, block["id"], tool.definition)
+        mask = redacted if self._redacts else None
+        output = output_of_call(self._context.publish, self._agent, block["id"], tool.definition, mask=mask)
         if self._context.cancellation.is_set():
             raise RunCancelled()
         if beside:
@@ -279,6 +288,7 @@ class ToolRunner:
 
     def _conclude(self, block: Block, result: ToolResult) -> Generator[Step, Any, Message]:
         """The call has its result; the agent's hooks hear of it."""
+        result = self._masked(result)
         state: CallState = "failed" if result.is_error else "completed"
         result = yield from self._hooks.transformed(block, self._find(block), result)
         row = yield from self._store(block, result, "unknown" if result.is_unknown else state)

@@ -15,6 +15,7 @@ from app.agent.loop_steps import Step, Steps, TurnAdded, TurnRefused
 from app.agent.model_caller import ModelAnswer, ModelCaller
 from app.agent.model_client import ModelError, Turn
 from app.agent.model_price import cost_of
+from app.agent.redaction import redacted_value
 from app.conversation import events
 from app.conversation.blocks import Block, calls, is_blank, is_thinking
 from app.conversation.events import Event
@@ -161,6 +162,11 @@ class TurnRunner:
         for block in turn.content:
             if block.get("type") == "tool_use":
                 call_id = next(free)
+                if (
+                    self._agent.redact_secrets
+                    and (masked := redacted_value(block["input"])) is not block["input"]
+                ):
+                    block, renamed = {**block, "input": masked}, True
                 renamed = renamed or block.get("id") != call_id or "called" in block
                 if block.get("id") in turn.broken_calls:
                     broken.add(call_id)

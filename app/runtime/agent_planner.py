@@ -18,6 +18,7 @@ from app.agent.loop import AgentLoop
 from app.agent.loop_context import LoopContext
 from app.agent.loop_steps import Steps
 from app.agent.model_client import Cancellation, ModelClient
+from app.agent.redaction import redacted
 from app.agent.resumption import Resumption
 from app.agent.run_budgets import RunBudgets
 from app.agent.tool_threads import ToolThreads
@@ -115,6 +116,8 @@ class AgentPlanner:
 
         def begin_title(live: LiveRun, messages: Sequence[Message]) -> None:
             texts = [text for message in messages if (text := plain_text(message.content)).strip()]
+            if agent.redact_secrets:
+                texts = [redacted(text) for text in texts]
             if texts and self._titles is not None:
                 first = agent.models[0]
                 own = team.models(first.title_model) if first.title_model else ()

@@ -165,7 +165,8 @@ class AgentDefinition(AgentFilePart):
     safety: Safety = ""
     """The policy of new sessions that begin with this agent and name none; empty: that of `runtime`."""
     redact_secrets: Flag = False
-    """Texts that look like secrets are masked before the model, clients or the store see them."""
+    """Keys and tokens of known forms are masked: in what the model is shown, and in calls and results of tools before
+    clients or the store see them."""
     max_iterations: Count = 0
     budgets: Texts = ()
     """Keys of the file's `budgets`, all of which the runs of this agent draw on."""
