@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from app.agent.toolset import ToolResult
 from app.conversation.blocks import Block
 from app.conversation.transcript import Message
 
@@ -81,15 +80,6 @@ def redacted_value(value: Any) -> Any:
             items = [redacted_value(inner) for inner in value]
             return items if any(one is not other for one, other in zip(items, value, strict=True)) else value
     return value
-
-
-def redacted_result(result: ToolResult) -> ToolResult:
-    return replace(
-        result,
-        output=redacted(result.output),
-        structured=redacted_value(result.structured),
-        meta=redacted_value(result.meta),
-    )
 
 
 class Redaction:

@@ -19,7 +19,7 @@ from app.agent.loop_context import LoopContext
 from app.agent.loop_steps import CallEnded, CallStarting, Step
 from app.agent.model_client import Cancellation
 from app.agent.questions import CallApproval, blocked_words, elicitation
-from app.agent.redaction import redacted, redacted_result
+from app.agent.redaction import redacted, redacted_value
 from app.agent.repetition import Repetition
 from app.agent.result_limit import ResultLimit
 from app.agent.resumption import Resumption
@@ -207,7 +207,10 @@ class ToolRunner:
 
     def _masked(self, result: ToolResult) -> ToolResult:
         """Without secrets, where the agent's file says so."""
-        return redacted_result(result) if self._redacts else result
+        if not self._redacts:
+            return result
+        output, shown = redacted(result.output), redacted_value(result.structured)
+        return replace(result, output=output, structured=shown, meta=redacted_value(result.meta))
 
     def definition(self, name: str) -> Json:
         tool = self._toolbox.find(name)

@@ -40,6 +40,7 @@ from app.conversation.transcript import Message
 from app.errors import InvalidAgentConfig, InvalidRequest, MissingEnvironment, UnpricedModel
 from app.roots import Ground, Roots
 from app.runtime.background_runs import BackgroundRuns, TaskParent
+from app.runtime.earlier_sessions import OwnersSessions
 from app.runtime.environment_info import surroundings
 from app.runtime.live_run import LiveRun
 from app.runtime.model_overrides import overridden, unserved
@@ -255,6 +256,7 @@ class AgentPlanner:
             colleagues=agent.sub_agents,
             work=self._work(team, live, session),
             models=partial(self._priced_models, team, session),
+            sessions=OwnersSessions(self._store, session, live.patience),
             model=session.model,
         )
         states = live.patience(self._store.sessions.tool_states, session.id) if agent.toolsets else {}

@@ -232,6 +232,11 @@ class ToolsetSpec(AgentFilePart):
             )
         if self.allow_private_ips and self.type == "mcp" and self.command:
             raise misused("allow_private_ips can only be used with remote MCP toolsets", "allow_private_ips")
+        if self.allow_private_ips is False and self.remote.url:
+            words = (
+                "is not supported here: a tool server is reached wherever the agent's author says that it is"
+            )
+            raise misused(words, "allow_private_ips")
         if self.type == "webhook" and self.webhook_config is None:
             raise misused("webhook toolset requires a url in webhook_config", "webhook_config")
 

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
-from app.agent.tools.configured_http import READING, RequestFailed, send
+from app.agent.tools.configured_http import READING, SECONDS, RequestFailed, send
 from app.agent.tools.fetch import USER_AGENT
 from app.agent.tools.output_limit import cut
 from app.agent.tools.toolset_bases import PlainToolset
@@ -44,11 +44,18 @@ class ApiDefinition(Protocol):
 
 class ApiToolset(PlainToolset):
     """Stateless. `fill_in` completes the headers from the request that started the run. An endpoint whose host depends
-    on an argument is reached at public addresses only."""
+    on an argument is reached at public addresses only. `allow_private` opens or closes private ones for all."""
 
     def __init__(
-        self, definition: ApiDefinition, *, fill_in: Callable[[Mapping[str, str]], dict[str, str]]
+        self,
+        definition: ApiDefinition,
+        *,
+        fill_in: Callable[[Mapping[str, str]], dict[str, str]],
+        timeout: float = 0,
+        allow_private: bool | None = None,
     ) -> None:
+        self._seconds = timeout or SECONDS
+        self._allow_private = allow_private
         self._definition = definition
         self._fill_in = fill_in
 
@@ -80,6 +87,12 @@ class ApiToolset(PlainToolset):
             )
         ]
 
+    @property
+    def _public_only(self) -> bool:
+        if self._allow_private is not None:
+            return not self._allow_private
+        return _PLACE.search(urlsplit(self._definition.endpoint).netloc) is not None
+
     def _call(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         found = self._definition
         method = found.method.upper() or "GET"
@@ -98,7 +111,8 @@ class ApiToolset(PlainToolset):
                 body=body,
                 cancellation=context.cancellation,
                 limit=MAX_BODY,
-                public_only=_PLACE.search(urlsplit(found.endpoint).netloc) is not None,
+                seconds=self._seconds,
+                public_only=self._public_only,
                 changes=True,  # also by GET: many an address that does something is called so
             )
         except RequestFailed as failure:

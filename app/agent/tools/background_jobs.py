@@ -7,6 +7,7 @@ import threading
 import time
 from typing import Final, Literal
 
+from app.agent.model_client import Cancellation
 from app.agent.tools.processes import Command, Process
 
 JobStatus = Literal["running", "completed", "stopped", "failed"]
@@ -30,6 +31,7 @@ class Job:
         self._stopped = False
         self._begun = time.monotonic()
         self._ended: float | None = None
+        self._waiting: list[threading.Event] = []
         self._process = Process(command, kept=KEPT_BYTES)
         self._thread = threading.Thread(target=self._work, name=job_id, daemon=True)
         try:
@@ -58,6 +60,15 @@ class Job:
         """Commands that were still at work when the job ended by itself, and were ended then."""
         return self._process.left
 
+    def wait(self, seconds: float, cancellation: Cancellation) -> None:
+        """Until it has ended, the time is over, or the run is cancelled."""
+        news = threading.Event()
+        self._waiting.append(news)
+        with cancellation.calling(news.set):
+            if self._ended is None:
+                news.wait(seconds)
+        self._waiting.remove(news)
+
     def stop(self) -> None:
         """Ends the command and all that it started; returns when that is done, or has failed for good."""
         self.interrupt()
@@ -73,6 +84,8 @@ class Job:
         finally:
             self.exit_code = self._process.end()
             self._ended = time.monotonic()
+            for news in list(self._waiting):
+                news.set()
 
 
 class BackgroundJobs:

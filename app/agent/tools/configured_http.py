@@ -3,6 +3,7 @@ elsewhere."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,6 +13,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from app.agent.model_client import Cancellation
+from app.agent.retry_after import retry_after
 from app.agent.tools.http_text import decoded
 from app.agent.tools.public_http import AddressRefused, Line, NoThread, open_session
 from app.agent.tools.url_template import is_at
@@ -40,6 +42,7 @@ class HttpAnswer:
     content_type: str
     body: bytes
     is_cut: bool
+    retry_after: float = 0.0  # seconds, if the server says so
 
     @property
     def text(self) -> str:
@@ -59,8 +62,8 @@ def send(
     changes: bool = False,
     public_only: bool = False,
 ) -> HttpAnswer:
-    """One request and its answer, whatever its status. `changes`: the request may change something. `public_only` is
-    for an address that the agent's author did not write down: private addresses are refused.
+    """One request and its answer, whatever its status. `changes`: the request may change something. `public_only`:
+    private addresses are refused, as for an address that the agent's author did not write down.
 
     Raises RequestFailed, or ToolCancelled on a cancel; OutcomeUnknown instead if a request that may change
     something has left. Only a GET's redirects to the same host are followed: headers and body are meant for no
@@ -139,7 +142,8 @@ def _answer(response: requests.Response, line: Line, limit: int) -> HttpAnswer:
     if line.is_cut:
         raise _NoAnswer("the connection was cut")
     content_type = response.headers.get("Content-Type", "")
-    return HttpAnswer(response.status_code, content_type, bytes(body[:limit]), len(body) > limit)
+    wait = retry_after(response.headers, time.time()) or 0.0
+    return HttpAnswer(response.status_code, content_type, bytes(body[:limit]), len(body) > limit, wait)
 
 
 def _reason(error: BaseException) -> str:

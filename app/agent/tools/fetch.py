@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any, Final
@@ -51,7 +51,7 @@ class _Page:
 
 class FetchToolset(FunctionToolset):
     """Stateless. `timeout` is the default for one address, redirects and robots.txt included;
-    `allow_private` lets it reach addresses that are not public, for tests."""
+    `allow_private` lets it reach addresses that are not public. `headers` go with each request."""
 
     category = "fetch"
     instructions = (
@@ -60,10 +60,18 @@ class FetchToolset(FunctionToolset):
     )
 
     def __init__(
-        self, *, timeout: int | None = None, user_agent: str = USER_AGENT, allow_private: bool = False
+        self,
+        *,
+        timeout: int | None = None,
+        user_agent: str = USER_AGENT,
+        allow_private: bool = False,
+        headers: Mapping[str, str] | None = None,
+        allowed_domains: Sequence[str] = (),
+        blocked_domains: Sequence[str] = (),
     ) -> None:
         self._seconds = timeout or DEFAULT_SECONDS
-        self._headers = {"User-Agent": user_agent, "Accept": _ACCEPT}
+        self._headers = {"User-Agent": user_agent, "Accept": _ACCEPT, **(headers or {})}
+        self._domains = _Domains(tuple(allowed_domains), tuple(blocked_domains))
         self._allow_private = allow_private
 
     @tool(title="Fetch URLs")
@@ -100,6 +108,7 @@ class FetchToolset(FunctionToolset):
         outcome: _Page | _Failed
         try:
             _check(url)
+            self._domains.check(url)
             outcome = self._attempt(url, kind, seconds, robots, cancellation)
         except _Failed as failure:
             outcome = failure
@@ -116,11 +125,32 @@ class FetchToolset(FunctionToolset):
             seconds, cancellation=cancellation, allow_private=self._allow_private, headers=self._headers
         ) as (session, line):
             try:
-                return _page(url, kind, session, line, robots)
+                return _page(url, kind, session, line, robots, self._domains)
             except _Failed:
                 if line.is_late:
                     raise _Failed(f"request failed: no answer within {seconds:g} seconds") from None
                 raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Domains:
+    """The hosts that pages may come from, redirects included."""
+
+    allowed: tuple[str, ...]
+    blocked: tuple[str, ...]
+
+    def check(self, url: str) -> None:
+        host = (urlsplit(url).hostname or "").rstrip(".")
+        if self.allowed and not any(_is_of(host, domain) for domain in self.allowed):
+            raise _Failed(f"URL blocked: {host} is not in allowed_domains")
+        if any(_is_of(host, domain) for domain in self.blocked):
+            raise _Failed(f"URL blocked: {host} is in blocked_domains")
+
+
+def _is_of(host: str, domain: str) -> bool:
+    """`example.com` is itself and all below it; `.example.com` and `*.example.com` are what is below it."""
+    domain = domain.lower().removeprefix("*")
+    return host.endswith(domain) if domain.startswith(".") else f".{host}".endswith(f".{domain}")
 
 
 class _Robots:
@@ -155,8 +185,10 @@ def _rules(site: str, session: requests.Session, line: Line) -> RobotFileParser:
     return rules
 
 
-def _page(url: str, kind: str, session: requests.Session, line: Line, robots: _Robots) -> _Page:
-    response, body = _get(url, session, line, robots)
+def _page(
+    url: str, kind: str, session: requests.Session, line: Line, robots: _Robots, domains: _Domains
+) -> _Page:
+    response, body = _get(url, session, line, robots, domains)
     content_type = response.headers.get("Content-Type", "")
     words = decoded(body, content_type)
     if "html" in content_type.lower() and kind != "html":
@@ -165,7 +197,11 @@ def _page(url: str, kind: str, session: requests.Session, line: Line, robots: _R
 
 
 def _get(
-    url: str, session: requests.Session, line: Line, robots: _Robots | None = None
+    url: str,
+    session: requests.Session,
+    line: Line,
+    robots: _Robots | None = None,
+    domains: _Domains | None = None,
 ) -> tuple[requests.Response, bytes]:
     """Follows redirects itself, since each hop is a new address to check."""
     for _ in range(MAX_REDIRECTS + 1):
@@ -183,6 +219,8 @@ def _get(
                 return response, _body(response, line)
             url = urljoin(url, target)
             _check(url)
+            if domains is not None:
+                domains.check(url)
     raise _Failed(f"request failed: stopped after {MAX_REDIRECTS} redirects")
 
 

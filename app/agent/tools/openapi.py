@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 from app.agent.model_client import Cancellation
-from app.agent.tools.configured_http import READING, RequestFailed, send
+from app.agent.tools.configured_http import READING, SECONDS, RequestFailed, send
 from app.agent.tools.fetch import USER_AGENT
 from app.agent.tools.openapi_document import BODY, ApiOperation, InvalidDocument, operations, parse
 from app.agent.tools.output_limit import cut
@@ -30,7 +30,8 @@ class DocumentUnavailable(ToolsetFailed):
 class OpenApiToolset(PlainToolset):
     """The document is fetched when a run begins. `fill_in` completes the headers from the request that started
     the run. They go with the document's request too, and to operations on the document's own origin or on one of
-    `origins`. An operation anywhere else is called without them, and at public addresses only."""
+    `origins`. An operation anywhere else is called without them, and at public addresses only. `allow_private` opens
+    or closes private addresses for all of them."""
 
     def __init__(
         self,
@@ -40,7 +41,11 @@ class OpenApiToolset(PlainToolset):
         fill_in: Callable[[Mapping[str, str]], dict[str, str]],
         cancellation: Cancellation,
         origins: Sequence[str] = (),
+        timeout: float = 0,
+        allow_private: bool | None = None,
     ) -> None:
+        self._seconds = timeout or SECONDS
+        self._allow_private = allow_private
         self._url = url
         self._own = (url, *origins)
         self._headers = {"User-Agent": USER_AGENT, **fill_in(headers)}
@@ -54,7 +59,13 @@ class OpenApiToolset(PlainToolset):
         """Raises DocumentUnavailable."""
         try:
             answer = send(
-                "GET", self._url, headers=self._headers, cancellation=self._cancellation, limit=MAX_DOCUMENT
+                "GET",
+                self._url,
+                headers=self._headers,
+                cancellation=self._cancellation,
+                limit=MAX_DOCUMENT,
+                seconds=self._seconds,
+                public_only=self._allow_private is False,
             )
             if answer.status != 200:
                 raise DocumentUnavailable(f"{self._url} answers with status {answer.status}")
@@ -99,7 +110,8 @@ class OpenApiToolset(PlainToolset):
                 body=body,
                 cancellation=context.cancellation,
                 limit=MAX_BODY,
-                public_only=not is_configured,
+                seconds=self._seconds,
+                public_only=not (is_configured if self._allow_private is None else self._allow_private),
                 changes=operation.method not in READING,
             )
         except RequestFailed as failure:

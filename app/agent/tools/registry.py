@@ -10,15 +10,21 @@ from typing import Any, Final
 from app.agent.tool_normalizing import offered_name
 from app.agent.tools.background_agents import BackgroundAgentsToolset
 from app.agent.tools.cage import Cage
+from app.agent.tools.environment import EnvironmentToolset
 from app.agent.tools.filesystem import FilesystemToolset
+from app.agent.tools.git import GitToolset
+from app.agent.tools.job_tools import BackgroundJobsToolset
 from app.agent.tools.lazy_toolset import on_demand
 from app.agent.tools.mcp.mcp_toolset import McpToolset
 from app.agent.tools.mcp.server_address import SSE, STREAMABLE, ServerAddress
 from app.agent.tools.mcp.tool_servers import ToolServers
 from app.agent.tools.memory import MemoryToolset
 from app.agent.tools.model_picker import ModelPickerToolset
+from app.agent.tools.open_url import OpenUrlToolset
+from app.agent.tools.plan import PlanToolset
 from app.agent.tools.run_facts import RunFacts
 from app.agent.tools.script import InvalidScript, ScriptToolset
+from app.agent.tools.session_context import SessionContextToolset
 from app.agent.tools.shell import ShellToolset
 from app.agent.tools.tasks import TasksToolset
 from app.agent.tools.think import ThinkToolset
@@ -31,6 +37,14 @@ from app.team.expansion import expand_variables
 from app.team.toolset_spec import ToolsetSpec
 from app.tool_environment import for_commands
 
+_FILE_TOOLS: Final = ("read_file", "write_file", "edit_file")
+_NOT_BUILT: Final = {
+    "a2a": ": it speaks to no agents of other servers",
+    "lsp": ": it has no language servers",
+    "mcp_catalog": ": it has no catalogue of tool servers; name each as a toolset of type mcp",
+    "rag": ": it has no models for searches",
+    "scheduler": ": when a run has ended, nothing here wakes its agent",
+}
 _ORIGINAL: Final = "{ORIGINAL_INSTRUCTIONS}"
 
 
@@ -40,8 +54,8 @@ class ToolsetUnavailable(Exception):
 
 def key(spec: ToolsetSpec, index: int, agent: str) -> str:
     """Names the toolset, the `index`-th of the agent, in warnings and in the session's stored states. A toolset that
-    agents share has one name."""
-    return f"shared/{spec.type}" if spec.shared else f"{agent}/{spec.type}#{index}"
+    agents share has one name, and so has the one plan of a session."""
+    return f"shared/{spec.type}" if spec.shared or spec.type == "plan" else f"{agent}/{spec.type}#{index}"
 
 
 def build(
@@ -76,6 +90,27 @@ def _plain(
     spec: ToolsetSpec, environment: Mapping[str, str], state: Any, run: RunFacts, cage: Cage | None
 ) -> Toolset:
     match spec.type:
+        case "file":
+            plain = spec.with_(type="filesystem", tools=(), instruction="")
+            return Tailored(
+                _plain(plain, environment, state, run, cage), keep=_FILE_TOOLS, instruction=spec.instruction
+            )
+        case "background_jobs":
+            return BackgroundJobsToolset(
+                environment=environment, env=_expanded(spec.env, environment), cage=cage
+            )
+        case "environment":
+            return EnvironmentToolset(environment)
+        case "git":
+            return GitToolset(environment=environment, cage=cage)
+        case "plan":
+            return PlanToolset(state=state)
+        case "session_context":
+            return SessionContextToolset(run.sessions)
+        case "open_url":
+            return OpenUrlToolset(spec.url, spec.name)
+        case "webhook":
+            return on_demand("webhook", "WebhookToolset")(spec.webhook_config, timeout=spec.timeout)
         case "filesystem":
             hides = spec.ignore_vcs is not False  # unless said otherwise
             return FilesystemToolset(
@@ -86,13 +121,24 @@ def _plain(
         case "script":
             return _script(spec, environment, cage)
         case "fetch":
-            return on_demand("fetch", "FetchToolset")(timeout=spec.timeout or None)
+            return on_demand("fetch", "FetchToolset")(
+                timeout=spec.timeout or None,
+                headers=run.fill_in(spec.headers),
+                allow_private=bool(spec.allow_private_ips),
+                allowed_domains=spec.allowed_domains,
+                blocked_domains=spec.blocked_domains,
+            )
         case "tasks":
             return TasksToolset(path=spec.path)
         case "memory":
             return MemoryToolset(default=_memory_file(environment, run), path=spec.path)
         case "api":
-            return on_demand("api", "ApiToolset")(spec.api_config, fill_in=run.fill_in)
+            return on_demand("api", "ApiToolset")(
+                spec.api_config,
+                fill_in=run.fill_in,
+                timeout=spec.timeout,
+                allow_private=spec.allow_private_ips,
+            )
         case "openapi":
             openapi = on_demand("openapi", "OpenApiToolset")
             return openapi(
@@ -101,6 +147,8 @@ def _plain(
                 fill_in=run.fill_in,
                 cancellation=run.cancellation,
                 origins=spec.origins,
+                timeout=spec.timeout,
+                allow_private=spec.allow_private_ips,
             )
         case "think":
             return ThinkToolset(state=state)
@@ -113,7 +161,8 @@ def _plain(
         case "background_agents":
             return BackgroundAgentsToolset(run.colleagues, run.work)
         case _ if spec.is_known:
-            raise ToolsetUnavailable(f"toolset type {spec.type} is not supported by this server")
+            why = _NOT_BUILT.get(spec.type, "")
+            raise ToolsetUnavailable(f"toolset type {spec.type} is not supported by this server{why}")
         case _:
             raise ToolsetUnavailable(f"unknown toolset type: {spec.type}")
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from app.agent.model_client import Cancellation
 from app.agent.tools.background_agents import BackgroundWork, NoWork
+from app.agent.tools.session_context import EarlierSessions, NoSessions
 from app.roots import Ground
 from app.team.model_definition import ModelSpec
 
@@ -51,6 +52,7 @@ class RunFacts:
     models: Callable[[str], tuple[ModelSpec, ...]] = (
         lambda _reference: ()
     )  # those that the agent's file knows
+    sessions: EarlierSessions = field(default_factory=NoSessions)
     model: str = ""  # "provider/name" that a request chose for the session
 
     def fill_in(self, values: Mapping[str, str]) -> dict[str, str]:
