@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from app.team.durations import parse_duration
-from app.team.yaml_document import WrittenFloat, WrittenInt, plain
+from app.team.written import WrittenFloat, WrittenInt, plain
 
 
 class AgentFilePart(BaseModel):

@@ -15,6 +15,7 @@ from typing import Any, Final
 import yaml
 
 from app.team.problems import FieldFinding, Path
+from app.team.written import WrittenFloat, WrittenInt
 
 MAX_DEPTH = 50
 MAX_NODES = 100_000  # an alias counts each time it is used: aliases of aliases can't grow without end
@@ -50,18 +51,6 @@ class Items(list[Any]):
     def add(self, value: Any, place: SourcePosition) -> None:
         self.append(value)
         self.places.append(place)
-
-
-class WrittenInt(int):
-    """A whole number that remembers how it was written, for fields that are text: `version: 010`."""
-
-    text: str
-
-
-class WrittenFloat(float):
-    """A number that remembers how it was written: `version: 1.10`."""
-
-    text: str
 
 
 class DocumentError(Exception):
@@ -185,21 +174,6 @@ class _Builder:
                 if not isinstance(source, Table):
                     raise DocumentError(FieldFinding((*path, "<<"), "must name a mapping"), _place(child))
                 yield source, _place(key)
-
-
-def plain(value: Any) -> Any:
-    """The value without places and spellings, for fields that hold any JSON."""
-    match value:
-        case dict():
-            return {key: plain(inner) for key, inner in value.items()}
-        case list():
-            return [plain(inner) for inner in value]
-        case WrittenInt():
-            return int(value)
-        case WrittenFloat():
-            return float(value)
-        case _:
-            return value
 
 
 def _scalar(node: yaml.ScalarNode, path: Path) -> Any:

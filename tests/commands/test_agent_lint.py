@@ -87,8 +87,10 @@ def test_there_is_no_doubt_about_names_that_are_right_or_that_a_server_may_have(
         ),
         (
             "    toolsets:\n      - type: a2a\n        url: https://example.com\n",
-            "5:9: agents.root.toolsets[0]: warning: toolset type a2a is not supported by this server: it speaks to "
-            "no agents of other servers",
+            (
+                "5:9: agents.root.toolsets[0]: warning: toolset type a2a is not supported by this server: it speaks to "
+                "no agents of other servers"
+            ),
         ),
         (
             "    toolsets:\n      - type: script\n        shell: {a: {cmd: 'echo $b'}}\n",
