@@ -144,6 +144,7 @@ class AgentDefinition(AgentFilePart):
         "harness": "this server runs no other coding agents",
         "instruction_file": "a server's agent file stands by itself; write the text into instruction",
         "force_handoff": "an agent hands over when its model calls handoff",
+        "cache": "an answer that one session was given is not given to another",
         "add_prompt_files_depth": "files below the working directory are not looked for",
     }
     model: Text = ""

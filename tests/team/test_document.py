@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.team.yaml_document import DocumentError, SourcePosition, WrittenInt, parse, place_of
+from app.team.written import WrittenInt
+from app.team.yaml_document import DocumentError, SourcePosition, parse, place_of
 
 
 def refused(text: str) -> tuple[str, SourcePosition]:

@@ -200,9 +200,10 @@ def _mcp(
             spec.command,
             spec.args,
             environment=for_commands(environment, _expanded(spec.env, environment)),
-            working_dir=str(run.working_dir),
+            working_dir=_directory(spec, run),
             owner=run.owner,
             cage=cage,
+            lifecycle=spec.lifecycle,
         )
     elif spec.remote.url:
         transport = spec.remote.transport_type
@@ -210,11 +211,28 @@ def _mcp(
             raise ToolsetUnavailable(f"unsupported transport type: {transport}")
         headers = run.fill_in(spec.remote.headers)
         address = ServerAddress.of_url(
-            spec.remote.url, transport, headers=headers, owner=run.owner, origins=spec.origins
+            spec.remote.url,
+            transport,
+            headers=headers,
+            owner=run.owner,
+            origins=spec.origins,
+            lifecycle=spec.lifecycle,
         )
     else:
         raise ToolsetUnavailable(f"servers of a catalogue ({spec.ref}) are not supported by this server")
     return McpToolset(servers, address, name=spec.name, cancellation=run.cancellation)
+
+
+def _directory(spec: ToolsetSpec, run: RunFacts) -> str:
+    """The directory that a tool server is started in: no other than a session may work in."""
+    if not spec.working_dir:
+        return str(run.working_dir)
+    directory = Path(run.working_dir, spec.working_dir).resolve()
+    if run.ground.roots and not run.ground.allows(directory):
+        raise ToolsetUnavailable(
+            f"working_dir {spec.working_dir} is outside the directories where sessions may work"
+        )
+    return str(directory)
 
 
 def _memory_file(environment: Mapping[str, str], run: RunFacts) -> Path:

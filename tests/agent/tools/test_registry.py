@@ -9,9 +9,13 @@ from typing import Any
 import jsonschema
 import pytest
 
+from app.agent.tools.mcp.server_calls import ServerUnavailable
+from app.agent.tools.mcp.tool_server import ServerTimeouts
 from app.agent.tools.mcp.tool_servers import ToolServers
 from app.agent.tools.registry import Tailored, ToolsetUnavailable, build, key
 from app.agent.tools.run_facts import RunFacts
+from app.roots import Ground
+from app.team.lifecycle import Lifecycle
 from app.team.toolset_spec import ToolsetSpec
 from tests.agent.tools.workbench import Workbench
 
@@ -221,3 +225,34 @@ def test_of_a_toolset_that_may_only_read_nothing_else_is_offered() -> None:
     assert all(tool.read_only for tool in offered)
     assert {"read_file", "list_directory"} <= {tool.name for tool in offered}
     assert build(spec(type="filesystem", readonly=True, tools=["write_file"]), environment={}).tools() == []
+
+
+def test_a_tool_server_is_started_where_the_file_says_and_looked_after_as_it_says(
+    servers: ToolServers, tmp_path: Path
+) -> None:
+    here = tmp_path / "root" / "session"
+    (here / "sub").mkdir(parents=True)
+    run = RunFacts(working_dir=here, ground=Ground(roots=(tmp_path / "root",)))
+    touching = {"command": "/bin/sh", "args": ["-c", "touch was-here"], "lifecycle": {"restart": "never"}}
+    toolset = build(spec(type="mcp", working_dir="sub", **touching), environment={}, run=run, servers=servers)
+    with pytest.raises(ServerUnavailable):
+        toolset.start()
+    toolset.stop()
+    assert (here / "sub" / "was-here").exists()
+    lifecycle = {"startup_timeout": "200ms"}
+    fields = {"command": "/bin/sh", "args": ["-c", "while read -r line; do :; done"], "lifecycle": lifecycle}
+    toolset = build(spec(type="mcp", **fields), environment={}, run=run, servers=servers)
+    with pytest.raises(ServerUnavailable, match=r"no answer within 0\.2 seconds"):
+        toolset.start()
+    toolset.stop()
+    for outside in ("../../..", "/"):
+        with pytest.raises(ToolsetUnavailable, match=r"working_dir .* is outside the directories"):
+            build(spec(type="mcp", working_dir=outside, **fields), environment={}, run=run, servers=servers)
+
+
+def test_what_a_lifecycle_leaves_open_stays_as_it_was() -> None:
+    usual = ServerTimeouts(start=1.0, call=2.0, retry=3.0, restarts=(4.0,))
+    assert usual.of(None) is usual
+    quick = Lifecycle.model_validate({"call_timeout": "90s", "max_restarts": 2, "backoff": {"jitter": 0.5}})
+    assert usual.of(quick) == ServerTimeouts(start=1.0, call=90.0, retry=3.0, restarts=(1.0, 2.0), jitter=0.5)
+    assert usual.of(Lifecycle(profile="strict")).restarts == ()

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from app.agent.tools.cage import Cage, caged
 from app.agent.tools.processes import Command
+from app.team.lifecycle import Lifecycle
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -29,6 +30,7 @@ class ServerAddress:
     url: str = field(default="", repr=False)
     transport: str = ""
     headers: Pairs = field(default=(), repr=False)
+    lifecycle: Lifecycle | None = None  # how it is looked after, where the agent's author says so
     origins: tuple[str, ...] = ()  # servers that the agent's author lets it send us to, private ones included
 
     @classmethod
@@ -41,16 +43,31 @@ class ServerAddress:
         working_dir: str,
         owner: str,
         cage: Cage | None = None,
+        lifecycle: Lifecycle | None = None,
     ) -> ServerAddress:
         pairs = tuple(sorted(environment.items()))
-        return cls(owner, (command, *args), pairs, working_dir, cage)
+        return cls(owner, (command, *args), pairs, working_dir, cage, lifecycle=lifecycle)
 
     @classmethod
     def of_url(
-        cls, url: str, transport: str, *, headers: Mapping[str, str], owner: str, origins: Sequence[str] = ()
+        cls,
+        url: str,
+        transport: str,
+        *,
+        headers: Mapping[str, str],
+        owner: str,
+        origins: Sequence[str] = (),
+        lifecycle: Lifecycle | None = None,
     ) -> ServerAddress:
         pairs = tuple(sorted(headers.items()))
-        return cls(owner, url=url, transport=transport, headers=pairs, origins=tuple(origins))
+        return cls(
+            owner,
+            url=url,
+            transport=transport,
+            headers=pairs,
+            origins=tuple(origins),
+            lifecycle=lifecycle,
+        )
 
     def to_start(self) -> Command:
         """The parameters that start its process. Raises OSError."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import random
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from app.agent.tools.mcp.exchange import CallFailed, Exchange
 from app.agent.tools.mcp.server_address import ServerAddress
 from app.agent.tools.mcp.server_calls import CLOSED, Json, ServerUnavailable, ToolCalls, words_of
 from app.distribution import install_command
+from app.team.lifecycle import Lifecycle
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,19 @@ class ServerTimeouts:
     call: float = 600.0  # without an answer, or a sign of progress
     retry: float = 30.0  # from a failed start to the next attempt
     restarts: Sequence[float] = (1.0, 2.0, 4.0, 8.0, 16.0)  # before each, after a lost connection
+    jitter: float = 0.0  # how much longer such a wait may be, as a part of it
+
+    def of(self, lifecycle: Lifecycle | None) -> ServerTimeouts:
+        """With what an agent's author says."""
+        if lifecycle is None:
+            return self
+        return ServerTimeouts(
+            start=lifecycle.startup_timeout or self.start,
+            call=lifecycle.call_timeout or self.call,
+            retry=self.retry,
+            restarts=lifecycle.waits,
+            jitter=lifecycle.backoff.jitter,
+        )
 
 
 class ToolServer:
@@ -60,7 +75,7 @@ class ToolServer:
         self.address = address
         self.instructions = ""
         self.tools: Sequence[Json] = ()
-        self._patience = patience or ServerTimeouts()
+        self._patience = (patience or ServerTimeouts()).of(address.lifecycle)
         self._news = threading.Condition()
         self._state: State = "starting"
         self._failure = ""
@@ -197,7 +212,8 @@ class ToolServer:
             elif (end.was_ready or restarts) and restarts < len(self._patience.restarts):
                 self._enter("restarting", end.failure)
                 at_once = end.is_forgotten and not restarts
-                await self._until_wanted(0.0 if at_once else self._patience.restarts[restarts])
+                longer = 1 + self._patience.jitter * random.random()
+                await self._until_wanted(0.0 if at_once else self._patience.restarts[restarts] * longer)
                 restarts += 1
             else:
                 self._enter("failed", end.failure)
