@@ -76,6 +76,8 @@ def thinking_options(model: str, budget: int | str | None, *, max_tokens: int) -
     Tokens are sent only to models that still take them; for the others the model decides how much.
     """
     known = facts(model)
+    if isinstance(budget, str):
+        budget = budget.removeprefix("adaptive/")
     if known.thinking is None or budget in (0, "none"):
         return {}
     if known.thinking == "budget":

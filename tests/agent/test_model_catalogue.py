@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.agent.model_catalogue import LONG_PROMPT, cost
+from app.agent.model_catalogue import LONG_PROMPT, cost, thinking_options
 from app.conversation.transcript import Usage
 
 MILLION = 1_000_000
@@ -26,3 +26,13 @@ def test_a_call_costs_what_its_tokens_do_and_more_where_long_prompts_do(
     model: str, usage: Usage, dollars: float
 ) -> None:
     assert cost(model, usage) == pytest.approx(dollars, rel=1e-5)
+
+
+def test_an_effort_may_be_written_behind_adaptive() -> None:
+    asked = [
+        thinking_options("claude-sonnet-5-5", budget, max_tokens=9_000)
+        for budget in ("adaptive/low", "low", "adaptive")
+    ]
+    assert asked[0] == asked[1]
+    assert asked[0]["output_config"] == {"effort": "low"}
+    assert "output_config" not in asked[2]
