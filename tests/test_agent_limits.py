@@ -257,3 +257,25 @@ def test_secrets_reach_neither_model_nor_tools_nor_clients_nor_the_store(
     assert secret not in json.dumps(model.requests)
     assert secret not in json.dumps(client.session(session)["messages"][1:])
     assert text_of(events) == "done"
+
+
+def test_an_agent_with_a_cache_answers_the_same_question_without_its_model(
+    serve: Serve, model: OfflineServer
+) -> None:
+    client = serve(agents=thinker(cache={"enabled": True, "trim_spaces": True}))
+    first = client.say(client.new_session(), TWICE, agent="one")
+    count = len(model.requests)
+    session = client.new_session()
+    again = client.say(session, f" {TWICE.upper()} ", agent="one")
+    assert text_of(again) == text_of(first) == "done"
+    assert len(model.requests) == count
+    assert [item["message"]["role"] for item in client.session(session)["messages"]] == ["user", "assistant"]
+    assert text_of(client.say(session, "[say another]", agent="one")) == "another"
+    assert len(model.requests) == count + 1
+
+
+def test_an_agent_without_a_cache_asks_its_model_each_time(serve: Serve, model: OfflineServer) -> None:
+    client = serve(agents=thinker(cache={"enabled": False}))
+    for _ in range(2):
+        client.say(client.new_session(), "[say hi]", agent="one")
+    assert len(model.requests) == 2

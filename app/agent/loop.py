@@ -15,6 +15,7 @@ from app.agent import model_catalogue
 from app.agent.compactor import UNKNOWN_WINDOW, Compactor
 from app.agent.delegation import MAX_DEPTH, child_id, child_session, first_message
 from app.agent.history import History
+from app.agent.kept_answers import KeptAnswers
 from app.agent.loop_context import LoopContext
 from app.agent.loop_events import agent_info, team_info
 from app.agent.loop_hooks import LoopHooks
@@ -64,6 +65,7 @@ class AgentLoop:
         self._session = session
         self._resumption = resumption or Resumption()
         self._depth = depth
+        self._kept = KeptAnswers(context, session)
         summary = context.find_summary(session.id) if session.compactions else None
         self._history = History(rows, summary, cost=session.cost)
         if self._resumption.turns:
@@ -212,14 +214,12 @@ class AgentLoop:
                 for words in self._context.budgets.check(self._agent):
                     yield events.Warning(agent_name=self._agent.name, message=words)
             yield from self._compactor.make_room()
-            yield from self._route()
-            yield from self._hooks.begin_turn((self._digesting or self._agent.models)[0].id, iterations)
-            said = yield from self._speak()
-            yield from self._hooks.answered()
+            said = yield from self._take_turn(iterations)
             self._broken = said.broken_calls
             if said.stop_reason == "pause_turn" and pauses < MAX_PAUSES:
                 pauses += 1
             elif said.stop_reason != "tool_use" or not self._history.open_calls:
+                self._kept.keep(said.stop_reason, self.last_words)
                 yield from self._cut_calls(said)
                 yield from self._hooks.stopped()
                 arrived = yield from self._safe_point(ending=True)
@@ -233,6 +233,17 @@ class AgentLoop:
         if most and self._history.size >= most:
             self._context.tell_full(self._session.id)
             raise SessionFull.of(self._history.size, most)
+
+    def _take_turn(self, number: int) -> Generator[Step, Any, Said]:
+        """What the agent says next: what it said to the same question before, or what its model says."""
+        known = yield from self._kept.say(self._agent, self._history.rows, self._turn_runner.say)
+        if known is not None:
+            return known
+        yield from self._route()
+        yield from self._hooks.begin_turn((self._digesting or self._agent.models)[0].id, number)
+        said = yield from self._speak()
+        yield from self._hooks.answered()
+        return said
 
     def _speak(self) -> Generator[Step, Any, Said]:
         """One turn. A conversation that turns out to be too long for the model is compacted, and one with a picture

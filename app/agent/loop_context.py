@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from app.agent.answer_cache import AnswerCache
 from app.agent.fallback import Cooldowns
 from app.agent.hook_answers import Hooking
 from app.agent.model_client import Cancellation, ModelClient
@@ -47,6 +48,7 @@ class LoopContext:
     check_budget: Callable[[], None] = lambda: None  # BudgetReached if no more may be spent
     check_price: Callable[[str], None] = lambda _model: None
     """UnpricedModel if the model's cost would escape the budget."""
+    answers: AnswerCache = field(default_factory=AnswerCache)  # the process's
     budgets: RunBudgets = field(default_factory=RunBudgets)  # that the agent's file sets
     prefer: Callable[[Session, Agent], Agent] = lambda session, agent: agent.asking(session.model)
     """The agent with the model that was chosen for it, by a request or by itself."""

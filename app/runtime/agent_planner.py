@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from app.agent import delegation
+from app.agent.answer_cache import AnswerCache
 from app.agent.auto_decline import unattended
 from app.agent.fallback import Cooldowns
 from app.agent.hook_runner import HookRunner
@@ -93,6 +94,7 @@ class AgentPlanner:
         ] = {}  # of which text, how many, until when
         self._tool_threads = ToolThreads()
         self._cooldowns = Cooldowns()
+        self._answers = AnswerCache()
         self._directory = directory
         self._client = client
         self._store = store
@@ -192,6 +194,7 @@ class AgentPlanner:
             read=live.patience.around(self._read),
             check_budget=partial(live.patience.around(self._store.quotas.check_budget), root),
             check_price=partial(live.patience.around(self._pricing.check), root),
+            answers=self._answers,
             budgets=RunBudgets(team.file.budget, team.file.budgets, lambda: live.clock.worked),
             prefer=partial(self._prefer, team, live),
             session_bytes=self._store.quotas.limits.session_bytes,

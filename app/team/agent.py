@@ -72,6 +72,15 @@ class SlashCommand(AgentFilePart):
         return data
 
 
+class Cache(AgentFilePart):
+    """Whether an answer is given again when the same owner asks the same question."""
+
+    not_here: ClassVar = {"path": "answers are kept in the memory of a process"}
+    enabled: Flag = False
+    case_sensitive: Flag = False
+    trim_spaces: Flag = False
+
+
 class StructuredOutput(AgentFilePart):
     name: Text
     description: Text = ""
@@ -144,7 +153,6 @@ class AgentDefinition(AgentFilePart):
         "harness": "this server runs no other coding agents",
         "instruction_file": "a server's agent file stands by itself; write the text into instruction",
         "force_handoff": "an agent hands over when its model calls handoff",
-        "cache": "an answer that one session was given is not given to another",
         "add_prompt_files_depth": "files below the working directory are not looked for",
     }
     model: Text = ""
@@ -198,6 +206,7 @@ class AgentDefinition(AgentFilePart):
     use_toolsets: Texts = ()
     """Keys of the file's `toolsets`, which come behind the agent's own."""
     hooks: Hooks | None = None
+    cache: Cache | None = None
 
     def _spec(self, toolset: ToolsetSpec) -> ToolsetSpec:
         return toolset.with_(readonly=True) if self.readonly else toolset

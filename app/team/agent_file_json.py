@@ -84,6 +84,7 @@ def _agent(name: str, agent: AgentDefinition) -> Payload:
             commands={name: _plain(command) for name, command in agent.commands.items()},
             structured_output=_output(agent.structured_output) if agent.structured_output else None,
             skills=_skills(agent.skills),
+            cache=_plain(agent.cache) if agent.cache else None,
         ),
         **({"session_compaction": False} if agent.session_compaction is False else {}),
         **({"hooks": _hooks(agent.hooks)} if agent.hooks is not None else {}),

@@ -279,6 +279,4 @@ class RunStartResource(Resource):
         whole = FROM.read("run" if march else "beginning") == "beginning"
         after = cursor(header_first=march)
         self._store.sessions.get(session_id, owner=owner())
-        return self._streams.respond(
-            self._readers.of_session(session_id, after, wire_encoder(), whole=whole)
-        )
+        return self._streams.respond(self._readers.of_session(session_id, after, wire_encoder(), whole=whole))

@@ -18,7 +18,7 @@ def agent_of(fields: str, rest: str = "") -> Any:
     ("file", "field"),
     [
         ("agents: {a: {harness: {type: codex}}}", "agents.a.harness"),
-        ("agents: {a: {cache: {enabled: true}}}", "agents.a.cache"),
+        ("agents: {a: {cache: {enabled: true, path: x}}}", "agents.a.cache.path"),
         ("agents: {a: {instruction_file: p.md}}", "agents.a.instruction_file"),
         ("agents: {a: {force_handoff: b}, b: {}}", "agents.a.force_handoff"),
         ("agents: {a: {add_prompt_files_depth: 2}}", "agents.a.add_prompt_files_depth"),
