@@ -182,9 +182,9 @@ class AgentDefinition(AgentFilePart):
     max_consecutive_tool_calls: Count = 0
     """After so many turns in a row with the same calls and the same results the run ends; 0 is the default."""
     max_old_tool_call_tokens: Limit = 0
-    """Of old results and arguments of tools, how many tokens the model is shown; 0 is the default, -1 is all."""
+    """Tokens of old results of tools that the model is shown; 0 is the default, -1 is all."""
     max_tool_result_tokens: Limit = 0
-    """Of one result, beyond the limit that the model's window sets; 0 and -1: no other limit."""
+    """Tokens of one result, beyond the limit that the model's window sets; 0 and -1: no other limit."""
     session_compaction: Flag | None = None
     """Whether the conversation is compacted by itself when the window is nearly full; it is unless this is false."""
     compaction_threshold: Share | None = None

@@ -28,8 +28,8 @@ from app.team.toolset_spec import ToolsetSpec
 
 
 class Provider(AgentFilePart):
-    """What models that name it as their provider have in common. Those of one whose `provider` is `anthropic` can be
-    used here, the others only described."""
+    """The settings that models of this provider have in common. If its own `provider` is `anthropic`, its models can be
+    used here, else they are only described."""
 
     not_here: ClassVar = {
         "auth": "this server reaches the API with its own key",
