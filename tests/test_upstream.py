@@ -74,7 +74,7 @@ BEHAVIOURS: Final[dict[str, dict[str, str]]] = {
     },
     "tools": {
         "a toolset that does not start or list is one warning": (
-            "agent/test_toolbox.py::test_a_toolset_that_fails_is_left_out_and_reported_once_for_each_listing"
+            "agent/test_toolbox.py::test_a_toolset_that_fails_is_left_out_and_reported_once_until_it_has_worked"
         ),
         "the others stay usable": "test_sequences.py::test_a_toolset_that_fails_is_a_warning_and_the_others_work",
         "no warning without toolsets": "test_sequences.py::test_a_plain_answer_is_exactly_ten_events",
