@@ -488,6 +488,9 @@ def test_a_hook_can_replace_a_result_before_anybody_sees_it(play: Play) -> None:
     assert play.shown() == ["hidden twice"]
     assert play.noted()[0]["tool_response"] == "hidden twice"
     assert "secret" not in json.dumps(result["result"])
+    assert of_type(events, "tool_call_output") == [], (
+        "no hook can rewrite output that is shown while it is written"
+    )
 
 
 def test_a_transform_that_breaks_leaves_the_result(play: Play) -> None:

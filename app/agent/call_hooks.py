@@ -72,6 +72,9 @@ class CallHooks(HookSteps):
             )
         return said
 
+    def rewrites_results_of(self, tool: str) -> bool:
+        return self._runner.has("tool_response_transform", tool)
+
     def transformed(
         self, block: Block, tool: Tool | None, result: ToolResult
     ) -> Generator[Step, Any, ToolResult]:

@@ -212,14 +212,20 @@ class ToolRunner:
         output, shown = redacted(result.output), redacted_value(result.structured)
         return replace(result, output=output, structured=shown, meta=redacted_value(result.meta))
 
+    def _live_output(self, call_id: str, tool: Tool) -> LiveOutput:
+        """Shows nothing that the result will not show."""
+        if self._hooks.rewrites_results_of(tool.name):
+            return LiveOutput(lambda _: None)
+        mask = redacted if self._redacts else None
+        return output_of_call(self._context.publish, self._agent, call_id, tool.definition, mask=mask)
+
     def definition(self, name: str) -> Json:
         tool = self._toolbox.find(name)
         return tool.definition() if tool else unknown_definition(name)
 
     def begin(self, block: Block, tool: Tool, *, beside: bool = False) -> Generator[Step, Any, ApprovedCall]:
         """Hears the hooks; from then on the ledger says that the handler runs. RunCancelled."""
-        mask = redacted if self._redacts else None
-        output = output_of_call(self._context.publish, self._agent, block["id"], tool.definition, mask=mask)
+        output = self._live_output(block["id"], tool)
         if self._context.cancellation.is_set():
             raise RunCancelled()
         if beside:

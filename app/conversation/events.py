@@ -17,7 +17,7 @@ ZERO_TIME: Final = "0001-01-01T00:00:00Z"
 NORMAL: Final = "normal"
 FAILED: Final = "error"
 CANCELLED: Final = "canceled"
-_REASONS: Final = {"calls_repeated": "loop_detected"}
+_REASONS: Final = {"calls_repeated": "loop_detected", "hook_blocked": "hook_blocked"}
 
 
 def stop_reason(code: str) -> str:
