@@ -194,7 +194,8 @@ def test_a_queued_message_is_told_before_the_agent_begins(local: LocalClient) ->
     titled = local.new_session(title="t")
     first = local.say(titled, "[say one]")
     body = [{"role": "user", "content": "[say two]"}]
-    with local.follow(titled) as reader:
+    last = local.call("GET", f"/api/sessions/{titled}/snapshot")["last_event_seq"]
+    with local.follow(titled, since=last) as reader:
         [queued] = local.call("POST", f"/api/sessions/{titled}/followup", body, expect=202)["messages"]
         reader.until("stream_stopped")
     assert reader.types == [event["type"] for event in first]
