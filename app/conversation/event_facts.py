@@ -73,8 +73,10 @@ def as_stored(fact: bytes) -> bytes:
         return fact
     number, body = EventFact.read(fact)
     fields = orjson.loads(body)
-    name = fields["tool_definition"]["name"]
-    left = orjson.dumps({**fields, "tool_definition": {"name": name}, "output": ""})
+    name_only = {"parameters": None, "outputSchema": None, "description": ""}
+    left = orjson.dumps(
+        {**fields, "tool_definition": {**fields["tool_definition"], **name_only}, "output": ""}
+    )
     return sse_format.unnumbered(left) if number is None else sse_format.numbered(number, [left])[0]
 
 

@@ -42,9 +42,12 @@ unexpected-methods = ["PUT"]
 include-path-regex = "/(fork|messages|messages/.position.)$"
 [operations.checks]
 positive_data_acceptance.enabled = false
+[[operations]]
+include-path-regex = "/status$"
+parameters = {{ wait = "0s" }}
 """
-"""All checks. Only a fork and what is written between two runs may be refused though it fits the schema: whether a
-message may stand there, the conversation decides."""
+"""All checks. No request waits for a run that never begins. Only a fork and what is written between two runs may be
+refused though it fits the schema: whether a message may stand there, the conversation decides."""
 
 
 class HangsUp:

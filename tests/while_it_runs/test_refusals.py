@@ -84,6 +84,8 @@ def others_refused() -> Iterator[Refused]:
         ("PATCH", "/tokens", "/tokens", {"input_tokens": -1, "output_tokens": 0}),
         ("PATCH", "/permissions", "/permissions", {"permissions": {"deny": [1]}}),
         ("PATCH", "/budget", "/budget", {"budget": -1}),
+        ("PATCH", "/safety-policy", "/safety-policy", {"safety_policy": "reckless"}),
+        ("PATCH", "/mode", "/mode", {"mode": "reckless"}),
         ("POST", "/steer", "/steer", {"messages": []}),
         ("POST", "/followup", "/followup", {"messages": []}),
         ("POST", "/messages", "/messages", MESSAGE),

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from typing import Any
 import orjson
 import pytest
 
-from app.agent.tools import configured_http
 from app.agent.tools.fetch import FetchToolset
 from app.agent.tools.mcp.tool_server import ServerTimeouts
 from app.agent.tools.mcp.tool_servers import ToolServers
@@ -178,7 +176,7 @@ def seconds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """How long calls wait for their answer."""
     seconds = SILENCE if "is_silent" in request.node.name else 60
     for name in ("api", "openapi"):
-        monkeypatch.setattr(f"app.agent.tools.{name}.send", partial(configured_http.send, seconds=seconds))
+        monkeypatch.setattr(f"app.agent.tools.{name}.SECONDS", seconds)
     return seconds
 
 
