@@ -46,8 +46,8 @@ def test_the_model_is_told_how_to_take_it_and_nobody_else_is(
     assert told[-1] == "left"
     assert ("<system-reminder>" in json.dumps(told)) is (words is not None)
     assert words is None or words in told[-2]
-    said = [event for event in events if event["type"] == "user_message" and event.get("message_id")]
-    assert [(event["message"], event.get("multi_content")) for event in said] == [("left", None)]
+    said = [event for event in events if event["type"] == "user_message"][-1]
+    assert (said["message"], said.get("multi_content")) == ("left", None)
     assert said_by_user(here, session)[-1] == "left"
 
 
@@ -76,7 +76,7 @@ def test_a_picture_can_have_a_framing_too(local: LocalClient, model: OfflineServ
         steer(local, session, [{"multi_content": [part]}], "instruction")
         gate.open()
         events = stream.rest()
-    [event] = [event for event in events if event.get("message_id") and event["type"] == "user_message"]
+    event = [event for event in events if event["type"] == "user_message"][-1]
     assert (event["message"], event["multi_content"]) == ("", [part])
     assert local.messages(session)[-2]["multi_content"] == [part]
     assert "Finish" in shown(model)[-1]
