@@ -203,6 +203,15 @@ def test_after_a_handoff_the_events_are_the_new_agents(local: LocalClient) -> No
     at_rest(local, session)
 
 
+def test_a_handoff_that_is_taken_back_does_not_count(local: LocalClient) -> None:
+    session = local.new_session()
+    local.say(session, "[say one]", agent="team")
+    local.say(session, call_text("handoff", agent="successor") + "[then][say mine]", agent="team")
+    local.call("POST", f"/api/sessions/{session}/undo")
+    local.say(session, "[say two]", agent="team")
+    assert local.call("GET", f"/api/sessions/{session}/status")["agent"] == "root"
+
+
 def test_a_handoff_to_somebody_else_is_an_error_and_nothing_changes(local: LocalClient) -> None:
     events = local.say(
         local.new_session(), call_text("handoff", agent="helper") + "[then][say mine]", agent="team"

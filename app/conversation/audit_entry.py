@@ -17,6 +17,7 @@ Action = Literal[
     "add_message",
     "edit_message",
     "summarize",
+    "undo",
     "approve",
     "reject",
     "answer",

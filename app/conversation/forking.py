@@ -1,4 +1,4 @@
-"""The part of a conversation that its fork takes over."""
+"""The part of a conversation that its fork takes over, or that is left when its end is taken back."""
 
 from __future__ import annotations
 
@@ -27,6 +27,18 @@ def before_message(rows: Sequence[Message], index: int) -> list[Message]:
             f"message {index} is the result of a call before it; a copy can't end between them"
         )
     return list(rows[:index])
+
+
+def before_newest_words(rows: Sequence[Message]) -> list[Message]:
+    """The rows before what the user has said last, also if that was several messages in a row. InvalidRequest if the
+    user has said nothing."""
+    said = [place for place, row in enumerate(rows) if row.role == "user" and not row.implicit]
+    if not said:
+        raise InvalidRequest("the user has said nothing here")
+    first = said.pop()
+    while said and said[-1] == first - 1:
+        first = said.pop()
+    return list(rows[:first])
 
 
 def fork_title(parent: str, taken: Collection[str]) -> str:

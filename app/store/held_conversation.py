@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, update
+from sqlalchemy import BindParameter, Connection, bindparam, delete, select, update
 
 from app.conversation.compaction import condensed, estimate, told
+from app.conversation.forking import before_newest_words, before_user_message
 from app.conversation.message_editing import added, edited
 from app.conversation.transcript import Message, Usage, size_of
 from app.errors import InvalidTranscript, MessageNotFound, SessionFull
 from app.store.audit_notes import note
 from app.store.prepared_statements import Prepared
-from app.store.row_mapping import dump
+from app.store.row_mapping import dump, summary_of
 from app.store.session_rows import (
     add_summary,
     append_messages,
@@ -23,7 +24,7 @@ from app.store.session_rows import (
     next_position,
     read_messages,
 )
-from app.store.tables import messages
+from app.store.tables import messages, queued_messages, summaries, tool_calls
 
 
 class HeldConversation:
@@ -89,10 +90,42 @@ class HeldConversation:
         change_session(connection, session_id, **values)
         note(connection, "summarize", session_id, detail=f"{len(text)} characters")
 
+    def undo(self, before: int | None) -> tuple[int, int]:
+        """Takes back the user's message number `before`, counted from 0, and all that came after it; the newest one
+        without a number. How many messages are left, and how many are gone. Summaries made of what is gone go as
+        well. What was paid stays paid, and what tools have done stays done. InvalidRequest."""
+        connection, session_id = self._connection, self._session_id
+        rows = read_messages(connection, session_id)
+        kept = before_newest_words(rows) if before is None else before_user_message(rows, before)
+        end = rows[len(kept)].position
+        beyond = {"of_session": session_id, "end": end}
+        for statement in _TAKE_BACK:
+            statement.run(connection, beyond)
+        newest = _NEWEST_SUMMARY.first(connection, {"of_session": session_id})
+        summary = summary_of(newest) if newest is not None else None
+        session = find_session(connection, session_id)
+        change_session(
+            connection,
+            session_id,
+            compactions=summary.number if summary else 0,
+            input_tokens=sum(map(estimate, condensed(kept, summary))),
+            output_tokens=0,
+            handed_to=_last_speaker(session.handed_to, kept),
+        )
+        note(connection, "undo", session_id, detail=str(end))
+        return len(kept), len(rows) - len(kept)
+
     def _refuse_full(self, after: Sequence[Message]) -> None:
         limit = self._most_bytes
         if limit and (held := sum(map(size_of, after))) > limit:
             raise SessionFull.of(held, limit)
+
+
+def _last_speaker(handed_to: str, rows: Sequence[Message]) -> str:
+    """Whose the conversation is again, after a hand-off that may have been taken back: "key/name", or nobody's."""
+    key = handed_to.partition("/")[0]
+    names = [row.agent for row in rows if row.role == "assistant"]
+    return f"{key}/{names[-1]}" if handed_to and names else ""
 
 
 _here: Final = messages.c.session_id == bindparam("of_session")
@@ -104,4 +137,24 @@ _FORGET_PROMPTS: Final = Prepared(
     update(messages)
     .where(_here, messages.c.position > bindparam("there"), messages.c.role == "assistant")
     .values(prompt="")
+)
+_of_session: Final[BindParameter[str]] = bindparam("of_session")
+_end: Final[BindParameter[int]] = bindparam("end")
+_TAKE_BACK: Final = (
+    Prepared(delete(messages).where(_here, messages.c.position >= _end)),
+    Prepared(delete(tool_calls).where(tool_calls.c.session_id == _of_session, tool_calls.c.position >= _end)),
+    Prepared(delete(summaries).where(summaries.c.session_id == _of_session, summaries.c.made_at > _end)),
+    Prepared(
+        delete(queued_messages).where(
+            queued_messages.c.session_id == _of_session, queued_messages.c.position >= _end
+        )
+    ),
+)
+"""Also the traces that queued messages have left when a run took them."""
+
+_NEWEST_SUMMARY: Final = Prepared(
+    select(summaries)
+    .where(summaries.c.session_id == _of_session)
+    .order_by(summaries.c.number.desc())
+    .limit(1)
 )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Final, Literal
 
 from flask import Response
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from typing_extensions import TypedDict
 
 from app import errors
@@ -17,7 +17,7 @@ from app.store.store import Store
 from app.web.access import require_visible
 from app.web.posted_messages import SAYS_SOMETHING, WrittenChat, user_message
 from app.web.request_body import read
-from app.web.request_models import MAX_TEXT, NO_NUL, Name, RequestModel, Tokens, no_nul
+from app.web.request_models import MAX_TEXT, NO_NUL, Name, RequestModel, Tokens, no_nul, whole
 from app.web.resource import UPDATED, Resource, ResponseSpec, patch, post
 from app.web.response_json import json_response
 
@@ -87,6 +87,13 @@ class PutSummary(RequestModel):
     cost: Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)] = 0.0
 
 
+class Undo(RequestModel):
+    """`user_message_index`: the user's message, counted from 0, that is taken back with all that came after it; the
+    newest one without it."""
+
+    user_message_index: Annotated[int, Field(ge=0, le=1_000_000_000), BeforeValidator(whole)] | None = None
+
+
 class AddedJson(TypedDict):
     """`id`: the message's position in its session, counted from 0."""
 
@@ -96,6 +103,14 @@ class AddedJson(TypedDict):
 
 class SummaryAddedJson(TypedDict):
     status: Literal["added"]
+
+
+class UndoneJson(TypedDict):
+    """`num_messages` are left, `removed` are gone."""
+
+    status: Literal["undone"]
+    num_messages: int
+    removed: int
 
 
 class MessageResource(Resource):
@@ -161,3 +176,18 @@ class MessageResource(Resource):
                 cost=body.cost,
             )
         return json_response({"status": "added"}, 201)
+
+    @post(
+        "/undo",
+        "Takes back a message of the user, and all that came after it",
+        body=Undo,
+        answers={200: ResponseSpec("It was never said.", UndoneJson)},
+        refusals=(errors.SessionNotFound, errors.SessionBusy, errors.InvalidRequest),
+    )
+    def undo(self, session_id: str) -> Response:
+        """What tools have done outside the conversation stays done."""
+        before = read(Undo).user_message_index
+        require_visible(self._store, session_id, "undo")
+        with self._editor.editing(session_id) as conversation:
+            left, gone = conversation.undo(before)
+        return json_response({"status": "undone", "num_messages": left, "removed": gone})

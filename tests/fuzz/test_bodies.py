@@ -26,6 +26,7 @@ SESSION_ROUTES: Final = (
         ("POST", "messages"),
         ("PATCH", "messages/0"),
         ("POST", "summaries"),
+        ("POST", "undo"),
         ("POST", "steer"),
         ("POST", "followup"),
     ),

@@ -92,6 +92,7 @@ ROUTES: Final[list[tuple[str, str, Any]]] = [
     ("GET", "/recovery", None),
     ("GET", "/models", None),
     ("POST", "/summaries", {"summary": "He was here."}),
+    ("POST", "/undo", {}),
     ("PATCH", "/title", {"title": "mine now"}),
     ("PATCH", "/permissions", {"permissions": {"allow": ["*"]}}),
     ("PATCH", "/safety-policy", {"safety_policy": "autonomous"}),

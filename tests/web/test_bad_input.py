@@ -19,6 +19,7 @@ OBJECT_ROUTES: Final = [
     ("POST", "/api/sessions/batch/export"),
     ("PATCH", "/api/sessions/{id}/title"),
     ("POST", "/api/sessions/{id}/summaries"),
+    ("POST", "/api/sessions/{id}/undo"),
     ("PATCH", "/api/sessions/{id}/permissions"),
     ("PATCH", "/api/sessions/{id}/safety-policy"),
     ("PATCH", "/api/sessions/{id}/mode"),

@@ -23,6 +23,7 @@ PATHS = [
     (f"{SESSION}/recovery", {"GET"}),
     (f"{SESSION}/models", {"GET"}),
     (f"{SESSION}/summaries", {"POST"}),
+    (f"{SESSION}/undo", {"POST"}),
     ("/api/sessions/batch/delete", {"POST"}),
     ("/api/sessions/batch/export", {"POST"}),
     ("/api/ready", {"GET"}),

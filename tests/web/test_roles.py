@@ -323,6 +323,7 @@ LATER: Final[list[tuple[str, str, Any, str]]] = [
     ("POST", "messages", PUT, "add_message"),
     ("PATCH", "messages/0", PUT, "edit_message"),
     ("POST", "summaries", {"summary": "They said hello."}, "summarize"),
+    ("POST", "undo", {}, "undo"),
     ("PATCH", "starred", {"starred": True}, "star"),
     ("PATCH", "tokens", {"input_tokens": 1, "output_tokens": 2}, "tokens"),
     ("POST", "fork", {}, ""),

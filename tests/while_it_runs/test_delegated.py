@@ -54,6 +54,7 @@ WRITERS: list[tuple[str, str, Any]] = [
     ("POST", "/messages", {"message": {"role": "user", "content": "me too"}}),
     ("PATCH", "/messages/0", {"message": {"role": "user", "content": "another task"}}),
     ("POST", "/summaries", {"summary": "Nothing was done."}),
+    ("POST", "/undo", {}),
     ("DELETE", "", None),
 ]
 

@@ -19,6 +19,7 @@ WRITERS: list[tuple[str, str, Any, int]] = [
     ("POST", "messages", {"message": {"role": "user", "content": "me too"}}, 409),
     ("PATCH", "messages/0", {"message": {"role": "user", "content": "something else"}}, 409),
     ("POST", "summaries", {"summary": "They said hello."}, 409),
+    ("POST", "undo", {}, 409),
     ("PATCH", "title", {"title": "another title"}, 200),
     ("PATCH", "starred", {"starred": True}, 200),
     ("PATCH", "tokens", {"input_tokens": 1, "output_tokens": 2}, 200),

@@ -91,6 +91,8 @@ def others_refused() -> Iterator[Refused]:
         ("POST", "/messages", "/messages", MESSAGE),
         ("POST", "/summaries", "/summaries", {"summary": "short"}),
         ("POST", "/summaries", "/summaries", {"summary": " "}),
+        ("POST", "/undo", "/undo", {}),
+        ("POST", "/undo", "/undo", {"user_message_index": 99}),
         ("PATCH", "/messages/<message:position>", "/messages/0", MESSAGE),
         ("PATCH", "/messages/<message:position>", "/messages/99", MESSAGE),
         ("PATCH", "/queue/<session:message_id>", "/queue/nothing", SAY),
