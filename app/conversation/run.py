@@ -24,7 +24,7 @@ it is stored.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 RunStatus = Literal[
@@ -162,12 +162,17 @@ class Question:
         return "awaiting_input" if self.kind == "elicitation" else "awaiting_approval"
 
 
+_ENDS_RUN: Final = {"ends_run": True}
+"""Stands where a form's values would. Earlier versions, which share the database during an upgrade, refuse an answer
+with a field that they don't know."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A person's answer to a question.
 
     `decision` is one of those that the question's kind takes (`DECISIONS`). A `question_id` says that the answer
-    is for that question alone. `ends_run` says that the run has nothing left to do but to end.
+    is for that question alone.
     """
 
     decision: str
@@ -176,7 +181,15 @@ class Answer:
     content: dict[str, Any] | None = None
     by: str = ""
     question_id: str = ""
-    ends_run: bool = False
+
+    @property
+    def ends_run(self) -> bool:
+        """The run has nothing left to do but to end."""
+        return self.content == _ENDS_RUN
+
+    def ending_run(self) -> Answer:
+        """The same answer, which ends its run."""
+        return replace(self, content=_ENDS_RUN)
 
 
 DECISIONS: Final[Mapping[str, frozenset[str]]] = {

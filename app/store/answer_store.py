@@ -87,7 +87,9 @@ class AnswerStore:
                 raise NothingToAnswer()
             if answer.decision not in DECISIONS.get(question.kind, ()):
                 raise NothingToAnswer(_UNFIT.get(question.kind, "").format(decision=answer.decision))
-            answer = replace(answer, question_id=question.id, ends_run=_ends(run, question, answer))
+            answer = replace(answer, question_id=question.id)
+            if _ends(run, question, answer):
+                answer = answer.ending_run()
             change = _ANSWER
             values: dict[str, Any] = {
                 "of_run": run.id,
