@@ -27,6 +27,7 @@ HOST_CLOCK: Final = re.compile(
 )
 ALLOWED: Final = {
     "app/agent/anthropic/anthropic_model.py": "a Retry-After that is a date, by the clock of the model's API",
+    "app/agent/tools/configured_http.py": "a Retry-After that is a date, by the clock of who sent it",
     "app/agent/tools/background_jobs.py": "a part of a job's name",
     "app/agent/tools/memory_file.py": "shown to the model",
     "app/agent/tools/tasks.py": "shown to the model",

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -90,6 +91,11 @@ def told_by_both(runtime: RemoteRuntime) -> Screen:
     return runtime.screen
 
 
+def without_live_output(screen: Screen) -> Screen:
+    """What a process can show that did not run the session: a command's output is stored as its result only."""
+    return replace(screen, calls={id: replace(call, output="") for id, call in screen.calls.items()})
+
+
 def test_a_call_that_is_approved_shows_its_whole_arguments_and_its_result(start: Starting) -> None:
     runtime = start("tools")
     for event in runtime.run(f"{shell('echo one two three')}[then][say done and well]"):
@@ -158,7 +164,7 @@ def test_a_stream_without_a_cursor_plays_what_is_kept(process: BatonProcess, sta
     runtime.say(f"{shell('echo x')}[then][say done]")
     watcher = RemoteRuntime(process.url, "tools")
     watcher.watch(runtime.session_id, from_the_beginning=True)
-    assert told_by_both(watcher) == runtime.screen
+    assert without_live_output(told_by_both(watcher)) == without_live_output(runtime.screen)
     watcher.close()
 
 

@@ -73,10 +73,9 @@ def as_stored(fact: bytes) -> bytes:
         return fact
     number, body = EventFact.read(fact)
     fields = orjson.loads(body)
-    name_only = {"parameters": None, "outputSchema": None, "description": ""}
-    left = orjson.dumps(
-        {**fields, "tool_definition": {**fields["tool_definition"], **name_only}, "output": ""}
-    )
+    definition = {**fields["tool_definition"], "parameters": None, "outputSchema": None}
+    definition.pop("description", None)
+    left = orjson.dumps({**fields, "tool_definition": definition, "output": ""})
     return sse_format.unnumbered(left) if number is None else sse_format.numbered(number, [left])[0]
 
 

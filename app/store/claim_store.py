@@ -33,6 +33,7 @@ from app.store.session_rows import (
     find_session,
     next_position,
     read_messages,
+    restore_model,
     set_model,
     set_next_event,
 )
@@ -109,7 +110,7 @@ class ClaimStore:
                     return begun
                 set_model(connection, session_id, model)
                 changed = replace(session, model=model)
-                return replace(begun, session=changed, former_model=session.model)
+                return replace(begun, session=changed, former=session)
         except IntegrityError as error:
             if not _is_second_live_run(error):
                 raise
@@ -159,7 +160,8 @@ class ClaimStore:
             self._fence.check(connection, baton)
             _DELETE_MESSAGES.run(connection, {"of_session": baton.session_id, "of_run": baton.run_id})
             set_next_event(connection, baton.session_id, begun.next_event)
-            set_model(connection, baton.session_id, begun.former_model)
+            if begun.former is not None:
+                restore_model(connection, begun.former)
             if begun.began_thinking:
                 change_session(connection, baton.session_id, thinking=False)
             free_key(connection, begun.key)

@@ -27,7 +27,7 @@ class BegunRun:
     first_position: int
     next_event: int
     interrupted: Run | None = None  # the dead run whose place it took
-    former_model: str | None = None  # the session's, if this run changed it
+    former: Session | None = None  # as it was, if this run changed its model
     began_thinking: bool = False  # the session's thinking was off before
     key: KeyUse | None = None  # the key that stands for the run
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from app.conversation.safety import SafetyPolicy
-from app.conversation.session import MAX_MODELS, MAX_PATTERNS, Session
+from app.conversation.session import MAX_MODELS, MAX_PATTERNS, Choices, Session
 from app.conversation.summary import Summary
 from app.conversation.transcript import Message
 from app.errors import SessionNotFound
@@ -126,6 +126,12 @@ def set_model(connection: Connection, session_id: str, model: str | None) -> Non
         change_session(connection, session_id, model=model, choices_json=choices_json)
     else:
         change_session(connection, session_id, model=model)
+
+
+def restore_model(connection: Connection, session: Session) -> None:
+    """The session's model, and those to choose from, are what they are in `session` again."""
+    choices = dump(asdict(session.choices)) if session.choices != Choices() else None
+    change_session(connection, session.id, model=session.model, choices_json=choices)
 
 
 def next_position(connection: Connection, session_id: str) -> int:

@@ -22,7 +22,7 @@ from app.web.idempotent import idempotency_key, session_key
 from app.web.posted_messages import MessagesBody, messages_of, read_messages
 from app.web.query_parameters import IDEMPOTENCY_KEY, PRETTY
 from app.web.request_body import posted_json, skip_body, validated
-from app.web.request_models import RequestModel
+from app.web.request_models import Name, RequestModel
 from app.web.resource import DONE, Resource, ResponseSpec, delete, get, patch, post
 from app.web.response_json import Json, Time, json_response, time_text, without_empty
 from app.web.wire_generation import WIRE, Generation, generation
@@ -63,7 +63,7 @@ class QueueJson(TypedDict):
 class SteerOptions(RequestModel):
     """`framing`: how the agent is told to read the messages: as they are, after its work, or instead of it."""
 
-    framing: Annotated[str, Field(json_schema_extra={"enum": ["", *FRAMINGS]})] | None = None
+    framing: Annotated[Name, Field(json_schema_extra={"enum": ["", *FRAMINGS]})] | None = None
 
 
 def _read_steers() -> list[Sequence[Block]]:

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import select
 
 from app.store.tables import event_segments, messages, queued_messages, tool_calls
+from app.web.wire_encoders import LATER
 from tests.chaos.cluster import Cluster
 from tests.chaos.invariants import broken_promises
 from tests.chaos.notes import Notes, SessionNotes
@@ -105,7 +106,7 @@ def everything_can_be_read_again(
         for session_id, frames in stored.items():
             for after, last in unbroken(frames):
                 seen = cutter.collect(replays(cluster, session_id), after=after, last=last)
-                if seen != b"".join(frames[number] for number in range(after + 1, last + 1)):
+                if seen != b"".join(LATER.encode(frames[number]) for number in range(after + 1, last + 1)):
                     notes.problem(f"session {session_id}: events {after + 1} to {last} were read otherwise")
     notes.counts["reading again: cut"] += cutter.cuts
 

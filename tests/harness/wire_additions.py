@@ -20,6 +20,7 @@ after a `gap`, and stops after `session_exited`."""
 FIELDS: Final[Mapping[str, str]] = {
     "error.code": "March's client: the word that an HTTP refusal would have carried",
     "error.run_code": "both: that word, where a later client's `code` says it in docker-agent's",
+    "partial_tool_call.piece_length": "both: an older process passes on what a newer one has stored, during an upgrade",
     "user_message.message_id": "both: the queued message that this confirms",
 }
 """`type.key`: the clients that skip it, and what it is for."""

@@ -10,11 +10,12 @@ import orjson
 import pytest
 from sqlalchemy import Column, Table, select, text, update
 
+from app.conversation.session import Choices
 from app.conversation.transcript import Usage
 from app.store.engine import Database
 from app.store.migrate import migrate
 from app.store.row_mapping import answer_of, dump
-from app.store.tables import metadata, summaries
+from app.store.tables import metadata, sessions, summaries
 from tests.upgrades.conftest import Connect, StartOn
 from tests.upgrades.using import go_on, read_everything
 
@@ -68,9 +69,10 @@ def newer_url(filled_url: str) -> str:
     """The filled database, with fields and a column of a newer version in every table that has JSON."""
     database = Database(filled_url)
     migrate(database)
-    # Only a summary by the model has a usage, and the filled database has none.
+    # Only a summary by the model has a usage, and only later sessions have choices: the filled database has none.
     with database.writing() as connection:
         connection.execute(update(summaries).values(usage_json=dump(asdict(Usage()))))
+        connection.execute(update(sessions).values(choices_json=dump(asdict(Choices()))))
     untouched = {
         f"{column.table.name}.{column.name}" for column in json_columns() if not add_fields(database, column)
     }

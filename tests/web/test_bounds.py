@@ -46,10 +46,11 @@ def unbounded(kind: Any, hints: Sequence[Any], where: str) -> Iterator[str]:
             yield f"{where}: a list"
         yield from unbounded(get_args(kind)[0], [], f"{where}[]")
     elif origin is dict:
-        if not is_bounded or not any(
-            getattr(hint, "func", None) is request_models._of_bounded_size for hint in hints
-        ):
+        if not is_bounded:
             yield f"{where}: an object"
+        elif not any(getattr(hint, "func", None) is request_models._of_bounded_size for hint in hints):
+            for part in get_args(kind):
+                yield from unbounded(part, [], f"{where}{{}}")
     elif kind is str:
         if not is_bounded:
             yield f"{where}: a text"

@@ -46,6 +46,13 @@ IN_THIS_PROCESS = {
     "user_prompt": "a question",
     "model_picker": "the session's state",
     "background_agents": "rows of the server's own database",
+    "file": "a file is replaced as a whole or not at all",
+    "plan": "the session's state",
+    "environment": "it only reads",
+    "session_context": "it only reads",
+    "git": "it only reads",
+    "open_url": "a question",
+    "background_jobs": "it starts a job and does not wait for it",
 }
 """The toolsets whose calls send nothing, and what they change instead."""
 
@@ -99,7 +106,8 @@ def over_http(bench: Workbench, kind: str, expected: str, seconds: float, **fiel
         if kind == "fetch":
             toolset = FetchToolset(timeout=int(seconds), allow_private=True)
         toolset.start()
-        arguments = {"urls": [url]} if kind == "fetch" else {}
+        by_kind: dict[str, dict[str, Any]] = {"fetch": {"urls": [url]}, "webhook": {"message": "hello"}}
+        arguments = by_kind.get(kind, {})
         try:
             yield Call(toolset, arguments, lambda: "/silent" in site.asked, between.cut, expected)
         finally:
@@ -161,6 +169,9 @@ SCENES: dict[str, Callable[[Workbench, float], Any]] = {
     "openapi get": lambda bench, seconds: over_http(
         bench, "openapi", "read", seconds, url="SITE/api.json", operation="get"
     ),
+    "webhook": lambda bench, seconds: over_http(
+        bench, "webhook", "unknown", seconds, webhook_config={"url": "URL"}
+    ),
     "fetch": lambda bench, seconds: over_http(bench, "fetch", "read", seconds),
     "mcp stdio": lambda bench, seconds: over_mcp(bench, "stdio", seconds),
     "mcp streamable": lambda bench, seconds: over_mcp(bench, "streamable", seconds),
@@ -175,7 +186,7 @@ THAT_CAN_FAIL = [name for name in SCENES if name not in ("shell", "script")]
 def seconds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> float:
     """How long calls wait for their answer."""
     seconds = SILENCE if "is_silent" in request.node.name else 60
-    for name in ("api", "openapi"):
+    for name in ("api", "openapi", "webhook"):
         monkeypatch.setattr(f"app.agent.tools.{name}.SECONDS", seconds)
     return seconds
 
