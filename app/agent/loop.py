@@ -19,7 +19,7 @@ from app.agent.kept_answers import KeptAnswers
 from app.agent.loop_context import LoopContext
 from app.agent.loop_events import agent_info, team_info
 from app.agent.loop_hooks import LoopHooks
-from app.agent.loop_steps import AgentChanged, Ask, ChildAdded, SafePoint, Step, Steps, TurnRefused
+from app.agent.loop_steps import AgentChanged, Ask, ChildAdded, SafePoint, Step, Steps
 from app.agent.model_caller import ModelCaller
 from app.agent.repetition import Repetition
 from app.agent.result_limit import ResultLimit
@@ -29,7 +29,7 @@ from app.agent.tool_listing import ToolListing
 from app.agent.tool_runner import TRUNCATED, ToolRunner
 from app.agent.toolset import Delegation, ModelChange, Tool, ToolResult
 from app.agent.turn_calls import TurnCalls
-from app.agent.turn_runner import PictureRefused, Said, TurnRunner, WindowExceeded
+from app.agent.turn_runner import Said, TurnRunner
 from app.conversation import events
 from app.conversation.blocks import Block, plain_text, text_block
 from app.conversation.hook_context import is_hook_context
@@ -155,11 +155,7 @@ class AgentLoop:
             yield from self._user_message()
         yield events.StreamStarted(agent_name=agent.name, session_id=self._session.id)
         if self._depth == 0:
-            is_new = not any(row.role == "assistant" for row in self._history.rows)
-            last = self._history.rows[-1] if self._history.rows else None
-            asked = last is not None and last.role == "user" and not last.implicit
-            prompt = plain_text(last.content) if last is not None and asked else ""
-            yield from self._hooks.begin(is_new=is_new, prompt=prompt)
+            yield from self._hooks.begin()
 
     def _epilogue(self, reason: str) -> Steps:
         """The run is over, and the user's turn comes. A run that was stopped has none."""
@@ -241,35 +237,10 @@ class AgentLoop:
             return known
         yield from self._route()
         yield from self._hooks.begin_turn((self._digesting or self._agent.models)[0].id, number)
-        said = yield from self._speak()
+        first, self._digesting = self._digesting, ()
+        said = yield from self._turn_runner.speak(first, self._compactor, self._listing.steps)
         yield from self._hooks.answered()
         return said
-
-    def _speak(self) -> Generator[Step, Any, Said]:
-        """One turn. A conversation that turns out to be too long for the model is compacted, and one with a picture
-        that the API refuses goes on without it; each once."""
-        first, self._digesting = self._digesting, ()
-        try:
-            return (yield from self._turn_runner.ask(first))
-        except WindowExceeded as exceeded:
-            if not (yield from self._compactor.recover()):
-                raise (yield from self._failed(exceeded)) from exceeded
-        except PictureRefused as refused:
-            if not (yield from self._compactor.leave_out_refused(str(refused))):
-                raise refused.failure from refused
-        yield from self._listing.steps()
-        try:
-            return (yield from self._turn_runner.ask(first))
-        except WindowExceeded as again:
-            raise (yield from self._failed(again)) from again
-        except PictureRefused as again:
-            raise again.failure from again
-
-    def _failed(self, exceeded: WindowExceeded) -> Generator[Step, Any, ModelFailed]:
-        """A message that does not fit by itself is not sent again: no later run would have room for it."""
-        if self._compactor.is_newest_too_long:
-            yield TurnRefused(self._session.id)
-        return exceeded.failure
 
     def _route(self) -> Steps:
         """The user's newest message may be one for another of the agent's models."""

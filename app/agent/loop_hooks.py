@@ -55,8 +55,12 @@ class LoopHooks(CallHooks):
 
     # ---- runs and turns
 
-    def begin(self, *, is_new: bool, prompt: str) -> Steps:
-        """The run begins, with a person's message if there is a `prompt`. HookStopped."""
+    def begin(self) -> Steps:
+        """The run begins, perhaps with a person's message. HookStopped."""
+        rows = self._history.rows
+        is_new = not any(row.role == "assistant" for row in rows)
+        asked = bool(rows) and rows[-1].role == "user" and not rows[-1].implicit
+        prompt = plain_text(rows[-1].content) if asked else ""
         said = yield from self.fire("session_start", source="startup" if is_new else "resume")
         self._for_model.append(("session_start", said))
         if prompt:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from app.agent import model_catalogue
 from app.agent.history import History
@@ -51,6 +51,15 @@ class PictureRefused(Exception):
         self.failure = failure
 
 
+class Room(Protocol):
+    """What can be left out of a conversation, so that the model takes it."""
+
+    @property
+    def is_newest_too_long(self) -> bool: ...
+    def recover(self) -> Generator[Step, Any, bool]: ...
+    def leave_out_refused(self, why: str, /) -> Generator[Step, Any, bool]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Said:
     """How a turn ended. `broken_calls` have arguments that are not JSON."""
@@ -76,6 +85,31 @@ class TurnRunner:
         self._history = history
         self._model_caller = model_caller
         self._told = agent.models[0]  # the one that readers were told of
+
+    def speak(self, first: Sequence[ModelSpec], room: Room, relist: Callable[[], Steps]) -> Asking:
+        """One turn. A conversation that turns out to be too long for the model is compacted, and one with a picture
+        that the API refuses goes on without it; each once. ModelFailed, ModelRefused, RunCancelled."""
+        try:
+            return (yield from self.ask(first))
+        except WindowExceeded as exceeded:
+            if not (yield from room.recover()):
+                raise (yield from self._failed(exceeded, room)) from exceeded
+        except PictureRefused as refused:
+            if not (yield from room.leave_out_refused(str(refused))):
+                raise refused.failure from refused
+        yield from relist()
+        try:
+            return (yield from self.ask(first))
+        except WindowExceeded as again:
+            raise (yield from self._failed(again, room)) from again
+        except PictureRefused as again:
+            raise again.failure from again
+
+    def _failed(self, exceeded: WindowExceeded, room: Room) -> Generator[Step, Any, ContextFull]:
+        """A message that does not fit by itself is not sent again: no later run would have room for it."""
+        if room.is_newest_too_long:
+            yield TurnRefused(self._session.id)
+        return exceeded.failure
 
     def ask(self, first: Sequence[ModelSpec] = ()) -> Asking:
         """Streams one turn and stores it; of one of the models that come `first`, if there are any, before the
