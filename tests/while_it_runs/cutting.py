@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import Protocol
 
+from app.conversation.event_facts import as_stored
+
 FRAME = re.compile(rb"id: (\d+)\ndata: [^\n]*\n\n")
 
 
@@ -61,5 +63,6 @@ class Cutter:
 
 
 def numbered(raw: bytes) -> bytes:
-    """A stream's numbered frames, without its comments."""
-    return b"".join(match[0] for match in FRAME.finditer(raw))
+    """A stream's numbered frames, without its comments, as any process can show them: what a command writes while it
+    runs is not stored."""
+    return b"".join(as_stored(match[0]) for match in FRAME.finditer(raw))
