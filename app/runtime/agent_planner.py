@@ -264,6 +264,7 @@ class AgentPlanner:
         )
         states = live.patience(self._store.sessions.tool_states, session.id) if agent.toolsets else {}
         notices = [
+            *without_effect(team, agent),
             *unserved(team, session, agent),
             *self._unpriced(session, agent),
             *uncounted(team, agent),
@@ -338,7 +339,7 @@ class AgentPlanner:
             toolsets,
             own_tools=delegation.tools_for(agent),
             problems=problems,
-            notices=[*without_effect(agent), *notices],
+            notices=notices,
             described=agent.add_description_parameter,
             file=facts.file,
         )
