@@ -248,7 +248,7 @@ def _hear_once(worker: Any) -> None:
 
 def worker_exit(_server: Any, worker: Any) -> None:
     """In the worker that leaves; one that never came up has no application."""
-    baton = getattr(worker.wsgi, "extensions", {}).get("baton")
+    baton = getattr(getattr(worker, "wsgi", None), "extensions", {}).get("baton")
     if baton is not None:
         baton.telemetry.tracing.close()
 

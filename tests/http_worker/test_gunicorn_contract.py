@@ -11,6 +11,8 @@ import inspect
 import logging
 import os
 import socket
+import subprocess
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -28,6 +30,7 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from app.http_worker.client_connection import ClientConnection, ReceivedRequest
 from app.http_worker.worker import RequestWorker
+from tests.harness.process import ROOT
 
 KNOWN = "27.0."
 
@@ -247,3 +250,10 @@ def test_the_master_has_what_the_settings_file_changes(monkeypatch: pytest.Monke
     assert "def chdir(self):" in application
     assert "self.chdir()" in application
     assert Arbiter.LISTENERS == []
+
+
+def test_a_worker_that_never_came_up_leaves_quietly() -> None:
+    """It has no `wsgi` yet. In a process of its own, since the file changes how modules are found."""
+    leave = "import runpy; runpy.run_path('gunicorn.conf.py')['worker_exit'](None, object())"
+    done = subprocess.run([sys.executable, "-c", leave], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
