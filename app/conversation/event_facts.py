@@ -71,12 +71,10 @@ def as_stored(fact: bytes) -> bytes:
     stands under the number then has no text, and names the tool only."""
     if not is_marked(fact, _LIVE_ONLY):
         return fact
-    number, body = EventFact.read(fact)
-    fields = orjson.loads(body)
+    fields = EventFact.read(fact).fields
     definition = {**fields["tool_definition"], "parameters": None, "outputSchema": None}
     definition.pop("description", None)
-    left = orjson.dumps({**fields, "tool_definition": definition, "output": ""})
-    return sse_format.unnumbered(left) if number is None else sse_format.numbered(number, [left])[0]
+    return rewritten(fact, {**fields, "tool_definition": definition, "output": ""})
 
 
 def facts_after(number: int, facts: bytes) -> list[bytes]:
