@@ -62,7 +62,7 @@ def session_row(session: Session) -> dict[str, Any]:
         **more,
         "permissions_json": dump_optional(session.permissions),
         "safety_policy": session.chosen_policy or None,
-        "choices_json": dump(asdict(session.choices)) if session.choices != Choices() else None,
+        "choices_json": choices_json(session.choices),
     }
 
 
@@ -73,6 +73,10 @@ def session_of(row: Row) -> Session:
         chosen_policy=policy_named(row.safety_policy or ""),
         choices=choices_of(row),
     )
+
+
+def choices_json(choices: Choices) -> str | None:
+    return dump(asdict(choices)) if choices != Choices() else None
 
 
 def choices_of(row: Row) -> Choices:

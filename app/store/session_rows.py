@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from app.conversation.safety import SafetyPolicy
-from app.conversation.session import MAX_MODELS, MAX_PATTERNS, Choices, Session
+from app.conversation.session import MAX_MODELS, MAX_PATTERNS, Session
 from app.conversation.summary import Summary
 from app.conversation.transcript import Message
 from app.errors import SessionNotFound
@@ -19,6 +19,7 @@ from app.store.prepared_statements import Prepared
 from app.store.row_mapping import (
     MESSAGE_COLUMNS,
     Row,
+    choices_json,
     choices_of,
     dump,
     load_optional,
@@ -122,16 +123,15 @@ def set_model(connection: Connection, session_id: str, model: str | None) -> Non
     choices = choices_of(find_session(connection, session_id, lock=True))
     if model and model not in choices.models_used:
         used = [*choices.models_used, model][-MAX_MODELS:]
-        choices_json = dump(asdict(replace(choices, models_used=used)))
-        change_session(connection, session_id, model=model, choices_json=choices_json)
+        changed = choices_json(replace(choices, models_used=used))
+        change_session(connection, session_id, model=model, choices_json=changed)
     else:
         change_session(connection, session_id, model=model)
 
 
 def restore_model(connection: Connection, session: Session) -> None:
     """The session's model, and those to choose from, are what they are in `session` again."""
-    choices = dump(asdict(session.choices)) if session.choices != Choices() else None
-    change_session(connection, session.id, model=session.model, choices_json=choices)
+    change_session(connection, session.id, model=session.model, choices_json=choices_json(session.choices))
 
 
 def next_position(connection: Connection, session_id: str) -> int:
