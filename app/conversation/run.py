@@ -184,8 +184,8 @@ class Answer:
 
     @property
     def ends_run(self) -> bool:
-        """The run has nothing left to do but to end."""
-        return self.content == _ENDS_RUN
+        """The run has nothing left to do but to end. A form may have been filled in with the same words."""
+        return self.decision in DECISIONS["max_iterations"] and self.content == _ENDS_RUN
 
     def ending_run(self) -> Answer:
         """The same answer, which ends its run."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
@@ -16,7 +17,7 @@ from app.conversation.run import Baton, Owner, Probe, Run
 from app.conversation.run_outcome import FAILED
 from app.conversation.session import Session
 from app.conversation.transcript import Message
-from app.errors import StoreUnavailable
+from app.errors import RunNotFound, StoreUnavailable
 from app.runtime.live_run import LiveRun
 from app.runtime.patience import Patience
 from app.runtime.run_plan import Plan
@@ -56,12 +57,14 @@ class Claims:
         self.probe = probe
 
     def await_end(self, run_id: str, seconds: float) -> bool:
-        """Waits for the end of a run in another process; False if it takes longer than so many seconds."""
+        """Waits for the end of a run in another process; False if it takes longer than so many seconds. A run that was
+        deleted with its session has ended, too."""
         deadline = time.monotonic() + seconds
-        while self._store.runs.get(run_id).live:
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(END_SECONDS)
+        with suppress(RunNotFound):
+            while self._store.runs.get(run_id).live:
+                if time.monotonic() >= deadline:
+                    return False
+                time.sleep(END_SECONDS)
         return True
 
     def new_run(self, request: RunRequest, plan: Plan, run_id: str) -> Claimed:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from anthropic_standin.standin_server import OfflineServer
-from app.conversation.run import Run
+from app.conversation.run import Answer, Run
 from app.factory import build
 from app.runtime import manager
 from app.runtime.live_run import LiveRun
@@ -137,3 +137,14 @@ def test_a_refusal_of_more_turns_for_a_task_does_not_end_the_run_that_gave_it(
         refused = here.try_run(session, "two", agent="team")
         assert refused.status_code == 409
         assert refused.get_json()["code"] != "stopping"  # though the question may still stand for a moment
+
+
+def test_a_form_that_is_filled_in_with_the_mark_of_an_end_does_not_end_its_run() -> None:
+    mark = Answer("reject").ending_run().content
+    assert Answer("reject", content=mark).ends_run
+    assert not Answer("accept", content=mark).ends_run
+
+
+def test_a_run_that_is_deleted_with_its_session_has_ended(servers: tuple[LocalClient, LocalClient]) -> None:
+    claims = servers[0].server.runtime.claims
+    assert claims.await_end("no such run", 30)
