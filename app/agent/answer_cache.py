@@ -13,7 +13,7 @@ from app.team.agent import AgentDefinition
 
 MAX_ENTRIES: Final = 1_000
 MAX_CHARACTERS: Final = 50_000
-"""Of a question and its answer together; longer ones are not kept."""
+"""The most that a question and its answer may have together; longer ones are not kept."""
 
 Key = tuple[str, ...]
 

@@ -1,4 +1,4 @@
-"""What a hook has answered: by its exit status, with a JSON object, or in words for the model."""
+"""The answers of hooks: an exit status, a JSON object, or words for the model."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ NOTHING_SAID: Final = HookVerdict()
 
 
 class Hooking(Protocol):
-    """Runs the hooks of one agent in one run, for the run's thread. What is given to a hook is JSON."""
+    """Runs the hooks of one agent in one run, for the run's thread. A hook reads JSON."""
 
     def has(self, point: str, tool: str = "") -> bool:
         """Is there any hook at this point, for this tool?"""

@@ -26,7 +26,7 @@ Read = Callable[[Sequence[str]], Surroundings]
 """The world around the session now, with the prompt files of these names."""
 
 OutputOf = Callable[[Sequence[str], float], bytes]
-"""What a program prints within so many seconds; raises HookBroken."""
+"""Runs a program for so many seconds at most and returns its output; raises HookBroken."""
 
 
 class Builtins:

@@ -152,7 +152,7 @@ class HookRunner:
         return self._follow(command, network=hook.network, seconds=hook.timeout or DEFAULT_SECONDS)
 
     def _output_of(self, arguments: Sequence[str], seconds: float) -> bytes:
-        """What a program prints for a builtin; empty if it fails. Raises HookBroken."""
+        """The output of a program that a builtin runs; empty if it fails. Raises HookBroken."""
         command = Command(arguments, self._working_dir, for_commands(self._environment), errors_apart=True)
         status, output, _ = self._follow(command, network=False, seconds=seconds or DEFAULT_SECONDS)
         return output if status == 0 else b""

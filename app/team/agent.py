@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.conversation.safety import SafetyPolicy
 from app.team.expansion import Expander
 from app.team.fields import (
     AgentFilePart,
@@ -29,8 +30,6 @@ from app.team.skill_definitions import InlineSkill
 from app.team.toolset_spec import ToolsetSpec
 
 LOCAL_SKILLS = "local"
-
-Safety = Literal["", "strict", "balanced", "restricted", "autonomous"]
 
 
 class Fallback(AgentFilePart):
@@ -171,7 +170,7 @@ class AgentDefinition(AgentFilePart):
     add_description_parameter: Flag = False
     readonly: Flag = False
     """It gets only the tools that say of themselves that they read and change nothing."""
-    safety: Safety = ""
+    safety: SafetyPolicy = ""
     """The policy of new sessions that begin with this agent and name none; empty: that of `runtime`."""
     redact_secrets: Flag = False
     """Keys and tokens of known forms are masked: in what the model is shown, and in calls and results of tools before

@@ -6,7 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from app.team.agent import AgentDefinition, Commands, Safety, Skills
+from app.conversation.safety import SafetyPolicy
+from app.team.agent import AgentDefinition, Commands, Skills
 from app.team.fields import (
     AgentFilePart,
     Anything,
@@ -89,7 +90,7 @@ class RuntimeDefaults(AgentFilePart):
         "sandbox": "the operator of the server says where commands run (BATON_SANDBOX)",
         "network_allowlist": "the operator of the server says what commands reach (BATON_SANDBOX)",
     }
-    safety: Safety = ""
+    safety: SafetyPolicy = ""
     """The policy of new sessions that name none."""
 
 
