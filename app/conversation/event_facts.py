@@ -56,6 +56,10 @@ def rewritten(fact: bytes, fields: Mapping[str, Any]) -> bytes:
     return head + mark + orjson.dumps(fields) + b"\n\n"
 
 
+def numbered_fact(number: int, fields: Mapping[str, Any]) -> bytes:
+    return sse_format.numbered(number, [orjson.dumps(fields)])[0]
+
+
 def first_of_its_call(fact: bytes) -> bytes:
     """A fact about a call that is being written, for readers who have not been told how the call began."""
     read = EventFact.read(fact)
@@ -75,8 +79,3 @@ def as_stored(fact: bytes) -> bytes:
     definition = {**fields["tool_definition"], "parameters": None, "outputSchema": None}
     definition.pop("description", None)
     return rewritten(fact, {**fields, "tool_definition": definition, "output": ""})
-
-
-def facts_after(number: int, facts: bytes) -> list[bytes]:
-    """The facts with a greater number. All of them have a number, and stand behind each other."""
-    return [fact for fact in sse_format.split(facts) if (EventFact.read(fact).number or 0) > number]

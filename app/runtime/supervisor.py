@@ -134,6 +134,8 @@ class Supervisor:
     def _prune(self) -> None:
         if self._store.jobs.take("prune", period=PRUNE_SECONDS):
             self._store.prune()
+            if self._store.events.may_pack():
+                self._store.condenser.condense()
 
     # ---- the end of the process
 

@@ -1,4 +1,4 @@
-"""Segments of encoded frames: the written part of an event log, for the transactions of all stores."""
+"""Segments of facts: the written part of an event log, for the transactions of all stores."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from sqlalchemy import Connection, text
 from sqlalchemy.dialects import postgresql
 
 from app.store.clock import NOW_ON_SQLITE, now
+from app.store.packed_facts import unpack
 from app.store.prepared_statements import Prepared
 from app.store.tables import event_segments
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Facts of one run, behind each other; `last` is the number of the last one."""
+    """Facts of one run, behind each other: plain, but packed on their way into the database (`packed_facts`). `last`
+    is the number of the last event; a condensed segment need not have a fact with it."""
 
     session_id: str
     run_id: str
@@ -32,6 +34,12 @@ class Segment:
     @property
     def row(self) -> tuple[str, str, int, int, bytes]:
         return self.session_id, self.run_id, self.first, self.last, self.facts
+
+
+def segment_of(row: Any) -> Segment:
+    """What a row of the table holds, its facts unpacked. ValueError if nobody can read them."""
+    facts = unpack(row.session_id, row.run_id, row.frames)
+    return Segment(row.session_id, row.run_id, row.first, row.last, facts)
 
 
 _COLUMNS: Final = ["session_id", "run_id", "first", "last", "frames"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, func, select, text, union
 
@@ -11,8 +13,10 @@ from app.conversation.run import Baton
 from app.store.bulk_parameters import among, listed
 from app.store.clock import ago
 from app.store.engine import Database
-from app.store.event_segments import RESERVED_NUMBERS, Segment, write_segments
+from app.store.event_segments import RESERVED_NUMBERS, Segment, segment_of, write_segments
 from app.store.fence import Fence, Fenced
+from app.store.job_store import JobStore
+from app.store.packed_facts import AS_SENT, pack
 from app.store.prepared_statements import Prepared
 from app.store.pruning import drop
 from app.store.tables import IS_LIVE, event_segments, runs, sessions
@@ -30,15 +34,26 @@ READ_BYTES: Final = 512 << 10
 """Bytes of a session's events that are read at once, for a reader that has fallen behind."""
 
 
+PACKING_JOB: Final = "pack events"
+"""Not due for an hour after an upgrade from a version that can't read packed segments (migration 0005): its processes
+may still be at work beside this one."""
+
+ASK_SECONDS: Final = 60.0
+
+
 class EventStore:
     def __init__(self, database: Database, fence: Fence) -> None:
         self._database = database
         self._fence = fence
+        self._jobs = JobStore(database)
+        self._packs = False
+        self._asks_at = 0.0  # monotonic
 
     def append(self, segments: Sequence[tuple[Baton, Segment]]) -> Fenced:
         """Stores segments of several live runs in one transaction, a constant number of statements; but none of
         a run that has lost its session, or whose session is gone. It never waits for a row that another transaction
         keeps locked: the segments of that run are not stored now. StoreUnavailable."""
+        packs = self.may_pack()
         with self._database.writing() as connection:
             self._database.wait_at_most(connection, LOCK_SECONDS)
             renewed = self._fence.renew(connection, [baton for baton, _ in segments])
@@ -46,7 +61,7 @@ class EventStore:
             free = _lock_sessions(connection, [segment.session_id for segment in kept])
             kept = [segment for segment in kept if segment.session_id in free]
             if kept:
-                write_segments(connection, kept)
+                write_segments(connection, [_packed(segment) for segment in kept] if packs else kept)
                 _reserve_numbers(connection, kept)
             return Fenced(frozenset(segment.run_id for segment in kept), renewed.lost)
 
@@ -54,7 +69,7 @@ class EventStore:
         self, session_id: str, after: int, *, limit: int = 64, most_bytes: int = READ_BYTES
     ) -> list[Segment]:
         """Segments that hold events after that number, in order: at most so many, and of so many bytes together,
-        unless the first one alone is larger."""
+        unless the first one alone is larger. StoreUnavailable."""
         wanted = (event_segments.c.session_id == session_id) & (event_segments.c.last > after)
         in_order = event_segments.c.last
         sizes = select(in_order, func.length(event_segments.c.frames)).where(wanted)
@@ -62,10 +77,15 @@ class EventStore:
             found = connection.execute(sizes.order_by(in_order).limit(limit))
             top = _last_within(((last, size) for last, size in found), most_bytes)
             query = select(event_segments).where(wanted, in_order <= top).order_by(in_order)
-            return [
-                Segment(row.session_id, row.run_id, row.first, row.last, row.frames)
-                for row in connection.execute(query)
-            ]
+            rows = connection.execute(query).all()
+        return list(_whole(rows, most_bytes))
+
+    def may_pack(self) -> bool:
+        """Can every process that shares the database read packed segments? StoreUnavailable."""
+        if not self._packs and time.monotonic() >= self._asks_at:
+            self._packs = self._jobs.is_due(PACKING_JOB)
+            self._asks_at = time.monotonic() + ASK_SECONDS
+        return self._packs
 
     def newest(self, session_ids: Sequence[str]) -> dict[str, int]:
         """The number of the newest stored event of each session that has one."""
@@ -142,6 +162,22 @@ def _lock_sessions(connection: Connection, session_ids: Sequence[str]) -> set[st
     if connection.dialect.name == "sqlite":
         return set(session_ids)
     return {row.id for row in _FREE_SESSIONS.all(connection, {"those": listed(session_ids)})}
+
+
+def _packed(segment: Segment) -> Segment:
+    facts = pack(segment.session_id, segment.run_id, segment.facts, AS_SENT)
+    return replace(segment, facts=facts) if len(facts) < len(segment.facts) else segment
+
+
+def _whole(rows: Iterable[Any], most_bytes: int) -> Iterator[Segment]:
+    """At least one, if there is one, and no more than so many bytes beyond it."""
+    total = 0
+    for row in rows:
+        segment = segment_of(row)
+        total += len(segment.facts)
+        if total > most_bytes and total > len(segment.facts):
+            return
+        yield segment
 
 
 def _last_within(sizes: Iterable[tuple[int, int]], most_bytes: int) -> int:

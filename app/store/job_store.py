@@ -46,6 +46,12 @@ class JobStore:
         except IntegrityError:
             return False  # another process was a moment faster
 
+    def is_due(self, name: str) -> bool:
+        """May the job be done now? One that nobody has ever taken may be. StoreUnavailable."""
+        with self._database.glance() as connection:
+            row = _DUE_AT.first(connection, {"job": name})
+        return row is None or bool(row.due)
+
     def prune(self) -> int:
         """Drops jobs that are not done any more. Returns how many."""
         gone = scheduled_jobs.c.due_at < now() - FORGOTTEN_SECONDS

@@ -11,6 +11,7 @@ from app.store.background_store import BackgroundStore
 from app.store.brake_store import BrakeStore
 from app.store.claim_store import ClaimStore
 from app.store.engine import Database
+from app.store.event_condenser import EventCondenser
 from app.store.event_store import AT_WORK_WITHIN, EventStore
 from app.store.fence import Fence
 from app.store.fork_store import ForkStore
@@ -63,6 +64,7 @@ class Store:
         self.forks = ForkStore(database)
         self.journal = RunJournal(database, fence, keeps_accounts=limits.owner_budget > 0)
         self.events = EventStore(database, fence)
+        self.condenser = EventCondenser(database)
         self.sweep = SweepStore(database)
         self.queue = QueueStore(database, fence)
         self.waiting_line = WaitingLineStore(database)

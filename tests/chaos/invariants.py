@@ -17,6 +17,7 @@ from sqlalchemy import Row, bindparam, select
 from app.conversation.run import LIVE, OPEN_CALL
 from app.conversation.transcript import Message, Transcript
 from app.errors import InvalidTranscript
+from app.store.event_segments import segment_of
 from app.store.session_rows import read_messages
 from app.store.store import Store
 from app.store.tables import event_segments, messages, runs, sessions, tool_calls
@@ -138,7 +139,7 @@ def _events(segments: Rows, rows: Rows) -> Iterator[str]:
     blocks = Counter(run_id for run_id, _ in groupby(segment.run_id for segment in segments))
     yield from (f"the events of run {run} are interleaved with others'" for run in blocks if blocks[run] > 1)
     for run in rows:
-        frames = b"".join(segment.frames for segment in segments if segment.run_id == run.id)
+        frames = b"".join(segment_of(row).facts for row in segments if row.run_id == run.id)
         types = _types(frames, run.session_id)
         if types[-1:] != ["stream_stopped"] or types.count("stream_stopped") != 1:
             yield f"the events of run {run.id}, which is {run.status}, end with {types[-3:]}"

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from app.store.event_segments import segment_of
 from app.store.tables import event_segments, messages, queued_messages, tool_calls
 from app.web.wire_encoders import LATER
 from tests.chaos.cluster import Cluster
@@ -113,9 +114,10 @@ def everything_can_be_read_again(
 
 def _stored(cluster: Cluster, session_id: str) -> dict[int, bytes]:
     """The session's frames by number."""
-    query = select(event_segments.c.frames).where(event_segments.c.session_id == session_id)
+    query = select(event_segments).where(event_segments.c.session_id == session_id)
     with cluster.store.database.reading() as connection:
-        frames = b"".join(connection.execute(query.order_by(event_segments.c.first)).scalars())
+        rows = connection.execute(query.order_by(event_segments.c.first)).all()
+    frames = b"".join(segment_of(row).facts for row in rows)
     return {int(match[1]): match[0] for match in FRAME.finditer(frames)}
 
 

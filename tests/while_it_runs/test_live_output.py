@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from sqlalchemy import select
-
 from app.agent.live_output import LEFT_OUT, MOST_BYTES
-from app.store.tables import event_segments
 from tests.harness.gate import Gate
 from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually
@@ -28,9 +25,7 @@ def outputs(events: list[Event], call_id: str | None = None) -> str:
 
 
 def stored_events(client: LocalClient, session: str) -> str:
-    query = select(event_segments.c.frames).where(event_segments.c.session_id == session)
-    with client.server.store.database.reading() as connection:
-        return b"".join(connection.execute(query.order_by(event_segments.c.last)).scalars()).decode()
+    return b"".join(segment.facts for segment in client.server.store.events.read(session, 0)).decode()
 
 
 def test_output_comes_while_the_command_runs(local: LocalClient, gate: Gate) -> None:

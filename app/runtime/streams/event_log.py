@@ -13,7 +13,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from app.conversation.event_facts import as_stored, facts_after
+from app.conversation.condensed_facts import single_facts_after
+from app.conversation.event_facts import as_stored
 from app.conversation.events import SessionExited
 from app.event_encoder import EventEncoder
 from app.runtime.streams.frame_encoder import AS_WRITTEN, FrameEncoder
@@ -195,9 +196,12 @@ class EventLog:
         with self._lock:
             if segment.last < self.next_number:
                 return
-            if segment.first > self.next_number:
-                self._events.restart_at(segment.first)
-            self._events.extend(facts_after(self.next_number - 1, segment.facts), segment.run_id)
+            for number, fact in single_facts_after(self.next_number - 1, segment.facts):
+                if number > self.next_number:
+                    self._events.restart_at(number)
+                self._events.extend([fact], segment.run_id)
+            if segment.last >= self.next_number:
+                self._events.restart_at(segment.last + 1)  # its last events were left out
             self._written = self.next_number
             self._events.drop_before(self._written)
             self._wake()

@@ -11,7 +11,8 @@ from itertools import takewhile
 from threading import Event
 from typing import Final
 
-from app.conversation.event_facts import EventFact, facts_after, first_of_its_call, is_marked, mark_of
+from app.conversation.condensed_facts import facts_after
+from app.conversation.event_facts import EventFact, first_of_its_call, is_marked, mark_of
 from app.conversation.events import Gap, MessageAdded, PartialToolCall, StreamStopped
 from app.errors import StoreUnavailable
 from app.event_encoder import EventEncoder
