@@ -24,9 +24,10 @@ def migrate(database: Database) -> None:
     config = import_module("alembic.config").Config()  # takes a fifth of the whole start, and is needed once
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with database.migrating() as connection:
-        if _needs_nothing(_revision(connection)):
+        found = _revision(connection)
+        if _needs_nothing(found):
             return  # another process was faster; it may be of a newer version
-        config.attributes["connection"] = connection
+        config.attributes.update(connection=connection, upgrades_from=found)
         import_module("alembic.command").upgrade(config, "head")
 
 

@@ -257,3 +257,24 @@ def test_an_end_that_is_taken_back_takes_nothing_else_with_it() -> None:
     assert piece is not None
     assert b'"end"' not in piece.frames
     assert b'"gone"' in piece.frames
+
+
+def test_a_condensed_segment_of_another_process_is_taken_apart_again() -> None:
+    """A reader's cursor is a number of one event, wherever it has read it."""
+    said = b'{"type":"agent_choice","content":"%b","timestamp":"t"%b}'
+    log = EventLog("s", 1)
+    condensed = b"id: 3\ndata: " + said % (b"abc", b',"lengths":[1,1,1]') + b"\n\n"
+    log.receive(Segment("s", "r", 1, 3, condensed))
+    piece = log.read(1, 0)
+    assert piece is not None
+    assert piece.frames == b"".join(
+        b"id: %d\ndata: %b\n\n" % (number, said % (text, b"")) for number, text in ((2, b"b"), (3, b"c"))
+    )
+
+
+def test_events_that_were_left_out_of_a_condensed_segment_move_the_numbers_on() -> None:
+    log = EventLog("s", 1)
+    log.receive(Segment("s", "r", 1, 5, b"id: 1\ndata: {}\n\nid: 4\ndata: {}\n\n"))
+    assert log.next_number == 6
+    log.receive(Segment("s", "r", 6, 6, b"id: 6\ndata: {}\n\n"))
+    assert _read(log, 5) == [6]

@@ -109,3 +109,23 @@ def test_a_session_without_events_waits_for_the_first(local: LocalClient) -> Non
 def test_another_beginning_is_refused(local: LocalClient) -> None:
     session = local.new_session()
     local.call("GET", f"/api/sessions/{session}/events?from=middle", expect=422)
+
+
+@pytest.mark.parametrize("headers", [{}, MARCH], ids=["later", "march"])
+def test_a_condensed_run_is_read_on_from_every_event(local: LocalClient, headers: Mapping[str, str]) -> None:
+    """As it is stored some minutes after its end."""
+    session = local.new_session()
+    words = " ".join(f"word{number}" for number in range(90))
+    with local.run(session, f"[say {words}]") as stream:
+        stream.rest()
+    texts = {
+        number: event.get("content", "") if event["type"] == "agent_choice" else ""
+        for number, event in zip(stream.ids, stream.events, strict=True)
+    }
+    assert local.server.store.condenser.condense(ended_for=-60) > 0
+    for cursor in (stream.ids[0], stream.ids[20], stream.ids[47], stream.ids[-2]):
+        with local.follow(session, since=cursor, headers=headers) as following:
+            following.until("stream_stopped")
+        assert text_of(following.events) == "".join(text for number, text in texts.items() if number > cursor)
+        assert following.ids[-1] == stream.ids[-1]
+        assert len(following.events) < 12
