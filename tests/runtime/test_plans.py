@@ -102,6 +102,8 @@ def test_no_statement_of_what_goes_on_all_the_time_scans_a_table(
     client.call("GET", f"/api/runs?session={session}")
     client.run(session, "once", headers={"Idempotency-Key": "a-key"}).rest()
     client.say(session, '[call think {"thought": "so"}] [then] [say done]', agent="tools")
+    client.say(session, "[words 80]")
+    assert store.condenser.condense(ended_for=-60.0)
     store.claims.withdraw(begin(store, session, "never mind"))
     assert any(words.startswith("DELETE FROM event_segments") for words in list(noted.sent))
     _assert_no_scan(store.database, noted)
