@@ -19,6 +19,7 @@ from app.runtime.gauges import Gauges
 from app.runtime.lazy_model import LazyModel, import_for_good
 from app.runtime.measured_model import MeasuredModel
 from app.runtime.pricing import Pricing
+from app.runtime.process_identity import probe, this_process
 from app.runtime.run_control import RunControl
 from app.runtime.runtime import Runtime
 from app.runtime.streams.disconnects import DisconnectWatcher
@@ -139,8 +140,13 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     limits = Limits(
         settings.runs_per_token, settings.session_bytes, settings.session_budget, settings.token_budget
     )
+    owner = this_process()
     store = Store(
-        database, lease_seconds=settings.lease_seconds, limits=limits, audit_days=settings.audit_days
+        database,
+        lease_seconds=settings.lease_seconds,
+        probe=partial(probe, seen_from=owner),
+        limits=limits,
+        audit_days=settings.audit_days,
     )
     directory = TeamDirectory(settings.agents, settings.environment)
     writer = StreamWriter(heartbeat=PING, heartbeat_seconds=HEARTBEAT_SECONDS)
@@ -168,6 +174,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         max_streams=settings.max_streams,
         share=settings.share_of_a_name,
         heartbeat_seconds=settings.heartbeat_seconds,
+        owner=owner,
         telemetry=telemetry,
     )
     control = RunControl(
@@ -222,7 +229,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
                 on_disconnect=settings.on_disconnect,
             ),
             QueueResource(store, control),
-            MessageResource(store, ConversationEditor(store, runtime.manager, runtime.probe)),
+            MessageResource(store, ConversationEditor(store, runtime.manager)),
             AuditResource(store.audit),
             CallerResource(),
             ReferenceResource(secured=settings.asks_for_tokens),

@@ -26,7 +26,6 @@ from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually
 from tests.harness.wire import Event
-from tests.store.actors import nobody_is_gone
 
 TEAM = """
 agents:
@@ -330,7 +329,6 @@ def test_who_has_lost_the_baton_starts_no_task(either: Server) -> None:
         RunRequest(session_id="root", key="team"),
         agent="team/root",
         owner=mine,
-        probe=nobody_is_gone,
     ).run
 
     def begin(baton: Baton, number: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.conversation.run import Probe
 from app.runtime.manager import RuntimeManager
 from app.store.held_conversation import HeldConversation
 from app.store.store import Store
@@ -14,10 +13,9 @@ from app.store.store import Store
 class ConversationEditor:
     """One for all request threads."""
 
-    def __init__(self, store: Store, manager: RuntimeManager, probe: Probe) -> None:
+    def __init__(self, store: Store, manager: RuntimeManager) -> None:
         self._store = store
         self._manager = manager
-        self._probe = probe
 
     @contextmanager
     def editing(self, session_id: str) -> Iterator[HeldConversation]:
@@ -26,7 +24,7 @@ class ConversationEditor:
         SessionBusy. Also SessionNotFound, StoreUnavailable."""
         lock = self._manager.lock(session_id)
         try:
-            with self._store.claims.holding(session_id, probe=self._probe) as conversation:
+            with self._store.claims.holding(session_id) as conversation:
                 yield conversation
         finally:
             lock.release()

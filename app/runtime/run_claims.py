@@ -13,7 +13,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Final
 
-from app.conversation.run import Baton, Owner, Probe, Run
+from app.conversation.run import Baton, Owner, Run
 from app.conversation.run_outcome import FAILED
 from app.conversation.session import Session
 from app.conversation.transcript import Message
@@ -50,11 +50,10 @@ Told = SimpleQueue[tuple[LiveRun, Claimed] | None]
 class Claims:
     """Shared by all threads of a process, the `owner` of what is claimed."""
 
-    def __init__(self, store: Store, metrics: Metrics, *, owner: Owner, probe: Probe) -> None:
+    def __init__(self, store: Store, metrics: Metrics, *, owner: Owner) -> None:
         self._store = store
         self._metrics = metrics
         self.owner = owner
-        self.probe = probe
 
     def await_end(self, run_id: str, seconds: float) -> bool:
         """Waits for the end of a run in another process; False if it takes longer than so many seconds. A run that was
@@ -76,7 +75,6 @@ class Claims:
             owner=self.owner,
             options=plan.options(request.options),
             starts_thinking=plan.starts_thinking,
-            probe=self.probe,
         )
         if begun.interrupted is not None:
             self._metrics.run_ended("interrupted", "interrupted")

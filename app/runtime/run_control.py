@@ -99,7 +99,9 @@ class RunControl:
         let go of the run."""
         live = self._runs.find(session_id)
         if live is not None:
-            answered = self._store.answers.answer(session_id, answer, kinds=kinds, call_id=call_id)
+            answered = self._store.answers.answer(
+                session_id, answer, kinds=kinds, call_id=call_id, is_held_here=True
+            )
             if live.run.id == answered.run.id:
                 live.deliver(answered.answer)
             return
@@ -109,7 +111,6 @@ class RunControl:
             answer,
             kinds=kinds,
             call_id=call_id,
-            probe=self._claims.probe,
         )
         try:
             give()
@@ -244,11 +245,7 @@ class RunControl:
             self._stop(live, by, at_safe_point)
             live.finished.wait(wait)
         else:
-            self._store.runs.request_stop(
-                run.id,
-                f"{AT_SAFE_POINT}{by}" if at_safe_point else by,
-                probe=self._claims.probe,
-            )
+            self._store.runs.request_stop(run.id, f"{AT_SAFE_POINT}{by}" if at_safe_point else by)
             self._claims.await_end(run.id, wait)
         return self._store.runs.get(run.id)
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
-from app.conversation.run import Probe, Run
+from app.conversation.run import Run
 from app.conversation.run_outcome import RunOutcome
 from app.errors import AppError, BatonLost, RunCancelled, StoreUnavailable
 from app.event_encoder import EventEncoder
@@ -45,11 +45,10 @@ class _Unfinished:
 class Finisher:
     """Used by the threads that end runs, and by maintenance."""
 
-    def __init__(self, store: Store, logs: EventLogs, metrics: Metrics, probe: Probe) -> None:
+    def __init__(self, store: Store, logs: EventLogs, metrics: Metrics) -> None:
         self._store = store
         self._logs = logs
         self._metrics = metrics
-        self._probe = probe
         self._guard = threading.Lock()  # of the list; never held over anything that can block
         self._unfinished: list[_Unfinished] = []
 
@@ -85,7 +84,7 @@ class Finisher:
         if not live.cancellation.is_set() or live.lost:
             return
         try:
-            self._store.runs.request_stop(live.run.id, live.cancellation.by, probe=self._probe)
+            self._store.runs.request_stop(live.run.id, live.cancellation.by)
         except AppError as error:
             log.warning("run %s waits on although it was stopped: %s", live.run.id, error.message)
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from app.conversation.run import Owner, Probe
+from app.conversation.run import Owner
 from app.runtime.heartbeat import Heartbeat
 from app.runtime.housekeeping import Housekeeper
 from app.runtime.live_runs import LiveRuns
 from app.runtime.loop_driver import LoopDriver
 from app.runtime.manager import RuntimeManager
 from app.runtime.periodic_tasks import PeriodicTasks
-from app.runtime.process_identity import probe as owner_probe
 from app.runtime.process_identity import this_process
 from app.runtime.run_claims import Claims
 from app.runtime.run_finisher import Finisher
@@ -37,21 +34,19 @@ class Runtime:
         share: float = 1.0,
         heartbeat_seconds: float,
         owner: Owner | None = None,
-        probe: Probe | None = None,
         telemetry: Telemetry | None = None,
     ) -> None:
         """At most `max_streams` runs, and a `share` of them for one owner."""
         telemetry = telemetry or Telemetry()
         metrics = telemetry.metrics
         self.owner = owner or this_process()
-        self.probe = probe or partial(owner_probe, seen_from=self.owner)
         self.slots = Slots(max_streams, share=share, what="streams")
         self.runs = LiveRuns(self.slots, share=share)
         self.locks = SessionLocks()
         self.logs = EventLogs()
         self.planner = planner
-        self.claims = Claims(store, metrics, owner=self.owner, probe=self.probe)
-        finisher = Finisher(store, self.logs, metrics, self.probe)
+        self.claims = Claims(store, metrics, owner=self.owner)
+        finisher = Finisher(store, self.logs, metrics)
         housekeeper = Housekeeper(store, self.logs, self.runs.all, metrics=metrics)
         self.heartbeat = Heartbeat(
             store.leases, self.runs.all, seconds=heartbeat_seconds, lose=housekeeper.lose, metrics=metrics
@@ -80,5 +75,4 @@ class Runtime:
             self.services,
             metrics,
             owner=self.owner,
-            probe=self.probe,
         )

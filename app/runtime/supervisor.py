@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from app.conversation.run import Owner, Probe, Run
+from app.conversation.run import Owner, Run
 from app.conversation.run_outcome import CANCELLED, LOST, RunOutcome, stopped
 from app.runtime.heartbeat import Heartbeat
 from app.runtime.live_run import LiveRun
@@ -49,7 +49,6 @@ class Supervisor:
         metrics: Metrics,
         *,
         owner: Owner,
-        probe: Probe,
     ) -> None:
         self._store = store
         self._manager = manager
@@ -59,7 +58,6 @@ class Supervisor:
         self._services = services
         self._metrics = metrics
         self._owner = owner
-        self._probe = probe
         maintenance.every(1.0, finisher.catch_up)
         maintenance.every(1.0, self.abandon)
         maintenance.every(1.0, self._close_deleted)
@@ -101,7 +99,7 @@ class Supervisor:
     def recover(self, *, by_lease: bool = False) -> int:
         """Closes the runs of processes that died, so that no request has to find out first, and says how many there
         were. A server does so when it starts, too. `by_lease`: see `SweepStore.interrupt_dead`."""
-        dead = self._store.sweep.interrupt_dead(probe=self._probe, by_lease=by_lease)
+        dead = self._store.sweep.interrupt_dead(by_lease=by_lease)
         self._count_interrupted(dead, "its process died")
         for run in self._store.sweep.cancel_stopped():
             log.info("run %s was stopped while no process had it", run.id)

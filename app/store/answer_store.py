@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, select, update
 
 from app.conversation.audit_entry import Action
-from app.conversation.run import DECISIONS, WAITING, Answer, Baton, Owner, Probe, Question, Run
+from app.conversation.run import DECISIONS, WAITING, Answer, Baton, Owner, Question, Run
 from app.errors import AnsweredAlready, HolderGone, NothingToAnswer
 from app.store.audit_notes import note
 from app.store.clock import now
@@ -66,13 +66,14 @@ class AnswerStore:
         kinds: Sequence[str],
         call_id: str = "",
         adopter: Owner | None = None,
-        probe: Probe | None = None,
+        is_held_here: bool = False,
     ) -> Answered:
         """Answers what the session's run waits for: the first answer wins, whoever gives it.
 
         `kinds` are the kinds of question that the answer makes sense for; one with a `question_id` is for that
         question alone. If the run has no holder that lives, it becomes the `adopter`'s in the same transaction; without
-        an adopter HolderGone, for no process would take the answer. NothingToAnswer, also for a decision that the
+        an adopter HolderGone, for no process would take the answer. A run that `is_held_here` has one, whatever its
+        lease. NothingToAnswer, also for a decision that the
         question does not take; AnsweredAlready with the outcome, if `call_id` names a call that was decided before.
         """
         with self._database.writing() as connection:
@@ -98,7 +99,7 @@ class AnswerStore:
             }
             asking, run = run, replace(run, status="running", waiting_for=None)
             adopted = None
-            if is_parked(run) or (probe and is_dead(connection, run, probe)):
+            if is_parked(run) or (not is_held_here and is_dead(connection, self._fence, run)):
                 if adopter is None:
                     raise HolderGone(run=asking)
                 adopted = reserve(connection, session_id)

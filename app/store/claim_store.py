@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, delete, select
 from sqlalchemy.exc import IntegrityError
 
-from app.conversation.run import WAITING, Owner, Probe, Run
+from app.conversation.run import WAITING, Owner, Run
 from app.errors import SessionBusy, StalePrecondition
 from app.store.audit_notes import note, unsay
 from app.store.delegated_sessions import refuse_lent
@@ -65,7 +65,6 @@ class ClaimStore:
         *,
         agent: str,
         owner: Owner,
-        probe: Probe,
         options: Mapping[str, Any] | None = None,
         starts_thinking: bool = False,
     ) -> BegunRun:
@@ -81,7 +80,7 @@ class ClaimStore:
         session_id, key, model = request.session_id, request.idempotency, request.model
         try:
             with self._database.writing() as connection:
-                row, dead = self._claimed(connection, session_id, probe, request.visible_to)
+                row, dead = self._claimed(connection, session_id, request.visible_to)
                 next_event = int(row.next_event)
                 if request.expected_position is not None:
                     _expect(connection, session_id, request.expected_position, request.replacing)
@@ -140,11 +139,11 @@ class ClaimStore:
                 count_runs(connection, row, self._limits)
 
     @contextmanager
-    def holding(self, session_id: str, *, probe: Probe) -> Iterator[HeldConversation]:
+    def holding(self, session_id: str) -> Iterator[HeldConversation]:
         """One transaction that has the session to itself, as a run has it: no process can begin one before it
         ends. A run whose holder is dead is closed on the way. SessionBusy, SessionNotFound."""
         with self._database.writing() as connection:
-            _, dead = self._claimed(connection, session_id, probe, None)
+            _, dead = self._claimed(connection, session_id, None)
             if dead is not None:
                 close_orphan(connection, dead)
             # whoever begins locks the session too: one that was faster than us is seen now
@@ -169,24 +168,24 @@ class ClaimStore:
             _DELETE_RUN.run(connection, {"of_run": baton.run_id})
 
     def _claimed(
-        self, connection: Connection, session_id: str, probe: Probe, visible_to: str | None
+        self, connection: Connection, session_id: str, visible_to: str | None
     ) -> tuple[Row, Run | None]:
         """The session's row, locked, and the dead run that has to be closed. SessionBusy, SessionNotFound."""
         if visible_to is not None:  # nobody is told with what another one's session is busy
             find_session(connection, session_id, owner=visible_to)
         # The run's row is locked before its session's, as every write of a run does it.
-        dead = self._dead_holder(connection, session_id, probe)
+        dead = self._dead_holder(connection, session_id)
         row = find_session(connection, session_id, lock=True)
         refuse_lent(connection, row)
         return row, dead
 
-    def _dead_holder(self, connection: Connection, session_id: str, probe: Probe) -> Run | None:
+    def _dead_holder(self, connection: Connection, session_id: str) -> Run | None:
         """SessionBusy if the session's run is alive, or waits for a person."""
         row = live_run_row(connection, session_id, lock=True)
         if row is None:
             return None
         run = run_of(row)
-        if run.status in WAITING or not is_dead(connection, run, probe):
+        if run.status in WAITING or not is_dead(connection, self._fence, run):
             raise SessionBusy(run=run)
         return run
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, func, select, update
 
-from app.conversation.run import LIVE, Baton
+from app.conversation.run import LIVE, Baton, Liveness, Owner, Probe
 from app.errors import BatonLost
 from app.store.bulk_parameters import listed, pair_among
 from app.store.clock import now
@@ -29,11 +29,17 @@ class WrittenAlready(Exception):
     """This write of the run is in the store; a caller that repeats it can go on."""
 
 
-class Fence:
-    """`lease_seconds` is how long a run stays its holder's without a sign of life."""
+def look_at_leases_alone(_: Owner) -> Liveness:
+    """A probe that can see no process."""
+    return "unknown"
 
-    def __init__(self, lease_seconds: float) -> None:
+
+class Fence:
+    """`lease_seconds` is how long a run stays its holder's without a sign of life. `probe` looks for its process."""
+
+    def __init__(self, lease_seconds: float, probe: Probe = look_at_leases_alone) -> None:
         self.lease_seconds = lease_seconds
+        self.probe = probe
         held = (runs.c.id == bindparam("run_id")) & (runs.c.epoch == bindparam("held_epoch")) & IS_LIVE
         write: BindParameter[int] = bindparam("write")
         self._held = Prepared(select(runs.c.id).where(held))

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, insert, select
 
-from app.conversation.run import Owner, Probe, Run
+from app.conversation.run import Owner, Run
 from app.conversation.session import Session
 from app.store.clock import now
 from app.store.fence import Fence
@@ -98,6 +98,6 @@ def insert_run(
     return run_of(_INSERT_RUN.first(connection, values))
 
 
-def is_dead(connection: Connection, run: Run, probe: Probe) -> bool:
+def is_dead(connection: Connection, fence: Fence, run: Run) -> bool:
     """May a caller take the run's session? A sweep, which nobody waits for, asks for more."""
-    return probe(run.owner) == "gone" or has_expired(connection, run)
+    return fence.probe(run.owner) == "gone" or has_expired(connection, run)

@@ -16,7 +16,7 @@ from typing import Final, get_args
 from sqlalchemy import Text, bindparam, cast, func, or_, select, update
 
 from app.conversation.queued_message import QUEUE_KINDS
-from app.conversation.run import LIVE, Answer, Baton, Probe, QuestionKind, Run, RunStatus
+from app.conversation.run import LIVE, Answer, Baton, QuestionKind, Run, RunStatus
 from app.conversation.run_outcome import CANCELLED, RunOutcome
 from app.errors import NotRunning, RunNotFound
 from app.store.audit_notes import note
@@ -125,13 +125,13 @@ class RunStore:
             )
             return _QUEUED.first(connection, {"session_id": baton.session_id}) is not None
 
-    def request_stop(self, run_id: str, by: str, *, probe: Probe) -> None:
+    def request_stop(self, run_id: str, by: str) -> None:
         """Leaves word for the holder, wherever it is; if it is dead, the run is closed here and now."""
         with self._database.writing() as connection:
             row = run_row(connection, run_id, lock=True)
             if row is None or not (run := run_of(row)).live:
                 return
-            if is_dead(connection, run, probe):
+            if is_dead(connection, self._fence, run):
                 close_orphan(connection, run, CANCELLED, stopped_by=by)
             else:
                 _REQUEST_STOP.run(connection, {"of_run": run_id, "stop_requested": by})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from app.conversation.run import Probe
 from app.store.answer_store import AnswerStore
 from app.store.audit_store import AuditStore
 from app.store.background_store import BackgroundStore
@@ -13,7 +14,7 @@ from app.store.claim_store import ClaimStore
 from app.store.engine import Database
 from app.store.event_condenser import EventCondenser
 from app.store.event_store import AT_WORK_WITHIN, EventStore
-from app.store.fence import Fence
+from app.store.fence import Fence, look_at_leases_alone
 from app.store.fork_store import ForkStore
 from app.store.full_sessions import FullSessions
 from app.store.idempotency_store import IdempotencyStore
@@ -48,10 +49,18 @@ class Pruned:
 
 class Store:
     def __init__(
-        self, database: Database, *, lease_seconds: float, limits: Limits = NO_LIMITS, audit_days: float = 90
+        self,
+        database: Database,
+        *,
+        lease_seconds: float,
+        probe: Probe = look_at_leases_alone,
+        limits: Limits = NO_LIMITS,
+        audit_days: float = 90,
     ) -> None:
-        fence = Fence(lease_seconds)
+        """`probe` looks for the processes of runs; without it their leases alone say whether one is dead."""
+        fence = Fence(lease_seconds, probe)
         self.database = database
+        self.fence = fence
         aside = database.sibling()
         self.leases = LeaseStore(aside, fence)
         self.lease_seconds = lease_seconds
@@ -65,7 +74,7 @@ class Store:
         self.journal = RunJournal(database, fence, keeps_accounts=limits.owner_budget > 0)
         self.events = EventStore(database, fence)
         self.condenser = EventCondenser(database)
-        self.sweep = SweepStore(database)
+        self.sweep = SweepStore(database, fence)
         self.queue = QueueStore(database, fence)
         self.waiting_line = WaitingLineStore(database)
         self.jobs = JobStore(database)

@@ -8,10 +8,11 @@ from typing import Final
 
 from sqlalchemy import bindparam, select
 
-from app.conversation.run import WAITING, Owner, Probe, Run
+from app.conversation.run import WAITING, Owner, Run
 from app.conversation.run_outcome import CANCELLED, DIED, FORGOTTEN, RunOutcome
 from app.store.clock import now
 from app.store.engine import Database
+from app.store.fence import Fence
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import owner_of, owner_row, run_of
 from app.store.run_end import close_orphan
@@ -49,10 +50,11 @@ _UNLOCKED_STOPPED: Final = Prepared(
 class SweepStore:
     """Used by maintenance, and once at the start of a server."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, fence: Fence) -> None:
         self._database = database
+        self._fence = fence
 
-    def interrupt_dead(self, *, probe: Probe, by_lease: bool) -> list[Run]:
+    def interrupt_dead(self, *, by_lease: bool) -> list[Run]:
         """Closes the runs of processes that are gone, and with `by_lease` also those whose lease has run out and
         whose process can't be looked at from here. Each in a transaction of its own, so that it holds up no live run;
         one that is locked, or can't be closed, is left for the next time.
@@ -65,7 +67,7 @@ class SweepStore:
             owners = [owner_of(row) for row in _OWNERS.all(connection)]
         dead = []
         for owner in owners:  # each is looked for once, however many runs it has
-            liveness = probe(owner)
+            liveness = self._fence.probe(owner)
             if liveness == "gone":
                 dead += self._interrupt_all(_RUNNING_OF, owner, DIED, whatever_lease=True)
             elif liveness == "unknown" and by_lease:

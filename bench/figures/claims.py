@@ -78,6 +78,5 @@ def _claim(store: Store, session_id: str) -> None:
         ),
         agent="plain/root",
         owner=this_process(),
-        probe=lambda _: "unknown",
     )
     store.runs.finish(begun.run.baton, "finished")

@@ -108,7 +108,6 @@ def _begin(store: Store, session_id: str) -> Run:
         ),
         agent="plain/root",
         owner=this_process(),
-        probe=_alive,
     ).run
 
 
@@ -148,7 +147,7 @@ def _housekeeping(place: _Place) -> list[float]:
     """Seconds of each transaction."""
     place.seconds.clear()
     place.store.prune()
-    place.store.sweep.interrupt_dead(probe=_alive, by_lease=True)
+    place.store.sweep.interrupt_dead(by_lease=True)
     place.store.runs.unanswered(0.0)
     place.store.runs.count_live()
     place.store.queue.stranded()

@@ -18,6 +18,7 @@ from app.store.store import Store
 from app.team.team_directory import TeamDirectory
 from tests.conftest import AGENTS
 from tests.harness.sqlite import sqlite_in
+from tests.store.actors import seeing
 
 
 @pytest.fixture
@@ -37,8 +38,8 @@ def manage(store: Store) -> Iterator[Manage]:
     made: list[Runtime] = []
 
     def make(planner: Planner, **more: Any) -> Runtime:
-        options = {"store": store, "max_streams": 50, "heartbeat_seconds": 1000.0, **more}
-        runtime = Runtime(options.pop("store"), planner, **options)
+        options = {"store": store, "probe": None, "max_streams": 50, "heartbeat_seconds": 1000.0, **more}
+        runtime = Runtime(seeing(options.pop("store"), options.pop("probe")), planner, **options)
         made.append(runtime)
         return runtime
 

@@ -31,7 +31,7 @@ from tests.harness.rows import all_rows
 from tests.runtime.conftest import Manage
 from tests.runtime.faults import Faults
 from tests.runtime.loops import PATIENCE, OneLoop, control_of, say
-from tests.store.actors import THERE, new_session, nobody_is_gone
+from tests.store.actors import THERE, new_session
 
 KINDS = ("max_iterations",)
 APPROVE = Answer("approve", by="ann")
@@ -78,8 +78,8 @@ class Stage:
     def __init__(self, store: Store, manage: Manage) -> None:
         self.asking = Asking()
         self.store = store
-        self.here = manage(OneLoop(self.asking.loop), probe=nobody_is_gone)
-        self.there = manage(OneLoop(self.asking.loop), owner=THERE, probe=nobody_is_gone)
+        self.here = manage(OneLoop(self.asking.loop))
+        self.there = manage(OneLoop(self.asking.loop), owner=THERE)
         self.session = new_session(store).id
 
     def ask(self) -> LiveRun:
@@ -133,7 +133,7 @@ def test_an_answer_that_a_draining_process_has_not_seen_is_taken(
     # a drain of no time may stop the run, as every run that works; it does not lose it
     ends = {"finished"} if seconds else {"finished", "cancelled"}
     assert stage.store.runs.get(live.run.id).status in ends
-    assert stage.store.sweep.interrupt_dead(probe=nobody_is_gone, by_lease=True) == []
+    assert stage.store.sweep.interrupt_dead(by_lease=True) == []
 
 
 def test_a_draining_process_refuses_an_answer_that_it_could_not_take_and_changes_nothing(

@@ -37,7 +37,7 @@ from tests.runtime.loops import (
     readers_of,
     say,
 )
-from tests.store.actors import begin, everybody_is_gone, new_session, nobody_is_gone
+from tests.store.actors import begin, everybody_is_gone, new_session, seeing
 
 ELSEWHERE = Owner("elsewhere", "boot", 77, "1")
 
@@ -88,7 +88,7 @@ def test_a_run_learns_that_another_process_has_taken_its_session(store: Store, m
 def test_a_stop_that_another_process_was_asked_for_arrives(store: Store, manage: Manage) -> None:
     patient = Patient()
     here = manage(OneLoop(patient.loop))
-    there = manage(OneLoop(patient.loop), owner=ELSEWHERE, probe=nobody_is_gone)
+    there = manage(OneLoop(patient.loop), owner=ELSEWHERE)
     live = _working(store, here, patient)
     run = control_of(store, there).cancel(live.run.session_id, by="ann", wait=PATIENCE)
     assert run.status == "cancelled"
@@ -133,7 +133,7 @@ def test_housekeeping_goes_on_after_a_failure(
 def test_a_reader_in_one_process_follows_a_run_in_another(store: Store, manage: Manage) -> None:
     patient = Patient()
     here = manage(OneLoop(patient.loop))
-    there = manage(OneLoop(patient.loop), owner=ELSEWHERE, probe=nobody_is_gone)
+    there = manage(OneLoop(patient.loop), owner=ELSEWHERE)
     live = _working(store, here, patient)
     eventually(lambda: store.events.bounds(live.run.session_id) == (1, 1), "its first event is written")
     run = store.runs.get(live.run.id)
@@ -180,7 +180,7 @@ KINDS = ("approval", "max_iterations")
 def test_an_answer_given_to_another_process_reaches_the_holder(store: Store, manage: Manage) -> None:
     asking = _Asking()
     here = manage(OneLoop(asking.loop))
-    there = manage(OneLoop(asking.loop), owner=ELSEWHERE, probe=nobody_is_gone)
+    there = manage(OneLoop(asking.loop), owner=ELSEWHERE)
     live = say(here, new_session(store).id)
     eventually(lambda: store.runs.get(live.run.id).status == "awaiting_approval", "it has asked")
     with pytest.raises(SessionBusy) as busy:
@@ -202,7 +202,8 @@ def test_an_answer_to_a_dead_processs_question_lets_the_run_go_on_here(store: St
     lost = say(dead, new_session(store).id)
     eventually(lambda: store.runs.get(lost.run.id).status == "awaiting_approval", "it has asked")
     assert here.supervisor.recover() == 0  # it still waits
-    control_of(store, here).answer(lost.run.session_id, Answer("approve"), kinds=KINDS)
+    control = control_of(seeing(store, everybody_is_gone), here)
+    control.answer(lost.run.session_id, Answer("approve"), kinds=KINDS)
     live = here.runs.find(lost.run.session_id)
     if live is not None:
         assert live.finished.wait(PATIENCE)

@@ -21,7 +21,7 @@ from tests.harness.process import eventually
 from tests.runtime.conftest import Manage
 from tests.runtime.live import numbers
 from tests.runtime.loops import PATIENCE, OneLoop, Patient, control_of, idle, read_to_end, readers_of, say
-from tests.store.actors import everybody_is_gone, new_session, nobody_is_gone
+from tests.store.actors import everybody_is_gone, new_session, seeing
 
 ELSEWHERE = Owner("elsewhere", "boot", 77, "1")
 
@@ -33,8 +33,8 @@ class Scene:
         self.store = store
         self.work = Patient()
         self._planner = OneLoop(self.work.loop)
-        self.here = manage(self._planner, probe=nobody_is_gone)
-        self.there = manage(OneLoop(idle), owner=ELSEWHERE, probe=nobody_is_gone)
+        self.here = manage(self._planner)
+        self.there = manage(OneLoop(idle), owner=ELSEWHERE)
         self.session_id = new_session(store).id
         self.next_run(self.here)
         self._planner.loop = self.work.loop
@@ -223,7 +223,7 @@ def test_readers_of_a_run_that_goes_on_in_another_process_go_on_with_it(
     store: Store, manage: Manage, reader_of: str, caught_up: bool
 ) -> None:
     asking = Asking()
-    first = manage(OneLoop(asking.loop), owner=ELSEWHERE, probe=nobody_is_gone)
+    first = manage(OneLoop(asking.loop), owner=ELSEWHERE)
     adopter = manage(OneLoop(asking.loop), probe=everybody_is_gone)
     live = say(first, new_session(store).id)
     session_id, run_id = live.run.session_id, live.run.id
@@ -231,7 +231,8 @@ def test_readers_of_a_run_that_goes_on_in_another_process_go_on_with_it(
     eventually(lambda: store.events.bounds(session_id)[1] == 2, "its events are stored")
     reader = readers_of(store, first).of_run(live)
     seen = (reader.next(PATIENCE) or b"") if caught_up else b""
-    control_of(store, adopter).answer(session_id, Answer("approve"), kinds=("max_iterations",))
+    control = control_of(seeing(store, everybody_is_gone), adopter)
+    control.answer(session_id, Answer("approve"), kinds=("max_iterations",))
     adopted = adopter.runs.find(session_id)
     assert adopted is not None
     assert live.finished.wait(PATIENCE)  # the first process has noticed

@@ -33,7 +33,7 @@ from tests.harness.rows import all_rows
 from tests.harness.wire import in_parallel
 from tests.runtime.conftest import Agents, Manage
 from tests.runtime.loops import PATIENCE, OneLoop, Patient, idle, read_all, said_by_user, say
-from tests.store.actors import new_session, nobody_is_gone, user
+from tests.store.actors import new_session, user
 
 
 def _try(runtime: Runtime, session_id: str, text: str) -> list[LiveRun | SessionBusy]:
@@ -77,7 +77,6 @@ def processes(database_url: str) -> Iterator[tuple[Patient, list[Runtime]]]:
             max_streams=50,
             heartbeat_seconds=10,
             owner=Owner("host", "boot", pid, "1"),
-            probe=nobody_is_gone,
         )
         for pid, database in enumerate(databases)
     ]

@@ -25,6 +25,13 @@ def everybody_is_gone(_: Owner) -> Liveness:
     return "gone"
 
 
+def seeing(store: Store, probe: Probe | None) -> Store:
+    """The same database, as a process sees it that finds the others so."""
+    if probe is None:
+        return store
+    return Store(store.database, lease_seconds=store.lease_seconds, probe=probe)
+
+
 def new_session(store: Store, **more: Any) -> Session:
     session = Session(id=str(uuid.uuid4()), created_at=1000.0, **more)
     store.sessions.create(session)
@@ -44,15 +51,14 @@ def begin(
     session_id: str,
     *texts: str,
     owner: Owner = HERE,
-    probe: Probe = nobody_is_gone,
+    probe: Probe | None = None,
     visible_to: str | None = None,
 ) -> BegunRun:
-    return store.claims.begin(
+    return seeing(store, probe).claims.begin(
         uuid.uuid4().hex,
         request(session_id, messages=[user(text) for text in texts], visible_to=visible_to),
         agent="plain/root",
         owner=owner,
-        probe=probe,
     )
 
 

@@ -20,6 +20,7 @@ from tests.store.actors import (
     new_session,
     nobody_is_gone,
     result_words,
+    seeing,
     states,
 )
 
@@ -52,7 +53,7 @@ def _end(store: Store, baton: Baton, how: End) -> None:
     if how == "finish":
         store.runs.finish(baton, "cancelled")
     else:
-        dead = store.sweep.interrupt_dead(probe=everybody_is_gone, by_lease=True)
+        dead = seeing(store, everybody_is_gone).sweep.interrupt_dead(by_lease=True)
         assert baton.run_id in {run.id for run in dead}
 
 
@@ -119,9 +120,7 @@ def test_a_run_that_was_answered_is_not_parked_and_gets_the_answer(store: Store)
     before = store.sessions.next_event(baton.session_id)
     assert store.answers.park(baton, segments=(), next_event=7) == given
     assert store.sessions.next_event(baton.session_id) == before
-    assert baton.run_id not in {
-        run.id for run in store.sweep.interrupt_dead(probe=nobody_is_gone, by_lease=True)
-    }
+    assert baton.run_id not in {run.id for run in store.sweep.interrupt_dead(by_lease=True)}
     store.journal.start_call(baton, baton.session_id, "a")
 
 
@@ -133,7 +132,9 @@ def test_an_answer_that_no_process_could_take_is_refused_and_changes_nothing(sto
     with pytest.raises(HolderGone):
         store.answers.answer(baton.session_id, Answer("approve"), kinds=["approval"])
     with pytest.raises(HolderGone):
-        store.answers.answer(baton.session_id, Answer("approve"), kinds=["approval"], probe=everybody_is_gone)
+        seeing(store, everybody_is_gone).answers.answer(
+            baton.session_id, Answer("approve"), kinds=["approval"]
+        )
     assert all_rows(store.database) == before
     assert states(store, baton.session_id)["a"] == "awaiting_approval"
 
@@ -147,12 +148,11 @@ def test_an_adopter_goes_on_with_the_number_of_writes_and_reserves_events_of_its
     if parked:
         store.answers.park(baton, segments=(), next_event=7)
     first = store.sessions.next_event(baton.session_id)
-    answered = store.answers.answer(
+    answered = seeing(store, nobody_is_gone if parked else everybody_is_gone).answers.answer(
         baton.session_id,
         Answer("approve"),
         kinds=["approval"],
         adopter=THERE,
-        probe=nobody_is_gone if parked else everybody_is_gone,
     )
     assert answered.adopted is not None
     assert (answered.run.owner, answered.run.writes) == (THERE, 5)

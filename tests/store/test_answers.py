@@ -13,7 +13,7 @@ from app.store.answer_store import Answered
 from app.store.store import Store
 from tests.harness.rows import all_rows
 from tests.harness.wire import in_parallel
-from tests.store.actors import begin, calling, everybody_is_gone, new_session, states
+from tests.store.actors import begin, calling, everybody_is_gone, new_session, seeing, states
 
 
 def _ask(store: Store, call_id: str = "a", kind: QuestionKind = "approval") -> tuple[str, Question]:
@@ -107,7 +107,7 @@ def test_a_new_question_forgets_the_old_answer(store: Store) -> None:
 def test_a_run_that_waits_for_a_person_outlives_its_process(store: Store) -> None:
     session_id, question = _ask(store)
     assert session_id not in {
-        run.session_id for run in store.sweep.interrupt_dead(probe=everybody_is_gone, by_lease=False)
+        run.session_id for run in seeing(store, everybody_is_gone).sweep.interrupt_dead(by_lease=False)
     }
     with pytest.raises(SessionBusy):
         begin(store, session_id, probe=everybody_is_gone)

@@ -16,7 +16,7 @@ from app.store.audit_notes import requested_by
 from app.store.run_rows import BegunRun
 from app.store.store import Store
 from app.store.tables import audit
-from tests.store.actors import HERE, begin, new_session, nobody_is_gone, request
+from tests.store.actors import HERE, begin, new_session, request
 
 ANN = Requester("ann", role="user")
 
@@ -37,7 +37,6 @@ def claim(store: Store, session_id: str) -> BegunRun:
         request(session_id),
         agent="plain/root",
         owner=HERE,
-        probe=nobody_is_gone,
     )
 
 

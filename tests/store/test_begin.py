@@ -20,7 +20,7 @@ from app.store.store import Store
 from app.store.tables import runs
 from tests.harness.rows import all_rows
 from tests.harness.wire import in_parallel
-from tests.store.actors import HERE, THERE, begin, new_session, nobody_is_gone, request, user
+from tests.store.actors import HERE, THERE, begin, new_session, request, seeing, user
 
 
 @pytest.fixture
@@ -70,7 +70,6 @@ def test_a_claim_whose_message_can_not_be_stored_does_not_claim(store: Store) ->
             request(session.id, messages=[user("fine"), user("also fine"), _unstorable()]),
             agent="plain/root",
             owner=HERE,
-            probe=nobody_is_gone,
         )
     assert all_rows(store.database) == before
     begin(store, session.id)
@@ -210,7 +209,7 @@ def test_a_process_is_judged_once_however_many_runs_it_has(store: Store) -> None
         judged.append(owner)
         return "unknown"
 
-    store.sweep.interrupt_dead(probe=probe, by_lease=True)
+    seeing(store, probe).sweep.interrupt_dead(by_lease=True)
     assert judged.count(busy) == 1
 
 
@@ -222,10 +221,10 @@ def test_starting_up_closes_what_died_here_and_leaves_the_living_alone(store: St
     def probe(owner: Owner) -> Liveness:
         return "gone" if owner.pid == 1 else "alive"
 
-    closed = store.sweep.interrupt_dead(probe=probe, by_lease=False)
+    closed = seeing(store, probe).sweep.interrupt_dead(by_lease=False)
     assert died.id in {run.id for run in closed}
     assert lives.id not in {run.id for run in closed}
     assert store.runs.get(died.id).status == "interrupted"
     assert store.runs.live_run(living.id) == lives
-    begin(store, dead.id, probe=nobody_is_gone)
+    begin(store, dead.id)
     assert store.runs.live_run(dead.id) is not None

@@ -19,9 +19,9 @@ from tests.store.actors import (
     calling,
     everybody_is_gone,
     new_session,
-    nobody_is_gone,
     result,
     result_words,
+    seeing,
     states,
     user,
 )
@@ -108,9 +108,9 @@ def test_nothing_leaves_an_end_state(store: Store) -> None:
     run = begin(store, session.id).run
     store.runs.finish(run.baton, "finished")
     ended = store.runs.get(run.id)
-    store.runs.request_stop(run.id, "late", probe=everybody_is_gone)
+    seeing(store, everybody_is_gone).runs.request_stop(run.id, "late")
     assert store.leases.renew([run.baton]).lost == {run.id}
-    store.sweep.interrupt_dead(probe=everybody_is_gone, by_lease=False)
+    seeing(store, everybody_is_gone).sweep.interrupt_dead(by_lease=False)
     with pytest.raises(NotRunning):
         store.runs.release(run.id, interrupted("late"))
     assert store.runs.get(run.id) == ended
@@ -132,13 +132,13 @@ def test_a_stop_is_word_for_a_living_holder_and_the_end_of_a_dead_one(store: Sto
     session = new_session(store)
     run, other = begin(store, session.id).run, begin(store, new_session(store).id).run
     assert store.runs.quiet([run.baton, other.baton])
-    store.runs.request_stop(run.id, "ann", probe=nobody_is_gone)
+    store.runs.request_stop(run.id, "ann")
     assert not store.runs.quiet([other.baton, run.baton])
     assert store.runs.quiet([other.baton])
     assert [signal.stop_requested for signal in store.runs.signals([run.id])] == ["ann"]
     with pytest.raises(SessionBusy):
         begin(store, session.id)
-    store.runs.request_stop(run.id, "ann", probe=everybody_is_gone)
+    seeing(store, everybody_is_gone).runs.request_stop(run.id, "ann")
     assert store.runs.get(run.id).status == "cancelled"
     begin(store, session.id)
 
@@ -179,7 +179,7 @@ def test_a_run_that_can_not_be_closed_keeps_the_sweep_from_no_other(store: Store
     with store.database.writing() as connection:
         of_a_newer_version = update(runs).where(runs.c.id == odd.id)
         connection.execute(of_a_newer_version.values(options_json="{not json"))
-    swept = store.sweep.interrupt_dead(probe=_there_is_gone, by_lease=False)
+    swept = seeing(store, _there_is_gone).sweep.interrupt_dead(by_lease=False)
     assert dead.id in {run.id for run in swept}
     assert odd.id not in {run.id for run in swept}
     with store.database.writing() as connection:

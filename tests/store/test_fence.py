@@ -23,8 +23,8 @@ from tests.store.actors import (
     calling,
     everybody_is_gone,
     new_session,
-    nobody_is_gone,
     result,
+    seeing,
     user,
 )
 
@@ -64,8 +64,8 @@ def _taken_over(store: Store, baton: Baton) -> None:
 
 def _adopted(store: Store, baton: Baton) -> None:
     store.journal.ask(baton, Question("approval", baton.session_id, "a", id="q"))
-    answered = store.answers.answer(
-        baton.session_id, Answer("approve"), kinds=["approval"], adopter=HERE, probe=everybody_is_gone
+    answered = seeing(store, everybody_is_gone).answers.answer(
+        baton.session_id, Answer("approve"), kinds=["approval"], adopter=HERE
     )
     assert answered.adopted
 
@@ -103,8 +103,8 @@ def test_who_adopted_a_run_can_write(store: Store) -> None:
     baton = begin(store, session.id, "hello", owner=THERE).run.baton
     store.journal.add_turn(replace(baton, write=1), session.id, calling("a"), tokens=None)
     store.journal.ask(replace(baton, write=2), Question("approval", session.id, "a", id="q"))
-    answered = store.answers.answer(
-        session.id, Answer("approve"), kinds=["approval"], adopter=HERE, probe=everybody_is_gone
+    answered = seeing(store, everybody_is_gone).answers.answer(
+        session.id, Answer("approve"), kinds=["approval"], adopter=HERE
     )
     assert (answered.run.owner, answered.run.epoch) == (HERE, baton.epoch + 1)
     store.journal.start_call(replace(answered.run.baton, write=3), session.id, "a")
@@ -116,9 +116,7 @@ def test_a_run_whose_holder_lives_is_answered_but_not_adopted(store: Store) -> N
     session = new_session(store)
     run = begin(store, session.id, owner=THERE).run
     store.journal.ask(run.baton, Question("max_iterations", session.id, id="q"))
-    answered = store.answers.answer(
-        session.id, Answer("approve"), kinds=["max_iterations"], adopter=HERE, probe=nobody_is_gone
-    )
+    answered = store.answers.answer(session.id, Answer("approve"), kinds=["max_iterations"], adopter=HERE)
     assert not answered.adopted
     assert store.runs.get(run.id).owner == THERE
 

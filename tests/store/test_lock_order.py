@@ -18,7 +18,7 @@ from app.store.store import Store
 from app.store.tables import queued_messages, runs, sessions
 from tests.harness.postgres import PostgresServer
 from tests.harness.process import eventually
-from tests.store.actors import THERE, begin, new_session, nobody_is_gone
+from tests.store.actors import THERE, begin, new_session
 
 pytestmark = pytest.mark.postgres
 
@@ -43,7 +43,7 @@ def _somebody_waits(database: Database) -> bool:
         (lambda store, run: begin(store, run.session_id), SessionBusy),
         (lambda store, run: store.sessions.delete(run.session_id), type(None)),
         (
-            lambda store, run: store.sweep.interrupt_dead(probe=nobody_is_gone, by_lease=True),
+            lambda store, run: store.sweep.interrupt_dead(by_lease=True),
             type(None),
         ),
     ],

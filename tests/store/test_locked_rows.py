@@ -19,7 +19,7 @@ from app.store.session_rows import find_session
 from app.store.store import Store
 from app.store.tables import runs, sessions
 from tests.harness.postgres import PostgresServer
-from tests.store.actors import HERE, THERE, begin, new_session, user
+from tests.store.actors import HERE, THERE, begin, new_session, seeing, user
 
 pytestmark = pytest.mark.postgres
 
@@ -129,9 +129,9 @@ def _there_is_gone(owner: Owner) -> Liveness:
 def test_the_sweep_leaves_out_what_is_locked_and_goes_on(store: Store, lock: Lock) -> None:
     locked, dead = _run(store, THERE), _run(store, THERE)
     with lock(store.database, locked):
-        swept = store.sweep.interrupt_dead(probe=_there_is_gone, by_lease=False)
+        swept = seeing(store, _there_is_gone).sweep.interrupt_dead(by_lease=False)
         assert {run.id for run in swept} == {dead.id}
-    swept = store.sweep.interrupt_dead(probe=_there_is_gone, by_lease=False)
+    swept = seeing(store, _there_is_gone).sweep.interrupt_dead(by_lease=False)
     assert {run.id for run in swept} == {locked.id}
 
 

@@ -10,7 +10,7 @@ from app.conversation.run_outcome import DIED, interrupted
 from app.errors import SessionBusy
 from app.store.store import Store
 from app.store.tables import runs
-from tests.store.actors import HERE, THERE, begin, new_session
+from tests.store.actors import HERE, THERE, begin, new_session, seeing
 
 
 def _swept(store: Store, run_id: str, liveness: Liveness, *, by_lease: bool = False) -> bool:
@@ -19,7 +19,7 @@ def _swept(store: Store, run_id: str, liveness: Liveness, *, by_lease: bool = Fa
     def probe(owner: Owner) -> Liveness:
         return liveness if owner == THERE else "alive"
 
-    closed = store.sweep.interrupt_dead(probe=probe, by_lease=by_lease)
+    closed = seeing(store, probe).sweep.interrupt_dead(by_lease=by_lease)
     swept = run_id in {run.id for run in closed}
     assert (store.runs.get(run_id).status == "interrupted") is swept
     return swept

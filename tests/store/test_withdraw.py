@@ -25,8 +25,8 @@ from tests.store.actors import (
     begin,
     everybody_is_gone,
     new_session,
-    nobody_is_gone,
     request,
+    seeing,
     user,
 )
 
@@ -48,18 +48,17 @@ def claim(
     store: Store,
     session_id: str,
     *,
-    probe: Probe = nobody_is_gone,
+    probe: Probe | None = None,
     starts_thinking: bool = False,
     **wanted: Any,
 ) -> BegunRun:
     """As a request does that is noted in the audit trail."""
     with requested_by(Requester("ann", role="user")):
-        return store.claims.begin(
+        return seeing(store, probe).claims.begin(
             uuid.uuid4().hex,
             request(session_id, **wanted),
             agent="plain/root",
             owner=HERE,
-            probe=probe,
             options={"started_by": "ann"},
             starts_thinking=starts_thinking,
         )

@@ -243,7 +243,7 @@ def test_a_stop_of_a_dead_process_s_run_ends_the_streams_of_its_readers(
             monkeypatch.setattr(
                 servers[1].runtime.supervisor, "recover", int
             )  # housekeeping would find it too
-            monkeypatch.setattr(servers[1].runtime.claims, "probe", lambda _owner: "gone")
+            monkeypatch.setattr(servers[1].store.fence, "probe", lambda _owner: "gone")
             assert cancel(there, session)["run"]["status"] == "cancelled"
             assert attached.rest()[-1]["type"] == "stream_stopped"
         deaf.let_go.set()
