@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, insert, select
-from sqlalchemy.sql.schema import Table
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Table,
+    Text,
+    bindparam,
+    func,
+    insert,
+    null,
+    select,
+)
 
 from app.conversation.forking import before_message, before_user_message, fork_title
 from app.conversation.session import Session
@@ -14,10 +24,35 @@ from app.conversation.transcript import Message, Transcript
 from app.errors import InvalidTranscript, SessionBusy
 from app.store.audit_notes import note
 from app.store.engine import Database
+from app.store.prepared_statements import Prepared
 from app.store.row_mapping import run_of, session_of
 from app.store.run_rows import live_run_row
 from app.store.session_rows import add_session, append_messages, find_session, read_messages
 from app.store.tables import prompts, sessions, summaries, tool_states
+
+_of_parent: Final = summaries.c.session_id == bindparam("parent")
+_TOLD_BY: Final = Prepared(
+    select(func.max(summaries.c.number)).where(_of_parent, summaries.c.made_at <= bindparam("length"))
+)
+_TITLES: Final = Prepared(
+    select(sessions.c.title).where(
+        sessions.c.owner == bindparam("owner"),
+        func.substr(sessions.c.title, 1, bindparam("length", type_=Integer))
+        == bindparam("start", type_=Text),
+    )
+)
+
+
+def _copying(table: Table, *conditions: ColumnElement[bool], **changes: ColumnElement[Any]) -> Prepared:
+    changes["session_id"] = bindparam("fork", type_=Text)
+    values = [changes.get(column.key, column) for column in table.c]
+    rows = select(*values).where(table.c.session_id == bindparam("parent"), *conditions)
+    return Prepared(insert(table).from_select(list(table.c), rows))
+
+
+_COPY_PROMPTS: Final = _copying(prompts)
+_COPY_SUMMARIES: Final = _copying(summaries, summaries.c.number <= bindparam("compactions"), run_id=null())
+_COPY_TOOL_STATES: Final = _copying(tool_states)
 
 
 class ForkStore:
@@ -65,11 +100,11 @@ class ForkStore:
             )
             add_session(connection, fork)
             append_messages(connection, new_id, kept, None)
-            _copy(connection, prompts, parent_id, new_id)
-            in_it = summaries.c.number <= fork.compactions
-            _copy(connection, summaries, parent_id, new_id, in_it, run_id=None)
+            ids = {"parent": parent_id, "fork": new_id}
+            _COPY_PROMPTS.run(connection, ids)
+            _COPY_SUMMARIES.run(connection, ids | {"compactions": fork.compactions})
             if len(kept) == len(rows):  # the tools' state is known only as it is now
-                _copy(connection, tool_states, parent_id, new_id)
+                _COPY_TOOL_STATES.run(connection, ids)
             note(connection, "fork", new_id, detail=parent_id)
             return fork
 
@@ -83,18 +118,10 @@ def _is_open(rows: list[Message]) -> bool:
 
 def _told_by(connection: Connection, session_id: str, length: int) -> int:
     """The number of the newest summary that was made of what the copy has; 0 for none."""
-    query = select(summaries.c.number).where(
-        summaries.c.session_id == session_id, summaries.c.made_at <= length
-    )
-    return max(connection.scalars(query), default=0)
+    return _TOLD_BY.scalar(connection, {"parent": session_id, "length": length}) or 0
 
 
 def _free_title(connection: Connection, title: str, owner: str) -> str:
-    similar = sessions.c.title.startswith(f"{title} (fork ", autoescape=True)
-    taken = connection.scalars(select(sessions.c.title).where(sessions.c.owner == owner, similar))
-    return fork_title(title, set(taken))
-
-
-def _copy(connection: Connection, table: Table, old: str, new: str, *conditions: Any, **changes: Any) -> None:
-    for row in connection.execute(select(table).where(table.c.session_id == old, *conditions)).all():
-        connection.execute(insert(table).values({**row._mapping, "session_id": new, **changes}))
+    start = f"{title} (fork "
+    taken = _TITLES.all(connection, {"owner": owner, "start": start, "length": len(start)})
+    return fork_title(title, {row.title for row in taken})

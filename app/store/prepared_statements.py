@@ -3,8 +3,7 @@
 SQLAlchemy's work for each execution (cache key, context, result) costs several times what the driver needs for these
 small statements, and a run makes dozens of them: a session's row on SQLite took 30 µs prepared, 290 µs as a statement
 of SQLAlchemy's that was built once, and 750 µs as one that was built each time. Transactions and connections stay
-SQLAlchemy's, and so do queries that are put together from filters, forks (whole tables are copied) and the line of
-waiting requests.
+SQLAlchemy's, and so do queries that are put together from filters.
 """
 
 from __future__ import annotations

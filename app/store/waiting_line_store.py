@@ -7,17 +7,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from app.errors import StoreUnavailable
 from app.store.clock import ago, now
 from app.store.engine import Database
+from app.store.prepared_statements import Prepared
 from app.store.pruning import drop
 from app.store.session_rows import find_session
 from app.store.tables import waiting_requests
 
 FORGOTTEN_SECONDS: Final = 3.0
 """A request that has not shown itself for so long does not stand in line any more: its process died."""
+
+_ENTER: Final = Prepared(
+    insert(waiting_requests).values(since=now(), seen_at=now()), columns=["id", "session_id", "process"]
+)
+_LEAVE: Final = Prepared(delete(waiting_requests).where(waiting_requests.c.id == bindparam("place")))
+_of_session: Final = waiting_requests.c.session_id == bindparam("here")
+_STILL_THERE: Final = Prepared(
+    update(waiting_requests)
+    .where(_of_session, waiting_requests.c.process == bindparam("mine"))
+    .values(seen_at=now())
+)
+_FIRST: Final = Prepared(
+    select(waiting_requests.c.process)
+    .where(_of_session, waiting_requests.c.seen_at >= ago(FORGOTTEN_SECONDS))
+    .order_by(waiting_requests.c.since, waiting_requests.c.id)
+    .limit(1)
+)
 
 
 class WaitingLineStore:
@@ -31,7 +49,7 @@ class WaitingLineStore:
         values = {"id": place, "session_id": session_id, "process": process}
         with self._database.writing() as connection:
             find_session(connection, session_id)
-            connection.execute(insert(waiting_requests).values(values | {"since": now(), "seen_at": now()}))
+            _ENTER.run(connection, values)
         try:
             yield
         finally:
@@ -40,7 +58,7 @@ class WaitingLineStore:
     def _leave(self, place: str) -> None:
         try:
             with self._database.writing() as connection:
-                connection.execute(delete(waiting_requests).where(waiting_requests.c.id == place))
+                _LEAVE.run(connection, {"place": place})
         except StoreUnavailable:
             pass  # it will be forgotten
 
@@ -50,17 +68,11 @@ class WaitingLineStore:
 
     def still_there(self, session_id: str, process: str) -> None:
         """Shows that this process's requests still wait."""
-        mine = (waiting_requests.c.session_id == session_id) & (waiting_requests.c.process == process)
         with self._database.writing() as connection:
-            connection.execute(update(waiting_requests).where(mine).values(seen_at=now()))
+            _STILL_THERE.run(connection, {"here": session_id, "mine": process})
 
     def turn_of(self, session_id: str) -> str | None:
         """The process whose request has waited longest; None if nobody waits."""
-        query = select(waiting_requests.c.process).where(
-            waiting_requests.c.session_id == session_id,
-            waiting_requests.c.seen_at >= now() - FORGOTTEN_SECONDS,
-        )
-        with self._database.reading() as connection:
-            first = query.order_by(waiting_requests.c.since, waiting_requests.c.id).limit(1)
-            process: str | None = connection.execute(first).scalar()
+        with self._database.glance() as connection:
+            process: str | None = _FIRST.scalar(connection, {"here": session_id})
             return process
