@@ -142,32 +142,32 @@ class RuntimeManager:
         if (begun := told.get()) is None:
             return
         live, claimed = begun
-        ending: RunOutcome | None = FAILED
+        outcome: RunOutcome | None = FAILED
         with ExitStack() as observed:
             span = Span()
             try:
                 span = observed.enter_context(self._driver.observed(live, plan.agent))
                 self._driver.drive(live, plan, claimed)
-                ending = FINISHED
+                outcome = FINISHED
             except RunParked:
-                ending = None
+                outcome = None
             except RunCancelled:
-                ending = stopped(overdue=live.is_overdue)
+                outcome = stopped(overdue=live.is_overdue)
             except BatonLost:
                 live.lose()
             except AppError as error:
-                ending = RunOutcome("failed", error.code, error.message)
+                outcome = RunOutcome("failed", error.code, error.message)
             except Exception:
                 log.exception("the run failed")
             finally:
-                ending = LOST if live.lost else ending
-                self.end(live, ending)
-                if ending is not None and ending is not FINISHED:
-                    span.fail(ending.code)
+                outcome = LOST if live.lost else outcome
+                self.end(live, outcome)
+                if outcome is not None and outcome is not FINISHED:
+                    span.fail(outcome.code)
 
-    def end(self, live: LiveRun, ending: RunOutcome | None) -> None:
+    def end(self, live: LiveRun, outcome: RunOutcome | None) -> None:
         """Stores how the run ended, releases the session's lock and then shows the end; once, whichever thread comes
-        first. Without an `ending` the run waits for a person: its row goes on waiting, and this process lets it go.
+        first. Without an `outcome` the run waits for a person: its row goes on waiting, and this process lets it go.
         The run's thread calls it. Outside of that thread the supervisor alone does so, for a run whose thread does not
         stop, and an operator who takes the session away: it is the one other release of a session's lock.
         """
@@ -175,16 +175,16 @@ class RuntimeManager:
             return
         finished: Finished | None = None
         try:
-            if ending is not None:
-                finished = self._finisher.finish(live, ending)
+            if outcome is not None:
+                finished = self._finisher.finish(live, outcome)
         finally:
             live.lock.release()
             self._runs.remove(live)
             self._finisher.show(live, finished)
         log.info(
-            "run %s", ending or "let go: it waits for an answer, and whichever process gets that goes on"
+            "run %s", outcome or "let go: it waits for an answer, and whichever process gets that goes on"
         )
-        if finished is not None and finished.queued and ending is FINISHED:
+        if finished is not None and finished.queued and outcome is FINISHED:
             self.start_queued(live.run.session_id)
 
     def start_queued(self, session_id: str) -> bool:

@@ -52,13 +52,13 @@ class Finisher:
         self._guard = threading.Lock()  # of the list; never held over anything that can block
         self._unfinished: list[_Unfinished] = []
 
-    def finish(self, live: LiveRun, ending: RunOutcome) -> Finished:
+    def finish(self, live: LiveRun, outcome: RunOutcome) -> Finished:
         """Seals the run's log with its last events, and stores them with its end. Never raises: the row of a run that
         could not be finished is finished by `catch_up`."""
         finished = Finished(live.log.next_number - 1)
         try:
-            finished = self._seal_lost(live) if live.lost else self._finish(live, ending)
-            self._count(live, ending, finished)
+            finished = self._seal_lost(live) if live.lost else self._finish(live, outcome)
+            self._count(live, outcome, finished)
         except Exception:
             log.exception("the end of run %s could not be told or stored", live.run.id)
         return finished
@@ -88,12 +88,12 @@ class Finisher:
         except AppError as error:
             log.warning("run %s waits on although it was stopped: %s", live.run.id, error.message)
 
-    def _finish(self, live: LiveRun, ending: RunOutcome) -> Finished:
+    def _finish(self, live: LiveRun, outcome: RunOutcome) -> Finished:
         payloads: Sequence[bytes] = ()
         segments: list[Segment] = []
         sealed = False
         try:
-            payloads = EventEncoder().encode_all(ending.last_events(live.run))
+            payloads = EventEncoder().encode_all(outcome.last_events(live.run))
             live.log.seal(payloads, live.end)
             sealed = True
         except Exception:
@@ -107,8 +107,8 @@ class Finisher:
             if payloads and not sealed:  # the log's readers find the end in the store
                 segments.append(_segment(live.run, last_number + 1, payloads))
                 last_number = segments[-1].last
-            store_end = self._storing(live, ending, segments, last_number)
-            finished = self._store_end(live, ending, store_end, segments, last_number)
+            store_end = self._storing(live, outcome, segments, last_number)
+            finished = self._store_end(live, outcome, store_end, segments, last_number)
         self._settle(live, finished, store_end, payloads if sealed else None, last_number)
         return finished
 
@@ -161,14 +161,14 @@ class Finisher:
         return Finished(None)
 
     def _storing(
-        self, live: LiveRun, ending: RunOutcome, segments: Sequence[Segment], last_number: int
+        self, live: LiveRun, outcome: RunOutcome, segments: Sequence[Segment], last_number: int
     ) -> Callable[[], bool]:
         return partial(
             self._store.runs.finish,
             live.baton,
-            ending.status,
-            code=ending.code,
-            error=ending.error,
+            outcome.status,
+            code=outcome.code,
+            error=outcome.error,
             segments=segments,
             next_event=last_number + 1,
             stopped_by=live.cancellation.by or None,
@@ -177,7 +177,7 @@ class Finisher:
     def _store_end(
         self,
         live: LiveRun,
-        ending: RunOutcome,
+        outcome: RunOutcome,
         store_end: Callable[[], bool],
         segments: Sequence[Segment],
         last_number: int,
@@ -186,7 +186,7 @@ class Finisher:
         try:
             queued = live.patience(store_end)
         except BatonLost:
-            if not self._is_stored(live.run, ending, last_number):  # else only the answer to it was lost
+            if not self._is_stored(live.run, outcome, last_number):  # else only the answer to it was lost
                 log.warning("another process has taken this run over")
                 return Finished(None)
         except (StoreUnavailable, RunCancelled):
@@ -199,23 +199,23 @@ class Finisher:
         events = sum(segment.count for segment in segments)
         return Finished(last_number, stored=True, queued=queued, events=events)
 
-    def _count(self, live: LiveRun, ending: RunOutcome, finished: Finished) -> None:
+    def _count(self, live: LiveRun, outcome: RunOutcome, finished: Finished) -> None:
         """For monitoring, whose trouble is not the run's. It is counted by the process that stores its end."""
         try:
             if finished.stored:
                 self._metrics.events_stored(finished.events)
-                self._metrics.run_ended(ending.status, ending.code, time.monotonic() - live.asked_at)
+                self._metrics.run_ended(outcome.status, outcome.code, time.monotonic() - live.asked_at)
             elif finished.last_number is None:
                 self._metrics.lease_lost()
         except Exception:
             log.exception("the end of run %s could not be counted", live.run.id)
 
-    def _is_stored(self, run: Run, ending: RunOutcome, last_number: int) -> bool:
+    def _is_stored(self, run: Run, outcome: RunOutcome, last_number: int) -> bool:
         try:
             stored = self._store.runs.get(run.id)
         except AppError:
             return False
-        return (stored.status, stored.last_event) == (ending.status, last_number)
+        return (stored.status, stored.last_event) == (outcome.status, last_number)
 
 
 def _segment(run: Run, first: int, payloads: Sequence[bytes]) -> Segment:

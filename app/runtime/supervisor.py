@@ -74,18 +74,18 @@ class Supervisor:
         for live in self._runs.all():
             live.stop_if_overdue()
             since = live.cancellation.since
-            patience, ending = ABANDON_SECONDS, stopped(overdue=live.is_overdue)
+            patience, outcome = ABANDON_SECONDS, stopped(overdue=live.is_overdue)
             if live.lost:
-                patience, ending = LOST_SECONDS, LOST
+                patience, outcome = LOST_SECONDS, LOST
             if live.ending or not live.cancellation.is_set() or time.monotonic() - since <= patience:
                 continue
-            self._take_away(live, ending)
+            self._take_away(live, outcome)
 
-    def _take_away(self, live: LiveRun, ending: RunOutcome) -> threading.Thread:
+    def _take_away(self, live: LiveRun, outcome: RunOutcome) -> threading.Thread:
         """Ends a run whose own thread does not. Its session's lock is released outside of that thread."""
         log.warning("run %s does not stop; its session is taken away from it", live.run.id)
         name = f"run-abandoned-{live.run.id[:8]}"
-        thread = threading.Thread(target=self._manager.end, args=(live, ending), name=name, daemon=True)
+        thread = threading.Thread(target=self._manager.end, args=(live, outcome), name=name, daemon=True)
         thread.start()
         return thread
 
