@@ -65,6 +65,33 @@ class Service(Protocol):
         ...
 
 
+class ThreadedService:
+    """The base of services that work until `_stopping` is set. Their threads are started when they are first needed, so
+    never before a fork."""
+
+    def __init__(self, **works: Callable[[], None]) -> None:
+        """Each work gets a thread of that name."""
+        self._threads = [ServiceThread(work, name=name.replace("_", "-")) for name, work in works.items()]
+        self._stopping = threading.Event()
+
+    def ensure_running(self) -> None:
+        """ServerFull if a thread can't be started."""
+        for thread in self._threads:
+            thread.ensure_running()
+
+    def stop(self) -> None:
+        """Ends the threads after what they are doing, and waits for them."""
+        for thread in self._threads:
+            thread.close()
+        self._stopping.set()
+        self._wake_up()
+        for thread in self._threads:
+            thread.join()
+
+    def _wake_up(self) -> None:
+        """For a service that waits for something else than `_stopping`."""
+
+
 class Services:
     """Several that are needed together."""
 

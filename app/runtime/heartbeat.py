@@ -7,7 +7,6 @@ event is written, no run is ended, nobody is told. Runs that have lost their ses
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -16,7 +15,7 @@ from app.errors import StoreUnavailable
 from app.runtime.live_run import LiveRun
 from app.store.lease_store import LeaseStore
 from app.telemetry.metrics import Metrics
-from app.threads import ServiceThread
+from app.threads import ThreadedService
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +23,7 @@ RETRY_SECONDS: Final = 1.0
 """How soon a renewal that failed is tried again, if the next one is not due before."""
 
 
-class Heartbeat:
+class Heartbeat(ThreadedService):
     """Started with the first run or reader of a process, so never before a fork."""
 
     def __init__(
@@ -38,25 +37,14 @@ class Heartbeat:
     ) -> None:
         """Beats every so many `seconds`. `lose` is called on this thread with each run that has lost its session,
         and must not block."""
+        super().__init__(heartbeat=self._work)
         self._leases = leases
         self._live_runs = live_runs
         self._seconds = seconds
         self._lose = lose
         self._metrics = metrics
-        self._thread = ServiceThread(self._work, name="heartbeat")
-        self._stopping = threading.Event()
         self._unbroken_since: float | None = None  # monotonic, as `_last_beat` is
         self._last_beat = 0.0
-
-    def ensure_running(self) -> None:
-        """ServerFull if its thread can't be started."""
-        self._thread.ensure_running()
-
-    def stop(self) -> None:
-        """Ends the thread, and waits for it."""
-        self._thread.close()
-        self._stopping.set()
-        self._thread.join()
 
     def unbroken_for(self, seconds: float) -> bool:
         """Has this process reached the database at every beat of the last so many seconds, until now?

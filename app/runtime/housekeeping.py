@@ -18,7 +18,7 @@ from app.store.event_segments import Segment
 from app.store.run_store import Signal
 from app.store.store import Store
 from app.telemetry.metrics import Metrics
-from app.threads import ServiceThread
+from app.threads import ThreadedService
 
 log = logging.getLogger(__name__)
 
@@ -32,38 +32,25 @@ to say."""
 WRITING_SECONDS: Final = 1.0
 
 
-class Housekeeper:
+class Housekeeper(ThreadedService):
     """Started with the first run or reader of a process, so never before a fork."""
 
     def __init__(
         self, store: Store, logs: EventLogs, live_runs: Callable[[], Sequence[LiveRun]], *, metrics: Metrics
     ) -> None:
+        hints = {"housekeeping_hints": self._listen_for_hints} if store.database.can_listen else {}
+        super().__init__(housekeeping=self._work, **hints)
         self._store = store
         self._logs = logs
         self._live_runs = live_runs
         self._metrics = metrics
         self._next_writing = 0.0  # monotonic
         self._lost: deque[LiveRun] = deque()
-        self._threads = [ServiceThread(self._work, name="housekeeping")]
-        if store.database.can_listen:
-            self._threads.append(ServiceThread(self._listen_for_hints, name="housekeeping-hints"))
         self._wake = threading.Event()
-        self._stopping = False
         self._database_away = False
 
-    def ensure_running(self) -> None:
-        """ServerFull if a thread can't be started."""
-        for thread in self._threads:
-            thread.ensure_running()
-
-    def stop(self) -> None:
-        """Ends the threads, and waits for them."""
-        for thread in self._threads:
-            thread.close()
-        self._stopping = True
+    def _wake_up(self) -> None:
         self._wake.set()
-        for thread in self._threads:
-            thread.join()
 
     def lose(self, run: LiveRun) -> None:
         """Has the run told, on the housekeeping thread, that another process has its session. Does not block."""
@@ -74,7 +61,7 @@ class Housekeeper:
         while True:
             self._wake.wait(TICK_SECONDS)
             self._wake.clear()
-            if self._stopping:
+            if self._stopping.is_set():
                 return
             self._tick()
 
@@ -107,9 +94,9 @@ class Housekeeper:
 
     def _listen_for_hints(self) -> None:
         """PostgreSQL says when something has changed; without it, every tick looks."""
-        while not self._stopping:
+        while not self._stopping.is_set():
             try:
-                for _ in self._store.database.listen(lambda: self._stopping):
+                for _ in self._store.database.listen(self._stopping.is_set):
                     self._wake.set()
             except StoreUnavailable:
                 log.warning("no hints from the database for a while")

@@ -4,41 +4,29 @@ and no lease."""
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from typing import Final
 
 from app.errors import StoreUnavailable
-from app.threads import ServiceThread
+from app.threads import ThreadedService
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 1.0
 
 
-class PeriodicTasks:
+class PeriodicTasks(ThreadedService):
     """Started with the first run or reader of a process, so never before a fork."""
 
     def __init__(self) -> None:
+        super().__init__(periodic_tasks=self._work)
         self._tasks: list[_Task] = []
-        self._thread = ServiceThread(self._work, name="periodic-tasks")
-        self._stopping = threading.Event()
 
     def every(self, seconds: float, act: Callable[[], object]) -> None:
         """Has the task called about every so many seconds, on the thread of periodic tasks. An error in one task is
         logged and keeps no other task from its turn."""
         self._tasks.append(_Task(act, seconds))
-
-    def ensure_running(self) -> None:
-        """ServerFull if its thread can't be started."""
-        self._thread.ensure_running()
-
-    def stop(self) -> None:
-        """Ends the thread after the task that it is doing."""
-        self._thread.close()
-        self._stopping.set()
-        self._thread.join()
 
     def _work(self) -> None:
         while not self._stopping.wait(LOOK_SECONDS):
