@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from anthropic_standin.answer import Answer, Piece
+from anthropic_standin.prompt_cache import CacheUse
 from anthropic_standin.refusal import Json, error_body
 
 _WORDS = re.compile(r"\s*\S+\s*|\s+")
@@ -33,9 +34,7 @@ class Envelope:
 
     id: str
     model: str
-    input_tokens: int
-    caches: bool  # the request had cache marks
-    continues: bool  # somebody has answered before, so what stands before can come from the cache
+    cache: CacheUse
     transformations: tuple[Json, ...] = ()
 
 
@@ -164,15 +163,12 @@ def _ending(answer: Answer) -> Json:
 
 
 def _usage(envelope: Envelope) -> Json:
-    """With cache marks nearly everything counts as cached: written at first, read from then on."""
-    fresh = min(envelope.input_tokens, 16) if envelope.caches else envelope.input_tokens
-    cached = envelope.input_tokens - fresh
-    written, read = (0, cached) if envelope.continues else (cached, 0)
+    cache = envelope.cache
     return {
-        "input_tokens": fresh,
-        "cache_creation_input_tokens": written,
-        "cache_read_input_tokens": read,
-        "cache_creation": {"ephemeral_5m_input_tokens": written, "ephemeral_1h_input_tokens": 0},
+        "input_tokens": cache.fresh,
+        "cache_creation_input_tokens": cache.written,
+        "cache_read_input_tokens": cache.read,
+        "cache_creation": {"ephemeral_5m_input_tokens": cache.written, "ephemeral_1h_input_tokens": 0},
         "server_tool_use": {"web_search_requests": 0, "web_fetch_requests": 0},
         "service_tier": "standard",
         "inference_geo": "global",

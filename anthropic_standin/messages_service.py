@@ -86,15 +86,13 @@ class MessagesService:
             if refusal.blames_caller and refusal.status != 404:
                 self._memory.note_violation(refusal)
             raise
-        return self._write(request, body, verdict, request_id)
+        return self._write(body, verdict, request_id)
 
-    def _write(self, request: Request, body: Json, verdict: Judgement, request_id: str) -> Reply:
+    def _write(self, body: Json, verdict: Judgement, request_id: str) -> Reply:
         envelope = Envelope(
             _new_id("msg"),
             verdict.model.id,
-            verdict.input_tokens,
-            caches=b'"cache_control"' in request.body,
-            continues=any(entry["role"] == "assistant" for entry in body["messages"]),
+            self._memory.note_prompt(body, verdict.input_tokens),
             transformations=verdict.transformations,
         )
         answer = write_answer(body, verdict, self._memory.attempts, _new_id)

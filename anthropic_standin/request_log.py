@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
+from anthropic_standin.prompt_cache import CacheUse, PromptCache
 from anthropic_standin.refusal import Json, Refusal
 from anthropic_standin.scripted_answer import Attempts
 
@@ -31,6 +32,8 @@ class RequestLog:
         self._record = record
         self._count = self._violation_count = self._open = 0
         self._bodies: deque[Json] = deque(maxlen=_REMEMBERED)
+        self._cache = PromptCache()
+        self._cache_uses: deque[CacheUse] = deque(maxlen=_REMEMBERED)
         self._violations: deque[str] = deque(maxlen=_REMEMBERED)
 
     def note_request(self, body: Any) -> None:
@@ -39,6 +42,13 @@ class RequestLog:
             if self._record:
                 self._bodies.append(body)
             self.changed.notify_all()
+
+    def note_prompt(self, body: Json, tokens: int) -> CacheUse:
+        """What the prompt cache does with a request that the judge has accepted."""
+        use = self._cache.use(body, tokens)
+        with self.changed:
+            self._cache_uses.append(use)
+        return use
 
     def note_violation(self, refusal: Refusal) -> None:
         with self.changed:
@@ -56,6 +66,8 @@ class RequestLog:
         with self.changed:
             self._count = self._violation_count = 0
             self._bodies.clear()
+            self._cache_uses.clear()
+            self._cache.clear()
             self._violations.clear()
             self.attempts.clear()
             self.changed.notify_all()
@@ -68,6 +80,10 @@ class RequestLog:
     def bodies(self) -> list[Json]:
         with self.changed:
             return list(self._bodies)
+
+    def cache_uses(self) -> list[CacheUse]:
+        with self.changed:
+            return list(self._cache_uses)
 
     def violations(self) -> list[str]:
         with self.changed:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from anthropic_standin.messages_service import MessagesService
+from anthropic_standin.prompt_cache import CacheUse
 from anthropic_standin.refusal import Json
 from anthropic_standin.request_log import RequestLog, Stats
 from anthropic_standin.standin_connection import StandinConnection
@@ -78,6 +79,11 @@ class OfflineServer:
         return self._memory.bodies()
 
     @property
+    def cache_uses(self) -> list[CacheUse]:
+        """What the prompt cache did with the last requests that were accepted."""
+        return self._memory.cache_uses()
+
+    @property
     def violations(self) -> list[str]:
         """The judge's refusals, each as `status message`."""
         return self._memory.violations()
@@ -86,7 +92,7 @@ class OfflineServer:
         return self._memory.stats()
 
     def reset(self) -> None:
-        """Forget requests, violations and how often a script has failed."""
+        """Forget requests, prompts, violations and how often a script has failed."""
         self._memory.reset()
 
     def release(self) -> None:

@@ -11,11 +11,12 @@ import pytest
 from anthropic_standin.answer import Answer, Piece
 from anthropic_standin.answer_frames import Envelope, stamped, stream
 from anthropic_standin.judge import Refusal, judge
+from anthropic_standin.prompt_cache import CacheUse
 from anthropic_standin.scripted_answer import Attempts, HungUp, write_answer
 from tests.offline.conversations import OLD, OPTIONAL, Json, assistant, request, result, user
 
 IDS = itertools.count()
-ENVELOPE = Envelope("msg_1", "m", 10, caches=False, continues=False)
+ENVELOPE = Envelope("msg_1", "m", CacheUse(10, 0, 0))
 
 
 def answer(body: Json, attempts: Attempts | None = None) -> Answer:

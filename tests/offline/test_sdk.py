@@ -93,12 +93,12 @@ def test_the_first_piece_of_an_input_is_empty(client: anthropic.Anthropic) -> No
 
 
 def test_usage_tells_what_came_from_the_cache(client: anthropic.Anthropic) -> None:
-    marked = [{"type": "text", "text": "long " * 100, "cache_control": {"type": "ephemeral"}}]
+    marked = [{"type": "text", "text": "long " * 1000, "cache_control": {"type": "ephemeral"}}]
     first = final(client, user("hi"), system=marked).usage
     assert first.cache_creation_input_tokens
     assert not first.cache_read_input_tokens
     second = final(client, user("hi"), assistant("ho"), user("he"), system=marked).usage
-    assert second.cache_read_input_tokens
+    assert second.cache_read_input_tokens == first.cache_creation_input_tokens
     assert not second.cache_creation_input_tokens
 
 
