@@ -3,14 +3,17 @@ floor."""
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bench.dialects import DIALECTS, Dialect
+from bench.environments import python_of
 from bench.processes import (
     ROOT,
     Server,
@@ -29,11 +32,27 @@ CONTESTANTS: Final = (OURS, RELAY, FLOOR)
 MAX_STREAMS: Final = 1100
 """The one number that is not a default: a thousand streams have to be allowed."""
 
+AGNO: Final = "Agno"
+LANGGRAPH: Final = "LangGraph"
+PEERS: Final = (AGNO, LANGGRAPH)
+"""Run in environments of their own, which `bench.environments` makes."""
+
 COMMANDS: Final[Mapping[str, list[str]]] = {
     OURS: ["-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py")],
     RELAY: ["-m", "gunicorn", "-c", str(ROOT / "bench" / "relay_settings.py")],
     FLOOR: ["-m", "bench.raw_relay"],
+    AGNO: ["-m", "uvicorn", "bench.peers.agno_server:app", "--log-level", "warning", "--port"],
+    LANGGRAPH: ["-m", "bench.peers.langgraph_server"],
 }
+_WITH_PORT: Final = (FLOOR, *PEERS)
+
+
+def dialect_name(contestant: str) -> str:
+    return contestant.lower() if contestant in PEERS else "docker-agent"
+
+
+def dialect_of(contestant: str) -> Dialect:
+    return DIALECTS[dialect_name(contestant)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +70,7 @@ class Arena:
     def server(self, contestant: str, *, home: Path | None = None, **settings: str) -> Iterator[Server]:
         """On a port of its own and, unless it comes back to an old `home`, in a directory of its own."""
         directory, port = home or self.new_directory(), free_port()
-        command = COMMANDS[contestant] + ([str(port)] if contestant == FLOOR else [])
+        command = COMMANDS[contestant] + ([str(port)] if contestant in _WITH_PORT else [])
         environment = {
             "ANTHROPIC_API_KEY": "key-of-the-benchmark",
             "ANTHROPIC_BASE_URL": self.model_url,
@@ -61,17 +80,18 @@ class Arena:
             "BATON_MAX_STREAMS": str(MAX_STREAMS),
             **settings,
         }
+        python = python_of(contestant) if contestant in PEERS else sys.executable
         begin = time.monotonic()
-        with started(command, directory, environment) as process:
-            wait_until_it_answers(port, process, directory / "log")
+        with started(command, directory, environment, python=python) as process:
+            wait_until_it_answers(port, process, directory / "log", path=dialect_of(contestant).ping)
             seconds = time.monotonic() - begin
             yield Server(contestant, port, process, workers_of(process), directory, seconds)
 
     @contextmanager
-    def servers(self) -> Iterator[list[Server]]:
+    def servers(self, contestants: Sequence[str] = CONTESTANTS) -> Iterator[list[Server]]:
         """One of each."""
         with ExitStack() as stack:
-            yield [stack.enter_context(self.server(contestant)) for contestant in CONTESTANTS]
+            yield [stack.enter_context(self.server(contestant)) for contestant in contestants]
 
 
 @contextmanager

@@ -24,6 +24,7 @@ class Extent:
     boots: int
     shapes: tuple[tuple[int, int], ...]  # pairs of streams and deltas a second
     stored: tuple[int, int]  # sessions, and segments of each
+    peers: tuple[tuple[int, int], ...]  # pairs of streams and deltas a second
 
 
 QUICK: Final = Extent(
@@ -39,6 +40,7 @@ QUICK: Final = Extent(
     boots=1,
     shapes=((100, 50),),
     stored=(200, 50),
+    peers=((20, 10),),
 )
 FULL: Final = Extent(
     window=4.0,
@@ -53,6 +55,7 @@ FULL: Final = Extent(
     boots=3,
     shapes=((20, 50), (100, 50), (500, 10)),
     stored=(10_000, 1_000),
+    peers=((1, 10), (20, 10), (20, 50), (100, 10)),
 )
 
 

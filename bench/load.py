@@ -13,19 +13,20 @@ import select
 import socket
 import sys
 import time
+import uuid
 from array import array
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Final
 
 from bench.accounting import cpu_seconds, quantile, resident_bytes, thread_count
+from bench.dialects import DIALECTS, SESSION_ID, Request
 
 OPENING_AT_ONCE: Final = 24
 CALM_SECONDS: Final = 1.0  # between the opening and the window, and one more for so many streams:
 CALM_PER_SECOND: Final = 150
 STAMP: Final = re.compile(rb" t=(?!0{19})(\d{19})")  # a title repeats the words without a time
 UNSTAMPED: Final = re.compile(rb" t=(0{19})")  # as all words are that come flat out
-_SESSION_ID: Final = re.compile(rb'"id" *: *"([^"]+)"')
 _LAST_CHUNK: Final = b"\r\n0\r\n\r\n"
 
 
@@ -42,6 +43,7 @@ class Plan:
     opening_seconds: float = 30.0
     server_pids: tuple[int, ...] = ()
     model_pids: tuple[int, ...] = ()
+    dialect: str = "docker-agent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ class Reader:
 class Swarm:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
+        self.dialect = DIALECTS[plan.dialect]
         self.latencies = array("d")
         self.deltas = 0
         self.connected = 0
@@ -169,14 +172,18 @@ class Swarm:
         self.connected += 1
         self.opening += 1
         self.epoll.register(connection.fileno(), select.EPOLLIN)
-        self._post(connection, "/api/sessions", b"{}")
+        reader = self.readers[connection.fileno()]
+        if (wish := self.dialect.session()) is not None:
+            self._post(connection, wish)
+        else:
+            self._make_run(reader, uuid.uuid4().hex)
 
-    def _post(self, connection: socket.socket, path: str, body: bytes) -> None:
+    def _post(self, connection: socket.socket, wish: Request) -> None:
         head = (
-            f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.plan.port}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
+            f"POST {wish.path} HTTP/1.1\r\nHost: 127.0.0.1:{self.plan.port}\r\n"
+            f"Content-Type: {wish.content_type}\r\nContent-Length: {len(wish.body)}\r\n\r\n"
         )
-        connection.send(head.encode() + body)
+        connection.send(head.encode() + wish.body)
 
     def _turn(self, timeout: float) -> bool:
         """Reads what has come; True when our own standard input has ended."""
@@ -201,20 +208,22 @@ class Swarm:
         if not reader.answered and not reader.received.startswith(b"HTTP/1.1 20"):
             self._end(reader, reader.received[:60].decode("latin-1"))
         elif not reader.session:
-            self._make_run(reader)
+            found = SESSION_ID.search(reader.received)
+            if found is not None:
+                self._make_run(reader, found[1].decode())
         else:
             self._read_frames(reader)
 
     def _read_frames(self, reader: Reader) -> None:
         reader.answered = True
-        whole, separator, rest = reader.received.rpartition(b"\n\n")
-        reader.received = rest
+        is_last = reader.received.endswith(_LAST_CHUNK)
+        whole, separator, reader.received = reader.received.rpartition(self.dialect.frame_end)
         if stamps := (STAMP if self.plan.pace else UNSTAMPED).findall(whole + separator):
             self._count(stamps)
             if not reader.started:
                 reader.started = True
                 self.opening -= 1
-        if rest.endswith(_LAST_CHUNK):
+        if is_last:
             self._end(reader, "")
 
     def _count(self, stamps: list[bytes]) -> None:
@@ -223,14 +232,10 @@ class Swarm:
             now = time.monotonic_ns()
             self.latencies.extend((now - int(stamp)) / 1e6 for stamp in stamps)
 
-    def _make_run(self, reader: Reader) -> None:
-        found = _SESSION_ID.search(reader.received)
-        if found is None:
-            return
-        reader.session, reader.received = found[1].decode(), b""
+    def _make_run(self, reader: Reader, session: str) -> None:
+        reader.session, reader.received = session, b""
         wish = f"[words {self.plan.words}]" + (f"[pace {self.plan.pace}][stamp]" if self.plan.pace else "")
-        body = json.dumps([{"role": "user", "content": wish}]).encode()
-        self._post(reader.connection, f"/api/sessions/{reader.session}/agent/{self.plan.agent}", body)
+        self._post(reader.connection, self.dialect.run(session, self.plan.agent, wish))
 
     def _end(self, reader: Reader, why: str) -> None:
         if not reader.started:

@@ -42,12 +42,16 @@ def allow_many_files() -> None:
 
 @contextmanager
 def started(
-    command: Sequence[str], directory: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    directory: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    python: str = sys.executable,
 ) -> Iterator[subprocess.Popen[str]]:
-    """Runs this project's Python with those arguments; kills the whole group at the end."""
+    """Runs a Python, this one unless another is named, with those arguments; kills the whole group at the end."""
     with (directory / "log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, *command],
+            [python, *command],
             cwd=directory,
             env={
                 "PATH": os.environ["PATH"],
@@ -107,12 +111,12 @@ class Server:
         return time.monotonic() - begin
 
 
-def wait_until_it_answers(port: int, process: subprocess.Popen[str], log: Path) -> None:
+def wait_until_it_answers(port: int, process: subprocess.Popen[str], log: Path, *, path: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         connection = HTTPConnection("127.0.0.1", port, timeout=START_SECONDS)
         try:
-            connection.request("GET", "/api/ping")
+            connection.request("GET", path)
             if connection.getresponse().status == 200:
                 return
         except OSError:

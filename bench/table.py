@@ -1,20 +1,22 @@
-"""The one table: rows of figures, as text, as Markdown and as JSON."""
+"""Rows of figures as text, as Markdown and as JSON: one table for the usual contestants, one for those with peers."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from bench.contestants import CONTESTANTS, FLOOR, OURS, RELAY
+from bench.contestants import AGNO, CONTESTANTS, FLOOR, LANGGRAPH, OURS, PEERS, RELAY
 
 BEGIN: Final = "<!-- figures: python -m bench --write-docs -->"
+STATUS: Final = "HTTP status"
+"""The unit of what is no quantity."""
+
 END: Final = "<!-- end of figures -->"
-_HEADER: Final = ("figure", "unit", *CONTESTANTS, "ours ÷ relay", "ours ÷ raw", "remarks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +30,42 @@ class Row:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def ratio(self, other: str) -> float:
+        if self.unit == STATUS:
+            return math.nan
         ours, theirs = self.values.get(OURS, math.nan), self.values.get(other, math.nan)
         return ours / theirs if theirs else math.nan
 
-    def cells(self) -> list[str]:
-        numbers = [_number(self.values.get(contestant, math.nan)) for contestant in CONTESTANTS]
-        ratios = [_number(self.ratio(other)) for other in (RELAY, FLOOR)]
-        return [self.figure, self.unit, *numbers, *ratios, "; ".join(self.remarks)]
+    @property
+    def has_peers(self) -> bool:
+        return any(peer in self.values for peer in PEERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Who stands in a table, and those to whom ours is compared, by the short name of each."""
+
+    contestants: Sequence[str]
+    compared: Mapping[str, str]
+
+    @property
+    def header(self) -> list[str]:
+        ratios = [f"ours ÷ {name}" for name in self.compared.values()]
+        return ["figure", "unit", *self.contestants, *ratios, "remarks"]
+
+    def cells(self, row: Row) -> list[str]:
+        numbers = [_number(row.values.get(contestant, math.nan)) for contestant in self.contestants]
+        ratios = [_number(row.ratio(other)) for other in self.compared]
+        return [row.figure, row.unit, *numbers, *ratios, "; ".join(row.remarks)]
+
+
+USUAL: Final = Columns(CONTESTANTS, {RELAY: "relay", FLOOR: "raw"})
+WITH_PEERS: Final = Columns((OURS, RELAY, *PEERS), {AGNO: AGNO, LANGGRAPH: LANGGRAPH})
+
+
+def _tables(rows: Sequence[Row]) -> Iterator[tuple[Columns, list[Row]]]:
+    for columns, has_peers in ((USUAL, False), (WITH_PEERS, True)):
+        if mine := [row for row in rows if row.has_peers is has_peers]:
+            yield columns, mine
 
 
 def _number(value: float) -> str:
@@ -46,8 +77,12 @@ def _number(value: float) -> str:
 
 
 def as_text(rows: Sequence[Row]) -> str:
-    lines = [list(_HEADER), *(row.cells() for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADER) - 1)]
+    return "\n\n".join(_text(*table) for table in _tables(rows))
+
+
+def _text(columns: Columns, rows: Sequence[Row]) -> str:
+    lines = [columns.header, *map(columns.cells, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(columns.header) - 1)]
     return "\n".join(_line(line, widths) for line in lines)
 
 
@@ -58,8 +93,12 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
-    rule = ["---", "---", *["---:"] * (len(_HEADER) - 3), "---"]
-    lines = [list(_HEADER), rule, *(row.cells() for row in rows)]
+    return "\n\n".join(_markdown(*table) for table in _tables(rows))
+
+
+def _markdown(columns: Columns, rows: Sequence[Row]) -> str:
+    rule = ["---", "---", *["---:"] * (len(columns.header) - 3), "---"]
+    lines = [columns.header, rule, *map(columns.cells, rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import defaultdict
 from contextlib import closing
 from statistics import median
 
 from bench.accounting import cpu_seconds, settle
+from bench.contestants import dialect_of
 from bench.course import Course
+from bench.dialects import post
 from bench.history import seed
 from bench.processes import Server
 from bench.table import Row
@@ -20,10 +21,10 @@ def overhead(course: Course) -> list[Row]:
     wall: dict[int, dict[str, float]] = defaultdict(dict)
     with course.arena.servers() as servers:
         for server in servers:
-            _run_all(server, seed(server, 0, 5))
+            run_all(server, seed(server, 0, 5))
         for length in course.extent.histories:
             for server in servers:
-                used, took = _run_all(server, seed(server, length, course.extent.short_runs))
+                used, took = run_all(server, seed(server, length, course.extent.short_runs))
                 cpu[length][server.contestant], wall[length][server.contestant] = used, took
     return [
         row
@@ -35,18 +36,16 @@ def overhead(course: Course) -> list[Row]:
     ]
 
 
-def _run_all(server: Server, sessions: list[str]) -> tuple[float, float]:
+def run_all(server: Server, sessions: list[str]) -> tuple[float, float]:
     """CPU of the server per run, and the median time of a run; both in milliseconds."""
     settle(server.pids)
-    body = json.dumps([{"role": "user", "content": "[words 5]"}])
+    dialect = dialect_of(server.contestant)
     times = []
     with closing(server.connect()) as connection:
         before = cpu_seconds(server.pids)
         for session in sessions:
             begin = time.monotonic()
-            path = f"/api/sessions/{session}/agent/plain"
-            connection.request("POST", path, body, {"Content-Type": "application/json"})
-            response = connection.getresponse()
+            response = post(connection, dialect.run(session, "plain", "[words 5]"))
             if response.status != 200 or b"river" not in response.read():
                 raise RuntimeError(f"{server.contestant} answered {response.status}")
             times.append((time.monotonic() - begin) * 1000)

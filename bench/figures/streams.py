@@ -9,7 +9,7 @@ from statistics import median
 from typing import Final
 
 from bench.accounting import resident_bytes, settle, thread_count
-from bench.contestants import CONTESTANTS
+from bench.contestants import CONTESTANTS, dialect_name
 from bench.course import Course
 from bench.load import Opened, Plan, Seen
 from bench.processes import Server, load
@@ -55,10 +55,10 @@ def paced(course: Course) -> list[Row]:
     rows: list[Row] = []
     gave_up: set[tuple[str, int]] = set()
     with course.arena.servers() as servers:
-        _warm(course, servers)
+        warm(course, servers)
         for streams, pace in course.extent.paced:
             measured = {
-                server.contestant: _watch(course, server, streams, pace)
+                server.contestant: watch(course, server, streams, pace)
                 for server in servers
                 if (server.contestant, pace) not in gave_up
             }
@@ -71,7 +71,7 @@ def flat_out(course: Course) -> list[Row]:
     """As fast as it goes, from the first request to the last byte."""
     rows = []
     with course.arena.servers() as servers:
-        _warm(course, servers)
+        warm(course, servers)
         for streams, words in course.extent.flat:
             seen: dict[str, list[Seen]] = defaultdict(list)
             for _ in range(course.extent.repeats):
@@ -93,9 +93,9 @@ def held(course: Course) -> list[Row]:
     old = {}
     for contestant in CONTESTANTS:
         with course.arena.server(contestant) as server:
-            _warm(course, [server])
+            warm(course, [server])
             before = resident_bytes(server.pids)
-            aged = _watch(course, server, 20, 100, window=10.0)
+            aged = watch(course, server, 20, 100, window=10.0)
             old[contestant] = (aged.seen.resident - before) / 20 / 1024
     return [*rows, Row("memory per open stream, of 20, after 1,000 deltas each", "KiB", old)]
 
@@ -104,9 +104,9 @@ def _held_by(course: Course, streams: int) -> list[Row]:
     kilobytes, threads = {}, {}
     for contestant in CONTESTANTS:
         with course.arena.server(contestant) as server:
-            _warm(course, [server])
+            warm(course, [server])
             before, threads_before = resident_bytes(server.pids), thread_count(server.pids)
-            young = _watch(course, server, streams, 1, window=1.0)
+            young = watch(course, server, streams, 1, window=1.0)
             kilobytes[contestant] = (young.seen.resident - before) / streams / 1024
             threads[contestant] = (young.seen.threads - threads_before) / streams
     return [
@@ -126,10 +126,11 @@ def plan_for(course: Course, server: Server, streams: int, pace: int, window: fl
         opening_seconds=OPENING_SECONDS + streams / 15,
         server_pids=server.pids,
         model_pids=(course.arena.model_pid,),
+        dialect=dialect_name(server.contestant),
     )
 
 
-def _watch(course: Course, server: Server, streams: int, pace: int, *, window: float = 0.0) -> Measured:
+def watch(course: Course, server: Server, streams: int, pace: int, *, window: float = 0.0) -> Measured:
     plan = plan_for(course, server, streams, pace, window or course.extent.window)
     with load(plan, course.arena.new_directory()) as running:
         measured = Measured(streams, pace, running.opened(), running.seen())
@@ -145,13 +146,14 @@ def _read_all(course: Course, server: Server, streams: int, words: int) -> Seen:
         words=words,
         server_pids=server.pids,
         model_pids=(course.arena.model_pid,),
+        dialect=dialect_name(server.contestant),
     )
     with load(plan, course.arena.new_directory()) as running:
         running.opened()
         return running.seen()
 
 
-def _warm(course: Course, servers: Sequence[Server]) -> None:
+def warm(course: Course, servers: Sequence[Server]) -> None:
     """The first runs pay for imports and caches that no later one needs."""
     for server in servers:
         _read_all(course, server, 4, 20)
