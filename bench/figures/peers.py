@@ -4,6 +4,7 @@ a session does while the first one is answered."""
 from __future__ import annotations
 
 import subprocess
+import time
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,8 @@ from bench.processes import Server
 from bench.table import STATUS, Row
 
 HELD: Final = 50
+BESIDE_SECONDS: Final = 0.5
+"""A second answer that ends so long before the first, which takes three seconds, did not wait for it."""
 
 
 def beside(course: Course) -> list[Row]:
@@ -96,10 +99,11 @@ def _twice(servers: Sequence[Server]) -> Row:
                 pass
             refusal = post(second, dialect.run(session, "plain", "[words 5]"))
             statuses[server.contestant] = float(refusal.status)
-            begins = b"river" in refusal.read()
+            begins, second_end = b"river" in refusal.read(), time.monotonic()
             answer.read()
-        if refusal.status < 300:
-            remarks.append(f"{server.contestant}: {'answers it' if begins else 'no answer'}")
+            beside = time.monotonic() - second_end > BESIDE_SECONDS
+        if begins:
+            remarks.append(f"{server.contestant} answers it {'beside' if beside else 'after'} the first")
     return Row("beside peers: second request for a busy session", STATUS, statuses, remarks)
 
 
