@@ -58,7 +58,7 @@ def codes() -> set[str]:
 
 
 def event_types() -> set[str]:
-    return {kind.type for kind in heirs(events.Event) if kind.__module__ == events.__name__}
+    return {kind.type for kind in heirs(events.Event) if kind.__module__.startswith("app.")}
 
 
 def table(document: str, heading: str) -> list[list[str]]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.conversation import events
+from app.conversation import call_events, events
 from app.conversation.events import AgentChoice, AgentChoiceReasoning, Event
 from app.event_encoder import EventEncoder
 from tests.harness.strict_client import DECODERS, MAX_LINE, decode
@@ -46,8 +46,11 @@ def test_any_text_can_be_told(text: str) -> None:
         AgentChoice(content=text, session_id="s", agent_name="root"),
         AgentChoiceReasoning(content=text, session_id="s"),
         events.Error(error=text, code="c"),
-        events.ToolCallResponse(
-            tool_call=events.wire_call("c", text, text), tool_definition={text: 1}, response=text, result={}
+        call_events.ToolCallResponse(
+            tool_call=call_events.wire_call("c", text, text),
+            tool_definition={text: 1},
+            response=text,
+            result={},
         ),
     ):
         for payload in EventEncoder().encode(event):
@@ -73,8 +76,8 @@ LONG: list[tuple[str, Event]] = [
         events.UserMessage(message=text, session_id="s", session_position=1),
         events.Error(error=text),
         events.Warning(message=text),
-        events.ToolCallResponse(
-            tool_call=events.wire_call("c", "n", text),
+        call_events.ToolCallResponse(
+            tool_call=call_events.wire_call("c", "n", text),
             tool_definition={"name": "n", "description": text},
             response=text,
             result={"output": text, "images": [{"data": text, "mimeType": "image/png"}], "meta": [text] * 9},
@@ -106,8 +109,11 @@ def test_no_event_is_longer_than_a_reader_takes(event: Event) -> None:
     ids=["many keys", "many items", "nested", "long key"],
 )
 def test_a_result_of_any_shape_fits_a_line(result: dict[str, Any]) -> None:
-    event = events.ToolCallResponse(
-        tool_call=events.wire_call("c", "n", "{}"), tool_definition={"name": "n"}, response="r", result=result
+    event = call_events.ToolCallResponse(
+        tool_call=call_events.wire_call("c", "n", "{}"),
+        tool_definition={"name": "n"},
+        response="r",
+        result=result,
     )
     for payload in EventEncoder().encode(event):
         assert len(b"data: " + payload) <= MAX_LINE

@@ -13,7 +13,7 @@ from app.agent.loop_steps import Step, Steps
 from app.agent.model_client import Cancellation
 from app.agent.toolset import Tool, ToolResult
 from app.conversation.blocks import Block, clean
-from app.conversation.events import HookBlocked
+from app.conversation.hook_events import HookBlocked
 from app.conversation.session import Session
 from app.conversation.wire_content import wire_tool_call
 from app.errors import HookStopped, RunCancelled

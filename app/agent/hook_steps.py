@@ -10,7 +10,8 @@ from typing import Any, Final
 from app.agent.hook_answers import NOTHING_SAID, Hooking, HookVerdict
 from app.agent.loop_steps import Step
 from app.agent.model_client import Cancellation
-from app.conversation.events import HookFinished, HookStarted, Warning
+from app.conversation.events import Warning
+from app.conversation.hook_events import HookFinished, HookStarted
 from app.conversation.session import Session
 from app.team.agent import Agent
 from app.team.hook_points import POINTS

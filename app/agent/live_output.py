@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from app.conversation.events import Event, Json, ToolCallOutput
+from app.conversation.call_events import ToolCallOutput
+from app.conversation.events import Event, Json
 
 MOST_BYTES: Final = 30_000
 """Bytes of one call's output that are shown while it runs: as many as its result may have."""

@@ -14,7 +14,8 @@ import orjson
 
 from app.agent.model_client import CallDelta
 from app.conversation.blocks import clean
-from app.conversation.events import Json, PartialToolCall, wire_call
+from app.conversation.call_events import PartialToolCall, wire_call
+from app.conversation.events import Json
 
 _GROWTH: Final = 1.25
 _FIRST_STEP: Final = 32  # characters

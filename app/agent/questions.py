@@ -13,7 +13,8 @@ from app.agent.loop_steps import Ask, Step, Steps
 from app.agent.resumption import Resumption
 from app.agent.toolset import Elicitation, Tool
 from app.conversation.blocks import Block
-from app.conversation.events import ElicitationRequest, ToolCallConfirmation
+from app.conversation.call_events import ToolCallConfirmation
+from app.conversation.events import ElicitationRequest
 from app.conversation.run import Answer, Question
 from app.conversation.session import Session
 from app.conversation.wire_content import wire_tool_call

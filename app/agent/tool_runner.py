@@ -39,7 +39,8 @@ from app.agent.toolset import (
     ToolResult,
 )
 from app.conversation.blocks import Block, tool_result
-from app.conversation.events import Json, MessageAdded, ToolCallResponse, ToolCallStarted
+from app.conversation.call_events import ToolCallResponse, ToolCallStarted
+from app.conversation.events import Json, MessageAdded
 from app.conversation.run import Answer, CallState, ToolCall, unknown_outcome
 from app.conversation.session import Session
 from app.conversation.transcript import Message

@@ -11,8 +11,9 @@ from itertools import accumulate
 from typing import Any, Final
 
 from app import sse_format
+from app.conversation.call_events import PartialToolCall, ToolCallStarted
 from app.conversation.event_facts import EventFact, is_marked, mark_of, numbered_fact
-from app.conversation.events import AgentChoice, AgentChoiceReasoning, PartialToolCall, ToolCallStarted
+from app.conversation.events import AgentChoice, AgentChoiceReasoning
 
 MAX_CHARACTERS: Final = 9_000
 """Of a condensed fact: it fits a line of the contract's clients however its text is escaped."""

@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 
 from app.conversation.blocks import Block, plain_text
-from app.conversation.events import Event, Json, UserMessage, wire_call
+from app.conversation.call_events import wire_call
+from app.conversation.events import Event, Json, UserMessage
 from app.conversation.framing import unframed
 from app.conversation.transcript import Message, Role
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from app.conversation.call_events import PartialToolCall
 from app.conversation.event_facts import EventFact, is_marked, mark_of, rewritten
-from app.conversation.events import AgentChoice, Error, PartialToolCall
+from app.conversation.events import AgentChoice, Error
 from app.runtime.streams.frame_encoder import FrameEncoder
 from app.web.wire_generation import Generation, generation
 

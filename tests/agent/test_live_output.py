@@ -11,7 +11,7 @@ import pytest
 
 from app.agent.live_output import LEFT_OUT, MOST_BYTES, PAUSE_SECONDS, PIECE, LiveOutput
 from app.agent.toolset import Outcome, ToolCancelled, ToolContext, ToolResult
-from app.conversation.events import ToolCallOutput, ToolCallResponse, ToolCallStarted
+from app.conversation.call_events import ToolCallOutput, ToolCallResponse, ToolCallStarted
 from app.conversation.run import Answer
 from app.errors import RunCancelled
 from tests.agent.scripted_model import ScriptedModel, called, said

@@ -6,7 +6,7 @@ import json
 
 from app.agent.model_client import CallDelta
 from app.agent.partial_calls import MAX_CHARACTERS, PartialCalls
-from app.conversation.events import PartialToolCall
+from app.conversation.call_events import PartialToolCall
 
 
 def grow(*pieces: str, call_id: str = "a", partials: PartialCalls | None = None) -> list[PartialToolCall]:

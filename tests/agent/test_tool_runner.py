@@ -21,7 +21,7 @@ from app.agent.toolset import (
     ToolFailed,
     ToolResult,
 )
-from app.conversation.events import ToolCallResponse
+from app.conversation.call_events import ToolCallResponse
 from app.conversation.run import Answer
 from app.conversation.session import Session
 from app.conversation.wire_content import arguments_text

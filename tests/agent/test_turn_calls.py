@@ -22,7 +22,7 @@ from app.agent.toolset import (
     ToolResult,
 )
 from app.agent.turn_calls import SIDE_BY_SIDE
-from app.conversation.events import ToolCallResponse, ToolCallStarted
+from app.conversation.call_events import ToolCallResponse, ToolCallStarted
 from app.conversation.run import Answer
 from app.errors import RunCancelled
 from tests.agent.cancellation import FakeCancellation

@@ -6,13 +6,15 @@ import inspect
 
 import pytest
 
-from app.conversation import events
+from app.conversation import call_events, events, hook_events
 from app.conversation.events import ZERO_TIME, Event
 
 NOW = "2026-11-22T20:00:00.5Z"
 KINDS = [
     kind
-    for _, kind in inspect.getmembers(events, inspect.isclass)
+    for module in (events, call_events, hook_events)
+    for _, kind in inspect.getmembers(module, inspect.isclass)
+    if kind.__module__ == module.__name__
     if issubclass(kind, Event) and kind is not Event
 ]
 
@@ -66,4 +68,4 @@ def test_types_are_unique() -> None:
     ],
 )
 def test_a_call_has_no_empty_keys(call: tuple[str, str, str], wire: dict[str, object]) -> None:
-    assert events.wire_call(*call) == wire
+    assert call_events.wire_call(*call) == wire

@@ -9,11 +9,10 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from app import errors
-from app.conversation import events
 from app.factory import Server
 from app.web.openapi.document import openapi_document
 from tests.harness.in_process import LocalClient
-from tests.test_documents import heirs
+from tests.test_documents import event_types, heirs
 
 ASSETS: Final = re.compile(r'(?:href|src)="([^"]+)"')
 NEVER_SENT_BY_A_ROUTE: Final = {
@@ -67,7 +66,7 @@ def test_every_code_stands_in_the_document(server: Server) -> None:
 def test_every_type_of_event_is_described(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     named = [schemas[one["$ref"].rpartition("/")[2]] for one in schemas["Event"]["oneOf"]]
-    known = {kind.type for kind in heirs(events.Event) if kind.__module__ == events.__name__}
+    known = event_types()
     assert {schema["properties"]["type"]["const"] for schema in named} == known
 
 

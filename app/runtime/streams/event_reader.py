@@ -11,9 +11,10 @@ from itertools import takewhile
 from threading import Event
 from typing import Final
 
+from app.conversation.call_events import PartialToolCall
 from app.conversation.condensed_facts import facts_after
 from app.conversation.event_facts import EventFact, first_of_its_call, is_marked, mark_of
-from app.conversation.events import Gap, MessageAdded, PartialToolCall, StreamStopped
+from app.conversation.events import Gap, MessageAdded, StreamStopped
 from app.errors import StoreUnavailable
 from app.event_encoder import EventEncoder
 from app.runtime.streams.event_log import EndMark, EventLog, EventLogs

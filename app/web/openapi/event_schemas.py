@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from app.conversation import events
+from app.conversation import call_events, events, hook_events
 
 Schema = dict[str, Any]
+
+_MODULES: Final = frozenset(module.__name__ for module in (events, call_events, hook_events))
 
 
 def event_schemas() -> dict[str, Schema]:
@@ -20,7 +22,7 @@ def event_schemas() -> dict[str, Schema]:
 
 def _kinds(kind: type[events.Event]) -> Iterator[type[events.Event]]:
     for heir in kind.__subclasses__():
-        if heir.__module__ == events.__name__:
+        if heir.__module__ in _MODULES:
             yield heir
             yield from _kinds(heir)
 
