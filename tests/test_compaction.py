@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from anthropic_standin.standin_server import OfflineServer
-from app.agent import compactor, model_catalogue
+from app.agent import model_catalogue, summarizer
 from app.agent.history import History
 from app.conversation.transcript import Message
 from app.factory import Server, build
@@ -224,7 +224,7 @@ def test_a_failed_compaction_is_told_and_the_run_goes_on(
 ) -> None:
     session = local.new_session()
     local.say(session, LONG)
-    monkeypatch.setattr("app.agent.compactor.ASSIGNMENT", "[fail 403]")
+    monkeypatch.setattr("app.agent.summarizer.ASSIGNMENT", "[fail 403]")
     events = local.say(session, "[say hello]")
     assert shape(events) == [*PLAIN, *FAILED, *SAID, *END]
     error = of_type(events, "error")[0]
@@ -242,7 +242,7 @@ def assigned(monkeypatch: pytest.MonkeyPatch, *scripts: str) -> None:
     def assignment(attempt: int) -> Message:
         return user(scripts[min(attempt, len(scripts) - 1)])
 
-    monkeypatch.setattr(compactor, "_assignment", assignment)
+    monkeypatch.setattr(summarizer, "_assignment", assignment)
 
 
 UNUSABLE = {
@@ -289,7 +289,7 @@ def test_a_summary_that_is_never_whole_replaces_nothing(
     assert of_type(events, "error")[0]["code"] == "compaction_failed"
     assert local.server.store.journal.summary(session) is None
     assert len(shown(small_window)) == 3, "the whole conversation"
-    assert len(small_window.requests) == 2 + compactor.ATTEMPTS
+    assert len(small_window.requests) == 2 + summarizer.ATTEMPTS
 
 
 @pytest.mark.usefixtures("known")
@@ -299,7 +299,7 @@ def test_a_run_that_is_stopped_while_it_compacts_leaves_a_session_that_works(
     session = local.new_session()
     local.say(session, LONG)
     with monkeypatch.context() as patch:
-        patch.setattr("app.agent.compactor.ASSIGNMENT", "[hold 0][say never]")
+        patch.setattr("app.agent.summarizer.ASSIGNMENT", "[hold 0][say never]")
         with local.run(session, "[say hello]") as stream:
             stream.until("session_compaction")
             assert small_window.wait_until(lambda stats: stats.open_streams == 1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import replace
 from itertools import takewhile
 from typing import Any, Final
 
@@ -18,22 +17,19 @@ from app.agent.loop_steps import Condensed, PicturesLeftOut, Step, Steps
 from app.agent.model_caller import SUMMARY_TOKENS, ModelAnswer, ModelCaller
 from app.agent.model_client import ModelError
 from app.agent.picture_limits import excess
+from app.agent.summarizer import Summarizer
 from app.conversation import events
-from app.conversation.blocks import clean, plain_text, text_block
 from app.conversation.compaction import (
     Cut,
     estimate,
     find_cut,
-    shortened,
     with_fewer_pictures,
 )
-from app.conversation.healing import heal
-from app.conversation.pictures import pictures_of, without_pictures
+from app.conversation.pictures import pictures_of
 from app.conversation.summary import Summary
 from app.conversation.transcript import Message
 from app.errors import CompactionFailed, RunCancelled
 from app.team.agent import Agent
-from app.team.model_definition import ModelSpec
 
 Compacting = Generator[Step, Any, bool]
 
@@ -43,22 +39,8 @@ KEPT: Final = 0.1
 """Share of the window: how much of the newest is kept in its own words; a compaction must win as much, too."""
 UNKNOWN_WINDOW: Final = 100_000
 """Tokens, for a model that nothing is known of and that has said that its window is full."""
-ATTEMPTS: Final = 4
-"""At a summary, each with half of the conversation that the one before was given."""
 MOST_IN_VAIN: Final = 2
 """Compactions in a row that did not help the model to get on; there is no third one."""
-WHOLE: Final = frozenset({"end_turn", "stop_sequence"})
-"""How a summary ends that may stand for a conversation; any other was cut, or refused."""
-
-ASSIGNMENT: Final = (
-    "Summarize this conversation for somebody who goes on with it and will see nothing of it but your summary. Say "
-    "what the user wants, in their words where these matter; what was decided, and why; what was done and found out, "
-    "with the exact names, paths, commands, numbers and errors that are still needed; what is still open, and what "
-    "comes next. Answer with the summary alone."
-)
-
-BRIEFLY: Final = "Be brief: a page at most."
-"""After an attempt that came to nothing, perhaps because the summary was too long."""
 
 
 class Compactor:
@@ -79,6 +61,7 @@ class Compactor:
         self._agent = agent
         self._history = history
         self._model_caller = model_caller
+        self._summarizer = Summarizer(context, agent, model_caller)
 
     def make_room(self) -> Compacting:
         """Compacts the conversation if the window is nearly full and that would help; says whether it did so."""
@@ -158,7 +141,7 @@ class Compactor:
     def window(self) -> int:
         """The window of the model that will speak, as far as that is known; 0 if nothing is known of it."""
         windows = [model_catalogue.facts(spec.model).window for spec in self._model_caller.chain.first]
-        summarizing = [model_catalogue.facts(spec.model).window for spec in self._writers]
+        summarizing = [model_catalogue.facts(spec.model).window for spec in self._summarizer.writers]
         return min([*windows, *filter(None, summarizing)])
 
     @property
@@ -166,13 +149,6 @@ class Compactor:
         """The part of the window at which it counts as nearly full."""
         own = [spec.compaction_threshold for spec in self._model_caller.chain.first]
         return next(filter(None, own), self._agent.compaction_threshold or FULL)
-
-    @property
-    def _writers(self) -> Sequence[ModelSpec]:
-        """The models that write summaries, before the agent's own are asked for one."""
-        own = [spec.compaction_model for spec in self._model_caller.chain.first]
-        reference = self._agent.compaction_model or next(filter(None, own), "")
-        return self._context.team.models(reference)[:1] if reference else ()
 
     def _cuts(self, keep_tokens: int) -> list[Cut]:
         """The best first. Results that the model has not seen stay, unless an earlier run has left them, and there is
@@ -199,7 +175,7 @@ class Compactor:
         try:
             asked, text = None, wish.summary
             if not text:
-                asked, text = yield from self._summary_of(cut.older, tokens, wish.words)
+                asked, text = yield from self._summarizer.summary_of(cut.older, tokens, wish.words)
         except ModelError as error:
             yield from self._model_caller.settle()
             if error.kind == "cancelled":
@@ -224,36 +200,6 @@ class Compactor:
         yield from self._hooks.after_compaction(wish, text)
         yield self._token_usage()
         return True
-
-    def _summary_of(
-        self, rows: Sequence[Message], tokens: int, words: str
-    ) -> Generator[Step, Any, tuple[ModelAnswer, str]]:
-        """Shows the model less and less of the conversation, from its end, until it fits and the summary is whole.
-        Thinking was signed over the whole of it, so it is left out of less. `words` are for the model."""
-        problem = ModelError("the conversation is too long to be summarized", kind="final")
-        more = [Message("user", (text_block(words),), implicit=True)] if words else []
-        for attempt in range(ATTEMPTS):
-            shown = shortened(rows, tokens >> attempt)
-            if attempt or shown != list(rows):
-                shown = [replace(row, prompt="") for row in shown]
-            try:
-                asked = yield from self._model_caller.ask_about(
-                    heal([*shown, _assignment(attempt), *more]).rows, self._writers
-                )
-            except ModelError as error:
-                if error.kind not in ("overflow", "thinking_mismatch", "picture_refused"):
-                    raise
-                if error.kind == "picture_refused":
-                    rows = [without_pictures(row) for row in rows]
-                problem = error
-                continue
-            text = clean(plain_text(asked.turn.content).strip())
-            if text and asked.turn.stop_reason in WHOLE:
-                return asked, text
-            yield from self._model_caller.settle(asked.cost)
-            problem = ModelError(_unusable(asked.turn.stop_reason), kind="final")
-            tokens = min(tokens, sum(map(estimate, shown)) << attempt)
-        raise problem
 
     def _summary(self, cut: Cut, asked: ModelAnswer | None, text: str) -> Summary:
         """Without an answer of a model a hook has written it."""
@@ -307,14 +253,3 @@ def _done(rows: Sequence[Message]) -> Iterator[bytes]:
         if row.role == "tool" and (call := made.get(row.content[0]["tool_use_id"])):
             text = orjson.dumps([call, row.content[0].get("content")], option=orjson.OPT_SORT_KEYS)
             yield hashlib.sha256(text).digest()
-
-
-def _unusable(stop_reason: str) -> str:
-    if stop_reason in WHOLE:
-        return "the model wrote no summary"
-    return f"the model did not finish its summary ({stop_reason})"
-
-
-def _assignment(attempt: int) -> Message:
-    words = ASSIGNMENT if not attempt else f"{ASSIGNMENT} {BRIEFLY}"
-    return Message("user", (text_block(words),), implicit=True)
