@@ -110,9 +110,7 @@ class AgentLoop:
         self._agent = agent
         self._switched_to: Agent | None = None
         self._digesting: tuple[ModelSpec, ...] = ()
-        model_caller = ModelCaller(
-            context, session, agent, self._toolbox, history, self._tool_runner.definition
-        )
+        model_caller = ModelCaller(context, session, agent, self._toolbox, history, self._toolbox.definition)
         self._turn_runner = TurnRunner(context, session, agent, history, model_caller)
         self._compactor = Compactor(context, session.id, agent, history, model_caller, self._hooks)
 

@@ -14,12 +14,12 @@ from typing import Any, Final
 from app.agent.call_hooks import CallHooks
 from app.agent.delegation import handed_over
 from app.agent.history import History
-from app.agent.live_output import LiveOutput, output_of_call
+from app.agent.live_output import LiveOutput
 from app.agent.loop_context import LoopContext
 from app.agent.loop_steps import CallEnded, CallStarting, Step
 from app.agent.model_client import Cancellation
 from app.agent.questions import CallApproval, blocked_words, elicitation
-from app.agent.redaction import redacted, redacted_value
+from app.agent.readers_view import ReadersView
 from app.agent.repetition import Repetition
 from app.agent.result_limit import ResultLimit
 from app.agent.resumption import Resumption
@@ -40,7 +40,7 @@ from app.agent.toolset import (
 )
 from app.conversation.blocks import Block, tool_result
 from app.conversation.call_events import ToolCallResponse, ToolCallStarted
-from app.conversation.events import Json, MessageAdded
+from app.conversation.events import MessageAdded
 from app.conversation.run import Answer, CallState, ToolCall, unknown_outcome
 from app.conversation.session import Session
 from app.conversation.transcript import Message
@@ -95,7 +95,7 @@ class ToolRunner:
         limit: ResultLimit,
         redacts: bool = False,
     ) -> None:
-        self._redacts = redacts
+        self._view = ReadersView(context.publish, agent, hooks, redacts=redacts)
         self.handed_to: str | None = None
         self._switch = switch
         self._repetition = repetition
@@ -180,12 +180,12 @@ class ToolRunner:
 
     def end(self, block: Block, result: ToolResult, state: CallState) -> Generator[Step, Any, Message]:
         """The result goes into the store first, and to the readers then; as the agent's hooks want it."""
-        result = yield from self._hooks.transformed(block, self._find(block), self._masked(result))
+        result = yield from self._hooks.transformed(block, self._find(block), self._view.masked(result))
         return (yield from self._store(block, result, state))
 
     def _store(self, block: Block, result: ToolResult, state: CallState) -> Generator[Step, Any, Message]:
         """A secret that a hook has written into the result is masked, too."""
-        tool, result = self._find(block), self._masked(result)
+        tool, result = self._find(block), self._view.masked(result)
         result = self._repetition.note(block["name"], block["input"], self._limit.fit(result, tool), tool)
         content = tool_result(block["id"], result.output, is_error=result.is_error, images=result.images)
         row = Message(
@@ -199,34 +199,16 @@ class ToolRunner:
             agent_name=self._agent,
             tool_call_id=block["id"],
             tool_call=wire_tool_call(block),
-            tool_definition=self.definition(block["name"]),
+            tool_definition=self._toolbox.definition(block["name"]),
             response=result.output,
             result=result.wire(),
         )
         yield MessageAdded(agent_name=self._agent, session_id=self._session_id)
         return row
 
-    def _masked(self, result: ToolResult) -> ToolResult:
-        """Without secrets, where the agent's file says so."""
-        if not self._redacts:
-            return result
-        output, shown = redacted(result.output), redacted_value(result.structured)
-        return replace(result, output=output, structured=shown, meta=redacted_value(result.meta))
-
-    def _live_output(self, call_id: str, tool: Tool) -> LiveOutput:
-        """Shows nothing that the result will not show."""
-        if self._hooks.rewrites_results_of(tool.name):
-            return LiveOutput(lambda _: None)
-        mask = redacted if self._redacts else None
-        return output_of_call(self._context.publish, self._agent, call_id, tool.definition, mask=mask)
-
-    def definition(self, name: str) -> Json:
-        tool = self._toolbox.find(name)
-        return tool.definition() if tool else unknown_definition(name)
-
     def begin(self, block: Block, tool: Tool, *, beside: bool = False) -> Generator[Step, Any, ApprovedCall]:
         """Hears the hooks; from then on the ledger says that the handler runs. RunCancelled."""
-        output = self._live_output(block["id"], tool)
+        output = self._view.output_of(block["id"], tool)
         if self._context.cancellation.is_set():
             raise RunCancelled()
         if beside:
@@ -298,7 +280,7 @@ class ToolRunner:
 
     def _conclude(self, block: Block, result: ToolResult) -> Generator[Step, Any, Message]:
         """The call has its result; the agent's hooks hear of it."""
-        result = self._masked(result)
+        result = self._view.masked(result)
         state: CallState = "failed" if result.is_error else "completed"
         result = yield from self._hooks.transformed(block, self._find(block), result)
         row = yield from self._store(block, result, "unknown" if result.is_unknown else state)
@@ -326,7 +308,3 @@ class ToolRunner:
         if known is None or (known.state == "running" and known.name != "user_prompt"):
             return None
         return self._resumption.answer_to("elicitation", self._session_id, block["id"])
-
-
-def unknown_definition(name: str) -> Json:
-    return {"name": name, "category": "", "parameters": None, "annotations": {}, "outputSchema": None}

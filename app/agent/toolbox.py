@@ -9,6 +9,7 @@ from typing import Any
 from app.agent.tool_normalizing import fit
 from app.agent.tools.schemas.normalizing import UnusableSchema
 from app.agent.toolset import QuestionFirst, Tool, Toolset, ToolsetFailed, prepare
+from app.conversation.events import Json
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +123,11 @@ class Toolbox:
     def find(self, name: str) -> Tool | None:
         return next((tool for tool in self.tools if tool.name == name), None)
 
+    def definition(self, name: str) -> Json:
+        """The tool as readers are told of it, also if there is none of that name."""
+        tool = self.find(name)
+        return tool.definition() if tool else unknown_definition(name)
+
     @property
     def instructions(self) -> list[str]:
         return [toolset.instructions for toolset in self._started.values() if toolset.instructions]
@@ -171,3 +177,7 @@ def _place(key: str, toolset: Toolset) -> str:
     """The same for messages about its tools; two servers with one command have one each."""
     label = _label(key, toolset)
     return key if label == key else f"{key}, {label}"
+
+
+def unknown_definition(name: str) -> Json:
+    return {"name": name, "category": "", "parameters": None, "annotations": {}, "outputSchema": None}

@@ -1,0 +1,37 @@
+"""The view that readers get of a tool call: its output while it is at work, and its result, without secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from app.agent.call_hooks import CallHooks
+from app.agent.live_output import LiveOutput, output_of_call
+from app.agent.redaction import redacted, redacted_value
+from app.agent.toolset import Tool, ToolResult
+from app.conversation.events import Event
+
+
+class ReadersView:
+    """Of one agent's calls. It masks secrets where the agent's file says so (`redacts`)."""
+
+    def __init__(
+        self, publish: Callable[[Event], None], agent: str, hooks: CallHooks, *, redacts: bool
+    ) -> None:
+        self._publish = publish
+        self._agent = agent
+        self._hooks = hooks
+        self._redacts = redacts
+
+    def masked(self, result: ToolResult) -> ToolResult:
+        if not self._redacts:
+            return result
+        output, shown = redacted(result.output), redacted_value(result.structured)
+        return replace(result, output=output, structured=shown, meta=redacted_value(result.meta))
+
+    def output_of(self, call_id: str, tool: Tool) -> LiveOutput:
+        """Shows nothing that the result will not show."""
+        if self._hooks.rewrites_results_of(tool.name):
+            return LiveOutput(lambda _: None)
+        mask = redacted if self._redacts else None
+        return output_of_call(self._publish, self._agent, call_id, tool.definition, mask=mask)
