@@ -8,44 +8,39 @@ It ends by returning, or with an exception that says how: RunCancelled, or one o
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from app.agent import model_catalogue
 from app.agent.compactor import UNKNOWN_WINDOW, Compactor
-from app.agent.delegation import MAX_DEPTH, child_id, child_session, first_message
 from app.agent.history import History
 from app.agent.kept_answers import KeptAnswers
 from app.agent.loop_context import LoopContext
 from app.agent.loop_events import agent_info, team_info
 from app.agent.loop_hooks import LoopHooks
-from app.agent.loop_steps import AgentChanged, Ask, ChildAdded, SafePoint, Step, Steps
+from app.agent.loop_steps import FAILURES, AgentChanged, SafePoint, Step, Steps
 from app.agent.model_caller import ModelCaller
 from app.agent.repetition import Repetition
 from app.agent.result_limit import ResultLimit
 from app.agent.resumption import Resumption
 from app.agent.routing import routed
+from app.agent.task_runner import TaskRunner
 from app.agent.tool_listing import ToolListing
 from app.agent.tool_runner import TRUNCATED, ToolRunner
 from app.agent.toolset import Delegation, ModelChange, Tool, ToolResult
 from app.agent.turn_calls import TurnCalls
+from app.agent.turn_limit import TurnLimit
 from app.agent.turn_runner import Said, TurnRunner
 from app.conversation import events
 from app.conversation.blocks import Block, plain_text, text_block
 from app.conversation.hook_context import is_hook_context
-from app.conversation.run import Question
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.conversation.wire_content import user_message_event
-from app.errors import BudgetReached, HookStopped, ModelFailed, ModelRefused, RunCancelled, SessionFull
+from app.errors import RunCancelled, SessionFull
 from app.team.agent import Agent
 from app.team.model_definition import ModelSpec
 
-MORE_ITERATIONS: Final = 10
 MAX_PAUSES: Final = 10
-
-FAILURES: Final = (ModelFailed, ModelRefused, BudgetReached, SessionFull, HookStopped)
-"""How a run can fail that has the conversation in order."""
 
 
 class AgentLoop:
@@ -115,6 +110,11 @@ class AgentLoop:
         self._compactor = Compactor(context, session.id, agent, history, model_caller, self._hooks)
 
     @property
+    def agent(self) -> Agent:
+        """The agent that has the session, with its own models."""
+        return self._own
+
+    @property
     def last_words(self) -> str:
         """The agent's last message."""
         said = [row for row in self._history.rows if row.role == "assistant"]
@@ -173,20 +173,10 @@ class AgentLoop:
 
     # ---- round and round
 
-    def _limit(self) -> int:
-        """How many turns the run may have before it asks; 0 for as many as it takes. An earlier process may have got
-        leave for more, some at a time."""
-        limit = self._session.max_iterations or self._agent.max_iterations
-        if asked := self._resumption.asked("max_iterations", self._session.id):
-            return int(asked.details["limit"])
-        beyond = max(0, self._resumption.turns - limit) if limit else 0
-        return limit + -(-beyond // MORE_ITERATIONS) * MORE_ITERATIONS
-
     def _turns(self, *, listed: bool) -> Steps:
         """`listed`: the tools are those of the next turn already."""
-        limit, iterations, pauses = self._limit(), self._resumption.turns, 0
-        if self._resumption.asked("max_iterations", self._session.id):
-            iterations = limit
+        most = self._session.max_iterations or self._agent.max_iterations
+        limit, pauses = TurnLimit(self._session.id, most, self._resumption), 0
         while True:
             yield from self._call_tools()
             idle = self._has_spoken_last()
@@ -197,18 +187,16 @@ class AgentLoop:
             if not listed:
                 yield from self._listing.steps()
             listed = False
-            if limit and iterations >= limit:
-                if not (yield from self._may_go_on(limit)):
-                    return
-                limit = iterations + MORE_ITERATIONS
-            iterations += 1
+            if not (yield from limit.allows_turn(self._hooks)):
+                yield from self._turn_runner.say((text_block(limit.words),))
+                return
             self._check_size()
             if not self._history.transcript.unserved:
                 self._context.check_budget()
                 for words in self._context.budgets.check(self._agent):
                     yield events.Warning(agent_name=self._agent.name, message=words)
             yield from self._compactor.make_room()
-            said = yield from self._take_turn(iterations)
+            said = yield from self._take_turn(limit.turns)
             self._broken = said.broken_calls
             if said.stop_reason == "pause_turn" and pauses < MAX_PAUSES:
                 pauses += 1
@@ -328,62 +316,15 @@ class AgentLoop:
             yield from self._hooks.arrived(arrived)
         return bool(arrived)
 
-    def _may_go_on(self, limit: int) -> Generator[Step, Any, bool]:
-        answer = self._resumption.answer_to("max_iterations", self._session.id)
-        if answer is None:
-            yield from self._hooks.limit_reached(limit)
-            question = Question("max_iterations", session_id=self._session.id, details={"limit": limit})
-            event = events.MaxIterationsReached(max_iterations=limit, session_id=self._session.id)
-            answer = yield Ask(question, event)
-        self._resumption = Resumption()
-        if answer is not None and answer.decision == "approve":
-            yield from self._hooks.resumed(limit, MORE_ITERATIONS)
-            return True
-        words = f"Execution stopped after reaching the configured max_iterations limit ({limit})."
-        yield from self._turn_runner.say((text_block(words),))
-        return False
-
-    # ---- a task for another agent
-
     def _delegate(self, call_id: str, task: Delegation | None) -> Generator[Step, Any, ToolResult]:
-        """Lets a colleague do a task in a session of its own, whose events go to the same readers."""
-        if self._depth >= MAX_DEPTH:
-            return ToolResult.error("Tasks are nested too deeply; do this one yourself.")
-        child = yield from self._child(call_id, task)
-        name = child._agent.name
-        yield events.AgentSwitching(
-            agent_name=name, switching=True, from_agent=self._agent.name, to_agent=name
+        runner = TaskRunner(
+            self._context,
+            self._session,
+            self._own,
+            self._agent,
+            self._hooks,
+            self._resumption,
+            self._depth,
+            AgentLoop,
         )
-        yield from self._hooks.switched(self._own, child._own, "transfer_task")
-        yield agent_info(child._agent)
-        failure, reason = "", events.NORMAL
-        try:
-            yield from child.run()
-        except FAILURES as error:
-            failure = error.message
-            reason = events.stop_reason(error.code)
-            yield events.Error(error=failure, session_id=child._session.id, code=error.code)
-        yield events.StreamStopped(agent_name=name, session_id=child._session.id, reason=reason)
-        yield from self._hooks.task_ended(child._session.id, name, child.last_words)
-        yield from self._hooks.switched(child._own, self._own, "transfer_task_return")
-        yield events.AgentSwitching(
-            agent_name=self._agent.name, switching=False, from_agent=name, to_agent=self._agent.name
-        )
-        yield agent_info(self._agent)
-        return ToolResult.error(f"Error calling tool: {failure}") if failure else ToolResult(child.last_words)
-
-    def _child(self, call_id: str, task: Delegation | None) -> Generator[Step, Any, AgentLoop]:
-        """A new child, or the one that was at work when its process died."""
-        team, depth = self._context.team, self._depth + 1
-        if task is None:
-            session, rows, ledger = self._context.read(child_id(self._session.id, call_id))
-            target = team.agent(session.agent.partition("/")[2])
-            turns = sum(row.role == "assistant" for row in rows)
-            resumption = replace(self._resumption, ledger=ledger, turns=turns)
-            return AgentLoop(self._context, session, target, rows, resumption=resumption, depth=depth)
-        target = team.agent(task.agent)
-        parent = self._context.look(self._session.id)
-        session = child_session(parent, self._session, team.key, target, call_id)
-        rows = [first_message(task)]
-        yield ChildAdded(session, rows)
-        return AgentLoop(self._context, session, target, rows, depth=depth)
+        return (yield from runner.run(call_id, task))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from app.conversation.events import Event
 from app.conversation.frozen_prompt import FrozenPrompt
@@ -16,6 +16,10 @@ from app.conversation.run import CallState, Question
 from app.conversation.session import Session
 from app.conversation.summary import Summary
 from app.conversation.transcript import Message
+from app.errors import BudgetReached, HookStopped, ModelFailed, ModelRefused, SessionFull
+
+FAILURES: Final = (ModelFailed, ModelRefused, BudgetReached, SessionFull, HookStopped)
+"""How a run can fail that has the conversation in order."""
 
 
 @dataclass(frozen=True, slots=True)
