@@ -14,20 +14,20 @@ from app.conversation.blocks import Block
 from app.conversation.queued_message import QueuedMessage, QueueKind
 from app.conversation.run import AT_SAFE_POINT, Answer, Run
 from app.conversation.run_outcome import interrupted
-from app.errors import AppError, HolderGone, NotRunning, SessionBusy
+from app.errors import AppError, HolderGone, NotRunning
 from app.runtime.live_run import LiveRun
 from app.runtime.live_runs import LiveRuns
 from app.runtime.manager import RuntimeManager
 from app.runtime.periodic_tasks import PeriodicTasks
 from app.runtime.run_claims import Claims
 from app.runtime.run_plan import Planner
+from app.runtime.session_line import SessionLine
 from app.runtime.session_locks import SessionLocks
 from app.runtime.streams.event_log import EventLogs
 from app.runtime.waiting_line import WaitingLine
 from app.store.answer_store import Answered
 from app.store.audit_notes import requested_by
 from app.store.idempotency import KeyUse, Outcome
-from app.store.run_request import RunRequest
 from app.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -64,8 +64,7 @@ class RunControl:
         self._claims = claims
         self._locks = locks
         self._logs = logs
-        self.line = WaitingLine(limit=max_waiting, share=share)
-        self._process = uuid.uuid4().hex  # as the other processes see it in line
+        self.line = SessionLine(store.waiting_line, store.runs, manager, limit=max_waiting, share=share)
         # a line of its own: answers must not stand behind requests that wait for the run; they wait for moments only
         self._answers = WaitingLine(limit=1000, share=share)
         self._approval_seconds = approval_seconds
@@ -157,43 +156,6 @@ class RunControl:
             if outcome is not None or not starting or time.monotonic() >= deadline:
                 return outcome
             time.sleep(LOOK_SECONDS)
-
-    def start_when_free(
-        self,
-        request: RunRequest,
-        *,
-        seconds: float,
-        gave_up: Callable[[], bool],
-        name: str = "",
-    ) -> LiveRun:
-        """Starts the run, but waits in line for its session, at most so many seconds or until the caller gives up.
-        A request that waits in another process has its turn as if it waited here."""
-        session_id = request.session_id
-        try:
-            if (
-                not self.line.is_waited_for(session_id)
-                and self._store.waiting_line.turn_of(session_id) is None
-            ):
-                return self._manager.start(request)
-        except SessionBusy:
-            pass
-
-        def start_in_turn() -> LiveRun:
-            self._store.waiting_line.still_there(session_id, self._process)
-            if self._store.waiting_line.turn_of(session_id) != self._process:
-                raise SessionBusy()
-            return self._manager.start(request)
-
-        try:
-            with self._store.waiting_line.place(session_id, self._process):
-                return self.line.in_turn(
-                    session_id, start_in_turn, seconds=seconds, gave_up=gave_up, name=name
-                )
-        except SessionBusy as busy:
-            run = self._store.runs.live_run(session_id)
-            if busy.run is not None or run is None:
-                raise
-            raise SessionBusy(run=run) from None
 
     def cancel(
         self,

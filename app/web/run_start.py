@@ -208,9 +208,7 @@ class RunStartResource(Resource):
                 request = replace(request, replacing=stopped.id)
             longest = min(longest, INTERRUPT_WAIT)
         with client_left(self._disconnects) as left:
-            return self._control.start_when_free(
-                request, seconds=longest, gave_up=left.is_set, name=own_name()
-            )
+            return self._control.line.start(request, seconds=longest, gave_up=left.is_set, name=own_name())
 
     def _answer_run(self, live: LiveRun, after_hangup: str, streamed: bool) -> Response:
         if not streamed:

@@ -148,7 +148,7 @@ def test_who_has_waited_long_enough_is_told_who_holds_the_session(local: LocalCl
 def test_too_many_waiters_are_turned_away(
     server: Server, local: LocalClient, model: OfflineServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server.control, "line", WaitingLine(limit=2))
+    monkeypatch.setattr(server.control.line, "_here", WaitingLine(limit=2))
     session = local.new_session()
     with local.run(session, HELD) as stream:
         stream.until("agent_choice")
