@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import cached_property
 from typing import Final
 
 from flask import Flask, Response, g, request
@@ -15,15 +16,12 @@ from app.store.audit_notes import enter_request, leave_request
 from app.store.store import Store
 from app.web.error_prefix import error_prefix
 from app.web.rate_limit import RateLimit
+from app.web.resource import route_of
 from app.web.same_origin import host_name, is_same_origin
 from app.web.token_book import TokenBook
 
 log = logging.getLogger(__name__)
 
-_OPEN: Final = frozenset(
-    {"/", "/api/ping", "/health", "/ready"}
-    | {"/openapi.json", "/agent-schema.json", "/docs", "/docs/reference.js", "/docs/reference.css"}
-)
 _OVERSIGHT: Final = frozenset({"/metrics", "/api/audit"})
 """Routes that tell of everybody: not for tokens that see only what is their own."""
 
@@ -61,6 +59,8 @@ class Access:
         self._audited = audited
 
     def register(self, app: Flask) -> None:
+        """Its routes may be added later, before the first request."""
+        self._app = app
         app.before_request(self.check)
         app.after_request(self.note_refusal)
         app.after_request(_keep_place)
@@ -71,7 +71,7 @@ class Access:
         """Raises Forbidden, Unauthorized, ShareTaken, RateLimited; else notes the caller, for this request."""
         g.token = None
         self._check_browser()
-        if _is_open(request.path):
+        if request.path in self._open or request.path.startswith(self._open_below):
             return
         if self._book.is_open:
             self._enter_request("")
@@ -85,6 +85,17 @@ class Access:
             raise Forbidden("This token may look, but change nothing.")
         if token.role == "user" and request.path in _OVERSIGHT:
             raise Forbidden("This is for operators.")
+
+    @cached_property
+    def _open(self) -> frozenset[str]:
+        """The paths that need no token, whatever the method; one with a variable stops before it."""
+        rules = self._app.url_map.iter_rules()
+        routes = {rule.rule: route_of(self._app.view_functions[rule.endpoint]) for rule in rules}
+        return frozenset(path.partition("<")[0] for path, route in routes.items() if route and route.is_open)
+
+    @cached_property
+    def _open_below(self) -> tuple[str, ...]:
+        return tuple(path for path in self._open if path.endswith("/") and path != "/")
 
     def _enter_request(self, role: str) -> None:
         """The store writes down what this request changes, if there is a trail."""
@@ -168,10 +179,6 @@ def _give_place_back(error: BaseException | None) -> None:
 def _leave_request(error: BaseException | None) -> None:  # noqa: ARG001 - Flask's signature
     if (token := g.pop("audit_token", None)) is not None:
         leave_request(token)
-
-
-def _is_open(path: str) -> bool:
-    return path in _OPEN or path.startswith("/console/")
 
 
 def owner() -> str | None:
