@@ -48,7 +48,7 @@ def _whole(file: TeamFile) -> Payload:
             rag={name: _rag(source) for name, source in file.rag.items()},
         ),
         "metadata": _plain(file.metadata),
-        **({"permissions": _plain(file.permissions)} if file.permissions is not None else {}),
+        **_given(permissions=file.permissions and _plain(file.permissions)),
     }
 
 
@@ -56,38 +56,26 @@ def _agent(name: str, agent: AgentDefinition) -> Payload:
     return {
         "Name": name,
         **_filled(
-            model=agent.model,
-            fallback=_fallback(agent.fallback) if agent.fallback else None,
-            description=agent.description,
-            welcome_message=agent.welcome_message,
+            **_fields(agent, "model"),
+            fallback=agent.fallback and _fallback(agent.fallback),
+            **_fields(agent, "description welcome_message"),
             toolsets=[_toolset(toolset) for toolset in agent.toolsets],
-            instruction=agent.instruction,
-            sub_agents=list(agent.sub_agents),
-            handoffs=list(agent.handoffs),
-            rag=list(agent.rag),
-            add_date=agent.add_date,
-            add_environment_info=agent.add_environment_info,
-            code_mode_tools=agent.code_mode_tools,
-            add_description_parameter=agent.add_description_parameter,
-            readonly=agent.readonly,
-            safety=agent.safety,
-            redact_secrets=agent.redact_secrets,
-            max_iterations=agent.max_iterations,
-            budgets=list(agent.budgets),
-            max_consecutive_tool_calls=agent.max_consecutive_tool_calls,
-            max_old_tool_call_tokens=agent.max_old_tool_call_tokens,
-            max_tool_result_tokens=agent.max_tool_result_tokens,
-            compaction_threshold=agent.compaction_threshold,
-            compaction_model=agent.compaction_model,
-            num_history_items=agent.num_history_items,
-            add_prompt_files=list(agent.add_prompt_files),
-            commands={name: _plain(command) for name, command in agent.commands.items()},
-            structured_output=_output(agent.structured_output) if agent.structured_output else None,
+            **_fields(
+                agent, "instruction sub_agents handoffs rag add_date add_environment_info code_mode_tools"
+            ),
+            **_fields(
+                agent, "add_description_parameter readonly safety redact_secrets max_iterations budgets"
+            ),
+            **_fields(agent, "max_consecutive_tool_calls max_old_tool_call_tokens max_tool_result_tokens"),
+            **_fields(
+                agent, "compaction_threshold compaction_model num_history_items add_prompt_files commands"
+            ),
+            structured_output=agent.structured_output and _output(agent.structured_output),
             skills=_skills(agent.skills),
-            cache=_plain(agent.cache) if agent.cache else None,
+            **_fields(agent, "cache"),
         ),
         **({"session_compaction": False} if agent.session_compaction is False else {}),
-        **({"hooks": _hooks(agent.hooks)} if agent.hooks is not None else {}),
+        **_given(hooks=agent.hooks and _hooks(agent.hooks)),
     }
 
 
@@ -148,43 +136,29 @@ def _hook(hook: Hook) -> Payload:
 def _toolset(toolset: ToolsetSpec) -> Payload:
     """`defer` has to be an object for the contract's client; what was configured does not travel."""
     return {
-        **_filled(
-            type=toolset.type,
-            tools=list(toolset.tools),
-            instruction=toolset.instruction,
-            readonly=toolset.readonly,
-            toon=toolset.toon,
-            model=toolset.model,
-        ),
+        **_filled(**_fields(toolset, "type tools instruction readonly toon model")),
         "defer": {},
         **_filled(command=toolset.command, args=masked_arguments(toolset.args), ref=toolset.ref),
         "remote": _remote(toolset.remote),
-        **({"config": toolset.config} if toolset.config is not None else {}),
+        **_given(config=toolset.config),
         **_filled(
-            version=toolset.version,
-            name=toolset.name,
-            url=toolset.url,
+            **_fields(toolset, "version name url"),
             headers=masked(toolset.headers),
             env=masked(toolset.env),
-            shared=toolset.shared,
-            path=toolset.path,
+            **_fields(toolset, "shared path"),
             shell={name: _script(tool) for name, tool in toolset.shell.items()},
             post_edit=[_post_edit(edit) for edit in toolset.post_edit],
         ),
         "api_config": _api(toolset.api_config),
-        **({"ignore_vcs": toolset.ignore_vcs} if toolset.ignore_vcs is not None else {}),
-        **_filled(file_types=list(toolset.file_types), timeout=toolset.timeout, models=list(toolset.models)),
+        **_given(ignore_vcs=toolset.ignore_vcs),
         **_filled(
-            webhook_config=_webhook(toolset.webhook_config) if toolset.webhook_config else None,
-            rag_config=toolset.rag_config,
-            allowed_domains=list(toolset.allowed_domains),
-            blocked_domains=list(toolset.blocked_domains),
-            allowed_servers=list(toolset.allowed_servers),
-            blocked_servers=list(toolset.blocked_servers),
+            **_fields(toolset, "file_types timeout models"),
+            webhook_config=toolset.webhook_config and _webhook(toolset.webhook_config),
+            **_fields(toolset, "rag_config allowed_domains blocked_domains allowed_servers blocked_servers"),
             working_dir=toolset.working_dir,
-            lifecycle=_lifecycle(toolset.lifecycle) if toolset.lifecycle else None,
+            lifecycle=toolset.lifecycle and _lifecycle(toolset.lifecycle),
         ),
-        **({"allow_private_ips": toolset.allow_private_ips} if toolset.allow_private_ips is not None else {}),
+        **_given(allow_private_ips=toolset.allow_private_ips),
     }
 
 
@@ -246,29 +220,13 @@ def _provider(provider: Provider) -> Payload:
 
 
 def _model(model: ModelDefinition) -> Payload:
-    set_or_absent = (
-        "temperature",
-        "max_tokens",
-        "top_p",
-        "frequency_penalty",
-        "presence_penalty",
-        "parallel_tool_calls",
-        "track_usage",
-        "thinking_budget",
-    )
     return {
-        **_filled(provider=model.provider, model=model.model, description=model.description),
-        **{key: getattr(model, key) for key in set_or_absent if getattr(model, key) is not None},
-        **_filled(base_url=model.base_url, token_key=model.token_key, provider_opts=model.provider_opts),
-        **_filled(
-            task_budget=model.task_budget,
-            bypass_models_gateway=model.bypass_models_gateway,
-            first_available=list(model.first_available),
-            title_model=model.title_model,
-            compaction_model=model.compaction_model,
-            compaction_threshold=model.compaction_threshold,
-        ),
-        **({"cost": _plain(model.cost)} if model.cost is not None else {}),
+        **_filled(**_fields(model, "provider model description")),
+        **_given(**_fields(model, "temperature max_tokens top_p frequency_penalty presence_penalty")),
+        **_given(**_fields(model, "parallel_tool_calls track_usage thinking_budget")),
+        **_filled(**_fields(model, "base_url token_key provider_opts task_budget bypass_models_gateway")),
+        **_filled(**_fields(model, "first_available title_model compaction_model compaction_threshold")),
+        **_given(**_fields(model, "cost")),
         **_filled(
             routing=[
                 {"model": rule.model, "examples": None if rule.examples is None else list(rule.examples)}
@@ -282,7 +240,7 @@ def _rag(source: RagSource) -> Payload:
     return {
         "tool": _plain(source.tool),
         **_filled(docs=list(source.docs)),
-        **({"respect_vcs": source.respect_vcs} if source.respect_vcs is not None else {}),
+        **_given(respect_vcs=source.respect_vcs),
         **_filled(strategies=[_strategy(strategy) for strategy in source.strategies]),
         "results": _plain(source.results),
     }
@@ -294,7 +252,11 @@ def _strategy(strategy: RagStrategy) -> Payload:
 
 def _plain(definition: AgentFilePart) -> Payload:
     """A definition whose every field travels under its own name and is left out when it is empty."""
-    return _filled(**{name: _value(getattr(definition, name)) for name in type(definition).model_fields})
+    return _filled(**_fields(definition, " ".join(type(definition).model_fields)))
+
+
+def _fields(definition: AgentFilePart, names: str) -> Payload:
+    return {name: _value(getattr(definition, name)) for name in names.split()}
 
 
 def _value(value: Any) -> Any:
@@ -311,6 +273,11 @@ def _value(value: Any) -> Any:
 
 def _filled(**values: Any) -> Payload:
     return {key: value for key, value in values.items() if value not in _EMPTY}
+
+
+def _given(**values: Any) -> Payload:
+    """Those that a file may set to nothing, which is said, too."""
+    return {key: value for key, value in values.items() if value is not None}
 
 
 _EMPTY: Iterable[Any] = (None, False, 0, "", [], {})
