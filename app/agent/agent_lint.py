@@ -12,7 +12,11 @@ from functools import partial
 from importlib.util import find_spec
 from typing import Final
 
+from app.agent.delegation import Colleagues
+from app.agent.tools.deferred import DeferredToolset
+from app.agent.tools.function_tool import arguments_of
 from app.agent.tools.registry import ToolsetUnavailable, build
+from app.agent.tools.skills import SkillsToolset
 from app.distribution import install_command
 from app.errors import MissingEnvironment
 from app.team.agent import AgentDefinition
@@ -25,42 +29,10 @@ from app.team.references import resolve
 from app.team.toolset_spec import TYPES, ToolsetSpec
 
 _ANY: Final = {"description"}  # the argument that every described call may have
-_OF_SKILLS: Final = {"read_skill": {"name"}, "read_skill_file": {"skill_name", "path"}}
-_OF_SHELVES: Final = {"search_tool": {"query"}, "add_tool": {"name"}}
-_OF_TEAMS: Final = {"transfer_task": {"agent", "task", "expected_output"}, "handoff": {"agent"}}
 _WORD: Final = re.compile(r"[A-Za-z0-9][\w.+-]*")
-_OF_THE_SHELL: Final = frozenset(
-    (
-        *(
-            "case",
-            "cd",
-            "command",
-            "eval",
-            "exec",
-            "exit",
-            "export",
-            "false",
-            "for",
-            "if",
-            "read",
-            "return",
-            "set",
-        ),
-        *(
-            "shift",
-            "source",
-            "test",
-            "trap",
-            "true",
-            "type",
-            "ulimit",
-            "umask",
-            "unset",
-            "until",
-            "wait",
-            "while",
-        ),
-    )
+_OF_THE_SHELL: Final = re.compile(
+    r"case|cd|command|eval|exec|exit|export|false|for|if|read|return|set|shift|source|test|trap|true|type|ulimit|umask"
+    r"|unset|until|wait|while"
 )
 
 
@@ -96,9 +68,10 @@ def lint(file: TeamFile, environment: Mapping[str, str]) -> Iterator[FieldFindin
 
 
 def _own_tools(agent: AgentDefinition) -> dict[str, set[str]]:
-    tools = {name: arguments for name, arguments in _OF_TEAMS.items() if agent.sub_agents or agent.handoffs}
-    tools |= _OF_SKILLS if agent.skills else {}
-    return tools | (_OF_SHELVES if any(spec.defer for spec in agent.toolsets) else {})
+    kinds: list[type] = [Colleagues] if agent.sub_agents or agent.handoffs else []
+    kinds += [SkillsToolset] if agent.skills else []
+    kinds += [DeferredToolset] if any(spec.defer for spec in agent.toolsets) else []
+    return {name: arguments for kind in kinds for name, arguments in arguments_of(kind).items()}
 
 
 def _of_toolset(
@@ -169,7 +142,7 @@ def _of_hooks(
 def _of_command(command: str, place: Path, environment: Mapping[str, str]) -> Iterator[FieldFinding]:
     """A program is looked for by its bare name; a path may be that of a session's directory."""
     word, *_ = command.split(maxsplit=1) or [""]
-    if not _WORD.fullmatch(word) or word in _OF_THE_SHELL:
+    if not _WORD.fullmatch(word) or _OF_THE_SHELL.fullmatch(word):
         return
     if shutil.which(word, path=environment.get("PATH")) is None:
         yield FieldFinding(place, f"there is no command '{word}' here")

@@ -24,7 +24,7 @@ _CHILDREN: Final = uuid.UUID("6f0a3a2e-57c1-4c0e-9a5e-3f4c4f1d5a11")
 
 def tools_for(agent: Agent) -> list[Tool]:
     """The tools that an agent with colleagues gets in addition to its toolsets."""
-    colleagues, tools = _Colleagues(agent), []
+    colleagues, tools = Colleagues(agent), []
     if agent.sub_agents:
         tools.append(function_tool(colleagues.transfer_task, "transfer"))
     if agent.handoffs:
@@ -74,7 +74,7 @@ def first_message(task: Delegation) -> Message:
 
 
 @dataclass(frozen=True, slots=True)
-class _Colleagues:
+class Colleagues:
     agent: Agent
 
     @tool(read_only=True, in_order=True, output_schema=None)

@@ -93,8 +93,17 @@ class FunctionToolset(PlainToolset):
     category: ClassVar[str]
 
     def tools(self) -> Sequence[Tool]:
-        names = [name for name, value in vars(type(self)).items() if hasattr(value, "tool_marks")]
-        return [function_tool(getattr(self, name), self.category) for name in names]
+        return [function_tool(getattr(self, name), self.category) for name in _marked(type(self))]
+
+
+def arguments_of(kind: type) -> dict[str, set[str]]:
+    """The names of the tools that a class's marked methods are, each with those of its arguments."""
+    schemas = {name: _signature(method).schema for name, method in _marked(kind).items()}
+    return {name: set((schema or {}).get("properties", {})) for name, schema in schemas.items()}
+
+
+def _marked(kind: type) -> dict[str, Any]:
+    return {name: value for name, value in vars(kind).items() if hasattr(value, "tool_marks")}
 
 
 def schema_of(hint: Any) -> Schema:
