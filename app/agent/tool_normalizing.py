@@ -12,6 +12,7 @@ import orjson
 
 from app.agent.tools.schemas.normalizing import NormalizedSchema, UnusableSchema, fitted
 from app.agent.toolset import Tool
+from app.conversation.blocks import sound
 
 MAX_NAME: Final = 128
 
@@ -45,7 +46,7 @@ def _with_sound_words(tool: Tool, name: str) -> Tool:
     told = f"{tool.title}{tool.description}"
     if name == tool.name and "\0" not in told and (told.isascii() or _is_sound(told)):
         return tool
-    return replace(tool, name=name, title=_sound(tool.title), description=_sound(tool.description))
+    return replace(tool, name=name, title=sound(tool.title), description=sound(tool.description))
 
 
 def _is_sound(text: str) -> bool:
@@ -54,10 +55,6 @@ def _is_sound(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _sound(text: str) -> str:
-    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
 def _fitted(schema: Any) -> tuple[NormalizedSchema, bool]:

@@ -38,6 +38,11 @@ def clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
 
 
+def sound(text: str) -> str:
+    """The same without NUL, which PostgreSQL does not take either."""
+    return clean(text).replace("\0", "\ufffd")
+
+
 def is_deep(value: Any) -> bool:
     """Is it nested deeper than MAX_DEPTH? JSON is read to a depth of 1024, but written only to 254, and what is read
     here is written as a part of something else."""

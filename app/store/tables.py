@@ -26,7 +26,7 @@ from sqlalchemy import (
     text,
 )
 
-from app.conversation.blocks import clean
+from app.conversation.blocks import sound
 from app.conversation.run import LIVE
 
 metadata = MetaData()
@@ -40,7 +40,7 @@ class DisplayText(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
-        return None if value is None else clean(value).replace("\0", "\N{REPLACEMENT CHARACTER}")
+        return None if value is None else sound(value)
 
 
 def _session_id(*, primary_key: bool = False) -> Column[str]:

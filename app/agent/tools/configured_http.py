@@ -15,7 +15,7 @@ from urllib3.exceptions import HTTPError
 from app.agent.model_client import Cancellation
 from app.agent.retry_after import retry_after
 from app.agent.tools.http_text import decoded
-from app.agent.tools.public_http import AddressRefused, Line, NoThread, open_session
+from app.agent.tools.public_http import AddressRefused, Line, NoThread, innermost_reason, open_session
 from app.agent.tools.url_template import is_at
 from app.agent.toolset import CANCELLED, CANCELLED_TOO_LATE, OutcomeUnknown, ToolCancelled
 
@@ -121,7 +121,7 @@ def _exchanged(
     except AddressRefused as refused:
         raise RequestFailed(str(refused)) from refused
     except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-        raise _NoAnswer(_reason(error)) from error
+        raise _NoAnswer(innermost_reason(error)) from error
     raise RequestFailed(f"stopped after {MAX_REDIRECTS} redirects")
 
 
@@ -144,10 +144,3 @@ def _answer(response: requests.Response, line: Line, limit: int) -> HttpAnswer:
     content_type = response.headers.get("Content-Type", "")
     wait = retry_after(response.headers, time.time()) or 0.0
     return HttpAnswer(response.status_code, content_type, bytes(body[:limit]), len(body) > limit, wait)
-
-
-def _reason(error: BaseException) -> str:
-    """The innermost cause: the outer ones are about pools and retries."""
-    while isinstance(inner := error.__cause__ or error.__context__, OSError | HTTPError | ValueError):
-        error = inner
-    return str(error) or type(error).__name__

@@ -20,7 +20,7 @@ from app.agent.tools.function_tool import FunctionToolset, tool
 from app.agent.tools.html_text import to_markdown, to_text
 from app.agent.tools.http_text import decoded
 from app.agent.tools.output_limit import cut
-from app.agent.tools.public_http import AddressRefused, Line, NoThread, open_session
+from app.agent.tools.public_http import AddressRefused, Line, NoThread, innermost_reason, open_session
 from app.agent.toolset import CANCELLED, ToolCancelled, ToolContext, ToolFailed, ToolResult
 
 DEFAULT_SECONDS: Final = 30
@@ -212,7 +212,7 @@ def _get(
         except AddressRefused as refused:
             raise _Failed(f"request failed: {refused}") from refused
         except (requests.RequestException, HTTPError, ValueError) as error:
-            raise _Failed(f"request failed: {_reason(error)}") from error
+            raise _Failed(f"request failed: {innermost_reason(error)}") from error
         with response:
             target = session.get_redirect_target(response)
             if target is None:
@@ -234,7 +234,7 @@ def _body(response: requests.Response, line: Line) -> bytes:
                 break
             body += chunk
     except (HTTPError, OSError) as error:
-        raise _Failed(f"failed to read response body: {_reason(error)}") from error
+        raise _Failed(f"failed to read response body: {innermost_reason(error)}") from error
     if line.is_cut:
         raise _Failed("failed to read response body: the connection was cut")
     return bytes(body)
@@ -250,13 +250,6 @@ def _check(url: str) -> None:
         raise _Failed("invalid URL: missing scheme or host")
     if parts.scheme.lower() not in ("http", "https"):
         raise _Failed("only HTTP and HTTPS URLs are supported")
-
-
-def _reason(error: BaseException) -> str:
-    """The innermost cause: the outer ones are about pools and retries."""
-    while isinstance(inner := error.__cause__ or error.__context__, OSError | HTTPError | ValueError):
-        error = inner
-    return str(error) or type(error).__name__
 
 
 def _one(url: str, outcome: _Page | _Failed) -> ToolResult:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import HTTPError, NewConnectionError
 
 from app.agent.model_client import Cancellation
 from app.agent.tools.public_addresses import is_public
@@ -185,3 +185,10 @@ def _connected(connection: HTTPConnection, line: Line) -> socket.socket:
         return line.connect(connection.host, connection.port or connection.default_port)
     except (OSError, UnicodeError) as error:
         raise NewConnectionError(connection, str(error)) from error
+
+
+def innermost_reason(error: BaseException) -> str:
+    """The innermost cause in words: the outer ones are about pools and retries."""
+    while isinstance(inner := error.__cause__ or error.__context__, OSError | HTTPError | ValueError):
+        error = inner
+    return str(error) or type(error).__name__

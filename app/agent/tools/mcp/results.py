@@ -16,6 +16,7 @@ from app.agent.tools import image_header
 from app.agent.tools.output_limit import readable
 from app.agent.tools.schemas.keywords import NotClear, plain
 from app.agent.toolset import Handler, Tool, ToolResult
+from app.conversation.blocks import sound
 
 MAX_BYTES: Final = 200_000  # of a result's text
 MAX_MEDIA: Final = (
@@ -39,10 +40,10 @@ def tool_of(described: Json, prefix: str, handler: Handler) -> Tool:
     own = str(described.get("name") or "")
     hints = described.get("annotations")
     hints = hints if isinstance(hints, Mapping) else {}
-    description = _sound(str(described.get("description") or ""))
+    description = sound(str(described.get("description") or ""))
     return Tool(
         name=_NAME.sub("_", f"{prefix}_{own}" if prefix and own else own),
-        title=_sound(str(hints.get("title") or described.get("title") or "")),
+        title=sound(str(hints.get("title") or described.get("title") or "")),
         category="",
         description=description,
         parameters={"type": "object", "properties": {}} if schema is None else schema,
@@ -226,11 +227,6 @@ def _storable(value: Any) -> Any:
     return value
 
 
-def _sound(text: str) -> str:
-    """The text without what can't be sent or stored: NUL, and half of a surrogate pair."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
-
-
 def _picture(content: Json) -> tuple[str, str] | str:
     """Media type and base64; or a remark, if the model's API would refuse the picture."""
     try:
@@ -248,7 +244,7 @@ def _picture(content: Json) -> tuple[str, str] | str:
 def _cut(text: str) -> str:
     data = text.encode("utf-8", "replace")
     if len(data) <= MAX_BYTES:
-        return _sound(text)
+        return sound(text)
     return f"{readable(data[:MAX_BYTES])}\n\n[Output truncated: the first {MAX_BYTES} of {len(data)} bytes]"
 
 

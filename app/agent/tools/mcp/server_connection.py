@@ -68,7 +68,6 @@ class ServerConnection:
     forgotten: bool = (
         False  # the server does not know the session any more; it ends when the caller knows, too
     )
-    tools_changed: bool = False
     challenge: str | None = None  # of a 401
 
     @property
@@ -77,7 +76,6 @@ class ServerConnection:
 
     async def list_tools(self) -> list[dict[str, Any]]:
         """As they came, sorted by name: an order that changes from start to start would spoil prompt caches."""
-        self.tools_changed = False
         if self.client.server_capabilities.tools is None:
             return []
         tools: list[Any] = []
@@ -125,7 +123,6 @@ class ServerConnection:
         self.news.set()
 
     def tools_have_changed(self) -> None:
-        self.tools_changed = True
         self.news.set()
 
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import unquote
 
+from app.conversation.blocks import sound
+
 TYPES: Final = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
 CHOICES: Final = ("allOf", "anyOf", "oneOf")
-
 MAX_DEPTH: Final = 60
 _MAX_PATTERN: Final = 2000  # characters
 _ANYTHING: Final = frozenset({"", "*", "any", "anything", "dynamic", "mixed", "unknown", "value"})
@@ -73,7 +74,7 @@ def plain(value: Any, depth: int = 0) -> Any:
         case None | bool():
             return value
         case str():
-            return value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+            return sound(value)
         case int():
             return value if -(1 << 63) <= value < 1 << 64 else plain(_as_float(value))
         case float():
