@@ -109,7 +109,7 @@ class CallCancellation:
     @contextmanager
     def calling(self, callback: Callable[[], None]) -> Iterator[None]:
         """As the run's own: once, whichever of the two comes first."""
-        once = _Once(callback)
+        once = _once(callback)
         with self._run.calling(once):
             with self._guard:
                 self._callbacks.append(once)
@@ -123,14 +123,11 @@ class CallCancellation:
                     self._callbacks.remove(once)
 
 
-class _Once:
-    def __init__(self, callback: Callable[[], None]) -> None:
-        self._callback = callback
-        self._guard = threading.Lock()
-        self._called = False
+def _once(callback: Callable[[], None]) -> Callable[[], None]:
+    called = threading.Lock()  # never released
 
-    def __call__(self) -> None:
-        with self._guard:
-            first, self._called = not self._called, True
-        if first:
-            self._callback()
+    def call() -> None:
+        if called.acquire(blocking=False):
+            callback()
+
+    return call
