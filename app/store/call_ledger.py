@@ -7,6 +7,7 @@ from functools import cache
 from sqlalchemy import Connection, bindparam, update
 
 from app.store.clock import now
+from app.store.joined_writes import Write
 from app.store.prepared_statements import Prepared
 from app.store.tables import tool_calls
 
@@ -15,8 +16,13 @@ def set_call(
     connection: Connection, session_id: str, call_id: str, *, now_is: str = "", **values: str | None
 ) -> None:
     """Changes a call's place in the ledger; `now_is` is the column that gets the present time, if any."""
+    changing_call(session_id, call_id, now_is=now_is, **values).do(connection)
+
+
+def changing_call(session_id: str, call_id: str, *, now_is: str = "", **values: str | None) -> Write:
+    """The write of the same."""
     keys = {"of_session": session_id, "of_call": call_id}
-    _change_of_call(now_is, tuple(values)).run(connection, keys | values)
+    return Write(_change_of_call(now_is, tuple(values)), [keys | values])
 
 
 @cache

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DisconnectionError
 
 BUSY_SECONDS: Final = 10
 """How long a statement waits for another process's SQLite lock, and a thread for a connection."""
@@ -59,7 +61,7 @@ def postgresql_engine(url: str, *, size: int, patience: float) -> Engine:
         pool_size=size,
         max_overflow=0,
         pool_timeout=BUSY_SECONDS,
-        pool_pre_ping=True,
+        pool_use_lifo=True,  # a connection that was used lately has its statements prepared
         connect_args={
             name: value for name, value in _client_limits(patience).items() if name not in parsed.query
         },
@@ -71,7 +73,20 @@ def postgresql_engine(url: str, *, size: int, patience: float) -> Engine:
         connection.execute(settings)  # poolers refuse them as start-up options
         connection.commit()
 
+    @event.listens_for(engine, "checkout")
+    def _checked_out(connection: Any, _record: Any, _proxy: Any) -> None:
+        if connection.closed or _has_word(connection.pgconn.socket):
+            raise DisconnectionError()  # the pool opens another one
+
     return engine
+
+
+def _has_word(socket: int) -> bool:
+    """Has the server said something that nobody asked for? As a rule that it is gone. A look at the socket takes no
+    round trip, as a question would."""
+    poll = select.poll()
+    poll.register(socket, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _client_limits(patience: float) -> dict[str, int]:

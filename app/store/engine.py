@@ -61,11 +61,12 @@ class Database:
         self._sqlite = make_url(url).get_backend_name() == "sqlite"
         if self._sqlite:
             self._writer = sqlite_engine(url, "BEGIN IMMEDIATE", size=1)
-            self._reader = sqlite_engine(url, "BEGIN", size=connections)
+            self._single = self._reader = sqlite_engine(url, "BEGIN", size=connections)
         else:
             self._writer = self._reader = postgresql_engine(
                 url, size=connections, patience=max(lease_seconds / 2, SHORTEST_PATIENCE)
             )
+            self._single = self._reader.execution_options(isolation_level="AUTOCOMMIT")
 
     def sibling(self) -> Database:
         """The same database through one connection of its own, which is closed with this one's."""
@@ -92,7 +93,22 @@ class Database:
     def glance(self) -> Iterator[Connection]:
         """For prepared statements that read, and need not see the same moment: a transaction round a small one
         costs more than it does."""
-        with self._observed("read"), _translated(), self._reader.connect() as connection:
+        with self._observed("read"), _translated(), self._single.connect() as connection:
+            yield connection
+
+    @property
+    def kind(self) -> str:
+        return self._writer.dialect.name
+
+    @property
+    def joins_writes(self) -> bool:
+        """Can several writes be one statement here? See `joined_writes`."""
+        return not self._sqlite
+
+    @contextmanager
+    def single_write(self) -> Iterator[Connection]:
+        """For one statement that is a transaction by itself, in one round trip. For databases that join writes."""
+        with self._observed("write"), _translated(), self._single.connect() as connection:
             yield connection
 
     @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, func, select, update
 
@@ -12,6 +12,8 @@ from app.conversation.run import LIVE, Baton, Liveness, Owner, Probe
 from app.errors import BatonLost
 from app.store.bulk_parameters import listed, pair_among
 from app.store.clock import now
+from app.store.engine import Database
+from app.store.joined_writes import Write, is_as_seen, write_joined
 from app.store.prepared_statements import Prepared
 from app.store.tables import IS_LIVE, one_of, runs
 
@@ -48,6 +50,10 @@ class Fence:
         self._numbered = Prepared(numbered.values(lease_expires_at=self.lease(), writes=write))
         renewed = update(runs).where(runs.c.id.in_(_FREE)).values(lease_expires_at=self.lease())
         self._renew_many = Prepared(renewed)
+        unchanged = update(runs).where(held, is_as_seen(runs))
+        self._renew_joined = Prepared(unchanged.values(lease_expires_at=self.lease()))
+        numbered = unchanged.where(runs.c.writes < write)
+        self._numbered_joined = Prepared(numbered.values(lease_expires_at=self.lease(), writes=write))
         self._renew_and_tell = Prepared(renewed.returning(runs.c.id))
 
     def lease(self) -> ColumnElement[float]:
@@ -64,6 +70,21 @@ class Fence:
         if baton.write and self._held.first(connection, values):
             raise WrittenAlready()
         raise BatonLost()
+
+    def write(self, database: Database, baton: Baton, writes: Sequence[Write]) -> list[Any]:
+        """A transaction of a run: its check, and then these writes. What they return. Raises what `check` raises.
+
+        Where writes can be joined, no write sees what one before it has done."""
+        if database.joins_writes:
+            values = {"run_id": baton.run_id, "held_epoch": baton.epoch, "write": baton.write}
+            statement = self._numbered_joined if baton.write else self._renew_joined
+            with database.single_write() as connection:
+                done = write_joined(connection, Write(statement, [values]), writes)
+            if done is not None:
+                return done
+        with database.writing() as connection:
+            self.check(connection, baton)
+            return [write.do(connection) for write in writes]
 
     def renew(self, connection: Connection, batons: Sequence[Baton]) -> Fenced:
         """The same for many runs at once, without an exception, and without waiting for a row that is locked: renews

@@ -89,6 +89,30 @@ class Prepared:
                 values = {f"{name}_{n}": value for n, row in enumerate(some) for name, value in row.items()}
                 cursor.execute(form.insert_of(len(some)), values)
 
+    def part(self, connection: Connection, prefix: str, rows: int) -> str:
+        """The statement as a part of a longer one: before the names of its parameters stands the prefix. `rows`: for so
+        many, if it is an insert of one. For psycopg."""
+        form = self._form(connection)
+        sql = form.sql if rows == 1 else form.insert_of(rows)
+        return _PARAMETER.sub(rf"%({prefix}\1)s", sql)
+
+    def part_values(self, connection: Connection, prefix: str, rows: Sequence[Values]) -> dict[str, Any]:
+        """The values of such a part."""
+        form = self._form(connection)
+        if len(rows) == 1:
+            return {f"{prefix}{name}": value for name, value in form.bound(rows[0]).items()}
+        return {
+            f"{prefix}{name}_{n}": value
+            for n, row in enumerate(rows)
+            for name, value in form.bound(row).items()
+        }
+
+    def first_of(self, connection: Connection, sql: str, values: Values) -> Any:
+        """The first row, as the driver has it, of a statement that this one is a part of."""
+        with self._form(connection).cursor(connection) as cursor:
+            cursor.execute(sql, values)
+            return cursor.fetchone()
+
     def _form(self, connection: Connection) -> DialectSql:
         dialect = connection.dialect
         form = self._forms.get(dialect.name)

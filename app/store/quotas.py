@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from app.errors import BudgetReached, TooManyRuns
 from app.store.advisory_locks import take_turns
 from app.store.clock import now, today
+from app.store.joined_writes import Write
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import Row
 from app.store.tables import IS_LIVE, runs, sessions, spending
@@ -85,8 +86,13 @@ def count_runs(connection: Connection, session: Row, limits: Limits) -> None:
 
 def spend(connection: Connection, session_id: str, cost: float) -> None:
     """Adds to what the owner of the session has spent today. The last lock that a transaction takes."""
-    if cost > 0:
-        _SPEND[connection.dialect.name].run(connection, {"here": session_id, "spent": cost})
+    for write in spending_on(connection.dialect.name, session_id, cost):
+        write.do(connection)
+
+
+def spending_on(kind: str, session_id: str, cost: float) -> list[Write]:
+    """The write of the same, if there is a cost, for a `kind` of database."""
+    return [Write(_SPEND[kind], [{"here": session_id, "spent": cost}])] if cost > 0 else []
 
 
 def _dollars(amount: float) -> str:

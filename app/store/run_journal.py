@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Connection, bindparam, func, insert, select, update
+from sqlalchemy import BigInteger, bindparam, func, insert, select, text, update
 
 from app.conversation.frozen_prompt import FrozenPrompt
 from app.conversation.pictures import LEFT_OUT
@@ -14,15 +14,23 @@ from app.conversation.run import Baton, CallState, Question, ToolCall
 from app.conversation.session import Session
 from app.conversation.summary import Summary
 from app.conversation.transcript import Message
-from app.store.call_ledger import set_call
+from app.store.call_ledger import changing_call, set_call
 from app.store.clock import now
 from app.store.engine import Database
 from app.store.fence import Fence
-from app.store.prepared_statements import Prepared
-from app.store.quotas import spend
+from app.store.joined_writes import Write
+from app.store.prepared_statements import MAX_ROWS, Prepared
+from app.store.quotas import spend, spending_on
 from app.store.row_mapping import call_of, dump, load_optional, summary_of
-from app.store.session_rows import add_session, add_summary, append_messages, change_session
-from app.store.tables import messages, prompts, runs, sessions, summaries, tool_calls, tool_states
+from app.store.session_rows import (
+    NEXT_POSITION,
+    add_session,
+    add_summary,
+    append_messages,
+    appending,
+    change_session,
+)
+from app.store.tables import messages, prompts, runs, sessions, summaries, tool_calls
 
 _COUNT: Final = Prepared(
     update(sessions)
@@ -46,8 +54,11 @@ _ADD_PROMPT: Final = Prepared(
     insert(prompts).values(created_at=now()), columns=[column.key for column in prompts.c]
 )
 _ADD_CALLS: Final = Prepared(
-    insert(tool_calls),
-    columns=[*(column.key for column in tool_calls.c if not column.nullable), "broken"],
+    insert(tool_calls).values(position=NEXT_POSITION),
+    columns=[
+        *(column.key for column in tool_calls.c if not column.nullable and column.key != "position"),
+        "broken",
+    ],
 )
 _WAIT: Final = Prepared(
     update(runs)
@@ -60,11 +71,12 @@ _WAIT: Final = Prepared(
     )
 )
 _NOW: Final = Prepared(select(now()))
-_STATE: Final = (tool_states.c.session_id == bindparam("of_session")) & (
-    tool_states.c.key == bindparam("name")
+_KEEP_STATE: Final = Prepared(
+    text("""
+        INSERT INTO tool_states (session_id, "key", state_json) VALUES (:here, :name, :state_json)
+        ON CONFLICT (session_id, "key") DO UPDATE SET state_json = excluded.state_json
+    """)
 )
-_CHANGE_STATE: Final = Prepared(update(tool_states).where(_STATE), columns=["state_json"])
-_ADD_STATE: Final = Prepared(insert(tool_states))
 _TURNS: Final = Prepared(
     select(func.count()).where(
         messages.c.session_id == bindparam("of_session"),
@@ -102,9 +114,14 @@ class RunJournal:
 
     def add_messages(self, baton: Baton, session_id: str, new: Sequence[Message]) -> int:
         """The position of the first."""
+        if len(new) == 1:
+            return int(self._write(baton, [appending(session_id, new[0], baton.run_id)])[0])
         with self._database.writing() as connection:
             self._fence.check(connection, baton)
             return append_messages(connection, session_id, new, baton.run_id)
+
+    def _write(self, baton: Baton, writes: Sequence[Write]) -> list[Any]:
+        return self._fence.write(self._database, baton, writes)
 
     def add_turn(
         self,
@@ -119,32 +136,30 @@ class RunJournal:
         """An assistant message, its calls in the ledger as `pending`, and the session's token counts; with the
         prompt that it was written under, if that is new. `broken` are the calls that must not run: their arguments
         are not JSON."""
-        with self._database.writing() as connection:
-            self._fence.check(connection, baton)
-            if prompt is not None:
-                _freeze(connection, session_id, prompt)
-            position = append_messages(connection, session_id, [message], baton.run_id)
-            if message.calls:
-                calls = [_ledger_row(baton, session_id, position, call, broken) for call in message.calls]
-                _ADD_CALLS.insert_all(connection, calls)
-            read, written = tokens or (None, None)
-            values = {"here": session_id, "spent": message.cost, "read": read, "written": written}
-            _COUNT.run(connection, values)
-            if self._keeps_accounts:
-                spend(connection, session_id, message.cost)
-            return position
+        writes = [] if prompt is None else [_freezing(session_id, prompt)]
+        if message.calls:  # before the message, at whose position they are
+            calls = [_ledger_row(baton, session_id, call, broken) for call in message.calls]
+            writes += [Write(_ADD_CALLS, calls[at : at + MAX_ROWS]) for at in range(0, len(calls), MAX_ROWS)]
+        place = len(writes)
+        writes += [appending(session_id, message, baton.run_id)]
+        writes += self._counting(session_id, message.cost, tokens)
+        return int(self._write(baton, writes)[place])
 
     def add_cost(
         self, baton: Baton, session_id: str, cost: float, *, tokens: tuple[int, int] | None = None
     ) -> None:
         """Adds costs of the session that have no message to show for them. `tokens` are its counts from now on."""
-        with self._database.writing() as connection:
-            self._fence.check(connection, baton)
-            read, written = tokens or (None, None)
-            values = {"here": session_id, "spent": cost, "read": read, "written": written}
-            _COUNT.run(connection, values)
-            if self._keeps_accounts:
-                spend(connection, session_id, cost)
+        self._write(baton, self._counting(session_id, cost, tokens))
+
+    def _counting(self, session_id: str, cost: float, tokens: tuple[int, int] | None) -> list[Write]:
+        read, written = tokens or (None, None)
+        values = {"here": session_id, "spent": cost, "read": read, "written": written}
+        counted = Write(_COUNT, [values])
+        return (
+            [counted, *spending_on(self._database.kind, session_id, cost)]
+            if self._keeps_accounts
+            else [counted]
+        )
 
     def add_summary(
         self, baton: Baton, session_id: str, summary: Summary, *, without_pictures: Collection[int] = ()
@@ -189,9 +204,7 @@ class RunJournal:
 
     def start_call(self, baton: Baton, session_id: str, call_id: str) -> None:
         """The call's handler is about to run; from here on its outcome is unknown until it is recorded."""
-        with self._database.writing() as connection:
-            self._fence.check(connection, baton)
-            set_call(connection, session_id, call_id, state="running", now_is="started_at")
+        self._write(baton, [changing_call(session_id, call_id, state="running", now_is="started_at")])
 
     def add_result(
         self,
@@ -204,12 +217,12 @@ class RunJournal:
     ) -> int:
         """A call's result, its place in the ledger, and what its toolset wants to remember."""
         call_id = message.content[0]["tool_use_id"]
-        with self._database.writing() as connection:
-            self._fence.check(connection, baton)
-            set_call(connection, session_id, call_id, state=state, now_is="ended_at")
-            for key, value in (toolset_states or {}).items():
-                _replace_tool_state(connection, session_id, key, dump(value))
-            return append_messages(connection, session_id, [message], baton.run_id)
+        writes = [changing_call(session_id, call_id, state=state, now_is="ended_at")]
+        writes += [
+            Write(_KEEP_STATE, [{"here": session_id, "name": key, "state_json": dump(value)}])
+            for key, value in (toolset_states or {}).items()
+        ]
+        return int(self._write(baton, [*writes, appending(session_id, message, baton.run_id)])[-1])
 
     def ask(
         self, baton: Baton, question: Question, *, handler_ended: bool = False, worked: float = 0.0
@@ -265,30 +278,28 @@ class RunJournal:
         )
 
 
-def _freeze(connection: Connection, session_id: str, prompt: FrozenPrompt) -> None:
-    _ADD_PROMPT.run(
-        connection,
-        {
-            "session_id": session_id,
-            "digest": prompt.digest,
-            "agent": prompt.agent,
-            "definition": prompt.definition,
-            "model": prompt.model,
-            "system_json": prompt.system,
-            "tools_json": prompt.tools,
-            "definitions_json": dump(prompt.definitions),
-        },
-    )
+def _freezing(session_id: str, prompt: FrozenPrompt) -> Write:
+    row = {
+        "session_id": session_id,
+        "digest": prompt.digest,
+        "agent": prompt.agent,
+        "definition": prompt.definition,
+        "model": prompt.model,
+        "system_json": prompt.system,
+        "tools_json": prompt.tools,
+        "definitions_json": dump(prompt.definitions),
+    }
+    return Write(_ADD_PROMPT, [row])
 
 
 def _ledger_row(
-    baton: Baton, session_id: str, position: int, call: Mapping[str, Any], broken: Collection[str]
+    baton: Baton, session_id: str, call: Mapping[str, Any], broken: Collection[str]
 ) -> dict[str, Any]:
     return {
         "session_id": session_id,
         "id": call["id"],
         "run_id": baton.run_id,
-        "position": position,
+        "in_session": session_id,
         "name": call["name"],
         "arguments_json": dump(call["input"]),
         "state": "pending",
@@ -297,9 +308,3 @@ def _ledger_row(
         "reason": "",
         "broken": call["id"] in broken,
     }
-
-
-def _replace_tool_state(connection: Connection, session_id: str, key: str, state: str) -> None:
-    changed = {"of_session": session_id, "name": key, "state_json": state}
-    if not _CHANGE_STATE.run(connection, changed):
-        _ADD_STATE.run(connection, {"session_id": session_id, "key": key, "state_json": state})

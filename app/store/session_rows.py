@@ -15,6 +15,7 @@ from app.conversation.summary import Summary
 from app.conversation.transcript import Message
 from app.errors import SessionNotFound
 from app.store.clock import MOMENT, now
+from app.store.joined_writes import Write
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import (
     MESSAGE_COLUMNS,
@@ -58,6 +59,18 @@ _ADD_SESSION: Final = Prepared(
 _ADD_MESSAGES: Final = Prepared(
     insert(messages).values(created_at=MOMENT),
     columns=[column.key for column in messages.c if column.key != "created_at"],
+)
+_before: Final = messages.alias("before")
+NEXT_POSITION: Final = (
+    select(func.coalesce(func.max(_before.c.position), -1) + 1)
+    .where(_before.c.session_id == bindparam("in_session"))
+    .scalar_subquery()
+)
+"""The position of the next message of the session that a statement is given as `in_session`."""
+
+_ADD_MESSAGE: Final = Prepared(
+    insert(messages).values(created_at=MOMENT, position=NEXT_POSITION).returning(messages.c.position),
+    columns=[column.key for column in messages.c if column.key not in ("created_at", "position")],
 )
 
 
@@ -142,11 +155,20 @@ def next_position(connection: Connection, session_id: str) -> int:
 def append_messages(
     connection: Connection, session_id: str, new: Sequence[Message], run_id: str | None
 ) -> int:
+    """The position of the first."""
+    if len(new) == 1:
+        return int(appending(session_id, new[0], run_id).do(connection))
     first = next_position(connection, session_id)
     if new:
         rows = [message_row(message, session_id, first + i, run_id) for i, message in enumerate(new)]
         _ADD_MESSAGES.insert_all(connection, rows)
     return first
+
+
+def appending(session_id: str, message: Message, run_id: str | None) -> Write:
+    """The write that appends one message, and returns its position."""
+    row = message_row(message, session_id, 0, run_id)
+    return Write(_ADD_MESSAGE, [{**row, "in_session": session_id}], answers=True)
 
 
 def set_next_event(connection: Connection, session_id: str, number: int) -> None:
