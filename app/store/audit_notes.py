@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, delete, insert
 
 from app.conversation.audit_entry import Action, Requester
 from app.store.clock import now
+from app.store.joined_writes import Write
 from app.store.prepared_statements import Prepared
 from app.store.tables import audit
 
@@ -59,13 +60,19 @@ def note(
     connection: Connection, action: Action, session_id: str, *, run_id: str = "", detail: str = ""
 ) -> None:
     """Writes nothing for work of the server itself. A long detail is cut."""
+    for write in noting(action, session_id, run_id=run_id, detail=detail):
+        write.do(connection)
+
+
+def noting(action: Action, session_id: str, *, run_id: str = "", detail: str = "") -> list[Write]:
+    """The write of the same, if there is one."""
     requester = _REQUESTER.get()
     if requester is None:
-        return
+        return []
     if len(detail) > MAX_DETAIL:
         detail = f"{detail[:MAX_DETAIL]}…"
     said = {"action": action, "session_id": session_id, "run_id": run_id, "detail": detail}
-    _ADD.run(connection, said | asdict(requester))
+    return [Write(_ADD, [said | asdict(requester)])]
 
 
 def unsay(connection: Connection, session_id: str, run_id: str) -> None:

@@ -21,6 +21,7 @@ from app.store.full_sessions import FullSessions
 from app.store.held_conversation import HeldConversation
 from app.store.idempotency import free_key, use_key
 from app.store.message_dedup import without_known
+from app.store.plain_claim import begin_plainly
 from app.store.prepared_statements import Prepared
 from app.store.quotas import NO_LIMITS, Limits, check_budget, check_runs, count_runs
 from app.store.row_mapping import Row, run_of, session_of
@@ -79,6 +80,10 @@ class ClaimStore:
         """
         session_id, key, model = request.session_id, request.idempotency, request.model
         try:
+            if self._limits.session_budget == self._limits.owner_budget == self._limits.runs_per_owner == 0:
+                plainly = self._begin_plainly(run_id, request, agent, owner, options or {}, starts_thinking)
+                if plainly is not None:
+                    return plainly
             with self._database.writing() as connection:
                 row, dead = self._claimed(connection, session_id, request.visible_to)
                 next_event = int(row.next_event)
@@ -97,8 +102,7 @@ class ClaimStore:
                 set_next_event(connection, session_id, next_event + RESERVED_NUMBERS)
                 if key is not None:
                     use_key(connection, key, session_id=session_id, run_id=run_id)
-                asked_for = f"{request.key}/{request.name}" if request.name else request.key
-                note(connection, "run", session_id, run_id=run_id, detail=asked_for)
+                note(connection, "run", session_id, run_id=run_id, detail=request.named)
                 session = session_of(row)
                 begun = BegunRun(run, session, first, next_event, dead, key=key)
                 if starts_thinking and not session.thinking and is_first_run(connection, session_id, run_id):
@@ -117,6 +121,31 @@ class ClaimStore:
             with self._database.glance() as connection:
                 row = live_run_row(connection, session_id)
             raise SessionBusy(run=run_of(row) if row else None) from error
+
+    def _begin_plainly(
+        self,
+        run_id: str,
+        request: RunRequest,
+        agent: str,
+        owner: Owner,
+        options: Mapping[str, Any],
+        starts_thinking: bool,
+    ) -> BegunRun | None:
+        if self._full.knows(request.session_id):
+            return None
+        try:
+            return begin_plainly(
+                self._database,
+                self._fence,
+                run_id,
+                request,
+                agent=agent,
+                owner=owner,
+                options=options,
+                starts_thinking=starts_thinking,
+            )
+        except IntegrityError:
+            return None  # somebody was a moment faster; the next look shows it
 
     def check(
         self,

@@ -11,8 +11,9 @@ from sqlalchemy import Connection, text
 from sqlalchemy.dialects import postgresql
 
 from app.store.clock import NOW_ON_SQLITE, now
+from app.store.joined_writes import Write
 from app.store.packed_facts import unpack
-from app.store.prepared_statements import Prepared
+from app.store.prepared_statements import MAX_ROWS, Prepared
 from app.store.tables import event_segments
 
 
@@ -50,14 +51,19 @@ crash never makes two events share one. A run that ends orderly gives back what 
 
 def write_segments(connection: Connection, segments: Sequence[Segment]) -> None:
     """Writing the same events twice leaves them there once: a commit that was not seen is repeated."""
+    for write in segment_writes(connection.dialect.name, segments):
+        write.do(connection)
+
+
+def segment_writes(kind: str, segments: Sequence[Segment]) -> list[Write]:
+    """The writes of the same, for a `kind` of database."""
     if not segments:
-        return
-    if connection.dialect.name == "sqlite":
-        _UPSERT_ON_SQLITE.run(connection, _in_one_piece(segments))
-    else:
-        _UPSERT_ON_POSTGRESQL.insert_all(
-            connection, [dict(zip(_COLUMNS, segment.row, strict=True)) for segment in segments]
-        )
+        return []
+    if kind == "sqlite":
+        return [Write(_UPSERT_ON_SQLITE, [_in_one_piece(segments)])]
+    rows = [dict(zip(_COLUMNS, segment.row, strict=True)) for segment in segments]
+    starts = range(0, len(rows), MAX_ROWS)
+    return [Write(_UPSERT_ON_POSTGRESQL, rows[start : start + MAX_ROWS]) for start in starts]
 
 
 def _in_one_piece(segments: Sequence[Segment]) -> dict[str, Any]:

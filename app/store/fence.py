@@ -13,7 +13,7 @@ from app.errors import BatonLost
 from app.store.bulk_parameters import listed, pair_among
 from app.store.clock import now
 from app.store.engine import Database
-from app.store.joined_writes import Write, is_as_seen, write_joined
+from app.store.joined_writes import Write, is_as_seen, write_at_once
 from app.store.prepared_statements import Prepared
 from app.store.tables import IS_LIVE, one_of, runs
 
@@ -78,10 +78,9 @@ class Fence:
         if database.joins_writes:
             values = {"run_id": baton.run_id, "held_epoch": baton.epoch, "write": baton.write}
             statement = self._numbered_joined if baton.write else self._renew_joined
-            with database.single_write() as connection:
-                done = write_joined(connection, Write(statement, [values]), writes)
+            done = write_at_once(database, Write(statement, [values]), writes)
             if done is not None:
-                return done
+                return done[1:]
         with database.writing() as connection:
             self.check(connection, baton)
             return [write.do(connection) for write in writes]

@@ -27,6 +27,10 @@ class FullSessions:
             self._known.clear()
         self._known.add(session_id)
 
+    def knows(self, session_id: str) -> bool:
+        """Has `check` to look?"""
+        return session_id in self._known
+
     def check(self, connection: Connection, session_id: str) -> None:
         """SessionFull. One that has become smaller is forgotten."""
         if session_id not in self._known:

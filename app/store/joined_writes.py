@@ -9,29 +9,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from sqlalchemy import Boolean, Connection, Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from app.store.engine import Database
 from app.store.prepared_statements import Prepared, Values
 
 _NOTHING_FOUND: Final = "22012"  # division by zero: the only way for a statement to undo itself
 
 
+Answer = Literal["nothing", "value", "row"]
+
+
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One statement: a change, or an insert of several rows. With `answers` it returns one value."""
+    """One statement: a change, or an insert of several rows. It may answer with one value, or one row."""
 
     statement: Prepared
     rows: Sequence[Values]
-    answers: bool = False
+    answer: Answer = "nothing"
 
     def do(self, connection: Connection) -> Any:
-        """The value that it returns; else nothing."""
-        if self.answers:
+        """The value or row that it returns, if any."""
+        if self.answer == "row":
+            return self.statement.first(connection, self.rows[0])
+        if self.answer == "value":
             return self.statement.scalar(connection, self.rows[0])
         if len(self.rows) == 1:
             self.statement.run(connection, self.rows[0])
@@ -63,11 +69,29 @@ def _is_as_seen_postgresql(element: is_as_seen, *_: Any, **__: Any) -> str:
     return f"{name}.xmin = (SELECT seen.xmin FROM {name} AS seen WHERE seen.id = {name}.id)"  # noqa: S608 - our own words
 
 
-def write_joined(connection: Connection, condition: Write, writes: Sequence[Write]) -> list[Any] | None:
-    """What the writes return, as `Write.do` would; None if the condition found no row, and nothing was written. On
-    PostgreSQL, on a connection that is in no transaction."""
+def write_at_once(database: Database, condition: Write, writes: Sequence[Write]) -> list[Any] | None:
+    """One transaction: what the condition and the writes return; None if the condition found no row, and nothing was
+    written. Where writes can be joined, none of them sees what another one has done."""
     every = (condition, *writes)
-    shape = tuple((write.statement, len(write.rows), write.answers) for write in every)
+    if database.joins_writes:
+        with database.single_write() as connection:
+            return _joined(connection, every)
+    with database.writing() as connection:
+        if condition.answer == "nothing":
+            first = condition.statement.run(connection, condition.rows[0]) or None
+        else:
+            first = condition.do(connection)
+        return None if first is None else [first, *(write.do(connection) for write in writes)]
+
+
+Shape = tuple[tuple[Prepared, int, Answer], ...]
+"""The statements of one kind of transaction, and their numbers of rows."""
+
+_TEXTS: Final[dict[Shape, str]] = {}
+
+
+def _joined(connection: Connection, every: Sequence[Write]) -> list[Any] | None:
+    shape = tuple((write.statement, len(write.rows), write.answer) for write in every)
     sql = _TEXTS.get(shape)
     if sql is None:  # two threads may both do this, with the same outcome
         sql = _TEXTS[shape] = _text(connection, every)
@@ -75,28 +99,42 @@ def write_joined(connection: Connection, condition: Write, writes: Sequence[Writ
     for number, write in enumerate(every):
         values |= write.statement.part_values(connection, f"w{number}_", write.rows)
     try:
-        found = condition.statement.first_of(connection, sql, values)
+        found = every[0].statement.first_of(connection, sql, values)
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", "") == _NOTHING_FOUND:
             return None
         raise
-    return [value if write.answers else None for write, value in zip(writes, found[1:], strict=True)]
-
-
-_TEXTS: Final[dict[tuple[tuple[Prepared, int, bool], ...], str]] = {}
-"""By shape, of which there are few: the statements of one kind of write, and its number of rows."""
+    answers, at = [], 1
+    for write in every:
+        if write.answer == "row":
+            row = write.statement.row_from(connection, found[at:])
+            answers.append(row)
+            at += len(row)
+        else:
+            answers.append(found[at] if write.answer == "value" else None)
+            at += 1
+    return answers
 
 
 def _text(connection: Connection, every: Sequence[Write]) -> str:
-    """Parts are written in the order of the results: each is read to its end when its result is wanted."""
-    parts, results = [], []
+    """The condition is read first, and each part to its end when its result is wanted."""
+    parts, results, rows = [], [], []
     for number, write in enumerate(every):
         name = f"w{number}"
         sql = write.statement.part(connection, f"{name}_", len(write.rows))
-        parts.append(f"{name} AS ({sql if write.answers else f'{sql} RETURNING 1'})")
-        results.append(_FIRST.format(name) if write.answers else _COUNT.format(name))
-    return f"WITH {', '.join(parts)} SELECT 1 / {', '.join(results)}"
+        parts.append(f"{name} AS ({sql}{_WORDS[write.answer]})")
+        results.append(_RESULTS[write.answer].format(name))
+        if write.answer == "row":
+            rows.append(f" LEFT JOIN {name} ON true")
+    return _WHOLE.format(", ".join(parts), ", ".join(results), "".join(rows))
 
 
-_FIRST: Final = "(SELECT * FROM {} LIMIT 1)"
-_COUNT: Final = "(SELECT count(*) FROM {})"
+_WHOLE: Final = (
+    "WITH {} SELECT condition.found, {} FROM (SELECT 1 / count(*) AS found FROM w0) AS condition{}"
+)
+_WORDS: Final[dict[Answer, str]] = {"nothing": " RETURNING 1", "value": "", "row": ""}
+_RESULTS: Final[dict[Answer, str]] = {
+    "nothing": "(SELECT count(*) FROM {})",
+    "value": "(SELECT * FROM {} LIMIT 1)",
+    "row": "{}.*",
+}

@@ -107,6 +107,10 @@ class Prepared:
             for name, value in form.bound(row).items()
         }
 
+    def row_from(self, connection: Connection, values: Sequence[Any]) -> Any:
+        """Its row, which stands at the beginning of a longer one."""
+        return self._form(connection).row_from(values)
+
     def first_of(self, connection: Connection, sql: str, values: Values) -> Any:
         """The first row, as the driver has it, of a statement that this one is a part of."""
         with self._form(connection).cursor(connection) as cursor:
@@ -148,6 +152,7 @@ class DialectSql:
         names = [str(column.key) for column in shown]
         row: Any = namedtuple("row", names, rename=True)  # type: ignore[misc]  # known only here
         self._row = row._make
+        self._width = len(names)
 
     @contextmanager
     def cursor(self, connection: Connection) -> Iterator[Any]:
@@ -187,6 +192,9 @@ class DialectSql:
             for index, process in self._load:
                 values[index] = process(values[index])
         return self._row(values)
+
+    def row_from(self, values: Sequence[Any]) -> Any:
+        return self.row(values[: self._width])
 
     def rows(self, found: Sequence[Sequence[Any]]) -> list[Any]:
         return [self.row(values) for values in found]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
-from sqlalchemy import Connection, Text, bindparam, func, select, update
+from sqlalchemy import Connection, Text, bindparam, exists, func, select, update
 
 from app.conversation.blocks import tool_result
-from app.conversation.run import OPEN_CALL, Ending, Run, RunStatus, closing_text
+from app.conversation.run import OPEN_CALL, Baton, Ending, Run, RunStatus, closing_text
 from app.conversation.run_outcome import DIED, RunOutcome
 from app.conversation.transcript import Message
 from app.event_encoder import EventEncoder
@@ -15,56 +16,72 @@ from app.sse_format import numbered
 from app.store.call_ledger import set_call
 from app.store.clock import now
 from app.store.event_segments import Segment, write_segments
+from app.store.joined_writes import Write, is_as_seen
 from app.store.prepared_statements import Prepared
 from app.store.session_rows import append_messages, find_session, set_next_event
-from app.store.tables import one_of, runs, tool_calls
+from app.store.tables import IS_LIVE, one_of, runs, tool_calls
 
 _OPEN_CALLS: Final = Prepared(
     select(tool_calls)
     .where(tool_calls.c.run_id == bindparam("run_id"), one_of(tool_calls.c.state, OPEN_CALL))
     .order_by(tool_calls.c.position)
 )
-_END: Final = Prepared(
+_ENDED: Final[dict[str, Any]] = {
+    "status": bindparam("how"),
+    "code": bindparam("why"),
+    "error": bindparam("words"),
+    "ended_at": now(),
+    "waiting_for_json": None,
+    "last_event": bindparam("last"),
+    "stop_requested": func.coalesce(bindparam("by", type_=Text), runs.c.stop_requested),
+}
+_of_run: Final = runs.c.id == bindparam("ended_run")
+_END: Final = Prepared(update(runs).where(_of_run).values(_ENDED))
+_has_open_calls: Final = exists().where(
+    tool_calls.c.run_id == bindparam("ended_run"), one_of(tool_calls.c.state, OPEN_CALL)
+)
+_END_AT_ONCE: Final = Prepared(
     update(runs)
-    .where(runs.c.id == bindparam("ended_run"))
-    .values(
-        status=bindparam("how"),
-        code=bindparam("why"),
-        error=bindparam("words"),
-        ended_at=now(),
-        waiting_for_json=None,
-        last_event=bindparam("last"),
-        stop_requested=func.coalesce(bindparam("by", type_=Text), runs.c.stop_requested),
-    )
+    .where(_of_run, runs.c.epoch == bindparam("held_epoch"), IS_LIVE, ~_has_open_calls, is_as_seen(runs))
+    .values(_ENDED)
 )
 
 
-def close(
-    connection: Connection,
-    run_id: str,
-    status: RunStatus,
-    *,
-    code: str = "",
-    error: str = "",
-    last_event: int | None = None,
-    stopped_by: str | None = None,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class End:
+    """What a run's row says of its end."""
+
+    status: RunStatus
+    code: str = ""
+    error: str = ""
+    last_event: int | None = None
+    stopped_by: str | None = None
+
+    def values(self, run_id: str) -> dict[str, Any]:
+        return {
+            "ended_run": run_id,
+            "how": self.status,
+            "why": self.code,
+            "words": self.error,
+            "last": self.last_event,
+            "by": self.stopped_by,
+        }
+
+
+def ending_at_once(baton: Baton, end: End) -> Write:
+    """Ends the row of a run that has its baton and no open call; finds no row if it is not so."""
+    return Write(_END_AT_ONCE, [{**end.values(baton.run_id), "held_epoch": baton.epoch}])
+
+
+def close(connection: Connection, run_id: str, end: End) -> None:
     """Ends a run's row after closing the calls that it left open, in the order of the ledger."""
-    ending: Ending = status if status in ("cancelled", "interrupted") else "failed"
+    ending: Ending = end.status if end.status in ("cancelled", "interrupted") else "failed"
     for row in _OPEN_CALLS.all(connection, {"run_id": run_id}):
         state, words = closing_text(row.started_at is not None, ending)
         set_call(connection, row.session_id, row.id, state=state, now_is="ended_at")
         content = (tool_result(row.id, words, is_error=True),)
         append_messages(connection, row.session_id, [Message("tool", content)], run_id)
-    values = {
-        "ended_run": run_id,
-        "how": status,
-        "why": code,
-        "words": error,
-        "last": last_event,
-        "by": stopped_by,
-    }
-    _END.run(connection, values)
+    _END.run(connection, end.values(run_id))
 
 
 def close_orphan(
@@ -82,14 +99,7 @@ def close_orphan(
     following = first + len(last_events)
     facts = b"".join(numbered(first, last_events))
     write_segments(connection, [Segment(run.session_id, run.id, first, following - 1, facts)])
-    close(
-        connection,
-        run.id,
-        outcome.status,
-        code=outcome.code,
-        error=outcome.error,
-        last_event=following - 1,
-        stopped_by=stopped_by,
-    )
+    end = End(outcome.status, outcome.code, outcome.error, following - 1, stopped_by)
+    close(connection, run.id, end)
     set_next_event(connection, run.session_id, following)
     return following

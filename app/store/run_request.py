@@ -25,3 +25,8 @@ class RunRequest:
     options: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)  # of the request; never stored
     model: str | None = None  # "provider/name" for the session's runs from now on; empty: each agent's own
+
+    @property
+    def named(self) -> str:
+        """The agent, in the words of the request."""
+        return f"{self.key}/{self.name}" if self.name else self.key

@@ -13,9 +13,10 @@ from app.conversation.session import Session
 from app.store.clock import now
 from app.store.fence import Fence
 from app.store.idempotency import KeyUse
+from app.store.joined_writes import Write
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import Row, dump, owner_row, run_of
-from app.store.tables import IS_LIVE, runs
+from app.store.tables import IS_LIVE, runs, sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,15 @@ _RUN_LOCKED: Final = Prepared(_run.with_for_update(key_share=True))
 _live_run: Final = select(runs).where(runs.c.session_id == bindparam("session_id"), IS_LIVE)
 _LIVE_RUN: Final = Prepared(_live_run)
 _LIVE_RUN_LOCKED: Final = Prepared(_live_run.with_for_update(key_share=True))
-_INSERT_RUN: Final = Prepared(
-    insert(runs)
-    .values(started_at=now(), lease_expires_at=now() + bindparam("lease_seconds"))
-    .returning(runs),
-    columns=[column.key for column in runs.c if not column.nullable],
+_insert_run: Final = insert(runs).values(
+    started_at=now(), lease_expires_at=now() + bindparam("lease_seconds")
+)
+_given: Final = [column.key for column in runs.c if not column.nullable]
+_INSERT_RUN: Final = Prepared(_insert_run.returning(runs), columns=_given)
+_next_event: Final = select(sessions.c.next_event).where(sessions.c.id == bindparam("of_session"))
+_INSERT_RUN_IN_TURN: Final = Prepared(
+    _insert_run.values(first_event=_next_event.scalar_subquery() - bindparam("taken")).returning(runs),
+    columns=[name for name in _given if name != "first_event"],
 )
 _NOW: Final = Prepared(select(now()))
 _OTHER_RUN: Final = Prepared(
@@ -81,7 +86,29 @@ def insert_run(
     first_event: int,
 ) -> Run:
     """A live run's row, for a transaction that has the session to itself."""
-    values = {
+    row = _row(fence, run_id, session_id, agent, owner, options)
+    return run_of(_INSERT_RUN.first(connection, {**row, "first_event": first_event}))
+
+
+def inserting_run(
+    fence: Fence,
+    run_id: str,
+    session_id: str,
+    agent: str,
+    owner: Owner,
+    options: Mapping[str, Any],
+    *,
+    taken: int,
+) -> Write:
+    """The write of the same, whose first event is the session's next one; less as many as it sees `taken` already."""
+    row = _row(fence, run_id, session_id, agent, owner, options)
+    return Write(_INSERT_RUN_IN_TURN, [{**row, "of_session": session_id, "taken": taken}], "row")
+
+
+def _row(
+    fence: Fence, run_id: str, session_id: str, agent: str, owner: Owner, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
         "id": run_id,
         "session_id": session_id,
         "agent": agent,
@@ -90,12 +117,10 @@ def insert_run(
         "writes": 0,
         "code": "",
         "error": "",
-        "first_event": first_event,
         "options_json": dump(options),
         "lease_seconds": fence.lease_seconds,
         **owner_row(owner),
     }
-    return run_of(_INSERT_RUN.first(connection, values))
 
 
 def is_dead(connection: Connection, fence: Fence, run: Run) -> bool:

@@ -23,13 +23,14 @@ from app.store.audit_notes import note
 from app.store.bulk_parameters import among, listed
 from app.store.clock import ago, now
 from app.store.engine import Database
-from app.store.event_segments import Segment, write_segments
+from app.store.event_segments import Segment, segment_writes
 from app.store.fence import QUIET, Fence, those
+from app.store.joined_writes import write_at_once
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import answer_of, run_of
-from app.store.run_end import close, close_orphan
+from app.store.run_end import End, close, close_orphan, ending_at_once
 from app.store.run_rows import is_dead, live_run_row, run_row
-from app.store.session_rows import set_next_event
+from app.store.session_rows import changing_session
 from app.store.tables import IS_LIVE, one_of, queued_messages, runs, sessions, tool_calls
 
 log = logging.getLogger(__name__)
@@ -108,21 +109,19 @@ class RunStore:
     ) -> bool:
         """Ends the run: whatever call is still open is closed in words, and its last events are stored. Says
         whether messages wait in the session's queue."""
-        with self._database.writing() as connection:
-            self._fence.check(connection, baton)
-            write_segments(connection, segments)
-            if next_event is not None:
-                set_next_event(connection, baton.session_id, next_event)
-            last_event = None if next_event is None else next_event - 1
-            close(
-                connection,
-                baton.run_id,
-                status,
-                code=code,
-                error=error,
-                last_event=last_event,
-                stopped_by=stopped_by,
-            )
+        last_event = None if next_event is None else next_event - 1
+        end = End(status, code, error, last_event, stopped_by)
+        writes = segment_writes(self._database.kind, segments)
+        if next_event is not None:
+            writes.append(changing_session(baton.session_id, next_event=next_event))
+        if write_at_once(self._database, ending_at_once(baton, end), writes) is None:
+            with self._database.writing() as connection:
+                self._fence.check(connection, baton)
+                for write in writes:
+                    write.do(connection)
+                close(connection, baton.run_id, end)
+        # Only now: a message that came before the end was told that this run would see it.
+        with self._database.glance() as connection:
             return _QUEUED.first(connection, {"session_id": baton.session_id}) is not None
 
     def request_stop(self, run_id: str, by: str) -> None:

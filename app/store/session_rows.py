@@ -105,6 +105,11 @@ def change_session(connection: Connection, session_id: str, **values: Any) -> bo
     return bool(_change_of_session(tuple(values)).run(connection, {"here": session_id, **values}))
 
 
+def changing_session(session_id: str, **values: Any) -> Write:
+    """The write of the same."""
+    return Write(_change_of_session(tuple(values)), [{"here": session_id, **values}])
+
+
 @cache
 def _change_of_session(columns: tuple[str, ...]) -> Prepared:
     return Prepared(update(sessions).where(sessions.c.id == bindparam("here")), columns=columns)
@@ -168,7 +173,7 @@ def append_messages(
 def appending(session_id: str, message: Message, run_id: str | None) -> Write:
     """The write that appends one message, and returns its position."""
     row = message_row(message, session_id, 0, run_id)
-    return Write(_ADD_MESSAGE, [{**row, "in_session": session_id}], answers=True)
+    return Write(_ADD_MESSAGE, [{**row, "in_session": session_id}], "value")
 
 
 def set_next_event(connection: Connection, session_id: str, number: int) -> None:

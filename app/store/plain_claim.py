@@ -1,0 +1,76 @@
+"""The claim that most requests make: nobody has the session, nothing limits it, and one message enters. Three writes,
+and no look before: one round trip on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final
+
+from sqlalchemy import bindparam, exists, or_, update
+
+from app.conversation.run import Owner
+from app.store.audit_notes import noting
+from app.store.engine import Database
+from app.store.event_segments import RESERVED_NUMBERS
+from app.store.fence import Fence
+from app.store.joined_writes import Write, is_as_seen, write_at_once
+from app.store.prepared_statements import Prepared
+from app.store.row_mapping import run_of, session_of
+from app.store.run_request import RunRequest
+from app.store.run_rows import BegunRun, inserting_run
+from app.store.session_rows import appending
+from app.store.tables import IS_LIVE, runs, sessions
+
+_here: Final = runs.c.session_id == bindparam("session_id")
+
+
+def begin_plainly(
+    database: Database,
+    fence: Fence,
+    run_id: str,
+    request: RunRequest,
+    *,
+    agent: str,
+    owner: Owner,
+    options: Mapping[str, Any],
+    starts_thinking: bool,
+) -> BegunRun | None:
+    """None if the request or the session is not as plain as that, and nothing was written; the caller finds out why.
+    IntegrityError if somebody was a moment faster."""
+    if len(request.messages) != 1 or request.expected_position is not None:
+        return None
+    if request.idempotency is not None or request.model is not None:
+        return None
+    session_id = request.session_id
+    here = {"session_id": session_id, "owner": request.visible_to}
+    claimed = Write(_claim(request.visible_to is not None, starts_thinking), [here], "row")
+    taken = 0 if database.joins_writes else RESERVED_NUMBERS
+    begun = [
+        inserting_run(fence, run_id, session_id, agent, owner, options, taken=taken),
+        appending(session_id, request.messages[0], run_id),
+        *noting("run", session_id, run_id=run_id, detail=request.named),
+    ]
+    done = write_at_once(database, claimed, begun)
+    if done is None:
+        return None
+    row, run, position = done[:3]
+    return BegunRun(run_of(run), session_of(row), int(position), int(row.next_event) - RESERVED_NUMBERS)
+
+
+@cache
+def _claim(of_owner: bool, thinking: bool) -> Prepared:
+    """The session's row is locked only if no run has it: one that writes has locked its own row before."""
+    statement = update(sessions).where(
+        sessions.c.id == bindparam("session_id"),
+        sessions.c.parent_id.is_(None),
+        or_(sessions.c.budget.is_(None), sessions.c.budget == 0),
+        ~exists().where(_here, IS_LIVE),
+        is_as_seen(sessions),
+    )
+    if of_owner:
+        statement = statement.where(sessions.c.owner == bindparam("owner"))
+    if thinking:  # else the session's first run switches it on
+        statement = statement.where(or_(sessions.c.thinking, exists().where(_here)))
+    numbered = statement.values(next_event=sessions.c.next_event + RESERVED_NUMBERS)
+    return Prepared(numbered.returning(sessions))
