@@ -32,7 +32,9 @@ class LoopContext:
     cancellation: Cancellation
     new_id: Callable[[], str]
     look: Callable[[str], Session]  # the session as it is now, with what was toggled meanwhile
-    find_prompt: Callable[[str, str, str], FrozenPrompt | None]  # session, agent, definition
+    find_prompt: Callable[[str, str, Sequence[str]], FrozenPrompt | None]
+    """For session, agent and definitions: the prompt of the first of these; or of the last that has one, if the first
+    has."""
     find_summary: Callable[[str], Summary | None]  # the session's newest
     publish: Callable[
         [Event], None
@@ -45,6 +47,8 @@ class LoopContext:
         [str], tuple[Session, Sequence[Message], Mapping[str, ToolCall]]
     ]  # a session that was begun
     tool_threads: ToolThreads = field(default_factory=ToolThreads)  # the process's
+    thinks: Callable[[str], bool] | None = None
+    """Whether the session's thinking is on for the turn that begins; None: as `look` says."""
     check_budget: Callable[[], None] = lambda: None  # BudgetReached if no more may be spent
     check_price: Callable[[str], None] = lambda _model: None
     """UnpricedModel if the model's cost would escape the budget."""

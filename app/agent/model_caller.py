@@ -260,7 +260,12 @@ class ModelCaller:
         options = dict(
             model_catalogue.thinking_options(spec.model, spec.thinking_budget, max_tokens=max_tokens)
         )
-        return options if options and self._context.look(self._session.id).thinking else {}
+        return options if options and self._thinks() else {}
+
+    def _thinks(self) -> bool:
+        if self._context.thinks is not None:
+            return self._context.thinks(self._session.id)
+        return self._context.look(self._session.id).thinking
 
     def _max_tokens(self, spec: ModelSpec) -> int:
         """The most that the model may write. Older models refuse to begin when that might not fit into their window."""

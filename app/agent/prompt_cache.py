@@ -41,10 +41,7 @@ class PromptCache:
         used = self._in_use.get(model)
         if used is not None and used.definition == self._definition(model, self._renewals[model]):
             return used
-        prompt = self._find(model, self._renewals[model])
-        while prompt is not None and (newer := self._find(model, self._renewals[model] + 1)) is not None:
-            prompt = newer
-            self._renewals[model] += 1
+        prompt = self._find(model)
         if prompt is None:
             prompt = self._make(model)
             yield PromptFrozen(self._session.id, prompt)
@@ -67,9 +64,13 @@ class PromptCache:
             calls_of_others=self._calls_of_others,
         )
 
-    def _find(self, model: str, renewals: int) -> FrozenPrompt | None:
-        definition = self._definition(model, renewals)
-        return self._context.find_prompt(self._session.id, self._agent.name, definition)
+    def _find(self, model: str) -> FrozenPrompt | None:
+        while True:
+            definitions = [self._definition(model, self._renewals[model] + more) for more in (0, 1)]
+            found = self._context.find_prompt(self._session.id, self._agent.name, definitions)
+            if found is None or found.definition == definitions[0]:
+                return found
+            self._renewals[model] += 1
 
     def _definition(self, model: str, renewals: int) -> str:
         renewal = f"thinking refused {renewals} times" if renewals else ""

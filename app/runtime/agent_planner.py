@@ -34,7 +34,7 @@ from app.agent.tools.model_picker import chosen
 from app.agent.tools.run_facts import RunFacts
 from app.agent.toolset import Toolset
 from app.conversation.blocks import plain_text
-from app.conversation.frozen_prompt import Surroundings
+from app.conversation.frozen_prompt import FrozenPrompt, Surroundings
 from app.conversation.run import ToolCall
 from app.conversation.session import Session
 from app.conversation.transcript import Message
@@ -184,7 +184,7 @@ class AgentPlanner:
             cancellation=live.cancellation,
             new_id=lambda: str(uuid.uuid4()),
             look=live.patience.around(self._store.sessions.get),
-            find_prompt=live.patience.around(self._store.journal.prompt),
+            find_prompt=partial(self._find_prompt, live),
             find_summary=live.patience.around(self._store.journal.summary),
             publish=live.publish,
             cooldowns=self._cooldowns,
@@ -192,7 +192,7 @@ class AgentPlanner:
             equip=partial(self._equip, team, live, ground, {}),
             hook=partial(self._hook, live.cancellation, ground),
             read=live.patience.around(self._read),
-            check_budget=partial(live.patience.around(self._store.quotas.check_budget), root),
+            check_budget=partial(self._check_budget, live, root),
             check_price=partial(live.patience.around(self._pricing.check), root),
             answers=self._answers,
             budgets=RunBudgets(team.file.budget, team.file.budgets, lambda: live.clock.worked),
@@ -200,10 +200,24 @@ class AgentPlanner:
             session_bytes=self._store.quotas.limits.session_bytes,
             tell_full=self._store.full.tell,
             deny_wins=self._deny_wins,
+            thinks=partial(self._thinks, live),
             attended=not live.run.options.get(OPTION),
             ground=ground,
             tool_threads=self._tool_threads,
         )
+
+    def _find_prompt(
+        self, live: LiveRun, session_id: str, agent: str, definitions: Sequence[str]
+    ) -> FrozenPrompt | None:
+        known = live.known.prompt(session_id, agent, definitions)
+        return known or live.patience(self._store.reads.prompt, session_id, agent, definitions)
+
+    def _check_budget(self, live: LiveRun, root: str) -> None:
+        live.patience(self._store.quotas.check_budget, root, known=live.known.session(root, "budget"))
+
+    def _thinks(self, live: LiveRun, session_id: str) -> bool:
+        known = live.known.session(session_id, "thinking")
+        return (known or live.patience(self._store.sessions.get, session_id)).thinking
 
     def _read(self, session_id: str) -> tuple[Session, Sequence[Message], Mapping[str, ToolCall]]:
         session, rows = self._store.sessions.get_with_messages(session_id)
@@ -262,7 +276,9 @@ class AgentPlanner:
             sessions=OwnersSessions(self._store, session, live.patience),
             model=session.model,
         )
-        states = live.patience(self._store.sessions.tool_states, session.id) if agent.toolsets else {}
+        states = live.known.states(session.id)
+        if states is None:
+            states = live.patience(self._store.sessions.tool_states, session.id) if agent.toolsets else {}
         notices = [
             *without_effect(team, agent),
             *unserved(team, session, agent),

@@ -13,6 +13,7 @@ from app.conversation.events import Event
 from app.conversation.run import AT_SAFE_POINT, Answer, Baton, Question, Run, RunStatus
 from app.errors import BatonLost, RunCancelled
 from app.event_encoder import EventEncoder
+from app.runtime.known_rows import KnownRows
 from app.runtime.patience import Patience
 from app.runtime.request_context import RequestContext
 from app.runtime.run_clock import LIMIT, RunClock
@@ -92,6 +93,7 @@ class LiveRun:
         self.run = run
         self.headers = headers or {}  # of the request that started it; never stored
         self.lock = lock
+        self.known = KnownRows()
         self.account = ""  # the name whose session it works on
         self.titled = False  # its session had a title when it began, or is to have none
         self.log = log

@@ -36,10 +36,12 @@ class LoopDriver:
             log.info("run %s goes on here", live.run.id)
             if answered.run.stopped_by:
                 live.heed_stop(answered.run.stopped_by)
-        rows = live.patience(self._store.sessions.messages, claimed.session.id)
+        session_id, (_, agent) = claimed.session.id, live.run.key_and_name
+        opening = live.patience(self._store.reads.opening, session_id, agent or "")
+        live.known.open(session_id, opening)
         resumption = None if answered is None else live.patience(self._resumption, answered)
         recorder = Recorder(self._store, live, self._telemetry)
-        recorder.follow(plan.loop(live, claimed.session, rows, resumption))
+        recorder.follow(plan.loop(live, claimed.session, opening.messages, resumption))
 
     def _resumption(self, answered: Answered) -> Resumption:
         """The state from which the loop goes on, as the rows have it now that no other process can write to them."""

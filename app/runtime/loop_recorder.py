@@ -104,11 +104,11 @@ class Recorder:
             return ()  # a delegated task; what is said meanwhile is meant for the one who delegated
         if self._live.stops_at_safe_point:
             raise RunCancelled()
-        waiting = self._live.patience(self._store.queue.waiting, point.session_id)
-        if not any(point.ending or message.kind == "steer" for message in waiting):
+        look = self._live.patience(self._store.reads.look, point.session_id)
+        self._live.known.see(look.session)
+        if not look.steers and not (point.ending and look.followups):
             return ()
-        steers = any(message.kind == "steer" for message in waiting)
-        kinds: list[tuple[QueueKind, int]] = [("steer", CAPACITY)] if steers else [("followup", 1)]
+        kinds: list[tuple[QueueKind, int]] = [("steer", CAPACITY)] if look.steers else [("followup", 1)]
         taken = self._patiently(lambda baton: self._store.queue.take(baton, point.session_id, kinds=kinds))
         for queued, message in taken or ():
             self._publish(user_message_event(point.session_id, message, message_id=queued.id))

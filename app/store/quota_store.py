@@ -6,6 +6,7 @@ from typing import Final
 
 from sqlalchemy import bindparam, insert, select, update
 
+from app.conversation.session import Session
 from app.store.advisory_locks import take_turns
 from app.store.clock import ago, now, today
 from app.store.engine import Database
@@ -25,10 +26,17 @@ class QuotaStore:
         self._database = database
         self.limits = limits
 
-    def check_budget(self, session_id: str) -> None:
-        """BudgetReached if no more may be spent on this session now; SessionNotFound."""
+    def check_budget(self, session_id: str, *, known: Session | None = None) -> None:
+        """BudgetReached if no more may be spent on this session now; SessionNotFound. `known`: the session, if it was
+        read a moment ago."""
+        if (
+            known is not None
+            and not session_limit(known, self.limits)
+            and not owner_limit(known, self.limits)
+        ):
+            return
         with self._database.glance() as connection:
-            check_budget(connection, find_session(connection, session_id), self.limits)
+            check_budget(connection, known or find_session(connection, session_id), self.limits)
 
     def has_budget(self, session_id: str) -> bool:
         """Whether anything limits what this session may cost, its owner's budget among it; SessionNotFound."""

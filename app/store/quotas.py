@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Executable, Text, bindparam, cast, func, literal, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from app.conversation.session import Session
 from app.errors import BudgetReached, TooManyRuns
 from app.store.advisory_locks import take_turns
 from app.store.clock import now, today
@@ -35,7 +36,7 @@ class Limits:
 NO_LIMITS: Final = Limits()
 
 
-def check_budget(connection: Connection, session: Row, limits: Limits) -> None:
+def check_budget(connection: Connection, session: Row | Session, limits: Limits) -> None:
     """The same within a transaction. Asks the database nothing where there is no limit."""
     limit = session_limit(session, limits)
     if limit and (spent := cost_of_session(connection, session.id)) >= limit:
@@ -57,11 +58,11 @@ def check_budget(connection: Connection, session: Row, limits: Limits) -> None:
         )
 
 
-def session_limit(session: Row, limits: Limits) -> float:
+def session_limit(session: Row | Session, limits: Limits) -> float:
     return limits.session_budget if session.budget is None else float(session.budget)
 
 
-def owner_limit(session: Row, limits: Limits) -> float:
+def owner_limit(session: Row | Session, limits: Limits) -> float:
     return limits.owner_budget if session.owner else 0.0
 
 

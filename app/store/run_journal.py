@@ -21,7 +21,7 @@ from app.store.fence import Fence
 from app.store.joined_writes import Write
 from app.store.prepared_statements import MAX_ROWS, Prepared
 from app.store.quotas import spend, spending_on
-from app.store.row_mapping import call_of, dump, load_optional, summary_of
+from app.store.row_mapping import call_of, dump, summary_of
 from app.store.session_rows import (
     NEXT_POSITION,
     add_session,
@@ -40,15 +40,6 @@ _COUNT: Final = Prepared(
         input_tokens=func.coalesce(bindparam("read", type_=BigInteger), sessions.c.input_tokens),
         output_tokens=func.coalesce(bindparam("written", type_=BigInteger), sessions.c.output_tokens),
     )
-)
-_PROMPT: Final = Prepared(
-    select(prompts)
-    .where(
-        prompts.c.session_id == bindparam("session_id"),
-        prompts.c.agent == bindparam("agent"),
-        prompts.c.definition == bindparam("definition"),
-    )
-    .order_by(prompts.c.created_at.desc())
 )
 _ADD_PROMPT: Final = Prepared(
     insert(prompts).values(created_at=now()), columns=[column.key for column in prompts.c]
@@ -259,23 +250,6 @@ class RunJournal:
         with self._database.glance() as connection:
             row = _SUMMARY.first(connection, {"session_id": session_id})
         return None if row is None else summary_of(row)
-
-    def prompt(self, session_id: str, agent: str, definition: str) -> FrozenPrompt | None:
-        """The prompt that this session froze for an agent of that definition."""
-        key = {"session_id": session_id, "agent": agent, "definition": definition}
-        with self._database.glance() as connection:
-            row = _PROMPT.first(connection, key)
-        if row is None:
-            return None
-        return FrozenPrompt(
-            digest=row.digest,
-            agent=row.agent,
-            definition=row.definition,
-            model=row.model,
-            system=row.system_json,
-            tools=row.tools_json,
-            definitions=load_optional(row.definitions_json),
-        )
 
 
 def _freezing(session_id: str, prompt: FrozenPrompt) -> Write:

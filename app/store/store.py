@@ -24,6 +24,7 @@ from app.store.queue_store import QueueStore
 from app.store.quota_store import QuotaStore
 from app.store.quotas import NO_LIMITS, Limits
 from app.store.run_journal import RunJournal
+from app.store.run_reads import RunReads
 from app.store.run_store import RunStore
 from app.store.session_store import SessionStore
 from app.store.sweep_store import SweepStore
@@ -72,6 +73,7 @@ class Store:
         self.background = BackgroundStore(database, fence, limits)
         self.forks = ForkStore(database)
         self.journal = RunJournal(database, fence, keeps_accounts=limits.owner_budget > 0)
+        self.reads = RunReads(database)
         self.events = EventStore(database, fence)
         self.condenser = EventCondenser(database)
         self.sweep = SweepStore(database, fence)

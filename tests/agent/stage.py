@@ -101,7 +101,7 @@ class Stage:
             cancellation=self.cancellation,
             new_id=lambda: "new",
             look=lambda _session: self.session,
-            find_prompt=lambda _session, _agent, definition: self.prompts.get(definition),
+            find_prompt=self._find_prompt,
             find_summary=lambda _session: self.summaries[-1] if self.summaries else None,
             publish=self.steps.append,
             cooldowns=self.cooldowns,
@@ -116,6 +116,10 @@ class Stage:
             equip=lambda _session, _agent: Toolbox({"fake": self.toolset}),
             read=lambda _session: (self.session, self.rows, {}),
         )
+
+    def _find_prompt(self, _session: str, _agent: str, definitions: Sequence[str]) -> FrozenPrompt | None:
+        found = [prompt for one in definitions if (prompt := self.prompts.get(one))]
+        return found[-1] if definitions[0] in self.prompts else None
 
     def perform(self, *said: Message, resumption: Resumption | None = None) -> list[Step]:
         """An error of the run passes through; `steps` has the steps before it."""

@@ -155,14 +155,13 @@ def _end_of(store: Store, runtime: Runtime, session_id: str) -> tuple[str, str]:
 
 
 STEPS = [
-    "sessions.messages",
-    "sessions.tool_states",
-    "journal.prompt",
+    "reads.opening",
+    "reads.look",
+    "reads.prompt",
     "journal.add_turn",
     "journal.start_call",
     "journal.add_result",
     "sessions.get",
-    "queue.waiting",
 ]
 
 
@@ -287,7 +286,7 @@ def test_an_encoder_that_fails_frees_the_session(
     assert say(runtime, session.id).finished.wait(PATIENCE)
 
 
-@pytest.mark.parametrize("place", ["sessions.messages", "journal.add_turn", "queue.waiting"])
+@pytest.mark.parametrize("place", ["reads.opening", "journal.add_turn", "reads.look"])
 def test_a_run_that_is_cancelled_while_it_waits_for_the_database_ends_soon(
     store: Store, manage: Manage, agents: Agents, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:

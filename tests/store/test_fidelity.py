@@ -75,12 +75,12 @@ def test_a_frozen_prompt_comes_back_byte_for_byte_and_the_newest_counts(store: S
     second = FrozenPrompt("d2", "root", "def", "m", "", '[ {"odd" :  "spaces"} ]', [])
     said = Message("assistant", ({"type": "text", "text": "hi"},))
     store.journal.add_turn(baton, session.id, said, tokens=None, prompt=first)
-    assert store.journal.prompt(session.id, "root", "def") == first
+    assert store.reads.prompt(session.id, "root", ["def"]) == first
     frozen_at = store.database.now()
     eventually(lambda: store.database.now() > frozen_at, "the database's clock has moved on")
     store.journal.add_turn(baton, session.id, said, tokens=None, prompt=second)
-    assert store.journal.prompt(session.id, "root", "def") == second
-    assert store.journal.prompt(session.id, "root", "another") is None
+    assert store.reads.prompt(session.id, "root", ["def"]) == second
+    assert store.reads.prompt(session.id, "root", ["another"]) is None
     assert store.sessions.tool_definitions(session.id) == {"d1": [{"name": "t", "a": [1]}], "d2": []}
 
 
