@@ -1,33 +1,56 @@
-"""Rows that a run has read together with others: known already when they are asked for."""
+"""Rows that a run has read or written together with others: known already when they are asked for."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from app.conversation.frozen_prompt import FrozenPrompt
 from app.conversation.session import Session
 from app.store.run_reads import Opening
 
+NEW_SECONDS: Final = 1.0
+"""How long another process may have changed a row before it is looked at again."""
+
 
 class KnownRows:
     """Owned by the run's thread. What may change is told once, to the first who asks; None says that the database must
-    be asked."""
+    be asked. `additions` is `QueueStore.additions`, read before the rows."""
 
     def __init__(self) -> None:
         self._session_id = ""
         self._states: Mapping[str, Any] | None = None
         self._prompt: FrozenPrompt | None = None
         self._session: Session | None = None
+        self._seen_at = 0.0  # monotonic
         self._unasked: set[str] = set()
+        self._quiet: tuple[int, float] | None = None  # the number of additions, and when
 
-    def open(self, session_id: str, opening: Opening) -> None:
-        self._session_id = session_id
+    def open(self, session: Session, opening: Opening, additions: int) -> None:
+        """The session as it was claimed, and what was read next."""
+        self._session_id = session.id
         self._states, self._prompt = opening.tool_states, opening.prompt
+        self.see(session)
+        self.heard(waiting=opening.waiting, additions=additions)
 
     def see(self, session: Session) -> None:
-        """The session at a safe point, for what the next turn asks at its beginning."""
-        self._session, self._unasked = session, {"budget", "thinking"}
+        """The session before a turn, for what that asks at its beginning."""
+        self._session, self._seen_at = session, time.monotonic()
+        self._unasked = {"budget", "thinking"}
+
+    def heard(self, *, waiting: bool, additions: int) -> None:
+        """Whether messages wait for the run."""
+        self._quiet = None if waiting else (additions, time.monotonic())
+
+    def forget_quiet(self) -> None:
+        """The run goes on with what takes its time."""
+        self._quiet = None
+
+    def is_quiet(self, additions: int) -> bool:
+        """Is it certain that no message waits? This process has stored none since, and others had no time to."""
+        quiet, self._quiet = self._quiet, None
+        return quiet is not None and quiet[0] == additions and time.monotonic() - quiet[1] < NEW_SECONDS
 
     def states(self, session_id: str) -> Mapping[str, Any] | None:
         """Of its toolsets."""
@@ -48,4 +71,4 @@ class KnownRows:
         if self._session is None or self._session.id != session_id or question not in self._unasked:
             return None
         self._unasked.remove(question)
-        return self._session
+        return self._session if time.monotonic() - self._seen_at < NEW_SECONDS else None

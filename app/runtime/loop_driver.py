@@ -36,9 +36,9 @@ class LoopDriver:
             log.info("run %s goes on here", live.run.id)
             if answered.run.stopped_by:
                 live.heed_stop(answered.run.stopped_by)
-        session_id, (_, agent) = claimed.session.id, live.run.key_and_name
-        opening = live.patience(self._store.reads.opening, session_id, agent or "")
-        live.known.open(session_id, opening)
+        additions, (_, agent) = self._store.queue.additions, live.run.key_and_name
+        opening = live.patience(self._store.reads.opening, claimed.session.id, agent)
+        live.known.open(claimed.session, opening, additions)
         resumption = None if answered is None else live.patience(self._resumption, answered)
         recorder = Recorder(self._store, live, self._telemetry)
         recorder.follow(plan.loop(live, claimed.session, opening.messages, resumption))

@@ -93,6 +93,7 @@ class Recorder:
             self._prompts[fact.prompt.digest] = fact.prompt
             return
         prompt = self._prompts.pop(fact.message.prompt, None) if isinstance(fact, TurnAdded) else None
+        self._live.known.forget_quiet()
         self._patiently(lambda baton: self._write(fact, baton, prompt))
         self._calls.see(fact)
         if isinstance(fact, AgentChanged):
@@ -104,6 +105,8 @@ class Recorder:
             return ()  # a delegated task; what is said meanwhile is meant for the one who delegated
         if self._live.stops_at_safe_point:
             raise RunCancelled()
+        if self._live.known.is_quiet(self._store.queue.additions):
+            return ()
         look = self._live.patience(self._store.reads.look, point.session_id)
         self._live.known.see(look.session)
         if not look.steers and not (point.ending and look.followups):
@@ -128,7 +131,12 @@ class Recorder:
         journal = self._store.journal
         match fact:
             case TurnAdded(session_id, message, tokens, broken):
-                journal.add_turn(baton, session_id, message, tokens=tokens, prompt=prompt, broken=broken)
+                additions = self._store.queue.additions
+                stored = journal.add_turn(
+                    baton, session_id, message, tokens=tokens, prompt=prompt, broken=broken
+                )
+                if session_id == self._live.run.session_id:
+                    self._live.known.heard(waiting=stored.waiting, additions=additions)
             case Condensed(session_id, summary):
                 journal.add_summary(baton, session_id, summary)
             case PicturesLeftOut(session_id, positions, summary):

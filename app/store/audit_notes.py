@@ -20,7 +20,7 @@ MAX_DETAIL: Final = 2_000  # characters
 
 _REQUESTER: ContextVar[Requester | None] = ContextVar("requester", default=None)
 _ADD: Final = Prepared(
-    insert(audit).values(at=now()),
+    insert(audit).inline().values(at=now()),  # its number is not wanted
     columns=[column.key for column in audit.c if column.key not in ("id", "at")],
 )
 _UNSAY: Final = Prepared(

@@ -13,6 +13,9 @@ BUSY_SECONDS: Final = 10
 """How long a statement waits for another process's SQLite lock, and a thread for a connection."""
 
 
+SYNCHRONOUS: Final = {True: "synchronous=FULL", False: "synchronous=NORMAL"}
+
+
 def _make_private(file: str) -> None:
     """A new database is for the server's user only; SQLite gives what it makes beside it the same mode."""
     if file.startswith("file:"):
@@ -23,7 +26,9 @@ def _make_private(file: str) -> None:
         pass  # it is there, or SQLite says why it can't be
 
 
-def sqlite_engine(url: str, begin: str, *, size: int) -> Engine:
+def sqlite_engine(url: str, begin: str, *, size: int, durable: bool = True) -> Engine:
+    """Without `durable` a commit waits for no disk: what was committed last may be lost when the machine breaks down,
+    but not when the process does."""
     _make_private(make_url(url).database or "")
     engine = create_engine(
         url,
@@ -39,7 +44,7 @@ def sqlite_engine(url: str, begin: str, *, size: int) -> Engine:
         connection.isolation_level = (
             None  # transactions begin where _begin says, not where the driver guesses
         )
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in ("journal_mode=WAL", SYNCHRONOUS[durable], "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}").close()
 
     @event.listens_for(engine, "begin")
@@ -50,8 +55,8 @@ def sqlite_engine(url: str, begin: str, *, size: int) -> Engine:
     return engine
 
 
-def postgresql_engine(url: str, *, size: int, patience: float) -> Engine:
-    """`patience` is how many seconds one end of a connection waits for a sign of the other."""
+def postgresql_engine(url: str, *, size: int, patience: float, durable: bool = True) -> Engine:
+    """`patience` is how many seconds one end of a connection waits for a sign of the other. `durable` as above."""
     parsed = make_url(url)
     if parsed.drivername in ("postgres", "postgresql"):
         parsed = parsed.set(drivername="postgresql+psycopg")
@@ -66,7 +71,8 @@ def postgresql_engine(url: str, *, size: int, patience: float) -> Engine:
             name: value for name, value in _client_limits(patience).items() if name not in parsed.query
         },
     )
-    settings = "; ".join(f"SET {name} = {value}" for name, value in _server_limits(patience).items())
+    wanted = _server_limits(patience) | ({} if durable else {"synchronous_commit": "off"})
+    settings = "; ".join(f"SET {name} = {value}" for name, value in wanted.items())
 
     @event.listens_for(engine, "connect")
     def _connected(connection: Any, _record: Any) -> None:
@@ -101,7 +107,7 @@ def _client_limits(patience: float) -> dict[str, int]:
     }
 
 
-def _server_limits(patience: float) -> dict[str, int]:
+def _server_limits(patience: float) -> dict[str, int | str]:
     """For the server, which ends a transaction with them whose client is gone, or has stopped in the middle."""
     probes = max(1, int(patience / 3))  # seconds
     return {

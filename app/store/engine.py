@@ -15,7 +15,7 @@ from sqlalchemy.pool import QueuePool
 
 from app.errors import StoreUnavailable
 from app.store.clock import now
-from app.store.drivers import postgresql_engine, sqlite_engine
+from app.store.drivers import SYNCHRONOUS, postgresql_engine, sqlite_engine
 
 CONNECTIONS: Final = 16
 """The most that one process has open for its threads to share."""
@@ -50,27 +50,38 @@ class Database:
         connections: int = CONNECTIONS,
         lease_seconds: float = 30.0,
         observe: Observe | None = None,
+        durable: bool = True,
     ) -> None:
         """PostgreSQL ends a transaction that does nothing for half of `lease_seconds`, and a connection whose other
         end is gone: neither keeps a row locked until other holders' leases run out. `observe` is told of each
-        transaction when it is over, on its thread."""
+        transaction when it is over, on its thread. Without `durable` a commit waits for no disk: a breakdown of the
+        database's machine, and nothing less, may undo the last ones."""
         self._url = url
         self._lease_seconds = lease_seconds
         self._siblings: list[Database] = []
         self._observe = observe
         self._sqlite = make_url(url).get_backend_name() == "sqlite"
         if self._sqlite:
-            self._writer = sqlite_engine(url, "BEGIN IMMEDIATE", size=1)
+            self._writer = sqlite_engine(url, "BEGIN IMMEDIATE", size=1, durable=durable)
             self._single = self._reader = sqlite_engine(url, "BEGIN", size=connections)
         else:
             self._writer = self._reader = postgresql_engine(
-                url, size=connections, patience=max(lease_seconds / 2, SHORTEST_PATIENCE)
+                url,
+                size=connections,
+                patience=max(lease_seconds / 2, SHORTEST_PATIENCE),
+                durable=durable,
             )
             self._single = self._reader.execution_options(isolation_level="AUTOCOMMIT")
 
-    def sibling(self) -> Database:
+    def sibling(self, *, durable: bool = True) -> Database:
         """The same database through one connection of its own, which is closed with this one's."""
-        sibling = Database(self._url, connections=1, lease_seconds=self._lease_seconds, observe=self._observe)
+        sibling = Database(
+            self._url,
+            connections=1,
+            lease_seconds=self._lease_seconds,
+            observe=self._observe,
+            durable=durable,
+        )
         self._siblings.append(sibling)
         return sibling
 
@@ -82,6 +93,33 @@ class Database:
         """
         with self._observed("write"), _translated(), self._writer.begin() as connection:
             yield connection
+
+    @contextmanager
+    def writing_undurably(self) -> Iterator[Connection]:
+        """The same, but its commit waits for no disk: see `durable`. For what no promise needs. A later commit that is
+        durable makes this one so, too."""
+        with self._observed("write"), _translated(), self._writer.connect() as connection:
+            if not self._sqlite:
+                with connection.begin():
+                    connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+                    yield connection
+                return
+            driver: Any = connection.connection.driver_connection
+            driver.execute(f"PRAGMA {SYNCHRONOUS[False]}").close()
+            try:
+                with connection.begin():
+                    yield connection
+            finally:
+                driver.execute(f"PRAGMA {SYNCHRONOUS[True]}").close()
+
+    def sync(self) -> None:
+        """Makes durable whatever was committed before. StoreUnavailable."""
+        if self._sqlite:
+            with self.glance() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
+        else:
+            with self.writing() as connection:
+                connection.exec_driver_sql("SELECT txid_current()")  # or there would be nothing to commit
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -52,9 +52,10 @@ class EventStore:
     def append(self, segments: Sequence[tuple[Baton, Segment]]) -> Fenced:
         """Stores segments of several live runs in one transaction, a constant number of statements; but none of
         a run that has lost its session, or whose session is gone. It never waits for a row that another transaction
-        keeps locked: the segments of that run are not stored now. StoreUnavailable."""
-        packs = self.may_pack()
-        with self._database.writing() as connection:
+        keeps locked: the segments of that run are not stored now. It waits for no disk, except where it reserves
+        numbers: those must never come again. StoreUnavailable."""
+        packs, reserved = self.may_pack(), 0
+        with self._database.writing_undurably() as connection:
             self._database.wait_at_most(connection, LOCK_SECONDS)
             renewed = self._fence.renew(connection, [baton for baton, _ in segments])
             kept = [segment for baton, segment in segments if baton.run_id in renewed.done]
@@ -62,8 +63,10 @@ class EventStore:
             kept = [segment for segment in kept if segment.session_id in free]
             if kept:
                 write_segments(connection, [_packed(segment) for segment in kept] if packs else kept)
-                _reserve_numbers(connection, kept)
-            return Fenced(frozenset(segment.run_id for segment in kept), renewed.lost)
+                reserved = _reserve_numbers(connection, kept)
+        if reserved:  # before half of them are used up
+            self._database.sync()
+        return Fenced(frozenset(segment.run_id for segment in kept), renewed.lost)
 
     def read(
         self, session_id: str, after: int, *, limit: int = 64, most_bytes: int = READ_BYTES
@@ -192,12 +195,12 @@ def _last_within(sizes: Iterable[tuple[int, int]], most_bytes: int) -> int:
     return top
 
 
-def _reserve_numbers(connection: Connection, segments: Sequence[Segment]) -> None:
-    """Behind what was written, where less than half of them are left: most rows stay as they are."""
+def _reserve_numbers(connection: Connection, segments: Sequence[Segment]) -> int:
+    """Behind what was written, where less than half of them are left: most rows stay as they are. How many do not."""
     tops = [(segment.session_id, segment.last + 1 + RESERVED_NUMBERS) for segment in segments]
     spare = RESERVED_NUMBERS // 2
     reserve = _RESERVE_ON_SQLITE if connection.dialect.name == "sqlite" else _RESERVE_ON_POSTGRESQL
-    reserve.run(connection, {"tops": listed(tops), "spare": spare})
+    return reserve.run(connection, {"tops": listed(tops), "spare": spare})
 
 
 _FREE_SESSIONS: Final = Prepared(

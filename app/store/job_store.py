@@ -38,7 +38,7 @@ class JobStore:
         if row is not None and not row.due:
             return False
         try:
-            with self._database.writing() as connection:
+            with self._database.writing_undurably() as connection:
                 if row is not None:
                     return _TAKE.run(connection, {"job": name, "period": period}) == 1
                 _FIRST.run(connection, {"name": name, "period": period})

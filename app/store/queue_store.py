@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -74,6 +75,9 @@ class QueueStore:
     def __init__(self, database: Database, fence: Fence) -> None:
         self._database = database
         self._fence = fence
+        self._counter = itertools.count(1)
+        self.additions = 0
+        """How often this process has stored messages: the same number, and nobody was told that one waits."""
 
     def add(
         self,
@@ -105,7 +109,8 @@ class QueueStore:
                 use_key(connection, key, session_id=session_id)
             note(connection, new[0].kind, session_id, detail=" ".join(message.id for message in new))
             self._database.notify(connection, session_id)
-            return running
+        self.additions = next(self._counter)
+        return running
 
     def take(
         self, baton: Baton, session_id: str, *, kinds: Sequence[tuple[QueueKind, int]]

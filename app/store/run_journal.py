@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, bindparam, func, insert, select, text, update
+from sqlalchemy import BigInteger, bindparam, exists, func, insert, select, text, update
 
 from app.conversation.frozen_prompt import FrozenPrompt
 from app.conversation.pictures import LEFT_OUT
+from app.conversation.queued_message import QUEUE_KINDS
 from app.conversation.run import Baton, CallState, Question, ToolCall
 from app.conversation.session import Session
 from app.conversation.summary import Summary
@@ -30,8 +31,13 @@ from app.store.session_rows import (
     appending,
     change_session,
 )
-from app.store.tables import messages, prompts, runs, sessions, summaries, tool_calls
+from app.store.tables import messages, one_of, prompts, queued_messages, runs, sessions, summaries, tool_calls
 
+_something_waits: Final = exists().where(
+    queued_messages.c.session_id == sessions.c.id,
+    queued_messages.c.taken_by.is_(None),
+    one_of(queued_messages.c.kind, QUEUE_KINDS),
+)
 _COUNT: Final = Prepared(
     update(sessions)
     .where(sessions.c.id == bindparam("here"))
@@ -40,6 +46,7 @@ _COUNT: Final = Prepared(
         input_tokens=func.coalesce(bindparam("read", type_=BigInteger), sessions.c.input_tokens),
         output_tokens=func.coalesce(bindparam("written", type_=BigInteger), sessions.c.output_tokens),
     )
+    .returning(_something_waits)
 )
 _ADD_PROMPT: Final = Prepared(
     insert(prompts).values(created_at=now()), columns=[column.key for column in prompts.c]
@@ -94,6 +101,14 @@ _SUMMARY: Final = Prepared(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class TurnStored:
+    """Where a turn's message stands; and whether something was waiting in the session's queue when it was stored."""
+
+    position: int
+    waiting: bool
+
+
 class RunJournal:
     """Each method is one transaction behind the fence: BatonLost if somebody took over, WrittenAlready if the
     baton's numbered write is in the store. `keeps_accounts` says that it is counted what each name spends."""
@@ -123,7 +138,7 @@ class RunJournal:
         tokens: tuple[int, int] | None,
         prompt: FrozenPrompt | None = None,
         broken: Collection[str] = (),
-    ) -> int:
+    ) -> TurnStored:
         """An assistant message, its calls in the ledger as `pending`, and the session's token counts; with the
         prompt that it was written under, if that is new. `broken` are the calls that must not run: their arguments
         are not JSON."""
@@ -134,7 +149,8 @@ class RunJournal:
         place = len(writes)
         writes += [appending(session_id, message, baton.run_id)]
         writes += self._counting(session_id, message.cost, tokens)
-        return int(self._write(baton, writes)[place])
+        position, waiting = self._write(baton, writes)[place : place + 2]
+        return TurnStored(int(position), waiting=bool(waiting))
 
     def add_cost(
         self, baton: Baton, session_id: str, cost: float, *, tokens: tuple[int, int] | None = None
@@ -145,7 +161,7 @@ class RunJournal:
     def _counting(self, session_id: str, cost: float, tokens: tuple[int, int] | None) -> list[Write]:
         read, written = tokens or (None, None)
         values = {"here": session_id, "spent": cost, "read": read, "written": written}
-        counted = Write(_COUNT, [values])
+        counted = Write(_COUNT, [values], "value")
         return (
             [counted, *spending_on(self._database.kind, session_id, cost)]
             if self._keeps_accounts

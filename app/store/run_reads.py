@@ -10,6 +10,7 @@ import orjson
 from sqlalchemy import Text, bindparam, cast, exists, literal_column, select, union_all
 
 from app.conversation.frozen_prompt import FrozenPrompt
+from app.conversation.queued_message import QUEUE_KINDS
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import SessionNotFound
@@ -17,16 +18,18 @@ from app.store.bulk_parameters import among, listed
 from app.store.engine import Database
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import MESSAGE_COLUMNS, load_optional, message_of, session_of
-from app.store.tables import messages, prompts, queued_messages, sessions, tool_states
+from app.store.tables import messages, one_of, prompts, queued_messages, sessions, tool_states
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What a run begins with. The prompt is the newest of the agent that was asked for, if it has one."""
+    """What a run begins with. The prompt is the newest of the agent that was asked for, if it has one; `waiting` says
+    that there is something in the session's queue."""
 
     messages: list[Message]
     tool_states: Mapping[str, Any]
     prompt: FrozenPrompt | None
+    waiting: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +50,16 @@ class RunReads:
         with self._database.glance() as connection:
             rows = _OPENING.plain(connection, {"session_id": session_id, "of_agent": agent})
         first = next((number for number, row in enumerate(rows) if row[-1] >= 0), len(rows))
-        states, prompt = {}, None
+        states, prompt, waiting = {}, None, False
         for row in rows[:first]:
             if row[-1] == _STATE:
                 states[row[_AGENT]] = orjson.loads(row[_CONTENT])
+            elif row[-1] == _WAITING:
+                waiting = True
             else:
                 kept = dict(zip(MESSAGE_COLUMNS, row, strict=True))
                 prompt = _prompt(*(kept[place] for place in _PROMPT_PLACES))
-        return Opening([message_of(row) for row in rows[first:]], states, prompt)
+        return Opening([message_of(row) for row in rows[first:]], states, prompt, waiting)
 
     def look(self, session_id: str) -> Look:
         """SessionNotFound."""
@@ -78,8 +83,9 @@ class RunReads:
 
 
 def _prompt(*values: Any) -> FrozenPrompt:
-    *words, definitions = values
-    return FrozenPrompt(*words, definitions=load_optional(definitions))
+    """From the values of `_PROMPT_COLUMNS`."""
+    digest, agent, definition, model, system, tools, definitions = values
+    return FrozenPrompt(digest, agent, definition, model, system, tools, load_optional(definitions))
 
 
 _PROMPT_COLUMNS: Final = (
@@ -103,7 +109,7 @@ _FROZEN: Final = Prepared(
 
 _CONTENT: Final = MESSAGE_COLUMNS.index("content_json")
 _AGENT: Final = MESSAGE_COLUMNS.index("agent")
-_STATE, _PROMPT = -2, -1
+_STATE, _PROMPT, _WAITING = -3, -2, -1
 """The positions of what is no message: before them all."""
 
 _PROMPT_PLACES: Final = ("prompt", "agent", "partial", "model", "usage_json", "content_json", "stop_reason")
@@ -119,10 +125,8 @@ def _as_message(position: int, texts: Mapping[str, Any]) -> list[Any]:
         "position": literal_column(str(position), messages.c.position.type),
     }
     empty = literal_column("''", Text)
-    return [
-        (texts.get(name) if name in texts else places.get(name, empty)).label(name)
-        for name in MESSAGE_COLUMNS
-    ]
+    columns = {**dict.fromkeys(MESSAGE_COLUMNS, empty), **places, **texts}
+    return [column.label(name) for name, column in columns.items()]
 
 
 _newest_prompt: Final = (
@@ -140,6 +144,13 @@ _asides: Final = (
                 place: _newest_prompt.c[name]
                 for place, name in zip(_PROMPT_PLACES, _PROMPT_COLUMNS, strict=True)
             },
+        )
+    ),
+    select(*_as_message(_WAITING, {})).where(
+        exists().where(
+            queued_messages.c.session_id == bindparam("session_id"),
+            queued_messages.c.taken_by.is_(None),
+            one_of(queued_messages.c.kind, QUEUE_KINDS),
         )
     ),
     select(

@@ -62,7 +62,7 @@ class Store:
         fence = Fence(lease_seconds, probe)
         self.database = database
         self.fence = fence
-        aside = database.sibling()
+        aside = database.sibling(durable=False)
         self.leases = LeaseStore(aside, fence)
         self.lease_seconds = lease_seconds
         self.sessions = SessionStore(database)

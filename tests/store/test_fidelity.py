@@ -62,7 +62,7 @@ def test_everything_about_a_message_comes_back(store: Store) -> None:
         position=1,
     )
     baton = begin(store, session.id, "hello").run.baton
-    assert store.journal.add_turn(baton, session.id, message, tokens=(11, 12)) == 1
+    assert store.journal.add_turn(baton, session.id, message, tokens=(11, 12)).position == 1
     assert store.sessions.messages(session.id)[1] == message
     changed = store.sessions.get(session.id)
     assert (changed.input_tokens, changed.output_tokens, changed.cost) == (11, 12, 0.000123)

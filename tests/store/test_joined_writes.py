@@ -195,9 +195,9 @@ def test_a_claim_that_has_waited_for_words_taken_back_speaks_where_they_stood(st
 def test_all_of_a_turn_stands_where_its_calls_say(store: Store) -> None:
     session = new_session(store)
     begun = begin(store, session.id, "hello")
-    position = store.journal.add_turn(begun.run.baton, session.id, calling("c-1", "c-2"), tokens=(5, 6))
+    stored = store.journal.add_turn(begun.run.baton, session.id, calling("c-1", "c-2"), tokens=(5, 6))
     with store.database.reading() as connection:
         found = connection.execute(
             text("SELECT position FROM tool_calls WHERE session_id = :session"), {"session": session.id}
         )
-        assert {row.position for row in found} == {position} == {1}
+        assert {row.position for row in found} == {stored.position} == {1}

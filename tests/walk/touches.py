@@ -68,7 +68,10 @@ def _watch_databases(wire: Tripwire) -> None:
     class PostgresCursor(psycopg.Cursor[Any]):
         def execute(self, query: Any, *more: Any, **options: Any) -> Any:
             _postgres_touch(self.connection, "statement", str(query))
-            return super().execute(query, *more, **options)
+            done = super().execute(query, *more, **options)
+            if self.connection.autocommit and str(query).startswith("WITH"):
+                _postgres_touch(self.connection, "committed", "")  # a transaction by itself
+            return done
 
         def executemany(self, query: Any, *more: Any, **options: Any) -> Any:
             _postgres_touch(self.connection, "statement", str(query))
