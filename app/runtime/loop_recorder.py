@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -31,7 +31,7 @@ from app.agent.loop_steps import (
 from app.conversation.events import ElicitationRequest, Event, MaxIterationsReached
 from app.conversation.frozen_prompt import FrozenPrompt
 from app.conversation.queued_message import CAPACITY, QueueKind
-from app.conversation.run import Answer, Baton
+from app.conversation.run import Answer, Baton, CallState
 from app.conversation.transcript import Message
 from app.conversation.wire_content import user_message_event
 from app.errors import BatonLost, RunCancelled, StoreUnavailable
@@ -56,6 +56,7 @@ class Recorder:
         self._calls = ToolMetrics(telemetry)
         self._silent = True
         self._writes = live.run.writes  # those of an earlier holder included
+        self._open_calls = 0  # of the last turn
         self._prompts: dict[str, FrozenPrompt] = {}  # that nothing was said under yet, by digest
 
     def follow(self, steps: Steps) -> None:
@@ -136,6 +137,7 @@ class Recorder:
                     baton, session_id, message, tokens=tokens, prompt=prompt, broken=broken
                 )
                 if session_id == self._live.run.session_id:
+                    self._open_calls = len(message.calls)
                     self._live.known.heard(waiting=stored.waiting, additions=additions)
             case Condensed(session_id, summary):
                 journal.add_summary(baton, session_id, summary)
@@ -144,7 +146,7 @@ class Recorder:
             case CallStarting(session_id, call_id, _, _):
                 journal.start_call(baton, session_id, call_id)
             case CallEnded(session_id, message, state, states):
-                journal.add_result(baton, session_id, message, state, toolset_states=states)
+                self._end_call(baton, session_id, message, state, states)
             case MessagesAdded(session_id, messages):
                 journal.add_messages(baton, session_id, messages)
             case TurnRefused(session_id):
@@ -156,7 +158,23 @@ class Recorder:
             case ChildAdded(session, messages):
                 journal.add_child(baton, session, messages)
 
+    def _end_call(
+        self, baton: Baton, session_id: str, message: Message, state: CallState, states: Mapping[str, Any]
+    ) -> None:
+        """With the last result of a turn comes a look at what the safe point after it wants to know."""
+        mine = session_id == self._live.run.session_id
+        last = mine and self._open_calls == 1
+        additions = self._store.queue.additions
+        look = self._store.journal.add_result(
+            baton, session_id, message, state, toolset_states=states, look=last
+        )
+        self._open_calls -= mine
+        if look is not None:
+            self._live.known.see(look.session)
+            self._live.known.heard(waiting=look.steers or look.followups, additions=additions)
+
     def _ask(self, ask: Ask) -> Answer:
+        self._live.known.forget_quiet()
         if self._live.stops_at_safe_point:
             raise RunCancelled()  # what has not begun is not under way
         question = replace(ask.question, id=uuid.uuid4().hex)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from functools import cache
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, update
 
+from app.conversation.run import Baton
 from app.store.clock import now
 from app.store.joined_writes import Write
 from app.store.prepared_statements import Prepared
+from app.store.row_mapping import dump
 from app.store.tables import tool_calls
 
 
@@ -23,6 +27,25 @@ def changing_call(session_id: str, call_id: str, *, now_is: str = "", **values: 
     """The write of the same."""
     keys = {"of_session": session_id, "of_call": call_id}
     return Write(_change_of_call(now_is, tuple(values)), [keys | values])
+
+
+def ledger_row(
+    baton: Baton, session_id: str, call: Mapping[str, Any], broken: Collection[str]
+) -> dict[str, Any]:
+    """A call of a turn that is about to be stored; `in_session` is for its position."""
+    return {
+        "session_id": session_id,
+        "id": call["id"],
+        "run_id": baton.run_id,
+        "in_session": session_id,
+        "name": call["name"],
+        "arguments_json": dump(call["input"]),
+        "state": "pending",
+        "decision": "",
+        "decided_by": "",
+        "reason": "",
+        "broken": call["id"] in broken,
+    }
 
 
 @cache

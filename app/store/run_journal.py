@@ -15,7 +15,7 @@ from app.conversation.run import Baton, CallState, Question, ToolCall
 from app.conversation.session import Session
 from app.conversation.summary import Summary
 from app.conversation.transcript import Message
-from app.store.call_ledger import changing_call, set_call
+from app.store.call_ledger import changing_call, ledger_row, set_call
 from app.store.clock import now
 from app.store.engine import Database
 from app.store.fence import Fence
@@ -23,6 +23,7 @@ from app.store.joined_writes import Write
 from app.store.prepared_statements import MAX_ROWS, Prepared
 from app.store.quotas import spend, spending_on
 from app.store.row_mapping import call_of, dump, summary_of
+from app.store.run_reads import Look, look_of, looking
 from app.store.session_rows import (
     NEXT_POSITION,
     add_session,
@@ -34,7 +35,7 @@ from app.store.session_rows import (
 from app.store.tables import messages, one_of, prompts, queued_messages, runs, sessions, summaries, tool_calls
 
 _something_waits: Final = exists().where(
-    queued_messages.c.session_id == sessions.c.id,
+    queued_messages.c.session_id == bindparam("here"),
     queued_messages.c.taken_by.is_(None),
     one_of(queued_messages.c.kind, QUEUE_KINDS),
 )
@@ -144,7 +145,7 @@ class RunJournal:
         are not JSON."""
         writes = [] if prompt is None else [_freezing(session_id, prompt)]
         if message.calls:  # before the message, at whose position they are
-            calls = [_ledger_row(baton, session_id, call, broken) for call in message.calls]
+            calls = [ledger_row(baton, session_id, call, broken) for call in message.calls]
             writes += [Write(_ADD_CALLS, calls[at : at + MAX_ROWS]) for at in range(0, len(calls), MAX_ROWS)]
         place = len(writes)
         writes += [appending(session_id, message, baton.run_id)]
@@ -221,15 +222,22 @@ class RunJournal:
         state: CallState,
         *,
         toolset_states: Mapping[str, Any] | None = None,
-    ) -> int:
-        """A call's result, its place in the ledger, and what its toolset wants to remember."""
+        look: bool = False,
+    ) -> Look | None:
+        """A call's result, its place in the ledger, and what its toolset wants to remember. With `look`, a look at the
+        session, as `RunReads.look`."""
         call_id = message.content[0]["tool_use_id"]
         writes = [changing_call(session_id, call_id, state=state, now_is="ended_at")]
         writes += [
             Write(_KEEP_STATE, [{"here": session_id, "name": key, "state_json": dump(value)}])
             for key, value in (toolset_states or {}).items()
         ]
-        return int(self._write(baton, [*writes, appending(session_id, message, baton.run_id)])[-1])
+        writes.append(appending(session_id, message, baton.run_id))
+        if not look:
+            self._write(baton, writes)
+            return None
+        row = self._write(baton, [*writes, looking(session_id)])[-1]
+        return None if row is None else look_of(row)
 
     def ask(
         self, baton: Baton, question: Question, *, handler_ended: bool = False, worked: float = 0.0
@@ -280,21 +288,3 @@ def _freezing(session_id: str, prompt: FrozenPrompt) -> Write:
         "definitions_json": dump(prompt.definitions),
     }
     return Write(_ADD_PROMPT, [row])
-
-
-def _ledger_row(
-    baton: Baton, session_id: str, call: Mapping[str, Any], broken: Collection[str]
-) -> dict[str, Any]:
-    return {
-        "session_id": session_id,
-        "id": call["id"],
-        "run_id": baton.run_id,
-        "in_session": session_id,
-        "name": call["name"],
-        "arguments_json": dump(call["input"]),
-        "state": "pending",
-        "decision": "",
-        "decided_by": "",
-        "reason": "",
-        "broken": call["id"] in broken,
-    }

@@ -16,8 +16,9 @@ from app.conversation.transcript import Message
 from app.errors import SessionNotFound
 from app.store.bulk_parameters import among, listed
 from app.store.engine import Database
+from app.store.joined_writes import Write
 from app.store.prepared_statements import Prepared
-from app.store.row_mapping import MESSAGE_COLUMNS, load_optional, message_of, session_of
+from app.store.row_mapping import MESSAGE_COLUMNS, Row, load_optional, message_of, session_of
 from app.store.tables import messages, one_of, prompts, queued_messages, sessions, tool_states
 
 
@@ -64,10 +65,10 @@ class RunReads:
     def look(self, session_id: str) -> Look:
         """SessionNotFound."""
         with self._database.glance() as connection:
-            row = _LOOK.first(connection, {"session_id": session_id})
+            row = looking(session_id).do(connection)
         if row is None:
             raise SessionNotFound()
-        return Look(session_of(row), bool(row.steers), bool(row.followups))
+        return look_of(row)
 
     def prompt(self, session_id: str, agent: str, definitions: Sequence[str]) -> FrozenPrompt | None:
         """The prompt that this session froze for an agent of the first of these definitions; or the one of the last
@@ -80,6 +81,15 @@ class RunReads:
         if definitions[0] not in found:
             return None
         return next(found[one] for one in reversed(definitions) if one in found)
+
+
+def looking(session_id: str) -> Write:
+    """The look as the last part of a transaction that writes: `look_of` what it returns."""
+    return Write(_LOOK, [{"session_id": session_id}], "row")
+
+
+def look_of(row: Row) -> Look:
+    return Look(session_of(row), bool(row.steers), bool(row.followups))
 
 
 def _prompt(*values: Any) -> FrozenPrompt:

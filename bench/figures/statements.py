@@ -15,6 +15,7 @@ from anthropic_standin.standin_server import OfflineServer
 from app.conversation.blocks import text_block
 from app.conversation.transcript import Message
 from app.factory import Server, build
+from app.runtime.live_run import LiveRun
 from app.settings import Settings
 from app.store.prepared_statements import DialectSql
 from app.store.run_request import RunRequest
@@ -26,7 +27,7 @@ from bench.table import Row
 
 HISTORIES: Final = (10, 1000)
 _THINK: Final = '[call think {"thought": "so"}]'
-_HOUSEKEEPERS: Final = ("housekeeping", "periodic-tasks", "heartbeat")  # its statements depend on time
+HOUSEKEEPERS: Final = ("housekeeping", "periodic-tasks", "heartbeat")  # its statements depend on time
 
 
 @contextmanager
@@ -36,7 +37,7 @@ def statements() -> Iterator[list[str]]:
     sent: list[str] = []
 
     def note(statement: str) -> None:
-        if threading.current_thread().name not in _HOUSEKEEPERS and "FROM brakes" not in statement:
+        if threading.current_thread().name not in HOUSEKEEPERS and "FROM brakes" not in statement:
             sent.append(statement)
 
     def built(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
@@ -91,16 +92,26 @@ def _settings(directory: Path, model_url: str) -> Settings:
 def statements_of_a_run(server: Server, length: int, *, turns: int) -> int:
     """The statements of a session's second run, which finds its prompt frozen."""
     session = seed_session(server.store, length)
-    _run(server, session, "[say hello]")
+    run_once(server, session)
     with statements() as sent:
-        _run(server, session, "[then]".join([_THINK] * (turns - 1) + ["[say done]"]))
+        live = _run(server, session, turns)
+    _assert_finished(server, live)
     return len(sent)
 
 
-def _run(server: Server, session: str, text: str) -> None:
+def run_once(server: Server, session: str, *, turns: int = 1) -> None:
+    """A run of so many turns: all but the last one with a tool call."""
+    _assert_finished(server, _run(server, session, turns))
+
+
+def _run(server: Server, session: str, turns: int) -> LiveRun:
+    text = "[then]".join([_THINK] * (turns - 1) + ["[say done]"])
     message = Message("user", (text_block(text),), created_at=time.time())
     live = server.runtime.manager.start(RunRequest(session_id=session, key="thinker", messages=[message]))
-    if not live.finished.wait(30) or (status := server.store.runs.get(live.run.id).status) != "finished":
-        raise RuntimeError(
-            "a run did not finish" if not live.finished.is_set() else f"a run ended as {status}"
-        )
+    live.finished.wait(30)
+    return live
+
+
+def _assert_finished(server: Server, live: LiveRun) -> None:
+    if (status := server.store.runs.get(live.run.id).status) != "finished":
+        raise RuntimeError(f"a run ended as {status}")

@@ -17,20 +17,33 @@ from app.runtime.streams.event_log import EndMark, EventLog, EventLogs
 from app.runtime.streams.event_reader import EventReader
 from app.runtime.streams.stream_writer import CarriedStream, StreamWriter
 from app.store.store import Store
-from bench.figures.statements import statements_of_a_run
+from bench.figures.statements import run_once, statements, statements_of_a_run
+from bench.history import seed_session
 from tests.conftest import make_settings
+from tests.harness.commits import commits
 from tests.harness.in_process import LocalClient
+from tests.harness.postgres import PostgresServer
+from tests.harness.round_trips import CountingProxy
 
-RUN = 25
-"""Statements of a run of one turn, BEGIN and COMMIT not counted; and what a turn with a tool call adds to it."""
+RUN = 11
+"""Statements of a run of one turn on SQLite, BEGIN and COMMIT not counted; and what a turn with a tool call adds."""
 
-TURN = 17
+TURN = 12
+
+TRIPS = 5
+"""The same on PostgreSQL: statements, round trips and transactions are one there."""
+
+TRIPS_OF_A_TURN = 4
+
+DURABLE_COMMITS = 3
+"""Of a run of one turn: its claim, its turn and its end."""
+
+BENCH_AGENTS = Path(__file__).parents[2] / "bench" / "agents"
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, stand_in: OfflineServer) -> Iterator[Server]:
-    bench_agents = Path(__file__).parents[2] / "bench" / "agents"
-    built = build(make_settings(tmp_path_factory.mktemp("costs"), stand_in.url, agents=bench_agents))
+    built = build(make_settings(tmp_path_factory.mktemp("costs"), stand_in.url, agents=BENCH_AGENTS))
     yield built
     built.close()
 
@@ -50,6 +63,58 @@ def test_each_turn_with_a_tool_adds_so_many(server: Server, model: OfflineServer
     one, two, five = (statements_of_a_run(server, 2, turns=turns) for turns in (1, 2, 5))
     assert two - one <= TURN
     assert five - two <= 3 * TURN
+
+
+def test_so_many_commits_of_a_run_wait_for_the_disk(server: Server, model: OfflineServer) -> None:
+    session = seed_session(server.store, 2)
+    run_once(server, session)
+    with commits() as waited:
+        run_once(server, session)
+        assert waited == [True] * DURABLE_COMMITS
+
+
+@pytest.fixture(scope="module")
+def wire(postgres: PostgresServer) -> Iterator[CountingProxy]:
+    with CountingProxy(postgres.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def distant(
+    tmp_path_factory: pytest.TempPathFactory,
+    stand_in: OfflineServer,
+    postgres: PostgresServer,
+    wire: CountingProxy,
+) -> Iterator[Server]:
+    """A server without the threads whose work depends on time, whose database is behind a wire."""
+    url = postgres.new_database().replace(str(postgres.port), str(wire.port))
+    settings = make_settings(
+        tmp_path_factory.mktemp("distant"), stand_in.url, agents=BENCH_AGENTS, database_url=url
+    )
+    built = build(settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(built.runtime.services, "ensure_running", lambda: None)
+        yield built
+    built.close()
+
+
+@pytest.mark.postgres
+def test_a_run_and_a_turn_take_so_many_round_trips(
+    distant: Server, wire: CountingProxy, model: OfflineServer
+) -> None:
+    session = seed_session(distant.store, 2)
+    for _ in range(8):  # the driver prepares a statement that comes for the sixth time
+        run_once(distant, session, turns=2)
+    counted = []
+    for turns in (1, 2, 5):
+        wire.trips.clear()
+        with statements() as sent:
+            run_once(distant, session, turns=turns)
+        counted.append(len(wire.trips) - 1)  # the last one is ours
+        assert len(sent) == len(wire.trips)
+        assert not any(b"BEGIN" in trip for trip in wire.trips)
+        assert sum(not words.startswith("SELECT") for words in sent) == DURABLE_COMMITS * turns
+    assert counted == [TRIPS, TRIPS + TRIPS_OF_A_TURN, TRIPS + 4 * TRIPS_OF_A_TURN]
 
 
 def test_an_event_is_encoded_once_however_many_read_it(

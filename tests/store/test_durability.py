@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, event
 
 from app.store.engine import Database
 from app.store.event_segments import RESERVED_NUMBERS, Segment
 from app.store.run_rows import BegunRun
 from app.store.store import Store
+from tests.harness.commits import commits, waits
 from tests.store.actors import begin, calling, new_session
-
-
-@contextmanager
-def _commits() -> Iterator[list[bool]]:
-    """For each commit that changed something: did it wait for the disk?"""
-    waited: list[bool] = []
-
-    def committing(connection: Connection) -> None:
-        waited.append(_waits(connection))
-
-    event.listen(Engine, "commit", committing)
-    try:
-        yield waited
-    finally:
-        event.remove(Engine, "commit", committing)
-
-
-def _waits(connection: Connection) -> bool:
-    driver: Any = connection.connection.driver_connection
-    if connection.dialect.name == "sqlite":
-        return int(driver.execute("PRAGMA synchronous").fetchone()[0]) == 2
-    return str(driver.execute("SHOW synchronous_commit").fetchone()[0]) == "on"
 
 
 def _segment(begun: BegunRun, first: int, last: int) -> Segment:
@@ -52,7 +29,7 @@ UNDURABLE: dict[str, Callable[[Store, BegunRun], Any]] = {
 @pytest.mark.parametrize("what", UNDURABLE)
 def test_a_commit_that_no_promise_needs_waits_for_no_disk(store: Store, what: str) -> None:
     begun = begin(store, new_session(store).id, "hello")
-    with _commits() as waited:
+    with commits() as waited:
         UNDURABLE[what](store, begun)
         assert waited == [False]
 
@@ -62,17 +39,17 @@ def test_a_commit_after_it_waits_again(store: Store) -> None:
     begun = begin(store, session.id, "hello")
     store.events.append([(begun.run.baton, _segment(begun, 1, 1))])
     with store.database.writing() as connection:
-        assert _waits(connection)
+        assert waits(connection)
     with pytest.raises(RuntimeError), store.database.writing_undurably():
         raise RuntimeError("in the middle")
     with store.database.writing() as connection:
-        assert _waits(connection)
+        assert waits(connection)
 
 
-def test_a_write_that_is_a_transaction_by_itself_waits(store: Store) -> None:
+def test_a_write_that_is_a_transaction_by_itselfwaits(store: Store) -> None:
     if store.database.joins_writes:
         with store.database.single_write() as connection:
-            assert _waits(connection)
+            assert waits(connection)
 
 
 def test_numbers_that_are_reserved_are_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
