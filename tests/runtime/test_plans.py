@@ -133,6 +133,8 @@ def test_no_list_and_no_look_at_events_scans_a_table(filled_url: str) -> None:
         assert not store.queue.waiting("old-7")
         assert not store.queue.stranded()
         assert store.queue.depths() == {"steer": 0, "followup": 0}
+        begun = begin(store, "old-7", "hello")  # where nothing limits the session
+        store.runs.finish(begun.run.baton, "finished", next_event=begun.next_event)
         _assert_no_scan(database, noted, along=["runs_by_start", "roots_by_age"])
 
 
