@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, bindparam, exists, func, insert, select, text, update
+from sqlalchemy import BigInteger, bindparam, exists, func, insert, select, update
 
 from app.conversation.frozen_prompt import FrozenPrompt
 from app.conversation.pictures import LEFT_OUT
@@ -33,6 +33,7 @@ from app.store.session_rows import (
     change_session,
 )
 from app.store.tables import messages, one_of, prompts, queued_messages, runs, sessions, summaries, tool_calls
+from app.store.tool_state_rows import keeping
 
 _something_waits: Final = exists().where(
     queued_messages.c.session_id == bindparam("here"),
@@ -70,12 +71,6 @@ _WAIT: Final = Prepared(
     )
 )
 _NOW: Final = Prepared(select(now()))
-_KEEP_STATE: Final = Prepared(
-    text("""
-        INSERT INTO tool_states (session_id, "key", state_json) VALUES (:here, :name, :state_json)
-        ON CONFLICT (session_id, "key") DO UPDATE SET state_json = excluded.state_json
-    """)
-)
 _TURNS: Final = Prepared(
     select(func.count()).where(
         messages.c.session_id == bindparam("of_session"),
@@ -228,10 +223,7 @@ class RunJournal:
         session, as `RunReads.look`."""
         call_id = message.content[0]["tool_use_id"]
         writes = [changing_call(session_id, call_id, state=state, now_is="ended_at")]
-        writes += [
-            Write(_KEEP_STATE, [{"here": session_id, "name": key, "state_json": dump(value)}])
-            for key, value in (toolset_states or {}).items()
-        ]
+        writes += [keeping(session_id, key, dump(value)) for key, value in (toolset_states or {}).items()]
         writes.append(appending(session_id, message, baton.run_id))
         if not look:
             self._write(baton, writes)
