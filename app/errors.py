@@ -9,7 +9,10 @@ AppError
 │   ├── AgentNotFound
 │   ├── MessageNotFound
 │   │   └── QueuedMessageNotFound
-│   └── RunNotFound
+│   ├── RunNotFound
+│   ├── ToolsetNotFound
+│   ├── PromptNotFound
+│   └── TodoNotFound
 ├── Conflict                       makes sense, but not now
 │   ├── SessionBusy                somebody else has the baton
 │   ├── NotRunning                 there is no run to act on
@@ -17,6 +20,8 @@ AppError
 │   ├── AnsweredAlready            the question was answered before
 │   ├── TakenAlready                a queued message is in the conversation by now
 │   ├── IdempotencyConflict
+│   ├── ToolsetBusy                 a call of somebody's is under way there
+│   ├── TodoChanged                 it is not what the caller takes it for
 │   └── StalePrecondition           the conversation went on without the caller
 ├── QueueFull
 ├── TooMany                        more than one token may have
@@ -30,6 +35,8 @@ AppError
 │   ├── NoSessions                 none came within the time
 │   ├── SessionNotReady            no run began within the time
 │   └── StoreUnavailable
+├── ToolServerFailed               an agent's tool server can't be had, or refuses
+│   └── ToolServerSilent            it does not answer
 ├── MissingEnvironment             an agent needs a variable that is not set
 ├── InvalidTranscript              a message that the model's API would refuse
 ├── BatonLost                      somebody took this run's baton; it may not write another row
@@ -114,6 +121,24 @@ class RunNotFound(NotFound):
     code = "unknown_run"
 
 
+class ToolsetNotFound(NotFound):
+    """the agent has no such toolset"""
+
+    code = "unknown_toolset"
+
+
+class PromptNotFound(NotFound):
+    """the agent's tool servers have no such prompt"""
+
+    code = "unknown_prompt"
+
+
+class TodoNotFound(NotFound):
+    """there is no such todo"""
+
+    code = "unknown_todo"
+
+
 class Conflict(AppError):
     """That can't be done in the present state."""
 
@@ -170,6 +195,18 @@ class TakenAlready(Conflict):
     """this message is in the conversation already"""
 
     code = "taken_already"
+
+
+class ToolsetBusy(Conflict):
+    """a tool call is under way at the server; try again when it has ended"""
+
+    code = "toolset_busy"
+
+
+class TodoChanged(Conflict):
+    """the todo's description has changed since you looked"""
+
+    code = "todo_changed"
 
 
 class StalePrecondition(Conflict):
@@ -272,6 +309,18 @@ class StoreUnavailable(Unavailable):
     """The database can't be reached at the moment."""
 
     code = "store_unavailable"
+
+
+class ToolServerFailed(AppError):
+    """A tool server of the agent can't be reached, or refuses."""
+
+    code = "tool_server_failed"
+
+
+class ToolServerSilent(ToolServerFailed):
+    """A tool server of the agent does not answer."""
+
+    code = "tool_server_silent"
 
 
 class MissingEnvironment(AppError):

@@ -12,6 +12,8 @@ from app.agent.model_client import ModelClient
 from app.agent.tools.mcp.tool_servers import ToolServers
 from app.distribution import install_command
 from app.runtime.agent_planner import AgentPlanner
+from app.runtime.agent_prompts import AgentPrompts
+from app.runtime.agent_tools import AgentTools
 from app.runtime.background_runs import BackgroundRuns
 from app.runtime.braked_model import BrakedModel, Brakes
 from app.runtime.conversation_editor import ConversationEditor
@@ -22,6 +24,7 @@ from app.runtime.pricing import Pricing
 from app.runtime.process_identity import probe, this_process
 from app.runtime.run_control import RunControl
 from app.runtime.runtime import Runtime
+from app.runtime.session_agents import SessionAgents
 from app.runtime.streams.disconnects import DisconnectWatcher
 from app.runtime.streams.reader_factory import ReaderFactory
 from app.runtime.streams.stream_slots import Slots
@@ -54,9 +57,12 @@ from app.web.reference import ReferenceResource
 from app.web.run_start import RunStartResource
 from app.web.runs import RunResource
 from app.web.session_models import SessionModelsResource
+from app.web.session_prompts import SessionPromptsResource
 from app.web.session_reads import SessionReadsResource
 from app.web.session_recovery import SessionRecoveryResource
 from app.web.session_settings import SessionSettingsResource
+from app.web.session_todos import SessionTodosResource
+from app.web.session_tools import SessionToolsResource
 from app.web.sessions import SessionResource
 from app.web.sse import HEARTBEAT_SECONDS, PING, Streams
 from app.web.token_book import TokenBook
@@ -203,14 +209,20 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     disconnects = DisconnectWatcher()
     waits = LongPoll(runtime.runs, runtime.slots, disconnects)
     streams = Streams(disconnects, runtime.slots, writer)
+    editor = ConversationEditor(store, runtime.manager)
+    agents = SessionAgents(store, directory)
+    agent_tools = AgentTools(store, directory, planner.toolboxes, roots)
     app = make_application(
         [
             HealthResource(store, runtime.runs, waits, lambda: tool_servers.failing),
             metrics_route.MetricsResource(telemetry, gauges.measure, runtime.services),
             ConsoleResource(),
-            AgentResource(directory, planner.count_tools),
+            AgentResource(directory, agent_tools.count),
             SessionReadsResource(store, readers, waits),
-            SessionModelsResource(store, directory),
+            SessionModelsResource(agents),
+            SessionToolsResource(agents, agent_tools, editor),
+            SessionTodosResource(store, agents, editor),
+            SessionPromptsResource(agents, AgentPrompts(planner.toolboxes, roots)),
             SessionRecoveryResource(store),
             SessionResource(store, control, roots=roots),
             SessionSettingsResource(store),
@@ -229,7 +241,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
                 on_disconnect=settings.on_disconnect,
             ),
             QueueResource(store, control),
-            MessageResource(store, ConversationEditor(store, runtime.manager)),
+            MessageResource(store, editor),
             AuditResource(store.audit),
             CallerResource(),
             ReferenceResource(secured=settings.asks_for_tokens),

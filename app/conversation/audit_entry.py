@@ -31,6 +31,7 @@ Action = Literal[
     "toggle_tools",
     "toggle_thinking",
     "budget",
+    "todo",
     "refused",
 ]
 

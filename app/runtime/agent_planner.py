@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from app.agent import delegation
 from app.agent.answer_cache import AnswerCache
 from app.agent.auto_decline import unattended
 from app.agent.fallback import Cooldowns
@@ -27,12 +25,9 @@ from app.agent.toolbox import Toolbox
 from app.agent.tools import registry
 from app.agent.tools.background_agents import BackgroundWork, NoWork
 from app.agent.tools.cage import Cage
-from app.agent.tools.deferred import DeferredToolset, Shelf, Shelved
-from app.agent.tools.lazy_toolset import on_demand
 from app.agent.tools.mcp.tool_servers import ToolServers
 from app.agent.tools.model_picker import chosen
 from app.agent.tools.run_facts import RunFacts
-from app.agent.toolset import Toolset
 from app.conversation.blocks import plain_text
 from app.conversation.frozen_prompt import FrozenPrompt, Surroundings
 from app.conversation.run import ToolCall
@@ -50,15 +45,13 @@ from app.runtime.run_clock import shortest
 from app.runtime.run_notices import uncounted, without_effect
 from app.runtime.run_plan import Plan
 from app.runtime.titles import Titles
+from app.runtime.toolboxes import Toolboxes
 from app.store.background_store import OPTION
 from app.store.store import Store
 from app.team.agent import Agent
 from app.team.model_definition import ModelSpec
 from app.team.team import Team
 from app.team.team_directory import TeamDirectory
-
-COUNT_SECONDS: Final = 30.0
-"""How long a number of tools is told again: clients ask several times while they start."""
 
 
 class AgentPlanner:
@@ -86,12 +79,9 @@ class AgentPlanner:
         self._pricing = pricing or Pricing(store.quotas)
         self._run_seconds = run_seconds
         self._background: BackgroundRuns | None = None
-        self._servers = servers
         self._cage = cage
+        self.toolboxes = Toolboxes(environment, servers=servers, cage=cage)
         self._titles = titles
-        self._counts: dict[
-            tuple[str, str], tuple[str, int, float]
-        ] = {}  # of which text, how many, until when
         self._tool_threads = ToolThreads()
         self._cooldowns = Cooldowns()
         self._answers = AnswerCache()
@@ -129,32 +119,6 @@ class AgentPlanner:
         seconds = shortest(self._run_seconds, agent.max_run_seconds)
         thinks = any(model.starts_thinking for model in agent.models)
         return Plan(f"{team.key}/{agent.name}", loop, begin_title, seconds, thinks)
-
-    def count_tools(self, key: str, name: str | None) -> int:
-        """How many tools an agent has; starts its toolsets for a moment, unless that was asked a moment ago."""
-        team = self._directory.get(key)
-        agent = team.agent(name)
-        place, now = (team.key, agent.name), time.monotonic()
-        digest, count, until = self._counts.get(place, ("", 0, 0.0))
-        if digest != team.digest or until < now:
-            count = self._count_tools(team, agent)
-            self._counts[place] = (team.digest, count, now + COUNT_SECONDS)
-        return count
-
-    def _count_tools(self, team: Team, agent: Agent) -> int:
-        ground = self._roots.common
-        facts = RunFacts(
-            team=team.key,
-            file=team.source,
-            working_dir=ground.roots[0],
-            ground=ground,
-            colleagues=agent.sub_agents,
-        )
-        toolbox = self._toolbox(agent, {}, facts)
-        try:
-            return len(toolbox.list_tools())
-        finally:
-            toolbox.stop()
 
     def _client_for(self, agent: Agent) -> ModelClient:
         missing = [] if self._client is not None else ["ANTHROPIC_API_KEY"]
@@ -285,7 +249,7 @@ class AgentPlanner:
             *self._unpriced(session, agent),
             *uncounted(team, agent),
         ]
-        return self._toolbox(agent, states, facts, notices)
+        return self.toolboxes.toolbox(agent, states, facts, notices)
 
     def _work(self, team: Team, live: LiveRun, session: Session) -> BackgroundWork:
         if self._background is None:
@@ -315,50 +279,6 @@ class AgentPlanner:
         if not unknown:
             return []
         return [f"The price of {unknown[0]} is not known: what it costs does not count towards the budget."]
-
-    def _toolbox(
-        self,
-        agent: Agent,
-        states: Mapping[str, object],
-        facts: RunFacts,
-        notices: Sequence[str] = (),
-    ) -> Toolbox:
-        toolsets: dict[str, Toolset] = {}
-        problems = []
-        shelf = Shelf(state=states.get(f"{agent.name}/deferred"))
-        for index, spec in enumerate(agent.toolsets):
-            key = registry.key(spec, index, agent.name)
-            try:
-                toolsets[key] = registry.build(
-                    spec,
-                    environment=self._environment,
-                    state=states.get(key),
-                    run=facts,
-                    servers=self._servers,
-                    cage=self._cage,
-                )
-            except registry.ToolsetUnavailable as problem:
-                problems.append(f"toolset {spec.type} failed: {problem}")
-                continue
-            if spec.defer:
-                toolsets[key] = Shelved(toolsets[key], shelf, spec.defer)
-        if any(spec.defer for spec in agent.toolsets):
-            toolsets[f"{agent.name}/deferred"] = DeferredToolset(shelf)
-        if agent.skills:
-            toolsets[f"{agent.name}/skills"] = on_demand("skills", "SkillsToolset")(
-                agent.skills,
-                ground=facts.ground,
-                working_dir=facts.working_dir,
-                cancellation=facts.cancellation,
-            )
-        return Toolbox(
-            toolsets,
-            own_tools=delegation.tools_for(agent),
-            problems=problems,
-            notices=notices,
-            described=agent.add_description_parameter,
-            file=facts.file,
-        )
 
 
 def _placed(session: Session, working_dir: Path) -> Session:

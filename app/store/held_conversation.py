@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import BindParameter, Connection, bindparam, delete, select, update
 
@@ -25,6 +25,7 @@ from app.store.session_rows import (
     read_messages,
 )
 from app.store.tables import messages, queued_messages, summaries, tool_calls
+from app.store.tool_state_rows import read_tool_state, replace_tool_state
 
 
 class HeldConversation:
@@ -114,6 +115,15 @@ class HeldConversation:
         )
         note(connection, "undo", session_id, detail=str(end))
         return len(kept), len(rows) - len(kept)
+
+    def tool_state(self, key: str) -> Any:
+        """The state that a toolset has left for the next run; None if it has left none."""
+        return read_tool_state(self._connection, self._session_id, key)
+
+    def set_todos(self, key: str, todos: Sequence[Mapping[str, str]], *, done: str) -> None:
+        """Puts this list in the place of the one that the toolset `key` has left. `done` is for the audit trail."""
+        replace_tool_state(self._connection, self._session_id, key, dump(todos))
+        note(self._connection, "todo", self._session_id, detail=done)
 
     def _refuse_full(self, after: Sequence[Message]) -> None:
         limit = self._most_bytes

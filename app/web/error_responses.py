@@ -68,6 +68,8 @@ STATUSES: Final[Mapping[type[Exception], int]] = {
     errors.Forbidden: 403,
     errors.Unavailable: 503,
     errors.MissingEnvironment: 503,
+    errors.ToolServerFailed: 502,
+    errors.ToolServerSilent: 504,
     errors.InvalidTranscript: 422,
     errors.UnpricedModel: 422,
     errors.BatonLost: 409,

@@ -14,8 +14,11 @@ from app.errors import InvalidRequest, RequestTooLarge
 B = TypeVar("B", bound=BaseModel)
 
 
-def read(kind: type[B], *, shape: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> B:
-    """The request's body as that kind; an empty body stands for an empty object. `shape` makes one of another kind."""
+def read(
+    kind: type[B], *, shape: Callable[[dict[str, Any]], dict[str, Any]] = dict, or_null: bool = False
+) -> B:
+    """The request's body as that kind; an empty body stands for an empty object, and so does null with `or_null`.
+    `shape` makes one of another kind."""
     raw = _raw()
     if not raw:
         return validated(kind, {})
@@ -24,6 +27,8 @@ def read(kind: type[B], *, shape: Callable[[dict[str, Any]], dict[str, Any]] = d
             "invalid request body: code=415, message=Unsupported Media Type; send Content-Type: application/json"
         )
     value = _parsed(raw)
+    if value is None and or_null:
+        return validated(kind, {})
     if not isinstance(value, dict):
         raise InvalidRequest("invalid request body: it must be a JSON object", status=422)
     return validated(kind, shape(value))

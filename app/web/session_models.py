@@ -12,11 +12,10 @@ from app import errors
 from app.agent.model_catalogue import facts
 from app.conversation.session import Session
 from app.runtime.model_overrides import override
-from app.store.store import Store
+from app.runtime.session_agents import SessionAgents
 from app.team.agent import Agent
 from app.team.model_definition import inline
 from app.team.team import Team
-from app.team.team_directory import TeamDirectory
 from app.web.access import owner
 from app.web.resource import Resource, ResponseSpec, get
 from app.web.response_json import json_response, without_empty
@@ -55,9 +54,8 @@ class SessionModelsResource(Resource):
     name = "models"
     prefix = "/api/sessions/<session:session_id>"
 
-    def __init__(self, store: Store, directory: TeamDirectory) -> None:
-        self._store = store
-        self._directory = directory
+    def __init__(self, agents: SessionAgents) -> None:
+        self._agents = agents
 
     @get(
         "/models",
@@ -76,14 +74,8 @@ class SessionModelsResource(Resource):
     )
     def models(self, session_id: str) -> Response:
         """RunNotFound before the session's first run: nobody knows its agent yet."""
-        session = self._store.sessions.get(session_id, owner=owner())
-        runs = self._store.runs.recent(session_id=session_id, limit=1)
-        if not runs:
-            raise errors.RunNotFound("session not found or not running")
-        key, name = runs[0].key_and_name
-        team = self._directory.get(key)
-        holder_key, _, holder = session.handed_to.partition("/")
-        agent = team.agent((holder if holder_key == team.key else name) or None)
+        found = self._agents.find(session_id, owner=owner())
+        session, team, agent = found.session, found.team, found.agent
         current = session.model or override(team, session, agent)
         body: SessionModelsJson = {
             "agent": agent.name,

@@ -22,7 +22,7 @@ from app.agent.hook_runner import HookRunner
 from app.agent.tools.mcp.mcp_toolset import McpToolset
 from app.agent.tools.mcp.server_address import ServerAddress
 from app.agent.tools.mcp.server_calls import ServerUnavailable
-from app.agent.tools.mcp.tool_server import ServerTimeouts
+from app.agent.tools.mcp.server_state import ServerTimeouts
 from app.agent.tools.mcp.tool_servers import ToolServers
 from app.agent.tools.shell import ShellToolset
 from app.agent.toolset import ToolContext, ToolResult, Toolset

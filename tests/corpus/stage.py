@@ -19,7 +19,7 @@ import pytest
 from anthropic_standin.standin_server import OfflineServer
 from app.agent.tools import public_http
 from app.agent.tools.mcp.server_address import ServerAddress
-from app.agent.tools.mcp.tool_server import ServerTimeouts
+from app.agent.tools.mcp.server_state import ServerTimeouts
 from app.agent.tools.mcp.tool_servers import ToolServers
 from app.factory import Server, build
 from tests.agent.socket_server import serving

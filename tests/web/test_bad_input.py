@@ -26,6 +26,9 @@ OBJECT_ROUTES: Final = [
     ("POST", "/api/sessions/{id}/resume"),
     ("POST", "/api/sessions/{id}/elicitation"),
     ("POST", "/api/sessions/{id}/cancel"),
+    ("POST", "/api/sessions/{id}/toolsets/restart"),
+    ("PATCH", "/api/sessions/{id}/todos/todo_1"),
+    ("POST", "/api/sessions/{id}/mcp/prompts/execute"),
     ("POST", "/api/runs/{id}/release"),
 ]
 
@@ -44,6 +47,8 @@ BODILESS_ROUTES: Final = [
     ("DELETE", "/api/sessions/{id}/queue/{id}"),
     ("POST", "/api/sessions/{id}/tools/toggle"),
     ("POST", "/api/sessions/{id}/thinking/toggle"),
+    ("POST", "/api/sessions/{id}/toolsets/x/restart"),
+    ("DELETE", "/api/sessions/{id}/todos/todo_1"),
 ]
 
 SESSION_ROUTES: Final = [
@@ -57,6 +62,11 @@ SESSION_ROUTES: Final = [
     ("GET", "/api/sessions/{id}/snapshot"),
     ("GET", "/api/sessions/{id}/recovery"),
     ("GET", "/api/sessions/{id}/models"),
+    ("GET", "/api/sessions/{id}/tools"),
+    ("GET", "/api/sessions/{id}/toolsets"),
+    ("GET", "/api/sessions/{id}/todos"),
+    ("GET", "/api/sessions/{id}/mcp/prompts"),
+    ("POST", "/api/sessions/{id}/mcp/prompts/x/execute"),
 ]
 
 VALID: Final[dict[str, Any]] = {
@@ -67,6 +77,9 @@ VALID: Final[dict[str, Any]] = {
     "resume": {"confirmation": "approve"},
     "elicitation": {"action": "decline"},
     "summaries": {"summary": "Nothing was said."},
+    "restart": {"name": "x"},
+    "execute": {"name": "x"},
+    "todo_1": {"status": "completed"},
 }
 MESSAGES: Final = [{"role": "user", "content": "hi"}]
 
@@ -173,6 +186,14 @@ WRONG: Final[list[tuple[str, str, Any, str]]] = [
     ("POST", "/api/sessions/{id}/summaries", {"summary": " "}, "says nothing"),
     ("POST", "/api/sessions/{id}/summaries", {"summary": "a\0"}, "NUL"),
     ("POST", "/api/sessions/{id}/summaries", {"summary": "x", "tokens": -1}, "tokens"),
+    ("POST", "/api/sessions/{id}/toolsets/restart", {"name": ""}, "name"),
+    ("POST", "/api/sessions/{id}/mcp/prompts/execute", {"name": "x", "args": {"a": 1}}, "args.a"),
+    ("POST", "/api/sessions/{id}/mcp/prompts/x/execute", {"a": 1}, "a: "),
+    ("PATCH", "/api/sessions/{id}/todos/x", {}, "exactly one"),
+    ("PATCH", "/api/sessions/{id}/todos/x", {"status": "done"}, "status"),
+    ("PATCH", "/api/sessions/{id}/todos/x", {"description": "a"}, "belong together"),
+    ("PATCH", "/api/sessions/{id}/todos/x", {"description": " ", "expected_description": ""}, "nothing"),
+    ("PATCH", "/api/sessions/{id}/todos/x", {"status": "pending", "expected_description": ""}, "belong"),
     ("POST", "/api/sessions/batch/delete", {}, "session_ids"),
     ("POST", "/api/sessions/batch/export", {"session_ids": [5]}, "session_ids.0"),
     ("POST", "/api/sessions/{id}/cancel", {"run_id": 5}, "run_id"),

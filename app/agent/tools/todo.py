@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, NotRequired, TypedDict
+from typing import Annotated, Any, Final, Literal, NotRequired, TypedDict, get_args
 
 from app.agent.tools.function_tool import FunctionToolset, schema_of, tool
 from app.agent.toolset import ToolFailed, ToolResult
+from app.errors import TodoChanged, TodoNotFound
 
 MAX_TODOS: Final = 200
 MAX_CHARACTERS: Final = 2_000  # of one description: every answer repeats them all
 
-_STATUSES: Final = ("pending", "in-progress", "completed")
+TodoStatus = Literal["pending", "in-progress", "completed"]
+_STATUSES: Final = get_args(TodoStatus)
 
 
 class Todo(TypedDict):
@@ -78,13 +80,28 @@ class TodoToolset(FunctionToolset):
         ]
 
     def state(self) -> Any:
-        return self._all() or None
+        return self.all() or None
+
+    def set_status(self, todo_id: str, status: TodoStatus) -> None:
+        """TodoNotFound."""
+        self._found(todo_id)["status"] = status
+
+    def set_description(self, todo_id: str, *, expected: str, new: str) -> None:
+        """TodoNotFound; TodoChanged if the description is not the expected one."""
+        todo = self._found(todo_id)
+        if todo["description"] != expected:
+            raise TodoChanged()
+        todo["description"] = new
+
+    def remove(self, todo_id: str) -> None:
+        """TodoNotFound."""
+        self._todos.remove(self._found(todo_id))
 
     @tool(title="Create TODO", read_only=True, in_order=True, output_schema=schema_of(_Created))
     def create_todo(self, description: Annotated[str, "What is to be done"]) -> ToolResult:
         """Adds one thing to be done."""
         created = self._add([description])
-        return self._result({"created": created[0], "all_todos": self._all()})
+        return self._result({"created": created[0], "all_todos": self.all()})
 
     @tool(title="Create TODOs", read_only=True, in_order=True, output_schema=schema_of(_SeveralCreated))
     def create_todos(
@@ -94,7 +111,7 @@ class TodoToolset(FunctionToolset):
         if not descriptions:
             raise ToolFailed("descriptions must name at least one todo")
         created = self._add(descriptions)
-        return self._result({"created": created, "all_todos": self._all()})
+        return self._result({"created": created, "all_todos": self.all()})
 
     @tool(title="Update TODOs", read_only=True, in_order=True, output_schema=schema_of(_Updated))
     def update_todos(
@@ -118,12 +135,12 @@ class TodoToolset(FunctionToolset):
         if not_found and not updated:
             return ToolResult.error(_json({"not_found": not_found, "all_todos": None}))
         found = {"updated": updated, "not_found": not_found}
-        return self._result({k: v for k, v in found.items() if v} | {"all_todos": self._all()})
+        return self._result({k: v for k, v in found.items() if v} | {"all_todos": self.all()})
 
     @tool(title="List TODOs", read_only=True, in_order=True, output_schema=schema_of(_Listed))
     def list_todos(self) -> ToolResult:
         """Shows all todos with their status."""
-        return self._result({"todos": self._all()})
+        return self._result({"todos": self.all()})
 
     def _add(self, descriptions: Sequence[str]) -> list[dict[str, str]]:
         """Adds all of them or none."""
@@ -131,21 +148,29 @@ class TodoToolset(FunctionToolset):
             raise ToolFailed(f"there can be at most {MAX_TODOS} todos")
         if any(len(description) > MAX_CHARACTERS for description in descriptions):
             raise ToolFailed(f"a description can have at most {MAX_CHARACTERS} characters")
-        first = len(self._todos) + 1
-        self._todos += [
+        first = 1 + max((_number(todo["id"]) for todo in self._todos), default=0)
+        created = [
             {"id": f"todo_{number}", "description": description, "status": "pending"}
             for number, description in enumerate(descriptions, first)
         ]
-        return [dict(todo) for todo in self._todos[first - 1 :]]
+        self._todos += created
+        return [dict(todo) for todo in created]
 
-    def _all(self) -> list[dict[str, str]]:
+    def _found(self, todo_id: str) -> dict[str, str]:
+        for todo in self._todos:
+            if todo["id"] == todo_id:
+                return todo
+        raise TodoNotFound()
+
+    def all(self) -> list[dict[str, str]]:
+        """Copies, the oldest first."""
         return [dict(todo) for todo in self._todos]
 
     def _result(self, body: dict[str, Any]) -> ToolResult:
         reminder = self._reminder()
         if reminder:
             body["reminder"] = reminder
-        return ToolResult(_json(body), meta=self._all())
+        return ToolResult(_json(body), meta=self.all())
 
     def _reminder(self) -> str:
         open_todos = [
@@ -157,6 +182,12 @@ class TodoToolset(FunctionToolset):
         if not open_todos:
             return ""
         return "The following todos are still incomplete and MUST be completed:" + "".join(open_todos)
+
+
+def _number(todo_id: str) -> int:
+    """How far the ids have come: one that was removed is not given again while a later one is there."""
+    number = todo_id.removeprefix("todo_")
+    return int(number) if number.isascii() and number.isdigit() else 0
 
 
 def _json(body: Mapping[str, Any]) -> str:

@@ -46,3 +46,8 @@ class WrappedToolset:
 
     def state(self) -> Any:
         return self._inner.state()
+
+
+def innermost(toolset: Toolset) -> Toolset:
+    """The toolset itself, without what is wrapped around it."""
+    return innermost(toolset._inner) if isinstance(toolset, WrappedToolset) else toolset

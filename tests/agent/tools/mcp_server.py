@@ -21,6 +21,15 @@ class Answer(BaseModel):
 def make(**options: object) -> MCPServer:
     server = MCPServer("tests", instructions="Use these well.", log_level="CRITICAL", **options)  # type: ignore[arg-type]
 
+    @server.prompt()
+    def review(path: str, style: str = "strict") -> str:
+        """Asks for a review."""
+        return f"Review {path}, {style}."
+
+    @server.prompt()
+    def wordless() -> str:
+        raise ToolError("it has no words")
+
     @server.tool(annotations=ToolAnnotations(title="Echo", read_only_hint=True))
     def echo(text: str, more: str = "") -> str:
         """Says it again."""

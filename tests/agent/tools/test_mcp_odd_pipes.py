@@ -16,7 +16,7 @@ from app.agent.tools.mcp.mcp_toolset import McpToolset
 from app.agent.tools.mcp.pipes import MAX_LINE, LastWords, Lines
 from app.agent.tools.mcp.server_address import ServerAddress
 from app.agent.tools.mcp.server_calls import ServerUnavailable
-from app.agent.tools.mcp.tool_server import ServerTimeouts
+from app.agent.tools.mcp.server_state import ServerTimeouts
 from app.agent.tools.mcp.tool_servers import ToolServers
 from app.agent.toolset import Elicitation, ToolResult
 from tests.agent.cancellation import FakeCancellation

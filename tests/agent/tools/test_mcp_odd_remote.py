@@ -14,7 +14,7 @@ from app.agent.tools.mcp import http_answers
 from app.agent.tools.mcp.mcp_toolset import McpToolset
 from app.agent.tools.mcp.server_address import ServerAddress
 from app.agent.tools.mcp.server_calls import ServerUnavailable
-from app.agent.tools.mcp.tool_server import ServerTimeouts
+from app.agent.tools.mcp.server_state import ServerTimeouts
 from app.agent.tools.mcp.tool_servers import ToolServers
 from app.agent.toolset import ToolResult
 from tests.agent.cancellation import FakeCancellation

@@ -20,7 +20,7 @@ import orjson
 import pytest
 
 from app.agent.tools.fetch import FetchToolset
-from app.agent.tools.mcp.tool_server import ServerTimeouts
+from app.agent.tools.mcp.server_state import ServerTimeouts
 from app.agent.tools.mcp.tool_servers import ToolServers
 from app.agent.tools.registry import ToolsetUnavailable, build
 from app.agent.tools.run_facts import RunFacts

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from app.agent.tools.mcp.server_calls import ServerUnavailable
-from app.agent.tools.mcp.tool_server import ServerTimeouts
+from app.agent.tools.mcp.server_state import ServerTimeouts
 from app.agent.tools.mcp.tool_servers import ToolServers
 from app.agent.tools.registry import Tailored, ToolsetUnavailable, build, key
 from app.agent.tools.run_facts import RunFacts

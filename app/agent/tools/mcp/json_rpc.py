@@ -242,11 +242,11 @@ def _as_it_came(method: str, result: Json) -> tuple[Json, str]:
 def _introduction(result: Json) -> Json:
     """A server's introduction of itself, as far as anybody needs it."""
     offers, server, words = (result.get(name) for name in ("capabilities", "serverInfo", "instructions"))
-    tools = offers.get("tools") if isinstance(offers, Mapping) else None
+    offered = offers if isinstance(offers, Mapping) else {}
     named = server if isinstance(server, Mapping) else {}
     introduced: Json = {
         "protocolVersion": str(result.get("protocolVersion", "")),
-        "capabilities": {} if tools is None else {"tools": {}},
+        "capabilities": {name: {} for name in ("tools", "prompts") if offered.get(name) is not None},
         "serverInfo": {name: str(named.get(name, "")) for name in ("name", "version")},
     }
     return {**introduced, "instructions": words} if isinstance(words, str) else introduced

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 from app.agent.model_client import Cancellation
 from app.agent.tools.mcp.exchange import CallDone, CallFailed, Exchange, ServerQuestion
+from app.agent.tools.mcp.prompts import Prompt, expand, list_prompts
 from app.agent.tools.mcp.results import result_of, to_send, tool_of
 from app.agent.tools.mcp.server_address import ServerAddress
-from app.agent.tools.mcp.server_calls import ServerUnavailable
-from app.agent.tools.mcp.tool_server import AuthorizationMissing, ToolServer
+from app.agent.tools.mcp.server_calls import ServerUnavailable, words_of
+from app.agent.tools.mcp.server_state import AuthorizationMissing, ServerStatus
+from app.agent.tools.mcp.tool_server import Answer, ToolServer
 from app.agent.tools.mcp.tool_servers import ToolServers
 from app.agent.tools.toolset_bases import PlainToolset
 from app.agent.toolset import (
@@ -25,11 +27,16 @@ from app.agent.toolset import (
     ToolCancelled,
     ToolContext,
     ToolFailed,
+    ToolsetFailed,
 )
 
 log = logging.getLogger(__name__)
 
 _DECLINED: Final = "nobody authorized the server"
+
+
+class ServerRefused(ToolsetFailed):
+    """The server's own words for what it did not do."""
 
 
 class McpToolset(PlainToolset):
@@ -40,7 +47,7 @@ class McpToolset(PlainToolset):
     ) -> None:
         self.label = address.label
         self._servers = servers
-        self._address = address
+        self.address = address
         self._name = name
         self._cancellation = cancellation
         self._declined = False
@@ -53,7 +60,7 @@ class McpToolset(PlainToolset):
     def prepare(self) -> None:
         """Lets the server start, and waits for nothing. Raises RuntimeError when the process is ending."""
         if self._server is None:
-            self._server = self._servers.acquire(self._address)
+            self._server = self._servers.acquire(self.address)
 
     def start(self) -> None:
         """Waits for the server, for a bounded time. Raises QuestionFirst if it wants a token."""
@@ -73,16 +80,40 @@ class McpToolset(PlainToolset):
             for described in self._running.tools
         ]
 
+    def prompts(self) -> Sequence[Prompt]:
+        """Those that the started server offers. ServerUnavailable, TimeoutError, ServerRefused."""
+        return self._ask(list_prompts)
+
+    def expand(self, name: str, arguments: Mapping[str, str]) -> str:
+        """The text of a prompt. Raises what `prompts` raises."""
+        return self._ask(partial(expand, name=name, arguments=arguments))
+
+    def status(self) -> ServerStatus:
+        """How the server is, whether this toolset has started or not."""
+        return self._servers.status(self.address)
+
+    def restart(self) -> bool:
+        """False, and nothing is done, while a call is under way at the server, whoever has made it."""
+        return self._servers.restart(self.address)
+
     def stop(self) -> None:
         server, self._server = self._server, None
         if server is not None:
-            self._servers.release(self._address)
+            self._servers.release(self.address)
 
     @property
     def _running(self) -> ToolServer:
         if self._server is None:
             raise ServerUnavailable("the server was closed")
         return self._server
+
+    def _ask(self, work: Callable[[Any], Awaitable[Answer]]) -> Answer:
+        try:
+            return self._running.ask(work)
+        except (ServerUnavailable, TimeoutError):
+            raise
+        except Exception as error:
+            raise ServerRefused(words_of(error)) from error
 
     def _authorize(self, action: str, content: Mapping[str, Any] | None) -> bool:
         granted = content or {}

@@ -47,6 +47,10 @@ class ToolCalls:
         self._connected = connected
         self._calls: dict[_Call, None] = {}  # the oldest first
 
+    @property
+    def at_work(self) -> bool:
+        return bool(self._calls)
+
     async def make(self, exchange: Exchange, name: str, arguments: Json) -> None:
         """Tells the exchange how it ended, whatever happens."""
         call = _Call(exchange, asyncio.timeout(self._seconds))

@@ -13,54 +13,27 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from app.agent.model_client import Cancellation
 from app.agent.tools.mcp.credentials import Credentials
 from app.agent.tools.mcp.exchange import CallFailed, Exchange
 from app.agent.tools.mcp.server_address import ServerAddress
 from app.agent.tools.mcp.server_calls import CLOSED, Json, ServerUnavailable, ToolCalls, words_of
+from app.agent.tools.mcp.server_state import AuthorizationMissing, ServerStatus, ServerTimeouts
 from app.distribution import install_command
-from app.team.lifecycle import Lifecycle
 
 log = logging.getLogger(__name__)
 
+Answer = TypeVar("Answer")
+_SPARE_SECONDS: Final = 5.0  # for a loop that is busy
+
 State = Literal["starting", "ready", "restarting", "failed", "unauthorized", "closed"]
-
-
-class AuthorizationMissing(Exception):
-    """Somebody has to get a token first; `meta` says where."""
-
-    def __init__(self, meta: Json) -> None:
-        super().__init__("the server wants an authorization")
-        self.meta = meta
-
-
-@dataclass(frozen=True, slots=True)
-class ServerTimeouts:
-    """Seconds."""
-
-    start: float = 30.0  # until the server has named its tools
-    call: float = 600.0  # without an answer, or a sign of progress
-    retry: float = 30.0  # from a failed start to the next attempt
-    restarts: Sequence[float] = (1.0, 2.0, 4.0, 8.0, 16.0)  # before each, after a lost connection
-    jitter: float = 0.0  # how much longer such a wait may be, as a part of it
-
-    def of(self, lifecycle: Lifecycle | None) -> ServerTimeouts:
-        """With what an agent's author says."""
-        if lifecycle is None:
-            return self
-        return ServerTimeouts(
-            start=lifecycle.startup_timeout or self.start,
-            call=lifecycle.call_timeout or self.call,
-            retry=self.retry,
-            restarts=lifecycle.waits,
-            jitter=lifecycle.backoff.jitter,
-        )
 
 
 class ToolServer:
@@ -81,6 +54,7 @@ class ToolServer:
         self._failure = ""
         self._failed_at = 0.0
         self._meta: Json = {}
+        self._restarts = 0
         self._credentials = Credentials()
         # From here on: for the loop's thread.
         self._calls = ToolCalls(address.label, self._patience.call, self._connected)
@@ -92,6 +66,8 @@ class ToolServer:
         self._wanted = asyncio.Event()  # somebody wants a connection, or an end
         self._settled = asyncio.Event()  # there is a connection, or `_down` says why none will come
         self._down = ""
+        self._asked = 0  # by `ask`, and not answered yet
+        self._again = False  # the connection was ended for a new one
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._loop = self._runner.get_loop()
         self._thread = threading.Thread(target=self._work, name=f"mcp-{address.label}", daemon=True)
@@ -116,6 +92,17 @@ class ToolServer:
     def has_ended(self) -> bool:
         """Its thread and its process are no more."""
         return not self._thread.is_alive()
+
+    @property
+    def status(self) -> ServerStatus:
+        with self._news:
+            match self._state:
+                case "closed":
+                    return ServerStatus()
+                case "unauthorized":
+                    return ServerStatus("failed", self._restarts)
+                case state:
+                    return ServerStatus(state, self._restarts)
 
     def wait_until_ready(self, cancellation: Cancellation) -> None:
         """Until the tools are known, for a bounded time. ServerUnavailable, AuthorizationMissing."""
@@ -153,6 +140,19 @@ class ToolServer:
             begun.add_done_callback(lambda _: exchange.tell(CallFailed(CLOSED)))
         return exchange
 
+    def ask(self, work: Callable[[Any], Awaitable[Answer]]) -> Answer:
+        """The outcome of `work`, which is given the connection, on the server's own thread. It has as long as a start
+        has: TimeoutError. ServerUnavailable, and whatever `work` raises."""
+        return self._wait_for(self._ask(work))
+
+    def restart(self) -> bool:
+        """Ends the connection and the server's process, and connects anew; nobody waits for that here. Calls that
+        begin meanwhile wait for the new connection. False if a call is under way: then nothing is done."""
+        try:
+            return self._wait_for(self._begin_again())
+        except ServerUnavailable:
+            return True  # it has ended; whoever wants it next gets a new one
+
     def begin_close(self) -> None:
         self._soon(self._close)
 
@@ -170,6 +170,17 @@ class ToolServer:
             self._loop.call_soon_threadsafe(work)
         except RuntimeError:
             pass  # it has ended already
+
+    def _wait_for(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+        try:
+            begun = asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError as error:
+            work.close()
+            raise ServerUnavailable(CLOSED) from error
+        try:
+            return begun.result(self._patience.start + _SPARE_SECONDS)
+        except CancelledError as error:
+            raise ServerUnavailable(CLOSED) from error
 
     # ---- the server's own thread
 
@@ -205,11 +216,15 @@ class ToolServer:
             end = await self._connect()
             if self._closing.is_set():
                 return
+            if self._again:
+                self._again, restarts = False, 0
+                continue
             restarts = 0 if end.has_served else restarts
             if end.meta is not None:
                 self._enter("unauthorized", end.failure, end.meta)
                 await self._until_wanted()
             elif (end.was_ready or restarts) and restarts < len(self._patience.restarts):
+                self._restarts += 1
                 self._enter("restarting", end.failure)
                 at_once = end.is_forgotten and not restarts
                 longer = 1 + self._patience.jitter * random.random()
@@ -251,7 +266,7 @@ class ToolServer:
         except Exception as error:
             late = scope.cancelled_caught and not ready
             failure = f"no answer within {self._patience.start:g} seconds" if late else words_of(error)
-            if ready and not self._closing.is_set():
+            if ready and not self._closing.is_set() and not self._again:
                 log.warning("%s: the connection was lost", self.address.label)
                 log.debug("%s: %s", self.address.label, failure)
         finally:
@@ -268,6 +283,7 @@ class ToolServer:
     def _become_ready(self, connection: Any, tools: Sequence[Json]) -> None:
         self.tools, self.instructions = tools, connection.instructions
         self._connection, connection.on_end = connection, self._lose
+        self._restarts = 0
         self._enter("ready")
 
     def _lose(self) -> None:
@@ -292,6 +308,30 @@ class ToolServer:
             if self._down:
                 raise ServerUnavailable(self._down)
         return self._connection
+
+    async def _ask(self, work: Callable[[Any], Awaitable[Answer]]) -> Answer:
+        self._asked += 1
+        try:
+            async with asyncio.timeout(self._patience.start):
+                return await work(await self._connected())
+        finally:
+            self._asked -= 1
+
+    async def _begin_again(self) -> bool:
+        if self._calls.at_work or self._asked:
+            return False
+        with self._news:
+            if self._state in ("failed", "unauthorized"):
+                self._state = "starting"
+            elif self._state == "ready":
+                self._state = "restarting"
+        if self._attempt is not None:
+            self._again = True
+            self._lose()
+            self._attempt.cancel()
+        else:
+            self._wanted.set()  # it is being started, or waits for a next attempt
+        return True
 
     async def _until_wanted(self, seconds: float | None = None) -> None:
         try:

@@ -8,7 +8,8 @@ import time
 from typing import Final
 
 from app.agent.tools.mcp.server_address import ServerAddress
-from app.agent.tools.mcp.tool_server import ServerTimeouts, ToolServer
+from app.agent.tools.mcp.server_state import ServerStatus, ServerTimeouts
+from app.agent.tools.mcp.tool_server import ToolServer
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,19 @@ class ToolServers:
         """Is there one that somebody uses and that can't be had?"""
         with self._guard:
             return any(server.has_failed and self._users.get(at) for at, server in self._servers.items())
+
+    def status(self, address: ServerAddress) -> ServerStatus:
+        """Looks, and starts nothing."""
+        with self._guard:
+            server = self._servers.get(address)
+        return server.status if server is not None else ServerStatus()
+
+    def restart(self, address: ServerAddress) -> bool:
+        """Has the server connect anew, if there is one; else the next user starts it anyway. False, and nothing is
+        done, if a call of anybody is under way there."""
+        with self._guard:
+            server = self._servers.get(address)
+        return server is None or server.restart()
 
     def close(self) -> None:
         """Ends all of them at the same time, and waits for that; for those that are ending already, too."""

@@ -1,0 +1,65 @@
+"""The agent that has a session's conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.agent.model_client import Cancellation
+from app.agent.tools.run_facts import RunFacts
+from app.conversation.session import Session
+from app.errors import RunNotFound
+from app.roots import Roots
+from app.store.store import Store
+from app.team.agent import Agent
+from app.team.team import Team
+from app.team.team_directory import TeamDirectory
+
+
+@dataclass(frozen=True, slots=True)
+class SessionAgent:
+    session: Session
+    team: Team
+    agent: Agent
+
+    def facts(self, roots: Roots, headers: Mapping[str, str], cancellation: Cancellation) -> RunFacts:
+        """As a run would have them that a request with these headers begins, but for what only a run can do."""
+        session = self.session
+        ground = roots.of(session.owner)
+        return RunFacts(
+            team=self.team.key,
+            file=self.team.source,
+            owner=session.owner,
+            working_dir=Path(session.working_dir or ground.roots[0]),
+            ground=ground,
+            headers=headers,
+            cancellation=cancellation,
+            colleagues=self.agent.sub_agents,
+            model=session.model,
+        )
+
+
+class SessionAgents:
+    """Reads; any thread may call it."""
+
+    def __init__(self, store: Store, directory: TeamDirectory) -> None:
+        self._store = store
+        self._directory = directory
+
+    def find(self, session_id: str, *, owner: str | None) -> SessionAgent:
+        """As the agent's file is now. RunNotFound before the session's first run: nobody knows its agent yet. Also
+        SessionNotFound, AgentNotFound, InvalidAgentConfig."""
+        session = self._store.sessions.get(session_id, owner=owner)
+        runs = self._store.runs.recent(session_id=session_id, limit=1)
+        if not runs and not session.agent:  # a task has its agent, and no run of its own
+            raise RunNotFound("session not found or not running")
+        key, name = runs[0].key_and_name if runs else _parted(session.agent)
+        team = self._directory.get(key)
+        holder_key, holder = _parted(session.handed_to)
+        return SessionAgent(session, team, team.agent((holder if holder_key == team.key else name) or None))
+
+
+def _parted(agent: str) -> tuple[str, str]:
+    key, _, name = agent.partition("/")
+    return key, name
