@@ -25,6 +25,7 @@ from app.runtime.process_identity import probe, this_process
 from app.runtime.run_control import RunControl
 from app.runtime.runtime import Runtime
 from app.runtime.session_agents import SessionAgents
+from app.runtime.session_trees import SessionTrees
 from app.runtime.streams.disconnects import DisconnectWatcher
 from app.runtime.streams.reader_factory import ReaderFactory
 from app.runtime.streams.stream_slots import Slots
@@ -63,6 +64,7 @@ from app.web.session_recovery import SessionRecoveryResource
 from app.web.session_settings import SessionSettingsResource
 from app.web.session_todos import SessionTodosResource
 from app.web.session_tools import SessionToolsResource
+from app.web.session_tree import SessionTreeResource
 from app.web.sessions import SessionResource
 from app.web.sse import HEARTBEAT_SECONDS, PING, Streams
 from app.web.token_book import TokenBook
@@ -221,6 +223,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             SessionReadsResource(store, readers, waits),
             SessionModelsResource(agents),
             SessionToolsResource(agents, agent_tools, editor),
+            SessionTreeResource(SessionTrees(store, directory)),
             SessionTodosResource(store, agents, editor),
             SessionPromptsResource(agents, AgentPrompts(planner.toolboxes, roots)),
             SessionRecoveryResource(store),

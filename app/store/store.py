@@ -28,6 +28,7 @@ from app.store.run_reads import RunReads
 from app.store.run_store import RunStore
 from app.store.session_store import SessionStore
 from app.store.sweep_store import SweepStore
+from app.store.tree_store import TreeStore
 from app.store.waiting_line_store import WaitingLineStore
 
 KEEP_EVENTS: Final = 10_000  # of a session
@@ -66,6 +67,7 @@ class Store:
         self.leases = LeaseStore(aside, fence)
         self.lease_seconds = lease_seconds
         self.sessions = SessionStore(database)
+        self.trees = TreeStore(database)
         self.full = FullSessions(limits.session_bytes)
         self.claims = ClaimStore(database, fence, self.full, limits)
         self.answers = AnswerStore(database, fence)

@@ -25,6 +25,8 @@ PATHS = [
     (f"{SESSION}/tools", {"GET"}),
     (f"{SESSION}/toolsets", {"GET"}),
     (f"{SESSION}/todos", {"GET"}),
+    (f"{SESSION}/tree", {"GET"}),
+    (f"{SESSION}/live-sessions", {"GET"}),
     (f"{SESSION}/todos/todo_1", {"PATCH", "DELETE"}),
     (f"{SESSION}/toolsets/restart", {"POST"}),
     (f"{SESSION}/toolsets/x/restart", {"POST"}),
