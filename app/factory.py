@@ -16,6 +16,7 @@ from app.runtime.agent_prompts import AgentPrompts
 from app.runtime.agent_tools import AgentTools
 from app.runtime.background_runs import BackgroundRuns
 from app.runtime.braked_model import BrakedModel, Brakes
+from app.runtime.contexts import Contexts
 from app.runtime.conversation_editor import ConversationEditor
 from app.runtime.gauges import Gauges
 from app.runtime.lazy_model import LazyModel, import_for_good
@@ -52,11 +53,13 @@ from app.web.console import ConsoleResource
 from app.web.health import HealthResource
 from app.web.long_poll import LongPoll
 from app.web.messages import MessageResource
+from app.web.models import ModelsResource
 from app.web.queue import QueueResource
 from app.web.rate_limit import RateLimit
 from app.web.reference import ReferenceResource
 from app.web.run_start import RunStartResource
 from app.web.runs import RunResource
+from app.web.session_context import SessionContextResource
 from app.web.session_models import SessionModelsResource
 from app.web.session_prompts import SessionPromptsResource
 from app.web.session_reads import SessionReadsResource
@@ -221,9 +224,11 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             ConsoleResource(),
             AgentResource(directory, agent_tools.count),
             SessionReadsResource(store, readers, waits),
+            ModelsResource(directory),
             SessionModelsResource(agents),
             SessionToolsResource(agents, agent_tools, editor),
             SessionTreeResource(SessionTrees(store, directory)),
+            SessionContextResource(agents, Contexts(store, roots)),
             SessionTodosResource(store, agents, editor),
             SessionPromptsResource(agents, AgentPrompts(planner.toolboxes, roots)),
             SessionRecoveryResource(store),

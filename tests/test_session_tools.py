@@ -33,7 +33,7 @@ agents:
       - {{type: todo}}
       - {{type: memory, defer: true}}
       - {{type: lsp, command: none}}
-    handoffs: [silent, broken, plain, unused]
+    handoffs: [silent, broken, plain, skilled, unused]
   silent:
     model: anthropic/claude-sonnet-5-5
     toolsets: [{{type: mcp, command: sh, args: [-c, "{SILENT}"]}}, {{type: think}}]
@@ -42,8 +42,11 @@ agents:
     toolsets: [{{type: mcp, command: /nowhere}}, {{type: mcp, command: /nowhere}}]
   plain:
     model: anthropic/claude-sonnet-5-5
-  unused:
+  skilled:
     model: anthropic/claude-sonnet-5-5
+    skills: [local, {{name: count, description: Counts things, instructions: One by one.}}]
+  unused:
+    model: anthropic/claude-of-tests
     toolsets: [{{type: mcp, remote: {{url: "http://127.0.0.1:9/mcp", transport_type: streamable}}}}]
 permissions: {{allow: ["*"]}}
 """
@@ -122,6 +125,25 @@ def test_an_agent_without_any_has_none(local: LocalClient) -> None:
     assert get(local, session, "mcp/prompts") == {}
 
 
+def test_skills_are_listed_by_name(local: LocalClient, folder: Path) -> None:
+    skill = folder / ".claude" / "skills" / "write"
+    skill.mkdir(parents=True)
+    (skill / "SKILL.md").write_text("---\nname: write\ndescription: Writes well\n---\nShort words.")
+    (skill / "words.txt").write_text("short")
+    session = held(local, "skilled")
+    assert get(local, session, "skills") == {
+        "write": {"name": "write", "description": "Writes well", "files": ["words.txt"]},
+        "count": {"name": "count", "description": "Counts things"},
+    }
+    assert get(local, held(local, "plain"), "skills") == {}
+
+
+def test_the_models_that_are_known_are_listed(local: LocalClient) -> None:
+    models = local.call("GET", "/api/models")
+    assert models == sorted(models)
+    assert {"anthropic/claude-sonnet-5-5", "anthropic/claude-of-tests"} <= set(models)
+
+
 def test_looking_at_toolsets_starts_none(local: LocalClient, server: Server) -> None:
     session = held(local, "plain")
     server.store.sessions.create(Session("task", parent_id=session, agent="team/unused"))
@@ -175,7 +197,7 @@ def test_a_server_that_says_nothing_is_waited_for_within_a_bound(
 
 def test_before_the_first_run_nobody_knows_the_agent(local: LocalClient) -> None:
     session = local.new_session()
-    for path in ("tools", "toolsets", "mcp/prompts"):
+    for path in ("tools", "toolsets", "skills", "mcp/prompts"):
         assert get(local, session, path, expect=404)["code"] == "unknown_run"
         assert get(local, "nobody", path, expect=404)["code"] == "unknown_session"
 

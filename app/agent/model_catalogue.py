@@ -126,3 +126,5 @@ _MODELS: Final[Mapping[str, ModelFacts]] = {
     ),
     "claude-haiku-4-5": ModelFacts(200 * _K, 64 * _K, "budget", Price(1, 5, 0.1, 1.25), sampling=True),
 }
+
+NAMES: Final = tuple(_MODELS)

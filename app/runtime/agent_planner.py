@@ -39,7 +39,7 @@ from app.runtime.background_runs import BackgroundRuns, TaskParent
 from app.runtime.earlier_sessions import OwnersSessions
 from app.runtime.environment_info import surroundings
 from app.runtime.live_run import LiveRun
-from app.runtime.model_overrides import overridden, unserved
+from app.runtime.model_overrides import asked, unserved
 from app.runtime.pricing import Pricing
 from app.runtime.run_clock import shortest
 from app.runtime.run_notices import uncounted, without_effect
@@ -189,7 +189,7 @@ class AgentPlanner:
 
     def _prefer(self, team: Team, live: LiveRun, session: Session, agent: Agent) -> Agent:
         """With the model that the session's maker or a later request has chosen, or that the agent has chosen since."""
-        asked = agent.asking(session.model) if session.model else overridden(team, session, agent)
+        own = asked(team, session, agent)
         pickers = [
             registry.key(spec, index, agent.name)
             for index, spec in enumerate(agent.toolsets)
@@ -198,9 +198,9 @@ class AgentPlanner:
         states = live.patience(self._store.sessions.tool_states, session.id) if pickers else {}
         name = next((name for key in pickers if (name := chosen(states.get(key), under=session.model))), "")
         try:
-            return asked.with_(models=team.models(name)) if name else asked
+            return own.with_(models=team.models(name)) if name else own
         except InvalidRequest:
-            return asked  # the agent's file has changed since
+            return own  # the agent's file has changed since
 
     def _hook(self, cancellation: Cancellation, ground: Ground, session: Session, agent: Agent) -> HookRunner:
         def read(names: Sequence[str]) -> Surroundings:

@@ -37,6 +37,13 @@ class ToolsetStatus:
     restartable: bool
 
 
+@dataclass(frozen=True, slots=True)
+class SkillFound:
+    name: str
+    description: str
+    files: Sequence[str]
+
+
 class AgentTools:
     """Any thread may call it."""
 
@@ -74,6 +81,19 @@ class AgentTools:
         states = self._store.sessions.tool_states(of.session.id) if of.agent.toolsets else {}
         with patient() as cancellation:
             return self._listed(of.agent, states, of.facts(self._roots, headers, cancellation))
+
+    def skills(self, of: SessionAgent, headers: Mapping[str, str]) -> Sequence[SkillFound]:
+        """The skills that the session's next run would offer, looked for now and within a bound. A web server that
+        does not answer is left out."""
+        if not of.agent.skills:
+            return ()
+        with patient() as cancellation:
+            toolset = self._toolboxes.skills(of.agent, of.facts(self._roots, headers, cancellation))
+            try:
+                toolset.start()
+                return [SkillFound(one.name, one.description, one.files) for one in toolset.listed()]
+            finally:
+                toolset.stop()
 
     def toolsets(self, of: SessionAgent, headers: Mapping[str, str]) -> list[ToolsetStatus]:
         """How the toolsets are; starts none."""

@@ -24,6 +24,11 @@ def overridden(team: Team, session: Session, agent: Agent) -> Agent:
         return agent
 
 
+def asked(team: Team, session: Session, agent: Agent) -> Agent:
+    """The agent with the model that a request or the session's maker has chosen, if one of them has."""
+    return agent.asking(session.model) if session.model else overridden(team, session, agent)
+
+
 def unserved(team: Team, session: Session, agent: Agent) -> list[str]:
     """An override that has no effect is said."""
     reference = "" if session.model else override(team, session, agent)

@@ -12,7 +12,7 @@ from app.conversation.run import CallState, QuestionKind, Run, RunStatus
 from app.conversation.session import Session
 from app.conversation.transcript import Usage
 from app.errors import AppError
-from app.runtime.model_overrides import overridden
+from app.runtime.model_overrides import asked
 from app.store.store import Store
 from app.store.tree_store import TreeRows
 from app.team.team_directory import TeamDirectory
@@ -88,13 +88,10 @@ class SessionTrees:
         """The tokens that fit into the window of the node's model; 0 if that is not known."""
         try:
             team = self._directory.get(node.key)
-            agent = team.agent(node.agent)
+            agent = asked(team, node.session, team.agent(node.agent))
         except AppError:
             return 0  # its file has changed since
-        asked = (
-            agent.asking(node.session.model) if node.session.model else overridden(team, node.session, agent)
-        )
-        return model_catalogue.facts(asked.models[0].model).window if asked.models else 0
+        return model_catalogue.facts(agent.models[0].model).window
 
     def _live(self, rows: TreeRows) -> list[Run]:
         """Also the run above a task that was asked for alone: it is the one that does the task."""

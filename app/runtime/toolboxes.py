@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 from app.agent import delegation
 from app.agent.model_client import Cancellation
@@ -46,6 +46,15 @@ class Toolboxes:
             cage=self._cage,
         )
 
+    def skills(self, agent: Agent, facts: RunFacts) -> Any:
+        """The agent's SkillsToolset, not started yet; the class is imported when it is needed."""
+        return on_demand("skills", "SkillsToolset")(
+            agent.skills,
+            ground=facts.ground,
+            working_dir=facts.working_dir,
+            cancellation=facts.cancellation,
+        )
+
     def toolbox(
         self, agent: Agent, states: Mapping[str, object], facts: RunFacts, notices: Sequence[str] = ()
     ) -> Toolbox:
@@ -65,12 +74,7 @@ class Toolboxes:
         if any(spec.defer for spec in agent.toolsets):
             toolsets[f"{agent.name}/deferred"] = DeferredToolset(shelf)
         if agent.skills:
-            toolsets[f"{agent.name}/skills"] = on_demand("skills", "SkillsToolset")(
-                agent.skills,
-                ground=facts.ground,
-                working_dir=facts.working_dir,
-                cancellation=facts.cancellation,
-            )
+            toolsets[f"{agent.name}/skills"] = self.skills(agent, facts)
         return Toolbox(
             toolsets,
             own_tools=delegation.tools_for(agent),

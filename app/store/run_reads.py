@@ -82,6 +82,13 @@ class RunReads:
             return None
         return next(found[one] for one in reversed(definitions) if one in found)
 
+    def newest_prompt(self, session_id: str, agent: str) -> FrozenPrompt | None:
+        """The prompt that this session froze last for an agent of that name."""
+        key = {"session_id": session_id, "agent": agent}
+        with self._database.glance() as connection:
+            row = _NEWEST_FROZEN.first(connection, key)
+        return None if row is None else _prompt(*row)
+
 
 def looking(session_id: str) -> Write:
     """The look as the last part of a transaction that writes: `look_of` what it returns."""
@@ -115,6 +122,13 @@ _FROZEN: Final = Prepared(
         among(prompts.c.definition, "those"),
     )
     .order_by(prompts.c.created_at)
+)
+
+_NEWEST_FROZEN: Final = Prepared(
+    select(*(prompts.c[name] for name in _PROMPT_COLUMNS))
+    .where(prompts.c.session_id == bindparam("session_id"), prompts.c.agent == bindparam("agent"))
+    .order_by(prompts.c.created_at.desc())
+    .limit(1)
 )
 
 _CONTENT: Final = MESSAGE_COLUMNS.index("content_json")

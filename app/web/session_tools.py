@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from app import errors
-from app.runtime.agent_tools import AgentTools, ToolsetStatus
+from app.runtime.agent_tools import AgentTools, SkillFound, ToolsetStatus
 from app.runtime.conversation_editor import ConversationEditor
 from app.runtime.session_agents import SessionAgents
 from app.web.access import owner
@@ -50,6 +50,14 @@ class ToolsetJson(TypedDict):
     restartable: bool
 
 
+class SkillJson(TypedDict):
+    """`files` are those beside its instructions."""
+
+    name: str
+    description: str
+    files: NotRequired[list[str]]
+
+
 class RestartToolset(RequestModel):
     name: Annotated[
         str, AfterValidator(no_nul), Field(min_length=1, max_length=4096, json_schema_extra=NO_NUL)
@@ -78,6 +86,18 @@ class SessionToolsResource(Resource):
         found = self._agents.find(session_id, owner=owner())
         tools = self._tools.tools(found, dict(request.headers))
         return json_response([tool.definition() for tool in tools])
+
+    @get(
+        "/skills",
+        "Lists the skills of the agent that has a session",
+        answers={200: ResponseSpec("By name.", dict[str, SkillJson])},
+        refusals=_OF_AN_AGENT,
+    )
+    def skills(self, session_id: str) -> Response:
+        """They are looked for now, for a bounded time."""
+        found = self._agents.find(session_id, owner=owner())
+        skills = self._tools.skills(found, dict(request.headers))
+        return json_response({skill.name: _described(skill) for skill in skills})
 
     @get(
         "/toolsets",
@@ -117,6 +137,15 @@ class SessionToolsResource(Resource):
         with self._editor.editing(session_id):
             self._tools.restart(found, name, dict(request.headers))
         return json_response({"message": "toolset restarted"})
+
+
+def _described(skill: SkillFound) -> SkillJson:
+    body: SkillJson = {
+        "name": skill.name,
+        "description": skill.description,
+        "files": list(skill.files),
+    }
+    return without_empty(SkillJson, body)
 
 
 def _shown(status: ToolsetStatus) -> ToolsetJson:

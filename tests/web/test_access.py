@@ -94,6 +94,8 @@ ROUTES: Final[list[tuple[str, str, Any]]] = [
     ("GET", "/tools", None),
     ("GET", "/toolsets", None),
     ("GET", "/todos", None),
+    ("GET", "/skills", None),
+    ("GET", "/context", None),
     ("GET", "/tree", None),
     ("GET", "/live-sessions", None),
     ("PATCH", "/todos/todo_1", {"status": "completed"}),

@@ -65,6 +65,8 @@ SESSION_ROUTES: Final = [
     ("GET", "/api/sessions/{id}/tools"),
     ("GET", "/api/sessions/{id}/toolsets"),
     ("GET", "/api/sessions/{id}/todos"),
+    ("GET", "/api/sessions/{id}/skills"),
+    ("GET", "/api/sessions/{id}/context"),
     ("GET", "/api/sessions/{id}/tree"),
     ("GET", "/api/sessions/{id}/live-sessions"),
     ("GET", "/api/sessions/{id}/mcp/prompts"),

@@ -74,6 +74,10 @@ class SkillsToolset(FunctionToolset):
         has_files = any(skill.files for skill in self._skills.values())
         return [read_skill, read_file] if has_files else [read_skill]
 
+    def listed(self) -> Sequence[Skill]:
+        """Those that were found when it started."""
+        return list(self._skills.values())
+
     def start(self) -> None:
         """A web server that does not answer is left out, and logged."""
         for source in self._places:
