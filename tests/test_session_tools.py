@@ -19,27 +19,37 @@ from tests.harness.process import eventually
 
 ROOT = Path(__file__).parents[1]
 SILENT = "while read -r line; do :; done"
+HELPER = (
+    f'command: sh, args: [-c, "echo x >> {{starts}}; exec {sys.executable} -m tests.agent.tools.mcp_server"], '
+    f'env: {{PYTHONPATH: "{ROOT}"}}'
+)
 TEAM = f"""
 agents:
   root:
     model: anthropic/claude-sonnet-5-5
     toolsets:
-      - type: mcp
-        name: helper
-        command: sh
-        args: [-c, "echo x >> {{starts}}; exec {sys.executable} -m tests.agent.tools.mcp_server"]
-        env: {{PYTHONPATH: "{ROOT}"}}
-        tools: [echo, where, hang]
+      - {{type: mcp, name: helper, {HELPER}, tools: [echo, where, hang]}}
       - {{type: todo}}
       - {{type: memory, defer: true}}
       - {{type: lsp, command: none}}
-    handoffs: [silent, broken, plain, skilled, unused]
+    handoffs: [silent, broken, asking, failing, plain, skilled, unused]
   silent:
     model: anthropic/claude-sonnet-5-5
     toolsets: [{{type: mcp, command: sh, args: [-c, "{SILENT}"]}}, {{type: think}}]
   broken:
     model: anthropic/claude-sonnet-5-5
     toolsets: [{{type: mcp, command: /nowhere}}, {{type: mcp, command: /nowhere}}]
+  asking:
+    model: anthropic/claude-sonnet-5-5
+    toolsets: [{{type: mcp, name: helper, {HELPER}}}, {{type: mcp, name: again, {HELPER}}}, {{type: shell}}]
+  failing:
+    model: anthropic/claude-sonnet-5-5
+    toolsets:
+      - type: mcp
+        name: late
+        command: sh
+        args: [-c, "test -e {{folder}}/mended && exec {sys.executable} -m tests.agent.tools.mcp_server"]
+        env: {{PYTHONPATH: "{ROOT}"}}
   plain:
     model: anthropic/claude-sonnet-5-5
   skilled:
@@ -48,7 +58,7 @@ agents:
   unused:
     model: anthropic/claude-of-tests
     toolsets: [{{type: mcp, remote: {{url: "http://127.0.0.1:9/mcp", transport_type: streamable}}}}]
-permissions: {{allow: ["*"]}}
+permissions: {{allow: ["helper_*", "add_tool"]}}
 """
 
 
@@ -66,7 +76,9 @@ def starts(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def server(folder: Path, stand_in: OfflineServer, starts: Path) -> Iterator[Server]:
     """Lives as long as the module, and its tool servers with it: each test leaves them as they were."""
-    with team_server(folder, stand_in.url, TEAM.replace("{starts}", str(starts))) as built:
+    with team_server(
+        folder, stand_in.url, TEAM.replace("{starts}", str(starts)).replace("{folder}", str(folder))
+    ) as built:
         yield built
     assert not children()
 
@@ -232,6 +244,28 @@ def test_a_call_is_never_cut_by_a_restart(local: LocalClient, tmp_path: Path, st
     assert restart(local, other, "helper") == {"message": "toolset restarted"}
 
 
+def test_a_run_that_has_no_call_there_goes_on_with_the_new_server(local: LocalClient, starts: Path) -> None:
+    session, other, before = held(local), local.new_session(), len(starts.read_text().split())
+    first, last = ('[call helper_echo {"text": "' + text + '"}]' for text in "ab")
+    says = f'{first}[then][call shell {{"cmd": "echo c"}}][then]{last}[then][say done]'
+    with local.run(other, says, agent="team/asking") as stream:
+        stream.until("tool_call_confirmation")
+        assert restart(local, session, "helper") == {"message": "toolset restarted"}
+        local.call("POST", f"/api/sessions/{other}/resume", {"confirmation": "approve"})
+        events = stream.rest()
+    answers = [event["response"] for event in events if event["type"] == "tool_call_response"]
+    assert (answers[0], answers[2]) == ("a", "b")
+    assert len(starts.read_text().split()) > before
+
+
+def test_a_restart_is_in_the_trail(local: LocalClient) -> None:
+    session = held(local)
+    restart(local, session, "todo", expect=422)
+    restart(local, session, "helper")
+    entries = local.call("GET", f"/api/audit?session={session}&action=restart_toolset")["entries"]
+    assert [entry["detail"] for entry in entries] == ["helper"]
+
+
 def test_what_can_not_be_restarted_is_said(local: LocalClient) -> None:
     session = held(local)
     assert restart(local, session, "nothing", expect=404)["code"] == "unknown_toolset"
@@ -239,15 +273,12 @@ def test_what_can_not_be_restarted_is_said(local: LocalClient) -> None:
     assert restart(local, session, "", expect=422)["code"] == "invalid_request"
 
 
-def test_a_failed_server_is_tried_again_at_once(local: LocalClient, tmp_path: Path) -> None:
-    session = held(local, "broken")
-    assert by_name(local, session)["mcp(stdio cmd=/nowhere args_len=0)"]["state"] == "failed"
-    restart(local, session, "mcp(stdio cmd=/nowhere args_len=0)")
-    local.call("POST", f"/api/sessions/{session}/toolsets/mcp(stdio cmd=/nowhere args_len=0)/restart")
-    eventually(
-        lambda: by_name(local, session)["mcp(stdio cmd=/nowhere args_len=0)"]["state"] == "failed",
-        "it has failed again",
-    )
+def test_a_failed_server_is_tried_again_at_once(local: LocalClient, folder: Path) -> None:
+    session = held(local, "failing")
+    assert by_name(local, session)["late"]["state"] == "failed"
+    (folder / "mended").touch()
+    restart(local, session, "late")
+    eventually(lambda: by_name(local, session)["late"]["state"] == "ready", "it is there now")
 
 
 def expand(local: LocalClient, session: str, body: Any, *, expect: int = 200) -> Any:
@@ -273,6 +304,13 @@ def test_prompts_are_listed_and_expanded(local: LocalClient) -> None:
     named = f"/api/sessions/{session}/mcp/prompts/review/execute"
     assert local.call("POST", named, asked["args"])["result"] == text
     assert local.messages(session)[-1]["content"] == "hello", "nothing was said"
+
+
+def test_two_prompts_of_one_name_are_told_apart(local: LocalClient) -> None:
+    session = held(local, "asking")
+    assert list(get(local, session, "mcp/prompts")) == ["review", "wordless", "1/review", "1/wordless"]
+    named = f"/api/sessions/{session}/mcp/prompts/1/review/execute"
+    assert local.call("POST", named, {"path": "b.py"})["result"] == "Review b.py, strict."
 
 
 def test_arguments_of_a_prompt_are_checked(local: LocalClient) -> None:

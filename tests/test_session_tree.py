@@ -14,10 +14,12 @@ from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server
 from tests.conftest import team_server
 from tests.harness.in_process import LocalClient
+from tests.harness.process import eventually
 
 TEAM = """
 agents:
-  boss: {model: anthropic/claude-sonnet-5-5, sub_agents: [worker], handoffs: [other]}
+  boss: {model: anthropic/claude-sonnet-5-5, sub_agents: [worker], handoffs: [other, head]}
+  head: {model: small, description: d, sub_agents: [helper], toolsets: [{type: background_agents}]}
   worker: {model: small, description: d, sub_agents: [helper], toolsets: [{type: shell}, {type: user_prompt}]}
   helper: {model: small, description: d, toolsets: [{type: think}]}
   other: {model: small, description: d}
@@ -129,6 +131,23 @@ def test_a_task_that_waits_for_somebody_says_so(local: LocalClient) -> None:
             len(nodes(local, session)) - 1
         )
         assert live(local, session) == [("boss", True)]
+
+
+def test_a_task_in_the_background_has_a_node_of_its_own(local: LocalClient) -> None:
+    session = local.new_session(permissions={"allow": ["run_background_agent"]})
+    for task, state in (("[say helped]", "completed"), ("[fail 400]", "failed")):
+        arguments = json.dumps({"agent": "helper", "task": task})
+        local.say(session, f"[call run_background_agent {arguments}][then][say begun]", agent="team/head")
+
+        def last(wanted: str = state) -> bool:
+            return bool(nodes(local, session)[-1]["state"] == wanted)
+
+        eventually(last, f"the task has {state}")
+    top, first, second = nodes(local, session)
+    assert [node["agent"] for node in (top, first, second)] == ["head", "helper", "helper"]
+    assert (first["state"], first["parent"], first["needs_attention"]) == ("completed", top["id"], False)
+    assert (second["state"], second["waiting_on"]) == ("failed", "failed")
+    assert second["error"]
 
 
 def test_a_run_that_failed_needs_attention(local: LocalClient) -> None:

@@ -32,6 +32,7 @@ Action = Literal[
     "toggle_thinking",
     "budget",
     "todo",
+    "restart_toolset",
     "refused",
 ]
 

@@ -134,8 +134,9 @@ class SessionToolsResource(Resource):
 
     def _restart(self, session_id: str, name: str) -> Response:
         found = self._agents.find(session_id, owner=owner())
-        with self._editor.editing(session_id):
+        with self._editor.editing(session_id) as conversation:
             self._tools.restart(found, name, dict(request.headers))
+            conversation.note_restart(name)
         return json_response({"message": "toolset restarted"})
 
 

@@ -41,3 +41,14 @@ def test_another_owners_tree_is_not_there(store: Store) -> None:
     top = add(store)
     with pytest.raises(SessionNotFound):
         store.trees.read(top, owner="bob")
+
+
+def test_a_list_of_todos_takes_the_place_of_the_one_before(store: Store) -> None:
+    session = add(store)
+    for todos in ([{"id": "todo_1"}], []):
+        with store.claims.holding(session) as conversation:
+            conversation.set_todos("root/todo#0", todos, done="changed")
+            assert conversation.tool_state("root/todo#0") == todos
+        assert store.sessions.tool_states(session) == {"root/todo#0": todos}
+    with store.claims.holding(session) as conversation:
+        assert conversation.tool_state("another") is None

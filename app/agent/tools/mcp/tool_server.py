@@ -150,6 +150,8 @@ class ToolServer:
         begin meanwhile wait for the new connection. False if a call is under way: then nothing is done."""
         try:
             return self._wait_for(self._begin_again())
+        except TimeoutError:
+            return False  # its thread is held up
         except ServerUnavailable:
             return True  # it has ended; whoever wants it next gets a new one
 
