@@ -226,7 +226,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             SessionReadsResource(store, readers, waits),
             ModelsResource(directory),
             SessionModelsResource(agents),
-            SessionToolsResource(agents, agent_tools, editor),
+            SessionToolsResource(store, agents, agent_tools, editor),
             SessionTreeResource(SessionTrees(store, directory)),
             SessionContextResource(agents, Contexts(store, roots)),
             SessionTodosResource(store, agents, editor),

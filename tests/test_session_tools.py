@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from anthropic_standin.standin_server import OfflineServer
+from app.agent.tools.mcp.mcp_toolset import McpToolset
 from app.conversation.session import Session
 from app.factory import Server
 from app.runtime import toolboxes
@@ -256,6 +257,20 @@ def test_a_run_that_has_no_call_there_goes_on_with_the_new_server(local: LocalCl
     answers = [event["response"] for event in events if event["type"] == "tool_call_response"]
     assert (answers[0], answers[2]) == ("a", "b")
     assert len(starts.read_text().split()) > before
+
+
+def test_a_restart_keeps_nobody_from_the_database(
+    local: LocalClient, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, in_use, restarts = held(local), [], McpToolset.restart
+
+    def restarting(toolset: McpToolset) -> bool:
+        in_use.append(server.store.database.in_use)
+        return restarts(toolset)
+
+    monkeypatch.setattr(McpToolset, "restart", restarting)
+    restart(local, session, "helper")
+    assert in_use == [0]
 
 
 def test_a_restart_is_in_the_trail(local: LocalClient) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from app.errors import SessionBusy
 from app.runtime.manager import RuntimeManager
 from app.store.held_conversation import HeldConversation
 from app.store.store import Store
@@ -26,5 +27,17 @@ class ConversationEditor:
         try:
             with self._store.claims.holding(session_id) as conversation:
                 yield conversation
+        finally:
+            lock.release()
+
+    @contextmanager
+    def quiet(self, session_id: str) -> Iterator[None]:
+        """Holds the process's lock, and nothing of the database: for what takes time and writes nothing there. Another
+        process may begin a run meanwhile. SessionBusy, StoreUnavailable."""
+        lock = self._manager.lock(session_id)
+        try:
+            if (run := self._store.runs.live_run(session_id)) is not None:
+                raise SessionBusy(run=run)
+            yield
         finally:
             lock.release()

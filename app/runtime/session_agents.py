@@ -59,6 +59,12 @@ class SessionAgents:
         holder_key, holder = _parted(session.handed_to)
         return SessionAgent(session, team, team.agent((holder if holder_key == team.key else name) or None))
 
+    def conversation(self, session: Session) -> str:
+        """The id of the session at the top of all tasks."""
+        while session.parent_id:
+            session = self._store.sessions.get(session.parent_id)
+        return session.id
+
 
 def _parted(agent: str) -> tuple[str, str]:
     key, _, name = agent.partition("/")

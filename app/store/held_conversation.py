@@ -125,9 +125,6 @@ class HeldConversation:
         replace_tool_state(self._connection, self._session_id, key, dump(todos))
         note(self._connection, "todo", self._session_id, detail=done)
 
-    def note_restart(self, toolset: str) -> None:
-        note(self._connection, "restart_toolset", self._session_id, detail=toolset)
-
     def _refuse_full(self, after: Sequence[Message]) -> None:
         limit = self._most_bytes
         if limit and (held := sum(map(size_of, after))) > limit:

@@ -12,7 +12,6 @@ from typing_extensions import TypedDict
 from app import errors
 from app.agent.tools import registry
 from app.agent.tools.todo import MAX_CHARACTERS, TodoStatus, TodoToolset
-from app.conversation.session import Session
 from app.runtime.conversation_editor import ConversationEditor
 from app.runtime.session_agents import SessionAgents
 from app.store.store import Store
@@ -162,12 +161,6 @@ class SessionTodosResource(Resource):
             return session_id, ""
         for index, spec in enumerate(found.agent.toolsets):
             if spec.type == "todo":
-                home = self._conversation(found.session) if spec.shared else session_id
+                home = self._agents.conversation(found.session) if spec.shared else session_id
                 return home, registry.key(spec, index, found.agent.name)
         return session_id, ""
-
-    def _conversation(self, session: Session) -> str:
-        """The session at the top of all tasks."""
-        while session.parent_id:
-            session = self._store.sessions.get(session.parent_id)
-        return session.id

@@ -12,6 +12,7 @@ from app import errors
 from app.runtime.agent_tools import AgentTools, SkillFound, ToolsetStatus
 from app.runtime.conversation_editor import ConversationEditor
 from app.runtime.session_agents import SessionAgents
+from app.store.store import Store
 from app.web.access import owner
 from app.web.request_body import read, skip_body
 from app.web.request_models import NO_NUL, RequestModel, no_nul
@@ -70,7 +71,10 @@ class SessionToolsResource(Resource):
     name = "tools"
     prefix = "/api/sessions/<session:session_id>"
 
-    def __init__(self, agents: SessionAgents, tools: AgentTools, editor: ConversationEditor) -> None:
+    def __init__(
+        self, store: Store, agents: SessionAgents, tools: AgentTools, editor: ConversationEditor
+    ) -> None:
+        self._store = store
         self._agents = agents
         self._tools = tools
         self._editor = editor
@@ -134,9 +138,9 @@ class SessionToolsResource(Resource):
 
     def _restart(self, session_id: str, name: str) -> Response:
         found = self._agents.find(session_id, owner=owner())
-        with self._editor.editing(session_id) as conversation:
+        with self._editor.quiet(self._agents.conversation(found.session)):
             self._tools.restart(found, name, dict(request.headers))
-            conversation.note_restart(name)
+        self._store.audit.note("restart_toolset", session_id, detail=name)
         return json_response({"message": "toolset restarted"})
 
 
