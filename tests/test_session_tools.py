@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,16 @@ def test_a_server_that_says_nothing_is_waited_for_within_a_bound(
         assert refused["code"] == "tool_server_silent"
         local.stop(session)
         stream.rest()
+
+
+def test_a_system_without_threads_is_said(local: LocalClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_timer: threading.Timer) -> None:
+        raise RuntimeError("can't start new thread")
+
+    session, other = held(local, "skilled"), held(local)
+    monkeypatch.setattr(threading.Timer, "start", refuse)
+    for one, path in ((session, "skills"), (session, "tools"), (other, "mcp/prompts")):
+        assert get(local, one, path, expect=503)["code"] == "server_full"
 
 
 def test_before_the_first_run_nobody_knows_the_agent(local: LocalClient) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from app.agent.tools.mcp.mcp_toolset import McpToolset, ServerRefused
+from app.agent.tools.mcp.mcp_toolset import McpToolset
 from app.agent.tools.mcp.prompts import Prompt
 from app.agent.tools.registry import ToolsetUnavailable
 from app.agent.tools.toolset_bases import innermost
@@ -63,7 +63,7 @@ class AgentPrompts:
                         raise ToolServerFailed(f"toolset {spec.name or spec.type}: {problem}") from problem
                     if isinstance(toolset, McpToolset):
                         built.append((index, toolset))
-                        toolset.prepare()
+                        _asked(toolset, toolset.prepare)
                 for _, toolset in built:
                     try:
                         _asked(toolset, toolset.start)
@@ -105,5 +105,5 @@ def _asked(server: McpToolset, ask: Callable[[], Answer]) -> Answer:
         raise ToolServerFailed(f"{server.label}: {question}; a run asks for it") from question
     except TimeoutError as error:
         raise ToolServerSilent(f"{server.label} does not answer") from error
-    except (ServerRefused, ToolsetFailed) as failure:
+    except (ToolsetFailed, RuntimeError) as failure:  # RuntimeError: this process is ending
         raise ToolServerFailed(f"{server.label}: {failure}") from failure

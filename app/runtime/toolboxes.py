@@ -17,6 +17,7 @@ from app.agent.tools.lazy_toolset import on_demand
 from app.agent.tools.mcp.tool_servers import ToolServers
 from app.agent.tools.run_facts import RunFacts
 from app.agent.toolset import Toolset
+from app.errors import ServerFull
 from app.runtime.live_run import RunCancellation
 from app.team.agent import Agent
 from app.team.toolset_spec import ToolsetSpec
@@ -87,11 +88,15 @@ class Toolboxes:
 
 @contextmanager
 def patient() -> Iterator[Cancellation]:
-    """A cancellation for what a request starts and waits for: it comes when a request has waited long enough."""
+    """A cancellation for what a request starts and waits for: it comes when a request has waited long enough.
+    ServerFull if the system has no thread for that."""
     cancellation = RunCancellation()
     timer = threading.Timer(START_SECONDS, cancellation.cancel, ("time",))
     timer.daemon = True
-    timer.start()
+    try:
+        timer.start()
+    except RuntimeError as error:
+        raise ServerFull() from error
     try:
         yield cancellation
     finally:

@@ -27,7 +27,7 @@ _Arguments = Annotated[dict[str, _Value], Field(max_length=MAX_ARGUMENTS)]
 
 _REFUSALS: Final = (
     *(errors.SessionNotFound, errors.RunNotFound, errors.AgentNotFound, errors.InvalidAgentConfig),
-    *(errors.ToolServerFailed, errors.ToolServerSilent),
+    *(errors.ToolServerFailed, errors.ToolServerSilent, errors.ServerFull),
 )
 
 

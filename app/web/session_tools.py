@@ -83,7 +83,7 @@ class SessionToolsResource(Resource):
         "/tools",
         "Lists the tools of the agent that has a session",
         answers={200: ResponseSpec("As its next run would offer them to the model.", list[ToolJson])},
-        refusals=_OF_AN_AGENT,
+        refusals=(*_OF_AN_AGENT, errors.ServerFull),
     )
     def tools(self, session_id: str) -> Response:
         """Starts tool servers, and waits for them for a bounded time; tools of one that is not there are left out."""
@@ -95,7 +95,7 @@ class SessionToolsResource(Resource):
         "/skills",
         "Lists the skills of the agent that has a session",
         answers={200: ResponseSpec("By name.", dict[str, SkillJson])},
-        refusals=_OF_AN_AGENT,
+        refusals=(*_OF_AN_AGENT, errors.ServerFull),
     )
     def skills(self, session_id: str) -> Response:
         """They are looked for now, for a bounded time."""
