@@ -10,9 +10,7 @@ AppError
 │   ├── MessageNotFound
 │   │   └── QueuedMessageNotFound
 │   ├── RunNotFound
-│   ├── ToolsetNotFound
-│   ├── PromptNotFound
-│   └── TodoNotFound
+│   └── PartNotFound                a toolset, a prompt or a todo of an agent
 ├── Conflict                       makes sense, but not now
 │   ├── SessionBusy                somebody else has the baton
 │   ├── NotRunning                 there is no run to act on
@@ -36,7 +34,6 @@ AppError
 │   ├── SessionNotReady            no run began within the time
 │   └── StoreUnavailable
 ├── ToolServerFailed               an agent's tool server can't be had, or refuses
-│   └── ToolServerSilent            it does not answer
 ├── MissingEnvironment             an agent needs a variable that is not set
 ├── InvalidTranscript              a message that the model's API would refuse
 ├── BatonLost                      somebody took this run's baton; it may not write another row
@@ -121,22 +118,10 @@ class RunNotFound(NotFound):
     code = "unknown_run"
 
 
-class ToolsetNotFound(NotFound):
-    """the agent has no such toolset"""
+class PartNotFound(NotFound):
+    """the session's agent has no such thing"""
 
-    code = "unknown_toolset"
-
-
-class PromptNotFound(NotFound):
-    """the agent's tool servers have no such prompt"""
-
-    code = "unknown_prompt"
-
-
-class TodoNotFound(NotFound):
-    """there is no such todo"""
-
-    code = "unknown_todo"
+    code = "unknown_part"
 
 
 class Conflict(AppError):
@@ -312,15 +297,9 @@ class StoreUnavailable(Unavailable):
 
 
 class ToolServerFailed(AppError):
-    """A tool server of the agent can't be reached, or refuses."""
+    """A tool server of the agent can't be had, refuses, or does not answer."""
 
     code = "tool_server_failed"
-
-
-class ToolServerSilent(ToolServerFailed):
-    """A tool server of the agent does not answer."""
-
-    code = "tool_server_silent"
 
 
 class MissingEnvironment(AppError):

@@ -96,8 +96,8 @@ def test_a_description_that_has_changed_since_is_not_overwritten(local: LocalCli
 def test_what_is_not_there_is_not_changed(local: LocalClient) -> None:
     session = noted(local, "read")
     for other in (session, local.new_session()):
-        assert change(local, other, "todo_9", expect=404, status="pending")["code"] == "unknown_todo"
-        assert remove(local, other, "todo_9", expect=404)["code"] == "unknown_todo"
+        assert change(local, other, "todo_9", expect=404, status="pending")["code"] == "unknown_part"
+        assert remove(local, other, "todo_9", expect=404)["code"] == "unknown_part"
 
 
 def test_a_new_todo_never_gets_the_id_of_another(local: LocalClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from anthropic_standin.standin_server import OfflineServer
+from app.agent.tools.mcp import mcp_toolset, tool_server
 from app.agent.tools.mcp.mcp_toolset import McpToolset
 from app.conversation.session import Session
 from app.factory import Server
@@ -203,8 +205,9 @@ def test_a_server_that_says_nothing_is_waited_for_within_a_bound(
         eventually(lambda: "starting" in str(get(local, session, "toolsets")), "the server is being started")
         monkeypatch.setattr(toolboxes, "START_SECONDS", 0.01)
         assert [tool["name"] for tool in get(local, session, "tools")] == ["think"]
-        refused = get(local, session, "mcp/prompts", expect=504)
-        assert refused["code"] == "tool_server_silent"
+        refused = get(local, session, "mcp/prompts", expect=502)
+        assert refused["code"] == "tool_server_failed"
+        assert "does not answer" in refused["message"]
         local.stop(session)
         stream.rest()
 
@@ -294,7 +297,7 @@ def test_a_restart_is_in_the_trail(local: LocalClient) -> None:
 
 def test_what_can_not_be_restarted_is_said(local: LocalClient) -> None:
     session = held(local)
-    assert restart(local, session, "nothing", expect=404)["code"] == "unknown_toolset"
+    assert restart(local, session, "nothing", expect=404)["code"] == "unknown_part"
     assert restart(local, session, "todo", expect=422)["code"] == "invalid_request"
     assert restart(local, session, "", expect=422)["code"] == "invalid_request"
 
@@ -346,7 +349,7 @@ def test_arguments_of_a_prompt_are_checked(local: LocalClient) -> None:
         assert words in refused["message"]
     assert expand(local, session, {"name": "review", "args": {"path": 7}}, expect=422)
     assert expand(local, session, {"args": {}}, expect=422)
-    assert expand(local, session, {"name": "none"}, expect=404)["code"] == "unknown_prompt"
+    assert expand(local, session, {"name": "none"}, expect=404)["code"] == "unknown_part"
     named = f"/api/sessions/{session}/mcp/prompts/wordless/execute"
     assert local.ask("POST", named, []).status_code == 422
 
@@ -357,3 +360,15 @@ def test_a_servers_refusal_is_the_requests(local: LocalClient) -> None:
     assert refused["code"] == "tool_server_failed"
     refused = get(local, held(local, "broken"), "mcp/prompts", expect=502)
     assert refused["code"] == "tool_server_failed"
+
+
+def test_a_server_that_does_not_say_its_prompts_is_given_up(
+    local: LocalClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = held(local)
+    monkeypatch.setattr(tool_server, "_ASK_SECONDS", 0.01)
+    monkeypatch.setattr(mcp_toolset, "list_prompts", lambda _connection: asyncio.sleep(600))
+    refused = get(local, session, "mcp/prompts", expect=502)
+    assert "does not answer" in refused["message"]
+    monkeypatch.undo()
+    assert "review" in get(local, session, "mcp/prompts")

@@ -11,7 +11,7 @@ from app.agent.tools.mcp.prompts import Prompt
 from app.agent.tools.registry import ToolsetUnavailable
 from app.agent.tools.toolset_bases import innermost
 from app.agent.toolset import QuestionFirst, ToolsetFailed
-from app.errors import InvalidRequest, PromptNotFound, ToolServerFailed, ToolServerSilent
+from app.errors import InvalidRequest, PartNotFound, ToolServerFailed
 from app.roots import Roots
 from app.runtime.session_agents import SessionAgent
 from app.runtime.toolboxes import Toolboxes, patient
@@ -21,7 +21,7 @@ Answer = TypeVar("Answer")
 
 class AgentPrompts:
     """Any thread may call it. Its methods start the agent's tool servers, and wait for them within a bound. They raise
-    ToolServerFailed and ToolServerSilent if one of the servers can't be asked."""
+    ToolServerFailed if one of the servers can't be asked."""
 
     def __init__(self, toolboxes: Toolboxes, roots: Roots) -> None:
         self._toolboxes = toolboxes
@@ -35,12 +35,12 @@ class AgentPrompts:
     def expand(
         self, of: SessionAgent, key: str, arguments: Mapping[str, str], headers: Mapping[str, str]
     ) -> str:
-        """The text of a prompt. PromptNotFound; InvalidRequest for arguments that it does not take, or without one that
+        """The text of a prompt. PartNotFound; InvalidRequest for arguments that it does not take, or without one that
         it needs."""
         with self._started(of, headers) as servers:
             offered = _offered(servers)
             if key not in offered:
-                raise PromptNotFound(f"agent {of.agent.name} has no such prompt: {key:.200}")
+                raise PartNotFound(f"agent {of.agent.name} has no such prompt: {key:.200}")
             prompt, server = offered[key]
             _check(prompt, arguments)
             return _asked(server, lambda: server.expand(prompt.name, arguments))
@@ -69,7 +69,7 @@ class AgentPrompts:
                         _asked(toolset, toolset.start)
                     except ToolServerFailed as failure:
                         if cancellation.is_set():
-                            raise ToolServerSilent(f"{toolset.label} does not answer") from failure
+                            raise ToolServerFailed(f"{toolset.label} does not answer") from failure
                         raise
                 yield built
             finally:
@@ -104,6 +104,6 @@ def _asked(server: McpToolset, ask: Callable[[], Answer]) -> Answer:
     except QuestionFirst as question:
         raise ToolServerFailed(f"{server.label}: {question}; a run asks for it") from question
     except TimeoutError as error:
-        raise ToolServerSilent(f"{server.label} does not answer") from error
+        raise ToolServerFailed(f"{server.label} does not answer") from error
     except (ToolsetFailed, RuntimeError) as failure:  # RuntimeError: this process is ending
         raise ToolServerFailed(f"{server.label}: {failure}") from failure

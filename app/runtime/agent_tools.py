@@ -13,7 +13,7 @@ from app.agent.tools.registry import ToolsetUnavailable
 from app.agent.tools.run_facts import NeverCancelled, RunFacts
 from app.agent.tools.toolset_bases import innermost
 from app.agent.toolset import Tool, Toolset
-from app.errors import InvalidRequest, ToolsetBusy, ToolsetNotFound
+from app.errors import InvalidRequest, PartNotFound, ToolsetBusy
 from app.roots import Roots
 from app.runtime.session_agents import SessionAgent
 from app.runtime.toolboxes import Toolboxes, patient
@@ -101,11 +101,11 @@ class AgentTools:
 
     def restart(self, of: SessionAgent, name: str, headers: Mapping[str, str]) -> None:
         """Has the tool server of that toolset, in this process, connect anew; one that does not run is started by the
-        next run anyway. ToolsetNotFound; InvalidRequest for a toolset without a server; ToolsetBusy while the server
+        next run anyway. PartNotFound; InvalidRequest for a toolset without a server; ToolsetBusy while the server
         has a call, of whatever session."""
         found = {status.name: toolset for status, toolset in self._looked_at(of, headers)}
         if name not in found:
-            raise ToolsetNotFound(f"agent {of.agent.name} has no such toolset: {name:.200}")
+            raise PartNotFound(f"agent {of.agent.name} has no such toolset: {name:.200}")
         toolset = found[name]
         if not isinstance(toolset, McpToolset):
             raise InvalidRequest(f"the toolset {name:.200} has no server that could be restarted", status=422)

@@ -69,7 +69,6 @@ STATUSES: Final[Mapping[type[Exception], int]] = {
     errors.Unavailable: 503,
     errors.MissingEnvironment: 503,
     errors.ToolServerFailed: 502,
-    errors.ToolServerSilent: 504,
     errors.InvalidTranscript: 422,
     errors.UnpricedModel: 422,
     errors.BatonLost: 409,

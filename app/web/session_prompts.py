@@ -27,7 +27,7 @@ _Arguments = Annotated[dict[str, _Value], Field(max_length=MAX_ARGUMENTS)]
 
 _REFUSALS: Final = (
     *(errors.SessionNotFound, errors.RunNotFound, errors.AgentNotFound, errors.InvalidAgentConfig),
-    *(errors.ToolServerFailed, errors.ToolServerSilent, errors.ServerFull),
+    *(errors.ToolServerFailed, errors.ServerFull),
 )
 
 
@@ -99,7 +99,7 @@ class SessionPromptsResource(Resource):
         "Expands a prompt",
         body=ExecutePrompt,
         answers={200: ResponseSpec("Its text; nothing is said to the agent.", PromptTextJson)},
-        refusals=(*_REFUSALS, errors.PromptNotFound),
+        refusals=(*_REFUSALS, errors.PartNotFound),
     )
     def execute(self, session_id: str) -> Response:
         body = read(ExecutePrompt)
@@ -110,7 +110,7 @@ class SessionPromptsResource(Resource):
         "Expands a prompt, by its name in the path",
         body=PromptArguments,
         answers={200: ResponseSpec("Its text; nothing is said to the agent.", PromptTextJson)},
-        refusals=(*_REFUSALS, errors.PromptNotFound),
+        refusals=(*_REFUSALS, errors.PartNotFound),
     )
     def execute_named(self, session_id: str, name: str) -> Response:
         return self._expanded(session_id, name, read(PromptArguments, or_null=True).model_extra or {})

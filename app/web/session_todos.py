@@ -113,7 +113,7 @@ class SessionTodosResource(Resource):
         answers={200: ResponseSpec("All todos.", list[TodoJson])},
         refusals=(
             *(errors.SessionNotFound, errors.AgentNotFound, errors.InvalidAgentConfig),
-            *(errors.TodoNotFound, errors.TodoChanged, errors.SessionBusy),
+            *(errors.PartNotFound, errors.TodoChanged, errors.SessionBusy),
         ),
     )
     def change(self, session_id: str, todo_id: str) -> Response:
@@ -135,7 +135,7 @@ class SessionTodosResource(Resource):
         answers={200: ResponseSpec("Those that are left.", list[TodoJson])},
         refusals=(
             *(errors.SessionNotFound, errors.AgentNotFound, errors.InvalidAgentConfig),
-            *(errors.TodoNotFound, errors.SessionBusy),
+            *(errors.PartNotFound, errors.SessionBusy),
         ),
     )
     def remove(self, session_id: str, todo_id: str) -> Response:
@@ -145,7 +145,7 @@ class SessionTodosResource(Resource):
     def _edited(self, session_id: str, change: Callable[[TodoToolset], None], done: str) -> Response:
         session, key = self._place(session_id)
         if not key:
-            raise errors.TodoNotFound()
+            raise errors.PartNotFound()
         with self._editor.editing(session) as conversation:
             todos = TodoToolset(state=conversation.tool_state(key))
             change(todos)

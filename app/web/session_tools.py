@@ -25,7 +25,7 @@ _OF_AN_AGENT = (
     errors.AgentNotFound,
     errors.InvalidAgentConfig,
 )
-_RESTART = (*_OF_AN_AGENT, errors.ToolsetNotFound, errors.SessionBusy, errors.ToolsetBusy)
+_RESTART = (*_OF_AN_AGENT, errors.PartNotFound, errors.SessionBusy, errors.ToolsetBusy)
 
 
 class ToolJson(TypedDict):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, NotRequired, TypedDict, get_a
 
 from app.agent.tools.function_tool import FunctionToolset, schema_of, tool
 from app.agent.toolset import ToolFailed, ToolResult
-from app.errors import TodoChanged, TodoNotFound
+from app.errors import PartNotFound, TodoChanged
 
 MAX_TODOS: Final = 200
 MAX_CHARACTERS: Final = 2_000  # of one description: every answer repeats them all
@@ -83,18 +83,18 @@ class TodoToolset(FunctionToolset):
         return self.all() or None
 
     def set_status(self, todo_id: str, status: TodoStatus) -> None:
-        """TodoNotFound."""
+        """PartNotFound."""
         self._found(todo_id)["status"] = status
 
     def set_description(self, todo_id: str, *, expected: str, new: str) -> None:
-        """TodoNotFound; TodoChanged if the description is not the expected one."""
+        """PartNotFound; TodoChanged if the description is not the expected one."""
         todo = self._found(todo_id)
         if todo["description"] != expected:
             raise TodoChanged()
         todo["description"] = new
 
     def remove(self, todo_id: str) -> None:
-        """TodoNotFound."""
+        """PartNotFound."""
         self._todos.remove(self._found(todo_id))
 
     @tool(title="Create TODO", read_only=True, in_order=True, output_schema=schema_of(_Created))
@@ -160,7 +160,7 @@ class TodoToolset(FunctionToolset):
         for todo in self._todos:
             if todo["id"] == todo_id:
                 return todo
-        raise TodoNotFound()
+        raise PartNotFound()
 
     def all(self) -> list[dict[str, str]]:
         """Copies, the oldest first."""

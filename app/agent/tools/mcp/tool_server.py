@@ -31,6 +31,7 @@ from app.distribution import install_command
 log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
+_ASK_SECONDS: Final = 20.0  # a person waits for it
 _SPARE_SECONDS: Final = 5.0  # for a loop that is busy
 
 State = Literal["starting", "ready", "restarting", "failed", "unauthorized", "closed"]
@@ -141,8 +142,8 @@ class ToolServer:
         return exchange
 
     def ask(self, work: Callable[[Any], Awaitable[Answer]]) -> Answer:
-        """The outcome of `work`, which is given the connection, on the server's own thread. It has as long as a start
-        has: TimeoutError. ServerUnavailable, and whatever `work` raises."""
+        """The outcome of `work`, which is given the connection, on the server's own thread. It has 20 seconds at
+        most: TimeoutError. ServerUnavailable, and whatever `work` raises."""
         return self._wait_for(self._ask(work))
 
     def restart(self) -> bool:
@@ -180,7 +181,7 @@ class ToolServer:
             work.close()
             raise ServerUnavailable(CLOSED) from error
         try:
-            return begun.result(self._patience.start + _SPARE_SECONDS)
+            return begun.result(_ASK_SECONDS + _SPARE_SECONDS)
         except CancelledError as error:
             raise ServerUnavailable(CLOSED) from error
 
@@ -314,7 +315,7 @@ class ToolServer:
     async def _ask(self, work: Callable[[Any], Awaitable[Answer]]) -> Answer:
         self._asked += 1
         try:
-            async with asyncio.timeout(self._patience.start):
+            async with asyncio.timeout(min(self._patience.start, _ASK_SECONDS)):
                 return await work(await self._connected())
         finally:
             self._asked -= 1
