@@ -13,14 +13,7 @@ from app.agent.toolset import Tool
 from app.conversation.safety import DECIDES_BY_ITSELF, SafetyPolicy
 from app.conversation.session import Permissions as SessionPermissions
 from app.conversation.session import Session
-from app.team.permissions import (
-    Decision,
-    Permissions,
-    Spellings,
-    decide,
-    is_denied,
-    lexical_spellings,
-)
+from app.team.permissions import Decision, Permissions, Spellings, decide, is_denied, lexical_spellings
 
 _OF_SESSION: Final = "session permissions"
 _OF_TEAM: Final = "permissions configuration"

@@ -65,8 +65,5 @@ def wire_call(call_id: str, name: str, arguments: str) -> Json:
     return (
         {"id": call_id, "type": "function", "function": function}
         if call_id
-        else {
-            "type": "function",
-            "function": function,
-        }
+        else {"type": "function", "function": function}
     )

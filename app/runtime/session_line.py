@@ -18,13 +18,7 @@ class SessionLine:
     """Shared by all request threads; `limit` bounds those that wait in this process."""
 
     def __init__(
-        self,
-        places: WaitingLineStore,
-        runs: RunStore,
-        manager: RuntimeManager,
-        *,
-        limit: int,
-        share: float,
+        self, places: WaitingLineStore, runs: RunStore, manager: RuntimeManager, *, limit: int, share: float
     ) -> None:
         self._places = places
         self._runs = runs
@@ -38,12 +32,7 @@ class SessionLine:
         return len(self._here)
 
     def start(
-        self,
-        request: RunRequest,
-        *,
-        seconds: float,
-        gave_up: Callable[[], bool],
-        name: str = "",
+        self, request: RunRequest, *, seconds: float, gave_up: Callable[[], bool], name: str = ""
     ) -> LiveRun:
         """Starts the run, but waits in line for its session, at most so many seconds or until the caller gives up.
         A request that waits in another process has its turn as if it waited here."""

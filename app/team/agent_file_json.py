@@ -14,13 +14,7 @@ from app.team.hook_points import POINTS
 from app.team.lifecycle import Lifecycle
 from app.team.masking import masked, masked_arguments, scrubbed
 from app.team.model_definition import ModelDefinition
-from app.team.toolset_spec import (
-    ApiToolSpec,
-    PostEditSpec,
-    RemoteSpec,
-    ScriptToolSpec,
-    ToolsetSpec,
-)
+from app.team.toolset_spec import ApiToolSpec, PostEditSpec, RemoteSpec, ScriptToolSpec, ToolsetSpec
 from app.team.webhook_spec import WebhookSpec
 
 Payload = dict[str, Any]

@@ -20,11 +20,7 @@ def agent_file_schema() -> dict[str, Any]:
     parts = {TeamFile.__name__: schema, **schema.get("$defs", {})}
     for kind in _kinds(AgentFilePart):
         _describe(kind, parts.get(kind.__name__, {}).get("properties", {}))
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **schema,
-        "title": "Baton agent file",
-    }
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Baton agent file"}
 
 
 def _kinds(kind: type[AgentFilePart]) -> Iterator[type[AgentFilePart]]:
@@ -50,8 +46,5 @@ def _docstrings(kind: type) -> Iterator[tuple[str, str]]:
     assert isinstance(definition, ast.ClassDef)  # noqa: S101 - it is a class's source
     for field, words in zip(definition.body, definition.body[1:], strict=False):
         match field, words:
-            case (
-                ast.AnnAssign(target=ast.Name(id=name)),
-                ast.Expr(value=ast.Constant(value=str(text))),
-            ):
+            case (ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text)))):
                 yield name, inspect.cleandoc(text)

@@ -66,15 +66,7 @@ class AuditResource(Resource):
     @get(
         "/audit",
         "Who did what to which session, newest first",
-        parameters=(
-            PRETTY,
-            SESSION,
-            WHO,
-            ACTION,
-            AFTER,
-            BEFORE,
-            LIMIT,
-        ),
+        parameters=(PRETTY, SESSION, WHO, ACTION, AFTER, BEFORE, LIMIT),
         answers={200: ResponseSpec("Entries.", AuditTrailJson)},
         refusals=(errors.InvalidRequest,),
     )

@@ -160,10 +160,7 @@ def _content(parts: list[Json]) -> Json:
     return (
         {"content": text}
         if [part["type"] for part in parts] in ([], ["text"])
-        else {
-            "content": text,
-            "multi_content": parts,
-        }
+        else {"content": text, "multi_content": parts}
     )
 
 

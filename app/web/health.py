@@ -50,11 +50,7 @@ class HealthResource(Resource):
     name = "health"
 
     def __init__(
-        self,
-        store: Store,
-        runs: LiveRuns,
-        waits: LongPoll,
-        is_degraded: Callable[[], bool],
+        self, store: Store, runs: LiveRuns, waits: LongPoll, is_degraded: Callable[[], bool]
     ) -> None:
         self._is_degraded = is_degraded
         self._store = store

@@ -103,11 +103,7 @@ def rows_of(imported: Sequence[ImportedMessage]) -> list[Message]:
 def _closing(open_calls: Iterable[str]) -> list[Message]:
     """A session that nobody works on has no open calls."""
     return [
-        Message(
-            "tool",
-            (tool_result(call_id, MISSING_RESULT, is_error=True),),
-            implicit=True,
-        )
+        Message("tool", (tool_result(call_id, MISSING_RESULT, is_error=True),), implicit=True)
         for call_id in open_calls
     ]
 

@@ -32,11 +32,7 @@ class ReferenceResource(Resource):
         self._building = Lock()
         self._built: dict[tuple[str, bool], bytes] = {}
 
-    @static(
-        "/openapi.json",
-        "This document",
-        answers={200: ResponseSpec("OpenAPI 3.1.", dict[str, Any])},
-    )
+    @static("/openapi.json", "This document", answers={200: ResponseSpec("OpenAPI 3.1.", dict[str, Any])})
     def document(self) -> Response:
         return self._json(
             "document", lambda: openapi_document(current_app, version=version(), secured=self._secured)
@@ -50,11 +46,7 @@ class ReferenceResource(Resource):
     def agent_schema(self) -> Response:
         return self._json("agents", agent_file_schema)
 
-    @static(
-        "/docs",
-        "This document, to read",
-        answers={200: ResponseSpec("A page.", str, media="text/html")},
-    )
+    @static("/docs", "This document, to read", answers={200: ResponseSpec("A page.", str, media="text/html")})
     def page(self) -> Response:
         return _file("index.html", "text/html; charset=utf-8")
 

@@ -16,10 +16,7 @@ from typing import Final
 from app.agent.tools.path_walk import open_directory
 from app.agent.tools.processes import Command
 
-SYSTEM: Final = (
-    *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"),
-    *("/etc", "/nix/store"),
-)
+SYSTEM: Final = (*("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"), *("/etc", "/nix/store"))
 """Directories that every command can read, as far as they are there."""
 
 _PROGRAM: Final = "bwrap"

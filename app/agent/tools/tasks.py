@@ -156,12 +156,7 @@ class TasksToolset(FunctionToolset):
         return self._show(context, found)
 
     @tool(output_schema=None)
-    def add_dependency(
-        self,
-        context: ToolContext,
-        taskId: WaitingId,
-        dependsOnId: AwaitedId,
-    ) -> ToolResult:
+    def add_dependency(self, context: ToolContext, taskId: WaitingId, dependsOnId: AwaitedId) -> ToolResult:
         """Makes a task wait for another."""
 
         def link(tasks: Tasks) -> Task:

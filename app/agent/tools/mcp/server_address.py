@@ -61,12 +61,7 @@ class ServerAddress:
     ) -> ServerAddress:
         pairs = tuple(sorted(headers.items()))
         return cls(
-            owner,
-            url=url,
-            transport=transport,
-            headers=pairs,
-            origins=tuple(origins),
-            lifecycle=lifecycle,
+            owner, url=url, transport=transport, headers=pairs, origins=tuple(origins), lifecycle=lifecycle
         )
 
     def to_start(self) -> Command:

@@ -128,10 +128,7 @@ class ServerConnection:
 
 @asynccontextmanager
 async def connect(
-    address: ServerAddress,
-    credentials: Credentials,
-    elicit: Elicit,
-    can_end: Callable[[], None],
+    address: ServerAddress, credentials: Credentials, elicit: Elicit, can_end: Callable[[], None]
 ) -> AsyncIterator[ServerConnection]:
     """Raises Unauthorized, or whatever went wrong. A token that has run out is renewed if it can be.
 
