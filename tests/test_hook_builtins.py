@@ -15,9 +15,10 @@ from anthropic_standin.standin_server import OfflineServer
 from app.errors import InvalidAgentConfig
 from app.team.hook_points import BUILTINS, POINTS
 from app.team.loading import load_team
-from tests.harness.wire import text_of
-from tests.test_hook_points import Play, at, command, failure
-from tests.test_sequences import at_rest, call_text, roles
+from tests.harness.in_process import LocalClient
+from tests.harness.wire import Event, text_of
+from tests.test_hook_points import NOTE, Play, at, command, failure, saying
+from tests.test_sequences import at_rest, call_text, of_type, roles
 
 REFUSED = [
     "add_context",
@@ -196,3 +197,64 @@ def test_a_builtin_that_takes_too_long_is_broken_and_holds_nothing_up(
     )
     events = local.say(local.new_session(), "[say hello]", agent="tools")
     assert text_of(events) == "hello"
+
+
+SECRET = "gh" + "p_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+PRINTS_IT = call_text("shell", cmd="echo ghp_$PART") + "[then][say done]"
+SHELL = {"type": "shell", "env": {"PART": SECRET[4:]}}
+MASKS = builtin("redact_secrets")
+
+
+def say(local: LocalClient, text: str) -> tuple[str, list[Event]]:
+    session = local.new_session(tools_approved=True)
+    return session, local.say(session, text, agent="tools")
+
+
+def test_secrets_are_masked_in_what_the_model_is_shown(play: Play) -> None:
+    local = play.begin(at(before_llm_call=MASKS), toolsets=[SHELL], instruction=f"Say {SECRET}.")
+    session, events = say(local, PRINTS_IT)
+    assert text_of(events) == "done"
+    assert SECRET not in json.dumps(play.model.requests)
+    assert "[REDACTED]" in json.dumps(play.model.requests[-1]["messages"][-1])
+    assert SECRET in json.dumps(local.session(session)), "what is stored stays as it was"
+
+
+def test_secrets_are_masked_in_results_before_readers_and_the_store_have_them(play: Play) -> None:
+    local = play.begin(at(tool_response_transform=MASKS, post_tool_use=NOTE), toolsets=[SHELL])
+    session, events = say(local, PRINTS_IT)
+    (result,) = of_type(events, "tool_call_response")
+    assert result["response"] == "[REDACTED]"
+    assert "".join(event["output"] for event in of_type(events, "tool_call_output")) == "[REDACTED]\n"
+    assert SECRET not in json.dumps([events, local.session(session), play.noted(), play.model.requests])
+
+
+def test_secrets_are_masked_in_what_readers_see_beside_a_result(play: Play) -> None:
+    local = play.begin(at(tool_response_transform=MASKS), toolsets=[{"type": "todo"}])
+    _, events = say(local, call_text("create_todo", description=SECRET) + "[then][say done]")
+    (result,) = of_type(events, "tool_call_response")
+    assert "[REDACTED]" in json.dumps(result["result"]["meta"])
+    assert SECRET not in json.dumps(result["result"])
+
+
+@pytest.mark.parametrize("point", ["tool_input_transform", "pre_tool_use"])
+def test_secrets_are_masked_in_arguments_before_a_tool_gets_them(play: Play, point: str) -> None:
+    hooks = [saying(updated_input={"cmd": f"echo {SECRET} >> ran"}), MASKS]
+    matchers = [{"hooks": [hook]} for hook in (hooks if point == "tool_input_transform" else hooks[::-1])]
+    local = play.begin({point: matchers})
+    _, events = say(local, call_text("shell", cmd="echo hi") + "[then][say done]")
+    assert (play.directory / "ran").read_text() == "[REDACTED]\n"
+    (call,) = of_type(events, "tool_call")
+    assert json.loads(call["tool_call"]["function"]["arguments"])["cmd"] == "echo [REDACTED] >> ran"
+    assert [event["message"] for event in of_type(events, "warning")] == [
+        "Secrets in the arguments of shell are masked before the call is made."
+    ]
+
+
+def test_secrets_are_masked_for_the_tools_that_a_matcher_names(play: Play) -> None:
+    masks = {"matcher": "think", "hooks": [MASKS]}
+    local = play.begin(
+        {"tool_input_transform": [masks], "tool_response_transform": [masks]}, toolsets=[SHELL]
+    )
+    _, events = say(local, PRINTS_IT)
+    assert [event["response"] for event in of_type(events, "tool_call_response")] == [SECRET]
+    assert not of_type(events, "warning")

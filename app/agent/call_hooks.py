@@ -11,6 +11,7 @@ from app.agent.hook_answers import Hooking
 from app.agent.hook_steps import Firing, HookSteps
 from app.agent.loop_steps import Step, Steps
 from app.agent.model_client import Cancellation
+from app.agent.redaction import redacted_value
 from app.agent.toolset import Tool, ToolResult
 from app.conversation.blocks import Block, clean
 from app.conversation.hook_events import HookBlocked
@@ -73,16 +74,25 @@ class CallHooks(HookSteps):
         return said
 
     def rewrites_results_of(self, tool: str) -> bool:
-        return self._runner.has("tool_response_transform", tool)
+        """Into anything else than a masked one?"""
+        hooks = self._runner.of_tool("tool_response_transform", tool)
+        return not all(hook.masks_secrets for hook in hooks)
+
+    def masks_results_of(self, tool: str) -> bool:
+        return any(hook.masks_secrets for hook in self._runner.of_tool("tool_response_transform", tool))
 
     def transformed(
         self, block: Block, tool: Tool | None, result: ToolResult
     ) -> Generator[Step, Any, ToolResult]:
         """The result as hooks want it stored and shown."""
         said = yield from self._about("tool_response_transform", block, tool, **_response_of(result))
-        if said.output is None:
+        if said.output is not None and self.rewrites_results_of(block["name"]):
+            return replace(result, output=said.output, structured=None, meta=None)
+        if not self.masks_results_of(block["name"]):
             return result
-        return replace(result, output=said.output, structured=None, meta=None)
+        output = result.output if said.output is None else said.output
+        structured, meta = redacted_value(result.structured), redacted_value(result.meta)
+        return replace(result, output=output, structured=structured, meta=meta)
 
     def after_call(self, block: Block, tool: Tool | None, result: ToolResult) -> Steps:
         """The result is stored. A no ends the run when all calls of the turn have their results."""

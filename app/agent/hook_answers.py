@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 from app.conversation.blocks import clean, is_deep
 from app.conversation.json_text import loads, mended
+from app.team.hook_definitions import Hook
 from app.team.hook_points import POINTS, HookPoint
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,10 @@ class Hooking(Protocol):
 
     def has(self, point: str, tool: str = "") -> bool:
         """Is there any hook at this point, for this tool?"""
+        ...
+
+    def of_tool(self, point: str, tool: str) -> Sequence[Hook]:
+        """The hooks of a point where they stand behind matchers, for this tool."""
         ...
 
     def at(self, point: str, **given: Any) -> HookVerdict: ...

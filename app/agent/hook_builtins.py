@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from app.agent.hook_answers import NOTHING_SAID, HookBroken, HookVerdict
 from app.agent.prompt_builder import date_words, environment_words
+from app.agent.redaction import redacted, redacted_value
 from app.conversation.blocks import clean
 from app.conversation.frozen_prompt import Surroundings
 from app.team.hook_definitions import Hook
@@ -40,6 +41,8 @@ class Builtins:
         """Raises HookBroken."""
         if hook.command == "max_iterations":
             return _limited(int(given.get("iteration", 0)), hook.number)
+        if hook.masks_secrets:
+            return _without_secrets(given)
         words = clean(self._words(hook)).strip()
         return HookVerdict(context=(words,)) if words else NOTHING_SAID
 
@@ -87,6 +90,19 @@ def _limited(iteration: int, most: int) -> HookVerdict:
     return HookVerdict(
         blocked=True, reason=f"The run has had {most} model calls, as many as a hook lets it have."
     )
+
+
+def _without_secrets(given: Mapping[str, Any]) -> HookVerdict:
+    """Of a call or of its result. What the model is shown is masked where its requests are made."""
+    if "tool_response" in given:
+        masked = redacted(given["tool_response"])
+        return NOTHING_SAID if masked is given["tool_response"] else HookVerdict(output=masked)
+    arguments = given.get("tool_input", {})
+    changed = redacted_value(arguments)
+    if changed is arguments:
+        return NOTHING_SAID
+    words = f"Secrets in the arguments of {given['tool_name']} are masked before the call is made."
+    return HookVerdict(arguments=changed, warnings=(words,))
 
 
 def _listing(printed: str) -> str:

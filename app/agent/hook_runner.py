@@ -70,8 +70,11 @@ class HookRunner:
 
     def has(self, point: str, tool: str = "") -> bool:
         """Is there any hook at this point, for this tool?"""
-        hooks = getattr(self._hooks, point)
-        return bool(_matching(hooks, tool) if POINTS[point].by_tool else hooks)
+        return bool(self.of_tool(point, tool) if POINTS[point].by_tool else getattr(self._hooks, point))
+
+    def of_tool(self, point: str, tool: str) -> list[Hook]:
+        """The hooks of a point where they stand behind matchers, for this tool."""
+        return _matching(getattr(self._hooks, point), tool)
 
     def before_call(self, call_id: str, tool: str, arguments: Mapping[str, Any]) -> HookVerdict:
         """May the call be made, and with which arguments?"""
@@ -83,11 +86,17 @@ class HookRunner:
     def about_call(
         self, point: str, call_id: str, tool: str, arguments: Mapping[str, Any], **given: Any
     ) -> HookVerdict:
-        call = {"tool_name": tool, "tool_use_id": call_id, "tool_input": arguments}
-        hooks = _matching(getattr(self._hooks, point), tool) if POINTS[point].by_tool else None
+        given = {"tool_name": tool, "tool_use_id": call_id, "tool_input": arguments, **given}
+        if not POINTS[point].by_tool:
+            return self.at(point, **given)
+        hooks = self.of_tool(point, tool)
         if POINTS[point].chained:
-            return self._one_by_one(point, hooks or (), {**call, **given})
-        return self._run(point, getattr(self._hooks, point) if hooks is None else hooks, {**call, **given})
+            return self._one_by_one(point, hooks, given)
+        said = self._run(point, [hook for hook in hooks if not hook.masks_secrets], given)
+        masks = [hook for hook in hooks if hook.masks_secrets]
+        if masks and said.arguments is not None:
+            given["tool_input"] = said.arguments
+        return together([said, self._run(point, masks, given)]) if masks else said
 
     def at(self, point: str, **given: Any) -> HookVerdict:
         """Keys that are given replace those that every hook is given."""

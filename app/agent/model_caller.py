@@ -84,7 +84,7 @@ class ModelCaller:
         self._definition = definition
         self._prompt_cache = PromptCache(context, session, agent, toolbox, history)
         self._message_id = ""  # of the message that the model is saying
-        self._redaction = Redaction() if agent.redact_secrets else None
+        self._redaction = Redaction() if agent.redacts_prompts else None
         self._wasted = 0.0  # dollars that failed calls have cost and nobody was told of yet
         self._builders: dict[str, tuple[int, RequestBuilder]] = {}  # by the prompt's digest
 

@@ -46,7 +46,7 @@ def freeze(
     """`calls_of_others`: the agent has no tools, but the conversation holds calls of one that had."""
     stable = [*_colleagues(team, agent), agent.instruction, *toolset_instructions]
     parts = [stable, _context(agent, surroundings)]
-    if agent.redact_secrets:
+    if agent.redacts_prompts:
         parts = [[redacted(text) for text in texts] for texts in parts]
     blocks = [block for texts in parts for block in _marked(texts)]
     system = orjson.dumps(blocks).decode() if blocks else ""

@@ -33,5 +33,6 @@ class ReadersView:
         """Shows nothing that the result will not show."""
         if self._hooks.rewrites_results_of(tool.name):
             return LiveOutput(lambda _: None)
-        mask = redacted if self._redacts else None
+        masks = self._redacts or self._hooks.masks_results_of(tool.name)
+        mask = redacted if masks else None
         return output_of_call(self._publish, self._agent, call_id, tool.definition, mask=mask)

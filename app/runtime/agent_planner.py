@@ -109,7 +109,7 @@ class AgentPlanner:
 
         def begin_title(live: LiveRun, messages: Sequence[Message]) -> None:
             texts = [text for message in messages if (text := plain_text(message.content)).strip()]
-            if agent.redact_secrets:
+            if agent.redacts_prompts:
                 texts = [redacted(text) for text in texts]
             if texts and self._titles is not None:
                 first = agent.models[0]

@@ -207,6 +207,12 @@ class AgentDefinition(AgentFilePart):
     hooks: Hooks | None = None
     cache: Cache | None = None
 
+    @property
+    def redacts_prompts(self) -> bool:
+        """Are keys and tokens masked in what the model is shown?"""
+        hooks = self.hooks.before_llm_call if self.hooks else ()
+        return self.redact_secrets or any(hook.masks_secrets for hook in hooks)
+
     def _spec(self, toolset: ToolsetSpec) -> ToolsetSpec:
         return toolset.with_(readonly=True) if self.readonly else toolset
 

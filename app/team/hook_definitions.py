@@ -68,6 +68,10 @@ class Hook(AgentFilePart):
             raise misused("add_prompt_files needs the names of files", "args")
 
     @property
+    def masks_secrets(self) -> bool:
+        return (self.type, self.command) == ("builtin", "redact_secrets")
+
+    @property
     def number(self) -> int:
         """The builtin's first argument as a count; 0 if it is none."""
         return int(self.args[0]) if self.args and re.fullmatch(r"[0-9]{1,9}", self.args[0]) else 0

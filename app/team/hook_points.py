@@ -66,5 +66,9 @@ BUILTINS: Final[Mapping[str, tuple[str, ...]]] = {
         _CONTEXT,
     ),
     "max_iterations": ("before_llm_call",),
+    "redact_secrets": (
+        *("before_llm_call", "tool_input_transform", "pre_tool_use"),
+        "tool_response_transform",
+    ),
 }
 """The hooks that come with the server, and the points where each has something to say."""
