@@ -279,10 +279,3 @@ def test_an_agent_without_a_cache_asks_its_model_each_time(serve: Serve, model: 
     for _ in range(2):
         client.say(client.new_session(), "[say hi]", agent="one")
     assert len(model.requests) == 2
-
-
-def test_a_safety_policy_of_the_file_has_no_effect_and_says_so(serve: Serve) -> None:
-    client = serve(agents=thinker(safety="strict"))
-    events = client.say(client.new_session(), "[say done]", agent="one")
-    warnings = [event["message"] for event in events if event["type"] == "warning"]
-    assert warnings == ["Agent 'root' is configured with safety, which this server does not support yet."]

@@ -118,7 +118,8 @@ class AgentPlanner:
 
         seconds = shortest(self._run_seconds, agent.max_run_seconds)
         thinks = any(model.starts_thinking for model in agent.models)
-        return Plan(f"{team.key}/{agent.name}", loop, begin_title, seconds, thinks)
+        policy = agent.safety or team.file.runtime.safety
+        return Plan(f"{team.key}/{agent.name}", loop, begin_title, seconds, thinks, policy)
 
     def _client_for(self, agent: Agent) -> ModelClient:
         missing = [] if self._client is not None else ["ANTHROPIC_API_KEY"]
@@ -244,7 +245,7 @@ class AgentPlanner:
         if states is None:
             states = live.patience(self._store.sessions.tool_states, session.id) if agent.toolsets else {}
         notices = [
-            *without_effect(team, agent),
+            *without_effect(agent),
             *unserved(team, session, agent),
             *self._unpriced(session, agent),
             *uncounted(team, agent),

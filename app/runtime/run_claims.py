@@ -75,6 +75,7 @@ class Claims:
             owner=self.owner,
             options=plan.options(request.options),
             starts_thinking=plan.starts_thinking,
+            policy=plan.policy,
         )
         if begun.interrupted is not None:
             self._metrics.run_ended("interrupted", "interrupted")

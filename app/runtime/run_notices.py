@@ -8,7 +8,7 @@ from app.agent.model_price import has_price
 from app.team.agent import Agent
 from app.team.team import Team
 
-_NOT_DONE: Final = ("rag", "safety")
+_NOT_DONE: Final = ("rag",)
 
 
 def uncounted(team: Team, agent: Agent) -> list[str]:
@@ -21,11 +21,9 @@ def uncounted(team: Team, agent: Agent) -> list[str]:
     return [f"{words} Say the price in the model's cost."]
 
 
-def without_effect(team: Team, agent: Agent) -> list[str]:
+def without_effect(agent: Agent) -> list[str]:
     """Notices of fields in the agent's file that have no effect here: they are said, not silently left out."""
     ignored = [name for name in _NOT_DONE if getattr(agent, name)]
-    if team.file.runtime.safety:
-        ignored.append("runtime.safety")
     if not ignored:
         return []
     return [

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from app.agent.loop_steps import Steps
 from app.agent.resumption import Resumption
+from app.conversation.safety import SafetyPolicy
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.runtime.live_run import LiveRun
@@ -23,6 +24,7 @@ class Plan:
     begin_title: Callable[[LiveRun, Sequence[Message]], None] | None = None
     run_seconds: float = 0.0  # how long the run may be at work; 0: as long as it takes
     starts_thinking: bool = False  # a session whose first run this is has thinking on from now on
+    policy: SafetyPolicy = ""  # and this safety policy, unless one was chosen for it
 
     def options(self, given: Mapping[str, Any] | None, *, within: float = 0.0) -> Mapping[str, Any]:
         """A run's options, with its limit: the plan's own, or what is left `within` the run that starts it."""

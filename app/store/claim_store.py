@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, select
 from sqlalchemy.exc import IntegrityError
 
 from app.conversation.run import WAITING, Owner, Run
+from app.conversation.safety import SafetyPolicy
 from app.errors import SessionBusy, StalePrecondition
 from app.store.audit_notes import note, unsay
 from app.store.delegated_sessions import refuse_lent
@@ -37,6 +38,7 @@ from app.store.session_rows import (
     restore_model,
     set_model,
     set_next_event,
+    set_policy,
 )
 from app.store.tables import messages, runs
 
@@ -68,11 +70,12 @@ class ClaimStore:
         owner: Owner,
         options: Mapping[str, Any] | None = None,
         starts_thinking: bool = False,
+        policy: SafetyPolicy = "",
     ) -> BegunRun:
         """Claims the session and stores the user's messages, both or neither; without those at the beginning that
         are the newest ones already. With them the model that the session's runs ask from now on, if there is one.
-        `agent` ("key/name") and `options` are what the request has come to. With `starts_thinking` the session's
-        first run switches its thinking on.
+        `agent` ("key/name") and `options` are what the request has come to. The session's first run
+        switches its thinking on with `starts_thinking`, and sets its safety `policy` unless one was chosen.
 
         A run whose holder is gone or whose lease has run out is closed on the way. SessionBusy, with the
         holder, for any other live run; SessionNotFound; StalePrecondition; KeyUsed if the request's key stands for
@@ -81,7 +84,9 @@ class ClaimStore:
         session_id, key, model = request.session_id, request.idempotency, request.model
         try:
             if self._limits.session_budget == self._limits.owner_budget == self._limits.runs_per_owner == 0:
-                plainly = self._begin_plainly(run_id, request, agent, owner, options or {}, starts_thinking)
+                plainly = self._begin_plainly(
+                    run_id, request, agent, owner, options or {}, starts_thinking, policy
+                )
                 if plainly is not None:
                     return plainly
             with self._database.writing() as connection:
@@ -103,17 +108,13 @@ class ClaimStore:
                 if key is not None:
                     use_key(connection, key, session_id=session_id, run_id=run_id)
                 note(connection, "run", session_id, run_id=run_id, detail=request.named)
-                session = session_of(row)
-                begun = BegunRun(run, session, first, next_event, dead, key=key)
-                if starts_thinking and not session.thinking and is_first_run(connection, session_id, run_id):
-                    change_session(connection, session_id, thinking=True)
-                    session = replace(session, thinking=True)
-                    begun = replace(begun, session=session, began_thinking=True)
+                begun = BegunRun(run, session_of(row), first, next_event, dead, key=key)
+                begun = _with_first_choices(connection, begun, starts_thinking, policy)
                 if model is None:
                     return begun
                 set_model(connection, session_id, model)
-                changed = replace(session, model=model)
-                return replace(begun, session=changed, former=session)
+                changed = replace(begun.session, model=model)
+                return replace(begun, session=changed, former=begun.session)
         except IntegrityError as error:
             if not _is_second_live_run(error):
                 raise
@@ -130,6 +131,7 @@ class ClaimStore:
         owner: Owner,
         options: Mapping[str, Any],
         starts_thinking: bool,
+        policy: SafetyPolicy,
     ) -> BegunRun | None:
         if self._full.knows(request.session_id):
             return None
@@ -143,6 +145,7 @@ class ClaimStore:
                 owner=owner,
                 options=options,
                 starts_thinking=starts_thinking,
+                policy=policy,
             )
         except IntegrityError:
             return None  # somebody was a moment faster; the next look shows it
@@ -192,6 +195,10 @@ class ClaimStore:
                 restore_model(connection, begun.former)
             if begun.began_thinking:
                 change_session(connection, baton.session_id, thinking=False)
+            if begun.began_policy:
+                now = session_of(find_session(connection, baton.session_id, lock=True))
+                if now.safety_policy == begun.session.safety_policy:  # else somebody has chosen meanwhile
+                    set_policy(connection, baton.session_id, "")
             free_key(connection, begun.key)
             unsay(connection, baton.session_id, baton.run_id)
             _DELETE_RUN.run(connection, {"of_run": baton.run_id})
@@ -217,6 +224,26 @@ class ClaimStore:
         if run.status in WAITING or not is_dead(connection, self._fence, run):
             raise SessionBusy(run=run)
         return run
+
+
+def _with_first_choices(
+    connection: Connection, begun: BegunRun, starts_thinking: bool, policy: SafetyPolicy
+) -> BegunRun:
+    """The session's first run makes the choices that nobody has made for it."""
+    session, run_id = begun.session, begun.run.id
+    thinks = starts_thinking and not session.thinking
+    chooses = bool(policy) and not session.safety_policy
+    if not (thinks or chooses) or not is_first_run(connection, session.id, run_id):
+        return begun
+    if thinks:
+        change_session(connection, session.id, thinking=True)
+        session = replace(session, thinking=True)
+    if chooses:
+        set_policy(connection, session.id, policy)
+        note(connection, "safety_policy", session.id, run_id=run_id, detail=policy)
+        is_widest = policy == "autonomous"
+        session = replace(session, tools_approved=is_widest, chosen_policy="" if is_widest else policy)
+    return replace(begun, session=session, began_thinking=thinks, began_policy=chooses)
 
 
 def _is_second_live_run(error: IntegrityError) -> bool:

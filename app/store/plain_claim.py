@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import bindparam, exists, or_, update
 
 from app.conversation.run import Owner
+from app.conversation.safety import SafetyPolicy
 from app.store.audit_notes import noting
 from app.store.engine import Database
 from app.store.event_segments import RESERVED_NUMBERS
@@ -35,6 +36,7 @@ def begin_plainly(
     owner: Owner,
     options: Mapping[str, Any],
     starts_thinking: bool,
+    policy: SafetyPolicy,
 ) -> BegunRun | None:
     """None if the request or the session is not as plain as that, and nothing was written; the caller finds out why.
     IntegrityError if somebody was a moment faster."""
@@ -44,7 +46,7 @@ def begin_plainly(
         return None
     session_id = request.session_id
     here = {"session_id": session_id, "owner": request.visible_to}
-    claimed = Write(_claim(request.visible_to is not None, starts_thinking), [here], "row")
+    claimed = Write(_claim(request.visible_to is not None, starts_thinking, bool(policy)), [here], "row")
     taken = 0 if database.joins_writes else RESERVED_NUMBERS
     begun = [
         inserting_run(fence, run_id, session_id, agent, owner, options, taken=taken),
@@ -59,7 +61,7 @@ def begin_plainly(
 
 
 @cache
-def _claim(of_owner: bool, thinking: bool) -> Prepared:
+def _claim(of_owner: bool, thinking: bool, policy: bool) -> Prepared:
     """The session's row is locked only if no run has it: one that writes has locked its own row before."""
     statement = update(sessions).where(
         sessions.c.id == bindparam("session_id"),
@@ -72,5 +74,8 @@ def _claim(of_owner: bool, thinking: bool) -> Prepared:
         statement = statement.where(sessions.c.owner == bindparam("owner"))
     if thinking:  # else the session's first run switches it on
         statement = statement.where(or_(sessions.c.thinking, exists().where(_here)))
+    if policy:  # else the session's first run sets it
+        chosen = or_(sessions.c.tools_approved, sessions.c.safety_policy.is_not(None))
+        statement = statement.where(or_(chosen, exists().where(_here)))
     numbered = statement.values(next_event=sessions.c.next_event + RESERVED_NUMBERS)
     return Prepared(numbered.returning(sessions))

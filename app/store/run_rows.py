@@ -30,6 +30,7 @@ class BegunRun:
     interrupted: Run | None = None  # the dead run whose place it took
     former: Session | None = None  # as it was, if this run changed its model
     began_thinking: bool = False  # the session's thinking was off before
+    began_policy: bool = False  # the session had no safety policy before
     key: KeyUse | None = None  # the key that stands for the run
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from app.conversation.audit_entry import Requester
 from app.conversation.run import Probe
+from app.conversation.safety import SafetyPolicy
 from app.conversation.session import Session
 from app.store.audit_notes import requested_by
 from app.store.engine import Database
@@ -50,6 +51,7 @@ def claim(
     *,
     probe: Probe | None = None,
     starts_thinking: bool = False,
+    policy: SafetyPolicy = "",
     **wanted: Any,
 ) -> BegunRun:
     """As a request does that is noted in the audit trail."""
@@ -61,6 +63,7 @@ def claim(
             owner=HERE,
             options={"started_by": "ann"},
             starts_thinking=starts_thinking,
+            policy=policy,
         )
 
 
@@ -90,6 +93,24 @@ def test_thinking_that_a_withdrawn_claim_has_switched_on_is_off_again(store: Sto
     assert begun.session.thinking
     store.claims.withdraw(begun)
     assert all_rows(store.database) == before
+
+
+@pytest.mark.parametrize("policy", ["strict", "autonomous"])
+def test_a_policy_that_a_withdrawn_claim_has_set_is_gone_again(store: Store, policy: SafetyPolicy) -> None:
+    session = new_session(store)
+    before = all_rows(store.database)
+    begun = claim(store, session.id, policy=policy)
+    assert store.sessions.get(session.id).safety_policy == begun.session.safety_policy == policy
+    store.claims.withdraw(begun)
+    assert all_rows(store.database) == before
+
+
+def test_a_policy_that_somebody_chooses_meanwhile_outlives_a_withdrawn_claim(store: Store) -> None:
+    session = new_session(store)
+    begun = claim(store, session.id, policy="autonomous")
+    store.sessions.set_policy(session.id, "restricted")
+    store.claims.withdraw(begun)
+    assert store.sessions.get(session.id).safety_policy == "restricted"
 
 
 def test_a_key_of_a_withdrawn_claim_can_be_used_by_the_retry(store: Store) -> None:
