@@ -245,5 +245,5 @@ def test_what_this_server_can_not_do_is_refused_with_its_reason(name: str) -> No
 
 def test_the_list_of_public_examples_names_an_outcome_for_each() -> None:
     listed = expected()
-    assert len(listed) == 84
+    assert len(listed) == 166
     assert all(one.loads != bool(one.problem) for one in listed.values())
