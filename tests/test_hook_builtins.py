@@ -16,6 +16,7 @@ from app.errors import InvalidAgentConfig
 from app.team.hook_points import BUILTINS, POINTS
 from app.team.loading import load_team
 from tests.harness.in_process import LocalClient
+from tests.harness.process import eventually
 from tests.harness.wire import Event, text_of
 from tests.test_hook_points import NOTE, Play, at, command, failure, saying
 from tests.test_sequences import at_rest, call_text, of_type, roles
@@ -111,6 +112,44 @@ def test_git_says_at_most_so_much_and_starts_no_program_of_the_repository(play: 
     told = shown(play, builtin("add_git_status"), builtin("add_git_diff", "full"))
     assert len(told) < 5_000
     assert not (play.directory / "started").exists()
+
+
+def test_git_starts_no_program_that_the_repository_names_in_other_ways(play: Play) -> None:
+    repository(play.directory)
+    signer = play.directory / "signer"
+    signer.write_text(f"#!/bin/sh\ntouch {play.directory}/started\n")
+    signer.chmod(0o755)
+    (play.directory / ".gitattributes").write_text("*.txt filter=evil\n")
+
+    def git(*arguments: str, **more: Any) -> str:
+        printed = subprocess.check_output(["git", *arguments], cwd=play.directory, text=True, **more)
+        return str(printed).strip()
+
+    for key, value in (
+        ("filter.evil.clean", f"touch {play.directory}/started; cat"),
+        ("log.showSignature", "true"),
+        ("gpg.program", str(signer)),
+    ):
+        git("config", key, value)
+    person = "n <e@example.org> 1700000000 +0000"
+    commit = f"tree {git('rev-parse', 'HEAD^{tree}')}\nauthor {person}\ncommitter {person}\n"
+    sign = "gpgsig -----BEGIN PGP SIGNATURE-----\n \n x\n -----END PGP SIGNATURE-----\n\nSigned\n"
+    git("update-ref", "HEAD", git("hash-object", "-t", "commit", "-w", "--stdin", input=commit + sign))
+    hooks = [builtin("add_git_status"), builtin("add_git_diff"), builtin("add_recent_commits")]
+    assert "Signed" in shown(play, *hooks)
+    assert not (play.directory / "started").exists()
+
+
+def test_git_says_nothing_of_a_repository_elsewhere(play: Play, tmp_path_factory: Any) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    repository(elsewhere)
+    (play.directory / ".git").write_text(f"gitdir: {elsewhere}/.git\n")
+    local = play.begin({"turn_start": [builtin("add_git_diff", "full"), builtin("add_recent_commits")]})
+    events = local.say(local.new_session(), "[say hello]", agent="tools")
+    warnings = [event["message"] for event in of_type(events, "warning")]
+    assert len(warnings) == 2
+    assert all("outside of what this session may read" in words for words in warnings)
+    assert "First" not in json.dumps(play.model.requests)
 
 
 def test_outside_of_a_repository_git_says_nothing(play: Play) -> None:
@@ -226,6 +265,20 @@ def test_secrets_are_masked_in_results_before_readers_and_the_store_have_them(pl
     assert result["response"] == "[REDACTED]"
     assert "".join(event["output"] for event in of_type(events, "tool_call_output")) == "[REDACTED]\n"
     assert SECRET not in json.dumps([events, local.session(session), play.noted(), play.model.requests])
+
+
+def test_secrets_are_masked_in_what_a_command_wrote_before_it_was_stopped(play: Play) -> None:
+    local = play.begin(at(tool_response_transform=MASKS), toolsets=[SHELL])
+    session = local.new_session(tools_approved=True)
+    text = call_text("shell", cmd="echo ghp_$PART; touch written; sleep 600")
+    with local.run(session, text, agent="tools") as stream:
+        stream.until("tool_call")
+        eventually(lambda: (play.directory / "written").exists(), "the command has written")
+        local.stop(session)
+        stream.rest()
+    stored = local.session(session)
+    assert "[REDACTED]" in json.dumps(stored["messages"][-1])
+    assert SECRET not in json.dumps([stream.events, stored])
 
 
 def test_secrets_are_masked_in_what_readers_see_beside_a_result(play: Play) -> None:

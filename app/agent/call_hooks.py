@@ -11,7 +11,6 @@ from app.agent.hook_answers import Hooking
 from app.agent.hook_steps import Firing, HookSteps
 from app.agent.loop_steps import Step, Steps
 from app.agent.model_client import Cancellation
-from app.agent.redaction import redacted_value
 from app.agent.toolset import Tool, ToolResult
 from app.conversation.blocks import Block, clean
 from app.conversation.hook_events import HookBlocked
@@ -86,13 +85,11 @@ class CallHooks(HookSteps):
     ) -> Generator[Step, Any, ToolResult]:
         """The result as hooks want it stored and shown."""
         said = yield from self._about("tool_response_transform", block, tool, **_response_of(result))
-        if said.output is not None and self.rewrites_results_of(block["name"]):
-            return replace(result, output=said.output, structured=None, meta=None)
-        if not self.masks_results_of(block["name"]):
+        if said.output is None:
             return result
-        output = result.output if said.output is None else said.output
-        structured, meta = redacted_value(result.structured), redacted_value(result.meta)
-        return replace(result, output=output, structured=structured, meta=meta)
+        result = replace(result, output=said.output)
+        rewritten = self.rewrites_results_of(block["name"])
+        return replace(result, structured=None, meta=None) if rewritten else result
 
     def after_call(self, block: Block, tool: Tool | None, result: ToolResult) -> Steps:
         """The result is stored. A no ends the run when all calls of the turn have their results."""

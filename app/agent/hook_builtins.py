@@ -6,35 +6,39 @@ from __future__ import annotations
 import getpass
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from app.agent.hook_answers import NOTHING_SAID, HookBroken, HookVerdict
 from app.agent.prompt_builder import date_words, environment_words
 from app.agent.redaction import redacted, redacted_value
+from app.agent.tools.git_command import NO_SUBMODULES, RepositoryRefused, ask
 from app.conversation.blocks import clean
 from app.conversation.frozen_prompt import Surroundings
+from app.roots import Ground
 from app.team.hook_definitions import Hook
 
 GIT_BYTES: Final = 4_096
 LISTED: Final = 100
 COMMITS: Final = 10
 
-# A repository's own configuration must not start programs.
-_GIT: Final = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false")
-_DIFF: Final = (*_GIT, "diff", "--no-ext-diff", "--no-textconv")
+_DIFF: Final = ("diff", "--no-ext-diff", "--no-textconv", "--no-color", NO_SUBMODULES)
 
 Read = Callable[[Sequence[str]], Surroundings]
 """The world around the session now, with the prompt files of these names."""
 
-OutputOf = Callable[[Sequence[str], float], bytes]
-"""Runs a program for so many seconds at most and returns its output; raises HookBroken."""
+OutputOf = Callable[[Sequence[str], Mapping[str, str], float], tuple[int, bytes]]
+"""Runs a program with these variables besides, for so many seconds at most; returns its exit status and its output.
+Raises HookBroken."""
 
 
 class Builtins:
     """The builtins of one session. Any thread may run them."""
 
-    def __init__(self, output_of: OutputOf, read: Read | None) -> None:
+    def __init__(self, output_of: OutputOf, read: Read | None, directory: Path, ground: Ground) -> None:
         self._output_of = output_of
+        self._directory = directory
+        self._ground = ground
         self._read = read
 
     def run(self, hook: Hook, given: Mapping[str, Any]) -> HookVerdict:
@@ -59,13 +63,13 @@ class Builtins:
             case "add_directory_listing":
                 return _listing(self._printed(("ls", "-p"), hook))
             case "add_git_status":
-                return self._git("Current git status", (*_GIT, "status", "--short", "--branch"), hook)
+                return self._git("Current git status", ("status", "--short", "--branch", NO_SUBMODULES), hook)
             case "add_git_diff":
                 full = hook.args[:1] == ("full",)
                 return self._git("Current changes in git", (*_DIFF, *(() if full else ("--stat",))), hook)
             case "add_recent_commits":
                 number = str(hook.number or COMMITS)
-                return self._git("Recent commits", (*_GIT, "log", "--oneline", "-n", number), hook)
+                return self._git("Recent commits", ("log", "--oneline", "--no-color", "-n", number), hook)
         raise HookBroken(f"there is no builtin {hook.command}")
 
     def _surroundings(self, names: Sequence[str] = ()) -> Surroundings:
@@ -74,14 +78,23 @@ class Builtins:
         return self._read(names)
 
     def _git(self, heading: str, arguments: Sequence[str], hook: Hook) -> str:
-        """Empty outside of a repository."""
-        printed = self._output_of(arguments, hook.timeout).strip()
+        """Empty outside of a repository. HookBroken for one that must not be read."""
+
+        def run(words: Sequence[str], environment: Mapping[str, str]) -> tuple[int, bytes]:
+            return self._output_of(words, environment, hook.timeout)
+
+        try:
+            status, output = ask(run, self._directory, self._ground, arguments)
+        except RepositoryRefused as refused:
+            raise HookBroken(str(refused)) from None
+        printed = output.strip() if status == 0 else b""
         cut = b"\n(cut)" if len(printed) > GIT_BYTES else b""
         text = (printed[:GIT_BYTES] + cut).decode(errors="replace")
         return f"{heading}:\n\n{text}" if text else ""
 
     def _printed(self, arguments: Sequence[str], hook: Hook) -> str:
-        return self._output_of(arguments, hook.timeout).decode(errors="replace")
+        status, printed = self._output_of(arguments, {}, hook.timeout)
+        return printed.decode(errors="replace") if status == 0 else ""
 
 
 def _limited(iteration: int, most: int) -> HookVerdict:

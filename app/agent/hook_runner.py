@@ -31,6 +31,7 @@ from app.agent.model_client import Cancellation
 from app.agent.tools.cage import Cage, caged
 from app.agent.tools.processes import Command, Process
 from app.conversation.blocks import clean
+from app.roots import Ground
 from app.team.hook_definitions import Hook, HookMatcher, Hooks
 from app.team.hook_points import POINTS
 from app.tool_environment import for_commands
@@ -53,6 +54,7 @@ class HookRunner:
         cancellation: Cancellation,
         cage: Cage | None = None,
         read: Read | None = None,
+        ground: Ground | None = None,
     ) -> None:
         """`read` tells builtins of the world around the session; without it those that ask are broken."""
         self._hooks = hooks or Hooks()
@@ -62,7 +64,7 @@ class HookRunner:
         self._shell = environment.get("SHELL") or "/bin/sh"
         self._cancellation = cancellation
         self._cage = cage
-        self._builtins = Builtins(self._output_of, read)
+        self._builtins = Builtins(self._output_of, read, working_dir, ground or Ground())
         self._beside: list[threading.Thread] = []
         self._guard = threading.Lock()  # around the two below
         self._running: set[Process] = set()
@@ -160,11 +162,14 @@ class HookRunner:
         )
         return self._follow(command, network=hook.network, seconds=hook.timeout or DEFAULT_SECONDS)
 
-    def _output_of(self, arguments: Sequence[str], seconds: float) -> bytes:
-        """The output of a program that a builtin runs; empty if it fails. Raises HookBroken."""
-        command = Command(arguments, self._working_dir, for_commands(self._environment), errors_apart=True)
+    def _output_of(
+        self, arguments: Sequence[str], more: Mapping[str, str], seconds: float
+    ) -> tuple[int, bytes]:
+        """The exit status and the output of a program that a builtin runs. Raises HookBroken."""
+        environment = {**for_commands(self._environment), **more}
+        command = Command(arguments, self._working_dir, environment, errors_apart=True)
         status, output, _ = self._follow(command, network=False, seconds=seconds or DEFAULT_SECONDS)
-        return output if status == 0 else b""
+        return -1 if status is None else status, output
 
     def _follow(self, command: Command, *, network: bool, seconds: float) -> tuple[int | None, bytes, bytes]:
         cage = self._cage.allowing(network=network) if self._cage is not None else None

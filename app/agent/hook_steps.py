@@ -53,6 +53,8 @@ class HookSteps:
             duration = int((time.monotonic() - began) * 1000)
             reason = said.reason[:TOLD_CHARS]
             yield HookFinished(**about, duration_ms=duration, allowed=not said.blocked, message=reason)
+        if self._cancellation.is_set():
+            return said  # it was stopped, which is no failure of its own
         for words in said.warnings:
             yield Warning(agent_name=self._agent.name, message=words)
         return said

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from app.agent.call_hooks import CallHooks
 from app.agent.live_output import LiveOutput, output_of_call
-from app.agent.redaction import redacted, redacted_value
+from app.agent.redaction import redacted, redacted_result
 from app.agent.toolset import Tool, ToolResult
 from app.conversation.events import Event
 
@@ -24,15 +23,20 @@ class ReadersView:
         self._redacts = redacts
 
     def masked(self, result: ToolResult) -> ToolResult:
-        if not self._redacts:
-            return result
-        output, shown = redacted(result.output), redacted_value(result.structured)
-        return replace(result, output=output, structured=shown, meta=redacted_value(result.meta))
+        """What hooks are told of the result."""
+        return redacted_result(result) if self._redacts else result
+
+    def of_result(self, tool: str, result: ToolResult) -> ToolResult:
+        """A secret that a hook has written into the result is masked, too; and where hooks mask, what they did not see
+        because the run was cancelled."""
+        return redacted_result(result) if self._masks(tool) else result
+
+    def _masks(self, tool: str) -> bool:
+        return self._redacts or self._hooks.masks_results_of(tool)
 
     def output_of(self, call_id: str, tool: Tool) -> LiveOutput:
         """Shows nothing that the result will not show."""
         if self._hooks.rewrites_results_of(tool.name):
             return LiveOutput(lambda _: None)
-        masks = self._redacts or self._hooks.masks_results_of(tool.name)
-        mask = redacted if masks else None
+        mask = redacted if self._masks(tool.name) else None
         return output_of_call(self._publish, self._agent, call_id, tool.definition, mask=mask)

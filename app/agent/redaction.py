@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from app.agent.toolset import ToolResult
 from app.conversation.blocks import Block
 from app.conversation.transcript import Message
 
@@ -80,6 +81,12 @@ def redacted_value(value: Any) -> Any:
             items = [redacted_value(inner) for inner in value]
             return items if any(one is not other for one, other in zip(items, value, strict=True)) else value
     return value
+
+
+def redacted_result(result: ToolResult) -> ToolResult:
+    """Of a tool, with what only readers see of it."""
+    structured, meta = redacted_value(result.structured), redacted_value(result.meta)
+    return replace(result, output=redacted(result.output), structured=structured, meta=meta)
 
 
 class Redaction:

@@ -184,8 +184,7 @@ class ToolRunner:
         return (yield from self._store(block, result, state))
 
     def _store(self, block: Block, result: ToolResult, state: CallState) -> Generator[Step, Any, Message]:
-        """A secret that a hook has written into the result is masked, too."""
-        tool, result = self._find(block), self._view.masked(result)
+        tool, result = self._find(block), self._view.of_result(block["name"], result)
         result = self._repetition.note(block["name"], block["input"], self._limit.fit(result, tool), tool)
         content = tool_result(block["id"], result.output, is_error=result.is_error, images=result.images)
         row = Message(

@@ -215,6 +215,7 @@ class AgentPlanner:
             cancellation=cancellation,
             cage=self._cage,
             read=read,
+            ground=ground,
         )
 
     def _equip(

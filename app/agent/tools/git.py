@@ -1,19 +1,20 @@
 """The `git` toolset: looks at the repository that the session's directory lies in, and changes nothing.
 
-The program `git` obeys the repository's own configuration, which may name programs to run. Those that matter to these
-commands are switched off; whoever can write the configuration may still find another way. So the tools run without a
-question only in a cage.
+Whoever can write the repository's configuration may find a way to run programs: see `git_command`. So the tools run
+without a question only in a cage.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
 from app.agent.tools.cage import Cage, caged
 from app.agent.tools.function_tool import FunctionToolset, tool
+from app.agent.tools.git_command import NO_SUBMODULES, RepositoryRefused, ask
 from app.agent.tools.output_limit import readable
 from app.agent.tools.processes import Command, run
 from app.agent.toolset import CANCELLED, Tool, ToolCancelled, ToolContext, ToolFailed, ToolResult
@@ -25,23 +26,7 @@ MOST_COMMITS: Final = 1_000
 BLAMED_LINES: Final = 400
 
 _KEPT: Final = 2_000_000
-_SAFE: Final = (
-    "--no-pager",
-    "--no-optional-locks",
-    *("-c", "core.fsmonitor=false"),
-    *("-c", "core.hooksPath=/dev/null"),
-    *("-c", "log.showSignature=false"),
-    *("-c", "protocol.allow=never"),
-    *("-c", "core.quotePath=false"),
-)
 _APART: Final = "\x1f"  # in place of NUL, which no result can hold
-_QUIET: Final = {
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_NO_LAZY_FETCH": "1",
-    "GIT_ATTR_NOSYSTEM": "1",
-    "LC_ALL": "C.UTF-8",
-}
-_DRIVERS: Final = r"^(filter\..*\.(clean|smudge|process)|diff\..*\.(textconv|command))$"
 
 
 class GitToolset(FunctionToolset):
@@ -52,7 +37,7 @@ class GitToolset(FunctionToolset):
     )
 
     def __init__(self, *, environment: Mapping[str, str], cage: Cage | None = None) -> None:
-        self._environment = {**for_commands(environment), **_QUIET}
+        self._environment = for_commands(environment)
         self._cage = cage
 
     def tools(self) -> Sequence[Tool]:
@@ -61,12 +46,18 @@ class GitToolset(FunctionToolset):
     @tool(title="Git Status", takes_description=True)
     def git_status(self, context: ToolContext) -> ToolResult:
         """Shows the current branch and the changed files: staged, not staged, untracked."""
-        listed = [one for one in self._git(context, "status", "--porcelain=v1", "-z").split(_APART) if one]
+        listed = [
+            one
+            for one in self._git(context, "status", "--porcelain=v1", "-z", NO_SUBMODULES).split(_APART)
+            if one
+        ]
         changed, is_source = [], False
-        for entry in listed:
+        for entry in filter(None, listed):
             if not is_source:
                 changed.append(entry)
-            is_source = not is_source and entry[0] in "RC"  # the name that a renamed file had comes behind it
+            is_source = not is_source and not {"R", "C"}.isdisjoint(
+                entry[:2]
+            )  # the name that a renamed file had comes behind it
         head = f"On branch {self._branch(context) or '(detached HEAD)'}"
         if not changed:
             return ToolResult(f"{head}\nWorking tree clean.")
@@ -85,7 +76,7 @@ class GitToolset(FunctionToolset):
         many = min(limit, MOST_COMMITS) if limit > 0 else COMMITS
         form = "--pretty=tformat:%H%x00%as%x00%an%x00%s"
         listed = self._git(context, "log", f"--max-count={many}", form, *(["--", path] if path else []))
-        commits = [line.split(_APART, 3) for line in listed.split("\n") if line]
+        commits = [line.split(_APART, 3) for line in listed.split("\n") if line.count(_APART) >= 3]
         lines = [f"{name[:8]}  {date}  {author}  {subject}\n" for name, date, author, subject in commits]
         return ToolResult("".join(lines) or "No commits found.")
 
@@ -107,7 +98,7 @@ class GitToolset(FunctionToolset):
         ).rstrip()
         options = ("--no-commit-id", "--numstat", "-r", "--root", "-m", "--first-parent", "--no-ext-diff")
         stats = self._git(context, "diff-tree", *options, "--no-textconv", commit).splitlines()
-        counts = [line.split("\t", 2) for line in stats]
+        counts = [line.split("\t", 2) for line in stats if line.count("\t") >= 2]
         files = "".join(f"\n  {name} (+{_number(added)}, -{_number(gone)})" for added, gone, name in counts)
         return ToolResult(f"{words}\n" + (f"\nChanged files:{files}\n" if files else ""))
 
@@ -122,7 +113,12 @@ class GitToolset(FunctionToolset):
         if not path.strip():
             raise ToolFailed("path is required")
         commit = self._commit(context, rev)
-        told = self._git(context, "blame", "--line-porcelain", "--no-textconv", commit, "--", path)
+        try:
+            told = self._git(context, "blame", "--line-porcelain", "--no-textconv", commit, "--", path)
+        except ToolFailed as problem:
+            if "invalid object name" in str(problem):  # git quotes the file, which may lie anywhere
+                raise ToolFailed("the file that blame.ignoreRevsFile names lists no commits") from None
+            raise
         lines: list[str] = []
         name = author = ""
         for line in told.splitlines():
@@ -150,19 +146,22 @@ class GitToolset(FunctionToolset):
 
     def _git(self, context: ToolContext, *arguments: str, may_fail: bool = False) -> str:
         """The output of a command. ToolFailed, unless it may fail; its output is empty then."""
-        known = self._run(context, ["config", "--name-only", "--get-regexp", _DRIVERS])[1].split()
-        silenced = [word for key in dict.fromkeys(known) for word in ("-c", f"{key}=")]
-        status, output = self._run(context, [*silenced, *arguments])
+        try:
+            run_it = partial(self._run, context)
+            status, printed = ask(run_it, Path(context.working_dir), context.ground, arguments)
+        except RepositoryRefused as refused:
+            raise ToolFailed(str(refused)) from None
+        output = readable(printed.replace(b"\0", _APART.encode()))
         if status == 0:
             return output
         if may_fail:
             return ""
         raise ToolFailed(output.strip().removeprefix("fatal: ") or f"git ended with status {status}")
 
-    def _run(self, context: ToolContext, arguments: Sequence[str]) -> tuple[int, str]:
-        top = context.ground.top(context.working_dir)
-        environment = {**self._environment, "GIT_CEILING_DIRECTORIES": str(top.parent)}
-        command = Command(["git", *_SAFE, *arguments], Path(context.working_dir), environment)
+    def _run(
+        self, context: ToolContext, arguments: Sequence[str], more: Mapping[str, str]
+    ) -> tuple[int, bytes]:
+        command = Command(arguments, Path(context.working_dir), {**self._environment, **more})
         try:
             ended = run(
                 caged(command, self._cage, context.working_dir),
@@ -170,13 +169,13 @@ class GitToolset(FunctionToolset):
                 cancellation=context.cancellation,
                 kept=_KEPT,
             )
-        except OSError as error:
-            raise ToolFailed(f"git can't be started: {error.strerror or error}") from error
+        except (OSError, ValueError) as error:
+            raise ToolFailed(f"git can't be started: {error}") from error
         if ended.cancelled:
             raise ToolCancelled(CANCELLED)
         if ended.status is None:
             raise ToolFailed(f"git did not end within {SECONDS:.0f} seconds")
-        return ended.status, readable(ended.output.replace(b"\0", _APART.encode()))
+        return ended.status, ended.output
 
 
 def _number(count: str) -> str:

@@ -248,3 +248,74 @@ def test_nothing_is_looked_at_above_the_root(bench: Workbench, tmp_path: Path) -
     below.mkdir()
     inner = Workbench(below, bench.cancellation, bench.environment)
     assert "not a git repository" in inner.call(made(inner, "git"), "git_status").output
+
+
+def nested(repository: Workbench) -> None:
+    """A submodule whose own configuration names a program."""
+    there = ("-C", "sub")
+    git(repository, "init", "--quiet", "sub")
+    repository.write("sub/s.txt", "x\n")
+    repository.write("sub/.gitattributes", "*.txt filter=evil\n")
+    git(repository, *there, "add", ".")
+    git(repository, *there, "commit", "--quiet", "--message", "Sub")
+    git(repository, "-c", "advice.addEmbeddedRepo=false", "add", "sub")
+    git(repository, "commit", "--quiet", "--message", "Second")
+    git(repository, *there, "config", "filter.evil.clean", f"touch {repository.root}/ran; cat")
+    repository.write("sub/s.txt", "y\n")
+
+
+def promised(repository: Workbench) -> None:
+    """A file of the last commit is missing, and is said to be had from a program."""
+    lost = git(repository, "rev-parse", "HEAD:a.txt").strip()
+    for name, value in (
+        ("core.repositoryformatversion", "1"),
+        ("extensions.partialClone", "origin"),
+        ("remote.origin.promisor", "true"),
+        ("remote.origin.url", f"ext::sh -c touch% {repository.root}/ran"),
+        ("protocol.ext.allow", "always"),
+    ):
+        git(repository, "config", name, value)
+    repository.write("a.txt", "other\n")
+    (repository.root / ".git/objects" / lost[:2] / lost[2:]).unlink()
+
+
+@pytest.mark.parametrize("prepare", [nested, promised])
+def test_programs_of_submodules_and_of_remotes_do_not_run(repository: Workbench, prepare: Any) -> None:
+    prepare(repository)
+    toolset = made(repository, "git")
+    repository.call(toolset, "git_status")
+    repository.call(toolset, "git_show")
+    repository.call(toolset, "git_blame", path="a.txt")
+    assert not (repository.root / "ran").exists()
+
+
+@pytest.mark.parametrize("way", ["gitdir", "worktree"])
+def test_a_repository_elsewhere_is_not_read(repository: Workbench, tmp_path: Path, way: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    if way == "gitdir":
+        (repository.root / ".git").rename(elsewhere / ".git")
+        repository.write(".git", f"gitdir: {elsewhere}/.git\n")
+    else:
+        git(repository, "config", "core.worktree", str(elsewhere))
+    for tool in ("git_status", "git_log", "git_show"):
+        result = repository.call(made(repository, "git"), tool)
+        assert result.is_error
+        assert "outside of what this session may read" in result.output
+
+
+@pytest.mark.parametrize("key", ["blame.ignoreRevsFile", "core.attributesFile"])
+def test_files_that_a_repository_names_are_not_shown(repository: Workbench, tmp_path: Path, key: str) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("*.txt s3cret,words\n")
+    git(repository, "config", key, str(secret))
+    repository.write("a.txt", "other\n")
+    toolset = made(repository, "git")
+    assert "s3cret" not in repository.call(toolset, "git_status").output
+    assert "s3cret" not in repository.call(toolset, "git_blame", path="a.txt").output
+
+
+def test_an_argument_that_no_program_takes_is_an_error(repository: Workbench) -> None:
+    result = repository.call(made(repository, "git"), "git_show", ref="a\0b")
+    assert result.is_error
+    assert not result.is_unknown
