@@ -30,6 +30,10 @@ class RequestFailed(Exception):
     """No whole answer came, and the request has changed nothing; the message says why."""
 
 
+class Redirected(RequestFailed):
+    """The answer leads elsewhere, and is not followed."""
+
+
 class _NoAnswer(Exception):
     """No whole answer came; the message says why."""
 
@@ -128,7 +132,7 @@ def _exchanged(
 def _following(response: requests.Response, target: str) -> str:
     url = urljoin(response.url, target)
     if response.request.method != "GET" or not is_at(url, [response.url]):
-        raise RequestFailed(f"redirected to {url}, which is not followed")
+        raise Redirected(f"redirected to {url}, which is not followed")
     return url
 
 

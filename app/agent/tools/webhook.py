@@ -7,8 +7,9 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from typing import Annotated, Final
+from urllib.parse import parse_qsl, unquote, urlsplit
 
-from app.agent.tools.configured_http import SECONDS, HttpAnswer, RequestFailed, send
+from app.agent.tools.configured_http import SECONDS, HttpAnswer, Redirected, RequestFailed, send
 from app.agent.tools.fetch import USER_AGENT
 from app.agent.tools.function_tool import FunctionToolset, tool
 from app.agent.toolset import CANCELLED, ToolCancelled, ToolContext, ToolResult
@@ -23,6 +24,7 @@ APART: Final = 1.0
 """Seconds between two messages."""
 _MAX_BODY: Final = 64 << 10
 _SHOWN: Final = 200  # characters of an answer
+_SECRET: Final = 6  # characters: what is shorter gives nothing away
 
 
 class WebhookToolset(FunctionToolset):
@@ -90,18 +92,32 @@ class WebhookToolset(FunctionToolset):
             wait = 0.0
             try:
                 answer = self._post(body, context)
+            except Redirected:  # to send it again would lead there again, and it may have arrived
+                words = f"Delivery to the {kind} webhook failed permanently: it answers with a redirect"
+                return ToolResult.error(words)
             except RequestFailed as failure:
-                problem = f"request failed: {failure}"
+                problem = self._hidden(f"request failed: {failure}")
             else:
                 if answer.status < 300:
                     return ToolResult(f"Delivered to the {kind} webhook (attempt {attempt}/{most}).")
-                problem = f"HTTP {answer.status}: {answer.text.strip()[:_SHOWN] or '(no body)'}"
+                said = self._hidden(answer.text.strip())[:_SHOWN] or "(no body)"
+                problem = f"HTTP {answer.status}: {said}"
                 if answer.status != 429 and answer.status < 500:
                     return ToolResult.error(f"Delivery to the {kind} webhook failed permanently: {problem}")
                 wait = min(answer.retry_after, LONGEST_WAIT)
             if attempt < most and context.cancellation.wait(wait or self._waits[attempt - 1]):
                 raise ToolCancelled(CANCELLED)
         return ToolResult.error(f"Delivery to the {kind} webhook failed after {most} attempt(s): {problem}")
+
+    def _hidden(self, words: str) -> str:
+        """Without the address and the headers, which errors and answers may repeat."""
+        address = urlsplit(self._spec.url)
+        parts = [*address.path.split("/"), *(value for _, value in parse_qsl(address.query))]
+        whole = (self._spec.url, f"{address.path}?{address.query}", address.path, address.query)
+        secrets = {*whole, *parts, address.netloc.rpartition("@")[0], *self._spec.headers.values()}
+        for secret in sorted(secrets | set(map(unquote, secrets)), key=len, reverse=True):
+            words = words.replace(secret, "***") if len(secret) >= _SECRET else words
+        return words
 
     def _post(self, body: bytes, context: ToolContext) -> HttpAnswer:
         """OutcomeUnknown if the message has left and no answer came: it is not sent a second time."""

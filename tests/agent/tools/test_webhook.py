@@ -59,6 +59,31 @@ def test_a_message_is_tried_again_where_that_may_help(bench: Workbench, site: We
     assert "s3cret" not in nobody.output + result.output
 
 
+@pytest.mark.parametrize(
+    "body", ["Cannot POST /T0/s3cret?key=k3y-of-it", "{0}", "denied: Bearer t0ken", "k3y-of-it"]
+)
+def test_no_answer_shows_the_address_or_a_header(bench: Workbench, site: WebSite, body: str) -> None:
+    url = site.url("/T0/s3cret?key=k3y-of-it")
+    site.add("/T0/s3cret?key=k3y-of-it", body.format(url), status=404)
+    site.add("/T0/s3cret", body.format(url), status=404)
+    result = bench.call(toolset(url, headers={"X-Key": "Bearer t0ken"}), "send_webhook", message="x")
+    assert "HTTP 404: " in result.output
+    assert not [word for word in ("s3cret", "k3y", "t0ken") if word in result.output]
+    nowhere = bench.call(toolset("hooks.test/T0/s3cret"), "send_webhook", message="x")
+    assert nowhere.is_error
+    assert "s3cret" not in nowhere.output
+
+
+@pytest.mark.parametrize("status", [301, 302, 307])
+def test_a_redirect_is_neither_followed_nor_shown_nor_tried_again(
+    bench: Workbench, site: WebSite, status: int
+) -> None:
+    url = site.add("/s3cret", status=status, Location="/s3cret/")
+    result = bench.call(toolset(url), "send_webhook", message="x")
+    assert result.output == "Delivery to the generic webhook failed permanently: it answers with a redirect"
+    assert len(site.requests) == 1
+
+
 def test_the_same_message_is_not_sent_twice_and_none_too_soon(bench: Workbench, site: WebSite) -> None:
     now = [0.0]
     tools = toolset(site.add("/hook"), now)
