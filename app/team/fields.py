@@ -75,16 +75,21 @@ def _as_written(value: Any) -> Any:
     return value
 
 
+LONGEST: Final = 10 * 366 * 86_400.0
+"""Seconds: no clock and no wait of the system takes any number."""
+
+
 def _seconds(value: Any) -> Any:
     """A Go duration, or a whole number of seconds."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise PydanticCustomError("duration", "must be a duration like 30s, 2m30s or 1h")
-    if not isinstance(value, str):
-        return float(value)
     try:
-        return parse_duration(value)
-    except ValueError as error:
+        seconds = parse_duration(value) if isinstance(value, str) else float(value)
+    except (ValueError, OverflowError) as error:
         raise PydanticCustomError("duration", "{text}", {"text": str(error)}) from error
+    if not abs(seconds) <= LONGEST:  # what is no number is not, either
+        raise PydanticCustomError("duration", "must be at most ten years")
+    return seconds
 
 
 def _tokens_or_level(value: Any) -> Any:

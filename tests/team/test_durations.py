@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from app.team.config import RunBudget
 from app.team.durations import parse_duration, render_duration
 from tests.team.teams import steady
 
@@ -47,3 +49,9 @@ def test_what_go_would_not_read_is_refused(text: str) -> None:
 def test_a_rendered_duration_reads_as_the_same_duration(microseconds: int) -> None:
     seconds = microseconds / 1_000_000
     assert parse_duration(render_duration(seconds)) == pytest.approx(seconds, rel=1e-12, abs=1e-9)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), "9" * 90 + "h", 10**30, 10**400, "100000h"])
+def test_a_field_takes_no_time_that_no_clock_has(value: object) -> None:
+    with pytest.raises(ValidationError, match=r"at most ten years|too large"):
+        RunBudget.model_validate({"max_time": value})

@@ -13,7 +13,7 @@ from app.agent.tools.processes import Command, Process
 JobStatus = Literal["running", "completed", "stopped", "failed"]
 
 KEPT_BYTES: Final = 10_000_000
-MAX_JOBS: Final = 20  # running at the same time
+MAX_JOBS: Final = 20  # running at the same time, and of those that have ended
 
 
 class TooManyJobs(Exception):
@@ -96,8 +96,13 @@ class BackgroundJobs:
         self._jobs: dict[str, Job] = {}
 
     def start(self, shown: str, command: Command) -> Job:
-        if sum(job.status == "running" for job in self._jobs.values()) >= MAX_JOBS:
+        """Forgets the oldest of those that have ended, as all that they have written is kept in memory. TooManyJobs;
+        OSError if the command can't start."""
+        ended = [job.id for job in self._jobs.values() if job.status != "running"]
+        if len(self._jobs) - len(ended) >= MAX_JOBS:
             raise TooManyJobs
+        for job_id in ended[:-MAX_JOBS]:
+            del self._jobs[job_id]
         job_id = f"job_{int(time.time())}_{next(self._numbers)}"
         job = self._jobs[job_id] = Job(job_id, shown, command)
         return job

@@ -25,8 +25,7 @@ class OpenUrlToolset(PlainToolset):
 
     def tools(self) -> Sequence[Tool]:
         """Raises ToolFailed for what is no address."""
-        parts = urlsplit(self._url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not _is_address(self._url):
             raise ToolFailed("the url is not an absolute http or https address")
         return [
             Tool(
@@ -48,3 +47,11 @@ class OpenUrlToolset(PlainToolset):
         if action != "accept":
             return ToolResult.error(f"failed to open {self._url}: the user chose to {action}")
         return ToolResult(f"Opened {self._url}")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:  # as for `http://[::1`
+        return False

@@ -25,6 +25,10 @@ from app.agent.tools.public_addresses import is_public
 _ASCII: Final = "".join(map(chr, range(0x21, 0x7F)))
 
 
+MOST_SECONDS: Final = 86_400.0
+"""A socket takes no timeout of more than some weeks."""
+
+
 class AddressRefused(Exception):
     """The host is, or has, an address that is not on the public internet."""
 
@@ -108,6 +112,7 @@ def open_session(
     Neither proxies nor .netrc of the server's surroundings are used: a proxy would make the connection in
     our place, and unchecked.
     """
+    seconds = min(seconds, MOST_SECONDS)
     line = Line(seconds, allow_private=allow_private)
     timer = threading.Timer(seconds, line.cut)
     timer.daemon = True

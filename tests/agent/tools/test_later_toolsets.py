@@ -15,7 +15,7 @@ from app.agent.tools.git import GitToolset
 from app.agent.tools.registry import ToolsetUnavailable, build, key
 from app.agent.tools.run_facts import RunFacts
 from app.agent.tools.session_context import EarlierSession
-from app.agent.toolset import Elicitation, ToolCancelled, ToolResult, Toolset
+from app.agent.toolset import Elicitation, ToolCancelled, ToolFailed, ToolResult, Toolset
 from app.conversation.blocks import text_block, tool_result
 from app.conversation.transcript import Message
 from app.team.toolset_spec import ToolsetSpec
@@ -319,3 +319,25 @@ def test_an_argument_that_no_program_takes_is_an_error(repository: Workbench) ->
     result = repository.call(made(repository, "git"), "git_show", ref="a\0b")
     assert result.is_error
     assert not result.is_unknown
+
+
+def test_no_more_jobs_are_remembered_than_fit_into_the_memory(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.agent.tools.background_jobs.MAX_JOBS", 2)
+    toolset = made(bench, "background_jobs")
+    ids = []
+    for number in range(5):
+        begun = bench.call(toolset, "run_background_job", cmd=f"echo {number}").output
+        ids.append(begun.partition("ID: ")[2].partition("\n")[0])
+        bench.call(toolset, "wait_background_job", job_id=ids[-1])
+    listed = bench.call(toolset, "list_background_jobs").output
+    assert [job_id for job_id in ids if job_id in listed] == ids[2:]
+    assert bench.call(toolset, "view_background_job", job_id=ids[0]).is_error
+    toolset.stop()
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "https://x.test:99999/", "javascript:alert(1)", "http://"])
+def test_what_is_no_address_is_not_offered_to_be_opened(bench: Workbench, url: str) -> None:
+    with pytest.raises(ToolFailed, match="not an absolute http or https address"):
+        made(bench, "open_url", url=url).tools()

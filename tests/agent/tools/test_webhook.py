@@ -98,3 +98,9 @@ def test_the_same_message_is_not_sent_twice_and_none_too_soon(bench: Workbench, 
         assert bench.call(tools, "send_webhook", message=message).output.startswith(words)
     assert len(site.requests) == 3
     assert bench.call(tools, "send_webhook", message=" ").is_error
+
+
+def test_a_long_timeout_is_taken(bench: Workbench, site: WebSite) -> None:
+    spec = WebhookSpec.model_validate({"url": site.add("/hook")})
+    result = bench.call(WebhookToolset(spec, timeout=10**12), "send_webhook", message="x")
+    assert not result.is_error
