@@ -546,8 +546,16 @@ def test_a_stop_ends_a_hook_at_work_wherever_it_is(play: Play, point: str) -> No
 
 def test_a_hook_has_its_own_variables_and_directory(play: Play) -> None:
     (play.directory / "below").mkdir()
-    says = command('pwd > where; echo "$MINE" >> where', env={"MINE": "yes"}, working_dir="below")
+    mine = {"MINE": "${env.PATH}+$PATH+${PATH}+${env.NONE || 'none'}"}
+    says = command('pwd > where; echo "$MINE" >> where', env=mine, working_dir="below")
     local = play.begin(at(stop=says))
     local.say(local.new_session(), "[say hello]", agent="tools")
     where = (play.directory / "below" / "where").read_text().split()
-    assert where == [str(play.directory / "below"), "yes"]
+    assert where == [str(play.directory / "below"), "/usr/bin:/bin+$PATH+${PATH}+none"]
+
+
+def test_a_single_hook_need_not_be_a_list(play: Play) -> None:
+    behind = {"matcher": "think", "hooks": command("echo called >> ran")}
+    local = play.begin({"stop": command("echo stopped >> ran"), "pre_tool_use": behind})
+    local.say(local.new_session(tools_approved=True), THINK, agent="tools")
+    assert (play.directory / "ran").read_text().split() == ["called", "stopped"]

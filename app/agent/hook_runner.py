@@ -32,6 +32,7 @@ from app.agent.tools.cage import Cage, caged
 from app.agent.tools.processes import Command, Process
 from app.conversation.blocks import clean
 from app.roots import Ground
+from app.team.expansion import Expander
 from app.team.hook_definitions import Hook, HookMatcher, Hooks
 from app.team.hook_points import POINTS
 from app.tool_environment import for_commands
@@ -156,7 +157,7 @@ class HookRunner:
         command = Command(
             [self._shell, "-c", hook.command],
             self._working_dir / hook.working_dir,
-            for_commands(self._environment, hook.env),
+            for_commands(self._environment, Expander(self._environment).expand_all(hook.env)),
             input=given,
             errors_apart=True,
         )

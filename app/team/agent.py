@@ -54,6 +54,8 @@ class SlashCommand(AgentFilePart):
     instruction: Text = ""
     agent: Text = ""
     """The agent that clients shall run it with; empty: the one that it belongs to."""
+    url: Text = ""
+    """The address that clients shall open, in place of a message; `{{session_id}}` in it is for them to fill in."""
 
     @model_validator(mode="before")
     @classmethod
@@ -61,11 +63,11 @@ class SlashCommand(AgentFilePart):
         if isinstance(data, str):
             data = {"instruction": data}
         if isinstance(data, dict) and not data.get("instruction"):
-            if data.get("agent"):
+            if data.get("agent") or data.get("url"):
                 return data
             if not data.get("description"):
                 raise PydanticCustomError(
-                    "command", "command must have at least 'instruction', 'description' or 'agent'"
+                    "command", "command must have at least 'instruction', 'description', 'agent' or 'url'"
                 )
             return {**data, "instruction": data["description"]}
         return data

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from app.team.fields import AgentFilePart, Count, Flag, Text, TextMap, Texts, misused
 from app.team.hook_points import BUILTINS, POINTS
@@ -26,7 +26,7 @@ class Hook(AgentFilePart):
     timeout: Count = 0
     """Seconds; 0 is the default of 60."""
     env: TextMap = Field(default_factory=dict)
-    """More variables for the command."""
+    """More variables for the command; `${env.X}` in them is the server's variable at that moment."""
     working_dir: Text = ""
     """A directory below the session's, where the command runs."""
     on_error: Text = ""
@@ -77,10 +77,20 @@ class Hook(AgentFilePart):
         return int(self.args[0]) if self.args and re.fullmatch(r"[0-9]{1,9}", self.args[0]) else 0
 
 
+def _listed(value: Any) -> Any:
+    """A single one need not be a list."""
+    return [value] if isinstance(value, Mapping) else value
+
+
+HookList = Annotated[
+    tuple[Hook, ...], BeforeValidator(_listed, json_schema_input_type=Hook | tuple[Hook, ...])
+]
+
+
 class HookMatcher(AgentFilePart):
     matcher: Text = ""
     """A regular expression that must match the whole tool name; empty or `*` matches every tool."""
-    hooks: tuple[Hook, ...] = ()
+    hooks: HookList = ()
 
     @model_validator(mode="after")
     def _has_a_hook(self) -> HookMatcher:
@@ -98,60 +108,66 @@ class HookMatcher(AgentFilePart):
         return self
 
 
+HookMatchers = Annotated[
+    tuple[HookMatcher, ...],
+    BeforeValidator(_listed, json_schema_input_type=HookMatcher | tuple[HookMatcher, ...]),
+]
+
+
 class Hooks(AgentFilePart):
-    pre_tool_use: tuple[HookMatcher, ...] = ()
+    pre_tool_use: HookMatchers = ()
     """When a call may run, after any approval."""
-    post_tool_use: tuple[HookMatcher, ...] = ()
+    post_tool_use: HookMatchers = ()
     """When a call's result is stored."""
-    tool_input_transform: tuple[HookMatcher, ...] = ()
+    tool_input_transform: HookMatchers = ()
     """Before anything is decided about a call."""
-    tool_guard: tuple[HookMatcher, ...] = ()
+    tool_guard: HookMatchers = ()
     """Before permissions decide about a call."""
-    permission_request: tuple[HookMatcher, ...] = ()
+    permission_request: HookMatchers = ()
     """Before a person is asked about a call."""
-    tool_response_transform: tuple[HookMatcher, ...] = ()
+    tool_response_transform: HookMatchers = ()
     """Before a call's result is stored."""
-    session_start: tuple[Hook, ...] = ()
+    session_start: HookList = ()
     """At the beginning of a run."""
-    user_prompt_submit: tuple[Hook, ...] = ()
+    user_prompt_submit: HookList = ()
     """At the beginning of a run that a person's message has begun."""
-    user_steering_messages_submit: tuple[Hook, ...] = ()
+    user_steering_messages_submit: HookList = ()
     """When messages come into a run that is at work."""
-    user_followup_submit: tuple[Hook, ...] = ()
+    user_followup_submit: HookList = ()
     """When a run goes on with a message that waited for its end."""
-    turn_start: tuple[Hook, ...] = ()
+    turn_start: HookList = ()
     """Before each turn of the model."""
-    turn_end: tuple[Hook, ...] = ()
+    turn_end: HookList = ()
     """After each turn, when its calls have their results."""
-    before_llm_call: tuple[Hook, ...] = ()
+    before_llm_call: HookList = ()
     """Before each turn of the model, after `turn_start`."""
-    after_llm_call: tuple[Hook, ...] = ()
+    after_llm_call: HookList = ()
     """When the model's answer is stored."""
-    session_end: tuple[Hook, ...] = ()
+    session_end: HookList = ()
     """At the end of a run that was not stopped."""
-    pre_compact: tuple[Hook, ...] = ()
+    pre_compact: HookList = ()
     """Before a compaction."""
-    before_compaction: tuple[Hook, ...] = ()
+    before_compaction: HookList = ()
     """Before a compaction, after `pre_compact`."""
-    after_compaction: tuple[Hook, ...] = ()
+    after_compaction: HookList = ()
     """When a summary is stored."""
-    subagent_stop: tuple[Hook, ...] = ()
+    subagent_stop: HookList = ()
     """When an agent that was given a task has ended it."""
-    on_user_input: tuple[Hook, ...] = ()
+    on_user_input: HookList = ()
     """While a person is waited for."""
-    stop: tuple[Hook, ...] = ()
+    stop: HookList = ()
     """When the model has finished its answer."""
-    notification: tuple[Hook, ...] = ()
+    notification: HookList = ()
     """With an error or a warning that ends or halts the run."""
-    on_error: tuple[Hook, ...] = ()
+    on_error: HookList = ()
     """When a run fails."""
-    on_max_iterations: tuple[Hook, ...] = ()
+    on_max_iterations: HookList = ()
     """When a run has had as many turns as it may."""
-    on_agent_switch: tuple[Hook, ...] = ()
+    on_agent_switch: HookList = ()
     """When another agent takes over, for a task or for good."""
-    on_session_resume: tuple[Hook, ...] = ()
+    on_session_resume: HookList = ()
     """When a person lets a run have more turns."""
-    on_tool_approval_decision: tuple[Hook, ...] = ()
+    on_tool_approval_decision: HookList = ()
     """When it is decided whether a call may run."""
 
     @model_validator(mode="after")

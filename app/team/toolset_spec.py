@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.team.address_blocks import network
 from app.team.expansion import Expander
 from app.team.fields import AgentFilePart, Anything, Count, Flag, Json, Text, TextMap, Texts, misused
 from app.team.lifecycle import Lifecycle
@@ -139,10 +140,11 @@ def _origins(values: tuple[str, ...]) -> tuple[str, ...]:
 
 def _domains(values: tuple[str, ...]) -> tuple[str, ...]:
     for value in values:
-        if not _DOMAIN.fullmatch(value):
-            raise PydanticCustomError(
-                "domain", "must be a host like example.com, .example.com or *.example.com"
+        if not _DOMAIN.fullmatch(value) and network(value) is None:
+            words = (
+                "must be a host like example.com, .example.com or *.example.com, or addresses like 10.0.0.0/8"
             )
+            raise PydanticCustomError("domain", words)
     return values
 
 
@@ -196,8 +198,10 @@ class ToolsetSpec(AgentFilePart):
     webhook_config: WebhookSpec | None = None
     rag_config: Json = Field(default_factory=dict)
     allowed_domains: Domains = ()
-    """Hosts that pages may come from, subdomains included; `.example.com` is the subdomains alone."""
+    """Hosts that pages may come from, subdomains included; `.example.com` is the subdomains alone. A block of addresses
+    is for hosts that are written as one."""
     blocked_domains: Domains = ()
+    """Hosts that pages may not come from. An address or a block of them is refused whatever the host is called."""
     allowed_servers: Texts = ()
     blocked_servers: Texts = ()
     allow_private_ips: Flag | None = None

@@ -114,6 +114,7 @@ def test_groups_of_commands_skills_and_toolsets_are_shared_by_name() -> None:
         ),
         ("toolsets: [{type: open_url}]", "toolsets[0].url: open_url toolset requires a url to be set"),
         ("toolsets: [{type: fetch, allowed_domains: ['*.a.*']}]", "must be a host like"),
+        ("toolsets: [{type: fetch, blocked_domains: ['10.0.0.0/33']}]", "must be a host like"),
         (
             "toolsets: [{type: fetch, allowed_domains: [a.test], blocked_domains: [b.test]}]",
             "allowed_domains and blocked_domains are mutually exclusive",
@@ -199,7 +200,7 @@ def test_the_new_fields_are_shown_to_clients_under_their_names() -> None:
             max_old_tool_call_tokens: -1
             session_compaction: false
             skills: [git, {name: n, description: d, instructions: i}]
-            commands: {plan: {agent: b}}
+            commands: {plan: {agent: b}, docs: {url: "https://x.test/{{session_id}}"}}
             toolsets:
               - {type: webhook, webhook_config: {url: "https://hooks.test/T0/s3cret"}}
               - {type: mcp, command: x, working_dir: sub, lifecycle: {call_timeout: 90s}}
@@ -216,7 +217,7 @@ def test_the_new_fields_are_shown_to_clients_under_their_names() -> None:
     assert (agent["budgets"], agent["max_old_tool_call_tokens"]) == (["tight"], -1)
     assert agent["session_compaction"] is False
     assert agent["skills"] == ["git", {"name": "n", "description": "d", "instructions": "i"}]
-    assert agent["commands"] == {"plan": {"agent": "b"}}
+    assert agent["commands"] == {"plan": {"agent": "b"}, "docs": {"url": "https://x.test/{{session_id}}"}}
     assert agent["toolsets"][0]["webhook_config"] == {"url": "***"}
     assert agent["toolsets"][1]["working_dir"] == "sub"
     assert agent["toolsets"][1]["lifecycle"] == {"call_timeout": "1m30s"}

@@ -22,6 +22,7 @@ from app.agent.tools.http_text import decoded
 from app.agent.tools.output_limit import cut
 from app.agent.tools.public_http import AddressRefused, Line, NoThread, innermost_reason, open_session
 from app.agent.toolset import CANCELLED, ToolCancelled, ToolContext, ToolFailed, ToolResult
+from app.team.address_blocks import is_in, network
 
 DEFAULT_SECONDS: Final = 30
 MAX_SECONDS: Final = 300
@@ -122,7 +123,11 @@ class FetchToolset(FunctionToolset):
         self, url: str, kind: str, seconds: float, robots: _Robots, cancellation: Cancellation
     ) -> _Page:
         with open_session(
-            seconds, cancellation=cancellation, allow_private=self._allow_private, headers=self._headers
+            seconds,
+            cancellation=cancellation,
+            allow_private=self._allow_private,
+            headers=self._headers,
+            check=self._domains.check_address,
         ) as (session, line):
             try:
                 return _page(url, kind, session, line, robots, self._domains)
@@ -146,9 +151,17 @@ class _Domains:
         if any(_is_of(host, domain) for domain in self.blocked):
             raise _Failed(f"URL blocked: {host} is in blocked_domains")
 
+    def check_address(self, host: str, address: str) -> None:
+        """AddressRefused if the host's name leads to an address that is blocked."""
+        blocks = map(network, self.blocked)
+        if any(is_in(address, block) for block in blocks if block is not None):
+            raise AddressRefused(f"{host} is in blocked_domains")
+
 
 def _is_of(host: str, domain: str) -> bool:
     """`example.com` is itself and all below it; `.example.com` and `*.example.com` are what is below it."""
+    if (block := network(domain)) is not None:
+        return is_in(host, block)
     domain = domain.lower().removeprefix("*")
     return host.endswith(domain) if domain.startswith(".") else f".{host}".endswith(f".{domain}")
 

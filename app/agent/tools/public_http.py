@@ -33,6 +33,10 @@ class AddressRefused(Exception):
     """The host is, or has, an address that is not on the public internet."""
 
 
+Check = Callable[[str, str], None]
+"""Raises AddressRefused for a host, by its name, and one of its addresses."""
+
+
 class NoThread(OSError):
     """The system has no thread for the deadline; nothing was sent."""
 
@@ -44,9 +48,10 @@ class Line:
     duplicate, as TLS takes the original away.
     """
 
-    def __init__(self, seconds: float, *, allow_private: bool) -> None:
+    def __init__(self, seconds: float, *, allow_private: bool, check: Check | None = None) -> None:
         self._deadline = time.monotonic() + seconds
         self._allow_private = allow_private
+        self._check = check
         self._sockets: list[socket.socket] = []
         self._lock = threading.Lock()
         self.is_cut = False
@@ -65,6 +70,8 @@ class Line:
         for *_, address in found:
             if not self._allow_private and not is_public(str(address[0])):
                 raise AddressRefused(f"{host} is not a public address")
+            if self._check is not None:
+                self._check(host, str(address[0]))
         problem: OSError = OSError(f"{host} has no address")
         for family, kind, protocol, _, address in found:
             try:
@@ -105,7 +112,12 @@ class Line:
 
 @contextmanager
 def open_session(
-    seconds: float, *, cancellation: Cancellation, allow_private: bool, headers: Mapping[str, str]
+    seconds: float,
+    *,
+    cancellation: Cancellation,
+    allow_private: bool,
+    headers: Mapping[str, str],
+    check: Check | None = None,
 ) -> Iterator[tuple[requests.Session, Line]]:
     """A session for one piece of work that takes at most `seconds` in total, and ends on a cancel. Raises NoThread.
 
@@ -113,7 +125,7 @@ def open_session(
     our place, and unchecked.
     """
     seconds = min(seconds, MOST_SECONDS)
-    line = Line(seconds, allow_private=allow_private)
+    line = Line(seconds, allow_private=allow_private, check=check)
     timer = threading.Timer(seconds, line.cut)
     timer.daemon = True
     try:

@@ -316,3 +316,42 @@ def test_a_cancel_that_came_before_asks_nobody(bench: Workbench, site: WebSite) 
     with pytest.raises(ToolCancelled):
         get(bench, site.add("/a"))
     assert site.asked == []
+
+
+@pytest.mark.parametrize(
+    ("domains", "host", "is_read"),
+    [
+        ({"allowed_domains": ("localhost",)}, "localhost", True),
+        ({"allowed_domains": ("localhost",)}, "127.0.0.1", False),
+        ({"allowed_domains": ("127.0.0.0/8",)}, "127.0.0.1", True),
+        ({"allowed_domains": ("127.0.0.0/8",)}, "localhost", False),
+        ({"allowed_domains": ("10.0.0.0/8",)}, "127.0.0.1", False),
+        ({"blocked_domains": ("localhost",)}, "127.0.0.1", True),
+        ({"blocked_domains": ("localhost",)}, "LOCALHOST.", False),
+        ({"blocked_domains": ("10.0.0.0/8",)}, "127.0.0.1", True),
+        ({"blocked_domains": ("127.0.0.0/8",)}, "localhost", False),
+        ({"blocked_domains": ("127.0.0.1",)}, "2130706433", False),
+        ({"blocked_domains": ("127.0.0.1",)}, "[::ffff:127.0.0.1]", False),
+        ({"blocked_domains": ("127.0.0.1",)}, "0x7f.1", False),
+    ],
+)
+def test_pages_come_from_the_hosts_and_addresses_that_the_author_allows(
+    bench: Workbench, site: WebSite, domains: dict[str, tuple[str, ...]], host: str, is_read: bool
+) -> None:
+    site.add("/a", "words")
+    toolset = FetchToolset(allow_private=True, **domains)
+    result = bench.call(toolset, "fetch", urls=[site.url("/a", host)])
+    assert result.is_error is not is_read, result.output
+    assert bool(site.asked) is is_read
+
+
+@pytest.mark.parametrize(
+    "domains", [{"blocked_domains": ("127.0.0.2",)}, {"allowed_domains": ("127.0.0.1",)}]
+)
+def test_a_redirect_leads_to_no_host_that_is_not_allowed(
+    bench: Workbench, site: WebSite, domains: dict[str, tuple[str, ...]]
+) -> None:
+    url = site.add("/a", status=302, Location=site.url("/b", "127.0.0.2"))
+    result = bench.call(FetchToolset(allow_private=True, **domains), "fetch", urls=[url])
+    assert "URL blocked: 127.0.0.2" in result.output
+    assert "/b" not in site.asked

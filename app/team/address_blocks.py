@@ -1,0 +1,27 @@
+"""IP addresses, and blocks of them, as agent files write them: `10.0.0.0/8`, `::1`."""
+
+from __future__ import annotations
+
+import ipaddress
+from functools import lru_cache
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@lru_cache(maxsize=1_000)
+def network(text: str) -> Network | None:
+    """The block; one address is a block, too. None for what is neither."""
+    try:
+        return ipaddress.ip_network(text.strip("[]"), strict=False)
+    except ValueError:
+        return None
+
+
+def is_in(address: str, block: Network) -> bool:
+    """False for what is no address. An IPv4 address in IPv6's form is the IPv4 address."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return (mapped or found) in block
