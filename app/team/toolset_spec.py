@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.team.address_blocks import network
+from app.team.domains import Domains
 from app.team.expansion import Expander
 from app.team.fields import AgentFilePart, Anything, Count, Flag, Json, Text, TextMap, Texts, misused
 from app.team.lifecycle import Lifecycle
@@ -82,7 +82,6 @@ _NEEDS = {
     "model_picker": ("models", "model_picker toolset requires at least one model in the 'models' list"),
 }
 _ORIGIN = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?")
-_DOMAIN = re.compile(r"(\*?\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _ONE_SOURCE = "either command, remote or ref must be set"
 
 
@@ -136,19 +135,6 @@ def _origins(values: tuple[str, ...]) -> tuple[str, ...]:
         if not _ORIGIN.fullmatch(value):
             raise PydanticCustomError("origin", "must be scheme://host or scheme://host:port, http or https")
     return values
-
-
-def _domains(values: tuple[str, ...]) -> tuple[str, ...]:
-    for value in values:
-        if not _DOMAIN.fullmatch(value) and network(value) is None:
-            words = (
-                "must be a host like example.com, .example.com or *.example.com, or addresses like 10.0.0.0/8"
-            )
-            raise PydanticCustomError("domain", words)
-    return values
-
-
-Domains = Annotated[Texts, AfterValidator(_domains)]
 
 
 class ToolsetSpec(AgentFilePart):

@@ -16,13 +16,13 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from app.agent.model_client import Cancellation
+from app.agent.tools.domains import Domains
 from app.agent.tools.function_tool import FunctionToolset, tool
 from app.agent.tools.html_text import to_markdown, to_text
 from app.agent.tools.http_text import decoded
 from app.agent.tools.output_limit import cut
 from app.agent.tools.public_http import AddressRefused, Line, NoThread, innermost_reason, open_session
 from app.agent.toolset import CANCELLED, ToolCancelled, ToolContext, ToolFailed, ToolResult
-from app.team.address_blocks import is_in, network
 
 DEFAULT_SECONDS: Final = 30
 MAX_SECONDS: Final = 300
@@ -72,7 +72,7 @@ class FetchToolset(FunctionToolset):
     ) -> None:
         self._seconds = timeout or DEFAULT_SECONDS
         self._headers = {"User-Agent": user_agent, "Accept": _ACCEPT, **(headers or {})}
-        self._domains = _Domains(tuple(allowed_domains), tuple(blocked_domains))
+        self._domains = Domains(tuple(allowed_domains), tuple(blocked_domains))
         self._allow_private = allow_private
 
     @tool(title="Fetch URLs")
@@ -108,8 +108,7 @@ class FetchToolset(FunctionToolset):
     ) -> _Page | _Failed:
         outcome: _Page | _Failed
         try:
-            _check(url)
-            self._domains.check(url)
+            _check(url, self._domains)
             outcome = self._attempt(url, kind, seconds, robots, cancellation)
         except _Failed as failure:
             outcome = failure
@@ -135,35 +134,6 @@ class FetchToolset(FunctionToolset):
                 if line.is_late:
                     raise _Failed(f"request failed: no answer within {seconds:g} seconds") from None
                 raise
-
-
-@dataclass(frozen=True, slots=True)
-class _Domains:
-    """The hosts that pages may come from, redirects included."""
-
-    allowed: tuple[str, ...]
-    blocked: tuple[str, ...]
-
-    def check(self, url: str) -> None:
-        host = (urlsplit(url).hostname or "").rstrip(".")
-        if self.allowed and not any(_is_of(host, domain) for domain in self.allowed):
-            raise _Failed(f"URL blocked: {host} is not in allowed_domains")
-        if any(_is_of(host, domain) for domain in self.blocked):
-            raise _Failed(f"URL blocked: {host} is in blocked_domains")
-
-    def check_address(self, host: str, address: str) -> None:
-        """AddressRefused if the host's name leads to an address that is blocked."""
-        blocks = map(network, self.blocked)
-        if any(is_in(address, block) for block in blocks if block is not None):
-            raise AddressRefused(f"{host} is in blocked_domains")
-
-
-def _is_of(host: str, domain: str) -> bool:
-    """`example.com` is itself and all below it; `.example.com` and `*.example.com` are what is below it."""
-    if (block := network(domain)) is not None:
-        return is_in(host, block)
-    domain = domain.lower().removeprefix("*")
-    return host.endswith(domain) if domain.startswith(".") else f".{host}".endswith(f".{domain}")
 
 
 class _Robots:
@@ -199,7 +169,7 @@ def _rules(site: str, session: requests.Session, line: Line) -> RobotFileParser:
 
 
 def _page(
-    url: str, kind: str, session: requests.Session, line: Line, robots: _Robots, domains: _Domains
+    url: str, kind: str, session: requests.Session, line: Line, robots: _Robots, domains: Domains
 ) -> _Page:
     response, body = _get(url, session, line, robots, domains)
     content_type = response.headers.get("Content-Type", "")
@@ -214,7 +184,7 @@ def _get(
     session: requests.Session,
     line: Line,
     robots: _Robots | None = None,
-    domains: _Domains | None = None,
+    domains: Domains | None = None,
 ) -> tuple[requests.Response, bytes]:
     """Follows redirects itself, since each hop is a new address to check."""
     for _ in range(MAX_REDIRECTS + 1):
@@ -231,9 +201,7 @@ def _get(
             if target is None:
                 return response, _body(response, line)
             url = urljoin(url, target)
-            _check(url)
-            if domains is not None:
-                domains.check(url)
+            _check(url, domains)
     raise _Failed(f"request failed: stopped after {MAX_REDIRECTS} redirects")
 
 
@@ -253,7 +221,7 @@ def _body(response: requests.Response, line: Line) -> bytes:
     return bytes(body)
 
 
-def _check(url: str) -> None:
+def _check(url: str, domains: Domains | None) -> None:
     try:
         parts = urlsplit(url)
         _ = parts.port  # raises if it is none
@@ -263,6 +231,8 @@ def _check(url: str) -> None:
         raise _Failed("invalid URL: missing scheme or host")
     if parts.scheme.lower() not in ("http", "https"):
         raise _Failed("only HTTP and HTTPS URLs are supported")
+    if domains is not None and (words := domains.refusal(url)):
+        raise _Failed(words)
 
 
 def _one(url: str, outcome: _Page | _Failed) -> ToolResult:

@@ -336,7 +336,7 @@ def test_a_cancel_that_came_before_asks_nobody(bench: Workbench, site: WebSite) 
     ],
 )
 def test_pages_come_from_the_hosts_and_addresses_that_the_author_allows(
-    bench: Workbench, site: WebSite, domains: dict[str, tuple[str, ...]], host: str, is_read: bool
+    bench: Workbench, site: WebSite, domains: dict[str, Any], host: str, is_read: bool
 ) -> None:
     site.add("/a", "words")
     toolset = FetchToolset(allow_private=True, **domains)
@@ -349,7 +349,7 @@ def test_pages_come_from_the_hosts_and_addresses_that_the_author_allows(
     "domains", [{"blocked_domains": ("127.0.0.2",)}, {"allowed_domains": ("127.0.0.1",)}]
 )
 def test_a_redirect_leads_to_no_host_that_is_not_allowed(
-    bench: Workbench, site: WebSite, domains: dict[str, tuple[str, ...]]
+    bench: Workbench, site: WebSite, domains: dict[str, Any]
 ) -> None:
     url = site.add("/a", status=302, Location=site.url("/b", "127.0.0.2"))
     result = bench.call(FetchToolset(allow_private=True, **domains), "fetch", urls=[url])

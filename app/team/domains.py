@@ -1,9 +1,18 @@
-"""IP addresses, and blocks of them, as agent files write them: `10.0.0.0/8`, `::1`."""
+"""Hosts, IP addresses and blocks of them, as agent files write them: `.example.com`, `10.0.0.0/8`, `::1`."""
 
 from __future__ import annotations
 
 import ipaddress
+import re
 from functools import lru_cache
+from typing import Annotated, Final
+
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
+
+from app.team.fields import Texts
+
+_HOST: Final = re.compile(r"(\*?\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -25,3 +34,14 @@ def is_in(address: str, block: Network) -> bool:
         return False
     mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
     return (mapped or found) in block
+
+
+def _checked(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if not _HOST.fullmatch(value) and network(value) is None:
+            hosts = "a host like example.com, .example.com or *.example.com"
+            raise PydanticCustomError("domain", f"must be {hosts}, or addresses like 10.0.0.0/8")
+    return values
+
+
+Domains = Annotated[Texts, AfterValidator(_checked)]
