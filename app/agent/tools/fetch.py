@@ -99,7 +99,7 @@ class FetchToolset(FunctionToolset):
         if format not in _FORMATS:
             raise ToolFailed(f"format must be one of {', '.join(_FORMATS)}")
         seconds = min(timeout, MAX_SECONDS) if timeout > 0 else self._seconds
-        robots = _Robots(self._headers["User-Agent"])
+        robots = _Robots(self._headers["User-Agent"], self._domains)
         outcomes = [(url, self._outcome(url, format, seconds, robots, context.cancellation)) for url in urls]
         return _one(*outcomes[0]) if len(outcomes) == 1 else _several(outcomes)
 
@@ -139,24 +139,25 @@ class FetchToolset(FunctionToolset):
 class _Robots:
     """The rules of the sites of one call; each is asked once."""
 
-    def __init__(self, user_agent: str) -> None:
+    def __init__(self, user_agent: str, domains: Domains) -> None:
         self._user_agent = user_agent
+        self._domains = domains
         self._rules: dict[str, RobotFileParser] = {}
 
     def check(self, url: str, session: requests.Session, line: Line) -> None:
         parts = urlsplit(url)
         site = f"{parts.scheme}://{parts.netloc}"
         if site not in self._rules:
-            self._rules[site] = _rules(site, session, line)
+            self._rules[site] = _rules(site, session, line, self._domains)
         if not self._rules[site].can_fetch(self._user_agent, url):
             raise _Failed("URL blocked by robots.txt")
 
 
-def _rules(site: str, session: requests.Session, line: Line) -> RobotFileParser:
+def _rules(site: str, session: requests.Session, line: Line, domains: Domains) -> RobotFileParser:
     """Unreachable or missing allows all; any other trouble allows nothing."""
     lines = _NOTHING_ALLOWED
     try:
-        response, body = _get(f"{site}/robots.txt", session, line)
+        response, body = _get(f"{site}/robots.txt", session, line, domains)
         if response.status_code == HTTPStatus.OK:
             lines = decoded(body, response.headers.get("Content-Type", "")).splitlines()
         elif response.status_code == HTTPStatus.NOT_FOUND:
@@ -171,7 +172,7 @@ def _rules(site: str, session: requests.Session, line: Line) -> RobotFileParser:
 def _page(
     url: str, kind: str, session: requests.Session, line: Line, robots: _Robots, domains: Domains
 ) -> _Page:
-    response, body = _get(url, session, line, robots, domains)
+    response, body = _get(url, session, line, domains, robots)
     content_type = response.headers.get("Content-Type", "")
     words = decoded(body, content_type)
     if "html" in content_type.lower() and kind != "html":
@@ -183,8 +184,8 @@ def _get(
     url: str,
     session: requests.Session,
     line: Line,
+    domains: Domains,
     robots: _Robots | None = None,
-    domains: Domains | None = None,
 ) -> tuple[requests.Response, bytes]:
     """Follows redirects itself, since each hop is a new address to check."""
     for _ in range(MAX_REDIRECTS + 1):
@@ -221,7 +222,7 @@ def _body(response: requests.Response, line: Line) -> bytes:
     return bytes(body)
 
 
-def _check(url: str, domains: Domains | None) -> None:
+def _check(url: str, domains: Domains) -> None:
     try:
         parts = urlsplit(url)
         _ = parts.port  # raises if it is none
@@ -231,7 +232,7 @@ def _check(url: str, domains: Domains | None) -> None:
         raise _Failed("invalid URL: missing scheme or host")
     if parts.scheme.lower() not in ("http", "https"):
         raise _Failed("only HTTP and HTTPS URLs are supported")
-    if domains is not None and (words := domains.refusal(url)):
+    if words := domains.refusal(url):
         raise _Failed(words)
 
 

@@ -355,3 +355,6 @@ def test_a_redirect_leads_to_no_host_that_is_not_allowed(
     result = bench.call(FetchToolset(allow_private=True, **domains), "fetch", urls=[url])
     assert "URL blocked: 127.0.0.2" in result.output
     assert "/b" not in site.asked
+    site.add("/robots.txt", status=302, Location=site.url("/b", "127.0.0.2"))
+    bench.call(FetchToolset(allow_private=True, **domains), "fetch", urls=[url])
+    assert "/b" not in site.asked
