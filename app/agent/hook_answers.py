@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
@@ -94,6 +95,7 @@ def verdict(status: int | None, output: bytes, errors: bytes, point: str = "pre_
         raise HookBroken(
             "it was killed" if status is None or status < 0 else f"it ended with status {status}"
         )
+    output = output.removeprefix(BOM_UTF8)  # else what stands behind it would be words
     if rules.context and not output.lstrip().startswith(b"{"):
         words = clean(output.decode(errors="replace")).strip()
         return HookVerdict(context=(_cut(words, CONTEXT_CHARS),)) if words else NOTHING_SAID
@@ -179,6 +181,7 @@ def _possible(said: HookVerdict, rules: HookPoint, point: str) -> HookVerdict:
             ("change arguments", said.arguments is not None, rules.arguments),
             ("tell the model anything", bool(said.context), rules.context),
             ("replace a result", said.output is not None, rules.output),
+            ("have a person asked", said.asks, rules.asks),
             ("give a summary", bool(said.summary), rules.summary),
             ("say anything to a question", bool(said.metadata), rules.metadata),
         )

@@ -40,6 +40,7 @@ from app.tool_environment import for_commands
 log = logging.getLogger(__name__)
 
 DEFAULT_SECONDS: Final = 60
+LOGGED: Final = 200  # characters of a command
 
 
 class HookRunner:
@@ -146,7 +147,7 @@ class HookRunner:
                     return self._builtins.run(hook, body)
                 return verdict(*self._run_one(hook, encoded), point)
             except HookBroken as problem:
-                log.warning("hook %r does not count: %s", hook.command, problem)
+                log.warning("hook %r does not count: %s", hook.command[:LOGGED], problem)
                 return _broken(hook, point, str(problem))
 
         works = [partial(run, hook) for hook in different]

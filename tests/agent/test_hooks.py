@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -126,7 +127,11 @@ ANSWERS: list[tuple[Any, HookVerdict]] = [
         {"hook_specific_output": {"permission_decision": "deny", "permission_decision_reason": "no"}},
         HookVerdict(blocked=True, reason="no"),
     ),
-    ({"hook_specific_output": {"permission_decision": "ask"}}, NOTHING_SAID),
+    (
+        {"hook_specific_output": {"permission_decision": "ask"}},
+        HookVerdict(warnings=("A pre_tool_use hook can't have a person asked.",)),
+    ),
+    ({"hook_specific_output": {"permission_decision": "allow"}}, NOTHING_SAID),
     ({"hook_specific_output": {"updated_input": {"cmd": "pwd"}}}, HookVerdict(arguments={"cmd": "pwd"})),
     ({"decision": "", "hook_specific_output": None, "system_message": 8}, NOTHING_SAID),
 ]
@@ -135,6 +140,12 @@ ANSWERS: list[tuple[Any, HookVerdict]] = [
 @pytest.mark.parametrize(("said", "means"), ANSWERS)
 def test_a_hook_that_ends_well_may_answer_in_json(said: Any, means: HookVerdict) -> None:
     assert verdict(0, orjson.dumps(said), b"") == means
+
+
+def test_a_byte_order_mark_hides_no_answer() -> None:
+    said = BOM_UTF8 + b'{"decision": "block", "reason": "no"}'
+    for point in ("pre_tool_use", "user_prompt_submit"):
+        assert verdict(0, said, b"", point) == HookVerdict(blocked=True, reason="no")
 
 
 @pytest.mark.parametrize(
