@@ -350,6 +350,26 @@ def test_a_person_is_asked_where_no_hook_decides(play: Play, says: dict[str, Any
     assert [note["approval_source"] for note in play.noted()] == ["user_approved"]
 
 
+@pytest.mark.parametrize(
+    ("answer", "source"),
+    [
+        ("approve-tool", "user_approved_tool"),
+        ("approve-session", "user_approved_autonomous"),
+        ("approve-autonomous", "user_approved_autonomous"),
+        ("approve-balanced", "user_approved_balanced"),
+        ("reject", "user_rejected"),
+    ],
+)
+def test_hooks_are_told_what_a_person_has_answered(play: Play, answer: str, source: str) -> None:
+    local = play.begin(at(on_tool_approval_decision=NOTE))
+    session = local.new_session()
+    with local.run(session, SHELL, agent="tools") as stream:
+        stream.until("tool_call_confirmation")
+        local.resume(session, answer)
+        stream.rest()
+    assert [note["approval_source"] for note in play.noted()] == [source]
+
+
 def test_hooks_can_say_something_to_the_person_who_is_asked(play: Play) -> None:
     hooks = at(tool_guard=saying(metadata={"risk": "high", "by": "guard"}))
     hooks["permission_request"] = [{"hooks": [saying(metadata={"by": "hook"})]}]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from app.agent.approval import NOBODY, Verdict, judge
 from app.agent.call_hooks import CallHooks
@@ -112,6 +112,15 @@ class CallApproval:
         return answer
 
 
+_APPROVED: Final = {
+    "approve-tool": "user_approved_tool",
+    "approve-session": "user_approved_autonomous",
+    "approve-autonomous": "user_approved_autonomous",
+    "approve-balanced": "user_approved_balanced",
+}
+"""By an answer that approves more than the call: what hooks are told of it."""
+
+
 def blocked_words(reason: str) -> str:
     return f"Tool call blocked by hook: {reason}"
 
@@ -119,8 +128,7 @@ def blocked_words(reason: str) -> str:
 def _answered(answer: Answer) -> Verdict:
     """What a person's answer means."""
     if answer.decision.startswith("approve"):
-        sources = {"approve-tool": "user_approved_tool", "approve-session": "user_approved_autonomous"}
-        return Verdict("run", source=sources.get(answer.decision, "user_approved"))
+        return Verdict("run", source=_APPROVED.get(answer.decision, "user_approved"))
     if answer.decision == "expired":
         words = "Nobody approved this tool call in time, so it was not run. It was not rejected either."
         return Verdict("deny", words, "non_interactive_deny")
