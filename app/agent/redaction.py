@@ -40,6 +40,11 @@ _FORMS: Final = (
     r"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{16,}",  # a JSON Web Token
 )
 _WHOLE: Final = re.compile(rf"(?<![A-Za-z0-9_-])(?:{'|'.join(_FORMS)})(?![A-Za-z0-9])")
+_ESCAPED: Final = re.compile(
+    r"(\\[nrtbf]|\\u00[0-9A-Fa-f]{2}|%[0-9A-Fa-f]{2}|\x1b\[[0-9;]{0,20}[mK])"
+    rf"(?:{'|'.join(_FORMS)})(?![A-Za-z0-9])"
+)
+"""Behind an escape of JSON or of an address, or a colour of a terminal, which ends in a letter or a digit."""
 _KEY: Final = re.compile(
     r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----.{16,}?"
     r"(?:-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|\Z)",
@@ -64,7 +69,7 @@ def redacted(text: str) -> str:
     masked = _WHOLE.sub(MASK, text)
     if "PRIVATE KEY" in masked:
         masked = _KEY.sub(MASK, masked)
-    for part in _PARTS:
+    for part in (_ESCAPED, *_PARTS):
         masked = part.sub(rf"\1{MASK}", masked)
     return masked
 

@@ -27,7 +27,20 @@ SECRETS = [  # put together here, so that no scanner takes this file for a leak
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-@pytest.mark.parametrize("around", ["{}", "token={}", '{{"key": "{}"}}', "see {}, then go", "{}\n"])
+@pytest.mark.parametrize(
+    "around",
+    [
+        *("{}", "token={}", '{{"key": "{}"}}', "see {}, then go", "{}\n"),
+        *(
+            r'{{"out": "a\n{}\n"}}',
+            r"\t{}",
+            r"\u003d{}",
+            "?key%3D{}%26x",
+            "\x1b[01;31m\x1b[K{}\x1b[m",
+            "\x1b[1m{}",
+        ),
+    ],
+)
 def test_a_secret_is_masked_and_what_stands_around_it_stays(secret: str, around: str) -> None:
     assert redacted(around.format(secret)) == around.format(MASK)
 
@@ -86,5 +99,5 @@ def test_thinking_and_pictures_are_left_alone() -> None:
 
 
 def test_a_long_text_takes_no_time_to_speak_of() -> None:
-    for piece in ("a" * 200_000, "eyJ" * 60_000, "://x:" * 40_000, "sk- " * 50_000):
+    for piece in ("a" * 200_000, "eyJ" * 60_000, "://x:" * 40_000, "sk- " * 50_000, "\\n%41\x1b[m" * 20_000):
         assert redacted(piece) is piece
