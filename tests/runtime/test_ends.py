@@ -18,7 +18,7 @@ from app.conversation.session import Session
 from app.conversation.transcript import Message, Transcript
 from app.errors import AppError, ServerFull, StoreUnavailable
 from app.event_encoder import EventEncoder
-from app.runtime import patience
+from app.runtime import known_rows, patience
 from app.runtime.live_run import LiveRun
 from app.runtime.run_plan import Plan
 from app.runtime.runtime import Runtime
@@ -165,6 +165,12 @@ STEPS = [
 ]
 
 
+@pytest.fixture
+def always_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a run knows already is too old for it."""
+    monkeypatch.setattr(known_rows, "NEW_SECONDS", 0.0)
+
+
 def _script() -> ScriptedModel:
     return ScriptedModel(called(call("a", "think", thought="hm")), said("done"))
 
@@ -172,7 +178,7 @@ def _script() -> ScriptedModel:
 @pytest.mark.parametrize("error", [_Failing("a bug"), StoreUnavailable()], ids=["a bug", "unavailable"])
 @pytest.mark.parametrize("place", STEPS)
 def test_a_store_that_fails_fails_the_run_and_frees_the_session(
-    store: Store, manage: Manage, agents: Agents, place: str, error: Exception
+    store: Store, manage: Manage, agents: Agents, always_looks: None, place: str, error: Exception
 ) -> None:
     runtime, session = manage(agents(_script())), new_session(store, tools_approved=True)
     Faults(store).inject(place, error, times=1_000)
@@ -288,7 +294,12 @@ def test_an_encoder_that_fails_frees_the_session(
 
 @pytest.mark.parametrize("place", ["reads.opening", "journal.add_turn", "reads.look"])
 def test_a_run_that_is_cancelled_while_it_waits_for_the_database_ends_soon(
-    store: Store, manage: Manage, agents: Agents, monkeypatch: pytest.MonkeyPatch, place: str
+    store: Store,
+    manage: Manage,
+    agents: Agents,
+    monkeypatch: pytest.MonkeyPatch,
+    always_looks: None,
+    place: str,
 ) -> None:
     monkeypatch.setattr(patience, "PATIENCE_SECONDS", 1000.0)
     monkeypatch.setattr(patience, "FIRST_PAUSE", 500.0)
