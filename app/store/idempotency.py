@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import orjson
 from sqlalchemy import Connection, bindparam, delete, insert
 from sqlalchemy.exc import IntegrityError
 
 from app.store.clock import now
 from app.store.prepared_statements import Prepared
-from app.store.row_mapping import dump_optional
 from app.store.tables import idempotency_keys
 
 KEEP_SECONDS: Final = 86_400
@@ -68,7 +68,7 @@ def use_key(
         "request": use.request,
         "session_id": session_id,
         "run_id": run_id,
-        "response_json": dump_optional(use.response),
+        "response_json": None if use.response is None else orjson.dumps(use.response).decode(),
     }
     try:
         _USE.run(connection, row)
