@@ -23,7 +23,7 @@ MAX_ARGUMENTS: Final = 100
 
 _Word = Annotated[str, AfterValidator(no_nul), Field(min_length=1, max_length=4096, json_schema_extra=NO_NUL)]
 _Value = Annotated[str, AfterValidator(no_nul), Field(max_length=MAX_TEXT, json_schema_extra=NO_NUL)]
-_Arguments = Annotated[dict[str, _Value], Field(max_length=MAX_ARGUMENTS)]
+_Arguments = Annotated[dict[_Word, _Value], Field(max_length=MAX_ARGUMENTS)]
 
 _REFUSALS: Final = (
     *(errors.SessionNotFound, errors.RunNotFound, errors.AgentNotFound, errors.InvalidAgentConfig),
