@@ -8,14 +8,12 @@ from typing import Any, TypeVar
 from app.agent.answer_cache import Key, question_of
 from app.agent.loop_context import LoopContext
 from app.agent.loop_steps import Step
-from app.conversation import events
-from app.conversation.blocks import Block, text_block
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.team.agent import Agent
 
 T = TypeVar("T")
-Put = Callable[[tuple[Block, ...]], Generator[Step, Any, T]]
+Say = Callable[[str], Generator[Step, Any, T]]
 
 
 class KeptAnswers:
@@ -26,16 +24,15 @@ class KeptAnswers:
         self._session = session
         self._asked: Key | None = None
 
-    def say(self, agent: Agent, rows: Sequence[Message], put: Put[T]) -> Generator[Step, Any, T | None]:
-        """None if the model has to be asked. `put` makes words the agent's own."""
+    def say(self, agent: Agent, rows: Sequence[Message], say: Say[T]) -> Generator[Step, Any, T | None]:
+        """None if the model has to be asked. `say` lets the agent say words."""
         asked = question_of(agent, (self._context.team.digest, agent.name, self._session.owner), rows)
         if asked is None:
             return None
         self._asked = asked
         if not (answer := self._context.answers.find(asked)):
             return None
-        yield events.AgentChoice(agent_name=agent.name, content=answer, session_id=self._session.id)
-        return (yield from put((text_block(answer),)))
+        return (yield from say(answer))
 
     def keep(self, stop_reason: str, words: str) -> None:
         """The agent's last words were the answer to what the user has asked last."""

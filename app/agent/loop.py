@@ -8,6 +8,7 @@ It ends by returning, or with an exception that says how: RunCancelled, or one o
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from functools import partial
 from typing import Any, Final
 
 from app.agent import model_catalogue
@@ -31,7 +32,7 @@ from app.agent.turn_calls import TurnCalls
 from app.agent.turn_limit import TurnLimit
 from app.agent.turn_runner import Said, TurnRunner
 from app.conversation import events
-from app.conversation.blocks import Block, plain_text, text_block
+from app.conversation.blocks import Block, plain_text
 from app.conversation.hook_context import is_hook_context
 from app.conversation.session import Session
 from app.conversation.transcript import Message
@@ -188,7 +189,7 @@ class AgentLoop:
                 yield from self._listing.steps()
             listed = False
             if not (yield from limit.allows_turn(self._hooks)):
-                yield from self._turn_runner.say((text_block(limit.words),))
+                yield from self._turn_runner.say(limit.words, aloud=False)
                 return
             self._check_size()
             if not self._history.transcript.unserved:
@@ -218,7 +219,9 @@ class AgentLoop:
 
     def _take_turn(self, number: int) -> Generator[Step, Any, Said]:
         """What the agent says next: what it said to the same question before, or what its model says."""
-        known = yield from self._kept.say(self._agent, self._history.rows, self._turn_runner.say)
+        known = yield from self._kept.say(
+            self._agent, self._history.rows, partial(self._turn_runner.say, aloud=True)
+        )
         if known is not None:
             return known
         yield from self._route()

@@ -30,7 +30,7 @@ class LoopContext:
     team: Team
     client: ModelClient
     cancellation: Cancellation
-    new_id: Callable[[], str]
+    new_id: Callable[[], str]  # names a message that nobody else has
     look: Callable[[str], Session]  # the session as it is now, with what was toggled meanwhile
     find_prompt: Callable[[str, str, Sequence[str]], FrozenPrompt | None]
     """For session, agent and definitions: the prompt of the first of these; or of the last that has one, if the first

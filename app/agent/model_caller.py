@@ -35,7 +35,6 @@ from app.conversation.old_results import Shown, with_old_results_cut
 from app.conversation.recent_messages import recent
 from app.conversation.session import Session
 from app.conversation.transcript import Message, Usage
-from app.conversation.wire_content import message_id_of
 from app.errors import UnpricedModel
 from app.team.agent import Agent
 from app.team.model_definition import ModelSpec
@@ -62,7 +61,8 @@ class ModelAnswer:
 class ModelCaller:
     """Asks the models of one agent in one session. Owned by the run's thread.
 
-    `asking` is the model and the prompt of the call under way, or of the last one.
+    `asking` is the model and the prompt of the call under way, or of the last one; `message_id` names what the model
+    says in it.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class ModelCaller:
         self._history = history
         self._definition = definition
         self._prompt_cache = PromptCache(context, session, agent, toolbox, history)
-        self._message_id = ""  # of the message that the model is saying
+        self.message_id = ""
         self._redaction = Redaction() if agent.redacts_prompts else None
         self._wasted = 0.0  # dollars that failed calls have cost and nobody was told of yet
         self._builders: dict[str, tuple[int, RequestBuilder]] = {}  # by the prompt's digest
@@ -128,7 +128,7 @@ class ModelCaller:
         for renewed in (False, True):
             prompt = yield from self._prompt_cache.frozen(spec)
             self.asking = (spec, prompt)
-            self._message_id = message_id_of(self._session.id, self._history.next_position, "assistant")
+            self.message_id = self._context.new_id()
             try:
                 request = replace(self._request(spec, prompt), show=self._show)
                 turn = yield from self._shown(self._stream(spec, request, patience))
@@ -203,7 +203,7 @@ class ModelCaller:
             agent_name=self._agent.name,
             content=delta.text,
             session_id=self._session.id,
-            message_id=self._message_id,
+            message_id=self.message_id,
         )
 
     # ---- requests

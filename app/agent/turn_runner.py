@@ -17,7 +17,7 @@ from app.agent.model_client import ModelError, Turn
 from app.agent.model_price import cost_of
 from app.agent.redaction import redacted_value
 from app.conversation import events
-from app.conversation.blocks import Block, calls, is_blank, is_thinking
+from app.conversation.blocks import Block, calls, is_blank, is_thinking, text_block
 from app.conversation.events import Event
 from app.conversation.session import Session
 from app.conversation.transcript import Message
@@ -139,9 +139,17 @@ class TurnRunner:
         yield from self._tell_model(asked.spec)
         return (yield from self._take(asked))
 
-    def say(self, content: tuple[Block, ...]) -> Asking:
-        """Words that the server puts into the agent's mouth."""
-        yield from self._add(self._assistant(content, stop_reason="end_turn"))
+    def say(self, words: str, *, aloud: bool) -> Asking:
+        """Words that the server puts into the agent's mouth; `aloud`: readers are told of them, as of a model's."""
+        message = self._assistant((text_block(words),), stop_reason="end_turn")
+        if aloud:
+            yield events.AgentChoice(
+                agent_name=self._agent.name,
+                content=words,
+                session_id=self._session.id,
+                message_id=message.id,
+            )
+        yield from self._add(message)
         yield events.MessageAdded(agent_name=self._agent.name, session_id=self._session.id)
         return Said("end_turn")
 
@@ -229,6 +237,7 @@ class TurnRunner:
             model=(asked.turn.model or asked.spec.id) if asked else "",
             cost=asked.cost if asked else 0.0,
             position=self._history.next_position,
+            id=self._model_caller.message_id if asked else self._context.new_id(),
         )
 
     def _add(self, message: Message, broken: frozenset[str] = frozenset()) -> Steps:

@@ -73,6 +73,9 @@ class Message:
     cost: float = 0.0  # USD
     position: int = -1  # in its session, once stored
     came_as: str = field(default="", compare=False)  # steer or followup, where it came in; not stored
+    id: str = field(
+        default="", compare=False
+    )  # which events and snapshots name; empty: stored by an older process
 
     @property
     def calls(self) -> list[Block]:

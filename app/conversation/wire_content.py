@@ -11,7 +11,7 @@ from app.conversation.blocks import Block, plain_text
 from app.conversation.call_events import wire_call
 from app.conversation.events import Event, Json, UserMessage
 from app.conversation.framing import unframed
-from app.conversation.transcript import Message, Role
+from app.conversation.transcript import Message
 
 
 def wire_parts(content: Iterable[Block]) -> list[dict[str, Any]]:
@@ -39,18 +39,17 @@ def arguments_text(arguments: Mapping[str, Any]) -> str:
     return orjson.dumps(arguments).decode() if arguments else ""
 
 
-def user_message_event(session_id: str, row: Message, *, message_id: str = "") -> Event:
+def user_message_event(session_id: str, row: Message) -> Event:
     content = unframed(row.content)
     return UserMessage(
         message=plain_text(content),
         multi_content=wire_parts(content) if any(b.get("type") != "text" for b in content) else (),
         session_id=session_id,
         session_position=row.position,
-        message_id=message_id or message_id_of(session_id, row.position, row.role),
+        message_id=message_id_of(session_id, row),
     )
 
 
-def message_id_of(session_id: str, position: int, role: Role) -> str:
-    """A message's id in events. An answer that was shown and not stored leaves its position to what is said next; the
-    role keeps the two apart."""
-    return f"{session_id}:{role}:{position}"
+def message_id_of(session_id: str, row: Message) -> str:
+    """A stored message's id in events and snapshots. A process that gives messages none calls them by their place."""
+    return row.id or f"{session_id}:{row.role}:{row.position}"

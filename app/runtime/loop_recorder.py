@@ -114,8 +114,8 @@ class Recorder:
             return ()
         kinds: list[tuple[QueueKind, int]] = [("steer", CAPACITY)] if look.steers else [("followup", 1)]
         taken = self._patiently(lambda baton: self._store.queue.take(baton, point.session_id, kinds=kinds))
-        for queued, message in taken or ():
-            self._publish(user_message_event(point.session_id, message, message_id=queued.id))
+        for _, message in taken or ():
+            self._publish(user_message_event(point.session_id, message))
         return [replace(message, came_as=queued.kind) for queued, message in taken or ()]
 
     def _patiently(self, write: Callable[[Baton], T]) -> T | None:

@@ -99,7 +99,7 @@ class ForkStore:
                 compactions=_told_by(connection, parent_id, len(kept)),
             )
             add_session(connection, fork)
-            append_messages(connection, new_id, kept, None)
+            append_messages(connection, new_id, [replace(row, id="") for row in kept], None)
             ids = {"parent": parent_id, "fork": new_id}
             _COPY_PROMPTS.run(connection, ids)
             _COPY_SUMMARIES.run(connection, ids | {"compactions": fork.compactions})

@@ -130,7 +130,7 @@ class QueueStore:
                 chosen += _FIRST_WAITING.all(connection, wanted)
             chosen.sort(key=lambda row: int(row.number))
             taken = [
-                Message("user", tuple(orjson.loads(row.content_json)), created_at=row.created_at)
+                Message("user", tuple(orjson.loads(row.content_json)), created_at=row.created_at, id=row.id)
                 for row in chosen
             ]
             position = append_messages(connection, session_id, taken, baton.run_id)
@@ -225,7 +225,7 @@ def _taken(connection: Connection, baton: Baton, session_id: str) -> list[tuple[
     return [
         (
             queued := _message(row),
-            Message("user", queued.content, created_at=row.created_at, position=row.position),
+            Message("user", queued.content, created_at=row.created_at, position=row.position, id=row.id),
         )
         for row in rows
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Hashable, Sequence
 from dataclasses import asdict, fields
 from functools import cache
@@ -102,6 +103,7 @@ def message_row(message: Message, session_id: str, position: int, run_id: str | 
         "model": message.model,
         "cost": message.cost,
         "run_id": run_id,
+        "message_id": message.id or uuid.uuid4().hex,
     }
 
 
@@ -118,6 +120,7 @@ MESSAGE_COLUMNS: Final = (
     "model",
     "cost",
     "position",
+    "message_id",
 )
 """In the order in which `message_of` reads them; a history is the longest thing that is read, so by place."""
 
@@ -136,6 +139,7 @@ def message_of(row: Sequence[Any]) -> Message:
         model,
         cost,
         position,
+        message_id,
     ) = row
     return Message(
         role,
@@ -150,6 +154,7 @@ def message_of(row: Sequence[Any]) -> Message:
         model,
         cost,
         position,
+        id=message_id or "",
     )
 
 

@@ -107,6 +107,7 @@ messages = Table(
     Column("model", Text, nullable=False),
     Column("cost", Double, nullable=False),
     Column("run_id", Text),
+    Column("message_id", Text),  # null: an older process has stored it
     _partial_index("system_messages", "session_id", where="role = 'system'"),
 )
 

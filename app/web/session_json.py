@@ -164,7 +164,7 @@ class SessionView:
     ) -> Listed:
         """With the messages from one position to another; all that are there now, unless it is said. `more` is
         added to the session's own fields; `always`: with `messages` also if there are none; `with_ids`: with
-        those by which events name answers. `run`: the one that has the baton, and what it waits for."""
+        those by which events name messages. `run`: the one that has the baton, and what it waits for."""
         store = self._store
         definitions = store.sessions.tool_definitions(session.id)
         end = store.sessions.last_position(session.id) if last is None else last
@@ -174,9 +174,7 @@ class SessionView:
                 message_payload(
                     message,
                     definitions,
-                    message_id_of(session.id, message.position, message.role)
-                    if with_ids and message.role == "assistant"
-                    else "",
+                    message_id_of(session.id, message) if with_ids else "",
                 )
                 for message in store.sessions.page_of_messages(
                     session.id, first=begin, last=min(begin + PAGE - 1, end)

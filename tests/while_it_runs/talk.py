@@ -42,7 +42,7 @@ def roles(client: Caller, session: str) -> list[str]:
     return [message["role"] for message in client.messages(session)]
 
 
-def confirmed(events: Sequence[dict[str, Any]]) -> list[str]:
-    """The ids of queued messages that `user_message` events have confirmed."""
+def confirmed(events: Sequence[dict[str, Any]], ids: Sequence[str]) -> list[str]:
+    """Those of the queued messages with these ids that `user_message` events have confirmed, as often as they have."""
     said = [event["message_id"] for event in events if event["type"] == "user_message"]
-    return [message_id for message_id in said if not message_id.startswith(events[-1]["session_id"])]
+    return [message_id for message_id in said if message_id in ids]

@@ -31,7 +31,7 @@ def test_each_follow_up_gets_a_turn_of_its_own_in_the_same_run(
         assert answer["status"] == "queued_streaming"
         gate.open()
         events = stream.rest()
-    assert confirmed(events) == ids
+    assert confirmed(events, ids) == ids
     assert roles(here, session)[3:] == ["assistant"] + ["user", "assistant"] * 3
     answers = [m["content"] for m in here.messages(session) if m["role"] == "assistant"]
     assert answers[1:] == ["done", "1", "2", "3"]
@@ -49,7 +49,8 @@ def test_a_follow_up_to_an_idle_session_is_begun_by_the_agent_that_ran_last(
         assert answer["status"] == "queued_streaming"
         reader.until("stream_stopped")
     assert text_of(reader.events) == "back"
-    assert confirmed(reader.events) == [answer["messages"][0]["id"]]
+    ids = [answer["messages"][0]["id"]]
+    assert confirmed(reader.events, ids) == ids
     [last, *_] = here.call("GET", f"/api/runs?session={session}")
     assert last["agent"].startswith("tools/")
     assert queue(here, session) == []

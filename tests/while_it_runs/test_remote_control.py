@@ -74,7 +74,7 @@ def test_words_for_a_run_at_work(here: LocalClient, hand: LocalClient, gate: Gat
         gate.wait_until_reached()
         ids = steer(hand, session, "left") + follow_up(hand, session, "and then right")
         gate.open()
-        assert confirmed(stream.rest()) == ids
+        assert confirmed(stream.rest(), ids) == ids
 
 
 def test_a_change_of_mind_about_tools_counts_for_the_very_next_call(

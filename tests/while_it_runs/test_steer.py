@@ -42,7 +42,7 @@ def test_f31_a_steer_during_parallel_calls_lies_after_all_their_results(
         "user", "assistant", "tool", "tool", "tool", "user", "user", "user", "assistant"
     ]  # fmt: skip
     assert said_by_user(here, session)[1:] == ["left", "no, right", "straight on"]
-    assert confirmed(events) == ids
+    assert confirmed(events, ids) == ids
     positions = [event["session_position"] for event in events if event.get("message_id") in ids]
     assert positions == [5, 6, 7]
 
@@ -55,7 +55,7 @@ def test_a_steer_from_another_process_enters_just_so(
         gate.wait_until_reached()
         ids = steer(there, session, "left")
         gate.open()
-        assert confirmed(stream.rest()) == ids
+        assert confirmed(stream.rest(), ids) == ids
     assert roles(there, session) == ["user", "assistant", "tool", "tool", "user", "assistant"]
 
 
@@ -69,7 +69,7 @@ def test_a_steer_during_the_last_words_is_answered_in_the_same_run(
         model.release()
         events = stream.rest()
     assert stream.types.count("stream_stopped") == 1
-    assert confirmed(events) == ids
+    assert confirmed(events, ids) == ids
     assert roles(local, session) == ["user", "assistant", "user", "assistant"]
     assert local.messages(session)[-1]["content"] == "and more"
 
