@@ -208,8 +208,47 @@ def test_a_handoff_that_is_taken_back_does_not_count(local: LocalClient) -> None
     local.say(session, "[say one]", agent="team")
     local.say(session, call_text("handoff", agent="successor") + "[then][say mine]", agent="team")
     local.call("POST", f"/api/sessions/{session}/undo")
-    local.say(session, "[say two]", agent="team")
-    assert local.call("GET", f"/api/sessions/{session}/status")["agent"] == "root"
+    assert next_speaker(local, session) == "root"
+
+
+def next_speaker(local: LocalClient, session: str) -> str:
+    """Who answers a request that names no agent."""
+    local.say(session, "[say it]", agent="team")
+    return str(local.call("GET", f"/api/sessions/{session}/status")["agent"])
+
+
+@pytest.mark.parametrize(("index", "speaker"), [(0, "root"), (1, "root"), (2, "successor"), (3, "successor")])
+def test_a_copy_belongs_to_the_agent_to_whom_what_it_has_was_given(
+    local: LocalClient, index: int, speaker: str
+) -> None:
+    """A request that names an agent gives the conversation to nobody."""
+    session = local.new_session()
+    local.say(session, "[say one]", agent="team")
+    local.say(session, call_text("handoff", agent="successor") + "[then][say mine]", agent="team")
+    local.say(session, "[say two]", agent="team/root")
+    local.say(session, "[say three]", agent="team/root")
+    fork = local.call("POST", f"/api/sessions/{session}/fork", {"user_message_index": index})["id"]
+    assert next_speaker(local, fork) == speaker
+    local.call("POST", f"/api/sessions/{session}/undo", {"user_message_index": index})
+    assert next_speaker(local, session) == speaker
+
+
+def test_a_refused_handoff_in_what_is_left_counts_for_nothing(local: LocalClient) -> None:
+    session = local.new_session()
+    local.say(session, call_text("handoff", agent="helper") + "[then][say no]", agent="team")
+    local.say(session, call_text("handoff", agent="successor") + "[then][say mine]", agent="team")
+    fork = local.call("POST", f"/api/sessions/{session}/fork", {"user_message_index": 1})["id"]
+    assert next_speaker(local, fork) == "root"
+
+
+def test_a_copys_copy_is_still_the_successors(local: LocalClient) -> None:
+    session = local.new_session()
+    local.say(session, call_text("handoff", agent="successor") + "[then][say mine]", agent="team")
+    for _ in range(2):
+        session = local.call("POST", f"/api/sessions/{session}/fork")["id"]
+    assert next_speaker(local, session) == "successor"
+    local.call("POST", f"/api/sessions/{session}/undo", {"user_message_index": 1})
+    assert next_speaker(local, session) == "successor"
 
 
 def test_a_handoff_to_somebody_else_is_an_error_and_nothing_changes(local: LocalClient) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 from app.conversation.transcript import Message
 from app.errors import InvalidRequest
@@ -39,6 +40,27 @@ def before_newest_words(rows: Sequence[Message]) -> list[Message]:
     while said and said[-1] == first - 1:
         first = said.pop()
     return list(rows[:first])
+
+
+class HandOff(NamedTuple):
+    """The message in which an agent gave the conversation to another one, by its position, and the other's name."""
+
+    position: int
+    target: str
+
+
+def newest_hand_off(rows: Sequence[Message]) -> HandOff | None:
+    """The last one that took place: its call has a result, which is no error."""
+    done = {
+        row.content[0]["tool_use_id"]
+        for row in rows
+        if row.role == "tool" and not row.content[0].get("is_error")
+    }
+    for row in reversed(rows):
+        for call in reversed(row.calls if row.role == "assistant" else ()):
+            if call["name"] == "handoff" and call["id"] in done:
+                return HandOff(row.position, str(call["input"].get("agent", "")))
+    return None
 
 
 def fork_title(parent: str, taken: Collection[str]) -> str:

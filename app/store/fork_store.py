@@ -27,7 +27,13 @@ from app.store.engine import Database
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import run_of, session_of
 from app.store.run_rows import live_run_row
-from app.store.session_rows import add_session, append_messages, find_session, read_messages
+from app.store.session_rows import (
+    add_session,
+    append_messages,
+    find_session,
+    holder_of,
+    read_messages,
+)
 from app.store.tables import prompts, sessions, summaries, tool_states
 
 _of_parent: Final = summaries.c.session_id == bindparam("parent")
@@ -97,6 +103,7 @@ class ForkStore:
                 cost=0.0,
                 starred=False,
                 compactions=_told_by(connection, parent_id, len(kept)),
+                handed_to=holder_of(connection, parent_id, parent.handed_to, kept),
             )
             add_session(connection, fork)
             append_messages(connection, new_id, [replace(row, id="") for row in kept], None)

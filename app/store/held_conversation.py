@@ -21,6 +21,7 @@ from app.store.session_rows import (
     append_messages,
     change_session,
     find_session,
+    holder_of,
     next_position,
     read_messages,
 )
@@ -111,7 +112,7 @@ class HeldConversation:
             compactions=summary.number if summary else 0,
             input_tokens=sum(map(estimate, condensed(kept, summary))),
             output_tokens=0,
-            handed_to=_last_speaker(session.handed_to, kept),
+            handed_to=holder_of(connection, session_id, session.handed_to, kept),
         )
         note(connection, "undo", session_id, detail=str(end))
         return len(kept), len(rows) - len(kept)
@@ -129,13 +130,6 @@ class HeldConversation:
         limit = self._most_bytes
         if limit and (held := sum(map(size_of, after))) > limit:
             raise SessionFull.of(held, limit)
-
-
-def _last_speaker(handed_to: str, rows: Sequence[Message]) -> str:
-    """Whose the conversation is again, after a hand-off that may have been taken back: "key/name", or nobody's."""
-    key = handed_to.partition("/")[0]
-    names = [row.agent for row in rows if row.role == "assistant"]
-    return f"{key}/{names[-1]}" if handed_to and names else ""
 
 
 _here: Final = messages.c.session_id == bindparam("of_session")

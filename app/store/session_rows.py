@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
+from app.conversation.forking import newest_hand_off
 from app.conversation.safety import SafetyPolicy
 from app.conversation.session import MAX_MODELS, MAX_PATTERNS, Session
 from app.conversation.summary import Summary
@@ -29,7 +30,7 @@ from app.store.row_mapping import (
     session_row,
     summary_row,
 )
-from app.store.tables import messages, sessions, summaries
+from app.store.tables import messages, runs, sessions, summaries
 
 # Statements of the hot path are built once: building one costs more than running it.
 _one_session: Final = select(sessions).where(sessions.c.id == bindparam("session_id"))
@@ -47,6 +48,11 @@ ALL_MESSAGES: Final = (
 _MESSAGES: Final = Prepared(ALL_MESSAGES)
 _LAST_POSITION: Final = Prepared(
     select(func.max(messages.c.position)).where(messages.c.session_id == bindparam("session_id"))
+)
+_AGENT_OF_RUN: Final = Prepared(
+    select(runs.c.agent)
+    .join(messages, messages.c.run_id == runs.c.id)
+    .where(messages.c.session_id == bindparam("session_id"), messages.c.position == bindparam("position"))
 )
 _ADD_SUMMARY: Final = Prepared(
     insert(summaries).values(created_at=now()),
@@ -94,6 +100,17 @@ def add_session(connection: Connection, session: Session) -> None:
 
 def read_messages(connection: Connection, session_id: str) -> list[Message]:
     return [message_of(row) for row in _MESSAGES.plain(connection, {"session_id": session_id})]
+
+
+def holder_of(connection: Connection, session_id: str, handed_to: str, rows: Sequence[Message]) -> str:
+    """To whom the last hand-off among these rows gave the session: "key/name"; empty for none. `handed_to` is the
+    last one of all. A row without a run, as in a copy, is taken for one of the same agent file's."""
+    given = newest_hand_off(rows) if handed_to else None
+    if given is None:
+        return ""
+    there = {"session_id": session_id, "position": given.position}
+    agent = _AGENT_OF_RUN.scalar(connection, there) or handed_to
+    return f"{agent.partition('/')[0]}/{given.target}"
 
 
 def add_summary(connection: Connection, summary: Summary, session_id: str, run_id: str | None) -> None:
