@@ -100,6 +100,15 @@ def test_the_agent_that_has_the_conversation_counts(local: LocalClient) -> None:
     assert refs(body, "is_default") == refs(body, "is_current") == ["small"]
 
 
+def test_a_handoff_that_is_taken_back_leaves_the_conversation_where_it_was(local: LocalClient) -> None:
+    session = local.new_session(tools_approved=True)
+    local.say(session, '[call handoff {"agent": "reader"}][then][say mine]', agent="team")
+    local.call("POST", f"/api/sessions/{session}/undo")
+    assert models(local, session)["agent"] == "boss"
+    for what in ("status", "snapshot"):
+        assert local.call("GET", f"/api/sessions/{session}/{what}")["agent"] == ""
+
+
 def test_before_the_first_run_nobody_knows_the_agent(local: LocalClient) -> None:
     refused = models(local, local.new_session(), expect=404)
     assert (refused["code"], refused["message"]) == ("unknown_run", "session not found or not running")

@@ -11,6 +11,7 @@ from app.agent.tools.run_facts import RunFacts
 from app.conversation.session import Session
 from app.errors import RunNotFound
 from app.roots import Roots
+from app.runtime.speaker import speaker
 from app.store.store import Store
 from app.team.agent import Agent
 from app.team.team import Team
@@ -56,6 +57,7 @@ class SessionAgents:
             raise RunNotFound("session not found or not running")
         key, name = runs[0].key_and_name if runs else _parted(session.agent)
         team = self._directory.get(key)
+        name = speaker(self._store, session_id, runs) if runs else name
         holder_key, holder = _parted(session.handed_to)
         return SessionAgent(session, team, team.agent((holder if holder_key == team.key else name) or None))
 

@@ -3,7 +3,6 @@ makes nobody find the session busy."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -11,8 +10,8 @@ from flask import Response
 from typing_extensions import TypedDict
 
 from app import errors
-from app.conversation.run import Run
 from app.conversation.session import Session, SessionSummary
+from app.runtime.speaker import speaker
 from app.runtime.streams.reader_factory import ReaderFactory
 from app.store.store import Store
 from app.web.access import owner
@@ -145,7 +144,7 @@ class SessionReadsResource(Resource):
         more = {
             "cost": session.cost,
             "streaming": live is not None,
-            "agent": self._speaker(session_id, last),
+            "agent": speaker(self._store, session_id, last),
             "last_event_seq": last_event,
         }
         return object_response(self._view.shown(session, live, more=more, always=True, with_ids=True))
@@ -173,7 +172,7 @@ class SessionReadsResource(Resource):
             "id": session_id,
             "title": session.title,
             "streaming": bool(last and last[0].live),
-            "agent": self._speaker(session_id, last),
+            "agent": speaker(self._store, session_id, last),
             "input_tokens": session.input_tokens,
             "output_tokens": session.output_tokens,
             "num_messages": self._store.sessions.last_position(session_id) + 1,
@@ -186,16 +185,6 @@ class SessionReadsResource(Resource):
             return True
         self._looked_up(session_id)
         return False
-
-    def _speaker(self, session_id: str, runs: Sequence[Run]) -> str:
-        """The agent who has the conversation: it may have been handed to another one since the run began."""
-        newest = self._store.sessions.last_position(session_id)
-        for message in (
-            self._store.sessions.page_of_messages(session_id, first=newest, last=newest) if runs else ()
-        ):
-            if message.role != "user":
-                return message.agent
-        return runs[0].agent.rpartition("/")[2] if runs else ""
 
     def _looked_up(self, session_id: str) -> Session:
         """SessionNotFound in the contract's words for looking."""
