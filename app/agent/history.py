@@ -79,8 +79,12 @@ class History:
         self.summary = summary
         self.transcript = heal(condensed(marked(self.rows, positions), summary))
 
+    def ids_to_come(self, wanted: Iterable[str]) -> list[str]:
+        """The ids that `free_ids` would give now."""
+        return self.transcript.free_ids(wanted, taken=self._used_ids)
+
     def free_ids(self, wanted: Iterable[str]) -> list[str]:
         """Ids for new tool calls that the session has not used yet, not even in what is only summarized."""
-        free = self.transcript.free_ids(wanted, taken=self._used_ids)
+        free = self.ids_to_come(wanted)
         self._used_ids.update(free)
         return free

@@ -181,7 +181,12 @@ class ModelCaller:
         return True
 
     def _shown(self, stream: Iterator[ModelEvent]) -> Generator[Event, Any, Turn]:
-        partials = PartialCalls(self._agent.name, self._definition, hidden=self._agent.redact_secrets)
+        partials = PartialCalls(
+            self._agent.name,
+            self._definition,
+            ids=self._history.ids_to_come,
+            hidden=self._agent.redact_secrets,
+        )
         for event in stream:
             match event:
                 case TextDelta() | ThinkingDelta():

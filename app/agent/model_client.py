@@ -64,11 +64,13 @@ class ModelRequest:
 
 @dataclass(frozen=True, slots=True)
 class CallDelta:
-    """A tool call is being written. The first one of a call has no `partial_json`."""
+    """A tool call is being written. The first one of a call has no `partial_json`. A model may give two calls one id: a
+    call that `begins` is another one."""
 
     id: str
     name: str
     partial_json: str
+    begins: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

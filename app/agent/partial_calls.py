@@ -6,7 +6,7 @@ therefore written when a call begins, and then whenever its arguments have grown
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -29,6 +29,7 @@ large that it would be cut."""
 class _Written:
     """A call's arguments so far; of these `told` characters are told, and the next are `due` at a length."""
 
+    id: str  # that the call will have in the session
     room: int  # bytes, for the arguments inside the event
     pieces: list[str] = field(default_factory=list)
     length: int = 0
@@ -37,22 +38,33 @@ class _Written:
 
 
 class PartialCalls:
-    """`hidden`: no arguments are told before the call is whole, as they may have to be masked."""
+    """Of one answer. `ids` finds the ids that its calls will have for those that the model gave them, in their order.
+    `hidden`: no arguments are told before the call is whole, as they may have to be masked."""
 
-    def __init__(self, agent: str, definition: Callable[[str], Json], *, hidden: bool = False) -> None:
+    def __init__(
+        self,
+        agent: str,
+        definition: Callable[[str], Json],
+        *,
+        ids: Callable[[Sequence[str]], Sequence[str]] = list,
+        hidden: bool = False,
+    ) -> None:
         self._hidden = hidden
+        self._ids = ids
+        self._given: list[str] = []
         self._agent = agent
         self._definition = definition
-        self._written: dict[str, _Written] = {}
+        self._written: dict[str, _Written] = {}  # the newest call of each id that the model gave
 
     def add(self, delta: CallDelta) -> Iterator[PartialToolCall]:
         written = self._written.get(delta.id)
-        if written is None:
+        if written is None or delta.begins:
             definition = self._definition(delta.name)
+            self._given.append(delta.id)
             written = self._written[delta.id] = _Written(
-                MAX_BYTES - len(orjson.dumps(definition, default=str))
+                self._ids(self._given)[-1], MAX_BYTES - len(orjson.dumps(definition, default=str))
             )
-            yield self._event(delta, "", 0)
+            yield self._event(written, delta.name, "", 0)
         if not delta.partial_json or self._hidden:
             return
         piece = clean(delta.partial_json)
@@ -62,13 +74,13 @@ class PartialCalls:
             written.due = max(written.length * _GROWTH, written.length + _FIRST_STEP)
             text = "".join(written.pieces)
             if len(orjson.dumps(text)) <= written.room:
-                yield self._event(delta, text, written.length - written.told)
+                yield self._event(written, delta.name, text, written.length - written.told)
                 written.told = written.length
 
-    def _event(self, delta: CallDelta, arguments: str, piece_length: int) -> PartialToolCall:
+    def _event(self, call: _Written, name: str, arguments: str, piece_length: int) -> PartialToolCall:
         return PartialToolCall(
             agent_name=self._agent,
-            tool_call=wire_call(delta.id, delta.name, arguments),
-            tool_definition=self._definition(delta.name),
+            tool_call=wire_call(call.id, name, arguments),
+            tool_definition=self._definition(name),
             piece_length=piece_length,
         )

@@ -67,7 +67,7 @@ def called(
         {"type": "tool_use", "id": call_id, "name": name, "input": arguments}
         for call_id, name, arguments in calls
     ]
-    deltas = [CallDelta(call_id, name, "") for call_id, name, _ in calls]
+    deltas = [CallDelta(call_id, name, "", begins=True) for call_id, name, _ in calls]
     return [*deltas, turn(*blocks, stop_reason=stop_reason, broken=broken)]
 
 

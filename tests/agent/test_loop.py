@@ -14,13 +14,22 @@ from app.agent.resumption import Resumption
 from app.agent.tool_runner import UNREADABLE
 from app.agent.toolset import Outcome, ToolCancelled, ToolContext, ToolResult
 from app.conversation.blocks import plain_text
-from app.conversation.events import AgentChoice, MessageAdded, UserMessage
+from app.conversation.events import (
+    AgentChoice,
+    Event,
+    MessageAdded,
+    PartialToolCall,
+    ToolCallConfirmation,
+    ToolCallResponse,
+    ToolCallStarted,
+    UserMessage,
+)
 from app.conversation.run import Answer, Question, QuestionKind
 from app.conversation.session import Session
 from app.errors import ModelFailed, ModelRefused, RunCancelled
 from tests.agent.scripted_model import ScriptedModel, called, said, turn
 from tests.agent.stage import Stage, ledger, tool
-from tests.conversation.rows import assistant, call, user
+from tests.conversation.rows import answer, assistant, call, user
 
 ECHO = ("a", "echo", {"text": "one"})
 
@@ -44,6 +53,25 @@ def test_every_fact_is_stored_before_the_event_that_tells_of_it() -> None:
         *("TurnAdded", "MessageAdded"),
     ]
     assert stage.model.lines == []
+
+
+@pytest.mark.parametrize("given", [("a", "a"), ("a", "a_2", "a"), ("", "no good!")])
+def test_all_that_is_told_of_a_call_names_it_by_one_id(given: tuple[str, ...]) -> None:
+    """Also if the model has used the id already, gives it twice, or gives none that can be used."""
+    calls = [(name, "echo", {"text": str(number)}) for number, name in enumerate(given)]
+    stage = Stage(ScriptedModel(called(*calls), said("done")), tool("echo", read_only=False))
+    stage.answers = [Answer("approve")] * len(given)
+    stage.perform(user("Hi"), assistant(call("a")), answer("a"), user("Again"))
+    told: dict[type[Event], list[str]] = {}
+    asked = [step.event for step in stage.steps if isinstance(step, Ask)]
+    for event in [*stage.events(), *asked]:
+        if isinstance(event, PartialToolCall | ToolCallConfirmation | ToolCallStarted | ToolCallResponse):
+            ids = told.setdefault(type(event), [])
+            if (name := event.tool_call["id"]) not in ids:
+                ids.append(name)
+    assert len(told) == 4
+    assert len({tuple(sorted(ids)) for ids in told.values()}) == 1
+    assert [len(ids) for ids in told.values()] == [len(given)] * 4
 
 
 def test_the_handler_runs_after_its_start_is_stored_and_before_its_end_is() -> None:

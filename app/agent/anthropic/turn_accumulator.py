@@ -178,7 +178,7 @@ class _OpenBlock:
         match self.block["type"]:
             case "tool_use":
                 # The loop finds an id for a call without one; nobody finds a name.
-                return CallDelta(self.block.setdefault("id", ""), self.block["name"], "")
+                return CallDelta(self.block.setdefault("id", ""), self.block["name"], "", begins=True)
             case "text" if text := self.block.get("text"):
                 return TextDelta(text)
             case "thinking" if text := self.block.get("thinking"):
