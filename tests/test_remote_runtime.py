@@ -18,6 +18,7 @@ from tests.harness.client_screen import Screen
 from tests.harness.gate import Gate
 from tests.harness.process import BatonProcess, eventually
 from tests.harness.remote_runtime import MarchRuntime, RemoteRuntime
+from tests.harness.wire import Stream
 
 Starting: TypeAlias = Callable[..., RemoteRuntime]
 
@@ -221,13 +222,87 @@ def test_a_connection_that_breaks_in_mid_stream_costs_and_doubles_nothing(
     watcher.close()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="that client shows a piece twice that its run's stream and the session's stream bring"
-)
 def test_an_answer_is_shown_once_though_two_streams_may_bring_it(start: Starting) -> None:
     runtime = start("tools", follows=True)
     runtime.say("[say one two three]")
     assert told_by_both(runtime).answers == ["one two three"]
+
+
+def test_each_run_of_a_program_that_follows_is_shown_once(start: Starting) -> None:
+    runtime = start("tools", follows=True)
+    for text in ("one", "two"):
+        for event in runtime.run(f"[say {text}]{shell('echo x')}[then][say done]"):
+            if event["type"] == "tool_call_confirmation":
+                runtime.resume("approve")
+    runtime.follow_up("[say and more]")
+    eventually(lambda: runtime.screen.kinds.count("stream_stopped") == 3, "the follow-up was answered")
+    screen = told_by_both(runtime)
+    assert screen.answers == ["one", "done", "two", "done", "and more"]
+    assert [call.result is not None for call in screen.calls.values()] == [True, True]
+    assert screen.kinds.count("stream_started") == 3
+
+
+def test_a_program_that_only_watches_is_told_all_that_another_reads_itself(
+    process: BatonProcess, start: Starting
+) -> None:
+    """Both are on one machine."""
+    runtime = start("tools", follows=True)
+    runtime.say("[say one]")
+    watcher = RemoteRuntime(process.url, "tools")
+    watcher.watch(runtime.session_id)
+    late = RemoteRuntime(process.url, "tools")
+    late.watch(runtime.session_id, from_the_beginning=True)
+    runtime.say("[say two]")
+    assert told_by_both(runtime).answers == ["one", "two"]
+    assert told_by_both(watcher).answers == ["two"]
+    assert told_by_both(late).answers == ["one", "two"]
+    watcher.close()
+    late.close()
+
+
+def test_when_its_runs_stream_breaks_the_second_one_goes_on_behind_it(start: Starting, gate: Gate) -> None:
+    runtime = start("tools", tools_approved=True)
+    runtime.watch(runtime.session_id)
+    said = runtime.body_of([{"role": "user", "content": f"[say one]{gate.call}[then][say two]"}])
+    response = runtime.client.post(
+        f"/api/sessions/{runtime.session_id}/agent/tools?on_disconnect=continue",
+        said,
+        stream=True,
+        headers={"Accept": "text/event-stream", "Cache-Control": "no-cache"},
+    )
+    with Stream(response) as stream:
+        for event in stream:
+            runtime.screen.show(event)
+            if event["type"] == "tool_call":
+                gate.wait_until_reached()
+                break
+    shown = len(runtime.screen.kinds)
+    gate.open()
+    eventually(lambda: "stream_stopped" in runtime.screen.kinds, "the rest came by the session's stream")
+    assert told_by_both(runtime).answers == ["one", "two"]
+    [call] = runtime.screen.calls.values()
+    assert call.result is not None
+    assert "tool_call_response" in runtime.screen.kinds[shown:]
+    assert runtime.screen.kinds.count("tool_call") == 1
+
+
+def test_a_refused_run_leaves_its_second_stream_open(start: Starting, gate: Gate) -> None:
+    runtime = start("tools", tools_approved=True)
+    runtime.watch(runtime.session_id)
+    other = RemoteRuntime(runtime._url, "tools", follows=False)
+    other.session_id = runtime.session_id
+    for event in other.run(f"{gate.call}[then][say theirs]"):
+        if event["type"] == "tool_call":
+            gate.wait_until_reached()
+            refused = runtime.client.post(
+                f"/api/sessions/{runtime.session_id}/agent/tools",
+                runtime.body_of([{"role": "user", "content": "[say mine]"}]),
+                headers={"Accept": "text/event-stream", "Cache-Control": "no-cache"},
+            )
+            assert refused.status_code == 409
+            gate.open()
+    assert told_by_both(runtime).answers == ["theirs"]
+    other.client.close()
 
 
 def test_after_a_gap_it_can_tell_what_it_has_shown(process: BatonProcess, start: Starting) -> None:

@@ -7,11 +7,14 @@ scenario that one would lose an event of fails wherever it is tested.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 
 from tests.harness.strict_client import DECODERS, MARCH, MAX_LINE, Decoder, Promises, StrictClient
+from tests.harness.wire import Stream
 
 TIME = "2026-03-14T09:00:00.1Z"
 
@@ -197,3 +200,17 @@ def test_the_id_of_a_message_that_was_added_is_not_used_again() -> None:
         promises.see(event)
     with pytest.raises(AssertionError, match="earlier"):
         promises.see(spoken("m"))
+
+
+class Silent(requests.Response):
+    """A stream that brings one event and then heartbeats, for ever."""
+
+    def iter_content(self, *_: Any, **__: Any) -> Iterator[bytes]:
+        yield b"id: 1\n" + line(type="stream_started", session_id="s", timestamp=TIME) + b"\n\n"
+        while True:
+            yield b": ping\n\n"
+
+
+def test_a_stream_with_nothing_but_heartbeats_fails_its_test() -> None:
+    with pytest.raises(AssertionError, match="nothing but heartbeats behind"):
+        Stream(Silent(), patience=0.0).until("stream_stopped")

@@ -269,6 +269,14 @@ class SessionExited(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlreadyTold(Event):
+    """Ours: another stream has told the reader's program of the run that ends here. It moves the reader's cursor."""
+
+    type = "already_told"
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gap(Event):
     """Ours: events between the reader's cursor and `first_available` are gone; read the session instead."""
 

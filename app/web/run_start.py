@@ -20,6 +20,7 @@ from app.runtime.run_control import RunControl
 from app.runtime.run_plan import Planner
 from app.runtime.run_preflight import preflight
 from app.runtime.streams.disconnects import DisconnectWatcher
+from app.runtime.streams.own_streams import OwnStream
 from app.runtime.streams.reader_factory import ReaderFactory
 from app.store.idempotency import KeyUse, KeyUsed, Outcome
 from app.store.run_request import RunRequest
@@ -27,6 +28,7 @@ from app.store.store import Store
 from app.web.access import own_name, owner, requester, require_visible
 from app.web.error_prefix import error_prefix
 from app.web.idempotent import idempotency_key
+from app.web.program import later_client
 from app.web.query_parameters import (
     IDEMPOTENCY_KEY,
     IF_MATCH,
@@ -160,19 +162,23 @@ class RunStartResource(Resource):
             with error_prefix("run session"):
                 self._pricing.check(session_id, options.chosen_model)
         wanted: str | None = None
-        try:
-            with error_prefix("run session"):
-                request = self._request(session_id, key, name, messages, use, options.chosen_model)
-                if when_busy != "reject":
-                    wanted = preflight(self._store, self._planner, self._runs, request, when_busy=when_busy)
-                live = self._start(request, when_busy)
-        except (KeyUsed, errors.SessionBusy) as busy:
-            if use is not None and (outcome := self._control.outcome(session_id, use)):
-                return self._again(outcome, streamed)  # the same request, a moment before
-            if isinstance(busy, errors.SessionBusy) and when_busy == "queue":
-                return self._queue(session_id, messages, use, wanted)
-            raise
-        return self._answer_run(live, after_hangup, streamed)
+        program = later_client(streams=True) if streamed and when_busy == "reject" else None
+        with self._readers.own_streams.asking(session_id, program) as own:
+            try:
+                with error_prefix("run session"):
+                    request = self._request(session_id, key, name, messages, use, options.chosen_model)
+                    if when_busy != "reject":
+                        wanted = preflight(
+                            self._store, self._planner, self._runs, request, when_busy=when_busy
+                        )
+                    live = self._start(request, when_busy)
+            except (KeyUsed, errors.SessionBusy) as busy:
+                if use is not None and (outcome := self._control.outcome(session_id, use)):
+                    return self._again(outcome, streamed)  # the same request, a moment before
+                if isinstance(busy, errors.SessionBusy) and when_busy == "queue":
+                    return self._queue(session_id, messages, use, wanted)
+                raise
+            return self._answer_run(live, after_hangup, streamed, own)
 
     def _request(
         self,
@@ -210,7 +216,9 @@ class RunStartResource(Resource):
         with client_left(self._disconnects) as left:
             return self._control.line.start(request, seconds=longest, gave_up=left.is_set, name=own_name())
 
-    def _answer_run(self, live: LiveRun, after_hangup: str, streamed: bool) -> Response:
+    def _answer_run(
+        self, live: LiveRun, after_hangup: str, streamed: bool, own: OwnStream | None
+    ) -> Response:
         if not streamed:
             return self._accepted(describe(live))
 
@@ -220,9 +228,8 @@ class RunStartResource(Resource):
 
         try:
             headers = {"X-Run-ID": live.run.id}
-            return self._streams.respond(
-                self._readers.of_run(live, wire_encoder()), on_hangup=left, headers=headers
-            )
+            reader = self._readers.of_run(live, wire_encoder(), own)
+            return self._streams.respond(reader, on_hangup=left, headers=headers)
         except BaseException:
             left()  # without a response there is no client that could
             raise
@@ -277,4 +284,7 @@ class RunStartResource(Resource):
         whole = FROM.read("run" if march else "beginning") == "beginning"
         after = cursor(header_first=march)
         self._store.sessions.get(session_id, owner=owner())
-        return self._streams.respond(self._readers.of_session(session_id, after, wire_encoder(), whole=whole))
+        program = later_client(streams=True) if after is not None and not http_request.args else None
+        return self._streams.respond(
+            self._readers.of_session(session_id, after, wire_encoder(), whole=whole, program=program)
+        )

@@ -17,6 +17,7 @@ from app.store.store import Store
 from app.web.access import owner
 from app.web.json_streaming import PAGE, array_response, in_pages, object_response
 from app.web.long_poll import LongPoll
+from app.web.program import later_client
 from app.web.query_parameters import PRETTY, Choice, Matching, Seconds
 from app.web.resource import Resource, ResponseSpec, get
 from app.web.response_json import json_response
@@ -138,6 +139,8 @@ class SessionReadsResource(Resource):
     def snapshot(self, session_id: str) -> Response:
         """Read this, then follow the events since `last_event_seq`: nothing is missing."""
         last_event = self._readers.whole_until(self._looked_up(session_id).id)  # before what it tells is read
+        if (program := later_client(streams=False)) is not None:
+            self._readers.own_streams.show_snapshot(session_id, program, last_event)
         session = self._looked_up(session_id)
         last = self._store.runs.recent(session_id=session_id, limit=1)
         live = last[0] if last and last[0].live else None

@@ -9,6 +9,7 @@ streams bring it shows twice.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
@@ -67,7 +68,7 @@ class EventStream:
             assert response.status_code == 200, response.text
             self.connections += 1
             self.opened.set()
-            return self._read(Stream(response))
+            return self._read(Stream(response, patience=math.inf))
         finally:
             response.close()
             client.close()

@@ -4,6 +4,7 @@ fails the test."""
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
@@ -12,14 +13,19 @@ import requests
 from tests.harness.strict_client import DECODERS, MAX_LINE, Promises, StrictClient, decode_as_sent
 
 TIMEOUT = 30.0
+PATIENCE = 60.0
 
 Event = dict[str, Any]
 
 
 class Stream:
-    """An open event stream. Iterating yields events; `ids` collects the numbers, `raw` the bytes as they came."""
+    """An open event stream. Iterating yields events; `ids` collects the numbers, `raw` the bytes as they came.
 
-    def __init__(self, response: requests.Response) -> None:
+    Heartbeats keep a stream open on which nothing will ever come: after `patience` seconds of them alone a test fails.
+    """
+
+    def __init__(self, response: requests.Response, *, patience: float = PATIENCE) -> None:
+        self._patience = patience
         self.response = response
         self.ids: list[int] = []
         self.raw = bytearray()
@@ -35,14 +41,20 @@ class Stream:
         return next(self._reading, None)
 
     def _read(self) -> Iterator[Event]:
+        last = time.monotonic()
         for line in self._lines():
-            if line.startswith(b"id: "):
+            if line.startswith(b":"):
+                assert time.monotonic() - last < self._patience, (
+                    f"nothing but heartbeats behind {[event['type'] for event in self.events]}"
+                )
+            elif line.startswith(b"id: "):
                 self.ids.append(int(line[4:]))
             elif line.startswith(b"data: "):
                 self.events.append(strictly(line))
                 if self._promises is not None:
                     self._promises.see(self.events[-1])
                 yield self.events[-1]
+                last = time.monotonic()
 
     def _lines(self) -> Iterator[bytes]:
         rest = b""

@@ -13,9 +13,11 @@ from typing import Final
 TYPES: Final[Mapping[str, frozenset[str]]] = {
     "gap": frozenset({"session_id", "first_available", "snapshot"}),
     "session_exited": frozenset({"session_id"}),
+    "already_told": frozenset({"session_id"}),
 }
-"""Types of our own, and all that is in them. The newest client knows both on `…/events`: it reads the session anew
-after a `gap`, and stops after `session_exited`."""
+"""Types of our own, and all that is in them. The newest client knows the first two on `…/events`: it reads the session
+anew after a `gap`, and stops after `session_exited`. After `already_told`, as after any type that it skips, it begins
+behind its number when it connects again."""
 
 FIELDS: Final[Mapping[str, str]] = {
     "error.code": "March's client: the word that an HTTP refusal would have carried",

@@ -19,6 +19,7 @@ from app.errors import StoreUnavailable
 from app.event_encoder import EventEncoder
 from app.runtime.streams.event_log import EndMark, EventLog, EventLogs
 from app.runtime.streams.frame_encoder import AS_WRITTEN, FrameEncoder
+from app.runtime.streams.own_streams import Follower, OwnStream
 from app.runtime.streams.recent_events import Slice
 from app.sse_format import split, unnumbered
 from app.store.event_segments import Segment
@@ -78,6 +79,7 @@ class EventReader:
         encoder: FrameEncoder = AS_WRITTEN,
         begins_with_gap: bool = False,
         patience: float = READER_PATIENCE,
+        follower: Follower | None = None,
     ) -> None:
         self._log = event_log
         self._logs = logs
@@ -88,6 +90,8 @@ class EventReader:
         self._encoder = encoder
         self._begins_with_gap = begins_with_gap
         self._patience = patience
+        self._follower = follower
+        self.own: OwnStream | None = None  # to be told how far the client has been told
         self._found: RunEnd | None = None  # the end, if this reader had to look for it
         self._missed_end = False  # its cursor has gone past the end, and no event said so
         self._failing_since: float | None = None  # monotonic
@@ -102,6 +106,7 @@ class EventReader:
     def next(self, timeout: float) -> bytes | None:
         """Frames that have not been read yet, as one piece; b"" if none came for `timeout` seconds, None at the
         end. While the database is away, that is silence; None if it lasts longer than the patience."""
+        self._confirm()
         deadline = time.monotonic() + timeout
         while not self.at_end:
             remaining = max(0.0, deadline - time.monotonic())
@@ -120,6 +125,7 @@ class EventReader:
     def take(self) -> bytes | None:
         """The new events in the log, without waiting and without the store: b"" if there are none, None at the end.
         Raises Behind if the store has to be asked for what comes next."""
+        self._confirm()
         if self.at_end:
             return None
         if self._joins:
@@ -140,6 +146,8 @@ class EventReader:
         """Makes `next` return None from now on, and wakes the thread that waits in it; from any thread."""
         self._interrupted.set()
         self._log.wake()
+        if self._follower is not None:
+            self._follower.moved.set()
 
     def give_up(self) -> None:
         """Ends the reader before its time, because of trouble that is neither its client's nor its run's."""
@@ -150,6 +158,15 @@ class EventReader:
         if not self._closed:
             self._closed = True
             self._logs.release(self._log)
+            if self._follower is not None:
+                self._follower.leave(self._after)
+            if self.own is not None:
+                self.own.close()
+
+    def _confirm(self) -> None:
+        """Who asks for more has sent what it got before."""
+        if self.own is not None:
+            self.own.advance(self._after)
 
     @property
     def at_end(self) -> bool:
@@ -176,7 +193,12 @@ class EventReader:
     def can_be_carried(self) -> bool:
         """Is `take` all that it needs, as things stand? Not while its events come from another process, or the
         database is away."""
-        return self._failing_since is None and not self.follows_another_process and not self._joins
+        return (
+            self._failing_since is None
+            and not self.follows_another_process
+            and not self._joins
+            and self._follower is None
+        )
 
     # ---- one look
 
@@ -187,13 +209,15 @@ class EventReader:
             return self._gap(self._after + 1)
         if self._is_past_end:
             return self._last_words()
+        if self._follower and self._follower.waits_for(self._after + 1, timeout, self._interrupted.is_set):
+            return b""
         wait = min(timeout, LOOK_SECONDS) if self.follows_another_process else timeout
         piece = self._log.read(
             self._after,
             wait,
             self._end,
             gave_up=self._interrupted.is_set,
-            encoder=AS_WRITTEN if self._joins else self._encoder,
+            encoder=AS_WRITTEN if self._reads_facts else self._encoder,
         )
         if piece is None:
             return self._silence()
@@ -201,8 +225,22 @@ class EventReader:
             return self._catch_up(piece)
         if piece.over:
             return self._miss_end()
+        if self._reads_facts:
+            return self._pass_on(split(piece.frames), piece.last)
         self._after = piece.last
-        return self._encoded(split(piece.frames)) if self._joins else piece.frames
+        return piece.frames
+
+    @property
+    def _reads_facts(self) -> bool:
+        return self._joins or self._follower is not None
+
+    def _pass_on(self, facts: Sequence[bytes], last: int) -> bytes:
+        """The frames of these facts, the last of which has that number."""
+        if self._follower is not None:
+            facts, open_from = self._follower.sift(facts)
+            last = last if open_from is None else open_from - 1
+        self._after = last
+        return self._encoded(facts)
 
     def _silence(self) -> bytes:
         """The log is silent. If the end is known, what lacks was written by another process, and is stored."""
@@ -225,9 +263,8 @@ class EventReader:
         if mine[0].first > self._after + 1:
             return self._gap(mine[0].first)
         row = _in_a_row(mine)
-        frames = b"".join(self._encoded(facts_after(self._after, segment.facts)) for segment in row)
-        self._after = row[-1].last
-        return frames
+        facts = [fact for segment in row for fact in facts_after(self._after, segment.facts)]
+        return self._pass_on(facts, row[-1].last)
 
     def _encoded(self, facts: Iterable[bytes]) -> bytes:
         """The frames of these facts. A call that was being written when the reader joined begins with the first that

@@ -16,6 +16,7 @@ from app.runtime.live_runs import LiveRuns
 from app.runtime.streams.event_log import EndMark, EventLogs
 from app.runtime.streams.event_reader import EventReader, RunEnd
 from app.runtime.streams.frame_encoder import AS_WRITTEN, FrameEncoder
+from app.runtime.streams.own_streams import OwnStream, OwnStreams, Program
 from app.sse_format import split, unnumbered
 from app.store.store import Store
 from app.threads import Services
@@ -35,11 +36,14 @@ class ReaderFactory:
         self._runs = runs
         self._logs = logs
         self._services = services
+        self.own_streams = OwnStreams()
 
-    def of_run(self, live: LiveRun, encoder: FrameEncoder = AS_WRITTEN) -> EventReader:
-        """A reader of one run's events, from the first to the last."""
+    def of_run(
+        self, live: LiveRun, encoder: FrameEncoder = AS_WRITTEN, own: OwnStream | None = None
+    ) -> EventReader:
+        """A reader of one run's events, from the first to the last; `own` is told how far it has come."""
         self._logs.hold(live.log)
-        return EventReader(
+        reader = EventReader(
             live.log,
             self._logs,
             self._store.events,
@@ -48,6 +52,10 @@ class ReaderFactory:
             find_end=partial(self._end_of, live.run.session_id, live.run.id),
             encoder=encoder,
         )
+        if own is not None:
+            reader.own = own
+            own.begin(live.first_event, live.end)
+        return reader
 
     def of_past_run(self, run: Run, encoder: FrameEncoder = AS_WRITTEN) -> EventReader:
         """A reader of a run's events that this process does not work on: from the store, and as they come."""
@@ -87,10 +95,12 @@ class ReaderFactory:
         encoder: FrameEncoder = AS_WRITTEN,
         *,
         whole: bool = False,
+        program: Program | None = None,
     ) -> EventReader:
         """A reader of a session's events after a number; None: from the beginning of the run that is live, or whatever
         comes next; or, if it is to be the `whole`, from the first event that is kept. A number that was never given,
-        as after a restored backup, is answered with a `gap`. SessionNotFound, Draining."""
+        as after a restored backup, is answered with a `gap`. A `program` is not told again what the streams of its own
+        runs tell it. SessionNotFound, Draining."""
         if self._runs.draining:
             raise Draining()
         self._services.ensure_running()
@@ -110,6 +120,9 @@ class ReaderFactory:
                 after=event_log.last_number if unknown else after,
                 encoder=encoder,
                 begins_with_gap=unknown,
+                follower=self.own_streams.follow(session_id, program, after)
+                if program and not unknown
+                else None,
             )
         except BaseException:
             self._logs.release(event_log)
