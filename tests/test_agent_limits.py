@@ -79,6 +79,76 @@ def test_a_run_that_has_used_up_a_budget_ends_before_the_next_turn(
     assert of_type(again, "error") == []
 
 
+def test_readers_are_told_what_is_used_of_each_budget_and_which_limit_was_reached(serve: Serve) -> None:
+    agents = thinker(model="m", budgets=["tight"])
+    client = serve(
+        agents=agents,
+        models={"m": PRICED},
+        budget={"max_cost": 1000.0, "max_time": "1h"},
+        budgets={"tight": {"max_tokens": 1}, "nobodys": {"max_tokens": 1}},
+    )
+    session = client.new_session()
+    told = client.say(session, TWICE, agent="one")
+    (usage,) = of_type(told, "token_usage")
+    (used,) = of_type(told, "budget_usage")
+    assert told.index(used) == told.index(usage) + 1
+    assert used["session_id"] == session
+    tokens, cost = usage["usage"]["context_length"], usage["usage"]["cost"]
+    run, tight = used["budgets"]
+    assert (run["name"], run["max_cost"], run["max_time_seconds"]) == ("run", 1000.0, 3600.0)
+    assert (tight["name"], tight["max_tokens"]) == ("tight", 1)
+    assert "max_tokens" not in run
+    assert "max_cost" not in tight
+    assert "unpriced" not in run
+    for one in (run, tight):
+        assert (one["tokens"], one["cost"]) == (tokens, pytest.approx(cost))
+        (mine,) = one["per_agent"]
+        assert (mine["agent_name"], mine["tokens"], mine["cost"]) == ("root", tokens, pytest.approx(cost))
+    (reached,) = of_type(told, "budget_exceeded")
+    (error,) = of_type(told, "error")
+    assert told.index(reached) < told.index(error)
+    assert {key: reached[key] for key in ("session_id", "budget", "limit", "used", "max", "config_path")} == {
+        "session_id": session,
+        "budget": "tight",
+        "limit": "max_tokens",
+        "used": f"{tokens} tokens",
+        "max": "1 tokens",
+        "config_path": "budgets.tight.max_tokens",
+    }
+    assert reached["message"] == error["error"]
+
+
+def test_a_run_without_budgets_tells_of_none(serve: Serve) -> None:
+    client = serve(agents=thinker())
+    told = client.say(client.new_session(), "[say hi]", agent="one")
+    assert of_type(told, "budget_usage") == []
+
+
+def test_what_several_agents_have_used_of_a_budget_is_told_apart(serve: Serve) -> None:
+    agents = thinker(sub_agents=["helper"], budgets=["pot"])
+    agents["helper"] = {"model": SONNET, "instruction": "i", "budgets": ["pot"]}
+    client = serve(agents=agents, budgets={"pot": {"max_tokens": 1_000_000}})
+    task = call_text("transfer_task", agent="helper", task="[say helped]", expected_output="")
+    told = client.say(client.new_session(tools_approved=True), f"{task}[then][say done]", agent="one")
+    first, second, third = [event["budgets"][0] for event in of_type(told, "budget_usage")]
+    assert [{one["agent_name"] for one in used["per_agent"]} for used in (first, second, third)] == [
+        {"root"},
+        {"root", "helper"},
+        {"root", "helper"},
+    ]
+    assert third["tokens"] == sum(one["tokens"] for one in third["per_agent"])
+    assert third["elapsed_seconds"] == pytest.approx(sum(one["active_seconds"] for one in third["per_agent"]))
+
+
+def test_an_answer_without_a_known_price_is_said_to_be_none() -> None:
+    budgets = RunBudgets(RunBudget(max_tokens=100))
+    agent = AgentDefinition()
+    budgets.spend(agent, Usage(output_tokens=1), 0.0, priced=False)
+    budgets.spend(agent, Usage(output_tokens=1), 0.1)
+    (reading,) = budgets.readings(agent)
+    assert (reading["unpriced"], reading["tokens"]) == (True, 2)
+
+
 def test_a_budget_that_nobody_names_bounds_nobody(serve: Serve) -> None:
     client = serve(agents=thinker(), budgets={"tight": {"max_tokens": 1}})
     assert text_of(client.say(client.new_session(), TWICE, agent="one")) == "done"

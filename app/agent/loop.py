@@ -16,7 +16,7 @@ from app.agent.compactor import UNKNOWN_WINDOW, Compactor
 from app.agent.history import History
 from app.agent.kept_answers import KeptAnswers
 from app.agent.loop_context import LoopContext
-from app.agent.loop_events import agent_info, team_info
+from app.agent.loop_events import agent_info, check_budgets, team_info
 from app.agent.loop_hooks import LoopHooks
 from app.agent.loop_steps import FAILURES, AgentChanged, SafePoint, Step, Steps
 from app.agent.model_caller import ModelCaller
@@ -194,8 +194,7 @@ class AgentLoop:
             self._check_size()
             if not self._history.transcript.unserved:
                 self._context.check_budget()
-                for words in self._context.budgets.check(self._agent):
-                    yield events.Warning(agent_name=self._agent.name, message=words)
+                yield from check_budgets(self._context.budgets, self._agent, self._session.id)
             yield from self._compactor.make_room()
             said = yield from self._take_turn(limit.turns)
             self._broken = said.broken_calls

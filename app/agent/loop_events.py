@@ -1,10 +1,12 @@
-"""The events that tell of what the loop works with: the team and its agents."""
+"""The events that tell of what the loop works with: the team, its agents and their budgets."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from app.agent import model_catalogue
+from app.agent.run_budgets import RunBudgets
 from app.conversation import events
 from app.conversation.events import Event
 from app.team.agent import Agent
@@ -30,6 +32,14 @@ def team_info(team: Team, agent: Agent) -> Event:
         available_agents=[_member(member) for member in team.agents],
         current_agent=agent.name,
     )
+
+
+def check_budgets(budgets: RunBudgets, agent: Agent, session_id: str) -> Iterator[Event]:
+    """Before a turn of an agent: tells of budgets that are nearly used up. BudgetReached if one is."""
+    if (breach := budgets.breach(agent)) is not None:
+        yield events.BudgetExceeded(agent_name=agent.name, session_id=session_id, **breach._asdict())
+    for words in budgets.check(agent):
+        yield events.Warning(agent_name=agent.name, message=words)
 
 
 def _member(agent: Agent) -> dict[str, Any]:

@@ -174,9 +174,14 @@ class TurnRunner:
                 yield TurnRefused(self._session.id)
             raise ModelRefused(_refusal(turn))
         if content:
-            yield from self._add(self._assistant(content, stop_reason=turn.stop_reason, asked=asked), broken)
+            message = self._assistant(content, stop_reason=turn.stop_reason, asked=asked)
+            yield from self._add(message, broken, priced=asked.spec.cost is not None)
             yield events.MessageAdded(agent_name=self._agent.name, session_id=self._session.id)
         yield self._token_usage(asked, whole=bool(content))
+        if budgets := self._context.budgets.readings(self._agent):
+            yield events.BudgetUsage(
+                agent_name=self._agent.name, session_id=self._session.id, budgets=budgets
+            )
         return Said(turn.stop_reason, broken)
 
     def _keep_partial(self, error: ModelError) -> Steps:
@@ -240,10 +245,10 @@ class TurnRunner:
             id=self._model_caller.message_id if asked else self._context.new_id(),
         )
 
-    def _add(self, message: Message, broken: frozenset[str] = frozenset()) -> Steps:
+    def _add(self, message: Message, broken: frozenset[str] = frozenset(), *, priced: bool = True) -> Steps:
         self._history.add(message)
         self._history.cost += message.cost
-        self._context.budgets.spend(self._agent, message.usage, message.cost)
+        self._context.budgets.spend(self._agent, message.usage, message.cost, priced=priced)
         tokens = message.usage.read_and_written if message.usage else None
         yield TurnAdded(self._session.id, message, tokens, broken)
 

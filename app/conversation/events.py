@@ -150,6 +150,29 @@ class TokenUsage(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetUsage(Event):
+    """What the run has used of its file's budgets, each of which has the keys of docker-agent's."""
+
+    type = "budget_usage"
+    session_id: str
+    budgets: Sequence[Json]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetExceeded(Event):
+    """A limit of a budget is reached, at `config_path` in the agent file; the run, or the task, ends."""
+
+    type = "budget_exceeded"
+    session_id: str
+    budget: str
+    limit: str
+    used: str
+    max: str
+    config_path: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionTitle(Event):
     type = "session_title"
     timed = False
