@@ -119,8 +119,8 @@ MESSAGE_COLUMNS: Final = (
     "usage_json",
     "model",
     "cost",
-    "position",
     "message_id",
+    "position",
 )
 """In the order in which `message_of` reads them; a history is the longest thing that is read, so by place."""
 
@@ -138,8 +138,8 @@ def message_of(row: Sequence[Any]) -> Message:
         usage,
         model,
         cost,
-        position,
         message_id,
+        position,
     ) = row
     return Message(
         role,

@@ -14,16 +14,13 @@ from app.agent.resumption import Resumption
 from app.agent.tool_runner import UNREADABLE
 from app.agent.toolset import Outcome, ToolCancelled, ToolContext, ToolResult
 from app.conversation.blocks import plain_text
-from app.conversation.events import (
-    AgentChoice,
-    Event,
-    MessageAdded,
+from app.conversation.call_events import (
     PartialToolCall,
     ToolCallConfirmation,
     ToolCallResponse,
     ToolCallStarted,
-    UserMessage,
 )
+from app.conversation.events import AgentChoice, Event, MessageAdded, UserMessage
 from app.conversation.run import Answer, Question, QuestionKind
 from app.conversation.session import Session
 from app.errors import ModelFailed, ModelRefused, RunCancelled
