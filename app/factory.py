@@ -44,12 +44,15 @@ from app.telemetry.telemetry import Telemetry
 from app.telemetry.tracing import Tracing
 from app.web import metrics_route
 from app.web.access import Access
+from app.web.agent_info import AgentInfoResource
 from app.web.agents import AgentResource
 from app.web.application import make_application
 from app.web.audit_trail import AuditResource
 from app.web.batches import BatchResource
 from app.web.caller_route import CallerResource
 from app.web.console import ConsoleResource
+from app.web.delegation_policy import DelegationResource
+from app.web.effective_permissions import EffectivePermissionsResource
 from app.web.health import HealthResource
 from app.web.long_poll import LongPoll
 from app.web.messages import MessageResource
@@ -59,6 +62,8 @@ from app.web.rate_limit import RateLimit
 from app.web.reference import ReferenceResource
 from app.web.run_start import RunStartResource
 from app.web.runs import RunResource
+from app.web.session_agent import ChosenAgents
+from app.web.session_branches import SessionBranchResource
 from app.web.session_context import SessionContextResource
 from app.web.session_models import SessionModelsResource
 from app.web.session_prompts import SessionPromptsResource
@@ -70,6 +75,7 @@ from app.web.session_tools import SessionToolsResource
 from app.web.session_tree import SessionTreeResource
 from app.web.sessions import SessionResource
 from app.web.sse import HEARTBEAT_SECONDS, PING, Streams
+from app.web.thinking_level import ThinkingLevelResource
 from app.web.token_book import TokenBook
 from app.web.wire_generation import Generation, set_generation
 
@@ -216,6 +222,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     streams = Streams(disconnects, runtime.slots, writer)
     editor = ConversationEditor(store, runtime.manager)
     agents = SessionAgents(store, directory)
+    chosen = ChosenAgents(store, agents)
     agent_tools = AgentTools(store, directory, planner.toolboxes, roots)
     app = make_application(
         [
@@ -225,7 +232,12 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             AgentResource(directory, agent_tools.count),
             SessionReadsResource(store, readers, waits),
             ModelsResource(directory),
-            SessionModelsResource(agents),
+            SessionModelsResource(store, chosen, pricing),
+            ThinkingLevelResource(store, chosen),
+            SessionBranchResource(store, chosen, editor),
+            DelegationResource(store, control),
+            EffectivePermissionsResource(chosen),
+            AgentInfoResource(store, chosen),
             SessionToolsResource(store, agents, agent_tools, editor),
             SessionTreeResource(SessionTrees(store, directory)),
             SessionContextResource(agents, Contexts(store, roots)),

@@ -38,7 +38,7 @@ agents:
     description: Helps those who help
     max_iterations: 1
     toolsets: [{{type: think}}]
-  successor: {{model: m, description: Goes on}}
+  successor: {{model: m, description: Goes on, toolsets: [{{type: shell}}]}}
   payer:
     model: m
     description: Has a tool that asks before it pays
@@ -141,6 +141,25 @@ def test_a_hand_off_before_the_question_counts_after_it(two: Two) -> None:
     two.finish()
     [run] = two.there.call("GET", f"/api/runs?session={two.session}")
     assert run["agent"] == "team/successor"
+
+
+def test_a_task_goes_on_although_its_conversation_gives_none_away_any_more(two: Two) -> None:
+    prompt = call_text("user_prompt", message="Which way?")
+    two.ask(task(f"{prompt}[then][say went]", "asker"), "elicitation_request")
+    two.there.call("PATCH", f"/api/sessions/{two.session}/delegation-policy", {"enabled": False})
+    two.there.elicit(two.session, "accept", {"way": "uphill"})
+    assert two.finish() == ["went"]
+
+
+def test_a_run_that_names_no_agent_goes_on_with_the_one_that_has_the_session(two: Two) -> None:
+    two.here.say(two.session, call_text("handoff", agent="successor") + "[then][say mine]", agent="team")
+    two.ask(call_text("shell", cmd="echo ran") + "[then][say done]", "tool_call_confirmation")
+    two.there.resume(two.session, "approve")
+    two.there.wait_until_free(two.session)
+    runs = two.there.call("GET", f"/api/runs?session={two.session}")
+    assert [run["agent"] for run in runs] == ["team/successor"] * 2
+    speakers = [item["agentName"] for item in two.there.session(two.session)["messages"] if item["agentName"]]
+    assert speakers[-1] == "successor"
 
 
 def test_no_number_of_an_event_is_missing_or_given_twice(two: Two) -> None:

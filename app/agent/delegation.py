@@ -18,6 +18,7 @@ from app.team.agent import Agent
 
 MAX_DEPTH: Final = 8
 TITLE: Final = "Transferred task"
+NO_TASKS: Final = "Giving tasks to other agents is switched off in this conversation; do this one yourself."
 
 _CHILDREN: Final = uuid.UUID("6f0a3a2e-57c1-4c0e-9a5e-3f4c4f1d5a11")
 

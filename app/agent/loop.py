@@ -275,7 +275,7 @@ class AgentLoop:
         return min([self._compactor.window or UNKNOWN_WINDOW, *filter(None, known)])
 
     def _switch(self, change: ModelChange) -> Generator[Step, Any, ToolResult]:
-        own = self._context.team.agent(self._agent.name).asking(self._session.model)
+        own = self._context.as_chosen(self._session, self._context.team.agent(self._agent.name))
         self._switched_to = own.with_(models=tuple(change.models)) if change.models else own
         yield agent_info(self._switched_to)
         return ToolResult(change.words)

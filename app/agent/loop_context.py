@@ -56,6 +56,10 @@ class LoopContext:
     budgets: RunBudgets = field(default_factory=RunBudgets)  # that the agent's file sets
     prefer: Callable[[Session, Agent], Agent] = lambda session, agent: agent.asking(session.model)
     """The agent with the model that was chosen for it, by a request or by itself."""
+    as_chosen: Callable[[Session, Agent], Agent] = lambda session, agent: agent.asking(session.model)
+    """The same, whatever it has chosen by itself."""
+    may_delegate: Callable[[], bool] = lambda: True
+    """Whether the conversation gives new tasks away, at this moment."""
     session_bytes: int = 0  # that a session may hold; 0: any number
     tell_full: Callable[[str], None] = lambda _session: None  # told of one that holds as many
     deny_wins: bool = True  # over every approval; else the session's approvals come first

@@ -27,9 +27,10 @@ def agent_info(agent: Agent, model: ModelSpec | None = None) -> Event:
 
 
 def team_info(team: Team, agent: Agent) -> Event:
+    """The agent itself is shown as it is given, which may be with another model than its file says."""
     return events.TeamInfo(
         agent_name=agent.name,
-        available_agents=[_member(member) for member in team.agents],
+        available_agents=[_member(agent if one.name == agent.name else one) for one in team.agents],
         current_agent=agent.name,
     )
 
@@ -53,10 +54,12 @@ def _member(agent: Agent) -> dict[str, Any]:
     if thinking := _thinking(agent.models[0]):
         member["thinking"] = thinking
     if agent.commands:
-        member["commands"] = {
-            name: command.model_dump(exclude_defaults=True) for name, command in agent.commands.items()
-        }
+        member["commands"] = commands_of(agent)
     return member
+
+
+def commands_of(agent: Agent) -> dict[str, Any]:
+    return {name: command.model_dump(exclude_defaults=True) for name, command in agent.commands.items()}
 
 
 def _thinking(model: ModelSpec) -> str:

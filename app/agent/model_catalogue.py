@@ -51,6 +51,7 @@ class ModelFacts:
     price: Price | None = None
     long_price: Price | None = None
     sampling: bool = False  # it takes a temperature
+    efforts: tuple[str, ...] = EFFORTS  # how hard it can be told to think
 
 
 def facts(model: str) -> ModelFacts:
@@ -102,6 +103,7 @@ def sampling_options(
 
 _M: Final = 1_000_000
 _K: Final = 1_000
+_NO_XHIGH: Final = ("low", "medium", "high", "max")
 _UNKNOWN: Final = ModelFacts()
 _MODELS: Final[Mapping[str, ModelFacts]] = {
     # where no price for caching is published: reads at 0.1 and writes at 1.25 of the input price
@@ -115,11 +117,15 @@ _MODELS: Final[Mapping[str, ModelFacts]] = {
     "claude-opus-5": ModelFacts(_M, 128 * _K, price=Price(5, 25, 0.5, 6.25)),
     "claude-opus-4-8": ModelFacts(_M, 128 * _K, price=Price(5, 25, 0.5, 6.25)),
     "claude-opus-4-7": ModelFacts(_M, 128 * _K, price=Price(5, 25, 0.5, 6.25)),
-    "claude-opus-4-6": ModelFacts(_M, 128 * _K, price=Price(5, 25, 0.5, 6.25), sampling=True),
+    "claude-opus-4-6": ModelFacts(
+        _M, 128 * _K, price=Price(5, 25, 0.5, 6.25), sampling=True, efforts=_NO_XHIGH
+    ),
     "claude-opus-4-5": ModelFacts(200 * _K, 64 * _K, "budget", Price(5, 25, 0.5, 6.25), sampling=True),
     "claude-sonnet-5-5": ModelFacts(_M, 128 * _K, price=Price(2, 10, 0.2, 2.5)),
     "claude-sonnet-5": ModelFacts(_M, 128 * _K, price=Price(2, 10, 0.2, 2.5)),
-    "claude-sonnet-4-6": ModelFacts(_M, 128 * _K, price=Price(3, 15, 0.3, 3.75), sampling=True),
+    "claude-sonnet-4-6": ModelFacts(
+        _M, 128 * _K, price=Price(3, 15, 0.3, 3.75), sampling=True, efforts=_NO_XHIGH
+    ),
     "claude-sonnet-4-5": ModelFacts(200 * _K, 64 * _K, "budget", Price(3, 15, 0.3, 3.75), sampling=True),
     "claude-haiku-5-5": ModelFacts(
         _M, 128 * _K, price=Price(0.1, 0.5, 0.01, 0.125), long_price=Price(0.5, 2.5, 0.05, 0.625)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from app.agent.delegation import MAX_DEPTH, child_id, child_session, first_message
+from app.agent.delegation import MAX_DEPTH, NO_TASKS, child_id, child_session, first_message
 from app.agent.loop_context import LoopContext
 from app.agent.loop_events import agent_info
 from app.agent.loop_hooks import LoopHooks
@@ -50,6 +50,8 @@ class TaskRunner:
         """Without a `task` it goes on with the one that was at work when its process died."""
         if self.depth >= MAX_DEPTH:
             return ToolResult.error("Tasks are nested too deeply; do this one yourself.")
+        if task is not None and not self.context.may_delegate():
+            return ToolResult.error(NO_TASKS)
         session = child_id(self.session.id, call_id)
         child = (yield from self._new(call_id, task)) if task else self._begun(session)
         mine, name = self.parent.name, child.agent.name

@@ -122,12 +122,7 @@ class ToolRunner:
         known = self._resumption.ledger.get(block["id"])
         if form := self._form(block, known):
             return (yield from self._conclude(block, answer_result(form.decision, form.content)))
-        if (
-            known is not None
-            and known.state == "running"
-            and tool is not None
-            and tool.name == "transfer_task"
-        ):
+        if known is not None and known.state == "running" and block["name"] == "transfer_task":
             return (yield from self._conclude(block, (yield from self._delegate(block["id"], None))))
         if known is not None and known.state == "running":
             return (yield from self.end(block, ToolResult.error(UNKNOWN_OUTCOME), "unknown"))

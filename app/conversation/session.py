@@ -21,6 +21,8 @@ class Choices:
     models: Mapping[str, str] = field(default_factory=dict)  # agent -> the model that it asks here
     models_used: Sequence[str] = ()  # models to choose from again
     without_title: bool = False  # no model makes it one
+    thinking_levels: Mapping[str, str] = field(default_factory=dict)  # agent -> how much it thinks here
+    without_tasks: bool = False  # its agents give no new tasks away; those below it go by their root's
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Session:
     starred: bool = False
     parent_id: str | None = None
     agent: str = ""  # "key/name" of the agent that a delegated task's session was made for
-    handed_to: str = ""  # "key/name" of the agent that a hand-off gave it to; runs that name none begin there
+    handed_to: str = ""  # "key/name" of the agent that it was given to; runs that name none begin there
     compactions: int = 0  # the number of its newest summary
     model: str = ""  # "provider/name" that its runs ask instead of their agents' own models
     chosen_policy: SafetyPolicy = ""  # the one that counts while `tools_approved` does not say more

@@ -31,6 +31,7 @@ from app.agent.tools.run_facts import RunFacts
 from app.conversation.blocks import plain_text
 from app.conversation.frozen_prompt import FrozenPrompt, Surroundings
 from app.conversation.run import ToolCall
+from app.conversation.safety import SafetyPolicy
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import InvalidAgentConfig, InvalidRequest, MissingEnvironment, UnpricedModel
@@ -39,11 +40,12 @@ from app.runtime.background_runs import BackgroundRuns, TaskParent
 from app.runtime.earlier_sessions import OwnersSessions
 from app.runtime.environment_info import surroundings
 from app.runtime.live_run import LiveRun
-from app.runtime.model_overrides import asked, unserved
+from app.runtime.model_overrides import asked, asked_for, unserved
 from app.runtime.pricing import Pricing
 from app.runtime.run_clock import shortest
 from app.runtime.run_notices import uncounted, without_effect
 from app.runtime.run_plan import Plan
+from app.runtime.thinking_levels import at_level, chosen_level, specs_at
 from app.runtime.titles import Titles
 from app.runtime.toolboxes import Toolboxes
 from app.store.background_store import OPTION
@@ -117,9 +119,21 @@ class AgentPlanner:
                 self._titles.begin(live, client, [*own, first, *agent.fallback_models], texts)
 
         seconds = shortest(self._run_seconds, agent.max_run_seconds)
-        thinks = any(model.starts_thinking for model in agent.models)
-        policy = agent.safety or team.file.runtime.safety
-        return Plan(f"{team.key}/{agent.name}", loop, begin_title, seconds, thinks, policy)
+        thinks = {
+            f"{team.key}/{one.name}": (one.starts_thinking, self._policy(team, one)) for one in team.agents
+        }
+        return Plan(
+            f"{team.key}/{agent.name}",
+            loop,
+            begin_title,
+            seconds,
+            agent.starts_thinking,
+            self._policy(team, agent),
+            thinks if name is None else {},
+        )
+
+    def _policy(self, team: Team, agent: Agent) -> SafetyPolicy:
+        return agent.safety or team.file.runtime.safety
 
     def _client_for(self, agent: Agent) -> ModelClient:
         missing = [] if self._client is not None else ["ANTHROPIC_API_KEY"]
@@ -143,12 +157,13 @@ class AgentPlanner:
         self, team: Team, client: ModelClient, live: LiveRun, ground: Ground, *, root: str
     ) -> LoopContext:
         """`root` is the conversation that the run belongs to, and whose budget counts."""
+        look = live.patience.around(self._store.sessions.get)
         return LoopContext(
             team=team,
             client=client,
             cancellation=live.cancellation,
             new_id=lambda: str(uuid.uuid4()),
-            look=live.patience.around(self._store.sessions.get),
+            look=look,
             find_prompt=partial(self._find_prompt, live),
             find_summary=live.patience.around(self._store.journal.summary),
             publish=live.publish,
@@ -157,11 +172,13 @@ class AgentPlanner:
             equip=partial(self._equip, team, live, ground, {}),
             hook=partial(self._hook, live.cancellation, ground),
             read=live.patience.around(self._read),
+            may_delegate=lambda: not look(root).choices.without_tasks,
             check_budget=partial(self._check_budget, live, root),
             check_price=partial(live.patience.around(self._pricing.check), root),
             answers=self._answers,
             budgets=RunBudgets(team.file.budget, team.file.budgets, lambda: live.clock.worked),
             prefer=partial(self._prefer, team, live),
+            as_chosen=partial(asked, team),
             session_bytes=self._store.quotas.limits.session_bytes,
             tell_full=self._store.full.tell,
             deny_wins=self._deny_wins,
@@ -188,20 +205,31 @@ class AgentPlanner:
         session, rows = self._store.sessions.get_with_messages(session_id)
         return session, rows, self._store.journal.ledger(session_id)
 
+    def _may_delegate(self, live: LiveRun, session: Session) -> bool:
+        """As it was for the conversation when the run, or its task, began."""
+        root, above = session, session.parent_id
+        if above is not None:
+            root = live.patience(self._store.sessions.get, above)
+        return not root.choices.without_tasks
+
     def _prefer(self, team: Team, live: LiveRun, session: Session, agent: Agent) -> Agent:
-        """With the model that the session's maker or a later request has chosen, or that the agent has chosen since."""
-        own = asked(team, session, agent)
+        """With the model that the session's maker or a later request has chosen, or that the agent has chosen since; at
+        the level that was chosen for it. Without colleagues to give tasks to, if its conversation gives none away."""
+        if not self._may_delegate(live, session):
+            agent = agent.with_(sub_agents=())
+        own, under = asked(team, session, agent), asked_for(team, session, agent)
         pickers = [
             registry.key(spec, index, agent.name)
             for index, spec in enumerate(agent.toolsets)
             if spec.type == "model_picker"
         ]
         states = live.patience(self._store.sessions.tool_states, session.id) if pickers else {}
-        name = next((name for key in pickers if (name := chosen(states.get(key), under=session.model))), "")
+        name = next((name for key in pickers if (name := chosen(states.get(key), under=under))), "")
         try:
-            return own.with_(models=team.models(name)) if name else own
+            picked = own.with_(models=team.models(name)) if name else own
         except InvalidRequest:
             return own  # the agent's file has changed since
+        return at_level(picked, chosen_level(team, session, agent))
 
     def _hook(self, cancellation: Cancellation, ground: Ground, session: Session, agent: Agent) -> HookRunner:
         def read(names: Sequence[str]) -> Surroundings:
@@ -238,9 +266,10 @@ class AgentPlanner:
             shared=shared,
             colleagues=agent.sub_agents,
             work=self._work(team, live, session),
-            models=partial(self._priced_models, team, session),
+            delegates=self._may_delegate(live, session),
+            models=partial(self._priced_models, team, session, agent),
             sessions=OwnersSessions(self._store, session, live.patience),
-            model=session.model,
+            model=asked_for(team, session, agent),
         )
         states = live.known.states(session.id)
         if states is None:
@@ -258,8 +287,10 @@ class AgentPlanner:
             return NoWork()
         return self._background.work_for(TaskParent(live.baton, live.headers, session, team.key, live.clock))
 
-    def _priced_models(self, team: Team, session: Session, reference: str) -> tuple[ModelSpec, ...]:
-        """InvalidRequest for a model that the session's budget could not count."""
+    def _priced_models(
+        self, team: Team, session: Session, agent: Agent, reference: str
+    ) -> tuple[ModelSpec, ...]:
+        """At the agent's thinking level. InvalidRequest for a model that the session's budget could not count."""
         found = team.models(reference)
         for model in found:
             try:
@@ -267,7 +298,7 @@ class AgentPlanner:
                     self._pricing.check(session.parent_id or session.id, model.model)
             except UnpricedModel as error:
                 raise InvalidRequest(error.message) from None
-        return found
+        return specs_at(found, chosen_level(team, session, agent))
 
     def _unpriced(self, session: Session, agent: Agent) -> list[str]:
         """A budget that can't be kept is not kept in silence."""

@@ -67,6 +67,8 @@ class Work:
 
     def start(self, task: Delegation) -> BackgroundTask:
         try:
+            if self._store.sessions.get(self._root).choices.without_tasks:
+                raise ToolFailed(delegation.NO_TASKS)
             return self._start(task)
         except StoreUnavailable as error:
             raise OutcomeUnknown("the database does not answer") from error

@@ -1,9 +1,10 @@
-"""The models that the maker of a session has chosen for agents, by the agents' names."""
+"""The models, and how much they think, that the maker of a session has chosen for agents, by the agents' names."""
 
 from __future__ import annotations
 
 from app.conversation.session import Session
 from app.errors import InvalidRequest
+from app.runtime.thinking_levels import at_level, chosen_level
 from app.team.agent import Agent
 from app.team.team import Team
 
@@ -13,6 +14,11 @@ def override(team: Team, session: Session, agent: Agent) -> str:
     chosen = session.choices.models
     is_default = agent.name == team.default_agent.name
     return chosen.get(agent.name) or (chosen.get("root", "") if is_default else "")
+
+
+def asked_for(team: Team, session: Session, agent: Agent) -> str:
+    """The model that was chosen in place of the agent's own: by a run, or else by the session's maker."""
+    return session.model or override(team, session, agent)
 
 
 def overridden(team: Team, session: Session, agent: Agent) -> Agent:
@@ -25,8 +31,9 @@ def overridden(team: Team, session: Session, agent: Agent) -> Agent:
 
 
 def asked(team: Team, session: Session, agent: Agent) -> Agent:
-    """The agent with the model that a request or the session's maker has chosen, if one of them has."""
-    return agent.asking(session.model) if session.model else overridden(team, session, agent)
+    """The agent with the model and the thinking level that a request or the session's maker has chosen."""
+    chosen = agent.asking(session.model) if session.model else overridden(team, session, agent)
+    return at_level(chosen, chosen_level(team, session, agent))
 
 
 def unserved(team: Team, session: Session, agent: Agent) -> list[str]:

@@ -75,6 +75,7 @@ class Claims:
             owner=self.owner,
             options=plan.options(request.options),
             starts_thinking=plan.starts_thinking,
+            holders=plan.holders,
             policy=plan.policy,
         )
         if begun.interrupted is not None:
@@ -84,10 +85,12 @@ class Claims:
         )
 
     def of_queue(self, session_id: str) -> RunRequest | None:
-        """Asks the agent that ran last to go on with what waits in the queue; None if none has run yet."""
+        """Asks the agent that ran last to go on with what waits in the queue, or the one that a session was given to
+        before its first run; None if there is none yet."""
         last = self._store.runs.recent(session_id=session_id, limit=1)
         if not last:
-            return None
+            key = self._store.sessions.get(session_id).handed_to.partition("/")[0]
+            return RunRequest(session_id=session_id, key=key, name=None) if key else None
         key, name = last[0].key_and_name
         return RunRequest(session_id=session_id, key=key, name=name)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from app.agent.loop_steps import Steps
@@ -25,6 +25,9 @@ class Plan:
     run_seconds: float = 0.0  # how long the run may be at work; 0: as long as it takes
     starts_thinking: bool = False  # a session whose first run this is has thinking on from now on
     policy: SafetyPolicy = ""  # and this safety policy, unless one was chosen for it
+    holders: Mapping[str, tuple[bool, SafetyPolicy]] = field(default_factory=dict)
+    """The agents ("key/name") that begin in place of this one if the session was given to them, whether they start
+    thinking, and their policies."""
 
     def options(self, given: Mapping[str, Any] | None, *, within: float = 0.0) -> Mapping[str, Any]:
         """A run's options, with its limit: the plan's own, or what is left `within` the run that starts it."""

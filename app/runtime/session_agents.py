@@ -53,9 +53,12 @@ class SessionAgents:
         SessionNotFound, AgentNotFound, InvalidAgentConfig."""
         session = self._store.sessions.get(session_id, owner=owner)
         runs = self._store.runs.recent(session_id=session_id, limit=1)
-        if not runs and not session.agent:  # a task has its agent, and no run of its own
+        given = (
+            session.handed_to or session.agent
+        )  # a copy and a task have their agent before a run of their own
+        if not runs and not given:
             raise RunNotFound("session not found or not running")
-        key, name = runs[0].key_and_name if runs else _parted(session.agent)
+        key, name = runs[0].key_and_name if runs else _parted(given)
         team = self._directory.get(key)
         name = speaker(self._store, session_id, runs) if runs else name
         holder_key, holder = _parted(session.handed_to)

@@ -52,6 +52,9 @@ _DELETE_MESSAGES: Final = Prepared(
 _DELETE_RUN: Final = Prepared(delete(runs).where(runs.c.id == bindparam("of_run")))
 
 
+NOBODY: Final[Mapping[str, tuple[bool, SafetyPolicy]]] = {}
+
+
 class ClaimStore:
     def __init__(
         self, database: Database, fence: Fence, full: FullSessions, limits: Limits = NO_LIMITS
@@ -71,11 +74,13 @@ class ClaimStore:
         options: Mapping[str, Any] | None = None,
         starts_thinking: bool = False,
         policy: SafetyPolicy = "",
+        holders: Mapping[str, tuple[bool, SafetyPolicy]] = NOBODY,
     ) -> BegunRun:
         """Claims the session and stores the user's messages, both or neither; without those at the beginning that
         are the newest ones already. With them the model that the session's runs ask from now on, if there is one.
         `agent` ("key/name") and `options` are what the request has come to. The session's first run
-        switches its thinking on with `starts_thinking`, and sets its safety `policy` unless one was chosen.
+        switches its thinking on with `starts_thinking`, and sets its safety `policy` unless one was chosen. If the
+        session was given to one of `holders`, that agent begins, with these two as they are there.
 
         A run whose holder is gone or whose lease has run out is closed on the way. SessionBusy, with the
         holder, for any other live run; SessionNotFound; StalePrecondition; KeyUsed if the request's key stands for
@@ -92,6 +97,8 @@ class ClaimStore:
             with self._database.writing() as connection:
                 row, dead = self._claimed(connection, session_id, request.visible_to)
                 next_event = int(row.next_event)
+                if row.handed_to in holders:
+                    agent, (starts_thinking, policy) = row.handed_to, holders[row.handed_to]
                 if request.expected_position is not None:
                     _expect(connection, session_id, request.expected_position, request.replacing)
                 check_budget(connection, row, self._limits)

@@ -75,12 +75,17 @@ class ForkStore:
         before: int | None,
         before_any: int | None = None,
         visible_to: str | None = None,
+        between_runs: bool = False,
+        **changes: Any,
     ) -> Session:
         """Copies a session up to, and without, the user's message number `before`, counted from 0, or else the message
-        number `before_any`; all of it without either. The parent stays as it is, and may be at work: SessionBusy only
-        for a copy that would end between a call and its result. SessionNotFound, InvalidRequest."""
+        number `before_any`; all of it without either. `changes` are fields in which the copy differs. The parent stays
+        as it is, and may be at work, unless `between_runs`: then SessionBusy. Else only for a copy that would end
+        between a call and its result. SessionNotFound, InvalidRequest."""
         with self._database.writing() as connection:
-            parent = session_of(find_session(connection, parent_id, owner=visible_to))
+            parent = session_of(find_session(connection, parent_id, owner=visible_to, lock=between_runs))
+            if between_runs and (live := live_run_row(connection, parent_id)) is not None:
+                raise SessionBusy(run=run_of(live))
             rows = read_messages(connection, parent_id)
             kept = rows
             if before is not None:
@@ -103,7 +108,7 @@ class ForkStore:
                 cost=0.0,
                 starred=False,
                 compactions=_told_by(connection, parent_id, len(kept)),
-                handed_to=holder_of(connection, parent_id, parent.handed_to, kept),
+                **{"handed_to": holder_of(connection, parent_id, parent.handed_to, rows, kept), **changes},
             )
             add_session(connection, fork)
             append_messages(connection, new_id, [replace(row, id="") for row in kept], None)

@@ -112,7 +112,7 @@ class HeldConversation:
             compactions=summary.number if summary else 0,
             input_tokens=sum(map(estimate, condensed(kept, summary))),
             output_tokens=0,
-            handed_to=holder_of(connection, session_id, session.handed_to, kept),
+            handed_to=holder_of(connection, session_id, session.handed_to, rows, kept),
         )
         note(connection, "undo", session_id, detail=str(end))
         return len(kept), len(rows) - len(kept)

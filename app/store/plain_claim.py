@@ -45,8 +45,9 @@ def begin_plainly(
     if request.idempotency is not None or request.model is not None:
         return None
     session_id = request.session_id
-    here = {"session_id": session_id, "owner": request.visible_to}
-    claimed = Write(_claim(request.visible_to is not None, starts_thinking, bool(policy)), [here], "row")
+    here = {"session_id": session_id, "owner": request.visible_to, "agent": agent}
+    claim = _claim(request.visible_to is not None, starts_thinking, bool(policy), request.name is not None)
+    claimed = Write(claim, [here], "row")
     taken = 0 if database.joins_writes else RESERVED_NUMBERS
     begun = [
         inserting_run(fence, run_id, session_id, agent, owner, options, taken=taken),
@@ -61,7 +62,7 @@ def begin_plainly(
 
 
 @cache
-def _claim(of_owner: bool, thinking: bool, policy: bool) -> Prepared:
+def _claim(of_owner: bool, thinking: bool, policy: bool, named: bool) -> Prepared:
     """The session's row is locked only if no run has it: one that writes has locked its own row before."""
     statement = update(sessions).where(
         sessions.c.id == bindparam("session_id"),
@@ -74,6 +75,8 @@ def _claim(of_owner: bool, thinking: bool, policy: bool) -> Prepared:
         statement = statement.where(sessions.c.owner == bindparam("owner"))
     if thinking:  # else the session's first run switches it on
         statement = statement.where(or_(sessions.c.thinking, exists().where(_here)))
+    if not named:  # else the agent that the session was given to begins
+        statement = statement.where(sessions.c.handed_to.in_(["", bindparam("agent")]))
     if policy:  # else the session's first run sets it
         chosen = or_(sessions.c.tools_approved, sessions.c.safety_policy.is_not(None))
         statement = statement.where(or_(chosen, exists().where(_here)))

@@ -102,10 +102,15 @@ def read_messages(connection: Connection, session_id: str) -> list[Message]:
     return [message_of(row) for row in _MESSAGES.plain(connection, {"session_id": session_id})]
 
 
-def holder_of(connection: Connection, session_id: str, handed_to: str, rows: Sequence[Message]) -> str:
-    """To whom the last hand-off among these rows gave the session: "key/name"; empty for none. `handed_to` is the
-    last one of all. A row without a run, as in a copy, is taken for one of the same agent file's."""
-    given = newest_hand_off(rows) if handed_to else None
+def holder_of(
+    connection: Connection, session_id: str, handed_to: str, rows: Sequence[Message], kept: Sequence[Message]
+) -> str:
+    """Whose the session is when only the first of its rows are `kept`: "key/name"; empty for nobody's. A hand-off that
+    is gone is undone, and the last one that is kept counts. `handed_to` says whose it is with all of its rows. A row
+    without a run, as in a copy, is taken for one of the same agent file's."""
+    if newest_hand_off(rows[len(kept) :]) is None:
+        return handed_to
+    given = newest_hand_off(kept) if handed_to else None
     if given is None:
         return ""
     there = {"session_id": session_id, "position": given.position}
@@ -166,7 +171,9 @@ def set_model(connection: Connection, session_id: str, model: str | None) -> Non
 
 def restore_model(connection: Connection, session: Session) -> None:
     """The session's model, and those to choose from, are what they are in `session` again."""
-    change_session(connection, session.id, model=session.model, choices_json=choices_json(session.choices))
+    choices = choices_of(find_session(connection, session.id, lock=True))
+    former = replace(choices, models_used=session.choices.models_used)
+    change_session(connection, session.id, model=session.model, choices_json=choices_json(former))
 
 
 def next_position(connection: Connection, session_id: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from sqlalchemy import and_, bindparam, delete, exists, func, not_, or_, select, update
@@ -18,7 +18,7 @@ from app.store.delegated_sessions import refuse_lent
 from app.store.engine import Database
 from app.store.idempotency import KeyUse, use_key
 from app.store.prepared_statements import Prepared
-from app.store.row_mapping import dump_optional, load_optional, message_of, session_of
+from app.store.row_mapping import choices_json, dump_optional, load_optional, message_of, session_of
 from app.store.session_rows import (
     ALL_MESSAGES,
     add_session,
@@ -183,6 +183,32 @@ class SessionStore:
 
     def toggle_thinking(self, session_id: str) -> None:
         self._toggle(session_id, "toggle_thinking")
+
+    def choose(
+        self,
+        session_id: str,
+        change: Callable[[Session], Session],
+        action: Action,
+        detail: Callable[[Session], str],
+    ) -> Session:
+        """The session with the model, the thinking and the choices that `change` gives it; it counts from the next run
+        on. An exception of `change` leaves all as it was."""
+        with self._database.writing() as connection:
+            changed = change(session_of(find_session(connection, session_id, lock=True)))
+            change_session(
+                connection,
+                session_id,
+                model=changed.model,
+                thinking=changed.thinking,
+                choices_json=choices_json(changed.choices),
+            )
+            note(connection, action, session_id, detail=detail(changed))
+            return changed
+
+    def refuse_lent(self, session_id: str) -> None:
+        """SessionBusy for the session of a task, while the run that gave it away does it."""
+        with self._database.writing() as connection:
+            refuse_lent(connection, find_session(connection, session_id, lock=True))
 
     def tool_definitions(self, session_id: str) -> dict[str, list[dict[str, Any]]]:
         """The tools as readers are told of them, by the digest of the prompt that offered them."""

@@ -242,6 +242,11 @@ class Agent(AgentDefinition):
     """The model, or the members of the alloy, of which each turn takes any."""
     fallback_models: tuple[ModelSpec, ...] = ()
 
+    @property
+    def starts_thinking(self) -> bool:
+        """Whether a session that begins with this agent begins with thinking on."""
+        return any(model.starts_thinking for model in self.models)
+
     def asking(self, reference: str) -> Self:
         """This agent with the model `provider/name` in place of its own: with the settings that its file has for
         that one, if it knows it. Unchanged for an empty reference."""

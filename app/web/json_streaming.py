@@ -50,6 +50,12 @@ def object_response(listed: Listed) -> Response:
     return _response(listed.written())
 
 
+def wrapped_response(before: Mapping[str, Any], name: str, listed: Listed, status: int) -> Response:
+    """An object with such an object in it."""
+    head = orjson.dumps(before)[:-1] + b"," + orjson.dumps(name) + b":"
+    return _response(chain([head], listed.written(), [b"}"]), status)
+
+
 def objects_response(
     before: Mapping[str, Any], name: str, objects: Iterable[Listed], after: Mapping[str, Any]
 ) -> Response:
@@ -67,11 +73,11 @@ def objects_response(
     return _response(written())
 
 
-def _response(pieces: Iterator[bytes]) -> Response:
+def _response(pieces: Iterator[bytes], status: int = 200) -> Response:
     if "pretty" in request.args:
-        return json_response(orjson.loads(b"".join(pieces)))
+        return json_response(orjson.loads(b"".join(pieces)), status)
     first = next(pieces)
-    return Response(chain([first], pieces, [b"\n"]), content_type="application/json")
+    return Response(chain([first], pieces, [b"\n"]), status, content_type="application/json")
 
 
 def _array(head: bytes, pages: Pages) -> Iterator[bytes]:

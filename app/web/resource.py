@@ -22,7 +22,7 @@ _ROUTE: Final = "route"
 
 @dataclass(frozen=True, slots=True)
 class ResponseSpec:
-    """One status that is not a refusal. `shape` is the JSON's type, None for other media."""
+    """One status that is not a refusal. `shape` is the JSON's type; None: there is no body."""
 
     about: str
     shape: Any = None

@@ -59,6 +59,13 @@ def json_response(body: Any, status: int = 200) -> Response:
     )
 
 
+def no_content() -> Response:
+    """204, with nothing that would say what the body is."""
+    response = Response(status=204)
+    del response.headers["Content-Type"]
+    return response
+
+
 def json_text(body: Any, *, indented: bool) -> bytes:
     option = orjson.OPT_INDENT_2 if indented else 0
     return orjson.dumps(body, option=option | orjson.OPT_APPEND_NEWLINE)

@@ -1,24 +1,28 @@
-"""The route that lists the models to choose from for a session."""
+"""The routes of a session's model: which there are to choose from, and the choice."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NotRequired
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Annotated, NotRequired
 
 from flask import Response
+from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
 from app import errors
 from app.agent.model_catalogue import facts
-from app.conversation.session import Session
-from app.runtime.model_overrides import override
-from app.runtime.session_agents import SessionAgents
+from app.conversation.session import MAX_MODELS, Session
+from app.runtime.pricing import Pricing
+from app.store.store import Store
 from app.team.agent import Agent
 from app.team.model_definition import inline
 from app.team.team import Team
-from app.web.access import owner
-from app.web.resource import Resource, ResponseSpec, get
+from app.web.request_body import read
+from app.web.request_models import NO_NUL, RequestModel, no_nul
+from app.web.resource import Resource, ResponseSpec, get, patch
 from app.web.response_json import json_response, without_empty
+from app.web.session_agent import REFUSALS, ChosenAgents, SessionAgent, SessionMetadataJson
 
 
 class ModelChoiceJson(TypedDict):
@@ -48,14 +52,22 @@ class SessionModelsJson(TypedDict):
     models: list[ModelChoiceJson]
 
 
+class SetModel(RequestModel):
+    """`provider/model`, or a model of the agent's file; empty: the agent's own."""
+
+    model: Annotated[str, AfterValidator(no_nul), Field(max_length=211, json_schema_extra=NO_NUL)]
+
+
 class SessionModelsResource(Resource):
-    """Shows what a session's agent could ask."""
+    """Shows what a session's agent could ask, and has it ask another."""
 
     name = "models"
     prefix = "/api/sessions/<session:session_id>"
 
-    def __init__(self, agents: SessionAgents) -> None:
+    def __init__(self, store: Store, agents: ChosenAgents, pricing: Pricing) -> None:
+        self._store = store
         self._agents = agents
+        self._pricing = pricing
 
     @get(
         "/models",
@@ -65,24 +77,72 @@ class SessionModelsResource(Resource):
                 "Those of its agent file, and those that were chosen before.", SessionModelsJson
             )
         },
-        refusals=(
-            errors.SessionNotFound,
-            errors.RunNotFound,
-            errors.AgentNotFound,
-            errors.InvalidAgentConfig,
-        ),
+        refusals=REFUSALS,
     )
     def models(self, session_id: str) -> Response:
         """RunNotFound before the session's first run: nobody knows its agent yet."""
-        found = self._agents.find(session_id, owner=owner())
-        session, team, agent = found.session, found.team, found.agent
-        current = session.model or override(team, session, agent)
+        found = self._agents.of(session_id)
+        current = found.model_ref
         body: SessionModelsJson = {
-            "agent": agent.name,
+            "agent": found.own.name,
             "current_model_ref": current,
-            "models": list(_choices(team, agent, session, current)),
+            "models": list(_choices(found.team, found.own, found.session, current)),
         }
         return json_response(without_empty(SessionModelsJson, body))
+
+    @patch(
+        "/model",
+        "Chooses the model of the agent that has a session",
+        body=SetModel,
+        answers={200: ResponseSpec("The session's agent, as the next run has it.", SessionMetadataJson)},
+        refusals=(*REFUSALS, errors.InvalidRequest, errors.UnpricedModel),
+    )
+    def set_model(self, session_id: str) -> Response:
+        """Empty: the agent's own again. What a run has chosen for the whole session counts no more, nor does a thinking
+        level that was chosen for the model before."""
+        reference = read(SetModel).model
+        found = self._agents.of(session_id)
+        if reference:
+            self._refuse(found, reference)
+
+        def change(session: Session) -> Session:
+            choices = session.choices
+            models = {name: model for name, model in choices.models.items() if name not in found.names}
+            if reference:
+                models = {**dict([*models.items()][1 - MAX_MODELS :]), found.own.name: reference}
+            return replace(
+                session,
+                model="",
+                choices=replace(
+                    choices,
+                    models=models,
+                    models_used=_with(choices.models_used, reference),
+                    thinking_levels={
+                        name: level
+                        for name, level in choices.thinking_levels.items()
+                        if name not in found.names
+                    },
+                ),
+            )
+
+        said = f"{found.own.name} {reference or 'default'}"
+        changed = self._store.sessions.choose(session_id, change, "model", lambda _now: said)
+        return json_response(found.after(changed).metadata())
+
+    def _refuse(self, found: SessionAgent, reference: str) -> None:
+        """InvalidRequest for a model that can't be served, UnpricedModel for one that a budget could not count."""
+        try:
+            models = found.team.models(reference)
+        except errors.InvalidRequest as error:
+            raise errors.InvalidRequest(f"failed to set session model: {error.message}", status=422) from None
+        for model in models:
+            if model.cost is None:
+                self._pricing.check(found.session.parent_id or found.session.id, model.model)
+
+
+def _with(used: Sequence[str], reference: str) -> Sequence[str]:
+    """A model that was chosen can be chosen again."""
+    return used if not reference or reference in used else [*used, reference][-MAX_MODELS:]
 
 
 def _choices(team: Team, agent: Agent, session: Session, current: str) -> Iterator[ModelChoiceJson]:

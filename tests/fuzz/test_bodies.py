@@ -21,6 +21,11 @@ SESSION_ROUTES: Final = (
         ("PATCH", "tokens"),
         ("PATCH", "permissions"),
         ("PATCH", "budget"),
+        ("PATCH", "model"),
+        ("POST", "branches"),
+        ("PATCH", "delegation-policy"),
+        ("POST", "switch-agent"),
+        ("PATCH", "thinking-level"),
     ),
     *(
         ("POST", "messages"),

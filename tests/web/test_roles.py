@@ -183,6 +183,9 @@ def test_the_trail_tells_everything_that_was_done_to_a_session(ann: LocalClient,
     ann.call("PATCH", f"{path}/permissions", {"permissions": {"allow": ["shell"]}})
     ann.call("POST", f"{path}/tools/toggle")
     ann.call("POST", f"{path}/thinking/toggle")
+    ann.call("PATCH", f"{path}/model", {"model": "anthropic/claude-haiku-4-5"})
+    ann.call("PATCH", f"{path}/thinking-level", {"level": "low"})
+    ann.call("PATCH", f"{path}/delegation-policy", {"enabled": False})
     ann.call("DELETE", path)
     her, their = "user", "operator"
     assert trail(ops, f"session={session}&limit=1000") == [
@@ -203,6 +206,9 @@ def test_the_trail_tells_everything_that_was_done_to_a_session(ann: LocalClient,
         ("ann", her, "permissions"),
         ("ann", her, "toggle_tools"),
         ("ann", her, "toggle_thinking"),
+        ("ann", her, "model"),
+        ("ann", her, "thinking_level"),
+        ("ann", her, "delegation"),
         ("ann", her, "delete"),
     ]
     (begun, *_) = ops.call("GET", f"/api/audit?session={session}&action=run&limit=1000")["entries"][::-1]

@@ -12,7 +12,7 @@ from typing import Annotated, Protocol
 from app.agent.tools.function_tool import FunctionToolset, tool
 from app.agent.tools.output_limit import MAX_BYTES, cut, readable
 from app.agent.tools.shell import duration
-from app.agent.toolset import Delegation, ToolFailed, ToolResult
+from app.agent.toolset import Delegation, Tool, ToolFailed, ToolResult
 from app.conversation.background_task import MAX_RUNNING, BackgroundTask, TooManyTasks
 
 TaskId = Annotated[str, "ID of the task"]
@@ -61,7 +61,8 @@ class NoWork:
 
 
 class BackgroundAgentsToolset(FunctionToolset):
-    """`colleagues` are the agents that this one may give tasks to."""
+    """`colleagues` are the agents that this one may give tasks to. Without `starts` there are only the tools for those
+    that were started before."""
 
     category = "transfer"
     instructions = (
@@ -70,9 +71,13 @@ class BackgroundAgentsToolset(FunctionToolset):
         "task must say everything. Look for results with view_background_agent; what you no longer need, stop."
     )
 
-    def __init__(self, colleagues: Sequence[str], work: BackgroundWork) -> None:
+    def __init__(self, colleagues: Sequence[str], work: BackgroundWork, *, starts: bool = True) -> None:
         self._colleagues = colleagues
         self._work = work
+        self._starts = starts
+
+    def tools(self) -> Sequence[Tool]:
+        return [one for one in super().tools() if self._starts or one.name != "run_background_agent"]
 
     @tool(output_schema=None)
     def run_background_agent(

@@ -159,7 +159,7 @@ def _plain(
         case "model_picker":
             return ModelPickerToolset(spec.models, find=run.models, under=run.model, state=state)
         case "background_agents":
-            return BackgroundAgentsToolset(run.colleagues, run.work)
+            return BackgroundAgentsToolset(run.colleagues, run.work, starts=run.delegates)
         case _ if spec.is_known:
             why = _NOT_BUILT.get(spec.type, "")
             raise ToolsetUnavailable(f"toolset type {spec.type} is not supported by this server{why}")

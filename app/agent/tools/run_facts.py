@@ -49,6 +49,7 @@ class RunFacts:
     shared: dict[str, Any] = field(default_factory=dict)
     colleagues: Sequence[str] = ()  # the agents that the toolset's own one may give tasks to
     work: BackgroundWork = field(default_factory=NoWork)
+    delegates: bool = True  # the conversation gives new tasks away
     models: Callable[[str], tuple[ModelSpec, ...]] = (
         lambda _reference: ()
     )  # those that the agent's file knows

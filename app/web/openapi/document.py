@@ -143,6 +143,8 @@ def _accepts_nothing(body: type[RequestModel]) -> bool:
 
 
 def _answer(answer: ResponseSpec, schemas: _Schemas) -> Json:
+    if answer.shape is None:
+        return {"description": answer.about, "headers": {}}
     content: Json = {"schema": schemas.of(answer.shape)}
     if answer.media == "text/event-stream":
         content["x-event"] = {"$ref": "#/components/schemas/Event"}
