@@ -15,6 +15,7 @@ AppError
 │   ├── SessionBusy                somebody else has the baton
 │   ├── NotRunning                 there is no run to act on
 │   ├── NothingToAnswer            no question is open
+│   ├── NothingToRetry             the last turn did not fail
 │   ├── AnsweredAlready            the question was answered before
 │   ├── TakenAlready                a queued message is in the conversation by now
 │   ├── IdempotencyConflict
@@ -162,6 +163,12 @@ class NothingToAnswer(Conflict):
     """nothing is waiting for an answer"""
 
     code = "nothing_to_answer"
+
+
+class NothingToRetry(Conflict):
+    """the last turn did not fail: there is nothing to retry"""
+
+    code = "nothing_to_retry"
 
 
 class AnsweredAlready(Conflict):

@@ -32,6 +32,7 @@ from app.runtime.streams.reader_factory import ReaderFactory
 from app.runtime.streams.stream_slots import Slots
 from app.runtime.streams.stream_writer import StreamWriter
 from app.runtime.titles import Titles
+from app.runtime.turn_control import TurnControl
 from app.selfcheck.cage_check import cage_of
 from app.selfcheck.own_files import roots_of
 from app.settings import InvalidSettings, Settings
@@ -77,6 +78,7 @@ from app.web.sessions import SessionResource
 from app.web.sse import HEARTBEAT_SECONDS, PING, Streams
 from app.web.thinking_level import ThinkingLevelResource
 from app.web.token_book import TokenBook
+from app.web.turns import TurnResource
 from app.web.wire_generation import Generation, set_generation
 
 
@@ -260,6 +262,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
                 pricing,
                 on_disconnect=settings.on_disconnect,
             ),
+            TurnResource(store, control, TurnControl(store, runtime.manager)),
             QueueResource(store, control),
             MessageResource(store, editor),
             AuditResource(store.audit),

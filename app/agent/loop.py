@@ -56,11 +56,14 @@ class AgentLoop:
         *,
         resumption: Resumption | None = None,
         depth: int = 0,
+        retries: bool = False,
     ) -> None:
+        """`retries`: readers know the user's message already, which another run failed to answer."""
         self._context = context
         self._session = session
         self._resumption = resumption or Resumption()
         self._depth = depth
+        self._retries = retries
         self._kept = KeptAnswers(context, session)
         summary = context.find_summary(session.id) if session.compactions else None
         self._history = History(rows, summary, cost=session.cost)
@@ -150,7 +153,7 @@ class AgentLoop:
         yield agent_info(agent)
         yield team_info(self._context.team, agent)
         yield from self._listing.steps()
-        if not (yield from self._queued_message()):
+        if not (yield from self._queued_message()) and not self._retries:
             yield from self._user_message()
         yield events.StreamStarted(agent_name=agent.name, session_id=self._session.id)
         if self._depth == 0:

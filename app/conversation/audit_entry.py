@@ -10,6 +10,7 @@ Action = Literal[
     "fork",
     "delete",
     "run",
+    "retry",
     "steer",
     "followup",
     "edit_queued",

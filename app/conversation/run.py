@@ -45,6 +45,7 @@ QuestionKind = Literal["approval", "elicitation", "max_iterations"]
 
 LIVE: Final[tuple[RunStatus, ...]] = ("running", "awaiting_approval", "awaiting_input")
 WAITING: Final[tuple[RunStatus, ...]] = ("awaiting_approval", "awaiting_input")
+FAILED_ENDS: Final[tuple[RunStatus, ...]] = ("failed", "cancelled", "interrupted")
 OPEN_CALL: Final[tuple[CallState, ...]] = ("pending", "awaiting_approval", "awaiting_input", "running")
 
 
@@ -60,6 +61,12 @@ class Owner:
     def __str__(self) -> str:
         return f"{self.host}:{self.pid}"
 
+
+RETRIES: Final = "retries"
+"""The option of a run that takes up again what another one failed to answer: the id of the first that did."""
+
+COMPACTION: Final = "compaction"
+"""The option of a run that only compacts the session: the words for the model that sums it up."""
 
 AT_SAFE_POINT: Final = "at-safe-point:"
 """Prefix of a stop request, in the database, that lets the calls under way finish first."""
@@ -116,6 +123,11 @@ class Run:
     @property
     def live(self) -> bool:
         return self.status in LIVE
+
+    @property
+    def has_failed(self) -> bool:
+        """It has ended, and not because its agent was done."""
+        return self.status in FAILED_ENDS
 
     @property
     def key_and_name(self) -> tuple[str, str]:

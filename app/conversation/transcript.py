@@ -56,6 +56,16 @@ class Usage:
         return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
 
 
+CUT: Final = frozenset({"cancelled", "failed"})
+"""The `partial` of an answer that was cut."""
+
+RETRIED: Final = "retried"
+"""The `partial` of one in whose place another was asked for."""
+
+HIDDEN: Final = frozenset({"refused", RETRIED})
+"""The `partial` of a message that the model is not shown."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One row of a transcript. A `tool` row holds exactly one tool_result block."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, delete, select
 from sqlalchemy.exc import IntegrityError
 
+from app.conversation.audit_entry import Action
 from app.conversation.run import WAITING, Owner, Run
 from app.conversation.safety import SafetyPolicy
 from app.errors import SessionBusy, StalePrecondition
@@ -25,6 +26,7 @@ from app.store.message_dedup import without_known
 from app.store.plain_claim import begin_plainly
 from app.store.prepared_statements import Prepared
 from app.store.quotas import NO_LIMITS, Limits, check_budget, check_runs, count_runs
+from app.store.retrying import close_again, reopen
 from app.store.row_mapping import Row, run_of, session_of
 from app.store.run_end import close_orphan
 from app.store.run_request import RunRequest
@@ -84,7 +86,7 @@ class ClaimStore:
 
         A run whose holder is gone or whose lease has run out is closed on the way. SessionBusy, with the
         holder, for any other live run; SessionNotFound; StalePrecondition; KeyUsed if the request's key stands for
-        another run already; BudgetReached, SessionFull, TooManyRuns.
+        another run already; BudgetReached, SessionFull, TooManyRuns; for a retry NothingToRetry.
         """
         session_id, key, model = request.session_id, request.idempotency, request.model
         try:
@@ -106,6 +108,7 @@ class ClaimStore:
                 check_runs(connection, row, self._limits)
                 if dead is not None:
                     next_event = close_orphan(connection, dead)
+                reopened = reopen(connection, session_id, request.retrying) if request.retrying else ()
                 run = insert_run(
                     connection, self._fence, run_id, session_id, agent, owner, options or {}, next_event
                 )
@@ -114,8 +117,9 @@ class ClaimStore:
                 set_next_event(connection, session_id, next_event + RESERVED_NUMBERS)
                 if key is not None:
                     use_key(connection, key, session_id=session_id, run_id=run_id)
-                note(connection, "run", session_id, run_id=run_id, detail=request.named)
-                begun = BegunRun(run, session_of(row), first, next_event, dead, key=key)
+                action: Action = "retry" if request.retrying else "run"
+                note(connection, action, session_id, run_id=run_id, detail=request.named)
+                begun = BegunRun(run, session_of(row), first, next_event, dead, reopened=reopened, key=key)
                 begun = _with_first_choices(connection, begun, starts_thinking, policy)
                 if model is None:
                     return begun
@@ -198,6 +202,7 @@ class ClaimStore:
             self._fence.check(connection, baton)
             _DELETE_MESSAGES.run(connection, {"of_session": baton.session_id, "of_run": baton.run_id})
             set_next_event(connection, baton.session_id, begun.next_event)
+            close_again(connection, baton.session_id, begun.reopened)
             if begun.former is not None:
                 restore_model(connection, begun.former)
             if begun.began_thinking:

@@ -21,6 +21,7 @@ class RunRequest:
     visible_to: str | None = None  # the only owner whose sessions may be used; None: everybody's
     expected_position: int | None = None  # of the session's last message
     replacing: str | None = None  # a run that was stopped for this one; its messages may follow that position
+    retrying: str = ""  # the session's last run, which failed, and whose turn it takes up again
     idempotency: KeyUse | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)  # of the request; never stored

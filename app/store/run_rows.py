@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ class BegunRun:
     former: Session | None = None  # as it was, if this run changed its model
     began_thinking: bool = False  # the session's thinking was off before
     began_policy: bool = False  # the session had no safety policy before
+    reopened: Sequence[tuple[int, str, str]] = ()  # the marks that `reopen` has changed
     key: KeyUse | None = None  # the key that stands for the run
 
 

@@ -27,6 +27,7 @@ from app.store.event_segments import Segment, segment_writes
 from app.store.fence import QUIET, Fence, those
 from app.store.joined_writes import write_at_once
 from app.store.prepared_statements import Prepared
+from app.store.retrying import last_turn
 from app.store.row_mapping import answer_of, run_of
 from app.store.run_end import End, close, close_orphan, ending_at_once
 from app.store.run_rows import is_dead, live_run_row, run_row
@@ -178,6 +179,11 @@ class RunStore:
         with self._database.glance() as connection:
             row = live_run_row(connection, session_id)
             return run_of(row) if row else None
+
+    def last_turn(self, session_id: str) -> Run | None:
+        """The session's newest run that was more than a compaction."""
+        with self._database.glance() as connection:
+            return last_turn(connection, session_id)
 
     def recent(
         self,

@@ -6,7 +6,7 @@ from typing import Any, Literal, NotRequired, cast
 
 from typing_extensions import TypedDict
 
-from app.conversation.run import WAITING, Question, Run, RunStatus
+from app.conversation.run import RETRIES, WAITING, Question, Run, RunStatus
 from app.web.response_json import Json, Time, time_text, without_empty
 
 
@@ -24,12 +24,14 @@ class QuestionJson(TypedDict):
 
 
 class RunJson(TypedDict):
-    """`code` and `error` say why it ended badly; `stopped_by` who stopped it."""
+    """`code` and `error` say why it ended badly; `stopped_by` who stopped it. `retries`: the run that first failed to
+    answer what this one answers."""
 
     id: str
     session_id: str
     agent: str
     started_by: NotRequired[str]
+    retries: NotRequired[str]
     status: RunStatus
     started_at: Time
     ended_at: NotRequired[Time | None]
@@ -73,6 +75,7 @@ def run_payload(run: Run) -> RunJson:
         "session_id": run.session_id,
         "agent": run.agent,
         "started_by": run.options.get("started_by", ""),
+        "retries": run.options.get(RETRIES, ""),
         "status": run.status,
         "started_at": time_text(run.started_at, whole=False),
         "ended_at": time_text(run.ended_at, whole=False) if run.ended_at else None,

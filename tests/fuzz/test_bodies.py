@@ -39,6 +39,7 @@ SESSION_ROUTES: Final = (
         ("POST", "resume"),
         ("POST", "elicitation"),
         ("POST", "cancel"),
+        ("POST", "retry"),
         ("POST", "fork"),
         ("POST", "tools/toggle"),
     ),

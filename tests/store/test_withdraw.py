@@ -12,6 +12,8 @@ from app.conversation.audit_entry import Requester
 from app.conversation.run import Probe
 from app.conversation.safety import SafetyPolicy
 from app.conversation.session import Session
+from app.conversation.transcript import Message, Role
+from app.errors import NothingToRetry, SessionBusy
 from app.store.audit_notes import requested_by
 from app.store.engine import Database
 from app.store.idempotency import KeyUse
@@ -41,7 +43,7 @@ WRITES: dict[str, dict[str, Any]] = {
 }
 """Writes that a request may want of a claim besides the claim."""
 
-ALWAYS = {"session_id", "key", "name", "visible_to", "replacing", "options", "headers"}
+ALWAYS = {"session_id", "key", "name", "visible_to", "replacing", "retrying", "options", "headers"}
 """Fields that say which claim it is, only decide whether it is granted, or lie in the run's own row."""
 
 
@@ -111,6 +113,39 @@ def test_a_policy_that_somebody_chooses_meanwhile_outlives_a_withdrawn_claim(sto
     store.sessions.set_policy(session.id, "restricted")
     store.claims.withdraw(begun)
     assert store.sessions.get(session.id).safety_policy == "restricted"
+
+
+@pytest.mark.parametrize(
+    "left", [[("user", "refused")], [("user", ""), ("assistant", "cancelled")]], ids=["refused", "cut"]
+)
+def test_what_a_withdrawn_retry_has_shown_or_hidden_is_marked_as_before(
+    store: Store, left: list[tuple[Role, str]]
+) -> None:
+    session = new_session(store)
+    failed = begin(store, session.id)
+    for role, partial in left:
+        row = Message(role, user("hello").content, partial=partial)
+        store.journal.add_messages(failed.run.baton, session.id, [row])
+    store.runs.finish(failed.run.baton, "failed", code="refused")
+    before = all_rows(store.database)
+    begun = claim(store, session.id, retrying=failed.run.id)
+    assert [row.partial for row in store.sessions.messages(session.id)] != [partial for _, partial in left]
+    store.claims.withdraw(begun)
+    assert all_rows(store.database) == before
+    begin(store, session.id, "another one")
+    with pytest.raises(SessionBusy):
+        claim(store, session.id, retrying=failed.run.id)
+
+
+def test_a_run_that_another_one_came_after_can_t_be_retried(store: Store) -> None:
+    session = new_session(store)
+    failed = begin(store, session.id, "hello")
+    store.runs.finish(failed.run.baton, "failed", code="internal")
+    store.runs.finish(begin(store, session.id, "hello again").run.baton, "failed", code="internal")
+    before = all_rows(store.database)
+    with pytest.raises(NothingToRetry):
+        claim(store, session.id, retrying=failed.run.id)
+    assert all_rows(store.database) == before
 
 
 def test_a_key_of_a_withdrawn_claim_can_be_used_by_the_retry(store: Store) -> None:

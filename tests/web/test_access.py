@@ -128,6 +128,7 @@ ROUTES: Final[list[tuple[str, str, Any]]] = [
     ("POST", "/resume", {"confirmation": "approve"}),
     ("POST", "/elicitation", {"action": "accept"}),
     ("POST", "/cancel", {}),
+    ("POST", "/retry", {}),
     ("POST", "/steer", MESSAGES),
     ("POST", "/followup", MESSAGES),
     ("PATCH", "/queue/0123456789abcdef", MESSAGES),

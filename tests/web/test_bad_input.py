@@ -34,6 +34,7 @@ OBJECT_ROUTES: Final = [
     ("POST", "/api/sessions/{id}/toolsets/restart"),
     ("PATCH", "/api/sessions/{id}/todos/todo_1"),
     ("POST", "/api/sessions/{id}/mcp/prompts/execute"),
+    ("POST", "/api/sessions/{id}/retry"),
     ("POST", "/api/runs/{id}/release"),
 ]
 

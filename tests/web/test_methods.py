@@ -59,6 +59,7 @@ PATHS = [
     (f"{SESSION}/resume", {"POST"}),
     (f"{SESSION}/elicitation", {"POST"}),
     (f"{SESSION}/cancel", {"POST"}),
+    (f"{SESSION}/retry", {"POST"}),
     (f"{SESSION}/events", {"GET"}),
     (f"{SESSION}/agent/plain", {"POST"}),
     (f"{SESSION}/agent/plain/root", {"POST"}),

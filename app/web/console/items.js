@@ -9,6 +9,7 @@ import { clock } from "./words.js";
 const CUT = {
   cancelled: "Cut off: the run was stopped",
   failed: "Cut off: the run failed",
+  retried: "Cut off: the turn was done again",
   refused: "The model refused this; it is not shown to it again",
   lost: "Not stored: the server’s process died while this was said",
 };

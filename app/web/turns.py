@@ -1,0 +1,98 @@
+"""Routes that act on a session's turns."""
+
+from __future__ import annotations
+
+from typing import Final, NotRequired
+
+from flask import Response
+from flask import request as http_request
+from typing_extensions import TypedDict
+
+from app import errors
+from app.runtime.run_control import RunControl
+from app.runtime.turn_control import TurnControl
+from app.store.idempotency import KeyUsed
+from app.store.store import Store
+from app.web.access import owner, requester, require_visible
+from app.web.error_prefix import error_prefix
+from app.web.idempotent import idempotency_key
+from app.web.query_parameters import IDEMPOTENCY_KEY, PRETTY
+from app.web.request_body import read
+from app.web.request_models import RequestModel
+from app.web.resource import Resource, ResponseSpec, post
+from app.web.response_json import json_response
+
+
+class Retry(RequestModel):
+    """No field is known."""
+
+
+class SubmissionJson(TypedDict):
+    """`turn_id` is the run's id. `disposition` is there for a turn that waits; a retry never does."""
+
+    session_id: str
+    turn_id: str
+    disposition: NotRequired[str]
+
+
+_NOT_STARTED: Final = (
+    *(errors.SessionNotFound, errors.SessionBusy, errors.AgentNotFound, errors.InvalidAgentConfig),
+    *(errors.MissingEnvironment, errors.ServerFull, errors.Draining),
+    *(errors.TooManyRuns, errors.BudgetReached, errors.SessionFull),
+)
+
+
+class TurnResource(Resource):
+    """A session's turns. A turn has the id of its run."""
+
+    name = "turns"
+    prefix = "/api/sessions/<session:session_id>"
+
+    def __init__(self, store: Store, control: RunControl, turns: TurnControl) -> None:
+        self._store = store
+        self._control = control
+        self._turns = turns
+
+    @post(
+        "/retry",
+        "Takes up again the last turn, if it failed",
+        body=Retry,
+        parameters=(PRETTY, IDEMPOTENCY_KEY),
+        answers={
+            202: ResponseSpec(
+                "A run is at work on it.", SubmissionJson, headers=("Location", "Idempotent-Replayed")
+            )
+        },
+        refusals=(*_NOT_STARTED, errors.NothingToRetry, errors.IdempotencyConflict),
+    )
+    def retry(self, session_id: str) -> Response:
+        """By the same agent, and without a new message. No tool call that has begun is made again."""
+        read(Retry)
+        require_visible(self._store, session_id, "retry session")
+        use = idempotency_key(())
+        if use is not None and (known := self._store.idempotency.outcome(use)) and known.run_id:
+            return _accepted(session_id, known.run_id, replayed=True)
+        try:
+            with error_prefix("retry session"):
+                live = self._turns.retry(
+                    session_id,
+                    by=requester(),
+                    visible_to=owner(),
+                    headers=dict(http_request.headers),
+                    idempotency=use,
+                )
+        except (KeyUsed, errors.SessionBusy, errors.NothingToRetry):
+            first = self._control.outcome(session_id, use) if use is not None else None
+            if first is None or first.run_id is None:
+                raise
+            return _accepted(session_id, first.run_id, replayed=True)  # the same request, a moment before
+        return _accepted(session_id, live.run.id)
+
+
+def _accepted(session_id: str, run_id: str, *, replayed: bool = False) -> Response:
+    answer: SubmissionJson = {"session_id": session_id, "turn_id": run_id}
+    response = json_response(answer, 202)
+    response.headers["Location"] = f"/api/runs/{run_id}"
+    if replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response
