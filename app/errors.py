@@ -33,6 +33,7 @@ AppError
 │   ├── Draining
 │   ├── NoSessions                 none came within the time
 │   ├── SessionNotReady            no run began within the time
+│   ├── TurnNotEnded               nor did one end
 │   └── StoreUnavailable
 ├── ToolServerFailed               an agent's tool server can't be had, or refuses
 ├── MissingEnvironment             an agent needs a variable that is not set
@@ -295,6 +296,12 @@ class SessionNotReady(Unavailable):
     """session not ready within timeout"""
 
     code = "session_not_ready"
+
+
+class TurnNotEnded(Unavailable):
+    """the turn has not ended within timeout"""
+
+    code = "turn_not_ended"
 
 
 class StoreUnavailable(Unavailable):

@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, Literal
 
 from app.conversation.blocks import Block
 from app.conversation.queued_message import QueuedMessage, QueueKind
@@ -31,6 +31,8 @@ from app.store.idempotency import KeyUse, Outcome
 from app.store.store import Store
 
 log = logging.getLogger(__name__)
+
+StopOutcome = Literal["accepted", "already_cancelling", "not_active"]
 
 STARTING_SECONDS: Final = 2.0  # how long a retry waits for the request that it may be the retry of
 LOOK_SECONDS: Final = 0.01
@@ -183,6 +185,18 @@ class RunControl:
         if run is None:
             raise NotRunning()
         return self._end_soon(run, by=by, wait=wait, at_safe_point=at_safe_point)
+
+    def outcome_of_stop(self, session_id: str, run_id: str | None = None) -> StopOutcome:
+        """How the session's run, or that one, takes a stop that is asked for now. A stop that another process has heard
+        of and not written down is not known here."""
+        run = self._store.runs.live_run(session_id)
+        if run is None:
+            return "not_active" if run_id else "accepted"  # by the background tasks, if there are any
+        if run_id not in (None, run.id):
+            return "not_active"
+        live = self._runs.find(session_id)
+        is_stopping = live.is_stopping if live is not None and live.run.id == run.id else run.is_stopping
+        return "already_cancelling" if is_stopping else "accepted"
 
     def _stop_all(self, session_id: str, run: Run | None, by: str) -> Run | None:
         """Asks the run, if there is one, and the session's background tasks to stop; the last one asked, or rather

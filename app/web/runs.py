@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final, Literal, NotRequired
 
 from flask import Response
+from typing_extensions import TypedDict
 
 from app import errors
-from app.conversation.run import LIVE, Answer, Run
-from app.runtime.run_control import RunControl
+from app.conversation.run import Answer, Run
+from app.runtime.run_control import RunControl, StopOutcome
 from app.store.store import Store
 from app.web.access import own_name, owner, requester, require_visible
 from app.web.query_parameters import PRETTY, SESSION_ID, Choice, Matching, Parameter, Seconds, WordList
@@ -16,7 +17,7 @@ from app.web.request_body import read
 from app.web.request_models import Json, Name, Pattern, Reason, RequestModel
 from app.web.resource import DONE, NULL, Resource, ResponseSpec, get, post
 from app.web.response_json import json_response
-from app.web.run_json import RunAnswerJson, RunInViewJson, run_in_view, run_payload
+from app.web.run_json import RunAnswerJson, RunInViewJson, RunJson, run_in_view, run_payload
 
 CANCEL_AT: Final = Choice(
     "at", "`safe_point` lets the tool calls under way finish first.", ("now", "safe_point"), "now"
@@ -72,7 +73,25 @@ class Release(RequestModel):
 
 
 class CancelRun(RequestModel):
+    """`turn_id`: the same as `run_id`, for whom it is no mistake if that one is not at work any more."""
+
     run_id: Name | None = None
+    turn_id: Name | None = None
+
+
+class CancelledJson(TypedDict):
+    """`outcome`: it was asked to stop, it was asked before, or it is not at work. `run` is missing if a `turn_id` names
+    none that could be stopped."""
+
+    session_id: str
+    turn_id: str
+    outcome: StopOutcome
+    run: NotRequired[RunJson]
+
+
+def _cancelled(session_id: str, turn_id: str, outcome: StopOutcome, run: Run | None) -> CancelledJson:
+    answer: CancelledJson = {"session_id": session_id, "turn_id": turn_id, "outcome": outcome}
+    return {**answer, "run": run_payload(run)} if run is not None else answer
 
 
 _NOT_ANSWERED: Final = (
@@ -141,8 +160,8 @@ class RunResource(Resource):
         body=CancelRun,
         parameters=(PRETTY, CANCEL_AT, CANCEL_WAIT),
         answers={
-            200: ResponseSpec("It has ended.", RunAnswerJson),
-            202: ResponseSpec("Not yet.", RunAnswerJson),
+            200: ResponseSpec("It has ended, or the turn that was named is asked to.", CancelledJson),
+            202: ResponseSpec("Not yet.", CancelledJson),
         },
         refusals=(errors.SessionNotFound, errors.NotRunning),
     )
@@ -151,12 +170,20 @@ class RunResource(Resource):
         gently = CANCEL_AT.read() == "safe_point"
         wait = CANCEL_WAIT.read()
         require_visible(self._store, session_id, "cancel run")
-        stopped = self._control.cancel(
-            session_id, by=requester(), run_id=body.run_id, wait=wait, at_safe_point=gently
-        )
+        named = body.turn_id or body.run_id
+        try:
+            outcome = self._control.outcome_of_stop(session_id, named)
+            stopped = self._control.cancel(
+                session_id, by=requester(), run_id=named, wait=wait, at_safe_point=gently
+            )
+        except errors.NotRunning:
+            if not body.turn_id:
+                raise
+            return json_response(_cancelled(session_id, body.turn_id, "not_active", None))
         detail = "at=safe_point" if gently else ""
         self._store.audit.note("cancel", stopped.session_id, run_id=stopped.id, detail=detail)
-        return json_response({"run": run_payload(stopped)}, 202 if stopped.status in LIVE else 200)
+        answer = _cancelled(session_id, stopped.id, outcome, stopped)
+        return json_response(answer, 202 if stopped.live and not body.turn_id else 200)
 
     @get(
         "/runs",

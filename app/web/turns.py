@@ -16,8 +16,9 @@ from app.store.store import Store
 from app.web.access import owner, requester, require_visible
 from app.web.error_prefix import error_prefix
 from app.web.idempotent import idempotency_key
-from app.web.query_parameters import IDEMPOTENCY_KEY, PRETTY
-from app.web.request_body import read
+from app.web.long_poll import LongPoll
+from app.web.query_parameters import IDEMPOTENCY_KEY, PRETTY, Seconds
+from app.web.request_body import read, skip_body
 from app.web.request_models import RequestModel
 from app.web.resource import Resource, ResponseSpec, post
 from app.web.response_json import json_response
@@ -25,6 +26,9 @@ from app.web.response_json import json_response
 
 class Retry(RequestModel):
     """No field is known."""
+
+
+TURN_WAIT: Final = Seconds("timeout", "How long to wait; at most 5 m.", most=300.0, default=300.0)
 
 
 class SubmissionJson(TypedDict):
@@ -48,10 +52,11 @@ class TurnResource(Resource):
     name = "turns"
     prefix = "/api/sessions/<session:session_id>"
 
-    def __init__(self, store: Store, control: RunControl, turns: TurnControl) -> None:
+    def __init__(self, store: Store, control: RunControl, turns: TurnControl, waits: LongPoll) -> None:
         self._store = store
         self._control = control
         self._turns = turns
+        self._waits = waits
 
     @post(
         "/retry",
@@ -87,6 +92,33 @@ class TurnResource(Resource):
                 raise
             return _accepted(session_id, first.run_id, replayed=True)  # the same request, a moment before
         return _accepted(session_id, live.run.id)
+
+    @post(
+        "/turns/<session:turn_id>/wait",
+        "Waits for a turn's end",
+        unread_body=True,
+        parameters=(TURN_WAIT,),
+        answers={204: ResponseSpec("It has ended, and its end is stored.")},
+        refusals=(
+            *(errors.SessionNotFound, errors.RunNotFound, errors.InvalidRequest),
+            *(errors.TurnNotEnded, errors.Draining, errors.ServerFull),
+        ),
+    )
+    def wait(self, session_id: str, turn_id: str) -> Response:
+        """In a stream's place, since it holds a thread. A client that leaves ends only its wait."""
+        skip_body()
+        longest = TURN_WAIT.read()
+        require_visible(self._store, session_id, "wait for turn")
+        if not self._waits.until(lambda: self._has_ended(session_id, turn_id), seconds=longest):
+            raise errors.TurnNotEnded()
+        return Response(status=204)
+
+    def _has_ended(self, session_id: str, turn_id: str) -> bool:
+        """RunNotFound for another session's turn, and for one that was deleted with its session meanwhile."""
+        run = self._store.runs.get(turn_id)
+        if run.session_id != session_id:
+            raise errors.RunNotFound()
+        return not run.live
 
 
 def _accepted(session_id: str, run_id: str, *, replayed: bool = False) -> Response:

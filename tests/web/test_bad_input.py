@@ -51,6 +51,7 @@ BODY_ROUTES: Final = [*OBJECT_ROUTES, *MESSAGE_ROUTES]
 BODILESS_ROUTES: Final = [
     ("DELETE", "/api/sessions/{id}"),
     ("DELETE", "/api/sessions/{id}/queue/{id}"),
+    ("POST", "/api/sessions/{id}/turns/{id}/wait"),
     ("POST", "/api/sessions/{id}/tools/toggle"),
     ("POST", "/api/sessions/{id}/thinking/toggle"),
     ("POST", "/api/sessions/{id}/thinking-level/cycle"),

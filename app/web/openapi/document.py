@@ -143,14 +143,15 @@ def _accepts_nothing(body: type[RequestModel]) -> bool:
 
 
 def _answer(answer: ResponseSpec, schemas: _Schemas) -> Json:
+    headers = {name: {"$ref": f"#/components/headers/{name}"} for name in answer.headers}
     if answer.shape is None:
-        return {"description": answer.about, "headers": {}}
+        return {"description": answer.about, "headers": headers}
     content: Json = {"schema": schemas.of(answer.shape)}
     if answer.media == "text/event-stream":
         content["x-event"] = {"$ref": "#/components/schemas/Event"}
     return {
         "description": answer.about,
-        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in answer.headers},
+        "headers": headers,
         "content": {answer.media: content},
     }
 
