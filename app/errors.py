@@ -15,6 +15,7 @@ AppError
 │   ├── SessionBusy                somebody else has the baton
 │   ├── NotRunning                 there is no run to act on
 │   ├── NothingToAnswer            no question is open
+│   ├── NothingToCompact           no agent has been at work that could do it
 │   ├── NothingToRetry             the last turn did not fail
 │   ├── AnsweredAlready            the question was answered before
 │   ├── TakenAlready                a queued message is in the conversation by now
@@ -164,6 +165,12 @@ class NothingToAnswer(Conflict):
     """nothing is waiting for an answer"""
 
     code = "nothing_to_answer"
+
+
+class NothingToCompact(Conflict):
+    """no agent has been at work on the session that could sum it up"""
+
+    code = "nothing_to_compact"
 
 
 class NothingToRetry(Conflict):

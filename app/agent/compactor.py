@@ -41,6 +41,8 @@ UNKNOWN_WINDOW: Final = 100_000
 """Tokens, for a model that nothing is known of and that has said that its window is full."""
 MOST_IN_VAIN: Final = 2
 """Compactions in a row that did not help the model to get on; there is no third one."""
+MANUAL: Final = "manual"
+"""Why a compaction is made that somebody asked for, as hooks are told."""
 
 
 class Compactor:
@@ -81,6 +83,18 @@ class Compactor:
         if not self._is_worth_it():
             return False
         return (yield from self._compact(cut, window - min(SUMMARY_TOKENS, window // 20), "threshold"))
+
+    def compact_now(self, words: str) -> Steps:
+        """Compacts as much as can be, however much room there is; `words` are for the model, beside those of hooks.
+        CompactionFailed."""
+        history, window = self._history, self.window or UNKNOWN_WINDOW
+        cut = None
+        if not history.open_calls and not history.transcript.unserved:
+            cut = _best([*self._cuts(int(window * KEPT)), *self._cuts(0)], window)
+        room = window - min(SUMMARY_TOKENS, window // 20)
+        if cut is None or not (yield from self._compact(cut, room, MANUAL, words)):
+            yield self._progress("started")
+            yield self._progress("completed", "skipped")
 
     def recover(self) -> Compacting:
         """Compacts a conversation that did not fit into the window; says whether it is shorter now."""
@@ -164,8 +178,9 @@ class Compactor:
         )
         return [cut for cut in cuts if cut is not None]
 
-    def _compact(self, cut: Cut, tokens: int, reason: str) -> Compacting:
-        """`tokens` is how much of the conversation the model is shown at first."""
+    def _compact(self, cut: Cut, tokens: int, reason: str, words: str = "") -> Compacting:
+        """`tokens` is how much of the conversation the model is shown at first. CompactionFailed if somebody asked for
+        it; else that is told, and the run goes on."""
         self._context.check_budget()
         wish = yield from self._hooks.before_compaction(reason, self.window)
         if wish is None:
@@ -175,15 +190,19 @@ class Compactor:
         try:
             asked, text = None, wish.summary
             if not text:
-                asked, text = yield from self._summarizer.summary_of(cut.older, tokens, wish.words)
+                words = "\n".join(filter(None, (wish.words, words)))
+                asked, text = yield from self._summarizer.summary_of(cut.older, tokens, words)
         except ModelError as error:
             yield from self._model_caller.settle()
             if error.kind == "cancelled":
                 raise RunCancelled() from error
-            words = f"failed to compact the conversation: {error}"
-            yield events.Error(error=words, session_id=self._session_id, code=CompactionFailed.code)
+            failure = CompactionFailed(f"failed to compact the conversation: {error}")
+            if reason != MANUAL:
+                yield events.Error(error=failure.message, session_id=self._session_id, code=failure.code)
             yield self._progress("completed", "failed")
             yield self._token_usage()
+            if reason == MANUAL:
+                raise failure from error
             return False
         yield from self._model_caller.settle()
         summary = self._summary(cut, asked, text)

@@ -139,6 +139,17 @@ class AgentLoop:
         finally:
             self._put_away()
 
+    def compact(self, words: str) -> Steps:
+        """The same of a run that only compacts the session; `words` are for the model that sums it up.
+        CompactionFailed."""
+        try:
+            yield agent_info(self._agent)
+            yield from self._listing.steps()
+            yield events.StreamStarted(agent_name=self._agent.name, session_id=self._session.id)
+            yield from self._compactor.compact_now(words)
+        finally:
+            self._put_away()
+
     def _put_away(self) -> None:
         """Stops the tools, also if the hooks don't stop."""
         try:

@@ -11,6 +11,7 @@ Action = Literal[
     "delete",
     "run",
     "retry",
+    "compact",
     "steer",
     "followup",
     "edit_queued",

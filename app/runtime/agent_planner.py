@@ -30,7 +30,7 @@ from app.agent.tools.model_picker import chosen
 from app.agent.tools.run_facts import RunFacts
 from app.conversation.blocks import plain_text
 from app.conversation.frozen_prompt import FrozenPrompt, Surroundings
-from app.conversation.run import RETRIES, ToolCall
+from app.conversation.run import COMPACTION, RETRIES, ToolCall
 from app.conversation.safety import SafetyPolicy
 from app.conversation.session import Session
 from app.conversation.transcript import Message
@@ -105,9 +105,12 @@ class AgentPlanner:
             context = self._context(team, client, live, ground, root=session.parent_id or session.id)
             here = session if session.working_dir else _placed(session, ground.roots[0])
             first = agent if name is not None else _holder(team, session, agent)
-            retries = RETRIES in live.run.options
+            options = live.run.options
             if context.attended:
-                return AgentLoop(context, here, first, rows, resumption=resumption, retries=retries).run()
+                attended = AgentLoop(
+                    context, here, first, rows, resumption=resumption, retries=RETRIES in options
+                )
+                return attended.compact(options[COMPACTION]) if COMPACTION in options else attended.run()
             return unattended(AgentLoop(context, here, first, rows, depth=1).run())
 
         def begin_title(live: LiveRun, messages: Sequence[Message]) -> None:

@@ -1,11 +1,13 @@
-"""Requests that act on a session's turns: do the last one again."""
+"""Requests that act on a session's turns: do the last one again, sum up what they have said."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
-from app.conversation.run import RETRIES
-from app.errors import NothingToRetry
+from app.conversation.run import COMPACTION, RETRIES, Run
+from app.errors import NothingToCompact, NothingToRetry
 from app.runtime.live_run import LiveRun
 from app.runtime.manager import RuntimeManager
 from app.store.idempotency import KeyUse
@@ -34,16 +36,39 @@ class TurnControl:
         failed = self._store.runs.last_turn(session_id)
         if failed is None or failed.status == "finished":
             raise NothingToRetry()
-        key, name = failed.key_and_name
+        request = self._request(
+            failed, {"started_by": by, RETRIES: failed.options.get(RETRIES, failed.id)}, visible_to, headers
+        )
+        return self._manager.start(replace(request, retrying=failed.id, idempotency=idempotency))
+
+    def compact(
+        self,
+        session_id: str,
+        words: str,
+        *,
+        by: str,
+        visible_to: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> LiveRun:
+        """Starts a run in which the agent that was last at work sums up the conversation; `words` are for its model.
+        NothingToCompact, and what `RuntimeManager.start` raises."""
+        last = self._store.runs.last_turn(session_id)
+        if last is None:
+            raise NothingToCompact()
         return self._manager.start(
-            RunRequest(
-                session_id=session_id,
-                key=key,
-                name=name or None,
-                visible_to=visible_to,
-                retrying=failed.id,
-                idempotency=idempotency,
-                options={"started_by": by, RETRIES: failed.options.get(RETRIES, failed.id)},
-                headers=headers or {},
-            )
+            self._request(last, {"started_by": by, COMPACTION: words}, visible_to, headers)
+        )
+
+    def _request(
+        self, last: Run, options: Mapping[str, Any], visible_to: str | None, headers: Mapping[str, str] | None
+    ) -> RunRequest:
+        """A run without messages of the agent whose run that was."""
+        key, name = last.key_and_name
+        return RunRequest(
+            session_id=last.session_id,
+            key=key,
+            name=name or None,
+            visible_to=visible_to,
+            options=options,
+            headers=headers or {},
         )

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, select
 from sqlalchemy.exc import IntegrityError
 
 from app.conversation.audit_entry import Action
-from app.conversation.run import WAITING, Owner, Run
+from app.conversation.run import COMPACTION, WAITING, Owner, Run
 from app.conversation.safety import SafetyPolicy
 from app.errors import SessionBusy, StalePrecondition
 from app.store.audit_notes import note, unsay
@@ -117,8 +117,7 @@ class ClaimStore:
                 set_next_event(connection, session_id, next_event + RESERVED_NUMBERS)
                 if key is not None:
                     use_key(connection, key, session_id=session_id, run_id=run_id)
-                action: Action = "retry" if request.retrying else "run"
-                note(connection, action, session_id, run_id=run_id, detail=request.named)
+                note(connection, _action(request), session_id, run_id=run_id, detail=request.named)
                 begun = BegunRun(run, session_of(row), first, next_event, dead, reopened=reopened, key=key)
                 begun = _with_first_choices(connection, begun, starts_thinking, policy)
                 if model is None:
@@ -256,6 +255,12 @@ def _with_first_choices(
         is_widest = policy == "autonomous"
         session = replace(session, tools_approved=is_widest, chosen_policy="" if is_widest else policy)
     return replace(begun, session=session, began_thinking=thinks, began_policy=chooses)
+
+
+def _action(request: RunRequest) -> Action:
+    if COMPACTION in request.options:
+        return "compact"
+    return "retry" if request.retrying else "run"
 
 
 def _is_second_live_run(error: IntegrityError) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, Literal, NotRequired, cast
 
 from typing_extensions import TypedDict
 
-from app.conversation.run import RETRIES, WAITING, Question, Run, RunStatus
+from app.conversation.run import COMPACTION, RETRIES, WAITING, Question, Run, RunStatus
 from app.web.response_json import Json, Time, time_text, without_empty
 
 
@@ -25,13 +25,14 @@ class QuestionJson(TypedDict):
 
 class RunJson(TypedDict):
     """`code` and `error` say why it ended badly; `stopped_by` who stopped it. `retries`: the run that first failed to
-    answer what this one answers."""
+    answer what this one answers. `compacts`: it does nothing else."""
 
     id: str
     session_id: str
     agent: str
     started_by: NotRequired[str]
     retries: NotRequired[str]
+    compacts: NotRequired[bool]
     status: RunStatus
     started_at: Time
     ended_at: NotRequired[Time | None]
@@ -76,6 +77,7 @@ def run_payload(run: Run) -> RunJson:
         "agent": run.agent,
         "started_by": run.options.get("started_by", ""),
         "retries": run.options.get(RETRIES, ""),
+        "compacts": COMPACTION in run.options,
         "status": run.status,
         "started_at": time_text(run.started_at, whole=False),
         "ended_at": time_text(run.ended_at, whole=False) if run.ended_at else None,

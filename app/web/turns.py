@@ -19,13 +19,19 @@ from app.web.idempotent import idempotency_key
 from app.web.long_poll import LongPoll
 from app.web.query_parameters import IDEMPOTENCY_KEY, PRETTY, Seconds
 from app.web.request_body import read, skip_body
-from app.web.request_models import RequestModel
+from app.web.request_models import Reason, RequestModel
 from app.web.resource import Resource, ResponseSpec, post
 from app.web.response_json import json_response
 
 
 class Retry(RequestModel):
     """No field is known."""
+
+
+class Compact(RequestModel):
+    """`additional_prompt`: more words for the model that sums the conversation up."""
+
+    additional_prompt: Reason | None = None
 
 
 TURN_WAIT: Final = Seconds("timeout", "How long to wait; at most 5 m.", most=300.0, default=300.0)
@@ -92,6 +98,25 @@ class TurnResource(Resource):
                 raise
             return _accepted(session_id, first.run_id, replayed=True)  # the same request, a moment before
         return _accepted(session_id, live.run.id)
+
+    @post(
+        "/compact",
+        "Lets the model sum up the conversation now",
+        body=Compact,
+        parameters=(),
+        answers={202: ResponseSpec("A run is at work on it.", media="", headers=("Location", "X-Run-ID"))},
+        refusals=(*_NOT_STARTED, errors.NothingToCompact),
+    )
+    def compact(self, session_id: str) -> Response:
+        """From now on the model is shown the summary in place of older messages; these stay stored."""
+        words = read(Compact).additional_prompt or ""
+        require_visible(self._store, session_id, "compact session")
+        with error_prefix("compact session"):
+            live = self._turns.compact(
+                session_id, words, by=requester(), visible_to=owner(), headers=dict(http_request.headers)
+            )
+        headers = {"Location": f"/api/runs/{live.run.id}", "X-Run-ID": live.run.id}
+        return Response(status=202, headers=headers)
 
     @post(
         "/turns/<session:turn_id>/wait",

@@ -35,6 +35,7 @@ OBJECT_ROUTES: Final = [
     ("PATCH", "/api/sessions/{id}/todos/todo_1"),
     ("POST", "/api/sessions/{id}/mcp/prompts/execute"),
     ("POST", "/api/sessions/{id}/retry"),
+    ("POST", "/api/sessions/{id}/compact"),
     ("POST", "/api/runs/{id}/release"),
 ]
 
