@@ -262,7 +262,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
                 pricing,
                 on_disconnect=settings.on_disconnect,
             ),
-            TurnResource(store, control, TurnControl(store, runtime.manager), waits),
+            TurnResource(store, control, TurnControl(store, runtime.manager, control), waits),
             QueueResource(store, control),
             MessageResource(store, editor),
             AuditResource(store.audit),

@@ -118,6 +118,30 @@ def test_a_refused_limit_of_a_task_ends_the_task_and_not_its_parent(two: Two, de
     assert two.last_words == "done"
 
 
+def test_a_pause_within_a_task_is_ended_by_the_adopter(two: Two) -> None:
+    """Paused before the task's second question to its model; the session of the conversation is the one that waits."""
+    two.here.call("POST", f"/api/sessions/{two.session}/pause")
+    with two.here.run(
+        two.session, task(f"{THINK}[then][say went]", "helper"), agent="team", query="?on_disconnect=continue"
+    ) as stream:
+        assert stream.until("runtime_paused")["agent_name"] == "root"
+        for paused in (False, True):
+            assert two.here.call("POST", f"/api/sessions/{two.session}/pause") == {"paused": paused}
+        event = stream.until("runtime_paused")
+        assert (event["agent_name"], event["session_id"]) == ("helper", two.session)
+        two.here.server.runtime.supervisor.drain(0)
+    [run] = two.there.call("GET", f"/api/runs?session={two.session}")
+    assert run["paused"]
+    assert two.there.call("POST", f"/api/sessions/{two.session}/pause") == {"paused": False}
+    eventually(
+        lambda: (two.there.session(two.session).get("run") or {}).get("status") == "awaiting_approval",
+        "the task comes to its limit",
+    )
+    two.there.resume(two.session, "approve")
+    assert two.finish() == ["went"]
+    assert two.last_words == "done"
+
+
 def test_a_form_of_a_task_is_its_result(two: Two) -> None:
     prompt = call_text("user_prompt", message="Which way?")
     two.ask(task(f"{prompt}[then][say went]", "asker"), "elicitation_request")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from app.agent.loop_steps import Ask, Steps
-from app.conversation.run import Answer
+from app.conversation.run import Answer, QuestionKind
 
 NOBODY: Final = "Nobody follows a background agent, so nobody can be asked."
 
-_ANSWERS: Final[Mapping[Literal["approval", "elicitation", "max_iterations"], Answer]] = {
+_ANSWERS: Final[Mapping[QuestionKind, Answer]] = {
     "approval": Answer("reject", reason=NOBODY),
     "elicitation": Answer("cancel"),
     "max_iterations": Answer("reject"),
+    "pause": Answer("resume"),  # which no loop asks for
 }
 
 

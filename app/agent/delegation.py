@@ -60,7 +60,7 @@ def _below(parent: Session, place: Session, *, new_id: str, root: str, title: st
         thinking=parent.thinking,
         permissions=parent.permissions,
         chosen_policy=parent.chosen_policy,
-        choices=parent.choices,
+        choices=replace(parent.choices, pause=False),
         parent_id=root,
         agent=agent,
     )

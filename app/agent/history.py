@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
+from app.conversation.blocks import plain_text
 from app.conversation.compaction import condensed, fill
 from app.conversation.healing import heal
 from app.conversation.pictures import marked
@@ -43,6 +44,18 @@ class History:
     @property
     def rows(self) -> tuple[Message, ...]:
         return self.transcript.rows
+
+    @property
+    def is_answered(self) -> bool:
+        """Is there nothing to answer? That is the case when a run is started for messages that wait in the queue."""
+        rows = self.rows
+        return not rows or (rows[-1].role == "assistant" and rows[-1].stop_reason != "pause_turn")
+
+    @property
+    def last_words(self) -> str:
+        """The agent's last message."""
+        said = [row for row in self.rows if row.role == "assistant"]
+        return plain_text(said[-1].content).strip() if said else ""
 
     @property
     def open_calls(self) -> tuple[str, ...]:

@@ -121,8 +121,7 @@ class AgentLoop:
     @property
     def last_words(self) -> str:
         """The agent's last message."""
-        said = [row for row in self._history.rows if row.role == "assistant"]
-        return plain_text(said[-1].content).strip() if said else ""
+        return self._history.last_words
 
     def run(self) -> Steps:
         """The whole stream of a run except its last event, which is sent when the session is free again."""
@@ -177,13 +176,13 @@ class AgentLoop:
 
     def _queued_message(self) -> Generator[Step, Any, bool]:
         """Lets in what a run that was started for the queue has to answer: it is told of before the agent begins."""
-        if self._depth or self._history.open_calls or not self._has_spoken_last():
+        if self._depth or self._history.open_calls or not self._history.is_answered:
             return False
         return (yield from self._safe_point(ending=True))
 
     def _user_message(self) -> Steps:
         said = [row for row in self._history.rows if row.role == "user" and not row.implicit]
-        if said and not self._has_spoken_last():
+        if said and not self._history.is_answered:
             yield user_message_event(self._session.id, said[-1])
 
     # ---- round and round
@@ -194,7 +193,7 @@ class AgentLoop:
         limit, pauses = TurnLimit(self._session.id, most, self._resumption), 0
         while True:
             yield from self._call_tools()
-            idle = self._has_spoken_last()
+            idle = self._history.is_answered
             arrived = yield from self._safe_point(ending=idle)
             yield from self._hooks.end_turn("steered" if arrived else "normal" if idle else "continue")
             if idle and not arrived:
@@ -215,7 +214,7 @@ class AgentLoop:
             if said.stop_reason == "pause_turn" and pauses < MAX_PAUSES:
                 pauses += 1
             elif said.stop_reason != "tool_use" or not self._history.open_calls:
-                self._kept.keep(said.stop_reason, self.last_words)
+                self._kept.keep(said.stop_reason, self._history.last_words)
                 yield from self._cut_calls(said)
                 yield from self._hooks.stopped()
                 arrived = yield from self._safe_point(ending=True)
@@ -314,18 +313,13 @@ class AgentLoop:
             row = yield from self._tool_runner.end(block, ToolResult.error(TRUNCATED), "failed")
             self._history.add(row)
 
-    def _has_spoken_last(self) -> bool:
-        """Is there nothing to answer? That is the case when a run is started for messages that wait in the queue."""
-        rows = self._history.rows
-        return not rows or (rows[-1].role == "assistant" and rows[-1].stop_reason != "pause_turn")
-
     def _safe_point(self, *, ending: bool) -> Generator[Step, Any, bool]:
         """Lets new user messages in; says whether there were any. A paused turn that goes on lets nobody in."""
         if self._context.cancellation.is_set():
             raise RunCancelled()
         if self._history.transcript.unserved and not ending:
             return False
-        arrived: Sequence[Message] = (yield SafePoint(self._session.id, ending)) or ()
+        arrived: Sequence[Message] = (yield SafePoint(self._session.id, ending, self._agent.name)) or ()
         if arrived:
             self._history.arrive(arrived)
             self._repetition.forget()

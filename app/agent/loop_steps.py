@@ -141,11 +141,12 @@ class SafePoint:
     """Every call has its result: the one place where new user messages may enter.
 
     Answered with the events that tell of messages that were put in, and these messages as stored.
-    `ending` says that the run will end if there are none.
+    `ending` says that the run will end if there are none; else it may be paused here, before the `agent` goes on.
     """
 
     session_id: str
     ending: bool = False
+    agent: str = ""
 
 
 Fact = (

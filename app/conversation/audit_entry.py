@@ -12,6 +12,7 @@ Action = Literal[
     "run",
     "retry",
     "compact",
+    "pause",
     "steer",
     "followup",
     "edit_queued",

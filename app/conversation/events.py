@@ -203,6 +203,14 @@ class SessionSummaryEvent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimePaused(Event):
+    """The session's run waits before its next model call, until somebody ends the pause."""
+
+    type = "runtime_paused"
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MaxIterationsReached(Event):
     """`request_id` is the question's own id."""
 

@@ -41,7 +41,7 @@ CallState = Literal[
     "cancelled",
     "unknown",
 ]
-QuestionKind = Literal["approval", "elicitation", "max_iterations"]
+QuestionKind = Literal["approval", "elicitation", "max_iterations", "pause"]
 
 LIVE: Final[tuple[RunStatus, ...]] = ("running", "awaiting_approval", "awaiting_input")
 WAITING: Final[tuple[RunStatus, ...]] = ("awaiting_approval", "awaiting_input")
@@ -125,6 +125,11 @@ class Run:
         return self.status in LIVE
 
     @property
+    def is_paused(self) -> bool:
+        """It waits, before a model call, for somebody who ends the pause."""
+        return self.waiting_for is not None and self.waiting_for.kind == "pause"
+
+    @property
     def has_failed(self) -> bool:
         """It has ended, and not because its agent was done."""
         return self.status in FAILED_ENDS
@@ -139,6 +144,8 @@ class Run:
     def busy_code(self) -> str:
         if self.is_stopping:
             return "stopping"
+        if self.is_paused:
+            return "session_busy"
         return self.status if self.status in WAITING else "session_busy"
 
 
@@ -159,7 +166,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The question that a run waits on: the decision on a tool call, a form, or leave to go on."""
+    """The question that a run waits on: the decision on a tool call, a form, leave to go on, or the end of a pause."""
 
     kind: QuestionKind
     session_id: str  # the run's own, or that of a delegated task inside it
@@ -213,6 +220,7 @@ DECISIONS: Final[Mapping[str, frozenset[str]]] = {
     ),
     "elicitation": frozenset({"accept", "decline", "cancel", "expired"}),
     "max_iterations": frozenset({"approve", "reject", "expired"}),
+    "pause": frozenset({"resume", "expired"}),
 }
 """The answers to each kind of question; `expired` is the server's word for a question that stood too long."""
 

@@ -23,6 +23,7 @@ class Choices:
     without_title: bool = False  # no model makes it one
     thinking_levels: Mapping[str, str] = field(default_factory=dict)  # agent -> how much it thinks here
     without_tasks: bool = False  # its agents give no new tasks away; those below it go by their root's
+    pause: bool = False  # its run, or the next one, waits before its next model call
 
 
 @dataclass(frozen=True, slots=True)

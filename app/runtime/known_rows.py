@@ -32,7 +32,7 @@ class KnownRows:
         self._session_id = session.id
         self._states, self._prompt = opening.tool_states, opening.prompt
         self.see(session)
-        self.heard(waiting=opening.waiting, additions=additions)
+        self.heard(waiting=opening.waiting or session.choices.pause, additions=additions)
 
     def see(self, session: Session) -> None:
         """The session before a turn, for what that asks at its beginning."""

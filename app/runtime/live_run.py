@@ -179,6 +179,11 @@ class LiveRun:
         self.clock.stop()
         self.status, self.waiting_for = question.status, question
 
+    def take_back(self) -> None:
+        """The question that `expect_answer` announced was not asked after all."""
+        self.status, self.waiting_for = "running", None
+        self.clock.go_on()
+
     def wait_for_answer(self, let_go: Callable[[], Answer]) -> Answer:
         """Waits as long as it takes for what `expect_answer` announced. RunCancelled, BatonLost.
 
@@ -193,8 +198,7 @@ class LiveRun:
             raise
         finally:
             if not self.parked:
-                self.status, self.waiting_for = "running", None
-                self.clock.go_on()
+                self.take_back()
 
     def _delivered(self, question_id: str) -> Answer | None:
         """Waits for the answer; None if the process goes away first."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from app.agent.resumption import Resumption
+from app.errors import RunCancelled
 from app.runtime.live_run import LiveRun
 from app.runtime.loop_recorder import Recorder
 from app.runtime.run_claims import Claimed
@@ -36,6 +37,9 @@ class LoopDriver:
             log.info("run %s goes on here", live.run.id)
             if answered.run.stopped_by:
                 live.heed_stop(answered.run.stopped_by)
+            if answered.question.kind == "pause" and answered.answer.decision == "expired":
+                live.cancellation.cancel(answered.answer.by)
+                raise RunCancelled()
         additions, (_, agent) = self._store.queue.additions, live.run.key_and_name
         opening = live.patience(self._store.reads.opening, claimed.session.id, agent)
         live.known.open(claimed.session, opening, additions)

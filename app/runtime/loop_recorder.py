@@ -28,10 +28,10 @@ from app.agent.loop_steps import (
     TurnAdded,
     TurnRefused,
 )
-from app.conversation.events import ElicitationRequest, Event, MaxIterationsReached
+from app.conversation.events import ElicitationRequest, Event, MaxIterationsReached, RuntimePaused
 from app.conversation.frozen_prompt import FrozenPrompt
 from app.conversation.queued_message import CAPACITY, QueueKind
-from app.conversation.run import Answer, Baton, CallState
+from app.conversation.run import Answer, Baton, CallState, Question
 from app.conversation.transcript import Message
 from app.conversation.wire_content import user_message_event
 from app.errors import BatonLost, RunCancelled, StoreUnavailable
@@ -102,13 +102,20 @@ class Recorder:
 
     def _safe_point(self, point: SafePoint) -> Sequence[Message]:
         """Lets in what waits for this session: all steers, and one follow-up if the run would end now."""
-        if point.session_id != self._live.run.session_id:
-            return ()  # a delegated task; what is said meanwhile is meant for the one who delegated
-        if self._live.stops_at_safe_point:
+        run, reads = self._live.run, self._store.reads
+        is_own = point.session_id == run.session_id
+        if point.ending and not is_own:
+            return ()
+        if is_own and self._live.stops_at_safe_point:
             raise RunCancelled()
         if self._live.known.is_quiet(self._store.queue.additions):
             return ()
-        look = self._live.patience(self._store.reads.look, point.session_id)
+        look = self._live.patience(reads.look, run.session_id)
+        if look.session.choices.pause and not point.ending:
+            self._pause(point)
+            look = self._live.patience(reads.look, run.session_id)
+        if not is_own:
+            return ()  # a delegated task; what is said meanwhile is meant for the one who delegated
         self._live.known.see(look.session)
         if not look.steers and not (point.ending and look.followups):
             return ()
@@ -117,6 +124,14 @@ class Recorder:
         for _, message in taken or ():
             self._publish(user_message_event(point.session_id, message))
         return [replace(message, came_as=queued.kind) for queued, message in taken or ()]
+
+    def _pause(self, point: SafePoint) -> None:
+        """Waits until the pause is over. One that stood too long ends the run."""
+        question = Question("pause", session_id=point.session_id, details={"agent": point.agent})
+        event = RuntimePaused(agent_name=point.agent, session_id=self._live.run.session_id)
+        if (answer := self._ask(Ask(question, event))).decision == "expired":
+            self._live.cancellation.cancel(answer.by)
+            raise RunCancelled()
 
     def _patiently(self, write: Callable[[Baton], T]) -> T | None:
         """Repeats a write while the database is away. The write has a number, so one that was committed just before
@@ -171,7 +186,7 @@ class Recorder:
         self._open_calls -= mine
         if look is not None:
             self._live.known.see(look.session)
-            self._live.known.heard(waiting=look.steers or look.followups, additions=additions)
+            self._live.known.heard(waiting=look.waiting, additions=additions)
 
     def _ask(self, ask: Ask) -> Answer:
         self._live.known.forget_quiet()
@@ -180,9 +195,12 @@ class Recorder:
         question = replace(ask.question, id=uuid.uuid4().hex)
         self._live.expect_answer(question)
         ended, worked = ask.handler_ended, self._live.clock.worked
-        self._patiently(
+        asked = self._patiently(
             lambda baton: self._store.journal.ask(baton, question, handler_ended=ended, worked=worked)
         )
+        if asked is False:
+            self._live.take_back()
+            return Answer("resume")
         self._publish(_identified(ask.event, question.id))
         return self._live.wait_for_answer(self._let_go)
 

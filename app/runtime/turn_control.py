@@ -1,15 +1,18 @@
-"""Requests that act on a session's turns: do the last one again, sum up what they have said."""
+"""Requests that act on a session's turns: do the last one again, sum up what they have said, pause before the
+next."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from app.conversation.run import COMPACTION, RETRIES, Run
-from app.errors import NothingToCompact, NothingToRetry
+from app.conversation.run import COMPACTION, RETRIES, Answer, Run
+from app.errors import NothingToAnswer, NothingToCompact, NothingToRetry
 from app.runtime.live_run import LiveRun
 from app.runtime.manager import RuntimeManager
+from app.runtime.run_control import RunControl
 from app.store.idempotency import KeyUse
 from app.store.run_request import RunRequest
 from app.store.store import Store
@@ -18,8 +21,9 @@ from app.store.store import Store
 class TurnControl:
     """Shared by all request threads."""
 
-    def __init__(self, store: Store, manager: RuntimeManager) -> None:
+    def __init__(self, store: Store, manager: RuntimeManager, control: RunControl) -> None:
         self._store = store
+        self._control = control
         self._manager = manager
 
     def retry(
@@ -58,6 +62,17 @@ class TurnControl:
         return self._manager.start(
             self._request(last, {"started_by": by, COMPACTION: words}, visible_to, headers)
         )
+
+    def toggle_pause(self, session_id: str, *, by: str, name: str = "") -> bool:
+        """Whether the session's run, or its next one, is paused from now on: it waits before its next model call, until
+        this is called again. Waiting takes no thread of a request. SessionNotFound; to go on with a run whose process
+        is gone, also what `RunControl.answer` raises."""
+        while True:
+            with suppress(NothingToAnswer):
+                self._control.answer(session_id, Answer("resume", by=by), kinds=("pause",), name=name)
+                return False
+            if (paused := self._store.pauses.toggle(session_id)) is not None:
+                return paused
 
     def _request(
         self, last: Run, options: Mapping[str, Any], visible_to: str | None, headers: Mapping[str, str] | None

@@ -162,6 +162,9 @@ def _remember(connection: Connection, run: Run, question: Question, answer: Answ
 
 
 def _note_answer(connection: Connection, run: Run, question: Question, answer: Answer, call_id: str) -> None:
+    if question.kind == "pause":
+        note(connection, "pause", run.session_id, run_id=run.id, detail=answer.decision)
+        return
     if question.kind == "elicitation":
         note(connection, "answer", run.session_id, run_id=run.id, detail=answer.decision)
         return

@@ -107,6 +107,7 @@ class ForkStore:
                 output_tokens=0,
                 cost=0.0,
                 starred=False,
+                choices=replace(parent.choices, pause=False),
                 compactions=_told_by(connection, parent_id, len(kept)),
                 **{"handed_to": holder_of(connection, parent_id, parent.handed_to, rows, kept), **changes},
             )

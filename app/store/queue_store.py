@@ -109,8 +109,12 @@ class QueueStore:
                 use_key(connection, key, session_id=session_id)
             note(connection, new[0].kind, session_id, detail=" ".join(message.id for message in new))
             self._database.notify(connection, session_id)
-        self.additions = next(self._counter)
+        self.count_addition()
         return running
+
+    def count_addition(self) -> None:
+        """There is something new for a run of this process to look at."""
+        self.additions = next(self._counter)
 
     def take(
         self, baton: Baton, session_id: str, *, kinds: Sequence[tuple[QueueKind, int]]

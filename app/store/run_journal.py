@@ -31,6 +31,7 @@ from app.store.session_rows import (
     append_messages,
     appending,
     change_session,
+    set_pause,
 )
 from app.store.tables import messages, one_of, prompts, queued_messages, runs, sessions, summaries, tool_calls
 from app.store.tool_state_rows import keeping
@@ -233,12 +234,15 @@ class RunJournal:
 
     def ask(
         self, baton: Baton, question: Question, *, handler_ended: bool = False, worked: float = 0.0
-    ) -> None:
+    ) -> bool:
         """The run waits for a person from now on; the answer may come through any process. It is asked at this moment,
         by the database's clock. `handler_ended` says that the answer becomes the call's result: no handler waits for
-        it, so no effect of the call is unknown. `worked`: for how many seconds the run has been at work."""
+        it, so no effect of the call is unknown. `worked`: for how many seconds the run has been at work. False for a
+        pause that nobody wants any more: it does not wait."""
         with self._database.writing() as connection:
             self._fence.check(connection, baton)
+            if question.kind == "pause" and not set_pause(connection, baton.session_id, wanted=False):
+                return False
             question = replace(question, asked_at=_NOW.scalar(connection))
             what = dump(asdict(question))
             values = {"asking_run": baton.run_id, "how": question.status, "what": what, "worked": worked}
@@ -247,6 +251,7 @@ class RunJournal:
                 set_call(connection, question.session_id, question.call_id, state=question.status)
                 if handler_ended:
                     set_call(connection, question.session_id, question.call_id, started_at=None)
+            return True
 
     def ledger(self, session_id: str, *, run_id: str | None = None) -> dict[str, ToolCall]:
         """The session's tool calls as far as they are known, by id."""

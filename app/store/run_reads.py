@@ -41,6 +41,11 @@ class Look:
     steers: bool
     followups: bool
 
+    @property
+    def waiting(self) -> bool:
+        """Is there something for the run: messages, or a pause?"""
+        return self.steers or self.followups or self.session.choices.pause
+
 
 class RunReads:
     def __init__(self, database: Database) -> None:

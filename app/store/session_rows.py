@@ -169,6 +169,15 @@ def set_model(connection: Connection, session_id: str, model: str | None) -> Non
         change_session(connection, session_id, model=model)
 
 
+def set_pause(connection: Connection, session_id: str, *, wanted: bool) -> bool:
+    """Whether the session's run is to wait before its next model call. False if that was so already."""
+    choices = choices_of(find_session(connection, session_id, lock=True))
+    if choices.pause is wanted:
+        return False
+    changed = choices_json(replace(choices, pause=wanted))
+    return change_session(connection, session_id, choices_json=changed)
+
+
 def restore_model(connection: Connection, session: Session) -> None:
     """The session's model, and those to choose from, are what they are in `session` again."""
     choices = choices_of(find_session(connection, session.id, lock=True))

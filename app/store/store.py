@@ -20,6 +20,7 @@ from app.store.full_sessions import FullSessions
 from app.store.idempotency_store import IdempotencyStore
 from app.store.job_store import JobStore
 from app.store.lease_store import LeaseStore
+from app.store.pause_store import PauseStore
 from app.store.queue_store import QueueStore
 from app.store.quota_store import QuotaStore
 from app.store.quotas import NO_LIMITS, Limits
@@ -80,6 +81,7 @@ class Store:
         self.condenser = EventCondenser(database)
         self.sweep = SweepStore(database, fence)
         self.queue = QueueStore(database, fence)
+        self.pauses = PauseStore(database, self.queue)
         self.waiting_line = WaitingLineStore(database)
         self.jobs = JobStore(database)
         self.brakes = BrakeStore(database, aside)

@@ -11,9 +11,9 @@ from app.web.response_json import Json, Time, time_text, without_empty
 
 
 class QuestionJson(TypedDict):
-    """The question that a run waits on, with the fields of an approval, a form or a limit."""
+    """The question that a run waits on, with the fields of an approval, a form or a limit; or a pause."""
 
-    kind: Literal["approval", "elicitation", "max_iterations"]
+    kind: Literal["approval", "elicitation", "max_iterations", "pause"]
     call_id: NotRequired[str]
     tool: NotRequired[str]
     arguments: NotRequired[Json]
@@ -25,7 +25,8 @@ class QuestionJson(TypedDict):
 
 class RunJson(TypedDict):
     """`code` and `error` say why it ended badly; `stopped_by` who stopped it. `retries`: the run that first failed to
-    answer what this one answers. `compacts`: it does nothing else."""
+    answer what this one answers. `compacts`: it does nothing else. `paused`: it waits before
+    its next model call."""
 
     id: str
     session_id: str
@@ -33,6 +34,7 @@ class RunJson(TypedDict):
     started_by: NotRequired[str]
     retries: NotRequired[str]
     compacts: NotRequired[bool]
+    paused: NotRequired[bool]
     status: RunStatus
     started_at: Time
     ended_at: NotRequired[Time | None]
@@ -78,6 +80,7 @@ def run_payload(run: Run) -> RunJson:
         "started_by": run.options.get("started_by", ""),
         "retries": run.options.get(RETRIES, ""),
         "compacts": COMPACTION in run.options,
+        "paused": run.is_paused,
         "status": run.status,
         "started_at": time_text(run.started_at, whole=False),
         "ended_at": time_text(run.ended_at, whole=False) if run.ended_at else None,

@@ -4,7 +4,7 @@ makes nobody find the session busy."""
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
+from typing import Final, NotRequired
 
 from flask import Response
 from typing_extensions import TypedDict
@@ -20,7 +20,7 @@ from app.web.long_poll import LongPoll
 from app.web.program import later_client
 from app.web.query_parameters import PRETTY, Choice, Matching, Seconds
 from app.web.resource import Resource, ResponseSpec, get
-from app.web.response_json import json_response
+from app.web.response_json import json_response, without_empty
 from app.web.session_json import SessionDetailJson, SessionSummaryJson, SessionView, session_summary
 
 LIMIT: Final = Matching(
@@ -58,7 +58,8 @@ class SnapshotJson(SessionDetailJson):
 
 class SessionStatusJson(TypedDict):
     """`streaming`: a run is at work, in whatever process. `agent`: the one that has the conversation; empty before
-    the first run."""
+    the first run. `paused`: its run waits before its next model call; `pause_armed`: it does so when it comes there, or
+    waits there already."""
 
     id: str
     title: str
@@ -67,6 +68,8 @@ class SessionStatusJson(TypedDict):
     input_tokens: int
     output_tokens: int
     num_messages: int
+    pause_armed: NotRequired[bool]
+    paused: NotRequired[bool]
 
 
 class SessionReadsResource(Resource):
@@ -171,6 +174,7 @@ class SessionReadsResource(Resource):
                 raise errors.SessionNotReady()
             session = self._looked_up(session_id)
         last = self._store.runs.recent(session_id=session_id, limit=1)
+        paused = bool(last and last[0].live and last[0].is_paused)
         shown: SessionStatusJson = {
             "id": session_id,
             "title": session.title,
@@ -179,8 +183,10 @@ class SessionReadsResource(Resource):
             "input_tokens": session.input_tokens,
             "output_tokens": session.output_tokens,
             "num_messages": self._store.sessions.last_position(session_id) + 1,
+            "pause_armed": paused or session.choices.pause,
+            "paused": paused,
         }
-        return json_response(shown)
+        return json_response(without_empty(SessionStatusJson, shown))
 
     def _has_run(self, session_id: str) -> bool:
         """SessionNotFound if it is deleted meanwhile."""

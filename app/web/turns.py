@@ -13,7 +13,7 @@ from app.runtime.run_control import RunControl
 from app.runtime.turn_control import TurnControl
 from app.store.idempotency import KeyUsed
 from app.store.store import Store
-from app.web.access import owner, requester, require_visible
+from app.web.access import own_name, owner, requester, require_visible
 from app.web.error_prefix import error_prefix
 from app.web.idempotent import idempotency_key
 from app.web.long_poll import LongPoll
@@ -26,6 +26,12 @@ from app.web.response_json import json_response
 
 class Retry(RequestModel):
     """No field is known."""
+
+
+class PausedJson(TypedDict):
+    """`paused`: the session's run, or its next one, waits before its next model call."""
+
+    paused: bool
 
 
 class Compact(RequestModel):
@@ -117,6 +123,24 @@ class TurnResource(Resource):
             )
         headers = {"Location": f"/api/runs/{live.run.id}", "X-Run-ID": live.run.id}
         return Response(status=202, headers=headers)
+
+    @post(
+        "/pause",
+        "Pauses the session's run before its next model call, or lets it go on",
+        unread_body=True,
+        answers={200: ResponseSpec("It is so from now on.", PausedJson)},
+        refusals=(
+            *(errors.SessionNotFound, errors.SessionBusy, errors.AgentNotFound, errors.InvalidAgentConfig),
+            *(errors.MissingEnvironment, errors.ServerFull, errors.Draining),
+        ),
+    )
+    def pause(self, session_id: str) -> Response:
+        """The next request takes it back. Tools that are at work finish first."""
+        skip_body()
+        require_visible(self._store, session_id, "pause session")
+        with error_prefix("pause session"):
+            paused = self._turns.toggle_pause(session_id, by=requester(), name=own_name())
+        return json_response({"paused": paused})
 
     @post(
         "/turns/<session:turn_id>/wait",

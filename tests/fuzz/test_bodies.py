@@ -40,6 +40,7 @@ SESSION_ROUTES: Final = (
         ("POST", "elicitation"),
         ("POST", "cancel"),
         ("POST", "retry"),
+        ("POST", "pause"),
         ("POST", "compact"),
         ("POST", "turns/0/wait"),
         ("POST", "fork"),

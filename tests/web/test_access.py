@@ -129,6 +129,7 @@ ROUTES: Final[list[tuple[str, str, Any]]] = [
     ("POST", "/elicitation", {"action": "accept"}),
     ("POST", "/cancel", {}),
     ("POST", "/retry", {}),
+    ("POST", "/pause", None),
     ("POST", "/compact", {}),
     ("POST", "/turns/0123456789abcdef/wait", None),
     ("POST", "/steer", MESSAGES),

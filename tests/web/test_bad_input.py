@@ -53,6 +53,7 @@ BODILESS_ROUTES: Final = [
     ("DELETE", "/api/sessions/{id}"),
     ("DELETE", "/api/sessions/{id}/queue/{id}"),
     ("POST", "/api/sessions/{id}/turns/{id}/wait"),
+    ("POST", "/api/sessions/{id}/pause"),
     ("POST", "/api/sessions/{id}/tools/toggle"),
     ("POST", "/api/sessions/{id}/thinking/toggle"),
     ("POST", "/api/sessions/{id}/thinking-level/cycle"),

@@ -60,6 +60,7 @@ PATHS = [
     (f"{SESSION}/elicitation", {"POST"}),
     (f"{SESSION}/cancel", {"POST"}),
     (f"{SESSION}/retry", {"POST"}),
+    (f"{SESSION}/pause", {"POST"}),
     (f"{SESSION}/compact", {"POST"}),
     (f"{SESSION}/turns/0123456789abcdef/wait", {"POST"}),
     (f"{SESSION}/events", {"GET"}),

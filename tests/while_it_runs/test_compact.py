@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from anthropic_standin.standin_server import OfflineServer
-from app.agent import compactor
+from app.agent import summarizer
 from tests.harness.gate import Gate
 from tests.harness.in_process import LocalClient
 from tests.while_it_runs.talk import follow_up, roles, said_by_user
@@ -50,7 +50,7 @@ def talked(client: LocalClient) -> str:
 
 @pytest.fixture
 def summary(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compactor, "ASSIGNMENT", "[say the summary]")
+    monkeypatch.setattr(summarizer, "ASSIGNMENT", "[say the summary]")
 
 
 @pytest.mark.usefixtures("summary")
@@ -100,7 +100,7 @@ def test_a_summary_that_can_t_be_made_ends_the_run_and_changes_nothing(
     here: LocalClient, monkeypatch: pytest.MonkeyPatch, model: OfflineServer
 ) -> None:
     session = talked(here)
-    monkeypatch.setattr(compactor, "ASSIGNMENT", "[fail 400]")
+    monkeypatch.setattr(summarizer, "ASSIGNMENT", "[fail 400]")
     since, before = last_event(here, session), here.messages(session)
     run = run_once_ended(here, session, compact(here, session))
     assert (run["status"], run["code"]) == ("failed", "compaction_failed")
@@ -127,7 +127,7 @@ def test_a_session_at_work_is_busy_and_one_that_is_summed_up_is_too(
         gate.open()
         stream.rest()
     here.say(session, "[say two]", agent="tools")
-    monkeypatch.setattr(compactor, "ASSIGNMENT", "[words 20][hold 5]")
+    monkeypatch.setattr(summarizer, "ASSIGNMENT", "[words 20][hold 5]")
     run = compact(here, session)
     assert model.wait_until(lambda stats: stats.open_streams > 0, 30.0)
     for client in (here, there):
@@ -145,7 +145,7 @@ def test_a_stop_ends_it_and_the_conversation_stays(
     here: LocalClient, there: LocalClient, model: OfflineServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = talked(here)
-    monkeypatch.setattr(compactor, "ASSIGNMENT", "[words 20][hold 5]")
+    monkeypatch.setattr(summarizer, "ASSIGNMENT", "[words 20][hold 5]")
     run = compact(here, session)
     assert model.wait_until(lambda stats: stats.open_streams > 0, 30.0)
     there.call("POST", f"/api/sessions/{session}/cancel", {"turn_id": run})

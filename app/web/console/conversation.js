@@ -170,6 +170,7 @@ const HANDLERS = {
   },
   elicitation_request: (talk, event) => talk.hear.run(event),
   max_iterations_reached: (talk, event) => talk.hear.run(event),
+  runtime_paused: (talk, event) => talk.hear.run(event),
   agent_switching(talk, event) {
     if (event.switching) talk.note(`${talk.named(event.from_agent)} hands a task to ${event.to_agent}`);
     else talk.note(`${event.from_agent} is done; back to ${talk.named(event.to_agent)}`);

@@ -35,12 +35,13 @@ export class QuestionPanel {
     this.words = h("p", { class: "problem", role: "alert" });
     this.node.replaceChildren(...this.parts(question), this.words);
     if (!mayAct()) this.onlyShow();
-    announce(question.kind === "elicitation" ? `The agent asks: ${question.message}` : "Approval needed");
+    announce(question.kind === "elicitation" ? `The agent asks: ${question.message}` : question.kind === "pause" ? "The run is paused" : "Approval needed");
   }
 
   parts(question) {
     if (question.kind === "approval") return this.approval(question);
     if (question.kind === "elicitation") return this.form(question);
+    if (question.kind === "pause") return this.paused();
     return this.goOn(question);
   }
 
@@ -64,6 +65,14 @@ export class QuestionPanel {
         button("Approve all…", () => this.approveAll(), { title: "Every later call in this session" }),
         h("span", { class: "reject" }, this.reason, button("Reject", () => this.reject(), { kind: "danger", title: "x" })),
       ),
+    ];
+  }
+
+  paused() {
+    return [
+      h("h2", {}, "The run is paused"),
+      h("p", {}, "It goes on with its next question to the model when it is let."),
+      h("div", { class: "answers" }, button("Go on", () => this.answer("pause", undefined), { kind: "primary", title: "a" })),
     ];
   }
 
@@ -106,13 +115,14 @@ export class QuestionPanel {
   /** For keys: does nothing when that is not what is asked. */
   approve(how) {
     if (!this.question || this.question.kind === "elicitation") return;
+    if (this.question.kind === "pause") return how === "approve" ? this.answer("pause", undefined) : undefined;
     if (how !== "approve" && this.question.kind !== "approval") return;
     return this.answer("resume", { confirmation: how });
   }
 
   reject() {
     if (this.question?.kind === "elicitation") return this.answer("elicitation", { action: "decline" });
-    if (this.question) this.answer("resume", { confirmation: "reject", reason: this.reason?.value.trim() || undefined });
+    if (this.question && this.question.kind !== "pause") this.answer("resume", { confirmation: "reject", reason: this.reason?.value.trim() || undefined });
   }
 
   /** Where typing begins: the reason of a rejection, or a form's first field. */

@@ -223,4 +223,4 @@ export class SessionPage {
 }
 
 const isQuestion = (event) =>
-  ["tool_call_confirmation", "elicitation_request", "max_iterations_reached", "user_message"].includes(event.type);
+  ["tool_call_confirmation", "elicitation_request", "max_iterations_reached", "runtime_paused", "user_message"].includes(event.type);

@@ -1,0 +1,33 @@
+"""Pauses that somebody wants of a session's run. Each public method is one transaction."""
+
+from __future__ import annotations
+
+from app.store.audit_notes import note
+from app.store.engine import Database
+from app.store.queue_store import QueueStore
+from app.store.row_mapping import run_of
+from app.store.run_rows import live_run_row
+from app.store.session_rows import set_pause
+
+
+class PauseStore:
+    def __init__(self, database: Database, queue: QueueStore) -> None:
+        self._database = database
+        self._queue = queue
+
+    def toggle(self, session_id: str) -> bool | None:
+        """Whether a pause is wanted from now on; None if the session's run is paused: its pause is ended by an answer.
+        SessionNotFound."""
+        with self._database.writing() as connection:
+            # The run's row is locked before its session's, as every write of a run does it.
+            row = live_run_row(connection, session_id, lock=True)
+            run = run_of(row) if row is not None else None
+            if run is not None and run.is_paused:
+                return None
+            wanted = set_pause(connection, session_id, wanted=True)
+            if not wanted:
+                set_pause(connection, session_id, wanted=False)
+            run_id = run.id if run is not None else ""
+            note(connection, "pause", session_id, run_id=run_id, detail="on" if wanted else "off")
+        self._queue.count_addition()
+        return wanted
