@@ -47,6 +47,7 @@ class Refused:
 
 RUN = "/api/sessions/<session:session_id>/agent/<key>"
 NAMED = f"{RUN}/<path:name>"
+WAIT = "/turns/<session:turn_id>/wait"
 STALE = {"If-Match": "7"}
 
 
@@ -114,6 +115,11 @@ def others_refused() -> Iterator[Refused]:
         ("POST", "/cancel", "/cancel", {"run_id": "another"}),
         ("POST", "/cancel", "/cancel?at=once", {}),
         ("POST", "/cancel", "/cancel?wait=x", {}),
+        ("POST", "/retry", "/retry", {}),
+        ("POST", "/compact", "/compact", {}),
+        ("POST", "/compact", "/compact", {"additional_prompt": "x" * 10_001}),
+        ("POST", WAIT, "/turns/nothing/wait", None),
+        ("POST", WAIT, "/turns/{run}/wait?timeout=x", None),
         ("DELETE", "", "?wait=maybe", None),
         ("DELETE", "", "?timeout=x", None),
     ):
@@ -127,10 +133,16 @@ def others_refused() -> Iterator[Refused]:
         ("POST", "/steer", "/steer", {"messages": SAY}),
         ("POST", "/followup", "/followup", {"messages": SAY}),
         ("POST", "/cancel", "/cancel", {}),
+        ("POST", "/cancel", "/cancel", {"turn_id": "another"}),
+        ("POST", "/retry", "/retry", {}),
+        ("POST", "/compact", "/compact", {}),
+        ("POST", "/pause", "/pause", None),
+        ("POST", WAIT, "/turns/{run}/wait", None),
         ("POST", "/resume", "/resume", {"confirmation": "approve-session"}),
         ("DELETE", "", "", None),
     ):
         yield Refused(method, root + end, "/api/sessions/{gone}" + path, 404, body)
+    yield Refused("POST", f"{root}/retry", f"{at}/retry", 409, {}, {"Idempotency-Key": "used"})
     yield Refused("POST", "/api/runs/<session:run_id>/release", "/api/runs/{gone}/release", 404, {})
     yield Refused("POST", "/api/runs/<session:run_id>/release", "/api/runs/{run}/release", 422, {"reason": 1})
     yield Refused("POST", "/api/sessions", "/api/sessions", 422, {"working_dir": "/nowhere/at/all"})
