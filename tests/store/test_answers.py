@@ -21,7 +21,9 @@ def _ask(store: Store, call_id: str = "a", kind: QuestionKind = "approval") -> t
     baton = begin(store, session.id, "hello").run.baton
     store.journal.add_turn(baton, session.id, calling("a", "b"), tokens=None)
     question = Question(kind, session.id, call_id, "shell", {"arguments": {"cmd": "ls"}}, id="q1")
-    store.journal.ask(baton, question)
+    if kind == "pause":
+        assert store.pauses.toggle(session.id)
+    assert store.journal.ask(baton, question)
     asked = store.runs.get(baton.run_id).waiting_for
     assert asked is not None
     assert replace(asked, asked_at=0.0) == question
@@ -43,6 +45,23 @@ def test_a_question_is_on_the_runs_row_and_in_the_ledger(
     with pytest.raises(SessionBusy) as busy:
         begin(store, session_id)
     assert busy.value.busy_code == status
+
+
+def test_a_pause_is_asked_for_once_and_not_when_it_was_taken_back(store: Store) -> None:
+    session = new_session(store)
+    baton = begin(store, session.id, "hello").run.baton
+    question = Question("pause", session.id, id="q1")
+    assert [store.pauses.toggle(session.id) for _ in range(2)] == [True, False]
+    assert not store.journal.ask(baton, question)
+    assert store.runs.get(baton.run_id).waiting_for is None
+    store.pauses.toggle(session.id)
+    assert store.journal.ask(baton, question)
+    run = store.runs.live_run(session.id)
+    assert run is not None
+    assert (run.is_paused, run.busy_code) == (True, "session_busy")
+    assert not store.sessions.get(session.id).choices.pause
+    assert store.pauses.toggle(session.id) is None, "an answer ends it"
+    assert not store.sessions.get(session.id).choices.pause
 
 
 def test_an_answer_reaches_the_holder_and_is_written_down_with_who_gave_it(store: Store) -> None:
