@@ -26,10 +26,12 @@ from tests.store.actors import (
     HERE,
     THERE,
     begin,
+    calling,
     everybody_is_gone,
     new_session,
     request,
     seeing,
+    states,
     user,
 )
 
@@ -146,6 +148,20 @@ def test_a_run_that_another_one_came_after_can_t_be_retried(store: Store) -> Non
     with pytest.raises(NothingToRetry):
         claim(store, session.id, retrying=failed.run.id)
     assert all_rows(store.database) == before
+
+
+def test_the_turn_of_a_run_whose_process_died_is_taken_up_by_the_claim_that_closes_it(store: Store) -> None:
+    session = new_session(store)
+    dead = begin(store, session.id, "hello", owner=THERE)
+    store.journal.add_turn(dead.run.baton, session.id, calling("a"), tokens=None)
+    store.journal.start_call(dead.run.baton, session.id, "a")
+    with pytest.raises(SessionBusy):
+        claim(store, session.id, retrying=dead.run.id)
+    taken = claim(store, session.id, probe=everybody_is_gone, retrying=dead.run.id)
+    assert taken.interrupted is not None
+    assert taken.interrupted.id == dead.run.id
+    assert [row.role for row in store.sessions.messages(session.id)] == ["user", "assistant", "tool"]
+    assert states(store, session.id) == {"a": "unknown"}
 
 
 def test_a_key_of_a_withdrawn_claim_can_be_used_by_the_retry(store: Store) -> None:
