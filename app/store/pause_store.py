@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from app.store.audit_notes import note
 from app.store.engine import Database
-from app.store.queue_store import QueueStore
 from app.store.row_mapping import run_of
 from app.store.run_rows import live_run_row
 from app.store.session_rows import set_pause
 
 
 class PauseStore:
-    def __init__(self, database: Database, queue: QueueStore) -> None:
+    def __init__(self, database: Database, changed: Callable[[], None]) -> None:
+        """`changed` is called after each change: a run of this process has something to look at."""
         self._database = database
-        self._queue = queue
+        self._changed = changed
 
     def toggle(self, session_id: str) -> bool | None:
         """Whether a pause is wanted from now on; None if the session's run is paused: its pause is ended by an answer.
@@ -29,5 +31,5 @@ class PauseStore:
                 set_pause(connection, session_id, wanted=False)
             run_id = run.id if run is not None else ""
             note(connection, "pause", session_id, run_id=run_id, detail="on" if wanted else "off")
-        self._queue.count_addition()
+        self._changed()
         return wanted

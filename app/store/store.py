@@ -81,7 +81,7 @@ class Store:
         self.condenser = EventCondenser(database)
         self.sweep = SweepStore(database, fence)
         self.queue = QueueStore(database, fence)
-        self.pauses = PauseStore(database, self.queue)
+        self.pauses = PauseStore(database, self.queue.count_addition)
         self.waiting_line = WaitingLineStore(database)
         self.jobs = JobStore(database)
         self.brakes = BrakeStore(database, aside)
