@@ -1,5 +1,6 @@
-"""Servers that are forked from a process which has imported the libraries already: that is most of what a start costs,
-and the same for all of them. Everything of Baton is imported afterwards, by gunicorn, as in a process of its own."""
+"""Servers that are forked from a process which has imported the libraries, and what of Baton does not look at its
+environment meanwhile: that is most of what a start costs, and the same for all of them. gunicorn imports the rest, as
+in a process of its own."""
 
 from __future__ import annotations
 
@@ -43,7 +44,25 @@ LIBRARIES: Final = (
     "sqlalchemy.dialects.sqlite",
     "yaml",
 )
-"""Without prometheus_client, which looks at the environment while it is imported."""
+OURS: Final = (
+    "app.agent.anthropic.anthropic_model",
+    "app.agent.hook_runner",
+    "app.agent.loop",
+    "app.agent.tools.registry",
+    "app.http_worker.worker",
+    "app.runtime.titles",
+    "app.runtime.run_preflight",
+    "app.selfcheck",
+    "app.web.agents",
+    "app.web.application",
+    "app.web.imports",
+    "app.web.openapi.document",
+    "app.web.reference",
+    "app.web.session_models",
+    "app.web.session_settings",
+)
+"""What `app.factory` and `gunicorn.conf.py` need, without what needs prometheus_client: that one looks at the
+environment while it is imported."""
 
 
 class WarmProcess:
@@ -164,8 +183,11 @@ def breed() -> bool:
 
 
 def main() -> None:
-    for name in LIBRARIES:
+    for name in LIBRARIES + OURS:
         import_module(name)
+    assert "prometheus_client" not in sys.modules, (
+        "it would know nothing of the directory of a server's numbers"
+    )
     assert threading.active_count() == 1, "who forks must be alone"
     gc.collect()
     gc.freeze()  # a collection in a child would write to the pages that it shares
