@@ -248,7 +248,6 @@ def staged(directory: Path, model: OfflineServer) -> Iterator[Stage]:
                 stage.say(stage.session(), "[say hello]", stage.agent())  # imports what takes long
                 gc.freeze()  # what was imported: each full collection would walk through it
                 yield stage
-                gc.unfreeze()
                 web.close()
         finally:
             server.close()
