@@ -150,8 +150,20 @@ def _refuse(*_: object, **__: object) -> None:
     raise AssertionError("several rows are sent in a pipeline")
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(params=KINDS)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database as `migrate` leaves it, once of each kind."""
+    if request.param == "sqlite":
+        return sqlite_in(tmp_path)
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.migrated_database()
+
+
+@pytest.fixture(params=KINDS)
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database, once of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'baton.db'}"

@@ -56,19 +56,19 @@ def schema(url: str) -> str | None:
 
 
 def test_usr2_migrates_while_a_run_of_the_old_server_is_at_work(
-    release: Path, connect: Connect, database_url: str, tmp_path: Path, model: OfflineServer, gate: Gate
+    release: Path, connect: Connect, empty_url: str, tmp_path: Path, model: OfflineServer, gate: Gate
 ) -> None:
     server = BatonProcess(
         tmp_path,
         model_url=model.url,
         agents=AGENTS,
-        database_url=database_url,
+        database_url=empty_url,
         settings=PATIENT,
         root=release,
     )
     try:
         client = connect(server.start().url)
-        assert schema(database_url) == "0001"
+        assert schema(empty_url) == "0001"
         workers = set(server.worker_pids())
         session = client.new_session(tools_approved=True)
         text = f"{gate.call}[then][say finished]"
@@ -78,7 +78,7 @@ def test_usr2_migrates_while_a_run_of_the_old_server_is_at_work(
             (release / "current").symlink_to(ROOT)
             server.signal(signal.SIGUSR2)
             eventually(lambda: set(server.worker_pids()) - workers, "a new master was started", seconds=60)
-            eventually(lambda: schema(database_url) == NEWEST, "it has migrated", seconds=60)
+            eventually(lambda: schema(empty_url) == NEWEST, "it has migrated", seconds=60)
             eventually(lambda: server.log().count("Booting worker") > 1, "it has a worker", seconds=60)
             server.signal(signal.SIGTERM)
             gate.open()

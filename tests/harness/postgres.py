@@ -7,10 +7,13 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from app.store.engine import Database
+from app.store.migrate import migrate
 from tests.harness.process import free_port
 
 
@@ -34,6 +37,7 @@ class PostgresServer:
         self.port = free_port()
         self._user = unprivileged_user(self._directory)
         self._databases = 0
+        self._template: str | None = None
 
     def start(self) -> Self:
         data = self._directory / "data"
@@ -49,12 +53,21 @@ class PostgresServer:
     def stop(self, mode: str = "immediate") -> None:
         self._call("pg_ctl", "-D", self._directory / "data", "-w", "-m", mode, "stop")
 
-    def new_database(self) -> str:
-        """The URL of an empty database."""
+    def new_database(self, *options: str) -> str:
+        """The URL of an empty database, unless the options of `createdb` say otherwise."""
         self._databases += 1
         name = f"baton{self._databases}"
-        self._call("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", name)
+        self._call("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", *options, name)
         return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
+
+    def migrated_database(self) -> str:
+        """The URL of a database as `migrate` leaves it, which is done once."""
+        if self._template is None:
+            url = self.new_database()
+            with closing(Database(url)) as database:
+                migrate(database)
+            self._template = url.rpartition("/")[2]
+        return self.new_database("--template", self._template)
 
     def dump(self, url: str) -> str:
         """The database as SQL text that any role can load."""

@@ -19,6 +19,7 @@ from typing import Any, Final, Self
 import requests
 
 from tests.harness.fork_server import WarmProcess, nest
+from tests.harness.sqlite import NAME, sqlite_in
 
 ROOT = Path(__file__).parents[2]
 GUNICORN = Path(sys.executable).with_name("gunicorn")
@@ -66,9 +67,9 @@ class BatonProcess:
         root: Path = ROOT,
         command: Sequence[str] | None = None,
     ) -> None:
-        """`cold` starts it as an operator does; otherwise it is forked from who has imported the libraries. `root` is
-        the tree whose code it runs; another one than this is always started cold, and so is a
-        `command` other than gunicorn's of these tests."""
+        """`cold` starts it as an operator does; otherwise it is forked from a process that has imported the libraries,
+        and finds its database migrated. `root` is the tree whose code it runs; another one than this is always started
+        cold, and so is a `command` other than gunicorn's of these tests."""
         self.directory = directory
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -81,7 +82,7 @@ class BatonProcess:
             "ANTHROPIC_BASE_URL": model_url,
             "BATON_BIND": f"127.0.0.1:{self.port}",
             "BATON_AGENTS": str(agents),
-            "BATON_DATABASE_URL": database_url or f"sqlite:///{directory / 'baton.db'}",
+            "BATON_DATABASE_URL": database_url or f"sqlite:///{directory / NAME}",
             "BATON_ROOTS": str(directory),
             "BATON_DRAIN_SECONDS": "5",
             "BATON_TITLES": "off",
@@ -128,6 +129,8 @@ class BatonProcess:
             )
 
     def _start_warm(self) -> WarmProcess:
+        if self._environment["BATON_DATABASE_URL"] == f"sqlite:///{self.directory / NAME}":
+            sqlite_in(self.directory)
         return nest().start(
             list(self._command), directory=self.directory, environment=self._environment, log=self.log_path
         )

@@ -1,5 +1,5 @@
 """Databases for servers in this process. Migrating an empty one is half of what such a server costs, so it is done
-once; servers in processes of their own begin with nothing, as an operator's does."""
+once; a server that is started cold begins with nothing, as an operator's does."""
 
 from __future__ import annotations
 

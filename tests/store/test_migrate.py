@@ -51,11 +51,11 @@ def test_migrating_again_changes_nothing(store: Store) -> None:
     assert all_rows(store.database) == before
 
 
-def test_what_live_runs_write_to_is_migrated_last(database_url: str) -> None:
+def test_what_live_runs_write_to_is_migrated_last(empty_url: str) -> None:
     """On PostgreSQL a lock lasts until the end of the transaction. A lease is renewed in `runs`, so nothing slow may
     follow a statement on it. A new table is empty, and noting a revision or a column that may be null is quick; every
     write of a run takes `runs` first."""
-    database = Database(database_url)
+    database = Database(empty_url)
     seen: list[str] = []
     with event_of_statements(seen):
         migrate(database)
@@ -89,15 +89,15 @@ def event_of_statements(seen: list[str]) -> Iterator[None]:
         event.remove(Engine, "before_cursor_execute", note)
 
 
-def test_four_processes_may_migrate_an_empty_database_at_once(database_url: str) -> None:
+def test_four_processes_may_migrate_an_empty_database_at_once(empty_url: str) -> None:
     context = multiprocessing.get_context("fork")
-    processes = [context.Process(target=_migrate, args=(database_url,)) for _ in range(4)]
+    processes = [context.Process(target=_migrate, args=(empty_url,)) for _ in range(4)]
     for process in processes:
         process.start()
     for process in processes:
         process.join(60)
     assert [process.exitcode for process in processes] == [0, 0, 0, 0]
-    database = Database(database_url)
+    database = Database(empty_url)
     try:
         with database.reading() as connection:
             assert compare_metadata(MigrationContext.configure(connection), metadata) == []

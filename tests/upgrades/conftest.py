@@ -26,10 +26,10 @@ def old_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def filled_url(database_url: str, tmp_path: Path) -> str:
+def filled_url(empty_url: str, tmp_path: Path) -> str:
     """A database as the old code has left it an hour ago."""
-    load(database_url, tmp_path)
-    return database_url
+    load(empty_url, tmp_path)
+    return empty_url
 
 
 @contextmanager
