@@ -23,6 +23,7 @@ from baton_client import event_stream
 from baton_client.sse_frames import frames
 from tests.harness.postgres import PostgresServer, find_binaries
 from tests.harness.process import BatonProcess, eventually
+from tests.harness.routes import compile_routes_once
 from tests.harness.sqlite import sqlite_in
 from tests.harness.strict_client import decode_as_sent
 from tests.harness.wire import Client
@@ -62,6 +63,9 @@ def each_event_of_our_own_client_is_of_the_contract(monkeypatch: pytest.MonkeyPa
             yield number, data
 
     monkeypatch.setattr(event_stream, "frames", strict)
+
+
+compile_routes_once()
 
 
 def our_threads() -> list[str]:
