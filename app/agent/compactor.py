@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Generator, Iterator, Sequence
 from itertools import takewhile
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 
@@ -17,7 +17,6 @@ from app.agent.loop_steps import Condensed, PicturesLeftOut, Step, Steps
 from app.agent.model_caller import SUMMARY_TOKENS, ModelAnswer, ModelCaller
 from app.agent.model_client import ModelError
 from app.agent.picture_limits import excess
-from app.agent.summarizer import Summarizer
 from app.conversation import events
 from app.conversation.compaction import (
     Cut,
@@ -30,6 +29,7 @@ from app.conversation.summary import Summary
 from app.conversation.transcript import Message
 from app.errors import CompactionFailed, RunCancelled
 from app.team.agent import Agent
+from app.team.model_definition import ModelSpec
 
 Compacting = Generator[Step, Any, bool]
 
@@ -45,6 +45,17 @@ MANUAL: Final = "manual"
 """Why a compaction is made that somebody asked for, as hooks are told."""
 
 
+class SummaryWriter(Protocol):
+    """`app.agent.summarizer.Summarizer`, which the loop brings."""
+
+    @property
+    def writers(self) -> Sequence[ModelSpec]: ...
+
+    def summary_of(
+        self, rows: Sequence[Message], tokens: int, words: str
+    ) -> Generator[Step, Any, tuple[ModelAnswer, str]]: ...
+
+
 class Compactor:
     """Works on one session for one agent. Owned by the run's thread."""
 
@@ -56,6 +67,7 @@ class Compactor:
         history: History,
         model_caller: ModelCaller,
         hooks: LoopHooks,
+        summaries: SummaryWriter,
     ) -> None:
         self._hooks = hooks
         self._context = context
@@ -63,7 +75,7 @@ class Compactor:
         self._agent = agent
         self._history = history
         self._model_caller = model_caller
-        self._summarizer = Summarizer(context, agent, model_caller)
+        self._summaries = summaries
 
     def make_room(self) -> Compacting:
         """Compacts the conversation if the window is nearly full and that would help; says whether it did so."""
@@ -155,7 +167,7 @@ class Compactor:
     def window(self) -> int:
         """The window of the model that will speak, as far as that is known; 0 if nothing is known of it."""
         windows = [model_catalogue.facts(spec.model).window for spec in self._model_caller.chain.first]
-        summarizing = [model_catalogue.facts(spec.model).window for spec in self._summarizer.writers]
+        summarizing = [model_catalogue.facts(spec.model).window for spec in self._summaries.writers]
         return min([*windows, *filter(None, summarizing)])
 
     @property
@@ -191,7 +203,7 @@ class Compactor:
             asked, text = None, wish.summary
             if not text:
                 words = "\n".join(filter(None, (wish.words, words)))
-                asked, text = yield from self._summarizer.summary_of(cut.older, tokens, words)
+                asked, text = yield from self._summaries.summary_of(cut.older, tokens, words)
         except ModelError as error:
             yield from self._model_caller.settle()
             if error.kind == "cancelled":

@@ -24,6 +24,7 @@ from app.agent.repetition import Repetition
 from app.agent.result_limit import ResultLimit
 from app.agent.resumption import Resumption
 from app.agent.routing import routed
+from app.agent.summarizer import Summarizer
 from app.agent.task_runner import TaskRunner
 from app.agent.tool_listing import ToolListing
 from app.agent.tool_runner import TRUNCATED, ToolRunner
@@ -111,7 +112,10 @@ class AgentLoop:
         self._digesting: tuple[ModelSpec, ...] = ()
         model_caller = ModelCaller(context, session, agent, self._toolbox, history, self._toolbox.definition)
         self._turn_runner = TurnRunner(context, session, agent, history, model_caller)
-        self._compactor = Compactor(context, session.id, agent, history, model_caller, self._hooks)
+        summarizer = Summarizer(context, agent, model_caller)
+        self._compactor = Compactor(
+            context, session.id, agent, history, model_caller, self._hooks, summarizer
+        )
 
     @property
     def agent(self) -> Agent:

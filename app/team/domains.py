@@ -5,12 +5,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from functools import lru_cache
-from typing import Annotated, Final
+from typing import Final
 
-from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
-
-from app.team.fields import Texts
 
 _HOST: Final = re.compile(r"(\*?\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
@@ -36,12 +33,10 @@ def is_in(address: str, block: Network) -> bool:
     return (mapped or found) in block
 
 
-def _checked(values: tuple[str, ...]) -> tuple[str, ...]:
+def domains(values: tuple[str, ...]) -> tuple[str, ...]:
+    """The same, if each is a host or such addresses. Else PydanticCustomError."""
     for value in values:
         if not _HOST.fullmatch(value) and network(value) is None:
             hosts = "a host like example.com, .example.com or *.example.com"
             raise PydanticCustomError("domain", f"must be {hosts}, or addresses like 10.0.0.0/8")
     return values
-
-
-Domains = Annotated[Texts, AfterValidator(_checked)]

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.team.domains import Domains
+from app.team.domains import domains
 from app.team.expansion import Expander
 from app.team.fields import AgentFilePart, Anything, Count, Flag, Json, Text, TextMap, Texts, misused
 from app.team.lifecycle import Lifecycle
@@ -83,6 +83,8 @@ _NEEDS = {
 }
 _ORIGIN = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?")
 _ONE_SOURCE = "either command, remote or ref must be set"
+
+_Hosts = Annotated[Texts, AfterValidator(domains)]
 
 
 class RemoteSpec(AgentFilePart):
@@ -183,10 +185,10 @@ class ToolsetSpec(AgentFilePart):
     models: Texts = ()
     webhook_config: WebhookSpec | None = None
     rag_config: Json = Field(default_factory=dict)
-    allowed_domains: Domains = ()
+    allowed_domains: _Hosts = ()
     """Hosts that pages may come from, subdomains included; `.example.com` is the subdomains alone. A block of addresses
     is for hosts that are written as one."""
-    blocked_domains: Domains = ()
+    blocked_domains: _Hosts = ()
     """Hosts that pages may not come from. An address or a block of them is refused whatever the host is called."""
     allowed_servers: Texts = ()
     blocked_servers: Texts = ()
