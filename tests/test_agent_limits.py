@@ -13,7 +13,7 @@ import pytest
 from anthropic_standin.standin_server import OfflineServer
 from app.agent import model_catalogue
 from app.agent.run_budgets import RunBudgets
-from app.conversation.transcript import Usage
+from app.conversation.usage import Usage
 from app.errors import BudgetReached
 from app.factory import build
 from app.team.agent import AgentDefinition

@@ -34,7 +34,8 @@ from app.conversation.frozen_prompt import FrozenPrompt
 from app.conversation.old_results import Shown, with_old_results_cut
 from app.conversation.recent_messages import recent
 from app.conversation.session import Session
-from app.conversation.transcript import Message, Usage
+from app.conversation.transcript import Message
+from app.conversation.usage import Usage
 from app.errors import UnpricedModel
 from app.team.agent import Agent
 from app.team.model_definition import ModelSpec

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from app.conversation.transcript import Usage
+from app.conversation.usage import Usage
 
 DEFAULT_MAX_TOKENS: Final = 32_000
 MIN_THINKING_BUDGET: Final = 1024

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from app.conversation.blocks import Block
-from app.conversation.transcript import Usage
+from app.conversation.usage import Usage
 
 
 class Cancellation(Protocol):

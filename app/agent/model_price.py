@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.agent import model_catalogue
-from app.conversation.transcript import Usage
+from app.conversation.usage import Usage
 from app.team.model_definition import ModelSpec
 
 

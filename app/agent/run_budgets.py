@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from app.conversation.transcript import Usage
+from app.conversation.usage import Usage
 from app.errors import BudgetReached
 from app.team.agent import Agent, AgentDefinition
 from app.team.config import RunBudget

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.conversation.transcript import Usage
+from app.conversation.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)

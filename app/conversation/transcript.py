@@ -26,34 +26,12 @@ from app.conversation.blocks import (
     is_signed,
     is_thinking,
 )
+from app.conversation.usage import Usage
 from app.errors import InvalidTranscript
 
 Role = Literal["user", "assistant", "tool"]
 
 CALL_ID: Final = re.compile(r"[a-zA-Z0-9_-]+\Z")  # `$` would let a line break at the end pass
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """The tokens that one model call used; `input_tokens` is the part that no cache covered."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_read_tokens: int = 0
-    cache_write_tokens: int = 0
-
-    @property
-    def context_tokens(self) -> int:
-        """How full the window was: everything read plus everything written."""
-        return self.prompt_tokens + self.output_tokens
-
-    @property
-    def read_and_written(self) -> tuple[int, int]:
-        return self.prompt_tokens, self.output_tokens
-
-    @property
-    def prompt_tokens(self) -> int:
-        return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
 
 
 CUT: Final = frozenset({"cancelled", "failed"})

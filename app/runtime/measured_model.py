@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from app.agent import model_catalogue
 from app.agent.model_client import Cancellation, ModelClient, ModelError, ModelEvent, ModelRequest, Turn
-from app.conversation.transcript import Usage
+from app.conversation.usage import Usage
 from app.telemetry.telemetry import Telemetry
 from app.telemetry.tracing import Span
 

@@ -66,7 +66,7 @@ class RunControl:
         self._claims = claims
         self._locks = locks
         self._logs = logs
-        self.line = SessionLine(store.waiting_line, store.runs, manager, limit=max_waiting, share=share)
+        self.line = SessionLine(store.waiting_line, store.runs, manager.start, limit=max_waiting, share=share)
         # a line of its own: answers must not stand behind requests that wait for the run; they wait for moments only
         self._answers = WaitingLine(limit=1000, share=share)
         self._approval_seconds = approval_seconds

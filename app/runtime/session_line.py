@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from app.errors import SessionBusy
 from app.runtime.live_run import LiveRun
-from app.runtime.manager import RuntimeManager
 from app.runtime.waiting_line import WaitingLine
 from app.store.run_request import RunRequest
 from app.store.run_store import RunStore
@@ -18,11 +17,18 @@ class SessionLine:
     """Shared by all request threads; `limit` bounds those that wait in this process."""
 
     def __init__(
-        self, places: WaitingLineStore, runs: RunStore, manager: RuntimeManager, *, limit: int, share: float
+        self,
+        places: WaitingLineStore,
+        runs: RunStore,
+        start: Callable[[RunRequest], LiveRun],
+        *,
+        limit: int,
+        share: float,
     ) -> None:
+        """`start` as `RuntimeManager.start`."""
         self._places = places
         self._runs = runs
-        self._manager = manager
+        self._start = start
         self._here = WaitingLine(limit=limit, share=share)
         self._process = uuid.uuid4().hex  # as the other processes see it in line
         self.call_next = self._here.call_next
@@ -39,7 +45,7 @@ class SessionLine:
         session_id = request.session_id
         try:
             if not self._here.is_waited_for(session_id) and self._places.turn_of(session_id) is None:
-                return self._manager.start(request)
+                return self._start(request)
         except SessionBusy:
             pass
 
@@ -47,7 +53,7 @@ class SessionLine:
             self._places.still_there(session_id, self._process)
             if self._places.turn_of(session_id) != self._process:
                 raise SessionBusy()
-            return self._manager.start(request)
+            return self._start(request)
 
         try:
             with self._places.place(session_id, self._process):

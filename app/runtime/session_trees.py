@@ -10,7 +10,7 @@ from app.agent import model_catalogue
 from app.agent.delegation import child_id
 from app.conversation.run import CallState, QuestionKind, Run, RunStatus
 from app.conversation.session import Session
-from app.conversation.transcript import Usage
+from app.conversation.usage import Usage
 from app.errors import AppError
 from app.runtime.model_overrides import asked
 from app.store.store import Store

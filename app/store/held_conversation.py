@@ -11,7 +11,8 @@ from sqlalchemy import BindParameter, Connection, bindparam, delete, select, upd
 from app.conversation.compaction import condensed, estimate, told
 from app.conversation.forking import before_newest_words, before_user_message
 from app.conversation.message_editing import added, edited
-from app.conversation.transcript import Message, Usage, size_of
+from app.conversation.transcript import Message, size_of
+from app.conversation.usage import Usage
 from app.errors import InvalidTranscript, MessageNotFound, SessionFull
 from app.store.audit_notes import note
 from app.store.prepared_statements import Prepared

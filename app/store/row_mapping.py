@@ -15,7 +15,8 @@ from app.conversation.run import AT_SAFE_POINT, LIVE, Answer, CallState, Owner, 
 from app.conversation.safety import policy_named
 from app.conversation.session import Choices, Session
 from app.conversation.summary import Summary
-from app.conversation.transcript import Message, Usage
+from app.conversation.transcript import Message
+from app.conversation.usage import Usage
 
 T = TypeVar("T")
 Row = Any  # of a prepared statement, or one of SQLAlchemy's: its columns are attributes

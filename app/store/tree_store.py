@@ -10,7 +10,7 @@ from sqlalchemy import CTE, bindparam, func, literal_column, or_, select
 
 from app.conversation.run import CallState, Run
 from app.conversation.session import Session
-from app.conversation.transcript import Usage
+from app.conversation.usage import Usage
 from app.store.engine import Database
 from app.store.row_mapping import run_of, session_of, value_of
 from app.store.session_rows import find_session

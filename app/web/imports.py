@@ -12,7 +12,8 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from app.conversation.blocks import Block, is_deep, text_block, tool_result
 from app.conversation.healing import MISSING_RESULT, heal
-from app.conversation.transcript import Message, Usage
+from app.conversation.transcript import Message
+from app.conversation.usage import Usage
 from app.web.foreign_messages import SPEAKERS
 from app.web.posted_messages import MAX_PARTS, Part, content_blocks
 from app.web.request_models import MAX_TEXT, CreateSession, Name, RequestModel, whole

@@ -9,7 +9,8 @@ from typing_extensions import TypedDict
 
 from app.conversation.blocks import Block, plain_text, result_text, thinking_text
 from app.conversation.framing import unframed
-from app.conversation.transcript import Message, Usage
+from app.conversation.transcript import Message
+from app.conversation.usage import Usage
 from app.conversation.wire_content import wire_parts, wire_tool_call
 from app.web.response_json import IfAny, Json, Time, time_text, without_empty
 

@@ -11,7 +11,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from typing_extensions import TypedDict
 
 from app import errors
-from app.conversation.transcript import Message, Usage
+from app.conversation.transcript import Message
+from app.conversation.usage import Usage
 from app.runtime.conversation_editor import ConversationEditor
 from app.store.store import Store
 from app.web.access import require_visible

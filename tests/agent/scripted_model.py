@@ -18,7 +18,7 @@ from app.agent.model_client import (
     Turn,
 )
 from app.conversation.blocks import Block
-from app.conversation.transcript import Usage
+from app.conversation.usage import Usage
 
 USAGE = Usage(input_tokens=10, output_tokens=5, cache_read_tokens=3, cache_write_tokens=2)
 

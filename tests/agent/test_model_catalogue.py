@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.agent.model_catalogue import LONG_PROMPT, cost, thinking_options
-from app.conversation.transcript import Usage
+from app.conversation.usage import Usage
 
 MILLION = 1_000_000
 

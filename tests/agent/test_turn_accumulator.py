@@ -10,7 +10,8 @@ from app.agent.anthropic.sse_decoder import MalformedStream
 from app.agent.anthropic.turn_accumulator import Delta, StreamFailed, TurnAccumulator
 from app.agent.model_client import CallDelta, TextDelta, ThinkingDelta, Turn
 from app.conversation.blocks import Block, text_block, tool_result
-from app.conversation.transcript import Message, Transcript, Usage
+from app.conversation.transcript import Message, Transcript
+from app.conversation.usage import Usage
 
 Event = dict[str, Any]
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from app.conversation.compaction import condensed, estimate, fill, find_cut, shortened, told
 from app.conversation.healing import heal
 from app.conversation.summary import Summary
-from app.conversation.transcript import Message, Usage
+from app.conversation.transcript import Message
+from app.conversation.usage import Usage
 from tests.conversation.rows import answer, assert_accepted, assistant, call, thinking, user
 
 PIECES = ("user", "says", "thinks", "calls one", "calls three")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from app.agent.model_client import Cancellation, ModelError, ModelEvent, ModelRequest, TextDelta, Turn
 from app.conversation.blocks import Block
-from app.conversation.transcript import Usage
+from app.conversation.usage import Usage
 
 PATIENCE = 20.0
 

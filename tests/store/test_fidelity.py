@@ -9,7 +9,8 @@ import orjson
 import pytest
 
 from app.conversation.frozen_prompt import FrozenPrompt
-from app.conversation.transcript import Message, Usage
+from app.conversation.transcript import Message
+from app.conversation.usage import Usage
 from app.store.store import Store
 from tests.harness.process import eventually
 from tests.store.actors import begin, new_session

@@ -8,7 +8,8 @@ import pytest
 
 from app.conversation.blocks import text_block
 from app.conversation.session import Session
-from app.conversation.transcript import Message, Usage
+from app.conversation.transcript import Message
+from app.conversation.usage import Usage
 from app.errors import SessionNotFound
 from app.store.store import Store
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Column, Table, select, text, update
 
 from app.conversation.session import Choices
-from app.conversation.transcript import Usage
+from app.conversation.usage import Usage
 from app.store.engine import Database
 from app.store.migrate import migrate
 from app.store.row_mapping import answer_of, dump

@@ -13,7 +13,7 @@ from app.agent.anthropic.sse_decoder import MalformedStream
 from app.agent.model_client import CallDelta, TextDelta, ThinkingDelta, Turn
 from app.conversation.blocks import Block, is_blank, is_deep, is_signed, is_thinking, with_usable_name
 from app.conversation.json_text import loads, mended, whole
-from app.conversation.transcript import Usage
+from app.conversation.usage import Usage
 
 Delta = TextDelta | ThinkingDelta | CallDelta
 

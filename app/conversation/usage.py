@@ -1,0 +1,28 @@
+"""What a model call has used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The tokens that one model call used; `input_tokens` is the part that no cache covered."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+
+    @property
+    def context_tokens(self) -> int:
+        """How full the window was: everything read plus everything written."""
+        return self.prompt_tokens + self.output_tokens
+
+    @property
+    def read_and_written(self) -> tuple[int, int]:
+        return self.prompt_tokens, self.output_tokens
+
+    @property
+    def prompt_tokens(self) -> int:
+        return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
