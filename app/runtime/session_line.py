@@ -49,16 +49,18 @@ class SessionLine:
         except SessionBusy:
             pass
 
-        def start_in_turn() -> LiveRun:
+        def start_in_turn(leave: Callable[[], None]) -> LiveRun:
             self._places.still_there(session_id, self._process)
             if self._places.turn_of(session_id) != self._process:
                 raise SessionBusy()
-            return self._start(request)
+            live = self._start(request)
+            leave()  # before the next one here looks: it would take this place for its own
+            return live
 
         try:
-            with self._places.place(session_id, self._process):
+            with self._places.place(session_id, self._process) as leave:
                 return self._here.in_turn(
-                    session_id, start_in_turn, seconds=seconds, gave_up=gave_up, name=name
+                    session_id, lambda: start_in_turn(leave), seconds=seconds, gave_up=gave_up, name=name
                 )
         except SessionBusy as busy:
             run = self._runs.live_run(session_id)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 from sqlalchemy import bindparam, delete, insert, select, update
@@ -43,15 +44,15 @@ class WaitingLineStore:
         self._database = database
 
     @contextmanager
-    def place(self, session_id: str, process: str) -> Iterator[None]:
-        """At the end of the session's line. SessionNotFound."""
+    def place(self, session_id: str, process: str) -> Iterator[Callable[[], None]]:
+        """At the end of the session's line, until the block ends or what it is given is called. SessionNotFound."""
         place = uuid.uuid4().hex
         values = {"id": place, "session_id": session_id, "process": process}
         with self._database.writing() as connection:
             find_session(connection, session_id)
             _ENTER.run(connection, values)
         try:
-            yield
+            yield partial(self._leave, place)
         finally:
             self._leave(place)
 

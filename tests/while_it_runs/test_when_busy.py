@@ -15,6 +15,7 @@ from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server
 from app.runtime.waiting_line import WaitingLine
 from app.store.tables import waiting_requests
+from app.store.waiting_line_store import WaitingLineStore
 from tests.harness.gate import Gate
 from tests.harness.in_process import LocalClient, LocalStream
 from tests.harness.process import BatonProcess, eventually
@@ -96,6 +97,28 @@ def test_waiters_of_several_processes_are_served_in_the_order_in_which_they_came
     assert [waiter.status for waiter in waiters] == [200] * 6
     assert said_by_user(here, session)[1:] == [f"[say {number}]" for number in range(6)]
     eventually(lambda: in_line(servers[0]) == 0, "nobody stands in line")
+
+
+def test_a_place_in_line_is_left_before_the_next_one_of_the_process_looks(
+    servers: Servers, here: LocalClient, model: OfflineServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or that one would take it for its own, and come before somebody who has waited longer in another process."""
+    session, held = here.new_session(), []
+    leave = WaitingLineStore._leave
+
+    def watched(places: WaitingLineStore, place: str) -> None:
+        held.append(len(servers[0].control.line))
+        leave(places, place)
+
+    monkeypatch.setattr(WaitingLineStore, "_leave", watched)
+    with here.run(session, HELD) as stream:
+        stream.until("agent_choice")
+        waiter = Waiter(servers[0], session, "[say next]")
+        eventually(lambda: in_line(servers[0]) == 1, "it stands in line")
+        model.release()
+        stream.rest()
+        assert waiter.status == 200
+    assert held[0] == 1
 
 
 def in_line(server: Server) -> int:
