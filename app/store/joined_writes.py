@@ -104,6 +104,8 @@ def _joined(connection: Connection, every: Sequence[Write]) -> list[Any] | None:
         if getattr(error.orig, "sqlstate", "") == _NOTHING_FOUND:
             return None
         raise
+    if found is None:
+        return None
     answers, at = [], 1
     for write in every:
         if write.answer == "row":
@@ -117,21 +119,38 @@ def _joined(connection: Connection, every: Sequence[Write]) -> list[Any] | None:
 
 
 def _text(connection: Connection, every: Sequence[Write]) -> str:
-    """The condition is read first, and each part to its end when its result is wanted."""
+    """Inserts of single rows insert none if the condition finds none. Anything else is undone by an error, which
+    PostgreSQL writes into its log: only for what hardly ever happens."""
+    inserts = _inserts(connection, every[1:])
     parts, results, rows = [], [], []
     for number, write in enumerate(every):
         name = f"w{number}"
         sql = write.statement.part(connection, f"{name}_", len(write.rows))
+        if number and inserts is not None:
+            sql = inserts[number - 1]
         parts.append(f"{name} AS ({sql}{_WORDS[write.answer]})")
         results.append(_RESULTS[write.answer].format(name))
-        if write.answer == "row":
+        if write.answer == "row" and (number or inserts is None):
             rows.append(f" LEFT JOIN {name} ON true")
-    return _WHOLE.format(", ".join(parts), ", ".join(results), "".join(rows))
+    found, condition = ("1", "w0") if inserts is not None else ("condition.found", _OR_UNDONE)
+    return f"WITH {', '.join(parts)} SELECT {found}, {', '.join(results)} FROM {condition}{''.join(rows)}"  # noqa: S608 - our own words
 
 
-_WHOLE: Final = (
-    "WITH {} SELECT condition.found, {} FROM (SELECT 1 / count(*) AS found FROM w0) AS condition{}"
-)
+def _inserts(connection: Connection, writes: Sequence[Write]) -> list[str] | None:
+    """The texts of these writes, which insert nothing where the condition found nothing; None if one of them is no
+    insert of a single row."""
+    found: list[str] = []
+    for number, write in enumerate(writes, 1):
+        sql = write.statement.part_if(connection, f"w{number}_", "w0") if len(write.rows) == 1 else None
+        if sql is None:
+            return None
+        found.append(sql)
+    return found
+
+
+_OR_UNDONE: Final = "(SELECT 1 / count(*) AS found FROM w0) AS condition"
+"""The condition is read first, and each part to its end when its result is wanted."""
+
 _WORDS: Final[dict[Answer, str]] = {"nothing": " RETURNING 1", "value": "", "row": ""}
 _RESULTS: Final[dict[Answer, str]] = {
     "nothing": "(SELECT count(*) FROM {})",

@@ -26,6 +26,7 @@ MAX_ROWS: Final = 500  # in one statement, which has room for 65,535 parameters
 
 _NONE: Final[Values] = {}
 _INSERT: Final = re.compile(r"(INSERT INTO .*? VALUES )(\(.*?\))((?: ON CONFLICT .*)?)", re.DOTALL)
+_ONE_ROW: Final = re.compile(r"(INSERT INTO .*?) VALUES \((.*)\)( RETURNING .*)?", re.DOTALL)
 _PARAMETER: Final = re.compile(r"%\((\w+)\)s")
 
 
@@ -95,6 +96,11 @@ class Prepared:
         form = self._form(connection)
         sql = form.sql if rows == 1 else form.insert_of(rows)
         return _PARAMETER.sub(rf"%({prefix}\1)s", sql)
+
+    def part_if(self, connection: Connection, prefix: str, condition: str) -> str | None:
+        """An insert of one row as such a part, which inserts a row for each row of another part; None for another
+        statement."""
+        return _inserting_for_each(self.part(connection, prefix, 1), condition)
 
     def part_values(self, connection: Connection, prefix: str, rows: Sequence[Values]) -> dict[str, Any]:
         """The values of such a part."""
@@ -198,6 +204,11 @@ class DialectSql:
 
     def rows(self, found: Sequence[Sequence[Any]]) -> list[Any]:
         return [self.row(values) for values in found]
+
+
+def _inserting_for_each(sql: str, other: str) -> str | None:
+    found = _ONE_ROW.fullmatch(sql)
+    return None if found is None else f"{found[1]} SELECT {found[2]} FROM {other}{found[3] or ''}"  # noqa: S608 - of a statement
 
 
 def _processors(found: Iterable[tuple[Key, Process | None]]) -> list[tuple[Key, Process]]:

@@ -53,6 +53,10 @@ class PostgresServer:
     def stop(self, mode: str = "immediate") -> None:
         self._call("pg_ctl", "-D", self._directory / "data", "-w", "-m", mode, "stop")
 
+    def log(self) -> str:
+        """What the server has written about itself and its clients' mistakes."""
+        return (self._directory / "log").read_text(errors="replace")
+
     def new_database(self, *options: str) -> str:
         """The URL of an empty database, unless the options of `createdb` say otherwise."""
         self._databases += 1

@@ -19,6 +19,7 @@ from app.store.run_rows import BegunRun
 from app.store.store import Store
 from tests.harness.postgres import PostgresServer
 from tests.harness.process import eventually
+from tests.harness.rows import all_rows
 from tests.store.actors import begin, calling, new_session, user
 
 pytestmark = pytest.mark.postgres
@@ -201,3 +202,18 @@ def test_all_of_a_turn_stands_where_its_calls_say(store: Store) -> None:
             text("SELECT position FROM tool_calls WHERE session_id = :session"), {"session": session.id}
         )
         assert {row.position for row in found} == {stored.position} == {1}
+
+
+def test_a_claim_that_is_refused_leaves_nothing_and_is_no_error_to_the_database(
+    store: Store, postgres: PostgresServer
+) -> None:
+    """Other processes' claims are refused all the time: an operator must not find them in the database's log."""
+    session = new_session(store)
+    holder = begin(store, session.id, "the first one")
+    before, log = all_rows(store.database), postgres.log()
+    with pytest.raises(SessionBusy) as busy:
+        begin(store, session.id, "me too")
+    assert busy.value.run is not None
+    assert busy.value.run.id == holder.run.id
+    assert all_rows(store.database) == before
+    assert "ERROR" not in postgres.log()[len(log) :]
