@@ -1,55 +1,24 @@
 """Refusals and failures, in our words; HTTP numbers are `app.web.error_responses`' business.
 
 AppError
-├── InvalidRequest                 the caller's words don't make sense
-│   ├── InvalidAgentConfig         a YAML file, with the place in it
-│   └── RequestTooLarge
-├── NotFound
-│   ├── SessionNotFound
-│   ├── AgentNotFound
-│   ├── MessageNotFound
-│   │   └── QueuedMessageNotFound
-│   ├── RunNotFound
-│   └── PartNotFound                a toolset, a prompt or a todo of an agent
-├── Conflict                       makes sense, but not now
-│   ├── SessionBusy                somebody else has the baton
-│   ├── NotRunning                 there is no run to act on
-│   ├── NothingToAnswer            no question is open
-│   ├── NothingToCompact           no agent has been at work that could do it
-│   ├── NothingToRetry             the last turn did not fail
-│   ├── AnsweredAlready            the question was answered before
-│   ├── TakenAlready                a queued message is in the conversation by now
-│   ├── IdempotencyConflict
-│   ├── ToolsetBusy                 a call of somebody's is under way there
-│   ├── TodoChanged                 it is not what the caller takes it for
-│   └── StalePrecondition           the conversation went on without the caller
+├── InvalidRequest       the caller's words don't make sense
+│   └── InvalidAgentConfig (a YAML file, with the place in it), RequestTooLarge
+├── NotFound             of something that the path or the body names, and that the caller may see
+│   └── SessionNotFound, AgentNotFound, RunNotFound, PartNotFound, MessageNotFound ── QueuedMessageNotFound
+├── Conflict             makes sense, but not now: `SessionBusy`, somebody else has the baton, and what else the state
+│                        of a session, a question, a queued message, a key, a toolset or a todo forbids
 ├── QueueFull
-├── TooMany                        more than one token may have
-│   ├── TooManyRuns
-│   └── RateLimited
-├── Unauthorized
-├── Forbidden
-├── Unavailable                    try again later
-│   ├── ServerFull
-│   ├── Draining
-│   ├── NoSessions                 none came within the time
-│   ├── SessionNotReady            no run began within the time
-│   ├── TurnNotEnded               nor did one end
-│   └── StoreUnavailable
-├── ToolServerFailed               an agent's tool server can't be had, or refuses
-├── MissingEnvironment             an agent needs a variable that is not set
-├── InvalidTranscript              a message that the model's API would refuse
-├── BatonLost                      somebody took this run's baton; it may not write another row
-├── CompactionFailed               no summary could be made; the run goes on
-└── RunEnded                       how a run can end other than by finishing
-    ├── BudgetReached
-    ├── SessionFull                 the conversation has as many bytes as one may have
-    ├── HookStopped                 a hook of the agent ended it
-    ├── RunCancelled
-    ├── ModelFailed
-    │   ├── ContextFull             the conversation does not fit into the model's window, and can't be made to
-    │   └── CallsRepeated           the model makes one call again and again, and learns nothing by it
-    └── ModelRefused
+├── TooMany              more than one token may have: TooManyRuns, RateLimited
+├── Unauthorized, Forbidden
+├── Unavailable          try again later: ServerFull, Draining, StoreUnavailable, and what did not come in time
+├── ToolServerFailed     an agent's tool server can't be had, or refuses
+├── MissingEnvironment   an agent needs a variable that is not set
+├── InvalidTranscript    a message that the model's API would refuse
+├── BatonLost            somebody took this run's baton; it may not write another row
+├── CompactionFailed     no summary could be made; the run goes on
+└── RunEnded             how a run can end other than by finishing: BudgetReached, SessionFull, HookStopped,
+    │                    RunCancelled, ModelRefused
+    └── ModelFailed ── ContextFull, CallsRepeated
 """
 
 from __future__ import annotations
