@@ -2,7 +2,8 @@
 
 AppError
 ├── InvalidRequest       the caller's words don't make sense
-│   └── InvalidAgentConfig (a YAML file, with the place in it), RequestTooLarge
+│   └── InvalidAgentConfig   a YAML file, with the place in it
+├── RequestTooLarge
 ├── NotFound             of something that the path or the body names, and that the caller may see
 │   └── SessionNotFound, AgentNotFound, RunNotFound, PartNotFound, MessageNotFound ── QueuedMessageNotFound
 ├── Conflict             makes sense, but not now: `SessionBusy`, somebody else has the baton, and what else the state
