@@ -21,6 +21,7 @@ from app.factory import Server, build
 from app.settings import Settings
 from baton_client import event_stream
 from baton_client.sse_frames import frames
+from tests.harness.in_process import LocalClient
 from tests.harness.postgres import PostgresServer, find_binaries
 from tests.harness.process import BatonProcess, eventually
 from tests.harness.routes import compile_routes_once
@@ -199,6 +200,17 @@ def team_server(directory: Path, model_url: str, team: str) -> Iterator[Server]:
     built.close()
 
 
+def server_of(team: str) -> Callable[..., Iterator[Server]]:
+    """The fixture `server` of a module whose tests have this agent file."""
+
+    @pytest.fixture(name="server")
+    def server_of_team(tmp_path: Path, model: OfflineServer) -> Iterator[Server]:
+        with team_server(tmp_path, model.url, team) as built:
+            yield built
+
+    return server_of_team
+
+
 def held_by(server: Server) -> list[str]:
     """The resources that runs which have ended should not hold any more: sessions, threads, streams, database
     connections.
@@ -229,6 +241,12 @@ def server(tmp_path: Path, model: OfflineServer) -> Iterator[Server]:
     eventually(lambda: not held_by(built), f"this was given back: {held_by(built)}")
     built.close()
     assert not children(), "a process was left behind"
+
+
+@pytest.fixture
+def local(server: Server) -> LocalClient:
+    """A user of it."""
+    return LocalClient(server)
 
 
 StartBaton = Callable[..., BatonProcess]

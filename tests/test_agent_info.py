@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from anthropic_standin.standin_server import OfflineServer
-from app.factory import Server
-from tests.conftest import team_server
+from tests.conftest import server_of
 from tests.harness.in_process import LocalClient
 from tests.harness.wire import Event
 
@@ -27,15 +24,7 @@ permissions: {{allow: ["read_*"], deny: ["shell:cmd=sudo*"]}}
 """
 
 
-@pytest.fixture
-def server(tmp_path: Path, model: OfflineServer) -> Iterator[Server]:
-    with team_server(tmp_path, model.url, TEAM) as built:
-        yield built
-
-
-@pytest.fixture
-def local(server: Server) -> LocalClient:
-    return LocalClient(server)
+server = server_of(TEAM)
 
 
 def look(local: LocalClient, session: str, what: str, *, expect: int = 200) -> Any:

@@ -62,11 +62,6 @@ def either(tmp_path: Path, model: OfflineServer, database_url: str) -> Iterator[
 
 
 @pytest.fixture
-def local(server: Server) -> LocalClient:
-    return LocalClient(server)
-
-
-@pytest.fixture
 def session(local: LocalClient) -> str:
     return local.new_session(permissions=ALLOWED)
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from anthropic_standin.standin_server import OfflineServer
-from app.factory import Server, build
-from tests.conftest import make_settings, team_server
+from app.factory import build
+from tests.conftest import make_settings, server_of
 from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually
 from tests.test_fallback import asked
@@ -27,15 +26,7 @@ models:
 """
 
 
-@pytest.fixture
-def server(tmp_path: Path, model: OfflineServer) -> Iterator[Server]:
-    with team_server(tmp_path, model.url, TEAM) as built:
-        yield built
-
-
-@pytest.fixture
-def local(server: Server) -> LocalClient:
-    return LocalClient(server)
+server = server_of(TEAM)
 
 
 def branch(local: LocalClient, session: str, body: Any = None, *, expect: int = 201) -> Any:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from anthropic_standin.standin_server import OfflineServer
 from app.agent.delegation import NO_TASKS
-from app.factory import Server
-from tests.conftest import team_server
+from tests.conftest import server_of
 from tests.harness.in_process import LocalClient
 from tests.test_background_agents import ended, session_of, start
 from tests.test_sequences import call_text
@@ -33,15 +30,7 @@ permissions: {allow: [run_background_agent]}
 DELEGATING = {"transfer_task", "run_background_agent"}
 
 
-@pytest.fixture
-def server(tmp_path: Path, model: OfflineServer) -> Iterator[Server]:
-    with team_server(tmp_path, model.url, TEAM) as built:
-        yield built
-
-
-@pytest.fixture
-def local(server: Server) -> LocalClient:
-    return LocalClient(server)
+server = server_of(TEAM)
 
 
 def policy(local: LocalClient, session: str, enabled: Any = None, *, expect: int = 200) -> Any:

@@ -4,14 +4,13 @@ model is shown."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from anthropic_standin.standin_server import OfflineServer
-from app.factory import Server, build
-from tests.conftest import make_settings, team_server
+from app.factory import build
+from tests.conftest import make_settings, server_of
 from tests.harness.in_process import LocalClient
 from tests.harness.wire import Event, text_of
 from tests.test_sequences import (
@@ -48,15 +47,7 @@ models:
 """
 
 
-@pytest.fixture
-def server(tmp_path: Path, model: OfflineServer) -> Iterator[Server]:
-    with team_server(tmp_path, model.url, TEAM) as built:
-        yield built
-
-
-@pytest.fixture
-def local(server: Server) -> LocalClient:
-    return LocalClient(server)
+server = server_of(TEAM)
 
 
 def say(local: LocalClient, session: str, text: str, agent: str = "root") -> list[Event]:

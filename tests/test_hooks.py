@@ -86,11 +86,6 @@ def failure(events: list[Event]) -> tuple[str, str]:
     return error["code"], error["error"]
 
 
-@pytest.fixture
-def local(server: Server) -> LocalClient:
-    return LocalClient(server)
-
-
 def test_a_hook_forbids_a_call_after_it_was_approved(local: LocalClient) -> None:
     session = local.new_session()
     text = call_text("shell", cmd="echo forbidden") + "[then][say done]"

@@ -12,18 +12,13 @@ import pytest
 
 from anthropic_standin.standin_server import OfflineServer
 from app.agent import model_catalogue
-from app.factory import Server, build
+from app.factory import build
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient
 from tests.test_sequences import at_rest, call_text, of_type
 
 MODEL = "claude-sonnet-5-5"
 SMALL = 20_000  # tokens
-
-
-@pytest.fixture
-def local(server: Server) -> LocalClient:
-    return LocalClient(server)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 from anthropic_standin.standin_server import OfflineServer
 from app.agent import picture_admission
-from app.factory import Server, build
+from app.factory import build
 from tests.agent.tools.pictures import data_uri, drawn, size_of
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient, LocalStream
@@ -24,11 +24,6 @@ CUT = {
     "image/gif": drawn(300, 300, "GIF")[:-200],
     "image/webp": drawn(300, 300, "WEBP")[:-200],
 }
-
-
-@pytest.fixture
-def local(server: Server) -> LocalClient:
-    return LocalClient(server)
 
 
 def picture(data: bytes, media_type: str = "image/png") -> dict[str, Any]:

@@ -7,16 +7,10 @@ from typing import Any
 
 import pytest
 
-from app.factory import Server
 from tests.harness.in_process import LocalClient
 from tests.harness.wire import Event
 
 RESTRICTED = "Tool 'shell' is denied: the session's safety policy lets only tools run that only read."
-
-
-@pytest.fixture
-def local(server: Server) -> LocalClient:
-    return LocalClient(server)
 
 
 def call(name: str, **arguments: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from anthropic_standin.standin_server import OfflineServer
-from app.factory import Server, build
+from app.factory import build
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient
 from tests.harness.wire import Client, Event, text_of
@@ -35,11 +35,6 @@ def prologue(listing: list[str]) -> list[str]:
 
 PLAIN = prologue(LISTING)
 TOOLS = prologue(TOOLS_LISTING)
-
-
-@pytest.fixture
-def local(server: Server) -> LocalClient:
-    return LocalClient(server)
 
 
 def shape(events: Iterable[Event]) -> list[str]:

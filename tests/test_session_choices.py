@@ -39,11 +39,6 @@ def server(tmp_path: Path, model: OfflineServer) -> Iterator[Server]:
     built.close()
 
 
-@pytest.fixture
-def local(server: Server) -> LocalClient:
-    return LocalClient(server)
-
-
 def of_type(events: list[Event], kind: str) -> list[Event]:
     return [event for event in events if event["type"] == kind]
 

@@ -41,11 +41,6 @@ def server(tmp_path: Path, model: OfflineServer) -> Iterator[Server]:
         yield built
 
 
-@pytest.fixture
-def local(server: Server) -> LocalClient:
-    return LocalClient(server)
-
-
 def context(local: LocalClient, session: str, *, expect: int = 200) -> Any:
     return local.call("GET", f"/api/sessions/{session}/context", expect=expect)
 

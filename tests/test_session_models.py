@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from anthropic_standin.standin_server import OfflineServer
-from app.factory import Server
-from tests.conftest import team_server
+from tests.conftest import server_of
 from tests.harness.in_process import LocalClient
 
 OWN, SMALL, STRONG = "claude-sonnet-5-5", "claude-haiku-4-5", "claude-opus-5-5"
@@ -25,15 +20,7 @@ models:
 """
 
 
-@pytest.fixture
-def server(tmp_path: Path, model: OfflineServer) -> Iterator[Server]:
-    with team_server(tmp_path, model.url, TEAM) as built:
-        yield built
-
-
-@pytest.fixture
-def local(server: Server) -> LocalClient:
-    return LocalClient(server)
+server = server_of(TEAM)
 
 
 def models(client: LocalClient, session: str, *, expect: int = 200) -> Any:

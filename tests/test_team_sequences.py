@@ -30,9 +30,9 @@ from typing import Any
 import pytest
 
 from anthropic_standin.standin_server import OfflineServer
-from app.factory import Server, build
+from app.factory import build
 from tests.agent.tools.test_mcp_remote import Site, running
-from tests.conftest import make_settings, team_server
+from tests.conftest import make_settings, server_of
 from tests.harness.in_process import LocalClient
 from tests.harness.strict_client import MAX_LINE
 from tests.harness.wire import Event, text_of
@@ -71,15 +71,7 @@ DEEPER = [*SWITCHED, "agent_info", "team_info", *LISTING, "stream_started", *LIS
 BACK = ["stream_stopped", *SWITCHED, "tool_call_response", "message_added"]
 
 
-@pytest.fixture
-def server(tmp_path: Path, model: OfflineServer) -> Iterator[Server]:
-    with team_server(tmp_path, model.url, TEAM) as built:
-        yield built
-
-
-@pytest.fixture
-def local(server: Server) -> LocalClient:
-    return LocalClient(server)
+server = server_of(TEAM)
 
 
 def task(text: str, *, agent: str = "helper", then: str = "[then][say done]") -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from anthropic_standin.standin_server import OfflineServer
-from app.factory import Server
-from tests.conftest import team_server
+from tests.conftest import server_of, team_server
 from tests.harness.in_process import LocalClient
 from tests.test_fallback import asked
 from tests.test_sequences import call_text
@@ -32,15 +30,7 @@ models:
 ALL = ["none", "low", "medium", "high", "xhigh", "max"]
 
 
-@pytest.fixture
-def server(tmp_path: Path, model: OfflineServer) -> Iterator[Server]:
-    with team_server(tmp_path, model.url, TEAM) as built:
-        yield built
-
-
-@pytest.fixture
-def local(server: Server) -> LocalClient:
-    return LocalClient(server)
+server = server_of(TEAM)
 
 
 def begun(local: LocalClient, agent: str = "boss", **body: Any) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from app.factory import Server
 from app.web.wire_generation import Generation, set_generation
 from tests.harness.in_process import LocalClient, LocalStream
 from tests.harness.wire import Event
@@ -18,11 +17,6 @@ from tests.test_sequences import PROMPT, call_text, of_type
 LATER, MARCH = {"Baton-Wire": "later"}, {"Baton-Wire": "march-2026"}
 THOUGHT = 'a "quoted" line\n' * 40
 WRITES = call_text("think", thought=THOUGHT) + call_text("list_background_jobs") + "[then][say done]"
-
-
-@pytest.fixture
-def local(server: Server) -> LocalClient:
-    return LocalClient(server)
 
 
 def events_of(local: LocalClient, session: str, headers: dict[str, str], since: int = 0) -> list[Event]:

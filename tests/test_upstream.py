@@ -183,11 +183,6 @@ def listing(tmp_path: Path) -> Iterator[LocalClient]:
     server.close()
 
 
-@pytest.fixture
-def local(server: Server) -> LocalClient:
-    return LocalClient(server)
-
-
 def test_agents_of_a_directory(listing: LocalClient, tmp_path: Path) -> None:
     for name, text in (("pirate", PIRATE), ("multi_agents", MANY), ("contradict", PIRATE)):
         (tmp_path / "agents" / f"{name}.yaml").write_text(text)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from anthropic_standin.standin_server import OfflineServer
-from app.factory import Server, build
+from app.factory import build
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually
@@ -25,11 +25,6 @@ def guarded(tmp_path: Any, model: OfflineServer) -> Iterator[dict[str, LocalClie
     built = build(make_settings(tmp_path, model.url, auth_tokens=pairs))
     yield {name: LocalClient(built, token=token) for name, token in TOKENS.items()}
     built.close()
-
-
-@pytest.fixture
-def local(server: Server) -> LocalClient:
-    return LocalClient(server)
 
 
 def test_sessions_are_deleted_each_for_itself(local: LocalClient) -> None:

@@ -5,18 +5,11 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-import pytest
-
 from anthropic_standin.standin_server import OfflineServer
-from app.factory import Server, build
+from app.factory import build
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually
-
-
-@pytest.fixture
-def local(server: Server) -> LocalClient:
-    return LocalClient(server)
 
 
 def test_without_a_session_the_wait_ends_in_time(local: LocalClient) -> None:
