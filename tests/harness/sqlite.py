@@ -3,10 +3,12 @@ once; a server that is started cold begins with nothing, as an operator's does."
 
 from __future__ import annotations
 
+import atexit
 import functools
+import os
 import shutil
+import tempfile
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 from app.store.engine import Database
@@ -16,19 +18,24 @@ NAME: Final = "baton.db"
 
 
 @functools.cache
-def migrated() -> tuple[TemporaryDirectory[str], Path]:
-    """A database as `migrate` leaves it, and what holds its directory until this process ends."""
-    directory = TemporaryDirectory(prefix="baton-")
-    file = Path(directory.name, NAME)
-    database = Database(f"sqlite:///{file}")
+def migrated() -> Path:
+    """A database as `migrate` leaves it, kept until this process ends."""
+    directory = Path(tempfile.mkdtemp(prefix="baton-"))
+    atexit.register(_remove, directory, os.getpid())
+    database = Database(f"sqlite:///{directory / NAME}")
     migrate(database)
     database.close()
-    return directory, file
+    return directory / NAME
+
+
+def _remove(directory: Path, owner: int) -> None:
+    if os.getpid() == owner:  # a child that was forked ends as well
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def sqlite_in(directory: Path) -> str:
     """The URL of the directory's database, which is made if there is none."""
     file = directory / NAME
     if not file.exists():
-        shutil.copy(migrated()[1], file)  # with its mode
+        shutil.copy(migrated(), file)  # with its mode
     return f"sqlite:///{file}"
