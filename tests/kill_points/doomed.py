@@ -14,8 +14,8 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -30,6 +30,8 @@ from tests.harness.in_process import LocalClient
 
 PATIENCE: Final = 60
 """Seconds after which a child that neither lives nor dies is killed, which fails its test."""
+
+Transaction = Callable[[Database], AbstractContextManager[Connection]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,27 +58,37 @@ def die() -> None:
 
 
 def die_at_write(number: int, moment: str) -> None:
-    """Counts the transactions of this process from now on."""
-    writing, guard, count = Database.writing, threading.Lock(), 0
+    """Counts the transactions of this process from now on, of each kind that writes."""
+    guard, count = threading.Lock(), 0
 
-    @contextmanager
-    def counted(self: Database) -> Iterator[Connection]:
+    def is_mine() -> bool:
         nonlocal count
         with guard:
             count += 1
-            mine = count == number
-        try:
-            with writing(self) as connection:
-                try:
-                    yield connection
-                finally:
-                    if mine and moment == "before":  # it would be committed now, or undone
-                        die()
-        finally:
-            if mine:
-                die()
+            return count == number
 
-    Database.writing = counted  # type: ignore[method-assign]
+    def counted(real: Transaction, *, by_itself: bool = False) -> Transaction:
+        @contextmanager
+        def transaction(self: Database) -> Iterator[Connection]:
+            mine = is_mine()
+            if mine and moment == "before" and by_itself:  # its statement would commit it
+                die()
+            try:
+                with real(self) as connection:
+                    try:
+                        yield connection
+                    finally:
+                        if mine and moment == "before":  # it would be committed now, or undone
+                            die()
+            finally:
+                if mine:
+                    die()
+
+        return transaction
+
+    Database.writing = counted(Database.writing)  # type: ignore[method-assign, assignment]
+    Database.writing_undurably = counted(Database.writing_undurably)  # type: ignore[method-assign, assignment]
+    Database.single_write = counted(Database.single_write, by_itself=True)  # type: ignore[method-assign, assignment]
 
 
 def live(doom: Doom) -> None:
