@@ -139,17 +139,17 @@ def _events(segments: Rows, rows: Rows) -> Iterator[str]:
     blocks = Counter(run_id for run_id, _ in groupby(segment.run_id for segment in segments))
     yield from (f"the events of run {run} are interleaved with others'" for run in blocks if blocks[run] > 1)
     for run in rows:
-        frames = b"".join(segment_of(row).facts for row in segments if row.run_id == run.id)
-        types = _types(frames, run.session_id)
+        types = event_types(segments, run)
         if types[-1:] != ["stream_stopped"] or types.count("stream_stopped") != 1:
             yield f"the events of run {run.id}, which is {run.status}, end with {types[-3:]}"
 
 
-def _types(frames: bytes, session_id: str) -> list[str]:
+def event_types(segments: Rows, run: Any) -> list[str]:
     """Without the ends of tasks within the run, which have sessions of their own."""
+    frames = b"".join(segment_of(row).facts for row in segments if row.run_id == run.id)
     events = [json.loads(line[6:]) for line in frames.split(b"\n") if line.startswith(b"data: ")]
     return [
         event["type"]
         for event in events
-        if event["type"] != "stream_stopped" or event["session_id"] == session_id
+        if event["type"] != "stream_stopped" or event["session_id"] == run.session_id
     ]

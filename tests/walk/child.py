@@ -26,7 +26,8 @@ from tests.walk.faults import Point, Tripwire, tell
 from tests.walk.haste import haste
 from tests.walk.order import Order
 from tests.walk.person import Broken, Refused
-from tests.walk.scenarios import SCENARIOS, Stage, person_of
+from tests.walk.scenarios import SCENARIOS
+from tests.walk.stage import Stage, person_of
 
 PATIENCE: Final = 60
 """Seconds after which a child that neither lives nor dies is killed, which breaks its step."""

@@ -10,9 +10,10 @@ from typing import Any
 
 from sqlalchemy import select
 
+from app.conversation.run import COMPACTION, RETRIES
 from app.store.store import Store
-from app.store.tables import messages, queued_messages, sessions, tool_calls
-from tests.chaos.invariants import Rows, broken_promises
+from app.store.tables import event_segments, messages, queued_messages, runs, sessions, summaries, tool_calls
+from tests.chaos.invariants import Rows, broken_promises, event_types
 from tests.walk.journal import read
 from tests.walk.order import Order
 
@@ -23,6 +24,8 @@ class Told:
 
     events: list[dict[str, Any]] = field(default_factory=list)
     accepted: list[str] = field(default_factory=list)  # queued messages that the server said it has
+    begun: list[str] = field(default_factory=list)  # runs that it said it has begun without a message
+    paused: bool = False  # the server said that the first run would wait before its next model call
     report: dict[str, Any] = field(default_factory=dict)  # empty if the child was killed
 
 
@@ -34,11 +37,16 @@ def broken(store: Store, order: Order, told: Told) -> list[str]:
         ours += connection.execute(query).scalars().all()
         rows = {
             table.name: connection.execute(select(table).where(table.c.session_id.in_(ours))).all()
-            for table in (messages, queued_messages, tool_calls)
+            for table in (messages, queued_messages, tool_calls, runs, event_segments, summaries)
         }
     found = [problem for session in ours for problem in broken_promises(store, only=session)]
     found += _ledger(rows["tool_calls"], Counter(read(order.journal) + read(order.shell_journal)))
     found += _acknowledged(rows["messages"], told)
+    found += _begun_once(rows["runs"], told)
+    found += _summed_up(rows["summaries"], rows["runs"], told)
+    found += _paused(rows["runs"], rows["event_segments"], told)
+    if store.sessions.get(order.session).choices.pause:
+        found.append("a pause is still wanted, though the session's last run has ended by itself")
     found += _said_once(rows["messages"], rows["queued_messages"], order, told)
     return found
 
@@ -94,3 +102,36 @@ def _said_once(rows: Rows, queue: Rows, order: Order, told: Told) -> Iterator[st
     scripts = sum("[then]" in content for content in said)
     if scripts > 1:
         yield f"the message that began it was said {scripts} times"
+
+
+def _begun_once(rows: Rows, told: Told) -> Iterator[str]:
+    """A run that was told of is stored, and one turn is taken up again by one run."""
+    stored = {row.id: json.loads(row.options_json) for row in rows}
+    yield from (f"run {run} was begun, and is not stored" for run in told.begun if run not in stored)
+    again = [run for run, options in stored.items() if RETRIES in options]
+    if len(again) > 1:
+        yield f"one turn was taken up again by {len(again)} runs"
+    finished = {row.id for row in rows if row.status == "finished"}
+    for run in again:
+        if stored[run][RETRIES] in finished:
+            yield f"run {run} takes up a turn that had not failed"
+
+
+def _paused(rows: Rows, segments: Rows, told: Told) -> Iterator[str]:
+    """A run that was to wait, and ended by itself, has waited. A process that is killed may take the event with it."""
+    first = min(rows, key=lambda row: row.started_at, default=None)
+    if not (told.paused and told.report) or first is None or first.status != "finished":
+        return
+    if "runtime_paused" not in {*event_types(segments, first), *(event["type"] for event in told.events)}:
+        yield f"run {first.id} did not wait, though its pause was wanted"
+
+
+def _summed_up(rows: Rows, begun: Rows, told: Told) -> Iterator[str]:
+    """A summary that was told of is stored, each once, and only if somebody wanted one."""
+    wanted = sum(COMPACTION in json.loads(row.options_json) for row in begun)
+    if len(rows) > wanted:
+        yield f"{wanted} summaries were wanted, and {len(rows)} are stored"
+    stored = [row.summary for row in rows]
+    for event in told.events:
+        if event["type"] == "session_summary" and event["summary"] not in stored:
+            yield f"this summary was told, and is not stored: {event['summary']!r}"

@@ -59,6 +59,20 @@ class Person:
         response = self.client.try_run(self.session, text, agent=self.agent, query=query, headers=headers)
         return self.accepted(response, "run")
 
+    def begin(self, what: str, body: Mapping[str, Any], *, key: str = "") -> str:
+        """The id of the run that a request without words of the user began. Refused."""
+        response = self.post(what, body, {"Idempotency-Key": key} if key else None)
+        if response.status_code != 202:
+            raise Refused(response.get_data(as_text=True))
+        return response.headers["Location"].rpartition("/")[2]
+
+    def toggle_pause(self) -> bool:
+        """Is the session's run, or its next one, paused from now on? Refused."""
+        response = self.post("pause", None)
+        if response.status_code != 200:
+            raise Refused(response.get_data(as_text=True))
+        return bool(response.get_json()["paused"])
+
     def follow(self, after: int) -> TestResponse:
         response = self.client.ask("GET", f"/api/sessions/{self.session}/events?since={after}")
         return self.accepted(response, "events")
@@ -136,6 +150,8 @@ class Person:
             return
         if run.waiting_for.kind == "elicitation":
             self.post("elicitation", {"action": "accept", "content": {}})
+        elif run.is_paused:
+            self.post("pause", None)
         else:
             self.post("resume", {"confirmation": "approve", "call_id": run.waiting_for.call_id})
 
@@ -177,7 +193,12 @@ class Person:
             response = eventually(try_it, "a message is let in", seconds=seconds)
             heard: list[Event] = []
             see, self.see = self.see, heard.append
-            self.read(response, tool_call_confirmation=self.answer, elicitation_request=self.answer)
+            self.read(
+                response,
+                tool_call_confirmation=self.answer,
+                elicitation_request=self.answer,
+                runtime_paused=self.answer,
+            )
             self.see = see
             self.settle()
             said = "".join(event["content"] for event in heard if event["type"] == "agent_choice")

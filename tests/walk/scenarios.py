@@ -2,64 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
-from app.factory import Server
-from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually
-from tests.walk.connection import SocketResponse
-from tests.walk.faults import tell
 from tests.walk.journal import Journal
-from tests.walk.person import BOUND, Person
-
-
-@dataclass
-class Stage:
-    """The things with which a scenario plays. `word` stands in every name of this step and of no other."""
-
-    server: Server
-    person: Person
-    word: str
-    shell_journal: Path
-    aside: Callable[[], AbstractContextManager[None]] = nullcontext
-
-    def call(self, tool: str, name: str, **more: Any) -> str:
-        return call(tool, name=f"{self.word}{name}", **more)
-
-    def shell(self, name: str) -> str:
-        return call("shell", cmd=f"echo {self.word}{name} >> {self.shell_journal}")
-
-    def connect(self, text: str) -> SocketResponse:
-        """A run whose stream comes over a socket. Refused."""
-        path = f"/api/sessions/{self.person.session}/agent/{self.person.agent}"
-        body = [{"role": "user", "content": text}]
-        return self.person.accepted(SocketResponse(self.person.client, path, body, self.aside), "run")
-
-    def wait_for_tool(self) -> bool:
-        """Until the tool `wait` stands at its gate; False if the run has ended without it."""
-
-        def there() -> bool:
-            return Journal.reached.is_set() or self.person.is_free()
-
-        eventually(there, "the tool was reached", seconds=BOUND)
-        return Journal.reached.is_set()
-
-    def queue(self, kind: str, text: str) -> None:
-        body = {"messages": [{"role": "user", "content": f"{self.word}{text}"}]}
-        if self.person.post(kind, body).status_code == 202:
-            tell({"type": "accepted", "text": f"{self.word}{text}"})
-
-    def ask_the_walker(self) -> None:
-        """Its server shall answer what this one's run waits for."""
-        tell({"type": "answer please"})
+from tests.walk.stage import Stage, call
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +24,6 @@ class Scenario:
     before: Callable[[Stage], None] | None = None
     leaves: bool = False
     again: bool = False
-
-
-def call(tool: str, **arguments: Any) -> str:
-    return f"[call {tool} {json.dumps(arguments)}]"
 
 
 def short(stage: Stage) -> None:
@@ -106,10 +54,11 @@ def approve_elsewhere(stage: Stage) -> None:
     stage.person.read(stage.person.run(text), tool_call_confirmation=stage.ask_the_walker)
 
 
-def ask_and_die(stage: Stage) -> None:
-    def die() -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
+
+def ask_and_die(stage: Stage) -> None:
     text = f"{stage.call('note', 'a')}[then][say done]"
     stage.person.read(stage.person.run(text), tool_call_confirmation=die)
 
@@ -190,11 +139,63 @@ def hang_up(stage: Stage) -> None:
         response.close()
 
 
-def retry(stage: Stage) -> None:
+def same_again(stage: Stage) -> None:
     """The same request with one key, until it is answered and its stream has ended."""
     for _ in range(2):
         headers = {"Idempotency-Key": stage.word}
         stage.person.read(stage.person.run(f"{stage.call('note', 'a')}[then][say done]", headers=headers))
+
+
+def retry(stage: Stage) -> None:
+    """The model fails after a tool has run; the turn is taken up again, with one key until that is answered."""
+    text = f"{stage.call('note', 'a')}[then][fail 400 1][say done]"
+    last = stage.person.read(stage.person.run(text))
+    for _ in range(2):
+        stage.begin("retry", {}, key=stage.word)
+        stage.person.read(stage.person.follow(last), until="stream_stopped")
+
+
+def fail_and_die(stage: Stage) -> None:
+    """In the middle of a turn, after a tool has run."""
+    text = f"{stage.call('note', 'a')}[then][say done]"
+    stage.person.read(stage.person.run(text), tool_call_response=die)
+
+
+def retry_after_kill(stage: Stage) -> None:
+    """Nobody has seen yet that the run's process is gone."""
+    stage.begin("retry", {})
+    stage.person.settle()
+
+
+def _pause(stage: Stage, react: Callable[[], object]) -> None:
+    """A run is paused while its tool is at work; `react` is what is done once it waits."""
+    response = stage.person.run(f"{stage.call('wait', 'a')}[then][say done]")
+    try:
+        if stage.wait_for_tool():
+            stage.pause()
+    finally:
+        Journal.gate.set()
+        stage.person.read(response, runtime_paused=react)
+
+
+def pause_here(stage: Stage) -> None:
+    _pause(stage, stage.person.answer)
+
+
+def pause_elsewhere(stage: Stage) -> None:
+    _pause(stage, stage.ask_the_walker)
+
+
+def pause_and_die(stage: Stage) -> None:
+    _pause(stage, die)
+
+
+def compact(stage: Stage) -> None:
+    """After two turns, the older of which a summary stands for."""
+    for words in ("hello", "and on"):
+        last = stage.person.read(stage.person.run(f"[say {words}]"))
+    stage.begin("compact", {})
+    stage.person.read(stage.person.follow(last), until="stream_stopped")
 
 
 UNAPPROVED: Final[Mapping[str, Any]] = {"tools_approved": False}
@@ -214,9 +215,11 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "reattach": Scenario(reattach),
     "carried": Scenario(carried),
     "hang-up": Scenario(hang_up),
-    "retry": Scenario(retry, again=True),
+    "same-again": Scenario(same_again, again=True),
+    "retry": Scenario(retry),
+    "retry-after-kill": Scenario(retry_after_kill, before=fail_and_die),
+    "pause-here": Scenario(pause_here),
+    "pause-elsewhere": Scenario(pause_elsewhere),
+    "pause-after-kill": Scenario(approve_after_kill, before=pause_and_die),
+    "compact": Scenario(compact),
 }
-
-
-def person_of(server: Server, session: str, see: Callable[[dict[str, Any]], None]) -> Person:
-    return Person(LocalClient(server), session, see=see)

@@ -16,6 +16,8 @@ from typing import Any, Final, Self
 from sqlalchemy import make_url
 
 from anthropic_standin.standin_server import OfflineServer
+from app.store.engine import Database
+from app.store.store import Store
 from tests.harness.process import eventually
 from tests.kill_points.nursery import Nursery
 from tests.walk import belongings, journal
@@ -23,7 +25,8 @@ from tests.walk.haste import LEASE_SECONDS, haste
 from tests.walk.invariants import Told, broken
 from tests.walk.order import Order, walking_server
 from tests.walk.person import BOUND, Broken, Person, Refused
-from tests.walk.scenarios import SCENARIOS, Stage, person_of
+from tests.walk.scenarios import SCENARIOS
+from tests.walk.stage import Stage, person_of
 from tests.walk.steps import Step
 
 LONGEST_STOP: Final = LEASE_SECONDS + 0.5
@@ -42,7 +45,8 @@ class Verdict:
 
 
 class Walker:
-    """One server that survives all steps, and a nursery for those that do not. Owned by one thread."""
+    """One server that survives all steps, and a nursery for those that do not. The judge is in no hurry: however busy
+    the machine is, its transactions last. Owned by one thread."""
 
     def __init__(self, directory: Path, database_url: str, model: OfflineServer) -> None:
         self._directory = directory
@@ -59,6 +63,9 @@ class Walker:
             stack.enter_context(journal.installed())
             self._survivor = walking_server(self._directory, self._model.url, self._database_url)
             stack.callback(self._survivor.close)
+            database = Database(self._database_url, connections=1)
+            stack.callback(database.close)
+            self._judge = Store(database, lease_seconds=LEASE_SECONDS)
             stack.enter_context(self._nursery)
             self._all = stack.pop_all()
         journal.Journal.gate.set()
@@ -95,7 +102,7 @@ class Walker:
             problems.append(f"the child ended with {code}: its own words are on stderr")
         self._talk_again(step, order, after)
         problems += after.problems
-        problems += broken(self._survivor.store, order, told)
+        problems += broken(self._judge, order, told)
         problems += [f"the model refused a request: {words}" for words in self._model.violations]
         return (
             Verdict(
@@ -129,6 +136,10 @@ class Walker:
                 told.events.append(event["event"])
             case "accepted":
                 told.accepted.append(event["text"])
+            case "begun":
+                told.begun.append(event["run"])
+            case "pause wanted":
+                told.paused = True
             case "answer please":
                 after.answer()
             case "stopped":
