@@ -48,6 +48,9 @@ class Refused:
 RUN = "/api/sessions/<session:session_id>/agent/<key>"
 NAMED = f"{RUN}/<path:name>"
 WAIT = "/turns/<session:turn_id>/wait"
+TODO = "/todos/<todo_id>"
+TOOLSET = "/toolsets/<path:name>/restart"
+PROMPT = "/mcp/prompts/<path:name>/execute"
 STALE = {"If-Match": "7"}
 
 
@@ -120,6 +123,16 @@ def others_refused() -> Iterator[Refused]:
         ("POST", "/compact", "/compact", {"additional_prompt": "x" * 10_001}),
         ("POST", WAIT, "/turns/nothing/wait", None),
         ("POST", WAIT, "/turns/{run}/wait?timeout=x", None),
+        ("PATCH", TODO, "/todos/todo_1", {"status": "completed"}),
+        ("PATCH", TODO, "/todos/todo_1", {"status": "done"}),
+        ("DELETE", TODO, "/todos/todo_1", None),
+        ("POST", "/toolsets/restart", "/toolsets/restart", {"name": "nothing"}),
+        ("POST", "/toolsets/restart", "/toolsets/restart", {"name": ""}),
+        ("POST", TOOLSET, "/toolsets/nothing/restart", None),
+        ("POST", "/mcp/prompts/execute", "/mcp/prompts/execute", {"name": "nothing"}),
+        ("POST", "/mcp/prompts/execute", "/mcp/prompts/execute", {"name": "nothing", "args": {"a": 1}}),
+        ("POST", PROMPT, "/mcp/prompts/nothing/execute", {}),
+        ("POST", PROMPT, "/mcp/prompts/nothing/execute", {"a": 1}),
         ("DELETE", "", "?wait=maybe", None),
         ("DELETE", "", "?timeout=x", None),
     ):
@@ -137,6 +150,12 @@ def others_refused() -> Iterator[Refused]:
         ("POST", "/retry", "/retry", {}),
         ("POST", "/compact", "/compact", {}),
         ("POST", "/pause", "/pause", None),
+        ("PATCH", TODO, "/todos/todo_1", {"status": "completed"}),
+        ("DELETE", TODO, "/todos/todo_1", None),
+        ("POST", "/toolsets/restart", "/toolsets/restart", {"name": "nothing"}),
+        ("POST", TOOLSET, "/toolsets/nothing/restart", None),
+        ("POST", "/mcp/prompts/execute", "/mcp/prompts/execute", {"name": "nothing"}),
+        ("POST", PROMPT, "/mcp/prompts/nothing/execute", {}),
         ("POST", WAIT, "/turns/{run}/wait", None),
         ("POST", "/resume", "/resume", {"confirmation": "approve-session"}),
         ("DELETE", "", "", None),
