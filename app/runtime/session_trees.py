@@ -44,6 +44,7 @@ _NEEDS: Final[Mapping[QuestionKind, Need]] = {
     "approval": "approve tool",
     "elicitation": "answer question",
     "max_iterations": "answer question",
+    "pause": "",
 }
 
 

@@ -65,8 +65,8 @@ class TurnControl:
 
     def toggle_pause(self, session_id: str, *, by: str, name: str = "") -> bool:
         """Whether the session's run, or its next one, is paused from now on: it waits before its next model call, until
-        this is called again. Waiting takes no thread of a request. SessionNotFound; to go on with a run whose process
-        is gone, also what `RunControl.answer` raises."""
+        this is called again. Waiting takes no thread of a request. SessionNotFound; SessionBusy for a task that
+        another session's run does; to go on with a run whose process is gone, also what `RunControl.answer` raises."""
         while True:
             with suppress(NothingToAnswer):
                 self._control.answer(session_id, Answer("resume", by=by), kinds=("pause",), name=name)

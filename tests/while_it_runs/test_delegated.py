@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -55,6 +56,10 @@ WRITERS: list[tuple[str, str, Any]] = [
     ("PATCH", "/messages/0", {"message": {"role": "user", "content": "another task"}}),
     ("POST", "/summaries", {"summary": "Nothing was done."}),
     ("POST", "/undo", {}),
+    ("POST", "/pause", None),
+    ("POST", "/branches", {}),
+    ("POST", "/switch-agent", {"agent_name": "root"}),
+    ("POST", "/stop-subtree", None),
     ("DELETE", "", None),
 ]
 
@@ -93,3 +98,24 @@ def test_after_that_a_task_can_be_talked_to_and_deleted(here: LocalClient) -> No
     here.call("DELETE", f"/api/sessions/{child}")
     here.call("GET", f"/api/sessions/{child}", expect=404)
     here.say(session, "[say still fine]", agent="team")
+
+
+def test_a_pause_holds_up_the_task_and_is_shown_in_the_tree(
+    here: LocalClient, there: LocalClient, gate: Gate
+) -> None:
+    session = here.new_session(tools_approved=True)
+    with here.run(session, task(f"{gate.call}[then][say found]"), agent="team") as stream:
+        gate.wait_until_reached()
+        child = task_of(stream)
+        assert there.call("POST", f"/api/sessions/{session}/pause") == {"paused": True}
+        gate.open("the result")
+        assert stream.until("runtime_paused")["agent_name"] == "helper"
+        for client, asked in itertools.product((here, there), (session, child)):
+            node = client.call("GET", f"/api/sessions/{asked}/tree")["nodes"][0]["node"]
+            assert (node["state"], node["needs_attention"]) == ("running", False), asked
+            assert client.call("GET", f"/api/sessions/{asked}/live-sessions")[0]["session_id"] == asked
+        assert there.call("POST", f"/api/sessions/{child}/pause", expect=409)["run"]["session_id"] == session
+        assert there.call("POST", f"/api/sessions/{session}/pause") == {"paused": False}
+        assert stream.rest()[-1]["reason"] == "normal"
+    assert roles(here, child) == ["user", "assistant", "tool", "assistant"]
+    assert here.call("POST", f"/api/sessions/{child}/pause") == {"paused": True}, "it is its own now"
