@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from app.conversation.run import COMPACTION, RETRIES, Answer, Run
+from app.conversation.run import COMPACTION, RETRIES, Answer
 from app.errors import NothingToAnswer, NothingToCompact, NothingToRetry
 from app.runtime.live_run import LiveRun
 from app.runtime.manager import RuntimeManager
@@ -40,9 +40,8 @@ class TurnControl:
         failed = self._store.runs.last_turn(session_id)
         if failed is None or failed.status == "finished":
             raise NothingToRetry()
-        request = self._request(
-            failed, {"started_by": by, RETRIES: failed.options.get(RETRIES, failed.id)}, visible_to, headers
-        )
+        options = {"started_by": by, RETRIES: failed.options.get(RETRIES, failed.id)}
+        request = self._request(session_id, failed.agent, options, visible_to, headers)
         return self._manager.start(replace(request, retrying=failed.id, idempotency=idempotency))
 
     def compact(
@@ -54,14 +53,15 @@ class TurnControl:
         visible_to: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> LiveRun:
-        """Starts a run in which the agent that was last at work sums up the conversation; `words` are for its model.
-        NothingToCompact, and what `RuntimeManager.start` raises."""
+        """Starts a run in which the agent that was last at work, or that a copy or a task was given to, sums up the
+        conversation; `words` are for its model. NothingToCompact, and what `RuntimeManager.start` raises."""
         last = self._store.runs.last_turn(session_id)
-        if last is None:
+        session = self._store.sessions.get(session_id)
+        agent = last.agent if last is not None else session.handed_to or session.agent
+        if not agent:
             raise NothingToCompact()
-        return self._manager.start(
-            self._request(last, {"started_by": by, COMPACTION: words}, visible_to, headers)
-        )
+        options = {"started_by": by, COMPACTION: words}
+        return self._manager.start(self._request(session_id, agent, options, visible_to, headers))
 
     def toggle_pause(self, session_id: str, *, by: str, name: str = "") -> bool:
         """Whether the session's run, or its next one, is paused from now on: it waits before its next model call, until
@@ -75,12 +75,17 @@ class TurnControl:
                 return paused
 
     def _request(
-        self, last: Run, options: Mapping[str, Any], visible_to: str | None, headers: Mapping[str, str] | None
+        self,
+        session_id: str,
+        agent: str,
+        options: Mapping[str, Any],
+        visible_to: str | None,
+        headers: Mapping[str, str] | None,
     ) -> RunRequest:
-        """A run without messages of the agent whose run that was."""
-        key, name = last.key_and_name
+        """A run of that agent ("key/name"), without messages."""
+        key, _, name = agent.partition("/")
         return RunRequest(
-            session_id=last.session_id,
+            session_id=session_id,
             key=key,
             name=name or None,
             visible_to=visible_to,

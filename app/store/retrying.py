@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, or_, select, update
 
 from app.conversation.run import COMPACTION, RETRIES, Run
 from app.conversation.transcript import CUT, HIDDEN, RETRIED, Message
-from app.errors import NothingToRetry
+from app.errors import NothingToRetry, SessionBusy
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import run_of
 from app.store.session_rows import read_messages
@@ -47,8 +47,10 @@ def reopen(connection: Connection, session_id: str, run_id: str) -> Sequence[tup
     """Makes the conversation what the run's model was asked about: an answer that was cut is not shown to it again, and
     what it refused is. The messages that it is shown, or not shown, unlike before: their positions, with the marks that
     they had and have now. NothingToRetry, if the run has not failed, is not the last one, or was answered all the
-    same."""
+    same; SessionBusy if another request was a moment faster."""
     last = last_turn(connection, session_id)
+    if last is not None and last.live:
+        raise SessionBusy(run=last)
     if last is None or last.id != run_id or not last.has_failed:
         raise NothingToRetry()
     rows = read_messages(connection, session_id)
