@@ -63,7 +63,6 @@ from app.web.rate_limit import RateLimit
 from app.web.reference import ReferenceResource
 from app.web.run_start import RunStartResource
 from app.web.runs import RunResource
-from app.web.session_agent import ChosenAgents
 from app.web.session_branches import SessionBranchResource
 from app.web.session_context import SessionContextResource
 from app.web.session_models import SessionModelsResource
@@ -224,7 +223,6 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     streams = Streams(disconnects, runtime.slots, writer)
     editor = ConversationEditor(store, runtime.manager)
     agents = SessionAgents(store, directory)
-    chosen = ChosenAgents(store, agents)
     agent_tools = AgentTools(store, directory, planner.toolboxes, roots)
     app = make_application(
         [
@@ -234,12 +232,12 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             AgentResource(directory, agent_tools.count),
             SessionReadsResource(store, readers, waits),
             ModelsResource(directory),
-            SessionModelsResource(store, chosen, pricing),
-            ThinkingLevelResource(store, chosen),
-            SessionBranchResource(store, chosen, editor),
+            SessionModelsResource(store, agents, pricing),
+            ThinkingLevelResource(store, agents),
+            SessionBranchResource(store, agents, editor),
             DelegationResource(store, control),
-            EffectivePermissionsResource(chosen),
-            AgentInfoResource(store, chosen),
+            EffectivePermissionsResource(agents),
+            AgentInfoResource(store, agents),
             SessionToolsResource(store, agents, agent_tools, editor),
             SessionTreeResource(SessionTrees(store, directory)),
             SessionContextResource(agents, Contexts(store, roots)),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app.web.session_agent import ROUTES
 from tests.conftest import server_of
 from tests.harness.in_process import LocalClient
 from tests.harness.wire import Event
@@ -95,3 +96,14 @@ def test_a_file_without_permissions_is_no_source(local: LocalClient, tmp_path: P
 def test_before_the_first_run_nobody_knows_the_agent(local: LocalClient, what: str) -> None:
     assert look(local, local.new_session(), what, expect=404)["code"] == "unknown_run"
     assert look(local, "nobody", what, expect=404)["code"] == "unknown_session"
+
+
+def test_each_capability_is_a_route_that_there_is(local: LocalClient) -> None:
+    session = local.new_session()
+    local.say(session, "[say one]", agent="team")
+    can = local.call("PATCH", f"/api/sessions/{session}/model", {"model": ""})["capabilities"]
+    assert can == dict.fromkeys(ROUTES, True)
+    at = "/api/sessions/<session:session_id>"
+    rules = local.server.app.url_map.iter_rules()
+    there = {(method, rule.rule) for rule in rules for method in rule.methods or ()}
+    assert {(method, at + path) for method, path in ROUTES.values()} <= there

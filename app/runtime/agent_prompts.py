@@ -40,7 +40,7 @@ class AgentPrompts:
         with self._started(of, headers) as servers:
             offered = _offered(servers)
             if key not in offered:
-                raise PartNotFound(f"agent {of.agent.name} has no such prompt: {key:.200}")
+                raise PartNotFound(f"agent {of.own.name} has no such prompt: {key:.200}")
             prompt, server = offered[key]
             _check(prompt, arguments)
             return _asked(server, lambda: server.expand(prompt.name, arguments))
@@ -54,7 +54,7 @@ class AgentPrompts:
         with patient() as cancellation:
             facts = of.facts(self._roots, headers, cancellation)
             try:
-                for index, spec in enumerate(of.agent.toolsets):
+                for index, spec in enumerate(of.own.toolsets):
                     if spec.type != "mcp":
                         continue
                     try:

@@ -78,17 +78,17 @@ class AgentTools:
     def tools(self, of: SessionAgent, headers: Mapping[str, str]) -> Sequence[Tool]:
         """The tools that the session's next run would offer to its model. Toolsets are started for it, within a bound;
         one that is not ready by then is left out, as is one that fails or wants an authorization."""
-        states = self._store.sessions.tool_states(of.session.id) if of.agent.toolsets else {}
+        states = self._store.sessions.tool_states(of.session.id) if of.own.toolsets else {}
         with patient() as cancellation:
-            return self._listed(of.agent, states, of.facts(self._roots, headers, cancellation))
+            return self._listed(of.own, states, of.facts(self._roots, headers, cancellation))
 
     def skills(self, of: SessionAgent, headers: Mapping[str, str]) -> Sequence[SkillFound]:
         """The skills that the session's next run would offer, looked for now and within a bound. A web server that
         does not answer is left out."""
-        if not of.agent.skills:
+        if not of.own.skills:
             return ()
         with patient() as cancellation:
-            toolset = self._toolboxes.skills(of.agent, of.facts(self._roots, headers, cancellation))
+            toolset = self._toolboxes.skills(of.own, of.facts(self._roots, headers, cancellation))
             try:
                 toolset.start()
                 return [SkillFound(one.name, one.description, one.files) for one in toolset.listed()]
@@ -105,7 +105,7 @@ class AgentTools:
         has a call, of whatever session."""
         found = {status.name: toolset for status, toolset in self._looked_at(of, headers)}
         if name not in found:
-            raise PartNotFound(f"agent {of.agent.name} has no such toolset: {name:.200}")
+            raise PartNotFound(f"agent {of.own.name} has no such toolset: {name:.200}")
         toolset = found[name]
         if not isinstance(toolset, McpToolset):
             raise InvalidRequest(f"the toolset {name:.200} has no server that could be restarted", status=422)
@@ -125,7 +125,7 @@ class AgentTools:
         """Each toolset as it is, and as it was built: None for one that can't be."""
         facts = of.facts(self._roots, headers, NeverCancelled())
         names: set[str] = set()
-        for index, spec in enumerate(of.agent.toolsets):
+        for index, spec in enumerate(of.own.toolsets):
             kind = ("Remote MCP" if spec.remote.url else "MCP") if spec.type == "mcp" else ""
             toolset: Toolset | None = None
             server = ServerStatus("failed")

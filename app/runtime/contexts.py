@@ -18,7 +18,6 @@ from app.conversation.old_results import with_old_results_cut
 from app.conversation.transcript import Message, api_content
 from app.roots import Roots
 from app.runtime.environment_info import surroundings
-from app.runtime.model_overrides import asked
 from app.runtime.session_agents import SessionAgent
 from app.store.store import Store
 
@@ -56,7 +55,7 @@ class Contexts:
     def of(self, found: SessionAgent) -> Context:
         """System prompt and tools as they were sent last. A prompt file that has changed since counts with the system
         prompt, as it was."""
-        session, agent = found.session, asked(found.team, found.session, found.agent)
+        session, agent = found.session, found.agent
         prompt = self._store.reads.newest_prompt(session.id, agent.name)
         digest = prompt.digest if prompt is not None else ""
         system = [str(block["text"]) for block in _listed(prompt.system if prompt is not None else "")]
@@ -80,13 +79,13 @@ class Contexts:
         )
 
     def _prompt_files(self, found: SessionAgent) -> set[str]:
-        if not found.agent.add_prompt_files:
+        if not found.own.add_prompt_files:
             return set()
         ground = self._roots.of(found.session.owner)
         here = Path(found.session.working_dir or ground.roots[0])
         placed = replace(found.session, working_dir=str(here))
-        texts = surroundings(ground, placed, found.agent).prompt_files
-        return {(redacted(text) if found.agent.redact_secrets else text).strip() for text in texts}
+        texts = surroundings(ground, placed, found.own).prompt_files
+        return {(redacted(text) if found.own.redact_secrets else text).strip() for text in texts}
 
 
 def _listed(text: str) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The agent that has a session's conversation."""
+"""The agent that has a session's conversation, with what was chosen for it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from app.agent.tools.run_facts import RunFacts
 from app.conversation.session import Session
 from app.errors import RunNotFound
 from app.roots import Roots
+from app.runtime.model_overrides import asked, asked_for
 from app.runtime.speaker import speaker
+from app.runtime.thinking_levels import level_of, levels
 from app.store.store import Store
 from app.team.agent import Agent
 from app.team.team import Team
@@ -20,9 +22,51 @@ from app.team.team_directory import TeamDirectory
 
 @dataclass(frozen=True, slots=True)
 class SessionAgent:
+    """`own` is as its file has it, `agent` with the model and the level that were chosen for it."""
+
     session: Session
     team: Team
-    agent: Agent
+    own: Agent
+    begun: bool
+    """A run of the session has begun already, and has said whether it thinks."""
+
+    def after(self, session: Session) -> SessionAgent:
+        """The same agent, when the session has changed."""
+        return SessionAgent(session, self.team, self.own, self.begun)
+
+    def in_copy(self, copy: Session) -> SessionAgent:
+        """The same agent in a new session."""
+        return SessionAgent(copy, self.team, self.own, begun=False)
+
+    def switched_to(self, name: str) -> SessionAgent:
+        """Another agent of the same file. AgentNotFound."""
+        return SessionAgent(self.session, self.team, self.team.agent(name), self.begun)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """By which choices name it; `root` is the default agent, as everywhere."""
+        is_default = self.own.name == self.team.default_agent.name
+        return frozenset({self.own.name, "root"} if is_default else {self.own.name})
+
+    @property
+    def agent(self) -> Agent:
+        return asked(self.team, self.session, self.own)
+
+    @property
+    def model_ref(self) -> str:
+        """What was chosen in place of its own model; empty if nothing was."""
+        return asked_for(self.team, self.session, self.own)
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """InvalidRequest if its model can't think."""
+        return levels(self.agent)
+
+    @property
+    def level(self) -> str:
+        """Its thinking level; empty if that is none of those to choose from."""
+        starts = not self.begun and self.own.starts_thinking
+        return level_of(self.agent, thinks=self.session.thinking or starts)
 
     def facts(self, roots: Roots, headers: Mapping[str, str], cancellation: Cancellation) -> RunFacts:
         """As a run would have them that a request with these headers begins, but for what only a run can do."""
@@ -36,7 +80,7 @@ class SessionAgent:
             ground=ground,
             headers=headers,
             cancellation=cancellation,
-            colleagues=self.agent.sub_agents,
+            colleagues=self.own.sub_agents,
             model=session.model,
         )
 
@@ -62,7 +106,8 @@ class SessionAgents:
         team = self._directory.get(key)
         name = speaker(self._store, session_id, runs) if runs else name
         holder_key, holder = _parted(session.handed_to)
-        return SessionAgent(session, team, team.agent((holder if holder_key == team.key else name) or None))
+        own = team.agent((holder if holder_key == team.key else name) or None)
+        return SessionAgent(session, team, own, begun=session.parent_id is not None or bool(runs))
 
     def conversation(self, session: Session) -> str:
         """The id of the session at the top of all tasks."""

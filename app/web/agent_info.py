@@ -9,10 +9,12 @@ from flask import Response
 from typing_extensions import TypedDict
 
 from app.agent.loop_events import agent_info, commands_of, team_info
+from app.runtime.session_agents import SessionAgents
 from app.store.store import Store
+from app.web.access import owner
 from app.web.resource import Resource, ResponseSpec, get
 from app.web.response_json import IfAny, Json, json_response, time_text, without_empty
-from app.web.session_agent import REFUSALS, ChosenAgents
+from app.web.session_agent import REFUSALS
 
 
 class AgentInfoJson(TypedDict):
@@ -30,7 +32,7 @@ class AgentInfoResource(Resource):
     name = "looking"
     prefix = "/api/sessions/<session:session_id>"
 
-    def __init__(self, store: Store, agents: ChosenAgents) -> None:
+    def __init__(self, store: Store, agents: SessionAgents) -> None:
         self._store = store
         self._agents = agents
 
@@ -41,7 +43,7 @@ class AgentInfoResource(Resource):
         refusals=REFUSALS,
     )
     def agent_info(self, session_id: str) -> Response:
-        found = self._agents.of(session_id)
+        found = self._agents.find(session_id, owner=owner())
         agent, now = found.agent, time_text(self._store.database.now(), whole=False)
         body: AgentInfoJson = {
             "agent": agent_info(agent).payload(now),

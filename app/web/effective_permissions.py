@@ -9,10 +9,12 @@ from flask import Response
 from typing_extensions import TypedDict
 
 from app.conversation.safety import SafetyPolicy
+from app.runtime.session_agents import SessionAgents
 from app.team.permissions import Permissions
+from app.web.access import owner
 from app.web.resource import Resource, ResponseSpec, get
 from app.web.response_json import IfAny, Patterns, json_response, without_empty
-from app.web.session_agent import REFUSALS, ChosenAgents
+from app.web.session_agent import REFUSALS
 
 
 class FilePatternsJson(TypedDict):
@@ -38,7 +40,7 @@ class EffectivePermissionsResource(Resource):
     name = "looking"
     prefix = "/api/sessions/<session:session_id>"
 
-    def __init__(self, agents: ChosenAgents) -> None:
+    def __init__(self, agents: SessionAgents) -> None:
         self._agents = agents
 
     @get(
@@ -48,7 +50,7 @@ class EffectivePermissionsResource(Resource):
         refusals=REFUSALS,
     )
     def permissions(self, session_id: str) -> Response:
-        found = self._agents.of(session_id)
+        found = self._agents.find(session_id, owner=owner())
         session = found.session
         body: EffectivePermissionsJson = {
             "policy": session.safety_policy,

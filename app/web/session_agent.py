@@ -1,22 +1,15 @@
-"""The agent that has a session, with what was chosen for it, and what clients are told of it."""
+"""What clients are told of the agent that has a session."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, NotRequired
+from typing import Final, NotRequired, cast
 
 from typing_extensions import TypedDict
 
 from app import errors
-from app.conversation.session import Session
-from app.runtime.model_overrides import asked, asked_for
-from app.runtime.session_agents import SessionAgents
-from app.runtime.thinking_levels import level_of, levels
-from app.store.store import Store
-from app.team.agent import Agent
-from app.team.team import Team
-from app.web.access import owner
+from app.runtime.session_agents import SessionAgent
+from app.runtime.thinking_levels import levels
 from app.web.response_json import without_empty
 
 REFUSALS: Final = (
@@ -30,10 +23,39 @@ class CapabilitiesJson(TypedDict):
 
     delegation_policy: bool
     stop_subtree: bool
+    tool_inspection: bool
+    toolset_restart: bool
     permissions_inspection: bool
+    mcp_prompts: bool
+    todos: bool
+    todo_editing: bool
     branching: bool
+    compaction: bool
+    context_inspection: bool
+    live_sessions: bool
     model_switching: bool
+    pause: bool
     thinking_levels: NotRequired[bool]
+
+
+ROUTES: Final = {
+    "delegation_policy": ("PATCH", "/delegation-policy"),
+    "stop_subtree": ("POST", "/stop-subtree"),
+    "tool_inspection": ("GET", "/tools"),
+    "toolset_restart": ("POST", "/toolsets/restart"),
+    "permissions_inspection": ("GET", "/permissions"),
+    "mcp_prompts": ("GET", "/mcp/prompts"),
+    "todos": ("GET", "/todos"),
+    "todo_editing": ("PATCH", "/todos/<todo_id>"),
+    "branching": ("POST", "/branches"),
+    "compaction": ("POST", "/compact"),
+    "context_inspection": ("GET", "/context"),
+    "live_sessions": ("GET", "/live-sessions"),
+    "model_switching": ("PATCH", "/model"),
+    "pause": ("POST", "/pause"),
+    "thinking_levels": ("PATCH", "/thinking-level"),
+}
+"""What each capability is about. The names are docker-agent's; it has none for the other routes."""
 
 
 class SessionMetadataJson(TypedDict):
@@ -47,91 +69,20 @@ class SessionMetadataJson(TypedDict):
     capabilities: CapabilitiesJson
 
 
-@dataclass(frozen=True, slots=True)
-class SessionAgent:
-    """`own` is as its file has it, `agent` with the model and the level that were chosen for it."""
-
-    session: Session
-    team: Team
-    own: Agent
-    begun: bool
-    """A run of the session has begun already, and has said whether it thinks."""
-
-    def after(self, session: Session) -> SessionAgent:
-        """The same agent, when the session has changed."""
-        return SessionAgent(session, self.team, self.own, self.begun)
-
-    def in_copy(self, copy: Session) -> SessionAgent:
-        """The same agent in a new session."""
-        return SessionAgent(copy, self.team, self.own, begun=False)
-
-    def switched_to(self, name: str) -> SessionAgent:
-        """Another agent of the same file. AgentNotFound."""
-        return SessionAgent(self.session, self.team, self.team.agent(name), self.begun)
-
-    @property
-    def names(self) -> frozenset[str]:
-        """By which choices name it; `root` is the default agent, as everywhere."""
-        is_default = self.own.name == self.team.default_agent.name
-        return frozenset({self.own.name, "root"} if is_default else {self.own.name})
-
-    @property
-    def agent(self) -> Agent:
-        return asked(self.team, self.session, self.own)
-
-    @property
-    def model_ref(self) -> str:
-        """What was chosen in place of its own model; empty if nothing was."""
-        return asked_for(self.team, self.session, self.own)
-
-    @property
-    def levels(self) -> tuple[str, ...]:
-        """InvalidRequest if its model can't think."""
-        return levels(self.agent)
-
-    @property
-    def level(self) -> str:
-        """Its thinking level; empty if that is none of those to choose from."""
-        starts = not self.begun and self.own.starts_thinking
-        return level_of(self.agent, thinks=self.session.thinking or starts)
-
-    def metadata(self) -> SessionMetadataJson:
-        agent = self.agent
-        try:
-            known: Sequence[str] = levels(agent)
-        except errors.InvalidRequest:
-            known = ()
-        can: CapabilitiesJson = {
-            "delegation_policy": True,
-            "stop_subtree": True,
-            "permissions_inspection": True,
-            "branching": True,
-            "model_switching": True,
-            "thinking_levels": bool(known),
-        }
-        body: SessionMetadataJson = {
-            "session_id": self.session.id,
-            "agent_name": agent.name,
-            "model": agent.models[0].id,
-            "thinking_levels": known,
-            "thinking_level": self.level if known else "",
-            "capabilities": without_empty(CapabilitiesJson, can),
-        }
-        return without_empty(SessionMetadataJson, body)
-
-
-class ChosenAgents:
-    """Finds whose a session is. Shared by all request threads."""
-
-    def __init__(self, store: Store, agents: SessionAgents) -> None:
-        self._store = store
-        self._agents = agents
-
-    def of(self, session_id: str) -> SessionAgent:
-        """The agent that the session was given to, or else that of its last run. RunNotFound before the first run:
-        nobody knows it yet. SessionNotFound also for a session that the asker may not see; AgentNotFound,
-        InvalidAgentConfig."""
-        found = self._agents.find(session_id, owner=owner())
-        session = found.session
-        begun = session.parent_id is not None or bool(self._store.runs.recent(session_id=session_id, limit=1))
-        return SessionAgent(session, found.team, found.agent, begun)
+def metadata(found: SessionAgent) -> SessionMetadataJson:
+    """What clients are told of the agent after each choice."""
+    agent = found.agent
+    try:
+        known: Sequence[str] = levels(agent)
+    except errors.InvalidRequest:
+        known = ()
+    can = cast(CapabilitiesJson, dict.fromkeys(ROUTES, True) | {"thinking_levels": bool(known)})
+    body: SessionMetadataJson = {
+        "session_id": found.session.id,
+        "agent_name": agent.name,
+        "model": agent.models[0].id,
+        "thinking_levels": known,
+        "thinking_level": found.level if known else "",
+        "capabilities": without_empty(CapabilitiesJson, can),
+    }
+    return without_empty(SessionMetadataJson, body)

@@ -11,13 +11,14 @@ from typing_extensions import TypedDict
 
 from app import errors
 from app.runtime.conversation_editor import ConversationEditor
+from app.runtime.session_agents import SessionAgent, SessionAgents
 from app.store.store import Store
 from app.web.access import own_name, owner
 from app.web.json_streaming import wrapped_response
 from app.web.request_body import read
 from app.web.request_models import Name, RequestModel, whole
 from app.web.resource import Resource, ResponseSpec, post
-from app.web.session_agent import REFUSALS, ChosenAgents, SessionAgent, SessionMetadataJson
+from app.web.session_agent import REFUSALS, SessionMetadataJson, metadata
 from app.web.session_json import SessionDetailJson, SessionView
 
 
@@ -48,7 +49,7 @@ class SessionBranchResource(Resource):
     name = "sessions"
     prefix = "/api/sessions/<session:session_id>"
 
-    def __init__(self, store: Store, agents: ChosenAgents, editor: ConversationEditor) -> None:
+    def __init__(self, store: Store, agents: SessionAgents, editor: ConversationEditor) -> None:
         self._store = store
         self._agents = agents
         self._editor = editor
@@ -64,7 +65,7 @@ class SessionBranchResource(Resource):
     def branch(self, session_id: str) -> Response:
         """Unlike `fork` it counts all messages, and never copies a conversation that is just going on."""
         body = read(BranchSession)
-        found = self._agents.of(session_id)
+        found = self._agents.find(session_id, owner=owner())
         if body.expected_snapshot:
             raise errors.InvalidRequest(
                 "expected_snapshot is not known here: leave it out, and position alone counts", status=422
@@ -82,7 +83,7 @@ class SessionBranchResource(Resource):
         """Runs of the copy that name no agent begin with the new one, and so does what waits for it. AgentNotFound if
         the agent file has no such agent."""
         name = read(SwitchAgent).agent_name
-        found = self._agents.of(session_id)
+        found = self._agents.find(session_id, owner=owner())
         return self._branched(found.switched_to(name), None, model="")
 
     def _branched(self, found: SessionAgent, length: int | None, **changes: str) -> Response:
@@ -101,5 +102,5 @@ class SessionBranchResource(Resource):
             handed_to=f"{found.team.key}/{found.own.name}",
             **changes,
         )
-        metadata = found.in_copy(session).metadata()
-        return wrapped_response({"metadata": metadata}, "session", self._view.shown(session, None), 201)
+        told = {"metadata": metadata(found.in_copy(session))}
+        return wrapped_response(told, "session", self._view.shown(session, None), 201)

@@ -14,15 +14,17 @@ from app import errors
 from app.agent.model_catalogue import facts
 from app.conversation.session import MAX_MODELS, Session
 from app.runtime.pricing import Pricing
+from app.runtime.session_agents import SessionAgent, SessionAgents
 from app.store.store import Store
 from app.team.agent import Agent
 from app.team.model_definition import inline
 from app.team.team import Team
+from app.web.access import owner
 from app.web.request_body import read
 from app.web.request_models import NO_NUL, RequestModel, no_nul
 from app.web.resource import Resource, ResponseSpec, get, patch
 from app.web.response_json import json_response, without_empty
-from app.web.session_agent import REFUSALS, ChosenAgents, SessionAgent, SessionMetadataJson
+from app.web.session_agent import REFUSALS, SessionMetadataJson, metadata
 
 
 class ModelChoiceJson(TypedDict):
@@ -64,7 +66,7 @@ class SessionModelsResource(Resource):
     name = "models"
     prefix = "/api/sessions/<session:session_id>"
 
-    def __init__(self, store: Store, agents: ChosenAgents, pricing: Pricing) -> None:
+    def __init__(self, store: Store, agents: SessionAgents, pricing: Pricing) -> None:
         self._store = store
         self._agents = agents
         self._pricing = pricing
@@ -81,7 +83,7 @@ class SessionModelsResource(Resource):
     )
     def models(self, session_id: str) -> Response:
         """RunNotFound before the session's first run: nobody knows its agent yet."""
-        found = self._agents.of(session_id)
+        found = self._agents.find(session_id, owner=owner())
         current = found.model_ref
         body: SessionModelsJson = {
             "agent": found.own.name,
@@ -101,7 +103,7 @@ class SessionModelsResource(Resource):
         """Empty: the agent's own again. What a run has chosen for the whole session counts no more, nor does a thinking
         level that was chosen for the model before."""
         reference = read(SetModel).model
-        found = self._agents.of(session_id)
+        found = self._agents.find(session_id, owner=owner())
         if reference:
             self._refuse(found, reference)
 
@@ -127,7 +129,7 @@ class SessionModelsResource(Resource):
 
         said = f"{found.own.name} {reference or 'default'}"
         changed = self._store.sessions.choose(session_id, change, "model", lambda _now: said)
-        return json_response(found.after(changed).metadata())
+        return json_response(metadata(found.after(changed)))
 
     def _refuse(self, found: SessionAgent, reference: str) -> None:
         """InvalidRequest for a model that can't be served, UnpricedModel for one that a budget could not count."""

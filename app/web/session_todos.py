@@ -159,8 +159,8 @@ class SessionTodosResource(Resource):
             found = self._agents.find(session_id, owner=owner())
         except errors.RunNotFound:
             return session_id, ""
-        for index, spec in enumerate(found.agent.toolsets):
+        for index, spec in enumerate(found.own.toolsets):
             if spec.type == "todo":
                 home = self._agents.conversation(found.session) if spec.shared else session_id
-                return home, registry.key(spec, index, found.agent.name)
+                return home, registry.key(spec, index, found.own.name)
         return session_id, ""

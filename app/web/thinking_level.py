@@ -11,13 +11,15 @@ from typing_extensions import TypedDict
 
 from app import errors
 from app.conversation.session import MAX_MODELS, Session
+from app.runtime.session_agents import SessionAgent, SessionAgents
 from app.runtime.thinking_levels import NONE, following
 from app.store.store import Store
+from app.web.access import owner
 from app.web.request_body import read, skip_body
 from app.web.request_models import Name, RequestModel
 from app.web.resource import Resource, ResponseSpec, get, patch, post
 from app.web.response_json import json_response, without_empty
-from app.web.session_agent import REFUSALS, ChosenAgents, SessionAgent, SessionMetadataJson
+from app.web.session_agent import REFUSALS, SessionMetadataJson, metadata
 
 
 class SetThinkingLevel(RequestModel):
@@ -43,13 +45,13 @@ class ThinkingLevelResource(Resource):
     name = "models"
     prefix = "/api/sessions/<session:session_id>/thinking-level"
 
-    def __init__(self, store: Store, agents: ChosenAgents) -> None:
+    def __init__(self, store: Store, agents: SessionAgents) -> None:
         self._store = store
         self._agents = agents
 
     @get("", "Shows how much the agent that has a session thinks", answers=_SHOWN, refusals=_REFUSALS)
     def level(self, session_id: str) -> Response:
-        return _shown(self._agents.of(session_id))
+        return _shown(self._agents.find(session_id, owner=owner()))
 
     @patch(
         "",
@@ -61,7 +63,7 @@ class ThinkingLevelResource(Resource):
     def set_level(self, session_id: str) -> Response:
         """Counts from the next run on. InvalidRequest for a level that the model does not have."""
         level = read(SetThinkingLevel).level
-        found = self._agents.of(session_id)
+        found = self._agents.find(session_id, owner=owner())
         if level not in found.levels:
             known = ", ".join(found.levels)
             raise errors.InvalidRequest(
@@ -79,7 +81,7 @@ class ThinkingLevelResource(Resource):
     def cycle(self, session_id: str) -> Response:
         """The least comes after the most. Requests at the same time go on one after the other."""
         skip_body()
-        found = self._agents.of(session_id)
+        found = self._agents.find(session_id, owner=owner())
         known = found.levels
         return self._choose(found, lambda now: following(now.level, known))
 
@@ -107,6 +109,6 @@ def _shown(found: SessionAgent) -> Response:
     body: ThinkingLevelJson = {
         "levels": found.levels,
         "current": found.level,
-        "metadata": found.metadata(),
+        "metadata": metadata(found),
     }
     return json_response(without_empty(ThinkingLevelJson, body))
