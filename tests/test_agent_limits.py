@@ -284,6 +284,20 @@ def test_the_agent_file_says_when_and_by_whom_a_conversation_is_summarized(
     assert (wanted in asked[1:-1]) == bool(times)
 
 
+def test_an_agent_that_sums_nothing_up_by_itself_does_it_when_asked(
+    serve: Serve, model: OfflineServer
+) -> None:
+    client = serve(agents=thinker(session_compaction=False))
+    session = client.new_session()
+    for text in ("[say one]", "[say two]"):
+        client.say(session, text, agent="one")
+    asked = client.ask("POST", f"/api/sessions/{session}/compact", {})
+    ended = client.ask("POST", f"/api/sessions/{session}/turns/{asked.headers['X-Run-ID']}/wait")
+    assert (asked.status_code, ended.status_code) == (202, 204)
+    client.say(session, "[say three]", agent="one")
+    assert "[say one]" not in str(model.requests[-1]["messages"]), "a summary stands for it"
+
+
 def test_titles_are_written_by_the_model_that_the_agents_model_names(
     serve: Serve, model: OfflineServer
 ) -> None:

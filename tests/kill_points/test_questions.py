@@ -11,6 +11,7 @@ import pytest
 
 from anthropic_standin.standin_server import OfflineServer
 from tests.chaos.invariants import broken_promises
+from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually
 from tests.kill_points.aftermath import Aftermath, call
 
@@ -140,6 +141,36 @@ def test_f21_leave_to_go_on_outlives_its_process(aftermath: Aftermath, model: Of
     aftermath.client.resume(session, "approve")
     finished(aftermath, session)
     assert "over the limit" in str(aftermath.client.messages(session))
+
+
+def test_f21_a_pause_outlives_its_process_and_what_comes_after_it_goes_on_elsewhere(
+    aftermath: Aftermath, model: OfflineServer, marks: Path
+) -> None:
+    client = aftermath.client
+    session = client.new_session(title="paused")
+    pause = f"/api/sessions/{session}/pause"
+    assert client.call("POST", pause) == {"paused": True}
+    text = f"{call('shell', cmd=f'echo ran | tee -a {marks}')}[then][say done]"
+    before = len(model.requests)
+    life = aftermath.doom_in(session, text=text, at_event="runtime_paused")
+    assert life.types[-1] == "runtime_paused"
+    aftermath.survivor.runtime.supervisor.recover()
+    assert client.session(session)["run"]["waiting_for"]["kind"] == "pause"
+    assert client.call("GET", f"/api/sessions/{session}/status")["paused"] is True
+    retried = client.call("POST", f"/api/sessions/{session}/retry", expect=409)
+    assert retried["code"] == "session_busy", "a run that waits has not failed"
+    assert len(model.requests) == before
+    assert client.call("POST", pause) == {"paused": False}
+    eventually(lambda: _waits_for(client, session) == "approval", "the model has asked for a call")
+    client.resume(session, "approve")
+    finished(aftermath, session)
+    assert marks.read_text() == "ran\n"
+    assert results(aftermath, session) == ["ran"]
+
+
+def _waits_for(client: LocalClient, session: str) -> str:
+    run = client.session(session).get("run") or {}
+    return str((run.get("waiting_for") or {}).get("kind", ""))
 
 
 def test_f21_of_two_answers_at_two_servers_the_first_counts_and_the_other_is_refused(
