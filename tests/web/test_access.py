@@ -163,7 +163,8 @@ def test_a_strangers_session_is_not_there_on_any_route_even_while_it_runs(
             assert response.get_json()["code"] == "unknown_session"
             assert set(response.get_json()) == {"message", "error", "code", "request_id"}
         run = f"/api/runs/{before['run']['id']}"
-        for method, address in (("GET", run), ("POST", f"{run}/release")):
+        own = f"/api/sessions/{new_session(http, **bearer(BOB))}/turns/{before['run']['id']}/wait"
+        for method, address in (("GET", run), ("POST", f"{run}/release"), ("POST", own)):
             response = http.open(address, method=method, headers=bearer(BOB))
             assert (response.status_code, response.get_json()["code"]) == (404, "unknown_run")
         assert http.get("/api/runs", headers=bearer(BOB)).get_json() == []

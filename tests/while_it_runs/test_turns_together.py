@@ -10,8 +10,9 @@ import pytest
 
 from anthropic_standin.standin_server import OfflineServer
 from app.agent import summarizer
+from tests.agent.tools.pictures import data_uri, drawn
 from tests.harness.gate import Gate
-from tests.harness.in_process import LocalClient
+from tests.harness.in_process import LocalClient, LocalStream
 from tests.while_it_runs.talk import follow_up, roles, said_by_user, steer
 from tests.while_it_runs.test_compact import compact, last_event, run_once_ended, talked, told
 from tests.while_it_runs.test_pause import let_go, pause, paused_in_a_turn, status
@@ -97,6 +98,24 @@ def test_a_copy_is_summed_up_by_the_agent_that_it_was_given_to(
 
 
 @pytest.mark.usefixtures("summary")
+def test_pictures_are_summed_up_with_what_was_said_about_them(
+    here: LocalClient, model: OfflineServer
+) -> None:
+    session = here.new_session()
+    picture = {"type": "image_url", "image_url": {"url": data_uri(drawn(30, 30, "PNG"), "image/png")}}
+    message = {"role": "user", "multi_content": [{"type": "text", "text": "[say seen]"}, picture]}
+    with LocalStream(here.open(f"/api/sessions/{session}/agent/plain", [message], {})) as stream:
+        stream.rest()
+    here.say(session, "[say two]")
+    assert run_once_ended(here, session, compact(here, session))["status"] == "finished"
+    here.say(session, "[say three]")
+    shown = str(model.requests[-1]["messages"])
+    assert "the summary" in shown
+    assert "base64" not in shown
+    assert "image_url" in str(here.session(session)["messages"][0])
+
+
+@pytest.mark.usefixtures("summary")
 def test_a_compaction_leaves_a_pause_for_the_next_run(here: LocalClient, there: LocalClient) -> None:
     session = talked(here)
     assert pause(there, session)
@@ -122,6 +141,24 @@ def test_a_retry_is_paused_as_any_run(here: LocalClient, there: LocalClient, mod
     assert run_once_ended(there, session, run)["status"] == "cancelled"
     assert retried(there, session)["status"] == "finished", "the pause went with its run"
     assert roles(here, session) == ["user", "assistant"]
+
+
+def test_a_retry_goes_by_the_policy_of_its_own_time(here: LocalClient, there: LocalClient) -> None:
+    for policy, kind in (("strict", "tool_call_confirmation"), ("autonomous", "")):
+        session = here.new_session(safety_policy="restricted")
+        text = f'[fail 400 1][call shell {{"cmd":"true"}}][then][say done by {policy}]'
+        here.say(session, text, agent="tools")
+        since = last_event(here, session)
+        there.call("PATCH", f"/api/sessions/{session}/safety-policy", {"safety_policy": policy})
+        run = retry(there, session)["turn_id"]
+        with here.follow(session, since=since) as stream:
+            if kind:
+                stream.until(kind)
+                here.resume(session, "approve")
+            stream.until("stream_stopped")
+        assert ("tool_call_confirmation" in stream.types) is bool(kind)
+        assert run_once_ended(here, session, run)["status"] == "finished"
+        assert roles(here, session) == ["user", "assistant", "tool", "assistant"]
 
 
 def test_of_retries_at_once_one_begins(here: LocalClient, there: LocalClient, model: OfflineServer) -> None:
