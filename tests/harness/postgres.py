@@ -29,13 +29,15 @@ def find_binaries() -> Path | None:
 class PostgresServer:
     """Durability is switched off where a test could not notice; `restart` and `kill` are for those that do."""
 
-    def __init__(self) -> None:
+    def __init__(self, *settings: str) -> None:
+        """Each of the `settings` is `name=value`, and stronger than those that it has for tests."""
         binaries = find_binaries()
         assert binaries is not None, "PostgreSQL is not installed"
         self._binaries = binaries
         self._directory = Path(tempfile.mkdtemp(prefix="baton-pg-"))
         self.port = free_port()
         self._user = unprivileged_user(self._directory)
+        self._settings = settings
         self._databases = 0
         self._template: str | None = None
 
@@ -46,7 +48,7 @@ class PostgresServer:
         options = (
             f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=200"
             " -c fsync=off"
-        )
+        ) + "".join(f" -c {setting}" for setting in self._settings)
         self._call("pg_ctl", "-D", data, "-w", "-l", self._directory / "log", "-o", options, "start")
         return self
 
