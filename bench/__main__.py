@@ -16,7 +16,19 @@ from typing import Any, Final
 from bench.accounting import load_average
 from bench.contestants import arena
 from bench.course import FULL, QUICK, Course
-from bench.figures import busy, calls, claims, life, peers, shapes, short_runs, statements, stored, streams
+from bench.figures import (
+    busy,
+    calls,
+    claims,
+    growth,
+    life,
+    peers,
+    shapes,
+    short_runs,
+    statements,
+    stored,
+    streams,
+)
 from bench.processes import ROOT, allow_many_files
 from bench.table import Row, as_text, write_into, write_json
 
@@ -31,6 +43,7 @@ FIGURES: Final[Mapping[str, Callable[[Course], list[Row]]]] = {
     "life": life.start_and_stop,
     "statements": statements.counts,
     "stored": stored.compare,
+    "growth": growth.grow,
     "calls": calls.side_by_side,
     "peers": peers.beside,
 }

@@ -25,6 +25,7 @@ class Extent:
     shapes: tuple[tuple[int, int], ...]  # pairs of streams and deltas a second
     stored: tuple[int, int]  # sessions, and segments of each
     peers: tuple[tuple[int, int], ...]  # pairs of streams and deltas a second
+    growth: tuple[int, ...]  # times the first size
 
 
 QUICK: Final = Extent(
@@ -41,6 +42,7 @@ QUICK: Final = Extent(
     shapes=((100, 50),),
     stored=(200, 50),
     peers=((20, 10),),
+    growth=(1, 10),
 )
 FULL: Final = Extent(
     window=4.0,
@@ -56,6 +58,7 @@ FULL: Final = Extent(
     shapes=((20, 50), (100, 50), (500, 10)),
     stored=(10_000, 1_000),
     peers=((1, 10), (20, 10), (20, 50), (100, 10)),
+    growth=(1, 10, 100),
 )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,20 @@ _PACED: Final = re.compile(r"(CPU per delta|added latency), (\d+) × (\d+)/s(?:,
 
 Points = dict[tuple[str, int], dict[str, list[tuple[int, float]]]]
 """By figure and pace, then by contestant: streams and value."""
+
+Lines = dict[str, list[tuple[int, float]]]
+"""By act: sizes and milliseconds."""
+
+ACTS: Final = {
+    "claim": "#1f6feb",
+    "409": "#d1242f",
+    "page of the list": "#1a7f37",
+    "whole list": "#9a6700",
+    "snapshot": "#8250df",
+    "re-attach": "#bf3989",
+    "ready": "#6e7781",
+    "agents": "#0a7ea4",
+}
 
 
 def read(path: Path) -> Points:
@@ -59,9 +74,42 @@ def _panel(panel: Any, lines: dict[str, list[tuple[int, float]]], pace: int) -> 
     panel.grid(alpha=0.3)
 
 
+def read_growth(path: Path) -> dict[str, Lines]:
+    """What `--only growth` has measured, by axis."""
+    found: dict[str, Lines] = defaultdict(lambda: defaultdict(list))
+    for row in json.loads(path.read_text())["rows"]:
+        if (details := row["details"]) and "axis" in details:
+            found[details["axis"]][details["act"]].append((details["size"], row["values"][OURS]))
+    return found
+
+
+def draw_growth(axes: Mapping[str, Lines], path: Path) -> None:
+    """One panel for each axis; both of its scales are logarithmic."""
+    canvas, grid = plt.subplots(2, math.ceil(len(axes) / 2), figsize=(13, 6.4), sharey=True, squeeze=False)
+    panels = list(grid.flat)
+    for panel, (axis, lines) in zip(panels, axes.items(), strict=False):
+        for act, line in lines.items():
+            sizes, values = zip(*sorted(line), strict=True)
+            panel.plot(sizes, values, marker="o", label=act, color=ACTS.get(act))
+        panel.set(xscale="log", yscale="log", xlabel=axis)
+        panel.grid(alpha=0.3)
+        panel.legend(frameon=False, fontsize=7)
+    for panel in panels[len(axes) :]:
+        panel.axis("off")
+    for row in grid:
+        row[0].set_ylabel("median ms")
+    canvas.tight_layout()
+    canvas.savefig(path, metadata={"Date": None})
+    plt.close(canvas)
+
+
 def main(arguments: Sequence[str]) -> int:
-    points = read(Path(arguments[0]))
     DIRECTORY.mkdir(exist_ok=True)
+    if axes := read_growth(Path(arguments[0])):
+        draw_growth(axes, DIRECTORY / "growth.svg")
+    points = read(Path(arguments[0]))
+    if not points:
+        return 0
     draw(points, "CPU per delta", "µs", DIRECTORY / "cpu-per-delta.svg")
     draw(points, "added latency", "p99 in ms", DIRECTORY / "latency.svg")
     return 0

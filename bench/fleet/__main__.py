@@ -88,9 +88,10 @@ def measure(url: str, processes: int, runs: int, pace: Pace, seconds: float) -> 
         time.sleep(SETTLE_SECONDS)
         for member in fleet:
             member.ask("housekeeping")
-        before = cpu_seconds(member.pid for member in fleet)
+        before, all_before = cpu_seconds(member.pid for member in fleet), _busy_seconds()
         seen = watch.during(seconds)
         cpu = (cpu_seconds(member.pid for member in fleet) - before) / seconds
+        others = max((_busy_seconds() - all_before) / seconds - cpu - seen.cpu, 0.0)
         if (live := sum(member.ask("live") for member in fleet)) != processes * runs:
             raise RuntimeError(f"only {live} of {processes * runs} runs are at work")
         found = [member.ask("housekeeping") for member in fleet]
@@ -107,11 +108,18 @@ def measure(url: str, processes: int, runs: int, pace: Pace, seconds: float) -> 
             ticks=len(ticks) / seconds / processes,
             beat=quantile(beats, 0.5),
             fleet_cpu=cpu,
+            others_cpu=others,
             answer=statistics.median(answers),
             answer_max=max(answers),
             claimed=claimed,
             freed=freed,
         )
+
+
+def _busy_seconds() -> float:
+    """CPU time that everybody on this machine has used."""
+    user, nice, system, _idle, _iowait, irq, softirq, *_ = Path("/proc/stat").read_text().split()[1:]
+    return sum(map(int, (user, nice, system, irq, softirq))) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
@@ -133,8 +141,8 @@ def _answer(fleet: Sequence[Member], number: int) -> float:
     asks, answers = fleet[number % len(fleet)], fleet[(number + 1) % len(fleet)]
     session_id = asks.ask("start_question", mark)
     given = answers.ask("answer", session_id)
-    reached: float = asks.ask("answered_at", mark)
-    return (reached - given) * 1000
+    reached = asks.ask("answered_at", mark)
+    return float(reached - given) * 1000
 
 
 def _kill(

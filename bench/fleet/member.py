@@ -16,19 +16,16 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Final
 
-from app import factory
 from app.conversation.blocks import text_block
 from app.conversation.run import Answer
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import SessionBusy
-from app.factory import Server, build
 from app.runtime.heartbeat import Heartbeat
 from app.runtime.housekeeping import Housekeeper
-from app.settings import Settings
 from app.store.run_request import RunRequest
+from bench.fleet.house import build_with
 from bench.fleet.paced_model import ASK, Pace, PacedModel
-from bench.processes import ROOT
 from tests.harness.process import eventually
 
 PATIENCE: Final = 120.0
@@ -39,9 +36,10 @@ class Member:
     """A process of its own, and what the others may ask of it. One caller at a time."""
 
     def __init__(self, url: str, directory: Path, pace: Pace, places: int) -> None:
-        """It is forked: the caller must have no thread and no connection then."""
+        """It is forked from a process that has imported the program and has no thread."""
         ours, theirs = multiprocessing.Pipe()
-        context = multiprocessing.get_context("fork")
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["bench.fleet.member"])
         self.process: BaseProcess = context.Process(
             target=_serve, args=(theirs, url, directory, pace, places), daemon=True
         )
@@ -103,20 +101,9 @@ class _Work:
 
     def __init__(self, url: str, directory: Path, pace: Pace, places: int) -> None:
         self._model = PacedModel(pace)
-        # the server as it is put together, but for this one part
-        setattr(factory, "_load_model", lambda *_: self._model)  # noqa: B010
         self._ticks = _timed(Housekeeper, "_tick")
         self._beats = _timed(Heartbeat, "_beat")
-        self._server: Server = build(
-            Settings(
-                agents=ROOT / "bench" / "agents",
-                database_url=url,
-                api_key="key-of-the-benchmark",
-                roots=(directory,),
-                max_streams=places,
-                titles=False,
-            )
-        )
+        self._server = build_with(self._model, url, directory, places)
 
     def start_runs(self, count: int) -> list[str]:
         """Their sessions."""
@@ -139,7 +126,12 @@ class _Work:
         """The session of a run that waits for a person now."""
         session_id = self._new_session()
         live = self._start(session_id, "asker", f"{ASK} [{mark}]")
-        eventually(lambda: live.waiting_for is not None, "the run waits for a person", seconds=PATIENCE)
+        runs = self._server.store.runs
+        eventually(
+            lambda: runs.get(live.run.id).waiting_for is not None,  # the row: what other processes see
+            "the run waits for a person",
+            seconds=PATIENCE,
+        )
         return session_id
 
     def answer(self, session_id: str) -> float:

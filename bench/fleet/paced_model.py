@@ -18,6 +18,9 @@ WORD: Final = " moving"
 ASK: Final = "ask a person"
 """The user's words that make the model call a tool that needs a person's word, once."""
 
+SHORT: Final = "only a word"
+"""And those that make it say a word and end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -35,6 +38,10 @@ class PacedModel:
         self._answered_at: dict[str, float] = {}  # monotonic, by what the user said
 
     def stream(self, request: ModelRequest, cancellation: Cancellation) -> Iterator[ModelEvent]:
+        if SHORT.encode() in request.messages[-1]:
+            yield TextDelta(WORD)
+            yield Turn(({"type": "text", "text": WORD},), "end_turn", Usage(10, 5), "a-model")
+            return
         said = b"".join(request.messages).decode()
         if ASK in said and '"tool_result"' not in said:
             yield self._call("shell", cmd="true")

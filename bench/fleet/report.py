@@ -22,6 +22,7 @@ class Point:
     ticks: float  # a second, of each process
     beat: float
     fleet_cpu: float  # cores, of all processes
+    others_cpu: float  # of everything else on the machine
     answer: float
     answer_max: float
     claimed: float
@@ -44,6 +45,7 @@ _FIGURES: Final[Mapping[str, Figure]] = {
 
 _FELT: Final[Mapping[str, Figure]] = {
     "cores of the fleet": lambda point: point.fleet_cpu,
+    "cores of strangers": lambda point: point.others_cpu,
     "ticks/s of a process": lambda point: point.ticks,
     "tick, ms": lambda point: point.tick,
     "tick p99, ms": lambda point: point.tick_p99,
