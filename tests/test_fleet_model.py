@@ -15,7 +15,8 @@ FLEETS = ((2, 40), (2, 400), (10, 200), (10, 2000))
 def test_both_parts_of_a_figure_are_found() -> None:
     line = fit([(p, n, 16.0 * p + 0.1 * n) for p, n in FLEETS])
 
-    assert (line.per_process, line.per_run) == (pytest.approx(16.0), pytest.approx(0.1))
+    assert line.per_process == pytest.approx(16.0)
+    assert line.per_run == pytest.approx(0.1)
     assert line.worst == pytest.approx(0.0, abs=1e-9)
     assert line.at(50, 10_000) == pytest.approx(1800.0)
 
@@ -41,4 +42,5 @@ def test_what_costs_nothing_has_no_bound() -> None:
 def test_fleets_of_one_size_tell_only_the_cost_of_a_run() -> None:
     line = fit([(2, 400, 40.0), (10, 2000, 200.0)])
 
-    assert (line.per_process, line.per_run) == (0.0, pytest.approx(0.1))
+    assert line.per_process == 0.0
+    assert line.per_run == pytest.approx(0.1)

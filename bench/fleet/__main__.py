@@ -21,11 +21,10 @@ from bench.accounting import cpu_seconds, load_average, quantile
 from bench.fleet.database_watch import OPTIONS, watching
 from bench.fleet.member import Member
 from bench.fleet.paced_model import Pace
-from bench.fleet.report import Point, as_text, model_of
+from bench.fleet.report import CONNECTIONS_EACH, Point, as_text, model_of
 from bench.processes import ROOT, allow_many_files
 from tests.harness.postgres import PostgresServer, find_binaries
 
-CONNECTIONS_EACH: Final = 18
 QUESTIONS: Final = 10
 SPARE: Final = QUESTIONS + 10
 """Places of a process beside its talking runs."""
@@ -48,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
         for processes in options.processes:
             for runs in options.runs:
                 print(f"{processes} processes × {runs} runs …", file=sys.stderr, flush=True)
-                points.append(measure(server.new_database(), processes, runs, pace, options.seconds))
+                points.append(measure(server.new_database(), processes, runs, pace, options))
     at = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     print(
         f"`{' '.join(['python -m bench.fleet', *arguments])}` at {at}, {os.cpu_count()} cores for everything "
@@ -74,10 +73,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--turn", type=float, default=30.0, help="seconds of a turn, which ends in a tool call"
     )
+    parser.add_argument("--hints", type=float, default=0.0, help="a second, as answers and stops send them")
     return parser
 
 
-def measure(url: str, processes: int, runs: int, pace: Pace, seconds: float) -> Point:
+def measure(url: str, processes: int, runs: int, pace: Pace, options: argparse.Namespace) -> Point:
+    seconds = options.seconds
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="baton-fleet-")))
         fleet = stack.enter_context(_fleet(url, directory, processes, runs + SPARE, pace))
@@ -89,7 +90,7 @@ def measure(url: str, processes: int, runs: int, pace: Pace, seconds: float) -> 
         for member in fleet:
             member.ask("housekeeping")
         before, all_before = cpu_seconds(member.pid for member in fleet), _busy_seconds()
-        seen = watch.during(seconds)
+        seen = watch.during(seconds, hints=options.hints)
         cpu = (cpu_seconds(member.pid for member in fleet) - before) / seconds
         others = max((_busy_seconds() - all_before) / seconds - cpu - seen.cpu, 0.0)
         if (live := sum(member.ask("live") for member in fleet)) != processes * runs:

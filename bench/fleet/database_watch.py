@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,10 +17,13 @@ from bench.accounting import cpu_seconds
 OPTIONS: Final = ("shared_preload_libraries=pg_stat_statements", "fsync=on", "max_wal_size=4GB")
 """Of a server that is watched: each commit waits for the disk, as at home."""
 
+LOOK_SECONDS: Final = 0.5
+
 _STATEMENTS: Final = """
     SELECT query, calls, rows, total_exec_time / 1000 AS seconds
     FROM pg_stat_statements JOIN pg_database ON pg_database.oid = dbid AND datname = current_database()
 """
+_OURS: Final = re.compile("pg_stat|pg_notify")
 _TRANSACTIONS: Final = ("BEGIN", "COMMIT", "ROLLBACK")
 _TOTALS: Final = """
     SELECT pg_current_wal_lsn() - '0/0'::pg_lsn AS wal,
@@ -55,18 +59,20 @@ class DatabaseWatch:
     def close(self) -> None:
         self._connection.close()
 
-    def during(self, seconds: float) -> Seen:
-        """Looks on for so long."""
+    def during(self, seconds: float, *, hints: float) -> Seen:
+        """Looks on for so long, and sends so many hints a second, such as answers and stops send to all processes."""
         before, cpu = self._totals(), self._cpu()
         self._connection.execute("SELECT pg_stat_statements_reset()")
         began, connections = time.monotonic(), 0
         while (left := seconds - (time.monotonic() - began)) > 0:
-            time.sleep(min(left, 0.5))
+            time.sleep(min(left, 1 / hints if hints else LOOK_SECONDS))
+            if hints:
+                self._connection.execute("SELECT pg_notify('baton', 'a session of nobody')")
             connections = max(connections, self._connections())
         took = time.monotonic() - began
         statements = self._rows(_STATEMENTS)
         after, cpu_after = self._totals(), self._cpu()
-        theirs = [row for row in statements if "pg_stat" not in row["query"]]
+        theirs = [row for row in statements if not _OURS.search(row["query"])]
         work = [row for row in theirs if not row["query"].startswith(_TRANSACTIONS)]
         costly = sorted(theirs, key=lambda row: -row["seconds"])[:8]
         return Seen(

@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from app.store.engine import CONNECTIONS, OWN_CONNECTIONS
 from bench.fleet.database_watch import Seen
 from bench.fleet.linear_model import fit
+
+CONNECTIONS_EACH: Final = CONNECTIONS + OWN_CONNECTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,16 @@ _FELT: Final[Mapping[str, Figure]] = {
 }
 
 
+_BOUNDS: Final[Mapping[str, tuple[float, str]]] = {
+    "cores of PostgreSQL": (8.0, "8 cores for PostgreSQL"),
+    "WAL, KiB/s": (50.0 * 1024, "50 MiB of WAL a second"),
+}
+"""What one good machine gives a database."""
+
+MOST_CONNECTIONS: Final = 1000
+"""Of one PostgreSQL without a pool in front."""
+
+
 def as_text(points: Sequence[Point]) -> str:
     header = ["figure", *(f"{point.processes} × {point.runs}" for point in points)]
     lines = [header, ["---", *["---:"] * len(points)]]
@@ -81,10 +94,18 @@ def model_of(points: Sequence[Point]) -> str:
     if len({point.runs for point in points}) < 2:
         return ""
     lines = [["figure", "for each process", "for each live run", "worst deviation"], ["---", *["---:"] * 3]]
+    each = max(point.runs for point in points)
+    ends = [["what ends", f"live runs, {each} in each process", "processes"], ["---", "---:", "---:"]]
+    processes = MOST_CONNECTIONS // CONNECTIONS_EACH
+    ends.append([f"{MOST_CONNECTIONS:,} connections", number(processes * each), number(processes)])
     for name, figure in _FIGURES.items():
         line = fit([(p.processes, p.processes * p.runs, figure(p)) for p in points])
         lines.append([name, number(line.per_process), number(line.per_run), f"{line.worst:.0%}"])
-    return _table(lines)
+        if name in _BOUNDS:
+            bound, words = _BOUNDS[name]
+            runs = line.runs_within(bound, each)
+            ends.append([words, number(runs), number(runs / each)])
+    return f"{_table(lines)}\n\n{_table(ends)}"
 
 
 def number(value: float) -> str:
