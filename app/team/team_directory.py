@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,14 +76,14 @@ class TeamDirectory:
 
     def _find(self, key: str) -> Path | None:
         """Looks among the files that are there, so a key can't lead anywhere else."""
-        files = list(self._files())
         name, extension = os.path.splitext(key)
         names = (key, name) if extension.lower() in EXTENSIONS else (key,)
+        files = list(self._files(names))
         return next((path for wanted in names for path in files if path.stem == wanted), None)
 
-    def _files(self) -> Iterator[Path]:
+    def _files(self, names: Sequence[str] = ("",)) -> Iterator[Path]:
         if self._path.is_dir():
-            yield from agent_files(self._path)
+            yield from agent_files(self._path, names)
         elif self._path.exists():
             yield self._path
 
@@ -112,10 +112,13 @@ class TeamDirectory:
             return _Broken(f"{path.name}: can't be read: {error.strerror}", read=False)
 
 
-def agent_files(directory: Path) -> list[Path]:
+def agent_files(directory: Path, beginnings: Sequence[str] = ("",)) -> list[Path]:
     """The files of a directory that are agent files by their names, those in HCL last; a pipe or a device, which might
-    never end, is none."""
-    named = (path for path in directory.iterdir() if path.suffix.lower() in (*EXTENSIONS, HCL))
+    never end, is none. Only those whose names have one of the `beginnings` are looked at: each look costs, and each
+    run finds its agent here."""
+    wanted = tuple(beginnings)
+    found = (directory / name for name in os.listdir(directory) if name.startswith(wanted))
+    named = (path for path in found if path.suffix.lower() in (*EXTENSIONS, HCL))
     whole = (path for path in named if not (path.is_fifo() or path.is_char_device() or path.is_socket()))
     return sorted(whole, key=lambda path: (path.suffix.lower() == HCL, path))
 

@@ -170,3 +170,23 @@ def test_a_file_in_hcl_is_refused_with_the_reason_and_never_in_the_place_of_anot
         f"{tmp_path}/{name}.hcl:1:1: is HCL, which this server does not read; write it as YAML"
         for name in "ab"
     ]
+
+
+def test_a_run_finds_its_agent_without_a_look_at_the_other_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.yaml", "a-longer-name.yaml", "b.yaml", "c.yml"):
+        write(tmp_path / name, GOOD)
+    teams = TeamDirectory(tmp_path, {})
+    looked_at = set()
+    is_fifo = Path.is_fifo
+
+    def noted(path: Path) -> bool:
+        looked_at.add(path.name)
+        return is_fifo(path)
+
+    monkeypatch.setattr(Path, "is_fifo", noted)
+
+    assert teams.get("b").agents
+    assert teams.get("c.yml").agents
+    assert looked_at == {"b.yaml", "c.yml"}
