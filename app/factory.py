@@ -192,6 +192,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         max_streams=settings.max_streams,
         share=settings.share_of_a_name,
         heartbeat_seconds=settings.heartbeat_seconds,
+        history_bytes=settings.history_bytes,
         owner=owner,
         telemetry=telemetry,
     )
@@ -206,6 +207,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         runtime.periodic_tasks,
         approval_seconds=settings.approval_seconds,
         share=settings.share_of_a_name,
+        forget=runtime.kept.forget,
     )
     planner.offer(BackgroundRuns(store, planner, runtime.claims, runtime.manager, control.cancel))
     readers = ReaderFactory(store, runtime.runs, runtime.logs, runtime.services)

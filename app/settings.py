@@ -182,6 +182,12 @@ class Settings:
         268_435_456,
         "how many bytes of messages a session may hold; 0: any number",
     )
+    history_bytes: int = _setting(
+        "BATON_HISTORY_BYTES",
+        read.bytes,
+        33_554_432,
+        "memory of a process, in bytes, for conversations between two runs; 0: none is kept",
+    )
     session_budget: float = _setting(
         "BATON_SESSION_BUDGET", read.dollars, 0.0, "what a session may cost, in dollars; 0: anything"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
+from app.agent.kept_history import KeptHistory
 from app.conversation.blocks import plain_text
 from app.conversation.compaction import condensed, fill
 from app.conversation.healing import heal
@@ -18,8 +19,18 @@ class History:
     Positions are counted here: nobody else writes to the session while the run has it.
     """
 
-    def __init__(self, rows: Sequence[Message], summary: Summary | None, *, cost: float) -> None:
-        self._stored, self._size = rows, -1
+    def __init__(
+        self,
+        rows: Sequence[Message],
+        summary: Summary | None,
+        *,
+        cost: float,
+        kept: KeptHistory | None = None,
+    ) -> None:
+        """`kept` is what earlier runs have made of these rows."""
+        self.kept = kept or KeptHistory()
+        self.kept.see(rows)
+        self.size = self.kept.size  # bytes of the session's messages, stored
         self.cost = cost  # USD, of the session's own model calls
         self.tried_at = (
             -1
@@ -29,17 +40,9 @@ class History:
         self.summary = summary
         self.next_position = max((row.position for row in rows), default=-1) + 1
         self.begun_at = self.next_position  # where what this run adds begins
-        self._used_ids = {str(block.get("id")) for row in rows for block in row.calls}
+        self._used_ids = set(self.kept.call_ids)
         shown = [row for row in rows if row.partial not in HIDDEN]
-        self.transcript: Transcript = heal(condensed(shown, summary))
-
-    @property
-    def size(self) -> int:
-        """How many bytes the session's messages have, stored."""
-        if self._size < 0:
-            self._size = sum(map(size_of, self._stored))
-            self._stored = ()
-        return self._size
+        self.transcript: Transcript = self.kept.transcript(condensed(shown, summary))
 
     @property
     def rows(self) -> tuple[Message, ...]:
@@ -79,7 +82,7 @@ class History:
         self.next_position = max([self.next_position, *(row.position + 1 for row in rows)])
 
     def _grow(self, rows: Iterable[Message]) -> None:
-        self._size = self.size + sum(map(size_of, rows))
+        self.size += sum(map(size_of, rows))
 
     def condense(self, summary: Summary) -> None:
         """From now on the model is shown this instead of what it stands for."""

@@ -67,7 +67,8 @@ class AgentLoop:
         self._retries = retries
         self._kept = KeptAnswers(context, session)
         summary = context.find_summary(session.id) if session.compactions else None
-        self._history = History(rows, summary, cost=session.cost)
+        kept = None if depth else context.kept
+        self._history = History(rows, summary, cost=session.cost, kept=kept)
         if self._resumption.turns:
             self._history.begun_at = 0  # in another process
         ledger = self._resumption.ledger

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from app.agent.answer_cache import AnswerCache
 from app.agent.fallback import Cooldowns
 from app.agent.hook_answers import Hooking
+from app.agent.kept_history import KeptHistory
 from app.agent.model_client import Cancellation, ModelClient
 from app.agent.run_budgets import RunBudgets
 from app.agent.tool_threads import ToolThreads
@@ -64,4 +65,5 @@ class LoopContext:
     tell_full: Callable[[str], None] = lambda _session: None  # told of one that holds as many
     deny_wins: bool = True  # over every approval; else the session's approvals come first
     attended: bool = True  # somebody follows the run, who can be asked
+    kept: KeptHistory = field(default_factory=KeptHistory)  # by earlier runs of the run's session
     ground: Ground = field(default_factory=Ground)  # where the sessions of the run's owner may work

@@ -241,7 +241,7 @@ class ModelCaller:
             return RequestBuilder(prompt)
         shown_since, builder = self._builders.get(prompt.digest, (-1, None))
         if builder is None or shown_since != since:
-            builder = RequestBuilder(prompt)
+            builder = RequestBuilder(prompt, self._history.kept)
             self._builders[prompt.digest] = (since, builder)
         return builder
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
 
+from app.agent.kept_history import Group, KeptHistory
 from app.agent.model_client import ModelRequest
 from app.conversation.blocks import Block, is_thinking
 from app.conversation.frozen_prompt import FrozenPrompt
@@ -20,33 +20,15 @@ _PLACE: Final = re.compile(r"messages\.(\d{1,9})\.content\.(\d{1,9})")
 _MARKED_MESSAGES: Final = 2  # the newest place to cache up to, and the one of the request before
 
 
-@dataclass(slots=True)
-class _Group:
-    """Rows of one role in a row: one message of the API."""
-
-    role: str
-    content: list[Block] = field(default_factory=list)
-    encoded: bytes = b""
-
-    def encode(self) -> bytes:
-        if not self.encoded:
-            self.encoded = _encode(self.role, self.content)
-        return self.encoded
-
-    def encode_marked(self) -> bytes:
-        last = self.content[-1]
-        if is_thinking(last):
-            return self.encode()
-        return _encode(self.role, [*self.content[:-1], {**last, "cache_control": _CACHE}])
-
-
 class RequestBuilder:
     """Follows one transcript under one prompt. Give it the rows whenever there are more of them; if the last
     ones are not those that it knows (a paused turn was given up), it begins anew."""
 
-    def __init__(self, prompt: FrozenPrompt) -> None:
+    def __init__(self, prompt: FrozenPrompt, kept: KeptHistory | None = None) -> None:
+        """`kept` has what earlier runs have encoded, and gets what this one encodes first."""
         self.prompt = prompt
-        self._groups: list[_Group] = []
+        self._kept = kept
+        self._groups: list[Group] = []
         self._rows = 0
         self._newest: Message | None = None
 
@@ -62,34 +44,42 @@ class RequestBuilder:
         """The request for a transcript that begins with the rows given before."""
         if self._rows and (len(rows) < self._rows or rows[self._rows - 1] is not self._newest):
             self._groups, self._rows = [], 0
-        for row in rows[self._rows :]:
-            self._add(row)
+        kept = self._kept if not self._rows else None
+        if kept is not None:
+            self._groups = kept.groups(rows, self.prompt.digest)
+            self._rows = self._groups[-1].end if self._groups else 0
+        for index in range(self._rows, len(rows)):
+            self._add(rows[index], index + 1)
+        messages = self._messages()
+        if kept is not None:
+            kept.keep_groups(rows, self.prompt.digest, self._groups)
         self._rows, self._newest = len(rows), rows[-1] if rows else None
         return ModelRequest(
             model=model,
             system=self.prompt.system.encode(),
             tools=self.prompt.tools.encode(),
-            messages=self._messages(),
+            messages=messages,
             max_tokens=max_tokens,
             options=dict(options),
             base_url=base_url,
         )
 
-    def _add(self, row: Message) -> None:
+    def _add(self, row: Message, end: int) -> None:
         role = "assistant" if row.role == "assistant" else "user"
         content = api_content(row, prompt=self.prompt.digest)
         if not content:
             return
         if not self._groups or self._groups[-1].role != role:
-            self._groups.append(_Group(role))
-        self._groups[-1].content.extend(content)
-        self._groups[-1].encoded = b""
+            self._groups.append(Group(role))
+        last = self._groups[-1]
+        last.content.extend(content)
+        last.encoded, last.end = b"", end
 
     def _messages(self) -> list[bytes]:
         users = [index for index, group in enumerate(self._groups) if group.role == "user"]
         marked = set(users[-_MARKED_MESSAGES:])
         return [
-            group.encode_marked() if index in marked else group.encode()
+            _encode_marked(group) if index in marked else group.encoded or _encode_once(group)
             for index, group in enumerate(self._groups)
         ]
 
@@ -121,6 +111,18 @@ def begins_with_thinking(rows: Sequence[Message], prompt: FrozenPrompt) -> bool:
     first = next(row for row in rows[said + 1 :] if row.role == "assistant")
     content = api_content(first, prompt=prompt.digest)
     return bool(content) and is_thinking(content[0])
+
+
+def _encode_once(group: Group) -> bytes:
+    group.encoded = _encode(group.role, group.content)
+    return group.encoded
+
+
+def _encode_marked(group: Group) -> bytes:
+    last = group.content[-1]
+    if is_thinking(last):
+        return group.encoded or _encode_once(group)
+    return _encode(group.role, [*group.content[:-1], {**last, "cache_control": _CACHE}])
 
 
 def _encode(role: str, content: Sequence[Block]) -> bytes:

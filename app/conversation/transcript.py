@@ -8,7 +8,7 @@ message right after it, before anything a person wrote.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, Self
 
@@ -96,11 +96,16 @@ class Transcript:
 
     def add(self, row: Message) -> Self:
         """A transcript with one more row; InvalidTranscript if the model's API would refuse it there."""
+        return self.extended((row,))
+
+    def extended(self, rows: Sequence[Message]) -> Self:
+        """The same with several."""
         state = _State(begun=bool(self.rows), opened=self.open_calls, unserved=self.unserved, ids=self._ids)
-        state.add(row)
+        for row in rows:
+            state.add(row)
         return replace(
             self,
-            rows=(*self.rows, row),
+            rows=(*self.rows, *rows),
             open_calls=tuple(state.open),
             unserved=tuple(state.unserved),
             _ids=frozenset(state.ids),

@@ -188,6 +188,7 @@ class AgentPlanner:
             deny_wins=self._deny_wins,
             thinks=partial(self._thinks, live),
             attended=not live.run.options.get(OPTION),
+            kept=live.history,
             ground=ground,
             tool_threads=self._tool_threads,
         )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
+from app.agent.kept_history import KeptHistory
 from app.conversation.events import Event
 from app.conversation.run import AT_SAFE_POINT, Answer, Baton, Question, Run, RunStatus
 from app.errors import BatonLost, RunCancelled
@@ -94,6 +95,7 @@ class LiveRun:
         self.headers = headers or {}  # of the request that started it; never stored
         self.lock = lock
         self.known = KnownRows()
+        self.history = KeptHistory()  # by earlier runs of the session
         self.account = ""  # the name whose session it works on
         self.titled = False  # its session had a title when it began, or is to have none
         self.log = log

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from app.agent.resumption import Resumption
 from app.errors import RunCancelled
+from app.runtime.kept_conversations import KeptConversations
 from app.runtime.live_run import LiveRun
 from app.runtime.loop_recorder import Recorder
 from app.runtime.run_claims import Claimed
@@ -23,8 +24,9 @@ log = logging.getLogger(__name__)
 class LoopDriver:
     """Shared by the threads of all runs."""
 
-    def __init__(self, store: Store, telemetry: Telemetry) -> None:
+    def __init__(self, store: Store, telemetry: Telemetry, kept: KeptConversations) -> None:
         self._store = store
+        self._kept = kept
         self._telemetry = telemetry
 
     def drive(self, live: LiveRun, plan: Plan, claimed: Claimed) -> None:
@@ -41,11 +43,14 @@ class LoopDriver:
                 live.cancellation.cancel(answered.answer.by)
                 raise RunCancelled()
         additions, (_, agent) = self._store.queue.additions, live.run.key_and_name
-        opening = live.patience(self._store.reads.opening, claimed.session.id, agent)
+        kept = self._kept.take(claimed.session.id)  # and given back only by a run that comes to its end
+        opening = live.patience(self._store.reads.opening, claimed.session.id, agent, kept.rows)
+        kept.rows, live.history = opening.decoded, kept.history
         live.known.open(claimed.session, opening, additions)
         resumption = None if answered is None else live.patience(self._resumption, answered)
         recorder = Recorder(self._store, live, self._telemetry)
         recorder.follow(plan.loop(live, claimed.session, opening.messages, resumption))
+        self._kept.keep(claimed.session.id, kept)
 
     def _resumption(self, answered: Answered) -> Resumption:
         """The state from which the loop goes on, as the rows have it now that no other process can write to them."""

@@ -58,7 +58,9 @@ class RunControl:
         max_waiting: int = 12,
         share: float = 1.0,
         approval_seconds: float = 0.0,
+        forget: Callable[[str], None] = lambda _session: None,
     ) -> None:
+        """`forget` is told of each session that was deleted."""
         self._store = store
         self._planner = planner
         self._runs = runs
@@ -70,6 +72,7 @@ class RunControl:
         # a line of its own: answers must not stand behind requests that wait for the run; they wait for moments only
         self._answers = WaitingLine(limit=1000, share=share)
         self._approval_seconds = approval_seconds
+        self._forget = forget
         locks.when_free(self.line.call_next)
         if approval_seconds:
             tasks.every(EXPIRE_SECONDS, self._expire_questions_for_all)
@@ -263,6 +266,7 @@ class RunControl:
         if run is not None:
             run = self._end_soon(run, by=by, wait=wait)
         self._store.sessions.delete(session_id)
+        self._forget(session_id)
         self._logs.close_deleted(session_id)
         return run is None or not run.live
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.conversation.run import Owner
 from app.runtime.heartbeat import Heartbeat
 from app.runtime.housekeeping import Housekeeper
+from app.runtime.kept_conversations import KeptConversations
 from app.runtime.live_runs import LiveRuns
 from app.runtime.loop_driver import LoopDriver
 from app.runtime.manager import RuntimeManager
@@ -33,10 +34,12 @@ class Runtime:
         max_streams: int,
         share: float = 1.0,
         heartbeat_seconds: float,
+        history_bytes: int = 0,
         owner: Owner | None = None,
         telemetry: Telemetry | None = None,
     ) -> None:
-        """At most `max_streams` runs, and a `share` of them for one owner."""
+        """At most `max_streams` runs, and a `share` of them for one owner. `history_bytes` of memory are for the
+        conversations of sessions between their runs."""
         telemetry = telemetry or Telemetry()
         metrics = telemetry.metrics
         self.owner = owner or this_process()
@@ -44,6 +47,7 @@ class Runtime:
         self.runs = LiveRuns(self.slots, share=share)
         self.locks = SessionLocks()
         self.logs = EventLogs()
+        self.kept = KeptConversations(history_bytes)
         self.planner = planner
         self.claims = Claims(store, metrics, owner=self.owner)
         finisher = Finisher(store, self.logs, metrics)
@@ -59,7 +63,7 @@ class Runtime:
             self.locks,
             self.claims,
             self.logs,
-            LoopDriver(store, telemetry),
+            LoopDriver(store, telemetry, self.kept),
             finisher,
             self.services,
             telemetry.tracing,

@@ -15,10 +15,11 @@ from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import SessionNotFound
 from app.store.bulk_parameters import among, listed
+from app.store.decoded_rows import DecodedRows
 from app.store.engine import Database
 from app.store.joined_writes import Write
 from app.store.prepared_statements import Prepared
-from app.store.row_mapping import MESSAGE_COLUMNS, Row, load_optional, message_of, session_of
+from app.store.row_mapping import MESSAGE_COLUMNS, Row, load_optional, session_of
 from app.store.tables import messages, one_of, prompts, queued_messages, sessions, tool_states
 
 
@@ -27,10 +28,14 @@ class Opening:
     """What a run begins with. The prompt is the newest of the agent that was asked for, if it has one; `waiting` says
     that there is something in the session's queue."""
 
-    messages: list[Message]
+    decoded: DecodedRows
     tool_states: Mapping[str, Any]
     prompt: FrozenPrompt | None
     waiting: bool
+
+    @property
+    def messages(self) -> Sequence[Message]:
+        return self.decoded.messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +56,9 @@ class RunReads:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def opening(self, session_id: str, agent: str) -> Opening:
-        """`agent` is its name in its team."""
+    def opening(self, session_id: str, agent: str, known: DecodedRows | None = None) -> Opening:
+        """`agent` is its name in its team. `known` are rows of that session, of any moment: what has not changed since
+        is not decoded again."""
         with self._database.glance() as connection:
             rows = _OPENING.plain(connection, {"session_id": session_id, "of_agent": agent})
         first = next((number for number, row in enumerate(rows) if row[-1] >= 0), len(rows))
@@ -65,7 +71,7 @@ class RunReads:
             else:
                 kept = dict(zip(MESSAGE_COLUMNS, row, strict=True))
                 prompt = _prompt(*(kept[place] for place in _PROMPT_PLACES))
-        return Opening([message_of(row) for row in rows[first:]], states, prompt, waiting)
+        return Opening((known or DecodedRows()).renewed(rows[first:]), states, prompt, waiting)
 
     def look(self, session_id: str) -> Look:
         """SessionNotFound."""

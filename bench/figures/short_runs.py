@@ -19,18 +19,22 @@ from bench.table import Row
 def overhead(course: Course) -> list[Row]:
     cpu: dict[int, dict[str, float]] = defaultdict(dict)
     wall: dict[int, dict[str, float]] = defaultdict(dict)
+    again: dict[int, dict[str, float]] = defaultdict(dict)
     with course.arena.servers() as servers:
         for server in servers:
             run_all(server, seed(server, 0, 5))
         for length in course.extent.histories:
             for server in servers:
-                used, took = run_all(server, seed(server, length, course.extent.short_runs))
+                sessions = seed(server, length, course.extent.short_runs)
+                used, took = run_all(server, sessions)
+                again[length][server.contestant], _ = run_all(server, sessions[-1:] * len(sessions))
                 cpu[length][server.contestant], wall[length][server.contestant] = used, took
     return [
         row
         for length in course.extent.histories
         for row in (
             Row(f"CPU per short run, {length} messages before it", "ms", cpu[length]),
+            Row(f"CPU per next run of a session, from {length} + 2 messages on", "ms", again[length]),
             Row(f"time of a short run, {length} messages before it, p50", "ms", wall[length]),
         )
     ]
