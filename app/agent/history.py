@@ -61,6 +61,11 @@ class History:
         return plain_text(said[-1].content).strip() if said else ""
 
     @property
+    def has_calls(self) -> bool:
+        """Is there a tool call? In a valid transcript it has its result, unless it is open."""
+        return bool(self.open_calls) or any(row.role == "tool" for row in self.rows)
+
+    @property
     def open_calls(self) -> tuple[str, ...]:
         return self.transcript.open_calls
 

@@ -30,7 +30,11 @@ def excess(rows: Sequence[Message], window: int) -> list[int]:
     limits, none. Pictures that the model has not seen yet stay as long as they can. `window` is the model's, in
     tokens."""
     most = MOST if window > SMALL_WINDOW else MOST_OF_SMALL_WINDOW
-    holding = [(index, row, found) for index, row in enumerate(rows) if (found := list(pictures_of(row)))]
+    holding = [
+        (index, row, found)
+        for index, row in enumerate(rows)
+        if not _is_one_text(row.content) and (found := list(pictures_of(row)))
+    ]
     count = sum(len(found) for _, _, found in holding)
     characters = sum(_characters(found) for _, _, found in holding)
     is_many = count > MANY
@@ -49,6 +53,11 @@ def excess(rows: Sequence[Message], window: int) -> list[int]:
         else:
             kept, kept_characters = kept + len(found), kept_characters + size
     return [position for position in gone if position >= 0]
+
+
+def _is_one_text(content: Sequence[Block]) -> bool:
+    """As most messages are: they need no closer look."""
+    return len(content) == 1 and content[0].get("type") == "text"
 
 
 def _characters(pictures: Sequence[Block]) -> int:

@@ -80,4 +80,4 @@ class PromptCache:
 
     @property
     def _calls_of_others(self) -> bool:
-        return not self._toolbox.tools and any(row.calls for row in self._history.rows)
+        return not self._toolbox.tools and self._history.has_calls

@@ -41,6 +41,8 @@ def with_old_results_cut(rows: Sequence[Message], most: int = 0) -> Shown:
 
 def _last_cut(rows: Sequence[Message], most: int) -> tuple[int, int]:
     """Results before the first index are cut, since there were as many rows as the second says."""
+    if sum(_tokens(row) for row in rows if row.role == "tool") <= most:
+        return 0, 0
     before = since = kept = 0
     for index in range(len(rows) + 1):
         is_asked = index == len(rows) or rows[index].role == "assistant"

@@ -43,7 +43,7 @@ def sent(
     summary: Summary | None = None,
     prompt: FrozenPrompt = FROZEN,
     more: Sequence[Message] = (),
-) -> tuple[list[bytes], History]:
+) -> tuple[Sequence[bytes], History]:
     """The first request of a run that finds these rows; `more` are the run's own, in a later request."""
     history = History(rows, summary, cost=0.0, kept=kept)
     builder = RequestBuilder(prompt, kept)
