@@ -33,7 +33,9 @@ def excess(rows: Sequence[Message], window: int) -> list[int]:
     holding = [
         (index, row, found)
         for index, row in enumerate(rows)
-        if not _is_one_text(row.content) and (found := list(pictures_of(row)))
+        # most messages are one text, and need no closer look
+        if not (len(row.content) == 1 and row.content[0].get("type") == "text")
+        and (found := list(pictures_of(row)))
     ]
     count = sum(len(found) for _, _, found in holding)
     characters = sum(_characters(found) for _, _, found in holding)
@@ -53,11 +55,6 @@ def excess(rows: Sequence[Message], window: int) -> list[int]:
         else:
             kept, kept_characters = kept + len(found), kept_characters + size
     return [position for position in gone if position >= 0]
-
-
-def _is_one_text(content: Sequence[Block]) -> bool:
-    """As most messages are: they need no closer look."""
-    return len(content) == 1 and content[0].get("type") == "text"
 
 
 def _characters(pictures: Sequence[Block]) -> int:
