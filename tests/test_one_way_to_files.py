@@ -39,7 +39,7 @@ KNOWN: Final = {
     ("agent/tools/process_mark.py", "open"),  # /proc
     ("agent/tools/processes.py", "open"),  # /dev/null
     ("runtime/process_identity.py", "read_bytes"),  # /proc
-    ("team/team_directory.py", "iterdir"),  # agent files, which the operator writes
+    ("team/team_directory.py", "listdir"),  # agent files, which the operator writes
     ("team/team_directory.py", "read_bytes"),
     ("team/loading.py", "read_bytes"),
     ("team/yaml_document.py", "compose"),
