@@ -64,19 +64,18 @@ class _Stretch:
 
     def __init__(self, number: int, fields: Mapping[str, Any]) -> None:
         self._last = number
-        self._fields = dict(fields)
+        self._fields = fields
+        self._head = _without_text(fields)
         self._texts = [fields["content"]]
         self._size = len(fields["content"])
 
     def takes(self, number: int, fields: Mapping[str, Any]) -> bool:
         """Adds that piece, if it can be told from the others only by its text, number and time."""
-        fits = self._size + len(fields["content"]) <= MAX_CHARACTERS
-        if number != self._last + 1 or not fits or _without_text(fields) != _without_text(self._fields):
+        size = self._size + len(fields["content"])
+        if number != self._last + 1 or size > MAX_CHARACTERS or _without_text(fields) != self._head:
             return False
-        self._last = number
-        self._fields = dict(fields)
+        self._last, self._fields, self._size = number, fields, size
         self._texts.append(fields["content"])
-        self._size += len(fields["content"])
         return True
 
     def as_fact(self) -> bytes:
@@ -89,23 +88,27 @@ class _Stretch:
 def _joined(facts: Iterable[bytes]) -> Iterator[bytes]:
     stretch: _Stretch | None = None
     for fact in facts:
-        read = EventFact.read(fact)
-        is_piece = any(is_marked(fact, mark) for mark in _PIECES) and not _is_condensed(fact)
+        piece = None
+        if _is_piece(fact) and not _is_condensed(fact):
+            read = EventFact.read(fact)
+            piece = read.number or 0, read.fields
         if stretch is not None:
-            if is_piece and stretch.takes(read.number or 0, read.fields):
+            if piece is not None and stretch.takes(*piece):
                 continue
             yield stretch.as_fact()
-            stretch = None
-        if is_piece:
-            stretch = _Stretch(read.number or 0, read.fields)
-        else:
+        stretch = None if piece is None else _Stretch(*piece)
+        if piece is None:
             yield fact
     if stretch is not None:
         yield stretch.as_fact()
 
 
+def _is_piece(fact: bytes) -> bool:
+    return any(is_marked(fact, mark) for mark in _PIECES)
+
+
 def _is_condensed(fact: bytes) -> bool:
-    return fact.endswith(_LENGTHS_END) and any(is_marked(fact, mark) for mark in _PIECES)
+    return fact.endswith(_LENGTHS_END) and _is_piece(fact)
 
 
 def _text_after(number: int, fact: bytes) -> bytes:

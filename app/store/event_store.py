@@ -42,10 +42,10 @@ ASK_SECONDS: Final = 60.0
 
 
 class EventStore:
-    def __init__(self, database: Database, fence: Fence) -> None:
+    def __init__(self, database: Database, fence: Fence, jobs: JobStore) -> None:
         self._database = database
         self._fence = fence
-        self._jobs = JobStore(database)
+        self._jobs = jobs
         self._packs = False
         self._asks_at = 0.0  # monotonic
 

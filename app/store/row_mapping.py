@@ -10,7 +10,6 @@ from typing import Any, Final, TypeVar, cast, get_args
 
 import orjson
 
-from app.conversation.frozen_prompt import FrozenPrompt
 from app.conversation.run import AT_SAFE_POINT, LIVE, Answer, CallState, Owner, Question, Run, ToolCall
 from app.conversation.safety import policy_named
 from app.conversation.session import Choices, Session
@@ -234,16 +233,4 @@ def call_of(row: Row) -> ToolCall:
         decided_by=row.decided_by,
         reason=row.reason,
         broken=bool(row.broken),
-    )
-
-
-def prompt_of(row: Row) -> FrozenPrompt:
-    return FrozenPrompt(
-        digest=row.digest,
-        agent=row.agent,
-        definition=row.definition,
-        model=row.model,
-        system=row.system_json,
-        tools=row.tools_json,
-        definitions=load_optional(row.definitions_json),
     )

@@ -110,7 +110,7 @@ class TurnResource(Resource):
         "Lets the model sum up the conversation now",
         body=Compact,
         parameters=(),
-        answers={202: ResponseSpec("A run is at work on it.", media="", headers=("Location", "X-Run-ID"))},
+        answers={202: ResponseSpec("A run is at work on it.", headers=("Location", "X-Run-ID"))},
         refusals=(*_NOT_STARTED, errors.NothingToCompact),
     )
     def compact(self, session_id: str) -> Response:

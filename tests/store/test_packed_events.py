@@ -178,7 +178,7 @@ def test_nothing_is_packed_as_long_as_older_processes_may_be_at_work(
     try:
         clock = [1000.0]
         monkeypatch.setattr("app.store.event_store.time.monotonic", lambda: clock[0])
-        store.events = EventStore(store.database, store.events._fence)
+        store.events = EventStore(store.database, store.events._fence, store.jobs)
         before = Answer(store, 20, 10)
         assert all(row.startswith(b"id: ") for row in before.rows)
         with store.database.writing() as connection:
