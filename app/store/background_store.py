@@ -19,7 +19,7 @@ from app.store.fence import Fence
 from app.store.prepared_statements import Prepared
 from app.store.quotas import NO_LIMITS, Limits, check_budget, check_runs
 from app.store.row_mapping import run_of
-from app.store.run_rows import BegunRun, insert_run
+from app.store.run_rows import BegunRun, insert_run, new_run_row
 from app.store.session_rows import add_session, append_messages, find_session, set_next_event
 from app.store.tables import IS_LIVE, runs, sessions
 
@@ -66,16 +66,8 @@ class BackgroundStore:
             row = find_session(connection, session.id)
             check_runs(connection, row, self._limits)
             next_event = int(row.next_event)
-            run = insert_run(
-                connection,
-                self._fence,
-                run_id,
-                session.id,
-                agent,
-                owner,
-                {**options, OPTION: True},
-                next_event,
-            )
+            new = new_run_row(self._fence, run_id, session.id, agent, owner, {**options, OPTION: True})
+            run = insert_run(connection, new, next_event)
             append_messages(connection, session.id, [first], run_id)
             set_next_event(connection, session.id, next_event + RESERVED_NUMBERS)
             return BegunRun(run, session, 0, next_event)

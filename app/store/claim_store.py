@@ -30,7 +30,7 @@ from app.store.retrying import close_again, reopen
 from app.store.row_mapping import Row, run_of, session_of
 from app.store.run_end import close_orphan
 from app.store.run_request import RunRequest
-from app.store.run_rows import BegunRun, insert_run, is_dead, is_first_run, live_run_row
+from app.store.run_rows import BegunRun, insert_run, is_dead, is_first_run, live_run_row, new_run_row
 from app.store.session_rows import (
     append_messages,
     change_session,
@@ -90,17 +90,20 @@ class ClaimStore:
         """
         session_id, key, model = request.session_id, request.idempotency, request.model
         try:
-            if self._limits.session_budget == self._limits.owner_budget == self._limits.runs_per_owner == 0:
-                plainly = self._begin_plainly(
-                    run_id, request, agent, owner, options or {}, starts_thinking, policy
-                )
+            new = new_run_row(self._fence, run_id, session_id, agent, owner, options or {})
+            unlimited = (
+                self._limits.session_budget == self._limits.owner_budget == self._limits.runs_per_owner == 0
+            )
+            if unlimited and not self._full.knows(session_id):
+                plainly = begin_plainly(self._database, request, new, starts_thinking, policy)
                 if plainly is not None:
                     return plainly
             with self._database.writing() as connection:
                 row, dead = self._claimed(connection, session_id, request.visible_to)
                 next_event = int(row.next_event)
                 if row.handed_to in holders:
-                    agent, (starts_thinking, policy) = row.handed_to, holders[row.handed_to]
+                    new = {**new, "agent": row.handed_to}
+                    starts_thinking, policy = holders[row.handed_to]
                 if request.expected_position is not None:
                     _expect(connection, session_id, request.expected_position, request.replacing)
                 check_budget(connection, row, self._limits)
@@ -109,9 +112,7 @@ class ClaimStore:
                 if dead is not None:
                     next_event = close_orphan(connection, dead)
                 reopened = reopen(connection, session_id, request.retrying) if request.retrying else ()
-                run = insert_run(
-                    connection, self._fence, run_id, session_id, agent, owner, options or {}, next_event
-                )
+                run = insert_run(connection, new, next_event)
                 new_messages = without_known(connection, session_id, request.messages)
                 first = append_messages(connection, session_id, new_messages, run_id)
                 set_next_event(connection, session_id, next_event + RESERVED_NUMBERS)
@@ -132,33 +133,6 @@ class ClaimStore:
             with self._database.glance() as connection:
                 row = live_run_row(connection, session_id)
             raise SessionBusy(run=run_of(row) if row else None) from error
-
-    def _begin_plainly(
-        self,
-        run_id: str,
-        request: RunRequest,
-        agent: str,
-        owner: Owner,
-        options: Mapping[str, Any],
-        starts_thinking: bool,
-        policy: SafetyPolicy,
-    ) -> BegunRun | None:
-        if self._full.knows(request.session_id):
-            return None
-        try:
-            return begin_plainly(
-                self._database,
-                self._fence,
-                run_id,
-                request,
-                agent=agent,
-                owner=owner,
-                options=options,
-                starts_thinking=starts_thinking,
-                policy=policy,
-            )
-        except IntegrityError:
-            return None  # somebody was a moment faster; the next look shows it
 
     def check(
         self,

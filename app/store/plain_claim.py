@@ -3,20 +3,18 @@ and no look before: one round trip on PostgreSQL."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import bindparam, exists, or_, update
+from sqlalchemy.exc import IntegrityError
 
-from app.conversation.run import Owner
 from app.conversation.safety import SafetyPolicy
 from app.store.audit_notes import noting
 from app.store.engine import Database
 from app.store.event_segments import RESERVED_NUMBERS
-from app.store.fence import Fence
 from app.store.joined_writes import Write, is_as_seen, write_at_once
-from app.store.prepared_statements import Prepared
+from app.store.prepared_statements import Prepared, Values
 from app.store.row_mapping import run_of, session_of
 from app.store.run_request import RunRequest
 from app.store.run_rows import BegunRun, inserting_run
@@ -27,38 +25,31 @@ _here: Final = runs.c.session_id == bindparam("session_id")
 
 
 def begin_plainly(
-    database: Database,
-    fence: Fence,
-    run_id: str,
-    request: RunRequest,
-    *,
-    agent: str,
-    owner: Owner,
-    options: Mapping[str, Any],
-    starts_thinking: bool,
-    policy: SafetyPolicy,
+    database: Database, request: RunRequest, run: Values, starts_thinking: bool, policy: SafetyPolicy
 ) -> BegunRun | None:
-    """None if the request or the session is not as plain as that, and nothing was written; the caller finds out why.
-    IntegrityError if somebody was a moment faster."""
+    """None if the request or the session is not as plain as that, or somebody was a moment faster, and nothing was
+    written; the caller finds out why. `run` is the new run's row (`run_rows.new_run_row`)."""
     if len(request.messages) != 1 or request.expected_position is not None:
         return None
     if request.idempotency is not None or request.model is not None:
         return None
-    session_id = request.session_id
-    here = {"session_id": session_id, "owner": request.visible_to, "agent": agent}
+    session_id, run_id = request.session_id, run["id"]
+    here = {"session_id": session_id, "owner": request.visible_to, "agent": run["agent"]}
     claim = _claim(request.visible_to is not None, starts_thinking, bool(policy), request.name is not None)
-    claimed = Write(claim, [here], "row")
     taken = 0 if database.joins_writes else RESERVED_NUMBERS
     begun = [
-        inserting_run(fence, run_id, session_id, agent, owner, options, taken=taken),
+        inserting_run(run, taken=taken),
         appending(session_id, request.messages[0], run_id),
         *noting("run", session_id, run_id=run_id, detail=request.named),
     ]
-    done = write_at_once(database, claimed, begun)
+    try:
+        done = write_at_once(database, Write(claim, [here], "row"), begun)
+    except IntegrityError:
+        return None
     if done is None:
         return None
-    row, run, position = done[:3]
-    return BegunRun(run_of(run), session_of(row), int(position), int(row.next_event) - RESERVED_NUMBERS)
+    row, inserted, position = done[:3]
+    return BegunRun(run_of(inserted), session_of(row), int(position), int(row.next_event) - RESERVED_NUMBERS)
 
 
 @cache

@@ -14,7 +14,7 @@ from app.store.clock import now
 from app.store.fence import Fence
 from app.store.idempotency import KeyUse
 from app.store.joined_writes import Write
-from app.store.prepared_statements import Prepared
+from app.store.prepared_statements import Prepared, Values
 from app.store.row_mapping import Row, dump, owner_row, run_of
 from app.store.tables import IS_LIVE, runs, sessions
 
@@ -77,39 +77,10 @@ def has_expired(connection: Connection, run: Run) -> bool:
     return run.lease_expires_at < float(_NOW.scalar(connection))
 
 
-def insert_run(
-    connection: Connection,
-    fence: Fence,
-    run_id: str,
-    session_id: str,
-    agent: str,
-    owner: Owner,
-    options: Mapping[str, Any],
-    first_event: int,
-) -> Run:
-    """A live run's row, for a transaction that has the session to itself."""
-    row = _row(fence, run_id, session_id, agent, owner, options)
-    return run_of(_INSERT_RUN.first(connection, {**row, "first_event": first_event}))
-
-
-def inserting_run(
-    fence: Fence,
-    run_id: str,
-    session_id: str,
-    agent: str,
-    owner: Owner,
-    options: Mapping[str, Any],
-    *,
-    taken: int,
-) -> Write:
-    """The write of the same, whose first event is the session's next one; less as many as it sees `taken` already."""
-    row = _row(fence, run_id, session_id, agent, owner, options)
-    return Write(_INSERT_RUN_IN_TURN, [{**row, "of_session": session_id, "taken": taken}], "row")
-
-
-def _row(
+def new_run_row(
     fence: Fence, run_id: str, session_id: str, agent: str, owner: Owner, options: Mapping[str, Any]
-) -> dict[str, Any]:
+) -> Values:
+    """A live run's row, but for its first event."""
     return {
         "id": run_id,
         "session_id": session_id,
@@ -123,6 +94,16 @@ def _row(
         "lease_seconds": fence.lease_seconds,
         **owner_row(owner),
     }
+
+
+def insert_run(connection: Connection, row: Values, first_event: int) -> Run:
+    """For a transaction that has the session to itself."""
+    return run_of(_INSERT_RUN.first(connection, {**row, "first_event": first_event}))
+
+
+def inserting_run(row: Values, *, taken: int) -> Write:
+    """The write of the same, whose first event is the session's next one; less as many as it sees `taken` already."""
+    return Write(_INSERT_RUN_IN_TURN, [{**row, "of_session": row["session_id"], "taken": taken}], "row")
 
 
 def is_dead(connection: Connection, fence: Fence, run: Run) -> bool:
