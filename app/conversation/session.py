@@ -26,6 +26,18 @@ class Choices:
     pause: bool = False  # its run, or the next one, waits before its next model call
 
 
+def chosen(choices: Mapping[str, str], names: Sequence[str]) -> str:
+    """What was chosen for the agent that has these names, the first of which counts most; empty if nothing was."""
+    return next((choice for name in names if (choice := choices.get(name))), "")
+
+
+def with_choice(choices: Mapping[str, str], names: Sequence[str], choice: str) -> dict[str, str]:
+    """The choices with that one for the agent that has these names, in place of any before; empty: without one. The
+    oldest of too many go."""
+    others = {name: former for name, former in choices.items() if name not in names}
+    return {**dict([*others.items()][1 - MAX_MODELS :]), names[0]: choice} if choice else others
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """A stored conversation. Times are seconds since the epoch; tokens are those of the last model call."""
@@ -51,6 +63,11 @@ class Session:
     model: str = ""  # "provider/name" that its runs ask instead of their agents' own models
     chosen_policy: SafetyPolicy = ""  # the one that counts while `tools_approved` does not say more
     choices: Choices = field(default_factory=Choices)
+
+    def holder(self, key: str) -> str:
+        """The name of the agent of that file to which it was given; empty if it was given to none of them."""
+        given, _, name = self.handed_to.partition("/")
+        return name if given == key else ""
 
     @property
     def safety_policy(self) -> SafetyPolicy:

@@ -325,5 +325,5 @@ def _placed(session: Session, working_dir: Path) -> Session:
 
 def _holder(team: Team, session: Session, default: Agent) -> Agent:
     """The agent that a hand-off gave the session to, if it is still one of this team."""
-    key, _, name = session.handed_to.partition("/")
-    return next((agent for agent in team.agents if key == team.key and agent.name == name), default)
+    name = session.holder(team.key)
+    return next((agent for agent in team.agents if agent.name == name), default)

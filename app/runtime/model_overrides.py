@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.conversation.session import Session
+from app.conversation.session import Session, chosen
 from app.errors import InvalidRequest
 from app.runtime.thinking_levels import at_level, chosen_level
 from app.team.agent import Agent
@@ -10,10 +10,8 @@ from app.team.team import Team
 
 
 def override(team: Team, session: Session, agent: Agent) -> str:
-    """The model that the session's maker has chosen for the agent; `root` is the default agent, as everywhere."""
-    chosen = session.choices.models
-    is_default = agent.name == team.default_agent.name
-    return chosen.get(agent.name) or (chosen.get("root", "") if is_default else "")
+    """The model that the session's maker has chosen for the agent."""
+    return chosen(session.choices.models, team.names(agent))
 
 
 def asked_for(team: Team, session: Session, agent: Agent) -> str:
@@ -32,8 +30,8 @@ def overridden(team: Team, session: Session, agent: Agent) -> Agent:
 
 def asked(team: Team, session: Session, agent: Agent) -> Agent:
     """The agent with the model and the thinking level that a request or the session's maker has chosen."""
-    chosen = agent.asking(session.model) if session.model else overridden(team, session, agent)
-    return at_level(chosen, chosen_level(team, session, agent))
+    asking = agent.asking(session.model) if session.model else overridden(team, session, agent)
+    return at_level(asking, chosen_level(team, session, agent))
 
 
 def unserved(team: Team, session: Session, agent: Agent) -> list[str]:

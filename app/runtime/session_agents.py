@@ -43,10 +43,9 @@ class SessionAgent:
         return SessionAgent(self.session, self.team, self.team.agent(name), self.begun)
 
     @property
-    def names(self) -> frozenset[str]:
-        """By which choices name it; `root` is the default agent, as everywhere."""
-        is_default = self.own.name == self.team.default_agent.name
-        return frozenset({self.own.name, "root"} if is_default else {self.own.name})
+    def names(self) -> tuple[str, ...]:
+        """By which choices name it."""
+        return self.team.names(self.own)
 
     @property
     def agent(self) -> Agent:
@@ -105,8 +104,7 @@ class SessionAgents:
         key, name = runs[0].key_and_name if runs else _parted(given)
         team = self._directory.get(key)
         name = speaker(self._store, session_id, runs) if runs else name
-        holder_key, holder = _parted(session.handed_to)
-        own = team.agent((holder if holder_key == team.key else name) or None)
+        own = team.agent(session.holder(team.key) or name or None)
         return SessionAgent(session, team, own, begun=session.parent_id is not None or bool(runs))
 
     def conversation(self, session: Session) -> str:

@@ -124,9 +124,7 @@ def _node(
     if not need and (kind := questions.get(session.id)) is not None:
         need = _NEEDS[kind]
     key, _, agent = (run.agent if run is not None else session.agent).partition("/")
-    holder_key, _, holder = session.handed_to.partition("/")
-    if holder_key == key:
-        agent = holder or agent
+    agent = session.holder(key) or agent
     return Node(
         session,
         key,

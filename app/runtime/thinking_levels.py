@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from app.agent import model_catalogue
-from app.conversation.session import Session
+from app.conversation.session import Session, chosen
 from app.errors import InvalidRequest
 from app.team.agent import Agent
 from app.team.model_definition import ModelSpec
@@ -56,10 +56,8 @@ def following(level: str, known: tuple[str, ...]) -> str:
 
 
 def chosen_level(team: Team, session: Session, agent: Agent) -> str:
-    """Empty if its maker has chosen none for the agent; `root` is the default agent, as everywhere."""
-    chosen = session.choices.thinking_levels
-    is_default = agent.name == team.default_agent.name
-    return chosen.get(agent.name) or (chosen.get("root", "") if is_default else "")
+    """Empty if its maker has chosen none for the agent."""
+    return chosen(session.choices.thinking_levels, team.names(agent))
 
 
 def at_level(agent: Agent, level: str) -> Agent:

@@ -45,6 +45,10 @@ class Team:
         """The one named `root`, else the first."""
         return next((agent for agent in self.agents if agent.name == "root"), self.agents[0])
 
+    def names(self, agent: Agent) -> tuple[str, ...]:
+        """By which requests and choices name the agent: its own name first; `root` too, if it is the default agent."""
+        return (agent.name, "root") if agent.name == self.default_agent.name else (agent.name,)
+
     def agent(self, name: str | None = None) -> Agent:
         """None and `root` mean the default agent, whatever it is called; raises AgentNotFound."""
         if name is None or name == "root":

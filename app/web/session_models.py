@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 
 from app import errors
 from app.agent.model_catalogue import facts
-from app.conversation.session import MAX_MODELS, Session
+from app.conversation.session import MAX_MODELS, Session, with_choice
 from app.runtime.pricing import Pricing
 from app.runtime.session_agents import SessionAgent, SessionAgents
 from app.store.store import Store
@@ -108,24 +108,14 @@ class SessionModelsResource(Resource):
             self._refuse(found, reference)
 
         def change(session: Session) -> Session:
-            choices = session.choices
-            models = {name: model for name, model in choices.models.items() if name not in found.names}
-            if reference:
-                models = {**dict([*models.items()][1 - MAX_MODELS :]), found.own.name: reference}
-            return replace(
-                session,
-                model="",
-                choices=replace(
-                    choices,
-                    models=models,
-                    models_used=_with(choices.models_used, reference),
-                    thinking_levels={
-                        name: level
-                        for name, level in choices.thinking_levels.items()
-                        if name not in found.names
-                    },
-                ),
+            former = session.choices
+            choices = replace(
+                former,
+                models=with_choice(former.models, found.names, reference),
+                models_used=_with(former.models_used, reference),
+                thinking_levels=with_choice(former.thinking_levels, found.names, ""),
             )
+            return replace(session, model="", choices=choices)
 
         said = f"{found.own.name} {reference or 'default'}"
         changed = self._store.sessions.choose(session_id, change, "model", lambda _now: said)

@@ -10,7 +10,7 @@ from flask import Response
 from typing_extensions import TypedDict
 
 from app import errors
-from app.conversation.session import MAX_MODELS, Session
+from app.conversation.session import Session, with_choice
 from app.runtime.session_agents import SessionAgent, SessionAgents
 from app.runtime.thinking_levels import NONE, following
 from app.store.store import Store
@@ -90,9 +90,7 @@ class ThinkingLevelResource(Resource):
 
         def change(session: Session) -> Session:
             level = choose(found.after(session))
-            former = session.choices.thinking_levels
-            others = [item for item in former.items() if item[0] not in found.names]
-            levels = {**dict(others[1 - MAX_MODELS :]), found.own.name: level}
+            levels = with_choice(session.choices.thinking_levels, found.names, level)
             choices = replace(session.choices, thinking_levels=levels)
             return replace(session, choices=choices, thinking=session.thinking or level != NONE)
 
