@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from anthropic_standin.standin_server import OfflineServer
+from app.conversation.transcript import HIDDEN
 from app.factory import Server
+from app.store.tables import messages
 from tests.conftest import team_server
 from tests.harness.in_process import LocalClient
 
@@ -75,6 +78,16 @@ def test_a_summary_stands_for_what_was_said_before(local: LocalClient) -> None:
     local.call("POST", f"/api/sessions/{session}/summaries", {"summary": "It was said."}, expect=201)
     body = context(local, session)
     assert (body["compaction_summary"]["items"], body["messages"]["items"]) == (1, 0)
+
+
+@pytest.mark.parametrize("partial", sorted(HIDDEN))
+def test_what_the_model_is_not_shown_does_not_count(local: LocalClient, partial: str) -> None:
+    session = local.new_session()
+    local.say(session, "[say one]", agent="team")
+    answer = (messages.c.session_id == session) & (messages.c.role == "assistant")
+    with local.server.store.database.writing() as connection:
+        connection.execute(update(messages).where(answer).values(partial=partial))
+    assert context(local, session)["messages"]["items"] == 1
 
 
 def test_a_prompt_file_that_has_changed_since_counts_as_it_was_sent(

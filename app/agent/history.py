@@ -10,7 +10,7 @@ from app.conversation.compaction import condensed, fill
 from app.conversation.healing import heal
 from app.conversation.pictures import marked
 from app.conversation.summary import Summary
-from app.conversation.transcript import HIDDEN, Message, Transcript, size_of
+from app.conversation.transcript import Message, Transcript, size_of
 
 
 class History:
@@ -41,7 +41,7 @@ class History:
         self.next_position = max((row.position for row in rows), default=-1) + 1
         self.begun_at = self.next_position  # where what this run adds begins
         self._used_ids = set(self.kept.call_ids)
-        shown = [row for row in rows if row.partial not in HIDDEN]
+        shown = [row for row in rows if not row.is_hidden]
         self.transcript: Transcript = self.kept.transcript(condensed(shown, summary))
 
     @property

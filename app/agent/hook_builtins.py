@@ -106,7 +106,7 @@ def _limited(iteration: int, most: int) -> HookVerdict:
 
 
 def _without_secrets(given: Mapping[str, Any]) -> HookVerdict:
-    """Of a call or of its result. What the model is shown is masked where its requests are made."""
+    """Masks a call or its result. A request to the model is masked where it is made."""
     if "tool_response" in given:
         masked = redacted(given["tool_response"])
         return NOTHING_SAID if masked is given["tool_response"] else HookVerdict(output=masked)

@@ -1,4 +1,4 @@
-"""What one run of a session has made of its stored messages, kept for the next one."""
+"""Messages that a run has checked and encoded, kept for the session's next run."""
 
 from __future__ import annotations
 

@@ -38,8 +38,8 @@ class _Written:
 
 
 class PartialCalls:
-    """Of one answer. `ids` finds the ids that its calls will have for those that the model gave them, in their order.
-    `hidden`: no arguments are told before the call is whole, as they may have to be masked."""
+    """Belongs to one answer. `ids` finds the ids that the answer's calls will have, in the order of the calls, for those
+    that the model gave them. `hidden`: no arguments are told before the call is whole, as they may have to be masked."""
 
     def __init__(
         self,

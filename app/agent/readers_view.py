@@ -12,7 +12,7 @@ from app.conversation.events import Event
 
 
 class ReadersView:
-    """Of one agent's calls. It masks secrets where the agent's file says so (`redacts`)."""
+    """Belongs to one agent's calls. It masks secrets where the agent's file says so (`redacts`)."""
 
     def __init__(
         self, publish: Callable[[Event], None], agent: str, hooks: CallHooks, *, redacts: bool
@@ -23,7 +23,7 @@ class ReadersView:
         self._redacts = redacts
 
     def masked(self, result: ToolResult) -> ToolResult:
-        """What hooks are told of the result."""
+        """The result as hooks are told of it."""
         return redacted_result(result) if self._redacts else result
 
     def of_result(self, tool: str, result: ToolResult) -> ToolResult:

@@ -66,6 +66,11 @@ class Message:
     )  # which events and snapshots name; empty: stored by an older process
 
     @property
+    def is_hidden(self) -> bool:
+        """Is it stored, but not shown to the model?"""
+        return self.partial in HIDDEN
+
+    @property
     def calls(self) -> list[Block]:
         return calls(self.content)
 

@@ -61,7 +61,7 @@ class Contexts:
         system = [str(block["text"]) for block in _listed(prompt.system if prompt is not None else "")]
         files = self._prompt_files(found) & set(system)
         summary = self._store.journal.summary(session.id)
-        rows = [row for row in self._store.sessions.messages(session.id) if row.partial != "refused"]
+        rows = [row for row in self._store.sessions.messages(session.id) if not row.is_hidden]
         shown = with_old_results_cut(heal(condensed(rows, summary)).rows, agent.max_old_tool_call_tokens).rows
         told = shown[:1] if summary is not None and summary.text else []
         spec = agent.models[0]

@@ -73,7 +73,7 @@ def close_again(connection: Connection, session_id: str, marks: Sequence[tuple[i
 
 def _cut_answer(rows: Sequence[Message]) -> Message | None:
     """What the conversation ends with, if it is an answer that was cut. One with calls is answered by their results."""
-    last = next((row for row in reversed(rows) if row.partial not in HIDDEN), None)
+    last = next((row for row in reversed(rows) if not row.is_hidden), None)
     return last if last is not None and last.role == "assistant" and last.partial in CUT else None
 
 
