@@ -38,8 +38,9 @@ class _Written:
 
 
 class PartialCalls:
-    """Belongs to one answer. `ids` finds the ids that the answer's calls will have, in the order of the calls, for those
-    that the model gave them. `hidden`: no arguments are told before the call is whole, as they may have to be masked."""
+    """Belongs to one answer. `ids` finds the ids that the answer's calls will have, in the order of the calls, for
+    those that the model gave them. `hidden`: no arguments are told before the call is whole, as they may have to be
+    masked."""
 
     def __init__(
         self,

@@ -11,16 +11,15 @@ from itertools import takewhile
 from threading import Event
 from typing import Final
 
-from app.conversation.call_events import PartialToolCall
 from app.conversation.condensed_facts import facts_after
-from app.conversation.event_facts import EventFact, first_of_its_call, is_marked, mark_of
-from app.conversation.events import Gap, MessageAdded, StreamStopped
+from app.conversation.events import Gap
 from app.errors import StoreUnavailable
 from app.event_encoder import EventEncoder
 from app.runtime.streams.event_log import EndMark, EventLog, EventLogs
 from app.runtime.streams.frame_encoder import AS_WRITTEN, FrameEncoder
 from app.runtime.streams.own_streams import Follower, OwnStream
 from app.runtime.streams.recent_events import Slice
+from app.runtime.streams.turn_joined import TurnJoined
 from app.sse_format import split, unnumbered
 from app.store.event_segments import Segment
 from app.store.event_store import EventStore
@@ -29,9 +28,6 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 0.5
 """How often a reader asks whether another process's run has ended, and whether the database is back."""
-
-_PARTIAL: Final = mark_of(PartialToolCall.type)
-_ENDS_A_TURN: Final = (mark_of(MessageAdded.type), mark_of(StreamStopped.type))
 
 READER_PATIENCE: Final = 60.0
 """How long a reader waits for the database, in seconds, before it ends its stream."""
@@ -95,10 +91,7 @@ class EventReader:
         self._found: RunEnd | None = None  # the end, if this reader had to look for it
         self._missed_end = False  # its cursor has gone past the end, and no event said so
         self._failing_since: float | None = None  # monotonic
-        self._joins = (
-            False  # it has missed events, and perhaps the beginnings of calls that are being written
-        )
-        self._known_calls: set[str] = set()  # of the turn that it joined
+        self._joined = TurnJoined()
         self._closed = False
         self._gave_up = False
         self._interrupted = Event()
@@ -128,7 +121,7 @@ class EventReader:
         self._confirm()
         if self.at_end:
             return None
-        if self._joins:
+        if self._joined.under_way:
             raise Behind
         piece = self._log.read(self._after, 0, self._end, encoder=self._encoder)
         if piece is not None and piece.first == self._after + 1 and not piece.over:
@@ -196,7 +189,7 @@ class EventReader:
         return (
             self._failing_since is None
             and not self.follows_another_process
-            and not self._joins
+            and not self._joined.under_way
             and self._follower is None
         )
 
@@ -232,7 +225,7 @@ class EventReader:
 
     @property
     def _reads_facts(self) -> bool:
-        return self._joins or self._follower is not None
+        return self._joined.under_way or self._follower is not None
 
     def _pass_on(self, facts: Sequence[bytes], last: int) -> bytes:
         """The frames of these facts, the last of which has that number."""
@@ -267,21 +260,10 @@ class EventReader:
         return self._pass_on(facts, row[-1].last)
 
     def _encoded(self, facts: Iterable[bytes]) -> bytes:
-        """The frames of these facts. A call that was being written when the reader joined begins with the first that
-        it reads of it."""
-        if self._joins:
-            facts = [self._joined(fact) for fact in facts]
+        """The frames of these facts."""
+        if self._joined.under_way:
+            facts = [self._joined.told(fact) for fact in facts]
         return b"".join(map(self._encoder.encode, facts))
-
-    def _joined(self, fact: bytes) -> bytes:
-        if is_marked(fact, _PARTIAL):
-            call_id = str(EventFact.read(fact).fields["tool_call"].get("id"))
-            if call_id not in self._known_calls:
-                self._known_calls.add(call_id)
-                return first_of_its_call(fact)
-        elif any(is_marked(fact, mark) for mark in _ENDS_A_TURN):
-            self._joins = False
-        return fact
 
     def _is_mine(self, segment: Segment) -> bool:
         return self._end is None or segment.run_id == self._end.run_id
@@ -290,8 +272,7 @@ class EventReader:
         """Moves the cursor to before that number, and says that what lies between is missing."""
         self._after = first - 1
         self._missed_end = self._is_past_end
-        self._joins = True
-        self._known_calls.clear()
+        self._joined.begin()
         session_id = self._log.session_id
         event = Gap(session_id=session_id, first_available=first, snapshot=f"/api/sessions/{session_id}")
         return self._encoded(map(unnumbered, EventEncoder().encode(event)))
