@@ -107,8 +107,6 @@ errorlog = "-"
 logconfig_dict = logs.configuration(level=settings.log_level, style=settings.log_style)
 proc_name = "baton"
 
-TCP_USER_TIMEOUT = 18
-
 STAND_IN = """
 import runpy, sys, types
 package = sys.modules["anthropic_standin"] = types.ModuleType("anthropic_standin")
@@ -210,10 +208,12 @@ def _open_socket_to_group(server: Any) -> None:
 
 
 def _notice_who_is_gone(server: Any) -> None:
-    """Accepted sockets inherit this: a peer that vanished or stopped reading is noticed within 30 s."""
+    """Accepted sockets inherit this: a peer that vanished or stopped reading is noticed within 30 s. Where there is no
+    such limit, a write fails when the system gives up sending it again, after minutes."""
     for listener in server.LISTENERS:
         if hasattr(listener, "sock") and listener.sock.family.name != "AF_UNIX":
-            listener.sock.setsockopt(socket.IPPROTO_TCP, TCP_USER_TIMEOUT, 30_000)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                listener.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)
             listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 

@@ -7,10 +7,13 @@ import ctypes
 import os
 import signal
 import sys
+import threading
+import time
 
 from anthropic_standin.standin_server import OfflineServer
 
 _PR_SET_PDEATHSIG = 1
+_LOOK_SECONDS = 0.5
 
 
 def main() -> int:
@@ -37,18 +40,25 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0: any that is free")
     parser.add_argument("--no-record", action="store_true", help="do not keep the last requests")
-    parser.add_argument("--die-with-parent", action="store_true", help="stop when the parent ends (Linux)")
+    parser.add_argument("--die-with-parent", action="store_true", help="stop when the parent ends")
     return parser
 
 
 def _die_with_parent() -> None:
-    if not sys.platform.startswith("linux"):
-        return
     parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if prctl := getattr(ctypes.CDLL(None, use_errno=True), "prctl", None):  # only Linux has it
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    else:
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
     # the parent may have ended before the call
     if os.getppid() != parent:
         raise SystemExit(0)
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_LOOK_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -15,17 +15,15 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
+from app.io_wait import READABLE as READABLE
+from app.io_wait import WRITABLE as WRITABLE
 from app.threads import ServiceThread
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-READABLE: Final = selectors.EVENT_READ
-WRITABLE: Final = selectors.EVENT_WRITE
-
 
 class IoLoop(Generic[T]):
     """Any thread may call any method. The thread begins when it is first needed, so never before a fork."""
@@ -117,7 +115,7 @@ class IoLoop(Generic[T]):
             undo.callback(ours.close)
             undo.callback(theirs.close)
             theirs.setblocking(False)
-            selector.register(theirs, selectors.EVENT_READ, None)
+            selector.register(theirs, READABLE, None)
             undo.pop_all()
         self._selector, self._bell = selector, bell
 

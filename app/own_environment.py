@@ -15,7 +15,6 @@ import ctypes
 import json
 import os
 import socket
-import sys
 from collections.abc import Mapping, MutableMapping
 from typing import Final
 
@@ -110,8 +109,8 @@ def hand_over(environment: MutableMapping[str, str]) -> None:
 def close_to_others() -> None:
     """Closes this process's memory, descriptors and environment to others of its user, until an exec. Its forks
     inherit that."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    if prctl := getattr(ctypes.CDLL(None, use_errno=True), "prctl", None):  # only Linux has it
+        prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _received(where: str) -> dict[str, str]:

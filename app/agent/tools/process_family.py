@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,9 @@ from typing import Final
 from app.agent.tools.process_mark import carries
 
 MARK: Final = "TOOL_CALL_MARK"
+
+HAS_PIDFD: Final = hasattr(os, "pidfd_open") and hasattr(signal, "pidfd_send_signal")
+"""Whether the system gives out descriptors of processes, as Linux does."""
 
 _MAX_SHOWN: Final = 100  # characters of a command line
 _PROC: Final = Path("/proc")
@@ -53,7 +55,7 @@ class Family:
     def members(self) -> set[Member]:
         """The members that are alive; the leader too, while it is. Without a descriptor left to look for them, the
         group is all that is known, and it has a member until the leader is reaped."""
-        if sys.platform != "linux":
+        if not HAS_PIDFD:
             return self._group()
         try:
             for _ in range(_LOOKS):
@@ -91,13 +93,15 @@ class Family:
 
     def send(self, member: Member, number: signal.Signals) -> None:
         """Signals one member; one that is gone, is not ours to signal, or can't be got hold of, does not matter."""
-        if sys.platform == "linux":
+        if HAS_PIDFD:
             try:
                 _send_safely(member, number)
             except OSError:
                 pass
 
     def _group(self) -> set[Member]:
+        if self.leader <= 0:
+            return set()
         try:
             os.killpg(self.leader, 0)
         except OSError:

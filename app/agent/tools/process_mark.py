@@ -54,9 +54,9 @@ def _set(soft: int) -> int | None:
     """The soft limit from before; None if it could not be set."""
     if sys.platform != "linux":
         return None
-    before, hard = resource.getrlimit(_LOCKS)
     try:
+        before, hard = resource.getrlimit(_LOCKS)
         resource.setrlimit(_LOCKS, (soft, hard))
     except (OSError, ValueError):
-        return None  # the operator has set a limit that is lower
+        return None  # the operator has set a limit that is lower, or there is no such limit
     return before

@@ -9,7 +9,6 @@ and needs ten times as long as `re` for short lines (0.20 s of CPU for 200,000 l
 from __future__ import annotations
 
 import json
-import select
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from typing import Any, Final, Self
 from app.agent.model_client import Cancellation
 from app.agent.tools.process_mark import STARTING
 from app.agent.toolset import CANCELLED, ToolCancelled
+from app.io_wait import READABLE, is_ready
 
 Span = tuple[int, int, int]  # line, start, end; in characters, from 0
 
@@ -84,9 +84,7 @@ class RegexSearch:
                 pipes.stdin.flush()
             except BrokenPipeError:
                 pass  # the answer, or its absence, tells more
-            poll = select.poll()
-            poll.register(pipes.stdout, select.POLLIN)
-            ready = poll.poll(max(0.0, self._deadline - time.monotonic()) * 1000)
+            ready = is_ready(pipes.stdout, READABLE, within=max(0.0, self._deadline - time.monotonic()))
             line = pipes.stdout.readline() if ready else b""
         if self._cancellation.is_set():
             raise ToolCancelled(CANCELLED)

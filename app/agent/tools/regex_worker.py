@@ -16,6 +16,7 @@ import re
 import resource
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 _MAX_MATCHES = 1_000
@@ -41,9 +42,15 @@ def spans(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, int, int]]
             yield number, found.start(), found.end()
 
 
+def _limit(name: str, value: int) -> None:
+    """As far as the system knows such a limit: macOS takes none for memory."""
+    with suppress(AttributeError, OSError, ValueError):
+        resource.setrlimit(getattr(resource, name), (value, value))
+
+
 def main() -> None:
-    resource.setrlimit(resource.RLIMIT_CPU, (_MAX_SECONDS, _MAX_SECONDS))
-    resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY, _MAX_MEMORY))
+    _limit("RLIMIT_CPU", _MAX_SECONDS)
+    _limit("RLIMIT_AS", _MAX_MEMORY)
     texts = frames()
     try:
         pattern = re.compile(next(texts), re.ASCII)

@@ -36,15 +36,19 @@ class _Watch:
 
     def look(self) -> tuple[bool, bool]:
         """Whether the client has hung up, and whether it has sent something; call it only while the connection is
-        open. Where poll has no POLLRDHUP, unread bytes hide a hang-up, and heartbeats have to do."""
-        hung_up = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
-        poller = select.poll()
-        poller.register(self.connection, select.POLLIN | hung_up)
-        events = dict(poller.poll(0)).get(self.descriptor, 0)
-        if events & hung_up or not events:
-            return bool(events), False
-        # Not the method of a TLS socket, which knows no flags: its bytes count here, not their meaning.
-        unread = socket.socket.recv(self.connection, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        open. Where poll has no POLLRDHUP, as on macOS, unread bytes hide a hang-up, and heartbeats have to do."""
+        if hasattr(select, "POLLRDHUP"):
+            poller = select.poll()
+            poller.register(self.connection, select.POLLRDHUP)
+            if poller.poll(0):
+                return True, False
+        try:
+            # Not the method of a TLS socket, which knows no flags: its bytes count here, not their meaning.
+            unread = socket.socket.recv(self.connection, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False, False
+        except OSError:
+            return True, False  # the client has cut the connection
         return not unread, bool(unread)
 
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import base64
 import errno
 import os
-import select
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.request import getproxies, proxy_bypass
+from urllib.request import getproxies_environment, proxy_bypass_environment
 
 import httpx2
 
 from app.agent.anthropic.http.framing import ProtocolError, request_head
 from app.agent.anthropic.http.interrupt import Interrupt
 from app.agent.anthropic.http.socket_connection import SocketConnection
+from app.io_wait import WRITABLE, is_ready
 
 _PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 
@@ -26,6 +26,7 @@ _PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 _SOCKET_OPTIONS: Final = (
     (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
     (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 60),
+    (socket.IPPROTO_TCP, "TCP_KEEPALIVE", 60),  # what macOS calls it
     (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 60),
     (socket.IPPROTO_TCP, "TCP_KEEPCNT", 5),
     (socket.IPPROTO_TCP, "TCP_NODELAY", 1),
@@ -43,13 +44,14 @@ class Route:
 
     @classmethod
     def to(cls, url: httpx2.URL) -> Route:
-        """By the usual variables: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY."""
+        """By the usual variables: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY. The system's own settings are not
+        asked: on macOS that can crash a process that was forked."""
         if url.scheme not in _PORTS:
             raise httpx2.UnsupportedProtocol(f"not an HTTP address: {url}")
         host, port = url.raw_host.decode("ascii"), url.port or _PORTS[url.scheme]
-        proxies = getproxies()
+        proxies = getproxies_environment()
         proxy = proxies.get(url.scheme) or proxies.get("all") or ""
-        if not proxy or proxy_bypass(f"{host}:{port}"):
+        if not proxy or proxy_bypass_environment(f"{host}:{port}"):
             return cls(url.scheme, host, port)
         return cls(url.scheme, host, port, proxy if "://" in proxy else f"http://{proxy}")
 
@@ -144,9 +146,7 @@ def _connect(plain: socket.socket, address: Any, timeout: float | None, interrup
     code = plain.connect_ex(address)
     interrupt.watch(plain)  # not earlier: a socket that does not connect yet can't be shut down
     if code == errno.EINPROGRESS:
-        poller = select.poll()
-        poller.register(plain, select.POLLOUT)
-        if not poller.poll(None if timeout is None else timeout * 1000):
+        if not is_ready(plain, WRITABLE, within=timeout):
             raise TimeoutError
         code = plain.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         interrupt.watch(plain)  # once shut down it may look connected

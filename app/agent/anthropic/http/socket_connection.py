@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import socket
 import ssl
 import struct
@@ -12,6 +11,7 @@ from typing import Final, Protocol, TypeVar
 import httpx2
 
 from app.agent.anthropic.http.framing import HEAD_LIMIT, ProtocolError, ResponseHead, parse_head
+from app.io_wait import READABLE, is_ready
 
 T = TypeVar("T")
 
@@ -93,9 +93,7 @@ class SocketConnection:
 
     def is_stale(self) -> bool:
         """Asked of an idle connection: bytes that come then are its end, or something that nobody asked for."""
-        poller = select.poll()
-        poller.register(self.socket, select.POLLIN)
-        return bool(poller.poll(0))
+        return is_ready(self.socket, READABLE)
 
     def close(self) -> None:
         self.socket.close()
