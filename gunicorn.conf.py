@@ -120,6 +120,7 @@ _stand_in: subprocess.Popen[str] | None = None
 
 def on_starting(server: Any) -> None:
     """Once per server, before the first worker is forked."""
+    selfcheck.allow_open_files(settings)
     findings = selfcheck.checks(settings)
     for finding in findings:
         if finding.state == "warning":

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+
 class IoLoop(Generic[T]):
     """Any thread may call any method. The thread begins when it is first needed, so never before a fork."""
 

@@ -1,14 +1,20 @@
-"""Names this process as the owner of runs, and finds out whether another owner's process still runs."""
+"""Names this process as the owner of runs, and finds out whether another owner's process still runs.
+
+Linux says it in /proc; elsewhere programs of the system are asked (see `asked_processes`). A name of the one kind is
+never compared with one of the other: the boots differ.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import socket
+import sys
 from pathlib import Path
 from typing import Final
 
 from app.conversation.run import Liveness, Owner
+from app.runtime.asked_processes import NO_NAME_SPACES, boot, state_and_start
 
 ROOT: Final = Path("/")
 
@@ -18,6 +24,8 @@ MACHINES_PROCESSES: Final = "pid:[4026531836]"
 
 def this_process(root: Path = ROOT) -> Owner:
     """A value that can't be read stays empty, and proves nothing to other processes. `root` holds /proc and /etc."""
+    if not _has_proc():
+        return Owner(f"{socket.gethostname()}/", boot(), os.getpid(), state_and_start(os.getpid())[1])
     return Owner(
         host=f"{socket.gethostname()}/{_read(root / 'etc/machine-id')[:12]}",
         boot=f"{_read(root / 'proc/sys/kernel/random/boot_id')}/{_link(root / 'proc/self/ns/pid')}",
@@ -35,11 +43,13 @@ def probe(owner: Owner, *, seen_from: Owner, root: Path = ROOT) -> Liveness:
     """
     if owner == seen_from:
         return "alive"
-    boot, _, name_space = owner.boot.partition("/")
+    their_boot, _, name_space = owner.boot.partition("/")
     our_boot, _, our_name_space = seen_from.boot.partition("/")
-    if owner.host != seen_from.host or not boot or not our_boot:
+    if not their_boot or not our_boot:
         return "unknown"
-    if boot != our_boot:
+    if owner.host != seen_from.host and (owner.boot != seen_from.boot or name_space != NO_NAME_SPACES):
+        return "unknown"  # a laptop has another name in each network, but the same boot
+    if their_boot != our_boot:
         return "gone" if _is_one_machine(owner, seen_from) else "unknown"
     if name_space != our_name_space or not name_space:
         return "unknown"  # its process ids mean nothing here
@@ -64,14 +74,21 @@ def _look(owner: Owner, proc: Path) -> Liveness:
         return "gone"
     except (OSError, OverflowError):
         pass  # another user's process, for one: it exists
-    if _link(proc / "self") != str(os.getpid()):
+    if not _has_proc():
+        state, started = state_and_start(owner.pid)
+    elif _link(proc / "self") != str(os.getpid()):
         return "unknown"  # /proc shows another name space, or nothing
-    state, started = _state_and_start(proc / str(owner.pid) / "stat")
+    else:
+        state, started = _state_and_start(proc / str(owner.pid) / "stat")
     if state in ("Z", "X"):
         return "gone"  # only its exit code is left
     if not started or not owner.started:
         return "unknown"
     return "alive" if started == owner.started else "gone"  # the process id is in use again
+
+
+def _has_proc() -> bool:
+    return sys.platform.startswith("linux")
 
 
 def _state_and_start(stat: Path) -> tuple[str, str]:

@@ -17,11 +17,11 @@ from app.selfcheck.exposure_check import (
     check_user,
 )
 from app.selfcheck.finding import Finding
-from app.selfcheck.limits_check import check_open_files, check_processes, check_threads
+from app.selfcheck.limits_check import allow_open_files, check_open_files, check_processes, check_threads
 from app.selfcheck.path_check import check_agents, check_roots
 from app.settings import Settings
 
-__all__ = ["CHECKS", "Finding", "checks", "what_is_caged"]
+__all__ = ["CHECKS", "Finding", "allow_open_files", "checks", "what_is_caged"]
 
 CHECKS: Final[tuple[Callable[[Settings], list[Finding]], ...]] = (
     check_exposure,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -31,16 +33,35 @@ def check_threads(settings: Settings) -> list[Finding]:
     return [Finding("warning", "BATON_THREADS", problem, f"leave {SPARE_THREADS}, or set 0")]
 
 
+def allow_open_files(settings: Settings) -> None:
+    """Raises this process's own limit, as far as it may: macOS gives a terminal 256, and every program the right to
+    more."""
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _wanted_files(settings)
+    if _is_enough(limit, wanted):
+        return
+    with suppress(OSError, ValueError):  # the kernel may allow less than the limit says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if _is_enough(most, wanted) else most, most))
+
+
 def check_open_files(settings: Settings) -> list[Finding]:
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    spare = settings.all_threads - settings.max_streams
-    wanted = settings.max_streams * FILES_OF_A_STREAM + spare + FILES_OF_A_WORKER
-    if limit in (resource.RLIM_INFINITY, -1) or limit >= wanted:
+    wanted = _wanted_files(settings)
+    if _is_enough(limit, wanted):
         return []
     problem = f"{limit} open files are too few for BATON_MAX_STREAMS={settings.max_streams}"
     remedy = f"allow {wanted} (ulimit -n, LimitNOFILE), or lower BATON_MAX_STREAMS"
     fails = limit < settings.max_streams + FILES_OF_A_WORKER
     return [Finding("failed" if fails else "warning", "open files", problem, remedy)]
+
+
+def _wanted_files(settings: Settings) -> int:
+    spare = settings.all_threads - settings.max_streams
+    return settings.max_streams * FILES_OF_A_STREAM + spare + FILES_OF_A_WORKER
+
+
+def _is_enough(limit: int, wanted: int) -> bool:
+    return limit in (resource.RLIM_INFINITY, -1) or limit >= wanted
 
 
 def check_processes(settings: Settings, cgroups: Path = CGROUPS, own: Path = OWN_CGROUPS) -> list[Finding]:
@@ -86,6 +107,8 @@ def _limits_above(tree: Path, path: str) -> list[Path]:
 
 
 def _limit_of_the_user() -> int | None:
-    """Counts what else this user runs, too. Nobody counts what root runs."""
+    """Counts what else this user runs, too. Nobody counts what root runs, and only Linux counts threads."""
+    if not sys.platform.startswith("linux"):
+        return None
     limit, _ = resource.getrlimit(resource.RLIMIT_NPROC)
     return None if os.getuid() == 0 or limit in (resource.RLIM_INFINITY, -1) else limit

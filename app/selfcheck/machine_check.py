@@ -10,7 +10,7 @@ from typing import Final
 import requests
 
 from app.errors import StoreUnavailable
-from app.selfcheck import checks, what_is_caged
+from app.selfcheck import allow_open_files, checks, what_is_caged
 from app.selfcheck.cage_check import SANDBOX
 from app.selfcheck.database_check import DATABASE
 from app.selfcheck.finding import Finding
@@ -36,6 +36,7 @@ def check_machine(environment: Mapping[str, str]) -> Iterator[Finding]:
     yield Finding(
         "ok", "settings", f"{settings.workers} workers of {settings.all_threads} threads at {settings.bind}"
     )
+    allow_open_files(settings)  # as a server does
     found = checks(settings)
     yield from found
     if not any(one.subject == SANDBOX for one in found):

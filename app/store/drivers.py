@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import selectors
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DisconnectionError
 
-from app.io_wait import READABLE, is_ready
-
 BUSY_SECONDS: Final = 10
 """How long a statement waits for another process's SQLite lock, and a thread for a connection."""
 
+
+_Selector: Final = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 SYNCHRONOUS: Final = {True: "synchronous=FULL", False: "synchronous=NORMAL"}
 
@@ -91,7 +92,9 @@ def postgresql_engine(url: str, *, size: int, patience: float, durable: bool = T
 def _has_word(socket: int) -> bool:
     """Has the server said something that nobody asked for? As a rule that it is gone. A look at the socket takes no
     round trip, as a question would."""
-    return is_ready(socket, READABLE)
+    with _Selector() as selector:
+        selector.register(socket, selectors.EVENT_READ)
+        return bool(selector.select(0))
 
 
 def _client_limits(patience: float) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,12 @@ from tests.harness.process import ROOT, BatonProcess
 from tests.harness.sqlite import sqlite_in
 
 HIDDEN = Path(__file__).parent / "hidden"
-LEASE = 3  # seconds; the shortest that there is
 
 
 @dataclass(frozen=True)
 class Laptop:
-    """`start` makes servers that share a directory, and so a database."""
+    """`start` makes servers that share a directory, and so a database. The lease is short where nothing else tells
+    that a process is gone."""
 
     directory: Path
     start: Callable[..., BatonProcess]
@@ -32,15 +33,22 @@ def laptop(
     directory = tmp_path_factory.mktemp("laptop")
     sqlite_in(directory)
     started: list[BatonProcess] = []
+    programs = directory / "programs"
+    programs.mkdir()
+    (programs / "sysctl").write_text("#!/bin/sh\necho 8F1A6A5B-2C0D-4C79-9B39-6C6B2F2F1D11\n")
+    (programs / "sysctl").chmod(0o755)
 
     def start(**settings: str) -> BatonProcess:
         hiding = {"PYTHONPATH": f"{HIDDEN}:{ROOT}", "PYTHON_HIDDEN_AS": request.param}
-        lease = {"BATON_LEASE_SECONDS": str(LEASE)}
+        if request.param:
+            hiding["PATH"] = f"{programs}:{os.environ['PATH']}"
+        else:
+            hiding["BATON_LEASE_SECONDS"] = "3"
         process = BatonProcess(
             directory,
             model_url=stand_in.url,
             agents=AGENTS,
-            settings={**hiding, **lease, **settings},
+            settings={"BATON_LEASE_SECONDS": "600", **hiding, **settings},
             cold=True,
         )
         started.append(process)

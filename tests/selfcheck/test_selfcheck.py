@@ -194,6 +194,31 @@ def test_too_few_open_files_are_found_and_far_too_few_end_the_start(
     assert limits_check.check_open_files(make(max_streams=300)) == []
 
 
+def test_a_server_raises_its_own_limit_of_open_files_as_far_as_it_may(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a terminal of macOS, which gives 256."""
+    limits = (256, resource.RLIM_INFINITY)
+
+    def set_limits(_: int, wanted: tuple[int, int]) -> None:
+        nonlocal limits
+        if wanted[0] > 10_000:
+            raise ValueError("current limit exceeds maximum limit")
+        limits = wanted
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits)
+    monkeypatch.setattr(resource, "setrlimit", set_limits)
+    only(limits_check.check_open_files(make(max_streams=200)), fatal=True)
+    limits_check.allow_open_files(make(max_streams=200))
+    assert limits == (752, resource.RLIM_INFINITY)
+    assert limits_check.check_open_files(make(max_streams=200)) == []
+    limits_check.allow_open_files(make(max_streams=10_000))
+    only(limits_check.check_open_files(make(max_streams=10_000)), fatal=True)
+    limits = (100, 400)
+    limits_check.allow_open_files(make(max_streams=200))
+    assert limits == (400, 400)
+
+
 @pytest.mark.parametrize(("allowed", "found"), [("512", True), ("100000", False), ("max", False)])
 @pytest.mark.parametrize(
     ("membership", "group"),

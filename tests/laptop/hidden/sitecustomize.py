@@ -1,7 +1,7 @@
 """Run by Python before anything else, in a server of these tests: hides what only Linux has.
 
-With `PYTHON_HIDDEN_AS=darwin` in the environment Python also says that it runs on macOS. This is no Mac: what the kernel does
-stays Linux's.
+With `PYTHON_HIDDEN_AS=darwin` in the environment Python also says that it runs on macOS. This is no Mac: what the
+kernel does stays Linux's.
 """
 
 from __future__ import annotations
@@ -25,7 +25,15 @@ LINUX_ONLY = {
     os: (
         *("eventfd", "eventfd_read", "eventfd_write", "pidfd_open", "sched_getaffinity", "sched_setaffinity"),
         *("O_PATH", "O_TMPFILE", "O_DIRECT", "memfd_create", "copy_file_range", "splice", "getrandom"),
-        *("posix_fadvise", "posix_fallocate", "fdatasync", "getxattr", "setxattr", "listxattr", "removexattr"),
+        *(
+            "posix_fadvise",
+            "posix_fallocate",
+            "fdatasync",
+            "getxattr",
+            "setxattr",
+            "listxattr",
+            "removexattr",
+        ),
         *("setns", "unshare", "pipe2", "accept4", "waitid", "P_PIDFD", "GRND_NONBLOCK", "getresuid"),
     ),
     signal: ("pidfd_send_signal", "sigwaitinfo", "sigtimedwait", "SIGPOLL", "SIGPWR", "SIGSTKFLT"),
@@ -34,7 +42,14 @@ LINUX_ONLY = {
         *("SO_PEERCRED", "SO_DOMAIN", "SO_PROTOCOL", "SO_BINDTODEVICE", "SO_MARK", "TCP_INFO"),
         *("TCP_DEFER_ACCEPT", "SO_INCOMING_CPU", "MSG_NOSIGNAL", "MSG_CMSG_CLOEXEC", "MSG_MORE"),
     ),
-    resource: ("prlimit", "RLIMIT_NICE", "RLIMIT_RTPRIO", "RLIMIT_SIGPENDING", "RLIMIT_MSGQUEUE", "RLIMIT_OFILE"),
+    resource: (
+        "prlimit",
+        "RLIMIT_NICE",
+        "RLIMIT_RTPRIO",
+        "RLIMIT_SIGPENDING",
+        "RLIMIT_MSGQUEUE",
+        "RLIMIT_OFILE",
+    ),
 }
 LINUX_PLACES = ("/proc", "/sys", "/dev/shm", "/etc/machine-id")
 LINUX_CALLS = ("prctl", "pidfd_open", "eventfd", "epoll_create1", "signalfd", "renameat2", "unshare")
@@ -101,17 +116,20 @@ def hide() -> None:
 def say_darwin() -> None:
     """The names that macOS has, beside those that it has not."""
     name = os.uname()
-    data = f"_sysconfigdata__{sys.platform}_{sys.implementation._multiarch}"  # type: ignore[attr-defined]
+    data = f"_sysconfigdata__{sys.platform}_{sys.implementation._multiarch}"
     os.environ["_PYTHON_SYSCONFIGDATA_NAME"] = data  # this Python was not built on a Mac
     sys.platform = "darwin"
-    os.uname = lambda: os.uname_result(("Darwin", name.nodename, "24.6.0", "Darwin Kernel", "arm64"))  # type: ignore[assignment]
-    socket.TCP_KEEPALIVE = 0x04  # type: ignore[misc]  # this kernel's TCP_KEEPIDLE
+    setattr(
+        os, "uname", lambda: os.uname_result(("Darwin", name.nodename, "24.6.0", "Darwin Kernel", "arm64"))
+    )
+    setattr(socket, "TCP_KEEPALIVE", 0x04)  # this kernel's TCP_KEEPIDLE
     proxies = types.ModuleType("_scproxy")
 
     def unsafe() -> Any:
         raise AssertionError("macOS can't ask for its proxies in a process that was forked")
 
-    proxies._get_proxies = proxies._get_proxy_settings = unsafe  # type: ignore[attr-defined]
+    setattr(proxies, "_get_proxies", unsafe)
+    setattr(proxies, "_get_proxy_settings", unsafe)
     sys.modules["_scproxy"] = proxies
 
 

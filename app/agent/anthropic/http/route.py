@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies_environment, proxy_bypass
 
 import httpx2
 
@@ -51,7 +51,7 @@ class Route:
         host, port = url.raw_host.decode("ascii"), url.port or _PORTS[url.scheme]
         proxies = getproxies_environment()
         proxy = proxies.get(url.scheme) or proxies.get("all") or ""
-        if not proxy or proxy_bypass_environment(f"{host}:{port}"):
+        if not proxy or proxy_bypass(f"{host}:{port}"):
             return cls(url.scheme, host, port)
         return cls(url.scheme, host, port, proxy if "://" in proxy else f"http://{proxy}")
 
