@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,7 @@ class Marks:
         return (status.st_dev, status.st_ino) in self.inodes
 
     def name(self, directory: os.stat_result, name: str) -> bool:
-        return (directory.st_dev, directory.st_ino, name) in self.names
+        return (directory.st_dev, directory.st_ino, _folded(name)) in self.names
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,14 @@ class OwnFiles:
         return cls(tuple(dict.fromkeys([*absolute, *(path.resolve() for path in absolute)])))
 
     def hold(self, path: Path) -> bool:
-        """Whether `path`, which is resolved, is one of them or lies in one."""
-        return any(path.is_relative_to(own) for own in self.paths)
+        """Whether `path`, which is resolved, is one of them or lies in one, in whatever spelling: a Mac's disk
+        takes `.BATON` for `.baton`."""
+        if any(path.is_relative_to(own) for own in self.paths):
+            return True
+        marks = self.marks()
+        return any(
+            marks.bear(status) for place in (path, *path.parents) if (status := _status(place)) is not None
+        )
 
     def marks(self) -> Marks:
         """As the disk is now: files come and go under the same name."""
@@ -51,7 +58,7 @@ class OwnFiles:
             if (status := _status(path)) is not None:
                 inodes.add((status.st_dev, status.st_ino))
             if (parent := _status(path.parent)) is not None:
-                names.add((parent.st_dev, parent.st_ino, path.name))
+                names.add((parent.st_dev, parent.st_ino, _folded(path.name)))
         return Marks(frozenset(inodes), frozenset(names))
 
 
@@ -125,6 +132,11 @@ def above_name(pattern: Path) -> Path:
     """The directory that all owners have in common."""
     parts = pattern.parts
     return Path(*parts[: parts.index(NAME)]) if NAME in parts else pattern
+
+
+def _folded(name: str) -> str:
+    """As the disk compares names: as a rule that of a Mac doesn't tell capital letters from small ones."""
+    return name.casefold() if sys.platform == "darwin" else name
 
 
 def _status(path: Path) -> os.stat_result | None:

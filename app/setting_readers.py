@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import grp
+import os
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -146,8 +148,16 @@ def hosts(text: str) -> tuple[str, ...]:
     return names
 
 
+def _socket_path_bytes() -> int:
+    return 107 if sys.platform.startswith("linux") else 103
+
+
 def bind(text: str) -> str:
     address = re.fullmatch(r"unix:.+|(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})", text)
     if address is None or int(address[1] or 0) > 65_535:
         raise ValueError("it must be HOST:PORT or unix:PATH")
+    if text.startswith("unix:") and len(os.fsencode(text.removeprefix("unix:"))) > _socket_path_bytes():
+        raise ValueError(
+            f"the system takes no path of a socket that is longer than {_socket_path_bytes()} bytes"
+        )
     return text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import select
 import signal
 import subprocess
 import sys
@@ -52,6 +53,9 @@ DOCUMENT: Final = ROOT / "docs" / "performance.md"
 
 def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
+    if not hasattr(select, "epoll"):
+        print("the benchmark needs Linux", file=sys.stderr)
+        return 1
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that everything is stopped then too
     allow_many_files()
     extent = QUICK if options.quick else FULL

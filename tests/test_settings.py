@@ -23,6 +23,7 @@ WRONG = [
     ("BATON_BIND", "http://127.0.0.1:8080"),
     ("BATON_BIND", "127.0.0.1:8080\nx"),
     ("BATON_BIND", "unix:"),
+    ("BATON_BIND", f"unix:/run/{'b' * 103}"),  # the kernel takes 107 bytes
     ("BATON_BIND", "0.0.0.0:8080"),
     ("BATON_BIND", "[::]:8080"),
     ("BATON_AGENTS", "/nowhere/at/all"),

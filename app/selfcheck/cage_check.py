@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -39,6 +40,9 @@ def cage_of(settings: Settings) -> Cage | None:
 
 def check_cage(settings: Settings) -> list[Finding]:
     cage = cage_of(settings)
+    if cage is not None and not sys.platform.startswith("linux"):
+        remedy = "set BATON_SANDBOX=off, and see docs/security.md for what contains commands"
+        return [Finding("failed", SANDBOX, "only Linux has bubblewrap, and so a cage", remedy)]
     said = why_not(cage) if cage is not None else ""
     if not said:
         return []

@@ -15,6 +15,7 @@ from app.selfcheck.cage_check import SANDBOX
 from app.selfcheck.database_check import DATABASE
 from app.selfcheck.finding import Finding
 from app.selfcheck.own_files import database_path
+from app.selfcheck.system_check import what_is_weaker
 from app.settings import InvalidSettings, Settings
 from app.store.engine import Database
 from app.store.migrate import NEWEST, is_newer, revision
@@ -36,6 +37,7 @@ def check_machine(environment: Mapping[str, str]) -> Iterator[Finding]:
     yield Finding(
         "ok", "settings", f"{settings.workers} workers of {settings.all_threads} threads at {settings.bind}"
     )
+    yield from what_is_weaker()
     allow_open_files(settings)  # as a server does
     found = checks(settings)
     yield from found
