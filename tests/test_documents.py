@@ -8,6 +8,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TypeVar, get_args
+from xml.etree import ElementTree
 
 import click
 import pytest
@@ -197,6 +198,16 @@ def test_every_link_between_documents_leads_somewhere() -> None:
     for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", path.read_text()):
             assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def test_the_drawn_picture_is_for_light_and_dark_pages_and_for_those_who_hear_it() -> None:
+    drawing = ElementTree.parse(ROOT / "docs" / "images" / "architecture.svg").getroot()
+    names = {one.tag.rpartition("}")[2]: "".join(one.itertext()) for one in drawing}
+    assert drawing.get("aria-labelledby") == "title about"
+    assert names["title"]
+    assert names["desc"]
+    light, _, dark = names["style"].partition("prefers-color-scheme: dark")
+    assert re.findall(r"--[a-z]+(?=:)", light) == re.findall(r"--[a-z]+(?=:)", dark)
 
 
 def headings(path: Path) -> set[str]:
