@@ -11,6 +11,7 @@ from app.store.store import Store
 from app.telemetry.metrics import Levels, Metrics
 
 DATABASE_SECONDS: Final = 5.0
+QUESTIONS_SECONDS: Final = 15.0
 
 
 class Gauges:
@@ -34,6 +35,7 @@ class Gauges:
         self._threads_limit = threads_limit
         tasks.every(1.0, self.measure)
         tasks.every(DATABASE_SECONDS, self.measure_database)
+        tasks.every(QUESTIONS_SECONDS, self.measure_waits)
         self.measure()
 
     def measure(self) -> None:
@@ -53,3 +55,7 @@ class Gauges:
         many messages wait. StoreUnavailable."""
         self._metrics.set_runs(self._store.runs.count_live())
         self._metrics.set_queued(self._store.queue.depths())
+
+    def measure_waits(self) -> None:
+        """Reads every open question, so it does not do so as often. StoreUnavailable."""
+        self._metrics.set_longest_waits(self._store.runs.longest_waits())

@@ -16,7 +16,7 @@ from typing import Final, get_args
 from sqlalchemy import Text, bindparam, cast, func, or_, select, update
 
 from app.conversation.queued_message import QUEUE_KINDS
-from app.conversation.run import LIVE, Answer, Baton, QuestionKind, Run, RunStatus
+from app.conversation.run import LIVE, WAITING, Answer, Baton, Question, QuestionKind, Run, RunStatus
 from app.conversation.run_outcome import CANCELLED, RunOutcome
 from app.errors import NotRunning, RunNotFound
 from app.store.audit_notes import note
@@ -28,7 +28,7 @@ from app.store.fence import QUIET, Fence, those
 from app.store.joined_writes import write_at_once
 from app.store.prepared_statements import Prepared
 from app.store.retrying import last_turn
-from app.store.row_mapping import answer_of, run_of
+from app.store.row_mapping import answer_of, run_of, value_of
 from app.store.run_end import End, close, close_orphan, ending_at_once
 from app.store.run_rows import is_dead, live_run_row, run_row
 from app.store.session_rows import changing_session
@@ -59,6 +59,11 @@ _SIGNALS: Final = Prepared(
 )
 _LIVE_COUNTS: Final = Prepared(
     select(runs.c.status, func.count().label("number")).where(IS_LIVE).group_by(runs.c.status)
+)
+_WAITING: Final = Prepared(
+    select(runs.c.status, runs.c.waiting_for_json, now().label("now")).where(
+        IS_LIVE, one_of(runs.c.status, WAITING), runs.c.waiting_for_json.is_not(None)
+    )
 )
 _REQUEST_STOP: Final = Prepared(
     update(runs).where(runs.c.id == bindparam("of_run")), columns=["stop_requested"]
@@ -174,6 +179,16 @@ class RunStore:
         with self._database.glance() as connection:
             found = {row.status: int(row.number) for row in _LIVE_COUNTS.all(connection)}
         return {status: found.get(status, 0) for status in LIVE}
+
+    def longest_waits(self) -> dict[str, float]:
+        """For how many seconds the run that was asked first waits for its answer, by status; 0 where none waits."""
+        with self._database.glance() as connection:
+            found = _WAITING.all(connection)
+        longest: dict[str, float] = dict.fromkeys(WAITING, 0.0)
+        for status, question, at in found:
+            if (asked := value_of(Question, question)) is not None:
+                longest[status] = max(longest[status], at - asked.asked_at)
+        return longest
 
     def live_run(self, session_id: str) -> Run | None:
         with self._database.glance() as connection:

@@ -50,6 +50,12 @@ class Metrics:
         self._runs = self._gauge(
             "baton_runs", "Runs that hold their session now", "status", mode="livemostrecent"
         )
+        self._longest_wait = self._gauge(
+            "baton_longest_wait_seconds",
+            "How long the run waits that was asked first",
+            "status",
+            mode="livemostrecent",
+        )
         self._runs_started = self._counter("baton_runs_started", "Runs that were begun")
         self._runs_ended = self._counter("baton_runs_ended", "Runs that have ended", "status", "code")
         self._run_seconds = self._histogram(
@@ -181,6 +187,11 @@ class Metrics:
         """How many hold their session in the whole database, by status."""
         for status, count in runs.items():
             self._runs.labels(status).set(count)
+
+    def set_longest_waits(self, seconds: Mapping[str, float]) -> None:
+        """For an answer of a person, in the whole database, by status."""
+        for status, longest in seconds.items():
+            self._longest_wait.labels(status).set(longest)
 
     def set_queued(self, messages: Mapping[str, int]) -> None:
         """How many wait in the whole database, by kind."""

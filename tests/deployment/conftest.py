@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -31,3 +33,12 @@ def connect() -> Iterator[Connect]:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of the programs of an environment in which Baton's wheel is installed."""
     return install_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+def linted(program: str, *arguments: str | Path) -> None:
+    """Fails with what the program says; skips where it is missing. `.ci/run` installs it."""
+    found = shutil.which(program)
+    if found is None:
+        pytest.skip(f"{program} is not installed")
+    done = subprocess.run([found, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -10,6 +10,7 @@ import pytest
 
 from app import distribution
 from app.distribution import Extra
+from tests.deployment.conftest import linted
 
 
 def output(*command: str | Path, directory: Path) -> str:
@@ -18,6 +19,12 @@ def output(*command: str | Path, directory: Path) -> str:
 
 def test_the_command_knows_its_version(wheel: Path, tmp_path: Path) -> None:
     assert output(wheel / "baton", "--version", directory=tmp_path).strip() == "baton, version 0.2.0"
+
+
+def test_an_index_could_show_the_wheel(wheel: Path) -> None:
+    """Its description, and classifiers that there are."""
+    (built,) = wheel.parents[1].glob("*.whl")
+    linted("twine", "check", "--strict", built)
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,7 @@ def test_no_list_and_no_look_at_events_scans_a_table(filled_url: str) -> None:
             store.runs.recent(status=status, session_id="old-7", limit=1)
         assert not store.runs.unanswered(0.0)
         store.runs.count_live()
+        assert store.runs.longest_waits() == {"awaiting_approval": 0, "awaiting_input": 0}
         newest = store.sessions.summaries(limit=5)[-1].session
         for owner in (None, "owner-1"):
             older = store.sessions.summaries(owner=owner, limit=5, after=(newest.created_at, newest.id))

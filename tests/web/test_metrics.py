@@ -12,6 +12,7 @@ from app.factory import Server, build
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient
 from tests.harness.numbers import Numbers
+from tests.harness.process import eventually
 
 TOKEN = "a-token-of-some-length"
 MODEL = "claude-sonnet-5-5"
@@ -100,6 +101,27 @@ def test_levels_are_those_of_the_moment_of_asking(client: LocalClient) -> None:
     assert after.of("baton_threads_in_use") == before.of("baton_threads_in_use")
     assert after.of("baton_streams_limit") == client.server.settings.max_streams
     assert after.of("baton_threads_limit") == client.server.settings.all_threads
+
+
+def test_the_longest_wait_for_a_person_grows_until_there_is_an_answer(client: LocalClient) -> None:
+    gauges = client.server.gauges
+    gauges.measure_waits()
+    assert numbers(client).of("baton_longest_wait_seconds") == 0
+    session = client.new_session()
+    with client.run(session, '[call shell {"cmd":"true"}][then][say done]', agent="tools") as stream:
+        stream.until("tool_call_confirmation")
+
+        def waits() -> float:
+            gauges.measure_waits()
+            return numbers(client).of("baton_longest_wait_seconds", status="awaiting_approval")
+
+        first = eventually(waits, "the wait is measured")
+        eventually(lambda: waits() > first, "it grows")
+        assert numbers(client).of("baton_longest_wait_seconds", status="awaiting_input") == 0
+        client.resume(session, "reject")
+        stream.rest()
+    client.wait_until_free(session)
+    assert waits() == 0
 
 
 def test_a_run_that_waits_for_a_person_is_counted_after_a_restart(
