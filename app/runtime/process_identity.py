@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from app.asked_processes import NO_NAME_SPACES, boot, state_and_start
 from app.conversation.run import Liveness, Owner
-from app.runtime.asked_processes import NO_NAME_SPACES, boot, state_and_start
 
 ROOT: Final = Path("/")
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from app.agent.tools.process_family import HAS_PIDFD
+from app.agent.tools.process_family import has_pidfd
 from app.selfcheck.finding import Finding
 
 _SEE: Final = "see docs/operations.md, On a Mac"
@@ -36,9 +36,9 @@ def what_is_weaker() -> Iterator[Finding]:
             "a session of a dead process is free at once only if `ps` and `sysctl` tell, else when its lease is over",
         ),
         (
-            HAS_PIDFD,
+            has_pidfd(),
             "commands of tools",
-            "what leaves its command's process group is not stopped with it",
+            "what has left its command's process group is stopped only if the group is still there",
         ),
         (
             _SELF.exists(),

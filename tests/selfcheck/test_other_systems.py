@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import sys
@@ -23,7 +24,7 @@ def test_linux_lacks_nothing() -> None:
 def test_the_doctor_says_what_is_weaker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delattr(select, "POLLRDHUP")
     monkeypatch.delattr(socket, "TCP_USER_TIMEOUT")
-    monkeypatch.setattr(system_check, "HAS_PIDFD", False)
+    monkeypatch.delattr(os, "pidfd_open")
     monkeypatch.setattr(system_check, "_SELF", tmp_path / "stat")
     found = list(system_check.what_is_weaker())
     assert [finding.subject for finding in found] == [

@@ -3,7 +3,8 @@
 A process group is not enough: a shell's job control makes groups of its own, and `setsid` leaves the session. On
 Linux a process therefore belongs to the family if it is in the leader's session, descends from a member, or carries
 the family's mark, which children inherit, as a limit (see `process_mark`) or in its environment. Only a program that
-sets out to drop all of them gets away. Where there is no /proc, the process group is all that is reached.
+sets out to drop all of them gets away. On other systems `ps` is asked, while there is anybody left in the leader's
+process group: then it and the descendants of its members are reached.
 """
 
 from __future__ import annotations
@@ -16,11 +17,10 @@ from pathlib import Path
 from typing import Final
 
 from app.agent.tools.process_mark import carries
+from app.asked_processes import all_processes, command
 
 MARK: Final = "TOOL_CALL_MARK"
 
-HAS_PIDFD: Final = hasattr(os, "pidfd_open") and hasattr(signal, "pidfd_send_signal")
-"""Whether the system gives out descriptors of processes, as Linux does."""
 
 _MAX_SHOWN: Final = 100  # characters of a command line
 _PROC: Final = Path("/proc")
@@ -55,8 +55,8 @@ class Family:
     def members(self) -> set[Member]:
         """The members that are alive; the leader too, while it is. Without a descriptor left to look for them, the
         group is all that is known, and it has a member until the leader is reaped."""
-        if not HAS_PIDFD:
-            return self._group()
+        if not has_pidfd():
+            return self._listed()
         try:
             for _ in range(_LOOKS):
                 if found := self._found():
@@ -93,11 +93,13 @@ class Family:
 
     def send(self, member: Member, number: signal.Signals) -> None:
         """Signals one member; one that is gone, is not ours to signal, or can't be got hold of, does not matter."""
-        if HAS_PIDFD:
-            try:
+        try:
+            if has_pidfd():
                 _send_safely(member, number)
-            except OSError:
-                pass
+            else:
+                os.kill(member.pid, number)  # it was there a moment ago
+        except OSError:
+            pass
 
     def _group(self) -> set[Member]:
         if self.leader <= 0:
@@ -107,6 +109,22 @@ class Family:
         except OSError:
             return set()
         return {Member(self.leader, 0, True)}
+
+    def _listed(self) -> set[Member]:
+        """The group, and what descends from it; all of it is unknown if nobody says more."""
+        if not (group := self._group()):
+            return group
+        processes = list(all_processes())
+        found = {one.pid for one in processes if one.group == self.leader}
+        if not processes:
+            return group
+        while more := {one.pid for one in processes if one.parent in found} - found:
+            found |= more
+        return {
+            Member(one.pid, 0, one.group == self.leader)
+            for one in processes
+            if one.pid in found and one.state not in _DEAD
+        }
 
     def _knows(self, status: _Status) -> bool:
         return self.leader in (status.session, status.pid) or self._is_marked(status.pid)
@@ -119,6 +137,11 @@ class Family:
         except _NOT_THERE:
             return False
         return f"{MARK}={self.mark}".encode() in variables.split(b"\0")
+
+
+def has_pidfd() -> bool:
+    """Whether the system gives out descriptors of processes, as Linux does."""
+    return hasattr(os, "pidfd_open") and hasattr(signal, "pidfd_send_signal")
 
 
 def commands(members: Iterable[Member]) -> tuple[str, ...]:
@@ -149,11 +172,14 @@ class _Status:
 
 def _command_line(pid: int) -> str:
     """Empty for what is gone, or has none."""
-    try:
-        line = (_PROC / str(pid) / "cmdline").read_bytes()
-    except OSError:
-        return ""
-    words = " ".join(line.decode(errors="replace").replace("\0", " ").split())
+    if has_pidfd():
+        try:
+            line = (_PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            return ""
+    else:
+        line = command(pid)
+    words = " ".join(line.replace("\0", " ").split())
     return words if len(words) <= _MAX_SHOWN else f"{words[:_MAX_SHOWN]}…"
 
 

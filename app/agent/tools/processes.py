@@ -18,7 +18,7 @@ from typing import Final
 
 from app.agent.live_output import LiveOutput
 from app.agent.model_client import Cancellation
-from app.agent.tools.process_family import HAS_PIDFD, MARK, Family, commands
+from app.agent.tools.process_family import MARK, Family, commands, has_pidfd
 from app.agent.tools.process_mark import STARTING, marking
 from app.agent.toolset import OutcomeUnknown
 
@@ -102,7 +102,7 @@ def _pidfd(pid: int) -> int | None:
     """None where there is no such thing, or no descriptor left: the command has begun by then, and has to be followed
     all the same."""
     try:
-        return os.pidfd_open(pid) if HAS_PIDFD else None
+        return os.pidfd_open(pid) if has_pidfd() else None
     except OSError:
         return None
 

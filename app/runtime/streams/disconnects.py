@@ -37,7 +37,7 @@ class _Watch:
     def look(self) -> tuple[bool, bool]:
         """Whether the client has hung up, and whether it has sent something; call it only while the connection is
         open. Where poll has no POLLRDHUP, as on macOS, unread bytes hide a hang-up, and heartbeats have to do."""
-        if hasattr(select, "POLLRDHUP"):
+        if hasattr(select, "POLLRDHUP") and hasattr(select, "poll"):
             poller = select.poll()
             poller.register(self.connection, select.POLLRDHUP)
             if poller.poll(0):

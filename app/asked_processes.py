@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 NO_NAME_SPACES: Final = "one"
@@ -14,6 +16,14 @@ NO_NAME_SPACES: Final = "one"
 
 _SECONDS: Final = 5.0
 _PLACES: Final = "/bin:/usr/bin:/sbin:/usr/sbin"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    pid: int
+    parent: int
+    group: int
+    state: str
 
 
 def boot() -> str:
@@ -26,6 +36,18 @@ def state_and_start(pid: int) -> tuple[str, str]:
     """A process's state, of which the first letter counts, and the second of its start, in UTC."""
     state, _, started = _said("ps", "-o", "state=,lstart=", "-p", str(pid)).partition(" ")
     return state[:1], " ".join(started.split())
+
+
+def command(pid: int) -> str:
+    """Its command line."""
+    return _said("ps", "-o", "command=", "-p", str(pid))
+
+
+def all_processes() -> Iterator[Listed]:
+    """As one look sees them; `ps` itself is among them."""
+    for line in _said("ps", "-A", "-o", "pid=,ppid=,pgid=,state=").splitlines():
+        pid, parent, group, state = line.split()[:4]
+        yield Listed(int(pid), int(parent), int(group), state[0])
 
 
 def _said(*command: str) -> str:
