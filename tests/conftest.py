@@ -47,6 +47,9 @@ LONG = (
     "commands/",
     "upgrades/",
     "corpus/test_cases",
+    "laptop/",
+    "test_cookbook",
+    "test_first_agent",
     "test_clocks",
 )
 """Files that start servers, and so take longest."""

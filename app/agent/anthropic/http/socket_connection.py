@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 import struct
@@ -34,8 +35,13 @@ class SocketConnection:
         whole, part = divmod(self._patience, 1)
         interval = struct.pack("ll", int(whole), int(part * 1e6))
         self.socket.settimeout(None)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, interval)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, interval)
+        try:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, interval)
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, interval)
+        except OSError as error:
+            # macOS takes no option for a connection that is closed both ways; nothing waits on it any more.
+            if error.errno != errno.EINVAL:
+                raise
 
     def start_tls(self, context: ssl.SSLContext, host: str) -> None:
         """May be called a second time: TLS with the endpoint inside TLS with a proxy."""
