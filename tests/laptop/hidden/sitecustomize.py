@@ -123,6 +123,8 @@ def say_darwin() -> None:
         os, "uname", lambda: os.uname_result(("Darwin", name.nodename, "24.6.0", "Darwin Kernel", "arm64"))
     )
     setattr(socket, "TCP_KEEPALIVE", 0x04)  # this kernel's TCP_KEEPIDLE
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, most))  # as a terminal gives it
     proxies = types.ModuleType("_scproxy")
 
     def unsafe() -> Any:
