@@ -1,6 +1,9 @@
 /**
  * The items of a conversation on the screen: only a window of them, however many there are. Above and below the
  * window stand buttons that move it, and scrolling there does the same.
+ *
+ * The end is followed until a person scrolls up, and again once the person is back at it. What the page itself does,
+ * such as drawing, growing and scrolling to the end, changes nothing about that: `place` is where it has scrolled to.
  */
 
 import { beforePaint, button, h } from "./dom.js";
@@ -10,6 +13,7 @@ export const MOST = 160; // items in the document at once
 const STEP = 60;
 const NEAR_END = 48; // pixels from the end that still count as being there
 const NEAR_EDGE = 600; // pixels before the window's edge where it is moved
+const UPWARDS = ["ArrowUp", "PageUp", "Home"];
 
 export class Transcript {
   constructor() {
@@ -18,6 +22,7 @@ export class Transcript {
     this.first = 0;
     this.last = 0;
     this.following = true;
+    this.place = 0;
     this.earlier = button("", () => this.move(-STEP), { kind: "plain edge" });
     this.later = button("", () => this.move(STEP), { kind: "plain edge" });
     this.list = h("div", { class: "items", role: "log", "aria-live": "off", "aria-label": "Conversation" });
@@ -26,6 +31,8 @@ export class Transcript {
     this.scroller = h("div", { class: "transcript", tabindex: "0", "aria-label": "Conversation" }, this.column);
     this.node = h("div", { class: "transcript-frame" }, this.scroller, this.toEnd);
     this.scroller.addEventListener("scroll", () => this.scrolled(), { passive: true });
+    this.scroller.addEventListener("wheel", (event) => event.deltaY < 0 && this.leaveEnd(), { passive: true });
+    this.scroller.addEventListener("keydown", (event) => this.key(event));
     this.render = this.render.bind(this);
     // what grows without our doing, such as an opened detail or a smaller window, must not lose the end
     this.sizes = new ResizeObserver(() => this.following && this.stickToEnd());
@@ -95,7 +102,7 @@ export class Transcript {
     this.last = Math.min(MOST, this.items.length);
     this.reconcile();
     this.edges();
-    this.scroller.scrollTop = 0;
+    this.scrollTo(0);
   }
 
   /** Makes the list's children the window's views, touching only what differs. */
@@ -136,17 +143,36 @@ export class Transcript {
     this.later.textContent = `${below.toLocaleString()} later`;
   }
 
+  /** Also hears of the page's own scrolling, which is where `place` says. Upwards is away from the end unless the end
+   * itself came up, because there is less to show or more room for it. */
   scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.scroller;
     const left = scrollHeight - scrollTop - clientHeight;
-    this.following = left < NEAR_END && this.last === this.items.length;
+    const moved = scrollTop - this.place;
+    this.place = scrollTop;
+    if (moved < -1 && left > 1) this.following = false;
+    else if (moved > 1 && left < NEAR_END && this.last === this.items.length) this.following = true;
     this.toEnd.hidden = this.following || (left < clientHeight && this.last === this.items.length);
     if (scrollTop < NEAR_EDGE && this.first > 0 && !this.following) this.move(-STEP);
-    else if (left < NEAR_EDGE && this.last < this.items.length) this.move(STEP);
+    else if (left < NEAR_EDGE && this.last < this.items.length && !this.following) this.move(STEP);
+  }
+
+  /** A person begins to scroll up: the first pixels of that must not be taken back. */
+  leaveEnd() {
+    if (this.scroller.scrollTop > 0) this.following = false;
+  }
+
+  key(event) {
+    if (event.target === this.scroller && (UPWARDS.includes(event.key) || (event.key === " " && event.shiftKey))) this.leaveEnd();
+  }
+
+  scrollTo(top) {
+    this.scroller.scrollTop = top;
+    this.place = this.scroller.scrollTop;
   }
 
   stickToEnd() {
-    this.scroller.scrollTop = this.scroller.scrollHeight;
+    this.scrollTo(this.scroller.scrollHeight);
     this.toEnd.hidden = true;
   }
 
@@ -163,6 +189,6 @@ export class Transcript {
   restore(anchor) {
     if (!anchor?.node.isConnected) return;
     const moved = anchor.node.getBoundingClientRect().top - anchor.top;
-    if (moved) this.scroller.scrollTop += moved;
+    if (moved) this.scrollTo(this.scroller.scrollTop + moved);
   }
 }
