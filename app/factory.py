@@ -65,6 +65,7 @@ from app.web.run_start import RunStartResource
 from app.web.runs import RunResource
 from app.web.session_branches import SessionBranchResource
 from app.web.session_context import SessionContextResource
+from app.web.session_history import SessionHistoryResource
 from app.web.session_models import SessionModelsResource
 from app.web.session_prompts import SessionPromptsResource
 from app.web.session_reads import SessionReadsResource
@@ -242,6 +243,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             AgentInfoResource(store, agents),
             SessionToolsResource(store, agents, agent_tools, editor),
             SessionTreeResource(SessionTrees(store, directory)),
+            SessionHistoryResource(store),
             SessionContextResource(agents, Contexts(store, roots)),
             SessionTodosResource(store, agents, editor),
             SessionPromptsResource(agents, AgentPrompts(planner.toolboxes, roots)),

@@ -18,6 +18,9 @@ from app.team.agent import Agent
 
 MAX_DEPTH: Final = 8
 TITLE: Final = "Transferred task"
+FAILED: Final = "Error calling tool: "
+"""What stands before the failure of a task, in the result that its giver reads."""
+
 NO_TASKS: Final = "Giving tasks to other agents is switched off in this conversation; do this one yourself."
 
 _CHILDREN: Final = uuid.UUID("6f0a3a2e-57c1-4c0e-9a5e-3f4c4f1d5a11")

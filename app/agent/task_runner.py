@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from app.agent.delegation import MAX_DEPTH, NO_TASKS, child_id, child_session, first_message
+from app.agent.delegation import FAILED, MAX_DEPTH, NO_TASKS, child_id, child_session, first_message
 from app.agent.loop_context import LoopContext
 from app.agent.loop_events import agent_info
 from app.agent.loop_hooks import LoopHooks
@@ -70,7 +70,7 @@ class TaskRunner:
         yield from self.hooks.switched(child.agent, self.parent, "transfer_task_return")
         yield events.AgentSwitching(agent_name=mine, switching=False, from_agent=name, to_agent=mine)
         yield agent_info(self.speaking)
-        return ToolResult.error(f"Error calling tool: {failure}") if failure else ToolResult(child.last_words)
+        return ToolResult.error(f"{FAILED}{failure}") if failure else ToolResult(child.last_words)
 
     def _new(self, call_id: str, task: Delegation) -> Generator[Step, Any, Child]:
         team, target = self.context.team, self.context.team.agent(task.agent)

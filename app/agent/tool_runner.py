@@ -196,6 +196,7 @@ class ToolRunner:
             tool_definition=self._toolbox.definition(block["name"]),
             response=result.output,
             result=result.wire(),
+            state=state,
         )
         yield MessageAdded(agent_name=self._agent, session_id=self._session_id)
         return row

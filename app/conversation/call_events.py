@@ -48,15 +48,16 @@ class ToolCallOutput(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCallResponse(Event):
-    """`tool_call_id` repeats the call's id, by which later clients find it."""
+    """`tool_call_id` repeats the call's id, by which later clients find it. `state` is ours: the call's own."""
 
     type = "tool_call_response"
-    optional = frozenset({"tool_call_id"})
+    optional = frozenset({"tool_call_id", "state"})
     tool_call_id: str = ""
     tool_call: Json
     tool_definition: Json
     response: str
     result: Json
+    state: str = ""
 
 
 def wire_call(call_id: str, name: str, arguments: str) -> Json:

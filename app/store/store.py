@@ -17,6 +17,7 @@ from app.store.event_store import AT_WORK_WITHIN, EventStore
 from app.store.fence import Fence, look_at_leases_alone
 from app.store.fork_store import ForkStore
 from app.store.full_sessions import FullSessions
+from app.store.history_store import HistoryStore
 from app.store.idempotency_store import IdempotencyStore
 from app.store.job_store import JobStore
 from app.store.lease_store import LeaseStore
@@ -69,6 +70,7 @@ class Store:
         self.lease_seconds = lease_seconds
         self.sessions = SessionStore(database)
         self.trees = TreeStore(database)
+        self.histories = HistoryStore(database)
         self.full = FullSessions(limits.session_bytes)
         self.claims = ClaimStore(database, fence, self.full, limits)
         self.answers = AnswerStore(database, fence)

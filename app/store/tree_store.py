@@ -67,12 +67,13 @@ def _sum(usages: Sequence[Usage]) -> Usage:
     )
 
 
-def _tree() -> CTE:
-    top = select(sessions.c.id).where(sessions.c.id == bindparam("root")).cte("tree", recursive=True)
+def tree_below(root: str) -> CTE:
+    """The ids of a session, which the statement is given by that name, and of all sessions below it."""
+    top = select(sessions.c.id).where(sessions.c.id == bindparam(root)).cte("tree", recursive=True)
     return top.union_all(select(sessions.c.id).join(top, sessions.c.parent_id == top.c.id))
 
 
-_TREE: Final = _tree()
+_TREE: Final = tree_below("root")
 _THOSE: Final = select(_TREE.c.id)
 _BELOW: Final = (
     select(sessions)

@@ -168,7 +168,6 @@ class SessionView:
         store = self._store
         definitions = store.sessions.tool_definitions(session.id)
         end = store.sessions.last_position(session.id) if last is None else last
-        tasks = store.sessions.tasks(session.id)
         pages = (
             [
                 message_payload(
@@ -182,6 +181,13 @@ class SessionView:
             ]
             for begin in range(first, end + 1, PAGE)
         )
+        after: dict[str, Any] = {**self.fields(session, run), **(more or {})}
+        before = {key: after.pop(key) for key in ("id", "title")}
+        return Listed(before, "messages", pages, after, always)
+
+    def fields(self, session: Session, run: Run | None) -> SessionDetailJson:
+        """All but the messages."""
+        tasks = self._store.sessions.tasks(session.id)
         body: SessionDetailJson = {
             "id": session.id,
             "title": session.title,
@@ -202,6 +208,4 @@ class SessionView:
             "run": run_payload(run) if run is not None else None,
             "tasks": [_task(task) for task in tasks],
         }
-        after: dict[str, Any] = {**without_empty(SessionDetailJson, body), **(more or {})}
-        before = {key: after.pop(key) for key in ("id", "title")}
-        return Listed(before, "messages", pages, after, always)
+        return without_empty(SessionDetailJson, body)

@@ -109,6 +109,7 @@ ROUTES: Final[list[tuple[str, str, Any]]] = [
     ("GET", "/context", None),
     ("GET", "/tree", None),
     ("GET", "/live-sessions", None),
+    ("GET", "/history", None),
     ("PATCH", "/todos/todo_1", {"status": "completed"}),
     ("DELETE", "/todos/todo_1", None),
     ("POST", "/toolsets/restart", {"name": "x"}),

@@ -84,6 +84,7 @@ SESSION_ROUTES: Final = [
     ("GET", "/api/sessions/{id}/context"),
     ("GET", "/api/sessions/{id}/tree"),
     ("GET", "/api/sessions/{id}/live-sessions"),
+    ("GET", "/api/sessions/{id}/history"),
     ("GET", "/api/sessions/{id}/mcp/prompts"),
     ("POST", "/api/sessions/{id}/mcp/prompts/x/execute"),
 ]

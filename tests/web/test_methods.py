@@ -37,6 +37,7 @@ PATHS = [
     ("/api/models", {"GET"}),
     (f"{SESSION}/tree", {"GET"}),
     (f"{SESSION}/live-sessions", {"GET"}),
+    (f"{SESSION}/history", {"GET"}),
     (f"{SESSION}/todos/todo_1", {"PATCH", "DELETE"}),
     (f"{SESSION}/toolsets/restart", {"POST"}),
     (f"{SESSION}/toolsets/x/restart", {"POST"}),
