@@ -148,8 +148,12 @@ class RunControl:
         agent that ran last begins with them. Says whether a run is at work on the session now. QueueFull,
         KeyUsed; SessionBusy if they are meant for another `agent` (see `QueueStore.add`)."""
         running = self._store.queue.add(messages, needs_run=False, agent=agent, key=idempotency)
+        return running or self.begin_queued(messages[0].session_id)
+
+    def begin_queued(self, session_id: str) -> bool:
+        """Begins with what waits in the session's queue, if no run is at work; says whether one is now."""
         with requested_by(None):  # the run is for whatever waits in the queue
-            return running or self._manager.start_queued(messages[0].session_id)
+            return self._manager.start_queued(session_id)
 
     def outcome(self, session_id: str, use: KeyUse) -> Outcome | None:
         """The outcome that the key of a request stands for, when the request found the session busy. A request that

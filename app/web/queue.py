@@ -54,6 +54,12 @@ class DepthJson(TypedDict):
     capacity: int
 
 
+class BegunJson(TypedDict):
+    """`streaming`: a run is at work now."""
+
+    streaming: bool
+
+
 class QueueJson(TypedDict):
     steer: DepthJson
     followup: DepthJson
@@ -185,6 +191,19 @@ class QueueResource(Resource):
             for kind in ("steer", "followup")
         }
         return json_response({**depths, "messages": [queued_payload(message) for message in waiting]})
+
+    @post(
+        "/queue/begin",
+        "Begins with what waits, if no run is at work",
+        unread_body=True,
+        answers={200: ResponseSpec("Whether a run is at work now.", BegunJson)},
+        refusals=(errors.SessionNotFound,),
+    )
+    def begin(self, session_id: str) -> Response:
+        """As the run at work would when it ends. What waits stays there if nothing can be begun."""
+        skip_body()
+        require_visible(self._store, session_id, "follow up session")
+        return json_response({"streaming": self._control.begin_queued(session_id)})
 
     @patch(
         "/queue/<session:message_id>",

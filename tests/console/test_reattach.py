@@ -12,7 +12,7 @@ HOLD_THE_NEXT_SNAPSHOT = """
 const fetched = window.fetch;
 window.fetch = async (address, ...more) => {
   const response = await fetched(address, ...more);
-  if (/sessions\\/[^/?]+$/.test(address) && !window.letGo) await new Promise((go) => { window.letGo = go; });
+  if (/sessions\\/[^/?]+\\/history$/.test(address) && !window.letGo) await new Promise((go) => { window.letGo = go; });
   return response;
 };
 """

@@ -137,6 +137,7 @@ ROUTES: Final[list[tuple[str, str, Any]]] = [
     ("POST", "/followup", MESSAGES),
     ("PATCH", "/queue/0123456789abcdef", MESSAGES),
     ("DELETE", "/queue/0123456789abcdef", None),
+    ("POST", "/queue/begin", None),
     ("POST", "/agent/tools", MESSAGES),
     ("POST", "/agent/tools/root", MESSAGES),
     ("POST", "/agent/tools?when_busy=interrupt", MESSAGES),

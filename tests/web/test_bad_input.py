@@ -52,6 +52,7 @@ BODY_ROUTES: Final = [*OBJECT_ROUTES, *MESSAGE_ROUTES]
 BODILESS_ROUTES: Final = [
     ("DELETE", "/api/sessions/{id}"),
     ("DELETE", "/api/sessions/{id}/queue/{id}"),
+    ("POST", "/api/sessions/{id}/queue/begin"),
     ("POST", "/api/sessions/{id}/turns/{id}/wait"),
     ("POST", "/api/sessions/{id}/pause"),
     ("POST", "/api/sessions/{id}/tools/toggle"),

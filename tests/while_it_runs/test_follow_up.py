@@ -155,3 +155,20 @@ class Talker(threading.Thread):
 
     def run(self) -> None:
         self.status = self._client.ask("POST", self._path, body(self.text)).status_code
+
+
+def test_what_waits_is_begun_with_when_somebody_asks(local: LocalClient, gate: Gate) -> None:
+    session = local.new_session(tools_approved=True)
+    assert local.call("POST", f"/api/sessions/{session}/queue/begin") == {"streaming": False}
+    with local.run(session, gate.call, agent="tools"):
+        gate.wait_until_reached()
+        assert local.call("POST", f"/api/sessions/{session}/queue/begin") == {"streaming": True}
+        local.call("POST", f"/api/sessions/{session}/followup", [{"content": "[say later]"}], expect=202)
+        local.stop(session)
+    assert [one["content"] for one in local.call("GET", f"/api/sessions/{session}/queue")["messages"]] == [
+        "[say later]"
+    ]
+    assert local.call("POST", f"/api/sessions/{session}/queue/begin") == {"streaming": True}
+    local.wait_until_free(session)
+    assert local.messages(session)[-1]["content"] == "later"
+    assert local.call("GET", f"/api/sessions/{session}/queue")["messages"] == []

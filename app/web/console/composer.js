@@ -4,6 +4,9 @@ import { button, h } from "./dom.js";
 
 const HIGHEST = 240;
 
+/** Is there a finger instead of a mouse? */
+const onGlass = () => matchMedia("(pointer: coarse)").matches;
+
 export class Composer {
   /** `send(text, how)` with how "run", "queue" or "steer" resolves to true if the text was taken. */
   constructor({ draftKey, agents, agent, send, stop }) {
@@ -12,7 +15,7 @@ export class Composer {
     this.busy = null;
     this.sending = false;
     this.text = h("textarea", {
-      id: "composer", rows: 1, "aria-label": "Message", autocomplete: "off",
+      id: "composer", rows: 1, "aria-label": "Message", autocomplete: "off", enterkeyhint: onGlass() ? "enter" : "send",
       value: sessionStorage.getItem(this.draftKey) ?? "",
       on: { input: () => this.typed(), keydown: (event) => this.key(event) },
     });
@@ -39,6 +42,13 @@ export class Composer {
     this.agent.hidden = Boolean(run);
     this.text.placeholder = run ? "Queue a message, or steer the run…" : "Write a message…";
     this.able();
+  }
+
+  /** Nothing can be sent any more; the text can be read and copied. */
+  closed(why) {
+    this.text.readOnly = true;
+    for (const control of [this.stop, this.steer, this.queue, this.submit, this.agent]) control.hidden = true;
+    this.say(why);
   }
 
   use(agent) {
@@ -72,9 +82,11 @@ export class Composer {
 
   key(event) {
     if (event.key === "Escape") return this.text.blur();
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing || this.text.readOnly) return;
+    const steers = event.ctrlKey || event.metaKey;
+    if (onGlass() && !steers) return; // a new line: there is a button to send, and no Shift at hand
     event.preventDefault();
-    this.go(this.busy && (event.ctrlKey || event.metaKey) ? "steer" : undefined);
+    this.go(this.busy && steers ? "steer" : undefined);
   }
 
   async go(how = this.busy ? "queue" : "run") {

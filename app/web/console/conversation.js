@@ -1,51 +1,80 @@
 /**
- * What a page knows of one session, out of a snapshot and the events after it. No DOM.
+ * What a page knows of one session, out of its history and the events after it. No DOM.
  *
  * `items` are what a reader sees, in order: users' and agents' words, tool calls with their results, notes. An item
- * is `{key, kind, …}`; when it changes its `version` rises. Items of the snapshot know their message's `position`:
+ * is `{key, kind, …}`; when it changes its `version` rises. Items of the history know their message's `position`:
  * a run's events begin with its user message, and everything from that position on is told again by the events.
+ * Keys count the items of a kind, so an item has the same one however often the history is read.
  */
 
-import { itemsOf, outcome } from "./snapshot.js";
+import { HANDLERS } from "./handlers.js";
+import { OPEN } from "./outcomes.js";
+import { itemsOf, openTasks } from "./snapshot.js";
+
+const RECENT = 20; // messages of the history that may hold a text which was read here
 
 export class Conversation {
   /** `hear.changed()` after anything changed; `hear.run(event)` when a run begins, asks, goes on or ends;
-   * `hear.gap()` when events are missing. */
+   * `hear.gap()` when only the history knows what is there now. */
   constructor(sessionId, hear) {
     this.id = sessionId;
     this.hear = hear;
     this.items = [];
-    this.calls = new Map();
+    this.counts = {};
+    this.calls = new Map(); // those of tasks by their session, too
     this.draft = null;
     this.unsure = null; // what was being said when events went missing
     this.tasks = []; // sessions of delegated tasks, the innermost last
     this.title = "";
     this.team = ""; // the file of the agents, by which the first of them is known
     this.usage = null;
-    this.incomplete = false; // since a gap, messages are read from snapshots
+    this.incomplete = false; // since a gap, messages are read from histories
+    this.firstOfRun = null;
+    this.repeats = false; // the run that begins says nothing new: it does the last turn again
     this.counter = 0;
   }
 
-  /** Begins anew with what is stored. What is only told by events, such as errors, is kept behind it if asked. */
-  reset(snapshot, { keepNotes = false } = {}) {
-    const kept = keepNotes ? this.items.filter((item) => item.told) : [];
-    const lost = keepNotes ? this.lostDraft(snapshot) : [];
-    this.items = [...itemsOf(snapshot, (agent) => this.named(agent)), ...lost, ...kept];
-    this.calls = new Map(this.items.filter((item) => item.kind === "tool").map((item) => [item.callId, item]));
+  /** Begins anew with what is stored. `keepNotes`: with what only events told, such as warnings, at its place. */
+  reset(history, { keepNotes = false } = {}) {
+    const stored = itemsOf(history, (agent) => this.named(agent));
+    const kept = keepNotes ? this.kept(stored) : new Map();
+    this.counts = {};
+    this.items = [...(kept.get(null) ?? [])];
+    for (const item of stored.map((one) => this.keyed(one))) this.items.push(item, ...(kept.get(item.key) ?? []));
+    this.items.push(...(keepNotes ? this.lostDraft(stored) : []));
+    this.calls = new Map(this.items.filter((item) => item.kind === "tool").map((item) => [this.placeOf(item), item]));
     this.draft = null;
-    this.tasks = [];
-    this.title = snapshot.title;
+    this.tasks = keepNotes ? openTasks(history) : [];
+    this.firstOfRun = keepNotes ? null : history.first_of_run ?? null;
+    this.title = history.title;
+    this.usage = { input_tokens: history.input_tokens, output_tokens: history.output_tokens, cost: history.cost };
     this.hear.changed();
   }
 
+  /** What no history tells, by the key of the item before it; null for the beginning. */
+  kept(stored) {
+    const known = new Set(stored.filter((item) => item.kind === "note").map(words));
+    const said = stored.filter((item) => item.kind === "assistant").slice(-RECENT);
+    const isNew = (item) => (item.kind === "note" ? !known.has(words(item)) : !said.some((one) => one.text.includes(item.text.trim())));
+    const kept = new Map();
+    let before = null;
+    for (const item of this.items) {
+      const only = item.told || (item.kind === "note" && item.tone === "error");
+      if (!only) before = item.key;
+      else if (isNew(item)) kept.set(before, [...(kept.get(before) ?? []), this.apart(item)]);
+    }
+    return kept;
+  }
+
   /** Text that was read on this page before a gap, and is not stored: its process died. */
-  lostDraft(snapshot) {
+  lostDraft(stored) {
     const lost = this.unsure;
     this.unsure = null;
     const text = lost?.text.trim();
     if (!text) return [];
-    const said = (snapshot.messages ?? []).slice(-20).filter(({ message }) => message.role === "assistant");
-    return said.some(({ message }) => message.content.includes(text)) ? [] : [{ ...lost, key: `lost-${this.counter++}`, streaming: false, partial: "lost", told: true }];
+    const said = stored.filter((item) => item.kind === "assistant").slice(-RECENT);
+    if (said.some((item) => item.text.includes(text))) return [];
+    return [this.apart({ ...lost, streaming: false, partial: "lost", told: true })];
   }
 
   apply(event) {
@@ -60,16 +89,28 @@ export class Conversation {
     return agent === "root" && this.team ? this.team : agent;
   }
 
-  add(item) {
-    item.key = `${item.kind}-${this.counter++}`;
-    item.version = 0;
-    item.depth = this.tasks.length;
-    this.items.push(item);
+  /** With a key beside those that count what is stored. */
+  apart(item) {
+    if (!item.key?.startsWith("told-")) item.key = `told-${this.counter++}`;
     return item;
   }
 
-  note(text, tone = "quiet", code = "") {
-    return this.add({ kind: "note", text, tone, code, told: true });
+  keyed(item) {
+    item.version = 0;
+    if (item.told) return this.apart(item);
+    const count = this.counts[item.kind] ?? 0;
+    this.counts[item.kind] = count + 1;
+    item.key = `${item.kind}-${count}`;
+    return item;
+  }
+
+  add(item) {
+    this.items.push(this.keyed({ depth: this.tasks.length, ...item }));
+    return this.items.at(-1);
+  }
+
+  note(text, tone = "quiet", code = "", more = {}) {
+    return this.add({ kind: "note", text, tone, code, ...more });
   }
 
   touch(item, changes) {
@@ -78,130 +119,85 @@ export class Conversation {
   }
 
   /** The message that is being said. What the agent is called may become known only while it speaks. */
-  speaking(event) {
-    const { agent_name: name, timestamp } = event;
-    if (this.draft?.name !== name) this.endDraft();
-    this.draft ??= this.add({ kind: "assistant", name, text: "", thinking: "", streaming: true, time: Date.parse(timestamp) });
+  speaking({ agent_name: name, message_id: id = "", timestamp }) {
+    if (this.draft && (this.draft.name !== name || this.draft.id !== id)) this.endDraft();
+    this.draft ??= this.add({ kind: "assistant", name, id, text: "", thinking: "", streaming: true, time: Date.parse(timestamp) });
     this.draft.agent = this.named(name);
     return this.draft;
   }
 
-  endDraft() {
-    if (this.draft) this.touch(this.draft, { streaming: false });
+  endDraft(changes = {}) {
+    if (this.draft) this.touch(this.draft, { streaming: false, ...changes });
     this.draft = null;
+  }
+
+  /** The call of that id in the session that is told of. */
+  known(id) {
+    return this.calls.get(this.placeOf({ sessionId: this.tasks.at(-1) ?? this.id, callId: id }));
+  }
+
+  placeOf({ sessionId, callId }) {
+    return sessionId === this.id ? callId : `${sessionId}/${callId}`;
   }
 
   call(event, changes) {
     const { id, function: called } = event.tool_call;
     if (!id) return;
-    const known = this.calls.get(id);
+    const known = this.known(id);
     const told = { name: called.name, arguments: called.arguments ?? known?.arguments ?? "", ...changes };
-    if (known) this.touch(known, told);
-    else this.calls.set(id, this.add({ kind: "tool", callId: id, agent: event.agent_name, output: "", ...told }));
+    if (known) return this.touch(known, told);
+    const sessionId = this.tasks.at(-1) ?? this.id;
+    const item = this.add({ kind: "tool", callId: id, sessionId, agent: event.agent_name, output: "", ...told });
+    this.calls.set(this.placeOf(item), item);
   }
 
-  /** Forgets what a snapshot said from that message on: events tell it again. */
+  /** A message is stored: its calls are written, and wait for their turn. */
+  written() {
+    for (const item of this.calls.values()) if (item.state === "writing") this.touch(item, { state: "waits" });
+  }
+
+  /** Forgets what the history said from that message on: events tell it again. */
   truncate(position) {
     const from = this.items.findIndex((item) => item.position >= position);
     if (from < 0) return;
-    for (const item of this.items.slice(from)) if (item.kind === "tool") this.calls.delete(item.callId);
-    this.items = [...this.items.slice(0, from), ...this.items.slice(from).filter((item) => item.position === undefined)];
+    const rest = this.items.slice(from);
+    for (const item of rest) if (item.kind === "tool") this.calls.delete(this.placeOf(item));
+    this.items = [...this.items.slice(0, from), ...rest.filter((item) => item.position === undefined)];
+    this.counts = {};
+    for (const { key } of this.items) {
+      const [kind, number] = key.split("-");
+      this.counts[kind] = Math.max(this.counts[kind] ?? 0, Number(number) + 1);
+    }
   }
 
-  /** The run is over: nothing is being said or done any more. What is stored was told to be; the rest is lost. */
+  /** The run is over: nothing is being said or done any more. Says whether all of it was told: what was cut has an end
+   * that only the history knows. */
   settle() {
-    if (this.draft?.text.trim()) this.touch(this.draft, { partial: "lost", told: true });
+    const cut = Boolean(this.draft?.text.trim());
+    if (cut) this.touch(this.draft, { partial: "lost", told: true });
     this.endDraft();
     this.tasks = [];
-    for (const item of this.calls.values()) {
-      if (["writing", "asking", "running"].includes(item.state)) this.touch(item, { state: "stopped" });
+    const open = [...this.calls.values()].filter((item) => OPEN.includes(item.state));
+    for (const item of open) this.touch(item, { state: "stopped" });
+    return !cut && !open.length;
+  }
+
+  /** The last turn is done again: what was said of its answer is not shown to the model any more. */
+  discard() {
+    for (const item of this.items.toReversed()) {
+      if (item.kind === "user") return;
+      if (["failed", "cancelled"].includes(item.partial)) this.touch(item, { partial: "retried" });
+    }
+  }
+
+  /** Whether the note at the end of the last run offers to try it again. */
+  offerRetry(offered) {
+    const last = this.items.findLast((item) => item.ends || item.kind !== "note");
+    for (const item of this.items) {
+      const retry = offered && item === last && Boolean(item.ends);
+      if (Boolean(item.retry) !== retry) this.touch(item, { retry });
     }
   }
 }
 
-const HANDLERS = {
-  user_message(talk, event) {
-    const own = event.session_id === talk.id;
-    if (own && !talk.incomplete) talk.truncate(event.session_position);
-    if (own && talk.incomplete) return talk.hear.gap();
-    talk.endDraft();
-    const images = (event.multi_content ?? []).filter((part) => part.type === "image_url");
-    talk.add({ kind: "user", text: event.message, images, time: Date.parse(event.timestamp), messageId: event.message_id });
-    talk.hear.run(event);
-  },
-  stream_started(talk, event) {
-    if (event.session_id !== talk.id) talk.tasks.push(event.session_id);
-    else talk.hear.run(event);
-  },
-  agent_choice(talk, event) {
-    const draft = talk.speaking(event);
-    talk.touch(draft, { text: draft.text + event.content });
-  },
-  agent_choice_reasoning(talk, event) {
-    const draft = talk.speaking(event);
-    talk.touch(draft, { thinking: draft.thinking + event.content });
-  },
-  message_added(talk, event) {
-    talk.endDraft();
-    if (talk.incomplete && event.session_id === talk.id) talk.hear.gap();
-  },
-  partial_tool_call(talk, event) {
-    const { id, function: called } = event.tool_call;
-    const before = event.tool_definition ? "" : talk.calls.get(id)?.arguments ?? "";
-    talk.call(event, { state: "writing", arguments: before + (called.arguments ?? "") });
-  },
-  tool_call_confirmation(talk, event) {
-    talk.call(event, { state: "asking" });
-    talk.hear.run(event);
-  },
-  tool_call(talk, event) {
-    talk.call(event, { state: "running" });
-    talk.hear.run(event);
-  },
-  tool_call_output(talk, event) {
-    const known = talk.calls.get(event.tool_call_id);
-    if (known?.state === "running") talk.touch(known, { live: (known.live ?? "") + event.output });
-  },
-  tool_call_response(talk, event) {
-    const images = (event.result?.images ?? []).map((image) => `data:${image.mimeType};base64,${image.data}`);
-    const state = outcome(Boolean(event.result?.isError), event.response);
-    talk.call(event, { state, output: event.response, images, live: "" });
-    talk.hear.run(event);
-  },
-  elicitation_request: (talk, event) => talk.hear.run(event),
-  max_iterations_reached: (talk, event) => talk.hear.run(event),
-  runtime_paused: (talk, event) => talk.hear.run(event),
-  agent_switching(talk, event) {
-    if (event.switching) talk.note(`${talk.named(event.from_agent)} hands a task to ${event.to_agent}`);
-    else talk.note(`${event.from_agent} is done; back to ${talk.named(event.to_agent)}`);
-  },
-  model_fallback: (talk, event) => talk.note(`${event.failed_model} did not answer; ${event.fallback_model} took over`),
-  hook_blocked: (talk, event) => talk.note(event.message, "warning"),
-  warning: (talk, event) => talk.note(event.message, "warning"),
-  error: (talk, event) => talk.note(event.error, "error", event.run_code ?? event.code),
-  session_title(talk, event) {
-    talk.title = event.title;
-  },
-  session_summary: (talk) => talk.note("The conversation so far was summed up"),
-  token_usage(talk, event) {
-    if (event.session_id === talk.id) talk.usage = event.usage;
-  },
-  stream_stopped(talk, event) {
-    if (event.session_id !== talk.id) {
-      talk.endDraft();
-      talk.tasks = talk.tasks.slice(0, Math.max(0, talk.tasks.indexOf(event.session_id)));
-      return;
-    }
-    talk.settle();
-    talk.hear.run(event);
-    if (talk.incomplete) talk.hear.gap();
-    talk.incomplete = false;
-  },
-  gap(talk) {
-    talk.incomplete = true;
-    talk.unsure = talk.draft;
-    talk.endDraft();
-    talk.hear.gap();
-  },
-  session_exited: (talk, event) => talk.hear.run(event),
-};
+const words = ({ text, code }) => `${code} ${text}`;

@@ -10,10 +10,17 @@ function show(dialog) {
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => {
       dialog.remove();
-      before?.focus?.();
+      giveBack(before);
       resolve(dialog.returnValue);
     });
   });
+}
+
+/** The focus to what had it; if that is gone or hidden meanwhile, to what is nearest and there. */
+function giveBack(before) {
+  const shown = (node) => node?.isConnected && node.checkVisibility();
+  const nearest = shown(before) ? before : before?.closest?.("details")?.querySelector("summary");
+  (shown(nearest) ? nearest : document.getElementById("main")).focus({ preventScroll: true });
 }
 
 function dialog(title, content, { yes, danger = false, no = "Cancel" }) {

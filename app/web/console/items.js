@@ -1,6 +1,6 @@
 /** How one item of a conversation looks. Each view has a `node`, and `update` when its item changed. */
 
-import { h } from "./dom.js";
+import { button, h } from "./dom.js";
 import { MarkdownView } from "./markdown.js";
 import { picture } from "./pieces.js";
 import { ToolView } from "./tool.js";
@@ -59,6 +59,7 @@ class AssistantView {
     this.node.classList.toggle("lost", item.partial === "lost");
     this.thinking.update(item);
     this.said.update(item.text);
+    stamp(this.node.querySelector("time"), item.time);
     this.foot.replaceChildren(...cut(item));
   }
 }
@@ -86,14 +87,23 @@ class NoteView {
   }
 
   update(item) {
-    this.node.replaceChildren(h("span", {}, item.text), item.code ? h("code", {}, item.code) : "");
+    const again = () => this.node.dispatchEvent(new CustomEvent("retry", { bubbles: true }));
+    this.node.className = `note ${item.tone}`;
+    this.node.replaceChildren(h("span", {}, item.text), item.code ? h("code", {}, item.code) : "",
+      item.retry ? button("Retry", again, { title: "r: does the turn again" }) : "");
   }
 }
 
 function frame(item, kind, who, ...content) {
-  const time = item.time ? h("time", { datetime: new Date(item.time).toISOString() }, clock(item.time)) : null;
+  const time = item.time ? stamp(h("time"), item.time) : null;
   const head = h("header", {}, h("span", { class: "who" }, who), time);
   return h("article", { class: `message ${kind}`, data: { depth: item.depth }, "aria-label": `${who} said` }, head, content);
+}
+
+function stamp(node, time) {
+  node?.setAttribute("datetime", new Date(time).toISOString());
+  if (node && node.textContent !== clock(time)) node.textContent = clock(time);
+  return node;
 }
 
 const nameOf = (item) => item.agent || "Agent";

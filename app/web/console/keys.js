@@ -18,11 +18,12 @@ export const KEYS = [
   ["x", "Reject: write a reason, then Enter"],
   ["f", "Fill in what the agent asks"],
   ["s", "Stop the run"],
+  ["r", "Retry what failed"],
   ["Home End", "To the first, to the latest message"],
   ["?", "This list"],
 ];
 
-const CHANGING = ["n", "m", "Enter", "Ctrl+Enter", "Shift+Enter", "Esc", "a", "t", "x", "f", "s"];
+const CHANGING = ["n", "m", "Enter", "Ctrl+Enter", "Shift+Enter", "Esc", "a", "t", "x", "f", "s", "r"];
 const SWITCH = "baton.keys";
 const TYPED_INTO = "input, textarea, select, [contenteditable]";
 
@@ -59,6 +60,7 @@ const ACTS = {
   x: (page) => rejecting(page?.questions),
   f: (page) => page?.questions?.focus(),
   s: (page) => void page?.stop?.(),
+  r: (page) => void page?.retry?.(),
   Home: (page) => page?.transcript?.showBeginning() ?? Boolean(page?.transcript),
   End: (page) => page?.transcript?.showEnd() ?? Boolean(page?.transcript),
   "?": () => void help(),

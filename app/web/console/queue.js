@@ -1,17 +1,37 @@
 /** The messages that wait for a run. */
 
-import { call, get } from "./api.js";
+import { call, get, post } from "./api.js";
 import { mayAct } from "./caller.js";
 import { button, h } from "./dom.js";
 import { inWords } from "./refusals.js";
 
 export class QueuePanel {
-  constructor(sessionId, say) {
+  /** `begun` is called when a run was asked for. */
+  constructor(sessionId, say, begun) {
+    this.begun = begun;
     this.path = `api/sessions/${sessionId}/queue`;
     this.say = say;
     this.list = h("ol", {});
-    this.node = h("section", { class: "queue", hidden: true, "aria-label": "Waiting messages" }, this.list);
+    this.held = h("p", { class: "held", hidden: true, role: "status" },
+      "No run is at work. What waits goes with your next message. ",
+      mayAct() && button("Send now", () => this.begin()));
+    this.node = h("section", { class: "queue", hidden: true, "aria-label": "Waiting messages" }, this.held, this.list);
     this.shown = "";
+  }
+
+  /** `idle`: nobody comes for what waits by itself. */
+  rest(idle) {
+    this.held.hidden = !idle;
+  }
+
+  async begin() {
+    try {
+      const { streaming } = await post(`${this.path}/begin`);
+      this.say(streaming ? "" : "It could not be begun with what waits; the server’s log says why.");
+    } catch (error) {
+      this.say(inWords(error));
+    }
+    this.begun();
   }
 
   async refresh() {
@@ -27,7 +47,9 @@ export class QueuePanel {
     if (key === this.shown) return;
     this.shown = key;
     this.node.hidden = !messages.length;
+    const at = [...this.list.children].findIndex((line) => line.contains(document.activeElement));
     this.list.replaceChildren(...messages.map((message) => this.line(message)));
+    if (at >= 0) (this.list.querySelectorAll("button")[Math.min(at, messages.length - 1)] ?? document.getElementById("composer"))?.focus();
   }
 
   line(message) {

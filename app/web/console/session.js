@@ -10,6 +10,7 @@ import { Follower } from "./events.js";
 import { QuestionPanel } from "./questions.js";
 import { QueuePanel } from "./queue.js";
 import { inWords } from "./refusals.js";
+import { RetryPanel } from "./retry.js";
 import { SessionHead } from "./head.js";
 import { Transcript } from "./transcript.js";
 import { LIVE, claim, holderOf } from "./words.js";
@@ -35,7 +36,8 @@ export class SessionPage {
       onApprovedAll: async () => this.head.session(await get(this.path)),
       onLeft: () => this.transcript.scroller.focus({ preventScroll: true }),
     });
-    this.queue = new QueuePanel(id, (words) => this.composer.say(words));
+    this.queue = new QueuePanel(id, (words) => this.composer.say(words), () => this.look());
+    this.again = new RetryPanel(() => this.retry());
     this.head = new SessionHead(id, () => this.reload());
     this.composer = new Composer({
       draftKey: id,
@@ -44,9 +46,10 @@ export class SessionPage {
       send: (text, how) => this.send(text, how),
       stop: () => this.stop(),
     });
-    this.foot = h("div", { class: "foot-panels" }, this.questions.node, this.queue.node,
+    this.foot = h("div", { class: "foot-panels" }, this.questions.node, this.again.node, this.queue.node,
       mayAct() ? this.composer.node : h("p", { class: "onlooker" }, "Your token may look on, and change nothing."));
     this.node = h("div", { class: "session" }, this.head.node, this.transcript.node, this.foot);
+    this.transcript.node.addEventListener("retry", () => this.retry());
     this.onVisibility = () => this.visibility();
   }
 
@@ -88,21 +91,41 @@ export class SessionPage {
   }
 
   connection(state) {
+    if (state === "gone" && !this.seen) return this.unknown();
     this.head.connection(state);
     this.node.dataset.connection = state;
+    if (state === "gone") this.deleted();
+  }
+
+  /** There is nothing to show, and nobody to write to. */
+  unknown() {
+    this.close();
+    this.node.dataset.connection = "unknown";
+    this.node.replaceChildren(h("div", { class: "welcome", role: "alert" },
+      h("p", {}, "There is no such session: it was deleted, or it is somebody else’s."),
+      h("p", {}, h("a", { href: "#/" }, "All sessions"))));
+  }
+
+  /** What was read stays, and so does what was being written, to be copied. */
+  deleted() {
+    this.setRun(null);
+    this.again.show(null);
+    this.queue.show([]);
+    this.head.menu.hidden = true;
+    this.composer.closed("This session was deleted. What you have written can still be copied.");
   }
 
   /** Everything as it is stored, from the beginning. */
   async reload() {
-    const [session] = await Promise.all([get(this.path), this.look()]);
+    const [session] = await Promise.all([get(`${this.path}/history`), this.look()]);
+    this.seen = true;
     this.talk.incomplete = false;
     this.talk.reset(session);
     this.head.session(session);
     this.setRun(session.run ?? null);
-    this.tellLastEnd();
   }
 
-  /** After a gap: what is stored, and behind it what only events told. What is asked for while a snapshot is on its
+  /** After a gap, or an end that was not told whole: what is stored, and with it what only events told. What is asked for while a snapshot is on its
    * way is not in that one: it is read once more. */
   resync() {
     this.stale = true;
@@ -110,7 +133,7 @@ export class SessionPage {
       try {
         while (this.stale) {
           this.stale = false;
-          const session = await get(this.path);
+          const session = await get(`${this.path}/history`);
           this.talk.reset(session, { keepNotes: true });
           this.setRun(session.run ?? null);
         }
@@ -154,18 +177,8 @@ export class SessionPage {
 
   tellEnd(run) {
     this.justEnded = false;
-    if (run?.status === "cancelled") this.talk.note(`Stopped${run.stopped_by ? ` by ${run.stopped_by}` : ""}`, "warning");
     announce(run?.status === "finished" ? "The agent is done" : `The run ended: ${run?.status}`);
-    this.changed();
     this.overview.refresh();
-  }
-
-  /** On a page that was just opened: why the last run did not end well, which no message says. */
-  tellLastEnd() {
-    if (this.run || !this.latest || this.latest.status === "finished") return;
-    if (this.latest.status === "cancelled") this.tellEnd(this.latest);
-    else if (this.latest.error) this.talk.note(this.latest.error, "error", this.latest.code);
-    this.changed();
   }
 
   setRun(run) {
@@ -175,6 +188,23 @@ export class SessionPage {
     this.head.run(run);
     this.composer.state(run);
     this.questions.show(run?.waiting_for ?? null);
+    this.queue.rest(!run);
+    this.talk.offerRetry(this.again.show(run ? null : this.latest));
+    this.transcript.show(this.talk.items);
+  }
+
+  /** Does the last turn again, if it did not end well. */
+  async retry() {
+    if (this.again.node.hidden) return;
+    this.talk.offerRetry(this.again.show(null));
+    try {
+      const { turn_id: turn } = await postOnce(`${this.path}/retry`, {});
+      claim(turn);
+      this.transcript.showEnd();
+    } catch (error) {
+      this.composer.say(error.code === "nothing_to_retry" ? "There is nothing to try again: the last turn did not fail." : inWords(error));
+    }
+    this.look();
   }
 
   async send(text, how) {

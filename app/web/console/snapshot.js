@@ -1,63 +1,131 @@
-/** A stored session, as the items of a conversation. */
+/** A session's history, as the items of a conversation: what a page has that followed it from the beginning. */
 
-/** One item per message, except that a result joins the call that it belongs to. */
+import { openState, outcome } from "./outcomes.js";
+
+/** The items, without keys. `position`: of the message of the session itself that an item belongs to. */
 export function itemsOf(session, named = (agent) => agent) {
-  const items = [];
-  const calls = new Map();
-  const asked = session.run?.waiting_for?.call_id;
-  (session.messages ?? []).forEach((entry, position) => {
+  const reading = new Reading(session, named);
+  for (const entry of session.history ?? []) reading[entry.type]?.(entry);
+  return reading.items;
+}
+
+/** The sessions of the tasks that are being done, the innermost last. */
+export function openTasks(session) {
+  if (!session.run) return [];
+  const open = [];
+  for (const entry of session.history ?? []) {
+    if (entry.type === "task") open.push(entry.task);
+    if (entry.type === "task_ended") open.splice(open.lastIndexOf(entry.task), 1);
+  }
+  return open.filter((task) => session.history.some((entry) => entry.type === "task" && entry.task === task && isOpen(session, entry)));
+}
+
+/** A task without an end may be one of a run that was stopped. */
+function isOpen(session, { session_id: giver, call_id: id }) {
+  const made = session.history.find((entry) => entry.type === "message" && entry.session_id === giver && entry.calls?.[id]);
+  return ["running", "awaiting_input"].includes(made?.calls[id].state);
+}
+
+/** The note at the end of a run that did not end well. */
+export function noteOfEnd(run) {
+  if (run.status === "cancelled") return { text: `Stopped${run.stopped_by ? ` by ${run.stopped_by}` : ""}`, tone: "warning", code: "" };
+  return { text: run.error ?? "", tone: "error", code: run.code ?? "" };
+}
+
+export const SUMMED_UP = "The conversation so far was summed up";
+export const handsOver = (named, from, to) => `${named(from)} hands a task to ${to}`;
+export const handsBack = (named, from, to) => `${to} is done; back to ${named(from)}`;
+
+/** What the server itself has said in the user's place is for the model alone. */
+const isShown = (entry) => !(entry.implicit && entry.message.role === "user");
+
+class Reading {
+  constructor(session, named) {
+    this.named = named;
+    this.live = Boolean(session.run);
+    this.items = [];
+    this.calls = new Map();
+    this.position = -1;
+  }
+
+  add(depth, item) {
+    const whole = { ...item, depth, position: this.position };
+    this.items.push(whole);
+    return whole;
+  }
+
+  note(depth, text, tone = "quiet", code = "", more = {}) {
+    this.add(depth, { kind: "note", text, tone, code, ...more });
+  }
+
+  message(entry) {
+    if (entry.depth === 0) this.position = entry.position;
     const { message } = entry;
-    if (message.role === "tool") return addResult(calls.get(message.tool_call_id), message);
-    if (entry.implicit && message.role === "user") return;
+    if (message.role === "tool") return this.result(entry);
+    if (!isShown(entry)) return;
     const time = Date.parse(message.created_at);
-    const images = (message.multi_content ?? []).filter((part) => part.type === "image_url");
     if (message.role === "user") {
-      items.push({ kind: "user", text: message.content, images, time, position, partial: entry.partial });
+      const images = (message.multi_content ?? []).filter((part) => part.type === "image_url");
+      this.add(entry.depth, { kind: "user", text: message.content, images, time, partial: entry.partial });
       return;
     }
-    if (message.content || message.reasoning_content) items.push(said(entry, named, time, position));
-    for (const call of message.tool_calls ?? []) {
-      const item = {
-        kind: "tool",
-        callId: call.id,
-        name: call.function.name,
-        arguments: call.function.arguments ?? "",
-        agent: entry.agentName,
-        state: session.run ? (call.id === asked ? "asking" : "running") : "stopped",
-        output: "",
-        position,
-      };
-      calls.set(call.id, item);
-      items.push(item);
-    }
-  });
-  items.forEach((item, index) => Object.assign(item, { key: `stored-${item.position}-${index}`, version: 0, depth: 0 }));
-  return items;
-}
+    if (message.content || message.reasoning_content) this.said(entry, time);
+    for (const call of message.tool_calls ?? []) this.call(entry, call);
+  }
 
-function said(entry, named, time, position) {
-  const { message } = entry;
-  return {
-    kind: "assistant",
-    agent: named(entry.agentName),
-    text: message.content ?? "",
-    thinking: message.reasoning_content ?? "",
-    partial: entry.partial,
-    time,
-    position,
-  };
-}
+  said(entry, time) {
+    const { message } = entry;
+    this.add(entry.depth, {
+      kind: "assistant",
+      agent: this.named(entry.agentName),
+      text: message.content ?? "",
+      thinking: message.reasoning_content ?? "",
+      partial: entry.partial,
+      time,
+    });
+  }
 
-function addResult(item, message) {
-  if (!item) return;
-  const parts = (message.multi_content ?? []).filter((part) => part.type === "image_url");
-  item.images = parts.map((part) => part.image_url.url);
-  item.state = outcome(Boolean(message.is_error), message.content);
-  item.output = message.content;
-}
+  call(entry, { id, function: called }) {
+    const fate = entry.calls?.[id] ?? {};
+    const item = this.add(entry.depth, {
+      kind: "tool",
+      callId: id,
+      sessionId: entry.session_id,
+      name: called.name,
+      arguments: called.arguments ?? "",
+      agent: entry.agentName,
+      state: openState(fate.state, this.live),
+      output: "",
+    });
+    this.calls.set(`${entry.session_id}/${id}`, { item, fate });
+  }
 
-/** The outcome of a call, from its result: a person's refusal is told in the words that the model reads. */
-export function outcome(isError, output) {
-  if (!isError) return "done";
-  return output.startsWith("The user rejected") ? "rejected" : "failed";
+  result({ session_id: session, message }) {
+    const known = this.calls.get(`${session}/${message.tool_call_id}`);
+    if (!known) return;
+    const { item, fate } = known;
+    const parts = (message.multi_content ?? []).filter((part) => part.type === "image_url");
+    item.images = parts.map((part) => part.image_url.url);
+    item.output = message.content;
+    const asked = ["reject", "expired"].includes(fate.decision);
+    item.state = outcome({ state: fate.state, asked, isError: Boolean(message.is_error), output: item.output });
+  }
+
+  task({ depth, from_agent: from, to_agent: to }) {
+    this.note(depth, handsOver(this.named, from, to));
+  }
+
+  task_ended({ depth, from_agent: from, to_agent: to, error }) {
+    if (error) this.note(depth + 1, error, "error");
+    this.note(depth, handsBack(this.named, from, to));
+  }
+
+  summary({ depth }) {
+    this.note(depth, SUMMED_UP);
+  }
+
+  run_ended({ depth, run }) {
+    const { text, tone, code } = noteOfEnd(run);
+    if (text) this.note(depth, text, tone, code, { ends: true });
+  }
 }

@@ -1,18 +1,9 @@
 /** A tool call: what was asked for, whether it may run, and what came of it. */
 
 import { h } from "./dom.js";
+import { stateWords } from "./outcomes.js";
 import { longText, picture } from "./pieces.js";
 import { revealed } from "./words.js";
-
-const STATES = {
-  writing: "Being written",
-  asking: "Waiting for approval",
-  running: "Running",
-  done: "Done",
-  failed: "Failed",
-  rejected: "Rejected",
-  stopped: "Stopped",
-};
 
 // The argument that says most about a call; others are in its details.
 const TELLING = ["cmd", "command", "path", "file_path", "url", "query", "task", "pattern", "message", "thought"];
@@ -37,7 +28,7 @@ export class ToolView {
     this.node.dataset.state = item.state;
     this.name.textContent = revealed(item.name);
     this.gist.textContent = revealed(gist(item.arguments));
-    this.state.textContent = STATES[item.state];
+    this.state.textContent = stateWords(item);
     if (!this.grow()) this.open();
   }
 

@@ -125,11 +125,11 @@ export class Transcript {
 
   viewed(item) {
     let view = this.views.get(item.key);
-    if (!view || view.of !== item) {
+    if (!view || view.of.kind !== item.kind || view.of.depth !== item.depth) {
       view = viewOf(item);
-      view.of = item;
       this.views.set(item.key, view);
-    } else if (view.version !== item.version) view.update(item);
+    } else if (view.of !== item || view.version !== item.version) view.update(item);
+    view.of = item;
     view.version = item.version;
     return view;
   }

@@ -1,0 +1,263 @@
+"""A session looks the same to somebody who followed it and to somebody who opens it afterwards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from anthropic_standin.standin_server import OfflineServer
+from tests.console.browser import Tab
+from tests.console.conftest import OpenTab
+from tests.harness.process import BatonProcess, eventually
+from tests.harness.wire import Client
+
+TEAM: Final = """
+agents:
+  root: {model: small, sub_agents: [worker], toolsets: [{type: shell}, {type: think}]}
+  worker: {model: small, description: d, toolsets: [{type: shell}]}
+models:
+  small: {provider: anthropic, model: claude-haiku-4-5}
+permissions:
+  deny: ["shell:cmd=rm*"]
+"""
+
+SEEN: Final = """
+for (const one of document.querySelectorAll('.items details')) one.open = true;
+return new Promise((seen) => requestAnimationFrame(() => requestAnimationFrame(() => seen({
+  items: [...document.querySelectorAll('.items > *')].map((one) => [
+    one.className.replace(' streaming', ''), one.dataset.depth, one.dataset.state ?? '',
+    ...[...one.querySelectorAll('.who, .bubble, .markdown, .thinking .plain, .cut, .name, .gist, .state, .output')]
+      .map((part) => part.textContent.trim()),
+    one.matches('.note') ? one.textContent : '',
+  ].join(' | ')),
+  head: [...document.querySelectorAll('.head h1, .head .chip, .head .tokens')].map((one) => one.textContent),
+}))));
+"""
+"""Everything that stands on the page, with all details open."""
+
+
+@pytest.fixture(scope="module")
+def team_server(tmp_path_factory: pytest.TempPathFactory, stand_in: OfflineServer) -> Iterator[BatonProcess]:
+    directory = tmp_path_factory.mktemp("history")
+    agents = directory / "agents"
+    agents.mkdir()
+    (agents / "team.yaml").write_text(TEAM)
+    with BatonProcess(directory, model_url=stand_in.url, agents=agents) as process:
+        yield process
+
+
+@pytest.fixture
+def api(team_server: BatonProcess) -> Iterator[Client]:
+    client = Client(team_server.url)
+    yield client
+    client.close()
+
+
+def seen(tab: Tab) -> dict[str, Any]:
+    return dict(tab.script(SEEN))
+
+
+def assert_same_after_a_reload(tab: Tab) -> list[str]:
+    """The items."""
+    tab.wait_for_text(".head .chip", "Free")
+    before: dict[str, Any] = {}
+
+    def settled() -> bool:
+        """A page that was told of an end reads what only the history knows."""
+        nonlocal before
+        last, before = before, seen(tab)
+        return last == before
+
+    eventually(settled, "the page has come to rest", seconds=20)
+    tab.see().refresh()
+    tab.shown('.session[data-connection="live"]')
+    after: dict[str, Any] = {}
+
+    def same() -> bool:
+        nonlocal after
+        after = seen(tab)
+        return after == before
+
+    try:
+        eventually(same, "the page is the same", seconds=4)
+    except AssertionError:
+        assert after == before
+        raise
+    return list(before["items"])
+
+
+def task(words: str) -> str:
+    return f"[call transfer_task {json.dumps({'agent': 'worker', 'task': words, 'expected_output': ''})}]"
+
+
+def call(cmd: str) -> str:
+    return f"[call shell {json.dumps({'cmd': cmd})}]"
+
+
+def approve(tab: Tab, words: str) -> None:
+    tab.wait_for_text(".question", words)
+    tab.press("a")
+
+
+def test_words_thoughts_and_tools_that_went_well_and_badly(
+    open_tab: OpenTab, api: Client, team_server: BatonProcess
+) -> None:
+    session = api.new_session(tools_approved=True, thinking=True)
+    tab = open_tab(f"#/session/{session}", url=team_server.url)
+    tab.shown('.session[data-connection="live"]')
+    calls = f"{call('echo hi')}{call('exit 3')}{call('rm x')}[call shell {{}}]"
+    tab.say(f"[think hard] [say I look.] {calls} [then] [say Done.]")
+    tab.wait_for_text(".message.assistant", "Done.")
+    items = assert_same_after_a_reload(tab)
+    states = [item.split(" | ")[2] for item in items if item.startswith("call")]
+    assert states == ["done", "ended", "denied", "failed"]
+    assert "Exit status 3" in items[3]
+
+
+def test_calls_that_are_approved_and_rejected(
+    open_tab: OpenTab, api: Client, team_server: BatonProcess
+) -> None:
+    session = api.new_session()
+    tab = open_tab(f"#/session/{session}", url=team_server.url)
+    tab.shown('.session[data-connection="live"]')
+    tab.say(f"{call('echo one')}{call('echo two')} [then] [say Done.]")
+    tab.wait_for_text(".question", "echo one")
+    tab.wait_for_text('.call[data-state="waits"]', "Waits for its turn")
+    tab.press("a")
+    tab.wait_for_text(".question", "echo two")
+    tab.press("x")
+    tab.shown("#reason").send_keys("no" + Keys.ENTER)
+    tab.wait_for_text(".message.assistant", "Done.")
+    items = assert_same_after_a_reload(tab)
+    assert [item.split(" | ")[2] for item in items if item.startswith("call")] == ["done", "rejected"]
+
+
+def test_a_task_with_an_approval_in_it_and_one_that_fails(
+    open_tab: OpenTab, api: Client, team_server: BatonProcess
+) -> None:
+    session = api.new_session()
+    tab = open_tab(f"#/session/{session}", url=team_server.url)
+    tab.shown('.session[data-connection="live"]')
+    inner = f"[say I begin.] {call('echo inner')} [then] [say Inner done.]"
+    tab.say(f"{task(inner)} [then] {task('[fail 400]')} [then] [say Outer done.]")
+    approve(tab, "echo inner")
+    tab.wait_for_text(".message.assistant", "Outer done.")
+    items = assert_same_after_a_reload(tab)
+    assert {item.split(" | ")[1] for item in items} == {"0", "1"}
+    assert sum("hands a task to worker" in item for item in items) == 2
+
+
+def test_a_page_that_is_opened_in_the_middle_of_a_task(
+    open_tab: OpenTab, api: Client, team_server: BatonProcess
+) -> None:
+    session = api.new_session()
+    tab = open_tab(f"#/session/{session}", url=team_server.url)
+    tab.shown('.session[data-connection="live"]')
+    tab.say(
+        f"{task('[say I begin.] ' + call('echo inner') + ' [then] [say Inner done.]')} [then] [say Outer done.]"
+    )
+    tab.wait_for_text(".question", "echo inner")
+    before = seen(tab)
+    tab.see().refresh()
+    tab.wait_for_text(".question", "echo inner")
+    eventually(lambda: seen(tab) == before, f"it looks like {before}", seconds=5)
+    approve(tab, "echo inner")
+    tab.wait_for_text(".message.assistant", "Outer done.")
+    assert_same_after_a_reload(tab)
+
+
+def test_a_stop_in_the_middle_of_words_and_of_a_command(
+    open_tab: OpenTab, api: Client, team_server: BatonProcess, stand_in: OfflineServer
+) -> None:
+    session = api.new_session(tools_approved=True)
+    tab = open_tab(f"#/session/{session}", url=team_server.url)
+    tab.shown('.session[data-connection="live"]')
+    tab.say("[words 50] [hold 5]")
+    tab.wait_for_text(".message.assistant", "please")
+    tab.press("s")
+    tab.wait_for_text(".note", "Stopped by")
+    stand_in.release()
+    tab.say(f"{call('sleep 600')}{call('echo later')}")
+    tab.wait_for_text('.call[data-state="running"]', "Running")
+    tab.press("s")
+    eventually(lambda: tab.text(".note").count("Stopped by") == 2, "both stops are told")
+    items = assert_same_after_a_reload(tab)
+    assert "Cut off: the run was stopped" in items[1]
+    assert sum("cancelled" in item for item in items) >= 1
+
+
+def test_runs_that_failed_are_told_and_tried_again(
+    open_tab: OpenTab, api: Client, team_server: BatonProcess
+) -> None:
+    session = api.new_session()
+    tab = open_tab(f"#/session/{session}", url=team_server.url)
+    tab.shown('.session[data-connection="live"]')
+    tab.say("[fail 400 2] [say Better now.]")
+    tab.click(".note.error button")
+    eventually(lambda: tab.count(".note.error") == 2, "both failures are there", seconds=20)
+    tab.wait_for_text(".again", "The last run failed.")
+    eventually(lambda: tab.count(".note.error button") == 1, "the last of them can be tried again")
+    items = assert_same_after_a_reload(tab)
+    assert len(items) == 3
+    tab.shown(".again button")
+    tab.press("r")
+    tab.wait_for_text(".message.assistant", "Better now.")
+    tab.wait_until_gone(".again")
+    eventually(lambda: tab.count(".note.error button") == 0, "nothing is offered any more")
+    assert_same_after_a_reload(tab)
+
+
+def test_a_reload_in_the_middle_of_a_retry_shows_nothing_twice(
+    open_tab: OpenTab, api: Client, team_server: BatonProcess
+) -> None:
+    session = api.new_session()
+    tab = open_tab(f"#/session/{session}", url=team_server.url)
+    tab.shown('.session[data-connection="live"]')
+    tab.say(f"[fail 400 1] [say First.] {call('echo one')} [then] [say Second.]")
+    tab.shown(".again button")
+    tab.press("r")
+    tab.wait_for_text(".question", "echo one")
+    before = seen(tab)
+    tab.see().refresh()
+    tab.wait_for_text(".question", "echo one")
+    eventually(lambda: seen(tab) == before, f"it looks like {before}", seconds=5)
+    tab.press("a")
+    tab.wait_for_text(".message.assistant", "Second.")
+    assert_same_after_a_reload(tab)
+
+
+def test_an_answer_that_was_cut_and_asked_for_again(
+    open_tab: OpenTab, api: Client, team_server: BatonProcess
+) -> None:
+    session = api.new_session()
+    tab = open_tab(f"#/session/{session}", url=team_server.url)
+    tab.shown('.session[data-connection="live"]')
+    tab.say("[say Once more and with feeling.] [drop 2 times 1]")
+    tab.wait_for_text(".message .cut", "the run failed")
+    assert_same_after_a_reload(tab)
+    tab.press("r")
+    tab.wait_for_text(".message.assistant", "with feeling")
+    items = assert_same_after_a_reload(tab)
+    assert sum("the turn was done again" in item for item in items) == 1
+
+
+def test_a_steer_a_follow_up_and_a_summary(open_tab: OpenTab, api: Client, team_server: BatonProcess) -> None:
+    session = api.new_session()
+    tab = open_tab(f"#/session/{session}", url=team_server.url)
+    tab.shown('.session[data-connection="live"]')
+    tab.say(f"{call('echo one')} [then] [say First.]")
+    tab.wait_for_text(".question", "echo one")
+    tab.say("[say Afterwards.]")
+    tab.wait_for_text(".queue", "Afterwards.")
+    tab.write("[say Steered.]" + Keys.CONTROL + Keys.ENTER)
+    tab.wait_for_text(".queue", "Steered.")
+    tab.press("a")
+    tab.wait_for_text(".message.assistant", "Afterwards.")
+    tab.wait_for_text(".head .chip", "Free")
+    tab.call("POST", f"api/sessions/{session}/compact")
+    tab.wait_for_text(".note", "summed up")
+    assert_same_after_a_reload(tab)
