@@ -17,8 +17,13 @@ from tests.harness.wire import Client
 
 TEAM: Final = """
 agents:
-  root: {model: small, sub_agents: [worker], toolsets: [{type: shell}, {type: think}]}
+  root:
+    model: small
+    sub_agents: [worker]
+    handoffs: [other]
+    toolsets: [{type: shell}, {type: think}, {type: user_prompt}, {type: background_agents}]
   worker: {model: small, description: d, toolsets: [{type: shell}]}
+  other: {model: small, description: d, max_iterations: 1, toolsets: [{type: think}]}
 models:
   small: {provider: anthropic, model: claude-haiku-4-5}
 permissions:
@@ -260,4 +265,43 @@ def test_a_steer_a_follow_up_and_a_summary(open_tab: OpenTab, api: Client, team_
     tab.wait_for_text(".head .chip", "Free")
     tab.call("POST", f"api/sessions/{session}/compact")
     tab.wait_for_text(".note", "summed up")
+    assert_same_after_a_reload(tab)
+
+
+def test_a_form_a_hand_off_a_limit_and_a_task_beside(
+    open_tab: OpenTab, api: Client, team_server: BatonProcess
+) -> None:
+    session = api.new_session(permissions={"allow": ["run_background_agent"]})
+    tab = open_tab(f"#/session/{session}", url=team_server.url)
+    tab.shown('.session[data-connection="live"]')
+    form = {"message": "Which one?", "schema": {"type": "object", "properties": {"one": {"type": "string"}}}}
+    beside = {"agent": "worker", "task": "[say beside]", "expected_output": ""}
+    tab.say(
+        f"[call user_prompt {json.dumps(form)}] [then] [call run_background_agent {json.dumps(beside)}] [then]"
+        ' [call handoff {"agent": "other"}] [then] [call think {"thought": "a"}] [then] [say Mine now.]'
+    )
+    tab.wait_for_text(".question", "Which one?")
+    before = seen(tab)
+    tab.see().refresh()
+    tab.wait_for_text(".question", "Which one?")
+    eventually(lambda: seen(tab) == before, f"it looks like {before}", seconds=5)
+    tab.click_button("Answer", within=".question")
+    tab.wait_for_text(".question", "May it go on?")
+    tab.press("a")
+    tab.wait_for_text(".message.assistant", "Mine now.")
+    items = assert_same_after_a_reload(tab)
+    assert [item.split(" | ")[3] for item in items if "Mine now." in item] == ["other"]
+
+
+def test_a_turn_that_is_refused_and_one_that_has_no_room(
+    open_tab: OpenTab, api: Client, team_server: BatonProcess
+) -> None:
+    session = api.new_session()
+    tab = open_tab(f"#/session/{session}", url=team_server.url)
+    tab.shown('.session[data-connection="live"]')
+    tab.say("[say A long story begins here.] [max_tokens]")
+    tab.wait_for_text(".note", "cut off")
+    tab.wait_for_text(".head .chip", "Free")
+    tab.say("[refuse]")
+    tab.wait_for_text(".again", "failed")
     assert_same_after_a_reload(tab)

@@ -81,7 +81,6 @@ export class Composer {
   }
 
   key(event) {
-    if (event.key === "Escape") return this.text.blur();
     if (event.key !== "Enter" || event.shiftKey || event.isComposing || this.text.readOnly) return;
     const steers = event.ctrlKey || event.metaKey;
     if (onGlass() && !steers) return; // a new line: there is a button to send, and no Shift at hand

@@ -1,6 +1,7 @@
 /** Questions to the person in front of the page. While one is open the rest of the page can't be reached. */
 
 import { button, h } from "./dom.js";
+import { giveBack } from "./focus.js";
 
 /** Resolves to the dialog's value when it closes: "" when it was left. Focus goes back to where it was. */
 function show(dialog) {
@@ -14,13 +15,6 @@ function show(dialog) {
       resolve(dialog.returnValue);
     });
   });
-}
-
-/** The focus to what had it; if that is gone or hidden meanwhile, to what is nearest and there. */
-function giveBack(before) {
-  const shown = (node) => node?.isConnected && node.checkVisibility();
-  const nearest = shown(before) ? before : before?.closest?.("details")?.querySelector("summary");
-  (shown(nearest) ? nearest : document.getElementById("main")).focus({ preventScroll: true });
 }
 
 function dialog(title, content, { yes, danger = false, no = "Cancel" }) {

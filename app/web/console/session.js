@@ -7,6 +7,7 @@ import { Conversation } from "./conversation.js";
 import { confirm } from "./dialogs.js";
 import { announce, h } from "./dom.js";
 import { Follower } from "./events.js";
+import { leaveByEsc } from "./focus.js";
 import { QuestionPanel } from "./questions.js";
 import { QueuePanel } from "./queue.js";
 import { inWords } from "./refusals.js";
@@ -48,6 +49,7 @@ export class SessionPage {
     });
     this.foot = h("div", { class: "foot-panels" }, this.questions.node, this.again.node, this.queue.node,
       mayAct() ? this.composer.node : h("p", { class: "onlooker" }, "Your token may look on, and change nothing."));
+    leaveByEsc(this.foot, () => this.transcript.scroller);
     this.node = h("div", { class: "session" }, this.head.node, this.transcript.node, this.foot);
     this.transcript.node.addEventListener("retry", () => this.retry());
     this.onVisibility = () => this.visibility();

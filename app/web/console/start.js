@@ -3,6 +3,7 @@
 import { post, postOnce } from "./api.js";
 import { Composer } from "./composer.js";
 import { h, icon } from "./dom.js";
+import { leaveByEsc } from "./focus.js";
 import { confirmUnasked } from "./questions.js";
 import { inWords } from "./refusals.js";
 import { claim } from "./words.js";
@@ -17,6 +18,7 @@ export class StartPage {
       send: (text) => this.send(text),
       stop: () => {},
     });
+    leaveByEsc(this.composer.node, () => document.getElementById("main"));
     this.about = h("p", { class: "about", "aria-live": "polite" });
     this.composer.agent.addEventListener("change", () => this.describe());
     this.directory = h("input", { type: "text", id: "directory", placeholder: "The server’s own", spellcheck: "false", autocomplete: "off" });
