@@ -41,8 +41,8 @@ def _gist(entry: dict[str, Any]) -> str:
             return f"{entry['message']['role']}:{calls or entry['message']['content'][:20]}"
         case "run_ended":
             return str(entry["run"]["status"])
-        case "summary":
-            return "summary"
+        case "summary" | "note":
+            return ""
         case _:
             return f"{entry['from_agent']}>{entry['to_agent']}{entry.get('error', '')}"
 
@@ -140,3 +140,25 @@ def test_events_say_how_calls_ended_as_the_history_does(local: LocalClient) -> N
     told = [event["state"] for event in events if event["type"] == "tool_call_response"]
     (fates,) = [one["calls"] for one in history(local, session) if "calls" in one]
     assert told == [fate["state"] for fate in fates.values()] == ["rejected", "completed", "failed"]
+
+
+def test_warnings_stand_where_they_were_told_as_long_as_their_events_are_kept(local: LocalClient) -> None:
+    session = local.new_session()
+    inner = task("worker", "[say a long story is told here] [max_tokens]")
+    local.say(session, f"{inner}[then][say well, then it goes on] [max_tokens]", agent="team")
+    assert [one[:2] for one in outline(local, session)] == [
+        (0, "message"),
+        (0, "message"),
+        (0, "task"),
+        (1, "message"),
+        (1, "message"),
+        (1, "note"),
+        (0, "task_ended"),
+        (0, "message"),
+        (0, "message"),
+        (0, "note"),
+    ]
+    events = [one["event"] for one in history(local, session) if one["type"] == "note"]
+    assert {(event["type"], event["message"]) for event in events} == {
+        ("warning", "The answer was cut off: it reached the limit of what the model may write.")
+    }

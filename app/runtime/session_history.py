@@ -1,16 +1,17 @@
 """Everything that happened in a session, in its order: messages, tasks that were given away with all that happened in
-them, summaries, and runs that did not end well."""
+them, summaries, runs that did not end well, and what only events have told, while they are kept."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from app.agent.delegation import FAILED, child_id
 from app.conversation.blocks import result_text
 from app.conversation.run import Run
 from app.conversation.transcript import Message
+from app.runtime.told_notes import told_notes
 from app.store.history_store import CallFate, HistoryRows
 from app.store.store import Store
 from app.store.tree_store import TRANSFER
@@ -61,6 +62,13 @@ class SummedUp(Entry):
 
 
 @dataclass(frozen=True, slots=True)
+class Told(Entry):
+    """What only an event has told, with the event's own fields."""
+
+    event: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class EndedBadly(Entry):
     run: Run
 
@@ -71,6 +79,8 @@ class SessionHistory:
     def __init__(self, store: Store, rows: HistoryRows) -> None:
         self._store = store
         self.rows = rows
+        at_work = rows.run.id if rows.run is not None else None
+        self._notes = told_notes(store, rows.session.id, until_run=at_work)
 
     def entries(self) -> Iterator[Entry]:
         top = self.rows.session.id
@@ -86,6 +96,9 @@ class SessionHistory:
         self, session_id: str, depth: int, last: int, ends: Mapping[int, list[Entry]]
     ) -> Iterator[Entry]:
         summaries = list(self.rows.summaries.get(session_id, ()))
+        notes = self._notes.get(session_id, {})
+        for event in notes.get(-1, ()):
+            yield Told(session_id, depth, -1, event)
         yield from ends.get(-1, ())
         for message in self._messages(session_id, last):
             place = message.position
@@ -96,6 +109,8 @@ class SessionHistory:
             for call in message.calls:
                 if call["name"] == TRANSFER:
                     yield from self._task(session_id, depth, message, call["id"])
+            for event in notes.get(place, ()):
+                yield Told(session_id, depth, place, event)
             yield from ends.get(place, ())
         for made in summaries:
             yield SummedUp(session_id, depth, last, made.text)

@@ -19,6 +19,7 @@ from app.runtime.session_history import (
     SummedUp,
     TaskBegan,
     TaskEnded,
+    Told,
 )
 from app.store.history_store import CallFate
 from app.store.store import Store
@@ -26,7 +27,7 @@ from app.web.access import owner
 from app.web.json_streaming import PAGE, Listed, object_response
 from app.web.message_json import ChatMessageJson, message_payload
 from app.web.resource import Resource, ResponseSpec, get
-from app.web.response_json import without_empty
+from app.web.response_json import Json, without_empty
 from app.web.run_json import RunJson, run_payload
 from app.web.session_json import SessionDetailJson, SessionView
 
@@ -44,9 +45,10 @@ class EntryJson(TypedDict):
     """`depth` counts the tasks around it; `position` is that of the message that it belongs to, in its own session.
     `agentName`, `message`, `implicit`, `partial` and `calls` are those of a `message`; `calls` says by their ids how
     the calls are that it makes. `task`, the session of a task, `call_id`, `from_agent` and `to_agent` belong to a
-    `task` and to a `task_ended`, which may have an `error`; `summary` to a `summary`, and `run` to a `run_ended`."""
+    `task` and to a `task_ended`, which may have an `error`; `summary` to a `summary`, `run` to a `run_ended`, and
+    `event` to a `note`: the event that told it."""
 
-    type: Literal["message", "task", "task_ended", "summary", "run_ended"]
+    type: Literal["message", "task", "task_ended", "summary", "run_ended", "note"]
     session_id: str
     depth: int
     position: int
@@ -62,6 +64,7 @@ class EntryJson(TypedDict):
     error: NotRequired[str]
     summary: NotRequired[str]
     run: NotRequired[RunJson]
+    event: NotRequired[Json]
 
 
 class HistoryJson(SessionDetailJson):
@@ -79,6 +82,7 @@ _TYPES: Final[Mapping[type[Entry], str]] = {
     TaskEnded: "task_ended",
     SummedUp: "summary",
     EndedBadly: "run_ended",
+    Told: "note",
 }
 
 
@@ -132,6 +136,8 @@ def _shown(entry: Entry) -> dict[str, Any]:
                 shown["error"] = entry.error
         case SummedUp():
             shown["summary"] = entry.summary
+        case Told():
+            shown["event"] = entry.event
         case EndedBadly():
             shown["run"] = run_payload(entry.run)
     return shown

@@ -23,7 +23,7 @@ agents:
     handoffs: [other]
     toolsets: [{type: shell}, {type: think}, {type: user_prompt}, {type: background_agents}]
   worker: {model: small, description: d, toolsets: [{type: shell}]}
-  other: {model: small, description: d, max_iterations: 1, toolsets: [{type: think}]}
+  other: {model: small, description: d, toolsets: [{type: think}]}
 models:
   small: {provider: anthropic, model: claude-haiku-4-5}
 permissions:
@@ -268,7 +268,7 @@ def test_a_steer_a_follow_up_and_a_summary(open_tab: OpenTab, api: Client, team_
     assert_same_after_a_reload(tab)
 
 
-def test_a_form_a_hand_off_a_limit_and_a_task_beside(
+def test_a_form_a_hand_off_and_a_task_beside(
     open_tab: OpenTab, api: Client, team_server: BatonProcess
 ) -> None:
     session = api.new_session(permissions={"allow": ["run_background_agent"]})
@@ -286,11 +286,9 @@ def test_a_form_a_hand_off_a_limit_and_a_task_beside(
     tab.wait_for_text(".question", "Which one?")
     eventually(lambda: seen(tab) == before, f"it looks like {before}", seconds=5)
     tab.click_button("Answer", within=".question")
-    tab.wait_for_text(".question", "May it go on?")
-    tab.press("a")
     tab.wait_for_text(".message.assistant", "Mine now.")
     items = assert_same_after_a_reload(tab)
-    assert [item.split(" | ")[3] for item in items if "Mine now." in item] == ["other"]
+    assert [item.split(" | ")[3] for item in items if "Mine now." in item] == ["You", "other"]
 
 
 def test_a_turn_that_is_refused_and_one_that_has_no_room(
@@ -304,4 +302,19 @@ def test_a_turn_that_is_refused_and_one_that_has_no_room(
     tab.wait_for_text(".head .chip", "Free")
     tab.say("[refuse]")
     tab.wait_for_text(".again", "failed")
+    assert_same_after_a_reload(tab)
+
+
+def test_a_limit_that_is_lifted_and_one_that_is_not(
+    open_tab: OpenTab, api: Client, team_server: BatonProcess
+) -> None:
+    session = api.new_session(max_iterations=1)
+    tab = open_tab(f"#/session/{session}", url=team_server.url)
+    tab.shown('.session[data-connection="live"]')
+    for key, words in (("a", "Went on."), ("x", "Execution stopped")):
+        tab.say('[call think {"thought": "a"}] [then] [say Went on.]')
+        tab.wait_for_text(".question", "May it go on?")
+        tab.press(key)
+        tab.wait_for_text(".message.assistant", words)
+        tab.wait_for_text(".head .chip", "Free")
     assert_same_after_a_reload(tab)

@@ -31,6 +31,8 @@ export class Conversation {
     this.incomplete = false; // since a gap, messages are read from histories
     this.firstOfRun = null;
     this.repeats = false; // the run that begins says nothing new: it does the last turn again
+    this.heard = false; // something of the message that is about to be stored
+    this.unheard = false; // a message was stored that nobody was told of
     this.counter = 0;
   }
 
@@ -53,9 +55,15 @@ export class Conversation {
 
   /** What no history tells, by the key of the item before it; null for the beginning. */
   kept(stored) {
-    const known = new Set(stored.filter((item) => item.kind === "note").map(words));
+    const known = new Map();
+    for (const item of stored.filter((one) => one.kind === "note")) known.set(words(item), (known.get(words(item)) ?? 0) + 1);
     const said = stored.filter((item) => item.kind === "assistant").slice(-RECENT);
-    const isNew = (item) => (item.kind === "note" ? !known.has(words(item)) : !said.some((one) => one.text.includes(item.text.trim())));
+    const isNew = (item) => {
+      if (item.kind !== "note") return !said.some((one) => one.text.includes(item.text.trim()));
+      const left = known.get(words(item)) ?? 0;
+      known.set(words(item), left - 1);
+      return left < 1;
+    };
     const kept = new Map();
     let before = null;
     for (const item of this.items) {

@@ -1,10 +1,16 @@
 /** What each event changes in a conversation. Events that are not here change nothing that is shown. */
 
 import { outcome } from "./outcomes.js";
-import { SUMMED_UP, handsBack, handsOver } from "./snapshot.js";
+import { SUMMED_UP, handsBack, handsOver, remarkOf } from "./snapshot.js";
 
 const named = (talk) => (agent) => talk.named(agent);
 const tell = (talk, event) => talk.hear.run(event);
+
+/** What is stored only as long as its event is. */
+function remark(talk, event) {
+  const { text, tone, code } = remarkOf(event);
+  talk.note(text, tone, code, { told: true });
+}
 
 export const HANDLERS = {
   team_info(talk) {
@@ -37,6 +43,8 @@ export const HANDLERS = {
     talk.touch(draft, { thinking: draft.thinking + event.content });
   },
   message_added(talk, event) {
+    if (!talk.draft && !talk.heard) talk.unheard = true; // words that the server itself put in, and told nobody
+    talk.heard = false;
     talk.endDraft({ time: Date.parse(event.timestamp) });
     talk.written();
     if (talk.incomplete && event.session_id === talk.id) talk.hear.gap();
@@ -44,6 +52,7 @@ export const HANDLERS = {
   partial_tool_call(talk, event) {
     const { id, function: called } = event.tool_call;
     const before = event.tool_definition ? "" : talk.known(id)?.arguments ?? "";
+    talk.heard = true;
     talk.call(event, { state: "writing", arguments: before + (called.arguments ?? "") });
   },
   tool_call_confirmation(talk, event) {
@@ -62,6 +71,7 @@ export const HANDLERS = {
     const images = (event.result?.images ?? []).map((image) => `data:${image.mimeType};base64,${image.data}`);
     const asked = talk.known(event.tool_call.id)?.state === "asking";
     const state = outcome({ state: event.state, asked, isError: Boolean(event.result?.isError), output: event.response });
+    talk.heard = true;
     talk.call(event, { state, output: event.response, images, live: "" });
     talk.hear.run(event);
   },
@@ -72,15 +82,16 @@ export const HANDLERS = {
     if (event.switching) talk.note(handsOver(named(talk), event.from_agent, event.to_agent));
     else talk.note(handsBack(named(talk), event.to_agent, event.from_agent));
   },
-  model_fallback: (talk, event) => talk.note(`${event.failed_model} did not answer; ${event.fallback_model} took over`, "quiet", "", { told: true }),
-  hook_blocked: (talk, event) => talk.note(event.message, "warning", "", { told: true }),
-  warning: (talk, event) => talk.note(event.message, "warning", "", { told: true }),
+  model_fallback: remark,
+  hook_blocked: remark,
+  warning: remark,
   error(talk, event) {
     const code = event.run_code ?? event.code;
     const own = (event.session_id ?? talk.id) === talk.id;
     // the failure of a task is its giver's result too; a summary that could not be made ends no run
     if (!own) talk.note(event.error, "error");
-    else talk.note(event.error, "error", code, code === "compaction_failed" ? { told: true } : { ends: true });
+    else if (code === "compaction_failed") remark(talk, event);
+    else talk.note(event.error, "error", code, { ends: true });
   },
   session_title(talk, event) {
     talk.title = event.title;
@@ -95,7 +106,8 @@ export const HANDLERS = {
       talk.tasks = talk.tasks.slice(0, Math.max(0, talk.tasks.indexOf(event.session_id)));
       return;
     }
-    const whole = talk.settle() && event.reason === "normal";
+    const whole = talk.settle() && event.reason === "normal" && !talk.unheard;
+    talk.unheard = false;
     talk.hear.run(event);
     if (talk.incomplete || !whole) talk.hear.gap();
     talk.incomplete = false;

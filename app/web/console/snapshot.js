@@ -32,6 +32,13 @@ export function noteOfEnd(run) {
   return { text: run.error ?? "", tone: "error", code: run.code ?? "" };
 }
 
+/** An event that says something which no message holds, as a note. */
+export function remarkOf(event) {
+  if (event.type === "model_fallback") return { text: `${event.failed_model} did not answer; ${event.fallback_model} took over`, tone: "quiet", code: "" };
+  if (event.type === "error") return { text: event.error, tone: "error", code: event.run_code ?? event.code };
+  return { text: event.message, tone: "warning", code: "" };
+}
+
 export const SUMMED_UP = "The conversation so far was summed up";
 export const handsOver = (named, from, to) => `${named(from)} hands a task to ${to}`;
 export const handsBack = (named, from, to) => `${to} is done; back to ${named(from)}`;
@@ -54,7 +61,7 @@ class Reading {
     return whole;
   }
 
-  note(depth, text, tone = "quiet", code = "", more = {}) {
+  remark(depth, text, tone = "quiet", code = "", more = {}) {
     this.add(depth, { kind: "note", text, tone, code, ...more });
   }
 
@@ -112,20 +119,25 @@ class Reading {
   }
 
   task({ depth, from_agent: from, to_agent: to }) {
-    this.note(depth, handsOver(this.named, from, to));
+    this.remark(depth, handsOver(this.named, from, to));
   }
 
   task_ended({ depth, from_agent: from, to_agent: to, error }) {
-    if (error) this.note(depth + 1, error, "error");
-    this.note(depth, handsBack(this.named, from, to));
+    if (error) this.remark(depth + 1, error, "error");
+    this.remark(depth, handsBack(this.named, from, to));
   }
 
   summary({ depth }) {
-    this.note(depth, SUMMED_UP);
+    this.remark(depth, SUMMED_UP);
+  }
+
+  note({ depth, event }) {
+    const { text, tone, code } = remarkOf(event);
+    this.remark(depth, text, tone, code);
   }
 
   run_ended({ depth, run }) {
     const { text, tone, code } = noteOfEnd(run);
-    if (text) this.note(depth, text, tone, code, { ends: true });
+    if (text) this.remark(depth, text, tone, code, { ends: true });
   }
 }
