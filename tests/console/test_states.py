@@ -124,3 +124,15 @@ def test_calls_that_were_cut_say_so(open_tab: OpenTab, http: Client, stand_in: O
     tab.wait_for_text(".message.assistant", "done")
     tab.wait_for_text('.call[data-state="ended"] .state', "Signal: killed")
     tab.wait_for_text('.call[data-state="ended"] .state', "Exit status 3")
+
+
+def test_a_title_that_is_given_elsewhere_is_seen(open_tab: OpenTab, http: Client) -> None:
+    session = http.new_session()
+    tab = open_tab(f"#/session/{session}")
+    tab.wait_for_text(".head h1", "Untitled session")
+    other = open_tab(f"#/session/{session}")
+    other.shown('.session[data-connection="live"]')
+    other.call("PATCH", f"api/sessions/{session}/title", {"title": "Given elsewhere"})
+    tab.see()
+    http.say(session, "[say something]")  # the list of sessions is read again after a run
+    tab.wait_for_text(".head h1", "Given elsewhere")

@@ -53,16 +53,19 @@ export class SessionPage {
     this.node = h("div", { class: "session" }, this.head.node, this.transcript.node, this.foot);
     this.transcript.node.addEventListener("retry", () => this.retry());
     this.onVisibility = () => this.visibility();
+    this.onListed = () => this.listed();
   }
 
   start() {
     document.addEventListener("visibilitychange", this.onVisibility);
+    this.overview.addEventListener("change", this.onListed);
     this.timer = setInterval(() => this.run && !document.hidden && this.look(), LOOK);
     this.attach();
   }
 
   close() {
     document.removeEventListener("visibilitychange", this.onVisibility);
+    this.overview.removeEventListener("change", this.onListed);
     clearInterval(this.timer);
     clearTimeout(this.hiding);
     this.follower?.stop();
@@ -78,6 +81,14 @@ export class SessionPage {
     });
     this.follower.cursor = this.cursor ?? null;
     this.follower.start();
+  }
+
+  /** Titles that are made late, or given elsewhere, are told by no event. */
+  listed() {
+    const title = this.overview.sessions.find((one) => one.id === this.id)?.title ?? "";
+    if (title === this.listedTitle) return;
+    if (this.listedTitle !== undefined) this.head.title((this.talk.title = title));
+    this.listedTitle = title;
   }
 
   visibility() {
