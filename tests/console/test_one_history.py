@@ -30,6 +30,15 @@ permissions:
   deny: ["shell:cmd=rm*"]
 """
 
+HOLD_THE_NEXT_HISTORY: Final = """
+const fetched = window.fetch;
+window.fetch = async (address, ...more) => {
+  const response = await fetched(address, ...more);
+  if (/\\/history$/.test(address) && !window.letGo) await new Promise((go) => { window.letGo = go; });
+  return response;
+};
+"""
+
 SEEN: Final = """
 for (const one of document.querySelectorAll('.items details')) one.open = true;
 return new Promise((seen) => requestAnimationFrame(() => requestAnimationFrame(() => seen({
@@ -317,4 +326,38 @@ def test_a_limit_that_is_lifted_and_one_that_is_not(
         tab.press(key)
         tab.wait_for_text(".message.assistant", words)
         tab.wait_for_text(".head .chip", "Free")
+    assert_same_after_a_reload(tab)
+
+
+def test_a_run_that_begins_while_the_end_of_another_is_read_loses_no_word(
+    open_tab: OpenTab, api: Client, team_server: BatonProcess, stand_in: OfflineServer
+) -> None:
+    session = api.new_session()
+    tab = open_tab(f"#/session/{session}", url=team_server.url)
+    tab.shown('.session[data-connection="live"]')
+    tab.script(HOLD_THE_NEXT_HISTORY)
+    tab.say("[fail 400 1] [say One two three four five six.] [hold 3 times 1]")
+    eventually(lambda: tab.script("return Boolean(window.letGo)"), "the end is being read")
+    api.post(f"/api/sessions/{session}/retry", {})
+    eventually(lambda: "run" in api.session(session), "the next run is at work")
+    assert stand_in.wait_until(lambda stats: stats.open_streams == 1, 20)
+    tab.script("window.letGo()")
+    tab.wait_for_text(".message.assistant", "One two")
+    stand_in.release()
+    tab.wait_for_text(".message.assistant", "One two three four five six.")
+    items = assert_same_after_a_reload(tab)
+    assert len(items) == 3
+
+
+def test_a_command_whose_server_was_killed(open_tab: OpenTab, api: Client, team_server: BatonProcess) -> None:
+    session = api.new_session(tools_approved=True)
+    tab = open_tab(f"#/session/{session}", url=team_server.url)
+    tab.shown('.session[data-connection="live"]')
+    tab.say(f"[say I run it.] {call('sleep 30')}{call('echo later')}")
+    tab.wait_for_text('.call[data-state="running"]', "Running")
+    team_server.kill()
+    team_server.start()
+    tab.wait_for_text(".note.error", "interrupted")
+    tab.wait_for_text('.call[data-state="unknown"]', "Outcome unknown")
+    tab.wait_for_text('.call[data-state="cancelled"]', "Cancelled")
     assert_same_after_a_reload(tab)

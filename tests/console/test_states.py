@@ -42,6 +42,20 @@ def test_a_session_that_is_deleted_while_it_is_read_keeps_the_draft(open_tab: Op
     tab.wait_for_text(".message.assistant", "something")
 
 
+def test_a_session_that_is_deleted_while_its_run_is_at_work_takes_nothing_any_more(
+    open_tab: OpenTab, http: Client, stand_in: OfflineServer
+) -> None:
+    session = http.new_session()
+    tab = open_tab(f"#/session/{session}")
+    tab.say("[words 50] [hold 5]")
+    tab.wait_for_text(".message.assistant", "please")
+    tab.call("DELETE", f"api/sessions/{session}")
+    tab.wait_for_text(".composer .problem", "This session was deleted")
+    stand_in.release()
+    tab.wait_until_gone(".composer button")
+    tab.wait_until_gone(".again")
+
+
 def test_what_waits_after_a_stop_says_when_it_goes_and_can_be_sent(
     open_tab: OpenTab, http: Client, shared_baton: BatonProcess
 ) -> None:

@@ -15,7 +15,8 @@ const RECENT = 20; // messages of the history that may hold a text which was rea
 
 export class Conversation {
   /** `hear.changed()` after anything changed; `hear.run(event)` when a run begins, asks, goes on or ends;
-   * `hear.gap()` when only the history knows what is there now. */
+   * `hear.gap()` when events are missing, and only the history knows what is there now; `hear.end()` when a run has
+   * ended otherwise than it was told. */
   constructor(sessionId, hear) {
     this.id = sessionId;
     this.hear = hear;
@@ -36,8 +37,9 @@ export class Conversation {
     this.counter = 0;
   }
 
-  /** Begins anew with what is stored. `keepNotes`: with what only events told, such as warnings, at its place. */
-  reset(history, { keepNotes = false } = {}) {
+  /** Begins anew with what is stored. `keepNotes`: with what only events told, such as warnings, at its place. The next
+   * event is the first of a run, unless notes are kept; `between`: then too. */
+  reset(history, { keepNotes = false, between = !keepNotes } = {}) {
     const stored = itemsOf(history, (agent) => this.named(agent));
     const kept = keepNotes ? this.kept(stored) : new Map();
     this.counts = {};
@@ -46,8 +48,8 @@ export class Conversation {
     this.items.push(...(keepNotes ? this.lostDraft(stored) : []));
     this.calls = new Map(this.items.filter((item) => item.kind === "tool").map((item) => [this.placeOf(item), item]));
     this.draft = null;
-    this.tasks = keepNotes ? openTasks(history) : [];
-    this.firstOfRun = keepNotes ? null : history.first_of_run ?? null;
+    this.tasks = between ? [] : openTasks(history);
+    this.firstOfRun = between ? history.first_of_run ?? null : null;
     this.title = history.title;
     this.usage = { input_tokens: history.input_tokens, output_tokens: history.output_tokens, cost: history.cost };
     this.hear.changed();

@@ -29,7 +29,8 @@ export function frameReader(take) {
  * awaited between attaching and the first event: a snapshot that it reads misses nothing that is not in the
  * stream. Later attachments go on behind the last event that was seen.
  *
- * `onState` hears "live", "reconnecting" and "gone".
+ * `onState` hears "live", "reconnecting" and "gone". A process of an earlier version that does not know a route is no
+ * reason to go: the next attempt may meet another one.
  */
 export class Follower {
   constructor(sessionId, { onFresh, onEvent, onState }) {
@@ -60,7 +61,7 @@ export class Follower {
         await this.read(() => (failures = 0));
       } catch (error) {
         if (this.stopped) return;
-        if (error instanceof Refused && error.status === 404) return this.hear.onState("gone");
+        if (error instanceof Refused && error.status === 404 && error.code !== "not_found") return this.hear.onState("gone");
         failures += 1;
       }
       if (this.stopped) return;

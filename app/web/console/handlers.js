@@ -109,7 +109,7 @@ export const HANDLERS = {
     const whole = talk.settle() && event.reason === "normal" && !talk.unheard;
     talk.unheard = false;
     talk.hear.run(event);
-    if (talk.incomplete || !whole) talk.hear.gap();
+    if (talk.incomplete || !whole) talk.hear.end();
     talk.incomplete = false;
   },
   gap(talk) {

@@ -35,8 +35,8 @@ export function outcome({ state, asked, isError, output }) {
   return known in WORDS ? known : "unknown";
 }
 
-/** The state of a call without a result. `live`: a run is at work that may come to it. */
-export const openState = (state, live) => (live ? OF_LEDGER[state] ?? state ?? "running" : "stopped");
+/** The state of a call without a result. The server closes the calls of a run that ends. */
+export const openState = (state) => OF_LEDGER[state] ?? state ?? "stopped";
 
 export function stateWords({ state, output }) {
   const exit = ["done", "ended", "failed"].includes(state) && exitOf(output);

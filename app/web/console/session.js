@@ -29,6 +29,7 @@ export class SessionPage {
       changed: () => this.changed(),
       run: (event) => this.onRunEvent(event),
       gap: () => this.resync(),
+      end: () => this.reread(),
     });
     this.transcript = new Transcript();
     this.questions = new QuestionPanel(id, {
@@ -76,7 +77,7 @@ export class SessionPage {
   attach() {
     this.follower = new Follower(this.id, {
       onFresh: () => this.reload(),
-      onEvent: (event) => this.talk.apply(event),
+      onEvent: (event) => this.heard(event),
       onState: (state) => this.connection(state),
     });
     this.follower.cursor = this.cursor ?? null;
@@ -122,6 +123,7 @@ export class SessionPage {
   /** What was read stays, and so does what was being written, to be copied. */
   deleted() {
     this.setRun(null);
+    this.gone = true;
     this.again.show(null);
     this.queue.show([]);
     this.head.menu.hidden = true;
@@ -138,7 +140,7 @@ export class SessionPage {
     this.setRun(session.run ?? null);
   }
 
-  /** After a gap, or an end that was not told whole: what is stored, and with it what only events told. What is asked for while a snapshot is on its
+  /** After a gap: what is stored, and with it what only events told. What is asked for while a snapshot is on its
    * way is not in that one: it is read once more. */
   resync() {
     this.stale = true;
@@ -156,6 +158,27 @@ export class SessionPage {
         this.resyncing = null;
       }
     })();
+  }
+
+  heard(event) {
+    if (this.held) this.held.push(event);
+    else this.talk.apply(event);
+  }
+
+  /** After an end that was not told whole. What is told meanwhile, of the next run, comes on top of what is read. */
+  async reread() {
+    this.held = [];
+    try {
+      await this.resyncing;
+      const session = await get(`${this.path}/history`);
+      this.talk.reset(session, { keepNotes: true, between: true });
+      this.setRun(session.run ?? null);
+    } catch {
+      // what events told stays
+    }
+    const { held } = this;
+    this.held = null;
+    for (const event of held) this.heard(event);
   }
 
   changed() {
@@ -195,6 +218,7 @@ export class SessionPage {
   }
 
   setRun(run) {
+    if (this.gone) return;
     this.run = run;
     const working = run ?? this.latest;
     if (working) this.talk.team = working.agent.split("/")[0];

@@ -4,7 +4,7 @@ import { openState, outcome } from "./outcomes.js";
 
 /** The items, without keys. `position`: of the message of the session itself that an item belongs to. */
 export function itemsOf(session, named = (agent) => agent) {
-  const reading = new Reading(session, named);
+  const reading = new Reading(named);
   for (const entry of session.history ?? []) reading[entry.type]?.(entry);
   return reading.items;
 }
@@ -47,9 +47,8 @@ export const handsBack = (named, from, to) => `${to} is done; back to ${named(fr
 const isShown = (entry) => !(entry.implicit && entry.message.role === "user");
 
 class Reading {
-  constructor(session, named) {
+  constructor(named) {
     this.named = named;
-    this.live = Boolean(session.run);
     this.items = [];
     this.calls = new Map();
     this.position = -1;
@@ -101,7 +100,7 @@ class Reading {
       name: called.name,
       arguments: called.arguments ?? "",
       agent: entry.agentName,
-      state: openState(fate.state, this.live),
+      state: openState(fate.state),
       output: "",
     });
     this.calls.set(`${entry.session_id}/${id}`, { item, fate });
