@@ -13,7 +13,7 @@ export class QueuePanel {
     this.say = say;
     this.list = h("ol", {});
     this.held = h("p", { class: "held", hidden: true, role: "status" },
-      "No run is at work. What waits goes with your next message. ",
+      h("span", {}, "No run is at work: what waits goes with your next message."),
       mayAct() && button("Send now", () => this.begin()));
     this.node = h("section", { class: "queue", hidden: true, "aria-label": "Waiting messages" }, this.held, this.list);
     this.shown = "";
