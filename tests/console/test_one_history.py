@@ -77,14 +77,13 @@ def seen(tab: Tab) -> dict[str, Any]:
 
 def assert_same_after_a_reload(tab: Tab) -> list[str]:
     """The items."""
-    tab.wait_for_text(".head .chip", "Free")
     before: dict[str, Any] = {}
 
     def settled() -> bool:
         """A page that was told of an end reads what only the history knows."""
         nonlocal before
         last, before = before, seen(tab)
-        return last == before
+        return last == before and "Free" in before["head"] and not tab.count("[aria-busy]")
 
     eventually(settled, "the page has come to rest", seconds=20)
     tab.see().refresh()

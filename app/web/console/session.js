@@ -168,6 +168,7 @@ export class SessionPage {
   /** After an end that was not told whole. What is told meanwhile, of the next run, comes on top of what is read. */
   async reread() {
     this.held = [];
+    this.transcript.list.setAttribute("aria-busy", "true");
     try {
       await this.resyncing;
       const session = await get(`${this.path}/history`);
@@ -178,6 +179,7 @@ export class SessionPage {
     }
     const { held } = this;
     this.held = null;
+    this.transcript.list.removeAttribute("aria-busy");
     for (const event of held) this.heard(event);
   }
 
