@@ -73,13 +73,25 @@ class HistoryStore:
                 {row.id: session_of(row) for row in connection.execute(_BELOW, here)},
                 {(row[0], row[1]): CallFate(*row[2:]) for row in connection.execute(_CALLS, here)},
                 made,
-                [BadEnd(run_of(row), row.last_position) for row in connection.execute(_BAD_ENDS, here)],
+                _bad_ends(connection, here),
             )
 
 
 def _first_of(connection: Connection, session_id: str, run_id: str) -> int | None:
     first: int | None = connection.execute(_FIRST, {"root": session_id, "of_run": run_id}).scalar()
     return first
+
+
+def _bad_ends(connection: Connection, here: Mapping[str, str]) -> list[BadEnd]:
+    """A run without messages of its own is placed by the time of its end."""
+    ended = [run_of(row) for row in connection.execute(_BAD_ENDS, here)]
+    if not ended:
+        return []
+    last = {row[0]: row[1] for row in connection.execute(_LAST_OF_THEM, here)}
+    for run in ended:
+        if run.id not in last:
+            last[run.id] = connection.execute(_LAST_THEN, {**here, "then": run.ended_at or 0}).scalar_one()
+    return [BadEnd(run, last[run.id]) for run in ended]
 
 
 _TREE: Final = tree_below("root")
@@ -102,17 +114,13 @@ _CALLS: Final[Any] = select(
     tool_calls.c.decided_by,
     tool_calls.c.reason,
 ).where(tool_calls.c.session_id.in_(_THOSE))
-# A run without messages of its own is placed by the time of its end.
-_of_its_own: Final = (
-    select(func.max(messages.c.position)).where(_own, messages.c.run_id == runs.c.id).scalar_subquery()
+_BAD: Final = (runs.c.session_id == bindparam("root"), one_of(runs.c.status, FAILED_ENDS))
+_BAD_ENDS: Final = select(runs).where(*_BAD).order_by(runs.c.started_at, runs.c.id)
+_LAST_OF_THEM: Final[Any] = (
+    select(messages.c.run_id, func.max(messages.c.position))
+    .where(_own, messages.c.run_id.in_(select(runs.c.id).where(*_BAD)))
+    .group_by(messages.c.run_id)
 )
-_until_then: Final = (
-    select(func.max(messages.c.position))
-    .where(_own, messages.c.created_at <= runs.c.ended_at)
-    .scalar_subquery()
-)
-_BAD_ENDS: Final = (
-    select(runs, func.coalesce(_of_its_own, _until_then, -1).label("last_position"))
-    .where(runs.c.session_id == bindparam("root"), one_of(runs.c.status, FAILED_ENDS))
-    .order_by(runs.c.started_at, runs.c.id)
+_LAST_THEN: Final = select(func.coalesce(func.max(messages.c.position), -1)).where(
+    _own, messages.c.created_at <= bindparam("then")
 )

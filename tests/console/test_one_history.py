@@ -83,7 +83,7 @@ def assert_same_after_a_reload(tab: Tab) -> list[str]:
         """A page that was told of an end reads what only the history knows."""
         nonlocal before
         last, before = before, seen(tab)
-        return last == before and "Free" in before["head"] and not tab.count("[aria-busy]")
+        return last == before and "Free" in before["head"] and not tab.count("[aria-busy=true]")
 
     eventually(settled, "the page has come to rest", seconds=20)
     tab.see().refresh()
@@ -198,6 +198,7 @@ def test_a_stop_in_the_middle_of_words_and_of_a_command(
     tab.wait_for_text('.call[data-state="running"]', "Running")
     tab.press("s")
     eventually(lambda: tab.text(".note").count("Stopped by") == 2, "both stops are told")
+    tab.wait_for_text(".note", "Retry")
     items = assert_same_after_a_reload(tab)
     assert "Cut off: the run was stopped" in items[1]
     assert sum("cancelled" in item for item in items) >= 1
@@ -251,6 +252,7 @@ def test_an_answer_that_was_cut_and_asked_for_again(
     tab.shown('.session[data-connection="live"]')
     tab.say("[say Once more and with feeling.] [drop 2 times 1]")
     tab.wait_for_text(".message .cut", "the run failed")
+    tab.wait_for_text(".note", "Retry")
     assert_same_after_a_reload(tab)
     tab.press("r")
     tab.wait_for_text(".message.assistant", "with feeling")
@@ -309,7 +311,7 @@ def test_a_turn_that_is_refused_and_one_that_has_no_room(
     tab.wait_for_text(".note", "cut off")
     tab.wait_for_text(".head .chip", "Free")
     tab.say("[refuse]")
-    tab.wait_for_text(".again", "failed")
+    tab.wait_for_text(".note", "Retry")
     assert_same_after_a_reload(tab)
 
 
@@ -359,4 +361,5 @@ def test_a_command_whose_server_was_killed(open_tab: OpenTab, api: Client, team_
     tab.wait_for_text(".note.error", "interrupted")
     tab.wait_for_text('.call[data-state="unknown"]', "Outcome unknown")
     tab.wait_for_text('.call[data-state="cancelled"]', "Cancelled")
+    tab.wait_for_text(".again", "interrupted")
     assert_same_after_a_reload(tab)

@@ -150,3 +150,19 @@ def test_a_title_that_is_given_elsewhere_is_seen(open_tab: OpenTab, http: Client
     tab.see()
     http.say(session, "[say something]")  # the list of sessions is read again after a run
     tab.wait_for_text(".head h1", "Given elsewhere")
+
+
+def test_a_session_that_is_renamed_while_the_agent_speaks_loses_no_word(
+    open_tab: OpenTab, http: Client, stand_in: OfflineServer
+) -> None:
+    session = http.new_session()
+    tab = open_tab(f"#/session/{session}")
+    tab.say("[say one two three four five six] [hold 3]")
+    tab.wait_for_text(".message.assistant", "one two")
+    tab.click(".head .menu summary")
+    tab.click_button("Rename…", within=".head .menu")
+    tab.shown("dialog input").send_keys("A name" + Keys.ENTER)
+    tab.wait_for_text(".head h1", "A name")
+    stand_in.release()
+    tab.wait_for_text(".message.assistant", "one two three four five six")
+    tab.wait_for_text(".head h1", "A name")

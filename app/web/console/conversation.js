@@ -27,7 +27,7 @@ export class Conversation {
     this.unsure = null; // what was being said when events went missing
     this.tasks = []; // sessions of delegated tasks, the innermost last
     this.title = "";
-    this.team = ""; // the file of the agents, by which the first of them is known
+    this.file = ""; // of the agents, by which the first of them is known
     this.usage = null;
     this.incomplete = false; // since a gap, messages are read from histories
     this.firstOfRun = null;
@@ -96,7 +96,22 @@ export class Conversation {
 
   /** How an agent is called: the first of a file mostly has no name of its own. */
   named(agent) {
-    return agent === "root" && this.team ? this.team : agent;
+    return agent === "root" && this.file ? this.file : agent;
+  }
+
+  get team() {
+    return this.file;
+  }
+
+  /** It may become known only when something was said already. */
+  set team(file) {
+    const isNews = !this.file && file;
+    this.file = file;
+    if (!isNews) return;
+    for (const item of this.items) {
+      if (item.kind === "assistant" && item.name !== undefined) this.touch(item, { agent: this.named(item.name) });
+      if (item.worded) this.touch(item, { text: item.worded((agent) => this.named(agent)) });
+    }
   }
 
   /** With a key beside those that count what is stored. */

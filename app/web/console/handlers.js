@@ -3,7 +3,6 @@
 import { outcome } from "./outcomes.js";
 import { SUMMED_UP, handsBack, handsOver, remarkOf } from "./snapshot.js";
 
-const named = (talk) => (agent) => talk.named(agent);
 const tell = (talk, event) => talk.hear.run(event);
 
 /** What is stored only as long as its event is. */
@@ -79,8 +78,9 @@ export const HANDLERS = {
   max_iterations_reached: tell,
   runtime_paused: tell,
   agent_switching(talk, event) {
-    if (event.switching) talk.note(handsOver(named(talk), event.from_agent, event.to_agent));
-    else talk.note(handsBack(named(talk), event.to_agent, event.from_agent));
+    const { switching, from_agent: from, to_agent: to } = event;
+    const worded = switching ? handsOver(from, to) : handsBack(to, from);
+    talk.note(worded((agent) => talk.named(agent)), "quiet", "", { worded });
   },
   model_fallback: remark,
   hook_blocked: remark,

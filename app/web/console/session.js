@@ -8,6 +8,7 @@ import { confirm } from "./dialogs.js";
 import { announce, h } from "./dom.js";
 import { Follower } from "./events.js";
 import { leaveByEsc } from "./focus.js";
+import { HistoryReader } from "./reader.js";
 import { QuestionPanel } from "./questions.js";
 import { QueuePanel } from "./queue.js";
 import { inWords } from "./refusals.js";
@@ -28,14 +29,19 @@ export class SessionPage {
     this.talk = new Conversation(id, {
       changed: () => this.changed(),
       run: (event) => this.onRunEvent(event),
-      gap: () => this.resync(),
-      end: () => this.reread(),
+      gap: () => this.reader.catchUp(),
+      end: () => this.reader.readEnd(),
+    });
+    this.reader = new HistoryReader(this.path, this.talk, {
+      read: (session) => this.wasRead(session),
+      look: () => this.look(),
+      busy: (is) => this.transcript.list.setAttribute("aria-busy", String(is)),
     });
     this.transcript = new Transcript();
     this.questions = new QuestionPanel(id, {
       named: (agent) => this.talk.named(agent),
       onAnswered: (words) => (this.composer.say(words), this.look()),
-      onApprovedAll: async () => this.head.session(await get(this.path)),
+      onApprovedAll: () => this.reload(),
       onLeft: () => this.transcript.scroller.focus({ preventScroll: true }),
     });
     this.queue = new QueuePanel(id, (words) => this.composer.say(words), () => this.look());
@@ -76,8 +82,8 @@ export class SessionPage {
 
   attach() {
     this.follower = new Follower(this.id, {
-      onFresh: () => this.reload(),
-      onEvent: (event) => this.heard(event),
+      onFresh: () => this.reader.begin(),
+      onEvent: (event) => this.reader.hear(event),
       onState: (state) => this.connection(state),
     });
     this.follower.cursor = this.cursor ?? null;
@@ -130,57 +136,17 @@ export class SessionPage {
     this.composer.closed("This session was deleted. What you have written can still be copied.");
   }
 
-  /** Everything as it is stored, from the beginning. */
-  async reload() {
-    const [session] = await Promise.all([get(`${this.path}/history`), this.look()]);
+  wasRead(session) {
     this.seen = true;
-    this.talk.incomplete = false;
-    this.talk.reset(session);
     this.head.session(session);
     this.setRun(session.run ?? null);
   }
 
-  /** After a gap: what is stored, and with it what only events told. What is asked for while a snapshot is on its
-   * way is not in that one: it is read once more. */
-  resync() {
-    this.stale = true;
-    this.resyncing ??= (async () => {
-      try {
-        while (this.stale) {
-          this.stale = false;
-          const session = await get(`${this.path}/history`);
-          this.talk.reset(session, { keepNotes: true });
-          this.setRun(session.run ?? null);
-        }
-      } catch {
-        // the stream is about to be cut too, and begins anew
-      } finally {
-        this.resyncing = null;
-      }
-    })();
-  }
-
-  heard(event) {
-    if (this.held) this.held.push(event);
-    else this.talk.apply(event);
-  }
-
-  /** After an end that was not told whole. What is told meanwhile, of the next run, comes on top of what is read. */
-  async reread() {
-    this.held = [];
-    this.transcript.list.setAttribute("aria-busy", "true");
-    try {
-      await this.resyncing;
-      const session = await get(`${this.path}/history`);
-      this.talk.reset(session, { keepNotes: true, between: true });
-      this.setRun(session.run ?? null);
-    } catch {
-      // what events told stays
-    }
-    const { held } = this;
-    this.held = null;
-    this.transcript.list.removeAttribute("aria-busy");
-    for (const event of held) this.heard(event);
+  /** The session's title and switches; its messages are as they were. */
+  async reload() {
+    const session = await get(`${this.path}?limit=0`);
+    this.talk.title = session.title;
+    this.head.session(session);
   }
 
   changed() {

@@ -40,8 +40,9 @@ export function remarkOf(event) {
 }
 
 export const SUMMED_UP = "The conversation so far was summed up";
-export const handsOver = (named, from, to) => `${named(from)} hands a task to ${to}`;
-export const handsBack = (named, from, to) => `${to} is done; back to ${named(from)}`;
+/** Notes whose words depend on what agents are called. */
+export const handsOver = (from, to) => (named) => `${named(from)} hands a task to ${to}`;
+export const handsBack = (from, to) => (named) => `${to} is done; back to ${named(from)}`;
 
 /** What the server itself has said in the user's place is for the model alone. */
 const isShown = (entry) => !(entry.implicit && entry.message.role === "user");
@@ -83,6 +84,7 @@ class Reading {
     const { message } = entry;
     this.add(entry.depth, {
       kind: "assistant",
+      name: entry.agentName,
       agent: this.named(entry.agentName),
       text: message.content ?? "",
       thinking: message.reasoning_content ?? "",
@@ -118,12 +120,14 @@ class Reading {
   }
 
   task({ depth, from_agent: from, to_agent: to }) {
-    this.remark(depth, handsOver(this.named, from, to));
+    const worded = handsOver(from, to);
+    this.remark(depth, worded(this.named), "quiet", "", { worded });
   }
 
   task_ended({ depth, from_agent: from, to_agent: to, error }) {
     if (error) this.remark(depth + 1, error, "error");
-    this.remark(depth, handsBack(this.named, from, to));
+    const worded = handsBack(from, to);
+    this.remark(depth, worded(this.named), "quiet", "", { worded });
   }
 
   summary({ depth }) {
