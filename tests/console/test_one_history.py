@@ -363,3 +363,30 @@ def test_a_command_whose_server_was_killed(open_tab: OpenTab, api: Client, team_
     tab.wait_for_text('.call[data-state="cancelled"]', "Cancelled")
     tab.wait_for_text(".again", "interrupted")
     assert_same_after_a_reload(tab)
+
+
+def test_two_tabs_that_came_at_different_times_show_the_same(
+    open_tab: OpenTab, api: Client, team_server: BatonProcess
+) -> None:
+    session = api.new_session()
+    first = open_tab(f"#/session/{session}", url=team_server.url)
+    first.shown('.session[data-connection="live"]')
+    first.say(f"[fail 400 1] [say I begin.] {call('exit 3')}{call('echo two')} [then] [say Done.]")
+    first.wait_for_text(".note", "Retry")
+    second = open_tab(f"#/session/{session}", url=team_server.url)
+    second.wait_for_text(".note", "Retry")
+    second.press("r")
+    second.wait_for_text(".question", "exit 3")
+    third = open_tab(f"#/session/{session}", url=team_server.url)
+    third.wait_for_text(".question", "exit 3")
+    third.press("a")
+    third.wait_for_text(".question", "echo two")
+    third.press("x")
+    third.shown("#reason").send_keys(Keys.ENTER)
+    tabs = (first, second, third)
+    for tab in tabs:
+        tab.see()
+        tab.wait_for_text(".message.assistant", "Done.")
+        tab.wait_for_text(".head .chip", "Free")
+    eventually(lambda: seen(first) == seen(second) == seen(third), "all show the same", seconds=20)
+    assert "ended" in seen(first)["items"][3]
