@@ -10,7 +10,7 @@ AppError
 │                        of a session, a question, a queued message, a key, a toolset or a todo forbids
 ├── QueueFull
 ├── TooMany              more than one token may have: TooManyRuns, RateLimited
-├── Unauthorized, Forbidden
+├── Unauthorized, Forbidden ── CallDenied
 ├── Unavailable          try again later: ServerFull, Draining, StoreUnavailable, and what did not come in time
 ├── ToolServerFailed     an agent's tool server can't be had, or refuses
 ├── MissingEnvironment   an agent needs a variable that is not set
@@ -243,6 +243,12 @@ class Forbidden(AppError):
     """This is not allowed."""
 
     code = "forbidden"
+
+
+class CallDenied(Forbidden):
+    """the permissions deny this tool call"""
+
+    code = "call_denied"
 
 
 class Unavailable(AppError):

@@ -16,6 +16,7 @@ from app.runtime.agent_prompts import AgentPrompts
 from app.runtime.agent_tools import AgentTools
 from app.runtime.background_runs import BackgroundRuns
 from app.runtime.braked_model import BrakedModel, Brakes
+from app.runtime.changed_arguments import ChangedArguments
 from app.runtime.contexts import Contexts
 from app.runtime.conversation_editor import ConversationEditor
 from app.runtime.gauges import Gauges
@@ -68,6 +69,7 @@ from app.web.session_context import SessionContextResource
 from app.web.session_history import SessionHistoryResource
 from app.web.session_models import SessionModelsResource
 from app.web.session_prompts import SessionPromptsResource
+from app.web.session_question import SessionQuestionResource
 from app.web.session_reads import SessionReadsResource
 from app.web.session_recovery import SessionRecoveryResource
 from app.web.session_settings import SessionSettingsResource
@@ -247,11 +249,12 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             SessionContextResource(agents, Contexts(store, roots)),
             SessionTodosResource(store, agents, editor),
             SessionPromptsResource(agents, AgentPrompts(planner.toolboxes, roots)),
+            SessionQuestionResource(store),
             SessionRecoveryResource(store),
             SessionResource(store, control, roots=roots),
             SessionSettingsResource(store),
             BatchResource(store, control),
-            RunResource(store, control),
+            RunResource(store, control, ChangedArguments(store, directory, deny_wins=settings.deny_wins)),
             RunStartResource(
                 store,
                 planner,

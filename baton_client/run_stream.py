@@ -52,8 +52,14 @@ class RunStream:
             raise failure
         return "".join(pieces)
 
-    def approve(self, call_id: str | None = None, *, remember: Literal["", "tool", "session"] = "") -> None:
-        self._calls.approve(self.session_id, call_id, remember=remember)
+    def approve(
+        self,
+        call_id: str | None = None,
+        *,
+        remember: Literal["", "tool", "session"] = "",
+        arguments: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._calls.approve(self.session_id, call_id, remember=remember, arguments=arguments)
 
     def reject(self, call_id: str | None = None, *, reason: str = "") -> None:
         self._calls.reject(self.session_id, call_id, reason=reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,13 +12,23 @@ from app.agent.call_hooks import CallHooks
 from app.agent.loop_context import LoopContext
 from app.agent.loop_steps import Ask, Step, Steps
 from app.agent.resumption import Resumption
-from app.agent.toolset import Elicitation, Tool
+from app.agent.toolset import Elicitation, Tool, ToolFailed
 from app.conversation.blocks import Block
 from app.conversation.call_events import ToolCallConfirmation
+from app.conversation.changed_call import with_changes
 from app.conversation.events import ElicitationRequest
-from app.conversation.run import Answer, Question
+from app.conversation.run import Answer, CallState, Question
 from app.conversation.session import Session
 from app.conversation.wire_content import wire_tool_call
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A call as it may run, or why it must not: in words for the model, with the state in which it ends."""
+
+    block: Block
+    refusal: str = ""
+    state: CallState = "rejected"
 
 
 class CallApproval:
@@ -49,19 +60,36 @@ class CallApproval:
             working_dir=self._working_dir,
         )
 
-    def refusal(self, block: Block, tool: Tool) -> Generator[Step, Any, str]:
-        """Why the call must not run, in words for the model; empty if it may. Hooks and a person may be asked, and
-        hooks are told what was decided."""
-        verdict = yield from self._guarded(block, tool)
+    def decide(self, block: Block, tool: Tool) -> Generator[Step, Any, Decided]:
+        """May a new call run, and with what? Hooks and a person may be asked, and hooks are told what was decided. A
+        call whose arguments a person has changed is judged anew, by all but that person. RunCancelled."""
         answer = self._resumption.answer_to("approval", self._session_id, block["id"])
+        return (yield from self._decide(block, tool, answer))
+
+    def _decide(self, block: Block, tool: Tool, answer: Answer | None) -> Generator[Step, Any, Decided]:
+        own = block
+        if answer is not None and answer.arguments is not None:
+            block = with_changes(block, answer.arguments)
+        try:
+            block = {**block, "input": tool.fit(block["input"])}
+            rewritten, refusal = yield from self._hooks.rewritten(block, tool)
+            if refusal:
+                return Decided(block, blocked_words(refusal))
+            if rewritten is not block:
+                block = {**rewritten, "input": tool.fit(rewritten["input"])}
+        except ToolFailed as problem:
+            return Decided(block, f"Error calling tool: {problem}", "failed")
+        verdict = yield from self._guarded(block, tool)
         if verdict.outcome == "ask" and answer is None and not verdict.source:
             verdict = yield from self._ask_hooks(block, tool)
         if verdict.outcome == "ask" and answer is None:
             answer = yield from self._ask(block, tool)
+            if answer.arguments is not None:
+                return (yield from self._decide(own, tool, answer))
         if answer is not None and verdict.outcome != "deny":
             verdict = _answered(answer)
         yield from self._tell(block, tool, verdict)
-        return verdict.words
+        return Decided(block, verdict.words)
 
     def _guarded(self, block: Block, tool: Tool) -> Generator[Step, Any, Verdict]:
         """By a guard of the agent's and by the permissions; a guard can make them stricter only."""
@@ -99,7 +127,7 @@ class CallApproval:
             session_id=self._session_id,
             call_id=block["id"],
             name=tool.name,
-            details={"arguments": block["input"], "agent": self._agent},
+            details={"arguments": block["input"], "agent": self._agent, "definition": definition_of(tool)},
         )
         event = ToolCallConfirmation(
             agent_name=self._agent,
@@ -119,6 +147,11 @@ _APPROVED: Final = {
     "approve-balanced": "user_approved_balanced",
 }
 """By an answer that approves more than the call: what hooks are told of it."""
+
+
+def definition_of(tool: Tool) -> dict[str, Any]:
+    """What any process must know of a tool to judge arguments that a person gives its call."""
+    return {"parameters": tool.parameters, "read_only": tool.read_only, "destructive": tool.destructive}
 
 
 def blocked_words(reason: str) -> str:

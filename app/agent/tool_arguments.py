@@ -46,11 +46,12 @@ def fitted(schema: Schema | None, arguments: Mapping[str, Any]) -> dict[str, Any
     return value if isinstance(value, dict) else dict(arguments)
 
 
-def check(schema: Schema | None, arguments: Mapping[str, Any]) -> None:
+def check(schema: Schema | None, arguments: Mapping[str, Any], *, strictly: bool = False) -> None:
     """Types, `required` (unless there is a default) and `enum`; Unfit. A name that the schema does not have is refused
     if another is missing or if it looks like one that was not given, and of no account otherwise. How large a number or
-    a list may be is for the tool to say. A tool without a schema takes anything."""
-    problems = [] if schema is None else list(_problems(schema, arguments, ""))
+    a list may be is for the tool to say. A tool without a schema takes anything. `strictly` refuses each name that a
+    closed schema does not have."""
+    problems = [] if schema is None else list(_problems(schema, arguments, "", strictly))
     if problems:
         more = f"; and {len(problems) - MAX_NAMED} more" if len(problems) > MAX_NAMED else ""
         raise Unfit("; ".join(problems[:MAX_NAMED]) + more)
@@ -108,7 +109,7 @@ def _as_integer(value: float) -> int | float:
     return int(value) if value.is_integer() and abs(value) < 2**63 else value
 
 
-def _problems(schema: Any, value: Any, where: str) -> Iterator[str]:
+def _problems(schema: Any, value: Any, where: str, strictly: bool) -> Iterator[str]:
     if not isinstance(schema, Mapping):
         return
     kinds = _kinds(schema)
@@ -121,12 +122,14 @@ def _problems(schema: Any, value: Any, where: str) -> Iterator[str]:
         yield f"{where} must be one of {', '.join(map(str, choices))}, not {str(value)[:100]!r}"
     if isinstance(value, list):
         for number, item in enumerate(value):
-            yield from _problems(schema.get("items"), item, f"{where}[{number}]")
+            yield from _problems(schema.get("items"), item, f"{where}[{number}]", strictly)
     if isinstance(value, Mapping):
-        yield from _problems_of_object(schema, value, where)
+        yield from _problems_of_object(schema, value, where, strictly)
 
 
-def _problems_of_object(schema: Schema, value: Mapping[str, Any], where: str) -> Iterator[str]:
+def _problems_of_object(
+    schema: Schema, value: Mapping[str, Any], where: str, strictly: bool
+) -> Iterator[str]:
     known = schema.get("properties")
     known = known if isinstance(known, Mapping) else {}
     dot = f"{where}." if where else ""
@@ -139,11 +142,11 @@ def _problems_of_object(schema: Schema, value: Mapping[str, Any], where: str) ->
     free = [name for name in known if name not in value]
     for name, inner in value.items():
         if name in known:
-            yield from _problems(known[name], inner, f"{dot}{name}")
+            yield from _problems(known[name], inner, f"{dot}{name}", strictly)
         elif schema.get("additionalProperties") is False:
             near = difflib.get_close_matches(name, free, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none'}"
-            if near or missing:
+            if near or missing or strictly:
                 yield f"there is no argument {dot}{name[:100]} ({hint})"
 
 

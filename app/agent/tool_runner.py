@@ -40,6 +40,7 @@ from app.agent.toolset import (
 )
 from app.conversation.blocks import Block, tool_result
 from app.conversation.call_events import ToolCallResponse, ToolCallStarted
+from app.conversation.changed_call import as_begun, told_of, with_changes
 from app.conversation.events import MessageAdded
 from app.conversation.run import Answer, CallState, ToolCall, unknown_outcome
 from app.conversation.session import Session
@@ -120,28 +121,23 @@ class ToolRunner:
         """One call of the last turn, from approval to its result."""
         tool = self._find(block)
         known = self._resumption.ledger.get(block["id"])
+        if known is not None and known.is_changed(block["input"]):
+            block = with_changes(block, known.arguments)
         if form := self._form(block, known):
-            return (yield from self._conclude(block, answer_result(form.decision, form.content)))
+            return (yield from self._conclude(as_begun(block), answer_result(form.decision, form.content)))
         if known is not None and known.state == "running" and block["name"] == "transfer_task":
-            return (yield from self._conclude(block, (yield from self._delegate(block["id"], None))))
+            done = yield from self._delegate(block["id"], None)
+            return (yield from self._conclude(as_begun(block), done))
         if known is not None and known.state == "running":
-            return (yield from self.end(block, ToolResult.error(UNKNOWN_OUTCOME), "unknown"))
+            return (yield from self.end(as_begun(block), ToolResult.error(UNKNOWN_OUTCOME), "unknown"))
         if tool is None:
             called = block.get("called", block["name"])
             words = f"Tool '{called}' is not available. You can only use the tools provided to you."
             return (yield from self.end(block, ToolResult.error(words), "failed"))
-        try:
-            block = {**block, "input": tool.fit(block["input"])}
-            changed, refusal = yield from self._hooks.rewritten(block, tool)
-            if refusal:
-                return (yield from self.end(block, ToolResult.error(blocked_words(refusal)), "rejected"))
-            if changed is not block:
-                block = {**changed, "input": tool.fit(changed["input"])}
-        except ToolFailed as problem:
-            return (yield from self.end(block, ToolResult.error(f"Error calling tool: {problem}"), "failed"))
-        if refusal := (yield from self._approval.refusal(block, tool)):
-            return (yield from self.end(block, ToolResult.error(refusal), "rejected"))
-        begun = yield from self.begin(block, tool)
+        decided = yield from self._approval.decide(block, tool)
+        if decided.refusal:
+            return (yield from self.end(decided.block, ToolResult.error(decided.refusal), decided.state))
+        begun = yield from self.begin(decided.block, tool)
         return (yield from self.finish(begun, lambda: self.work(begun, self._context.cancellation)))
 
     def only_reads(self, block: Block) -> bool:
@@ -155,7 +151,7 @@ class ToolRunner:
         tool = self._find(block)
         known = self._resumption.ledger.get(block["id"])
         question = self._resumption.question
-        if tool is None or not tool.runs_beside_others or (known is not None and known.state != "pending"):
+        if tool is None or not tool.runs_beside_others or (known is not None and known.is_decided):
             return None
         if self._hooks.decides_before_approval(tool.name):
             return None
@@ -171,7 +167,7 @@ class ToolRunner:
         """A call of the last turn that ended in another process."""
         known = self._resumption.ledger.get(block["id"])
         if known is not None and (known.name, known.state) == ("handoff", "completed"):
-            self.handed_to = str(block["input"]["agent"])
+            self.handed_to = str({**block["input"], **known.arguments}["agent"])
 
     def end(self, block: Block, result: ToolResult, state: CallState) -> Generator[Step, Any, Message]:
         """The result goes into the store first, and to the readers then; as the agent's hooks want it."""
@@ -181,6 +177,9 @@ class ToolRunner:
     def _store(self, block: Block, result: ToolResult, state: CallState) -> Generator[Step, Any, Message]:
         tool, result = self._find(block), self._view.of_result(block["name"], result)
         result = self._repetition.note(block["name"], block["input"], self._limit.fit(result, tool), tool)
+        if line := told_of(block):
+            line = self._view.of_result(block["name"], ToolResult(line)).output
+            result = replace(result, output=f"{line}\n\n{result.output}".rstrip())
         content = tool_result(block["id"], result.output, is_error=result.is_error, images=result.images)
         row = Message(
             "tool",
@@ -216,7 +215,7 @@ class ToolRunner:
             if (verdict := self._approval.judge(block, tool)).outcome == "deny":
                 return ApprovedCall(block, tool, output, verdict.words)
         yield CallStarting(self._session_id, block["id"], tool.name, beside)
-        return ApprovedCall(block, tool, output, is_changed=said.arguments is not None)
+        return ApprovedCall(as_begun(block), tool, output, is_changed=said.arguments is not None)
 
     def work(self, begun: ApprovedCall, cancellation: Cancellation) -> Outcome:
         """Runs the handler, on whatever thread this is called. Raises only ToolCancelled."""

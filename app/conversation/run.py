@@ -156,12 +156,21 @@ class ToolCall:
     id: str
     run_id: str
     name: str
-    arguments: dict[str, Any]
+    arguments: dict[str, Any]  # the model's, or a person's in place of them
     state: CallState = "pending"
     decision: str = ""
     decided_by: str = ""
     reason: str = ""
     broken: bool = False  # its arguments are not JSON
+
+    @property
+    def is_decided(self) -> bool:
+        """It is past its beginning, or somebody has had a word about it."""
+        return self.state != "pending" or bool(self.decision)
+
+    def is_changed(self, own: Mapping[str, Any]) -> bool:
+        """Has a person approved it with other arguments than the model's `own`?"""
+        return self.decision == "approve" and self.arguments != own
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +193,10 @@ class Question:
 _ENDS_RUN: Final = {"ends_run": True}
 """Stands where a form's values would. Earlier versions, which share the database during an upgrade, refuse an answer
 with a field that they don't know."""
+
+
+_ARGUMENTS: Final = "arguments"
+"""The key of changed arguments, in the same place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +222,17 @@ class Answer:
     def ending_run(self) -> Answer:
         """The same answer, which ends its run."""
         return replace(self, content=_ENDS_RUN)
+
+    @property
+    def arguments(self) -> dict[str, Any] | None:
+        """The arguments that an approved call runs with in place of its own."""
+        if self.decision != "approve" or not self.content:
+            return None
+        return self.content.get(_ARGUMENTS)
+
+    def changing(self, arguments: Mapping[str, Any]) -> Answer:
+        """The same approval of a call, which runs with these arguments."""
+        return replace(self, content={_ARGUMENTS: dict(arguments)})
 
 
 DECISIONS: Final[Mapping[str, frozenset[str]]] = {

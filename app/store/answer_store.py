@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, select, update
 
 from app.conversation.audit_entry import Action
+from app.conversation.changed_call import changed_parts
 from app.conversation.run import DECISIONS, WAITING, Answer, Baton, Owner, Question, Run
 from app.errors import AnsweredAlready, HolderGone, NothingToAnswer
 from app.store.audit_notes import note
@@ -39,6 +40,9 @@ class Answered:
     answer: Answer
     adopted: Adopted | None  # None if the run's holder takes the answer
 
+
+MAX_NOTED: Final = 200
+"""Characters of each changed argument in the audit trail."""
 
 _CALL: Final = Prepared(
     select(tool_calls).where(
@@ -129,6 +133,11 @@ class AnswerStore:
                 return None
             return Answered(run_of(row), run.waiting_for, answer, reserved(connection, run.session_id))
 
+    def too_late(self, session_id: str, call_id: str) -> NothingToAnswer | AnsweredAlready:
+        """Why there is no answer to give to a question about that call."""
+        with self._database.reading() as connection:
+            return _too_late(connection, session_id, call_id)
+
     def park(self, baton: Baton, *, segments: Sequence[Segment], next_event: int) -> Answer | None:
         """Lets go of a run that waits for a person: the process that gets the answer goes on with it at once, and
         this baton can write nothing more. A run that was answered already is left as it is, and its answer returned.
@@ -168,9 +177,17 @@ def _note_answer(connection: Connection, run: Run, question: Question, answer: A
     if question.kind == "elicitation":
         note(connection, "answer", run.session_id, run_id=run.id, detail=answer.decision)
         return
-    said = " ".join(filter(None, (answer.decision, call_id, answer.tool_name, answer.reason)))
+    changes = _changes(question, answer)
+    said = " ".join(filter(None, (answer.decision, call_id, answer.tool_name, answer.reason, changes)))
     action: Action = "reject" if answer.decision == "reject" else "approve"
     note(connection, action, run.session_id, run_id=run.id, detail=said)
+
+
+def _changes(question: Question, answer: Answer) -> str:
+    if answer.arguments is None:
+        return ""
+    own = question.details.get("arguments") or {}
+    return f"changed: {dump(changed_parts(answer.arguments, own, longest=MAX_NOTED))}"
 
 
 def _too_late(connection: Connection, session_id: str, call_id: str) -> NothingToAnswer | AnsweredAlready:

@@ -13,7 +13,7 @@ from app.errors import BatonLost
 from app.store.call_ledger import set_call
 from app.store.event_segments import RESERVED_NUMBERS
 from app.store.prepared_statements import Prepared
-from app.store.row_mapping import answer_of, session_of
+from app.store.row_mapping import answer_of, dump, session_of
 from app.store.session_rows import find_session, set_next_event
 from app.store.tables import one_of, runs, tool_calls
 
@@ -75,11 +75,13 @@ def reserved(connection: Connection, session_id: str) -> Adopted:
 
 
 def write_down(connection: Connection, question: Question, answer: Answer) -> None:
-    """Writes to the ledger, if the question is about a call: the decision, and that a handler that asked works on."""
+    """Writes to the ledger, if the question is about a call: the decision, the arguments that it runs with if a person
+    has changed them, and that a handler that asked works on."""
     if not question.call_id:
         return
     here = {"session_id": question.session_id, "call_id": question.call_id}
     began = _BEGAN.scalar(connection, here) is not None
+    changed = {} if answer.arguments is None else {"arguments_json": dump(answer.arguments)}
     set_call(
         connection,
         question.session_id,
@@ -88,4 +90,5 @@ def write_down(connection: Connection, question: Question, answer: Answer) -> No
         decision=answer.decision,
         decided_by=answer.by,
         reason=answer.reason,
+        **changed,
     )

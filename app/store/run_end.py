@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
 from sqlalchemy import Connection, Text, bindparam, exists, func, select, update
 
 from app.conversation.blocks import tool_result
+from app.conversation.changed_call import told
 from app.conversation.run import OPEN_CALL, Baton, Ending, Run, RunStatus, closing_text
 from app.conversation.run_outcome import DIED, RunOutcome
 from app.conversation.transcript import Message
@@ -18,13 +20,19 @@ from app.store.clock import now
 from app.store.event_segments import Segment, write_segments
 from app.store.joined_writes import Write, is_as_seen
 from app.store.prepared_statements import Prepared
+from app.store.row_mapping import Row, call_of
 from app.store.session_rows import append_messages, find_session, set_next_event
-from app.store.tables import IS_LIVE, one_of, runs, tool_calls
+from app.store.tables import IS_LIVE, messages, one_of, runs, tool_calls
 
 _OPEN_CALLS: Final = Prepared(
     select(tool_calls)
     .where(tool_calls.c.run_id == bindparam("run_id"), one_of(tool_calls.c.state, OPEN_CALL))
     .order_by(tool_calls.c.position)
+)
+_CONTENT: Final = Prepared(
+    select(messages.c.content_json).where(
+        messages.c.session_id == bindparam("of_session"), messages.c.position == bindparam("there")
+    )
 )
 _ENDED: Final[dict[str, Any]] = {
     "status": bindparam("how"),
@@ -77,11 +85,25 @@ def close(connection: Connection, run_id: str, end: End) -> None:
     """Ends a run's row after closing the calls that it left open, in the order of the ledger."""
     ending: Ending = end.status if end.status in ("cancelled", "interrupted") else "failed"
     for row in _OPEN_CALLS.all(connection, {"run_id": run_id}):
-        state, words = closing_text(row.started_at is not None, ending)
+        began = row.started_at is not None
+        state, words = closing_text(began, ending)
+        if began and (line := _changed(connection, row)):
+            words = f"{line}\n\n{words}"
         set_call(connection, row.session_id, row.id, state=state, now_is="ended_at")
         content = (tool_result(row.id, words, is_error=True),)
         append_messages(connection, row.session_id, [Message("tool", content)], run_id)
     _END.run(connection, end.values(run_id))
+
+
+def _changed(connection: Connection, row: Row) -> str:
+    """The line that tells the model with what arguments a call ran that a person had changed; empty for any other."""
+    call = call_of(row)
+    if call.decision != "approve":
+        return ""
+    content = _CONTENT.scalar(connection, {"of_session": row.session_id, "there": row.position})
+    blocks = orjson.loads(content) if content else ()
+    own = next((block["input"] for block in blocks if block.get("id") == call.id), call.arguments)
+    return told(call.arguments, own, began=True) if call.is_changed(own) else ""
 
 
 def close_orphan(

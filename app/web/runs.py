@@ -9,6 +9,7 @@ from typing_extensions import TypedDict
 
 from app import errors
 from app.conversation.run import Answer, Run
+from app.runtime.changed_arguments import ChangedArguments
 from app.runtime.run_control import RunControl, StopOutcome
 from app.store.store import Store
 from app.web.access import own_name, owner, requester, require_visible
@@ -35,7 +36,7 @@ _SAME_AS: Final = {"approve-safe": "approve-balanced", "approve-safer": "approve
 class Resume(RequestModel):
     """`call_id` is ours: it ties the decision to the call it was made for. `approve-balanced` and
     `approve-autonomous` set the session's safety policy too; `approve-safe` and `approve-safer` are older names of the
-    first."""
+    first. `arguments` are for `approve` with a `call_id`: the call runs with them in place of its own."""
 
     confirmation: Literal[
         "approve",
@@ -50,6 +51,7 @@ class Resume(RequestModel):
     reason: Reason | None = None
     tool_name: Pattern | None = None
     call_id: Name | None = None
+    arguments: Json | None = None
 
     def answer(self, by: str) -> Answer:
         decision = _SAME_AS.get(self.confirmation, self.confirmation)
@@ -107,25 +109,32 @@ class RunResource(Resource):
     name = "runs"
     prefix = "/api"
 
-    def __init__(self, store: Store, control: RunControl) -> None:
+    def __init__(self, store: Store, control: RunControl, changes: ChangedArguments) -> None:
         self._store = store
         self._control = control
+        self._changes = changes
 
     @post(
         "/sessions/<session:session_id>/resume",
         "Answers a question about a tool call",
         body=Resume,
         answers={200: DONE},
-        refusals=_NOT_ANSWERED,
+        refusals=(*_NOT_ANSWERED, errors.CallDenied),
     )
     def resume(self, session_id: str) -> Response:
         body = read(Resume)
         require_visible(self._store, session_id, "resume session")
-        kinds = ("approval", "max_iterations")
+        answer = body.answer(requester())
+        if body.arguments is not None:
+            if body.confirmation != "approve" or not body.call_id:
+                raise errors.InvalidRequest(
+                    "arguments go with the confirmation approve and a call_id: they are for one call"
+                )
+            answer = self._changes.fit(session_id, body.call_id, answer, body.arguments)
         self._control.answer(
             session_id,
-            body.answer(requester()),
-            kinds=kinds,
+            answer,
+            kinds=("approval", "max_iterations"),
             call_id=body.call_id or "",
             name=own_name(),
         )

@@ -110,6 +110,18 @@ def test_a_call_is_approved_by_its_id_and_its_result_is_told(baton: BatonClient,
     assert "hands" in results[0].response
 
 
+def test_a_call_is_approved_with_other_arguments_than_the_models(baton: BatonClient, session: str) -> None:
+    with baton.run(session, ECHO, agent="tools") as run:
+        asked = first(iter(run), ToolApprovalEvent)
+        assert isinstance(asked, ToolApprovalEvent)
+        with pytest.raises(BatonError, match="cmd must be a string") as refusal:
+            run.approve(asked.call_id, arguments={"cmd": 7})
+        run.approve(asked.call_id, arguments={"cmd": "echo feet"})
+        results = [event for event in run if isinstance(event, ToolResultEvent)]
+    assert refusal.value.status == 400
+    assert results[0].response.endswith("\n\nfeet")
+
+
 def test_a_rejected_call_tells_the_model_the_reason(baton: BatonClient, session: str) -> None:
     with baton.run(session, ECHO, agent="tools") as run:
         asked = first(iter(run), ToolApprovalEvent)

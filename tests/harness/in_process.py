@@ -165,7 +165,7 @@ class LocalClient:
             return stream.rest()
 
     def resume(
-        self, session_id: str, confirmation: str, more: Mapping[str, str] | None = None, *, expect: int = 200
+        self, session_id: str, confirmation: str, more: Mapping[str, Any] | None = None, *, expect: int = 200
     ) -> Any:
         body = {"confirmation": confirmation, **(more or {})}
         return self.call("POST", f"/api/sessions/{session_id}/resume", body, expect=expect)

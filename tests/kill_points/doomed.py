@@ -46,6 +46,7 @@ class Doom:
     agent: str = "tools"
     follow_up: str = ""
     confirmation: str = ""  # answers the session's question with this instead of saying the text
+    answer: dict[str, Any] | None = None  # with this beside it
     at_write: int = 0
     moment: Literal["before", "after"] = "after"
     at_event: str = ""
@@ -104,7 +105,7 @@ def live(doom: Doom) -> None:
     if doom.at_write:
         die_at_write(doom.at_write, doom.moment)
     if doom.confirmation:
-        client.resume(doom.session_id, doom.confirmation)
+        client.resume(doom.session_id, doom.confirmation, doom.answer)
         client.wait_until_free(doom.session_id)
         return
     with client.run(doom.session_id, doom.text, agent=doom.agent) as stream:

@@ -121,6 +121,36 @@ def test_f21_a_process_that_dies_with_the_answer_leaves_the_question_or_a_free_s
     assert ends == {"waits", "interrupted", "finished"}
 
 
+def test_arguments_that_a_person_changed_outlive_the_process_that_asked(
+    aftermath: Aftermath, model: OfflineServer, marks: Path
+) -> None:
+    """One process asks and dies, a second one takes the answer and dies at one of its writes. Whatever runs, runs once
+    and with the changed arguments, and the model is told so if it may have run."""
+    ends = set()
+    for number in itertools.count(1):
+        assert number < 30, "the run never survives"
+        marks = aftermath.marks()
+        session, run = asked(aftermath, f"{call('shell', cmd=f'echo a >> {marks}')}[then][say done]", CONFIRM)
+        change = {"call_id": run["waiting_for"]["call_id"], "arguments": {"cmd": f"echo b >> {marks}"}}
+        life = aftermath.doom_in(session, confirmation="approve", answer=change, at_write=number)
+        eventually(lambda here=session: swept(aftermath, here), "the sweep has found the dead one's row free")
+        waits = "run" in aftermath.client.session(session)
+        if waits:
+            aftermath.client.resume(session, "approve", change)
+            finished(aftermath, session)
+        [result] = results(aftermath, session)
+        ran = marks.read_text() if marks.exists() else ""
+        ends.add(
+            (waits, ran, result.startswith("A person changed the arguments of this call before it ran."))
+        )
+        aftermath.next_message_works(session, restarted=False)
+        aftermath.everything_holds(session, life, marks)
+        if life.survived:
+            break
+    assert ends >= {(True, "b\n", True), (False, "", False), (False, "b\n", True)}
+    assert ends <= {(True, "b\n", True), (False, "", False), (False, "", True), (False, "b\n", True)}
+
+
 @pytest.mark.parametrize("action", ["accept", "decline"])
 def test_f21_a_form_outlives_its_process(aftermath: Aftermath, model: OfflineServer, action: str) -> None:
     text = f"{call('user_prompt', message='Which colour?')}[then][say thanks]"

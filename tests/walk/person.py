@@ -155,6 +155,18 @@ class Person:
         else:
             self.post("resume", {"confirmation": "approve", "call_id": run.waiting_for.call_id})
 
+    def change(self) -> None:
+        """Approves the call that the session's run waits for, with another name to write down."""
+        try:
+            run = self.live_run()
+        except AppError:
+            return
+        if run is not None and run.waiting_for is not None and run.waiting_for.kind == "approval":
+            asked = run.waiting_for
+            changed = {"name": f"{asked.details['arguments']['name']}-changed"}
+            body = {"confirmation": "approve", "call_id": asked.call_id, "arguments": changed}
+            self.post("resume", body)
+
     def is_free(self) -> bool:
         runtime = self.client.server.runtime
         return runtime.runs.find(self.session) is None and self.session not in runtime.locks.held()

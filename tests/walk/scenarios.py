@@ -69,6 +69,17 @@ def approve_after_kill(stage: Stage) -> None:
     stage.person.settle()
 
 
+def change_here(stage: Stage) -> None:
+    text = f"{stage.call('note', 'a')}[then][say done]"
+    stage.person.read(stage.person.run(text), tool_call_confirmation=stage.person.change)
+
+
+def change_after_kill(stage: Stage) -> None:
+    """An approval with other arguments adopts the run."""
+    stage.person.change()
+    stage.person.settle()
+
+
 def steer(stage: Stage) -> None:
     """And a follow-up, while a tool is at work."""
     response = stage.person.run(f"{stage.call('wait', 'a')}[then][say done]")
@@ -222,4 +233,6 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "pause-elsewhere": Scenario(pause_elsewhere),
     "pause-after-kill": Scenario(approve_after_kill, before=pause_and_die),
     "compact": Scenario(compact),
+    "change-here": Scenario(change_here, session=UNAPPROVED),
+    "change-after-kill": Scenario(change_after_kill, session=UNAPPROVED, before=ask_and_die),
 }

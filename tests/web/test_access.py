@@ -90,6 +90,7 @@ ROUTES: Final[list[tuple[str, str, Any]]] = [
     ("GET", "/status?wait=1s", None),
     ("GET", "/snapshot", None),
     ("GET", "/recovery", None),
+    ("GET", "/question", None),
     ("GET", "/models", None),
     ("PATCH", "/model", {"model": "anthropic/claude-haiku-4-5"}),
     ("POST", "/branches", {}),

@@ -73,6 +73,7 @@ SESSION_ROUTES: Final = [
     ("GET", "/api/sessions/{id}/status"),
     ("GET", "/api/sessions/{id}/snapshot"),
     ("GET", "/api/sessions/{id}/recovery"),
+    ("GET", "/api/sessions/{id}/question"),
     ("GET", "/api/sessions/{id}/models"),
     ("GET", "/api/sessions/{id}/thinking-level"),
     ("GET", "/api/sessions/{id}/permissions"),

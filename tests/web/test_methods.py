@@ -21,6 +21,7 @@ PATHS = [
     (SESSION, {"GET", "DELETE"}),
     (f"{SESSION}/snapshot", {"GET"}),
     (f"{SESSION}/recovery", {"GET"}),
+    (f"{SESSION}/question", {"GET"}),
     (f"{SESSION}/models", {"GET"}),
     (f"{SESSION}/model", {"PATCH"}),
     (f"{SESSION}/branches", {"POST"}),

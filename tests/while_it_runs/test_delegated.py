@@ -37,6 +37,23 @@ def servers(settings: Settings, directory: Path, stand_in: OfflineServer) -> Ite
     second.close()
 
 
+def test_a_helpers_call_runs_with_the_arguments_that_a_person_changed(
+    here: LocalClient, there: LocalClient
+) -> None:
+    session = here.new_session(permissions={"deny": ["shell:cmd=*evil*"]})
+    with here.run(
+        session, task('[call shell {"cmd": "echo own"}][then][say helped]'), agent="team"
+    ) as stream:
+        call = stream.until("tool_call_confirmation")["tool_call"]["id"]
+        evil = {"call_id": call, "arguments": {"cmd": "echo evil"}}
+        assert there.resume(session, "approve", evil, expect=403)["code"] == "call_denied"
+        there.resume(session, "approve", {"call_id": call, "arguments": {"cmd": "echo changed"}})
+        events = stream.rest()
+    told = [event["response"] for event in events if event["type"] == "tool_call_response"]
+    assert told[0].endswith("\n\nchanged")
+    assert told[0].startswith("A person changed")
+
+
 def task(text: str) -> str:
     arguments = json.dumps({"agent": "helper", "task": text, "expected_output": ""})
     return f"[call transfer_task {arguments}][then][say done]"
