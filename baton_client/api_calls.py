@@ -126,8 +126,8 @@ class Calls:
     ) -> None:
         """Lets a call run; with `remember` every later one of that tool, or all later ones of the session.
         Without `call_id` it is whatever is asked at that moment. With `arguments` the call runs with them in place of
-        its own, and the model is told so: they need a `call_id`, and go without `remember`. The BatonError of a refusal names
-        what does not fit, and the question stays."""
+        its own, and the model is told so: they need a `call_id`, and go without `remember`. The BatonError of a refusal
+        names what does not fit, and the question stays."""
         body: dict[str, Any] = {"confirmation": f"approve-{remember}".rstrip("-")}
         self._resume(session_id, call_id, body if arguments is None else {**body, "arguments": arguments})
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from app.agent.approval import NOBODY, Verdict, judge
 from app.agent.call_hooks import CallHooks
+from app.agent.call_previews import READING, CallPreviews
 from app.agent.loop_context import LoopContext
 from app.agent.loop_steps import Ask, Step, Steps
+from app.agent.readers_view import ReadersView
 from app.agent.resumption import Resumption
-from app.agent.toolset import Elicitation, Tool, ToolFailed
+from app.agent.toolset import Elicitation, Tool, ToolContext, ToolFailed, ToolResult
 from app.conversation.blocks import Block
 from app.conversation.call_events import ToolCallConfirmation
 from app.conversation.changed_call import with_changes
@@ -31,11 +33,21 @@ class Decided:
     state: CallState = "rejected"
 
 
+_READER: Final = Tool(READING, "filesystem", "", lambda _arguments, _context: ToolResult(""), read_only=True)
+
+
 class CallApproval:
     """Decides for one agent of one session which calls run. Owned by the run's thread."""
 
     def __init__(
-        self, context: LoopContext, session: Session, agent: str, hooks: CallHooks, resumption: Resumption
+        self,
+        context: LoopContext,
+        session: Session,
+        agent: str,
+        hooks: CallHooks,
+        resumption: Resumption,
+        view: ReadersView,
+        tool_context: ToolContext,
     ) -> None:
         self._context = context
         self._session_id = session.id
@@ -43,16 +55,23 @@ class CallApproval:
         self._agent = agent
         self._hooks = hooks
         self._resumption = resumption
+        self._previews = CallPreviews(view, tool_context, self._may_read)
         self._metadata: dict[str, str] = {}  # of hooks, for the question about the call at hand
 
     def judge(self, block: Block, tool: Tool) -> Verdict:
         """By the permissions as they are at this moment."""
+        return self._judge(tool, block["input"])
+
+    def _may_read(self, path: str) -> bool:
+        return self._judge(_READER, {"path": path}).outcome != "deny"
+
+    def _judge(self, tool: Tool, arguments: Mapping[str, Any]) -> Verdict:
         sessions = [self._context.look(self._session_id)]
         while above := sessions[-1].parent_id:
             sessions.append(self._context.look(above))
         return judge(
             tool,
-            block["input"],
+            arguments,
             sessions,
             self._context.team.permissions,
             attended=self._context.attended,
@@ -63,10 +82,14 @@ class CallApproval:
     def decide(self, block: Block, tool: Tool) -> Generator[Step, Any, Decided]:
         """May a new call run, and with what? Hooks and a person may be asked, and hooks are told what was decided. A
         call whose arguments a person has changed is judged anew, by all but that person. RunCancelled."""
+        question = self._resumption.asked("approval", self._session_id, block["id"])
         answer = self._resumption.answer_to("approval", self._session_id, block["id"])
-        return (yield from self._decide(block, tool, answer))
+        return (yield from self._decide(block, tool, question, answer))
 
-    def _decide(self, block: Block, tool: Tool, answer: Answer | None) -> Generator[Step, Any, Decided]:
+    def _decide(
+        self, block: Block, tool: Tool, question: Question | None, answer: Answer | None
+    ) -> Generator[Step, Any, Decided]:
+        """`answer` is what was said to the `question`."""
         own = block
         if answer is not None and answer.arguments is not None:
             block = with_changes(block, answer.arguments)
@@ -83,12 +106,16 @@ class CallApproval:
         if verdict.outcome == "ask" and answer is None and not verdict.source:
             verdict = yield from self._ask_hooks(block, tool)
         if verdict.outcome == "ask" and answer is None:
-            answer = yield from self._ask(block, tool)
+            question = self._question(block, tool)
+            answer = yield from self._ask(question, block, tool)
             if answer.arguments is not None:
-                return (yield from self._decide(own, tool, answer))
+                return (yield from self._decide(own, tool, question, answer))
         if answer is not None and verdict.outcome != "deny":
             verdict = _answered(answer)
         yield from self._tell(block, tool, verdict)
+        if verdict.outcome == "run" and question is not None:
+            shown = question.details.get("preview") or {}
+            return Decided(block, self._previews.outdated(tool, block["input"], shown))
         return Decided(block, verdict.words)
 
     def _guarded(self, block: Block, tool: Tool) -> Generator[Step, Any, Verdict]:
@@ -121,14 +148,19 @@ class CallApproval:
             return Verdict("deny", words, "permission_request_hook_deny")
         return Verdict("run", source="permission_request_hook_allow") if said.allowed else Verdict("ask")
 
-    def _ask(self, block: Block, tool: Tool) -> Generator[Step, Any, Answer]:
-        question = Question(
+    def _question(self, block: Block, tool: Tool) -> Question:
+        details = {"arguments": block["input"], "agent": self._agent, "definition": definition_of(tool)}
+        if preview := self._previews.of(tool, block["input"]):
+            details["preview"] = preview
+        return Question(
             "approval",
             session_id=self._session_id,
             call_id=block["id"],
             name=tool.name,
-            details={"arguments": block["input"], "agent": self._agent, "definition": definition_of(tool)},
+            details=details,
         )
+
+    def _ask(self, question: Question, block: Block, tool: Tool) -> Generator[Step, Any, Answer]:
         event = ToolCallConfirmation(
             agent_name=self._agent,
             tool_call=wire_tool_call(block),

@@ -109,12 +109,14 @@ class ToolRunner:
         self._toolbox = toolbox
         self._hooks = hooks
         self._resumption = resumption
-        self._approval = CallApproval(context, session, agent, hooks, resumption)
         self._tool_context = ToolContext(
             Path(session.working_dir),
             context.cancellation,
             attended=context.attended,
             ground=context.ground,
+        )
+        self._approval = CallApproval(
+            context, session, agent, hooks, resumption, self._view, self._tool_context
         )
 
     def call(self, block: Block) -> Generator[Step, Any, Message]:

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 from app.agent.live_output import LiveOutput
 from app.agent.model_client import Cancellation
+from app.agent.preview import Preview
 from app.agent.tool_arguments import Unfit, check, fitted
 from app.conversation.run import unknown_outcome
 from app.roots import Ground
@@ -179,6 +180,8 @@ class Tool:
     restore: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
     """Gives arguments the names that the handler knows, where the model was given others."""
     waits: bool = False  # for something that goes on by itself: the same call, the same result are no mistake
+    preview: Callable[[Mapping[str, Any], ToolContext], Preview] | None = None
+    """What a call with arguments that fit would do; it changes nothing. For tools that write files."""
     read_on: str = ""  # how to get what a result had no room for, as a sentence for the model
     model: str = (
         ""  # the one, by its name in the agent's file, that is shown the result; empty: the agent's own

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 from app.conversation.run import COMPACTION, RETRIES, WAITING, Question, Run, RunStatus
 from app.web.response_json import Json, Time, time_text, without_empty
 
-_LONG: Final = ("definition", "preview")
+LONG: Final = ("definition", "preview")
 """The parts of a question that are shown where one asks for it alone."""
 
 
@@ -105,5 +105,5 @@ def question_payload(question: Question) -> QuestionJson:
         "call_id": question.call_id,
         "tool": question.name,
     }
-    details = {name: value for name, value in question.details.items() if name not in _LONG}
+    details = {name: value for name, value in question.details.items() if name not in LONG}
     return {**without_empty(QuestionJson, body), **cast("QuestionJson", details)}

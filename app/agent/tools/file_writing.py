@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Final, Protocol, TypedDict
 
 from app.agent.tools.cage import Cage, caged
+from app.agent.tools.file_preview import preview_edit, preview_write
 from app.agent.tools.function_tool import tool
 from app.agent.tools.processes import Command, exit_words, run
 from app.agent.tools.sandbox import FileRefused, files_of
@@ -73,7 +74,7 @@ class FileWriting:
     post_edit: Sequence[PostEdit]
     cage: Cage | None
 
-    @tool(title="Edit", takes_description=True)
+    @tool(title="Edit", takes_description=True, preview=preview_edit)
     def edit_file(
         self,
         context: ToolContext,
@@ -108,7 +109,7 @@ class FileWriting:
             return ToolResult.error(f"File edited successfully but post-edit command failed: {problem}")
         return ToolResult(_edited([len(old.encode()) for old, _ in replaced]))
 
-    @tool(title="Write", takes_description=True)
+    @tool(title="Write", takes_description=True, preview=preview_write)
     def write_file(
         self,
         context: ToolContext,

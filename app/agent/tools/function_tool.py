@@ -23,6 +23,7 @@ from typing import (
     is_typeddict,
 )
 
+from app.agent.preview import Preview
 from app.agent.tools.toolset_bases import PlainToolset
 from app.agent.toolset import Handler, Outcome, Tool, ToolContext
 
@@ -48,6 +49,7 @@ class ToolMarks(TypedDict, total=False):
     takes_description: bool
     waits: bool
     read_on: str
+    preview: Callable[[Mapping[str, Any], ToolContext], Preview]
     output_schema: Any
 
 
