@@ -15,6 +15,7 @@ export const KEYS = [
   ["Esc", "Leave what is being written"],
   ["a", "Approve, or let it go on"],
   ["t", "Approve this tool for the whole session"],
+  ["e", "Change the arguments, then approve"],
   ["x", "Reject: write a reason, then Enter"],
   ["f", "Fill in what the agent asks"],
   ["s", "Stop the run"],
@@ -23,7 +24,7 @@ export const KEYS = [
   ["?", "This list"],
 ];
 
-const CHANGING = ["n", "m", "Enter", "Ctrl+Enter", "Shift+Enter", "Esc", "a", "t", "x", "f", "s", "r"];
+const CHANGING = ["n", "m", "Enter", "Ctrl+Enter", "Shift+Enter", "Esc", "a", "t", "e", "x", "f", "s", "r"];
 const SWITCH = "baton.keys";
 const TYPED_INTO = "input, textarea, select, [contenteditable]";
 
@@ -57,6 +58,7 @@ const ACTS = {
   m: (page) => page?.composer?.focus(),
   a: (page) => page?.questions?.approve("approve"),
   t: (page) => page?.questions?.approve("approve-tool"),
+  e: (page) => void page?.questions?.edit(),
   x: (page) => rejecting(page?.questions),
   f: (page) => page?.questions?.focus(),
   s: (page) => void page?.stop?.(),

@@ -1,8 +1,10 @@
 /** A run's questions to a person: may this call run, may it go on, and forms. */
 
-import { post } from "./api.js";
+import { get, post } from "./api.js";
+import { ArgumentsEditor } from "./arguments.js";
 import { mayAct } from "./caller.js";
 import { confirm } from "./dialogs.js";
+import { preview } from "./diff.js";
 import { announce, button, h } from "./dom.js";
 import { Form } from "./form.js";
 import { inWords } from "./refusals.js";
@@ -27,6 +29,7 @@ export class QuestionPanel {
     if (key === this.asked) return;
     this.asked = key;
     this.question = question;
+    this.editor = null;
     const focused = this.node.contains(document.activeElement);
     this.node.hidden = !question;
     this.node.replaceChildren();
@@ -56,16 +59,62 @@ export class QuestionPanel {
       type: "text", id: "reason", placeholder: "Reason, for the agent (optional)", "aria-label": "Reason for rejecting",
       on: { keydown: (event) => event.key === "Enter" && this.reject() },
     });
-    return [
-      h("h2", {}, `${this.named(question.agent)} wants to call `, h("code", {}, revealed(question.tool))),
-      asked(question.arguments ?? {}),
+    this.details = h("div", {}, asked(question.arguments ?? {}));
+    this.editor = null;
+    this.choices = h("div", { class: "answers" },
+      button("Approve", () => this.approve("approve"), { kind: "primary", title: "a" }),
+      button("Edit…", () => this.edit(), { title: "e — change the arguments, then approve" }),
+      button(`Always ${revealed(question.tool)}`, () => this.approve("approve-tool"), { title: "t — every later call of this tool in this session" }),
+      button("Approve all…", () => this.approveAll(), { title: "Every later call in this session" }),
+      h("span", { class: "reject" }, this.reason, button("Reject", () => this.reject(), { kind: "danger", title: "x" })),
+    );
+    this.load();
+    return [h("h2", {}, `${this.named(question.agent)} wants to call `, h("code", {}, revealed(question.tool))), this.details, this.choices];
+  }
+
+  /** What helps to decide and is not in the run's row: the schema of the arguments, and the change to a file. */
+  async load() {
+    const { asked: key, question, details } = this;
+    this.whole = get(`${this.path}/question`).catch(() => null);
+    const whole = await this.whole;
+    if (this.asked !== key || whole?.call_id !== question.call_id || !whole.preview || this.editor) return;
+    const shown = whole.preview;
+    const given = asked(question.arguments ?? {});
+    const all = shown.diff && !shown.left_out ? h("details", { class: "all" }, h("summary", {}, "All arguments"), given) : given;
+    details.replaceChildren(preview(shown), all);
+  }
+
+  /** Lets the person change the arguments. For keys: does nothing when there are none. */
+  async edit() {
+    if (this.question?.kind !== "approval" || this.editor || !mayAct()) return;
+    const { asked: key, question } = this;
+    const whole = await this.whole;
+    if (this.asked !== key || this.editor) return;
+    this.editor = new ArgumentsEditor(question.arguments ?? {}, whole?.schema);
+    const send = (event) => {
+      event.preventDefault();
+      if (this.editor.check()) this.answer("resume", { confirmation: "approve", arguments: this.editor.value() });
+    };
+    const keys = (event) => {
+      if (event.key === "Escape") this.leaveEditor();
+      else if (event.key === "Enter" && event.ctrlKey) send(event);
+    };
+    const form = h("form", { class: "edited", novalidate: true, on: { submit: send, keydown: keys } }, this.editor.node,
       h("div", { class: "answers" },
-        button("Approve", () => this.approve("approve"), { kind: "primary", title: "a" }),
-        button(`Always ${revealed(question.tool)}`, () => this.approve("approve-tool"), { title: "t — every later call of this tool in this session" }),
-        button("Approve all…", () => this.approveAll(), { title: "Every later call in this session" }),
-        h("span", { class: "reject" }, this.reason, button("Reject", () => this.reject(), { kind: "danger", title: "x" })),
-      ),
-    ];
+        h("button", { type: "submit", class: "button primary", title: "Ctrl+Enter" }, "Approve with changes"),
+        button("Back", () => this.leaveEditor(), { kind: "plain", title: "Esc" })));
+    this.before = [...this.details.childNodes];
+    this.details.replaceChildren(form);
+    this.choices.hidden = true;
+    this.editor.focus();
+  }
+
+  leaveEditor() {
+    this.editor = null;
+    this.words.textContent = "";
+    this.details.replaceChildren(...this.before);
+    this.choices.hidden = false;
+    this.choices.querySelector("button").focus();
   }
 
   paused() {
@@ -114,7 +163,7 @@ export class QuestionPanel {
 
   /** For keys: does nothing when that is not what is asked. */
   approve(how) {
-    if (!this.question || this.question.kind === "elicitation") return;
+    if (!this.question || this.question.kind === "elicitation" || this.editor) return;
     if (this.question.kind === "pause") return how === "approve" ? this.answer("pause", undefined) : undefined;
     if (how !== "approve" && this.question.kind !== "approval") return;
     return this.answer("resume", { confirmation: how });

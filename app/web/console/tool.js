@@ -1,5 +1,6 @@
 /** A tool call: what was asked for, whether it may run, and what came of it. */
 
+import { replacements } from "./diff.js";
 import { h } from "./dom.js";
 import { stateWords } from "./outcomes.js";
 import { longText, picture } from "./pieces.js";
@@ -46,12 +47,22 @@ export class ToolView {
   open() {
     if (!this.node.open) return this.body.replaceChildren();
     const { item } = this;
-    const parts = [h("h4", {}, "Arguments"), ...longText(revealed(indented(item.arguments)) || "none")];
+    const parts = [...change(item), h("h4", {}, "Arguments"), ...longText(revealed(indented(item.arguments)) || "none")];
     if (item.live) parts.push(h("h4", {}, "Output so far"), this.live);
     if (item.output) parts.push(h("h4", {}, "Result"), ...longText(item.output));
     if (item.images?.length) parts.push(...item.images.map(picture));
     this.body.replaceChildren(...parts);
   }
+}
+
+const MOST_EDITED = 20_000; // characters that are shown line by line; the arguments have all
+
+/** Of a call that replaces texts in a file: the lines that go, and those that come. */
+function change(item) {
+  const edits = parsed(item.arguments)?.edits;
+  if (item.name !== "edit_file" || !Array.isArray(edits) || item.arguments.length > MOST_EDITED) return [];
+  const pairs = edits.map((edit) => [String(edit?.oldText ?? ""), String(edit?.newText ?? "")]);
+  return [h("h4", {}, "Change"), replacements(pairs, "Change")];
 }
 
 /** The arguments in one line. */
