@@ -25,7 +25,9 @@ from app.runtime.measured_model import MeasuredModel
 from app.runtime.pricing import Pricing
 from app.runtime.process_identity import probe, this_process
 from app.runtime.run_control import RunControl
+from app.runtime.run_timeline import Timelines
 from app.runtime.runtime import Runtime
+from app.runtime.sent_requests import SentRequests
 from app.runtime.session_agents import SessionAgents
 from app.runtime.session_trees import SessionTrees
 from app.runtime.streams.disconnects import DisconnectWatcher
@@ -62,7 +64,9 @@ from app.web.models import ModelsResource
 from app.web.queue import QueueResource
 from app.web.rate_limit import RateLimit
 from app.web.reference import ReferenceResource
+from app.web.run_request import RunRequestResource
 from app.web.run_start import RunStartResource
+from app.web.run_timeline import RunTimelineResource
 from app.web.runs import RunResource
 from app.web.session_branches import SessionBranchResource
 from app.web.session_context import SessionContextResource
@@ -267,6 +271,8 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
                 pricing,
                 on_disconnect=settings.on_disconnect,
             ),
+            RunTimelineResource(store, Timelines(store)),
+            RunRequestResource(store, SentRequests(store, directory)),
             TurnResource(store, control, TurnControl(store, runtime.manager, control), waits),
             QueueResource(store, control),
             MessageResource(store, editor),

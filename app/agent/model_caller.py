@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
@@ -25,9 +26,10 @@ from app.agent.model_price import cost_of
 from app.agent.partial_calls import PartialCalls
 from app.agent.prompt_cache import PromptCache
 from app.agent.redaction import Redaction, redacted_row
-from app.agent.request_builder import RequestBuilder, begins_with_thinking, named_rows
+from app.agent.request_builder import RequestBuilder, named_rows
 from app.agent.retry import MAX_DELAY, stream_with_retries
 from app.agent.toolbox import Toolbox
+from app.agent.turn_options import most_tokens, sampling_options, thinking_options, turn_options
 from app.conversation import events
 from app.conversation.events import Event, Json
 from app.conversation.frozen_prompt import FrozenPrompt
@@ -42,7 +44,6 @@ from app.team.model_definition import ModelSpec
 
 SUMMARY_TOKENS: Final = 16_000  # at most, what is thought for it included
 TASK_BUDGETS: Final = ("task-budgets-2026-03-13",)  # the beta that a model with such a budget needs
-SPARE_TOKENS: Final = 1_024  # of the window, for what an estimate is wrong by
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class ModelAnswer:
     turn: Turn
     spec: ModelSpec
     prompt: FrozenPrompt
+    timing: Json | None = None  # as `TokenUsage` tells it
 
     @property
     def cost(self) -> float:
@@ -86,12 +88,16 @@ class ModelCaller:
         self._prompt_cache = PromptCache(context, session, agent, toolbox, history)
         self.message_id = ""
         self._redaction = Redaction() if agent.redacts_prompts else None
+        self._failures = 0  # attempts of the call under way
+        self._began_at = 0.0  # monotonic, of the attempts of one model
+        self._first_at: float | None = None  # when the first piece of it came
         self._wasted = 0.0  # dollars that failed calls have cost and nobody was told of yet
         self._builders: dict[str, tuple[int, RequestBuilder]] = {}  # by the prompt's digest
 
     def ask(self, first: Sequence[ModelSpec] = ()) -> Generator[Step, Any, ModelAnswer]:
         """The next turn of the conversation, its deltas as events; `first` come before the agent's own models.
         ModelError if no model could say it."""
+        self._failures = 0
         return (yield from self.chain.ask(self._attempt, before=first))
 
     def ask_about(
@@ -130,6 +136,7 @@ class ModelCaller:
             prompt = yield from self._prompt_cache.frozen(spec)
             self.asking = (spec, prompt)
             self.message_id = self._context.new_id()
+            self._began_at, self._first_at = time.monotonic(), None
             try:
                 request = replace(self._request(spec, prompt), show=self._show)
                 turn = yield from self._shown(self._stream(spec, request, patience))
@@ -138,8 +145,18 @@ class ModelCaller:
                     raise
                 self._prompt_cache.renew(spec)
                 continue
-            return ModelAnswer(turn, spec, prompt)
+            return ModelAnswer(turn, spec, prompt, self._timing())
         raise ModelError("the model refuses its own thinking", kind="final")
+
+    def _timing(self) -> Json:
+        now = time.monotonic()
+        first = now if self._first_at is None else self._first_at
+        return {
+            "message_id": self.message_id,
+            "seconds": round(now - self._began_at, 3),
+            "first_seconds": round(first - self._began_at, 3),
+            "retries": self._failures,
+        }
 
     def settle(self, more: float = 0.0, usage: Usage | None = None) -> Steps:
         """Tells what failed calls have cost since the last time, and `more`; call it after each question. The cost
@@ -152,6 +169,7 @@ class ModelCaller:
             yield Spent(self._session.id, cost, usage.read_and_written if usage else None)
 
     def _waste(self, spec: ModelSpec, error: ModelError) -> None:
+        self._failures += 1
         self._wasted += cost_of(spec, error.usage)
 
     def _stream(
@@ -193,6 +211,7 @@ class ModelCaller:
                 case TextDelta() | ThinkingDelta():
                     yield self._told(event)
                 case CallDelta():
+                    self._first_at = self._first_at or time.monotonic()
                     yield from partials.add(event)
                 case Turn():
                     return event
@@ -204,6 +223,8 @@ class ModelCaller:
         self._context.publish(self._told(delta))
 
     def _told(self, delta: TextDelta | ThinkingDelta) -> Event:
+        if self._first_at is None:
+            self._first_at = time.monotonic()
         kind = events.AgentChoice if isinstance(delta, TextDelta) else events.AgentChoiceReasoning
         return kind(
             agent_name=self._agent.name,
@@ -217,19 +238,16 @@ class ModelCaller:
     def _request(self, spec: ModelSpec, prompt: FrozenPrompt) -> ModelRequest:
         shown = self._shown_rows()
         rows = shown.rows
-        max_tokens = self._max_tokens(spec)
-        options = self._thinking(spec, max_tokens)
-        if options.get("thinking", {}).get("type") == "enabled" and not begins_with_thinking(rows, prompt):
-            options = {}
-        options |= _sampling(spec, options)
-        if self._agent.structured_output is not None:
-            form = {"type": "json_schema", "schema": self._agent.structured_output.for_the_api()}
-            options["output_config"] = {**options.get("output_config", {}), "format": form}
-        if spec.task_budget:
-            budget = {"type": "tokens", "total": spec.task_budget}
-            options["output_config"] = {**options.get("output_config", {}), "task_budget": budget}
-        if prompt.tools and not self._toolbox.tools:
-            options["tool_choice"] = {"type": "none"}
+        max_tokens = most_tokens(spec, self._history.fill)
+        options = turn_options(
+            self._agent,
+            spec,
+            prompt,
+            rows,
+            thinks=self._thinks,
+            has_tools=bool(self._toolbox.tools),
+            max_tokens=max_tokens,
+        )
         request = self._builder(prompt, shown.since).build(
             rows, model=spec.model, max_tokens=max_tokens, options=options, base_url=spec.base_url
         )
@@ -247,10 +265,10 @@ class ModelCaller:
 
     def _aside(self, rows: Sequence[Message], spec: ModelSpec, prompt: FrozenPrompt) -> ModelRequest:
         """As like the conversation's own requests as can be: what they have put into the cache is read from it."""
-        options = self._thinking(spec, SUMMARY_TOKENS)
+        options = thinking_options(spec, SUMMARY_TOKENS, self._thinks)
         if options.get("thinking", {}).get("type") == "enabled":
             options = {}
-        options |= _sampling(spec, options)
+        options |= sampling_options(spec, options)
         if prompt.tools:
             options["tool_choice"] = {"type": "none"}
         most = model_catalogue.facts(spec.model).max_output or SUMMARY_TOKENS
@@ -262,27 +280,7 @@ class ModelCaller:
             base_url=spec.base_url,
         )
 
-    def _thinking(self, spec: ModelSpec, max_tokens: int) -> dict[str, Any]:
-        options = dict(
-            model_catalogue.thinking_options(spec.model, spec.thinking_budget, max_tokens=max_tokens)
-        )
-        return options if options and self._thinks() else {}
-
     def _thinks(self) -> bool:
         if self._context.thinks is not None:
             return self._context.thinks(self._session.id)
         return self._context.look(self._session.id).thinking
-
-    def _max_tokens(self, spec: ModelSpec) -> int:
-        """The most that the model may write. Older models refuse to begin when that might not fit into their window."""
-        known = model_catalogue.facts(spec.model)
-        wanted = spec.max_tokens or known.max_output or model_catalogue.DEFAULT_MAX_TOKENS
-        if known.thinking != "budget" or not known.window:
-            return wanted
-        room = known.window - self._history.fill - self._history.fill // 20 - SPARE_TOKENS
-        return min(wanted, max(room, SPARE_TOKENS))
-
-
-def _sampling(spec: ModelSpec, options: Mapping[str, Any]) -> Mapping[str, float]:
-    thinks = "thinking" in options
-    return model_catalogue.sampling_options(spec.model, spec.temperature, spec.top_p, thinks=thinks)

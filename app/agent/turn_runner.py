@@ -255,7 +255,9 @@ class TurnRunner:
     def _token_usage(self, asked: ModelAnswer, *, whole: bool) -> Event:
         usage, spec = asked.turn.usage, asked.spec
         if usage is None:
-            return events.TokenUsage(agent_name=self._agent.name, session_id=self._session.id, usage=None)
+            return events.TokenUsage(
+                agent_name=self._agent.name, session_id=self._session.id, usage=None, timing=asked.timing
+            )
         body: dict[str, Any] = {
             "input_tokens": usage.prompt_tokens,
             "output_tokens": usage.output_tokens,
@@ -273,7 +275,9 @@ class TurnRunner:
                 "Model": asked.turn.model or spec.id,
                 "finish_reason": _FINISH_REASONS.get(asked.turn.stop_reason, "stop"),
             }
-        return events.TokenUsage(agent_name=self._agent.name, session_id=self._session.id, usage=body)
+        return events.TokenUsage(
+            agent_name=self._agent.name, session_id=self._session.id, usage=body, timing=asked.timing
+        )
 
 
 def _refusal(turn: Turn) -> str:

@@ -144,9 +144,15 @@ class AgentChoiceReasoning(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenUsage(Event):
+    """`timing` is of the model call that this tells of: its `message_id`, the `seconds` it took, those until its first
+    piece came (`first_seconds`), and how many attempts had failed before (`retries`)."""
+
     type = "token_usage"
+    optional = frozenset({"timing"})
+    unsent = frozenset({"timing"})
     session_id: str
     usage: Json | None
+    timing: Json | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

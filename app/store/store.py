@@ -30,6 +30,7 @@ from app.store.run_reads import RunReads
 from app.store.run_store import RunStore
 from app.store.session_store import SessionStore
 from app.store.sweep_store import SweepStore
+from app.store.timeline_store import TimelineStore
 from app.store.tree_store import TreeStore
 from app.store.waiting_line_store import WaitingLineStore
 
@@ -71,6 +72,7 @@ class Store:
         self.sessions = SessionStore(database)
         self.trees = TreeStore(database)
         self.histories = HistoryStore(database)
+        self.timelines = TimelineStore(database)
         self.full = FullSessions(limits.session_bytes)
         self.claims = ClaimStore(database, fence, self.full, limits)
         self.answers = AnswerStore(database, fence)

@@ -13,6 +13,7 @@ from app.runtime.changed_arguments import ChangedArguments
 from app.runtime.run_control import RunControl, StopOutcome
 from app.store.store import Store
 from app.web.access import own_name, owner, requester, require_visible
+from app.web.own_run import own_run
 from app.web.query_parameters import PRETTY, SESSION_ID, Choice, Matching, Parameter, Seconds, WordList
 from app.web.request_body import read
 from app.web.request_models import Json, Name, Pattern, Reason, RequestModel
@@ -220,7 +221,7 @@ class RunResource(Resource):
         refusals=(errors.RunNotFound,),
     )
     def one(self, run_id: str) -> Response:
-        run = self._own_run(run_id)
+        run = own_run(self._store, run_id)
         return json_response(run_in_view(run, self._store.runs.calling([run_id]).get(run_id)))
 
     @post(
@@ -232,14 +233,6 @@ class RunResource(Resource):
     )
     def release(self, run_id: str) -> Response:
         body = read(Release)
-        self._own_run(run_id)
+        own_run(self._store, run_id)
         released = self._control.release(run_id, by=requester(), reason=body.reason or "")
         return json_response({"run": run_payload(released)})
-
-    def _own_run(self, run_id: str) -> Run:
-        run = self._store.runs.get(run_id)
-        try:
-            self._store.sessions.get(run.session_id, owner=owner())
-        except errors.SessionNotFound:
-            raise errors.RunNotFound() from None  # somebody else's: as if it were not there
-        return run

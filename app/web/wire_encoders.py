@@ -7,13 +7,14 @@ from typing import Any, Final
 
 from app.conversation.call_events import PartialToolCall
 from app.conversation.event_facts import EventFact, is_marked, mark_of, rewritten
-from app.conversation.events import AgentChoice, Error
+from app.conversation.events import AgentChoice, Error, TokenUsage
 from app.runtime.streams.frame_encoder import FrameEncoder
 from app.web.wire_generation import Generation, generation
 
 _CHOICE: Final = mark_of(AgentChoice.type)
 _PARTIAL: Final = mark_of(PartialToolCall.type)
 _ERROR: Final = mark_of(Error.type)
+_USAGE: Final = mark_of(TokenUsage.type)
 
 _LATER_CODES: Final = {
     "model_failed": "model_error",
@@ -22,14 +23,18 @@ _LATER_CODES: Final = {
 }
 
 
+def _without(fact: bytes, name: str) -> bytes:
+    fields = dict(EventFact.read(fact).fields)
+    return rewritten(fact, fields) if fields.pop(name, None) else fact
+
+
 class _March:
     """A call that is being written has all its arguments so far, each time."""
 
     def encode(self, fact: bytes) -> bytes:
-        if not is_marked(fact, _PARTIAL):
-            return fact
-        fields = dict(EventFact.read(fact).fields)
-        return rewritten(fact, fields) if fields.pop("piece_length", None) else fact
+        if is_marked(fact, _PARTIAL):
+            return _without(fact, "piece_length")
+        return _without(fact, "timing") if is_marked(fact, _USAGE) else fact
 
 
 class _Later:
@@ -43,7 +48,7 @@ class _Later:
             return self._partial_call(fact)
         if is_marked(fact, _ERROR):
             return self._error(fact)
-        return fact
+        return _without(fact, "timing") if is_marked(fact, _USAGE) else fact
 
     def _partial_call(self, fact: bytes) -> bytes:
         fields = dict(EventFact.read(fact).fields)

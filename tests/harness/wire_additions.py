@@ -22,6 +22,7 @@ behind its number when it connects again."""
 FIELDS: Final[Mapping[str, str]] = {
     "error.code": "March's client: the word that an HTTP refusal would have carried",
     "error.run_code": "both: that word, where a later client's `code` says it in docker-agent's",
+    "token_usage.timing": "both: an older process passes on what a newer one has stored, during an upgrade",
     "partial_tool_call.piece_length": "both: an older process passes on what a newer one has stored, during an upgrade",
     "tool_call_response.state": "both: how the call ended, which its result tells in words for the model",
     "user_message.message_id": "both: the queued message that this confirms",

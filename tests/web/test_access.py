@@ -167,9 +167,13 @@ def test_a_strangers_session_is_not_there_on_any_route_even_while_it_runs(
             assert set(response.get_json()) == {"message", "error", "code", "request_id"}
         run = f"/api/runs/{before['run']['id']}"
         own = f"/api/sessions/{new_session(http, **bearer(BOB))}/turns/{before['run']['id']}/wait"
-        for method, address in (("GET", run), ("POST", f"{run}/release"), ("POST", own)):
+        inside = [("GET", f"{run}/{what}") for what in ("timeline", "events")]
+        for method, address in (("GET", run), ("POST", f"{run}/release"), ("POST", own), *inside):
             response = http.open(address, method=method, headers=bearer(BOB))
             assert (response.status_code, response.get_json()["code"]) == (404, "unknown_run")
+        for token in (ALICE, BOB):
+            request = http.get(f"{run}/request", headers=bearer(token))
+            assert (request.status_code, request.get_json()["code"]) == (403, "forbidden")
         assert http.get("/api/runs", headers=bearer(BOB)).get_json() == []
         assert http.get(f"/api/runs?session={session}", headers=bearer(BOB)).get_json() == []
         assert _without_lease(http.get(path, headers=bearer(ALICE)).get_json()) == _without_lease(before)

@@ -37,6 +37,9 @@ OBJECT_ROUTES: Final = [
     ("POST", "/api/sessions/{id}/retry"),
     ("POST", "/api/sessions/{id}/compact"),
     ("POST", "/api/runs/{id}/release"),
+    ("GET", "/api/runs/{id}/timeline"),
+    ("GET", "/api/runs/{id}/events"),
+    ("GET", "/api/runs/{id}/request"),
 ]
 
 MESSAGE_ROUTES: Final = [

@@ -70,6 +70,9 @@ PATHS = [
     (f"{SESSION}/agent/plain/root", {"POST"}),
     ("/api/runs", {"GET"}),
     ("/api/runs/0123456789abcdef", {"GET"}),
+    ("/api/runs/0123456789abcdef/timeline", {"GET"}),
+    ("/api/runs/0123456789abcdef/events", {"GET"}),
+    ("/api/runs/0123456789abcdef/request", {"GET"}),
     ("/api/me", {"GET"}),
     ("/api/audit", {"GET"}),
 ]
