@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from app.agent.approval import judge
 from app.agent.tool_arguments import Unfit, check, fitted
@@ -15,6 +15,8 @@ from app.conversation.run import Answer, Question, Run
 from app.errors import CallDenied, InvalidRequest
 from app.store.store import Store
 from app.team.team_directory import TeamDirectory
+
+_FOR_ONE: Final = "arguments go with the confirmation approve and a call_id: they are for one call"
 
 
 class ChangedArguments:
@@ -31,7 +33,11 @@ class ChangedArguments:
         file that does not load any more raises."""
         run = self._store.runs.live_run(session_id)
         question = run.waiting_for if run is not None else None
-        if run is None or question is None or (question.kind, question.call_id) != ("approval", call_id):
+        if run is None or question is None or question.kind != "approval":
+            raise self._store.answers.too_late(session_id, call_id)
+        if answer.decision != "approve" or not call_id:
+            raise InvalidRequest(_FOR_ONE)
+        if question.call_id != call_id:
             raise self._store.answers.too_late(session_id, call_id)
         tool = _tool(question)
         fit = fitted(tool.parameters, arguments)

@@ -127,11 +127,7 @@ class RunResource(Resource):
         require_visible(self._store, session_id, "resume session")
         answer = body.answer(requester())
         if body.arguments is not None:
-            if body.confirmation != "approve" or not body.call_id:
-                raise errors.InvalidRequest(
-                    "arguments go with the confirmation approve and a call_id: they are for one call"
-                )
-            answer = self._changes.fit(session_id, body.call_id, answer, body.arguments)
+            answer = self._changes.fit(session_id, body.call_id or "", answer, body.arguments)
         self._control.answer(
             session_id,
             answer,

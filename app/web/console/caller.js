@@ -13,5 +13,8 @@ export async function introduce() {
   }
 }
 
+/** May requests to models be seen? */
+export const isOperator = () => caller.role === "operator";
+
 /** May anything be changed? */
 export const mayAct = () => caller.role !== "readonly";

@@ -20,6 +20,7 @@ export const KEYS = [
   ["f", "Fill in what the agent asks"],
   ["s", "Stop the run"],
   ["r", "Retry what failed"],
+  ["i", "The run from inside: its steps"],
   ["Home End", "To the first, to the latest message"],
   ["?", "This list"],
 ];
@@ -63,6 +64,7 @@ const ACTS = {
   f: (page) => page?.questions?.focus(),
   s: (page) => void page?.stop?.(),
   r: (page) => void page?.retry?.(),
+  i: (page) => void page?.inspect?.(),
   Home: (page) => page?.transcript?.showBeginning() ?? Boolean(page?.transcript),
   End: (page) => page?.transcript?.showEnd() ?? Boolean(page?.transcript),
   "?": () => void help(),

@@ -6,6 +6,7 @@ import { askForToken } from "./dialogs.js";
 import { h } from "./dom.js";
 import { help, listen } from "./keys.js";
 import { Overview } from "./overview.js";
+import { InspectorPage } from "./inspector.js";
 import { RunsPage } from "./runs.js";
 import { SessionPage } from "./session.js";
 import { Sidebar } from "./sidebar.js";
@@ -25,12 +26,12 @@ const overview = new Overview();
 const sidebar = new Sidebar(document.getElementById("sidebar"), overview, { help });
 let page = null;
 
-/** `#/session/ID`, `#/new`, `#/runs`; anything else is the list, which wide windows show anyway. */
+/** `#/session/ID`, `#/run/ID`, `#/new`, `#/runs`; anything else is the list, which wide windows show anyway. */
 function route() {
   const [, kind = "", id = ""] = location.hash.split("/");
   const isSession = kind === "session" && /^[\w-]+$/.test(id);
   page?.close();
-  page = isSession ? new SessionPage(id, overview) : kind === "runs" ? new RunsPage(overview) : kind === "new" && mayAct() ? new StartPage(overview) : null;
+  page = isSession ? new SessionPage(id, overview) : kind === "runs" ? new RunsPage(overview) : kind === "run" && /^[\w-]+$/.test(id) ? new InspectorPage(id) : kind === "new" && mayAct() ? new StartPage(overview) : null;
   document.body.dataset.page = isSession ? "session" : page ? kind : "list";
   main.replaceChildren(page ? page.node : welcome());
   sidebar.runs.toggleAttribute("aria-current", kind === "runs");

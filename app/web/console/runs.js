@@ -110,7 +110,7 @@ export class RunsPage {
       cell("Session", h("a", { href: `#/session/${run.session_id}` }, this.titleOf(run)), h("small", {}, run.agent)),
       cell("Doing", doing(run)),
       cell("Held by", h("code", {}, run.holder), run.started_by ? h("small", {}, `for ${run.started_by}`) : null),
-      cell("Began", when),
+      cell("Began", when, h("small", {}, h("a", { href: `#/run/${run.id}` }, "Steps"))),
       h("td", { class: "actions" }, live && mayAct() ? this.actions(run) : null));
     row.began = when;
     return row;

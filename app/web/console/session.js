@@ -243,6 +243,12 @@ export class SessionPage {
     return false;
   }
 
+  /** The run at work, or the last one, from inside. */
+  inspect() {
+    const run = this.run ?? this.latest;
+    if (run) location.hash = `#/run/${run.id}`;
+  }
+
   async stop() {
     if (!this.run) return;
     const { run } = this;
