@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, NotRequired, cast
+from typing import Any, Literal, NotRequired, cast
 
 from typing_extensions import TypedDict
 
 from app.conversation.run import COMPACTION, RETRIES, WAITING, Question, Run, RunStatus
 from app.web.response_json import Json, Time, time_text, without_empty
 
-LONG: Final = ("definition", "preview")
-"""The parts of a question that are shown where one asks for it alone."""
+
+class PreviewJson(TypedDict):
+    """What the call would do to a file. `diff` has the hunks of a unified diff, of which so many lines were `left_out`;
+    `problem` says why there is none, and may say that the call would fail."""
+
+    path: str
+    change: Literal["create", "change", "none", "unknown"]
+    diff: str
+    left_out: int
+    problem: str
 
 
 class QuestionJson(TypedDict):
-    """The question that a run waits on, with the fields of an approval, a form or a limit; or a pause."""
+    """The question that a run waits on, with the fields of an approval, a form or a limit; or a pause. A call that
+    writes a file has its `preview` where one session is shown, or one run."""
 
     kind: Literal["approval", "elicitation", "max_iterations", "pause"]
     call_id: NotRequired[str]
@@ -24,6 +33,7 @@ class QuestionJson(TypedDict):
     message: NotRequired[str]
     schema: NotRequired[Any]
     limit: NotRequired[int]
+    preview: NotRequired[PreviewJson]
 
 
 class RunJson(TypedDict):
@@ -62,20 +72,21 @@ class RunAnswerJson(TypedDict):
     run: RunJson
 
 
-def run_in_view(run: Run, tool: str | None) -> RunInViewJson:
+def run_in_view(run: Run, tool: str | None, *, whole: bool = False) -> RunInViewJson:
     """A run, and what it does at this moment: `tool` is the one that it is inside of."""
     if not run.live:
         return cast("RunInViewJson", run_payload(run))
     waits = run.status in WAITING
     body: RunInViewJson = {
-        **run_payload(run),
+        **run_payload(run, whole=whole),
         "phase": "waiting" if waits else "tool" if tool else "model",
         "tool": "" if waits else tool or "",
     }
     return without_empty(RunInViewJson, body)
 
 
-def run_payload(run: Run) -> RunJson:
+def run_payload(run: Run, *, whole: bool = False) -> RunJson:
+    """`whole`: with what is long of its question."""
     body: RunJson = {
         "id": run.id,
         "session_id": run.session_id,
@@ -87,7 +98,7 @@ def run_payload(run: Run) -> RunJson:
         "status": run.status,
         "started_at": time_text(run.started_at, whole=False),
         "ended_at": time_text(run.ended_at, whole=False) if run.ended_at else None,
-        "waiting_for": question_payload(run.waiting_for) if run.waiting_for else None,
+        "waiting_for": question_payload(run.waiting_for, whole=whole) if run.waiting_for else None,
         "holder": str(run.owner),
         "host": run.owner.host,
         "pid": run.owner.pid,
@@ -99,11 +110,15 @@ def run_payload(run: Run) -> RunJson:
     return without_empty(RunJson, body)
 
 
-def question_payload(question: Question) -> QuestionJson:
+def question_payload(question: Question, *, whole: bool) -> QuestionJson:
     body: QuestionJson = {
         "kind": question.kind,
         "call_id": question.call_id,
         "tool": question.name,
     }
-    details = {name: value for name, value in question.details.items() if name not in LONG}
+    details = {
+        name: value for name, value in question.details.items() if name not in ("definition", "preview")
+    }
+    if whole and (preview := question.details.get("preview")):
+        details["preview"] = {name: preview.get(name) for name in PreviewJson.__annotations__}
     return {**without_empty(QuestionJson, body), **cast("QuestionJson", details)}

@@ -218,7 +218,7 @@ class RunResource(Resource):
     )
     def one(self, run_id: str) -> Response:
         run = own_run(self._store, run_id)
-        return json_response(run_in_view(run, self._store.runs.calling([run_id]).get(run_id)))
+        return json_response(run_in_view(run, self._store.runs.calling([run_id]).get(run_id), whole=True))
 
     @post(
         "/runs/<session:run_id>/release",

@@ -205,7 +205,7 @@ class SessionView:
             "agent_model_overrides": session.choices.models or None,
             "custom_models_used": session.choices.models_used,
             "disable_title": session.choices.without_title,
-            "run": run_payload(run) if run is not None else None,
+            "run": run_payload(run, whole=True) if run is not None else None,
             "tasks": [_task(task) for task in tasks],
         }
         return without_empty(SessionDetailJson, body)

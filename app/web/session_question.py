@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NotRequired
+from typing import Any
 
 from flask import Response
-from typing_extensions import TypedDict
 
 from app import errors
 from app.store.store import Store
@@ -15,24 +14,11 @@ from app.web.response_json import json_response
 from app.web.run_json import QuestionJson, question_payload
 
 
-class PreviewJson(TypedDict):
-    """What the call would do to a file. `diff` has the hunks of a unified diff, of which so many lines were `left_out`;
-    `problem` says why there is none, and may say that the call would fail."""
-
-    path: str
-    change: Literal["create", "change", "none", "unknown"]
-    diff: str
-    left_out: int
-    problem: str
-
-
 class WholeQuestionJson(QuestionJson):
-    """`schema` is that of the form, or of the call's arguments; null for a tool that takes none. `preview` is there for
-    a call that writes a file."""
+    """`schema` is that of the form, or of the call's arguments; null for a tool that takes none."""
 
     id: str
     run_id: str
-    preview: NotRequired[PreviewJson]
 
 
 class SessionQuestionResource(Resource):
@@ -56,9 +42,7 @@ class SessionQuestionResource(Resource):
         question = run.waiting_for if run is not None else None
         if run is None or question is None:
             raise errors.NothingToAnswer()
-        body: dict[str, Any] = {**question_payload(question), "id": question.id, "run_id": run.id}
+        body: dict[str, Any] = {**question_payload(question, whole=True), "id": question.id, "run_id": run.id}
         if "definition" in question.details:
             body["schema"] = question.details["definition"].get("parameters")
-        if preview := question.details.get("preview"):
-            body["preview"] = {name: preview.get(name) for name in PreviewJson.__annotations__}
         return json_response(body)

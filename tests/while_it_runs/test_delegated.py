@@ -54,6 +54,31 @@ def test_a_helpers_call_runs_with_the_arguments_that_a_person_changed(
     assert told[0].startswith("A person changed")
 
 
+def test_a_runs_timeline_has_the_steps_of_its_task(here: LocalClient, there: LocalClient) -> None:
+    session = here.new_session(tools_approved=True)
+    with here.run(
+        session, task('[call shell {"cmd": "echo own"}][then][say helped]'), agent="team"
+    ) as stream:
+        child = task_of(stream)
+        stream.rest()
+    [run] = here.call("GET", f"/api/runs?session={session}")
+    steps = there.call("GET", f"/api/runs/{run['id']}/timeline")["steps"]
+    told = [
+        (step["kind"], step.get("tool", ""), step["session_id"]) for step in steps if step["kind"] != "event"
+    ]
+    assert told == [
+        ("model", "", session),
+        ("tool", "transfer_task", session),
+        ("model", "", child),
+        ("tool", "shell", child),
+        ("model", "", child),
+        ("model", "", session),
+    ]
+    assert not any(step.get("estimated") for step in steps)
+    request = there.call("GET", f"/api/runs/{run['id']}/request?session={child}")["request"]
+    assert "own" in str(request["messages"])
+
+
 def task(text: str) -> str:
     arguments = json.dumps({"agent": "helper", "task": text, "expected_output": ""})
     return f"[call transfer_task {arguments}][then][say done]"

@@ -44,7 +44,11 @@ def test_a_question_shows_the_change_to_the_file(
                 "left_out": 0,
                 "problem": "",
             }
-        assert "preview" not in here.session(session)["run"]["waiting_for"]
+        run = here.session(session)["run"]
+        assert run["waiting_for"]["preview"] == asked(here, session)["preview"]
+        assert here.call("GET", f"/api/runs/{run['id']}")["waiting_for"] == run["waiting_for"]
+        [listed] = here.call("GET", f"/api/runs?session={session}")
+        assert "preview" not in listed["waiting_for"], "a list is not made longer by what one looks at alone"
         here.resume(session, "approve")
         stream.rest()
     assert (directory / "seen.txt").read_text() == "one\nTWO\n"

@@ -25,7 +25,7 @@ export class QuestionPanel {
 
   /** Shows a run's `waiting_for`, or hides. The same question shown again is left as it is. */
   show(question) {
-    const key = question ? JSON.stringify(question) : null;
+    const key = question ? JSON.stringify({ ...question, preview: undefined }) : null;
     if (key === this.asked) return;
     this.asked = key;
     this.question = question;
