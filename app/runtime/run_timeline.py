@@ -12,8 +12,18 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from app import sse_format
+from app.conversation.call_events import PartialToolCall
 from app.conversation.event_facts import EventFact, is_marked, mark_of
-from app.conversation.events import Error, ModelFallback, RuntimePaused, TokenUsage, UserMessage, Warning
+from app.conversation.events import (
+    AgentChoice,
+    AgentChoiceReasoning,
+    Error,
+    ModelFallback,
+    RuntimePaused,
+    TokenUsage,
+    UserMessage,
+    Warning,
+)
 from app.conversation.hook_events import HookBlocked, HookFinished
 from app.conversation.run import OPEN_CALL, Run
 from app.conversation.summary import Summary
@@ -21,7 +31,7 @@ from app.store.event_segments import Segment
 from app.store.store import Store
 from app.store.timeline_store import RunParts, TimedCall, Turn
 
-MOST_BYTES: Final = 16_000_000
+MOST_BYTES: Final = 8_000_000
 """Of a run's events, which are looked through for one timeline."""
 
 StepKind = Literal["model", "tool", "compaction", "event"]
@@ -33,6 +43,7 @@ _TOLD: Final = {
     for kind in (ModelFallback, HookBlocked, HookFinished, Warning, Error, RuntimePaused, UserMessage)
 }
 """Events that are steps of their own: nothing else tells of them."""
+_PIECES: Final = tuple(mark_of(kind.type) for kind in (AgentChoice, AgentChoiceReasoning, PartialToolCall))
 _TIMING: Final = mark_of(TokenUsage.type)
 
 
@@ -122,6 +133,8 @@ class Timelines:
 
 def _look_through(segment: Segment, told: _Told) -> None:
     for fact in sse_format.split(segment.facts):
+        if any(is_marked(fact, mark) for mark in _PIECES):
+            continue  # most are
         if is_marked(fact, _TIMING):
             timing = EventFact.read(fact).fields.get("timing")
             if isinstance(timing, Mapping):

@@ -3,11 +3,11 @@ Those of the tasks within it are among them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import CTE, bindparam, select
+from sqlalchemy import Connection, Select, bindparam, select
 
 from app.conversation.frozen_prompt import FrozenPrompt
 from app.conversation.run import Run, ToolCall
@@ -17,6 +17,9 @@ from app.store.engine import Database
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import call_of, load_optional, summary_of, value_of
 from app.store.tables import messages, prompts, sessions, summaries, tool_calls
+
+MAX_POSITION: Final = 2**31 - 1
+PAGE: Final = 200  # messages that are looked at together
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +65,18 @@ class TimelineStore:
         self._database = database
 
     def parts(self, run: Run) -> RunParts:
-        """All that is stored of a run, in no order between the kinds. StoreUnavailable."""
-        of_run = {"root": run.session_id, "of_run": run.id}
+        """All that is stored of a run, in no order between the kinds; it costs what the sessions hold since the run
+        began. StoreUnavailable."""
         with self._database.reading() as connection:
-            turns = [_turn(row) for row in _TURNS.all(connection, of_run)]
+            root = {"root": run.session_id, "began": run.started_at}
+            session_ids = [row.id for row in _SESSIONS.all(connection, root)]
+            turns = [turn for one in session_ids for turn in _turns(connection, one, run)]
             calls = [_timed(row) for row in _CALLS.all(connection, {"of_run": run.id})]
-            summed = [(row.session_id, summary_of(row)) for row in _SUMMARIES.all(connection, of_run)]
+            summed = [
+                (row.session_id, summary_of(row))
+                for one in session_ids
+                for row in _SUMMARIES.all(connection, {"session_id": one, "of_run": run.id})
+            ]
         return RunParts(turns, calls, summed)
 
     def summary_at(self, session_id: str, position: int) -> Summary | None:
@@ -93,6 +102,18 @@ class TimelineStore:
         )
 
 
+def _turns(connection: Connection, session_id: str, run: Run) -> Iterator[Turn]:
+    """From the newest message back to the run's beginning: no index knows a run's messages."""
+    before = MAX_POSITION
+    while rows := _MESSAGES.all(connection, {"session_id": session_id, "before": before}):
+        for row in rows:
+            if row.run_id == run.id and row.role == "assistant":
+                yield _turn(row)
+            elif row.run_id != run.id and row.created_at < run.started_at:
+                return
+        before = rows[-1].position
+
+
 def _turn(row: Any) -> Turn:
     return Turn(
         row.session_id,
@@ -112,23 +133,24 @@ def _timed(row: Any) -> TimedCall:
     return TimedCall(row.session_id, row.position, call_of(row), row.started_at, row.ended_at)
 
 
-def _tree() -> CTE:
+def _sessions() -> Select[Any]:
+    """The run's own, and those of tasks that were begun since."""
     top = select(sessions.c.id).where(sessions.c.id == bindparam("root")).cte("tree", recursive=True)
-    return top.union_all(select(sessions.c.id).join(top, sessions.c.parent_id == top.c.id))
+    below = select(sessions.c.id).join(top, sessions.c.parent_id == top.c.id)
+    tree = top.union_all(below.where(sessions.c.created_at >= bindparam("began")))
+    return select(tree.c.id)
 
 
-_THOSE: Final = select(_tree().c.id)
-_TURNS: Final = Prepared(
+_SESSIONS: Final = Prepared(_sessions())
+_MESSAGES: Final = Prepared(
     select(
-        *(messages.c[name] for name in ("session_id", "position", "agent", "model", "created_at")),
+        *(messages.c[name] for name in ("session_id", "position", "agent", "model", "created_at", "role")),
         *(messages.c[name] for name in ("stop_reason", "partial", "usage_json", "cost", "message_id")),
+        messages.c.run_id,
     )
-    .where(
-        messages.c.session_id.in_(_THOSE),
-        messages.c.run_id == bindparam("of_run"),
-        messages.c.role == "assistant",
-    )
-    .order_by(messages.c.created_at, messages.c.position)
+    .where(messages.c.session_id == bindparam("session_id"), messages.c.position < bindparam("before"))
+    .order_by(messages.c.position.desc())
+    .limit(PAGE)
 )
 _CALLS: Final = Prepared(
     select(tool_calls)
@@ -137,8 +159,8 @@ _CALLS: Final = Prepared(
 )
 _SUMMARIES: Final = Prepared(
     select(summaries)
-    .where(summaries.c.session_id.in_(_THOSE), summaries.c.run_id == bindparam("of_run"))
-    .order_by(summaries.c.created_at)
+    .where(summaries.c.session_id == bindparam("session_id"), summaries.c.run_id == bindparam("of_run"))
+    .order_by(summaries.c.number)
 )
 _SUMMARY_AT: Final = Prepared(
     select(summaries)

@@ -1,6 +1,7 @@
 /** A call's arguments, to be changed: a field for each as its schema has it, or all of them as JSON. */
 
 import { button, h } from "./dom.js";
+import { revealed } from "./words.js";
 
 let counter = 0;
 
@@ -81,7 +82,9 @@ class Argument {
     this.problem = h("span", { class: "problem", id: `${id}-problem` });
     this.input.setAttribute("aria-describedby", `${id}-problem`);
     const label = h("label", { for: id }, name, required ? "" : h("small", {}, " optional"));
-    const hint = schema.description ? h("small", { class: "hint" }, schema.description) : null;
+    const unseen = revealed(this.before) === this.before ? "" : "It holds characters that can’t be seen; they are written out where the call is shown.";
+    const about = [schema.description, unseen].filter(Boolean).join(" ");
+    const hint = about ? h("small", { class: "hint" }, about) : null;
     const order = this.kind === "boolean" ? [this.input, label, hint] : [label, hint, this.input];
     this.node = h("div", { class: `field ${this.kind}` }, order, this.problem);
   }

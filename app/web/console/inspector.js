@@ -7,7 +7,7 @@ import { inWords } from "./refusals.js";
 import { Timeline, count, duration, money, percent } from "./timeline.js";
 import { LIVE, clock, revealed, stateText } from "./words.js";
 
-const EVERY = 3_000;
+const EVERY = 5_000;
 const LEFT = {
   all: "",
   some: "Some of this run’s events are gone: times within model calls, hooks and fallbacks may be missing.",
