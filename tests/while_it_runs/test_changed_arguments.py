@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select, update
 
 from anthropic_standin.standin_server import OfflineServer
 from app.store.engine import Database
+from app.store.tables import runs
 from tests.harness.in_process import LocalClient, LocalStream
 from tests.while_it_runs.conftest import Servers
 
@@ -197,3 +199,22 @@ def test_who_looks_sees_the_schema_of_the_arguments(here: LocalClient) -> None:
         stream.rest()
     nothing = here.call("GET", f"/api/sessions/{session}/question", expect=409)
     assert nothing["code"] == "nothing_to_answer"
+
+
+def test_a_question_of_an_earlier_version_takes_no_changes(servers: Servers, here: LocalClient) -> None:
+    """Its process would run the call with the model's arguments."""
+    session = here.new_session()
+    with here.run(session, WRITE, agent="tools") as stream:
+        call = confirmed(stream)
+        with servers[0].store.database.writing() as connection:
+            here_it_is = runs.c.session_id == session
+            asked = json.loads(
+                connection.execute(select(runs.c.waiting_for_json).where(here_it_is)).scalar_one()
+            )
+            del asked["details"]["definition"]
+            connection.execute(update(runs).where(here_it_is).values(waiting_for_json=json.dumps(asked)))
+        status, body = post(here, session, {"confirmation": "approve", **change(call)})
+        assert (status, "earlier version" in body["message"]) == (400, True)
+        here.resume(session, "approve", {"call_id": call})
+        stream.rest()
+    assert results(here, session) == ["File written successfully: own.txt (5 bytes)"]

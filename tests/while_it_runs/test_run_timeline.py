@@ -170,3 +170,22 @@ def test_a_secret_in_a_request_is_masked(here: LocalClient) -> None:
     found = here.call("GET", f"/api/runs/{run}/request")
     assert found["masked"]
     assert secret not in str(found)
+
+
+def test_requests_before_and_after_a_summary_are_made_again(here: LocalClient, model: OfflineServer) -> None:
+    session = here.new_session()
+    sent = {}
+    for words in ("first", "second", "third"):
+        if words == "third":
+            here.call("POST", f"/api/sessions/{session}/compact", {}, expect=202)
+            here.wait_until_free(session)
+            [compacting] = here.call("GET", f"/api/runs?session={session}")[:1]
+            steps = timeline(here, compacting["id"])["steps"]
+            assert [step["kind"] for step in steps if step["kind"] != "event"] == ["compaction"]
+        here.say(session, f"[say {words}]", agent="tools")
+        here.wait_until_free(session)
+        [run] = here.call("GET", f"/api/runs?session={session}")[:1]
+        sent[run["id"]] = model.requests[-1]
+    for run_id, body in sent.items():
+        found = here.call("GET", f"/api/runs/{run_id}/request")["request"]
+        assert found == {name: value for name, value in body.items() if name != "stream"}
