@@ -16,9 +16,10 @@ import anthropic
 import httpx2
 import orjson
 
+from app.agent.anthropic.sdk_requests import SdkRequests
 from app.agent.anthropic.sse_decoder import MalformedStream
 from app.agent.anthropic.text_relay import TextRelay
-from app.agent.anthropic.transport import Interrupt, ModelTransport, Reading, interruptible
+from app.agent.anthropic.transport import Interrupt, ModelTransport, Reading
 from app.agent.anthropic.turn_accumulator import StreamFailed, TurnAccumulator
 from app.agent.model_client import Cancellation, FailureKind, ModelError, ModelEvent, ModelRequest
 from app.agent.retry_after import retry_after
@@ -115,23 +116,12 @@ class AnthropicModel:
             raise ValueError("the API key has characters that no key has; a line break at its end, perhaps?")
         self._api_key = api_key
         timeout = httpx2.Timeout(first_byte_timeout, connect=connect_timeout, write=stall_timeout)
-        self._client = anthropic.Anthropic(
-            api_key=api_key,
-            base_url=base_url,
-            max_retries=0,
-            timeout=timeout,
-            http_client=httpx2.Client(
-                transport=ModelTransport(stall_timeout=stall_timeout, keep_alive=keep_alive, reading=reading),
-                timeout=timeout,
-                follow_redirects=False,  # the key's header would go along to any host
-            ),
-            open_telemetry=False,
-        )
-        self._clients: dict[str, anthropic.Anthropic] = {"": self._client}  # by base URL; never shrinks
+        transport = ModelTransport(stall_timeout=stall_timeout, keep_alive=keep_alive, reading=reading)
+        self._requests = SdkRequests(api_key, base_url, transport, timeout)
 
     def close(self) -> None:
         """Closes the idle connections; no call may begin afterwards."""
-        self._client.close()
+        self._requests.close()
 
     def stream(self, request: ModelRequest, cancellation: Cancellation) -> Iterator[ModelEvent]:
         interrupt, accumulator, shown = Interrupt(), TurnAccumulator(), False
@@ -154,9 +144,7 @@ class AnthropicModel:
         yield accumulator.turn()
 
     def _events(self, request: ModelRequest, interrupt: Interrupt, answer: TextRelay) -> Generator[Any]:
-        with interruptible(interrupt, answer):
-            response = self._post(request)
-        with closing(response):
+        with closing(self._post(request, interrupt, answer)) as response:
             content_type = response.headers.get("content-type", "text/event-stream")
             if not content_type.startswith("text/event-stream"):
                 raise MalformedStream(f"it is {content_type}, not an event stream")
@@ -168,30 +156,14 @@ class AnthropicModel:
             for part in parts:
                 yield from answer.events(part)
 
-    def _post(self, request: ModelRequest) -> httpx2.Response:
-        headers = {
-            "accept-encoding": "identity",
-            "x-stainless-raw-response": "stream",  # tells the SDK to hand out the response unread
-        }
+    def _post(self, request: ModelRequest, interrupt: Interrupt, answer: TextRelay) -> httpx2.Response:
+        headers = {"accept-encoding": "identity"}
         if not SAMPLING.isdisjoint(request.options):
             headers["anthropic-version"] = VERSION_WITH_SAMPLING
         if request.betas:
             headers["anthropic-beta"] = ",".join(request.betas)
-        response = self._client_for(request.base_url).post(
-            "/v1/messages?beta=true" if request.betas else "/v1/messages",
-            cast_to=anthropic.APIResponse[Any],
-            content=request_body(request),
-            options={"headers": headers},
-            stream=True,
-            stream_cls=anthropic.Stream[Any],
-        )
-        # With that header it is what `cast_to` says; the SDK's own types don't know.
-        return cast("anthropic.APIResponse[Any]", response).http_response
-
-    def _client_for(self, base_url: str) -> anthropic.Anthropic:
-        if base_url not in self._clients:
-            self._clients[base_url] = self._client.with_options(base_url=base_url)
-        return self._clients[base_url]
+        path = "/v1/messages?beta=true" if request.betas else "/v1/messages"
+        return self._requests.post(request.base_url, path, headers, request_body(request), interrupt, answer)
 
     def _failed(
         self, error: Exception, accumulator: TurnAccumulator, *, shown: bool, cancelled: bool

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
@@ -19,7 +20,15 @@ from app.agent.anthropic.http.pump import Pump, Reading
 from app.agent.anthropic.http.route import Route, connect
 from app.agent.anthropic.http.socket_connection import SocketConnection
 
-__all__ = ["Consumer", "Interrupt", "Interrupted", "ModelTransport", "Reading", "interruptible"]
+__all__ = [
+    "Consumer",
+    "Interrupt",
+    "Interrupted",
+    "ModelTransport",
+    "Reading",
+    "RequestForm",
+    "interruptible",
+]
 
 # The SDK's calls have no room for an argument of ours, so the one at hand travels with the calling context.
 _interrupt: ContextVar[Interrupt] = ContextVar("interrupt")
@@ -55,6 +64,36 @@ class Consumer(Protocol):
         ...
 
 
+_OF_ONE_REQUEST: Final = frozenset({b"content-length", b"cookie"})
+
+
+@dataclass(frozen=True, slots=True)
+class RequestForm:
+    """What requests that differ in their bodies alone have in common."""
+
+    request: httpx2.Request  # one of them
+    route: Route
+    head: bytes  # without its length, and without the blank line behind it
+
+    @classmethod
+    def of(cls, request: httpx2.Request) -> RequestForm:
+        """The proxy is the one that the environment names now. UnsupportedProtocol, ProtocolError."""
+        if "transfer-encoding" in request.headers:
+            raise httpx2.UnsupportedProtocol("a request's body must have a length")
+        route = Route.to(request.url)
+        own = [one for one in request.headers.raw if one[0].lower() not in _OF_ONE_REQUEST]
+        head = request_head(request.method.encode("ascii"), route.target(request.url), [*own, *route.headers])
+        return cls(request, route, head.removesuffix(b"\r\n"))
+
+    def message(self, body: bytes) -> bytes:
+        """The bytes of a whole request."""
+        return b"%bContent-Length: %d\r\n\r\n%b" % (self.head, len(body), body)
+
+    def time_out(self, name: str) -> float | None:
+        seconds: float | None = self.request.extensions.get("timeout", {}).get(name)
+        return seconds
+
+
 class ModelTransport(httpx2.BaseTransport):
     """Serves all threads of the process that made it; to be made after a fork.
 
@@ -81,21 +120,27 @@ class ModelTransport(httpx2.BaseTransport):
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         interrupt = _interrupt.get(None) or Interrupt()
         with _in_plain_words(interrupt):
-            return self._exchange(request, interrupt)
+            return self._exchange(RequestForm.of(request), request.read(), interrupt, _consumer.get())
+
+    def send(
+        self, form: RequestForm, body: bytes, interrupt: Interrupt, consumer: Consumer | None
+    ) -> httpx2.Response:
+        """The answer to a request of that form, as soon as its head is there. httpx2's errors."""
+        with _in_plain_words(interrupt):
+            return self._exchange(form, body, interrupt, consumer)
 
     def close(self) -> None:
         self._pump.close()
         self._pool.close()
 
-    def _exchange(self, request: httpx2.Request, interrupt: Interrupt) -> httpx2.Response:
-        route = Route.to(request.url)
-        method = request.method.encode("ascii")
-        timeouts = request.extensions.get("timeout", {})
-        connection = self._send(request, route, method, interrupt)
+    def _exchange(
+        self, form: RequestForm, sent: bytes, interrupt: Interrupt, consumer: Consumer | None
+    ) -> httpx2.Response:
+        connection = self._send(form, sent, interrupt)
         with interrupt.closing_on_error(connection):
-            connection.wait_at_most(timeouts.get("read"))
+            connection.wait_at_most(form.time_out("read"))
             head, arrived = connection.receive_head()
-            body = body_for(method, head)
+            body = body_for(form.request.method.encode("ascii"), head)
             connection.wait_at_most(self._stall_timeout)
         return httpx2.Response(
             head.status,
@@ -106,9 +151,10 @@ class ModelTransport(httpx2.BaseTransport):
                 body,
                 arrived,
                 interrupt,
-                partial(self._pool.give, route),
-                self._wait_for_more(connection, body, _consumer.get()),
+                partial(self._pool.give, form.route),
+                self._wait_for_more(connection, body, consumer),
             ),
+            request=form.request,
             extensions={"http_version": head.version, "reason_phrase": head.reason},
         )
 
@@ -136,27 +182,21 @@ class ModelTransport(httpx2.BaseTransport):
 
         return wait
 
-    def _send(
-        self, request: httpx2.Request, route: Route, method: bytes, interrupt: Interrupt
-    ) -> SocketConnection:
+    def _send(self, form: RequestForm, body: bytes, interrupt: Interrupt) -> SocketConnection:
         """A connection on which the request is on its way."""
-        if "transfer-encoding" in request.headers:
-            raise httpx2.UnsupportedProtocol("a request's body must have a length")
-        timeouts = request.extensions.get("timeout", {})
-        headers = [*request.headers.raw, *route.headers]
-        message = request_head(method, route.target(request.url), headers) + request.read()
+        route, message = form.route, form.message(body)
         if idle := self._pool.take(route):
             try:
                 with interrupt.closing_on_error(idle):
                     interrupt.watch(idle.socket)
-                    idle.wait_at_most(timeouts.get("write"))
+                    idle.wait_at_most(form.time_out("write"))
                     idle.send(message)
                 return idle
             except httpx2.WriteError:
                 pass  # it died in the pool, unnoticed till now
-        connection = connect(route, timeouts.get("connect"), self._tls, interrupt)
+        connection = connect(route, form.time_out("connect"), self._tls, interrupt)
         with interrupt.closing_on_error(connection):
-            connection.wait_at_most(timeouts.get("write"))
+            connection.wait_at_most(form.time_out("write"))
             try:
                 connection.send(message)
             except httpx2.WriteError:
