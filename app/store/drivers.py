@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import selectors
+import sqlite3
+import time
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
@@ -14,6 +16,12 @@ BUSY_SECONDS: Final = 10
 
 
 _Selector: Final = getattr(selectors, "PollSelector", selectors.SelectSelector)
+
+WRITING: Final = "BEGIN IMMEDIATE"
+
+LOCK_SECONDS: Final = 0.001
+"""Between two looks at a lock of SQLite's that another process, or another engine of this one, has. SQLite itself looks
+ever less often, after up to 0.1 s, while a commit takes a few milliseconds."""
 
 SYNCHRONOUS: Final = {True: "synchronous=FULL", False: "synchronous=NORMAL"}
 
@@ -38,6 +46,7 @@ def sqlite_engine(url: str, begin: str, *, size: int, durable: bool = True) -> E
         pool_size=size,
         max_overflow=0,
         pool_timeout=BUSY_SECONDS * 2,
+        pool_use_lifo=True,  # a connection that was used lately has its statements prepared, and its pages at hand
         connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS},
     )
 
@@ -49,13 +58,29 @@ def sqlite_engine(url: str, begin: str, *, size: int, durable: bool = True) -> E
         # macOS calls a disk written that has only been told to write; elsewhere `fullfsync` does nothing.
         for pragma in ("journal_mode=WAL", SYNCHRONOUS[durable], "fullfsync=ON", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}").close()
+        if begin == WRITING:
+            connection.execute("PRAGMA busy_timeout=0").close()  # _begin waits
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         driver: Any = connection.connection.driver_connection
-        driver.execute(begin).close()  # straight to it: this is done for each transaction
+        deadline = time.monotonic() + BUSY_SECONDS
+        while not _begins(driver, begin, last=time.monotonic() >= deadline):
+            time.sleep(LOCK_SECONDS)
 
     return engine
+
+
+def _begins(driver: Any, begin: str, *, last: bool) -> bool:
+    """Straight to the driver: this is done for each transaction. False if somebody else has the lock; at `last` the
+    driver's error."""
+    try:
+        driver.execute(begin).close()
+    except sqlite3.OperationalError as error:
+        if last or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True
 
 
 def postgresql_engine(url: str, *, size: int, patience: float, durable: bool = True) -> Engine:

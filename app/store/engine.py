@@ -15,7 +15,7 @@ from sqlalchemy.pool import QueuePool
 
 from app.errors import StoreUnavailable
 from app.store.clock import now
-from app.store.drivers import SYNCHRONOUS, postgresql_engine, sqlite_engine
+from app.store.drivers import BUSY_SECONDS, SYNCHRONOUS, WRITING, postgresql_engine, sqlite_engine
 
 CONNECTIONS: Final = 16
 """The most that one process has open for its threads to share."""
@@ -62,7 +62,7 @@ class Database:
         self._observe = observe
         self._sqlite = make_url(url).get_backend_name() == "sqlite"
         if self._sqlite:
-            self._writer = sqlite_engine(url, "BEGIN IMMEDIATE", size=1, durable=durable)
+            self._writer = sqlite_engine(url, WRITING, size=1, durable=durable)
             self._single = self._reader = sqlite_engine(url, "BEGIN", size=connections)
         else:
             self._writer = self._reader = postgresql_engine(
@@ -222,6 +222,7 @@ class Database:
         driver: Any = connection.driver_connection
         try:
             if self._sqlite:
+                driver.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}").close()
                 driver.execute("VACUUM")
                 driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
             else:

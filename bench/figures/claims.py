@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import time
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
+from multiprocessing.synchronize import Barrier
 
 from app.conversation.blocks import text_block
 from app.conversation.session import Session
@@ -22,6 +24,10 @@ from bench.table import Row
 from tests.harness.postgres import PostgresServer, find_binaries
 
 THREADS = (1, 8)
+PROCESSES = 2
+
+_together: list[Barrier] = []
+"""In a process of several: where they wait for each other before they begin."""
 
 
 def per_second(course: Course) -> list[Row]:
@@ -34,14 +40,36 @@ def per_second(course: Course) -> list[Row]:
 
 def _rows(name: str, url: str, claims: int) -> list[Row]:
     with _store(url) as store:
-        return [
-            Row(
-                f"claims per second, {name}, {threads} thread{'s' * (threads > 1)}",
-                "1/s",
-                {OURS: _rate(store, claims, threads)},
-            )
-            for threads in THREADS
-        ]
+        rates = {
+            f"{threads} thread{'s' * (threads > 1)}": _rate(store, claims, threads) for threads in THREADS
+        }
+    for threads in THREADS:
+        rates[f"{PROCESSES} processes of {threads}"] = _rate_of_processes(url, claims, threads)
+    return [Row(f"claims per second, {name}, {who}", "1/s", {OURS: rate}) for who, rate in rates.items()]
+
+
+def _rate_of_processes(url: str, claims: int, threads: int) -> float:
+    """All together, each with so many claims."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        PROCESSES, context, initializer=_wait_at, initargs=(context.Barrier(PROCESSES),)
+    ) as pool:
+        spans = list(pool.map(_span, [url] * PROCESSES, [claims] * PROCESSES, [threads] * PROCESSES))
+    return PROCESSES * claims / (max(end for _, end in spans) - min(begin for begin, _ in spans))
+
+
+def _wait_at(barrier: Barrier) -> None:
+    _together.append(barrier)
+
+
+def _span(url: str, claims: int, threads: int) -> tuple[float, float]:
+    """When this process began to claim and when it ended, by the clock that all processes share."""
+    with _store(url) as store:
+        _rate(store, claims // 5, threads)  # connections, prepared statements
+        _together[0].wait()
+        begin = time.monotonic()
+        _rate(store, claims, threads)
+        return begin, time.monotonic()
 
 
 @contextmanager
