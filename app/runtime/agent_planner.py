@@ -196,6 +196,8 @@ class AgentPlanner:
     def _find_prompt(
         self, live: LiveRun, session_id: str, agent: str, definitions: Sequence[str]
     ) -> FrozenPrompt | None:
+        if live.known.has_no_prompt(session_id, agent):
+            return None
         known = live.known.prompt(session_id, agent, definitions)
         return known or live.patience(self._store.reads.prompt, session_id, agent, definitions)
 

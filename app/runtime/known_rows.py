@@ -22,15 +22,17 @@ class KnownRows:
         self._session_id = ""
         self._states: Mapping[str, Any] | None = None
         self._prompt: FrozenPrompt | None = None
+        self._no_prompt_of = ""  # the name of the agent that the session has never frozen one for
         self._session: Session | None = None
         self._seen_at = 0.0  # monotonic
         self._unasked: set[str] = set()
         self._quiet: tuple[int, float] | None = None  # the number of additions, and when
 
-    def open(self, session: Session, opening: Opening, additions: int) -> None:
-        """The session as it was claimed, and what was read next."""
+    def open(self, session: Session, agent: str, opening: Opening, additions: int) -> None:
+        """The session as it was claimed, and what was read next, for an agent of that name."""
         self._session_id = session.id
         self._states, self._prompt = opening.tool_states, opening.prompt
+        self._no_prompt_of = "" if opening.prompt else agent
         self.see(session)
         self.heard(waiting=opening.waiting or session.choices.pause, additions=additions)
 
@@ -65,6 +67,11 @@ class KnownRows:
         if prompt is None or (session_id, agent) != (self._session_id, prompt.agent):
             return None
         return prompt if prompt.definition in definitions else None
+
+    def has_no_prompt(self, session_id: str, agent: str) -> bool:
+        """Is it certain that there is none? Only this run could have made one since."""
+        name, self._no_prompt_of = self._no_prompt_of, ""
+        return (session_id, agent) == (self._session_id, name)
 
     def session(self, session_id: str, question: str) -> Session | None:
         """`question` is what is asked of it: `budget` or `thinking`."""

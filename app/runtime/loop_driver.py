@@ -46,7 +46,7 @@ class LoopDriver:
         kept = self._kept.take(claimed.session.id)  # and given back only by a run that comes to its end
         opening = live.patience(self._store.reads.opening, claimed.session.id, agent, kept.rows)
         kept.rows, live.history = opening.decoded, kept.history
-        live.known.open(claimed.session, opening, additions)
+        live.known.open(claimed.session, agent, opening, additions)
         resumption = None if answered is None else live.patience(self._resumption, answered)
         recorder = Recorder(self._store, live, self._telemetry)
         recorder.follow(plan.loop(live, claimed.session, opening.messages, resumption))

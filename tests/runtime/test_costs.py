@@ -59,6 +59,15 @@ def test_a_run_takes_so_many_statements_whatever_came_before_it(server: Server, 
     assert short <= RUN
 
 
+def test_a_request_for_a_new_session_s_run_reads_nothing_twice(server: Server, model: OfflineServer) -> None:
+    client = LocalClient(server)
+    sessions = [seed_session(server.store, 0) for _ in range(2)]
+    for session in sessions:  # the first one makes what a process makes once
+        with statements() as sent, client.run(session, "hello", agent="plain") as stream:
+            stream.rest()
+    assert len(sent) <= RUN + 3  # is the session there; its prompt; the audit trail's entry
+
+
 def test_each_turn_with_a_tool_adds_so_many(server: Server, model: OfflineServer) -> None:
     one, two, five = (statements_of_a_run(server, 2, turns=turns) for turns in (1, 2, 5))
     assert two - one <= TURN

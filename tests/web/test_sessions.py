@@ -193,6 +193,7 @@ UNKNOWN = "00000000-0000-4000-8000-000000000000"
         ("POST", "/resume", {"confirmation": "approve"}, "failed to resume session: session not found"),
         ("POST", "/elicitation", {"action": "cancel"}, "failed to resume elicitation: session not found"),
         ("POST", "/agent/plain", [{"content": "hi"}], "failed to run session: session not found"),
+        ("POST", "/agent/nobody", [{"content": "hi"}], "failed to run session: session not found"),
     ],
 )
 def test_an_unknown_session_is_refused_in_the_contracts_words(
