@@ -103,6 +103,7 @@ control_socket_disable = True
 # With several listeners a connection can wait at a worker that is full while another one is idle.
 reuse_port = False
 accesslog = None
+logger_class = "app.http_worker.access_logger.AccessLogger"
 errorlog = "-"
 logconfig_dict = logs.configuration(level=settings.log_level, style=settings.log_style)
 proc_name = "baton"
