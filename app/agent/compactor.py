@@ -82,7 +82,8 @@ class Compactor:
         if self._agent.session_compaction is False:
             return False
         window = self.window
-        if not self._history.transcript.unserved and (gone := excess(self._history.rows, window)):
+        may_be_many = self._history.has_pictures and not self._history.transcript.unserved
+        if may_be_many and (gone := excess(self._history.rows, window)):
             yield from self._leave_out_pictures(gone, "The model's API takes no more of them.")
         fill = self._history.fill
         if not window or fill <= int(window * self._full) or self._history.transcript.unserved:

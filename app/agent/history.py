@@ -8,7 +8,7 @@ from app.agent.kept_history import KeptHistory
 from app.conversation.blocks import plain_text
 from app.conversation.compaction import condensed, fill
 from app.conversation.healing import heal
-from app.conversation.pictures import marked
+from app.conversation.pictures import has_pictures, marked
 from app.conversation.summary import Summary
 from app.conversation.transcript import Message, Transcript, size_of
 
@@ -30,7 +30,7 @@ class History:
         """`kept` is what earlier runs have made of these rows."""
         self.kept = kept or KeptHistory()
         self.kept.see(rows)
-        self.size = self.kept.size  # bytes of the session's messages, stored
+        self.size = self.kept.seen.size  # bytes of the session's messages, stored
         self.cost = cost  # USD, of the session's own model calls
         self.tried_at = (
             -1
@@ -38,11 +38,11 @@ class History:
         self.in_vain = 0  # how many of them in a row have won nothing
         self.done: set[bytes] = set()  # digests of the calls and results before it
         self.summary = summary
-        self.next_position = max((row.position for row in rows), default=-1) + 1
+        self.has_pictures = self.kept.seen.has_pictures  # in any of them
+        self.next_position = self.kept.seen.next_position
         self.begun_at = self.next_position  # where what this run adds begins
-        self._used_ids = set(self.kept.call_ids)
-        shown = [row for row in rows if not row.is_hidden]
-        self.transcript: Transcript = self.kept.transcript(condensed(shown, summary))
+        self._used_ids = set(self.kept.seen.call_ids)
+        self.transcript: Transcript = self.kept.transcript(condensed(self.kept.seen.shown, summary))
 
     @property
     def rows(self) -> tuple[Message, ...]:
@@ -57,13 +57,13 @@ class History:
     @property
     def last_words(self) -> str:
         """The agent's last message."""
-        said = [row for row in self.rows if row.role == "assistant"]
-        return plain_text(said[-1].content).strip() if said else ""
+        said = next((row for row in reversed(self.rows) if row.role == "assistant"), None)
+        return plain_text(said.content).strip() if said else ""
 
     @property
     def has_calls(self) -> bool:
         """Is there a tool call? In a valid transcript it has its result, unless it is open."""
-        return bool(self.open_calls) or any(row.role == "tool" for row in self.rows)
+        return self.transcript.has_calls
 
     @property
     def open_calls(self) -> tuple[str, ...]:
@@ -77,7 +77,7 @@ class History:
     def add(self, row: Message) -> None:
         """A row of this run, made with `next_position`."""
         self.transcript = self.transcript.add(row)
-        self._grow([row])
+        self._grow((row,))
         self.next_position += 1
 
     def arrive(self, rows: Sequence[Message]) -> None:
@@ -86,8 +86,9 @@ class History:
         self._grow(rows)
         self.next_position = max([self.next_position, *(row.position + 1 for row in rows)])
 
-    def _grow(self, rows: Iterable[Message]) -> None:
+    def _grow(self, rows: Sequence[Message]) -> None:
         self.size += sum(map(size_of, rows))
+        self.has_pictures = self.has_pictures or any(map(has_pictures, rows))
 
     def condense(self, summary: Summary) -> None:
         """From now on the model is shown this instead of what it stands for."""

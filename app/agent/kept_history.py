@@ -8,6 +8,7 @@ from operator import is_
 
 from app.conversation.blocks import Block
 from app.conversation.healing import heal
+from app.conversation.pictures import has_pictures
 from app.conversation.transcript import Message, Transcript, size_of
 from app.errors import InvalidTranscript
 
@@ -25,14 +26,34 @@ class Group:
         return Group(self.role, list(self.content), self.encoded, self.end)
 
 
+@dataclass(slots=True)
+class Seen:
+    """What there is to know about a session's messages, in whatever order they are shown."""
+
+    rows: Sequence[Message] = ()
+    shown: list[Message] = field(default_factory=list)  # those that are not hidden from the model
+    size: int = 0  # bytes
+    next_position: int = 0
+    call_ids: frozenset[str] = frozenset()
+    has_pictures: bool = False
+
+    def go_on(self, rows: Sequence[Message]) -> None:
+        """There are more rows behind those."""
+        new = rows[len(self.rows) :]
+        self.rows = rows
+        self.shown += [row for row in new if not row.is_hidden]
+        self.size += sum(map(size_of, new))
+        self.next_position = max([self.next_position, *(row.position + 1 for row in new)])
+        self.call_ids |= {str(block.get("id")) for row in new for block in row.calls}
+        self.has_pictures = self.has_pictures or any(map(has_pictures, new))
+
+
 class KeptHistory:
     """Owned by one run at a time. Whatever is kept counts only for the very same message objects as before, in the same
     order from the beginning; what differs is made anew."""
 
     def __init__(self) -> None:
-        self.size = 0  # bytes of the messages seen
-        self.call_ids: frozenset[str] = frozenset()  # of them
-        self._seen: Sequence[Message] = ()
+        self.seen = Seen()
         self._valid: Sequence[Message] = ()
         self._transcript = Transcript()
         self._prompt = ""
@@ -41,13 +62,9 @@ class KeptHistory:
 
     def see(self, rows: Sequence[Message]) -> None:
         """All of the session's messages, as they are stored."""
-        known = len(self._seen)
-        if common(rows, self._seen) < known:
-            self.size, self.call_ids, known = 0, frozenset(), 0
-        new = rows[known:]
-        self.size += sum(map(size_of, new))
-        self.call_ids |= {str(block.get("id")) for row in new for block in row.calls}
-        self._seen = rows
+        if common(rows, self.seen.rows) < len(self.seen.rows):
+            self.seen = Seen()
+        self.seen.go_on(rows)
 
     def transcript(self, rows: Sequence[Message]) -> Transcript:
         """As `heal`."""

@@ -186,9 +186,11 @@ class AgentLoop:
         return (yield from self._safe_point(ending=True))
 
     def _user_message(self) -> Steps:
-        said = [row for row in self._history.rows if row.role == "user" and not row.implicit]
-        if said and not self._history.is_answered:
-            yield user_message_event(self._session.id, said[-1])
+        if self._history.is_answered:
+            return
+        said = (row for row in reversed(self._history.rows) if row.role == "user" and not row.implicit)
+        if (newest := next(said, None)) is not None:
+            yield user_message_event(self._session.id, newest)
 
     # ---- round and round
 

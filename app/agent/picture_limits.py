@@ -8,7 +8,7 @@ from typing import Final
 from app.agent.picture_admission import MAX_SIDE, decode_base64
 from app.agent.tools.image_header import recognise
 from app.conversation.blocks import Block
-from app.conversation.pictures import pictures_of
+from app.conversation.pictures import has_pictures, pictures_of
 from app.conversation.transcript import Message
 
 MANY: Final = 20
@@ -33,9 +33,7 @@ def excess(rows: Sequence[Message], window: int) -> list[int]:
     holding = [
         (index, row, found)
         for index, row in enumerate(rows)
-        # most messages are one text, and need no closer look
-        if not (len(row.content) == 1 and row.content[0].get("type") == "text")
-        and (found := list(pictures_of(row)))
+        if has_pictures(row) and (found := list(pictures_of(row)))
     ]
     count = sum(len(found) for _, _, found in holding)
     characters = sum(_characters(found) for _, _, found in holding)

@@ -27,6 +27,12 @@ def pictures_of(row: Message) -> Iterator[Block]:
                 yield part
 
 
+def has_pictures(row: Message) -> bool:
+    """Most messages are one text, and need no closer look."""
+    is_text = len(row.content) == 1 and row.content[0].get("type") == "text"
+    return not is_text and any(pictures_of(row))
+
+
 def without_pictures(row: Message) -> Message:
     """The row with a remark in the place of each picture."""
     return replace(row, content=tuple(map(_without, row.content))) if any(pictures_of(row)) else row

@@ -90,6 +90,11 @@ class Transcript:
     unserved: tuple[str, ...] = ()
     _ids: frozenset[str] = field(default=frozenset(), repr=False)
 
+    @property
+    def has_calls(self) -> bool:
+        """Is there a tool call, with its result or without?"""
+        return bool(self._ids)
+
     @classmethod
     def of(cls, rows: Iterable[Message]) -> Self:
         """Checks the rows one by one; InvalidTranscript names the first that does not fit."""

@@ -12,6 +12,7 @@ from app.agent.kept_history import KeptHistory
 from app.agent.request_builder import RequestBuilder
 from app.conversation.blocks import Block
 from app.conversation.frozen_prompt import FrozenPrompt
+from app.conversation.pictures import has_pictures
 from app.conversation.summary import Summary
 from app.conversation.transcript import Message, size_of
 from tests.conversation.rows import PROMPT, answer, assistant, call, thinking, user
@@ -60,12 +61,15 @@ def assert_as_new(rows: Sequence[Message], kept: KeptHistory, **how: object) -> 
     assert warm == cold
     assert history.transcript == fresh.transcript
     assert (history.size, history.next_position) == (fresh.size, fresh.next_position)
+    assert (history.has_calls, history.has_pictures) == (fresh.has_calls, fresh.has_pictures)
+    assert history.has_pictures == any(has_pictures(row) for row in rows)
     assert history.free_ids(["a", "c"]) == fresh.free_ids(["a", "c"])
 
 
 AFTERWARDS = {
     "the same": TALK,
     "more": [*TALK, *placed(assistant("So."), user("And then?"))],
+    "a picture": [*TALK, *placed(assistant("So."), Message("user", ({"type": "image", "source": {}},)))],
     "more words of the user's": [*TALK, *placed(user("And now?"))],
     "fewer": TALK[:1],
     "none": [],
