@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from app.io_wait import READABLE as READABLE
 from app.io_wait import WRITABLE as WRITABLE
@@ -26,14 +26,21 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+REST: Final = 4.0
+"""How many times as long as its last round a loop rests, if it may pause. Alone in its process it then uses a fifth
+of a core before it lets more sockets become ready than it could serve at once."""
+
+
 class IoLoop(Generic[T]):
     """Any thread may call any method. The thread begins when it is first needed, so never before a fork."""
 
     def __init__(self, serve: Callable[[list[T]], float | None], *, name: str, pause: float = 0.0) -> None:
         """`serve` is called on the loop's thread with what was registered for the sockets that are ready: at once
         when the thread begins, when a socket is ready, after `wake`, and after the seconds that its last call has
-        returned (None: no limit); never earlier than `pause` seconds after the last call. An error in it is logged,
-        and the next call comes.
+        returned (None: no limit). An error in it is logged, and the next call comes.
+
+        After a call the loop rests `REST` times as long as that took, at most `pause` seconds. A loop with little to
+        do is therefore never late, and one with much to do serves more at once.
 
         A socket stays ready until it is read, written or unregistered. `serve` may also be given what was
         unregistered a moment ago, and what is not ready: the number of a closed socket can be a new one's.
@@ -125,16 +132,23 @@ class IoLoop(Generic[T]):
     def _work(self) -> None:
         selector, bell = self._selector, self._bell
         timeout: float | None = 0.0
+        rested = 0.0  # monotonic
         while not self._closed and selector is not None and bell is not None:
+            events = selector.select(timeout)
+            if events and (early := rested - time.monotonic()) > 0:
+                time.sleep(early)
+                events = selector.select(0)  # more of them by now
             ready = []
-            for key, _ in selector.select(timeout):
+            for key, _ in events:
                 if key.data is None:
                     bell[1].recv(64)
                     self._rung = False  # before serving: what is done from now on rings anew
                 else:
                     ready.append(key.data)
+            began = time.monotonic()
             try:
                 timeout = self._serve(ready)
             except Exception:
                 log.exception("a round of the thread %s failed", threading.current_thread().name)
-            time.sleep(self._pause)
+            ended = time.monotonic()
+            rested = ended + min(self._pause, REST * (ended - began))
