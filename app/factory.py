@@ -81,7 +81,8 @@ from app.web.session_todos import SessionTodosResource
 from app.web.session_tools import SessionToolsResource
 from app.web.session_tree import SessionTreeResource
 from app.web.sessions import SessionResource
-from app.web.sse import HEARTBEAT_SECONDS, PING, Streams
+from app.web.sse import Streams
+from app.web.stream_body import HEARTBEAT_SECONDS, PING
 from app.web.thinking_level import ThinkingLevelResource
 from app.web.token_book import TokenBook
 from app.web.turns import TurnResource

@@ -12,6 +12,7 @@ from gunicorn.workers.gthread import TConn
 
 from app.http_worker.answering_socket import AnsweringSocket
 from app.http_worker.early_refusals import HEAD_BYTES
+from app.http_worker.handed_over import Rest
 
 _END_OF_HEAD: Final = b"\r\n\r\n"
 _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,15})[ \t]*(?=\r\n)", re.IGNORECASE)
@@ -54,6 +55,7 @@ class ClientConnection(TConn):
         self._linger = linger
         self.received = bytearray()
         self.is_cut = False  # the body is not read, so the connection can't be used again
+        self.rest: Rest | None = None  # of an answer that its thread has let go of
         self.data_ready = True  # for gunicorn: a thread has nothing to wait for
         self._searched = 0
         self._needed: int | None = None  # bytes of the whole request, once its head is complete

@@ -3,7 +3,8 @@
 gunicorn's own worker reads a request on a thread of its pool and waits there for every byte. As many clients as
 there are threads, each with half a request, stop that server. Here the main loop reads all connections at once
 without waiting. A thread gets a connection when the whole request is in memory, so it never waits for a client's
-bytes. Nor does it wait until a client takes its answer: the main loop sends what is left of it.
+bytes. Nor does it wait until a client takes its answer: the main loop sends what is left of it. An answer that hands
+itself over (`HandedOver`) gives its thread back, and gets another one when it needs one.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
 from app.http_worker.client_connection import ClientConnection
 from app.http_worker.early_refusals import refusal
+from app.http_worker.handed_over import HandedOver, Rest
 
 LINGER_SECONDS: Final = 2.0
 BODIES_AT_ONCE: Final = 8
@@ -97,6 +99,10 @@ class RequestWorker(ThreadWorker):
         self._go_on(conn)
 
     def finish_request(self, conn: Any, fs: Future[Any]) -> None:
+        if isinstance(conn, ClientConnection) and conn.rest is not None:
+            rest, conn.rest = conn.rest, None
+            rest.begin(partial(self.method_queue.defer, self._wake_answer, rest, conn, bool(fs.result())))
+            return
         if isinstance(conn, ClientConnection) and conn.sock.unsent:
             self._send_rest(conn, fs)
             return
@@ -122,12 +128,37 @@ class RequestWorker(ThreadWorker):
         for conn in (*self.pending_conns, *self._unsent):
             conn.timeout = min(conn.timeout, deadline)
 
+    def handle_quit(self, sig: Any, frame: Any) -> None:
+        """The main loop ends here and now. The interpreter waits for the pool's threads: one of them does what the
+        loop would have done for the answers at work."""
+        if self.alive:
+            self.tpool.submit(self._see_through)
+        super().handle_quit(sig, frame)
+
     # ---- called on a thread
+
+    def _see_through(self) -> None:
+        deadline = time.monotonic() + self.cfg.graceful_timeout
+        with selectors.DefaultSelector() as bell:
+            bell.register(self.method_queue.fileno(), selectors.EVENT_READ)
+            while self._answering and time.monotonic() < deadline:
+                bell.select(1.0)
+                self.method_queue.run_callbacks(None)
+
+    @property
+    def _answering(self) -> int:
+        """Connections whose answer is being made."""
+        others = (self.keepalived_conns, self.pending_conns, self._lingering, self._unsent)
+        return int(self.nr_conns) - sum(map(len, others))
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         if isinstance(conn, ClientConnection):
             req._expected_100_continue = False  # it was told already
-        return super().handle_request(req, conn)
+        try:
+            return super().handle_request(req, conn)
+        except HandedOver as handed:
+            conn.rest = handed.rest
+            return self.alive and not req.should_close()
 
     def _keepalive_after(self, conn: Any, keepalive: bool) -> bool:
         if isinstance(conn, ClientConnection) and conn.is_cut:
@@ -184,6 +215,31 @@ class RequestWorker(ThreadWorker):
                 self._cut_answer(next(iter(self._unsent)))
             else:
                 return
+
+    # ---- answers that their threads have let go of
+
+    def _wake_answer(self, rest: Rest, conn: ClientConnection, keeps: bool) -> None:
+        try:
+            future = self.tpool.submit(self._send_more, rest, conn, keeps)
+        except RuntimeError:  # at a stop, when the pool takes nothing any more
+            future = Future()
+            future.set_result(self._send_more(rest, conn, keeps))
+            self.finish_request(conn, future)
+        else:
+            future.add_done_callback(partial(self.method_queue.defer, self.finish_request, conn))
+
+    def _send_more(self, rest: Rest, conn: ClientConnection, keeps: bool) -> bool:
+        """On a thread."""
+        try:
+            return rest.go_on() and keeps
+        except HandedOver as handed:
+            conn.rest = handed.rest
+            return keeps
+        except OSError:
+            return False  # the client is gone
+        except Exception:
+            self.log.exception("an answer could not go on")
+            return False
 
     # ---- sending what a client did not take at once
 

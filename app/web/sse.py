@@ -6,7 +6,6 @@ The generator only reads. Letting go of the reader, and of a run whose client ha
 
 from __future__ import annotations
 
-import logging
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
@@ -16,19 +15,12 @@ from typing import Final
 
 from flask import Response, g, request
 
-from app import sse_format
-from app.errors import ServerFull
 from app.runtime.streams.disconnects import DisconnectWatcher
 from app.runtime.streams.event_reader import EventReader
 from app.runtime.streams.stream_slots import Slots
 from app.runtime.streams.stream_writer import StreamWriter
 from app.web.access import own_name
-
-log = logging.getLogger(__name__)
-
-HEARTBEAT_SECONDS: Final = 15.0
-RETRY_MILLISECONDS: Final = 2000
-PING: Final = sse_format.comment(b"ping")
+from app.web.stream_body import StreamBody
 
 _HEADERS: Final = {
     "Cache-Control": "no-cache, no-transform",
@@ -70,46 +62,18 @@ class Streams:
             connection = request.environ.get("gunicorn.socket")
             if connection is not None:
                 opened.enter_context(self._disconnects.watching(connection, hung_up))
-            frames = self._frames(reader, connection if _is_chunked(connection) else None)
-            response = Response(
-                frames, content_type="text/event-stream", headers={**_HEADERS, **(headers or {})}
+            body = StreamBody(
+                self._writer, reader, connection if _is_chunked(connection) else None, opened.close
             )
-            response.call_on_close(opened.close)
+            response = Response(
+                body.frames(), content_type="text/event-stream", headers={**_HEADERS, **(headers or {})}
+            )
+            response.call_on_close(body.response_closed)
             g.close_unsent = opened.close  # should the response be dropped before it is sent
         except BaseException:
             opened.close()
             raise
         return response
-
-    def _frames(self, reader: EventReader, connection: socket.socket | None) -> Iterator[bytes]:
-        """Under gunicorn the shared writer takes the socket over as soon as the reader has caught up, which
-        spares a hand-over between threads for each event; everywhere else this is a plain generator."""
-        yield sse_format.retry(RETRY_MILLISECONDS)
-        while True:
-            carrier = connection if reader.can_be_carried else None
-            frames = _next(reader, HEARTBEAT_SECONDS if carrier is None else 0.0)
-            if frames is None:
-                return
-            if frames:
-                yield frames
-            elif carrier is None or not reader.can_be_carried:
-                yield PING
-            else:
-                try:
-                    if not self._writer.carry(carrier, reader):
-                        return
-                except ServerFull:  # no thread for the writer: this one writes
-                    connection = None
-
-
-def _next(reader: EventReader, timeout: float) -> bytes | None:
-    """`EventReader.next`; whatever fails ends the stream, and looks to nobody as if the client had left."""
-    try:
-        return reader.next(timeout)
-    except Exception:
-        log.exception("a stream can't be read any more")
-        reader.give_up()
-        return None
 
 
 def _is_chunked(connection: socket.socket | None) -> bool:

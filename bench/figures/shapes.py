@@ -82,8 +82,8 @@ def writer_of_all() -> Shape:
 
 def publisher_writes(stream: Stream) -> None:
     """The thread that publishes sends at once; the request's thread only waits for the end."""
-    with stream.reader.listening(lambda: pending.append(stream)):
-        threading.Event().wait()
+    stream.reader.listen(lambda: pending.append(stream))
+    threading.Event().wait()
 
 
 pending: list[Stream] = []

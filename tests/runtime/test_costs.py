@@ -176,10 +176,10 @@ def test_a_burst_rings_the_writer_once_and_leaves_in_one_chunk(
     log, end = logs.open("s", 1), EndMark()
     here, there = socket.socketpair()
     with here, there:
-        stream = CarriedStream(here, EventReader(log, logs, store.events, after=0, end=end))
-        with stream.reader.listening(writer._marker(stream)):
-            for _ in range(300):
-                log.publish([b"{}"], end)
+        stream = CarriedStream(here, EventReader(log, logs, store.events, after=0, end=end), lambda: None)
+        stream.listen(writer._marker(stream))
+        for _ in range(300):
+            log.publish([b"{}"], end)
         assert rung == [writer]
         writer._round()
         head, _, body = there.recv(1 << 20).partition(b"\r\n")

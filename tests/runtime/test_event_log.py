@@ -220,11 +220,16 @@ def test_numbers_that_another_process_used_are_not_used_again() -> None:
 def test_a_closed_log_ends_its_readers_and_listeners_hear_of_everything() -> None:
     log, end = EventLog("s", 1), EndMark()
     heard: list[int] = []
-    with log.listening(lambda: heard.append(log.next_number)):
-        log.publish([b"{}"], end)
-        log.seal([b"{}"], end)
-        log.show_end(end, 2)
-        log.close()
+
+    def hear() -> None:
+        heard.append(log.next_number)
+
+    log.listen(hear)
+    log.publish([b"{}"], end)
+    log.seal([b"{}"], end)
+    log.show_end(end, 2)
+    log.close()
+    log.ignore(hear)
     log.wake()
     assert heard == [2, 3, 3]
     assert log.closed

@@ -10,8 +10,7 @@ The log knows whose each event is. A reader of one run is never shown an event o
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 from app.conversation.condensed_facts import single_facts_after
 from app.conversation.event_facts import as_stored
@@ -206,16 +205,15 @@ class EventLog:
             self._events.drop_before(self._written)
             self._wake()
 
-    @contextmanager
-    def listening(self, listener: Callable[[], None]) -> Iterator[None]:
+    def listen(self, listener: Callable[[], None]) -> None:
         """Calls the listener whenever something is new, on the thread that brought it; it must not block."""
         with self._lock:
             self._listeners = (*self._listeners, listener)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._listeners = tuple(one for one in self._listeners if one is not listener)
+
+    def ignore(self, listener: Callable[[], None]) -> None:
+        """The listener is not called any more, once this has returned."""
+        with self._lock:
+            self._listeners = tuple(one for one in self._listeners if one is not listener)
 
     def close(self, last_words: Sequence[bytes] = ()) -> None:
         """The session is gone: readers end after these last events, which move nobody's cursor."""

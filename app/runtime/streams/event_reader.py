@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import takewhile
 from threading import Event
@@ -131,9 +130,13 @@ class EventReader:
             raise Behind
         return None if self.at_end else b""
 
-    def listening(self, listener: Callable[[], None]) -> AbstractContextManager[None]:
-        """While inside, the listener is called whenever `take` may have something, or the end has come."""
-        return self._log.listening(listener)
+    def listen(self, listener: Callable[[], None]) -> None:
+        """From now on the listener is called whenever `take` may have something, or the end has come."""
+        self._log.listen(listener)
+
+    def ignore(self, listener: Callable[[], None]) -> None:
+        """It is called no more."""
+        self._log.ignore(listener)
 
     def interrupt(self) -> None:
         """Makes `next` return None from now on, and wakes the thread that waits in it; from any thread."""

@@ -32,26 +32,60 @@ BEAT_SECONDS: Final = 1.0
 
 
 class CarriedStream:
-    """A chunked response's socket, while the writer owns it. `failed` is set before `done`."""
+    """A chunked response's socket, while the writer owns it."""
 
-    __slots__ = ("descriptor", "done", "failed", "last_sent", "marked", "pending", "reader", "socket")
+    __slots__ = (
+        "_done",
+        "_mark",
+        "descriptor",
+        "failed",
+        "is_done",
+        "last_sent",
+        "marked",
+        "pending",
+        "reader",
+        "socket",
+    )
 
-    def __init__(self, connection: socket.socket, reader: EventReader) -> None:
+    def __init__(self, connection: socket.socket, reader: EventReader, done: Callable[[], None]) -> None:
         self.socket = connection
         self.descriptor = connection.fileno()
         self.reader = reader
         self.pending = b""  # of a chunk that the socket did not take whole
         self.marked = False
         self.failed = False  # the client is gone
+        self.is_done = False
         self.last_sent = time.monotonic()
-        self.done = threading.Event()
+        self._done = done
+        self._mark: Callable[[], None] | None = None
+
+    def listen(self, mark: Callable[[], None]) -> None:
+        self._mark = mark
+        self.reader.listen(mark)
+        mark()  # events that came since the reader looked last
+
+    def finish(self) -> None:
+        """The writer writes nothing more. It says so once, whatever it had to do with the stream later."""
+        if not self.is_done:
+            self.is_done = True
+            self._done()
+
+    def give_back(self) -> bool:
+        """Called when it is done: whole chunks have been written when this returns. False if the client has gone.
+        Waits for a client that is slow; OSError if it leaves then."""
+        if self._mark is not None:
+            self.reader.ignore(self._mark)
+            self._mark = None
+        if self.pending and not self.failed:
+            self.socket.sendall(self.pending)
+        return not self.failed
 
 
 class StreamWriter:
     """Started with the first stream it carries, so never before a fork."""
 
     def __init__(self, *, heartbeat: bytes, heartbeat_seconds: float) -> None:
-        self._heartbeat = _chunk(heartbeat)
+        self._heartbeat = chunk(heartbeat)
         self._heartbeat_seconds = heartbeat_seconds
         self._guard = threading.Lock()
         self._loop: IoLoop[CarriedStream] = IoLoop(self._work, name="stream-writer", pause=ROUND_SECONDS)
@@ -69,20 +103,25 @@ class StreamWriter:
         The socket must be plain TCP or Unix, in the middle of a chunked response, and nobody else's until
         this returns; whole chunks have been written then.
         """
+        done = threading.Event()
+        stream = self.take_over(connection, reader, done.set)
+        done.wait()
+        return stream.give_back()
+
+    def take_over(
+        self, connection: socket.socket, reader: EventReader, done: Callable[[], None]
+    ) -> CarriedStream:
+        """The same without waiting. `done` is called once, perhaps before this returns, on a thread that it must not
+        block; the socket and the reader are the caller's again when it has asked the stream to `give_back`."""
         try:
             self._loop.ensure_running()
         except OSError as error:
             raise ServerFull() from error
-        stream = CarriedStream(connection, reader)
-        mark = self._marker(stream)
+        stream = CarriedStream(connection, reader, done)
         with self._guard:
             self._streams.add(stream)
-        with reader.listening(mark):
-            mark()  # events that came since the reader looked last
-            stream.done.wait()
-        if stream.pending and not stream.failed:
-            connection.sendall(stream.pending)
-        return not stream.failed
+        stream.listen(self._marker(stream))
+        return stream
 
     @contextmanager
     def batch(self) -> Iterator[None]:
@@ -133,13 +172,13 @@ class StreamWriter:
         del self._marked[:todo]
 
     def _write(self, stream: CarriedStream) -> None:
-        if stream.pending or stream.done.is_set():
+        if stream.pending or stream.is_done:
             return
         try:
             while (frames := stream.reader.take()) is not None:
                 if not frames:
                     return
-                if not self._send(stream, _chunk(frames)):
+                if not self._send(stream, chunk(frames)):
                     return
             self._finish(stream)
         except Behind:
@@ -180,7 +219,7 @@ class StreamWriter:
     def _finish(self, stream: CarriedStream) -> None:
         with self._guard:
             self._streams.discard(stream)
-        stream.done.set()
+        stream.finish()
 
     def _beat(self) -> None:
         """Heartbeats for silent streams, and an end for those whose client left while they were blocked."""
@@ -204,5 +243,6 @@ class StreamWriter:
         self._finish(stream)
 
 
-def _chunk(data: bytes) -> bytes:
+def chunk(data: bytes) -> bytes:
+    """As a chunked response has it."""
     return b"%X\r\n%b\r\n" % (len(data), data)
