@@ -100,7 +100,7 @@ class RequestWorker(ThreadWorker):
 
     def finish_request(self, conn: Any, fs: Future[Any]) -> None:
         if isinstance(conn, ClientConnection) and conn.rest is not None:
-            rest, conn.rest = conn.rest, None
+            rest, conn.rest, conn.parser.mesg = conn.rest, None, None
             rest.begin(partial(self.method_queue.defer, self._wake_answer, rest, conn, bool(fs.result())))
             return
         if isinstance(conn, ClientConnection) and conn.sock.unsent:

@@ -15,6 +15,7 @@ from app.runtime.run_claims import Claims
 from app.runtime.run_finisher import Finisher
 from app.runtime.run_plan import Planner
 from app.runtime.session_locks import SessionLocks
+from app.runtime.spare_memory import SpareMemory
 from app.runtime.streams.event_log import EventLogs
 from app.runtime.streams.stream_slots import Slots
 from app.runtime.supervisor import Supervisor
@@ -56,6 +57,7 @@ class Runtime:
             store.leases, self.runs.all, seconds=heartbeat_seconds, lose=housekeeper.lose, metrics=metrics
         )
         self.periodic_tasks = PeriodicTasks()
+        SpareMemory(lambda: self.slots.taken, self.periodic_tasks)
         self.services = Services(self.heartbeat, housekeeper, self.periodic_tasks)
         self.manager = RuntimeManager(
             planner,

@@ -144,15 +144,17 @@ class AnthropicModel:
         yield accumulator.turn()
 
     def _events(self, request: ModelRequest, interrupt: Interrupt, answer: TextRelay) -> Generator[Any]:
-        with closing(self._post(request, interrupt, answer)) as response:
+        response = self._post(request, interrupt, answer)
+        # Reading raw is quicker, and nothing is compressed unless somebody on the way thinks he must.
+        with closing(cast("httpx2.SyncByteStream", response.stream)) as stream:
             content_type = response.headers.get("content-type", "text/event-stream")
             if not content_type.startswith("text/event-stream"):
                 raise MalformedStream(f"it is {content_type}, not an event stream")
-            # Reading raw is quicker, and nothing is compressed unless somebody on the way thinks he must.
-            parts: Iterator[bytes] = iter(cast("httpx2.SyncByteStream", response.stream))
+            parts = iter(stream)
             if "content-encoding" in response.headers:
                 answer.read_alone()
                 parts = response.iter_bytes()
+            del response  # and its request, whose body is the conversation once more
             for part in parts:
                 yield from answer.events(part)
 
