@@ -57,6 +57,7 @@ from app.web.caller_route import CallerResource
 from app.web.console import ConsoleResource
 from app.web.delegation_policy import DelegationResource
 from app.web.effective_permissions import EffectivePermissionsResource
+from app.web.first_use import on_first_use
 from app.web.health import HealthResource
 from app.web.long_poll import LongPoll
 from app.web.messages import MessageResource
@@ -176,7 +177,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     )
     directory = TeamDirectory(settings.agents, settings.environment)
     writer = StreamWriter(heartbeat=PING, heartbeat_seconds=HEARTBEAT_SECONDS)
-    model = LazyModel(partial(_load_model, settings, writer)) if settings.api_key else None
+    model = LazyModel(partial(_load_model, settings, writer), at_once=False) if settings.api_key else None
     titles = Titles(store.sessions, telemetry.tracing)
     tool_servers = ToolServers()
     roots = roots_of(settings)
@@ -286,6 +287,8 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     )
     set_generation(app, Generation(settings.wire))
     metrics_route.observe(app, telemetry)
+    if model is not None:
+        on_first_use(app, model.prepare)
     server = Server(settings, app, runtime, control, store, titles, model, telemetry, gauges, tool_servers)
     app.extensions["baton"] = server
     return server

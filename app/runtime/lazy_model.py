@@ -1,4 +1,5 @@
-"""A model's client that is loaded while the server already answers: importing the SDK takes seconds."""
+"""A model's client that is loaded when somebody uses the server, while it answers: importing the SDK takes a second,
+and 40 MiB."""
 
 from __future__ import annotations
 
@@ -31,13 +32,21 @@ def import_for_good(name: str) -> ModuleType:
 
 
 class LazyModel:
-    """A ModelClient. Loading begins at once, on a thread of its own; calls that come earlier wait for it. Loading
-    that failed is tried again by the next call."""
+    """A ModelClient. Loading happens on a thread of its own; calls that come earlier wait for it. Loading that failed
+    is tried again by the next call."""
 
-    def __init__(self, load: Callable[[], ModelClient]) -> None:
+    def __init__(self, load: Callable[[], ModelClient], *, at_once: bool = True) -> None:
+        """Loading begins `at_once`, or with `prepare`, or with the first call."""
         self._load = load
         self._client: ModelClient | None = None
         self._loading = ServiceThread(self._work, name="model-loader")
+        if at_once:
+            self.prepare()
+
+    def prepare(self) -> None:
+        """Begins to load the client, and waits for nothing. From any thread, any number of times."""
+        if self._client is not None:
+            return
         try:
             self._loading.ensure_running()
         except ServerFull:
