@@ -45,7 +45,6 @@ import socket
 import subprocess
 import tempfile
 import threading
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -220,15 +219,14 @@ def _notice_who_is_gone(server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """No hook fires when a worker is asked to stop, so a thread watches for it and drains. Housekeeping begins at once:
+    """No hook fires when a worker is asked to stop, so a thread waits for it and drains. Housekeeping begins at once:
     what a dead process has left behind is found though nobody asks."""
     baton = worker.wsgi.extensions["baton"]
     with suppress(ServerFull):  # then the first run begins it
         baton.runtime.services.ensure_running()
 
     def watch() -> None:
-        while worker.alive:
-            time.sleep(0.1)
+        worker.wait_for_stop()
         baton.runtime.supervisor.drain(settings.drain_seconds, stop_within=STOP_SECONDS)
 
     threading.Thread(target=watch, name="drain", daemon=True).start()

@@ -17,11 +17,12 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, ClassVar, Final
 
-from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER
 
 from app.http_worker.client_connection import ClientConnection
 from app.http_worker.early_refusals import refusal
 from app.http_worker.handed_over import HandedOver, Rest
+from app.http_worker.stoppable_worker import StoppableWorker
 
 LINGER_SECONDS: Final = 2.0
 BODIES_AT_ONCE: Final = 8
@@ -34,7 +35,7 @@ cut."""
 _READ_BYTES: Final = 262_144
 
 
-class RequestWorker(ThreadWorker):
+class RequestWorker(StoppableWorker):
     """Connections that are read are gunicorn's `pending_conns`, oldest first: all have the same time.
 
     TLS, HTTP/2 and the PROXY protocol are left to gunicorn, which reads them on its threads.
@@ -128,28 +129,11 @@ class RequestWorker(ThreadWorker):
         for conn in (*self.pending_conns, *self._unsent):
             conn.timeout = min(conn.timeout, deadline)
 
-    def handle_quit(self, sig: Any, frame: Any) -> None:
-        """The main loop ends here and now. The interpreter waits for the pool's threads: one of them does what the
-        loop would have done for the answers at work."""
-        if self.alive:
-            self.tpool.submit(self._see_through)
-        super().handle_quit(sig, frame)
+    @property
+    def idle_connections(self) -> int:
+        return super().idle_connections + len(self._lingering) + len(self._unsent)
 
     # ---- called on a thread
-
-    def _see_through(self) -> None:
-        deadline = time.monotonic() + self.cfg.graceful_timeout
-        with selectors.DefaultSelector() as bell:
-            bell.register(self.method_queue.fileno(), selectors.EVENT_READ)
-            while self._answering and time.monotonic() < deadline:
-                bell.select(1.0)
-                self.method_queue.run_callbacks(None)
-
-    @property
-    def _answering(self) -> int:
-        """Connections whose answer is being made."""
-        others = (self.keepalived_conns, self.pending_conns, self._lingering, self._unsent)
-        return int(self.nr_conns) - sum(map(len, others))
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         if isinstance(conn, ClientConnection):

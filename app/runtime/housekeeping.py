@@ -45,6 +45,7 @@ class Housekeeper(ThreadedService):
         self._live_runs = live_runs
         self._metrics = metrics
         self._next_writing = 0.0  # monotonic
+        self._are_quiet = False  # all runs, as the write of this tick has found
         self._lost: deque[LiveRun] = deque()
         self._wake = threading.Event()
         self._database_away = False
@@ -67,13 +68,14 @@ class Housekeeper(ThreadedService):
 
     def _tick(self) -> None:
         runs = self._live_runs()
+        self._are_quiet = False
         was_away, self._database_away = self._database_away, False
         self._attempt(self._tell_lost)
         if runs and time.monotonic() >= self._next_writing:
             began = time.monotonic()
             self._attempt(lambda: self._write_events(runs))
             self._next_writing = began + pause_after(time.monotonic() - began)
-        if runs:
+        if runs and not self._are_quiet:
             self._attempt(lambda: self._listen(runs))
         self._attempt(lambda: self._follow(frozenset(run.run.session_id for run in runs)))
         if self._database_away and not was_away:
@@ -127,12 +129,14 @@ class Housekeeper(ThreadedService):
             found = [(run, run.log.unwritten(run.run.id)) for run in taken if not run.ending]
             segments = [(run, segment) for run, segment in found if segment is not None]
             if segments:
-                self._append(segments)
+                told = self._append(segments)
+                self._are_quiet = told and len(segments) == len(runs)
         finally:
             for run in taken:
                 run.log.writing.release()
 
-    def _append(self, segments: Sequence[tuple[LiveRun, Segment]]) -> None:
+    def _append(self, segments: Sequence[tuple[LiveRun, Segment]]) -> bool:
+        """Is it certain that nobody wants anything of these runs?"""
         written = self._store.events.append([(run.baton, segment) for run, segment in segments])
         count = 0
         for run, segment in segments:
@@ -142,6 +146,7 @@ class Housekeeper(ThreadedService):
             elif run.run.id in written.lost:
                 self._lose(run)
         self._metrics.events_stored(count)
+        return written.quiet
 
     def _listen(self, runs: Sequence[LiveRun]) -> None:
         runs = [run for run in runs if not run.ending]

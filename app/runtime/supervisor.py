@@ -90,8 +90,10 @@ class Supervisor:
         return thread
 
     def _close_deleted(self) -> None:
-        """Ends the readers of sessions that another process has deleted."""
-        for session_id in self._store.sessions.missing([log.session_id for log in self._logs.followed()]):
+        """Ends the readers of sessions that another process has deleted. A run loses its session first."""
+        held = {live.run.session_id for live in self._runs.all() if not live.lost}
+        doubtful = [log.session_id for log in self._logs.followed() if log.session_id not in held]
+        for session_id in self._store.sessions.missing(doubtful):
             self._logs.close_deleted(session_id)
 
     # ---- what other processes have left behind

@@ -57,7 +57,7 @@ class EventStore:
         packs, reserved = self.may_pack(), 0
         with self._database.writing_undurably() as connection:
             self._database.wait_at_most(connection, LOCK_SECONDS)
-            renewed = self._fence.renew(connection, [baton for baton, _ in segments])
+            renewed = self._fence.hold(connection, [baton for baton, _ in segments])
             kept = [segment for baton, segment in segments if baton.run_id in renewed.done]
             free = _lock_sessions(connection, [segment.session_id for segment in kept])
             kept = [segment for segment in kept if segment.session_id in free]
@@ -66,7 +66,7 @@ class EventStore:
                 reserved = _reserve_numbers(connection, kept)
         if reserved:  # before half of them are used up
             self._database.sync()
-        return Fenced(frozenset(segment.run_id for segment in kept), renewed.lost)
+        return Fenced(frozenset(segment.run_id for segment in kept), renewed.lost, renewed.quiet)
 
     def read(
         self, session_id: str, after: int, *, limit: int = 64, most_bytes: int = READ_BYTES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, func, select, update
@@ -21,10 +21,12 @@ from app.store.tables import IS_LIVE, one_of, runs
 @dataclass(frozen=True, slots=True)
 class Fenced:
     """The result of a write for many runs; the ids of the runs. A run in neither set has a row that another
-    transaction keeps locked: it is still this holder's, as far as anybody knows, and the next attempt may succeed."""
+    transaction keeps locked: it is still this holder's, as far as anybody knows, and the next attempt may succeed.
+    `quiet` is certain: all are held, and nobody has said anything to one of them."""
 
     done: frozenset[str]
     lost: frozenset[str]
+    quiet: bool = False
 
 
 class WrittenAlready(Exception):
@@ -85,6 +87,15 @@ class Fence:
             self.check(connection, baton)
             return [write.do(connection) for write in writes]
 
+    def hold(self, connection: Connection, batons: Sequence[Baton]) -> Fenced:
+        """Keeps the runs for the rest of the transaction, as `renew` does, and says whether they are quiet. The leases
+        need not be renewed by it: on SQLite, whose transaction keeps everybody else out, that would only be a
+        row more to write for each run."""
+        quiet = are_quiet(connection, batons)
+        if quiet and connection.dialect.name == "sqlite":
+            return Fenced(frozenset(baton.run_id for baton in batons), frozenset(), quiet)
+        return replace(self.renew(connection, batons), quiet=quiet)
+
     def renew(self, connection: Connection, batons: Sequence[Baton]) -> Fenced:
         """The same for many runs at once, without an exception, and without waiting for a row that is locked: renews
         the leases of those that still have their session. Their rows stay locked, as by `check`."""
@@ -110,10 +121,15 @@ _FREE: Final = (
 )
 _THEIRS: Final = pair_among(runs.c.id, runs.c.epoch, "those") & IS_LIVE
 _HELD: Final = Prepared(select(runs.c.id).where(_THEIRS))
-QUIET: Final = Prepared(
+_QUIET: Final = Prepared(
     select(func.count())
     .select_from(runs)
     .where(_THEIRS, runs.c.answer_json.is_(None), runs.c.stop_requested.is_(None))
 )
 """How many of those runs are held and asked for nothing. With thousands of rows each row costs more than the search:
 the driver gives the interpreter away and waits for it again."""
+
+
+def are_quiet(connection: Connection, batons: Sequence[Baton]) -> bool:
+    """Has nobody said anything to any of these runs, and are all of them still held?"""
+    return int(_QUIET.scalar(connection, those(batons))) == len(batons)

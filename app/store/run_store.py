@@ -24,7 +24,7 @@ from app.store.bulk_parameters import among, listed
 from app.store.clock import ago, now
 from app.store.engine import Database
 from app.store.event_segments import Segment, segment_writes
-from app.store.fence import QUIET, Fence, those
+from app.store.fence import Fence, are_quiet
 from app.store.joined_writes import write_at_once
 from app.store.prepared_statements import Prepared
 from app.store.retrying import last_turn
@@ -147,7 +147,7 @@ class RunStore:
     def quiet(self, batons: Sequence[Baton]) -> bool:
         """Has nobody said anything to any of these runs, and are all of them still held?"""
         with self._database.glance() as connection:
-            return int(QUIET.scalar(connection, those(batons))) == len(batons)
+            return are_quiet(connection, batons)
 
     def signals(self, run_ids: Sequence[str]) -> list[Signal]:
         """People's requests to these runs, in one query."""

@@ -154,7 +154,7 @@ class StreamWriter:
 
     # ---- the writer's thread
 
-    def _work(self, writable: list[CarriedStream]) -> float:
+    def _work(self, writable: list[CarriedStream]) -> float | None:
         with self._turn:
             for stream in writable:
                 self._unblock(stream)
@@ -162,7 +162,7 @@ class StreamWriter:
             if time.monotonic() >= self._next_beat:
                 self._beat()
                 self._next_beat = time.monotonic() + BEAT_SECONDS
-        return BEAT_SECONDS
+        return BEAT_SECONDS if self._streams else None
 
     def _round(self) -> None:
         todo = len(self._marked)
