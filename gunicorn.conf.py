@@ -73,7 +73,8 @@ class Worker(RequestWorker):
 worker_class = Worker
 workers = settings.workers
 
-# A stream holds a thread until it ends. The spare ones keep ping, cancel and approve alive.
+# A stream holds a thread until its client has caught up, which it may never do. The spare ones keep ping, cancel and
+# approve alive.
 threads = settings.all_threads
 # Accepted connections wait in a queue nobody sees, so accept few more than there are threads for.
 worker_connections = threads + 128
