@@ -127,8 +127,8 @@ def test_every_exit_code_is_documented_with_its_meaning(code: int) -> None:
 
 def command_names() -> list[str]:
     names = []
-    for name, module in COMMANDS.items():
-        command = import_module(module).command
+    for name in COMMANDS:
+        command = import_module(f"app.commands.{name}").command
         parts = command.commands if isinstance(command, click.Group) else [""]
         names += [f"{name} {part}".strip() for part in parts]
     return names

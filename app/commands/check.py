@@ -14,7 +14,7 @@ import click
 from app.agent.agent_lint import lint
 from app.commands import exits
 from app.commands.server_options import ServerOptions, json_option, pass_asking
-from app.commands.terminal_output import print_json
+from app.commands.terminal_output import counted, print_json
 from app.team.loading import look_at_file
 from app.team.problems import Problem
 from app.team.schema import agent_file_schema
@@ -23,7 +23,7 @@ from app.team.team_directory import check_files
 
 @click.command("check")
 @click.argument("path", required=False, type=click.Path(exists=True, path_type=Path))
-@click.option("--strict", is_flag=True, help="A warning is a problem too.")
+@click.option("--strict", is_flag=True, help="Count warnings as problems.")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of agent files instead.")
 @json_option
 @pass_asking
@@ -31,10 +31,10 @@ from app.team.team_directory import check_files
 def command(
     context: click.Context, asking: ServerOptions, path: Path | None, strict: bool, schema: bool
 ) -> None:
-    """Check agent files: each problem in a line, with file, line and column.
+    """Check agent files: file, line and column of each problem.
 
-    A warning is about what can be loaded and will hardly do what it is meant to, here: a name that nothing has, a
-    toolset that can't be built. With --strict it counts as a problem.
+    A warning is about something that loads and will hardly do what it is meant to on this machine: a name that nothing
+    has, a toolset that can't be built. With --strict it counts as a problem.
 
     PATH is a file or a directory of them; default: BATON_AGENTS, or `agents`.
     """
@@ -56,8 +56,8 @@ def command(
             click.echo(str(problem))
         for warning in warnings:
             click.echo(str(replace(warning, text=f"warning: {warning.text}")))
-        counts = f"{len(files)} files, {len(problems)} problems"
-        click.echo(f"{counts}, {len(warnings)} warnings" if warnings else counts, err=True)
+        counts = f"{counted(len(files), 'file')}, {counted(len(problems), 'problem')}"
+        click.echo(f"{counts}, {counted(len(warnings), 'warning')}" if warnings else counts, err=True)
     context.exit(exits.FAILED if problems else exits.OK)
 
 

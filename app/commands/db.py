@@ -11,7 +11,7 @@ from dataclasses import asdict
 import click
 
 from app.commands.server_options import ServerOptions, json_option, pass_asking
-from app.commands.terminal_output import print_json
+from app.commands.terminal_output import confirm_loss, print_json, yes_option
 from app.errors import StoreUnavailable
 from app.settings import InvalidSettings, Settings
 from app.store.engine import Database
@@ -24,14 +24,20 @@ DAY = 86_400.0
 
 @click.group("db")
 def command() -> None:
-    """The database at BATON_DATABASE_URL. A server may be running on it."""
+    """Upgrade, prune or vacuum the database at BATON_DATABASE_URL.
+
+    A server may be running on it.
+    """
 
 
 @command.command("upgrade")
 @json_option
 @pass_asking
 def upgrade(asking: ServerOptions) -> None:
-    """Bring it to the newest schema, as every start of a server does."""
+    """Bring the database to the newest schema.
+
+    Every start of a server does that, too.
+    """
     with _database() as (database, _):
         before = revision(database)
         if is_newer(before):
@@ -44,7 +50,7 @@ def upgrade(asking: ServerOptions) -> None:
     _say(
         asking,
         {"before": before, "after": after},
-        f"schema {after}" + (" already" if before == after else ""),
+        f"the schema is {after}" + (" already" if before == after else ""),
     )
 
 
@@ -52,8 +58,10 @@ def upgrade(asking: ServerOptions) -> None:
 @json_option
 @pass_asking
 def vacuum(asking: ServerOptions) -> None:
-    """Give the space of what was deleted back. SQLite: needs as much free space as the file is large, and writers
-    wait meanwhile."""
+    """Give back the space of what was deleted.
+
+    With SQLite it needs as much free space as the file is large, and writers wait meanwhile.
+    """
     with _database() as (database, _):
         before = database.size()
         database.vacuum()
@@ -63,18 +71,32 @@ def vacuum(asking: ServerOptions) -> None:
 
 @command.command("prune")
 @click.option(
-    "--events-older-than", type=float, default=KEEP_EVENTS_SECONDS / DAY, show_default=True, help="Days."
+    "--events-older-than",
+    type=float,
+    default=KEEP_EVENTS_SECONDS / DAY,
+    show_default=True,
+    help="Age in days.",
 )
 @click.option(
-    "--events-per-session", type=click.IntRange(1), default=KEEP_EVENTS, show_default=True, help="The newest."
+    "--events-per-session",
+    type=click.IntRange(1),
+    default=KEEP_EVENTS,
+    show_default=True,
+    help="Keep this many.",
 )
+@yes_option
 @json_option
 @pass_asking
-def prune(asking: ServerOptions, events_older_than: float, events_per_session: int) -> None:
-    """Delete what is old: events, idempotency keys, audit entries beyond BATON_AUDIT_DAYS, accounts of what was spent
-    or asked for long ago, places in line of processes that died, queued messages that are in their transcripts.
-    Servers do it each minute. Sessions are kept.
+def prune(asking: ServerOptions, events_older_than: float, events_per_session: int, yes: bool) -> None:
+    """Delete old events and records; sessions are kept.
+
+    Deletes events, idempotency keys, audit entries beyond BATON_AUDIT_DAYS, accounts of what was spent or asked for
+    long ago, places in line of processes that died, and queued messages that are in their transcripts. Servers do that
+    each minute. If the options ask for more than that, the command asks first; where there is no terminal to ask on,
+    it needs --yes.
     """
+    if events_older_than * DAY < KEEP_EVENTS_SECONDS or events_per_session < KEEP_EVENTS:
+        confirm_loss("Delete events that servers would keep?", yes=yes)
     with _database() as (database, settings):
         store = Store(database, lease_seconds=settings.lease_seconds, audit_days=settings.audit_days)
         pruned: Counter[str] = Counter()

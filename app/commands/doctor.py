@@ -1,8 +1,9 @@
-"""`baton doctor`: is everything there that a server needs, and does the one at --url do what it should?"""
+"""`baton doctor`: is everything there that a server needs, and does the running one do what it should?"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import asdict
 from itertools import chain
 
@@ -27,14 +28,15 @@ COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 @pass_asking
 @click.pass_context
 def command(context: click.Context, asking: ServerOptions, here: bool, there: bool) -> None:
-    """Look for what is wrong, here and at the server; each finding says what to do.
+    """Look for what is wrong, here and at the server.
 
-    Run it where the server runs, with its environment; and again with --no-here and the public --url, to see the
-    proxy from outside. It makes a session for a moment. Exit code 1 if something failed.
+    Each finding says what to do. Run the command where the server runs, with its environment: it asks the server at
+    the address of BATON_BIND. Run it again with --no-here and the public --url to see the proxy from outside. It makes
+    a session for a moment. Exit code 1 if something failed.
     """
     found: list[Finding] = []
     machine = check_machine(os.environ) if here else ()
-    server = check_server(asking.url, asking.token) if there else ()
+    server = _check_server(asking) if there else ()
     for finding in chain(machine, server):
         found.append(finding)
         if not asking.as_json:
@@ -42,6 +44,13 @@ def command(context: click.Context, asking: ServerOptions, here: bool, there: bo
     if asking.as_json:
         print_json([asdict(one) for one in found])
     context.exit(exits.FAILED if any(one.state == "failed" for one in found) else exits.OK)
+
+
+def _check_server(asking: ServerOptions) -> Iterable[Finding]:
+    if asking.url is None:
+        text = "BATON_BIND is a Unix socket, which is asked through its proxy"
+        return [Finding("warning", "server", text, "say with --url where the proxy is")]
+    return check_server(asking.url, asking.token)
 
 
 def _print(finding: Finding) -> None:

@@ -4,16 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from baton_client import (
-    BatonError,
-    BudgetReachedError,
-    NotAllowedError,
-    NotFoundError,
-    SessionBusyError,
-    TooManyError,
-    UnavailableError,
-)
-
 OK: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2  # Click's own
@@ -37,18 +27,3 @@ MEANINGS: Final = {
     LIMITED: "the budget is used up, or there are too many requests, runs or waiting messages",
     INTERRUPTED: "Ctrl-C; a run that was sent is stopped",
 }
-
-
-def exit_code(error: BatonError) -> int:
-    match error:
-        case SessionBusyError():
-            return BUSY
-        case NotFoundError():
-            return NOT_FOUND
-        case NotAllowedError():
-            return NOT_ALLOWED
-        case UnavailableError():
-            return UNAVAILABLE
-        case BudgetReachedError() | TooManyError():
-            return LIMITED
-    return FAILED

@@ -1,4 +1,4 @@
-"""`baton runs`: the runs at work, and how to stop one."""
+"""`baton runs`: the runs at work, and how to watch and stop one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from rich.live import Live
 from rich.table import Table
 
 from app.commands import exits
+from app.commands.completion import complete_live_run, complete_run, complete_session
 from app.commands.event_printer import EventPrinter
+from app.commands.run_answers import answer, approve, reject
 from app.commands.server_options import (
     STREAM_RETRY_SECONDS,
     ServerOptions,
@@ -21,6 +23,7 @@ from app.commands.server_options import (
     session_id,
 )
 from app.commands.terminal_output import (
+    confirm_loss,
     make_table,
     on_terminal,
     print_fields,
@@ -28,6 +31,7 @@ from app.commands.terminal_output import (
     print_table,
     short_id,
     short_time,
+    yes_option,
 )
 from baton_client import LIVE, BatonClient, Json
 
@@ -37,15 +41,15 @@ EVERY_SECONDS = 1.0
 
 @click.group("runs")
 def command() -> None:
-    """Agents at work, and what became of earlier runs."""
+    """Watch, answer and stop agents at work; look at earlier runs."""
 
 
 @command.command("ls")
-@click.option("--live", is_flag=True, help="Only those at work.")
-@click.option("--status", multiple=True, help="Only with this status; may be repeated.")
-@click.option("--session", help="Only of this session.")
-@click.option("--holder", help="Only of this host, or HOST:PID.")
-@click.option("--older-than", type=float, help="Only those that began so many seconds ago.")
+@click.option("--live", is_flag=True, help="Only runs at work.")
+@click.option("--status", multiple=True, help="Only runs with this status; may be repeated.")
+@click.option("--session", shell_complete=complete_session, help="Only runs of this session.")
+@click.option("--holder", help="Only runs of this process: HOST, or HOST:PID.")
+@click.option("--older-than", type=float, help="Only runs that began at least so many seconds ago.")
 @json_option
 @pass_asking
 def ls(
@@ -67,7 +71,7 @@ def ls(
     if asking.as_json:
         print_json(found)
     else:
-        print_table(COLUMNS, [_row(run) for run in found], empty="there are no such runs")
+        print_table(COLUMNS, [_row(run) for run in found], empty="There are no such runs.")
 
 
 def _row(run: Json) -> Sequence[object]:
@@ -85,11 +89,11 @@ def _row(run: Json) -> Sequence[object]:
 
 
 @command.command("show")
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @json_option
 @pass_asking
 def show(asking: ServerOptions, run: str) -> None:
-    """Show all that is known of RUN."""
+    """Show everything that is known about RUN."""
     with asking.baton() as baton:
         found = baton.get_run(run_id(baton, run))
     if asking.as_json:
@@ -99,14 +103,15 @@ def show(asking: ServerOptions, run: str) -> None:
 
 
 @command.command("watch")
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=complete_live_run)
 @json_option
 @pass_asking
 @click.pass_context
 def watch(context: click.Context, asking: ServerOptions, run: str | None) -> None:
-    """Follow RUN from its beginning to its end, disturbing nobody; without RUN, all runs at work, until Ctrl-C.
+    """Follow RUN to its end; without RUN, all runs at work.
 
-    Without a terminal the list is written whenever it changes.
+    RUN is shown from its beginning, and is not disturbed. Without RUN the list is shown until Ctrl-C; in a pipe it is
+    written whenever it changes.
     """
     with asking.baton(retry_seconds=STREAM_RETRY_SECONDS) as baton:
         if run is None:
@@ -147,15 +152,20 @@ def _table(baton: BatonClient) -> Table:
     return table
 
 
+command.add_command(approve)
+command.add_command(reject)
+command.add_command(answer)
+
+
 @command.command("cancel")
-@click.argument("run")
+@click.argument("run", shell_complete=complete_live_run)
 @click.option("--wait", type=float, default=10.0, show_default=True, help="Seconds to wait for its end.")
 @click.option("--safe-point", is_flag=True, help="Let the tool calls under way finish first.")
 @json_option
 @pass_asking
 @click.pass_context
 def cancel(context: click.Context, asking: ServerOptions, run: str, wait: float, safe_point: bool) -> None:
-    """Stop RUN. The text so far is kept."""
+    """Stop RUN, and keep what it has said so far."""
     with asking.baton() as baton:
         found = baton.get_run(run_id(baton, run))
         stopped = baton.cancel(
@@ -166,12 +176,18 @@ def cancel(context: click.Context, asking: ServerOptions, run: str, wait: float,
 
 
 @command.command("release")
-@click.argument("run")
-@click.option("--reason", default="", help="Kept with the run.")
+@click.argument("run", shell_complete=complete_live_run)
+@click.option("--reason", default="", help="The reason, which is kept with the run.")
+@yes_option
 @json_option
 @pass_asking
-def release(asking: ServerOptions, run: str, reason: str) -> None:
-    """Take the session away from RUN, whatever its process does. For a run that can't be cancelled."""
+def release(asking: ServerOptions, run: str, reason: str, yes: bool) -> None:
+    """Take the session away from a RUN that can't be cancelled.
+
+    Whatever its process does: what it has not stored yet is lost. Asks first; where there is no terminal to ask on,
+    --yes is needed.
+    """
+    confirm_loss(f"Take the session away from run {run}?", yes=yes)
     with asking.baton() as baton:
         _print_run(asking, baton.release(run_id(baton, run), reason))
 

@@ -9,6 +9,7 @@ from typing import Literal
 import click
 
 from app.commands import exits
+from app.commands.completion import complete_agent, complete_session_or_new
 from app.commands.event_printer import EventPrinter
 from app.commands.server_options import (
     STREAM_RETRY_SECONDS,
@@ -32,9 +33,15 @@ CHOICES: dict[str, Remember] = {"y": "", "t": "tool", "s": "session"}
 
 
 @click.command("send")
-@click.argument("session")
+@click.argument("session", shell_complete=complete_session_or_new)
 @click.argument("text")
-@click.option("--agent", default="assistant", show_default=True, help="FILE or FILE/NAME, of the agent.")
+@click.option(
+    "--agent",
+    default="assistant",
+    show_default=True,
+    shell_complete=complete_agent,
+    help="The agent: FILE or FILE/NAME.",
+)
 @click.option(
     "--approve",
     type=click.Choice(["ask", "all", "none"]),
@@ -47,7 +54,7 @@ CHOICES: dict[str, Remember] = {"y": "", "t": "tool", "s": "session"}
     type=click.Choice(["reject", "wait", "interrupt", "queue"]),
     default="reject",
     show_default=True,
-    help="If somebody else has the session.",
+    help="What to do if somebody else has the session.",
 )
 @click.option("--working-dir", help="For a new session: where its tools work.")
 @json_option
@@ -63,10 +70,11 @@ def command(
     when_busy: str,
     working_dir: str | None,
 ) -> None:
-    """Say TEXT (- for stdin) in SESSION (`new` for a new one) and follow the run to its end.
+    """Send a message and follow the run to its end.
 
-    The agent's words go to stdout, tool calls and questions to stderr. Ctrl-C stops the run. Without a terminal, a run
-    that asks a question is left waiting, and the exit code is 7.
+    Sends TEXT (- for stdin) to SESSION (`new` for a new one). The agent's words go to stdout, tool calls and questions
+    to stderr. Ctrl-C stops the run. Without a terminal, a run that asks a question is left waiting, and the exit code
+    is 7.
     """
     said = sys.stdin.read() if text == "-" else text
     with asking.baton(retry_seconds=STREAM_RETRY_SECONDS) as baton:
@@ -130,7 +138,7 @@ def _answer(run: RunStream, event: StreamEvent, approve: str, printer: EventPrin
 
 def _ask(question: str, choices: list[str]) -> str:
     click.echo(f"  {question}", err=True)
-    return str(click.prompt("  May it?", type=click.Choice(choices), show_choices=True, err=True))
+    return str(click.prompt("  Allow it?", type=click.Choice(choices), show_choices=True, err=True))
 
 
 def _decide(run: RunStream, call_id: str | None, choice: str) -> None:

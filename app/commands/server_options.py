@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from baton_client import BatonClient
+if TYPE_CHECKING:
+    from baton_client import BatonClient
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -22,12 +24,18 @@ STREAM_RETRY_SECONDS: Final = 60.0
 class ServerOptions:
     """Filled in by the options of the group and of the command."""
 
-    url: str
+    url: str | None
+    """None if the settings here name a Unix socket."""
     token: str | None
     as_json: bool = False
 
     def baton(self, *, retry_seconds: float = RETRY_SECONDS) -> BatonClient:
-        return BatonClient(self.url, self.token, retry_seconds=retry_seconds)
+        if self.url is None:
+            raise click.UsageError("BATON_BIND is a Unix socket: say with --url where its proxy is")
+        client: BatonClient = import_module("baton_client").BatonClient(
+            self.url, self.token, retry_seconds=retry_seconds
+        )
+        return client
 
 
 def json_option(command: F) -> F:

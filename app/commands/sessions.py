@@ -8,30 +8,34 @@ from typing import Any, TextIO
 
 import click
 
+from app.commands.completion import complete_session
 from app.commands.server_options import ServerOptions, json_option, pass_asking, session_id
 from app.commands.terminal_output import (
     clean,
+    confirm_loss,
+    counted,
     on_terminal,
     print_fields,
     print_json,
     print_table,
     short_id,
     short_time,
+    yes_option,
 )
 from baton_client import Json
 
 
 @click.group("sessions")
 def command() -> None:
-    """Stored conversations."""
+    """List, show, export, import and delete sessions."""
 
 
 @command.command("ls")
-@click.option("--limit", type=click.IntRange(1), help="Only so many, the newest.")
+@click.option("--limit", type=click.IntRange(1), help="Only the newest so many.")
 @json_option
 @pass_asking
 def ls(asking: ServerOptions, limit: int | None) -> None:
-    """List sessions, newest first, and who has them."""
+    """List sessions, newest first, with the state of their runs."""
     with asking.baton() as baton:
         sessions = baton.sessions()[:limit]
         live = {
@@ -51,11 +55,11 @@ def ls(asking: ServerOptions, limit: int | None) -> None:
         )
         for one in sessions
     ]
-    print_table(("ID", "STATUS", "MESSAGES", "CREATED", "TITLE"), rows, empty="there are no sessions")
+    print_table(("ID", "STATUS", "MESSAGES", "CREATED", "TITLE"), rows, empty="There are no sessions.")
 
 
 @command.command("show")
-@click.argument("session")
+@click.argument("session", shell_complete=complete_session)
 @json_option
 @pass_asking
 def show(asking: ServerOptions, session: str) -> None:
@@ -88,7 +92,7 @@ def _lines(messages: Iterable[Json]) -> Iterable[str]:
 
 
 @command.command("export")
-@click.argument("session")
+@click.argument("session", shell_complete=complete_session)
 @click.option("-o", "--output", type=click.File("w", lazy=True), default="-", help="A file; default: stdout.")
 @json_option
 @pass_asking
@@ -101,13 +105,14 @@ def export(asking: ServerOptions, session: str, output: TextIO) -> None:
 
 @command.command("import")
 @click.argument("file", type=click.File("r"))
-@click.option("--working-dir", help="Where its tools shall work; default: what the file says.")
+@click.option("--working-dir", help="Where its tools work; default: as the file says.")
 @json_option
 @pass_asking
 def import_session(asking: ServerOptions, file: TextIO, working_dir: str | None) -> None:
-    """Make a new session of FILE (- for stdin), as `sessions export` writes it. Prints its id.
+    """Make a session of an exported FILE (- for stdin).
 
-    Thinking and runs stay behind; a tool call whose result is not in the file counts as of unknown outcome.
+    Prints the new session's id; in a pipe the id alone. Thinking and runs stay behind. A tool call whose result is not
+    in the file gets one that says that its outcome is not known.
     """
     try:
         exported = json.load(file)
@@ -126,18 +131,22 @@ def _print_id(asking: ServerOptions, session: dict[str, Any]) -> None:
     if asking.as_json:
         print_json(session)
     else:
+        if on_terminal():
+            click.echo("imported as session ", err=True, nl=False)
         click.echo(session["id"])
 
 
 @command.command("rm")
-@click.argument("sessions", nargs=-1, required=True)
-@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.argument("sessions", nargs=-1, required=True, shell_complete=complete_session)
+@yes_option
 @json_option
 @pass_asking
 def rm(asking: ServerOptions, sessions: tuple[str, ...], yes: bool) -> None:
-    """Delete SESSIONS for good. A run at work is stopped first."""
-    if not yes and on_terminal():
-        click.confirm(f"Delete {len(sessions)} sessions for good?", abort=True)
+    """Delete SESSIONS for good.
+
+    A run at work is stopped first. Asks before it deletes; where there is no terminal to ask on, --yes is needed.
+    """
+    confirm_loss(f"Delete {counted(len(sessions), 'session')} for good?", yes=yes)
     with asking.baton() as baton:
         wanted = [session_id(baton, session) for session in sessions]
         for session in wanted:
@@ -145,4 +154,4 @@ def rm(asking: ServerOptions, sessions: tuple[str, ...], yes: bool) -> None:
     if asking.as_json:
         print_json({"deleted": wanted})
     else:
-        click.echo(f"deleted {len(wanted)}", err=True)
+        click.echo(f"deleted {counted(len(wanted), 'session')}", err=True)

@@ -21,10 +21,45 @@ _CONTROL: Final = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
 )
 
+# Printable by Unicode's own book, and nothing is to be seen.
+_BLANK: Final = frozenset("\u034f\u115f\u1160\u180b\u180c\u180d\u2800\u3164\uffa0").union(
+    map(chr, range(0xFE00, 0xFE10))
+)
+
 
 def clean(text: object) -> str:
     """Safe to be shown on a terminal."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(text).replace("\r\n", "\n"))
+
+
+def written_out(text: object) -> str:
+    """For what a person decides about: nothing in it is invisible, or looks like something else for being so. Such
+    characters are written as `\\u200b`."""
+    return "".join(_visible(letter) for letter in str(text))
+
+
+def _visible(letter: str) -> str:
+    if letter == "\n" or (letter.isprintable() and letter not in _BLANK):
+        return letter
+    number = ord(letter)
+    return f"\\U{number:08x}" if number > 0xFFFF else f"\\u{number:04x}"
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 session`, `2 sessions`."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def confirm_loss(question: str, *, yes: bool) -> None:
+    """Asks on the terminal before something is lost; where nobody can be asked, only `--yes` lets it happen."""
+    if yes:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise click.UsageError("there is no terminal to ask on: say --yes")
+    click.confirm(question, abort=True, err=True)
+
+
+yes_option = click.option("--yes", is_flag=True, help="Don't ask first.")
 
 
 def on_terminal() -> bool:

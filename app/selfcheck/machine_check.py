@@ -35,7 +35,9 @@ def check_machine(environment: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding("failed", "settings", str(error), "correct the variable")
         return
     yield Finding(
-        "ok", "settings", f"{settings.workers} workers of {settings.all_threads} threads at {settings.bind}"
+        "ok",
+        "settings",
+        f"{_workers(settings.workers)} with {settings.all_threads} threads at {settings.bind}",
     )
     yield from what_is_weaker()
     allow_open_files(settings)  # as a server does
@@ -47,6 +49,10 @@ def check_machine(environment: Mapping[str, str]) -> Iterator[Finding]:
         yield _database(settings)
     yield from _agents(settings)
     yield _model(settings)
+
+
+def _workers(number: int) -> str:
+    return "1 worker" if number == 1 else f"{number} workers"
 
 
 def _database(settings: Settings) -> Finding:
@@ -76,7 +82,7 @@ def _agents(settings: Settings) -> Iterator[Finding]:
         advice = "the server leaves this file out until it is corrected"
         yield Finding("failed", "agents", str(problem), advice)
     if files and not problems:
-        yield Finding("ok", "agents", f"{len(files)} files")
+        yield Finding("ok", "agents", "1 file" if len(files) == 1 else f"{len(files)} files")
 
 
 def _model(settings: Settings) -> Finding:

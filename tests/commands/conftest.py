@@ -88,12 +88,12 @@ def call(process: BatonProcess, model: OfflineServer) -> Call:
 def talk(process: BatonProcess, directory: Path, model: OfflineServer) -> Call:
     """Runs it on a terminal: each of `script` is what to wait for, and what to type then."""
 
-    def run(*words: str, script: Sequence[tuple[str, str]]) -> Done:
+    def run(*words: str, script: Sequence[tuple[str, str]], **settings: str) -> Done:
         ours, theirs = pty.openpty()
         command = subprocess.Popen(
             [*MAIN, *words],
             cwd=directory,
-            env=environment(process.url, TERM="xterm", COLUMNS="160"),
+            env=environment(process.url, **{"TERM": "xterm", "COLUMNS": "160", **settings}),
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,

@@ -95,12 +95,12 @@ def test_runs_are_listed_shown_cancelled_and_released(call: Call, waiting: RunSt
     assert json.loads(call("runs", "ls", "--live", "--json").out)[0]["id"] == waiting.id
     assert "status: awaiting_approval\n" in call("runs", "show", waiting.id[:8]).out
     assert call("runs", "cancel", waiting.id[:8]).out == f"{waiting.id} is cancelled\n"
-    again = call("runs", "release", waiting.id)
+    again = call("runs", "release", waiting.id, "--yes")
     assert (again.code, "not_running" in again.err) == (exits.FAILED, True)
 
 
 def test_a_run_is_released(call: Call, waiting: RunStream) -> None:
-    done = call("--json", "runs", "release", waiting.id, "--reason", "stuck")
+    done = call("--json", "runs", "release", waiting.id, "--reason", "stuck", "--yes")
     assert json.loads(done.out)["status"] == "interrupted"
     waiting.detach()
 
@@ -151,7 +151,7 @@ def test_sessions_are_listed_shown_and_deleted(call: Call, baton: BatonClient) -
     line = next(line for line in call("sessions", "ls").out.splitlines() if line.startswith(session))
     assert line.split("\t")[1:3] == ["free", "2"]
     assert call("sessions", "show", session[:8]).out.endswith("\nroot\nhello\n")
-    assert call("sessions", "rm", session).code == exits.OK
+    assert call("sessions", "rm", session, "--yes").code == exits.OK
     assert call("sessions", "show", session).code == exits.NOT_FOUND
 
 

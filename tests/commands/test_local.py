@@ -50,7 +50,7 @@ def test_the_database_is_made_pruned_and_vacuumed(call: Call, empty_url: str) ->
     settings = {"BATON_DATABASE_URL": empty_url, "BATON_AUDIT_DAYS": "7"}
     made = json.loads(call("db", "upgrade", "--json", **settings).out)
     assert made["before"] is None
-    assert call("db", "upgrade", **settings).out == f"schema {made['after']} already\n"
+    assert call("db", "upgrade", **settings).out == f"the schema is {made['after']} already\n"
     put_two_rows_into_what_grows(empty_url)
     every_old_row = dict.fromkeys((field.name for field in fields(Pruned)), 1)
     assert json.loads(call("db", "prune", "--json", **settings).out) == every_old_row

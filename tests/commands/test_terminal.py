@@ -10,21 +10,21 @@ ECHO = '[call shell {"cmd": "echo hands"}][then][say done]'
 
 
 def test_a_call_is_approved_on_the_terminal(talk: Call) -> None:
-    done = talk("send", "new", ECHO, "--agent", "tools", script=[("May it?", "y\n")])
+    done = talk("send", "new", ECHO, "--agent", "tools", script=[("Allow it?", "y\n")])
     assert done.code == exits.OK
     assert "  hands" in done.out
     assert "done\n" in done.out
 
 
 def test_a_call_is_rejected_with_a_reason(talk: Call, baton: BatonClient) -> None:
-    script = [("May it?", "n\n"), ("Why not", "not today\n")]
+    script = [("Allow it?", "n\n"), ("Why not", "not today\n")]
     done = talk("send", "new", ECHO, "--agent", "tools", script=script)
     assert done.code == exits.OK
     assert "Reason: not today" in done.out
 
 
 def test_a_run_is_stopped_instead_of_an_answer(talk: Call) -> None:
-    done = talk("send", "new", ECHO, "--agent", "tools", script=[("May it?", "c\n")])
+    done = talk("send", "new", ECHO, "--agent", "tools", script=[("Allow it?", "c\n")])
     assert done.code == exits.FAILED
     assert "the run is cancelled" in done.out
 
