@@ -62,6 +62,14 @@ class Calls:
         """Stops its run first."""
         self._transport.send(ApiCall("DELETE", path("sessions", session_id), gone_is_done=True))
 
+    def models(self, session_id: str) -> list[Json]:
+        """The models to choose from for its agent. NotFound before its first run."""
+        return list(self._object(ApiCall("GET", path("sessions", session_id, "models")))["models"])
+
+    def choose_model(self, session_id: str, model: str) -> Json:
+        """From its next run on; an empty one is the agent's own again. NotFound before its first run."""
+        return self._object(ApiCall("PATCH", path("sessions", session_id, "model"), {"model": model}))
+
     def agents(self) -> list[Json]:
         return self._list("/api/agents")
 
@@ -107,6 +115,23 @@ class Calls:
                 return self.get_run(run_id)
             raise
         return dict(answer.get("run") or {})
+
+    def retry(self, session_id: str) -> str:
+        """Does the last turn again, if it failed; returns the id of the new run. Conflict if there is nothing to do
+        again."""
+        call = ApiCall("POST", path("sessions", session_id, "retry"), {}, key=new_key())
+        return str(self._object(call)["turn_id"])
+
+    def compact(self, session_id: str, prompt: str = "") -> str:
+        """Lets the model sum up the conversation; returns the id of the run that does it."""
+        body = {"additional_prompt": prompt} if prompt else {}
+        call = ApiCall("POST", path("sessions", session_id, "compact"), body, repeatable=False, bodiless=True)
+        return str(self._transport.send(call).headers.get("X-Run-ID", ""))
+
+    def undo(self, session_id: str) -> int:
+        """Takes back the last message of the user and all that came after it; returns how many messages are gone."""
+        call = ApiCall("POST", path("sessions", session_id, "undo"), repeatable=False)
+        return int(self._object(call)["removed"])
 
     def release(self, run_id: str, reason: str = "") -> Json:
         """Takes the session away from a run, whatever its process does."""

@@ -20,7 +20,8 @@ Begin = Callable[[], requests.Response]
 def session_stream(session_id: str, after: int | None) -> ApiCall:
     """A session's events after that one; None: from the beginning of the run at work, or what comes next."""
     headers = {} if after is None else {"Last-Event-ID": str(after)}
-    return ApiCall("GET", path("sessions", session_id, "events"), headers=headers, stream=True)
+    query = {"from": "run"} if after is None else None
+    return ApiCall("GET", path("sessions", session_id, "events"), query=query, headers=headers, stream=True)
 
 
 class Reader(Iterator[StreamEvent]):

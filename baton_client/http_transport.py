@@ -25,7 +25,7 @@ class ApiCall:
     """A request that may be sent again as it is, unless it is not `repeatable`.
 
     `patience` is added to how long the first byte may take, in seconds. `gone_is_done`: a 404 to a repeated call
-    tells that the first one was heard.
+    tells that the first one was heard. `bodiless`: the answer says all by its headers.
     """
 
     method: str
@@ -38,6 +38,7 @@ class ApiCall:
     patience: float = 0.0
     repeatable: bool = True
     gone_is_done: bool = False
+    bodiless: bool = False
 
     @property
     def all_headers(self) -> dict[str, str]:
@@ -122,7 +123,7 @@ class HttpTransport:
                 timeout=(self._connect_seconds, self._idle_seconds + call.patience),
                 allow_redirects=False,
             )
-            if not is_last and not _is_whole(response, stream=call.stream):
+            if not is_last and not call.bodiless and not _is_whole(response, stream=call.stream):
                 response.close()
                 raise UnavailableError(f"{self.url} does not answer as Baton does")
             if response.status_code < 300:

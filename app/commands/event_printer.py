@@ -7,7 +7,7 @@ from typing import Literal
 
 import click
 
-from app.commands.terminal_output import clean
+from app.commands.terminal_output import clean, counted, written_out
 from baton_client import (
     ErrorEvent,
     FormEvent,
@@ -74,6 +74,10 @@ class EventPrinter:
         self.finish()
         click.secho(clean(text), err=True, **style)  # type: ignore[arg-type]  # a style is what Click takes
 
+    def _ask(self, text: str) -> None:
+        """A person decides by it, so nothing in it is invisible."""
+        self.note(f"? {written_out(text)}", fg="yellow", bold=True)
+
     def _aside(self, event: StreamEvent) -> None:
         match event:
             case ThinkingEvent(text=text):
@@ -90,11 +94,13 @@ class EventPrinter:
             case ToolResultEvent():
                 self.note(_indented(event.response), fg="red" if event.failed else None, dim=True)  # type: ignore[arg-type]
             case ToolApprovalEvent():
-                self.note(f"? {event.tool} {event.arguments}", fg="yellow", bold=True)
+                self._ask(f"{event.tool} {event.arguments}")
             case MoreIterationsEvent(most=most):
-                self.note(f"? {most} model calls are made; go on?", fg="yellow", bold=True)
+                self._ask(
+                    f"the agent has made {counted(most, 'model call')}, as many as it may; shall it go on?"
+                )
             case FormEvent(text=text, schema=schema):
-                self.note(f"? {text} {json.dumps(schema) if schema else ''}", fg="yellow", bold=True)
+                self._ask(f"{text} {json.dumps(schema, ensure_ascii=False) if schema else ''}")
             case WarningEvent(text=text):
                 self.note(f"! {text}", fg="yellow")
             case ErrorEvent(text=text, code=code):
@@ -105,5 +111,6 @@ class EventPrinter:
 
 def _indented(text: str) -> str:
     lines = text.rstrip().split("\n")
-    more = [f"… {len(lines) - SHOWN_LINES} more lines"] if len(lines) > SHOWN_LINES else []
+    hidden = len(lines) - SHOWN_LINES
+    more = [f"… {hidden} more {'line' if hidden == 1 else 'lines'}"] if hidden > 0 else []
     return "\n".join(f"  {line}" for line in [*lines[:SHOWN_LINES], *more])

@@ -18,6 +18,7 @@ from app.commands.server_address import DEFAULT, server_address
 from app.commands.server_options import ServerOptions
 
 COMMANDS: Final = {
+    "chat": "Talk to an agent in the terminal.",
     "check": "Check agent files: file, line and column of each problem.",
     "completion": "Print the completion script for a shell.",
     "db": "Upgrade, prune or vacuum the database.",

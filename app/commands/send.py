@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Literal
+from typing import cast
 
 import click
 
 from app.commands import exits
 from app.commands.completion import complete_agent, complete_session_or_new
 from app.commands.event_printer import EventPrinter
+from app.commands.questions import QUESTIONS, Approve, answer
 from app.commands.server_options import (
     STREAM_RETRY_SECONDS,
     ServerOptions,
@@ -18,18 +19,7 @@ from app.commands.server_options import (
     pass_asking,
     session_id,
 )
-from baton_client import (
-    BatonClient,
-    ConflictError,
-    FormEvent,
-    MoreIterationsEvent,
-    RunStream,
-    StreamEvent,
-    ToolApprovalEvent,
-)
-
-Remember = Literal["", "tool", "session"]
-CHOICES: dict[str, Remember] = {"y": "", "t": "tool", "s": "session"}
+from baton_client import BatonClient
 
 
 @click.command("send")
@@ -98,9 +88,7 @@ def _converse(
     with baton.run(session, text, agent=agent, when_busy=when_busy) as run:  # type: ignore[arg-type]  # Click checked it
         for event in run:
             printer.tell(event)
-            if isinstance(event, ToolApprovalEvent | MoreIterationsEvent | FormEvent) and not _answer(
-                run, event, approve, printer
-            ):
+            if isinstance(event, QUESTIONS) and not answer(run, event, cast("Approve", approve), printer):
                 run.detach()
                 printer.note(f"run {run.id} waits for an answer")
                 return exits.WAITING
@@ -108,64 +96,7 @@ def _converse(
         ended = baton.get_run(run.id)
     if ended["status"] == "finished":
         return exits.OK
-    printer.note(f"the run is {ended['status']}", fg="red")
-    return exits.FAILED
-
-
-def _answer(run: RunStream, event: StreamEvent, approve: str, printer: EventPrinter) -> bool:
-    """False if nobody is there to be asked."""
-    try:
-        match event:
-            case FormEvent() if approve == "ask" and sys.stdin.isatty():
-                _fill_in(run)
-            case FormEvent() if approve == "none":
-                run.elicit(action="decline")
-            case ToolApprovalEvent(call_id=call_id) if approve != "ask":
-                _decide(run, call_id, "y" if approve == "all" else "n")
-            case MoreIterationsEvent() if approve != "ask":
-                _decide(run, None, "y" if approve == "all" else "n")
-            case ToolApprovalEvent(call_id=call_id) if sys.stdin.isatty():
-                question = "y: yes, t: this tool always, s: all in this session, n: no, c: stop the run"
-                _decide(run, call_id, _ask(question, ["y", "t", "s", "n", "c"]))
-            case MoreIterationsEvent() if sys.stdin.isatty():
-                _decide(run, None, _ask("y: yes, n: no", ["y", "n"]))
-            case _:
-                return False
-    except ConflictError as error:  # somebody else was quicker
-        printer.note(f"! {error}: {error.body.get('decided_by') or error.code}", fg="yellow")
-    return True
-
-
-def _ask(question: str, choices: list[str]) -> str:
-    click.echo(f"  {question}", err=True)
-    return str(click.prompt("  Allow it?", type=click.Choice(choices), show_choices=True, err=True))
-
-
-def _decide(run: RunStream, call_id: str | None, choice: str) -> None:
-    if choice == "c":
-        run.cancel()
-    elif choice == "n":
-        asked = call_id is not None and sys.stdin.isatty()
-        reason = (
-            click.prompt("  Why not? (for the agent)", default="", show_default=False, err=True)
-            if asked
-            else ""
-        )
-        run.reject(call_id, reason=reason)
-    else:
-        run.approve(call_id, remember=CHOICES[choice])
-
-
-def _fill_in(run: RunStream) -> None:
-    """One answer as text, or JSON for a form with fields."""
-    answer = click.prompt(
-        "  Answer (JSON for a form with fields, empty to decline)", default="", show_default=False, err=True
+    printer.note(
+        f"the run was {ended['status']}" if ended["status"] != "failed" else "the run failed", fg="red"
     )
-    if not answer:
-        run.elicit(action="decline")
-        return
-    try:
-        parsed = json.loads(answer)
-    except ValueError:
-        parsed = answer
-    run.elicit(parsed if isinstance(parsed, dict) else {"answer": answer})
+    return exits.FAILED

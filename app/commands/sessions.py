@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from typing import Any, TextIO
 
 import click
 
 from app.commands.completion import complete_session
+from app.commands.message_lines import message_lines
 from app.commands.server_options import ServerOptions, json_option, pass_asking, session_id
 from app.commands.terminal_output import (
-    clean,
     confirm_loss,
     counted,
     on_terminal,
@@ -22,7 +21,6 @@ from app.commands.terminal_output import (
     short_time,
     yes_option,
 )
-from baton_client import Json
 
 
 @click.group("sessions")
@@ -73,22 +71,8 @@ def show(asking: ServerOptions, session: str) -> None:
     print_fields({name: found.get(name) for name in settings})
     if run := found.get("run"):
         print_fields({"run": run["id"], "status": run["status"], "waiting_for": run.get("waiting_for")})
-    for line in _lines(found.get("messages") or ()):
+    for line in message_lines(found.get("messages") or ()):
         click.echo(line)
-
-
-def _lines(messages: Iterable[Json]) -> Iterable[str]:
-    for item in messages:
-        message = item["message"]
-        role = message["role"] if message["role"] == "tool" else item.get("agentName") or message["role"]
-        mark = f" ({item['partial']})" if item.get("partial") else ""
-        yield ""
-        yield click.style(f"{role}{mark}", bold=True)
-        if message.get("content"):
-            yield clean(message["content"])
-        for call in message.get("tool_calls", ()):
-            function = call["function"]
-            yield clean(f"→ {function['name']} {function.get('arguments', '')}")
 
 
 @command.command("export")

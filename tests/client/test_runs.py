@@ -349,3 +349,14 @@ def test_thinking_is_an_event_of_its_own() -> None:
     event = event_of({"type": "agent_choice_reasoning", "content": "hm", "agent_name": "root"})
     assert isinstance(event, ThinkingEvent)
     assert (event.text, event.agent, event.id) == ("hm", "root", None)
+
+
+def test_a_run_that_is_attached_to_is_shown_without_the_runs_before_it(baton: BatonClient) -> None:
+    session = baton.create_session()["id"]
+    baton.run(session, "[say earlier]", agent="tools").text()
+    begun = baton.run(session, '[call shell {"cmd": "echo hands"}][then][say later]', agent="tools")
+    asked = next(event for event in begun if isinstance(event, ToolApprovalEvent))
+    begun.detach()
+    with baton.attach(begun.id) as attached:
+        baton.approve(session, asked.call_id)
+        assert attached.text() == "later"

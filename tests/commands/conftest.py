@@ -67,6 +67,8 @@ def environment(url: str, **more: str) -> dict[str, str]:
 
 
 Call = Callable[..., Done]
+Script = Sequence[tuple[str, str | Callable[[], str]]]
+"""What to wait for, and what to type then, or what makes it."""
 
 
 @pytest.fixture
@@ -88,7 +90,7 @@ def call(process: BatonProcess, model: OfflineServer) -> Call:
 def talk(process: BatonProcess, directory: Path, model: OfflineServer) -> Call:
     """Runs it on a terminal: each of `script` is what to wait for, and what to type then."""
 
-    def run(*words: str, script: Sequence[tuple[str, str]], **settings: str) -> Done:
+    def run(*words: str, script: Script, **settings: str) -> Done:
         ours, theirs = pty.openpty()
         command = subprocess.Popen(
             [*MAIN, *words],
@@ -110,7 +112,9 @@ def talk(process: BatonProcess, directory: Path, model: OfflineServer) -> Call:
     return run
 
 
-def _converse(command: subprocess.Popen[bytes], terminal: int, script: list[tuple[str, str]]) -> str:
+def _converse(
+    command: subprocess.Popen[bytes], terminal: int, script: list[tuple[str, str | Callable[[], str]]]
+) -> str:
     """The text that was shown until the end. Takes answers from the script, and removes them there."""
     shown, answered = b"", 0
     deadline = time.monotonic() + SECONDS
@@ -123,7 +127,8 @@ def _converse(command: subprocess.Popen[bytes], terminal: int, script: list[tupl
             break
         shown += piece
         while script and (place := shown.find(script[0][0].encode(), answered)) >= 0:
-            expected, typed = script.pop(0)
+            expected, given = script.pop(0)
+            typed = given() if callable(given) else given
             answered = place + len(expected)
             if typed == CTRL_C:
                 command.send_signal(signal.SIGINT)

@@ -58,7 +58,7 @@ def test_help_and_completion_import_neither_the_server_nor_the_client(
     assert found & (HEAVY | {"requests", "rich", "baton_client"}) == set()
 
 
-@pytest.mark.parametrize("command", ["send", "sessions", "runs", "queue"])
+@pytest.mark.parametrize("command", ["chat", "send", "sessions", "runs", "queue"])
 def test_commands_that_ask_a_server_import_none(command: str) -> None:
     found = imported(command, "--help")
     assert "click" in found

@@ -26,7 +26,7 @@ def test_a_call_is_rejected_with_a_reason(talk: Call, baton: BatonClient) -> Non
 def test_a_run_is_stopped_instead_of_an_answer(talk: Call) -> None:
     done = talk("send", "new", ECHO, "--agent", "tools", script=[("Allow it?", "c\n")])
     assert done.code == exits.FAILED
-    assert "the run is cancelled" in done.out
+    assert "the run was cancelled" in done.out
 
 
 def test_a_form_is_filled_in(talk: Call) -> None:
