@@ -175,7 +175,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         limits=limits,
         audit_days=settings.audit_days,
     )
-    directory = TeamDirectory(settings.agents, settings.environment)
+    directory = TeamDirectory(settings.agents, settings.environment, instead=settings.stand_in_agents)
     writer = StreamWriter(heartbeat=PING, heartbeat_seconds=HEARTBEAT_SECONDS)
     model = LazyModel(partial(_load_model, settings, writer), at_once=False) if settings.api_key else None
     titles = Titles(store.sessions, telemetry.tracing)
@@ -237,7 +237,9 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     agent_tools = AgentTools(store, directory, planner.toolboxes, roots)
     app = make_application(
         [
-            HealthResource(store, runtime.runs, waits, lambda: tool_servers.failing),
+            HealthResource(
+                store, runtime.runs, waits, lambda: tool_servers.failing, lambda: not directory.is_default
+            ),
             metrics_route.MetricsResource(telemetry, gauges.measure, runtime.services),
             ConsoleResource(),
             AgentResource(directory, agent_tools.count),

@@ -26,6 +26,8 @@ PREFIX: Final = "BATON_"
 OF_THE_COMMAND: Final = ("BATON_URL", "BATON_TOKEN")
 """Variables that `baton` reads for itself; a server that finds them in its environment leaves them alone."""
 
+DEFAULT_AGENTS: Final = Path(__file__).parent / "team" / "default_agents"
+
 LIKE_A_TYPO: Final = 0.8
 """From this likeness on an unknown variable is taken for a misspelt one. Others are left alone: Kubernetes sets
 BATON_PORT and BATON_SERVICE_HOST in every container near a service called baton."""
@@ -55,7 +57,10 @@ class Settings:
         "the group that may connect to unix:PATH beside the server's own user",
     )
     agents: Path = _setting(
-        "BATON_AGENTS", read.existing, Path("agents"), "an agent file, or a directory of them"
+        "BATON_AGENTS",
+        read.existing,
+        Path("agents"),
+        "an agent file, or a directory of them; where there is no `agents`, Baton's own assistant answers",
     )
     database_url: str = _setting(
         "BATON_DATABASE_URL",
@@ -243,6 +248,11 @@ class Settings:
     def all_roots(self) -> tuple[Path, ...]:
         """The directories of BATON_ROOTS, absolute; one may have `{name}` for the name of a token."""
         return tuple(root.absolute() for root in self.roots) or (Path.cwd(),)
+
+    @property
+    def stand_in_agents(self) -> Path | None:
+        """The directory of Baton's own agent, for a place that has no `agents` yet."""
+        return None if self.agents.exists() else DEFAULT_AGENTS
 
     @property
     def port(self) -> int | None:

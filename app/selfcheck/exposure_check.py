@@ -49,7 +49,7 @@ def check_shell(settings: Settings) -> list[Finding]:
     """Behind a proxy too: the danger is that several people use the server, not where it listens."""
     if not settings.asks_for_tokens or settings.sandbox != "off":
         return []
-    teams = TeamDirectory(settings.agents, settings.environment)
+    teams = TeamDirectory(settings.agents, settings.environment, instead=settings.stand_in_agents)
     found = [name for name in (summary.name for summary in teams.list()) if _runs_commands(teams.get(name))]
     if not found:
         return []

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Final
 
 import requests
@@ -51,6 +52,12 @@ def check_machine(environment: Mapping[str, str]) -> Iterator[Finding]:
     yield _model(settings)
 
 
+def _described(files: Sequence[Path], settings: Settings) -> str:
+    if settings.stand_in_agents is not None:
+        return f"Baton's own: {', '.join(file.stem for file in files)}"
+    return "1 file" if len(files) == 1 else f"{len(files)} files"
+
+
 def _workers(number: int) -> str:
     return "1 worker" if number == 1 else f"{number} workers"
 
@@ -77,12 +84,12 @@ def _database(settings: Settings) -> Finding:
 
 def _agents(settings: Settings) -> Iterator[Finding]:
     """The contents of the agent files; whether there are any is among the checks."""
-    files, problems = check_files(settings.agents) if settings.agents.exists() else ([], [])
+    files, problems = check_files(settings.stand_in_agents or settings.agents)
     for problem in problems:
         advice = "the server leaves this file out until it is corrected"
         yield Finding("failed", "agents", str(problem), advice)
     if files and not problems:
-        yield Finding("ok", "agents", "1 file" if len(files) == 1 else f"{len(files)} files")
+        yield Finding("ok", "agents", _described(files, settings))
 
 
 def _model(settings: Settings) -> Finding:

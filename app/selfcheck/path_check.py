@@ -15,9 +15,8 @@ from app.settings import Settings
 def check_agents(settings: Settings) -> list[Finding]:
     agents = settings.agents
     if not agents.exists():
-        return [
-            Finding("warning", "BATON_AGENTS", f"there is no {agents}", "make it, or name another directory")
-        ]
+        problem = f"there is no directory {agents}: Baton's own agent answers"
+        return [Finding("warning", "BATON_AGENTS", problem, "`baton init` makes an agent file")]
     if not os.access(agents, os.R_OK):
         return [Finding("failed", "BATON_AGENTS", f"{agents} can't be read", "let this user read it")]
     if agents.is_dir() and not any(path.suffix in (".yaml", ".yml") for path in agents.iterdir()):

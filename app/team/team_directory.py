@@ -41,16 +41,23 @@ class _Broken:
 
 
 class TeamDirectory:
-    """One YAML file, or a directory of them (not below it), read again when a file has changed.
+    """One YAML file, or a directory of them (not below it), read again when a file has changed. While it is not there,
+    those of the directory `instead` are.
 
     Any thread may call it. There is no lock: two threads that find the same change both parse the file and
     one of the equal results stays, so a slow file holds up nobody else.
     """
 
-    def __init__(self, path: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, environment: Mapping[str, str], *, instead: Path | None = None) -> None:
         self._path = path
+        self._instead = instead
         self._environment = environment
         self._cache: dict[Path, tuple[_Signature, Team | _Broken]] = {}
+
+    @property
+    def is_default(self) -> bool:
+        """Are the agents those that stand in for a directory that is not there?"""
+        return self._instead is not None and not self._path.exists()
 
     def list(self) -> list[AgentSummary]:
         """Sorted by name; files that can't be loaded are left out, and logged once for each change."""
@@ -86,6 +93,8 @@ class TeamDirectory:
             yield from agent_files(self._path, names)
         elif self._path.exists():
             yield self._path
+        elif self._instead is not None:
+            yield from agent_files(self._instead, names)
 
     def _team(self, path: Path) -> Team | _Broken | None:
         """None if the file has gone. A change between the two looks at the file is seen the next time."""

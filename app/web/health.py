@@ -35,23 +35,32 @@ class HealthJson(StatusJson):
 
 class ReadyJson(TypedDict):
     """`active_sessions`: how many have a run at work in this process. `toolset_health` is `degraded` while a tool
-    server that a run uses can't be had."""
+    server that a run uses can't be had. `agents`: `default` while Baton's own agent stands in for
+    agent files that are not there."""
 
     status: Literal["ready"]
     ready: bool
     active_sessions: int
     store_connected: bool
     toolset_health: Literal["ok", "degraded"]
+    agents: Literal["own", "default"]
 
 
 class HealthResource(Resource):
-    """Answers load balancers, and clients that wait for work. `is_degraded` says how the tool servers are."""
+    """Answers load balancers, and clients that wait for work. `is_degraded` says how the tool servers are,
+    `has_own_agents` whether there are agent files."""
 
     name = "health"
 
     def __init__(
-        self, store: Store, runs: LiveRuns, waits: LongPoll, is_degraded: Callable[[], bool]
+        self,
+        store: Store,
+        runs: LiveRuns,
+        waits: LongPoll,
+        is_degraded: Callable[[], bool],
+        has_own_agents: Callable[[], bool],
     ) -> None:
+        self._has_own_agents = has_own_agents
         self._is_degraded = is_degraded
         self._store = store
         self._runs = runs
@@ -95,6 +104,7 @@ class HealthResource(Resource):
             "active_sessions": len(self._runs.all()),
             "store_connected": True,
             "toolset_health": "degraded" if self._is_degraded() else "ok",
+            "agents": "own" if self._has_own_agents() else "default",
         }
         return json_response(body)
 

@@ -76,7 +76,8 @@ def test_the_container_takes_along_what_exists_and_is_nobody_special() -> None:
     built_of = set(re.findall(r"^COPY (.+) \./$", text.partition("\nRUN ")[0], re.MULTILINE)[0].split())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     named = [*project["tool"]["setuptools"]["data-files"].values(), project["project"]["license-files"]]
-    assert {file for files in named for file in files} <= built_of
+    built_of |= set(re.findall(r"^COPY (\S+) \1$", text.partition("\nRUN ")[0], re.MULTILINE))
+    assert {file.partition("/")[0] for files in named for file in files} <= built_of
     assert re.findall(r"^USER (\S+)$", text, re.MULTILINE) == ["10001:10001"]
     assert "HEALTHCHECK" in text
 

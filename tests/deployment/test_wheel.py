@@ -44,3 +44,13 @@ def test_its_advice_names_packages_of_the_index_with_ranges(
     assert words[:2] == ["pip", "install"]
     assert {word.partition("<")[0] for word in words[2:]} == packages
     assert all("<" in word and ">=" in word for word in words[2:])
+
+
+def test_it_has_an_agent_for_a_place_without_any(wheel: Path, tmp_path: Path) -> None:
+    code = "from app.settings import Settings; print(*(file.name for file in Settings().stand_in_agents.iterdir()))"
+    assert output(wheel / "python", "-P", "-c", code, directory=tmp_path) == "assistant.yaml\n"
+
+
+def test_it_has_the_files_for_a_deployment(wheel: Path, tmp_path: Path) -> None:
+    written = output(wheel / "baton", "deploy", "compose", "--directory", "there", directory=tmp_path).split()
+    assert written == ["there/compose.yaml", "there/nginx.conf", "there/baton.env.example"]

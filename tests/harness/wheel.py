@@ -15,6 +15,7 @@ SOURCES: Final = (
     "anthropic_standin",
     "app",
     "baton_client",
+    "deploy",
     "gunicorn.conf.py",
     "wsgi.py",
     "pyproject.toml",

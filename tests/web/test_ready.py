@@ -56,7 +56,13 @@ def test_only_a_session_that_one_may_see_counts(tmp_path: Any, model: OfflineSer
 
 
 def test_a_server_that_is_ready_says_in_what_state(local: LocalClient, model: OfflineServer) -> None:
-    idle = {"status": "ready", "ready": True, "store_connected": True, "toolset_health": "ok"}
+    idle = {
+        "status": "ready",
+        "ready": True,
+        "store_connected": True,
+        "toolset_health": "ok",
+        "agents": "own",
+    }
     local.new_session()
     assert local.call("GET", "/ready") == {**idle, "active_sessions": 0}
     with local.run(local.new_session(), "[hold 1][say done]") as stream:
