@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 LOCK := requirements/ci.txt
 SECONDS ?= 60
 
-.PHONY: install install-dev run test coverage lint audit check format bench chaos examples picture lock clean
+.PHONY: install install-dev run test coverage lint audit check format bench chaos examples picture client lock clean
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
@@ -73,6 +73,10 @@ examples: install-dev
 # Draws the picture of the packages in docs/design.md anew, and names the longest chain of imports.
 picture: install-dev
 	$(BIN)/python -m tests.architecture
+
+# Makes the client for scripts of the one for asyncio.
+client: install-dev
+	$(BIN)/python -m tests.client.sync_twin
 
 # Writes the newest versions that pyproject.toml allows into the file that install-dev, and so CI, installs by.
 lock:

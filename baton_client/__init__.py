@@ -17,10 +17,25 @@ itself has lost is a `GapEvent`). Calls that fail on their way are repeated for 
 twice by it; calls that were too many (429) are repeated when the server says. Nothing waits for ever: the server
 sends a byte every 15 s, and a server that is silent for longer is gone.
 
+Answers are plain dictionaries; type checkers know their keys (`Session`, `Run`, `QueuedMessage`…).
+`baton_client.asynchronous` is the same for asyncio.
+
 A `BatonClient` belongs to one thread at a time; threads that share nothing may each have one.
 """
 
-from .api_calls import LIVE, Json, Message
+from .api_call import LIVE, Json, Message
+from .api_types import (
+    Agent,
+    ChatMessage,
+    ModelChoice,
+    NewSession,
+    Question,
+    QueuedMessage,
+    Run,
+    Session,
+    SessionSummary,
+    StoredMessage,
+)
 from .baton_client import BatonClient
 from .client_errors import (
     BatonError,
@@ -54,22 +69,32 @@ from .stream_events import (
 
 __all__ = [
     "LIVE",
+    "Agent",
     "BatonClient",
     "BatonError",
     "BudgetReachedError",
+    "ChatMessage",
     "ConflictError",
     "ErrorEvent",
     "FormEvent",
     "GapEvent",
     "Json",
     "Message",
+    "ModelChoice",
     "MoreIterationsEvent",
+    "NewSession",
     "NotAllowedError",
     "NotFoundError",
+    "Question",
+    "QueuedMessage",
+    "Run",
     "RunFailedError",
     "RunStream",
+    "Session",
     "SessionBusyError",
+    "SessionSummary",
     "StoppedEvent",
+    "StoredMessage",
     "StreamEvent",
     "TextEvent",
     "ThinkingEvent",

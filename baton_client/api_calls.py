@@ -1,18 +1,15 @@
+# Made of asynchronous/api_calls.py by `make client`: change that one.
 """Calls that the API answers with a piece of JSON: sessions, runs, answers, messages that wait."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Literal, cast
 
-from .client_errors import ConflictError
-from .http_transport import ApiCall, HttpTransport, RetryClock, json_of, new_key, path
-
-Json = dict[str, Any]
-Message = str | Sequence[Mapping[str, Any]]
-"""A text, or messages in the API's own form."""
-
-LIVE: Final = ("running", "awaiting_approval", "awaiting_input")
+from .api_call import ApiCall, Json, Message, RetryClock, messages_of, new_key, path
+from .api_types import Agent, ModelChoice, NewSession, QueuedMessage, Run, Session, SessionSummary
+from .client_errors import ConflictError, NotFoundError
+from .http_transport import HttpTransport, json_of
 
 
 class Calls:
@@ -30,26 +27,28 @@ class Calls:
         tools_approved: bool = False,
         permissions: Mapping[str, Sequence[str]] | None = None,
         max_iterations: int = 0,
-    ) -> Json:
+    ) -> NewSession:
         body = {
             "working_dir": working_dir,
             "tools_approved": tools_approved,
             "permissions": permissions,
             "max_iterations": max_iterations,
         }
-        return self._object(ApiCall("POST", "/api/sessions", body, key=new_key()))
+        return cast("NewSession", self._object(ApiCall("POST", "/api/sessions", body, key=new_key())))
 
-    def import_session(self, exported: Mapping[str, Any]) -> Json:
+    def import_session(self, exported: Mapping[str, Any]) -> NewSession:
         """A new session with the title, settings and messages of what `session` returned, here or elsewhere."""
-        return self._object(ApiCall("POST", "/api/sessions/import", exported, key=new_key()))
+        return cast(
+            "NewSession", self._object(ApiCall("POST", "/api/sessions/import", exported, key=new_key()))
+        )
 
-    def sessions(self) -> list[Json]:
+    def sessions(self) -> list[SessionSummary]:
         """Newest first, without their messages."""
-        return self._list("/api/sessions")
+        return cast("list[SessionSummary]", self._list("/api/sessions"))
 
-    def session(self, session_id: str) -> Json:
+    def session(self, session_id: str) -> Session:
         """With its messages, and with `run` while one is at work."""
-        return self._object(ApiCall("GET", path("sessions", session_id)))
+        return cast("Session", self._object(ApiCall("GET", path("sessions", session_id))))
 
     def rename_session(self, session_id: str, title: str) -> None:
         self._object(ApiCall("PATCH", path("sessions", session_id, "title"), {"title": title}))
@@ -60,18 +59,21 @@ class Calls:
 
     def delete_session(self, session_id: str) -> None:
         """Stops its run first."""
-        self._transport.send(ApiCall("DELETE", path("sessions", session_id), gone_is_done=True))
+        self._delete(path("sessions", session_id))
 
-    def models(self, session_id: str) -> list[Json]:
+    def models(self, session_id: str) -> list[ModelChoice]:
         """The models to choose from for its agent. NotFound before its first run."""
-        return list(self._object(ApiCall("GET", path("sessions", session_id, "models")))["models"])
+        return cast(
+            "list[ModelChoice]",
+            (self._object(ApiCall("GET", path("sessions", session_id, "models"))))["models"],
+        )
 
     def choose_model(self, session_id: str, model: str) -> Json:
         """From its next run on; an empty one is the agent's own again. NotFound before its first run."""
         return self._object(ApiCall("PATCH", path("sessions", session_id, "model"), {"model": model}))
 
-    def agents(self) -> list[Json]:
-        return self._list("/api/agents")
+    def agents(self) -> list[Agent]:
+        return cast("list[Agent]", self._list("/api/agents"))
 
     def ready(self) -> None:
         """Returns if the server wants work; else Unavailable, at once."""
@@ -86,13 +88,13 @@ class Calls:
         session: str | None = None,
         holder: str | None = None,
         older_than: float | None = None,
-    ) -> list[Json]:
+    ) -> list[Run]:
         """Newest first, at most 100."""
         query = {"status": ",".join(status) or None, "session": session, "holder": holder}
-        return self._list("/api/runs", {**query, "older_than": older_than})
+        return cast("list[Run]", self._list("/api/runs", {**query, "older_than": older_than}))
 
-    def get_run(self, run_id: str) -> Json:
-        return self._object(ApiCall("GET", path("runs", run_id)))
+    def get_run(self, run_id: str) -> Run:
+        return cast("Run", self._object(ApiCall("GET", path("runs", run_id))))
 
     def cancel(
         self,
@@ -101,7 +103,7 @@ class Calls:
         run_id: str | None = None,
         wait_seconds: float = 10.0,
         at_safe_point: bool = False,
-    ) -> Json:
+    ) -> Run:
         """Stops the session's run, if it is that one, and waits for its end; returns the run as it is then.
         Conflict if there is none."""
         query = {"wait": wait_seconds, "at": "safe_point" if at_safe_point else None}
@@ -114,30 +116,33 @@ class Calls:
             if run_id and attempts.number > 1:  # the first one was heard, and its answer lost
                 return self.get_run(run_id)
             raise
-        return dict(answer.get("run") or {})
+        return cast("Run", answer.get("run") or {})
 
     def retry(self, session_id: str) -> str:
         """Does the last turn again, if it failed; returns the id of the new run. Conflict if there is nothing to do
         again."""
         call = ApiCall("POST", path("sessions", session_id, "retry"), {}, key=new_key())
-        return str(self._object(call)["turn_id"])
+        answer = self._object(call)
+        return str(answer["turn_id"])
 
     def compact(self, session_id: str, prompt: str = "") -> str:
         """Lets the model sum up the conversation; returns the id of the run that does it."""
         body = {"additional_prompt": prompt} if prompt else {}
         call = ApiCall("POST", path("sessions", session_id, "compact"), body, repeatable=False, bodiless=True)
-        return str(self._transport.send(call).headers.get("X-Run-ID", ""))
+        answer = self._transport.send(call)
+        return str(answer.headers.get("X-Run-ID", ""))
 
     def undo(self, session_id: str) -> int:
         """Takes back the last message of the user and all that came after it; returns how many messages are gone."""
         call = ApiCall("POST", path("sessions", session_id, "undo"), repeatable=False)
-        return int(self._object(call)["removed"])
+        answer = self._object(call)
+        return int(answer["removed"])
 
-    def release(self, run_id: str, reason: str = "") -> Json:
+    def release(self, run_id: str, reason: str = "") -> Run:
         """Takes the session away from a run, whatever its process does."""
         where = path("runs", run_id, "release")
         answer = self._object(ApiCall("POST", where, {"reason": reason}, repeatable=False))
-        return dict(answer.get("run") or {})
+        return cast("Run", answer.get("run") or {})
 
     # answers
 
@@ -178,25 +183,28 @@ class Calls:
 
     # messages that wait
 
-    def steer(self, session_id: str, message: Message) -> list[Json]:
+    def steer(self, session_id: str, message: Message) -> list[QueuedMessage]:
         """A message for the run at work; Conflict if there is none. Returns what waits by it."""
         return self._enqueue(session_id, "steer", message)
 
-    def follow_up(self, session_id: str, message: Message) -> list[Json]:
+    def follow_up(self, session_id: str, message: Message) -> list[QueuedMessage]:
         """A message that gets a turn of its own afterwards."""
         return self._enqueue(session_id, "followup", message)
 
-    def queue(self, session_id: str) -> list[Json]:
-        return list(self._object(ApiCall("GET", path("sessions", session_id, "queue")))["messages"])
+    def queue(self, session_id: str) -> list[QueuedMessage]:
+        return cast(
+            "list[QueuedMessage]",
+            (self._object(ApiCall("GET", path("sessions", session_id, "queue"))))["messages"],
+        )
 
     def withdraw(self, session_id: str, message_id: str) -> None:
         """Takes a message out of the queue; Conflict if it is in the conversation already."""
-        where = path("sessions", session_id, "queue", message_id)
-        self._transport.send(ApiCall("DELETE", where, gone_is_done=True))
+        self._delete(path("sessions", session_id, "queue", message_id))
 
-    def _enqueue(self, session_id: str, kind: str, message: Message) -> list[Json]:
+    def _enqueue(self, session_id: str, kind: str, message: Message) -> list[QueuedMessage]:
         call = ApiCall("POST", path("sessions", session_id, kind), messages_of(message), key=new_key())
-        return list(self._object(call)["messages"])
+        answer = self._object(call)
+        return cast("list[QueuedMessage]", answer["messages"])
 
     def _resume(self, session_id: str, call_id: str | None, body: Json) -> None:
         self._answer(path("sessions", session_id, "resume"), call_id, body, body["confirmation"])
@@ -212,12 +220,17 @@ class Calls:
             if attempts.number < 2 or not ours:
                 raise
 
-    def _list(self, where: str, query: Mapping[str, Any] | None = None) -> list[Json]:
+    def _delete(self, where: str) -> None:
+        """What is not there when it is asked again was deleted the first time."""
+        attempts = RetryClock()
+        try:
+            self._transport.send(ApiCall("DELETE", where), attempts)
+        except NotFoundError:
+            if attempts.number < 2:
+                raise
+
+    def _list(self, where: str, query: Mapping[str, Any] | None = None) -> list[Any]:
         return list(json_of(self._transport.send(ApiCall("GET", where, query=query))))
 
     def _object(self, call: ApiCall, attempts: RetryClock | None = None) -> Json:
         return dict(json_of(self._transport.send(call, attempts)))
-
-
-def messages_of(message: Message) -> list[Any]:
-    return [{"role": "user", "content": message}] if isinstance(message, str) else list(message)

@@ -1,3 +1,4 @@
+# Made of asynchronous/baton_client.py by `make client`: change that one.
 """One server, as a script sees it."""
 
 from __future__ import annotations
@@ -5,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, Self
 
-import requests
-
-from .api_calls import LIVE, Calls, Message, messages_of
+from .api_call import LIVE, ApiCall, Message, messages_of, new_key, path, session_stream
+from .api_calls import Calls
 from .client_errors import ConflictError
-from .event_stream import Reader, session_stream
-from .http_transport import ApiCall, HttpTransport, new_key, path
+from .connection import Answer
+from .event_stream import Reader
+from .http_transport import HttpTransport
 from .run_stream import RunStream
 from .stream_events import StreamEvent
 
@@ -75,30 +76,31 @@ class BatonClient(Calls):
             stream=True,
             patience=0.0 if when_busy == "reject" else wait_seconds,
         )
-        return RunStream(self, self._transport, session_id, lambda: self._transport.send(start))
+        return RunStream.open(self, self._transport, session_id, lambda: self._transport.send(start))
 
     def attach(self, run_id: str) -> RunStream:
         """The events of a run that somebody else has started, from its beginning. Conflict if it has ended."""
-        session_id = str(self.get_run(run_id)["session_id"])
+        begun = self.get_run(run_id)
+        session_id = begun["session_id"]
 
-        def open_at_beginning() -> requests.Response:
-            response = self._open(session_id, None)
+        def open_at_beginning() -> Answer:
+            answer = self._open(session_id, None)
             try:
-                live = self.get_run(run_id)["status"] in LIVE
+                run = self.get_run(run_id)
             except BaseException:
-                response.close()
+                answer.close()
                 raise
-            if not live:  # the reader may have come too late, and would see another run
-                response.close()
+            if run["status"] not in LIVE:  # the reader may have come too late, and would see another run
+                answer.close()
                 raise ConflictError("the run has ended", body={"code": "not_running"})
-            return response
+            return answer
 
-        return RunStream(self, self._transport, session_id, open_at_beginning, run_id=run_id)
+        return RunStream.open(self, self._transport, session_id, open_at_beginning, run_id=run_id)
 
     def events(self, session_id: str, after: int | None = None) -> Iterator[StreamEvent]:
         """A session's events, of this run and all later ones, until the session is deleted. `after` is the `id`
         of the last event that you have seen; None: from the beginning of the run at work, or what comes next."""
         return Reader(self._transport, session_id, lambda: self._open(session_id, after), after)
 
-    def _open(self, session_id: str, after: int | None) -> requests.Response:
+    def _open(self, session_id: str, after: int | None) -> Answer:
         return self._transport.send(session_stream(session_id, after))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
-
-import requests
 
 BUSY: Final = ("session_busy", "awaiting_approval", "awaiting_input", "stopping")
 
@@ -92,22 +91,32 @@ class RunFailedError(BatonError):
     """The run ended with an error. For `Run.text`, which has no other way to say so."""
 
 
-def error_of(response: requests.Response) -> BatonError:
+class HttpFailure(Exception):
+    """A request, or its answer, failed on its way; the text says how. Callers of the client see `UnavailableError`."""
+
+
+def in_short(cause: BaseException) -> str:
+    """The innermost reason; the errors around it repeat addresses of objects."""
+    while (inner := cause.__cause__ or cause.__context__) is not None:
+        cause = inner
+    return str(cause) or type(cause).__name__
+
+
+def error_of(status: int, reason: str, url: str, headers: Mapping[str, str], content: bytes) -> BatonError:
     """A refusal as the exception for it."""
     try:
-        parsed = response.json()
-    except (ValueError, requests.RequestException):
+        parsed = json.loads(content)
+    except (ValueError, RecursionError):
         parsed = None
     body = parsed if isinstance(parsed, dict) else {}
-    status = response.status_code
-    message = str(body.get("message") or f"{response.url} answered {status} {response.reason}")
+    message = str(body.get("message") or f"{url} answered {status} {reason}")
     kind = _kind(status, str(body.get("code") or ""))
-    return kind(message, status=status, body=body, retry_after=_retry_after(response))
+    return kind(message, status=status, body=body, retry_after=_retry_after(headers))
 
 
-def _retry_after(response: requests.Response) -> float:
+def _retry_after(headers: Mapping[str, str]) -> float:
     """Baton's is a number; a proxy's may be a date, which says nothing to a clock that is not the proxy's."""
-    text = response.headers.get("Retry-After", "")
+    text = headers.get("Retry-After", "")
     return float(text) if text.isdecimal() else 0.0
 
 

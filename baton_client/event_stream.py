@@ -1,3 +1,4 @@
+# Made of asynchronous/event_stream.py by `make client`: change that one.
 """Events in order, over as many connections as it takes."""
 
 from __future__ import annotations
@@ -7,21 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import requests
-
-from .client_errors import UnavailableError
-from .http_transport import ApiCall, HttpTransport, RetryClock, path
+from .api_call import RetryClock, session_stream
+from .client_errors import HttpFailure, UnavailableError
+from .connection import Answer
+from .http_transport import HttpTransport
 from .sse_frames import frames
 from .stream_events import GapEvent, StreamEvent, event_of
 
-Begin = Callable[[], requests.Response]
-
-
-def session_stream(session_id: str, after: int | None) -> ApiCall:
-    """A session's events after that one; None: from the beginning of the run at work, or what comes next."""
-    headers = {} if after is None else {"Last-Event-ID": str(after)}
-    query = {"from": "run"} if after is None else None
-    return ApiCall("GET", path("sessions", session_id, "events"), query=query, headers=headers, stream=True)
+Begin = Callable[[], Answer]
 
 
 class Reader(Iterator[StreamEvent]):
@@ -47,8 +41,9 @@ class Reader(Iterator[StreamEvent]):
         self._after = after
         self._whole_run = whole_run
         self._has_own_stream = has_own_stream
-        self._response: requests.Response | None = None
-        self._frames: Iterator[tuple[int | None, str]] = iter(())
+        self._response: Answer | None = None
+        self._frames: Iterator[tuple[int | None, str]]
+        """Of the response, if there is one."""
         self._from_beginning = True
         self._replay = False
         self._attempts = RetryClock()
@@ -56,7 +51,7 @@ class Reader(Iterator[StreamEvent]):
         self.ended = False
         self.closed = False
 
-    def connect(self) -> requests.Response:
+    def connect(self) -> Answer:
         self._from_beginning = self._after is None or self._replay
         if self._from_beginning:
             self._response = self._begin()
@@ -94,7 +89,7 @@ class Reader(Iterator[StreamEvent]):
             self.connect()
         try:
             number, text = next(self._frames)
-        except (StopIteration, requests.RequestException, OSError):
+        except (StopIteration, HttpFailure):
             self._drop()
             return None
         self._heard = time.monotonic()

@@ -1,3 +1,4 @@
+# Made of asynchronous/run_stream.py by `make client`: change that one.
 """A run as its caller has it in hand."""
 
 from __future__ import annotations
@@ -6,7 +7,9 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from .api_calls import Calls, Json, Message
+from .api_call import Message
+from .api_calls import Calls
+from .api_types import QueuedMessage, Run
 from .client_errors import BatonError, ConflictError, NotFoundError, RunFailedError
 from .event_stream import Begin, Reader
 from .http_transport import HttpTransport
@@ -19,18 +22,30 @@ class RunStream:
     As a context manager it stops the run if it is left before its end. `id` is the run's.
     """
 
-    def __init__(
-        self, calls: Calls, transport: HttpTransport, session_id: str, begin: Begin, *, run_id: str = ""
-    ) -> None:
-        """`run_id` for a run that somebody else has started: the stream that `begin` opens is its session's then."""
+    def __init__(self, calls: Calls, reader: Reader, session_id: str, run_id: str) -> None:
         self._calls = calls
+        self._reader = reader
         self.session_id = session_id
-        self._reader = Reader(transport, session_id, begin, None, whole_run=True, has_own_stream=not run_id)
-        headers = self._reader.connect().headers
-        self.id = run_id or str(headers.get("X-Run-ID", ""))
-        if not self.id:
-            self._reader.close()
+        self.id = run_id
+
+    @classmethod
+    def open(
+        cls,
+        calls: Calls,
+        transport: HttpTransport,
+        session_id: str,
+        begin: Begin,
+        *,
+        run_id: str = "",
+    ) -> Self:
+        """`run_id` for a run that somebody else has started: the stream that `begin` opens is its session's then."""
+        reader = Reader(transport, session_id, begin, None, whole_run=True, has_own_stream=not run_id)
+        answer = reader.connect()
+        run_id = run_id or str(answer.headers.get("X-Run-ID", ""))
+        if not run_id:
+            reader.close()
             raise BatonError(f"{transport.url} does not answer as Baton does", status=200)
+        return cls(calls, reader, session_id, run_id)
 
     @property
     def ended(self) -> bool:
@@ -72,10 +87,10 @@ class RunStream:
     ) -> None:
         self._calls.elicit(self.session_id, content, action=action)
 
-    def steer(self, message: Message) -> list[Json]:
+    def steer(self, message: Message) -> list[QueuedMessage]:
         return self._calls.steer(self.session_id, message)
 
-    def cancel(self, *, wait_seconds: float = 10.0, at_safe_point: bool = False) -> Json:
+    def cancel(self, *, wait_seconds: float = 10.0, at_safe_point: bool = False) -> Run:
         """Stops this run, and no other one of the session. Returns the run; the events go on to their end."""
         return self._calls.cancel(
             self.session_id, run_id=self.id, wait_seconds=wait_seconds, at_safe_point=at_safe_point

@@ -1,3 +1,4 @@
+# Made of asynchronous/sse_frames.py by `make client`: change that one.
 """Frames of an event stream, as they come."""
 
 from __future__ import annotations
@@ -5,20 +6,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-import requests
+from .connection import Answer
 
 _MAX_DIGITS: Final = 20
 
-PIECE: Final = 512
-"""Bytes read at once; a connection that breaks within them takes them along."""
 
-
-def frames(response: requests.Response) -> Iterator[tuple[int | None, str]]:
+def frames(answer: Answer) -> Iterator[tuple[int | None, str]]:
     """Whole frames only: the number and the data of each. A frame that was cut is no frame, and a number that is none
-    does not count."""
+    does not count. HttpFailure if the stream breaks off."""
     number: int | None = None
     data: list[str] = []
-    for line in _lines(response):
+    for line in _lines(answer):
         if not line:
             if data:
                 yield number, "\n".join(data)
@@ -29,11 +27,9 @@ def frames(response: requests.Response) -> Iterator[tuple[int | None, str]]:
             data.append(line[5:].removeprefix(b" ").decode(errors="replace"))
 
 
-def _lines(response: requests.Response) -> Iterator[bytes]:
+def _lines(answer: Answer) -> Iterator[bytes]:
     rest: list[bytes] = []  # of a line that has not ended
-    # A piece ends with its chunk. Without chunks, as behind an old proxy, only a byte does not wait for more.
-    size = PIECE if getattr(response.raw, "chunked", False) else 1
-    for piece in response.iter_content(size):
+    for piece in answer.pieces():
         first, *others = piece.split(b"\n")
         rest.append(first)
         for other in others:

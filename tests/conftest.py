@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from anthropic_standin.standin_server import OfflineServer
 from app.access_tokens import parse_token
 from app.factory import Server, build
 from app.settings import Settings
 from baton_client import event_stream
+from baton_client.connection import Answer
 from baton_client.sse_frames import frames
 from tests.harness.in_process import LocalClient
 from tests.harness.postgres import PostgresServer, find_binaries
@@ -61,8 +61,8 @@ OUR_THREADS = ("run-", "housekeeping", "periodic-tasks", "heartbeat", "title-", 
 def each_event_of_our_own_client_is_of_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails a test whose `BatonClient` is sent an event that docker-agent's clients would not expect."""
 
-    def strict(response: requests.Response) -> Iterator[tuple[int | None, str]]:
-        for number, data in frames(response):
+    def strict(answer: Answer) -> Iterator[tuple[int | None, str]]:
+        for number, data in frames(answer):
             decode_as_sent(data.encode())
             yield number, data
 

@@ -14,6 +14,7 @@ from baton_client import (
     BatonError,
     ConflictError,
     FormEvent,
+    Json,
     MoreIterationsEvent,
     RunStream,
     SessionBusyError,
@@ -115,7 +116,8 @@ class ChatRuns:
 
     def _is_open(self, run_id: str, event: StreamEvent) -> bool:
         """Of a run that began earlier, questions are shown that were answered long ago."""
-        question = self._asked.get_run(run_id).get("waiting_for") or {}
+        question: Json = {}
+        question |= self._asked.get_run(run_id).get("waiting_for") or {}
         match event:
             case ToolApprovalEvent(call_id=call_id):
                 return bool(question.get("call_id") == call_id)

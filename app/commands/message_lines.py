@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import click
 
 from app.commands.terminal_output import clean
-from baton_client import Json
+from baton_client import StoredMessage
 
 
-def message_lines(messages: Iterable[Json]) -> Iterable[str]:
+def message_lines(messages: Iterable[StoredMessage]) -> Iterable[str]:
     for item in messages:
         message = item["message"]
         role = message["role"] if message["role"] == "tool" else item.get("agentName") or message["role"]

@@ -11,7 +11,7 @@ import click
 from app.commands.completion import complete_live_run
 from app.commands.server_options import ServerOptions, json_option, pass_asking, run_id
 from app.commands.terminal_output import print_json, written_out
-from baton_client import BatonClient, Json
+from baton_client import BatonClient, Json, Run
 
 call_option = click.option("--call", help="The id of the call; default: the one that the run asks about.")
 
@@ -113,10 +113,11 @@ def _json(text: str) -> Any:
         return None
 
 
-def _asked(baton: BatonClient, run: str, call: str | None, kinds: Sequence[str]) -> tuple[Json, Json]:
+def _asked(baton: BatonClient, run: str, call: str | None, kinds: Sequence[str]) -> tuple[Run, Json]:
     """The run, and its question. ClickException if it asks nothing of these kinds, or not about that call."""
     found = baton.get_run(run_id(baton, run))
-    question = dict(found.get("waiting_for") or {})
+    question: Json = {}
+    question |= found.get("waiting_for") or {}
     kind = question.get("kind")
     if kind not in kinds:
         words = {"approval": "about a tool call", "elicitation": "to fill in a form"}
@@ -128,7 +129,7 @@ def _asked(baton: BatonClient, run: str, call: str | None, kinds: Sequence[str])
     return found, question
 
 
-def _tell(asking: ServerOptions, done: str, run: Json, question: Json) -> None:
+def _tell(asking: ServerOptions, done: str, run: Run, question: Json) -> None:
     if asking.as_json:
         print_json({"run_id": run["id"], "decision": done, "question": question})
         return

@@ -33,7 +33,7 @@ from app.commands.terminal_output import (
     short_time,
     yes_option,
 )
-from baton_client import LIVE, BatonClient, Json
+from baton_client import LIVE, BatonClient, Json, Run
 
 COLUMNS = ("ID", "SESSION", "AGENT", "STATUS", "DOES", "STARTED", "HOLDER")
 EVERY_SECONDS = 1.0
@@ -74,8 +74,9 @@ def ls(
         print_table(COLUMNS, [_row(run) for run in found], empty="There are no such runs.")
 
 
-def _row(run: Json) -> Sequence[object]:
-    waits = run.get("waiting_for") or {}
+def _row(run: Run) -> Sequence[object]:
+    waits: Json = {}
+    waits |= run.get("waiting_for") or {}
     does = run.get("tool") or waits.get("tool") or run.get("phase") or run.get("code") or ""
     return (
         short_id(run["id"]),
@@ -192,7 +193,7 @@ def release(asking: ServerOptions, run: str, reason: str, yes: bool) -> None:
         _print_run(asking, baton.release(run_id(baton, run), reason))
 
 
-def _print_run(asking: ServerOptions, run: Json) -> None:
+def _print_run(asking: ServerOptions, run: Run) -> None:
     if asking.as_json:
         print_json(run)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, TextIO
+from typing import TextIO
 
 import click
 
@@ -21,6 +21,7 @@ from app.commands.terminal_output import (
     short_time,
     yes_option,
 )
+from baton_client import NewSession
 
 
 @click.group("sessions")
@@ -111,7 +112,7 @@ def import_session(asking: ServerOptions, file: TextIO, working_dir: str | None)
     _print_id(asking, made)
 
 
-def _print_id(asking: ServerOptions, session: dict[str, Any]) -> None:
+def _print_id(asking: ServerOptions, session: NewSession) -> None:
     if asking.as_json:
         print_json(session)
     else:

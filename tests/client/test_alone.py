@@ -1,4 +1,4 @@
-"""The client can be taken away: it needs `requests`, and nothing of Baton."""
+"""The client can be taken away: it needs `requests`, for asyncio `httpx2` too, and nothing of Baton."""
 
 from __future__ import annotations
 
@@ -34,6 +34,10 @@ def test_the_client_is_importable_alone(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "baton_client", tmp_path / "client")
     there = loaded("import client", tmp_path)
     assert "requests" in there
+    assert not there & THE_SERVERS
+    assert "httpx2" not in there
+    there = loaded("import client.asynchronous", tmp_path)
+    assert "httpx2" in there
     assert not there & THE_SERVERS
 
 

@@ -17,7 +17,7 @@ from app.commands import exits
 from app.commands.event_printer import EventPrinter
 from app.commands.main import COMMANDS
 from app.commands.server_options import ServerOptions
-from baton_client import BatonClient, RunStream, ToolApprovalEvent
+from baton_client import BatonClient, RunStream, StoredMessage, ToolApprovalEvent
 from baton_client.stream_events import event_of
 from tests.commands.conftest import Call
 from tests.harness.process import free_port
@@ -140,7 +140,7 @@ def test_an_exported_session_comes_back_and_goes_on(call: Call, baton: BatonClie
     assert call("send", new, "[say and on]", "--agent", "tools").out == "and on\n"
 
 
-def said(item: dict[str, dict[str, object]]) -> tuple[object, ...]:
+def said(item: StoredMessage) -> tuple[object, ...]:
     message = item["message"]
     return message["role"], message["content"], message.get("tool_calls"), message.get("tool_call_id")
 

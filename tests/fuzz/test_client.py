@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from types import SimpleNamespace
 from typing import Any, cast
 
-import requests
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from baton_client.connection import Answer
 from baton_client.event_stream import _object
 from baton_client.sse_frames import frames
 from baton_client.stream_events import StreamEvent, event_of
@@ -87,18 +86,16 @@ VALUES = st.recursive(
 class Pieces:
     """A response whose body comes in these pieces."""
 
-    raw = SimpleNamespace(chunked=True)
-
     def __init__(self, body: Sequence[bytes]) -> None:
         self.body = body
 
-    def iter_content(self, _size: int) -> Iterator[bytes]:
+    def pieces(self) -> Iterator[bytes]:
         return iter(self.body)
 
 
 def read(body: Sequence[bytes]) -> list[tuple[int | None, str]]:
     with bounded():
-        return list(frames(cast("requests.Response", Pieces(body))))
+        return list(frames(cast("Answer", Pieces(body))))
 
 
 @tries(200)
