@@ -130,7 +130,7 @@ def _follow(baton: BatonClient, run: str, *, as_json: bool) -> int:
 
 
 def _watch_all(baton: BatonClient, *, as_json: bool) -> None:
-    if on_terminal() and not as_json:
+    if on_terminal() and not as_json and not Console().is_dumb_terminal:
         with Live(_table(baton), console=Console(), auto_refresh=False) as live:
             while True:
                 time.sleep(EVERY_SECONDS)

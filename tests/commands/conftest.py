@@ -20,7 +20,7 @@ from anthropic_standin.standin_server import OfflineServer
 from app.commands.main import cli
 from baton_client import BatonClient
 from tests.conftest import AGENTS
-from tests.harness.process import ROOT, BatonProcess
+from tests.harness.process import ROOT, BatonProcess, eventually
 
 START = "from app.commands.main import main; main()"
 HEED_CTRL_C = (
@@ -103,9 +103,13 @@ def talk(process: BatonProcess, directory: Path, model: OfflineServer) -> Call:
         )
         os.close(theirs)
         waiting = list(script)
-        shown = _converse(command, ours, waiting)
-        code = command.wait(SECONDS)
-        os.close(ours)
+        try:
+            shown = _converse(command, ours, waiting)
+            code = command.wait(SECONDS)
+        finally:
+            command.kill()
+            command.wait()
+            os.close(ours)
         assert not waiting, f"{waiting[0][0]!r} was not shown in {shown!r}"
         return Done(code, shown.replace("\r\n", "\n"), "")
 
@@ -131,7 +135,13 @@ def _converse(
             typed = given() if callable(given) else given
             answered = place + len(expected)
             if typed == CTRL_C:
+                eventually(lambda: _sleeps(command.pid), "the command waits, and hears a signal at once")
                 command.send_signal(signal.SIGINT)
             else:
                 os.write(terminal, typed.encode())
     return shown.decode(errors="replace")
+
+
+def _sleeps(process: int) -> bool:
+    """Python hears of a signal that comes just before it begins to wait only after that wait."""
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "S"

@@ -57,3 +57,11 @@ def test_runs_at_work_are_watched_live_until_ctrl_c(talk: Call, baton: BatonClie
         next(iter(run))
         done = talk("runs", "watch", script=[(run.id[:8], ""), (run.id[:8], CTRL_C)])
     assert done.code == exits.INTERRUPTED
+
+
+def test_a_dumb_terminal_is_shown_the_list_whenever_it_changes(talk: Call, baton: BatonClient) -> None:
+    with baton.run(baton.create_session()["id"], "[words 3][hold 1]", agent="plain") as run:
+        next(iter(run))
+        done = talk("runs", "watch", script=[(run.id[:8], CTRL_C)], TERM="dumb")
+    assert done.code == exits.INTERRUPTED
+    assert "\x1b" not in done.out
