@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from typing import Final
 
@@ -14,13 +15,14 @@ from app.commands.completion import complete_agent, complete_session
 from app.commands.event_printer import EventPrinter
 from app.commands.line_input import LineInput, history_file
 from app.commands.message_lines import message_lines
+from app.commands.refusals import exit_code
 from app.commands.server_options import (
     STREAM_RETRY_SECONDS,
     ServerOptions,
     pass_asking,
     session_id,
 )
-from baton_client import BatonClient, BatonError, UnavailableError
+from baton_client import LIVE, BatonClient, BatonError, UnavailableError
 
 PROMPT: Final = "you> "
 DEFAULT_AGENT: Final = "assistant"
@@ -73,6 +75,7 @@ class Chat:
         self._agent = agent
         self._working_dir = working_dir
         self._session = ""
+        self._code: int = exits.OK
         self._printer = EventPrinter(as_json=False)
         self._runs = ChatRuns(reading, asked, self._printer)
         self._commands: dict[str, Callable[[str], None]] = {
@@ -99,7 +102,8 @@ class Chat:
             self._runs.attach(self._session, str(run["id"]))
 
     def talk(self) -> int:
-        """Until the person leaves; returns the exit code."""
+        """Until the person leaves, or the input ends; returns the exit code. In a pipe it tells what went wrong
+        last, as nobody reads along."""
         lines = LineInput(history_file(os.environ), list(self._commands))
         interrupted = False
         while True:
@@ -121,7 +125,7 @@ class Chat:
                 break
         if self._session:
             self._printer.note(f"`baton chat {self._session}` goes on here", dim=True)
-        return exits.OK
+        return exits.OK if sys.stdin.isatty() else self._code
 
     def _heed(self, text: str) -> None:
         """A refusal is told, and the conversation goes on. Only a server that is away from the beginning ends
@@ -134,13 +138,17 @@ class Chat:
                 self._printer.note(f"there is no {name}; /help lists the commands", fg="yellow")
             elif text:
                 self._say(text)
-            elif self._session and (run := self._asked.session(self._session).get("run")):
-                self._runs.attach(self._session, str(run["id"]))
+            elif self._session and (live := self._asked.runs(session=self._session, status=LIVE)):
+                self._runs.attach(self._session, live[0]["id"])
+            if self._runs.failed:
+                self._code = exits.FAILED
         except UnavailableError as error:
+            self._code = exit_code(error)
             self._printer.note(f"! {error}; an empty line tries again to follow the run", fg="red")
             if not self._session:
                 raise
         except BatonError as error:
+            self._code = exit_code(error)
             self._printer.note(f"! {error}", fg="red")
 
     # what is said, and what comes of it

@@ -40,6 +40,8 @@ class ChatRuns:
         self._reading = reading
         self._asked = asked
         self._printer = printer
+        self.failed = False
+        """Did a run end otherwise than finished?"""
 
     def say(self, session: str, text: str, agent: str) -> None:
         """Says something and follows the run to its end. In a busy session the message waits, and the run at work is
@@ -144,5 +146,6 @@ class ChatRuns:
     def _tell_end(self, run_id: str) -> None:
         status = self._asked.get_run(run_id)["status"]
         if status != "finished":
+            self.failed = True
             words = "the run failed; /retry does it again" if status == "failed" else f"the run was {status}"
             self._printer.note(words, fg="red")

@@ -52,7 +52,9 @@ def _answers(baton: BatonClient) -> Finding:
 def _agents(baton: BatonClient) -> Finding:
     names = [str(agent["name"]) for agent in baton.agents()]
     if not names:
-        return Finding("failed", "agents there", "the server has none", "see BATON_AGENTS and its log")
+        return Finding(
+            "failed", "agents there", "no agent file of the server loads", "see BATON_AGENTS and its log"
+        )
     return Finding("ok", "agents there", ", ".join(names))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.commands import exits
 from app.commands.chat import HELP
 from baton_client import BatonClient, RunStream, ToolApprovalEvent
@@ -90,8 +91,12 @@ def test_ctrl_c_twice_leaves(chat: Call) -> None:
     assert done.code == exits.INTERRUPTED
 
 
-def test_what_is_typed_meanwhile_gets_its_turn(chat: Call, baton: BatonClient) -> None:
-    script = [("you> ", "[words 300][pace 100]\n"), ("please", "[say and this]\n"), ("its turn", ""), LEAVE]
+def test_what_is_typed_meanwhile_gets_its_turn(chat: Call, baton: BatonClient, model: OfflineServer) -> None:
+    def go_on() -> str:
+        model.release()
+        return ""
+
+    script = [("you> ", "[words 20][hold 3]\n"), ("please", "[say and this]\n"), ("its turn", go_on), LEAVE]
     done = chat("--agent", "plain", script=script)
     assert "\nand this\n" in done.out
     assert roles(baton, session_of(done)) == ["user", "assistant", "user", "assistant"]
@@ -178,7 +183,8 @@ def test_commands_of_a_conversation(call: Call, baton: BatonClient) -> None:
         "[say elsewhere]",
     ]
     done = call("chat", said="\n".join(lines))
-    assert (done.code, done.out.startswith("one\ntwo\n")) == (exits.OK, True)
+    assert done.code == exits.FAILED, "the retry was refused"
+    assert done.out.startswith("one\ntwo\n")
     first, second = sessions_of(done)
     assert first != second
     assert "took back 2 messages" in done.err
@@ -190,7 +196,7 @@ def test_commands_of_a_conversation(call: Call, baton: BatonClient) -> None:
 
 def test_a_turn_that_failed_is_done_again(call: Call, baton: BatonClient) -> None:
     done = call("chat", "--agent", "plain", said="[fail 403]\n/retry\n")
-    assert done.err.count("the run failed") == 2
+    assert (done.code, done.err.count("the run failed")) == (exits.FAILED, 2)
     [second, first] = baton.runs(session=session_of(done))
     assert second["retries"] == first["id"]
 
@@ -204,3 +210,9 @@ def test_the_history_is_the_users_alone_and_has_no_answers(chat: Call, tmp_path:
     assert file.read_text().splitlines() == [ECHO, "/quit"]
     script = [("you> ", "\x1b[A\x1b[A\n"), ("Allow", "n\n"), ("Why", "\n"), LEAVE]
     assert "? shell" in chat("--agent", "tools", script=script).out
+
+
+def test_what_goes_wrong_in_a_pipe_is_the_exit_code(call: Call) -> None:
+    assert call("chat", "--agent", "nobody", said="[say one]\n").code == exits.NOT_FOUND
+    assert call("chat", "0" * 32, said="[say one]\n").code == exits.NOT_FOUND
+    assert call("chat", "--agent", "plain", said="/horoscope\n[say one]\n").code == exits.OK

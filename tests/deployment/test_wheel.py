@@ -51,6 +51,11 @@ def test_it_has_an_agent_for_a_place_without_any(wheel: Path, tmp_path: Path) ->
     assert output(wheel / "python", "-P", "-c", code, directory=tmp_path) == "assistant.yaml\n"
 
 
+def test_it_has_both_clients(wheel: Path, tmp_path: Path) -> None:
+    code = "from baton_client.asynchronous import AsyncBatonClient as it; print(it.__name__)"
+    assert output(wheel / "python", "-P", "-c", code, directory=tmp_path) == "AsyncBatonClient\n"
+
+
 def test_it_has_the_files_for_a_deployment(wheel: Path, tmp_path: Path) -> None:
     written = output(wheel / "baton", "deploy", "compose", "--directory", "there", directory=tmp_path).split()
     assert written == ["there/compose.yaml", "there/nginx.conf", "there/baton.env.example"]
