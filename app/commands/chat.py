@@ -143,10 +143,10 @@ class Chat:
             if self._runs.failed:
                 self._code = exits.FAILED
         except UnavailableError as error:
-            self._code = exit_code(error)
-            self._printer.note(f"! {error}; an empty line tries again to follow the run", fg="red")
             if not self._session:
                 raise
+            self._code = exit_code(error)
+            self._printer.note(f"! {error}; an empty line tries again to follow the run", fg="red")
         except BatonError as error:
             self._code = exit_code(error)
             self._printer.note(f"! {error}", fg="red")

@@ -81,7 +81,7 @@ def command(
     click.echo(str(path))
     at = "" if path.parent == Path("agents") else f"BATON_AGENTS={shlex.quote(str(path.parent))} "
     click.echo(
-        f"Next: say in the file what the agent shall do, then\n"
+        f"Next: write into the file what the agent does, then\n"
         f"  baton check {shlex.quote(str(path))}\n"
         f"  {at}baton serve\n"
         f"  baton chat --agent {name}",
