@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
@@ -89,6 +90,8 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
     if session.config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         compile_a_share()
     collected = yield
+    if "httpx2" in sys.modules:
+        import_module("hypothesis")  # it warns if trio, which httpx2 loads, is frozen before it comes
     gc.enable()
     gc.collect()
     gc.freeze()
