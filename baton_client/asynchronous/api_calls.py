@@ -151,10 +151,16 @@ class AsyncCalls:
         call_id: str | None = None,
         *,
         remember: Literal["", "tool", "session"] = "",
+        arguments: Mapping[str, Any] | None = None,
     ) -> None:
         """Lets a call run; with `remember` every later one of that tool, or all later ones of the session.
-        Without `call_id` it is whatever is asked at that moment."""
-        await self._resume(session_id, call_id, {"confirmation": f"approve-{remember}".rstrip("-")})
+        Without `call_id` it is whatever is asked at that moment. With `arguments` the call runs with them in place of
+        its own, and the model is told so: they need a `call_id`, and go without `remember`. The BatonError of a refusal
+        names what does not fit, and the question stays."""
+        body: dict[str, Any] = {"confirmation": f"approve-{remember}".rstrip("-")}
+        await self._resume(
+            session_id, call_id, body if arguments is None else {**body, "arguments": arguments}
+        )
 
     async def reject(self, session_id: str, call_id: str | None = None, *, reason: str = "") -> None:
         """The model reads the reason."""

@@ -67,9 +67,13 @@ class AsyncRunStream:
         return "".join(pieces)
 
     async def approve(
-        self, call_id: str | None = None, *, remember: Literal["", "tool", "session"] = ""
+        self,
+        call_id: str | None = None,
+        *,
+        remember: Literal["", "tool", "session"] = "",
+        arguments: Mapping[str, Any] | None = None,
     ) -> None:
-        await self._calls.approve(self.session_id, call_id, remember=remember)
+        await self._calls.approve(self.session_id, call_id, remember=remember, arguments=arguments)
 
     async def reject(self, call_id: str | None = None, *, reason: str = "") -> None:
         await self._calls.reject(self.session_id, call_id, reason=reason)
