@@ -28,6 +28,7 @@ from app.runtime.run_control import RunControl
 from app.runtime.run_timeline import Timelines
 from app.runtime.runtime import Runtime
 from app.runtime.sent_requests import SentRequests
+from app.runtime.search_filler import SearchFiller
 from app.runtime.session_agents import SessionAgents
 from app.runtime.session_trees import SessionTrees
 from app.runtime.streams.disconnects import DisconnectWatcher
@@ -77,6 +78,7 @@ from app.web.session_prompts import SessionPromptsResource
 from app.web.session_question import SessionQuestionResource
 from app.web.session_reads import SessionReadsResource
 from app.web.session_recovery import SessionRecoveryResource
+from app.web.session_search import SessionSearchResource
 from app.web.session_settings import SessionSettingsResource
 from app.web.session_todos import SessionTodosResource
 from app.web.session_tools import SessionToolsResource
@@ -174,6 +176,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         probe=partial(probe, seen_from=owner),
         limits=limits,
         audit_days=settings.audit_days,
+        search=settings.search,
     )
     directory = TeamDirectory(settings.agents, settings.environment, instead=settings.stand_in_agents)
     writer = StreamWriter(heartbeat=PING, heartbeat_seconds=HEARTBEAT_SECONDS)
@@ -228,6 +231,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         runtime.periodic_tasks,
         threads_limit=settings.all_threads,
     )
+    SearchFiller(store, runtime.periodic_tasks)
     runtime.supervisor.recover()
     disconnects = DisconnectWatcher()
     waits = LongPoll(runtime.runs, runtime.slots, disconnects)
@@ -244,6 +248,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             ConsoleResource(),
             AgentResource(directory, agent_tools.count),
             SessionReadsResource(store, readers, waits),
+            SessionSearchResource(store, runtime.services),
             ModelsResource(directory),
             SessionModelsResource(store, agents, pricing),
             ThinkingLevelResource(store, agents),
@@ -281,7 +286,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             QueueResource(store, control),
             MessageResource(store, editor),
             AuditResource(store.audit),
-            CallerResource(),
+            CallerResource(store.quotas),
             ReferenceResource(secured=settings.asks_for_tokens),
         ],
         _access(settings, store),

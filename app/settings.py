@@ -95,6 +95,12 @@ class Settings:
     titles: bool = _setting(
         "BATON_TITLES", read.on_or_off, True, "give sessions a title by a small model call: on or off"
     )
+    search: bool = _setting(
+        "BATON_SEARCH",
+        read.on_or_off,
+        True,
+        "keep an index of words, so that messages can be found: on or off",
+    )
     approval_seconds: float = _setting(
         "BATON_APPROVAL_SECONDS",
         read.seconds,

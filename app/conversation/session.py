@@ -81,4 +81,11 @@ class SessionSummary:
 
     session: Session
     num_messages: int
-    at_work: bool = False  # a run has it
+    active_at: float = 0.0  # when a run began or ended last, or its messages changed
+    status: str = ""  # of the run that has it; empty: none
+    agent: str = ""  # "key/name" of whom it was given to, or of its last run
+
+    @property
+    def at_work(self) -> bool:
+        """Has a run the session?"""
+        return bool(self.status)

@@ -25,6 +25,7 @@ from app.store.session_rows import (
     holder_of,
     next_position,
     read_messages,
+    touch,
 )
 from app.store.tables import messages, queued_messages, summaries, tool_calls
 from app.store.tool_state_rows import read_tool_state, replace_tool_state
@@ -44,6 +45,7 @@ class HeldConversation:
         """At the end; its position."""
         after = added(read_messages(self._connection, self._session_id), new)
         self._refuse_full(after)
+        touch(self._connection, self._session_id)
         note(self._connection, "add_message", self._session_id, detail=new.role)
         return append_messages(self._connection, self._session_id, [new], None)
 
@@ -61,6 +63,7 @@ class HeldConversation:
         values = {"content_json": dump(row.content), "partial": row.partial}
         _EDIT.run(self._connection, there | values)
         _FORGET_PROMPTS.run(self._connection, there)
+        touch(self._connection, self._session_id)
         note(self._connection, "edit_message", self._session_id, detail=str(position))
 
     def summarize(
@@ -115,6 +118,7 @@ class HeldConversation:
             output_tokens=0,
             handed_to=holder_of(connection, session_id, session.handed_to, rows, kept),
         )
+        touch(connection, session_id)
         note(connection, "undo", session_id, detail=str(end))
         return len(kept), len(rows) - len(kept)
 

@@ -12,7 +12,7 @@ from app.store.clock import ago, now, today
 from app.store.engine import Database
 from app.store.prepared_statements import Prepared
 from app.store.pruning import drop
-from app.store.quotas import Limits, check_budget, cost_of_session, owner_limit, session_limit
+from app.store.quotas import Limits, check_budget, cost_of_session, cost_of_today, owner_limit, session_limit
 from app.store.session_rows import find_session
 from app.store.tables import request_allowances, spending
 
@@ -48,6 +48,11 @@ class QuotaStore:
         """The cost of the session, with the tasks that were delegated from it."""
         with self._database.reading() as connection:
             return cost_of_session(connection, session_id)
+
+    def spent_today(self, owner: str) -> float:
+        """The cost of all sessions of that name since midnight, UTC."""
+        with self._database.glance() as connection:
+            return cost_of_today(connection, owner)
 
     def take_requests(self, owner: str, wanted: int, *, per_minute: int) -> tuple[int, float]:
         """How many of so many requests the name may make now, over all processes; and if none, the seconds after

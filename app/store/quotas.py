@@ -48,7 +48,7 @@ def check_budget(connection: Connection, session: Row | Session, limits: Limits)
             spent=spent,
         )
     limit = owner_limit(session, limits)
-    if limit and (spent := _cost_of_today(connection, session.owner)) >= limit:
+    if limit and (spent := cost_of_today(connection, session.owner)) >= limit:
         raise BudgetReached(
             f"The sessions of {session.owner} may cost {_dollars(limit)} a day and have cost {_dollars(spent)} "
             "since midnight, UTC.",
@@ -104,7 +104,7 @@ def cost_of_session(connection: Connection, session_id: str) -> float:
     return float(_TREE_COST.scalar(connection, {"root": session_id}) or 0.0)
 
 
-def _cost_of_today(connection: Connection, owner: str) -> float:
+def cost_of_today(connection: Connection, owner: str) -> float:
     return float(_COST_OF_TODAY.scalar(connection, {"owner": owner}) or 0.0)
 
 

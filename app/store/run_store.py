@@ -31,7 +31,7 @@ from app.store.retrying import last_turn
 from app.store.row_mapping import answer_of, run_of, value_of
 from app.store.run_end import End, close, close_orphan, ending_at_once
 from app.store.run_rows import is_dead, live_run_row, run_row
-from app.store.session_rows import changing_session
+from app.store.session_rows import numbering
 from app.store.tables import IS_LIVE, one_of, queued_messages, runs, sessions, tool_calls
 
 log = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ class RunStore:
         end = End(status, code, error, last_event, stopped_by)
         writes = segment_writes(self._database.kind, segments)
         if next_event is not None:
-            writes.append(changing_session(baton.session_id, next_event=next_event))
+            writes.append(numbering(baton.session_id, next_event))
         if write_at_once(self._database, ending_at_once(baton, end), writes) is None:
             with self._database.writing() as connection:
                 self._fence.check(connection, baton)

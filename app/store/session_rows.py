@@ -30,6 +30,7 @@ from app.store.row_mapping import (
     session_row,
     summary_row,
 )
+from app.store.search_index import note_title
 from app.store.tables import messages, runs, sessions, summaries
 
 # Statements of the hot path are built once: building one costs more than running it.
@@ -60,7 +61,7 @@ _ADD_SUMMARY: Final = Prepared(
 )
 _ADD_SESSION: Final = Prepared(
     insert(sessions).values(created_at=MOMENT),
-    columns=[column.key for column in sessions.c if column.key != "created_at"],
+    columns=[column.key for column in sessions.c if column.key not in ("created_at", "active_at")],
 )
 _ADD_MESSAGES: Final = Prepared(
     insert(messages).values(created_at=MOMENT),
@@ -96,6 +97,8 @@ def find_session(
 
 def add_session(connection: Connection, session: Session) -> None:
     _ADD_SESSION.run(connection, session_row(session))
+    if session.title:
+        note_title(connection, session.id)
 
 
 def read_messages(connection: Connection, session_id: str) -> list[Message]:
@@ -125,11 +128,6 @@ def add_summary(connection: Connection, summary: Summary, session_id: str, run_i
 def change_session(connection: Connection, session_id: str, **values: Any) -> bool:
     """Sets columns of the session's row; False if there is none."""
     return bool(_change_of_session(tuple(values)).run(connection, {"here": session_id, **values}))
-
-
-def changing_session(session_id: str, **values: Any) -> Write:
-    """The write of the same."""
-    return Write(_change_of_session(tuple(values)), [{"here": session_id, **values}])
 
 
 @cache
@@ -209,6 +207,27 @@ def appending(session_id: str, message: Message, run_id: str | None) -> Write:
     return Write(_ADD_MESSAGE, [{**row, "in_session": session_id}], "value")
 
 
+_NUMBER: Final = Prepared(
+    update(sessions)
+    .where(sessions.c.id == bindparam("here"))
+    .values(next_event=bindparam("number"), active_at=now())
+)
+
+
+def numbering(session_id: str, number: int) -> Write:
+    """The write that begins or ends a run for its session: no event has that number yet, and it was active now."""
+    return Write(_NUMBER, [{"here": session_id, "number": number}])
+
+
+_TOUCH: Final = Prepared(update(sessions).where(sessions.c.id == bindparam("here")).values(active_at=now()))
+
+
+def touch(connection: Connection, session_id: str) -> None:
+    """The session was active now."""
+    _TOUCH.run(connection, {"here": session_id})
+
+
 def set_next_event(connection: Connection, session_id: str, number: int) -> None:
-    """Sets exactly that number: the holder of the baton knows that no higher one was sent."""
-    change_session(connection, session_id, next_event=number)
+    """Sets exactly that number: the holder of the baton knows that no higher one was sent. The session was active
+    now."""
+    numbering(session_id, number).do(connection)

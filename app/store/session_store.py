@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import and_, bindparam, delete, exists, func, not_, or_, select, update
+from sqlalchemy import and_, bindparam, delete, func, not_, or_, select, update
 
 from app.conversation.audit_entry import Action
+from app.conversation.run import LIVE
 from app.conversation.safety import SafetyPolicy
 from app.conversation.session import Permissions, Session, SessionSummary
 from app.conversation.transcript import Message
@@ -18,7 +19,7 @@ from app.store.delegated_sessions import refuse_lent
 from app.store.engine import Database
 from app.store.idempotency import KeyUse, use_key
 from app.store.prepared_statements import Prepared
-from app.store.row_mapping import choices_json, dump_optional, load_optional, message_of, session_of
+from app.store.row_mapping import Row, choices_json, dump_optional, load_optional, message_of, session_of
 from app.store.session_rows import (
     ALL_MESSAGES,
     add_session,
@@ -29,7 +30,7 @@ from app.store.session_rows import (
     read_messages,
     set_policy,
 )
-from app.store.tables import IS_LIVE, messages, prompts, runs, sessions, tool_states
+from app.store.tables import ACTIVE_AT, IS_LIVE, messages, one_of, prompts, runs, sessions, tool_states
 
 
 class SessionStore:
@@ -88,28 +89,28 @@ class SessionStore:
         limit: int | None = None,
         after: tuple[float, str] | None = None,
         at_work: bool = False,
+        by_activity: bool = False,
     ) -> list[SessionSummary]:
         """Root sessions, newest first; from behind the one that was created at that time with that id. `at_work`: only
-        those that a run has."""
-        query = select(sessions, _COUNT.label("num_messages"), _AT_WORK.label("at_work"))
+        those that a run has. `by_activity`: the time of the last activity counts, in the order and in `after`."""
+        time = ACTIVE_AT if by_activity else sessions.c.created_at
+        query = select(
+            sessions, ACTIVE_AT.label("active"), _COUNT.label("num_messages"), _STATUS, _LAST_AGENT
+        )
         query = query.where(sessions.c.parent_id.is_(None))
         if at_work:
-            query = query.where(_AT_WORK)
+            query = query.where(sessions.c.id.in_(select(runs.c.session_id).where(IS_LIVE)))
         if owner is not None:
             query = query.where(sessions.c.owner == owner)
         if after is not None:
-            created_at, session_id = after
+            moment, session_id = after
             query = query.where(
-                sessions.c.created_at <= created_at,  # an index can begin there
-                or_(
-                    sessions.c.created_at < created_at,
-                    and_(sessions.c.created_at == created_at, sessions.c.id > session_id),
-                ),
+                time <= moment,  # an index can begin there
+                or_(time < moment, and_(time == moment, sessions.c.id > session_id)),
             )
-        query = query.order_by(sessions.c.created_at.desc(), sessions.c.id).limit(limit)
+        query = query.order_by(time.desc(), sessions.c.id).limit(limit)
         with self._database.reading() as connection:
-            found = connection.execute(query)
-            return [SessionSummary(session_of(row), row.num_messages, bool(row.at_work)) for row in found]
+            return [_summary(row) for row in connection.execute(query)]
 
     def tasks(self, session_id: str) -> list[Session]:
         """The sessions of the tasks that were given away in this one, in the order in which they were."""
@@ -274,7 +275,28 @@ _COUNT: Final = func.coalesce(
     .where(messages.c.session_id == sessions.c.id, messages.c.role == "system")
     .scalar_subquery()
 )
-_AT_WORK: Final = exists().where(runs.c.session_id == sessions.c.id, IS_LIVE)
+_run: Final = runs.alias("of_it")
+_STATUS: Final = (
+    select(_run.c.status)
+    .where(_run.c.session_id == sessions.c.id, one_of(_run.c.status, LIVE))
+    .scalar_subquery()
+    .label("status")
+)
+_LAST_AGENT: Final = (
+    select(_run.c.agent)
+    .where(_run.c.session_id == sessions.c.id)
+    .order_by(_run.c.started_at.desc())
+    .limit(1)
+    .scalar_subquery()
+    .label("last_agent")
+)
+
+
+def _summary(row: Row) -> SessionSummary:
+    agent = row.handed_to or row.last_agent or row.agent
+    return SessionSummary(session_of(row), row.num_messages, row.active, row.status or "", agent)
+
+
 _TOOL_STATES: Final = Prepared(
     select(tool_states.c.key, tool_states.c.state_json).where(
         tool_states.c.session_id == bindparam("session_id")

@@ -28,6 +28,8 @@ from app.store.quotas import NO_LIMITS, Limits
 from app.store.run_journal import RunJournal
 from app.store.run_reads import RunReads
 from app.store.run_store import RunStore
+from app.store.search_index import SearchIndex
+from app.store.search_store import SearchStore
 from app.store.session_store import SessionStore
 from app.store.sweep_store import SweepStore
 from app.store.timeline_store import TimelineStore
@@ -61,8 +63,10 @@ class Store:
         probe: Probe = look_at_leases_alone,
         limits: Limits = NO_LIMITS,
         audit_days: float = 90,
+        search: bool = True,
     ) -> None:
-        """`probe` looks for the processes of runs; without it their leases alone say whether one is dead."""
+        """`probe` looks for the processes of runs; without it their leases alone say whether one is dead.
+        `search`: keep an index of words."""
         fence = Fence(lease_seconds, probe)
         self.database = database
         self.fence = fence
@@ -70,6 +74,8 @@ class Store:
         self.leases = LeaseStore(aside, fence)
         self.lease_seconds = lease_seconds
         self.sessions = SessionStore(database)
+        self.search = SearchStore(database)
+        self.search_index = SearchIndex(database, enabled=search)
         self.trees = TreeStore(database)
         self.histories = HistoryStore(database)
         self.timelines = TimelineStore(database)

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    func,
     literal_column,
     text,
 )
@@ -85,10 +86,17 @@ sessions = Table(
     Column("safety_policy", Text),  # null: nobody has chosen one; `tools_approved` is the widest
     Column("choices_json", Text),
     Column("next_event", BigInteger, nullable=False),  # no event with this number or a higher one was sent
+    Column(
+        "active_at", Double
+    ),  # when a run of it began or ended, or its messages changed; null: see `ACTIVE_AT`
     Index("sessions_by_age", "owner", "created_at"),
     _partial_index("roots_by_age", "created_at", where="parent_id IS NULL"),
     _partial_index("tasks_by_parent", "parent_id", where="parent_id IS NOT NULL"),
 )
+
+ACTIVE_AT: Final = func.coalesce(sessions.c.active_at, sessions.c.created_at)
+"""A session's last activity. It has none of its own before its first run, and none that a process of an older version
+has written. Two indexes are of this expression, `sessions_by_activity` and `roots_by_activity`."""
 
 messages = Table(
     "messages",
@@ -319,4 +327,35 @@ audit = Table(
     Index("audit_by_who", "who", "id"),
     Index("audit_by_age", "at"),
     sqlite_autoincrement=True,  # or the number of an entry that was dropped could come again
+)
+
+# What can be found by its words. The database's own triggers name whatever is written, changed or deleted, by whatever
+# process, and `app.store.search_index` follows. No foreign keys: what is gone has to go from here as well, and later.
+
+search_pending = Table(
+    "search_pending",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("session_id", Text, nullable=False),
+    Column("position", Integer, nullable=False),  # -1: the session's title
+)
+
+search_backlog = Table(
+    "search_backlog",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("session_id", Text, nullable=False),
+    Column("below", Integer, nullable=False),  # its messages before this position are still to come
+    Index("backlog_by_session", "session_id", unique=True),
+)
+
+search_entries = Table(
+    "search_entries",
+    metadata,
+    # The higher the newer; those from before there was an index have negative ones.
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("session_id", Text, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("words", DisplayText, nullable=False),
+    Index("entries_by_message", "session_id", "position", unique=True),
 )

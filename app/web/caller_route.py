@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from typing import NotRequired
+
 from flask import Response
 from typing_extensions import TypedDict
 
 from app.access_tokens import Role
+from app.store.quota_store import QuotaStore
 from app.web.access import own_name, role
 from app.web.resource import Resource, ResponseSpec, get
 from app.web.response_json import json_response
 
 
+class BudgetJson(TypedDict):
+    """In dollars, for a day in UTC."""
+
+    limit: float
+    spent: float
+    left: float
+
+
 class CallerJson(TypedDict):
-    """`name` is empty where no tokens are asked for; everybody is an operator then."""
+    """`name` is empty where no tokens are asked for; everybody is an operator then. `budget`: what the sessions of that
+    name may cost today; not there where nothing limits it."""
 
     name: str
     role: Role
+    budget: NotRequired[BudgetJson]
 
 
 class CallerResource(Resource):
@@ -24,12 +37,24 @@ class CallerResource(Resource):
     name = "caller"
     prefix = "/api"
 
+    def __init__(self, quotas: QuotaStore) -> None:
+        self._quotas = quotas
+
     @get(
         "/me",
         "Who the server takes the caller to be",
         answers={200: ResponseSpec("Name and role.", CallerJson)},
-        stores=False,
     )
     def me(self) -> Response:
         body: CallerJson = {"name": own_name(), "role": role()}
+        if (budget := self._budget(own_name())) is not None:
+            body["budget"] = budget
         return json_response(body)
+
+    def _budget(self, name: str) -> BudgetJson | None:
+        """Asks the database nothing where nobody has one."""
+        limit = self._quotas.limits.owner_budget
+        if not limit or not name:
+            return None
+        spent = self._quotas.spent_today(name)
+        return {"limit": limit, "spent": spent, "left": max(0.0, limit - spent)}

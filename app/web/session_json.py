@@ -44,11 +44,16 @@ class CreatedSessionJson(TypedDict):
 
 
 class SessionSummaryJson(TypedDict):
-    """`streaming`: a run is at work on it, in whatever process."""
+    """`streaming`: a run is at work on it, in whatever process, whose `status` is there then. `last_active_at`: when a
+    run of it began or ended last, or its messages changed; not there as long as none of that has been. `agent`: whose
+    it is; not there before its first run."""
 
     id: str
     title: str
     created_at: Time
+    last_active_at: NotRequired[Time | None]
+    agent: NotRequired[str]
+    status: NotRequired[str]
     num_messages: int
     input_tokens: int
     output_tokens: int
@@ -125,6 +130,9 @@ def session_summary(summary: SessionSummary) -> SessionSummaryJson:
         "id": session.id,
         "title": session.title,
         "created_at": time_text(session.created_at),
+        "last_active_at": time_text(summary.active_at) if summary.active_at > session.created_at else None,
+        "agent": summary.agent,
+        "status": summary.status,
         "num_messages": summary.num_messages,
         "input_tokens": session.input_tokens,
         "output_tokens": session.output_tokens,

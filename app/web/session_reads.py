@@ -39,6 +39,12 @@ BEFORE: Final = Matching(
     "before, the position of a message, is a whole number",
 )
 ACTIVE: Final = Choice("active", "`true`: only those with a run at work.", ("true", "false"), "false")
+ORDER: Final = Choice(
+    "order",
+    "By what the newest come first: when they were made, or were active last.",
+    ("created", "activity"),
+    "created",
+)
 STATUS_WAIT: Final = Seconds(
     "wait", "Waits so long for a first run to begin on the session; at most 5 m.", most=300.0
 )
@@ -87,7 +93,7 @@ class SessionReadsResource(Resource):
     @get(
         "",
         "Lists sessions, newest first",
-        parameters=(PRETTY, LIMIT, AFTER, ACTIVE),
+        parameters=(PRETTY, LIMIT, AFTER, ACTIVE, ORDER),
         answers={
             200: ResponseSpec("Those that the asker may see.", list[SessionSummaryJson], headers=("Link",))
         },
@@ -96,11 +102,18 @@ class SessionReadsResource(Resource):
     def summaries(self) -> Response:
         """All, unless a `limit` is asked for; then `Link` says where the next page is."""
         limit, after, whose = LIMIT.read(), _place(AFTER.read()), owner()
-        find = partial(self._store.sessions.summaries, owner=whose, at_work=ACTIVE.read() == "true")
+        by_activity = ORDER.read() == "activity"
+        behind = partial(_behind, by_activity=by_activity)
+        find = partial(
+            self._store.sessions.summaries,
+            owner=whose,
+            at_work=ACTIVE.read() == "true",
+            by_activity=by_activity,
+        )
         if not limit:
             pages = in_pages(
-                lambda behind: find(limit=PAGE, after=behind or after),
-                last=_behind,
+                lambda place: find(limit=PAGE, after=place or after),
+                last=behind,
                 show=session_summary,
             )
             return array_response(pages)
@@ -108,10 +121,10 @@ class SessionReadsResource(Resource):
         found = find(limit=size + 1, after=after)
         response = json_response([session_summary(one) for one in found[:size]])
         if len(found) > size:
-            created_at, last = _behind(found[size - 1])
-            more = f"limit={size}&after={created_at!r},{last}" + (
-                "&active=true" if ACTIVE.given() == "true" else ""
-            )
+            moment, last = behind(found[size - 1])
+            more = f"limit={size}&after={moment!r},{last}"
+            more += "&active=true" if ACTIVE.given() == "true" else ""
+            more += "&order=activity" if by_activity else ""
             response.headers["Link"] = f'<sessions?{more}>; rel="next"'
         return response
 
@@ -203,8 +216,9 @@ class SessionReadsResource(Resource):
             raise errors.SessionNotFound("session not found: session not found") from error
 
 
-def _behind(summary: SessionSummary) -> tuple[float, str]:
-    return summary.session.created_at, summary.session.id
+def _behind(summary: SessionSummary, *, by_activity: bool) -> tuple[float, str]:
+    moment = summary.active_at if by_activity else summary.session.created_at
+    return moment, summary.session.id
 
 
 def _place(text: str | None) -> tuple[float, str] | None:

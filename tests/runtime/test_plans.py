@@ -11,7 +11,11 @@ from typing import Final
 import pytest
 
 from anthropic_standin.standin_server import OfflineServer
+from app.conversation.blocks import text_block
 from app.conversation.run import LIVE, Baton
+from app.conversation.search_words import SearchQuery
+from app.conversation.session import Session
+from app.conversation.transcript import Message
 from app.factory import Server, build
 from app.runtime import periodic_tasks
 from app.runtime.periodic_tasks import PeriodicTasks
@@ -19,6 +23,7 @@ from app.store.engine import Database
 from app.store.fence import Fenced
 from app.store.lease_store import LeaseStore
 from app.store.migrate import migrate
+from app.store.search_index import SearchIndex
 from app.store.store import Store
 from tests.conftest import held_by, make_settings
 from tests.harness.filled import fill
@@ -125,6 +130,11 @@ def test_no_list_and_no_look_at_events_scans_a_table(filled_url: str) -> None:
         for owner in (None, "owner-1"):
             older = store.sessions.summaries(owner=owner, limit=5, after=(newest.created_at, newest.id))
             assert older[0].session.created_at < newest.created_at
+        store.sessions.summaries(at_work=True, by_activity=True, limit=5)
+        for owner in (None, "owner-1"):
+            active = store.sessions.summaries(owner=owner, by_activity=True, limit=5)[-1]
+            after = (active.active_at, active.session.id)
+            assert store.sessions.summaries(owner=owner, by_activity=True, limit=5, after=after)
         assert store.events.bounds("old-7") == (1, 9 * SEGMENTS)
         assert store.events.newest(["old-7", "old-8", "none"]) == {
             "old-7": 9 * SEGMENTS,
@@ -136,7 +146,23 @@ def test_no_list_and_no_look_at_events_scans_a_table(filled_url: str) -> None:
         assert store.queue.depths() == {"steer": 0, "followup": 0}
         begun = begin(store, "old-7", "hello")  # where nothing limits the session
         store.runs.finish(begun.run.baton, "finished", next_event=begun.next_event)
-        _assert_no_scan(database, noted, along=["runs_by_start", "roots_by_age"])
+        _assert_no_scan(database, noted, along=["runs_by_start", "roots_by_age", "roots_by_activity"])
+
+
+def test_no_search_and_no_work_on_its_index_scans_a_table(filled_url: str) -> None:
+    with recorded() as noted, closing(Database(filled_url)) as database:
+        store = Store(database, lease_seconds=30.0)
+        new = Session("plan-of-a-search", title="a kumquat", owner="owner-1")
+        store.sessions.create(new, transcript=[Message("user", (text_block("two kumquats"),))])
+        store.sessions.set_title(new.id, "the kumquat")
+        assert SearchIndex(database, enabled=False).step_new()
+        while store.search_index.waits():
+            assert store.search_index.step()
+        for owner in (None, "owner-1"):
+            query = SearchQuery.parse("kumqu")
+            (title, _) = store.search.find(query, owner=owner, limit=5)
+            assert store.search.find(query, owner=owner, limit=5, after=title.place)
+        _assert_no_scan(database, noted)
 
 
 def _assert_no_scan(database: Database, noted: Statements, *, along: Sequence[str] = ()) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, event, inspect
+from sqlalchemy import Connection, Engine, event, inspect
 
 from app.errors import StoreUnavailable
 from app.store import migrate as migrate_module
@@ -31,10 +32,28 @@ def _migrate(url: str) -> None:
     database.close()
 
 
+UNSPEAKABLE = ("search_words", "entries_by_words", "sessions_by_activity", "roots_by_activity")
+"""What SQLAlchemy has no words for: a virtual table with those that belong to it, and indexes of expressions."""
+
+
+def differences(connection: Connection) -> list[Any]:
+    """Between a database and the tables as they are described."""
+
+    def described(_: object, name: str | None, *__: object) -> bool:
+        return not (name or "").startswith(UNSPEAKABLE)
+
+    context = MigrationContext.configure(connection, opts={"include_object": described})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Skipped unsupported reflection of expression-based index")
+        return list(compare_metadata(context, metadata))
+
+
 def test_migrations_make_exactly_the_tables(database: Database) -> None:
     with database.reading() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert differences(connection) == []
         for table in metadata.sorted_tables:
+            if table.name == "sessions" and database.kind == "sqlite":
+                continue  # its indexes can't all be read in this way
             found = {str(index["name"]) for index in inspect(connection).get_indexes(table.name)}
             assert {str(index.name) for index in table.indexes} <= found
 
@@ -53,26 +72,28 @@ def test_migrating_again_changes_nothing(store: Store) -> None:
 
 def test_what_live_runs_write_to_is_migrated_last(empty_url: str) -> None:
     """On PostgreSQL a lock lasts until the end of the transaction. A lease is renewed in `runs`, so nothing slow may
-    follow a statement on it. A new table is empty, and noting a revision or a column that may be null is quick; every
-    write of a run takes `runs` first."""
+    follow a statement on it in the same step from one version to the next. A new table is empty, and noting a revision
+    or a column that may be null is quick; every write of a run takes `runs` first."""
     database = Database(empty_url)
     seen: list[str] = []
     with event_of_statements(seen):
         migrate(database)
     database.close()
-    newer = seen[next(place for place, sql in enumerate(seen) if "'0001'" in sql) + 1 :]
-    changes = [
-        sql for sql in newer if re.match(r"\s*(CREATE(?! TABLE)|ALTER|DROP|UPDATE|INSERT|DELETE)", sql)
-    ]
-    changes = [sql for sql in changes if "alembic_version" not in sql]
-    changes = [
-        sql
-        for sql in changes
-        if not re.match(r"\s*ALTER TABLE (sessions|messages) ADD COLUMN (?!.*NOT NULL)", sql)
-    ]
-    of_runs = [bool(re.search(r"\b(ON|TABLE|UPDATE|INTO|FROM) runs\b", sql)) for sql in changes]
-    assert changes, "there is no newer schema than the first"
-    assert of_runs == sorted(of_runs), changes
+    steps: list[list[str]] = [[]]
+    for sql in seen:
+        if "alembic_version" in sql and sql.startswith(("INSERT", "UPDATE")):
+            steps.append([])
+        elif re.match(CHANGE, sql) and not re.match(QUICK, sql):
+            steps[-1].append(sql)
+    newer = steps[1:]  # than the first, which makes an empty database
+    assert any(newer)
+    for changes in newer:
+        of_runs = [bool(re.search(r"\b(ON|TABLE|UPDATE|INTO|FROM) runs\b", sql)) for sql in changes]
+        assert of_runs == sorted(of_runs), changes
+
+
+CHANGE = r"\s*(CREATE(?! TABLE)|ALTER|DROP|UPDATE|INSERT|DELETE)"
+QUICK = r"\s*ALTER TABLE (sessions|messages) ADD COLUMN (?!.*NOT NULL)"
 
 
 @contextmanager
@@ -100,7 +121,7 @@ def test_four_processes_may_migrate_an_empty_database_at_once(empty_url: str) ->
     database = Database(empty_url)
     try:
         with database.reading() as connection:
-            assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+            assert differences(connection) == []
     finally:
         database.close()
 
