@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
 from .api_call import ApiCall, Json, Message, RetryClock, messages_of, new_key, path
-from .api_types import Agent, ModelChoice, NewSession, QueuedMessage, Run, Session, SessionSummary
+from .api_types import Agent, ModelChoice, NewSession, QueuedMessage, Run, SearchHit, Session, SessionSummary
 from .client_errors import ConflictError, NotFoundError
 from .http_transport import HttpTransport, json_of
 
@@ -45,6 +45,12 @@ class Calls:
     def sessions(self) -> list[SessionSummary]:
         """Newest first, without their messages."""
         return cast("list[SessionSummary]", self._list("/api/sessions"))
+
+    def search_sessions(self, words: str, *, limit: int = 20) -> list[SearchHit]:
+        """Messages and titles with all of these words, the newest first; words in double quotes follow each other. A
+        message has a `position` in the session `session_id`, a title has none."""
+        found = self._list("/api/sessions/search", {"q": words, "limit": limit})
+        return cast("list[SearchHit]", found)
 
     def session(self, session_id: str) -> Session:
         """With its messages, and with `run` while one is at work."""

@@ -101,6 +101,24 @@ class SessionSummary(TypedDict):
     working_dir: NotRequired[str]
     owner: NotRequired[str]
     streaming: NotRequired[bool]
+    last_active_at: NotRequired[str]
+    agent: NotRequired[str]
+    status: NotRequired[str]
+
+
+class SearchHit(TypedDict):
+    """A message or, without a `position`, a session's title. `marks`: where in the `excerpt` the words are, from
+    character to character."""
+
+    session_id: str
+    title: str
+    owner: NotRequired[str]
+    position: NotRequired[int]
+    role: NotRequired[str]
+    agent: NotRequired[str]
+    created_at: str
+    excerpt: str
+    marks: list[list[int]]
 
 
 class _SessionSettings(TypedDict):

@@ -50,6 +50,7 @@ WRONG = [
     ("BATON_APPROVAL_SECONDS", "soon"),
     ("BATON_ON_DISCONNECT", "ignore"),
     ("BATON_TITLES", "perhaps"),
+    ("BATON_SEARCH", "perhaps"),
     ("BATON_ROOTS", "/nowhere/at/all"),
     ("BATON_ROOTS", "/:/nowhere/at/all"),
     ("BATON_ROOTS", "/nowhere/{name}"),

@@ -57,6 +57,34 @@ def ls(asking: ServerOptions, limit: int | None) -> None:
     print_table(("ID", "STATUS", "MESSAGES", "CREATED", "TITLE"), rows, empty="There are no sessions.")
 
 
+@command.command("search")
+@click.argument("words", nargs=-1, required=True)
+@click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True, help="Only so many.")
+@json_option
+@pass_asking
+def search(asking: ServerOptions, words: tuple[str, ...], limit: int) -> None:
+    """Find the messages and titles with all of these WORDS, the newest first.
+
+    Words in double quotes follow each other; quote them once more for the shell: '"blue crane"'.
+    """
+    with asking.baton() as baton:
+        hits = baton.search_sessions(" ".join(words), limit=limit)
+    if asking.as_json:
+        print_json(hits)
+        return
+    rows = [
+        (
+            short_id(hit["session_id"]),
+            hit.get("position", "title"),
+            hit.get("role", ""),
+            short_time(hit["created_at"]),
+            hit["excerpt"],
+        )
+        for hit in hits
+    ]
+    print_table(("ID", "MESSAGE", "ROLE", "TIME", "TEXT"), rows, empty="nothing was found")
+
+
 @command.command("show")
 @click.argument("session", shell_complete=complete_session)
 @json_option

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import and_, bindparam, func, literal_column, outerjoin, select, text
+from sqlalchemy import ColumnElement, Integer, and_, bindparam, func, literal_column, select, text
 
 from app.conversation.search_words import SearchQuery, Span, owner_word, text_of
 from app.store.engine import Database
@@ -50,12 +50,13 @@ class SearchStore:
         place = NEWEST if after is None else after
         if not query.terms:
             return found
-        values = {"query": _EXPRESSIONS[self._database.kind](query, owner), "most": limit, "owner": owner}
-        statement = _statement(self._database.kind, owner is not None)
+        values = {"query": _EXPRESSIONS[self._database.kind](query, owner), "most": limit}
+        statement = _statement(self._database.kind)
         while len(found) < limit:
             with self._database.reading() as connection:
                 rows = statement.all(connection, {**values, "before": place})
-            found += [hit for row in rows if (hit := _hit(row, query)) is not None]
+            visible = [row for row in rows if row.owner is not None and owner in (None, row.owner)]
+            found += [hit for row in visible if (hit := _hit(row, query)) is not None]
             if len(rows) < limit:
                 break
             place = rows[-1].id
@@ -86,15 +87,24 @@ def _hit(row: Any, query: SearchQuery) -> Hit | None:
 
 
 @cache
-def _statement(kind: str, of_owner: bool) -> Prepared:
+def _statement(kind: str) -> Prepared:
+    """The entries first, as many as are wanted: what belongs to them is looked up for no more."""
     entries = search_entries
-    message = and_(messages.c.session_id == entries.c.session_id, messages.c.position == entries.c.position)
-    joined = outerjoin(entries.join(sessions, sessions.c.id == entries.c.session_id), messages, message)
+    chosen = select(entries.c.id, entries.c.session_id, entries.c.position)
+    if kind == "sqlite":
+        number: ColumnElement[int] = literal_column("search_words.rowid", Integer)
+        matching = and_(text("search_words MATCH :query"), number < bindparam("before"))
+        chosen = chosen.select_from(text("search_words"), entries).where(number == entries.c.id)
+    else:
+        number = entries.c.id
+        vector = func.to_tsvector(literal_column("'simple'::regconfig"), entries.c.words)
+        wanted = func.to_tsquery(literal_column("'simple'::regconfig"), bindparam("query"))
+        matching = and_(vector.bool_op("@@")(wanted), number < bindparam("before"))
+    found = chosen.where(matching).order_by(number.desc()).limit(bindparam("most")).subquery("found")
+    message = and_(messages.c.session_id == found.c.session_id, messages.c.position == found.c.position)
     statement = (
         select(
-            entries.c.id,
-            entries.c.session_id,
-            entries.c.position,
+            found,
             sessions.c.title,
             sessions.c.owner,
             sessions.c.created_at.label("session_created_at"),
@@ -104,23 +114,11 @@ def _statement(kind: str, of_owner: bool) -> Prepared:
             messages.c.content_json,
             messages.c.implicit,
         )
-        .where(entries.c.id < bindparam("before"))
-        .limit(bindparam("most"))
-    )
-    if kind == "sqlite":
-        words = text("search_words")
-        statement = statement.select_from(words, joined).where(
-            text("search_words MATCH :query AND search_words.rowid < :before"),
-            literal_column("search_words.rowid") == entries.c.id,
+        .select_from(
+            found.outerjoin(sessions, sessions.c.id == found.c.session_id).outerjoin(messages, message)
         )
-        statement = statement.order_by(literal_column("search_words.rowid").desc())
-    else:
-        vector = func.to_tsvector(literal_column("'simple'::regconfig"), entries.c.words)
-        wanted = func.to_tsquery(literal_column("'simple'::regconfig"), bindparam("query"))
-        statement = statement.select_from(joined).where(vector.bool_op("@@")(wanted))
-        statement = statement.order_by(entries.c.id.desc())
-    if of_owner:
-        statement = statement.where(sessions.c.owner == bindparam("owner"))
+        .order_by(found.c.id.desc())
+    )
     return Prepared(statement)
 
 

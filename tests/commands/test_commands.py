@@ -145,6 +145,18 @@ def said(item: StoredMessage) -> tuple[object, ...]:
     return message["role"], message["content"], message.get("tool_calls"), message.get("tool_call_id")
 
 
+def test_sessions_are_found_by_what_was_said(call: Call, baton: BatonClient) -> None:
+    session = str(baton.create_session()["id"])
+    baton.rename_session(session, "Boathouse")
+    baton.run(session, "a lanyard in the boathouse", agent="plain").text()
+    found = [line.split("\t") for line in call("sessions", "search", "lanyard").out.splitlines()]
+    assert (found[-1][0], found[-1][1], found[-1][2]) == (session[:8], "0", "user")
+    assert "a lanyard in the boathouse" in found[-1][4]
+    assert call("sessions", "search", '"boathouse lanyard"').out == ""
+    (title,) = json.loads(call("sessions", "search", "boathouse", "--json", "--limit", "9").out)[-1:]
+    assert (title["session_id"], "position" in title) == (session, False)
+
+
 def test_sessions_are_listed_shown_and_deleted(call: Call, baton: BatonClient) -> None:
     session = baton.create_session()["id"]
     baton.run(session, "[say hello]", agent="plain").text()
