@@ -30,21 +30,31 @@ export function onTokenWanted(ask) {
   askForToken = (refused) => (asking ??= ask(refused).finally(() => (asking = null)));
 }
 
+/** Kept for this tab, or for this browser if its user wants that. */
 export const token = {
-  get: () => sessionStorage.getItem(TOKEN) || "",
-  set: (value) => sessionStorage.setItem(TOKEN, value),
-  forget: () => sessionStorage.removeItem(TOKEN),
+  get: () => sessionStorage.getItem(TOKEN) || localStorage.getItem(TOKEN) || "",
+  set: (value, { stays = false } = {}) => (stays ? localStorage : sessionStorage).setItem(TOKEN, value),
+  forget: () => [sessionStorage, localStorage].forEach((kept) => kept.removeItem(TOKEN)),
 };
 
 /** The JSON of an answer. Refused, Unreachable. Waits while the user types a token. */
-export async function call(method, path, body, headers = {}) {
+export const call = async (method, path, body, headers) => (await ask(method, path, body, headers)).json;
+
+/** One page of a list, and the path of the next one: null if there is none. */
+export async function getPage(path) {
+  const { json: items, response } = await ask("GET", path);
+  const next = /^<([^>]+)>/.exec(response.headers.get("Link") ?? "")?.[1];
+  return { items, next: next ? path.replace(/[^/]*$/, next) : null };
+}
+
+async function ask(method, path, body, headers = {}) {
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(), PATIENCE);
   try {
     const sent = body === undefined ? {} : { body: JSON.stringify(body) };
     if (sent.body) headers = { "Content-Type": "application/json", ...headers };
     const response = await open(path, { method, headers, signal: stop.signal, ...sent });
-    return await response.json();
+    return { response, json: await response.json() };
   } catch (error) {
     throw error instanceof Refused ? error : new Unreachable();
   } finally {

@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 
-const caller = { name: "", role: "operator" };
+export const caller = { name: "", role: "operator" };
 
 /** Asks the server, and the user for a token if it wants one. */
 export async function introduce() {

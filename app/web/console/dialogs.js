@@ -4,7 +4,7 @@ import { button, h } from "./dom.js";
 import { giveBack } from "./focus.js";
 
 /** Resolves to the dialog's value when it closes: "" when it was left. Focus goes back to where it was. */
-function show(dialog) {
+export function show(dialog) {
   const before = document.activeElement;
   document.body.append(dialog);
   dialog.showModal();
@@ -17,7 +17,7 @@ function show(dialog) {
   });
 }
 
-function dialog(title, content, { yes, danger = false, no = "Cancel" }) {
+export function dialog(title, content, { yes, danger = false, no = "Cancel" }) {
   const accept = (event) => {
     event.preventDefault();
     node.close("yes");
@@ -44,16 +44,19 @@ export async function ask(title, label, preset, yes, { danger = false } = {}) {
   return (await show(dialog(title, content, { yes, danger }))) === "yes" ? input.value.trim() : null;
 }
 
-/** The token; asked until there is one. */
+/** The token, and whether it stays in this browser; asked until there is one. */
 export async function askForToken(refused) {
   for (;;) {
     const input = h("input", { type: "password", id: "token", autocomplete: "off", autofocus: true });
+    const stays = h("input", { type: "checkbox", id: "stays" });
     const content = h("div", {},
       h("p", {}, refused ? "The server does not know this token." : "This server lets in who has a token."),
       h("div", { class: "field" }, h("label", { for: "token" }, "Token"), input,
-        h("small", { class: "hint" }, "It is kept until this tab is closed.")));
+        h("small", { class: "hint" }, "It is kept until this tab is closed.")),
+      h("div", { class: "field boolean" }, stays, h("label", { for: "stays" }, "Stay signed in, in this browser"),
+        h("small", { class: "hint" }, "Kept until you sign out. Not on a computer that others use.")));
     await show(dialog("Who are you?", content, { yes: "Go in", no: null }));
-    if (input.value.trim()) return input.value.trim();
+    if (input.value.trim()) return { value: input.value.trim(), stays: stays.checked };
   }
 }
 

@@ -37,6 +37,7 @@ const PATHS = {
   help: "M6 6.2A2 2 0 1 1 8.6 8c-.4.2-.6.5-.6 1v.3M8 11.8v.1",
   close: "m4 4 8 8M12 4l-8 8",
   down: "M8 3v10M3.5 8.5 8 13l4.5-4.5",
+  person: "M8 8a2.6 2.6 0 1 0 0-5.2A2.6 2.6 0 0 0 8 8ZM3 13.4a5 5 0 0 1 10 0",
   more: "M3.5 8h.01M8 8h.01M12.5 8h.01",
 };
 
@@ -57,7 +58,7 @@ export function announce(text) {
 
 /** Replaces the children, but only if they are others: what has the focus keeps it. */
 export function fill(node, ...children) {
-  const wanted = children.flat().filter(Boolean);
+  const wanted = children.flat(Infinity).filter(Boolean);
   if (wanted.length === node.childNodes.length && wanted.every((child, i) => child === node.childNodes[i])) return;
   node.replaceChildren(...wanted);
 }

@@ -1,10 +1,10 @@
 /** The head of a session's page: what it is called, who has it, and whether the page hears the server. */
 
-import { call, post } from "./api.js";
+import { post } from "./api.js";
 import { mayAct } from "./caller.js";
-import { ask, confirm } from "./dialogs.js";
 import { button, h, icon } from "./dom.js";
 import { confirmUnasked } from "./questions.js";
+import { deleteButton, sessionMenu } from "./session_menu.js";
 import { age, holderOf, stateText } from "./words.js";
 
 export class SessionHead {
@@ -18,13 +18,14 @@ export class SessionHead {
     this.unasked = h("span", { class: "unasked", hidden: true, title: "No call is asked about in this session" }, "Runs tools without asking");
     this.line = h("span", { class: "connection", role: "status", hidden: true }, "Reconnecting…");
     this.tokens = h("span", { class: "tokens" });
-    this.menu = h("details", { class: "menu" },
+    this.menu = h("details", { class: mayAct() ? "menu" : "sharing" },
       h("summary", { class: "button plain", "aria-label": "More", title: "More" }, icon("more")),
       h("div", { class: "menu-items" },
-        button("Rename…", () => this.rename(), { kind: "plain" }),
+        sessionMenu(this),
         (this.tools = button("", () => this.toggle("tools"), { kind: "plain" })),
         (this.thinking = button("", () => this.toggle("thinking"), { kind: "plain" })),
-        button("Delete…", () => this.remove(), { kind: "plain danger" })));
+        mayAct() && deleteButton(this)));
+    for (const one of [this.tools, this.thinking]) one.hidden = !mayAct();
     this.menu.addEventListener("focusout", (event) => {
       if (!this.menu.contains(event.relatedTarget)) this.menu.open = false;
     });
@@ -34,7 +35,7 @@ export class SessionHead {
     this.node = h("header", { class: "head" },
       h("a", { class: "button plain back", href: "#/", "aria-label": "All sessions" }, icon("back")),
       h("div", { class: "titles" }, this.name, h("div", { class: "states" }, this.chip, this.unasked, this.holder, this.line)),
-      this.tokens, mayAct() && this.menu);
+      this.tokens, this.menu);
   }
 
   session(session) {
@@ -72,25 +73,10 @@ export class SessionHead {
     this.line.textContent = state === "gone" ? "This session was deleted" : "Reconnecting…";
   }
 
-  async rename() {
-    this.menu.open = false;
-    const title = await ask("Rename the session", "Title", this.current.title, "Rename");
-    if (title === null) return;
-    await call("PATCH", `${this.path}/title`, { title });
-    this.reload();
-  }
-
   async toggle(what) {
     this.menu.open = false;
     if (what === "tools" && !this.current.tools_approved && !(await confirmUnasked("Run without asking"))) return;
     await post(`${this.path}/${what}/toggle`);
     this.reload();
-  }
-
-  async remove() {
-    this.menu.open = false;
-    if (!(await confirm("Delete this session?", "A run at work is stopped. Its messages can’t be brought back.", "Delete"))) return;
-    await call("DELETE", this.path);
-    location.hash = "#/";
   }
 }

@@ -6,7 +6,7 @@ import { showHelp } from "./dialogs.js";
 export const KEYS = [
   ["n", "New session"],
   ["j k", "Next, previous session"],
-  ["/", "Filter the sessions"],
+  ["/", "Search titles and messages"],
   ["w", "All runs"],
   ["m", "Write a message"],
   ["Enter", "Send; while a run is at work: queue"],

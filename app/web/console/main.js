@@ -1,10 +1,12 @@
 /** Begins: who is asking, what there is, and which page the address names. */
 
+import { heedSignOut } from "./account.js";
 import { onTokenWanted, token } from "./api.js";
 import { introduce, mayAct } from "./caller.js";
 import { askForToken } from "./dialogs.js";
 import { h } from "./dom.js";
 import { help, listen } from "./keys.js";
+import { Notices } from "./notices.js";
 import { Overview } from "./overview.js";
 import { InspectorPage } from "./inspector.js";
 import { RunsPage } from "./runs.js";
@@ -15,20 +17,24 @@ import { StartPage } from "./start.js";
 let known = false;
 onTokenWanted(async (refused) => {
   token.forget();
-  token.set(await askForToken(refused));
+  const { value, ...how } = await askForToken(refused);
+  token.set(value, how);
   if (known) location.reload(); // as somebody else, who may do other things
 });
+heedSignOut();
 await introduce();
 known = true;
 
 const main = document.getElementById("main");
 const overview = new Overview();
-const sidebar = new Sidebar(document.getElementById("sidebar"), overview, { help });
+const notices = new Notices(overview);
+const sidebar = new Sidebar(document.getElementById("sidebar"), overview, { help, notices });
 let page = null;
 
 /** `#/session/ID`, `#/run/ID`, `#/new`, `#/runs`; anything else is the list, which wide windows show anyway. */
+/** `#/session/ID`, with `/POSITION` at that message; `#/new`, `#/runs`; anything else is the list, which wide windows show anyway. */
 function route() {
-  const [, kind = "", id = ""] = location.hash.split("/");
+  const [, kind = "", id = "", position = ""] = location.hash.split("/");
   const isSession = kind === "session" && /^[\w-]+$/.test(id);
   page?.close();
   page = isSession ? new SessionPage(id, overview) : kind === "runs" ? new RunsPage(overview) : kind === "run" && /^[\w-]+$/.test(id) ? new InspectorPage(id) : kind === "new" && mayAct() ? new StartPage(overview) : null;
@@ -36,6 +42,7 @@ function route() {
   main.replaceChildren(page ? page.node : welcome());
   sidebar.runs.toggleAttribute("aria-current", kind === "runs");
   sidebar.show(isSession ? id : "");
+  if (isSession && /^\d+$/.test(position)) page.transcript.aim(Number(position));
   page?.start();
 }
 

@@ -1,17 +1,22 @@
-/** All sessions and their live runs: asked for now and then, and whenever something happened. */
+/** Sessions and their live runs: asked for now and then, and whenever something happened. Of sessions only a window is
+ * known, from those that are at work or were active last down to wherever somebody has scrolled. */
 
-import { get } from "./api.js";
+import { get, getPage } from "./api.js";
 
 const LIVE_EVERY = 3_000;
 const HIDDEN_EVERY = 15_000;
 const LIST_EVERY = 20_000;
+const PAGE = 60;
 
 export class Overview extends EventTarget {
   constructor() {
     super();
     this.agents = [];
-    this.sessions = [];
-    this.runs = new Map(); // live ones by session
+    this.sessions = []; // those that are waited for, those at work, then those that were active last
+    this.known = new Map();
+    this.active = new Map(); // the ones at work, by session
+    this.runs = new Map(); // the newest live ones by session
+    this.next = null; // path of the next older page
     this.reachable = true;
     this.listedAt = -LIST_EVERY;
   }
@@ -21,6 +26,7 @@ export class Overview extends EventTarget {
     [this.agents] = await Promise.all([get("api/agents").catch(() => []), this.refresh()]);
     this.loop();
     document.addEventListener("visibilitychange", () => !document.hidden && this.look());
+    addEventListener("session-deleted", (event) => this.forget(event.detail));
   }
 
   async loop() {
@@ -38,30 +44,90 @@ export class Overview extends EventTarget {
 
   async look() {
     try {
-      const live = await get("api/runs?status=running,awaiting_approval,awaiting_input");
-      const runs = new Map(live.map((run) => [run.session_id, run]));
-      const ended = [...this.runs.keys()].some((id) => !runs.has(id));
-      const unknown = [...runs.keys()].some((id) => !this.sessions.some((session) => session.id === id));
-      this.runs = runs;
-      if (ended || unknown || performance.now() - this.listedAt > LIST_EVERY) {
-        this.sessions = await get("api/sessions");
-        this.listedAt = performance.now();
-      }
+      const [live, active, [newest]] = await Promise.all([
+        get("api/runs?status=running,awaiting_approval,awaiting_input"),
+        get("api/sessions?active=true&order=activity&limit=1000"),
+        get("api/sessions?order=activity&limit=1"),
+      ]);
+      const ended = [...this.active.keys()].some((id) => !active.some((session) => session.id === id));
+      this.runs = new Map(live.map((run) => [run.session_id, run]));
+      this.active = new Map(active.map((session) => [session.id, session]));
+      const known = newest && this.known.get(newest.id);
+      const moved = newest && (!known || activity(known) !== activity(newest));
+      if (ended || moved || performance.now() - this.listedAt > LIST_EVERY) await this.list();
       if (!this.agents.length) this.agents = await get("api/agents");
       this.reachable = true;
     } catch {
       this.reachable = false;
     }
+    this.changed();
+  }
+
+  /** The newest page anew. What it has not, and should have, is gone. */
+  async list() {
+    const { items, next } = await getPage(`api/sessions?order=activity&limit=${PAGE}`);
+    const newest = new Set(items.map((session) => session.id));
+    const joins = next && items.some((one) => this.known.has(one.id) && activity(this.known.get(one.id)) === activity(one));
+    const older = [...this.known.values()].filter((one) => joins && !newest.has(one.id) && activity(one) <= activity(items.at(-1)));
+    if (!older.length) this.next = next;
+    this.known = new Map([...items, ...older].map((session) => [session.id, session]));
+    this.listedAt = performance.now();
+  }
+
+  /** One page more of older sessions. */
+  more() {
+    if (!this.next) return;
+    this.loading ??= (async () => {
+      try {
+        const { items, next } = await getPage(this.next);
+        for (const session of items) this.known.set(session.id, session);
+        this.next = next;
+        this.changed();
+      } catch {
+        this.reachable = false;
+      } finally {
+        this.loading = null;
+      }
+    })();
+    return this.loading;
+  }
+
+  forget(sessionId) {
+    this.known.delete(sessionId);
+    this.active.delete(sessionId);
+    this.changed();
+  }
+
+  changed() {
+    const all = new Map([...this.active, ...this.known, ...this.active]);
+    this.sessions = [...all.values()].sort((one, other) => this.rank(one) - this.rank(other) || order(activity(other), activity(one)));
     this.dispatchEvent(new Event("change"));
   }
 
-  get waiting() {
-    return [...this.runs.values()].filter((run) => run.status !== "running").length;
+  /** "free", or how its run is. */
+  stateOf(session) {
+    return this.active.get(session.id)?.status ?? this.runs.get(session.id)?.status ?? "free";
   }
 
-  /** The agent that is at work on a session, else the one that was chosen last. */
+  rank(session) {
+    const state = this.stateOf(session);
+    return state === "free" ? 2 : state === "running" ? 1 : 0;
+  }
+
+  get waiting() {
+    const those = [...this.active.values(), ...[...this.runs].map(([id, run]) => ({ id, status: run.status }))];
+    return new Set(those.filter((one) => one.status && one.status !== "running").map((one) => one.id)).size;
+  }
+
+  /** The agent that is at work on a session, else the one that has it, else the one that was chosen last. */
   agentOf(sessionId) {
     const run = this.runs.get(sessionId);
-    return run ? run.agent.split("/")[0] : localStorage.getItem("baton.agent");
+    const session = this.active.get(sessionId) ?? this.known.get(sessionId);
+    return (run?.agent ?? session?.agent)?.split("/")[0] ?? localStorage.getItem("baton.agent");
   }
 }
+
+/** When it was active last; RFC 3339, so it can be compared. */
+export const activity = (session) => session.last_active_at ?? session.created_at;
+
+const order = (one, other) => (one < other ? -1 : one > other ? 1 : 0);

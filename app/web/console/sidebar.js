@@ -1,32 +1,40 @@
-/** The list of sessions, with the state of each. */
+/** The list of sessions, with the state of each; and what is found in them. */
 
+import { accountButton } from "./account.js";
 import { mayAct } from "./caller.js";
-import { button, h, icon } from "./dom.js";
-import { age, holderOf, nameOf, stateText } from "./words.js";
+import { announce, button, fill, h, icon } from "./dom.js";
+import { Search } from "./search.js";
+import { SessionLines, hitLine } from "./session_lines.js";
+import { nameOf } from "./words.js";
 
-const MOST = 200;
-const SHORT = { awaiting_approval: "Needs approval", awaiting_input: "Needs an answer" };
+const AT_ONCE = 60; // lines more, each time the end comes into sight
+const NEAR_END = 400; // pixels
 
 export class Sidebar {
-  constructor(node, overview, { help }) {
+  constructor(node, overview, { help, notices }) {
     this.overview = overview;
     this.current = "";
+    this.most = AT_ONCE;
+    this.lines = new SessionLines(overview);
+    this.hitLines = new Map();
+    this.search = new Search(() => this.found());
     this.filter = h("input", {
-      type: "search", class: "filter", placeholder: "Filter sessions", "aria-label": "Filter sessions",
-      on: { input: () => this.render(), keydown: (event) => this.key(event) },
+      type: "search", class: "filter", placeholder: "Search sessions", "aria-label": "Search sessions", title: "/", autocomplete: "off",
+      on: { input: () => this.typed(), keydown: (event) => this.key(event) },
     });
-    this.list = h("ul", { class: "sessions" });
-    this.rest = h("p", { class: "rest" });
+    this.heading = h("li", { class: "heading" }, "In messages");
+    this.list = h("ul", { class: "sessions", "aria-label": "Sessions", on: { keydown: (event) => this.move(event) } });
+    this.list.addEventListener("scroll", () => this.scrolled(), { passive: true });
+    this.rest = h("p", { class: "rest", role: "status" });
     this.offline = h("p", { class: "offline", role: "status", hidden: true }, "The server can’t be reached.");
     this.runs = h("a", { class: "button plain", href: "#/runs", title: "w" }, icon("runs"), h("span", { class: "label" }, "Runs"));
-    this.lines = new Map();
     node.append(
       h("div", { class: "brand" },
         h("img", { src: new URL("icon.svg", import.meta.url).href, alt: "", width: 24, height: 24 }),
         h("span", {}, "Baton"),
         mayAct() && h("a", { class: "button primary new", href: "#/new", title: "n" }, icon("plus"), h("span", { class: "label" }, "New"))),
       this.filter, this.offline, this.list, this.rest,
-      h("div", { class: "ends" }, this.runs, button("Keys", help, { kind: "plain", symbol: "help", title: "?" })));
+      h("div", { class: "ends" }, this.runs, accountButton(notices), button("Keys", help, { kind: "plain", symbol: "help", title: "?" })));
     overview.addEventListener("change", () => this.render());
   }
 
@@ -36,29 +44,58 @@ export class Sidebar {
     this.list.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
   }
 
-  get found() {
-    const words = this.filter.value.trim().toLowerCase();
-    const all = this.overview.sessions;
-    return words ? all.filter((one) => `${nameOf(one)} ${one.id} ${one.working_dir ?? ""}`.toLowerCase().includes(words)) : all;
+  get words() {
+    return this.filter.value.trim().toLowerCase();
+  }
+
+  /** Sessions whose title, directory or id has what is typed; behind them those whose title the server has found. */
+  get shown() {
+    const { words, overview } = this;
+    if (!words) return overview.sessions;
+    const here = overview.sessions.filter((one) => `${nameOf(one)} ${one.id} ${one.working_dir ?? ""}`.toLowerCase().includes(words));
+    const ids = new Set(here.map((one) => one.id));
+    const older = this.search.titles.filter((hit) => !ids.has(hit.session_id));
+    return [...here, ...older.map((hit) => overview.known.get(hit.session_id) ?? { ...hit, id: hit.session_id })];
+  }
+
+  typed() {
+    this.most = AT_ONCE;
+    this.search.soon(this.filter.value);
+    this.list.scrollTop = 0;
+    this.render();
+  }
+
+  found() {
+    this.render();
+    const { hits, titles } = this.search;
+    if (this.words) announce(`${hits.length + titles.length} found in titles and messages`);
   }
 
   render() {
-    const { found } = this;
-    const shown = found.slice(0, MOST);
+    const { shown } = this;
     this.offline.hidden = this.overview.reachable;
-    const lines = shown.map((session) => this.line(session));
-    if (this.lines.size > 2 * MOST) this.lines = new Map(shown.map((session, i) => [session.id, lines[i]]));
-    if (lines.length !== this.list.children.length || lines.some((line, i) => line !== this.list.children[i])) {
-      const focused = document.activeElement;
-      this.list.replaceChildren(...lines);
-      if (this.list.contains(focused)) focused.focus();
-    }
-    this.rest.textContent = found.length > MOST ? `${found.length - MOST} more: filter to find them` : found.length ? "" : this.nothing();
+    const sessions = shown.slice(0, this.most).map((session) => this.lines.of(session, session.id === this.current));
+    const hits = this.words ? this.search.hits.map((hit) => this.hit(hit)) : [];
+    const focused = document.activeElement;
+    fill(this.list, sessions, hits.length ? [this.heading, hits] : []);
+    if (this.list.contains(focused) && document.activeElement !== focused) focused.focus();
+    this.lines.keep(sessions);
+    this.rest.textContent = this.summary(shown.length, hits.length);
     document.title = `${this.overview.waiting ? `(${this.overview.waiting}) ` : ""}${this.title()}`;
+    if (!this.words && this.list.clientHeight && this.list.scrollHeight <= this.list.clientHeight) this.further();
   }
 
-  nothing() {
-    return this.overview.sessions.length ? "No session like that." : "No sessions yet.";
+  hit(hit) {
+    const key = `${hit.session_id} ${hit.position} ${hit.excerpt}`;
+    if (!this.hitLines.has(key)) this.hitLines.set(key, hitLine(hit));
+    return this.hitLines.get(key);
+  }
+
+  summary(sessions, hits) {
+    if (!this.words) return sessions ? "" : "No sessions yet.";
+    if (this.search.state === "looking") return "Looking into messages…";
+    if (this.search.state === "failed") return this.search.problem;
+    return sessions || hits ? "" : "Nothing like that was found.";
   }
 
   title() {
@@ -66,27 +103,29 @@ export class Sidebar {
     return session ? `${nameOf(session)} – Baton` : "Baton";
   }
 
-  /** The same node as long as the session is there, so that focus and scroll position stay. */
-  line(session) {
-    let line = this.lines.get(session.id);
-    if (!line) this.lines.set(session.id, (line = newLine(session.id)));
-    const run = this.overview.runs.get(session.id);
-    const state = run?.status ?? "free";
-    line.dataset.state = state;
-    line.name.textContent = nameOf(session);
-    line.meta.textContent = `${SHORT[state] ?? stateText(state)} · ${run ? whose(run) : counted(session.num_messages)}`;
-    line.link.title = run ? `${run.agent}, ${holderOf(run)}` : "";
-    line.age.textContent = age(session.created_at);
-    line.link.toggleAttribute("aria-current", session.id === this.current);
-    if (session.id === this.current) line.link.setAttribute("aria-current", "page");
-    return line;
+  scrolled() {
+    const { scrollTop, scrollHeight, clientHeight } = this.list;
+    if (scrollHeight - scrollTop - clientHeight < NEAR_END) this.further();
+  }
+
+  /** More of what there is: lines of what is known, else an older page, or further hits. */
+  further() {
+    if (this.most < this.shown.length) {
+      this.most += AT_ONCE;
+      this.render();
+    } else if (this.words) this.search.more();
+    else if (this.overview.next) {
+      this.most = this.overview.sessions.length + AT_ONCE;
+      this.overview.more();
+    }
   }
 
   /** Moves to the next or previous session. */
   step(by) {
-    const { found } = this;
-    const at = found.findIndex((session) => session.id === this.current);
-    const next = found[at < 0 ? 0 : Math.max(0, Math.min(found.length - 1, at + by))];
+    const { shown } = this;
+    const at = shown.findIndex((session) => session.id === this.current);
+    const next = shown[at < 0 ? 0 : Math.max(0, Math.min(shown.length - 1, at + by))];
+    if (at + by >= shown.length - 1) this.further();
     if (next) location.hash = `#/session/${next.id}`;
   }
 
@@ -94,32 +133,25 @@ export class Sidebar {
     if (event.key === "Escape") {
       this.filter.value = "";
       this.filter.blur();
-      this.render();
+      this.typed();
     }
-    if (event.key === "Enter" && this.found.length) location.hash = `#/session/${this.found[0].id}`;
+    if (event.key === "Enter") this.list.querySelector("a")?.click();
     if (event.key === "ArrowDown") {
       event.preventDefault();
       this.list.querySelector("a")?.focus();
     }
   }
-}
 
-const counted = (messages) => `${messages} ${messages === 1 ? "message" : "messages"}`;
-
-const whose = (run) => [run.agent.split("/")[0], run.started_by].filter(Boolean).join(" for ");
-
-function newLine(id) {
-  const line = h("li");
-  line.name = h("span", { class: "name" });
-  line.meta = h("span", { class: "meta" });
-  line.age = h("span", { class: "age" });
-  line.link = h("a", { href: `#/session/${id}` }, h("span", { class: "dot" }), line.name, line.age, line.meta);
-  line.append(line.link);
-  line.addEventListener("keydown", (event) => {
-    const to = { ArrowDown: line.nextElementSibling, ArrowUp: line.previousElementSibling }[event.key];
-    if (!to) return;
+  /** Among the lines, and from the first back to what is typed. */
+  move(event) {
+    const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (event.key === "Escape") this.filter.focus();
+    if (!by) return;
     event.preventDefault();
-    to.querySelector("a").focus();
-  });
-  return line;
+    const links = [...this.list.querySelectorAll("a")];
+    const at = links.indexOf(document.activeElement) + by;
+    if (at < 0) return this.filter.focus();
+    if (at >= links.length - 1) this.further();
+    links[at]?.focus();
+  }
 }

@@ -8,6 +8,7 @@
 
 import { beforePaint, button, h } from "./dom.js";
 import { viewOf } from "./items.js";
+import { land } from "./landing.js";
 
 export const MOST = 160; // items in the document at once
 const STEP = 60;
@@ -51,7 +52,14 @@ export class Transcript {
     this.items = [];
   }
 
+  /** Shows the message at that position as soon as it is there. */
+  aim(position) {
+    this.aimed = position;
+    beforePaint(this.render);
+  }
+
   render() {
+    if (this.aimed !== undefined) land(this);
     const anchor = this.following ? null : this.anchor();
     this.fit();
     this.reconcile();
