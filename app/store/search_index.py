@@ -112,7 +112,7 @@ def note_title(connection: Connection, session_id: str) -> None:
 
 
 def _read(connection: Connection, keys: Sequence[Key]) -> dict[Key, str]:
-    """The words of those that are there and have any."""
+    """The words of those that are there and have any, in the same order."""
     found: dict[Key, str] = {}
     for row in _MESSAGES.all(connection, {"keys": listed(list(keys))}):
         if not row.implicit:
@@ -121,7 +121,7 @@ def _read(connection: Connection, keys: Sequence[Key]) -> dict[Key, str]:
     for session_id, position in keys:
         if position == TITLE and (row := _TITLE.first(connection, {"of_session": session_id})):
             found[session_id, TITLE] = _words(row.owner, row.title)
-    return {key: words for key, words in found.items() if words}
+    return {key: words for key in keys if (words := found.get(key))}
 
 
 def _words(owner: str, text: str) -> str:
