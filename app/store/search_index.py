@@ -6,27 +6,27 @@ there before them is named by session (`search_backlog`).
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
 from sqlalchemy import BindParameter, Connection, bindparam, delete, exists, insert, select, update
-from sqlalchemy.exc import IntegrityError
 
 from app.conversation.search_words import owner_word, text_of, words_of
+from app.store.advisory_locks import take_turns
 from app.store.bulk_parameters import listed, pair_among
 from app.store.engine import Database
 from app.store.prepared_statements import Prepared
+from app.store.row_mapping import Row
 from app.store.tables import messages, runs, search_backlog, search_entries, search_pending, sessions
-
-log = logging.getLogger(__name__)
 
 TITLE: Final = -1
 """The position of a session's title."""
 
-BITE: Final = 50
-"""Messages that are read, and written in one transaction."""
+BITE: Final = 20
+"""Messages of one transaction, for whose end other writers of a SQLite wait."""
+
+_TURNS: Final = "index words"
 
 ALL: Final = 2_147_483_647
 
@@ -34,7 +34,8 @@ Key = tuple[str, int]
 
 
 class SearchIndex:
-    """Any process may work on it at any time. When two do the same at the same moment, one of them writes nothing."""
+    """Any process may work on it at any time; one after the other, each in a transaction that reads and writes. What is
+    changed after it was read is named anew, and so comes again behind it."""
 
     def __init__(self, database: Database, *, enabled: bool = True) -> None:
         """Without `enabled` nothing is read or written: sessions that change are put on the backlog."""
@@ -43,39 +44,37 @@ class SearchIndex:
 
     def waits(self) -> bool:
         """Is there something to do?"""
-        with self._database.glance() as connection:
-            found = _WAITS.first(connection)
+        found = self._look()
         return bool(found.new or (self.enabled and found.old))
 
     def step(self) -> bool:
-        """Does a bite of what is new, else of what is old. False if there was nothing to do, or somebody else does it.
-        StoreUnavailable."""
-        return self.step_new() or (self.enabled and _alone(self._index_old))
+        """Does a bite of what is new, else of what is old. False if there was nothing to do. StoreUnavailable."""
+        return self.step_new() or (self.enabled and self._step_old())
 
     def step_new(self) -> bool:
         """The same, of what is new alone."""
-        return _alone(self._index_new)
-
-    def _index_new(self) -> bool:
-        with self._database.reading() as connection:
-            pending = _PENDING.all(connection)
-            keys = list({(row.session_id, row.position): None for row in pending})
-            found = _read(connection, keys) if self.enabled else {}
-        if not pending:
+        if not self._look().new:
             return False
         with self._database.writing_undurably() as connection:
+            take_turns(connection, _TURNS)
+            pending = _PENDING.all(connection)
+            keys = list({(row.session_id, row.position): None for row in pending})
             _DROP.run(connection, {"keys": listed(keys)})
-            if found:
+            if self.enabled:
                 first = (_NEWEST.scalar(connection) or 0) + 1
-                _insert(connection, [(first + i, key, words) for i, (key, words) in enumerate(found.items())])
+                found = _read(connection, keys).items()
+                _insert(connection, [(first + i, key, words) for i, (key, words) in enumerate(found)])
+            else:
+                _put_back(connection, [session_id for session_id, _ in keys])
             for row in pending:
                 _DONE.run(connection, {"done": row.id})
-            if not self.enabled:
-                _put_back(connection, [session_id for session_id, _ in keys])
-        return True
+        return bool(pending)
 
-    def _index_old(self) -> bool:
-        with self._database.reading() as connection:
+    def _step_old(self) -> bool:
+        if not self._look().old:
+            return False
+        with self._database.writing_undurably() as connection:
+            take_turns(connection, _TURNS)
             session = _BACKLOG.first(connection)
             if session is None:
                 return False
@@ -84,12 +83,10 @@ class SearchIndex:
             keys = [(session.session_id, position) for position in positions]
             if session.below == ALL:
                 keys.append((session.session_id, TITLE))
-            found = _read(connection, keys)
             there = {tuple(row) for row in _THERE.plain(connection, {"keys": listed(keys)})}
-        with self._database.writing_undurably() as connection:
             first = (_OLDEST.scalar(connection) or 0) - 1
-            new = [(key, words) for key, words in found.items() if key not in there]
-            _insert(connection, [(first - i, key, words) for i, (key, words) in enumerate(new)])
+            found = _read(connection, [key for key in keys if key not in there]).items()
+            _insert(connection, [(first - i, key, words) for i, (key, words) in enumerate(found)])
             if len(positions) == BITE:
                 _GO_ON.run(connection, {"which": session.id, "lowest": positions[-1]})
             else:
@@ -97,13 +94,9 @@ class SearchIndex:
                 _SET_ACTIVITY.run(connection, {"of_session": session.session_id})
         return True
 
-
-def _alone(step: Callable[[], bool]) -> bool:
-    try:
-        return step()
-    except IntegrityError:  # an entry of that number, or for that message, was there a moment before
-        log.debug("another thread or process indexes the same", exc_info=True)
-        return False
+    def _look(self) -> Row:
+        with self._database.glance() as connection:
+            return _WAITS.first(connection)
 
 
 def note_title(connection: Connection, session_id: str) -> None:

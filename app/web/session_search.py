@@ -37,7 +37,7 @@ AFTER: Final = Matching(
 )
 USUAL: Final = 20
 MOST: Final = 100
-BITES: Final = 4
+BITES: Final = 10
 """Bites of what was written last that a search may index first, so that it is found at once unless much is written."""
 
 
