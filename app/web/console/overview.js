@@ -7,6 +7,7 @@ const LIVE_EVERY = 3_000;
 const HIDDEN_EVERY = 15_000;
 const LIST_EVERY = 20_000;
 const PAGE = 60;
+const MOST_RUNS = 100; // the server names no more at once
 
 export class Overview extends EventTarget {
   constructor() {
@@ -16,6 +17,8 @@ export class Overview extends EventTarget {
     this.known = new Map();
     this.active = new Map(); // the ones at work, by session
     this.runs = new Map(); // the newest live ones by session
+    this.unlisted = new Set(); // sessions with live runs that are in no list
+    this.looks = 0;
     this.next = null; // path of the next older page
     this.reachable = true;
     this.listedAt = -LIST_EVERY;
@@ -44,23 +47,40 @@ export class Overview extends EventTarget {
 
   async look() {
     try {
-      const [live, active, [newest]] = await Promise.all([
-        get("api/runs?status=running,awaiting_approval,awaiting_input"),
-        get("api/sessions?active=true&order=activity&limit=1000"),
-        get("api/sessions?order=activity&limit=1"),
-      ]);
-      const ended = [...this.active.keys()].some((id) => !active.some((session) => session.id === id));
+      const live = await get("api/runs?status=running,awaiting_approval,awaiting_input");
+      const ended = [...this.runs.keys()].some((id) => !live.some((run) => run.session_id === id));
       this.runs = new Map(live.map((run) => [run.session_id, run]));
-      this.active = new Map(active.map((session) => [session.id, session]));
-      const known = newest && this.known.get(newest.id);
-      const moved = newest && (!known || activity(known) !== activity(newest));
-      if (ended || moved || performance.now() - this.listedAt > LIST_EVERY) await this.list();
+      await this.name();
+      if (ended || performance.now() - this.listedAt > LIST_EVERY || (await this.moved())) await this.list();
       if (!this.agents.length) this.agents = await get("api/agents");
       this.reachable = true;
     } catch {
       this.reachable = false;
     }
     this.changed();
+  }
+
+  /** Which sessions are at work, also those beyond the newest runs, and those that no page has shown yet. Tasks have
+   * runs too, and are in no list. */
+  async name() {
+    const there = (id) => this.active.has(id) || this.known.has(id) || this.unlisted.has(id);
+    if (this.runs.size >= MOST_RUNS || ![...this.runs.keys()].every(there)) {
+      const active = await get("api/sessions?active=true&order=activity&limit=1000");
+      this.active = new Map(active.map((session) => [session.id, session]));
+      this.unlisted = new Set([...this.runs.keys()].filter((id) => !this.active.has(id)));
+    } else {
+      const both = new Map([...this.active, ...this.known]);
+      this.active = new Map([...this.runs].filter(([id]) => both.has(id)).map(([id, run]) => [id, { ...both.get(id), status: run.status }]));
+    }
+  }
+
+  /** Was a session active that no run shows any more? */
+  async moved() {
+    this.looks += 1;
+    if (this.looks % 2) return false;
+    const [newest] = await get("api/sessions?order=activity&limit=1");
+    const known = newest && this.known.get(newest.id);
+    return newest && (!known || activity(known) !== activity(newest));
   }
 
   /** The newest page anew. What it has not, and should have, is gone. */
@@ -99,14 +119,14 @@ export class Overview extends EventTarget {
   }
 
   changed() {
-    const all = new Map([...this.active, ...this.known, ...this.active]);
+    const all = new Map([...this.active, ...this.known]); // what a page says of one is newer
     this.sessions = [...all.values()].sort((one, other) => this.rank(one) - this.rank(other) || order(activity(other), activity(one)));
     this.dispatchEvent(new Event("change"));
   }
 
   /** "free", or how its run is. */
   stateOf(session) {
-    return this.active.get(session.id)?.status ?? this.runs.get(session.id)?.status ?? "free";
+    return this.runs.get(session.id)?.status ?? this.active.get(session.id)?.status ?? "free";
   }
 
   rank(session) {
