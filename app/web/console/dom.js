@@ -59,8 +59,10 @@ export function announce(text) {
 /** Replaces the children, but only if they are others: what has the focus keeps it. */
 export function fill(node, ...children) {
   const wanted = children.flat(Infinity).filter(Boolean);
-  if (wanted.length === node.childNodes.length && wanted.every((child, i) => child === node.childNodes[i])) return;
-  node.replaceChildren(...wanted);
+  const there = node.childNodes.length;
+  const begins = there <= wanted.length && [...node.childNodes].every((child, i) => child === wanted[i]);
+  if (begins) node.append(...wanted.slice(there));
+  else node.replaceChildren(...wanted);
 }
 
 let frame = 0;

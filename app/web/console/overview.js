@@ -7,6 +7,7 @@ const LIVE_EVERY = 3_000;
 const HIDDEN_EVERY = 15_000;
 const LIST_EVERY = 20_000;
 const PAGE = 60;
+const OLDER = 200; // of each further page
 const MOST_RUNS = 100; // the server names no more at once
 
 export class Overview extends EventTarget {
@@ -99,7 +100,7 @@ export class Overview extends EventTarget {
     if (!this.next) return;
     this.loading ??= (async () => {
       try {
-        const { items, next } = await getPage(this.next);
+        const { items, next } = await getPage(this.next.replace(/limit=\d+/, `limit=${OLDER}`));
         for (const session of items) this.known.set(session.id, session);
         this.next = next;
         this.changed();

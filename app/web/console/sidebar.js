@@ -7,14 +7,15 @@ import { Search } from "./search.js";
 import { SessionLines, hitLine } from "./session_lines.js";
 import { nameOf } from "./words.js";
 
-const AT_ONCE = 60; // lines more, each time the end comes into sight
+const AT_FIRST = 60; // lines
+const MORE = 200; // each time the end comes into sight
 const NEAR_END = 400; // pixels
 
 export class Sidebar {
   constructor(node, overview, { help, notices }) {
     this.overview = overview;
     this.current = "";
-    this.most = AT_ONCE;
+    this.most = AT_FIRST;
     this.lines = new SessionLines(overview);
     this.hitLines = new Map();
     this.search = new Search(() => this.found());
@@ -59,7 +60,7 @@ export class Sidebar {
   }
 
   typed() {
-    this.most = AT_ONCE;
+    this.most = AT_FIRST;
     this.search.soon(this.filter.value);
     this.list.scrollTop = 0;
     this.render();
@@ -111,11 +112,11 @@ export class Sidebar {
   /** More of what there is: lines of what is known, else an older page, or further hits. */
   further() {
     if (this.most < this.shown.length) {
-      this.most += AT_ONCE;
+      this.most += MORE;
       this.render();
     } else if (this.words) this.search.more();
     else if (this.overview.next) {
-      this.most = this.overview.sessions.length + AT_ONCE;
+      this.most = this.overview.sessions.length + MORE;
       this.overview.more();
     }
   }
