@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Final
 
+from app.errors import StoreUnavailable
 from app.runtime.periodic_tasks import PeriodicTasks
 from app.store.store import Store
 
@@ -22,7 +24,11 @@ class SearchFiller:
         tasks.every(EVERY_SECONDS, self.fill)
 
     def fill(self) -> None:
-        """Indexes what waits, as far as there is time. StoreUnavailable."""
+        """Indexes what waits, as far as there is time. While the database does not answer, others say so."""
+        with suppress(StoreUnavailable):
+            self._fill()
+
+    def _fill(self) -> None:
         index = self._store.search_index
         if not index.waits() or not self._store.jobs.take("index words", period=EVERY_SECONDS / 2):
             return

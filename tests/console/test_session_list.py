@@ -84,6 +84,7 @@ def test_what_is_typed_filters_titles_at_once_and_finds_messages_by_keyboard_alo
     tab.see().switch_to.active_element.send_keys(Keys.ENTER)
     tab.wait_for_text(".aimed", "Here the heliotrope grows.")
     assert tab.script("return location.hash") == "#/session/s-7/123"
+    eventually(lambda: tab.script("return document.title") == "Session 7 – Baton", "the title is known")
     box = tab.script(
         "const box = document.querySelector('.aimed').getBoundingClientRect(); return [box.top, box.bottom]"
     )

@@ -65,6 +65,7 @@ def test_a_session_is_named_shared_taken_along_and_deleted(open_tab: OpenTab, ht
     tab.shown("#asked").send_keys(Keys.CONTROL + "a")
     tab.shown("#asked").send_keys("The harbour" + Keys.ENTER)
     tab.wait_for_text(".head h1", "The harbour")
+    tab.wait_for_text(".sessions [aria-current] .name", "The harbour")
     open_menu(tab, "Link…")
     assert tab.script("return document.querySelector('#address').value") == tab.script("return location.href")
     tab.wait_for_text("dialog", "everybody who reaches this server")

@@ -31,6 +31,7 @@ export class Overview extends EventTarget {
     this.loop();
     document.addEventListener("visibilitychange", () => !document.hidden && this.look());
     addEventListener("session-deleted", (event) => this.forget(event.detail));
+    addEventListener("session-renamed", (event) => this.rename(event.detail));
   }
 
   async loop() {
@@ -116,6 +117,11 @@ export class Overview extends EventTarget {
   forget(sessionId) {
     this.known.delete(sessionId);
     this.active.delete(sessionId);
+    this.changed();
+  }
+
+  rename({ id, title }) {
+    for (const those of [this.known, this.active]) if (those.has(id)) those.set(id, { ...those.get(id), title });
     this.changed();
   }
 

@@ -32,6 +32,7 @@ async function rename(head) {
   const title = await ask("Rename the session", "Title", head.current.title, "Rename");
   if (title === null) return;
   await call("PATCH", `${head.path}/title`, { title });
+  dispatchEvent(new CustomEvent("session-renamed", { detail: { id: head.current.id, title } }));
   head.reload();
 }
 

@@ -1,6 +1,7 @@
 /** The list of sessions, with the state of each; and what is found in them. */
 
 import { accountButton } from "./account.js";
+import { get } from "./api.js";
 import { mayAct } from "./caller.js";
 import { announce, button, fill, h, icon } from "./dom.js";
 import { Search } from "./search.js";
@@ -41,8 +42,18 @@ export class Sidebar {
 
   show(sessionId) {
     this.current = sessionId;
+    this.opened = null;
     this.render();
+    if (sessionId && !this.overview.sessions.some((one) => one.id === sessionId)) this.nameOpened(sessionId);
     this.list.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
+  }
+
+  /** A session that is in no page yet has a title all the same. */
+  async nameOpened(sessionId) {
+    const opened = await get(`api/sessions/${sessionId}/status`).catch(() => null);
+    if (!opened || this.current !== sessionId) return;
+    this.opened = opened;
+    this.render();
   }
 
   get words() {
@@ -100,7 +111,7 @@ export class Sidebar {
   }
 
   title() {
-    const session = this.overview.sessions.find((one) => one.id === this.current);
+    const session = this.overview.sessions.find((one) => one.id === this.current) ?? this.opened;
     return session ? `${nameOf(session)} – Baton` : "Baton";
   }
 
