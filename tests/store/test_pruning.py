@@ -35,10 +35,14 @@ PRUNED_WHEN_WRITTEN: Final = frozenset({"brakes"})
 """A write, which is rare, drops the old rows (`tests/store/test_brakes.py`)."""
 
 
+FOLLOWS: Final = frozenset({"search_pending", "search_backlog", "search_entries"})
+"""The index drops what is gone when it follows (`tests/store/test_search_index.py`)."""
+
+
 def test_every_table_goes_with_its_session_or_is_pruned() -> None:
     pruned = {field.name for field in fields(Pruned)}
     assert pruned <= set(metadata.tables)
-    others = set(metadata.tables) - pruned - PRUNED_WHEN_WRITTEN
+    others = set(metadata.tables) - pruned - PRUNED_WHEN_WRITTEN - FOLLOWS
     assert [table for table in others if not goes_with_its_session(table)] == []
 
 
