@@ -81,7 +81,7 @@ class SessionSummary:
 
     session: Session
     num_messages: int
-    active_at: float = 0.0  # when a run began or ended last, or its messages changed
+    active_at: float = 0.0  # when a run ended last, or its messages changed
     status: str = ""  # of the run that has it; empty: none
     agent: str = ""  # "key/name" of whom it was given to, or of its last run
 

@@ -11,7 +11,6 @@ from sqlalchemy.exc import IntegrityError
 
 from app.conversation.safety import SafetyPolicy
 from app.store.audit_notes import noting
-from app.store.clock import now
 from app.store.engine import Database
 from app.store.event_segments import RESERVED_NUMBERS
 from app.store.joined_writes import Write, is_as_seen, write_at_once
@@ -72,5 +71,5 @@ def _claim(of_owner: bool, thinking: bool, policy: bool, named: bool) -> Prepare
     if policy:  # else the session's first run sets it
         chosen = or_(sessions.c.tools_approved, sessions.c.safety_policy.is_not(None))
         statement = statement.where(or_(chosen, exists().where(_here)))
-    numbered = statement.values(next_event=sessions.c.next_event + RESERVED_NUMBERS, active_at=now())
+    numbered = statement.values(next_event=sessions.c.next_event + RESERVED_NUMBERS)
     return Prepared(numbered.returning(sessions))

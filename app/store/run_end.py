@@ -23,6 +23,8 @@ from app.store.prepared_statements import Prepared
 from app.store.row_mapping import Row, call_of
 from app.store.session_rows import append_messages, find_session, set_next_event
 from app.store.tables import IS_LIVE, messages, one_of, runs, tool_calls
+from app.store.session_rows import append_messages, find_session, numbering
+from app.store.tables import IS_LIVE, one_of, runs, tool_calls
 
 _OPEN_CALLS: Final = Prepared(
     select(tool_calls)
@@ -123,5 +125,5 @@ def close_orphan(
     write_segments(connection, [Segment(run.session_id, run.id, first, following - 1, facts)])
     end = End(outcome.status, outcome.code, outcome.error, following - 1, stopped_by)
     close(connection, run.id, end)
-    set_next_event(connection, run.session_id, following)
+    numbering(run.session_id, following).do(connection)
     return following

@@ -215,7 +215,7 @@ _NUMBER: Final = Prepared(
 
 
 def numbering(session_id: str, number: int) -> Write:
-    """The write that begins or ends a run for its session: no event has that number yet, and it was active now."""
+    """The write that ends a run for its session: no event has that number yet, and it was active now."""
     return Write(_NUMBER, [{"here": session_id, "number": number}])
 
 
@@ -228,6 +228,5 @@ def touch(connection: Connection, session_id: str) -> None:
 
 
 def set_next_event(connection: Connection, session_id: str, number: int) -> None:
-    """Sets exactly that number: the holder of the baton knows that no higher one was sent. The session was active
-    now."""
-    numbering(session_id, number).do(connection)
+    """Sets exactly that number: the holder of the baton knows that no higher one was sent."""
+    change_session(connection, session_id, next_event=number)

@@ -86,9 +86,7 @@ sessions = Table(
     Column("safety_policy", Text),  # null: nobody has chosen one; `tools_approved` is the widest
     Column("choices_json", Text),
     Column("next_event", BigInteger, nullable=False),  # no event with this number or a higher one was sent
-    Column(
-        "active_at", Double
-    ),  # when a run of it began or ended, or its messages changed; null: see `ACTIVE_AT`
+    Column("active_at", Double),  # when a run of it ended, or its messages changed; null: see `ACTIVE_AT`
     Index("sessions_by_age", "owner", "created_at"),
     _partial_index("roots_by_age", "created_at", where="parent_id IS NULL"),
     _partial_index("tasks_by_parent", "parent_id", where="parent_id IS NOT NULL"),

@@ -45,7 +45,7 @@ class CreatedSessionJson(TypedDict):
 
 class SessionSummaryJson(TypedDict):
     """`streaming`: a run is at work on it, in whatever process, whose `status` is there then. `last_active_at`: when a
-    run of it began or ended last, or its messages changed; not there as long as none of that has been. `agent`: whose
+    run of it ended last, or its messages changed; not there as long as none of that has been. `agent`: whose
     it is; not there before its first run."""
 
     id: str

@@ -127,13 +127,18 @@ export class Overview extends EventTarget {
 
   changed() {
     const all = new Map([...this.active, ...this.known]); // what a page says of one is newer
-    this.sessions = [...all.values()].sort((one, other) => this.rank(one) - this.rank(other) || order(activity(other), activity(one)));
+    this.sessions = [...all.values()].sort((one, other) => this.rank(one) - this.rank(other) || order(this.when(other), this.when(one)));
     this.dispatchEvent(new Event("change"));
   }
 
   /** "free", or how its run is. */
   stateOf(session) {
     return this.runs.get(session.id)?.status ?? this.active.get(session.id)?.status ?? "free";
+  }
+
+  /** When it was active last: a run at work is so since it began. */
+  when(session) {
+    return this.runs.get(session.id)?.started_at ?? activity(session);
   }
 
   rank(session) {
@@ -154,7 +159,7 @@ export class Overview extends EventTarget {
   }
 }
 
-/** When it was active last; RFC 3339, so it can be compared. */
+/** When it was active last, before any run at work; RFC 3339, so it can be compared. */
 export const activity = (session) => session.last_active_at ?? session.created_at;
 
 const order = (one, other) => (one < other ? -1 : one > other ? 1 : 0);

@@ -2,7 +2,6 @@
 
 import { caller } from "./caller.js";
 import { h } from "./dom.js";
-import { activity } from "./overview.js";
 import { age, clock, holderOf, nameOf, stateText } from "./words.js";
 
 const SHORT = { awaiting_approval: "Needs approval", awaiting_input: "Needs an answer" };
@@ -19,7 +18,7 @@ export class SessionLines {
     if (!line) this.lines.set(session.id, (line = newLine(`#/session/${session.id}`)));
     const run = this.overview.runs.get(session.id);
     const state = this.overview.stateOf(session);
-    const when = activity(session);
+    const when = this.overview.when(session);
     const told = JSON.stringify([session, state, run?.started_by, isCurrent, age(when)]);
     if (line.told === told) return line;
     line.told = told;
