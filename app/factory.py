@@ -27,8 +27,8 @@ from app.runtime.process_identity import probe, this_process
 from app.runtime.run_control import RunControl
 from app.runtime.run_timeline import Timelines
 from app.runtime.runtime import Runtime
-from app.runtime.sent_requests import SentRequests
 from app.runtime.search_filler import SearchFiller
+from app.runtime.sent_requests import SentRequests
 from app.runtime.session_agents import SessionAgents
 from app.runtime.session_trees import SessionTrees
 from app.runtime.streams.disconnects import DisconnectWatcher

@@ -21,10 +21,8 @@ from app.store.event_segments import Segment, write_segments
 from app.store.joined_writes import Write, is_as_seen
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import Row, call_of
-from app.store.session_rows import append_messages, find_session, set_next_event
-from app.store.tables import IS_LIVE, messages, one_of, runs, tool_calls
 from app.store.session_rows import append_messages, find_session, numbering
-from app.store.tables import IS_LIVE, one_of, runs, tool_calls
+from app.store.tables import IS_LIVE, messages, one_of, runs, tool_calls
 
 _OPEN_CALLS: Final = Prepared(
     select(tool_calls)

@@ -31,8 +31,8 @@ const notices = new Notices(overview);
 const sidebar = new Sidebar(document.getElementById("sidebar"), overview, { help, notices });
 let page = null;
 
-/** `#/session/ID`, `#/run/ID`, `#/new`, `#/runs`; anything else is the list, which wide windows show anyway. */
-/** `#/session/ID`, with `/POSITION` at that message; `#/new`, `#/runs`; anything else is the list, which wide windows show anyway. */
+/** `#/session/ID`, with `/POSITION` at that message, `#/run/ID`, `#/new`, `#/runs`; anything else is the list, which wide
+ * windows show anyway. */
 function route() {
   const [, kind = "", id = "", position = ""] = location.hash.split("/");
   const isSession = kind === "session" && /^[\w-]+$/.test(id);
