@@ -13,6 +13,7 @@ from app.conversation.blocks import text_block
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.store.engine import Database
+from app.store.search_index import SearchIndex
 from app.store.session_rows import add_session, append_messages
 from tests.conftest import AGENTS
 from tests.console.conftest import OpenTab
@@ -38,6 +39,9 @@ def full(tmp_path_factory: pytest.TempPathFactory, stand_in: OfflineServer) -> I
             ]
             said[123] = Message("assistant", (text_block("Here the **heliotrope** grows."),))
             append_messages(connection, "s-7", said, None)
+        index = SearchIndex(database)
+        while index.step():
+            pass
         database.close()
         yield process
 
