@@ -22,6 +22,7 @@ _TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
 
@@ -76,6 +77,17 @@ class ConsoleResource(Resource):
         if name == PAGE or Path(name).suffix not in _TYPES:
             abort(404)
         return _file(name)
+
+    @static(
+        "/console/vendor/<package>/<name>",
+        "A script of a library that the console uses",
+        answers={200: ResponseSpec("A module.", str, media="*/*"), 304: ResponseSpec("It has not changed.")},
+        refusals=(errors.NotFound,),
+    )
+    def library(self, package: str, name: str) -> Response:
+        if package.startswith(".") or Path(name).suffix not in (".js", ".mjs"):
+            abort(404)
+        return _file(f"vendor/{package}/{name}")
 
 
 def _file(name: str) -> Response:

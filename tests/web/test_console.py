@@ -14,9 +14,12 @@ from app.factory import build
 from app.web.console import FILES
 from tests.conftest import make_settings
 
-NAMES: Final = sorted(path.name for path in FILES.iterdir() if path.name != "index.html")
+OURS: Final = sorted(path for path in FILES.iterdir() if path.is_file())
+LIBRARIES: Final = sorted(FILES.glob("vendor/*/*js"))
+NAMES: Final = [str(path.relative_to(FILES)) for path in (*OURS, *LIBRARIES) if path.name != "index.html"]
 TYPES: Final = {
     "js": "text/javascript; charset=utf-8",
+    "mjs": "text/javascript; charset=utf-8",
     "css": "text/css; charset=utf-8",
     "svg": "image/svg+xml",
 }
@@ -60,6 +63,21 @@ def test_every_file_is_served_under_a_strict_policy_and_asked_for_again(
         "/console/%2e%2e/console.py",
         "/console/main.js%00.css",
         "/console//etc/passwd",
+        "/console/vendor",
+        "/console/vendor/",
+        "/console/vendor/README.md",
+        "/console/vendor/checksums.sha256",
+        "/console/vendor/dompurify",
+        "/console/vendor/dompurify/",
+        "/console/vendor/dompurify/LICENSE",
+        "/console/vendor/dompurify/nothing.js",
+        "/console/vendor/../main.js",
+        "/console/vendor/%2e%2e/main.js",
+        "/console/vendor/..%2f..%2fconsole.py/x.js",
+        "/console/vendor/dompurify/..%2f..%2fmain.js",
+        "/console/vendor/dompurify/../../../console.py",
+        "/console/vendor/dompurify/purify.es.mjs%00.js",
+        "/console/vendor/dompurify/a/purify.es.mjs",
     ],
 )
 def test_nothing_else_is_served(browser: FlaskClient, path: str) -> None:
@@ -75,10 +93,10 @@ def test_a_page_of_another_name_is_refused_as_everywhere(browser: FlaskClient) -
     assert browser.get("/", buffered=True, headers={"Host": "evil.example"}).status_code == 403
 
 
-@pytest.mark.parametrize("path", sorted(FILES.iterdir()), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", OURS, ids=lambda path: path.name)
 def test_a_file_names_only_files_that_are_there_and_no_other_host(path: Path) -> None:
     text = path.read_text()
-    for name in re.findall(r"from \"\./([\w.-]+)\"|\"console/([\w.-]+)\"", text):
+    for name in re.findall(r"from \"\./([\w./-]+)\"|\"console/([\w.-]+)\"", text):
         assert (FILES / "".join(name)).is_file(), name
     addresses = set(re.findall(r"https?://[\w.-]+", text)) - {"http://www.w3.org"}
     assert addresses == set()

@@ -153,4 +153,5 @@ def test_every_route_is_below_the_contracts_prefix_or_for_people_and_operators(q
     rules: list[Rule] = list(quiet.app.url_map.iter_rules())
     elsewhere = {rule.rule for rule in rules if not rule.rule.startswith("/api/")}
     reference = {"/agent-schema.json", "/docs", "/docs/reference.css", "/docs/reference.js", "/openapi.json"}
-    assert elsewhere == {"/health", "/ready", "/metrics", "/", "/console/<name>", *reference}
+    console = {"/console/<name>", "/console/vendor/<package>/<name>"}
+    assert elsewhere == {"/health", "/ready", "/metrics", "/", *console, *reference}

@@ -1,5 +1,6 @@
 /** How one item of a conversation looks. Each view has a `node`, and `update` when its item changed. */
 
+import { copyButton } from "./copy.js";
 import { button, h } from "./dom.js";
 import { MarkdownView } from "./markdown.js";
 import { picture } from "./pieces.js";
@@ -29,14 +30,17 @@ export function viewOf(item) {
 
 class UserView {
   constructor(item) {
+    this.said = new MarkdownView({ breaks: true });
     this.text = h("div", { class: "bubble" });
-    this.node = frame(item, "user", "You", this.text);
+    this.node = frame(item, "user", "You", this.text, copyMessage(() => this.item.text));
     this.update(item);
   }
 
   update(item) {
+    this.item = item;
+    this.said.update(item.text);
     this.text.replaceChildren(
-      h("p", { class: "plain" }, item.text),
+      this.said.node,
       ...(item.images ?? []).map((part) => picture(part.image_url.url)),
       ...cut(item),
     );
@@ -48,11 +52,14 @@ class AssistantView {
     this.thinking = new Thinking();
     this.said = new MarkdownView();
     this.foot = h("div", { class: "foot" });
-    this.node = frame(item, "assistant", nameOf(item), this.thinking.node, this.said.node, this.foot);
+    this.copy = copyMessage(() => this.item.text);
+    this.node = frame(item, "assistant", nameOf(item), this.thinking.node, this.said.node, this.copy, this.foot);
     this.update(item);
   }
 
   update(item) {
+    this.item = item;
+    this.copy.hidden = Boolean(item.streaming) || !item.text;
     const who = this.node.querySelector(".who");
     if (who.textContent !== nameOf(item)) who.textContent = nameOf(item);
     this.node.classList.toggle("streaming", Boolean(item.streaming));
@@ -105,6 +112,8 @@ function stamp(node, time) {
   if (node && node.textContent !== clock(time)) node.textContent = clock(time);
   return node;
 }
+
+const copyMessage = (text) => copyButton("Copy message", text);
 
 const nameOf = (item) => item.agent || "Agent";
 

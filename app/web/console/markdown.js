@@ -1,167 +1,139 @@
-/**
- * A small Markdown. Text becomes nodes whose content is set as text, so nothing in it can become markup, and a
- * link can only lead to the web or to a mailbox. HTML in a message is shown as it was typed.
- */
+/** Markdown on the page. While a text grows, only its last blocks are parsed and built again. */
 
+import { copyButton } from "./copy.js";
 import { h } from "./dom.js";
-import { inline } from "./inline.js";
+import { codeOf, isClosed, languageOf, newParser } from "./markdown_parser.js";
+import { sanitised } from "./sanitiser.js";
 
 const TOO_LONG = 200_000;
-const DEEPEST = 6;
 
-const FENCE = /^ {0,3}(`{3,}|~{3,})\s*([\w+#.-]*)[^`]*$/;
-const HEADING = /^ {0,3}(#{1,6})\s+(.*?)\s*#*$/;
-const RULE = /^ {0,3}([-*_])( *\1){2,} *$/;
-const QUOTE = /^ {0,3}> ?/;
-const ITEM = /^( *)([-*+]|\d{1,9}[.)])( +|$)/;
-const TABLE_RULE = /^ *\|? *:?-+:? *(\| *:?-+:? *)*\|? *$/;
+// A definition of a link or a footnote changes what stands anywhere before it.
+const DEFINITION = /^(?:[ \t>]|[-*+][ \t]|\d{1,9}[.)][ \t])*\[(?:\\.|[^\]\\]){1,999}\]:/m;
 
-/** The text as blocks: `{type, source, …}`. Blocks that did not change have the same source. */
-export function parse(text) {
-  if (text.length > TOO_LONG) return [{ type: "plain", source: text }];
-  const lines = text.replaceAll("\r\n", "\n").replaceAll("\t", "    ").split("\n");
-  const blocks = [];
-  let at = 0;
-  while (at < lines.length) {
-    if (!lines[at].trim()) {
-      at += 1;
-      continue;
-    }
-    const block = take(lines, at);
-    block.source = lines.slice(at, block.end).join("\n");
-    blocks.push(block);
-    at = block.end;
-  }
-  return blocks;
-}
+const prose = newParser();
+const lines = newParser({ breaks: true });
 
-function take(lines, at) {
-  const line = lines[at];
-  const fence = FENCE.exec(line);
-  if (fence) return takeFence(lines, at, fence);
-  const heading = HEADING.exec(line);
-  if (heading) return { type: "heading", level: heading[1].length, text: heading[2], end: at + 1 };
-  if (RULE.test(line)) return { type: "rule", end: at + 1 };
-  if (QUOTE.test(line)) return takeQuote(lines, at);
-  if (ITEM.test(line)) return takeList(lines, at);
-  if (line.includes("|") && lines[at + 1] !== undefined && TABLE_RULE.test(lines[at + 1])) {
-    return takeTable(lines, at);
-  }
-  let end = at + 1;
-  while (end < lines.length && lines[end].trim() && !interrupts(lines[end])) end += 1;
-  return { type: "paragraph", text: lines.slice(at, end).join("\n"), end };
-}
-
-function interrupts(line) {
-  return FENCE.test(line) || HEADING.test(line) || RULE.test(line) || QUOTE.test(line) || ITEM.test(line);
-}
-
-function takeFence(lines, at, fence) {
-  let end = at + 1;
-  const closing = new RegExp(`^ {0,3}${fence[1][0]}{${fence[1].length},} *$`);
-  while (end < lines.length && !closing.test(lines[end])) end += 1;
-  const code = lines.slice(at + 1, end).join("\n");
-  return { type: "code", language: fence[2], code, end: Math.min(end + 1, lines.length) };
-}
-
-function takeQuote(lines, at) {
-  let end = at;
-  while (end < lines.length && QUOTE.test(lines[end])) end += 1;
-  return { type: "quote", text: lines.slice(at, end).map((line) => line.replace(QUOTE, "")).join("\n"), end };
-}
-
-/** Items of one list: what is indented below a bullet belongs to it. */
-function takeList(lines, at) {
-  const first = ITEM.exec(lines[at]);
-  const ordered = /\d/.test(first[2]);
-  const items = [];
-  let end = at;
-  while (end < lines.length) {
-    const item = ITEM.exec(lines[end]);
-    if (item && item[1].length <= first[1].length + 1 && /\d/.test(item[2]) === ordered) {
-      items.push([lines[end].slice(item[0].length)]);
-    } else if (!lines[end].trim() && /^ {2,}\S|^ *([-*+]|\d{1,9}[.)]) /.test(lines[end + 1] ?? "")) {
-      items.at(-1).push("");
-    } else if (/^ {2,}\S/.test(lines[end])) {
-      items.at(-1).push(lines[end].replace(/^ {2,4}/, ""));
-    } else if (lines[end].trim() && !interrupts(lines[end]) && lines[end - 1].trim()) {
-      items.at(-1).push(lines[end]);
-    } else break;
-    end += 1;
-  }
-  return { type: "list", ordered, start: parseInt(first[2], 10), items: items.map((item) => item.join("\n")), end };
-}
-
-function takeTable(lines, at) {
-  let end = at + 2;
-  while (end < lines.length && lines[end].includes("|")) end += 1;
-  const rows = [lines[at], ...lines.slice(at + 2, end)].map((line) =>
-    line.trim().replace(/^\||\|$/g, "").split(/(?<!\\)\|/).map((cell) => cell.trim()),
-  );
-  return { type: "table", rows, end };
-}
-
-/** A block's node. */
-export function render(block, depth = 0) {
-  switch (block.type) {
-    case "heading":
-      return h(`h${Math.min(6, block.level + 2)}`, { class: `h${block.level}` }, inline(block.text));
-    case "rule":
-      return h("hr");
-    case "code":
-      return h("pre", { tabindex: "0", data: { language: block.language } }, h("code", {}, block.code));
-    case "plain":
-      return h("p", { class: "plain" }, block.source);
-    case "quote":
-      return h("blockquote", {}, nested(block.text, depth));
-    case "list":
-      return list(block, depth);
-    case "table":
-      return h("div", { class: "wide", tabindex: "0" }, table(block.rows));
-    default:
-      return h("p", {}, inline(block.text));
-  }
-}
-
-function nested(text, depth) {
-  if (depth >= DEEPEST) return [document.createTextNode(text)];
-  return parse(text).map((block) => render(block, depth + 1));
-}
-
-function list(block, depth) {
-  const items = block.items.map((item) => {
-    const nodes = nested(item, depth);
-    // a one-line item is not a paragraph
-    const flat = nodes[0]?.nodeName === "P" ? [...nodes[0].childNodes, ...nodes.slice(1)] : nodes;
-    return h("li", {}, flat);
-  });
-  const start = block.ordered && block.start !== 1 ? block.start : undefined;
-  return h(block.ordered ? "ol" : "ul", { start }, items);
-}
-
-function table([head, ...rows]) {
-  const cells = (row, tag) => head.map((_, column) => h(tag, {}, inline(row[column] ?? "")));
-  return h(
-    "table",
-    {},
-    h("thead", {}, h("tr", {}, cells(head, "th"))),
-    h("tbody", {}, rows.map((row) => h("tr", {}, cells(row, "td")))),
-  );
-}
-
-/** A node whose text may grow: only the blocks that changed are built again. */
+/** A node for a text that may grow. `breaks`: each line of the text is a line on the page. */
 export class MarkdownView {
-  constructor() {
-    this.node = h("div", { class: "markdown" });
-    this.sources = [];
+  constructor({ breaks = false } = {}) {
+    this.parser = breaks ? lines : prose;
+    this.node = h("div", { class: "markdown", on: { click: (event) => this.toNote(event) } });
+    this.restart();
+  }
+
+  /** Nothing is settled: the next update parses from the beginning. Nodes stay as long as their HTML does. */
+  restart() {
+    this.settled = ""; // the source of blocks that can't change any more
+    this.count = 0; // how many blocks these are
+    this.blocks ??= []; // of all that is on the page
   }
 
   update(text) {
-    const blocks = parse(text);
-    let same = 0;
-    while (same < blocks.length && blocks[same].source === this.sources[same]) same += 1;
-    while (this.node.childNodes.length > same) this.node.lastChild.remove();
-    this.node.append(...blocks.slice(same).map((block) => render(block)));
-    this.sources = blocks.map((block) => block.source);
+    const source = text.replace(/\r\n?/g, "\n");
+    if (source === this.source) return;
+    this.source = source;
+    if (!source.startsWith(this.settled)) this.restart();
+    const defines = DEFINITION.test(source.slice(this.settled.length));
+    if (defines) this.restart();
+    const rest = source.slice(this.settled.length);
+    const blocks = source.length > TOO_LONG ? plain(rest) : blocksOf(this.parser, rest);
+    this.replace(blocks);
+    if (!defines && source.length <= TOO_LONG) this.settle(rest, blocks);
   }
+
+  /** Puts these blocks behind the settled ones. */
+  replace(blocks) {
+    const { node, count } = this;
+    while (this.blocks.length > count + blocks.length) {
+      this.blocks.pop();
+      node.lastChild.remove();
+    }
+    blocks.forEach((block, i) => {
+      const at = count + i;
+      const shown = this.blocks[at];
+      if (!shown) node.append(built(block));
+      else if (!changed(node.children[at], shown, block)) node.children[at].replaceWith(built(block));
+      this.blocks[at] = block;
+    });
+  }
+
+  /** What begins before the last two lines can't become part of what is before it: the text grows at its end. */
+  settle(rest, blocks) {
+    const ends = rest.split("\n");
+    let last = blocks.length - 1;
+    while (last > 0 && blocks[last].line > ends.length - 3) last -= 1;
+    if (last <= 0) return;
+    this.settled += ends.slice(0, blocks[last].line).join("\n") + "\n";
+    this.count += last;
+  }
+
+  /** From a footnote's number to its text. */
+  toNote(event) {
+    const { note } = event.target.closest("[data-note]")?.dataset ?? {};
+    const text = note && this.node.querySelector(`[data-note-text="${note}"]`);
+    if (!text) return;
+    text.scrollIntoView({ block: "nearest" });
+    text.focus({ preventScroll: true });
+  }
+}
+
+const plain = (text) => [{ line: 0, html: `<p class="plain">${text.replace(/[&<]/g, (sign) => `&#${sign.charCodeAt(0)};`)}</p>` }];
+
+/** `{line, html}` for each block; a list has its `items` and an open fence its `code`, which are what grows. */
+function blocksOf(parser, text) {
+  const env = {};
+  const tokens = parser.parse(text, env);
+  const render = (some) => parser.renderer.render(some, parser.options, env);
+  return groups(tokens).map((group) => {
+    const [first] = group;
+    const block = { line: first.map?.[0] ?? 0 };
+    if (first.type === "fence" && !isClosed(first)) block.code = codeOf(first);
+    if (/^(bullet|ordered)_list_open$/.test(first.type)) block.items = groups(group.slice(1, -1)).map(render);
+    block.open = block.items ? render([first]) : block.code === undefined ? "" : `code ${languageOf(first)}`;
+    block.html = block.items ? `${block.open}${block.items.join("")}</${first.tag}>` : render(group);
+    return block;
+  });
+}
+
+/** The tokens, one array for each that is not inside another. */
+function groups(tokens) {
+  const all = [];
+  let depth = 0;
+  for (const token of tokens) {
+    if (depth === 0) all.push([]);
+    all.at(-1).push(token);
+    depth += token.nesting;
+  }
+  return all;
+}
+
+/** Makes a node that shows one block show another. False if that takes a new node. */
+function changed(node, shown, block) {
+  if (shown.html === block.html) return true;
+  if (shown.open !== block.open) return false;
+  if (block.items) {
+    while (node.children.length > block.items.length) node.lastChild.remove();
+    block.items.forEach((item, i) => {
+      if (i >= shown.items.length) node.append(nodeOf(item));
+      else if (item !== shown.items[i]) node.children[i].replaceWith(nodeOf(item));
+    });
+    return true;
+  }
+  if (!block.code?.startsWith(shown.code)) return false;
+  node.querySelector("code").append(block.code.slice(shown.code.length));
+  node.querySelector("code").normalize();
+  return true;
+}
+
+const built = (block) => nodeOf(block.html);
+
+/** A node, with a button on each block of code. */
+function nodeOf(html) {
+  const fragment = sanitised(html);
+  for (const pre of fragment.querySelectorAll("pre")) {
+    const frame = h("div", { class: "code" });
+    pre.replaceWith(frame);
+    frame.append(pre, copyButton("Copy code", () => pre.textContent));
+  }
+  return fragment.firstElementChild;
 }

@@ -1,5 +1,6 @@
 /** Pictures and long texts, as they stand in messages and results. */
 
+import { copyButton } from "./copy.js";
 import { button, h } from "./dom.js";
 
 const PICTURE = /^data:image\/(png|jpeg|gif|webp);base64,/;
@@ -10,12 +11,13 @@ export function picture(url) {
   return h("span", { class: "picture-address" }, `Picture: ${url.slice(0, 200)}`);
 }
 
-/** A long text with its end folded away. */
-export function longText(text, shown = 4000) {
-  const node = h("pre", { class: "output", tabindex: "0" }, text.slice(0, shown));
+/** A long text with its end folded away. `name` says what its button copies, which is all of it. */
+export function longText(text, name, shown = 4000) {
+  const output = h("pre", { class: "output", tabindex: "0" }, text.slice(0, shown));
+  const node = h("div", { class: "code" }, output, copyButton(name, () => text));
   if (text.length <= shown) return [node];
   const more = button(`Show all ${text.length.toLocaleString()} characters`, () => {
-    node.textContent = text;
+    output.textContent = text;
     more.remove();
   }, { kind: "plain" });
   return [node, more];

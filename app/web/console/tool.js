@@ -47,9 +47,9 @@ export class ToolView {
   open() {
     if (!this.node.open) return this.body.replaceChildren();
     const { item } = this;
-    const parts = [...change(item), h("h4", {}, "Arguments"), ...longText(revealed(indented(item.arguments)) || "none")];
+    const parts = [...change(item), h("h4", {}, "Arguments"), ...longText(revealed(indented(item.arguments)) || "none", "Copy arguments")];
     if (item.live) parts.push(h("h4", {}, "Output so far"), this.live);
-    if (item.output) parts.push(h("h4", {}, "Result"), ...longText(item.output));
+    if (item.output) parts.push(h("h4", {}, "Result"), ...longText(item.output, "Copy output"));
     if (item.images?.length) parts.push(...item.images.map(picture));
     this.body.replaceChildren(...parts);
   }
