@@ -111,8 +111,9 @@ def test_the_page_needs_nothing_from_anywhere_else(client: LocalClient) -> None:
     html = page.get_data(as_text=True)
     assert not re.search(r"<(script|style)>| style=| on\w+=", html)
     links = set(ASSETS.findall(html))
-    assert links == {"docs/reference.css", "docs/reference.js", "openapi.json"}
+    assert links == {"console/theme.js", "docs/reference.css", "docs/reference.js", "openapi.json"}
     for link in links:
         response = client.ask("GET", f"/{link}")
         assert response.status_code == 200
         assert "http" not in response.get_data(as_text=True) or link == "openapi.json"
+        response.close()

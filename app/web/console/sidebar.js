@@ -6,6 +6,7 @@ import { mayAct } from "./caller.js";
 import { announce, button, fill, h, icon } from "./dom.js";
 import { Search } from "./search.js";
 import { SessionLines, hitLine } from "./session_lines.js";
+import { themeChoice } from "./theme_choice.js";
 import { nameOf } from "./words.js";
 
 const AT_FIRST = 60; // lines
@@ -36,7 +37,7 @@ export class Sidebar {
         h("span", {}, "Baton"),
         mayAct() && h("a", { class: "button primary new", href: "#/new", title: "n" }, icon("plus"), h("span", { class: "label" }, "New"))),
       this.filter, this.offline, this.list, this.rest,
-      h("div", { class: "ends" }, this.runs, accountButton(notices), button("Keys", help, { kind: "plain", symbol: "help", title: "?" })));
+      h("div", { class: "ends" }, this.runs, themeChoice(), accountButton(notices), button("Keys", help, { kind: "plain", symbol: "help", title: "?" })));
     overview.addEventListener("change", () => this.render());
   }
 
