@@ -81,6 +81,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--thorough", action="store_true", help="kill servers at more moments than `make test` does"
     )
+    parser.addoption("--pictures", action="store_true", help="draw the pictures of the console's pages anew")
 
 
 @pytest.hookimpl(wrapper=True)

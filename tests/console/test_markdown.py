@@ -16,6 +16,10 @@ CASES: Final = [
     ("``a ` b``", "<p><code>a ` b</code></p>"),
     ("# One\n## Two", '<h3 class="h1">One</h3><h4 class="h2">Two</h4>'),
     ("One\n===\nTwo\n---", '<h3 class="h1">One</h3><h4 class="h2">Two</h4>'),
+    (
+        "### One\n###### Two\n# Three",
+        '<h3 class="h3">One</h3><h4 class="h6">Two</h4><h3 class="h1">Three</h3>',
+    ),
     ("- a\n- b\n  - c", "<ul><li>a</li><li>b<ul><li>c</li></ul></li></ul>"),
     ("3. a\n4. b", '<ol start="3"><li>a</li><li>b</li></ol>'),
     (
@@ -64,6 +68,7 @@ GROWING: Final = [
     "1. a\n2. b\n\n\n3) c\n\n   ```\n   d\n   ```\n\n    e",
     "> a\nb\n> - c\n>\n> d\n\n> e\n\n\tf",
     "[^1] [x]\n\n- y\n\n[x]: https://example.org/\n[^1]: z\n\n    more\n\nlast",
+    "# a\n\nb\n\n### c\n\nd\n\n- #### e\n\n###### f\n\ng\n\nh",
     "a\r\nb\r\n\r\nc\rd",
 ]
 

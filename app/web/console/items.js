@@ -103,7 +103,7 @@ class NoteView {
 
 function frame(item, kind, who, ...content) {
   const time = item.time ? stamp(h("time"), item.time) : null;
-  const head = h("header", {}, h("span", { class: "who" }, who), time);
+  const head = h("header", {}, h("h2", { class: "who" }, who), time);
   return h("article", { class: `message ${kind}`, data: { depth: item.depth }, "aria-label": `${who} said` }, head, content);
 }
 

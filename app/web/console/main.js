@@ -48,6 +48,7 @@ function route() {
 
 function welcome() {
   return h("div", { class: "welcome" },
+    h("h1", { class: "unseen" }, "Sessions"),
     h("p", {}, "Choose a session", mayAct() ? [", or ", h("a", { href: "#/new" }, "begin a new one")] : "", "."),
     h("p", { class: "hint" }, "Press ", h("kbd", {}, "?"), " for the keys."));
 }

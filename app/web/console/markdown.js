@@ -25,6 +25,7 @@ export class MarkdownView {
   restart() {
     this.settled = ""; // the source of blocks that can't change any more
     this.count = 0; // how many blocks these are
+    this.level = 0; // of the last heading in them
     this.blocks ??= []; // of all that is on the page
   }
 
@@ -36,7 +37,7 @@ export class MarkdownView {
     const defines = DEFINITION.test(source.slice(this.settled.length));
     if (defines) this.restart();
     const rest = source.slice(this.settled.length);
-    const blocks = source.length > TOO_LONG ? plain(rest) : blocksOf(this.parser, rest);
+    const blocks = source.length > TOO_LONG ? plain(rest) : blocksOf(this.parser, rest, this.level);
     this.replace(blocks);
     if (!defines && source.length <= TOO_LONG) this.settle(rest, blocks);
   }
@@ -65,6 +66,7 @@ export class MarkdownView {
     if (last <= 0) return;
     this.settled += ends.slice(0, blocks[last].line).join("\n") + "\n";
     this.count += last;
+    this.level = blocks[last - 1].level;
   }
 
   /** From a footnote's number to its text. */
@@ -79,14 +81,15 @@ export class MarkdownView {
 
 const plain = (text) => [{ line: 0, html: `<p class="plain">${text.replace(/[&<]/g, (sign) => `&#${sign.charCodeAt(0)};`)}</p>` }];
 
-/** `{line, html}` for each block; a list has its `items` and an open fence its `code`, which are what grows. */
-function blocksOf(parser, text) {
-  const env = {};
+/** `{line, level, html}` for each block, with the level of the last heading so far; a list has its `items` and an open fence its `code`, which are what grows. */
+function blocksOf(parser, text, level) {
+  const env = { level };
   const tokens = parser.parse(text, env);
   const render = (some) => parser.renderer.render(some, parser.options, env);
   return groups(tokens).map((group) => {
     const [first] = group;
-    const block = { line: first.map?.[0] ?? 0 };
+    level = group.findLast((token) => token.type === "heading_open")?.meta.level ?? level;
+    const block = { line: first.map?.[0] ?? 0, level };
     if (first.type === "fence" && !isClosed(first)) block.code = codeOf(first);
     if (/^(bullet|ordered)_list_open$/.test(first.type)) block.items = groups(group.slice(1, -1)).map(render);
     block.open = block.items ? render([first]) : block.code === undefined ? "" : `code ${languageOf(first)}`;

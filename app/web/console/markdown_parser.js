@@ -51,11 +51,16 @@ function tasks({ tokens, Token }) {
   });
 }
 
-/** Headings stand below the page's own; alignment is a class, since the page's policy forbids styles. */
-function looks({ tokens }) {
+/** Headings stand below the page's own and skip no level, whatever their look: `env.level` is the last one's. Alignment
+ * is a class, since the page's policy forbids styles. */
+function looks({ tokens, env }) {
   for (const token of tokens) {
-    if (token.type === "heading_open") token.attrSet("class", token.tag);
-    if (token.type.startsWith("heading_")) token.tag = `h${Math.min(6, Number(token.tag[1]) + 2)}`;
+    if (token.type === "heading_open") {
+      token.attrSet("class", token.tag);
+      env.level = Math.min(Number(token.tag[1]), (env.level ?? 0) + 1);
+      token.meta = { level: env.level };
+    }
+    if (token.type.startsWith("heading_")) token.tag = `h${Math.min(6, env.level + 2)}`;
     const aligned = /^text-align:(\w+)$/.exec(token.attrGet("style") ?? "");
     if (aligned) token.attrs = [["class", aligned[1]]];
     for (const child of token.children ?? []) {

@@ -146,7 +146,11 @@ export class RunsPage {
   }
 }
 
-const cell = (label, ...content) => h("td", { data: { label } }, h("div", {}, content));
+/** What is too long is cut on the page; its title has all of it. */
+function cell(label, ...content) {
+  const shown = h("div", {}, content);
+  return h("td", { data: { label }, title: shown.textContent.length > 60 && shown.textContent }, shown);
+}
 
 const began = (run) => (age(run.started_at) === "now" ? "now" : `${age(run.started_at)} ago`);
 
