@@ -57,7 +57,7 @@ See https://www.rfc-editor.org/rfc/rfc6585 for what the status promises.
 WIDE: Final = f"""\
 | Country | Responsible department | Internationalization | Count | Explanation of what happened |
 | :-- | :-: | --- | --: | --- |
-| Luxembourg | Telecommunications | incomprehensibilities | 12,345 | A sentence that goes on for a while, and then some |
+| Luxembourg | `telecommunications_code` | incomprehensibilities | 12,345 | A sentence that goes on for a while, and then some |
 | {"Taumatawhakatangihanga" * 4} | `{"x" * 90}` | https://example.org/{"path/" * 20} | 1 | – |
 
 {"unbroken" * 60}
@@ -119,8 +119,7 @@ class Gallery:
         return agents
 
     def _session(self, title: str) -> str:
-        session = self._http.new_session(title=title)
-        return session
+        return self._http.new_session(title=title)
 
     def _tell(self, session: str, *said: tuple[str, str]) -> None:
         now = time.time() - 60 * len(said)

@@ -164,11 +164,14 @@ def test_nothing_is_cut_off_broken_or_too_high(pages: Pages, width: int) -> None
     assert found == {}
 
 
-@pytest.mark.parametrize("between", range(400, 1440, 40))
-def test_no_row_of_runs_is_too_high_at_any_width(pages: Pages, between: int) -> None:
-    pages.size(between, 800)
+def test_the_page_of_runs_fits_at_any_width(pages: Pages) -> None:
     pages.show("runs")
-    assert pages.tab.script(FLAWS, HIGHEST_ROW, HIGHEST_CARD) == []
+    found = {}
+    for width in range(320, 1441, 40):
+        pages.size(width, 800)
+        if flaws := pages.tab.script(FLAWS, HIGHEST_ROW, HIGHEST_CARD):
+            found[width] = flaws
+    assert found == {}
 
 
 @pytest.mark.parametrize("width", SIZES)

@@ -32,7 +32,7 @@ class UserView {
   constructor(item) {
     this.said = new MarkdownView({ breaks: true });
     this.text = h("div", { class: "bubble" });
-    this.node = frame(item, "user", "You", this.text, copyMessage(() => this.item.text));
+    this.node = frame(item, "user", "You", copyMessage(() => this.item.text), this.text);
     this.update(item);
   }
 
@@ -53,7 +53,7 @@ class AssistantView {
     this.said = new MarkdownView();
     this.foot = h("div", { class: "foot" });
     this.copy = copyMessage(() => this.item.text);
-    this.node = frame(item, "assistant", nameOf(item), this.thinking.node, this.said.node, this.copy, this.foot);
+    this.node = frame(item, "assistant", nameOf(item), this.copy, this.thinking.node, this.said.node, this.foot);
     this.update(item);
   }
 
@@ -101,9 +101,9 @@ class NoteView {
   }
 }
 
-function frame(item, kind, who, ...content) {
+function frame(item, kind, who, copy, ...content) {
   const time = item.time ? stamp(h("time"), item.time) : null;
-  const head = h("header", {}, h("h2", { class: "who" }, who), time);
+  const head = h("header", {}, h("h2", { class: "who" }, who), time, copy);
   return h("article", { class: `message ${kind}`, data: { depth: item.depth }, "aria-label": `${who} said` }, head, content);
 }
 
