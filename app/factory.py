@@ -286,7 +286,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             QueueResource(store, control),
             MessageResource(store, editor),
             AuditResource(store.audit),
-            CallerResource(store.quotas),
+            CallerResource(store.quotas, stand_in=settings.stand_in),
             ReferenceResource(secured=settings.asks_for_tokens),
         ],
         _access(settings, store),

@@ -242,6 +242,11 @@ class Settings:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
+    def stand_in(self) -> bool:
+        """No key is set: the stand-in that gunicorn's configuration starts then, with this key, plays the model."""
+        return self.api_key == "offline"
+
+    @property
     def all_threads(self) -> int:
         return self.threads or self.max_streams + SPARE_THREADS
 

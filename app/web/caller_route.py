@@ -1,8 +1,8 @@
-"""The caller as the server knows it, so that a page need not offer what would be refused."""
+"""The caller as the server knows it, so that a page need not offer what would be refused; and what answers."""
 
 from __future__ import annotations
 
-from typing import NotRequired
+from typing import Literal, NotRequired
 
 from flask import Response
 from typing_extensions import TypedDict
@@ -24,11 +24,13 @@ class BudgetJson(TypedDict):
 
 class CallerJson(TypedDict):
     """`name` is empty where no tokens are asked for; everybody is an operator then. `budget`: what the sessions of that
-    name may cost today; not there where nothing limits it."""
+    name may cost today; not there where nothing limits it. `stand_in`: no key is set, so the offline stand-in plays the
+    model."""
 
     name: str
     role: Role
     budget: NotRequired[BudgetJson]
+    stand_in: NotRequired[Literal[True]]
 
 
 class CallerResource(Resource):
@@ -37,8 +39,9 @@ class CallerResource(Resource):
     name = "caller"
     prefix = "/api"
 
-    def __init__(self, quotas: QuotaStore) -> None:
+    def __init__(self, quotas: QuotaStore, *, stand_in: bool) -> None:
         self._quotas = quotas
+        self._stand_in = stand_in
 
     @get(
         "/me",
@@ -49,6 +52,8 @@ class CallerResource(Resource):
         body: CallerJson = {"name": own_name(), "role": role()}
         if (budget := self._budget(own_name())) is not None:
             body["budget"] = budget
+        if self._stand_in:
+            body["stand_in"] = True
         return json_response(body)
 
     def _budget(self, name: str) -> BudgetJson | None:

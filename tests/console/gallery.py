@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from sqlalchemy import text
 
@@ -57,7 +57,7 @@ See https://www.rfc-editor.org/rfc/rfc6585 for what the status promises.
 WIDE: Final = f"""\
 | Country | Responsible department | Internationalization | Count | Explanation of what happened |
 | :-- | :-: | --- | --: | --- |
-| Luxembourg | `telecommunications_code` | incomprehensibilities | 12,345 | A sentence that goes on for a while, and then some |
+| Luxembourg | `telecommunications_code` | incomprehensibilities | 12,345 | A sentence that goes on, and then some |
 | {"Taumatawhakatangihanga" * 4} | `{"x" * 90}` | https://example.org/{"path/" * 20} | 1 | – |
 
 {"unbroken" * 60}
@@ -121,7 +121,7 @@ class Gallery:
     def _session(self, title: str) -> str:
         return self._http.new_session(title=title)
 
-    def _tell(self, session: str, *said: tuple[str, str]) -> None:
+    def _tell(self, session: str, *said: tuple[Literal["user", "assistant"], str]) -> None:
         now = time.time() - 60 * len(said)
         rows = [
             Message(

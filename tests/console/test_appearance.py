@@ -22,6 +22,7 @@ from tests.harness.wire import Client
 SIZES: Final = {1440: 900, 1024: 768, 390: 844}
 THEMES: Final = ("light", "dark")
 AXE: Final = (ROOT / "tests/vendor/axe-core/axe.min.js").read_text()
+OFFLINE: Final = {"ANTHROPIC_API_KEY": "offline"}
 HIGHEST_ROW: Final = 110
 HIGHEST_CARD: Final = 400
 
@@ -29,11 +30,13 @@ HIGHEST_CARD: Final = 400
 # are on two lines; rows of runs that are too high.
 FLAWS: Final = """
 const [highestRow, highestCard] = arguments, found = [];
+const PANES = '#main, #main > *, .page, .transcript, .foot-panels, .start, dialog';
 const name = (node) => `${node.tagName}.${node.className}: ${node.textContent.slice(0, 40)}`;
 const clips = (node) => {
   for (let one = node.parentElement; one && one !== document.body; one = one.parentElement) {
     const style = getComputedStyle(one);
-    if (/auto|scroll/.test(style.overflowX) || style.textOverflow === 'ellipsis' || style.clipPath !== 'none') return true;
+    if (/auto|scroll/.test(style.overflowX) || style.textOverflow === 'ellipsis') return true;
+    if (style.clipPath !== 'none') return true;
   }
   return false;
 };
@@ -41,13 +44,15 @@ for (const node of document.querySelectorAll('body *')) {
   const box = node.getBoundingClientRect();
   if (!box.width || !node.checkVisibility() || getComputedStyle(node).clipPath !== 'none') continue;
   if ((box.right > innerWidth + 1 || box.left < -1) && !clips(node)) found.push(`past the edge: ${name(node)}`);
-  if (node.matches('#main, #main > *, .page, .transcript, .foot-panels, .start, dialog') && node.scrollWidth > node.clientWidth + 1)
+  if (node.matches(PANES) && node.scrollWidth > node.clientWidth + 1)
     found.push(`scrolls sideways: ${name(node)}`);
-  if (node.matches('.button.round') && Math.abs(box.width - box.height) > 1) found.push(`not round: ${box.width}x${box.height}`);
-  if (node.matches('.runs-table tbody tr') && box.height > (getComputedStyle(node).display === 'table-row' ? highestRow : highestCard))
+  if (node.matches('.button.round') && Math.abs(box.width - box.height) > 1)
+    found.push(`not round: ${box.width}x${box.height}`);
+  const highest = getComputedStyle(node).display === 'table-row' ? highestRow : highestCard;
+  if (node.matches('.runs-table tbody tr') && box.height > highest)
     found.push(`${box.height} px high: ${name(node)}`);
 }
-const WORDS = '.markdown :is(td, th), .runs-table td, .chip, .badge, .unasked, .button, .tab, .call .state, .sessions .age';
+const WORDS = '.markdown :is(td, th), .runs-table td, .chip, .badge, .unasked, .button, .call .state, .sessions .age';
 for (const node of document.querySelectorAll(WORDS)) {
   if (!node.checkVisibility()) continue;
   const texts = document.createTreeWalker(node, NodeFilter.SHOW_TEXT);
@@ -57,7 +62,8 @@ for (const node of document.querySelectorAll(WORDS)) {
       const range = document.createRange();
       range.setStart(texts.currentNode, word.index);
       range.setEnd(texts.currentNode, word.index + word[0].length);
-      if (new Set([...range.getClientRects()].map((one) => Math.round(one.top))).size > 1) found.push(`broken: ${word[0]}`);
+      const tops = [...range.getClientRects()].map((one) => Math.round(one.top));
+      if (new Set(tops).size > 1) found.push(`broken: ${word[0]}`);
     }
   }
 }
@@ -76,7 +82,9 @@ axe.run(document, { resultTypes: ['violations'] }).then(
 @pytest.fixture(scope="module")
 def baton(tmp_path_factory: pytest.TempPathFactory, stand_in: OfflineServer) -> Iterator[BatonProcess]:
     directory = tmp_path_factory.mktemp("gallery")
-    with BatonProcess(directory, model_url=stand_in.url, agents=Gallery.agents(directory)) as process:
+    with BatonProcess(
+        directory, model_url=stand_in.url, agents=Gallery.agents(directory), settings=OFFLINE
+    ) as process:
         yield process
 
 
@@ -117,7 +125,11 @@ class Pages:
 
     def _new(self) -> None:
         self.go("#/new")
-        self.tab.shown(".start .composer")
+        self.tab.shown(".start .composer .stand-in")
+
+    def _key(self) -> None:
+        self.go("#/key")
+        self.tab.wait_for_text("#main h1", "How to set a key")
 
     def _asking(self) -> None:
         self.go(f"#/session/{self._gallery.talk}")
@@ -140,7 +152,7 @@ class Pages:
         self.tab.shown("dialog[open]")
 
 
-PAGES: Final = ("list", "new", "asking", "markdown", "runs", "keys")
+PAGES: Final = ("list", "new", "key", "asking", "markdown", "runs", "keys")
 
 
 @pytest.fixture

@@ -18,3 +18,6 @@ export const isOperator = () => caller.role === "operator";
 
 /** May anything be changed? */
 export const mayAct = () => caller.role !== "readonly";
+
+/** Does the offline stand-in play the model, because no key is set? */
+export const standsIn = () => Boolean(caller.stand_in);

@@ -1,6 +1,7 @@
 /** Where a message is written. Free session: it starts a run. Busy session: it queues or steers. */
 
 import { button, h } from "./dom.js";
+import { standInNote } from "./stand_in.js";
 
 const HIGHEST = 240;
 
@@ -29,7 +30,8 @@ export class Composer {
     this.node = h("div", { class: "composer" },
       this.problem,
       h("div", { class: "box" }, this.text,
-        h("div", { class: "bar" }, this.agent, h("span", { class: "space" }), this.stop, this.steer, this.queue, this.submit)));
+        h("div", { class: "bar" }, this.agent, h("span", { class: "space" }), this.stop, this.steer, this.queue, this.submit)),
+      standInNote());
     this.state(null);
     requestAnimationFrame(() => this.grow());
   }

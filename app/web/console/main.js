@@ -12,6 +12,7 @@ import { InspectorPage } from "./inspector.js";
 import { RunsPage } from "./runs.js";
 import { SessionPage } from "./session.js";
 import { Sidebar } from "./sidebar.js";
+import { KeyPage } from "./stand_in.js";
 import { StartPage } from "./start.js";
 
 let known = false;
@@ -31,13 +32,13 @@ const notices = new Notices(overview);
 const sidebar = new Sidebar(document.getElementById("sidebar"), overview, { help, notices });
 let page = null;
 
-/** `#/session/ID`, with `/POSITION` at that message, `#/run/ID`, `#/new`, `#/runs`; anything else is the list, which wide
- * windows show anyway. */
+/** `#/session/ID`, with `/POSITION` at that message, `#/run/ID`, `#/new`, `#/runs`, `#/key`; anything else is the list,
+ * which wide windows show anyway. */
 function route() {
   const [, kind = "", id = "", position = ""] = location.hash.split("/");
   const isSession = kind === "session" && /^[\w-]+$/.test(id);
   page?.close();
-  page = isSession ? new SessionPage(id, overview) : kind === "runs" ? new RunsPage(overview) : kind === "run" && /^[\w-]+$/.test(id) ? new InspectorPage(id) : kind === "new" && mayAct() ? new StartPage(overview) : null;
+  page = isSession ? new SessionPage(id, overview) : kind === "runs" ? new RunsPage(overview) : kind === "run" && /^[\w-]+$/.test(id) ? new InspectorPage(id) : kind === "new" && mayAct() ? new StartPage(overview) : kind === "key" ? new KeyPage() : null;
   document.body.dataset.page = isSession ? "session" : page ? kind : "list";
   main.replaceChildren(page ? page.node : welcome());
   sidebar.runs.toggleAttribute("aria-current", kind === "runs");
