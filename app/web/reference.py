@@ -7,8 +7,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
-from flask import Response, current_app, request
+from flask import Response, abort, current_app, request
 
+from app import errors
 from app.distribution import version
 from app.team.schema import agent_file_schema
 from app.web.openapi.document import openapi_document
@@ -16,6 +17,12 @@ from app.web.resource import Resource, ResponseSpec, static
 from app.web.response_json import json_text
 
 _DIRECTORY: Final = Path(__file__).parent / "reference_page"
+_FILES: Final = frozenset(path.name for path in _DIRECTORY.glob("*.[jc]s*"))
+_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+}
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -48,23 +55,18 @@ class ReferenceResource(Resource):
 
     @static("/docs", "This document, to read", answers={200: ResponseSpec("A page.", str, media="text/html")})
     def page(self) -> Response:
-        return _file("index.html", "text/html; charset=utf-8")
+        return _file("index.html", _TYPES[".html"])
 
     @static(
-        "/docs/reference.js",
-        "The script of the page",
-        answers={200: ResponseSpec("A module.", str, media="text/javascript")},
+        "/docs/<name>",
+        "A file of the page",
+        answers={200: ResponseSpec("The file.", str, media="*/*")},
+        refusals=(errors.NotFound,),
     )
-    def script(self) -> Response:
-        return _file("reference.js", "text/javascript; charset=utf-8")
-
-    @static(
-        "/docs/reference.css",
-        "The style of the page",
-        answers={200: ResponseSpec("A style sheet.", str, media="text/css")},
-    )
-    def style(self) -> Response:
-        return _file("reference.css", "text/css; charset=utf-8")
+    def file(self, name: str) -> Response:
+        if name not in _FILES:
+            abort(404)
+        return _file(name, _TYPES[Path(name).suffix])
 
     def _json(self, name: str, make: Callable[[], Any]) -> Response:
         key = (name, "pretty" in request.args)

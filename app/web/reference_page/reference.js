@@ -1,5 +1,8 @@
 // Renders openapi.json. Everything from it enters the page as text.
 
+import { resolve } from "./request_fields.js";
+import { TryIt, changeToken } from "./try_it.js";
+
 const METHODS = ["get", "post", "put", "patch", "delete"];
 const JSON_MEDIA = "application/json";
 const FIRST = ["sessions", "runs", "messages", "queue", "agents"];
@@ -15,11 +18,6 @@ function element(name, properties = {}, ...children) {
 function prose(text) {
   const parts = (text ?? "").split("`").map((part, index) => (index % 2 ? element("code", {}, part) : part));
   return element("span", {}, ...parts);
-}
-
-function resolve(spec, node) {
-  while (node?.$ref) node = node.$ref.slice(2).split("/").reduce((at, key) => at[key], spec);
-  return node ?? {};
 }
 
 /** The values that a schema accepts, on one line. */
@@ -91,6 +89,7 @@ function operation(spec, path, method, described) {
     element("span", { className: "dim" }, ` ${described.summary}`));
   const details = element("details", { id: described.operationId }, title, inside);
   details.dataset.words = `${method} ${path} ${described.summary}`.toLowerCase();
+  details.addEventListener("toggle", () => inside.querySelector("form") ?? inside.prepend(new TryIt(spec, path, method, described).node));
   return details;
 }
 
@@ -150,6 +149,7 @@ function openTarget() {
 
 filter.addEventListener("input", applyFilter);
 addEventListener("hashchange", openTarget);
+document.querySelector("#token-change").addEventListener("click", changeToken);
 
 try {
   const response = await fetch("openapi.json");
