@@ -16,7 +16,7 @@ from anthropic_standin.standin_server import OfflineServer
 from tests.console.browser import Tab
 from tests.console.conftest import OpenTab
 from tests.console.gallery import Gallery
-from tests.harness.process import ROOT, BatonProcess
+from tests.harness.process import ROOT, BatonProcess, eventually
 from tests.harness.wire import Client
 
 SIZES: Final = {1440: 900, 1024: 768, 390: 844}
@@ -198,6 +198,31 @@ def test_no_rule_of_accessibility_is_violated(pages: Pages, width: int) -> None:
             if violations := pages.tab.see().execute_async_script(AUDIT):
                 found[f"{page}, {theme}"] = violations
     assert found == {}
+
+
+def test_the_page_of_the_api_holds_to_the_same_with_every_operation_open(pages: Pages) -> None:
+    tab = pages.tab
+    tab.see().get(f"{tab.script('return location.origin')}/docs")
+    tab.shown("section details")
+    tab.script(
+        "for (const one of document.querySelectorAll('details')) one.open = !one.id.startsWith('schema')"
+    )
+    operations = tab.count("details:not([id^=schema])")
+    eventually(lambda: tab.count("form.try") == operations, "each operation has a form")
+    pages.size(390, SIZES[390])
+    assert tab.script("return document.documentElement.scrollWidth") <= 390
+    tab.script(
+        "document.querySelectorAll('details').forEach((one, i) => i % 40 ? one.remove() : (one.open = true))"
+    )
+    tab.script(AXE)
+    found: dict[str, Any] = {}
+    for theme in THEMES:
+        pages.theme(theme)
+        found[theme] = tab.see().execute_async_script(AUDIT)
+    for width, height in SIZES.items():
+        pages.size(width, height)
+        found[f"{width}"] = tab.script(FLAWS, HIGHEST_ROW, HIGHEST_CARD)
+    assert {where: flaws for where, flaws in found.items() if flaws} == {}
 
 
 def picture(tab: Tab, file: Path) -> None:

@@ -89,12 +89,12 @@ function operation(spec, path, method, described) {
     element("span", { className: "dim" }, ` ${described.summary}`));
   const details = element("details", { id: described.operationId }, title, inside);
   details.dataset.words = `${method} ${path} ${described.summary}`.toLowerCase();
-  details.addEventListener("toggle", () => inside.querySelector("form") ?? inside.prepend(new TryIt(spec, path, method, described).node));
+  details.addEventListener("toggle", () => inside.querySelector("form") ?? inside.append(new TryIt(spec, path, method, described).node));
   return details;
 }
 
 function schema(spec, name, described) {
-  const text = element("pre", {}, JSON.stringify(described, null, 2));
+  const text = element("pre", { tabIndex: 0 }, JSON.stringify(described, null, 2));
   const details = element("details", { id: `schema-${name}` },
     element("summary", {}, element("code", {}, name), element("span", { className: "dim" }, " "), prose(described.description)),
     element("div", {}, fields(spec, described), element("h3", {}, "As JSON Schema"), text));
