@@ -87,6 +87,9 @@ LONG_ERROR: Final = (
 )
 
 
+TOKEN: Final = "annas-token-0123456789"
+
+
 class Gallery:
     """One server whose sessions show all that the console can show."""
 
@@ -108,6 +111,12 @@ class Gallery:
             f"/api/sessions/{self.talk}/followup", [{"content": "Then write one line for the changelog."}]
         )
         self._ask(self._session("Clean up old branches"), "git branch --merged")
+        self.done = self._session("Count the lines")
+        self._http.post(f"/api/sessions/{self.done}/tools/toggle")
+        self._start(
+            self.done, "coder", f"[call shell {json.dumps({'cmd': 'seq 300'})}] [then] [say Three hundred.]"
+        )
+        self._until(self.done, "finished")
         self._fail(self._session("Compare the two queue designs"))
 
     @staticmethod
@@ -138,10 +147,9 @@ class Gallery:
         database.close()
 
     def _ask(self, session: str, command: str) -> None:
-        """Leaves a run that waits for approval."""
-        told = (
-            f"Good. Run the tests, please. [say Now the tests:] [call shell {json.dumps({'cmd': command})}]"
-        )
+        """Leaves a run that waits for approval. The directives are the title of a link, which is not shown."""
+        call = f"[say Now the tests:] [call shell {json.dumps({'cmd': command})}]"
+        told = f"Good. Run [the tests](https://example.org/tests '{call}'), please."
         self._start(session, "coder", told)
         self._until(session, "awaiting_approval")
 

@@ -15,14 +15,14 @@ import pytest
 from anthropic_standin.standin_server import OfflineServer
 from tests.console.browser import Tab
 from tests.console.conftest import OpenTab
-from tests.console.gallery import Gallery
+from tests.console.gallery import TOKEN, Gallery
 from tests.harness.process import ROOT, BatonProcess, eventually
 from tests.harness.wire import Client
 
 SIZES: Final = {1440: 900, 1024: 768, 390: 844}
 THEMES: Final = ("light", "dark")
 AXE: Final = (ROOT / "tests/vendor/axe-core/axe.min.js").read_text()
-OFFLINE: Final = {"ANTHROPIC_API_KEY": "offline"}
+SETTINGS: Final = {"ANTHROPIC_API_KEY": "offline", "BATON_AUTH_TOKENS": f"anna:{TOKEN}"}
 HIGHEST_ROW: Final = 110
 HIGHEST_CARD: Final = 400
 
@@ -79,18 +79,26 @@ axe.run(document, { resultTypes: ['violations'] }).then(
 """
 
 
+RENAMED: Final = """
+const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (texts.nextNode()) {
+  texts.currentNode.data = texts.currentNode.data.replace(/[\\w.-]+\\/[0-9a-f]{12}:\\d+/, 'agents-1:4120');
+}
+"""
+
+
 @pytest.fixture(scope="module")
 def baton(tmp_path_factory: pytest.TempPathFactory, stand_in: OfflineServer) -> Iterator[BatonProcess]:
     directory = tmp_path_factory.mktemp("gallery")
     with BatonProcess(
-        directory, model_url=stand_in.url, agents=Gallery.agents(directory), settings=OFFLINE
+        directory, model_url=stand_in.url, agents=Gallery.agents(directory), settings=SETTINGS
     ) as process:
         yield process
 
 
 @pytest.fixture(scope="module")
 def gallery(baton: BatonProcess) -> Iterator[Gallery]:
-    http = Client(baton.url)
+    http = Client(baton.url, token=TOKEN)
     yield Gallery(baton, http)
     http.close()
 
@@ -141,6 +149,18 @@ class Pages:
         self.go(f"#/session/{self._gallery.wide}")
         self.tab.wait_for_text(".message.assistant .markdown", "It says why")
 
+    def _tool(self) -> None:
+        self.go(f"#/session/{self._gallery.done}")
+        self.tab.wait_for_text(".message.assistant", "Three hundred.")
+        self.tab.click(".call summary")
+        self.tab.wait_for_text(".call .output", "300")
+        self.tab.click(".head .menu summary")
+
+    def _release(self) -> None:
+        self._runs()
+        self.tab.click_button("Release…")
+        self.tab.shown("dialog[open]")
+
     def _runs(self) -> None:
         self.go("#/runs")
         self.tab.click_button("All", within=".filters")
@@ -152,12 +172,14 @@ class Pages:
         self.tab.shown("dialog[open]")
 
 
-PAGES: Final = ("list", "new", "key", "asking", "markdown", "runs", "keys")
+PAGES: Final = ("list", "new", "key", "asking", "markdown", "tool", "runs", "release", "keys")
 
 
 @pytest.fixture
 def pages(open_tab: OpenTab, baton: BatonProcess, gallery: Gallery) -> Iterator[Pages]:
-    tab = open_tab(url=baton.url)
+    tab = open_tab("docs", url=baton.url)
+    tab.script("sessionStorage.setItem('baton.token', arguments[0])", TOKEN)
+    tab.see().get(baton.url)
     pages = Pages(tab, gallery)
     yield pages
     tab.see().execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
@@ -226,6 +248,8 @@ def test_the_page_of_the_api_holds_to_the_same_with_every_operation_open(pages: 
 
 
 def picture(tab: Tab, file: Path) -> None:
+    """Of what is seen, but for the name of this machine."""
+    tab.script(RENAMED)
     data = tab.see().execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})["data"]
     file.write_bytes(base64.b64decode(data))
 
@@ -238,6 +262,6 @@ def test_pictures_of_the_documents_are_drawn(pages: Pages, request: pytest.Fixtu
     pages.show("asking")
     picture(pages.tab, ROOT / "docs/images/console-approval.png")
     pages.theme("dark")
-    pages.size(1280, 560, scale=1.5)
+    pages.size(1440, 630, scale=1.5)
     pages.show("runs")
     picture(pages.tab, ROOT / "docs/images/console-runs.png")

@@ -63,10 +63,11 @@ def test_code_messages_and_output_are_copied_without(
 
 def test_a_message_of_ones_own_is_markdown_with_its_lines_kept(open_tab: OpenTab, http: Client) -> None:
     session = http.new_session()
-    http.say(session, "[say ok]\n**bold**\n`code` <b>x</b>\n\n- a\n- b")
+    http.say(session, "[say ok]\n**bold**\n`code` <b>x</b>\n\n- a\n- b\n\n[note]: https://example.org/x")
     tab = open_tab(f"#/session/{session}")
     tab.wait_for_text(".message.user strong", "bold")
     assert tab.count(".message.user br") == 2
     assert tab.count(".message.user li") == 2
     assert tab.count(".message.user b") == 0
     assert "<b>x</b>" in tab.text(".message.user")
+    assert "[note]: https://example.org/x" in tab.text(".message.user")

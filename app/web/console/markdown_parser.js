@@ -12,7 +12,7 @@ const LINK = { target: "_blank", rel: "noopener noreferrer nofollow" };
 const TASK = /^\[([ xX])\](?=\s)/;
 const BREAK = /^<br *\/?>/i;
 
-/** `breaks`: each line of the source is a line on the page. */
+/** `breaks`: as people type it. Each line of the source is a line on the page, also one that defines a link. */
 export function newParser({ breaks = false } = {}) {
   const parser = new MarkdownIt("default", { html: false, linkify: true, breaks });
   parser.use(footnotes);
@@ -24,7 +24,10 @@ export function newParser({ breaks = false } = {}) {
   parser.core.ruler.push("looks", looks);
   parser.renderer.renderToken = tag;
   Object.assign(parser.renderer.rules, RULES);
-  if (breaks) parser.renderer.rules.softbreak = () => "<br>";
+  if (breaks) {
+    parser.renderer.rules.softbreak = () => "<br>";
+    parser.block.ruler.disable("reference");
+  }
   return parser;
 }
 

@@ -47,9 +47,9 @@ export class ToolView {
   open() {
     if (!this.node.open) return this.body.replaceChildren();
     const { item } = this;
-    const parts = [...change(item), h("h4", {}, "Arguments"), ...longText(revealed(indented(item.arguments)) || "none", "Copy arguments")];
-    if (item.live) parts.push(h("h4", {}, "Output so far"), this.live);
-    if (item.output) parts.push(h("h4", {}, "Result"), ...longText(item.output, "Copy output"));
+    const parts = [...change(item), h("h3", {}, "Arguments"), ...longText(revealed(indented(item.arguments)) || "none", "Copy arguments")];
+    if (item.live) parts.push(h("h3", {}, "Output so far"), this.live);
+    if (item.output) parts.push(h("h3", {}, "Result"), ...longText(item.output, "Copy output"));
     if (item.images?.length) parts.push(...item.images.map(picture));
     this.body.replaceChildren(...parts);
   }
@@ -62,7 +62,7 @@ function change(item) {
   const edits = parsed(item.arguments)?.edits;
   if (item.name !== "edit_file" || !Array.isArray(edits) || item.arguments.length > MOST_EDITED) return [];
   const pairs = edits.map((edit) => [String(edit?.oldText ?? ""), String(edit?.newText ?? "")]);
-  return [h("h4", {}, "Change"), replacements(pairs, "Change")];
+  return [h("h3", {}, "Change"), replacements(pairs, "Change")];
 }
 
 /** The arguments in one line. */
