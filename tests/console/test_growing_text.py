@@ -52,12 +52,32 @@ def test_what_is_settled_in_a_long_answer_is_neither_parsed_nor_built_again(tab:
     [
         ("first\n\nsecond", " goes on\n\nthird", "p"),
         ("- first\n- second", " goes on\n- third", "li"),
+        ("first **second** third", " goes on *and on*", "strong"),
+        ("|a|b|\n|-|-|\n|first|second|\n", "|third|fourth|", "td"),
         ("```\nfirst\n", "second\n", "pre code"),
         ("[a][1] first\n\nsecond", "\n\nthird\n\n[2]: https://example.org/\n", "p"),
     ],
-    ids=["paragraphs", "items", "open-fence", "definitions"],
+    ids=["paragraphs", "items", "one-paragraph", "rows", "open-fence", "definitions"],
 )
 def test_selected_text_stays_selected_while_more_comes(tab: Tab, text: str, more: str, selector: str) -> None:
     kept, same, selected = tab.script(GROWS, text, more, selector)
     assert selected.strip()
     assert (kept, same) == (True, True)
+
+
+FOLLOWS: Final = """
+return import('./console/markdown.js').then(async ({ MarkdownView }) => {
+  const view = new MarkdownView(), shown = [], update = view.update;
+  let clock = 0; // an update takes a second of it for each ten characters
+  const now = performance.now; performance.now = () => clock;
+  view.update = function (text) { shown.push(text.length); clock += text.length * 100; return update.call(view, text) };
+  for (let length = 10; length <= 100; length += 10) view.follow('x'.repeat(length));
+  performance.now = now;
+  const followed = [...shown];
+  view.update('x'.repeat(120));
+  return [followed, view.waiting, view.node.textContent.length] })
+"""
+
+
+def test_costly_updates_are_fewer_and_the_last_text_is_shown_whole(tab: Tab) -> None:
+    assert tab.script(FOLLOWS) == [[10], 0, 120]

@@ -65,7 +65,8 @@ class AssistantView {
     this.node.classList.toggle("streaming", Boolean(item.streaming));
     this.node.classList.toggle("lost", item.partial === "lost");
     this.thinking.update(item);
-    this.said.update(item.text);
+    if (item.streaming) this.said.follow(item.text);
+    else this.said.update(item.text);
     stamp(this.node.querySelector("time"), item.time);
     this.foot.replaceChildren(...cut(item));
   }

@@ -6,6 +6,8 @@ import { codeOf, isClosed, languageOf, newParser } from "./markdown_parser.js";
 import { sanitised } from "./sanitiser.js";
 
 const TOO_LONG = 200_000;
+const REST = 4; // a costly update is followed by that many times its duration in which there is none
+const SHORT = 50; // milliseconds; less is not worth a timer
 
 // A definition of a link or a footnote changes what stands anywhere before it.
 const DEFINITION = /^(?:[ \t>]|[-*+][ \t]|\d{1,9}[.)][ \t])*\[(?:\\.|[^\]\\]){1,999}\]:/m;
@@ -29,7 +31,10 @@ export class MarkdownView {
     this.blocks ??= []; // of all that is on the page
   }
 
+  /** Shows a text that is whole, or whose growth is known to cost little. */
   update(text) {
+    clearTimeout(this.waiting);
+    this.waiting = 0;
     const source = text.replace(/\r\n?/g, "\n");
     if (source === this.source) return;
     this.source = source;
@@ -42,6 +47,16 @@ export class MarkdownView {
     if (!defines && source.length <= TOO_LONG) this.settle(rest, blocks);
   }
 
+  /** Shows a text that grows. A block as long as a book is parsed whole, but less often: the page stays quick. */
+  follow(text) {
+    this.coming = text;
+    if (this.waiting) return;
+    const begun = performance.now();
+    this.update(text);
+    const pause = REST * (performance.now() - begun);
+    if (pause > SHORT) this.waiting = setTimeout(() => ((this.waiting = 0), this.follow(this.coming)), pause);
+  }
+
   /** Puts these blocks behind the settled ones. */
   replace(blocks) {
     const { node, count } = this;
@@ -52,8 +67,8 @@ export class MarkdownView {
     blocks.forEach((block, i) => {
       const at = count + i;
       const shown = this.blocks[at];
-      if (!shown) node.append(built(block));
-      else if (!changed(node.children[at], shown, block)) node.children[at].replaceWith(built(block));
+      if (shown) change(node.children[at], shown, block);
+      else node.append(nodeOf(block.html));
       this.blocks[at] = block;
     });
   }
@@ -81,19 +96,26 @@ export class MarkdownView {
 
 const plain = (text) => [{ line: 0, html: `<p class="plain">${text.replace(/[&<]/g, (sign) => `&#${sign.charCodeAt(0)};`)}</p>` }];
 
-/** `{line, level, html}` for each block, with the level of the last heading so far; a list has its `items` and an open fence its `code`, which are what grows. */
+/** `{line, level, html}` for each block, with the level of the last heading so far. What grows is told apart: a list and
+ * a table have `items` after what they `open` with, an open fence has its `code`. */
 function blocksOf(parser, text, level) {
   const env = { level };
-  const tokens = parser.parse(text, env);
   const render = (some) => parser.renderer.render(some, parser.options, env);
-  return groups(tokens).map((group) => {
-    const [first] = group;
+  return groups(parser.parse(text, env)).map((group) => {
+    const [first, ...inside] = group;
     level = group.findLast((token) => token.type === "heading_open")?.meta.level ?? level;
     const block = { line: first.map?.[0] ?? 0, level };
-    if (first.type === "fence" && !isClosed(first)) block.code = codeOf(first);
-    if (/^(bullet|ordered)_list_open$/.test(first.type)) block.items = groups(group.slice(1, -1)).map(render);
-    block.open = block.items ? render([first]) : block.code === undefined ? "" : `code ${languageOf(first)}`;
-    block.html = block.items ? `${block.open}${block.items.join("")}</${first.tag}>` : render(group);
+    if (/^(bullet|ordered)_list_open$/.test(first.type)) {
+      const [open, items] = [render([first]), groups(inside.slice(0, -1)).map(render)];
+      return Object.assign(block, { open, items, html: `${open}${items.join("")}</${first.tag}>` });
+    }
+    block.html = render(group);
+    if (first.type === "table_open") {
+      const [head, body = []] = groups(inside.slice(0, -1));
+      Object.assign(block, { open: render(head), items: groups(body.slice(1, -1)).map(render) });
+    } else if (first.type === "fence" && !isClosed(first)) {
+      Object.assign(block, { open: `code ${languageOf(first)}`, code: codeOf(first) });
+    }
     return block;
   });
 }
@@ -110,33 +132,47 @@ function groups(tokens) {
   return all;
 }
 
-/** Makes a node that shows one block show another. False if that takes a new node. */
-function changed(node, shown, block) {
-  if (shown.html === block.html) return true;
-  if (shown.open !== block.open) return false;
-  if (block.items) {
-    while (node.children.length > block.items.length) node.lastChild.remove();
-    block.items.forEach((item, i) => {
-      if (i >= shown.items.length) node.append(nodeOf(item));
-      else if (item !== shown.items[i]) node.children[i].replaceWith(nodeOf(item));
-    });
-    return true;
-  }
-  if (!block.code?.startsWith(shown.code)) return false;
-  node.querySelector("code").append(block.code.slice(shown.code.length));
-  node.querySelector("code").normalize();
-  return true;
+/** Makes a node that shows one block show another. */
+function change(node, shown, block) {
+  if (shown.html === block.html) return;
+  const alike = shown.open !== undefined && shown.open === block.open;
+  if (alike && block.code?.startsWith(shown.code)) {
+    node.querySelector("code").append(block.code.slice(shown.code.length));
+    node.querySelector("code").normalize();
+  } else if (alike && block.items && shown.items.length) changeItems(node.querySelector("tbody") ?? node, shown.items, block.items);
+  else morph(node, nodeOf(block.html));
 }
 
-const built = (block) => nodeOf(block.html);
+function changeItems(node, shown, items) {
+  while (node.children.length > items.length) node.lastChild.remove();
+  items.forEach((item, i) => {
+    if (i >= shown.length) node.append(nodeOf(item));
+    else if (item !== shown[i]) morph(node.children[i], nodeOf(item));
+  });
+}
 
-/** A node, with a button on each block of code. */
+/** Makes a node like another. What is alike at its beginning stays, and with it what is selected there. */
+function morph(node, wanted) {
+  if (node.nodeType === Node.TEXT_NODE && wanted.nodeType === Node.TEXT_NODE && wanted.data.startsWith(node.data)) {
+    return node.appendData(wanted.data.slice(node.data.length));
+  }
+  if (!node.cloneNode(false).isEqualNode(wanted.cloneNode(false))) return node.replaceWith(wanted);
+  const [before, after] = [[...node.childNodes], [...wanted.childNodes]];
+  after.forEach((child, i) => {
+    if (i >= before.length) node.append(child);
+    else if (!before[i].isEqualNode(child)) morph(before[i], child);
+  });
+  for (const child of before.slice(after.length)) child.remove();
+}
+
+/** A node, with a button on each block of code. A row is only a row inside a table. */
 function nodeOf(html) {
-  const fragment = sanitised(html);
+  const isRow = html.startsWith("<tr");
+  const fragment = sanitised(isRow ? `<table><tbody>${html}</tbody></table>` : html);
   for (const pre of fragment.querySelectorAll("pre")) {
     const frame = h("div", { class: "code" });
     pre.replaceWith(frame);
-    frame.append(pre, copyButton("Copy code", () => pre.textContent));
+    frame.append(pre, copyButton("Copy code", () => frame.querySelector("pre").textContent));
   }
-  return fragment.firstElementChild;
+  return isRow ? fragment.querySelector("tr") : fragment.firstElementChild;
 }
