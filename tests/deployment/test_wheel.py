@@ -10,6 +10,7 @@ import pytest
 
 from app import distribution
 from app.distribution import Extra
+from app.web.console import FILES
 from tests.deployment.conftest import linted
 
 
@@ -63,3 +64,10 @@ def test_it_has_both_clients(wheel: Path, tmp_path: Path) -> None:
 def test_it_has_the_files_for_a_deployment(wheel: Path, tmp_path: Path) -> None:
     written = output(wheel / "baton", "deploy", "compose", "--directory", "there", directory=tmp_path).split()
     assert written == ["there/compose.yaml", "there/nginx.conf", "there/baton.env.example"]
+
+
+def test_all_files_of_the_console_are_installed(wheel: Path, tmp_path: Path) -> None:
+    names = "sorted(str(path.relative_to(FILES)) for path in FILES.rglob('*') if path.is_file())"
+    code = f"from app.web.console import FILES; print(*{names}, sep='\\n')"
+    installed = output(wheel / "python", "-P", "-c", code, directory=tmp_path).splitlines()
+    assert installed == sorted(str(path.relative_to(FILES)) for path in FILES.rglob("*") if path.is_file())
