@@ -80,6 +80,26 @@ A footnote[^1].
 [^1]: It says why.
 """
 
+LONG_NAME: Final = "an-agent-of-a-name-that-nobody-would-want-to-read-aloud-in-front-of-an-audience"
+LONG_TOOL: Final = "a_tool_of_a_name_that_is_as_long_as_the_api_lets_a_name_be_at_all"
+LONG_ARGUMENT: Final = "an_argument_of_a_name_that_leaves_no_room_for_what_is_given_to_it"
+
+VERBOSE: Final = f"""\
+agents:
+  root:
+    model: anthropic/claude-sonnet-5-5
+    description: {"Describes" * 20}
+    instruction: Be verbose.
+    toolsets:
+      - type: script
+        shell:
+          {LONG_TOOL[:60]}:
+            description: Does it
+            cmd: echo done
+            args:
+              {LONG_ARGUMENT}: {{description: What it is given}}
+"""
+
 LONG_ERROR: Final = (
     "The model's API answered 400 invalid_request_error: messages.3.content.0.tool_use.input: "
     + "field_that_is_too_long" * 12
@@ -111,6 +131,10 @@ class Gallery:
             f"/api/sessions/{self.talk}/followup", [{"content": "Then write one line for the changelog."}]
         )
         self._ask(self._session("Clean up old branches"), "git branch --merged")
+        self.verbose = self._session("then-some" * 40)
+        call = f"[call {LONG_TOOL[:60]} {json.dumps({LONG_ARGUMENT: 'x' * 200})}]"
+        self._start(self.verbose, LONG_NAME, f"[say Now:] {call}")
+        self._until(self.verbose, "awaiting_approval")
         self.done = self._session("Count the lines")
         self._http.post(f"/api/sessions/{self.done}/tools/toggle")
         self._start(
@@ -124,6 +148,7 @@ class Gallery:
         agents = directory / "agents"
         agents.mkdir()
         (agents / "coder.yaml").write_text(CODER)
+        (agents / f"{LONG_NAME}.yaml").write_text(VERBOSE)
         (agents / "assistant.yaml").write_text(ASSISTANT)
         return agents
 

@@ -145,6 +145,16 @@ class Pages:
         self.tab.wait_for_text(".queue", "changelog")
         self.tab.wait_for_text(".markdown table", "spins")
 
+    def _verbose(self) -> None:
+        self.go(f"#/session/{self._gallery.verbose}")
+        self.tab.wait_for_text(".question .asked", "xxx")
+
+    def _delete(self) -> None:
+        self._verbose()
+        self.tab.click(".head .menu summary")
+        self.tab.click_button("Delete…")
+        self.tab.shown("dialog[open]")
+
     def _markdown(self) -> None:
         self.go(f"#/session/{self._gallery.wide}")
         self.tab.wait_for_text(".message.assistant .markdown", "It says why")
@@ -172,7 +182,19 @@ class Pages:
         self.tab.shown("dialog[open]")
 
 
-PAGES: Final = ("list", "new", "key", "asking", "markdown", "tool", "runs", "release", "keys")
+PAGES: Final = (
+    "list",
+    "new",
+    "key",
+    "asking",
+    "verbose",
+    "delete",
+    "markdown",
+    "tool",
+    "runs",
+    "release",
+    "keys",
+)
 
 
 @pytest.fixture
