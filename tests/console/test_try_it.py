@@ -141,9 +141,10 @@ def test_a_server_with_tokens_is_asked_with_the_token_of_the_tab(
     tab.shown("#token").send_keys(TOKEN + Keys.ENTER)
     asking.sees("200 OK · ", '"anna"')
     assert tab.script("return sessionStorage.getItem('baton.token')") == TOKEN
-    tab.click("#token-change")
-    tab.shown("#token").send_keys("wrong-token-0123456789" + Keys.ENTER)
+    tab.click("#forget-token")
+    tab.wait_for_text("#announcer", "forgotten")
     asking.send()
+    tab.shown("#token").send_keys("wrong-token-0123456789" + Keys.ENTER)
     tab.wait_for_text("dialog", "does not know this token")
     tab.shown("#token").send_keys(TOKEN + Keys.ENTER)
     asking.sees("200 OK · ", '"anna"')

@@ -1,7 +1,7 @@
 // Renders openapi.json. Everything from it enters the page as text.
 
 import { resolve } from "./request_fields.js";
-import { TryIt, changeToken } from "./try_it.js";
+import { TryIt, forgetToken } from "./try_it.js";
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
 const JSON_MEDIA = "application/json";
@@ -149,7 +149,7 @@ function openTarget() {
 
 filter.addEventListener("input", applyFilter);
 addEventListener("hashchange", openTarget);
-document.querySelector("#token-change").addEventListener("click", changeToken);
+document.querySelector("#forget-token").addEventListener("click", forgetToken);
 
 try {
   const response = await fetch("openapi.json");

@@ -2,7 +2,7 @@
 
 import { Refused, onTokenWanted, open, token } from "../console/api.js";
 import { askForToken, confirm } from "../console/dialogs.js";
-import { button, h } from "../console/dom.js";
+import { announce, button, h } from "../console/dom.js";
 import { Field, Unusable, resolve, sample } from "./request_fields.js";
 
 const JSON_MEDIA = "application/json";
@@ -16,10 +16,10 @@ onTokenWanted(async (refused) => {
   token.set(await askForToken(refused));
 });
 
-/** Lets the user give another token than the one of before. */
-export async function changeToken() {
-  const given = await askForToken(false);
-  token.set(given);
+/** The next request asks for a token again, if the server wants one. */
+export function forgetToken() {
+  token.forget();
+  announce("The token is forgotten");
 }
 
 export class TryIt {
