@@ -12,7 +12,7 @@ export function picture(url) {
 }
 
 /** A long text with its end folded away. `name` says what its button copies, which is all of it. */
-export function longText(text, name, shown = 4000) {
+export function longText(text, shown = 4000, name = "Copy text") {
   const output = h("pre", { class: "output", tabindex: "0" }, text.slice(0, shown));
   const node = h("div", { class: "code" }, output, copyButton(name, () => text));
   if (text.length <= shown) return [node];

@@ -9,6 +9,7 @@ import { revealed } from "./words.js";
 // The argument that says most about a call; others are in its details.
 const TELLING = ["cmd", "command", "path", "file_path", "url", "query", "task", "pattern", "message", "thought"];
 
+const SHOWN = 4000; // characters of a text before its end is folded away
 const SHOWN_LIVE = 8000; // characters; the result has all of it
 
 export class ToolView {
@@ -47,9 +48,9 @@ export class ToolView {
   open() {
     if (!this.node.open) return this.body.replaceChildren();
     const { item } = this;
-    const parts = [...change(item), h("h3", {}, "Arguments"), ...longText(revealed(indented(item.arguments)) || "none", "Copy arguments")];
+    const parts = [...change(item), h("h3", {}, "Arguments"), ...longText(revealed(indented(item.arguments)) || "none", SHOWN, "Copy arguments")];
     if (item.live) parts.push(h("h3", {}, "Output so far"), this.live);
-    if (item.output) parts.push(h("h3", {}, "Result"), ...longText(item.output, "Copy output"));
+    if (item.output) parts.push(h("h3", {}, "Result"), ...longText(item.output, SHOWN, "Copy output"));
     if (item.images?.length) parts.push(...item.images.map(picture));
     this.body.replaceChildren(...parts);
   }
