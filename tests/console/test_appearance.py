@@ -166,6 +166,12 @@ class Pages:
         self.tab.wait_for_text(".call .output", "300")
         self.tab.click(".head .menu summary")
 
+    def _steps(self) -> None:
+        self.go("#/runs")
+        self.tab.click_button("All", within=".filters")
+        self.tab.click(".runs-table a[href^='#/run/']")
+        self.tab.shown(".inspector .totals dd")
+
     def _release(self) -> None:
         self._runs()
         self.tab.click_button("Release…")
