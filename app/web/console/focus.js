@@ -5,8 +5,8 @@ const shown = (node) => Boolean(node?.isConnected && node.checkVisibility() && !
 /** To what had it before; if that is gone or hidden meanwhile, to what is nearest and there. */
 export function giveBack(before, fallback = document.getElementById("main")) {
   const known = before && before !== document.body ? before : fallback;
-  const nearest = shown(known) ? known : known.closest?.("details")?.querySelector("summary");
-  (shown(nearest) ? nearest : fallback).focus({ preventScroll: true });
+  const nearest = shown(known) ? known : known?.closest?.("details")?.querySelector("summary");
+  (shown(nearest) ? nearest : fallback)?.focus({ preventScroll: true });
 }
 
 /** Esc in a panel gives the focus back to what had it before the panel; `fallback` gives what gets it else. */
