@@ -11,6 +11,9 @@ from flask import Flask
 from app.agent.model_client import ModelClient
 from app.agent.tools.mcp.tool_servers import ToolServers
 from app.distribution import install_command
+from app.managed.agents import AgentCalls
+from app.managed.door import ManagedDoor
+from app.managed.environments import EnvironmentCalls
 from app.runtime.agent_planner import AgentPlanner
 from app.runtime.agent_prompts import AgentPrompts
 from app.runtime.agent_tools import AgentTools
@@ -288,9 +291,12 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             AuditResource(store.audit),
             CallerResource(store.quotas, stand_in=settings.stand_in),
             ReferenceResource(secured=settings.asks_for_tokens),
+            AgentCalls(store.agents),
+            EnvironmentCalls(store.environments),
         ],
         _access(settings, store),
         max_body_bytes=settings.max_body_bytes,
+        doors=[ManagedDoor()],
     )
     set_generation(app, Generation(settings.wire))
     metrics_route.observe(app, telemetry)

@@ -12,6 +12,7 @@ from app.store.background_store import BackgroundStore
 from app.store.brake_store import BrakeStore
 from app.store.claim_store import ClaimStore
 from app.store.engine import Database
+from app.store.environment_store import EnvironmentStore
 from app.store.event_condenser import EventCondenser
 from app.store.event_store import AT_WORK_WITHIN, EventStore
 from app.store.fence import Fence, look_at_leases_alone
@@ -31,6 +32,7 @@ from app.store.run_store import RunStore
 from app.store.search_index import SearchIndex
 from app.store.search_store import SearchStore
 from app.store.session_store import SessionStore
+from app.store.stored_agents import StoredAgents
 from app.store.sweep_store import SweepStore
 from app.store.timeline_store import TimelineStore
 from app.store.tree_store import TreeStore
@@ -97,6 +99,8 @@ class Store:
         self.brakes = BrakeStore(database, aside)
         self.idempotency = IdempotencyStore(database)
         self.quotas = QuotaStore(database, limits)
+        self.agents = StoredAgents(database)
+        self.environments = EnvironmentStore(database)
         self.audit = AuditStore(database, keep_days=audit_days)
 
     def prune(

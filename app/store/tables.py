@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    UniqueConstraint,
     func,
     literal_column,
     text,
@@ -357,3 +358,33 @@ search_entries = Table(
     Column("words", DisplayText, nullable=False),
     Index("entries_by_message", "session_id", "position", unique=True),
 )
+
+
+def _definitions(name: str, *columns: Column[Any]) -> Table:
+    """A table of what a client has defined. `shared`: everybody may use it, not only its owner."""
+    return Table(
+        name,
+        metadata,
+        Column("id", Text, primary_key=True),
+        Column("owner", Text, nullable=False),
+        Column("shared", Boolean, nullable=False),
+        Column("created_at", Double, nullable=False),
+        Column("updated_at", Double, nullable=False),
+        Column("archived_at", Double),
+        *columns,
+        UniqueConstraint("created_at", "id", name=f"{name}_by_age"),  # for its index
+    )
+
+
+stored_agents = _definitions("stored_agents", Column("version", Integer, nullable=False))  # the newest
+
+agent_versions = Table(
+    "agent_versions",
+    metadata,
+    Column("agent_id", Text, ForeignKey("stored_agents.id", ondelete="CASCADE"), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("definition_json", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+environments = _definitions("environments", Column("definition_json", Text, nullable=False))

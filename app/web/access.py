@@ -14,6 +14,7 @@ from app.errors import AppError, Forbidden, NotFound, Unauthorized
 from app.runtime.streams.stream_slots import Slots
 from app.store.audit_notes import enter_request, leave_request
 from app.store.store import Store
+from app.web.door import door
 from app.web.error_prefix import error_prefix
 from app.web.rate_limit import RateLimit
 from app.web.resource import route_of
@@ -75,8 +76,9 @@ class Access:
             return
         if self._book.is_open:
             self._enter_request("")
+            door().enter()
             return
-        g.token = token = self._token_of(request.headers.get("Authorization", ""))
+        g.token = token = self._token_of(door().shown_token())
         self._enter_request(token.role)
         g.place = self._requests.take(token.name)
         self._rate.take(token.name)
@@ -85,6 +87,7 @@ class Access:
             raise Forbidden("This token may look, but change nothing.")
         if token.role == "user" and request.path in _OVERSIGHT:
             raise Forbidden("This is for operators.")
+        door().enter()
 
     @cached_property
     def _open(self) -> frozenset[str]:
@@ -155,9 +158,8 @@ class Access:
         ):
             raise Forbidden("Requests from pages of other origins are not answered.")
 
-    def _token_of(self, header: str) -> AccessToken:
-        scheme, _, given = header.partition(" ")
-        token = self._book.find(given.strip()) if scheme.lower() == "bearer" else None
+    def _token_of(self, shown: str) -> AccessToken:
+        token = self._book.find(shown) if shown else None
         if token is None:
             raise Unauthorized()
         return token

@@ -6,7 +6,9 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Protocol
 
 from flask import Flask, Response, g, request
 from werkzeug.routing import BaseConverter
@@ -14,8 +16,8 @@ from werkzeug.routing import BaseConverter
 from app.logs import enter_context, leave_context
 from app.web import error_responses
 from app.web.access import Access
+from app.web.door import OWN, Door, door
 from app.web.query_parameters import MESSAGE_ID, SESSION_ID
-from app.web.resource import Resource
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +37,23 @@ class MessageIdConverter(BaseConverter):
         return int(value)
 
 
-def make_application(resources: Iterable[Resource], access: Access, *, max_body_bytes: int) -> Flask:
+class Routes(Protocol):
+    """A group of routes."""
+
+    def register(self, app: Flask) -> None: ...
+
+
+def make_application(
+    resources: Iterable[Routes], access: Access, *, max_body_bytes: int, doors: Sequence[Door] = ()
+) -> Flask:
+    """`doors` are those beside Baton's own."""
     app = Flask("baton", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = max_body_bytes
     app.url_map.converters["session"] = SessionIdConverter
     app.url_map.converters["message"] = MessageIdConverter
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False  # no redirects: another path is another path
-    app.before_request(_begin)
+    app.before_request(partial(_begin, doors))
     access.register(app)
     error_responses.register(app)
     for resource in resources:
@@ -52,17 +63,20 @@ def make_application(resources: Iterable[Resource], access: Access, *, max_body_
     return app
 
 
-def _begin() -> None:
+def _begin(doors: Sequence[Door]) -> None:
     """Takes the caller's request id if it is one that a log can bear."""
     given = request.headers.get("X-Request-ID", "")
     g.request_id = given if re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", given) else uuid.uuid4().hex
     g.begun = time.perf_counter()
     g.log_token = enter_context(request=g.request_id)
+    g.door = next((one for one in doors if request.path.startswith(one.prefix)), OWN)
+    g.door.admit()
 
 
 def _identify(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
+    door().stamp(response)
     if request.method == "OPTIONS" and response.status_code == 200:
         response.status_code = 204  # as the contract's server answers it
     milliseconds = (time.perf_counter() - g.begun) * 1000

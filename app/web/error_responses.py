@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 from werkzeug.exceptions import HTTPException
 
 from app import errors
+from app.web.door import door
 from app.web.message_json import StoredMessageJson, message_payload
 from app.web.response_json import json_response
 from app.web.run_json import RunJson, run_payload
@@ -105,10 +106,10 @@ def register(app: Flask) -> None:
 def error_response(
     status: int, message: str, code: str, details: Mapping[str, Any] | None = None
 ) -> Response:
-    """`error` repeats the message for the contract's client, which looks for that key."""
+    """In the shape of the door that the request has come through."""
     g.error_code = code
     shown = {key: value for key, value in (details or {}).items() if value is not None and key != "status"}
-    body = {**shown, "message": message, "error": message, "code": code, "request_id": g.get("request_id")}
+    status, body = door().refusal(status, message, code, shown)
     response = json_response(body, status)
     if status == 503 or (status == 409 and code in ("session_busy", "stopping")):
         response.headers["Retry-After"] = str(RETRY_SECONDS)

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 
 from app.factory import Server
+from app.managed.door import ManagedDoor
 
 SESSION = "/api/sessions/00000000-0000-4000-8000-000000000000"
 
@@ -151,7 +152,7 @@ def test_a_request_id_that_a_log_could_not_bear_is_replaced(http: FlaskClient, g
 
 def test_every_route_is_below_the_contracts_prefix_or_for_people_and_operators(quiet: Server) -> None:
     rules: list[Rule] = list(quiet.app.url_map.iter_rules())
-    elsewhere = {rule.rule for rule in rules if not rule.rule.startswith("/api/")}
+    elsewhere = {rule.rule for rule in rules if not rule.rule.startswith(("/api/", ManagedDoor.prefix))}
     reference = {"/agent-schema.json", "/docs", "/docs/<name>", "/openapi.json"}
     console = {"/console/<name>", "/console/vendor/<package>/<name>"}
     assert elsewhere == {"/health", "/ready", "/metrics", "/", *console, *reference}

@@ -1,0 +1,94 @@
+"""Agents of the Managed Agents API, and their versions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, request
+
+from app.errors import InvalidRequest
+from app.managed.agent_bodies import CreateAgent, UpdateAgent, changed, definition
+from app.managed.bodies import patched, read
+from app.managed.calls import Calls, get, post
+from app.managed.ids import new_id, number_in
+from app.managed.paging import page, window
+from app.store.definitions import Defined
+from app.store.stored_agents import StoredAgents
+from app.web.access import own_name, owner, role
+from app.web.response_json import json_response, time_text
+
+Json = dict[str, Any]
+
+
+class AgentCalls(Calls):
+    prefix = "/v1/agents"
+
+    def __init__(self, agents: StoredAgents) -> None:
+        self._agents = agents
+
+    @post("")
+    def create(self) -> Response:
+        made = definition(read(CreateAgent))
+        added = self._agents.add(new_id("agent"), made, owner=own_name(), shared=role() != "user")
+        return json_response(agent_json(added))
+
+    @get("")
+    def page(self) -> Response:
+        asked = window()
+        found = page(self._agents.page(asked, owner=owner()), asked, lambda one: (one.created_at, one.id))
+        return json_response({"data": [agent_json(one) for one in found.rows], "next_page": found.next_page})
+
+    @get("/<agent_id>")
+    def retrieve(self, agent_id: str) -> Response:
+        found = self._agents.get(_checked(agent_id), version=_version(), owner=owner())
+        return json_response(agent_json(found))
+
+    @post("/<agent_id>")
+    def update(self, agent_id: str) -> Response:
+        body = read(UpdateAgent)
+
+        def change(before: Defined) -> Json:
+            if before.archived_at is not None:
+                raise InvalidRequest("Cannot modify archived agent")
+            return changed(before.definition, body, lambda now: patched(now, body.metadata))
+
+        found = self._agents.change(_checked(agent_id), change, expected=body.version, owner=owner())
+        return json_response(agent_json(found))
+
+    @post("/<agent_id>/archive")
+    def archive(self, agent_id: str) -> Response:
+        return json_response(agent_json(self._agents.archive(_checked(agent_id), owner=owner())))
+
+    @get("/<agent_id>/versions")
+    def versions(self, agent_id: str) -> Response:
+        asked = window()
+        rows = self._agents.versions(_checked(agent_id), asked, owner=owner())
+        found = page(rows, asked, lambda one: (float(one.version), one.id))
+        return json_response({"data": [agent_json(one) for one in found.rows], "next_page": found.next_page})
+
+
+def agent_json(agent: Defined) -> Json:
+    return {
+        "id": agent.id,
+        "type": "agent",
+        **agent.definition,
+        "version": agent.version,
+        "created_at": time_text(agent.created_at, whole=False),
+        "updated_at": time_text(agent.updated_at, whole=False),
+        "archived_at": None if agent.archived_at is None else time_text(agent.archived_at, whole=False),
+    }
+
+
+def _checked(agent_id: str) -> str:
+    if number_in("agent", agent_id) is None:
+        raise InvalidRequest("Invalid agent ID.")
+    return agent_id
+
+
+def _version() -> int | None:
+    given = request.args.get("version")
+    if given is None:
+        return None
+    if not given.isascii() or not given.isdecimal() or len(given) > 9 or int(given) < 1:
+        raise InvalidRequest("version: must be a whole number from 1 on")
+    return int(given)

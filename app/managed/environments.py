@@ -1,0 +1,191 @@
+"""Environments of the Managed Agents API."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from flask import Response
+from pydantic import Discriminator, Field
+
+from app.errors import Forbidden, InvalidRequest
+from app.managed.bodies import SOUND, Body, Metadata, MetadataPatch, Name, patched, read
+from app.managed.calls import Calls, delete, get, post
+from app.managed.ids import new_id, number_in
+from app.managed.paging import page, window
+from app.store.definitions import Defined
+from app.store.environment_store import EnvironmentStore
+from app.web.access import own_name, owner, role
+from app.web.response_json import json_response, time_text
+
+Json = dict[str, Any]
+
+_MANAGERS: Final = ("apt", "cargo", "gem", "go", "npm", "pip")
+_Packages = list[Annotated[str, Field(min_length=1, max_length=256), SOUND]] | None
+Scope = Literal["organization", "account"]
+
+
+class Packages(Body):
+    type: Literal["packages"] | None = None
+    apt: _Packages = None
+    cargo: _Packages = None
+    gem: _Packages = None
+    go: _Packages = None
+    npm: _Packages = None
+    pip: _Packages = None
+
+
+class Unrestricted(Body):
+    type: Literal["unrestricted"]
+
+
+class Limited(Body):
+    type: Literal["limited"]
+    allowed_hosts: list[Annotated[str, Field(min_length=1, max_length=255), SOUND]] | None = None
+    allow_mcp_servers: bool | None = None
+    allow_package_managers: bool | None = None
+
+
+class Cloud(Body):
+    type: Literal["cloud"]
+    networking: Annotated[Unrestricted | Limited, Discriminator("type")] | None = None
+    packages: Packages | None = None
+
+
+class SelfHosted(Body):
+    type: Literal["self_hosted"]
+
+
+Config = Annotated[Cloud | SelfHosted, Discriminator("type")]
+Description = Annotated[str, Field(max_length=1024), SOUND]
+
+
+class CreateEnvironment(Body):
+    name: Name
+    config: Config | None = None
+    description: Description | None = None
+    metadata: Metadata = Field(default_factory=dict)
+    scope: Scope | None = None
+
+
+class UpdateEnvironment(Body):
+    name: Name | None = None
+    config: Config | None = None
+    description: Description | None = None
+    metadata: MetadataPatch = Field(default_factory=dict)
+    scope: Scope | None = None
+
+
+class EnvironmentCalls(Calls):
+    prefix = "/v1/environments"
+
+    def __init__(self, environments: EnvironmentStore) -> None:
+        self._environments = environments
+
+    @post("")
+    def create(self) -> Response:
+        body = read(CreateEnvironment)
+        scope = body.scope or ("account" if role() == "user" else "organization")
+        made = {
+            "name": body.name,
+            "description": body.description,
+            "config": _config(body.config),
+            "metadata": body.metadata,
+            "scope": scope,
+        }
+        added = self._environments.add(new_id("env"), made, owner=own_name(), shared=_shared(scope))
+        return json_response(environment_json(added))
+
+    @get("")
+    def page(self) -> Response:
+        asked = window()
+        rows = self._environments.page(asked, owner=owner())
+        found = page(rows, asked, lambda one: (one.created_at, one.id))
+        listed = [environment_json(one) for one in found.rows]
+        return json_response({"data": listed, "next_page": found.next_page})
+
+    @get("/<environment_id>")
+    def retrieve(self, environment_id: str) -> Response:
+        return json_response(
+            environment_json(self._environments.get(_checked(environment_id), owner=owner()))
+        )
+
+    @post("/<environment_id>")
+    def update(self, environment_id: str) -> Response:
+        body = read(UpdateEnvironment)
+
+        def change(before: Defined) -> Json:
+            if before.archived_at is not None:
+                raise InvalidRequest(
+                    f"Environment {before.id} is archived.", error_code="environment_archived"
+                )
+            return _changed(before.definition, body)
+
+        shared = None if body.scope is None else _shared(body.scope)
+        found = self._environments.change(_checked(environment_id), change, shared=shared, owner=owner())
+        return json_response(environment_json(found))
+
+    @post("/<environment_id>/archive")
+    def archive(self, environment_id: str) -> Response:
+        found = self._environments.archive(_checked(environment_id), owner=owner())
+        return json_response(environment_json(found))
+
+    @delete("/<environment_id>")
+    def delete(self, environment_id: str) -> Response:
+        self._environments.delete(_checked(environment_id), owner=owner())
+        return json_response({"id": environment_id, "type": "environment_deleted"})
+
+
+def environment_json(environment: Defined) -> Json:
+    return {
+        "id": environment.id,
+        "type": "environment",
+        **environment.definition,
+        "created_at": time_text(environment.created_at, whole=False),
+        "updated_at": time_text(environment.updated_at, whole=False),
+        "archived_at": None
+        if environment.archived_at is None
+        else time_text(environment.archived_at, whole=False),
+    }
+
+
+def _changed(before: Json, body: UpdateEnvironment) -> Json:
+    after = {**before, "metadata": patched(before["metadata"], body.metadata, empty_deletes=True)}
+    if body.name is not None:
+        after["name"] = body.name
+    if body.given("description"):
+        after["description"] = body.description
+    if body.scope is not None:
+        after["scope"] = body.scope
+    if body.config is not None:
+        if body.config.type != before["config"]["type"]:
+            raise InvalidRequest("config.type: the kind of an environment can't be changed")
+        after["config"] = _config(body.config)
+    return after
+
+
+def _config(config: Cloud | SelfHosted | None) -> Json:
+    """InvalidRequest for what this server can't keep to: nothing is accepted without effect."""
+    if isinstance(config, SelfHosted):
+        raise InvalidRequest("config.type: self_hosted environments are not supported here yet")
+    if config is not None and isinstance(config.networking, Limited):
+        raise InvalidRequest("config.networking.type: this server can't limit the network of an environment")
+    if config is not None and config.packages is not None:
+        for manager in _MANAGERS:
+            if getattr(config.packages, manager):
+                raise InvalidRequest(
+                    f"config.packages.{manager}: this server installs no packages; install them on its machine"
+                )
+    packages = {"type": "packages", **{manager: [] for manager in _MANAGERS}}
+    return {"type": "cloud", "networking": {"type": "unrestricted"}, "packages": packages}
+
+
+def _shared(scope: Scope) -> bool:
+    if scope == "organization" and role() == "user":
+        raise Forbidden("Only operators may share an environment with everybody (scope: organization).")
+    return scope == "organization"
+
+
+def _checked(environment_id: str) -> str:
+    if number_in("env", environment_id) is None:
+        raise InvalidRequest("Invalid environment ID.")
+    return environment_id

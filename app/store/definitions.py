@@ -1,0 +1,75 @@
+"""What clients of the Managed Agents API define, and how its tables are read and written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import ColumnElement, Connection, Table, insert, or_, true, update
+
+from app.errors import Forbidden
+from app.store.clock import now
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Defined:
+    """`definition` is JSON in the form in which the API answers. Times are seconds since the epoch, by the database's
+    clock."""
+
+    id: str
+    owner: str
+    version: int
+    definition: Json
+    created_at: float
+    updated_at: float
+    archived_at: float | None
+
+
+Change = Callable[[Defined], Json]
+
+
+def usable(table: Table, owner: str | None) -> ColumnElement[bool]:
+    """What one token's holder may use: their own, and what is shared. None: everything."""
+    return or_(table.c.owner == owner, table.c.shared) if owner is not None else true()
+
+
+def require_own(found: Defined, owner: str | None) -> None:
+    """Forbidden for what its owner shares: others may use it, and not change it."""
+    if owner is not None and found.owner != owner:
+        raise Forbidden("Only its owner and operators may change this.")
+
+
+def add(
+    connection: Connection, table: Table, row_id: str, owner: str, *, shared: bool, **values: Any
+) -> None:
+    times = {"created_at": now(), "updated_at": now()}
+    connection.execute(insert(table).values(id=row_id, owner=owner, shared=shared, **times, **values))
+
+
+def archive(connection: Connection, table: Table, row_id: str) -> None:
+    """A row that is archived already stays as it is."""
+    connection.execute(
+        update(table).where(table.c.id == row_id, table.c.archived_at.is_(None)).values(archived_at=now())
+    )
+
+
+def lock(connection: Connection, table: Table, row_id: str) -> None:
+    """Two changes at once come one after the other."""
+    connection.execute(update(table).where(table.c.id == row_id).values(updated_at=table.c.updated_at))
+
+
+def defined(row: Any) -> Defined:
+    values = row._mapping
+    return Defined(
+        id=values["id"],
+        owner=values["owner"],
+        version=values.get("version", 1),
+        definition=orjson.loads(values["definition_json"]),
+        created_at=values["created_at"],
+        updated_at=values["updated_at"],
+        archived_at=values["archived_at"],
+    )

@@ -1,0 +1,68 @@
+"""Environments that clients have defined."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, delete, select, update
+
+from app.errors import NotFound
+from app.store.clock import now
+from app.store.definitions import Change, Defined, Json, add, archive, defined, lock, require_own, usable
+from app.store.engine import Database
+from app.store.key_pages import Window, within
+from app.store.row_mapping import dump
+from app.store.tables import environments
+
+
+class EnvironmentStore:
+    """`owner` narrows a call to what one token's holder may use: their own, and what is shared. None: everything."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, environment_id: str, definition: Json, *, owner: str, shared: bool) -> Defined:
+        with self._database.writing() as connection:
+            values = {"definition_json": dump(definition)}
+            add(connection, environments, environment_id, owner, shared=shared, **values)
+            return _environment(connection, environment_id, None)
+
+    def get(self, environment_id: str, *, owner: str | None) -> Defined:
+        with self._database.reading() as connection:
+            return _environment(connection, environment_id, owner)
+
+    def page(self, window: Window, *, owner: str | None) -> Sequence[Defined]:
+        query = within(select(environments).where(usable(environments, owner)), environments, window)
+        with self._database.reading() as connection:
+            return [defined(row) for row in connection.execute(query)]
+
+    def change(
+        self, environment_id: str, change: Change, *, shared: bool | None, owner: str | None
+    ) -> Defined:
+        with self._database.writing() as connection:
+            lock(connection, environments, environment_id)
+            before = _environment(connection, environment_id, owner)
+            require_own(before, owner)
+            values: Json = {"definition_json": dump(change(before)), "updated_at": now()}
+            if shared is not None:
+                values["shared"] = shared
+            connection.execute(update(environments).where(environments.c.id == environment_id).values(values))
+            return _environment(connection, environment_id, owner)
+
+    def archive(self, environment_id: str, *, owner: str | None) -> Defined:
+        with self._database.writing() as connection:
+            require_own(_environment(connection, environment_id, owner), owner)
+            archive(connection, environments, environment_id)
+            return _environment(connection, environment_id, owner)
+
+    def delete(self, environment_id: str, *, owner: str | None) -> None:
+        with self._database.writing() as connection:
+            require_own(_environment(connection, environment_id, owner), owner)
+            connection.execute(delete(environments).where(environments.c.id == environment_id))
+
+
+def _environment(connection: Connection, environment_id: str, owner: str | None) -> Defined:
+    query = select(environments).where(environments.c.id == environment_id, usable(environments, owner))
+    if (row := connection.execute(query).first()) is None:
+        raise NotFound("Environment not found.", error_code="environment_not_found")
+    return defined(row)

@@ -1,0 +1,42 @@
+"""Agents, their versions and environments of the Managed Agents API. An older process does not know the tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0008"
+down_revision = "0007"
+branch_labels = None
+depends_on = None
+
+
+def _kept(name: str, *columns: sa.Column[Any]) -> None:
+    op.create_table(
+        name,
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("shared", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.Column("updated_at", sa.Double(), nullable=False),
+        sa.Column("archived_at", sa.Double(), nullable=True),
+        *columns,
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("created_at", "id", name=f"{name}_by_age"),
+    )
+
+
+def upgrade() -> None:
+    _kept("stored_agents", sa.Column("version", sa.Integer(), nullable=False))
+    op.create_table(
+        "agent_versions",
+        sa.Column("agent_id", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("definition_json", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.ForeignKeyConstraint(["agent_id"], ["stored_agents.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("agent_id", "version"),
+    )
+    _kept("environments", sa.Column("definition_json", sa.Text(), nullable=False))

@@ -1,0 +1,77 @@
+"""Environments, through the official SDK."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anthropic
+import pytest
+
+from app.factory import Server
+from tests.managed.conftest import Sdk
+
+
+def test_an_environment_is_made_changed_archived_and_deleted(sdk: Sdk) -> None:
+    made = sdk.checked(sdk.beta.environments.create(name="here"))
+    assert sdk.sent["config"]["networking"] == {"type": "unrestricted"}
+    assert sdk.sent["config"]["packages"]["pip"] == []
+    changed = sdk.checked(
+        sdk.beta.environments.update(
+            made.id, description="mine", metadata={"a": "1", "b": "2"}, config={"type": "cloud"}
+        )
+    )
+    assert (changed.description, changed.metadata) == ("mine", {"a": "1", "b": "2"})
+    assert (
+        sdk.beta.environments.update(made.id, metadata={"a": "", "b": None}, description=None).metadata == {}
+    )
+    assert made.id in [one.id for one in sdk.beta.environments.list()]
+    archived = sdk.checked(sdk.beta.environments.archive(made.id))
+    assert archived.archived_at is not None
+    assert made.id not in [one.id for one in sdk.beta.environments.list()]
+    with pytest.raises(anthropic.BadRequestError, match=r"Environment env_\w+ is archived"):
+        sdk.beta.environments.update(made.id, name="there")
+    assert sdk.sent["error"]["details"] == {"error_code": "environment_archived"}
+    gone = sdk.checked(sdk.beta.environments.delete(made.id))
+    assert (gone.id, gone.type) == (made.id, "environment_deleted")
+    with pytest.raises(anthropic.NotFoundError, match="Environment not found"):
+        sdk.beta.environments.retrieve(made.id)
+    assert sdk.sent["error"]["details"] == {"error_code": "environment_not_found"}
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"type": "moon"}, 'config.type: "moon" is not a valid value; expected one of cloud, self_hosted'),
+        ({"type": "self_hosted"}, "config.type: self_hosted environments are not supported here yet"),
+        (
+            {"type": "cloud", "networking": {"type": "limited"}},
+            "config.networking.type: this server can't limit",
+        ),
+        (
+            {"type": "cloud", "packages": {"pip": ["numpy"]}},
+            "config.packages.pip: this server installs no packages",
+        ),
+        ({"type": "cloud", "packages": {"brew": ["x"]}}, "config.packages.brew: unknown field"),
+    ],
+)
+def test_what_can_not_be_kept_to_is_refused(sdk: Sdk, config: Any, words: str) -> None:
+    with pytest.raises(anthropic.BadRequestError):
+        sdk.beta.environments.create(name="here", config=config)
+    assert words in sdk.sent["error"]["message"]
+
+
+def test_only_operators_share_an_environment(company: Server) -> None:
+    with (
+        Sdk(company, "olga-has-this-token") as olga,
+        Sdk(company, "ann-has-this-token") as ann,
+        Sdk(company, "ben-has-this-token") as ben,
+    ):
+        common, private = olga.beta.environments.create(name="c"), ann.beta.environments.create(name="p")
+        assert (common.scope, private.scope) == ("organization", "account")
+        assert [one.id for one in ben.beta.environments.list()] == [common.id]
+        with pytest.raises(anthropic.NotFoundError):
+            ben.beta.environments.delete(private.id)
+        with pytest.raises(anthropic.PermissionDeniedError):
+            ann.beta.environments.create(name="x", scope="organization")
+        with pytest.raises(anthropic.PermissionDeniedError):
+            ben.beta.environments.delete(common.id)
