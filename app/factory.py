@@ -14,6 +14,10 @@ from app.distribution import install_command
 from app.managed.agents import AgentCalls
 from app.managed.door import ManagedDoor
 from app.managed.environments import EnvironmentCalls
+from app.managed.events import EventCalls
+from app.managed.sessions import SessionCalls
+from app.managed.teams import EveryTeam
+from app.managed.teller import Tellers
 from app.runtime.agent_planner import AgentPlanner
 from app.runtime.agent_prompts import AgentPrompts
 from app.runtime.agent_tools import AgentTools
@@ -182,6 +186,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         search=settings.search,
     )
     directory = TeamDirectory(settings.agents, settings.environment, instead=settings.stand_in_agents)
+    teams = EveryTeam(directory, store.managed)
     writer = StreamWriter(heartbeat=PING, heartbeat_seconds=HEARTBEAT_SECONDS)
     model = LazyModel(partial(_load_model, settings, writer), at_once=False) if settings.api_key else None
     titles = Titles(store.sessions, telemetry.tracing)
@@ -189,7 +194,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     roots = roots_of(settings)
     pricing = Pricing(store.quotas, allowed=settings.unpriced_models == "allow")
     planner = AgentPlanner(
-        directory,
+        teams,
         _client(settings, model, store, telemetry) if model is not None else None,
         store,
         environment=settings.environment,
@@ -200,6 +205,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         servers=tool_servers,
         run_seconds=settings.run_seconds,
         cage=cage_of(settings),
+        tellers=Tellers(store).of,
     )
     runtime = Runtime(
         store,
@@ -240,8 +246,8 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     waits = LongPoll(runtime.runs, runtime.slots, disconnects)
     streams = Streams(disconnects, runtime.slots, writer)
     editor = ConversationEditor(store, runtime.manager)
-    agents = SessionAgents(store, directory)
-    agent_tools = AgentTools(store, directory, planner.toolboxes, roots)
+    agents = SessionAgents(store, teams)
+    agent_tools = AgentTools(store, teams, planner.toolboxes, roots)
     app = make_application(
         [
             HealthResource(
@@ -260,7 +266,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             EffectivePermissionsResource(agents),
             AgentInfoResource(store, agents),
             SessionToolsResource(store, agents, agent_tools, editor),
-            SessionTreeResource(SessionTrees(store, directory)),
+            SessionTreeResource(SessionTrees(store, teams)),
             SessionHistoryResource(store),
             SessionContextResource(agents, Contexts(store, roots)),
             SessionTodosResource(store, agents, editor),
@@ -293,6 +299,8 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             ReferenceResource(secured=settings.asks_for_tokens),
             AgentCalls(store.agents),
             EnvironmentCalls(store.environments),
+            SessionCalls(store, control, runtime.manager, roots),
+            EventCalls(store, control, runtime.manager, readers, streams),
         ],
         _access(settings, store),
         max_body_bytes=settings.max_body_bytes,

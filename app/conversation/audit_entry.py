@@ -8,6 +8,7 @@ from typing import Literal
 Action = Literal[
     "create",
     "fork",
+    "archive",
     "delete",
     "run",
     "retry",

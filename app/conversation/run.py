@@ -23,7 +23,7 @@ it is stored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
@@ -86,6 +86,8 @@ class Baton:
     session_id: str
     epoch: int = 0
     write: int = 0  # numbers a write that may have to be repeated; 0 for one that is not
+    told: Sequence[Mapping[str, Any]] = field(default=(), compare=False)
+    """Rows of the events that clients of the Managed Agents API are told of this write; they are stored with it."""
 
 
 @dataclass(frozen=True, slots=True)

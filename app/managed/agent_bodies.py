@@ -192,7 +192,7 @@ def definition(body: CreateAgent) -> Json:
         "system": body.system,
         "tools": [tool_json(tool) for tool in body.tools],
         "mcp_servers": [server.model_dump() for server in body.mcp_servers],
-        "skills": [_skill_json(skill) for skill in body.skills],
+        "skills": [skill_json(skill) for skill in body.skills],
         "multiagent": None,
         "metadata": body.metadata,
         "execution_identity": _SERVICE_ACCOUNT,
@@ -223,7 +223,7 @@ def changed(before: Json, body: UpdateAgent, patch: Callable[[Json], Json]) -> J
     if body.given("mcp_servers"):
         after["mcp_servers"] = [server.model_dump() for server in body.mcp_servers or ()]
     if body.given("skills"):
-        after["skills"] = [_skill_json(skill) for skill in body.skills or ()]
+        after["skills"] = [skill_json(skill) for skill in body.skills or ()]
     after["metadata"] = patch(before["metadata"])
     check(after)
     return after
@@ -274,7 +274,7 @@ def _config_json(config: ToolConfig, defaults: Json) -> Json:
     return made
 
 
-def _skill_json(skill: Skill) -> Json:
+def skill_json(skill: Skill) -> Json:
     return {"type": skill.type, "skill_id": skill.skill_id, "version": skill.version or "latest"}
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from flask import Response, request
 
+from app.door_ids import new_id, number_in
 from app.errors import InvalidRequest
 from app.managed.agent_bodies import CreateAgent, UpdateAgent, changed, definition
 from app.managed.bodies import patched, read
 from app.managed.calls import Calls, get, post
-from app.managed.ids import new_id, number_in
 from app.managed.paging import page, window
 from app.store.definitions import Defined
 from app.store.stored_agents import StoredAgents

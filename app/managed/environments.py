@@ -7,10 +7,10 @@ from typing import Annotated, Any, Final, Literal
 from flask import Response
 from pydantic import Discriminator, Field
 
+from app.door_ids import new_id, number_in
 from app.errors import Forbidden, InvalidRequest
 from app.managed.bodies import SOUND, Body, Metadata, MetadataPatch, Name, patched, read
 from app.managed.calls import Calls, delete, get, post
-from app.managed.ids import new_id, number_in
 from app.managed.paging import page, window
 from app.store.definitions import Defined
 from app.store.environment_store import EnvironmentStore

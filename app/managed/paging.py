@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar
 
 import orjson
 from flask import request
 
 from app.errors import InvalidRequest
 from app.store.key_pages import Place, Window
+from app.store.managed_sessions import Filter, ManagedSession
+from app.store.told_events import Told, Wanted
 
 T = TypeVar("T")
+Json = dict[str, Any]
 DEFAULT: Final = 20
 MOST: Final = 100
+_STATUSES: Final = frozenset({"idle", "running", "rescheduling", "terminated"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +41,106 @@ def window(*, default: int = DEFAULT, most: int = MOST) -> Window:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class SessionPages:
+    """Pages of sessions, which lead both ways."""
+
+    wanted: Filter
+    order: str
+
+    @classmethod
+    def of_request(cls) -> Self:
+        """InvalidRequest."""
+        order = request.args.get("order", "desc")
+        if order not in ("asc", "desc"):
+            raise InvalidRequest(f'order: "{order}" is not a valid value; expected one of asc, desc')
+        given, after = _cursor_in(request.args.get("page")), None
+        if given is not None:
+            if given.order != order:
+                raise InvalidRequest("page token order does not match request")
+            after = given.place
+        statuses = _texts("statuses")
+        for status in statuses:
+            if status not in _STATUSES:
+                allowed = ", ".join(sorted(_STATUSES))
+                raise InvalidRequest(f'statuses: "{status}" is not a valid value; expected one of {allowed}')
+        version = request.args.get("agent_version")
+        if version is not None and not re.fullmatch("[0-9]{1,9}", version):
+            raise InvalidRequest("agent_version: must be a whole number")
+        for name in ("deployment_id", "memory_store_id"):
+            if request.args.get(name):
+                raise InvalidRequest(f"{name}: there are none here")
+        wanted = Filter(
+            limit=_limit(DEFAULT, MOST),
+            agent_id=request.args.get("agent_id"),
+            agent_version=None if version is None else int(version),
+            statuses=statuses,
+            archived=flag("include_archived"),
+            ascending=order == "asc",
+            after=after,
+            backward=given is not None and given.backward,
+            later_than=_time("created_at[gt]"),
+            since=_time("created_at[gte]"),
+            earlier_than=_time("created_at[lt]"),
+            until=_time("created_at[lte]"),
+        )
+        return cls(wanted, order)
+
+    def answer(self, rows: Sequence[ManagedSession], show: Callable[[ManagedSession], Json]) -> Json:
+        """Of rows that were read with one more than the limit."""
+        wanted = self.wanted
+        more, shown = len(rows) > wanted.limit, list(rows[: wanted.limit])
+        if wanted.backward:
+            shown.reverse()
+        before = (more if wanted.backward else wanted.after is not None) and bool(shown)
+        behind = (wanted.backward or more) and bool(shown)
+        return {
+            "data": [show(one) for one in shown],
+            "next_page": self._cursor(shown[-1], backward=False) if behind else None,
+            "prev_page": self._cursor(shown[0], backward=True) if before else None,
+        }
+
+    def _cursor(self, found: ManagedSession, *, backward: bool) -> str:
+        return _written([found.created_at, found.session.id, self.order, backward])
+
+
+def event_page(*, most: int, default: int, ordered: bool) -> tuple[Wanted, str]:
+    """The page of a session's events that is asked for, and its order. InvalidRequest."""
+    order = request.args.get("order", "asc") if ordered else "asc"
+    if order not in ("asc", "desc"):
+        raise InvalidRequest(f'order: "{order}" is not a valid value; expected one of asc, desc')
+    after = None
+    if (cursor := request.args.get("page")) is not None:
+        value = _read(cursor, 3)
+        if value[2] != order:
+            raise InvalidRequest("page token order does not match request")
+        after = (None if value[0] is None else int(value[0])), str(value[1])
+    wanted = Wanted(
+        limit=_limit(default, most),
+        types=_texts("types") if ordered else (),
+        descending=order == "desc",
+        after=after,
+        later_than=_time("created_at[gt]"),
+        since=_time("created_at[gte]"),
+        earlier_than=_time("created_at[lt]"),
+        until=_time("created_at[lte]"),
+    )
+    return wanted, order
+
+
+def event_cursor(event: Told, order: str) -> str:
+    return _written([event.number, event.id, order])
+
+
+def _texts(name: str) -> list[str]:
+    """An array in the query, with brackets or without."""
+    return [*request.args.getlist(f"{name}[]"), *request.args.getlist(name)]
+
+
 def page(rows: Sequence[T], asked: Window, place: Callable[[T], Place]) -> Page[T]:
     """Of rows that were read with one more than the limit."""
     shown = rows[: asked.limit]
-    return Page(shown, _cursor(place(shown[-1])) if len(rows) > asked.limit else None)
+    return Page(shown, _written(place(shown[-1])) if len(rows) > asked.limit else None)
 
 
 def flag(name: str) -> bool:
@@ -73,18 +174,44 @@ def _refuse_time(name: str) -> float:
     raise InvalidRequest(f"{name}: must be a time as in RFC 3339")
 
 
-def _cursor(place: Place) -> str:
-    return "page_" + base64.urlsafe_b64encode(orjson.dumps(place)).decode().rstrip("=")
+@dataclass(frozen=True, slots=True)
+class _Cursor:
+    place: Place
+    order: str
+    backward: bool
+
+
+def _cursor_in(cursor: str | None) -> _Cursor | None:
+    if not cursor:
+        return None
+    value = _read(cursor, 4)
+    return _Cursor((_float(value[0]), str(value[1])), str(value[2]), bool(value[3]))
 
 
 def _place_in(cursor: str | None) -> Place | None:
     if not cursor:
         return None
+    value = _read(cursor, 2)
+    return _float(value[0]), str(value[1])
+
+
+def _written(value: Sequence[Any]) -> str:
+    return "page_" + base64.urlsafe_b64encode(orjson.dumps(value)).decode().rstrip("=")
+
+
+def _read(cursor: str, size: int) -> list[Any]:
+    """A cursor's parts. InvalidRequest for what none of these lists has given."""
+    text = cursor.removeprefix("page_")
     try:
-        padded = cursor.removeprefix("page_") + "=" * (-len(cursor.removeprefix("page_")) % 4)
-        value: Any = orjson.loads(base64.urlsafe_b64decode(padded))
-        if not cursor.startswith("page_") or len(value) != 2:
-            raise ValueError
-        return float(value[0]), str(value[1])
-    except (ValueError, TypeError, IndexError, KeyError):
-        raise InvalidRequest("invalid page cursor") from None
+        value = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except ValueError:
+        value = None
+    if text == cursor or not isinstance(value, list) or len(value) != size:
+        raise InvalidRequest("invalid page cursor")
+    return value
+
+
+def _float(value: Any) -> float:
+    if not isinstance(value, int | float):
+        raise InvalidRequest("invalid page cursor")
+    return float(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -45,6 +45,7 @@ from app.runtime.pricing import Pricing
 from app.runtime.run_clock import shortest
 from app.runtime.run_notices import uncounted, without_effect
 from app.runtime.run_plan import Plan
+from app.runtime.teller import Teller
 from app.runtime.thinking_levels import at_level, chosen_level, specs_at
 from app.runtime.titles import Titles
 from app.runtime.toolboxes import Toolboxes
@@ -52,8 +53,7 @@ from app.store.background_store import OPTION
 from app.store.store import Store
 from app.team.agent import Agent
 from app.team.model_definition import ModelSpec
-from app.team.team import Team
-from app.team.team_directory import TeamDirectory
+from app.team.team import Team, Teams
 
 
 class AgentPlanner:
@@ -61,7 +61,7 @@ class AgentPlanner:
 
     def __init__(
         self,
-        directory: TeamDirectory,
+        directory: Teams,
         client: ModelClient | None,
         store: Store,
         *,
@@ -73,8 +73,11 @@ class AgentPlanner:
         pricing: Pricing | None = None,
         run_seconds: float = 0.0,
         cage: Cage | None = None,
+        tellers: Callable[[str], Callable[[], Teller] | None] = lambda _key: None,
     ) -> None:
-        """Without `titles` sessions get none by themselves; without `servers` agents have no tool servers; without a
+        """`tellers` finds, by the key of a team, what makes the teller of each of its runs.
+
+        Without `titles` sessions get none by themselves; without `servers` agents have no tool servers; without a
         `cage` commands can do what the server can. `run_seconds` is how long any run may be at work; 0: as long as it
         takes."""
         self._deny_wins = deny_wins
@@ -82,6 +85,7 @@ class AgentPlanner:
         self._run_seconds = run_seconds
         self._background: BackgroundRuns | None = None
         self._cage = cage
+        self._tellers = tellers
         self.toolboxes = Toolboxes(environment, servers=servers, cage=cage)
         self._titles = titles
         self._tool_threads = ToolThreads()
@@ -134,6 +138,7 @@ class AgentPlanner:
             agent.starts_thinking,
             self._policy(team, agent),
             thinks if name is None else {},
+            self._tellers(key),
         )
 
     def _policy(self, team: Team, agent: Agent) -> SafetyPolicy:

@@ -19,7 +19,7 @@ from app.runtime.session_agents import SessionAgent
 from app.runtime.toolboxes import Toolboxes, patient
 from app.store.store import Store
 from app.team.agent import Agent
-from app.team.team_directory import TeamDirectory
+from app.team.team import Teams
 
 COUNT_SECONDS: Final = 30.0
 """How long a number of tools is told again: clients ask several times while they start."""
@@ -47,7 +47,7 @@ class SkillFound:
 class AgentTools:
     """Any thread may call it."""
 
-    def __init__(self, store: Store, directory: TeamDirectory, toolboxes: Toolboxes, roots: Roots) -> None:
+    def __init__(self, store: Store, directory: Teams, toolboxes: Toolboxes, roots: Roots) -> None:
         self._store = store
         self._directory = directory
         self._toolboxes = toolboxes

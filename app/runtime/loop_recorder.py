@@ -6,6 +6,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -34,8 +35,9 @@ from app.conversation.queued_message import CAPACITY, QueueKind
 from app.conversation.run import Answer, Baton, CallState, Question
 from app.conversation.transcript import Message
 from app.conversation.wire_content import user_message_event
-from app.errors import BatonLost, RunCancelled, StoreUnavailable
+from app.errors import AnsweredAlready, BatonLost, NothingToAnswer, RunCancelled, StoreUnavailable
 from app.runtime.live_run import LiveRun, RunParked
+from app.runtime.teller import Rows
 from app.runtime.tool_metrics import ToolMetrics
 from app.store.fence import WrittenAlready
 from app.store.store import Store
@@ -71,6 +73,14 @@ class Recorder:
             steps.close()
             self._calls.close()
 
+    def tell(self, rows: Rows) -> None:
+        """Stores events for the clients of another door."""
+        if rows:
+            self._patiently(self._store.journal.tell, rows)
+
+    def _told_of(self, step: Step) -> Rows:
+        return () if self._live.teller is None else self._live.teller.of(step)
+
     def _take(self, step: Step) -> Any:
         match step:
             case Event():
@@ -95,7 +105,7 @@ class Recorder:
             return
         prompt = self._prompts.pop(fact.message.prompt, None) if isinstance(fact, TurnAdded) else None
         self._live.known.forget_quiet()
-        self._patiently(lambda baton: self._write(fact, baton, prompt))
+        self._patiently(lambda baton: self._write(fact, baton, prompt), self._told_of(fact))
         self._calls.see(fact)
         if isinstance(fact, AgentChanged):
             self._live.hand_over(fact.session_id, fact.agent)
@@ -120,7 +130,10 @@ class Recorder:
         if not look.steers and not (point.ending and look.followups):
             return ()
         kinds: list[tuple[QueueKind, int]] = [("steer", CAPACITY)] if look.steers else [("followup", 1)]
-        taken = self._patiently(lambda baton: self._store.queue.take(baton, point.session_id, kinds=kinds))
+        told = None if self._live.teller is None else self._live.teller.came
+        taken = self._patiently(
+            lambda baton: self._store.queue.take(baton, point.session_id, kinds=kinds, told=told)
+        )
         for _, message in taken or ():
             self._publish(user_message_event(point.session_id, message))
         return [replace(message, came_as=queued.kind) for queued, message in taken or ()]
@@ -133,11 +146,11 @@ class Recorder:
             self._live.cancellation.cancel(answer.by)
             raise RunCancelled()
 
-    def _patiently(self, write: Callable[[Baton], T]) -> T | None:
+    def _patiently(self, write: Callable[[Baton], T], told: Rows = ()) -> T | None:
         """Repeats a write while the database is away. The write has a number, so one that was committed just before
         the connection broke is not done twice; None then."""
         self._writes += 1
-        baton = replace(self._live.baton, write=self._writes)
+        baton = replace(self._live.baton, write=self._writes, told=told)
         try:
             return self._live.patience(write, baton)
         except WrittenAlready:
@@ -196,13 +209,31 @@ class Recorder:
         self._live.expect_answer(question)
         ended, worked = ask.handler_ended, self._live.clock.worked
         asked = self._patiently(
-            lambda baton: self._store.journal.ask(baton, question, handler_ended=ended, worked=worked)
+            lambda baton: self._store.journal.ask(baton, question, handler_ended=ended, worked=worked),
+            self._told_of(ask),
         )
         if asked is False:
             self._live.take_back()
             return Answer("resume")
         self._publish(_identified(ask.event, question.id))
-        return self._live.wait_for_answer(self._let_go)
+        self._answer_already_given(question)
+        answer = self._live.wait_for_answer(self._let_go)
+        if self._live.teller is not None:
+            self.tell(self._live.teller.began())
+        return answer
+
+    def _answer_already_given(self, question: Question) -> None:
+        """Clients of another door may answer before they are asked."""
+        teller, live = self._live.teller, self._live
+        given = None if teller is None else live.patience(teller.answer, question)
+        if given is None:
+            return
+        with suppress(NothingToAnswer, AnsweredAlready):  # somebody was a moment faster, and it is on its way
+            give = partial(self._store.answers.answer, live.run.session_id, kinds=(question.kind,))
+            answered = live.patience(
+                give, replace(given, question_id=question.id), call_id=question.call_id, is_held_here=True
+            )
+            live.deliver(answered.answer)
 
     def _let_go(self) -> Answer:
         """Parks the run, for its process goes away; unless it was answered meanwhile, perhaps through another process:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from app.conversation.run import Run
@@ -163,9 +163,10 @@ class Finisher:
     def _storing(
         self, live: LiveRun, outcome: RunOutcome, segments: Sequence[Segment], last_number: int
     ) -> Callable[[], bool]:
+        told = () if live.teller is None else live.teller.ended(outcome)
         return partial(
             self._store.runs.finish,
-            live.baton,
+            replace(live.baton, told=told),
             outcome.status,
             code=outcome.code,
             error=outcome.error,

@@ -13,6 +13,7 @@ from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.runtime.live_run import LiveRun
 from app.runtime.run_clock import LIMIT, shortest
+from app.runtime.teller import Teller
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Plan:
     holders: Mapping[str, tuple[bool, SafetyPolicy]] = field(default_factory=dict)
     """The agents ("key/name") that begin in place of this one if the session was given to them, whether they start
     thinking, and their policies."""
+    teller: Callable[[], Teller] | None = None
+    """Makes what tells clients of another door of the run; called on its thread. None if there are none."""
 
     def options(self, given: Mapping[str, Any] | None, *, within: float = 0.0) -> Mapping[str, Any]:
         """A run's options, with its limit: the plan's own, or what is left `within` the run that starts it."""

@@ -16,8 +16,7 @@ from app.runtime.speaker import speaker
 from app.runtime.thinking_levels import level_of, levels
 from app.store.store import Store
 from app.team.agent import Agent
-from app.team.team import Team
-from app.team.team_directory import TeamDirectory
+from app.team.team import Team, Teams
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ class SessionAgent:
 class SessionAgents:
     """Reads; any thread may call it."""
 
-    def __init__(self, store: Store, directory: TeamDirectory) -> None:
+    def __init__(self, store: Store, directory: Teams) -> None:
         self._store = store
         self._directory = directory
 

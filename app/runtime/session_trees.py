@@ -15,7 +15,7 @@ from app.errors import AppError
 from app.runtime.model_overrides import asked
 from app.store.store import Store
 from app.store.tree_store import TreeRows
-from app.team.team_directory import TeamDirectory
+from app.team.team import Teams
 
 NodeState = Literal["starting", "running", "idle", "completed", "failed", "stopped"]
 Need = Literal["", "failed", "approve tool", "answer question"]
@@ -70,7 +70,7 @@ class Node:
 class SessionTrees:
     """Reads; any thread may call it."""
 
-    def __init__(self, store: Store, directory: TeamDirectory) -> None:
+    def __init__(self, store: Store, directory: Teams) -> None:
         self._store = store
         self._directory = directory
 

@@ -16,6 +16,7 @@ from app.store.engine import Database
 from app.store.joined_writes import Write, is_as_seen, write_at_once
 from app.store.prepared_statements import Prepared
 from app.store.tables import IS_LIVE, one_of, runs
+from app.store.told_events import tell, telling
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Fence:
         values = {"run_id": baton.run_id, "held_epoch": baton.epoch, "write": baton.write}
         statement = self._numbered if baton.write else self._renew
         if statement.run(connection, values):
+            tell(connection, baton.told)
             return
         if baton.write and self._held.first(connection, values):
             raise WrittenAlready()
@@ -80,9 +82,10 @@ class Fence:
         if database.joins_writes:
             values = {"run_id": baton.run_id, "held_epoch": baton.epoch, "write": baton.write}
             statement = self._numbered_joined if baton.write else self._renew_joined
-            done = write_at_once(database, Write(statement, [values]), writes)
+            every = [*writes, *telling(baton.told)]
+            done = write_at_once(database, Write(statement, [values]), every)
             if done is not None:
-                return done[1:]
+                return done[1 : len(writes) + 1]
         with database.writing() as connection:
             self.check(connection, baton)
             return [write.do(connection) for write in writes]

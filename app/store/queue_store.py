@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -20,12 +20,13 @@ from app.store.clock import ago, now
 from app.store.engine import Database
 from app.store.fence import Fence, WrittenAlready
 from app.store.idempotency import KeyUse, use_key
-from app.store.prepared_statements import Prepared
+from app.store.prepared_statements import Prepared, Values
 from app.store.pruning import drop
 from app.store.row_mapping import Row, dump, run_of
 from app.store.run_rows import live_run_row
 from app.store.session_rows import append_messages, find_session
 from app.store.tables import queued_messages, runs
+from app.store.told_events import tell
 
 STRANDED_SECONDS: Final = 3.0
 KEEP_TAKEN_SECONDS: Final = 86_400.0
@@ -101,10 +102,7 @@ class QueueStore:
                 raise NotRunning()
             if agent is not None:
                 _refuse_other_agent(connection, session_id, agent)
-            if _depth(connection, session_id, new[0].kind) + len(new) > CAPACITY:
-                raise QueueFull()
-            first = (_LAST_NUMBER.scalar(connection, {"session_id": session_id}) or 0) + 1
-            _ADD.insert_all(connection, [_row(message, first + index) for index, message in enumerate(new)])
+            add_waiting(connection, new)
             if key is not None:
                 use_key(connection, key, session_id=session_id)
             note(connection, new[0].kind, session_id, detail=" ".join(message.id for message in new))
@@ -117,9 +115,15 @@ class QueueStore:
         self.additions = next(self._counter)
 
     def take(
-        self, baton: Baton, session_id: str, *, kinds: Sequence[tuple[QueueKind, int]]
+        self,
+        baton: Baton,
+        session_id: str,
+        *,
+        kinds: Sequence[tuple[QueueKind, int]],
+        told: Callable[[Sequence[QueuedMessage]], Sequence[Values]] | None = None,
     ) -> list[tuple[QueuedMessage, Message]]:
-        """Moves waiting messages into the transcript, at most so many of each kind; in the order they came.
+        """Moves waiting messages into the transcript, at most so many of each kind; in the order they came. `told`
+        makes the rows of the events that tell of them.
 
         Repeating it with the same baton gives what it gave the first time. BatonLost.
         """
@@ -141,6 +145,8 @@ class QueueStore:
             for index, row in enumerate(chosen):
                 values = {"taken_by": baton.run_id, "taken_in": baton.write, "position": position + index}
                 _TAKE.run(connection, {"message_id": row.id, **values})
+            if told is not None:
+                tell(connection, told([_message(row) for row in chosen]))
             return _taken(connection, baton, session_id)
 
     def waiting(self, session_id: str) -> list[QueuedMessage]:
@@ -196,6 +202,15 @@ class QueueStore:
         taken = queued_messages.c.taken_by.is_not(None)
         old = taken & (queued_messages.c.created_at < ago(KEEP_TAKEN_SECONDS))
         return drop(self._database, queued_messages, old & ~still_wanted)
+
+
+def add_waiting(connection: Connection, new: Sequence[QueuedMessage]) -> None:
+    """Adds messages of one session and kind, whose row is locked. QueueFull."""
+    session_id = new[0].session_id
+    if _depth(connection, session_id, new[0].kind) + len(new) > CAPACITY:
+        raise QueueFull()
+    first = (_LAST_NUMBER.scalar(connection, {"session_id": session_id}) or 0) + 1
+    _ADD.insert_all(connection, [_row(message, first + index) for index, message in enumerate(new)])
 
 
 def _is_claimable(connection: Connection, session_id: str) -> bool:

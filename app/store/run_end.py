@@ -23,6 +23,7 @@ from app.store.prepared_statements import Prepared
 from app.store.row_mapping import Row, call_of
 from app.store.session_rows import append_messages, find_session, numbering
 from app.store.tables import IS_LIVE, messages, one_of, runs, tool_calls
+from app.store.told_ends import ClosedCall, tell_end
 
 _OPEN_CALLS: Final = Prepared(
     select(tool_calls)
@@ -81,8 +82,9 @@ def ending_at_once(baton: Baton, end: End) -> Write:
     return Write(_END_AT_ONCE, [{**end.values(baton.run_id), "held_epoch": baton.epoch}])
 
 
-def close(connection: Connection, run_id: str, end: End) -> None:
-    """Ends a run's row after closing the calls that it left open, in the order of the ledger."""
+def close(connection: Connection, run_id: str, end: End) -> list[ClosedCall]:
+    """Ends a run's row after closing the calls that it left open, in the order of the ledger; which these are."""
+    closed = []
     ending: Ending = end.status if end.status in ("cancelled", "interrupted") else "failed"
     for row in _OPEN_CALLS.all(connection, {"run_id": run_id}):
         began = row.started_at is not None
@@ -90,9 +92,11 @@ def close(connection: Connection, run_id: str, end: End) -> None:
         if began and (line := _changed(connection, row)):
             words = f"{line}\n\n{words}"
         set_call(connection, row.session_id, row.id, state=state, now_is="ended_at")
-        content = (tool_result(row.id, words, is_error=True),)
-        append_messages(connection, row.session_id, [Message("tool", content)], run_id)
+        result = tool_result(row.id, words, is_error=True)
+        append_messages(connection, row.session_id, [Message("tool", (result,))], run_id)
+        closed.append(ClosedCall(row.session_id, row.id, result))
     _END.run(connection, end.values(run_id))
+    return closed
 
 
 def _changed(connection: Connection, row: Row) -> str:
@@ -122,6 +126,6 @@ def close_orphan(
     facts = b"".join(numbered(first, last_events))
     write_segments(connection, [Segment(run.session_id, run.id, first, following - 1, facts)])
     end = End(outcome.status, outcome.code, outcome.error, following - 1, stopped_by)
-    close(connection, run.id, end)
+    tell_end(connection, run, outcome, close(connection, run.id, end))
     numbering(run.session_id, following).do(connection)
     return following

@@ -123,6 +123,10 @@ class RunJournal:
             self._fence.check(connection, baton)
             return append_messages(connection, session_id, new, baton.run_id)
 
+    def tell(self, baton: Baton) -> None:
+        """Stores what the baton brings to be told, and nothing else."""
+        self._write(baton, [])
+
     def _write(self, baton: Baton, writes: Sequence[Write]) -> list[Any]:
         return self._fence.write(self._database, baton, writes)
 

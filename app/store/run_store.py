@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, get_args
 
 from sqlalchemy import Text, bindparam, cast, func, or_, select, update
@@ -33,6 +33,8 @@ from app.store.run_end import End, close, close_orphan, ending_at_once
 from app.store.run_rows import is_dead, live_run_row, run_row
 from app.store.session_rows import numbering
 from app.store.tables import IS_LIVE, one_of, queued_messages, runs, sessions, tool_calls
+from app.store.told_ends import tell_closed
+from app.store.told_events import telling
 
 log = logging.getLogger(__name__)
 
@@ -120,12 +122,12 @@ class RunStore:
         writes = segment_writes(self._database.kind, segments)
         if next_event is not None:
             writes.append(numbering(baton.session_id, next_event))
-        if write_at_once(self._database, ending_at_once(baton, end), writes) is None:
+        if write_at_once(self._database, ending_at_once(baton, end), [*writes, *telling(baton.told)]) is None:
             with self._database.writing() as connection:
-                self._fence.check(connection, baton)
+                self._fence.check(connection, replace(baton, told=()))
                 for write in writes:
                     write.do(connection)
-                close(connection, baton.run_id, end)
+                tell_closed(connection, close(connection, baton.run_id, end), baton.told)
         # Only now: a message that came before the end was told that this run would see it.
         with self._database.glance() as connection:
             return _QUEUED.first(connection, {"session_id": baton.session_id}) is not None

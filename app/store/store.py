@@ -22,6 +22,7 @@ from app.store.history_store import HistoryStore
 from app.store.idempotency_store import IdempotencyStore
 from app.store.job_store import JobStore
 from app.store.lease_store import LeaseStore
+from app.store.managed_sessions import ManagedSessions
 from app.store.pause_store import PauseStore
 from app.store.queue_store import QueueStore
 from app.store.quota_store import QuotaStore
@@ -35,6 +36,7 @@ from app.store.session_store import SessionStore
 from app.store.stored_agents import StoredAgents
 from app.store.sweep_store import SweepStore
 from app.store.timeline_store import TimelineStore
+from app.store.told_events import ToldEvents
 from app.store.tree_store import TreeStore
 from app.store.waiting_line_store import WaitingLineStore
 
@@ -101,6 +103,8 @@ class Store:
         self.quotas = QuotaStore(database, limits)
         self.agents = StoredAgents(database)
         self.environments = EnvironmentStore(database)
+        self.managed = ManagedSessions(database, self.queue.count_addition)
+        self.told = ToldEvents(database)
         self.audit = AuditStore(database, keep_days=audit_days)
 
     def prune(

@@ -388,3 +388,31 @@ agent_versions = Table(
 )
 
 environments = _definitions("environments", Column("definition_json", Text, nullable=False))
+
+managed_sessions = Table(
+    "managed_sessions",
+    metadata,
+    _session_id(primary_key=True),
+    Column("created_at", Double, nullable=False),  # that of its session
+    Column("updated_at", Double, nullable=False),
+    Column("archived_at", Double),
+    Column("agent_id", Text, nullable=False),
+    Column("agent_version", Integer, nullable=False),
+    Column("environment_id", Text, nullable=False),
+    Column("settings_json", Text, nullable=False),
+    UniqueConstraint("created_at", "session_id", name="managed_sessions_by_age"),  # for its index
+)
+
+told_events = Table(
+    "told_events",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _session_id(),
+    Column("number", BigInteger),  # its place among the session's events; null: no run has come to it yet
+    Column("type", Text, nullable=False),
+    Column("call_id", Text),  # the tool call that it is about
+    Column("created_at", Double, nullable=False),
+    Column("processed_at", Double),
+    Column("body_json", Text, nullable=False),
+    UniqueConstraint("session_id", "number", name="told_events_in_order"),
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from app.errors import AgentNotFound, InvalidRequest
 from app.team.agent import Agent
@@ -93,3 +93,11 @@ class Team:
                 if name not in seen:
                     seen.add(name)
                     pending.append(by_name[name])
+
+
+class Teams(Protocol):
+    """Finds teams by their keys."""
+
+    def get(self, key: str) -> Team:
+        """AgentNotFound, InvalidAgentConfig."""
+        ...

@@ -20,7 +20,7 @@ from app.runtime.streams.event_reader import EventReader
 from app.runtime.streams.stream_slots import Slots
 from app.runtime.streams.stream_writer import StreamWriter
 from app.web.access import own_name
-from app.web.stream_body import StreamBody
+from app.web.stream_body import FrameSource, StreamBody
 
 _HEADERS: Final = {
     "Cache-Control": "no-cache, no-transform",
@@ -39,7 +39,7 @@ class Streams:
 
     def respond(
         self,
-        reader: EventReader,
+        reader: EventReader | FrameSource,
         *,
         on_hangup: Callable[[], None] | None = None,
         headers: Mapping[str, str] | None = None,

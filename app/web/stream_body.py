@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, Protocol
 
 from app import sse_format
 from app.errors import ServerFull
@@ -22,6 +22,21 @@ PING: Final = sse_format.comment(b"ping")
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
+class FrameSource(Protocol):
+    """A reader of another door: its frames are made by the request's own thread."""
+
+    @property
+    def at_end(self) -> bool: ...
+
+    def next(self, timeout: float) -> bytes | None: ...
+
+    def interrupt(self) -> None: ...
+
+    def give_up(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class StreamBody:
     """Under gunicorn the shared writer takes the socket over as soon as the reader has caught up, which spares a
     hand-over between threads for each event; everywhere else this is a plain iterable. Our own worker takes the
@@ -31,7 +46,7 @@ class StreamBody:
     def __init__(
         self,
         writer: StreamWriter,
-        reader: EventReader,
+        reader: EventReader | FrameSource,
         connection: socket.socket | None,
         close: Callable[[], None],
     ) -> None:
@@ -39,6 +54,7 @@ class StreamBody:
         ended, however it ended, and when it was never begun."""
         self._writer = writer
         self._reader = reader
+        self._carriable = reader if isinstance(reader, EventReader) else None
         self._connection = connection
         self._close = close
         self._is_handed_over = False
@@ -55,20 +71,21 @@ class StreamBody:
 
     def _pieces(self) -> Iterator[bytes]:
         while True:
-            carrier = self._connection if self._reader.can_be_carried else None
+            carriable = self._carriable
+            carrier = self._connection if carriable is not None and carriable.can_be_carried else None
             frames = self._next(HEARTBEAT_SECONDS if carrier is None else 0.0)
             if frames is None:
                 return
             if frames:
                 yield frames
-            elif carrier is None or not self._reader.can_be_carried:
+            elif carrier is None or carriable is None or not carriable.can_be_carried:
                 yield PING
             elif isinstance(carrier, AnsweringSocket):
                 self._is_handed_over = True
                 raise HandedOver(self)
             else:
                 try:
-                    if not self._writer.carry(carrier, self._reader):
+                    if not self._writer.carry(carrier, carriable):
                         return
                 except ServerFull:  # no thread for the writer: this one writes
                     self._connection = None
@@ -86,8 +103,9 @@ class StreamBody:
 
     def begin(self, ready: Callable[[], None]) -> None:
         assert self._connection is not None  # noqa: S101 - it was handed over
+        assert self._carriable is not None  # noqa: S101
         try:
-            self._carried = self._writer.take_over(self._connection, self._reader, ready)
+            self._carried = self._writer.take_over(self._connection, self._carriable, ready)
         except ServerFull:  # a thread writes
             ready()
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import httpx2
 import pytest
 from anthropic import Anthropic, BaseModel
+from anthropic.types.beta import BetaManagedAgentsSession
 
 from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server, build
@@ -67,3 +68,18 @@ def company(tmp_path_factory: pytest.TempPathFactory, stand_in: OfflineServer) -
 def sdk(laptop: Server) -> Iterator[Sdk]:
     with Sdk(laptop, "anything") as client:
         yield client
+
+
+SessionMaker = Callable[..., BetaManagedAgentsSession]
+
+
+@pytest.fixture
+def new_session(sdk: Sdk) -> SessionMaker:
+    """Makes sessions of an agent that has no tools."""
+    agent = sdk.beta.agents.create(name="Plain", model="claude-sonnet-5-5")
+    environment = sdk.beta.environments.create(name="here")
+
+    def make(**more: Any) -> BetaManagedAgentsSession:
+        return sdk.beta.sessions.create(agent=agent.id, environment_id=environment.id, **more)
+
+    return make

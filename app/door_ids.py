@@ -35,3 +35,18 @@ def number_in(kind: Kind, text: str) -> uuid.UUID | None:
     for digit in found[1]:
         number = number * len(_ALPHABET) + _ALPHABET.index(digit)
     return uuid.UUID(int=number) if number < 1 << 128 else None
+
+
+def thread_id(session_id: str) -> str:
+    """The id of a session's primary thread."""
+    return id_of("sthr", uuid.UUID(session_id))
+
+
+def event_id(message_id: str) -> str:
+    """The id of the event that tells of a message; a new one for a message without an id."""
+    return id_of("sevt", uuid.UUID(message_id)) if message_id else new_id("sevt")
+
+
+def call_event_id(session_id: str, call_id: str) -> str:
+    """The id of the event that tells of a call."""
+    return id_of("sevt", uuid.uuid5(uuid.UUID(session_id), call_id))

@@ -1,0 +1,178 @@
+"""Events of a session of the Managed Agents API: sent, listed, and followed."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any, Final
+
+from flask import Response, request
+
+from app.conversation.queued_message import QueuedMessage
+from app.conversation.run import Run
+from app.door_ids import new_id, thread_id
+from app.errors import AppError, InvalidRequest, NotRunning
+from app.managed.bodies import read
+from app.managed.calls import Calls, get, post
+from app.managed.event_bodies import Interrupt, SendEvents, ToolConfirmation, UserMessage
+from app.managed.event_stream import PREVIEWS, FollowedSession
+from app.managed.paging import event_cursor, event_page
+from app.managed.session_json import event_json
+from app.managed.sessions import number_of, sent_row
+from app.managed.teller import decision
+from app.runtime.manager import RuntimeManager
+from app.runtime.run_control import RunControl
+from app.runtime.streams.reader_factory import ReaderFactory
+from app.store.managed_sessions import ManagedSession
+from app.store.store import Store
+from app.store.told_events import event_row
+from app.web.access import owner, requester
+from app.web.response_json import json_response
+from app.web.sse import Streams
+
+Json = dict[str, Any]
+
+MOST: Final = 1000
+MAX_PREVIEWS: Final = 100
+
+
+class EventCalls(Calls):
+    prefix = "/v1/sessions/<session_id>/events"
+
+    def __init__(
+        self,
+        store: Store,
+        control: RunControl,
+        manager: RuntimeManager,
+        readers: ReaderFactory,
+        streams: Streams,
+    ) -> None:
+        self._store = store
+        self._control = control
+        self._manager = manager
+        self._readers = readers
+        self._streams = streams
+
+    @get("")
+    def page(self, session_id: str) -> Response:
+        found = self._found(session_id)
+        wanted, order = event_page(most=MOST, default=MOST, ordered=True)
+        rows = self._store.told.page(found.session.id, wanted)
+        shown = rows[: wanted.limit]
+        behind = event_cursor(shown[-1], order) if len(rows) > wanted.limit else None
+        return json_response({"data": [event_json(row) for row in shown], "next_page": behind})
+
+    @post("")
+    def send(self, session_id: str) -> Response:
+        """All events are checked before one is stored."""
+        body, number = read(SendEvents), number_of(session_id)
+        at, by = self._store.database.now(), requester()
+        messages: list[QueuedMessage] = []
+        rows: list[Json] = []
+        interrupted = False
+        for event in body.events:
+            match event:
+                case UserMessage():
+                    message = QueuedMessage(uuid.uuid4().hex, number, "steer", tuple(event.blocks()), at, by)
+                    messages.append(message)
+                    rows.append(sent_row(message))
+                case Interrupt(session_thread_id=thread):
+                    if thread not in (None, thread_id(number)):
+                        raise InvalidRequest(f"session_thread_id: there is no thread {thread}")
+                    interrupted = True
+                    said = {} if thread is None else {"session_thread_id": thread}
+                    rows.append(event_row(number, new_id("sevt"), event.type, said, at=at, number=None))
+                case ToolConfirmation():
+                    rows.append(self._confirmation(number, event, at))
+
+        def check(found: ManagedSession) -> None:
+            if found.archived_at is not None:
+                raise InvalidRequest(f"Session {session_id} is archived.")
+            if messages and not interrupted and (pending := self._pending(number)):
+                raise InvalidRequest(
+                    f"the session waits for an answer to {', '.join(pending)}; answer, or send user.interrupt"
+                )
+
+        stored = self._store.managed.send(number, messages, rows, check, owner=owner())
+        if interrupted:
+            self._control.interrupt(number, by=by)
+        if any(isinstance(event, ToolConfirmation) for event in body.events):
+            self._answer(number, by)
+        if messages and not stored.live:
+            self._manager.start_queued(number)
+        return json_response({"data": [event_json(one) for one in stored.events]})
+
+    @get("/stream")
+    def stream(self, session_id: str) -> Response:
+        previews = [*request.args.getlist("event_deltas[]"), *request.args.getlist("event_deltas")]
+        for wanted in previews[: MAX_PREVIEWS + 1]:
+            if wanted not in PREVIEWS or len(previews) > MAX_PREVIEWS:
+                raise InvalidRequest(
+                    f'event_deltas: "{wanted}" is not a valid value; expected one of {", ".join(PREVIEWS)}'
+                )
+        found = self._found(session_id)
+        reader = FollowedSession(
+            self._store,
+            self._readers,
+            found.session.id,
+            previews=frozenset(previews),
+            behind=request.headers.get("Last-Event-ID", ""),
+            ended=found.archived_at is not None,
+        )
+        return self._streams.respond(reader)
+
+    def _found(self, session_id: str) -> ManagedSession:
+        return self._store.managed.get(number_of(session_id), owner=owner())
+
+    def _confirmation(self, session_id: str, event: ToolConfirmation, at: float) -> Json:
+        """InvalidRequest unless the call waits for a person, or will."""
+        asked = self._store.told.find(session_id, event.tool_use_id)
+        if asked is None or asked.type not in ("agent.tool_use", "agent.mcp_tool_use"):
+            raise InvalidRequest(f"tool_use_id: there is no tool use {event.tool_use_id} in this session")
+        if asked.body.get("evaluated_permission") != "ask":
+            raise InvalidRequest(f"tool_use_id: {event.tool_use_id} needs no confirmation")
+        if asked.call_id is None or self._is_decided(session_id, asked.call_id):
+            raise InvalidRequest(f"tool_use_id: {event.tool_use_id} is decided already")
+        said: Json = {"tool_use_id": event.tool_use_id, "result": event.result}
+        if event.deny_message is not None:
+            said["deny_message"] = event.deny_message
+        row_id = new_id("sevt")
+        return event_row(session_id, row_id, event.type, said, at=at, number=None, call_id=asked.call_id)
+
+    def _is_decided(self, session_id: str, call_id: str) -> bool:
+        if self._store.told.decided(session_id, [call_id]):
+            return True
+        call = self._store.journal.ledger(session_id).get(call_id)
+        return call is None or call.state not in ("pending", "awaiting_approval")
+
+    def _pending(self, session_id: str) -> Sequence[str]:
+        """The events of the calls on which the session's run waits."""
+        run = self._store.runs.live_run(session_id)
+        return self._open_events(session_id) if run is not None and _asks(run) else ()
+
+    def _open_events(self, session_id: str) -> Sequence[str]:
+        idle = self._store.told.last(session_id, "session.status_idle")
+        ids: Sequence[str] = (idle.body["stop_reason"].get("event_ids") if idle is not None else None) or ()
+        return ids
+
+    def _answer(self, session_id: str, by: str) -> None:
+        """Answers what the run waits for, once everything is decided that it is idle for."""
+        run = self._store.runs.live_run(session_id)
+        if run is None or not _asks(run) or run.waiting_for is None:
+            return  # it looks for decisions when it comes to ask
+        calls = self._store.told.of_calls(session_id, self._open_events(session_id))
+        decided = self._store.told.decided(session_id, [*calls.values()])
+        asked = run.waiting_for
+        if asked.call_id not in decided or any(call not in decided for call in calls.values()):
+            return
+        answer = decision(decided[asked.call_id].body, by=by)
+        try:
+            self._control.answer(session_id, answer, kinds=("approval",), call_id=asked.call_id)
+        except (NotRunning, InvalidRequest):
+            raise
+        except AppError:
+            return  # somebody was a moment faster: the event is stored all the same
+
+
+def _asks(run: Run) -> bool:
+    return run.waiting_for is not None and run.waiting_for.kind == "approval"

@@ -1,0 +1,57 @@
+"""Sessions and their events as the Managed Agents API answers them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.managed.teams import key_of
+from app.managed.usage import Spent
+from app.store.definitions import Defined
+from app.store.managed_sessions import ManagedSession
+from app.store.told_events import Told
+from app.web.response_json import time_text
+
+Json = dict[str, Any]
+
+
+def session_agent(stored: Defined, definition: Json) -> Json:
+    """The agent of a session: without metadata and times."""
+    kept = {name: value for name, value in definition.items() if name != "metadata"}
+    return {"id": stored.id, "type": "agent", "version": stored.version, **kept}
+
+
+def session_json(found: ManagedSession, spent: Spent, *, now: float) -> Json:
+    ended = found.archived_at
+    return {
+        "id": key_of(found.session.id),
+        "type": "session",
+        "status": status_of(found),
+        "title": found.session.title or None,
+        "agent": found.settings["agent"],
+        "environment_id": found.environment_id,
+        "metadata": found.settings["metadata"],
+        "resources": [],
+        "vault_ids": [],
+        "budget": None,
+        "outcome_evaluations": [],
+        "usage": spent.json(),
+        "stats": {
+            "active_seconds": round(spent.active_seconds, 3),
+            "duration_seconds": round(max(0.0, (ended or now) - found.created_at), 3),
+        },
+        "deployment_id": None,
+        "created_at": time_text(found.created_at, whole=False),
+        "updated_at": time_text(found.updated_at, whole=False),
+        "archived_at": None if ended is None else time_text(ended, whole=False),
+    }
+
+
+def status_of(found: ManagedSession) -> str:
+    if found.archived_at is not None:
+        return "terminated"
+    return "running" if found.at_work else "idle"
+
+
+def event_json(event: Told) -> Json:
+    processed = None if event.processed_at is None else time_text(event.processed_at, whole=False)
+    return {"id": event.id, "type": event.type, "processed_at": processed, **event.body}

@@ -1,0 +1,248 @@
+"""Sessions of the Managed Agents API."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from flask import Response, request
+
+from app.conversation.queued_message import QueuedMessage
+from app.conversation.session import Session
+from app.door_ids import event_id, number_in
+from app.errors import InvalidRequest, NotFound
+from app.managed.bodies import patched, read
+from app.managed.calls import Calls, delete, get, post
+from app.managed.event_bodies import UserMessage
+from app.managed.paging import SessionPages
+from app.managed.session_bodies import (
+    AgentReference,
+    AgentWithOverrides,
+    CreateSession,
+    UpdateSession,
+    overridden,
+    refuse_unserved,
+    refuse_unsupported,
+    with_tools,
+)
+from app.managed.session_json import session_agent, session_json
+from app.managed.teams import AGENT, key_of
+from app.managed.teller import contents
+from app.managed.usage import spent_of
+from app.roots import Roots
+from app.runtime.manager import RuntimeManager
+from app.runtime.run_control import RunControl
+from app.store.managed_sessions import ManagedSession
+from app.store.store import Store
+from app.store.told_events import event_row
+from app.web.access import own_name, owner, requester
+from app.web.response_json import json_response
+
+Json = dict[str, Any]
+
+DELETE_SECONDS: Final = 10.0
+
+
+class SessionCalls(Calls):
+    prefix = "/v1/sessions"
+
+    def __init__(self, store: Store, control: RunControl, manager: RuntimeManager, roots: Roots) -> None:
+        self._store = store
+        self._control = control
+        self._manager = manager
+        self._roots = roots
+
+    @post("")
+    def create(self) -> Response:
+        body = read(CreateSession)
+        refuse_unsupported(body)
+        agent = self._agent(body.agent)
+        environment = self._store.environments.get(checked("env", body.environment_id), owner=owner())
+        if environment.archived_at is not None:
+            raise InvalidRequest(
+                f"Environment {environment.id} is archived.", error_code="environment_archived"
+            )
+        session_id = str(uuid.uuid4())
+        session = Session(
+            id=session_id,
+            title=body.title or "",
+            owner=own_name(),
+            working_dir=str(self._made_directory(session_id)),
+            handed_to=f"{key_of(session_id)}/{AGENT}",
+        )
+        session = replace(session, choices=replace(session.choices, without_title=True))
+        messages, events = first_messages(self._store, session_id, body.initial_events, by=requester())
+        made = self._store.managed.create(
+            session,
+            agent_id=agent["id"],
+            agent_version=agent["version"],
+            environment_id=environment.id,
+            settings={"agent": agent, "metadata": body.metadata},
+            messages=messages,
+            events=events,
+        )
+        if messages:
+            self._manager.start_queued(session_id)
+            made = self._store.managed.get(session_id, owner=None)
+        return json_response(self._json(made))
+
+    @get("")
+    def page(self) -> Response:
+        pages = SessionPages.of_request()
+        rows = self._store.managed.page(pages.wanted, owner=owner())
+        return json_response(pages.answer(rows, self._json))
+
+    @get("/<session_id>")
+    def retrieve(self, session_id: str) -> Response:
+        return json_response(self._json(self.found(session_id)))
+
+    @post("/<session_id>")
+    def update(self, session_id: str) -> Response:
+        body = read(UpdateSession)
+        if body.given("vault_ids"):
+            raise InvalidRequest("vault_ids: the vaults of a session can't be changed")
+        refuse_unsupported(body)
+
+        def change(before: ManagedSession) -> ManagedSession:
+            if before.archived_at is not None:
+                raise InvalidRequest(f"Session {session_id} is archived.")
+            settings = dict(before.settings)
+            settings["metadata"] = patched(settings["metadata"], body.metadata)
+            if body.agent is not None:
+                if before.at_work:
+                    raise InvalidRequest("agent: it can be changed only while the session is idle")
+                settings["agent"] = with_tools(settings["agent"], body.agent)
+                refuse_unserved(settings["agent"])
+            title = (body.title or "") if body.given("title") else before.session.title
+            return replace(before, settings=settings, session=replace(before.session, title=title))
+
+        found = self._store.managed.change(number_of(session_id), change, self._told_of_change, owner=owner())
+        return json_response(self._json(found))
+
+    @post("/<session_id>/archive")
+    def archive(self, session_id: str) -> Response:
+        refusal = (
+            f'Session {session_id} cannot be archived while its status is "running". '
+            "Only pending or idle sessions may be archived."
+        )
+        found = self._store.managed.archive(number_of(session_id), owner=owner(), refusal=refusal)
+        self._control.interrupt(
+            found.session.id, by=requester()
+        )  # what waits for an answer gets none any more
+        return json_response(self._json(found))
+
+    @delete("/<session_id>")
+    def delete(self, session_id: str) -> Response:
+        found = self.found(session_id)
+        if found.at_work:
+            raise InvalidRequest(
+                "Cannot delete session while it is running. Send an interrupt event or wait for the session to "
+                "complete."
+            )
+        self._control.delete(found.session.id, by=requester(), wait=DELETE_SECONDS)
+        directory = Path(found.session.working_dir)
+        if directory.name == session_id and self._roots.of(found.session.owner).allows(directory.resolve()):
+            shutil.rmtree(directory, ignore_errors=True)
+        return json_response({"id": session_id, "type": "session_deleted"})
+
+    def found(self, session_id: str) -> ManagedSession:
+        return self._store.managed.get(number_of(session_id), owner=owner())
+
+    def _agent(self, given: AgentReference | AgentWithOverrides) -> Json:
+        """The agent that is frozen into the session. NotFound, InvalidRequest."""
+        try:
+            stored = self._store.agents.get(checked("agent", given.id), version=given.version, owner=owner())
+        except NotFound as error:
+            if given.version is None or "version" not in error.message:
+                raise
+            raise NotFound(f"agent.version: {given.version} not found") from None
+        if stored.archived_at is not None:
+            raise InvalidRequest(f"agent {given.id} is archived and cannot be used to create a session")
+        agent = session_agent(stored, overridden(stored.definition, given))
+        refuse_unserved(agent)
+        return agent
+
+    def _made_directory(self, session_id: str) -> Path:
+        """The directory of the session's own, which is its environment. InvalidRequest if there is no place for it."""
+        roots = self._roots.of(own_name()).roots
+        if not roots:
+            raise InvalidRequest(
+                "environment_id: this server has no directory where environments can be made"
+            )
+        directory = roots[0] / "environments" / key_of(session_id)
+        directory.mkdir(parents=True, mode=0o700)
+        return directory
+
+    def _told_of_change(self, before: ManagedSession, after: ManagedSession) -> Sequence[Json]:
+        body: Json = {}
+        if after.session.title != before.session.title:
+            body["title"] = after.session.title or None
+        if after.settings["metadata"] != before.settings["metadata"]:
+            body["metadata"] = after.settings["metadata"]
+        if after.settings["agent"] != before.settings["agent"]:
+            body["agent"] = after.settings["agent"]
+        session_id = after.session.id
+        row = event_row(
+            session_id,
+            event_id(uuid.uuid4().hex),
+            "session.updated",
+            body,
+            at=self._store.database.now(),
+            number=None,
+        )
+        return [row]
+
+    def _json(self, found: ManagedSession) -> Json:
+        spent = spent_of(self._store.told.last(found.session.id, "session.usage"), found.session.cost)
+        return session_json(found, spent, now=self._store.database.now())
+
+
+def first_messages(
+    store: Store, session_id: str, given: Sequence[UserMessage], *, by: str
+) -> tuple[list[QueuedMessage], list[Json]]:
+    """Messages that wait for a session's run, and the events by which they were sent."""
+    at = store.database.now()
+    messages = [
+        QueuedMessage(uuid.uuid4().hex, session_id, "followup", tuple(one.blocks()), at, by) for one in given
+    ]
+    return messages, [sent_row(message) for message in messages]
+
+
+def sent_row(message: QueuedMessage) -> Json:
+    return event_row(
+        message.session_id,
+        event_id(message.id),
+        "user.message",
+        {"content": contents(message)},
+        at=message.created_at,
+        number=None,
+    )
+
+
+def number_of(session_id: str) -> str:
+    """The id that the session has at the other door. InvalidRequest."""
+    return str(_number("sesn", session_id))
+
+
+def checked(kind: Any, given: str) -> str:
+    _number(kind, given)
+    return given
+
+
+_KINDS: Final = {"agent": "agent", "env": "environment", "sesn": "session"}
+
+
+def _number(kind: Any, given: str) -> uuid.UUID:
+    number = number_in(kind, given)
+    if number is None:
+        raise InvalidRequest(f"Invalid {_KINDS[kind]} ID.")
+    return number
+
+
+def asked_types() -> list[str]:
+    """An array in the query: `types[]=a&types[]=b`, also without brackets."""
+    return [*request.args.getlist("types[]"), *request.args.getlist("types")]

@@ -1,0 +1,81 @@
+"""Teams of the server's agent files, and those of agents that are frozen into sessions of the Managed Agents API."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from app.door_ids import id_of, number_in
+from app.errors import AgentNotFound
+from app.managed.agent_bodies import TOOLSET
+from app.managed.policies import Policies
+from app.store.managed_sessions import ManagedSessions
+from app.team.loading import load_team
+from app.team.team import Team, Teams
+from app.team.upgrade import NEWEST
+
+Json = dict[str, Any]
+
+AGENT: Final = "root"
+_KEPT: Final = 200
+
+
+class EveryTeam:
+    """Any thread may call it. A session's id is the key of its team: the agent was frozen into it."""
+
+    def __init__(self, files: Teams, sessions: ManagedSessions) -> None:
+        self._files = files
+        self._sessions = sessions
+        self._made: dict[str, tuple[float, Team]] = {}  # by key, with the time of the settings
+
+    def get(self, key: str) -> Team:
+        number = number_in("sesn", key)
+        if number is None:
+            return self._files.get(key)
+        found = self._sessions.settings(str(number))
+        if found is None:
+            raise AgentNotFound(f"agent not found: {key}")
+        settings, changed_at = found
+        known = self._made.get(key)
+        if known is not None and known[0] == changed_at:
+            return known[1]
+        team = team_of(key, settings["agent"])
+        self._made[key] = changed_at, team
+        while len(self._made) > _KEPT:  # the oldest; another thread may be faster
+            self._made.pop(next(iter(self._made)), None)
+        return team
+
+
+def key_of(session_id: str) -> str:
+    """The key of a session's team."""
+    return id_of("sesn", uuid.UUID(session_id))
+
+
+def team_of(key: str, agent: Mapping[str, Any]) -> Team:
+    """Of an agent as it is stored. Its words are its own: nothing in them stands for a variable."""
+    policies = Policies(agent["tools"])
+    model: Json = {"provider": "anthropic", "model": agent["model"]["id"]}
+    if effort := agent["model"]["effort"]:
+        model["thinking_budget"] = effort["type"]
+    toolsets = []
+    if any(tool["type"] == TOOLSET for tool in agent["tools"]):
+        toolsets.append({"type": "agent_toolset", "tools": policies.enabled()})
+    asked = policies.asked()
+    file = {
+        "version": NEWEST,
+        "models": {"own": model},
+        "permissions": {"allow": [name for name in policies.enabled() if name not in asked], "ask": asked},
+        "agents": {AGENT: {"model": "own", "description": agent["description"] or "", "toolsets": toolsets}},
+    }
+    team = load_team(orjson.dumps(file), source=f"{key}.yaml", environment={})
+    own = team.agents[0].with_(instruction=agent["system"] or "")
+    return dataclasses.replace(team, agents=(own,), digest=f"{team.digest}:{hash_of(agent)}")
+
+
+def hash_of(agent: Mapping[str, Any]) -> str:
+    """Changes with whatever the agent's prompt is made of."""
+    return uuid.uuid5(uuid.NAMESPACE_URL, orjson.dumps(agent, option=orjson.OPT_SORT_KEYS).decode()).hex

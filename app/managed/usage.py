@@ -1,0 +1,66 @@
+"""What a session has used, as the Managed Agents API tells it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any, Self
+
+from app.conversation.usage import Usage
+from app.store.told_events import Told
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Of all of a session's model requests. `cost` is in dollars."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read: int = 0
+    cache_written: int = 0
+    active_seconds: float = 0.0
+    cost: float = 0.0
+
+    def with_call(self, usage: Usage, cost: float) -> Self:
+        return replace(
+            self,
+            input_tokens=self.input_tokens + usage.input_tokens,
+            output_tokens=self.output_tokens + usage.output_tokens,
+            cache_read=self.cache_read + usage.cache_read_tokens,
+            cache_written=self.cache_written + usage.cache_write_tokens,
+            cost=self.cost + cost,
+        )
+
+    def with_seconds(self, seconds: float) -> Self:
+        return replace(self, active_seconds=self.active_seconds + seconds)
+
+    def json(self) -> Json:
+        cents = (Decimal(str(self.cost)) * 100).quantize(Decimal(1), ROUND_HALF_UP)
+        written = {"ephemeral_5m_input_tokens": self.cache_written, "ephemeral_1h_input_tokens": 0}
+        return {
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+            "cache_read_input_tokens": self.cache_read,
+            "cache_creation": written if self.cache_written else None,
+            "active_seconds": round(self.active_seconds, 3),
+            "list_cost": {"amount": str(cents), "currency": "USD"},
+            "server_tool_use": {"web_search_requests": 0, "web_fetch_requests": 0},
+        }
+
+
+def spent_of(last: Told | None, cost: float) -> Spent:
+    """From the session's last `session.usage`; `cost` is the session's, in dollars and exact."""
+    if last is None:
+        return Spent(cost=cost)
+    usage = last.body["usage"]
+    written = usage["cache_creation"] or {}
+    return Spent(
+        usage["input_tokens"],
+        usage["output_tokens"],
+        usage["cache_read_input_tokens"],
+        written.get("ephemeral_5m_input_tokens", 0),
+        usage["active_seconds"],
+        cost,
+    )

@@ -1,0 +1,282 @@
+"""Sessions of the Managed Agents API: what it knows of a session beside what every session has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Select, bindparam, exists, insert, select, tuple_, update
+
+from app.conversation.queued_message import QueuedMessage
+from app.conversation.session import Session
+from app.errors import InvalidRequest, NotFound
+from app.store.audit_notes import note
+from app.store.clock import now
+from app.store.engine import Database
+from app.store.key_pages import Place
+from app.store.prepared_statements import Prepared, Values
+from app.store.queue_store import add_waiting
+from app.store.row_mapping import dump, session_of
+from app.store.run_rows import live_run_row
+from app.store.session_rows import add_session, find_session
+from app.store.tables import IS_LIVE, managed_sessions, runs, sessions
+from app.store.told_events import Told, last_place, tell, told_row
+
+Json = dict[str, Any]
+
+_SETTINGS = Prepared(
+    select(managed_sessions.c.settings_json, managed_sessions.c.updated_at).where(
+        managed_sessions.c.session_id == bindparam("of_session")
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ManagedSession:
+    """`settings` has the agent that was frozen into the session, its metadata, resources, vaults and budget. `at_work`:
+    a run works on it, and waits for nobody. Times are seconds since the epoch, by the database's clock."""
+
+    session: Session
+    settings: Json
+    environment_id: str
+    created_at: float
+    updated_at: float
+    archived_at: float | None
+    at_work: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which sessions are listed, and from where on. `backward`: the page before `after`."""
+
+    limit: int
+    agent_id: str | None = None
+    agent_version: int | None = None
+    statuses: Sequence[str] = ()
+    archived: bool = False
+    ascending: bool = False
+    after: Place | None = None
+    backward: bool = False
+    later_than: float | None = None
+    since: float | None = None
+    earlier_than: float | None = None
+    until: float | None = None
+
+
+class ManagedSessions:
+    """`owner` narrows a call to one token's sessions; None means that the caller may see them all."""
+
+    def __init__(self, database: Database, count_addition: Callable[[], None]) -> None:
+        """`count_addition` is called when messages wait in a queue."""
+        self._database = database
+        self._count_addition = count_addition
+
+    def create(
+        self,
+        session: Session,
+        *,
+        agent_id: str,
+        agent_version: int,
+        environment_id: str,
+        settings: Json,
+        messages: Sequence[QueuedMessage] = (),
+        events: Sequence[Values] = (),
+    ) -> ManagedSession:
+        """With the first `messages`, which wait for a run, and the `events` that tell of them."""
+        with self._database.writing() as connection:
+            add_session(connection, session)
+            made = session_of(find_session(connection, session.id))
+            connection.execute(
+                insert(managed_sessions).values(
+                    session_id=session.id,
+                    created_at=made.created_at,
+                    updated_at=made.created_at,
+                    agent_id=agent_id,
+                    agent_version=agent_version,
+                    environment_id=environment_id,
+                    settings_json=dump(settings),
+                )
+            )
+            if messages:
+                add_waiting(connection, messages)
+            tell(connection, events)
+            note(connection, "create", session.id)
+            found = _find(connection, session.id, None)
+        if messages:
+            self._count_addition()
+        return found
+
+    def get(self, session_id: str, *, owner: str | None) -> ManagedSession:
+        """NotFound also for a session that no client of this API has made."""
+        with self._database.reading() as connection:
+            return _find(connection, session_id, owner)
+
+    def settings(self, session_id: str) -> tuple[Json, float] | None:
+        """The settings, and when they were changed last; None if it is not a session of this API."""
+        with self._database.glance() as connection:
+            row = _SETTINGS.first(connection, {"of_session": session_id})
+        return None if row is None else (orjson.loads(row.settings_json), float(row.updated_at))
+
+    def page(self, wanted: Filter, *, owner: str | None) -> list[ManagedSession]:
+        """In the order that is wanted, also if it is the page before; with one more than the limit."""
+        query = _select(owner)
+        made, key = (
+            managed_sessions.c.created_at,
+            tuple_(managed_sessions.c.created_at, managed_sessions.c.session_id),
+        )
+        rising = wanted.ascending != wanted.backward
+        if wanted.after is not None:
+            query = query.where(key > tuple_(*wanted.after) if rising else key < tuple_(*wanted.after))
+        if wanted.agent_id is not None:
+            query = query.where(managed_sessions.c.agent_id == wanted.agent_id)
+        if wanted.agent_version is not None:
+            query = query.where(managed_sessions.c.agent_version == wanted.agent_version)
+        if not wanted.archived:
+            query = query.where(managed_sessions.c.archived_at.is_(None))
+        for bound, condition in (
+            (wanted.later_than, made > bindparam("later_than", wanted.later_than)),
+            (wanted.since, made >= bindparam("since", wanted.since)),
+            (wanted.earlier_than, made < bindparam("earlier_than", wanted.earlier_than)),
+            (wanted.until, made <= bindparam("until", wanted.until)),
+        ):
+            if bound is not None:
+                query = query.where(condition)
+        if wanted.statuses:
+            query = query.where(_has_status(wanted.statuses))
+        order = (made, managed_sessions.c.session_id)
+        query = query.order_by(*(order if rising else (one.desc() for one in order))).limit(wanted.limit + 1)
+        with self._database.reading() as connection:
+            return [_managed(row) for row in connection.execute(query)]
+
+    def change(
+        self,
+        session_id: str,
+        change: Callable[[ManagedSession], ManagedSession],
+        tell_of: Callable[[ManagedSession, ManagedSession], Sequence[Json]],
+        *,
+        owner: str | None,
+    ) -> ManagedSession:
+        """Stores a changed title and settings, with the events that tell of it: rows without a number while a run is at
+        work, which will come to them."""
+        with self._database.writing() as connection:
+            find_session(connection, session_id, lock=True)
+            before = _find(connection, session_id, owner)
+            after = change(before)
+            if after == before:
+                return before
+            values = {"settings_json": dump(after.settings), "updated_at": now()}
+            connection.execute(
+                update(managed_sessions).where(managed_sessions.c.session_id == session_id).values(values)
+            )
+            connection.execute(
+                update(sessions).where(sessions.c.id == session_id).values(title=after.session.title)
+            )
+            rows = list(tell_of(before, after))
+            if live_run_row(connection, session_id) is None:
+                _place(connection, session_id, rows)
+            tell(connection, rows)
+            return _find(connection, session_id, owner)
+
+    def archive(self, session_id: str, *, owner: str | None, refusal: str) -> ManagedSession:
+        """InvalidRequest with those words while a run works on it. Archived again, it stays as it is."""
+        with self._database.writing() as connection:
+            find_session(connection, session_id, lock=True)
+            before = _find(connection, session_id, owner)
+            if before.at_work:
+                raise InvalidRequest(refusal)
+            connection.execute(
+                update(managed_sessions)
+                .where(managed_sessions.c.session_id == session_id, managed_sessions.c.archived_at.is_(None))
+                .values(archived_at=now(), updated_at=now())
+            )
+            note(connection, "archive", session_id)
+            return _find(connection, session_id, owner)
+
+    def send(
+        self,
+        session_id: str,
+        messages: Sequence[QueuedMessage],
+        events: Sequence[Json],
+        check: Callable[[ManagedSession], None],
+        *,
+        owner: str | None,
+    ) -> Sent:
+        """Stores messages that wait for a run, and the events by which they were sent; all or nothing. `check` may
+        refuse. QueueFull, NotFound."""
+        with self._database.writing() as connection:
+            find_session(connection, session_id, lock=True)
+            check(_find(connection, session_id, owner))
+            live = live_run_row(connection, session_id) is not None
+            if messages:
+                add_waiting(connection, messages)
+                note(connection, "steer", session_id, detail=" ".join(message.id for message in messages))
+            if not live:
+                _place(connection, session_id, [row for row in events if row["type"] != "user.message"])
+            tell(connection, events)
+            self._database.notify(connection, session_id)
+        self._count_addition()
+        return Sent(live, [told_row(row) for row in events])
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What was stored. `live`: a run has the session, and will come to it."""
+
+    live: bool
+    events: Sequence[Told]
+
+
+def _place(connection: Connection, session_id: str, rows: Sequence[Json]) -> None:
+    """Gives rows their places, where no run is live that would."""
+    last = last_place(connection, session_id)
+    at = max(last.now, last.at + 1e-6)
+    for index, row in enumerate(rows):
+        row.update(number=last.number + 1 + index, processed_at=at + index * 1e-6)
+
+
+def _select(owner: str | None) -> Select[Any]:
+    works = exists().where(
+        runs.c.session_id == managed_sessions.c.session_id, IS_LIVE, runs.c.status == "running"
+    )
+    joined = managed_sessions.join(sessions, sessions.c.id == managed_sessions.c.session_id)
+    own = [column for column in managed_sessions.c if column.key not in ("session_id", "created_at")]
+    query = select(sessions, *own, works.label("at_work")).select_from(joined)
+    return query if owner is None else query.where(sessions.c.owner == owner)
+
+
+def _has_status(statuses: Sequence[str]) -> Any:
+    works = exists().where(
+        runs.c.session_id == managed_sessions.c.session_id, IS_LIVE, runs.c.status == "running"
+    )
+    ended = managed_sessions.c.archived_at.is_not(None)
+    conditions = {"running": works & ~ended, "terminated": ended, "idle": ~works & ~ended}
+    found = [conditions[status] for status in statuses if status in conditions]
+    condition: Any = found[0] if found else ended & ~ended
+    for one in found[1:]:
+        condition |= one
+    return condition
+
+
+def _find(connection: Connection, session_id: str, owner: str | None) -> ManagedSession:
+    query = _select(owner).where(managed_sessions.c.session_id == session_id)
+    if (row := connection.execute(query).first()) is None:
+        raise NotFound("Session not found.")
+    return _managed(row)
+
+
+def _managed(row: Any) -> ManagedSession:
+    return ManagedSession(
+        session=session_of(row),
+        settings=orjson.loads(row.settings_json),
+        environment_id=row.environment_id,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        archived_at=row.archived_at,
+        at_work=bool(row.at_work) and row.archived_at is None,
+    )
+
+
+def renamed(found: ManagedSession, title: str) -> ManagedSession:
+    return replace(found, session=replace(found.session, title=title))

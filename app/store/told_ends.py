@@ -1,0 +1,94 @@
+"""What clients of the Managed Agents API are told of a run that was closed from outside, or left calls open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, bindparam, select
+
+from app.conversation.blocks import Block
+from app.conversation.managed_events import (
+    END_TURN,
+    NOTHING_USED,
+    RETRIES_EXHAUSTED,
+    error_body,
+    idle_body,
+    result_body,
+)
+from app.conversation.run import Run
+from app.conversation.run_outcome import RunOutcome
+from app.door_ids import call_event_id, new_id, thread_id
+from app.store.prepared_statements import Prepared, Values
+from app.store.tables import managed_sessions
+from app.store.told_events import event_row, last_body, last_place, tell
+
+Json = dict[str, Any]
+
+_SETTINGS = Prepared(
+    select(managed_sessions.c.settings_json).where(managed_sessions.c.session_id == bindparam("of_session"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedCall:
+    """A call that its run left open, and the result that it was given."""
+
+    session_id: str
+    call_id: str
+    result: Block
+
+
+def tell_closed(connection: Connection, closed: Sequence[ClosedCall], told: Sequence[Values]) -> None:
+    """Results of calls that a run of this process left open, before the events that it ends with (`told`)."""
+    if not told:
+        return
+    session_id, number, at = told[0]["session_id"], told[0]["number"], told[0]["processed_at"]
+    mine = [call for call in closed if call.session_id == session_id]
+    rows = [_result(call, number + index, at) for index, call in enumerate(mine)]
+    tell(connection, rows)
+    tell(connection, [{**row, "number": row["number"] + len(mine)} for row in told])
+
+
+def tell_end(connection: Connection, run: Run, outcome: RunOutcome, closed: Sequence[ClosedCall]) -> None:
+    """The end of a run whose process can't tell it any more."""
+    settings = _SETTINGS.first(connection, {"of_session": run.session_id})
+    if settings is None:
+        return  # it is not a session of that API
+    last = last_place(connection, run.session_id)
+    number, at = last.number, max(last.now, last.at)
+    rows = [_result(call, 0, 0.0) for call in closed if call.session_id == run.session_id]
+    name = orjson.loads(settings.settings_json)["agent"]["name"]
+    rows += [
+        event_row(run.session_id, new_id("sevt"), kind, body, at=0.0, number=0)
+        for kind, body in _ending(connection, run, outcome, name)
+    ]
+    for index, row in enumerate(rows, 1):
+        row.update(number=number + index, created_at=at + index * 1e-6, processed_at=at + index * 1e-6)
+    tell(connection, rows)
+
+
+def _ending(connection: Connection, run: Run, outcome: RunOutcome, agent: str) -> Iterator[tuple[str, Json]]:
+    stopped = outcome.status == "cancelled"
+    why = idle_body(END_TURN if stopped else RETRIES_EXHAUSTED)
+    if not stopped:
+        yield "session.error", error_body(outcome)
+    thread = {"session_thread_id": thread_id(run.session_id), "agent_name": agent}
+    yield "session.thread_status_idle", {**thread, **why}
+    yield "session.usage", last_body(connection, run.session_id, "session.usage") or {"usage": NOTHING_USED}
+    yield "session.status_idle", why
+
+
+def _result(call: ClosedCall, number: int, at: float) -> Json:
+    body = result_body(call_event_id(call.session_id, call.call_id), call.result)
+    return event_row(
+        call.session_id,
+        new_id("sevt"),
+        "agent.tool_result",
+        body,
+        at=at,
+        number=number,
+        call_id=call.call_id,
+    )

@@ -1,0 +1,260 @@
+"""Events as clients of the Managed Agents API are told them: stored with what they tell of, in one transaction.
+
+A run numbers the events of its session while it holds the baton; an event that a client has sent has no number until a
+run has come to it. Between runs whoever holds the session numbers on from the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import (
+    Column,
+    Connection,
+    Select,
+    bindparam,
+    func,
+    select,
+    text,
+    tuple_,
+)
+
+from app.store.clock import now
+from app.store.engine import Database
+from app.store.joined_writes import Write
+from app.store.prepared_statements import MAX_ROWS, Prepared, Values
+from app.store.row_mapping import dump
+from app.store.tables import told_events
+
+Json = dict[str, Any]
+
+_TELL: Final = Prepared(
+    text("""
+        INSERT INTO told_events (id, session_id, number, type, call_id, created_at, processed_at, body_json)
+        VALUES (:id, :session_id, :number, :type, :call_id, :created_at, :processed_at, :body_json)
+        ON CONFLICT (id) DO UPDATE SET number = excluded.number, processed_at = excluded.processed_at
+    """)
+)
+"""An event that is there already gets its place."""
+
+_of_session: Final = told_events.c.session_id == bindparam("of_session")
+_PLACE: Final = Prepared(
+    select(
+        func.coalesce(func.max(told_events.c.number), 0).label("number"),
+        func.coalesce(func.max(told_events.c.processed_at), 0.0).label("at"),
+        now().label("now"),
+    ).where(_of_session)
+)
+_ONE: Final = Prepared(select(told_events).where(_of_session, told_events.c.id == bindparam("event_id")))
+_LAST: Final = Prepared(
+    select(told_events)
+    .where(_of_session, told_events.c.type == bindparam("kind"), told_events.c.number.is_not(None))
+    .order_by(told_events.c.number.desc())
+    .limit(1)
+)
+_WAITING: Final = Prepared(
+    select(told_events)
+    .where(_of_session, told_events.c.number.is_(None), told_events.c.type != "user.message")
+    .order_by(told_events.c.created_at, told_events.c.id)
+)
+_AFTER: Final = Prepared(
+    select(told_events)
+    .where(_of_session, told_events.c.number > bindparam("after"))
+    .order_by(told_events.c.number)
+    .limit(MAX_ROWS)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event. Times are seconds since the epoch; without a number no run has come to it yet."""
+
+    id: str
+    type: str
+    number: int | None
+    processed_at: float | None
+    body: Json
+    call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LastPlace:
+    """The number and the time of a session's last event, and the time now, by the database's clock."""
+
+    number: int
+    at: float
+    now: float
+
+
+def tell(connection: Connection, rows: Sequence[Values]) -> None:
+    for write in telling(rows):
+        write.do(connection)
+
+
+def telling(rows: Sequence[Values]) -> list[Write]:
+    return [Write(_TELL, rows[at : at + MAX_ROWS]) for at in range(0, len(rows), MAX_ROWS)]
+
+
+def last_place(connection: Connection, session_id: str) -> LastPlace:
+    row = _PLACE.first(connection, {"of_session": session_id})
+    return LastPlace(int(row.number), float(row.at), float(row.now))
+
+
+def last_body(connection: Connection, session_id: str, kind: str) -> Json | None:
+    """What the newest event of that type says."""
+    row = _LAST.first(connection, {"of_session": session_id, "kind": kind})
+    return None if row is None else told(row).body
+
+
+class ToldEvents:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def last_place(self, session_id: str) -> LastPlace:
+        with self._database.glance() as connection:
+            return last_place(connection, session_id)
+
+    def waiting(self, session_id: str) -> list[Told]:
+        """The events that no run has come to, but for messages."""
+        with self._database.glance() as connection:
+            return [told(row) for row in _WAITING.all(connection, {"of_session": session_id})]
+
+    def decided(self, session_id: str, call_ids: Sequence[str]) -> dict[str, Told]:
+        """The `user.tool_confirmation` for each of these calls, as far as there is one."""
+        query = select(told_events).where(
+            told_events.c.session_id == session_id,
+            told_events.c.type == "user.tool_confirmation",
+            told_events.c.call_id.in_(call_ids),
+        )
+        with self._database.reading() as connection:
+            return {row.call_id: told(row) for row in connection.execute(query)}
+
+    def of_calls(self, session_id: str, event_ids: Sequence[str]) -> dict[str, str]:
+        """The calls that these events tell of, by event."""
+        query = select(told_events.c.id, told_events.c.call_id).where(
+            told_events.c.session_id == session_id, told_events.c.id.in_(event_ids)
+        )
+        with self._database.reading() as connection:
+            return {row.id: row.call_id for row in connection.execute(query) if row.call_id is not None}
+
+    def after(self, session_id: str, number: int) -> list[Told]:
+        """The events that a run has come to since that number, in order; some hundred at most."""
+        with self._database.glance() as connection:
+            rows = _AFTER.all(connection, {"of_session": session_id, "after": number})
+            return [told(row) for row in rows]
+
+    def last(self, session_id: str, kind: str) -> Told | None:
+        """The newest event of that type that a run has come to."""
+        with self._database.glance() as connection:
+            row = _LAST.first(connection, {"of_session": session_id, "kind": kind})
+            return None if row is None else told(row)
+
+    def find(self, session_id: str, event_id: str) -> Told | None:
+        with self._database.glance() as connection:
+            row = _ONE.first(connection, {"of_session": session_id, "event_id": event_id})
+            return None if row is None else told(row)
+
+    def page(self, session_id: str, wanted: Wanted) -> list[Told]:
+        """In the order of their places, those without one last; with one more than the limit."""
+        parts = [_placed(session_id, wanted), _unplaced(session_id, wanted)]
+        rows: list[Any] = []
+        with self._database.reading() as connection:
+            for part in reversed(parts) if wanted.descending else parts:
+                if part is not None:
+                    rows += connection.execute(part.limit(wanted.limit + 1 - len(rows))).all()
+        return [told(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The events of a page. `after`: the number and the id of the last one before it; no number for one without a
+    place. The others are bounds of their times."""
+
+    limit: int
+    types: Sequence[str] = ()
+    descending: bool = False
+    after: tuple[int | None, str] | None = None
+    later_than: float | None = None
+    since: float | None = None
+    earlier_than: float | None = None
+    until: float | None = None
+
+
+def _matching(session_id: str, wanted: Wanted, moment: Column[Any]) -> Select[Any]:
+    query = select(told_events).where(told_events.c.session_id == session_id)
+    if wanted.types:
+        query = query.where(told_events.c.type.in_(wanted.types))
+    if wanted.later_than is not None:
+        query = query.where(moment > wanted.later_than)
+    if wanted.since is not None:
+        query = query.where(moment >= wanted.since)
+    if wanted.earlier_than is not None:
+        query = query.where(moment < wanted.earlier_than)
+    if wanted.until is not None:
+        query = query.where(moment <= wanted.until)
+    return query
+
+
+def _placed(session_id: str, wanted: Wanted) -> Select[Any] | None:
+    number = told_events.c.number
+    query = _matching(session_id, wanted, told_events.c.processed_at).where(number.is_not(None))
+    if wanted.after is not None:
+        last = wanted.after[0]
+        if last is None:
+            return query.order_by(number.desc()) if wanted.descending else None
+        query = query.where(number < last if wanted.descending else number > last)
+    return query.order_by(number.desc() if wanted.descending else number)
+
+
+def _unplaced(session_id: str, wanted: Wanted) -> Select[Any] | None:
+    """Those that wait for a run: few, and in the order of their arrival."""
+    query = _matching(session_id, wanted, told_events.c.created_at).where(told_events.c.number.is_(None))
+    order = [told_events.c.created_at, told_events.c.id]
+    if wanted.after is not None:
+        number, last = wanted.after
+        if number is not None:
+            return None if wanted.descending else query.order_by(*order)
+        arrived = select(told_events.c.created_at).where(told_events.c.id == last).scalar_subquery()
+        place, before = tuple_(*order), tuple_(arrived, last)
+        query = query.where(place < before if wanted.descending else place > before)
+    return query.order_by(*(one.desc() for one in order) if wanted.descending else order)
+
+
+def place_of(event: Told) -> tuple[int | None, str]:
+    return event.number, event.id
+
+
+def told(row: Any) -> Told:
+    return Told(row.id, row.type, row.number, row.processed_at, orjson.loads(row.body_json), row.call_id)
+
+
+def told_row(row: Json) -> Told:
+    """Of a row that `event_row` has made."""
+    body = orjson.loads(row["body_json"])
+    return Told(row["id"], row["type"], row["number"], row["processed_at"], body, row["call_id"])
+
+
+def event_row(
+    session_id: str,
+    event_id: str,
+    kind: str,
+    body: Json,
+    *,
+    at: float,
+    number: int | None,
+    call_id: str | None = None,
+) -> Json:
+    """A row of the table. Without a number it is an event that no run has come to."""
+    return {
+        "id": event_id,
+        "session_id": session_id,
+        "number": number,
+        "type": kind,
+        "call_id": call_id,
+        "created_at": at,
+        "processed_at": None if number is None else at,
+        "body_json": dump(body),
+    }
