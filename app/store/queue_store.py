@@ -25,7 +25,7 @@ from app.store.pruning import drop
 from app.store.row_mapping import Row, dump, run_of
 from app.store.run_rows import live_run_row
 from app.store.session_rows import append_messages, find_session
-from app.store.tables import queued_messages, runs
+from app.store.tables import managed_sessions, queued_messages, runs
 from app.store.told_events import tell
 
 STRANDED_SECONDS: Final = 3.0
@@ -166,15 +166,17 @@ class QueueStore:
         """The sessions whose follow-ups no run takes. Either the last run finished, and its process died, or was full,
         before it could begin with them; or the last run's lease has run out, so that a claim may take the session,
         even if a sweep leaves the run alone. Follow-ups of the last few seconds are left to the process that stored
-        them."""
-        waiting = select(queued_messages.c.session_id).where(
+        them. Clients of the Managed Agents API queue all that they say, so there any message is begun with that has no
+        run, however the last one ended."""
+        managed = exists().where(managed_sessions.c.session_id == queued_messages.c.session_id)
+        waiting = select(queued_messages.c.session_id, managed.label("managed")).where(
             queued_messages.c.taken_by.is_(None),
-            queued_messages.c.kind == "followup",
+            or_(queued_messages.c.kind == "followup", managed),
             queued_messages.c.created_at < now() - STRANDED_SECONDS,
         )
         with self._database.reading() as connection:
-            found = connection.execute(waiting.distinct()).scalars().all()
-            return [session_id for session_id in found if _is_claimable(connection, session_id)]
+            found = connection.execute(waiting.distinct()).all()
+            return [row.session_id for row in found if _is_claimable(connection, row.session_id, row.managed)]
 
     def edit(self, session_id: str, message_id: str, content: Sequence[Any]) -> QueuedMessage:
         """QueuedMessageNotFound, TakenAlready."""
@@ -213,12 +215,13 @@ def add_waiting(connection: Connection, new: Sequence[QueuedMessage]) -> None:
     _ADD.insert_all(connection, [_row(message, first + index) for index, message in enumerate(new)])
 
 
-def _is_claimable(connection: Connection, session_id: str) -> bool:
-    """Did the last run finish, or has it stopped renewing its lease?"""
+def _is_claimable(connection: Connection, session_id: str, however: bool) -> bool:
+    """Did the last run finish, or end `however` it did, or has it stopped renewing its lease?"""
     expired = (runs.c.status == "running") & (runs.c.lease_expires_at < now())
-    query = select(or_(runs.c.status == "finished", expired)).where(runs.c.session_id == session_id)
+    ended = runs.c.ended_at.is_not(None) if however else runs.c.status == "finished"
+    query = select(or_(ended, expired)).where(runs.c.session_id == session_id)
     last = connection.execute(query.order_by(runs.c.started_at.desc(), runs.c.id).limit(1)).first()
-    return last is not None and bool(last[0])
+    return however if last is None else bool(last[0])
 
 
 def _refuse_other_agent(connection: Connection, session_id: str, wanted: str) -> None:

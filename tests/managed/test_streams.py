@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,8 +11,14 @@ import httpx2
 import pytest
 from anthropic import Anthropic
 
+from anthropic_standin.standin_server import OfflineServer
+from app.conversation.queued_message import QueuedMessage
+from app.managed.sessions import number_of, sent_row
+from app.store.engine import Database
+from app.store.store import Store
 from tests.conftest import StartBaton
 from tests.harness.process import BatonProcess, eventually
+from tests.harness.sqlite import NAME
 from tests.managed.sdk_shapes import complaints
 from tests.managed.test_sessions import AROUND, IDLE, REQUEST, say
 
@@ -91,7 +98,7 @@ def test_a_stream_that_was_cut_goes_on_without_a_gap(remote: Anthropic, baton: B
             assert [next(following) for _ in listed[place + 1 :]] == listed[place + 1 :]
 
 
-def test_a_run_of_a_killed_server_comes_to_its_end(start_baton: StartBaton, model: Any) -> None:
+def test_a_run_of_a_killed_server_comes_to_its_end(start_baton: StartBaton, model: OfflineServer) -> None:
     first = start_baton(settings={"BATON_LEASE_SECONDS": "3"})
     with Anthropic(base_url=first.url, api_key="x", max_retries=0) as client:
         session = new_session(client)
@@ -105,5 +112,30 @@ def test_a_run_of_a_killed_server_comes_to_its_end(start_baton: StartBaton, mode
         sent = json.loads(answer.text())
         assert [event["type"] for event in sent["data"]][-4:] == ["session.error", *IDLE]
         assert list(complaints(sent, type(answer.parse()))) == []
-        seen = follow_until_idle(client, session, "[say Here again.]")
+        seen = follow_until_idle(client, session, "[calm] [say Here again.]")
         assert [event.type for event in seen] == [*AROUND, "user.message", *REQUEST, *IDLE]
+
+
+def test_a_message_that_no_run_has_come_to_is_begun_with_after_a_crash(
+    start_baton: StartBaton, model: OfflineServer
+) -> None:
+    """The process dies between the message and its run."""
+    first = start_baton()
+    with Anthropic(base_url=first.url, api_key="x", max_retries=0) as client:
+        session = new_session(client)
+    first.kill()
+    store = Store(Database(f"sqlite:///{first.directory / NAME}"), lease_seconds=30)
+    number = number_of(session)
+    message = QueuedMessage(
+        uuid.uuid4().hex, number, "steer", ({"type": "text", "text": "[say I am.]"},), 0.0, ""
+    )
+    store.managed.send(number, [message], [sent_row(message)], lambda _: None, owner=None)
+    store.database.close()
+    second = start_baton()
+    with Anthropic(base_url=second.url, api_key="x", max_retries=0) as client:
+        kinds = [*AROUND, "user.message", *REQUEST, *IDLE]
+
+        def listed() -> list[str]:
+            return [event.type for event in client.beta.sessions.events.list(session)]
+
+        eventually(lambda: listed() == kinds, "the message is answered")
