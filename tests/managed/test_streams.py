@@ -103,7 +103,8 @@ def test_a_run_of_a_killed_server_comes_to_its_end(start_baton: StartBaton, mode
     with Anthropic(base_url=first.url, api_key="x", max_retries=0) as client:
         session = new_session(client)
         client.beta.sessions.events.send(session, events=[say("[words 9] [stall 5 times 1]")])
-        eventually(lambda: client.beta.sessions.retrieve(session).status == "running", "the run works")
+        eventually(lambda: model.requests, "the model is asked")
+        assert client.beta.sessions.retrieve(session).status == "running"
     first.kill()
     second = start_baton(settings={"BATON_LEASE_SECONDS": "3"})
     with Anthropic(base_url=second.url, api_key="x", max_retries=0) as client:
