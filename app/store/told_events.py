@@ -32,11 +32,11 @@ from app.store.tables import told_events
 Json = dict[str, Any]
 
 _TELL: Final = Prepared(
-    text("""
-        INSERT INTO told_events (id, session_id, number, type, call_id, created_at, processed_at, body_json)
-        VALUES (:id, :session_id, :number, :type, :call_id, :created_at, :processed_at, :body_json)
-        ON CONFLICT (id) DO UPDATE SET number = excluded.number, processed_at = excluded.processed_at
-    """)
+    text(
+        "INSERT INTO told_events (id, session_id, number, type, call_id, created_at, processed_at, body_json) VALUES "
+        "(:id, :session_id, :number, :type, :call_id, :created_at, :processed_at, :body_json) "
+        "ON CONFLICT (id) DO UPDATE SET number = excluded.number, processed_at = excluded.processed_at"
+    )
 )
 """An event that is there already gets its place."""
 

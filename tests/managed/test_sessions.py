@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import anthropic
 import pytest
 
-from app.factory import Server
+from anthropic_standin.standin_server import OfflineServer
+from app.factory import Server, build
+from tests.conftest import held_by, make_settings
 from tests.harness.process import eventually
 from tests.managed.conftest import Sdk, SessionMaker
+
+
+@pytest.fixture
+def server(tmp_path: Path, model: OfflineServer, database_url: str) -> Iterator[Server]:
+    """Once with each kind of database."""
+    built = build(make_settings(tmp_path, model.url, database_url=database_url))
+    yield built
+    eventually(lambda: not held_by(built), f"this was given back: {held_by(built)}")
+    built.close()
 
 
 @pytest.fixture
