@@ -86,8 +86,8 @@ class Baton:
     session_id: str
     epoch: int = 0
     write: int = 0  # numbers a write that may have to be repeated; 0 for one that is not
-    told: Sequence[Mapping[str, Any]] = field(default=(), compare=False)
-    """Rows of the events that clients of the Managed Agents API are told of this write; they are stored with it."""
+    told: Sequence[Any] = field(default=(), compare=False)
+    """Further writes of the store: the events that clients of the Managed Agents API are told of this one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ from typing import Any
 
 from flask import Response, request
 
-from app.door_ids import new_id, number_in
+from app.door_ids import new_id
 from app.errors import InvalidRequest
 from app.managed.agent_bodies import CreateAgent, UpdateAgent, changed, definition
 from app.managed.bodies import patched, read
 from app.managed.calls import Calls, get, post
+from app.managed.given_ids import checked
 from app.managed.paging import page, window
 from app.store.definitions import Defined
 from app.store.stored_agents import StoredAgents
@@ -40,7 +41,7 @@ class AgentCalls(Calls):
 
     @get("/<agent_id>")
     def retrieve(self, agent_id: str) -> Response:
-        found = self._agents.get(_checked(agent_id), version=_version(), owner=owner())
+        found = self._agents.get(checked("agent", agent_id), version=_version(), owner=owner())
         return json_response(agent_json(found))
 
     @post("/<agent_id>")
@@ -52,17 +53,17 @@ class AgentCalls(Calls):
                 raise InvalidRequest("Cannot modify archived agent")
             return changed(before.definition, body, lambda now: patched(now, body.metadata))
 
-        found = self._agents.change(_checked(agent_id), change, expected=body.version, owner=owner())
+        found = self._agents.change(checked("agent", agent_id), change, expected=body.version, owner=owner())
         return json_response(agent_json(found))
 
     @post("/<agent_id>/archive")
     def archive(self, agent_id: str) -> Response:
-        return json_response(agent_json(self._agents.archive(_checked(agent_id), owner=owner())))
+        return json_response(agent_json(self._agents.archive(checked("agent", agent_id), owner=owner())))
 
     @get("/<agent_id>/versions")
     def versions(self, agent_id: str) -> Response:
         asked = window()
-        rows = self._agents.versions(_checked(agent_id), asked, owner=owner())
+        rows = self._agents.versions(checked("agent", agent_id), asked, owner=owner())
         found = page(rows, asked, lambda one: (float(one.version), one.id))
         return json_response({"data": [agent_json(one) for one in found.rows], "next_page": found.next_page})
 
@@ -77,12 +78,6 @@ def agent_json(agent: Defined) -> Json:
         "updated_at": time_text(agent.updated_at, whole=False),
         "archived_at": None if agent.archived_at is None else time_text(agent.archived_at, whole=False),
     }
-
-
-def _checked(agent_id: str) -> str:
-    if number_in("agent", agent_id) is None:
-        raise InvalidRequest("Invalid agent ID.")
-    return agent_id
 
 
 def _version() -> int | None:

@@ -7,10 +7,11 @@ from typing import Annotated, Any, Final, Literal
 from flask import Response
 from pydantic import Discriminator, Field
 
-from app.door_ids import new_id, number_in
+from app.door_ids import new_id
 from app.errors import Forbidden, InvalidRequest
 from app.managed.bodies import SOUND, Body, Metadata, MetadataPatch, Name, patched, read
 from app.managed.calls import Calls, delete, get, post
+from app.managed.given_ids import checked
 from app.managed.paging import page, window
 from app.store.definitions import Defined
 from app.store.environment_store import EnvironmentStore
@@ -106,7 +107,7 @@ class EnvironmentCalls(Calls):
     @get("/<environment_id>")
     def retrieve(self, environment_id: str) -> Response:
         return json_response(
-            environment_json(self._environments.get(_checked(environment_id), owner=owner()))
+            environment_json(self._environments.get(checked("env", environment_id), owner=owner()))
         )
 
     @post("/<environment_id>")
@@ -121,17 +122,19 @@ class EnvironmentCalls(Calls):
             return _changed(before.definition, body)
 
         shared = None if body.scope is None else _shared(body.scope)
-        found = self._environments.change(_checked(environment_id), change, shared=shared, owner=owner())
+        found = self._environments.change(
+            checked("env", environment_id), change, shared=shared, owner=owner()
+        )
         return json_response(environment_json(found))
 
     @post("/<environment_id>/archive")
     def archive(self, environment_id: str) -> Response:
-        found = self._environments.archive(_checked(environment_id), owner=owner())
+        found = self._environments.archive(checked("env", environment_id), owner=owner())
         return json_response(environment_json(found))
 
     @delete("/<environment_id>")
     def delete(self, environment_id: str) -> Response:
-        self._environments.delete(_checked(environment_id), owner=owner())
+        self._environments.delete(checked("env", environment_id), owner=owner())
         return json_response({"id": environment_id, "type": "environment_deleted"})
 
 
@@ -183,9 +186,3 @@ def _shared(scope: Scope) -> bool:
     if scope == "organization" and role() == "user":
         raise Forbidden("Only operators may share an environment with everybody (scope: organization).")
     return scope == "organization"
-
-
-def _checked(environment_id: str) -> str:
-    if number_in("env", environment_id) is None:
-        raise InvalidRequest("Invalid environment ID.")
-    return environment_id

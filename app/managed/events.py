@@ -16,9 +16,10 @@ from app.managed.bodies import read
 from app.managed.calls import Calls, get, post
 from app.managed.event_bodies import Interrupt, SendEvents, ToolConfirmation, UserMessage
 from app.managed.event_stream import PREVIEWS, FollowedSession
+from app.managed.given_ids import number_of
 from app.managed.paging import event_cursor, event_page
+from app.managed.sent_messages import sent_row
 from app.managed.session_json import event_json
-from app.managed.sessions import number_of, sent_row
 from app.managed.teller import decision
 from app.runtime.manager import RuntimeManager
 from app.runtime.run_control import RunControl

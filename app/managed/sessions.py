@@ -9,16 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from flask import Response, request
+from flask import Response
 
-from app.conversation.queued_message import QueuedMessage
 from app.conversation.session import Session
-from app.door_ids import event_id, number_in
+from app.door_ids import event_id
 from app.errors import InvalidRequest, NotFound
 from app.managed.bodies import patched, read
 from app.managed.calls import Calls, delete, get, post
-from app.managed.event_bodies import UserMessage
+from app.managed.given_ids import checked, number_of
 from app.managed.paging import SessionPages
+from app.managed.sent_messages import first_messages
 from app.managed.session_bodies import (
     AgentReference,
     AgentWithOverrides,
@@ -31,7 +31,6 @@ from app.managed.session_bodies import (
 )
 from app.managed.session_json import session_agent, session_json
 from app.managed.teams import AGENT, key_of
-from app.managed.teller import contents
 from app.managed.usage import spent_of
 from app.roots import Roots
 from app.runtime.manager import RuntimeManager
@@ -199,50 +198,3 @@ class SessionCalls(Calls):
     def _json(self, found: ManagedSession) -> Json:
         spent = spent_of(self._store.told.last(found.session.id, "session.usage"), found.session.cost)
         return session_json(found, spent, now=self._store.database.now())
-
-
-def first_messages(
-    store: Store, session_id: str, given: Sequence[UserMessage], *, by: str
-) -> tuple[list[QueuedMessage], list[Json]]:
-    """Messages that wait for a session's run, and the events by which they were sent."""
-    at = store.database.now()
-    messages = [
-        QueuedMessage(uuid.uuid4().hex, session_id, "followup", tuple(one.blocks()), at, by) for one in given
-    ]
-    return messages, [sent_row(message) for message in messages]
-
-
-def sent_row(message: QueuedMessage) -> Json:
-    return event_row(
-        message.session_id,
-        event_id(message.id),
-        "user.message",
-        {"content": contents(message)},
-        at=message.created_at,
-        number=None,
-    )
-
-
-def number_of(session_id: str) -> str:
-    """The id that the session has at the other door. InvalidRequest."""
-    return str(_number("sesn", session_id))
-
-
-def checked(kind: Any, given: str) -> str:
-    _number(kind, given)
-    return given
-
-
-_KINDS: Final = {"agent": "agent", "env": "environment", "sesn": "session"}
-
-
-def _number(kind: Any, given: str) -> uuid.UUID:
-    number = number_in(kind, given)
-    if number is None:
-        raise InvalidRequest(f"Invalid {_KINDS[kind]} ID.")
-    return number
-
-
-def asked_types() -> list[str]:
-    """An array in the query: `types[]=a&types[]=b`, also without brackets."""
-    return [*request.args.getlist("types[]"), *request.args.getlist("types")]

@@ -150,7 +150,7 @@ class Recorder:
         """Repeats a write while the database is away. The write has a number, so one that was committed just before
         the connection broke is not done twice; None then."""
         self._writes += 1
-        baton = replace(self._live.baton, write=self._writes, told=told)
+        baton = replace(self._live.baton, write=self._writes, told=self._store.told.writes(told))
         try:
             return self._live.patience(write, baton)
         except WrittenAlready:

@@ -166,7 +166,7 @@ class Finisher:
         told = () if live.teller is None else live.teller.ended(outcome)
         return partial(
             self._store.runs.finish,
-            replace(live.baton, told=told),
+            replace(live.baton, told=self._store.told.writes(told)),
             outcome.status,
             code=outcome.code,
             error=outcome.error,

@@ -16,7 +16,6 @@ from app.store.engine import Database
 from app.store.joined_writes import Write, is_as_seen, write_at_once
 from app.store.prepared_statements import Prepared
 from app.store.tables import IS_LIVE, one_of, runs
-from app.store.told_events import tell, telling
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,8 @@ class Fence:
         values = {"run_id": baton.run_id, "held_epoch": baton.epoch, "write": baton.write}
         statement = self._numbered if baton.write else self._renew
         if statement.run(connection, values):
-            tell(connection, baton.told)
+            for further in baton.told:
+                further.do(connection)
             return
         if baton.write and self._held.first(connection, values):
             raise WrittenAlready()
@@ -82,7 +82,7 @@ class Fence:
         if database.joins_writes:
             values = {"run_id": baton.run_id, "held_epoch": baton.epoch, "write": baton.write}
             statement = self._numbered_joined if baton.write else self._renew_joined
-            every = [*writes, *telling(baton.told)]
+            every = [*writes, *baton.told]
             done = write_at_once(database, Write(statement, [values]), every)
             if done is not None:
                 return done[1 : len(writes) + 1]

@@ -34,7 +34,6 @@ from app.store.run_rows import is_dead, live_run_row, run_row
 from app.store.session_rows import numbering
 from app.store.tables import IS_LIVE, one_of, queued_messages, runs, sessions, tool_calls
 from app.store.told_ends import tell_closed
-from app.store.told_events import telling
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +121,7 @@ class RunStore:
         writes = segment_writes(self._database.kind, segments)
         if next_event is not None:
             writes.append(numbering(baton.session_id, next_event))
-        if write_at_once(self._database, ending_at_once(baton, end), [*writes, *telling(baton.told)]) is None:
+        if write_at_once(self._database, ending_at_once(baton, end), [*writes, *baton.told]) is None:
             with self._database.writing() as connection:
                 self._fence.check(connection, replace(baton, told=()))
                 for write in writes:

@@ -21,7 +21,8 @@ from app.conversation.managed_events import (
 from app.conversation.run import Run
 from app.conversation.run_outcome import RunOutcome
 from app.door_ids import call_event_id, new_id, thread_id
-from app.store.prepared_statements import Prepared, Values
+from app.store.joined_writes import Write
+from app.store.prepared_statements import Prepared
 from app.store.tables import managed_sessions
 from app.store.told_events import event_row, last_body, last_place, tell
 
@@ -41,15 +42,16 @@ class ClosedCall:
     result: Block
 
 
-def tell_closed(connection: Connection, closed: Sequence[ClosedCall], told: Sequence[Values]) -> None:
+def tell_closed(connection: Connection, closed: Sequence[ClosedCall], told: Sequence[Write]) -> None:
     """Results of calls that a run of this process left open, before the events that it ends with (`told`)."""
-    if not told:
+    ending = [row for write in told for row in write.rows]
+    if not ending:
         return
-    session_id, number, at = told[0]["session_id"], told[0]["number"], told[0]["processed_at"]
+    session_id, number, at = ending[0]["session_id"], ending[0]["number"], ending[0]["processed_at"]
     mine = [call for call in closed if call.session_id == session_id]
     rows = [_result(call, number + index, at) for index, call in enumerate(mine)]
     tell(connection, rows)
-    tell(connection, [{**row, "number": row["number"] + len(mine)} for row in told])
+    tell(connection, [{**row, "number": row["number"] + len(mine)} for row in ending])
 
 
 def tell_end(connection: Connection, run: Run, outcome: RunOutcome, closed: Sequence[ClosedCall]) -> None:

@@ -113,6 +113,10 @@ class ToldEvents:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def writes(self, rows: Sequence[Values]) -> Sequence[Write]:
+        """What a run's write takes with it (`Baton.told`)."""
+        return telling(rows)
+
     def last_place(self, session_id: str) -> LastPlace:
         with self._database.glance() as connection:
             return last_place(connection, session_id)
