@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -69,6 +69,10 @@ _LAST_RUN: Final = Prepared(
     .where(runs.c.session_id == bindparam("session_id"))
     .order_by(runs.c.started_at.desc(), runs.c.id)
     .limit(1)
+)
+
+_MANAGED: Final = select(managed_sessions.c.session_id).where(
+    managed_sessions.c.session_id == bindparam("of_session")
 )
 
 
@@ -168,15 +172,15 @@ class QueueStore:
         even if a sweep leaves the run alone. Follow-ups of the last few seconds are left to the process that stored
         them. Clients of the Managed Agents API queue all that they say, so there any message is begun with that has no
         run, however the last one ended."""
-        managed = exists().where(managed_sessions.c.session_id == queued_messages.c.session_id)
-        waiting = select(queued_messages.c.session_id, managed.label("managed")).where(
+        waiting = select(queued_messages.c.session_id, queued_messages.c.kind).where(
             queued_messages.c.taken_by.is_(None),
-            or_(queued_messages.c.kind == "followup", managed),
             queued_messages.c.created_at < now() - STRANDED_SECONDS,
         )
         with self._database.reading() as connection:
-            found = connection.execute(waiting.distinct()).all()
-            return [row.session_id for row in found if _is_claimable(connection, row.session_id, row.managed)]
+            found: dict[str, set[str]] = {}
+            for row in connection.execute(waiting.distinct()):
+                found.setdefault(row.session_id, set()).add(row.kind)
+            return [one for one, kinds in found.items() if _is_stranded(connection, one, kinds)]
 
     def edit(self, session_id: str, message_id: str, content: Sequence[Any]) -> QueuedMessage:
         """QueuedMessageNotFound, TakenAlready."""
@@ -215,13 +219,16 @@ def add_waiting(connection: Connection, new: Sequence[QueuedMessage]) -> None:
     _ADD.insert_all(connection, [_row(message, first + index) for index, message in enumerate(new)])
 
 
-def _is_claimable(connection: Connection, session_id: str, however: bool) -> bool:
-    """Did the last run finish, or end `however` it did, or has it stopped renewing its lease?"""
+def _is_stranded(connection: Connection, session_id: str, kinds: Collection[str]) -> bool:
+    """Did the last run finish, or has it stopped renewing its lease?"""
+    managed = connection.execute(_MANAGED, {"of_session": session_id}).first() is not None
+    if not managed and "followup" not in kinds:
+        return False
     expired = (runs.c.status == "running") & (runs.c.lease_expires_at < now())
-    ended = runs.c.ended_at.is_not(None) if however else runs.c.status == "finished"
+    ended = runs.c.ended_at.is_not(None) if managed else runs.c.status == "finished"
     query = select(or_(ended, expired)).where(runs.c.session_id == session_id)
     last = connection.execute(query.order_by(runs.c.started_at.desc(), runs.c.id).limit(1)).first()
-    return however if last is None else bool(last[0])
+    return managed if last is None else bool(last[0])
 
 
 def _refuse_other_agent(connection: Connection, session_id: str, wanted: str) -> None:
