@@ -12,6 +12,7 @@ from app.agent.model_client import ModelClient
 from app.agent.tools.mcp.tool_servers import ToolServers
 from app.distribution import install_command
 from app.managed.agents import AgentCalls
+from app.managed.answers import STRANDED_SECONDS, Answers
 from app.managed.door import ManagedDoor
 from app.managed.environments import EnvironmentCalls
 from app.managed.events import EventCalls
@@ -242,6 +243,8 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     )
     SearchFiller(store, runtime.periodic_tasks)
     runtime.supervisor.recover()
+    answers = Answers(store, control)
+    runtime.periodic_tasks.every(STRANDED_SECONDS, answers.give_stranded)
     disconnects = DisconnectWatcher()
     waits = LongPoll(runtime.runs, runtime.slots, disconnects)
     streams = Streams(disconnects, runtime.slots, writer)
@@ -300,7 +303,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             AgentCalls(store.agents),
             EnvironmentCalls(store.environments),
             SessionCalls(store, control, runtime.manager, roots),
-            EventCalls(store, control, runtime.manager, readers, streams),
+            EventCalls(store, control, runtime.manager, readers, streams, answers),
         ],
         _access(settings, store),
         max_body_bytes=settings.max_body_bytes,

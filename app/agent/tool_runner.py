@@ -126,7 +126,7 @@ class ToolRunner:
         if known is not None and known.is_changed(block["input"]):
             block = with_changes(block, known.arguments)
         if form := self._form(block, known):
-            return (yield from self._conclude(as_begun(block), answer_result(form.decision, form.content)))
+            return (yield from self._conclude(as_begun(block), _result_of(tool, form)))
         if known is not None and known.state == "running" and block["name"] == "transfer_task":
             done = yield from self._delegate(block["id"], None)
             return (yield from self._conclude(as_begun(block), done))
@@ -182,7 +182,13 @@ class ToolRunner:
         if line := told_of(block):
             line = self._view.of_result(block["name"], ToolResult(line)).output
             result = replace(result, output=f"{line}\n\n{result.output}".rstrip())
-        content = tool_result(block["id"], result.output, is_error=result.is_error, images=result.images)
+        content = tool_result(
+            block["id"],
+            result.output,
+            is_error=result.is_error,
+            images=result.images,
+            documents=result.documents,
+        )
         row = Message(
             "tool",
             (content,),
@@ -245,7 +251,7 @@ class ToolRunner:
         match outcome:
             case Elicitation():
                 answer = yield from self._ask(block, outcome)
-                result = answer_result(answer.decision, answer.content)
+                result = _result_of(tool, answer)
             case Delegation():
                 result = yield from self._delegate(block["id"], outcome)
             case ModelChange():
@@ -304,3 +310,9 @@ class ToolRunner:
         if known is None or (known.state == "running" and known.name != "user_prompt"):
             return None
         return self._resumption.answer_to("elicitation", self._session_id, block["id"])
+
+
+def _result_of(tool: Tool | None, answer: Answer) -> ToolResult:
+    """The result that an answer becomes, as the tool that asked wants it."""
+    become = answer_result if tool is None or tool.answered is None else tool.answered
+    return become(answer.decision, answer.content)

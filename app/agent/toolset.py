@@ -16,6 +16,7 @@ from app.agent.live_output import LiveOutput
 from app.agent.model_client import Cancellation
 from app.agent.preview import Preview
 from app.agent.tool_arguments import Unfit, check, fitted
+from app.conversation.blocks import Block
 from app.conversation.run import unknown_outcome
 from app.roots import Ground
 from app.team.model_definition import ModelSpec
@@ -68,6 +69,7 @@ class ToolResult:
     is_error: bool = False
     meta: Any = None
     images: Sequence[tuple[str, str]] = ()  # (media type, base64)
+    documents: Sequence[Block] = ()  # content blocks, for the model only
     audios: Sequence[tuple[str, str]] = ()  # the same; for readers only
     structured: Any = None
     is_unknown: bool = False  # the call may or may not have taken effect; `output` says so
@@ -179,6 +181,8 @@ class Tool:
     takes_description: bool = False  # may get the optional `description` parameter
     restore: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
     """Gives arguments the names that the handler knows, where the model was given others."""
+    answered: Callable[[str, Mapping[str, Any] | None], ToolResult] | None = None
+    """The result that the answer to its question becomes, by the action and the content; None: the answer itself."""
     waits: bool = False  # for something that goes on by itself: the same call, the same result are no mistake
     preview: Callable[[Mapping[str, Any], ToolContext], Preview] | None = None
     """What a call with arguments that fit would do; it changes nothing. For tools that write files."""

@@ -6,6 +6,7 @@ not lose a byte. Blocks that the API would not take back are removed on the way 
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -83,18 +84,23 @@ def text_block(text: str) -> Block:
 
 
 def tool_result(
-    call_id: str, output: str, *, is_error: bool = False, images: Iterable[tuple[str, str]] = ()
+    call_id: str,
+    output: str,
+    *,
+    is_error: bool = False,
+    images: Iterable[tuple[str, str]] = (),
+    documents: Iterable[Block] = (),
 ) -> Block:
-    """The answer to one tool call. `images` are (media type, base64) pairs.
+    """The answer to one tool call. `images` are (media type, base64) pairs, `documents` blocks.
 
     Blank output becomes a word: an empty result looks like a missing one. An error carries text only,
     as the API demands.
     """
     words = clean(output) if output.strip() else NO_OUTPUT
     block: Block = {"type": "tool_result", "tool_use_id": call_id, "content": words}
-    pictures = [] if is_error else [image_block(media_type, data) for media_type, data in images]
-    if pictures:
-        block["content"] = [text_block(words), *pictures]
+    more = [] if is_error else [*(image_block(media_type, data) for media_type, data in images), *documents]
+    if more:
+        block["content"] = [text_block(words), *more]
     if is_error:
         block["is_error"] = True
     return block
@@ -102,6 +108,14 @@ def tool_result(
 
 def image_block(media_type: str, data: str) -> Block:
     return {"type": "image", "source": {"type": "base64", "media_type": media_type, "data": data}}
+
+
+def is_pdf(data: object) -> bool:
+    """Does this base64 hold a PDF, as far as its first bytes tell? The API refuses a conversation with another."""
+    try:
+        return isinstance(data, str) and base64.b64decode(data, validate=True).startswith(b"%PDF-")
+    except ValueError:
+        return False
 
 
 def is_blank(block: Block) -> bool:

@@ -11,6 +11,8 @@ Json = dict[str, Any]
 
 END_TURN: Final[Json] = {"type": "end_turn"}
 RETRIES_EXHAUSTED: Final[Json] = {"type": "retries_exhausted"}
+BLOCKS: Final = "blocks"
+"""The key of an answer that has the result of a client's tool as content blocks."""
 NOTHING_USED: Final[Json] = {
     "input_tokens": 0,
     "output_tokens": 0,
@@ -43,6 +45,12 @@ def result_body(use_id: str, block: Mapping[str, Any]) -> Json:
     """Of a tool's result; `use_id` is the event of its call."""
     content, is_error = _content(block.get("content")), bool(block.get("is_error"))
     return {"tool_use_id": use_id, "content": content, "is_error": is_error}
+
+
+def custom_result_body(use_id: str, block: Mapping[str, Any]) -> Json:
+    """The same of a call that a client should have made, if somebody else has ended it."""
+    said = result_body(use_id, block)
+    return {"custom_tool_use_id": said.pop("tool_use_id"), **said}
 
 
 def _content(content: Any) -> list[Json]:

@@ -6,7 +6,7 @@ The definition that is stored is what the API answers: every default is written 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field
@@ -302,6 +302,8 @@ def check(agent: Json) -> None:
     custom = [tool["name"] for tool in tools if tool["type"] == "custom"]
     if (place := _repeated(custom)) is not None:
         raise InvalidRequest(f'tools: duplicate custom tool "{custom[place]}"')
+    if toolsets and (taken := [name for name in custom if name in get_args(ToolName)]):
+        raise InvalidRequest(f'tools: the custom tool "{taken[0]}" has the name of one of the {TOOLSET}')
     if (place := _repeated(servers)) is not None:
         raise InvalidRequest(f'mcp_servers.{place}: duplicate entry for server "{servers[place]}"')
     _check_servers(servers, [tool["mcp_server_name"] for tool in tools if tool["type"] == "mcp_toolset"])

@@ -4,32 +4,38 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Discriminator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.managed.bodies import SOUND, Body, Text
+from app.managed.content import (
+    MAX_BLOCKS,
+    MessageBlock,
+    Parts,
+    ResultBlock,
+    as_json,
+    checked,
+    for_model,
+    is_empty,
+)
 
 Json = dict[str, Any]
 
 
-class TextBlock(Body):
-    type: Literal["text"]
-    text: Annotated[str, Field(min_length=1), SOUND]
+def _says_something(parts: Parts) -> Parts:
+    if is_empty(parts):
+        raise PydanticCustomError("content", "a message must have more than white space")
+    return parts
 
 
-class Base64Image(Body):
-    type: Literal["base64"]
-    media_type: Literal["image/jpeg", "image/png", "image/gif", "image/webp"]
-    data: Annotated[str, Field(min_length=1), SOUND]
-
-
-class ImageBlock(Body):
-    type: Literal["image"]
-    source: Base64Image
-
-
-Block = Annotated[TextBlock | ImageBlock, Discriminator("type")]
-Content = Annotated[list[Block], Field(min_length=1)]
+_CHECKED = AfterValidator(checked)
+Content = Annotated[
+    list[MessageBlock],
+    Field(min_length=1, max_length=MAX_BLOCKS),
+    _CHECKED,
+    AfterValidator(_says_something),
+]
+ResultContent = Annotated[list[ResultBlock], Field(max_length=MAX_BLOCKS), _CHECKED]
 
 
 class UserMessage(Body):
@@ -37,7 +43,7 @@ class UserMessage(Body):
     content: Content
 
     def blocks(self) -> list[Json]:
-        return [block.model_dump() for block in self.content]
+        return for_model(self.content)
 
 
 class Interrupt(Body):
@@ -58,12 +64,42 @@ class ToolConfirmation(Body):
         return self
 
 
-InitialEvent = UserMessage
-Event = Annotated[UserMessage | Interrupt | ToolConfirmation, Discriminator("type")]
+class CustomToolResult(Body):
+    type: Literal["user.custom_tool_result"]
+    custom_tool_use_id: Text
+    content: ResultContent | None = None
+    is_error: bool | None = None
+
+    def body(self) -> Json:
+        """The event without its id: what was sent, and nothing else."""
+        said: Json = {"custom_tool_use_id": self.custom_tool_use_id}
+        if self.content is not None:
+            said["content"] = as_json(self.content)
+        if self.is_error is not None:
+            said["is_error"] = self.is_error
+        return said
+
+
+_NOT_HERE: Final = {
+    "user.tool_result": "user.tool_result: only sessions in environments of the type self_hosted take results of tools",
+    "user.define_outcome": "user.define_outcome: outcomes are not supported here",
+    "system.message": "system.message: not supported here: it is not known of any model that it takes one",
+}
+
+
+def _known_here(event: object) -> object:
+    kind = event.get("type") if isinstance(event, dict) else None
+    if isinstance(kind, str) and kind in _NOT_HERE:
+        raise PydanticCustomError("event", "{words}", {"words": _NOT_HERE[kind]})
+    return event
+
+
+InitialEvent = Annotated[UserMessage, BeforeValidator(_known_here)]
+Event = Annotated[
+    Annotated[UserMessage | Interrupt | ToolConfirmation | CustomToolResult, Discriminator("type")],
+    BeforeValidator(_known_here),
+]
 
 
 class SendEvents(Body):
     events: Annotated[list[Event], Field(min_length=1, max_length=50)]
-
-
-SENT: Final = (UserMessage, Interrupt, ToolConfirmation)

@@ -9,18 +9,17 @@ from typing import Any, Final
 from flask import Response, request
 
 from app.conversation.queued_message import QueuedMessage
-from app.conversation.run import Run
-from app.door_ids import new_id, thread_id
-from app.errors import AppError, InvalidRequest, NotRunning
+from app.door_ids import new_id, result_event_id, thread_id
+from app.errors import InvalidRequest
+from app.managed.answers import KINDS, Answers
 from app.managed.bodies import read
 from app.managed.calls import Calls, get, post
-from app.managed.event_bodies import Interrupt, SendEvents, ToolConfirmation, UserMessage
+from app.managed.event_bodies import CustomToolResult, Interrupt, SendEvents, ToolConfirmation, UserMessage
 from app.managed.event_stream import PREVIEWS, FollowedSession
 from app.managed.given_ids import number_of
 from app.managed.paging import event_cursor, event_page
 from app.managed.sent_messages import sent_row
 from app.managed.session_json import event_json
-from app.managed.teller import decision
 from app.runtime.manager import RuntimeManager
 from app.runtime.run_control import RunControl
 from app.runtime.streams.reader_factory import ReaderFactory
@@ -47,12 +46,14 @@ class EventCalls(Calls):
         manager: RuntimeManager,
         readers: ReaderFactory,
         streams: Streams,
+        answers: Answers,
     ) -> None:
         self._store = store
         self._control = control
         self._manager = manager
         self._readers = readers
         self._streams = streams
+        self._answers = answers
 
     @get("")
     def page(self, session_id: str) -> Response:
@@ -85,11 +86,13 @@ class EventCalls(Calls):
                     rows.append(event_row(number, new_id("sevt"), event.type, said, at=at, number=None))
                 case ToolConfirmation():
                     rows.append(self._confirmation(number, event, at))
+                case CustomToolResult():
+                    rows.append(self._custom_result(number, event, at))
 
         def check(found: ManagedSession) -> None:
             if found.archived_at is not None:
                 raise InvalidRequest(f"Session {session_id} is archived.")
-            if messages and not interrupted and (pending := self._pending(number)):
+            if messages and not interrupted and (pending := self._pending(number, rows)):
                 raise InvalidRequest(
                     f"the session waits for an answer to {', '.join(pending)}; answer, or send user.interrupt"
                 )
@@ -97,8 +100,8 @@ class EventCalls(Calls):
         stored = self._store.managed.send(number, messages, rows, check, owner=owner())
         if interrupted:
             self._control.interrupt(number, by=by)
-        if any(isinstance(event, ToolConfirmation) for event in body.events):
-            self._answer(number, by)
+        if any(isinstance(event, ToolConfirmation | CustomToolResult) for event in body.events):
+            self._answers.give(number, by=by)
         if messages and not stored.live:
             self._manager.start_queued(number)
         return json_response({"data": [event_json(one) for one in stored.events]})
@@ -146,34 +149,23 @@ class EventCalls(Calls):
         call = self._store.journal.ledger(session_id).get(call_id)
         return call is None or call.state not in ("pending", "awaiting_approval")
 
-    def _pending(self, session_id: str) -> Sequence[str]:
-        """The events of the calls on which the session's run waits."""
+    def _custom_result(self, session_id: str, event: CustomToolResult, at: float) -> Json:
+        """InvalidRequest unless it is the result of a call that a client has to make. A second one is not stored."""
+        made = self._store.told.find(session_id, event.custom_tool_use_id)
+        if made is None or made.type != "agent.custom_tool_use" or made.call_id is None:
+            raise InvalidRequest(
+                f"custom_tool_use_id: there is no custom tool use {event.custom_tool_use_id} in this session"
+            )
+        row_id = result_event_id(session_id, made.call_id)
+        return event_row(
+            session_id, row_id, event.type, event.body(), at=at, number=None, call_id=made.call_id
+        )
+
+    def _pending(self, session_id: str, rows: Sequence[Json]) -> Sequence[str]:
+        """The events of the calls on which the session's run waits, but for those that these rows decide on."""
         run = self._store.runs.live_run(session_id)
-        return self._open_events(session_id) if run is not None and _asks(run) else ()
-
-    def _open_events(self, session_id: str) -> Sequence[str]:
-        idle = self._store.told.last(session_id, "session.status_idle")
-        ids: Sequence[str] = (idle.body["stop_reason"].get("event_ids") if idle is not None else None) or ()
-        return ids
-
-    def _answer(self, session_id: str, by: str) -> None:
-        """Answers what the run waits for, once everything is decided that it is idle for."""
-        run = self._store.runs.live_run(session_id)
-        if run is None or not _asks(run) or run.waiting_for is None:
-            return  # it looks for decisions when it comes to ask
-        calls = self._store.told.of_calls(session_id, self._open_events(session_id))
-        decided = self._store.told.decided(session_id, [*calls.values()])
-        asked = run.waiting_for
-        if asked.call_id not in decided or any(call not in decided for call in calls.values()):
-            return
-        answer = decision(decided[asked.call_id].body, by=by)
-        try:
-            self._control.answer(session_id, answer, kinds=("approval",), call_id=asked.call_id)
-        except (NotRunning, InvalidRequest):
-            raise
-        except AppError:
-            return  # somebody was a moment faster: the event is stored all the same
-
-
-def _asks(run: Run) -> bool:
-    return run.waiting_for is not None and run.waiting_for.kind == "approval"
+        if run is None or run.waiting_for is None or run.waiting_for.kind not in KINDS:
+            return ()
+        calls = self._store.told.about_calls(session_id, self._answers.open_events(session_id))
+        decided = {row["call_id"] for row in rows} | {*self._store.told.decided(session_id, [*calls])}
+        return [event.id for call, event in calls.items() if call not in decided]

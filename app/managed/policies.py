@@ -29,6 +29,8 @@ class Policies:
 
     def __init__(self, tools: Sequence[Mapping[str, Any]]) -> None:
         self._configs: dict[str, Mapping[str, Any]] = {}
+        self.custom: Final = frozenset(tool["name"] for tool in tools if tool["type"] == "custom")
+        """The tools that the client runs. They have no policy: all their calls are told to it."""
         for tool in tools:
             if tool["type"] == TOOLSET:
                 self._configs |= dict.fromkeys(TOOLS, tool["default_config"])

@@ -118,7 +118,7 @@ def with_tools(agent: Json, given: AgentUpdate) -> Json:
 def refuse_unserved(agent: Json) -> None:
     """InvalidRequest for what a session can't do here yet; agents that have it can be stored all the same."""
     for index, tool in enumerate(agent["tools"]):
-        if tool["type"] in ("custom", "mcp_toolset"):
+        if tool["type"] == "mcp_toolset":
             raise InvalidRequest(f"agent.tools.{index}.{tool['type']}: sessions can't use it here yet")
     if agent["skills"]:
         raise InvalidRequest("agent.skills: sessions can't use skills here yet")

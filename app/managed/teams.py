@@ -14,6 +14,7 @@ from app.errors import AgentNotFound
 from app.managed.agent_bodies import TOOLSET
 from app.managed.policies import Policies
 from app.store.managed_sessions import ManagedSessions
+from app.team.client_tool import ClientTool
 from app.team.loading import load_team
 from app.team.team import Team, Teams
 from app.team.upgrade import NEWEST
@@ -65,14 +66,20 @@ def team_of(key: str, agent: Mapping[str, Any]) -> Team:
     if any(tool["type"] == TOOLSET for tool in agent["tools"]):
         toolsets.append({"type": "agent_toolset", "tools": policies.enabled()})
     asked = policies.asked()
+    allowed = [*(name for name in policies.enabled() if name not in asked), *sorted(policies.custom)]
     file = {
         "version": NEWEST,
         "models": {"own": model},
-        "permissions": {"allow": [name for name in policies.enabled() if name not in asked], "ask": asked},
+        "permissions": {"allow": allowed, "ask": asked},
         "agents": {AGENT: {"model": "own", "description": agent["description"] or "", "toolsets": toolsets}},
     }
     team = load_team(orjson.dumps(file), source=f"{key}.yaml", environment={})
-    own = team.agents[0].with_(instruction=agent["system"] or "")
+    custom = [
+        ClientTool(tool["name"], tool["description"], tool["input_schema"])
+        for tool in agent["tools"]
+        if tool["type"] == "custom"
+    ]
+    own = team.agents[0].with_(instruction=agent["system"] or "", client_tools=tuple(custom))
     return dataclasses.replace(team, agents=(own,), digest=f"{team.digest}:{hash_of(agent)}")
 
 

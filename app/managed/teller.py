@@ -9,19 +9,20 @@ session.thread_status_idle, session.usage, session.status_idle
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 from app.agent.loop_steps import Ask, CallEnded, Condensed, PicturesLeftOut, Step, TurnAdded
 from app.conversation.blocks import Block, is_thinking
 from app.conversation.framing import unframed
-from app.conversation.managed_events import END_TURN, error_body, idle_body, result_body
+from app.conversation.managed_events import END_TURN, custom_result_body, error_body, idle_body, result_body
 from app.conversation.queued_message import QueuedMessage
 from app.conversation.run import Answer, Question
 from app.conversation.run_outcome import RunOutcome
 from app.conversation.transcript import Message
-from app.door_ids import call_event_id, event_id, new_id, number_in, thread_id
+from app.door_ids import call_event_id, event_id, new_id, number_in, result_event_id, thread_id
+from app.managed.decisions import answer_of
 from app.managed.policies import Policies
 from app.managed.usage import Spent, spent_of
 from app.runtime.teller import Rows
@@ -44,10 +45,14 @@ class SessionTeller:
         last: LastPlace,
         spent: Spent,
         look: Callable[[], Sequence[Told]],
+        decided: Callable[[Sequence[str]], Mapping[str, Told]],
+        asked: Mapping[str, Told],
     ) -> None:
         """`agent` is the one that was frozen into the session; `spent` what its earlier runs have used; `look` finds
-        the events that clients have sent and that no run has come to, but for messages."""
+        the events that clients have sent and that no run has come to, but for messages; `decided` the decisions of
+        clients on calls; `asked` are the calls that the session is idle for, with the event of each."""
         self._look = look
+        self._decided = decided
         self._session_id = session_id
         self._thread = {"session_thread_id": thread_id(session_id), "agent_name": agent["name"]}
         self._policies = Policies(agent["tools"])
@@ -55,26 +60,27 @@ class SessionTeller:
         self._ahead = last.now - time.monotonic()
         self._spent = spent
         self._working_since = time.monotonic()
-        self._decisions: dict[str, Json] = {}  # bodies of `user.tool_confirmation`, by call
-        self._asked: dict[
-            str, str
-        ] = {}  # open calls of the turn that need an answer: the event of each, by call
+        self._asked = {call: event.id for call, event in asked.items()}
+        """The calls of the turn that a client has to decide on or to make, with the event of each."""
+        self._custom = {call for call, event in asked.items() if event.type == "agent.custom_tool_use"}
+        """Those that a client has to make, or has made."""
+        self._is_idle = True
 
     def began(self) -> Rows:
-        self._working_since = time.monotonic()
-        return [
-            *self._waiting(),
-            self._row("session.status_running", {}),
-            self._row("session.thread_status_running", self._thread),
-        ]
+        rows = [*self._waiting()]
+        if self._is_idle:
+            self._is_idle, self._working_since = False, time.monotonic()
+            rows.append(self._row("session.status_running", {}))
+            rows.append(self._row("session.thread_status_running", self._thread))
+        return rows
 
     def of(self, step: Step) -> Rows:
         match step:
             case TurnAdded(session_id, message) if session_id == self._session_id:
-                return [*self._turn(message)]
+                return [*self._turn(message, step.broken)]
             case CallEnded(session_id, message) if session_id == self._session_id:
-                return [self._result(step.call_id, message)]
-            case Ask(question) if question.kind == "approval" and question.session_id == self._session_id:
+                return self._result(step.call_id, message)
+            case Ask(question) if self._is_told(question):
                 if open_events := [*self._unanswered().values()]:
                     return [*self._idle({"type": "requires_action", "event_ids": open_events})]
             case Condensed(session_id) | PicturesLeftOut(session_id) if session_id == self._session_id:
@@ -95,26 +101,25 @@ class SessionTeller:
 
     def answer(self, question: Question) -> Answer | None:
         """Once all calls of the turn that wait for somebody are decided, the decision on this one."""
-        if question.kind != "approval" or self._unanswered():
+        if not self._is_told(question) or self._unanswered():
             return None
-        found = self._decisions.get(question.call_id)
-        return None if found is None else decision(found)
+        found = self._decided([question.call_id]).get(question.call_id)
+        return None if found is None else answer_of(found)
+
+    def _is_told(self, question: Question) -> bool:
+        return question.session_id == self._session_id and question.call_id in self._asked
 
     def _unanswered(self) -> Mapping[str, str]:
         """The events of the turn's calls that nobody has decided on, by the call."""
-        for event in self._look():
-            if event.call_id is not None:
-                self._decisions.setdefault(event.call_id, event.body)
-        return {call: event for call, event in self._asked.items() if call not in self._decisions}
+        decided = self._decided([*self._asked])
+        return {call: event for call, event in self._asked.items() if call not in decided}
 
     def _waiting(self) -> Iterator[Json]:
         """What clients have sent meanwhile, and is no message."""
         for event in self._look():
-            if event.call_id is not None:
-                self._decisions.setdefault(event.call_id, event.body)
             yield self._row(event.type, event.body, event=event.id, call_id=event.call_id)
 
-    def _turn(self, message: Message) -> Iterator[Json]:
+    def _turn(self, message: Message, broken: Collection[str]) -> Iterator[Json]:
         start = new_id("sevt")
         yield self._row("span.model_request_start", {}, event=start)
         if any(map(is_thinking, message.content)):
@@ -124,9 +129,10 @@ class SessionTeller:
         ]
         if texts and not message.partial:
             yield self._row("agent.message", {"content": texts}, event=event_id(message.id))
-        self._asked = {}
+        self._asked, self._custom = {}, set()
+        runs = not message.partial and message.stop_reason in ("tool_use", "pause_turn")
         for block in message.calls:
-            yield self._call(block)
+            yield self._call(block, is_made=runs and block["id"] not in broken and "called" not in block)
         usage = message.usage
         if usage is not None:
             self._spent = self._spent.with_call(usage, message.cost)
@@ -142,26 +148,37 @@ class SessionTeller:
         }
         yield self._row("span.model_request_end", body)
 
-    def _call(self, block: Block) -> Json:
+    def _call(self, block: Block, *, is_made: bool) -> Json:
+        """A client must not make a call that was cut, or has another name or no arguments: it is told as one that is
+        denied."""
         call_id = str(block["id"])
         event, name, given = call_event_id(self._session_id, call_id), str(block["name"]), block["input"]
         body: Json = {"name": name, "input": given if isinstance(given, dict) else {}}
+        if name in self._policies.custom and is_made:
+            self._asked[call_id] = event
+            self._custom.add(call_id)
+            return self._row("agent.custom_tool_use", body, event=event, call_id=call_id)
         permission, evaluation = self._policies.evaluate(name)
-        if permission == "ask":
+        if permission == "ask" and is_made:
             self._asked[call_id] = event
         body["evaluated_permission"] = permission
         if evaluation is not None:
             body["evaluation"] = evaluation
         return self._row("agent.tool_use", body, event=event, call_id=call_id)
 
-    def _result(self, call_id: str, message: Message) -> Json:
+    def _result(self, call_id: str, message: Message) -> Rows:
+        """A client that has made the call has told its result itself."""
         self._asked.pop(call_id, None)
-        block = message.content[0]
-        body = result_body(call_event_id(self._session_id, call_id), block)
-        return self._row("agent.tool_result", body, call_id=call_id)
+        block, event = message.content[0], call_event_id(self._session_id, call_id)
+        if call_id not in self._custom:
+            return [self._row("agent.tool_result", result_body(event, block), call_id=call_id)]
+        if call_id in self._decided([call_id]):
+            return ()
+        made, body = result_event_id(self._session_id, call_id), custom_result_body(event, block)
+        return [self._row("user.custom_tool_result", body, event=made, call_id=call_id)]
 
     def _idle(self, stop_reason: Json) -> Iterator[Json]:
-        now = time.monotonic()
+        now, self._is_idle = time.monotonic(), True
         self._spent = self._spent.with_seconds(now - self._working_since)
         self._working_since = now
         why = idle_body(stop_reason)
@@ -198,17 +215,20 @@ class Tellers:
         found = store.managed.get(session_id, owner=None)
         last = store.told.last_place(session_id)
         spent = spent_of(store.told.last(session_id, "session.usage"), found.session.cost)
-        look = partial(store.told.waiting, session_id)
-        return SessionTeller(session_id, found.settings["agent"], last, spent, look)
+        idle = store.told.last(session_id, "session.status_idle")
+        open_events = idle.body["stop_reason"].get("event_ids") if idle is not None else None
+        asked = store.told.about_calls(session_id, open_events or ())
+        return SessionTeller(
+            session_id,
+            found.settings["agent"],
+            last,
+            spent,
+            partial(store.told.waiting, session_id),
+            partial(store.told.decided, session_id),
+            asked,
+        )
 
 
 def contents(message: QueuedMessage) -> list[Json]:
     """Without the server's own words to the model."""
     return [dict(block) for block in unframed(message.content)]
-
-
-def decision(confirmation: Mapping[str, Any], *, by: str = "") -> Answer:
-    """An answer to the run's question, from the body of a `user.tool_confirmation`."""
-    if confirmation["result"] == "allow":
-        return Answer("approve", by=by)
-    return Answer("reject", reason=confirmation.get("deny_message") or "", by=by)

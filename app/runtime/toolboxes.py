@@ -12,6 +12,7 @@ from app.agent.model_client import Cancellation
 from app.agent.toolbox import Toolbox
 from app.agent.tools import registry
 from app.agent.tools.cage import Cage
+from app.agent.tools.client_tools import ClientTools
 from app.agent.tools.deferred import DeferredToolset, Shelf, Shelved
 from app.agent.tools.lazy_toolset import on_demand
 from app.agent.tools.mcp.tool_servers import ToolServers
@@ -74,6 +75,8 @@ class Toolboxes:
                 toolsets[key] = Shelved(toolsets[key], shelf, spec.defer)
         if any(spec.defer for spec in agent.toolsets):
             toolsets[f"{agent.name}/deferred"] = DeferredToolset(shelf)
+        if agent.client_tools:
+            toolsets[f"{agent.name}/client_tools"] = ClientTools(agent.client_tools)
         if agent.skills:
             toolsets[f"{agent.name}/skills"] = self.skills(agent, facts)
         return Toolbox(

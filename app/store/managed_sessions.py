@@ -22,7 +22,7 @@ from app.store.row_mapping import dump, session_of
 from app.store.run_rows import live_run_row
 from app.store.session_rows import add_session, find_session
 from app.store.tables import IS_LIVE, managed_sessions, runs, sessions
-from app.store.told_events import Told, last_place, tell, told_row
+from app.store.told_events import Told, last_place, stored, tell, told_row
 
 Json = dict[str, Any]
 
@@ -203,21 +203,23 @@ class ManagedSessions:
         *,
         owner: str | None,
     ) -> Sent:
-        """Stores messages that wait for a run, and the events by which they were sent; all or nothing. `check` may
-        refuse. QueueFull, NotFound."""
+        """Stores messages that wait for a run, and the events by which they were sent; all or nothing. An event that is
+        there already stays as it is. `check` may refuse. QueueFull, NotFound."""
         with self._database.writing() as connection:
             find_session(connection, session_id, lock=True)
             check(_find(connection, session_id, owner))
             live = live_run_row(connection, session_id) is not None
+            known = stored(connection, session_id, [row["id"] for row in events])
+            new = [row for row in events if row["id"] not in known]
             if messages:
                 add_waiting(connection, messages)
                 note(connection, "steer", session_id, detail=" ".join(message.id for message in messages))
             if not live:
-                _place(connection, session_id, [row for row in events if row["type"] != "user.message"])
-            tell(connection, events)
+                _place(connection, session_id, [row for row in new if row["type"] != "user.message"])
+            tell(connection, new)
             self._database.notify(connection, session_id)
         self._count_addition()
-        return Sent(live, [told_row(row) for row in events])
+        return Sent(live, [known.get(row["id"]) or told_row(row) for row in events])
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,17 +14,18 @@ from app.conversation.managed_events import (
     END_TURN,
     NOTHING_USED,
     RETRIES_EXHAUSTED,
+    custom_result_body,
     error_body,
     idle_body,
     result_body,
 )
 from app.conversation.run import Run
 from app.conversation.run_outcome import RunOutcome
-from app.door_ids import call_event_id, new_id, thread_id
+from app.door_ids import call_event_id, new_id, result_event_id, thread_id
 from app.store.joined_writes import Write
 from app.store.prepared_statements import Prepared
 from app.store.tables import managed_sessions
-from app.store.told_events import event_row, last_body, last_place, tell
+from app.store.told_events import event_row, last_body, last_place, stored, tell
 
 Json = dict[str, Any]
 
@@ -49,7 +50,7 @@ def tell_closed(connection: Connection, closed: Sequence[ClosedCall], told: Sequ
         return
     session_id, number, at = ending[0]["session_id"], ending[0]["number"], ending[0]["processed_at"]
     mine = [call for call in closed if call.session_id == session_id]
-    rows = [_result(call, number + index, at) for index, call in enumerate(mine)]
+    rows = [_result(connection, call, number + index, at) for index, call in enumerate(mine)]
     tell(connection, rows)
     tell(connection, [{**row, "number": row["number"] + len(mine)} for row in ending])
 
@@ -61,7 +62,7 @@ def tell_end(connection: Connection, run: Run, outcome: RunOutcome, closed: Sequ
         return  # it is not a session of that API
     last = last_place(connection, run.session_id)
     number, at = last.number, max(last.now, last.at)
-    rows = [_result(call, 0, 0.0) for call in closed if call.session_id == run.session_id]
+    rows = [_result(connection, call, 0, 0.0) for call in closed if call.session_id == run.session_id]
     name = orjson.loads(settings.settings_json)["agent"]["name"]
     rows += [
         event_row(run.session_id, new_id("sevt"), kind, body, at=0.0, number=0)
@@ -83,14 +84,16 @@ def _ending(connection: Connection, run: Run, outcome: RunOutcome, agent: str) -
     yield "session.status_idle", why
 
 
-def _result(call: ClosedCall, number: int, at: float) -> Json:
-    body = result_body(call_event_id(call.session_id, call.call_id), call.result)
-    return event_row(
-        call.session_id,
-        new_id("sevt"),
-        "agent.tool_result",
-        body,
-        at=at,
-        number=number,
-        call_id=call.call_id,
+def _result(connection: Connection, call: ClosedCall, number: int, at: float) -> Json:
+    """A call that a client should have made has its result from now on, whatever the client sends; the client's own,
+    which no run has come to, keeps its words."""
+    use_id, made_id = (
+        call_event_id(call.session_id, call.call_id),
+        result_event_id(call.session_id, call.call_id),
     )
+    known = stored(connection, call.session_id, [use_id])
+    if use_id in known and known[use_id].type == "agent.custom_tool_use":
+        kind, event, body = "user.custom_tool_result", made_id, custom_result_body(use_id, call.result)
+    else:
+        kind, event, body = "agent.tool_result", new_id("sevt"), result_body(use_id, call.result)
+    return event_row(call.session_id, event, kind, body, at=at, number=number, call_id=call.call_id)

@@ -22,14 +22,18 @@ from sqlalchemy import (
     tuple_,
 )
 
+from app.conversation.run import WAITING
 from app.store.clock import now
 from app.store.engine import Database
 from app.store.joined_writes import Write
 from app.store.prepared_statements import MAX_ROWS, Prepared, Values
 from app.store.row_mapping import dump
-from app.store.tables import told_events
+from app.store.tables import IS_LIVE, one_of, runs, told_events, tool_calls
 
 Json = dict[str, Any]
+
+DECISIONS: Final = ("user.tool_confirmation", "user.custom_tool_result")
+"""Types of the events by which clients decide on calls."""
 
 _TELL: Final = Prepared(
     text(
@@ -109,6 +113,12 @@ def last_body(connection: Connection, session_id: str, kind: str) -> Json | None
     return None if row is None else told(row).body
 
 
+def stored(connection: Connection, session_id: str, event_ids: Sequence[str]) -> dict[str, Told]:
+    """Those of these events that are there already, by their ids."""
+    query = select(told_events).where(told_events.c.session_id == session_id, told_events.c.id.in_(event_ids))
+    return {row.id: told(row) for row in connection.execute(query)}
+
+
 class ToldEvents:
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -127,22 +137,42 @@ class ToldEvents:
             return [told(row) for row in _WAITING.all(connection, {"of_session": session_id})]
 
     def decided(self, session_id: str, call_ids: Sequence[str]) -> dict[str, Told]:
-        """The `user.tool_confirmation` for each of these calls, as far as there is one."""
+        """The event by which a client has decided on each of these calls, as far as there is one."""
         query = select(told_events).where(
             told_events.c.session_id == session_id,
-            told_events.c.type == "user.tool_confirmation",
+            told_events.c.type.in_(DECISIONS),
             told_events.c.call_id.in_(call_ids),
         )
         with self._database.reading() as connection:
             return {row.call_id: told(row) for row in connection.execute(query)}
 
-    def of_calls(self, session_id: str, event_ids: Sequence[str]) -> dict[str, str]:
-        """The calls that these events tell of, by event."""
-        query = select(told_events.c.id, told_events.c.call_id).where(
-            told_events.c.session_id == session_id, told_events.c.id.in_(event_ids)
+    def stranded(self, seconds: float) -> list[str]:
+        """The sessions whose runs wait for what was decided so long ago: by a process that did not come to answer
+        them."""
+        query = (
+            select(told_events.c.session_id)
+            .join(
+                tool_calls,
+                (tool_calls.c.session_id == told_events.c.session_id)
+                & (tool_calls.c.id == told_events.c.call_id),
+            )
+            .join(runs, runs.c.id == tool_calls.c.run_id)
+            .where(
+                IS_LIVE,
+                one_of(runs.c.status, WAITING),
+                one_of(tool_calls.c.state, ("awaiting_approval", "awaiting_input")),
+                told_events.c.type.in_(DECISIONS),
+                told_events.c.created_at < now() - seconds,
+            )
         )
         with self._database.reading() as connection:
-            return {row.id: row.call_id for row in connection.execute(query) if row.call_id is not None}
+            return list(connection.execute(query.distinct()).scalars())
+
+    def about_calls(self, session_id: str, event_ids: Sequence[str]) -> dict[str, Told]:
+        """Those of these events that tell of calls, by the call."""
+        with self._database.reading() as connection:
+            found = stored(connection, session_id, event_ids)
+        return {event.call_id: event for event in found.values() if event.call_id is not None}
 
     def after(self, session_id: str, number: int) -> list[Told]:
         """The events that a run has come to since that number, in order; some hundred at most."""

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.conversation.safety import SafetyPolicy
+from app.team.client_tool import ClientTool
 from app.team.expansion import Expander
 from app.team.fields import (
     AgentFilePart,
@@ -241,6 +242,7 @@ class Agent(AgentDefinition):
     models: tuple[ModelSpec, ...]
     """The model, or the members of the alloy, of which each turn takes any."""
     fallback_models: tuple[ModelSpec, ...] = ()
+    client_tools: tuple[ClientTool, ...] = ()
 
     @property
     def starts_thinking(self) -> bool:

@@ -1,0 +1,56 @@
+"""What clients of the Managed Agents API have decided on, as answers to what a session's run waits for."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from app.errors import AppError, NotRunning
+from app.managed.decisions import answer_of
+from app.runtime.run_control import RunControl
+from app.store.store import Store
+
+log = logging.getLogger(__name__)
+
+KINDS: Final = ("approval", "elicitation")
+STRANDED_SECONDS: Final = 3.0
+
+
+class Answers:
+    """Any thread may call it. Decisions are events, stored before the run is answered: if the process dies between
+    the two, or the run asks after it was decided, the run is answered later."""
+
+    def __init__(self, store: Store, control: RunControl) -> None:
+        self._store = store
+        self._control = control
+
+    def give(self, session_id: str, *, by: str) -> None:
+        """Answers what the run waits for, once everything is decided that the session is idle for."""
+        run = self._store.runs.live_run(session_id)
+        asked = None if run is None else run.waiting_for
+        if asked is None or asked.kind not in KINDS:
+            return  # it looks for decisions when it comes to ask
+        calls = self._store.told.about_calls(session_id, self.open_events(session_id))
+        decided = self._store.told.decided(session_id, [*calls, asked.call_id])
+        if asked.call_id not in decided or any(call not in decided for call in calls):
+            return
+        try:
+            self._control.answer(
+                session_id, answer_of(decided[asked.call_id], by=by), kinds=KINDS, call_id=asked.call_id
+            )
+        except NotRunning:
+            raise
+        except AppError as error:  # somebody was a moment faster: the event is stored all the same
+            log.info("session %s was not answered: %s", session_id, error.message)
+
+    def give_stranded(self) -> None:
+        """Answers runs whose decisions were stored by processes that did not come to answer them."""
+        if not self._store.jobs.take("answer stranded", period=STRANDED_SECONDS):
+            return
+        for session_id in self._store.told.stranded(STRANDED_SECONDS):
+            self.give(session_id, by="server")
+
+    def open_events(self, session_id: str) -> list[str]:
+        """The events that the session was idle for when it last became so."""
+        idle = self._store.told.last(session_id, "session.status_idle")
+        return list((idle.body["stop_reason"].get("event_ids") if idle is not None else None) or ())

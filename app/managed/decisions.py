@@ -1,0 +1,18 @@
+"""Decisions of clients of the Managed Agents API on calls, as answers to the questions of runs."""
+
+from __future__ import annotations
+
+from app.conversation.managed_events import BLOCKS
+from app.conversation.run import Answer
+from app.store.told_events import Told
+
+
+def answer_of(decided: Told, *, by: str = "") -> Answer:
+    """An answer to the run's question, from the event by which a client has decided on it."""
+    body = decided.body
+    if decided.type == "user.custom_tool_result":
+        said = {BLOCKS: body.get("content") or [], "is_error": body.get("is_error") is True}
+        return Answer("accept", content=said, by=by)
+    if body["result"] == "allow":
+        return Answer("approve", by=by)
+    return Answer("reject", reason=body.get("deny_message") or "", by=by)
