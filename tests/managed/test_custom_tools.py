@@ -14,21 +14,16 @@ from PIL import Image
 
 from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server, build
+from app.managed import answers
+from app.managed.answers import Answers
 from app.managed.given_ids import number_of
 from tests.conftest import held_by, make_settings
 from tests.harness.process import eventually
 from tests.managed.conftest import Sdk
+from tests.managed.custom_calls import CALL, RESULT, WEATHER, result
 from tests.managed.test_sessions import AROUND, IDLE, REQUEST, say, types, until_idle
 
-WEATHER: Any = {
-    "type": "custom",
-    "name": "get_weather",
-    "description": "The weather of a town.",
-    "input_schema": {"type": "object", "properties": {"town": {"type": "string"}}, "required": ["town"]},
-}
-CALL = '[call get_weather {"town": "Ulm"}]'
 ASKED = ["span.model_request_start", "agent.custom_tool_use", "span.model_request_end"]
-RESULT = "user.custom_tool_result"
 
 
 @pytest.fixture
@@ -64,11 +59,6 @@ def new(sdk: Sdk) -> NewSession:
 
 def send(sdk: Sdk, session: str, *events: Any) -> Any:
     return sdk.checked(sdk.beta.sessions.events.send(session, events=list(events)))
-
-
-def result(use: str, text: str = "Rain.", **more: Any) -> Any:
-    content = [{"type": "text", "text": text}]
-    return {"type": RESULT, "custom_tool_use_id": use, "content": content, **more}
 
 
 def events(sdk: Sdk, session: str, *kinds: str) -> list[Any]:
@@ -156,6 +146,21 @@ def test_a_second_result_changes_nothing(sdk: Sdk, new: NewSession, model: Offli
     assert (late.id, late.content[0].text) == (first.id, "Rain.")
     assert types(sdk, session) == before
     assert [block["content"] for block in told_model(model)] == ["Rain."]
+
+
+def test_a_result_is_taken_that_a_process_has_stored_and_not_told_the_run_of(
+    sdk: Sdk, server: Server, new: NewSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = new(f"{CALL}[then][say Done.]")
+    (use,) = waiting(sdk, session)
+    with monkeypatch.context() as dying:
+        dying.setattr(Answers, "give", lambda *_, **__: None)
+        send(sdk, session, result(use))
+    assert server.store.told.stranded(0.0) == [number_of(session)]
+    monkeypatch.setattr(answers, "STRANDED_SECONDS", 0.0)
+    Answers(server.store, server.control).give_stranded()
+    until_idle(sdk, session, times=2)
+    assert server.store.told.stranded(0.0) == []
 
 
 def test_the_result_of_another_thing_is_refused(sdk: Sdk, new: NewSession) -> None:
