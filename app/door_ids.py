@@ -47,6 +47,11 @@ def event_id(message_id: str) -> str:
     return id_of("sevt", uuid.UUID(message_id)) if message_id else new_id("sevt")
 
 
+def thinking_event_id(message_id: str) -> str:
+    """The id of the event that tells that the model has thought before a message."""
+    return id_of("sevt", uuid.uuid5(uuid.UUID(message_id), "thinking")) if message_id else new_id("sevt")
+
+
 def result_event_id(session_id: str, call_id: str) -> str:
     """The id of the event by which a client gives a call its result: it has one, however often it is sent."""
     return id_of("sevt", uuid.uuid5(uuid.UUID(session_id), f"result of {call_id}"))

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from anthropic_standin.standin_server import OfflineServer
-from app.agent.model_client import ModelError, ModelRequest
+from app.agent.model_client import ModelError, ModelRequest, Retrying
 from app.agent.retry import stream_with_retries
 from app.errors import StoreUnavailable
 from app.factory import Server, build
@@ -163,7 +163,8 @@ def test_many_calls_without_a_brake_read_the_database_once(counted: CountedStore
 
 def test_a_refused_call_waits_at_the_brake_and_not_for_itself(counted: CountedStore, clock: Clock) -> None:
     model, waits = braked(counted, clock, refusal(20.0), said("x")), Waits(clock)
-    assert list(stream_with_retries(model, REQUEST, waits)) == said("x")
+    refused, *answer = stream_with_retries(model, REQUEST, waits)
+    assert (isinstance(refused, Retrying), answer) == (True, said("x"))
     [held] = waits.waits
     assert 20.0 <= held <= 25.0, "as long as the API named, and a little more, so that not all come at once"
 
@@ -178,7 +179,8 @@ def test_a_brake_that_never_opens_holds_a_call_only_so_long(counted: CountedStor
 def test_without_the_database_a_process_brakes_alone(counted: CountedStore, clock: Clock) -> None:
     counted.away = True
     model, waits = braked(counted, clock, refusal(20.0), said("x")), Waits(clock)
-    assert list(stream_with_retries(model, REQUEST, waits)) == said("x")
+    refused, *answer = stream_with_retries(model, REQUEST, waits)
+    assert (isinstance(refused, Retrying), answer) == (True, said("x"))
     assert 20.0 <= sum(waits.waits) <= 25.0
 
 

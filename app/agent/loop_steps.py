@@ -50,6 +50,24 @@ class TurnAdded:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelAsked:
+    """A request to a model is about to be made, for a message of that id. Nothing but a notice."""
+
+    session_id: str
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRetried:
+    """A request to a model has failed and is made again. `status` is the API's answer, None if there was none. Nothing
+    but a notice."""
+
+    session_id: str
+    words: str
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TurnRefused:
     """The model refused to go on; the user's rows that it refused are not shown to it again."""
 
@@ -162,5 +180,7 @@ Fact = (
     | ChildAdded
     | AgentChanged
 )
-Step = Event | Fact | Ask | SafePoint
+Notice = ModelAsked | ModelRetried
+"""What only the clients of another door are told."""
+Step = Event | Fact | Notice | Ask | SafePoint
 Steps = Generator[Step, Any, None]

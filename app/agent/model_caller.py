@@ -12,12 +12,13 @@ from app.agent import model_catalogue
 from app.agent.fallback import ModelChain, RetryPatience
 from app.agent.history import History
 from app.agent.loop_context import LoopContext
-from app.agent.loop_steps import Spent, Step, Steps
+from app.agent.loop_steps import ModelAsked, ModelRetried, Spent, Step, Steps
 from app.agent.model_client import (
     CallDelta,
     ModelError,
     ModelEvent,
     ModelRequest,
+    Retrying,
     TextDelta,
     ThinkingDelta,
     Turn,
@@ -139,6 +140,7 @@ class ModelCaller:
             self._began_at, self._first_at = time.monotonic(), None
             try:
                 request = replace(self._request(spec, prompt), show=self._show)
+                yield ModelAsked(self._session.id, self.message_id)
                 turn = yield from self._shown(self._stream(spec, request, patience))
             except ModelError as error:
                 if error.kind != "thinking_mismatch" or renewed:
@@ -199,7 +201,7 @@ class ModelCaller:
             self._context.publish(events.Warning(agent_name=self._agent.name, message=words))
         return True
 
-    def _shown(self, stream: Iterator[ModelEvent]) -> Generator[Event, Any, Turn]:
+    def _shown(self, stream: Iterator[ModelEvent]) -> Generator[Step, Any, Turn]:
         partials = PartialCalls(
             self._agent.name,
             self._definition,
@@ -213,6 +215,8 @@ class ModelCaller:
                 case CallDelta():
                     self._first_at = self._first_at or time.monotonic()
                     yield from partials.add(event)
+                case Retrying(words, status):
+                    yield ModelRetried(self._session.id, words, status)
                 case Turn():
                     return event
         raise ModelError("the model's stream ended without a turn", kind="final")

@@ -90,7 +90,15 @@ class Turn:
     broken_calls: frozenset[str] = frozenset()
 
 
-ModelEvent = TextDelta | ThinkingDelta | CallDelta | Turn
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """An attempt has failed; another one is made soon. `status` is the API's answer, if there was one."""
+
+    words: str
+    status: int | None = None
+
+
+ModelEvent = TextDelta | ThinkingDelta | CallDelta | Turn | Retrying
 
 FailureKind = Literal[
     "overflow", "rate_limited", "retryable", "final", "thinking_mismatch", "picture_refused", "cancelled"

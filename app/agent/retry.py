@@ -5,7 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 
-from app.agent.model_client import Cancellation, ModelClient, ModelError, ModelEvent, ModelRequest
+from app.agent.model_client import (
+    Cancellation,
+    ModelClient,
+    ModelError,
+    ModelEvent,
+    ModelRequest,
+    Retrying,
+)
 
 RETRIES = 2
 MAX_RETRY_AFTER = 60.0
@@ -38,6 +45,7 @@ def stream_with_retries(
             failed(error)
             if error.shown or attempt >= retries or error.kind not in kinds:
                 raise
+            yield Retrying(str(error), error.status)
             if not error.braked and cancellation.wait(_delay(attempt, error)):
                 raise ModelError("cancelled", kind="cancelled") from error
             attempt += 1

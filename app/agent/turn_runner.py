@@ -132,10 +132,10 @@ class TurnRunner:
             if error.kind == "cancelled":
                 raise RunCancelled() from error
             if error.kind == "picture_refused" and not error.shown:
-                raise PictureRefused(ModelFailed(f"all models failed: {error}")) from error
+                raise PictureRefused(_failure(error)) from error
             if error.kind == "overflow" and not error.shown:
                 raise WindowExceeded(ContextFull(f"{ContextFull.__doc__} {error}")) from error
-            raise ModelFailed(f"all models failed: {error}") from error
+            raise _failure(error) from error
         yield from self._tell_model(asked.spec)
         return (yield from self._take(asked))
 
@@ -172,7 +172,7 @@ class TurnRunner:
             yield self._token_usage(asked, whole=False)
             if self._history.rows[-1].role == "user":
                 yield TurnRefused(self._session.id)
-            raise ModelRefused(_refusal(turn))
+            raise ModelRefused(_refusal(turn), **(turn.stop_details or {}))
         if content:
             message = self._assistant(content, stop_reason=turn.stop_reason, asked=asked)
             yield from self._add(message, broken, priced=asked.spec.cost is not None)
@@ -283,3 +283,7 @@ class TurnRunner:
 def _refusal(turn: Turn) -> str:
     explanation = (turn.stop_details or {}).get("explanation")
     return f"The model refused to answer this.{f' {explanation}' if explanation else ''}"
+
+
+def _failure(error: ModelError) -> ModelFailed:
+    return ModelFailed(f"all models failed: {error}", status=error.status)

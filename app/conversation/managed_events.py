@@ -23,22 +23,71 @@ NOTHING_USED: Final[Json] = {
     "server_tool_use": {"web_search_requests": 0, "web_fetch_requests": 0},
 }
 
-_ERRORS: Final = {
-    "model_overloaded": "model_overloaded_error",
-    "model_rate_limited": "model_rate_limited_error",
+_ERRORS: Final[Mapping[str, str]] = {
     "model_failed": "model_request_failed_error",
+    "context_full": "compaction_limit_reached_error",
+    "calls_repeated": "tool_use_limit_reached_error",
+    "budget_reached": "billing_error",
 }
+"""By the code of the failure; what is not here is an `unknown_error`."""
+_BY_STATUS: Final[Mapping[int | None, str]] = {
+    402: "billing_error",
+    429: "model_rate_limited_error",
+    503: "model_overloaded_error",
+    529: "model_overloaded_error",
+}
+"""By the answer of the model's API, more exactly."""
+_CATEGORIES: Final = ("cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms")
 
 
-def idle_body(stop_reason: Json) -> Json:
-    return {"stop_reason": stop_reason, "stop_details": None}
+def idle_body(stop_reason: Json, stop_details: Json | None = None) -> Json:
+    return {"stop_reason": stop_reason, "stop_details": stop_details}
+
+
+def ending_body(outcome: RunOutcome) -> Json:
+    """Why the session is idle after a run that ended so."""
+    if outcome.status in ("finished", "cancelled"):
+        return idle_body(END_TURN)
+    if outcome.code != "refused":
+        return idle_body(RETRIES_EXHAUSTED)
+    category, explanation = outcome.details.get("category"), outcome.details.get("explanation")
+    details = {
+        "type": "refusal",
+        "category": category if category in _CATEGORIES else None,
+        "explanation": explanation if isinstance(explanation, str) else outcome.error,
+    }
+    return idle_body({"type": "refusal"}, details)
+
+
+def tells_error(outcome: RunOutcome) -> bool:
+    """Is the end of a run a `session.error`? A refusal is none."""
+    return outcome.status not in ("finished", "cancelled") and outcome.code != "refused"
 
 
 def error_body(outcome: RunOutcome) -> Json:
     """Of a run that has failed."""
-    kind = _ERRORS.get(outcome.code, "unknown_error")
-    said = {"type": kind, "message": outcome.error or outcome.code, "retry_status": {"type": "exhausted"}}
-    return {"error": said}
+    return _error(
+        _ERRORS.get(outcome.code, "unknown_error"),
+        outcome.details.get("status"),
+        outcome.error or outcome.code,
+        "exhausted",
+    )
+
+
+def retrying_body(words: str, status: int | None) -> Json:
+    """Of a request to a model that is made again."""
+    return _error("model_request_failed_error", status, words, "retrying")
+
+
+def _error(kind: str, status: int | None, words: str, retry: str) -> Json:
+    kind = _BY_STATUS.get(status, kind)
+    return {"error": {"type": kind, "message": words, "retry_status": {"type": retry}}}
+
+
+def unanswered_body(start: str) -> Json:
+    """Of the end of a request to a model of which no message is kept."""
+    counts = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    return {"model_request_start_id": start, "model_usage": dict.fromkeys(counts, 0), "is_error": True}
 
 
 def result_body(use_id: str, block: Mapping[str, Any]) -> Json:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from app.conversation.events import CANCELLED as STOPPED
 from app.conversation.events import NORMAL, Error, Event, StreamStopped, stop_reason
@@ -16,6 +17,7 @@ class RunOutcome:
     status: RunStatus
     code: str = ""
     error: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict, compare=False)  # of the failure; not stored
 
     def __str__(self) -> str:
         return f"{self.status} ({self.code})" if self.code else self.status

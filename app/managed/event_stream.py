@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from app.conversation.event_facts import EventFact
-from app.door_ids import event_id
+from app.door_ids import event_id, thinking_event_id
 from app.errors import StoreUnavailable
 from app.managed.session_json import event_json
 from app.runtime.streams.event_reader import EventReader
@@ -49,7 +49,8 @@ class FollowedSession:
         self._store = store
         self._session_id = session_id
         self._previews = previews
-        self._begun: str = ""  # the message that is previewed
+        self._begun = ""  # the message that is previewed
+        self._thought = ""  # the message before which the model thinks
         self._is_whole = True
         self._ended = ended
         self._over = False
@@ -98,19 +99,29 @@ class FollowedSession:
         return frames
 
     def _preview(self, fact: EventFact) -> Iterator[bytes]:
-        """Of one message after the other: its beginning, and its first text, piece by piece."""
-        if fact.type == "agent_choice" and "agent.message" in self._previews:
-            fields = fact.fields
-            shown = event_id(fields.get("message_id", ""))
+        """Of one message after the other: that the model thinks, the message's beginning, and its first text, piece by
+        piece."""
+        said = fact.fields.get("message_id", "")
+        if fact.type == "agent_choice_reasoning" and "agent.thinking" in self._previews:
+            if said != self._thought:
+                self._thought = said
+                yield from self._start("agent.thinking", thinking_event_id(said))
+        elif fact.type == "agent_choice" and "agent.message" in self._previews:
+            shown = event_id(said)
             if shown != self._begun:
                 self._begun, self._is_whole = shown, True
-                yield _frame("event_start", {"type": "event_start", "event": _named("agent.message", shown)})
+                yield from self._start("agent.message", shown)
             if self._is_whole:
-                said = {"type": "text", "text": fields["content"]}
-                delta = {"type": "content_delta", "index": 0, "content": said}
+                text = {"type": "text", "text": fact.fields["content"]}
+                delta = {"type": "content_delta", "index": 0, "content": text}
                 yield _frame("event_delta", {"type": "event_delta", "event_id": shown, "delta": delta})
         elif fact.type == "partial_tool_call":
             self._is_whole = False  # what is said after a call is another text
+
+    def _start(self, kind: str, shown: str) -> Iterator[bytes]:
+        """Behind the start of the model's request, of which the log knows nothing."""
+        yield self._stored()
+        yield _frame("event_start", {"type": "event_start", "event": {"type": kind, "id": shown}})
 
     # ---- the rest of what a stream asks of its reader
 
@@ -126,10 +137,6 @@ class FollowedSession:
 
     def close(self) -> None:
         self._reader.close()
-
-
-def _named(kind: str, shown: str) -> Json:
-    return {"type": kind, "id": shown}
 
 
 def _stored_frame(event: Told) -> bytes:

@@ -13,15 +13,41 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from app.agent.loop_steps import Ask, CallEnded, Condensed, PicturesLeftOut, Step, TurnAdded
+from app.agent.loop_steps import (
+    Ask,
+    CallEnded,
+    Condensed,
+    ModelAsked,
+    ModelRetried,
+    PicturesLeftOut,
+    Step,
+    TurnAdded,
+)
 from app.conversation.blocks import Block, is_thinking
 from app.conversation.framing import unframed
-from app.conversation.managed_events import END_TURN, custom_result_body, error_body, idle_body, result_body
+from app.conversation.managed_events import (
+    custom_result_body,
+    ending_body,
+    error_body,
+    idle_body,
+    result_body,
+    retrying_body,
+    tells_error,
+    unanswered_body,
+)
 from app.conversation.queued_message import QueuedMessage
 from app.conversation.run import Answer, Question
 from app.conversation.run_outcome import RunOutcome
 from app.conversation.transcript import Message
-from app.door_ids import call_event_id, event_id, new_id, number_in, result_event_id, thread_id
+from app.door_ids import (
+    call_event_id,
+    event_id,
+    new_id,
+    number_in,
+    result_event_id,
+    thinking_event_id,
+    thread_id,
+)
 from app.managed.decisions import answer_of
 from app.managed.policies import Policies
 from app.managed.usage import Spent, spent_of
@@ -65,6 +91,7 @@ class SessionTeller:
         self._custom = {call for call, event in asked.items() if event.type == "agent.custom_tool_use"}
         """Those that a client has to make, or has made."""
         self._is_idle = True
+        self._request = ""  # the event of the model's request that is under way
 
     def began(self) -> Rows:
         rows = [*self._waiting()]
@@ -74,15 +101,23 @@ class SessionTeller:
             rows.append(self._row("session.thread_status_running", self._thread))
         return rows
 
+    def waiting(self) -> Rows:
+        """An interrupt waits for the end of the turn, which it brings."""
+        return [*self._waiting(lambda event: event.type != "user.interrupt")]
+
     def of(self, step: Step) -> Rows:
         match step:
+            case ModelAsked(session_id) if session_id == self._session_id:
+                return [*self._asking()]
+            case ModelRetried(session_id, words, status) if session_id == self._session_id:
+                return [self._row("session.error", retrying_body(words, status))]
             case TurnAdded(session_id, message) if session_id == self._session_id:
                 return [*self._turn(message, step.broken)]
             case CallEnded(session_id, message) if session_id == self._session_id:
                 return self._result(step.call_id, message)
             case Ask(question) if self._is_told(question):
                 if open_events := [*self._unanswered().values()]:
-                    return [*self._idle({"type": "requires_action", "event_ids": open_events})]
+                    return [*self._idle(idle_body({"type": "requires_action", "event_ids": open_events}))]
             case Condensed(session_id) | PicturesLeftOut(session_id) if session_id == self._session_id:
                 return [self._row("agent.thread_context_compacted", {})]
         return ()
@@ -94,10 +129,10 @@ class SessionTeller:
         ]
 
     def ended(self, outcome: RunOutcome) -> Rows:
-        if outcome.status in ("finished", "cancelled"):
-            return [*self._waiting(), *self._idle(END_TURN)]
-        error = self._row("session.error", error_body(outcome))
-        return [error, *self._idle({"type": "retries_exhausted"})]
+        rows = [*self._unanswered_request(), *self._waiting()]
+        if tells_error(outcome):
+            rows.append(self._row("session.error", error_body(outcome)))
+        return [*rows, *self._idle(ending_body(outcome))]
 
     def answer(self, question: Question) -> Answer | None:
         """Once all calls of the turn that wait for somebody are decided, the decision on this one."""
@@ -114,16 +149,16 @@ class SessionTeller:
         decided = self._decided([*self._asked])
         return {call: event for call, event in self._asked.items() if call not in decided}
 
-    def _waiting(self) -> Iterator[Json]:
-        """What clients have sent meanwhile, and is no message."""
-        for event in self._look():
+    def _waiting(self, wanted: Callable[[Told], bool] = lambda _: True) -> Iterator[Json]:
+        """What clients have sent meanwhile, and is no message; an interrupt last, for it is what comes next."""
+        found = filter(wanted, self._look())
+        for event in sorted(found, key=lambda event: event.type == "user.interrupt"):
             yield self._row(event.type, event.body, event=event.id, call_id=event.call_id)
 
     def _turn(self, message: Message, broken: Collection[str]) -> Iterator[Json]:
-        start = new_id("sevt")
-        yield self._row("span.model_request_start", {}, event=start)
+        yield from self._asking()
         if any(map(is_thinking, message.content)):
-            yield self._row("agent.thinking", {})
+            yield self._row("agent.thinking", {}, event=thinking_event_id(message.id))
         texts = [
             {"type": "text", "text": block["text"]} for block in message.content if block["type"] == "text"
         ]
@@ -137,7 +172,7 @@ class SessionTeller:
         if usage is not None:
             self._spent = self._spent.with_call(usage, message.cost)
         body: Json = {
-            "model_request_start_id": start,
+            "model_request_start_id": self._request,
             "model_usage": {
                 "input_tokens": usage.input_tokens if usage else 0,
                 "output_tokens": usage.output_tokens if usage else 0,
@@ -146,7 +181,18 @@ class SessionTeller:
             },
             "is_error": bool(message.partial),
         }
+        self._request = ""
         yield self._row("span.model_request_end", body)
+
+    def _asking(self) -> Iterator[Json]:
+        if not self._request:
+            self._request = new_id("sevt")
+            yield self._row("span.model_request_start", {}, event=self._request)
+
+    def _unanswered_request(self) -> Iterator[Json]:
+        if self._request:
+            body, self._request = unanswered_body(self._request), ""
+            yield self._row("span.model_request_end", body)
 
     def _call(self, block: Block, *, is_made: bool) -> Json:
         """A client must not make a call that was cut, or has another name or no arguments: it is told as one that is
@@ -177,11 +223,10 @@ class SessionTeller:
         made, body = result_event_id(self._session_id, call_id), custom_result_body(event, block)
         return [self._row("user.custom_tool_result", body, event=made, call_id=call_id)]
 
-    def _idle(self, stop_reason: Json) -> Iterator[Json]:
+    def _idle(self, why: Json) -> Iterator[Json]:
         now, self._is_idle = time.monotonic(), True
         self._spent = self._spent.with_seconds(now - self._working_since)
         self._working_since = now
-        why = idle_body(stop_reason)
         yield self._row("session.thread_status_idle", {**self._thread, **why})
         yield self._row("session.usage", {"usage": self._spent.json()})
         yield self._row("session.status_idle", why)

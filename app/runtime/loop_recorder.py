@@ -20,6 +20,9 @@ from app.agent.loop_steps import (
     Condensed,
     Fact,
     MessagesAdded,
+    ModelAsked,
+    ModelRetried,
+    Notice,
     PicturesLeftOut,
     PromptFrozen,
     SafePoint,
@@ -78,6 +81,10 @@ class Recorder:
         if rows:
             self._patiently(self._store.journal.tell, rows)
 
+    def _notice(self, notice: Notice) -> None:
+        if rows := self._told_of(notice):
+            self._patiently(self._store.journal.tell_soon, rows)
+
     def _told_of(self, step: Step) -> Rows:
         return () if self._live.teller is None else self._live.teller.of(step)
 
@@ -89,6 +96,8 @@ class Recorder:
                 return self._ask(step)
             case SafePoint():
                 return self._safe_point(step)
+            case ModelAsked() | ModelRetried():
+                return self._notice(step)
             case _:
                 return self._record(step)
 
@@ -127,6 +136,8 @@ class Recorder:
         if not is_own:
             return ()  # a delegated task; what is said meanwhile is meant for the one who delegated
         self._live.known.see(look.session)
+        if self._live.teller is not None:
+            self.tell(self._live.patience(self._live.teller.waiting))
         if not look.steers and not (point.ending and look.followups):
             return ()
         kinds: list[tuple[QueueKind, int]] = [("steer", CAPACITY)] if look.steers else [("followup", 1)]

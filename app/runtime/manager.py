@@ -156,7 +156,7 @@ class RuntimeManager:
             except BatonLost:
                 live.lose()
             except AppError as error:
-                outcome = RunOutcome("failed", error.code, error.message)
+                outcome = RunOutcome("failed", error.code, error.message, error.details)
             except Exception:
                 log.exception("the run failed")
             finally:

@@ -21,8 +21,12 @@ class Teller(Protocol):
         """The run works, or works again after it has been answered."""
         ...
 
+    def waiting(self) -> Rows:
+        """Of what clients have sent, or changed, since the last time."""
+        ...
+
     def of(self, step: Step) -> Rows:
-        """Of a fact, or a question."""
+        """Of a fact, a notice or a question."""
         ...
 
     def answer(self, question: Question) -> Answer | None:

@@ -177,7 +177,10 @@ class ManagedSessions:
             if live_run_row(connection, session_id) is None:
                 _place(connection, session_id, rows)
             tell(connection, rows)
-            return _find(connection, session_id, owner)
+            self._database.notify(connection, session_id)
+            changed = _find(connection, session_id, owner)
+        self._count_addition()
+        return changed
 
     def archive(self, session_id: str, *, owner: str | None, refusal: str) -> ManagedSession:
         """InvalidRequest with those words while a run works on it. Archived again, it stays as it is."""

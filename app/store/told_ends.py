@@ -11,13 +11,13 @@ from sqlalchemy import Connection, bindparam, select
 
 from app.conversation.blocks import Block
 from app.conversation.managed_events import (
-    END_TURN,
     NOTHING_USED,
-    RETRIES_EXHAUSTED,
     custom_result_body,
+    ending_body,
     error_body,
-    idle_body,
     result_body,
+    tells_error,
+    unanswered_body,
 )
 from app.conversation.run import Run
 from app.conversation.run_outcome import RunOutcome
@@ -25,7 +25,7 @@ from app.door_ids import call_event_id, new_id, result_event_id, thread_id
 from app.store.joined_writes import Write
 from app.store.prepared_statements import Prepared
 from app.store.tables import managed_sessions
-from app.store.told_events import event_row, last_body, last_place, stored, tell
+from app.store.told_events import event_row, last_body, last_place, open_request, stored, tell
 
 Json = dict[str, Any]
 
@@ -74,9 +74,10 @@ def tell_end(connection: Connection, run: Run, outcome: RunOutcome, closed: Sequ
 
 
 def _ending(connection: Connection, run: Run, outcome: RunOutcome, agent: str) -> Iterator[tuple[str, Json]]:
-    stopped = outcome.status == "cancelled"
-    why = idle_body(END_TURN if stopped else RETRIES_EXHAUSTED)
-    if not stopped:
+    why = ending_body(outcome)
+    if start := open_request(connection, run.session_id):
+        yield "span.model_request_end", unanswered_body(start)
+    if tells_error(outcome):
         yield "session.error", error_body(outcome)
     thread = {"session_thread_id": thread_id(run.session_id), "agent_name": agent}
     yield "session.thread_status_idle", {**thread, **why}

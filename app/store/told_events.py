@@ -113,6 +113,14 @@ def last_body(connection: Connection, session_id: str, kind: str) -> Json | None
     return None if row is None else told(row).body
 
 
+def open_request(connection: Connection, session_id: str) -> str | None:
+    """The `span.model_request_start` without an end, if there is one."""
+    values = {"of_session": session_id}
+    start = _LAST.first(connection, values | {"kind": "span.model_request_start"})
+    end = _LAST.first(connection, values | {"kind": "span.model_request_end"})
+    return None if start is None or (end is not None and end.number > start.number) else str(start.id)
+
+
 def stored(connection: Connection, session_id: str, event_ids: Sequence[str]) -> dict[str, Told]:
     """Those of these events that are there already, by their ids."""
     query = select(told_events).where(told_events.c.session_id == session_id, told_events.c.id.in_(event_ids))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.agent.model_client import ModelError, ModelEvent, ModelRequest, TextDelta
+from app.agent.model_client import ModelError, ModelEvent, ModelRequest, Retrying, TextDelta
 from app.agent.retry import MAX_RETRY_AFTER, stream_with_retries
 from tests.agent.cancellation import FakeCancellation
 from tests.agent.scripted_model import ScriptedModel, said
@@ -37,9 +37,13 @@ def run(model: ScriptedModel, clock: Clock) -> list[ModelEvent]:
     return list(stream_with_retries(model, REQUEST, clock))
 
 
-def test_a_failure_that_passes_is_not_seen() -> None:
+def again(times: int) -> list[ModelEvent]:
+    return [Retrying("no")] * times
+
+
+def test_a_failure_that_passes_is_no_failure() -> None:
     clock = Clock()
-    assert run(ScriptedModel(failing(), failing(), said("Hi")), clock) == said("Hi")
+    assert run(ScriptedModel(failing(), failing(), said("Hi")), clock) == [*again(2), *said("Hi")]
     first, second = clock.waits
     assert 0.18 <= first <= 0.22
     assert 0.36 <= second <= 0.44
