@@ -16,7 +16,6 @@ from app.agent.live_output import LiveOutput
 from app.agent.model_client import Cancellation
 from app.agent.preview import Preview
 from app.agent.tool_arguments import Unfit, check, fitted
-from app.conversation.blocks import Block
 from app.conversation.run import unknown_outcome
 from app.roots import Ground
 from app.team.model_definition import ModelSpec
@@ -69,7 +68,7 @@ class ToolResult:
     is_error: bool = False
     meta: Any = None
     images: Sequence[tuple[str, str]] = ()  # (media type, base64)
-    documents: Sequence[Block] = ()  # content blocks, for the model only
+    documents: Sequence[tuple[str, str]] = ()  # the same; for the model only
     audios: Sequence[tuple[str, str]] = ()  # the same; for readers only
     structured: Any = None
     is_unknown: bool = False  # the call may or may not have taken effect; `output` says so

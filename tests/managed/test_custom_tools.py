@@ -269,7 +269,7 @@ def test_a_result_may_have_pictures_documents_and_search_results(
     until_idle(sdk, session, times=2)
     (block,) = told_model(model)
     assert [part["type"] for part in block["content"]] == ["text", "image", "document"]
-    assert block["content"][0]["text"] == "See:\nPlain.\nUlm\nhttps://weather.example\nIt rains."
+    assert block["content"][0]["text"] == "See:\nReport\nPlain.\nUlm\nhttps://weather.example\nIt rains."
     assert sdk.sent is not None
     assert events(sdk, session, RESULT)[0].to_dict()["content"] == content
 

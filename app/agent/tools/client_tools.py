@@ -15,6 +15,7 @@ from app.conversation.managed_events import BLOCKS
 from app.team.client_tool import ClientTool
 
 CATEGORY: Final = "custom"
+PDF: Final = "application/pdf"
 FORM: Final[Mapping[str, Any]] = {
     "type": "object",
     "properties": {"result": {"type": "string", "description": "The result of the call"}},
@@ -67,7 +68,7 @@ def _of_blocks(blocks: Sequence[Block], *, is_error: bool) -> ToolResult:
     """Texts in order, then pictures, then documents. What is neither is told as JSON."""
     texts: list[str] = []
     pictures: list[tuple[str, str]] = []
-    documents: list[Block] = []
+    documents: list[tuple[str, str]] = []
     for block in blocks:
         source = block.get("source")
         match block:
@@ -77,10 +78,9 @@ def _of_blocks(blocks: Sequence[Block], *, is_error: bool) -> ToolResult:
                 pictures.append((kind, data))
             case {"type": "document", "source": {"type": "text", "data": str(text)}}:
                 texts.append(_headed(text, block.get("title"), block.get("context")))
-            case {"type": "document", "source": {"type": "base64", "media_type": "application/pdf"}} if (
-                isinstance(source, dict) and is_pdf(source.get("data"))
-            ):
-                documents.append(block)
+            case {"type": "document", "source": {"data": str(data)}} if is_pdf(data):
+                documents.append((PDF, data))
+                texts += filter(None, [_headed("", block.get("title"), block.get("context")).strip()])
             case {"type": "search_result", "content": list(parts)}:
                 found = "\n".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))
                 texts.append(_headed(found, block.get("title"), source))
