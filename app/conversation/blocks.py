@@ -118,11 +118,12 @@ def base64_block(kind: str, media_type: str, data: str) -> Block:
 
 
 def is_pdf(data: object) -> bool:
-    """Does this base64 hold a PDF, as far as its first bytes tell? The API refuses a conversation with another."""
+    """Does this base64 hold a whole PDF without a password, by its marks? The API refuses another one."""
     try:
-        return isinstance(data, str) and base64.b64decode(data, validate=True).startswith(b"%PDF-")
+        found = base64.b64decode(data, validate=True) if isinstance(data, str) else b""
     except ValueError:
         return False
+    return found.startswith(b"%PDF-") and b"%%EOF" in found and b"/Encrypt" not in found
 
 
 def is_blank(block: Block) -> bool:

@@ -98,7 +98,7 @@ def checked(parts: Parts) -> Parts:
             case ImageBlock(source=source) if not _is_picture(source.data):
                 raise _refusal(place, "the image can't be read")
             case DocumentBlock(source=Pdf(data=data)) if not is_pdf(data):
-                raise _refusal(place, "the document is no PDF in base64")
+                raise _refusal(place, "the document is no whole PDF without a password, in base64")
     return parts
 
 

@@ -91,7 +91,7 @@ REFUSED: list[tuple[list[Any], str]] = [
     ([message(document(type="base64", media_type="text/html", data=PDF))], "events[0].content[0].source"),
     (
         [message(TEXT, document(type="base64", media_type="application/pdf", data=PNG))],
-        "events[0].content: block 1: the document is no PDF",
+        "events[0].content: block 1: the document is no whole PDF",
     ),
     ([message(document(type="text", media_type="text/plain", data=""))], "events[0].content[0].source"),
     (
