@@ -23,10 +23,12 @@ from app.managed.session_json import event_json
 from app.runtime.manager import RuntimeManager
 from app.runtime.run_control import RunControl
 from app.runtime.streams.reader_factory import ReaderFactory
+from app.store.idempotency import KeyUsed, answered
 from app.store.managed_sessions import ManagedSession
 from app.store.store import Store
-from app.store.told_events import event_row
+from app.store.told_events import Told, event_row
 from app.web.access import owner, requester
+from app.web.idempotent import idempotency_key
 from app.web.response_json import json_response
 from app.web.sse import Streams
 
@@ -66,8 +68,13 @@ class EventCalls(Calls):
 
     @post("")
     def send(self, session_id: str) -> Response:
-        """All events are checked before one is stored."""
+        """All events are checked before one is stored. A request whose key was used before is answered as it was
+        then."""
         body, number = read(SendEvents), number_of(session_id)
+        self._found(session_id)
+        use = idempotency_key(body)
+        if use is not None and (before := self._store.idempotency.outcome(use)) is not None:
+            return json_response(before.response)
         at, by = self._store.database.now(), requester()
         messages: list[QueuedMessage] = []
         rows: list[Json] = []
@@ -85,7 +92,7 @@ class EventCalls(Calls):
                     said = {} if thread is None else {"session_thread_id": thread}
                     rows.append(event_row(number, new_id("sevt"), event.type, said, at=at, number=None))
                 case ToolConfirmation():
-                    rows.append(self._confirmation(number, event, at))
+                    rows.append(self._confirmation(number, event, at, rows))
                 case CustomToolResult():
                     rows.append(self._custom_result(number, event, at))
 
@@ -97,14 +104,27 @@ class EventCalls(Calls):
                     f"the session waits for an answer to {', '.join(pending)}; answer, or send user.interrupt"
                 )
 
-        stored = self._store.managed.send(number, messages, rows, check, owner=owner())
+        try:
+            stored = self._store.managed.send(
+                number,
+                messages,
+                rows,
+                check,
+                owner=owner(),
+                key=lambda events: answered(use, _echo(events)),
+            )
+        except KeyUsed:
+            before = self._store.idempotency.outcome(use) if use is not None else None
+            if before is None:
+                raise
+            return json_response(before.response)
         if interrupted:
             self._control.interrupt(number, by=by)
         if any(isinstance(event, ToolConfirmation | CustomToolResult) for event in body.events):
             self._answers.give(number, by=by)
         if messages and not stored.live:
             self._manager.start_queued(number)
-        return json_response({"data": [event_json(one) for one in stored.events]})
+        return json_response(_echo(stored.events))
 
     @get("/stream")
     def stream(self, session_id: str) -> Response:
@@ -128,14 +148,17 @@ class EventCalls(Calls):
     def _found(self, session_id: str) -> ManagedSession:
         return self._store.managed.get(number_of(session_id), owner=owner())
 
-    def _confirmation(self, session_id: str, event: ToolConfirmation, at: float) -> Json:
+    def _confirmation(
+        self, session_id: str, event: ToolConfirmation, at: float, before: Sequence[Json]
+    ) -> Json:
         """InvalidRequest unless the call waits for a person, or will."""
         asked = self._store.told.find(session_id, event.tool_use_id)
         if asked is None or asked.type not in ("agent.tool_use", "agent.mcp_tool_use"):
             raise InvalidRequest(f"tool_use_id: there is no tool use {event.tool_use_id} in this session")
         if asked.body.get("evaluated_permission") != "ask":
             raise InvalidRequest(f"tool_use_id: {event.tool_use_id} needs no confirmation")
-        if asked.call_id is None or self._is_decided(session_id, asked.call_id):
+        again = any(row["call_id"] == asked.call_id for row in before)
+        if asked.call_id is None or again or self._is_decided(session_id, asked.call_id):
             raise InvalidRequest(f"tool_use_id: {event.tool_use_id} is decided already")
         said: Json = {"tool_use_id": event.tool_use_id, "result": event.result}
         if event.deny_message is not None:
@@ -169,3 +192,7 @@ class EventCalls(Calls):
         calls = self._store.told.about_calls(session_id, self._answers.open_events(session_id))
         decided = {row["call_id"] for row in rows} | {*self._store.told.decided(session_id, [*calls])}
         return [event.id for call, event in calls.items() if call not in decided]
+
+
+def _echo(events: Sequence[Told]) -> Json:
+    return {"data": [event_json(one) for one in events]}

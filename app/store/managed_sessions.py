@@ -15,6 +15,7 @@ from app.errors import InvalidRequest, NotFound
 from app.store.audit_notes import note
 from app.store.clock import now
 from app.store.engine import Database
+from app.store.idempotency import KeyUse, use_key
 from app.store.key_pages import Place
 from app.store.prepared_statements import Prepared, Values
 from app.store.queue_store import add_waiting
@@ -205,24 +206,30 @@ class ManagedSessions:
         check: Callable[[ManagedSession], None],
         *,
         owner: str | None,
+        key: Callable[[Sequence[Told]], KeyUse | None] = lambda _: None,
     ) -> Sent:
         """Stores messages that wait for a run, and the events by which they were sent; all or nothing. An event that is
-        there already stays as it is. `check` may refuse. QueueFull, NotFound."""
+        there already stays as it is. `check` may refuse. `key` is how the request uses its key, with these events as
+        its answer. QueueFull, NotFound, KeyUsed."""
         with self._database.writing() as connection:
             find_session(connection, session_id, lock=True)
             check(_find(connection, session_id, owner))
             live = live_run_row(connection, session_id) is not None
             known = stored(connection, session_id, [row["id"] for row in events])
-            new = [row for row in events if row["id"] not in known]
+            rows = {row["id"]: row for row in reversed(events)}  # the first one of an id
+            new = [row for row in events if row["id"] not in known and rows[row["id"]] is row]
             if messages:
                 add_waiting(connection, messages)
                 note(connection, "steer", session_id, detail=" ".join(message.id for message in messages))
             if not live:
                 _place(connection, session_id, [row for row in new if row["type"] != "user.message"])
             tell(connection, new)
+            sent = Sent(live, [known.get(row["id"]) or told_row(rows[row["id"]]) for row in events])
+            if (use := key(sent.events)) is not None:
+                use_key(connection, use, session_id=session_id)
             self._database.notify(connection, session_id)
         self._count_addition()
-        return Sent(live, [known.get(row["id"]) or told_row(row) for row in events])
+        return sent
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,6 +163,30 @@ def test_a_result_is_taken_that_a_process_has_stored_and_not_told_the_run_of(
     assert server.store.told.stranded(0.0) == []
 
 
+def test_two_results_of_one_call_in_one_request_count_once(
+    sdk: Sdk, new: NewSession, model: OfflineServer
+) -> None:
+    session = new(f"{CALL}[then][say Done.]")
+    (use,) = waiting(sdk, session)
+    first, second = send(sdk, session, result(use, "Rain."), result(use, "Sun.")).data
+    assert (first.id, first.content) == (second.id, second.content)
+    until_idle(sdk, session, times=2)
+    assert [block["content"] for block in told_model(model)] == ["Rain."]
+
+
+def test_a_request_under_a_key_has_its_effect_once(sdk: Sdk, new: NewSession, model: OfflineServer) -> None:
+    session = new()
+    headers = {"Idempotency-Key": "one"}
+    first = sdk.beta.sessions.events.send(session, events=[say("[say Hello.]")], extra_headers=headers)
+    until_idle(sdk, session)
+    again = sdk.beta.sessions.events.send(session, events=[say("[say Hello.]")], extra_headers=headers)
+    assert again == first
+    with pytest.raises(anthropic.ConflictError):
+        sdk.beta.sessions.events.send(session, events=[say("[say Bye.]")], extra_headers=headers)
+    assert types(sdk, session).count("user.message") == 1
+    assert len(model.requests) == 1
+
+
 def test_the_result_of_another_thing_is_refused(sdk: Sdk, new: NewSession) -> None:
     session = new(f"{CALL}[then][say Done.]")
     (use,) = waiting(sdk, session)
