@@ -116,6 +116,10 @@ class SessionTeller:
             case CallEnded(session_id, message) if session_id == self._session_id:
                 return self._result(step.call_id, message)
             case Ask(question) if self._is_told(question):
+                call_id = question.call_id  # its turn may be that of another process
+                self._asked.setdefault(call_id, call_event_id(self._session_id, call_id))
+                if self._is_for_client(question):
+                    self._custom.add(call_id)
                 if open_events := [*self._unanswered().values()]:
                     return [*self._idle(idle_body({"type": "requires_action", "event_ids": open_events}))]
             case Condensed(session_id) | PicturesLeftOut(session_id) if session_id == self._session_id:
@@ -142,7 +146,12 @@ class SessionTeller:
         return None if found is None else answer_of(found)
 
     def _is_told(self, question: Question) -> bool:
-        return question.session_id == self._session_id and question.call_id in self._asked
+        if question.session_id != self._session_id:
+            return False
+        return question.kind == "approval" or self._is_for_client(question)
+
+    def _is_for_client(self, question: Question) -> bool:
+        return question.kind == "elicitation" and question.name in self._policies.custom
 
     def _unanswered(self) -> Mapping[str, str]:
         """The events of the turn's calls that nobody has decided on, by the call."""
@@ -216,12 +225,13 @@ class SessionTeller:
         """A client that has made the call has told its result itself."""
         self._asked.pop(call_id, None)
         block, event = message.content[0], call_event_id(self._session_id, call_id)
+        made = self._decided([call_id]).get(call_id) if self._policies.custom else None
+        if made is not None and made.type == "user.custom_tool_result":
+            return ()
         if call_id not in self._custom:
             return [self._row("agent.tool_result", result_body(event, block), call_id=call_id)]
-        if call_id in self._decided([call_id]):
-            return ()
-        made, body = result_event_id(self._session_id, call_id), custom_result_body(event, block)
-        return [self._row("user.custom_tool_result", body, event=made, call_id=call_id)]
+        result, body = result_event_id(self._session_id, call_id), custom_result_body(event, block)
+        return [self._row("user.custom_tool_result", body, event=result, call_id=call_id)]
 
     def _idle(self, why: Json) -> Iterator[Json]:
         now, self._is_idle = time.monotonic(), True

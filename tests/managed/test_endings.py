@@ -110,11 +110,11 @@ def test_an_interrupt_stands_right_before_the_end(
     session = new_session().id
     sdk.beta.sessions.events.send(session, events=[say("[words 9][stall 5]")])
     eventually(lambda: model.requests, "the model is asked")
-    sent = sdk.beta.sessions.events.send(session, events=[{"type": "user.interrupt"}])
     sdk.beta.sessions.update(session, title="Changed meanwhile")
+    sent = sdk.beta.sessions.events.send(session, events=[{"type": "user.interrupt"}])
     until_idle(sdk, session)
     events = told(sdk, session)
-    assert [event["type"] for event in events][-4:] == ["user.interrupt", *IDLE]
+    assert [event["type"] for event in events][-5:] == ["session.updated", "user.interrupt", *IDLE]
     assert sent.data is not None
     assert events[-4]["id"] == sent.data[0].id
     assert events[-1]["stop_reason"] == {"type": "end_turn"}

@@ -1,0 +1,70 @@
+"""What a process tells of a run that it has taken over from another one."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from app.agent.loop_steps import Ask, CallEnded
+from app.conversation.blocks import tool_result
+from app.conversation.events import ElicitationRequest
+from app.conversation.run import Question
+from app.conversation.transcript import Message
+from app.door_ids import call_event_id, result_event_id
+from app.managed.teller import SessionTeller
+from app.managed.usage import Spent
+from app.store.told_events import LastPlace, Told
+from tests.managed.custom_calls import WEATHER
+
+SESSION = str(uuid.uuid4())
+QUESTION = Question("elicitation", session_id=SESSION, call_id="call_b", name="get_weather")
+RESULT: Any = {"custom_tool_use_id": "sevt_b", "content": [{"type": "text", "text": "Rain."}]}
+
+
+def adopted(known: Sequence[Told]) -> SessionTeller:
+    """The session was idle for another call of the turn only, which has its result by now."""
+    by_call = {event.call_id: event for event in known if event.call_id}
+    agent = {"name": "Custom", "tools": [WEATHER]}
+    last = LastPlace(7, 1.0, 2.0)
+    return SessionTeller(
+        SESSION,
+        agent,
+        last,
+        Spent(),
+        lambda: (),
+        lambda calls: {call: by_call[call] for call in calls if call in by_call},
+        {},
+    )
+
+
+@pytest.fixture
+def given() -> Told:
+    event = result_event_id(SESSION, "call_b")
+    return Told(event, "user.custom_tool_result", None, None, RESULT, "call_b")
+
+
+def test_a_call_with_an_early_result_is_not_waited_for(given: Told) -> None:
+    teller = adopted([given])
+    teller.began()
+    assert list(teller.of(Ask(QUESTION, ElicitationRequest(agent_name="root", message="")))) == []
+    answer = teller.answer(QUESTION)
+    assert answer is not None
+    assert answer.decision == "accept"
+    ended = CallEnded(SESSION, Message("tool", (tool_result("call_b", "Rain."),)), "completed")
+    assert list(teller.of(ended)) == []
+
+
+def test_a_call_without_a_result_is_what_the_session_is_idle_for() -> None:
+    teller = adopted([])
+    teller.began()
+    rows = teller.of(Ask(QUESTION, ElicitationRequest(agent_name="root", message="")))
+    assert [row["type"] for row in rows] == [
+        "session.thread_status_idle",
+        "session.usage",
+        "session.status_idle",
+    ]
+    assert call_event_id(SESSION, "call_b") in rows[-1]["body_json"]
+    assert teller.answer(QUESTION) is None
