@@ -57,6 +57,7 @@ from app.telemetry.tracing import Tracing
 from app.web import metrics_route
 from app.web.access import Access
 from app.web.agent_info import AgentInfoResource
+from app.web.agent_introduction import AgentIntroductionResource
 from app.web.agents import AgentResource
 from app.web.application import make_application
 from app.web.audit_trail import AuditResource
@@ -68,6 +69,7 @@ from app.web.effective_permissions import EffectivePermissionsResource
 from app.web.first_use import on_first_use
 from app.web.health import HealthResource
 from app.web.long_poll import LongPoll
+from app.web.message_limits import MessageLimitsResource
 from app.web.messages import MessageResource
 from app.web.models import ModelsResource
 from app.web.queue import QueueResource
@@ -256,6 +258,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             metrics_route.MetricsResource(telemetry, gauges.measure, runtime.services),
             ConsoleResource(),
             AgentResource(directory, agent_tools.count),
+            AgentIntroductionResource(store, directory),
             SessionReadsResource(store, readers, waits),
             SessionSearchResource(store, runtime.services),
             ModelsResource(directory),
@@ -294,6 +297,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             TurnResource(store, control, TurnControl(store, runtime.manager, control), waits),
             QueueResource(store, control),
             MessageResource(store, editor),
+            MessageLimitsResource(max_body_bytes=settings.max_body_bytes),
             AuditResource(store.audit),
             CallerResource(store.quotas, stand_in=settings.stand_in),
             ReferenceResource(secured=settings.asks_for_tokens),
