@@ -15,11 +15,13 @@ from app.web.response_json import json_response
 
 
 class PictureLimitsJson(TypedDict):
-    """`max_characters` is one picture's base64, `max_characters_together` that of a message's pictures; `max_side` and
-    `max_pixels` are in pixels. What exceeds `max_count` or `max_characters_together` is left out of the message."""
+    """`max_characters` is one picture's base64; a larger one than `max_kept_characters` is made smaller. A message's
+    pictures have `max_characters_together` then; what exceeds that, or `max_count`, is left out of the message.
+    `max_side` and `max_pixels` are in pixels."""
 
     types: Sequence[str]
     max_characters: int
+    max_kept_characters: int
     max_characters_together: int
     max_count: int
     max_side: int
@@ -56,6 +58,7 @@ class MessageLimitsResource(Resource):
             "pictures": {
                 "types": posted_messages.IMAGE_TYPES,
                 "max_characters": posted_messages.MAX_IMAGE_CHARACTERS,
+                "max_kept_characters": picture_admission.MAX_KEPT_BYTES * 4 // 3,
                 "max_characters_together": picture_admission.MOST_CHARACTERS,
                 "max_count": picture_admission.MOST,
                 "max_side": posted_messages.MAX_IMAGE_SIDE,
