@@ -15,7 +15,7 @@ export class Attachments {
     this.key = draftKey;
     this.hear = { changed, say };
     this.chosen = h("input", { type: "file", multiple: true, hidden: true, "aria-label": "Files to attach", on: { change: () => this.choose() } });
-    this.button = button("Attach", () => this.chosen.click(), { kind: "plain round attach", symbol: "attach", title: "Attach pictures or text files; you can paste and drop them, too" });
+    this.button = button("Attach", () => this.chosen.click(), { kind: "attach", symbol: "attach", title: "Attach pictures or text files; you can paste and drop them, too" });
     this.list = h("ul", { class: "attachments", "aria-label": "Attachments", hidden: true });
     this.tell();
     this.draw();
