@@ -17,7 +17,7 @@ export function actionsOf(item, current) {
   if (!mayAct() || item.depth) return null;
   const summary = h("summary", { class: "button plain", "aria-label": "Message actions", title: "Edit, retry, fork, go back" }, icon("more"));
   const items = h("div", { class: "menu-items" });
-  const menu = h("details", { class: "menu acts" }, summary, items);
+  const menu = h("details", { class: "acts" }, summary, items);
   const choose = (act) => {
     menu.open = false;
     summary.focus({ preventScroll: true });
