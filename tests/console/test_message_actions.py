@@ -69,9 +69,11 @@ ALL = ("[say one]", "one", "[say two]", "two", "[say three]", "three")
 def test_a_fork_ends_with_the_message(open_tab: OpenTab, session: str, http: Client) -> None:
     tab = open_tab(f"#/session/{session}")
     wait_for_words(tab, *ALL)
+    tab.script("localStorage.setItem('baton.agent', 'tools')")
     act(tab, 3, "Fork from here")
     wait_for_words(tab, *ALL[:4])
     assert tab.session_id != session
+    assert tab.shown("select.agent").get_attribute("value") == "plain"
     assert said(http, session) == list(ALL)
     tab.say("[say on]")
     wait_for_words(tab, *ALL[:4], "[say on]", "on")

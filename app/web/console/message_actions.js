@@ -60,7 +60,7 @@ export class MessageActions {
     try {
       const { session } = await post(`${this.page.path}/branches`, { message_id: id });
       announce("This is a fork");
-      this.page.overview.refresh();
+      await this.page.overview.refresh(); // it knows then whose the fork is
       location.hash = `#/session/${session.id}`;
     } catch (error) {
       this.refused(error);

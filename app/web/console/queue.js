@@ -71,8 +71,8 @@ export class QueuePanel {
       badge(message),
       h("span", { class: "waiting-text" }, parted(message.content).words, attached(message)),
       h("small", {}, message.created_by),
-      mayAct() && button("Edit", () => this.edit(message), { kind: "plain", "aria-label": `Edit “${message.content.slice(0, 60)}”` }),
-      mayAct() && button("Withdraw", () => this.withdraw(message), { kind: "plain", "aria-label": `Withdraw “${message.content.slice(0, 60)}”` }));
+      mayAct() && button("Edit", () => this.edit(message), { kind: "plain", "aria-label": `Edit “${named(message)}”` }),
+      mayAct() && button("Withdraw", () => this.withdraw(message), { kind: "plain", "aria-label": `Withdraw “${named(message)}”` }));
   }
 
   /** Changes the words of a message at its place; what is attached stays. */
@@ -139,6 +139,8 @@ function badge({ kind }) {
   const steers = kind === "steer";
   return h("span", { class: "badge", title: steers ? "Enters at the next safe point" : "Gets its turn afterwards" }, steers ? "Steer" : "Next");
 }
+
+const named = ({ content }) => content.slice(0, 60) || "a picture";
 
 const pictures = (message) => (message.multi_content ?? []).filter((part) => part.type === "image_url");
 
