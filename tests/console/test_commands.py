@@ -26,6 +26,10 @@ agents:
       retire: {description: Says goodbye, instruction: "[say goodbye]", agent: other}
   other: {model: anthropic/claude-haiku-4-5, description: d}
 """
+IN_SIGHT: Final = """
+const { x, y, width, height } = arguments[0].getBoundingClientRect();
+return arguments[0].contains(document.elementFromPoint(x + width / 2, y + height / 2));
+"""
 QUIET: Final = "agents: {root: {model: anthropic/claude-haiku-4-5}}"
 TOKENS: Final = {"BATON_AUTH_TOKENS": "ann:0123456789abcdef,eye/readonly:fedcba9876543210"}
 
@@ -85,7 +89,7 @@ def test_an_agent_welcomes_and_offers_its_commands_by_the_keyboard(
     Select(tab.shown("select.agent")).select_by_value("guide")
     tab.write("/")
     wait_for_offer(tab, "/tour", "/review", "/retire")
-    tab.wait_for_text(".commands .about", "Looks at a change")
+    tab.wait_for_text(".commands .says", "Looks at a change")
     tab.write("r")
     wait_for_offer(tab, "/review", "/retire", "/tour")
     assert selected(tab) == "/review"
@@ -103,6 +107,7 @@ def test_an_agent_welcomes_and_offers_its_commands_by_the_keyboard(
     tab.wait_for_text(".message.assistant", "reviewed")
     tab.write("/ret")
     wait_for_offer(tab, "/retire")
+    assert tab.script(IN_SIGHT, tab.shown(".commands li"))
     tab.write(Keys.ENTER)
     assert field_value(tab) == "[say goodbye]"
     tab.write(Keys.ENTER)

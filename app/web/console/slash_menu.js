@@ -80,7 +80,7 @@ export class SlashMenu {
       h("li", { role: "option", id: `command-${at}`, on: { mousedown: (event) => (event.preventDefault(), this.choose(at)) } },
         h("span", { class: "name" }, `/${command.name}`),
         command.kind && h("small", { class: "kind" }, command.kind),
-        h("span", { class: "about" }, command.description || command.instruction || command.url || ""))));
+        h("span", { class: "says" }, command.description || command.instruction || command.url || ""))));
     if (this.open) announce(`${this.found.length} ${this.found.length === 1 ? "command" : "commands"}`);
     this.mark();
   }
