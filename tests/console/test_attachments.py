@@ -175,3 +175,16 @@ def test_queued_and_steered_messages_carry_attachments_and_a_refusal_keeps_them(
     assert names(tab) == ["kept.txt"]
     assert tab.shown("#composer").get_attribute("value") == "kept words"
     gate.close()
+
+
+def test_a_file_that_misses_the_field_is_attached_too(open_tab: OpenTab, session: str) -> None:
+    tab = open_tab(f"#/session/{session}")
+    tab.shown('.session[data-connection="live"]')
+    encoded = [("notes.txt", "text/plain", base64.b64encode(b"hello").decode())]
+    tab.script(GIVE, "drop", ".transcript", encoded)
+    tab.wait_for_text(".attachments", "notes.txt")
+    assert names(tab) == ["notes.txt"]
+    tab.script("location.hash = '#/new'")
+    tab.shown(".start")
+    tab.script(GIVE, "drop", ".start", encoded)
+    tab.wait_for_text(".attachments", "notes.txt")

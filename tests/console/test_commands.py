@@ -30,7 +30,13 @@ IN_SIGHT: Final = """
 const { x, y, width, height } = arguments[0].getBoundingClientRect();
 return arguments[0].contains(document.elementFromPoint(x + width / 2, y + height / 2));
 """
-QUIET: Final = "agents: {root: {model: anthropic/claude-haiku-4-5}}"
+QUIET: Final = """
+agents:
+  root:
+    model: anthropic/claude-haiku-4-5
+    skills: [{name: tidy, description: Tidies up, instructions: Tidy up.}]
+    toolsets: [{type: filesystem}]
+"""
 TOKENS: Final = {"BATON_AUTH_TOKENS": "ann:0123456789abcdef,eye/readonly:fedcba9876543210"}
 
 
@@ -171,3 +177,17 @@ def test_a_readonly_token_sees_the_model_and_no_acting_buttons(
     assert tab.count("dialog select") == 0
     tab.click_button("Close", within="dialog")
     tab.wait_until_gone("dialog")
+
+
+def test_skills_of_the_agent_are_offered_in_its_session(
+    open_tab: OpenTab, guide: BatonProcess, api: Client
+) -> None:
+    session = api.new_session()
+    api.say(session, "[say one]", agent="quiet")
+    tab = page(open_tab, guide, f"#/session/{session}")
+    tab.wait_for_text(".message.assistant", "one")
+    tab.write("/ti")
+    wait_for_offer(tab, "/tidy")
+    tab.wait_for_text(".commands li", "Tidies up")
+    tab.write(Keys.ENTER)
+    assert field_value(tab) == "Use the skill “tidy”: "

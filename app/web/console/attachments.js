@@ -47,7 +47,8 @@ export class Attachments {
     this.button.title = `Attach pictures (${kinds}; ${size(bytesOf(pictures.max_characters))} each, at most ${pictures.max_count}) or text files (${size(most.max_text_characters)}). You can paste and drop them, too.`;
   }
 
-  /** Files that are pasted into, or dropped onto, this node. */
+  /** Files that are pasted into, or dropped onto, this node: a page, for a file that misses the field would be opened by
+   * the browser in its place. */
   takeFrom(node) {
     const carries = (data) => [...(data?.types ?? [])].includes("Files");
     node.addEventListener("paste", (event) => {

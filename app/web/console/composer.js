@@ -44,7 +44,6 @@ export class Composer {
       h("div", { class: "box" }, this.revising, this.attachments.list, this.text,
         h("div", { class: "bar" }, this.attachments.button, this.attachments.chosen, this.agent, h("span", { class: "space" }), this.stop, this.steer, this.queue, this.submit)),
       standInNote());
-    this.attachments.takeFrom(this.node);
     this.state(null);
     requestAnimationFrame(() => this.grow());
   }
@@ -64,7 +63,7 @@ export class Composer {
   /** Nothing can be sent any more; the text can be read and copied. */
   closed(why) {
     this.text.readOnly = true;
-    for (const control of [this.stop, this.steer, this.queue, this.submit, this.agent, this.attachments.button]) control.hidden = true;
+    for (const control of [this.stop, this.steer, this.queue, this.submit, this.agent, this.attachments.button, this.revising]) control.hidden = true;
     this.say(why);
   }
 

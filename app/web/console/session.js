@@ -54,7 +54,7 @@ export class SessionPage {
       agent: overview.agentOf(id),
       session: this.path,
       send: (message, how) => this.send(message, how),
-      lastOwn: () => this.actions.editLast(),
+      lastOwn: () => !this.run && this.actions.editLast(),
       stop: () => this.stop(),
     });
     this.actions = new MessageActions(this);
@@ -62,6 +62,7 @@ export class SessionPage {
       mayAct() ? this.composer.node : h("p", { class: "onlooker" }, "Your token may look on, and change nothing."));
     leaveByEsc(this.foot, () => this.transcript.scroller);
     this.node = h("div", { class: "session" }, this.head.node, this.transcript.node, this.foot);
+    if (mayAct()) this.composer.attachments.takeFrom(this.node);
     this.transcript.node.addEventListener("retry", () => this.retry());
     this.onVisibility = () => this.visibility();
     this.onListed = () => this.listed();

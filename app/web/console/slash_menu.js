@@ -14,7 +14,7 @@ export class SlashMenu {
     this.agent = agent;
     this.session = session;
     this.hear = { chosen, say };
-    this.known = new Map(); // commands by agent
+    this.known = new Map(); // promises of commands, by agent
     this.found = [];
     this.at = 0;
     this.left = ""; // what stood in the field when Esc closed the list
@@ -43,21 +43,26 @@ export class SlashMenu {
     if (name === this.typedName) this.show(matching(commands, name.toLowerCase()));
   }
 
-  /** Commands of the agent, at once when they are known; skills and prompts come later. */
+  /** Commands of the agent, asked for once; skills and prompts are added when they come. */
   async all() {
     const key = this.agent();
-    if (!this.known.has(key)) {
-      const info = await get(`${this.session ? `${this.session}/agent-info` : `api/agents/${encodeURIComponent(key)}/info`}`)
-        .catch(() => get(`api/agents/${encodeURIComponent(key)}/info`))
-        .catch(() => null);
-      if (!info) return [];
-      this.known.set(key, Object.entries(info.commands ?? {}).map(([name, command]) => ({ name, kind: "", ...command })));
-      if (this.session) this.more(key);
-    }
-    return this.known.get(key);
+    if (!this.known.has(key)) this.known.set(key, this.ask(key));
+    const all = await this.known.get(key);
+    if (!all) this.known.delete(key);
+    return all ?? [];
   }
 
-  async more(key) {
+  /** Null if the server can't be asked now. */
+  async ask(key) {
+    const file = `api/agents/${encodeURIComponent(key)}/info`;
+    const info = await (this.session ? get(`${this.session}/agent-info`).catch(() => get(file)) : get(file)).catch(() => null);
+    if (!info) return null;
+    const all = Object.entries(info.commands ?? {}).map(([name, command]) => ({ name, kind: "", ...command }));
+    if (this.session) this.more(all);
+    return all;
+  }
+
+  more(all) {
     const skills = get(`${this.session}/skills`).then((those) => Object.entries(those).map(([name, skill]) => ({
       name, kind: "skill", description: skill.description, instruction: `Use the skill “${name}”: ` })));
     const prompts = get(`${this.session}/mcp/prompts`).then((those) => Object.values(those)
@@ -66,7 +71,7 @@ export class SlashMenu {
     for (const source of [skills, prompts]) {
       source.then((those) => {
         if (!those.length) return;
-        this.known.set(key, [...this.known.get(key), ...those]);
+        all.push(...those);
         this.typed();
       }, () => {}); // a session without a run has none, and a tool server may be away
     }

@@ -40,6 +40,7 @@ export class StartPage {
           this.model.node,
           h("div", { class: "field" }, h("label", { for: "directory" }, "Directory where its tools work"), this.directory),
           h("div", { class: "field boolean" }, this.approved, h("label", { for: "approved" }, "Run every tool without asking")))));
+    this.composer.attachments.takeFrom(this.node);
     this.describe();
   }
 
