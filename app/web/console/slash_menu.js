@@ -35,12 +35,13 @@ export class SlashMenu {
     return /^\/(\S*)$/.exec(this.field.value)?.[1];
   }
 
-  async typed() {
+  /** `keeping`: what is selected stays so, as long as it is offered. */
+  async typed({ keeping = false } = {}) {
     const name = this.typedName;
     if (name === undefined || this.field.value === this.left) return this.close();
     this.left = "";
     const commands = await this.all();
-    if (name === this.typedName) this.show(matching(commands, name.toLowerCase()));
+    if (name === this.typedName) this.show(matching(commands, name.toLowerCase()), keeping ? this.found[this.at] : null);
   }
 
   /** Commands of the agent, asked for once; skills and prompts are added when they come. */
@@ -72,14 +73,14 @@ export class SlashMenu {
       source.then((those) => {
         if (!those.length) return;
         all.push(...those);
-        this.typed();
+        this.typed({ keeping: true });
       }, () => {}); // a session without a run has none, and a tool server may be away
     }
   }
 
-  show(found) {
+  show(found, selected = null) {
     this.found = found.slice(0, MOST);
-    this.at = 0;
+    this.at = Math.max(0, this.found.indexOf(selected));
     this.node.hidden = !this.found.length;
     this.list.replaceChildren(...this.found.map((command, at) =>
       h("li", { role: "option", id: `command-${at}`, on: { mousedown: (event) => (event.preventDefault(), this.choose(at)) } },
