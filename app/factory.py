@@ -15,6 +15,7 @@ from app.managed.agents import AgentCalls
 from app.managed.door import ManagedDoor
 from app.managed.environments import EnvironmentCalls
 from app.managed.events import EventCalls
+from app.managed.served_tools import ServedTools
 from app.managed.sessions import SessionCalls
 from app.managed.teams import EveryTeam
 from app.managed.teller import Tellers
@@ -250,6 +251,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     editor = ConversationEditor(store, runtime.manager)
     agents = SessionAgents(store, teams)
     agent_tools = AgentTools(store, teams, planner.toolboxes, roots)
+    served = ServedTools(settings.lets_tools_run_unasked)
     app = make_application(
         [
             HealthResource(
@@ -301,9 +303,9 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             AuditResource(store.audit),
             CallerResource(store.quotas, stand_in=settings.stand_in),
             ReferenceResource(secured=settings.asks_for_tokens),
-            AgentCalls(store.agents),
+            AgentCalls(store.agents, served),
             EnvironmentCalls(store.environments),
-            SessionCalls(store, control, runtime.manager, roots),
+            SessionCalls(store, control, runtime.manager, roots, served),
             EventCalls(store, control, runtime.manager, readers, streams),
         ],
         _access(settings, store),

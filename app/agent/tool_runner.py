@@ -182,7 +182,13 @@ class ToolRunner:
         if line := told_of(block):
             line = self._view.of_result(block["name"], ToolResult(line)).output
             result = replace(result, output=f"{line}\n\n{result.output}".rstrip())
-        content = tool_result(block["id"], result.output, is_error=result.is_error, images=result.images)
+        content = tool_result(
+            block["id"],
+            result.output,
+            is_error=result.is_error,
+            images=result.images,
+            documents=result.documents,
+        )
         row = Message(
             "tool",
             (content,),

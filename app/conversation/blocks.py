@@ -83,25 +83,37 @@ def text_block(text: str) -> Block:
 
 
 def tool_result(
-    call_id: str, output: str, *, is_error: bool = False, images: Iterable[tuple[str, str]] = ()
+    call_id: str,
+    output: str,
+    *,
+    is_error: bool = False,
+    images: Iterable[tuple[str, str]] = (),
+    documents: Iterable[tuple[str, str]] = (),
 ) -> Block:
-    """The answer to one tool call. `images` are (media type, base64) pairs.
+    """The answer to one tool call. `images` and `documents` are (media type, base64) pairs.
 
     Blank output becomes a word: an empty result looks like a missing one. An error carries text only,
     as the API demands.
     """
     words = clean(output) if output.strip() else NO_OUTPUT
     block: Block = {"type": "tool_result", "tool_use_id": call_id, "content": words}
-    pictures = [] if is_error else [image_block(media_type, data) for media_type, data in images]
-    if pictures:
-        block["content"] = [text_block(words), *pictures]
+    files = [
+        *(base64_block("image", media_type, data) for media_type, data in images),
+        *(base64_block("document", media_type, data) for media_type, data in documents),
+    ]
+    if files and not is_error:
+        block["content"] = [text_block(words), *files]
     if is_error:
         block["is_error"] = True
     return block
 
 
 def image_block(media_type: str, data: str) -> Block:
-    return {"type": "image", "source": {"type": "base64", "media_type": media_type, "data": data}}
+    return base64_block("image", media_type, data)
+
+
+def base64_block(kind: str, media_type: str, data: str) -> Block:
+    return {"type": kind, "source": {"type": "base64", "media_type": media_type, "data": data}}
 
 
 def is_blank(block: Block) -> bool:

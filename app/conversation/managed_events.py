@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+import orjson
+
 from app.conversation.run_outcome import RunOutcome
 
 Json = dict[str, Any]
@@ -20,6 +22,8 @@ NOTHING_USED: Final[Json] = {
     "list_cost": {"amount": "0", "currency": "USD"},
     "server_tool_use": {"web_search_requests": 0, "web_fetch_requests": 0},
 }
+
+_SHOWN: Final = ("title", "url", "page_age")
 
 _ERRORS: Final = {
     "model_overloaded": "model_overloaded_error",
@@ -43,6 +47,17 @@ def result_body(use_id: str, block: Mapping[str, Any]) -> Json:
     """Of a tool's result; `use_id` is the event of its call."""
     content, is_error = _content(block.get("content")), bool(block.get("is_error"))
     return {"tool_use_id": use_id, "content": content, "is_error": is_error}
+
+
+def served_result_body(use_id: str, block: Mapping[str, Any]) -> Json:
+    """Of what a tool has found that the model's API runs itself: places on the web as JSON, or why there are none."""
+    found = block.get("content")
+    if not isinstance(found, list):
+        why = str((found or {}).get("error_code", "unavailable"))
+        return {"tool_use_id": use_id, "content": [{"type": "text", "text": why}], "is_error": True}
+    shown = [{name: one[name] for name in _SHOWN if one.get(name)} for one in found if isinstance(one, dict)]
+    text = orjson.dumps(shown).decode()
+    return {"tool_use_id": use_id, "content": [{"type": "text", "text": text}], "is_error": False}
 
 
 def _content(content: Any) -> list[Json]:

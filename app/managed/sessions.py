@@ -19,6 +19,7 @@ from app.managed.calls import Calls, delete, get, post
 from app.managed.given_ids import checked, number_of
 from app.managed.paging import SessionPages
 from app.managed.sent_messages import first_messages
+from app.managed.served_tools import ServedTools
 from app.managed.session_bodies import (
     AgentReference,
     AgentWithOverrides,
@@ -49,11 +50,19 @@ DELETE_SECONDS: Final = 10.0
 class SessionCalls(Calls):
     prefix = "/v1/sessions"
 
-    def __init__(self, store: Store, control: RunControl, manager: RuntimeManager, roots: Roots) -> None:
+    def __init__(
+        self,
+        store: Store,
+        control: RunControl,
+        manager: RuntimeManager,
+        roots: Roots,
+        served: ServedTools,
+    ) -> None:
         self._store = store
         self._control = control
         self._manager = manager
         self._roots = roots
+        self._served = served
 
     @post("")
     def create(self) -> Response:
@@ -116,6 +125,7 @@ class SessionCalls(Calls):
                     raise InvalidRequest("agent: it can be changed only while the session is idle")
                 settings["agent"] = with_tools(settings["agent"], body.agent)
                 refuse_unserved(settings["agent"])
+                self._served.check(settings["agent"], "agent.tools")
             title = (body.title or "") if body.given("title") else before.session.title
             return replace(before, settings=settings, session=replace(before.session, title=title))
 
@@ -163,6 +173,7 @@ class SessionCalls(Calls):
             raise InvalidRequest(f"agent {given.id} is archived and cannot be used to create a session")
         agent = session_agent(stored, overridden(stored.definition, given))
         refuse_unserved(agent)
+        self._served.check(agent, "agent.tools")
         return agent
 
     def _made_directory(self, session_id: str) -> Path:

@@ -11,8 +11,7 @@ import orjson
 
 from app.door_ids import id_of, number_in
 from app.errors import AgentNotFound
-from app.managed.agent_bodies import TOOLSET
-from app.managed.policies import Policies
+from app.managed.policies import SEARCH, Policies
 from app.store.managed_sessions import ManagedSessions
 from app.team.loading import load_team
 from app.team.team import Team, Teams
@@ -61,14 +60,13 @@ def team_of(key: str, agent: Mapping[str, Any]) -> Team:
     model: Json = {"provider": "anthropic", "model": agent["model"]["id"]}
     if effort := agent["model"]["effort"]:
         model["thinking_budget"] = effort["type"]
-    toolsets = []
-    if any(tool["type"] == TOOLSET for tool in agent["tools"]):
-        toolsets.append({"type": "agent_toolset", "tools": policies.enabled()})
     asked = policies.asked()
+    offered = [name for name in policies.enabled() if name != SEARCH or name not in asked]
+    toolsets = [{"type": "agent_toolset", "tools": offered, **policies.web_settings()}] if offered else []
     file = {
         "version": NEWEST,
         "models": {"own": model},
-        "permissions": {"allow": [name for name in policies.enabled() if name not in asked], "ask": asked},
+        "permissions": {"allow": [name for name in offered if name not in asked], "ask": asked},
         "agents": {AGENT: {"model": "own", "description": agent["description"] or "", "toolsets": toolsets}},
     }
     team = load_team(orjson.dumps(file), source=f"{key}.yaml", environment={})

@@ -14,9 +14,9 @@ from functools import partial
 from typing import Any, Final
 
 from app.agent.loop_steps import Ask, CallEnded, Condensed, PicturesLeftOut, Step, TurnAdded
-from app.conversation.blocks import Block, is_thinking
+from app.conversation.blocks import Block, is_served_result, is_thinking
 from app.conversation.framing import unframed
-from app.conversation.managed_events import END_TURN, error_body, idle_body, result_body
+from app.conversation.managed_events import END_TURN, error_body, idle_body, result_body, served_result_body
 from app.conversation.queued_message import QueuedMessage
 from app.conversation.run import Answer, Question
 from app.conversation.run_outcome import RunOutcome
@@ -55,6 +55,7 @@ class SessionTeller:
         self._ahead = last.now - time.monotonic()
         self._spent = spent
         self._working_since = time.monotonic()
+        self._fetches: set[str] = set()  # calls of web_fetch
         self._decisions: dict[str, Json] = {}  # bodies of `user.tool_confirmation`, by call
         self._asked: dict[
             str, str
@@ -125,8 +126,15 @@ class SessionTeller:
         if texts and not message.partial:
             yield self._row("agent.message", {"content": texts}, event=event_id(message.id))
         self._asked = {}
-        for block in message.calls:
-            yield self._call(block)
+        for block in message.content:
+            if block["type"] == "tool_use":
+                yield self._call(block)
+            elif block["type"] == "server_tool_use":
+                self._spent = self._spent.with_web(searches=1)
+                yield self._call(block)
+            elif is_served_result(block):
+                use = call_event_id(self._session_id, str(block["tool_use_id"]))
+                yield self._row("agent.tool_result", served_result_body(use, block))
         usage = message.usage
         if usage is not None:
             self._spent = self._spent.with_call(usage, message.cost)
@@ -147,6 +155,8 @@ class SessionTeller:
         event, name, given = call_event_id(self._session_id, call_id), str(block["name"]), block["input"]
         body: Json = {"name": name, "input": given if isinstance(given, dict) else {}}
         permission, evaluation = self._policies.evaluate(name)
+        if name == "web_fetch":
+            self._fetches.add(call_id)
         if permission == "ask":
             self._asked[call_id] = event
         body["evaluated_permission"] = permission
@@ -156,6 +166,8 @@ class SessionTeller:
 
     def _result(self, call_id: str, message: Message) -> Json:
         self._asked.pop(call_id, None)
+        if call_id in self._fetches:
+            self._spent = self._spent.with_web(fetches=1)
         block = message.content[0]
         body = result_body(call_event_id(self._session_id, call_id), block)
         return self._row("agent.tool_result", body, call_id=call_id)

@@ -36,8 +36,8 @@ class Bash:
     the directory of the last one, with what that exported; functions and jobs are gone."""
 
     def __init__(self, *, environment: Mapping[str, str], cage: Cage | None, state: Any = None) -> None:
-        """`environment` is the server's own, of which commands get little; `state` is what `state` gave to the session's
-        last run."""
+        """`environment` is the server's own, of which commands get little; `state` is what `state` gave to the
+        session's last run."""
         self._environment = {**for_commands(environment), "TERM": "dumb"}
         self._cage = cage
         kept = state if isinstance(state, dict) else {}

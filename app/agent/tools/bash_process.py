@@ -22,7 +22,7 @@ _TOLD: Final = 77  # the descriptor that bash says it on, which no command has
 _START: Final = "exec {told}>&2 2>&1\n"
 _COMMAND: Final = (
     "eval {command} </dev/null {told}>&-; "
-    "builtin printf '{word}\\0%s\\0%s\\0' \"$?\" \"$PWD\" >&{told}; "
+    'builtin printf \'{word}\\0%s\\0%s\\0\' "$?" "$PWD" >&{told}; '
     "/usr/bin/env -0 >&{told} 2>/dev/null; builtin printf '{word}\\0' >&{told}\n"
 )
 

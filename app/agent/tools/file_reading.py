@@ -47,7 +47,7 @@ def read_file(
         content = files_of(context).read(path, MAX_TEXT)
         picture = image_header.recognise(content.data)
         if picture is not None:
-            return _picture_result(path, content, picture)
+            return picture_result(path, content, picture)
         words = excerpt(_text(content, MAX_TEXT), context.room, offset=offset, limit=limit, column=column)
     except FileRefused as refusal:
         error = _reason(refusal)
@@ -94,7 +94,7 @@ def _text(content: Content, limit: int) -> str:
     return decode(content.data)
 
 
-def _picture_result(path: str, content: Content, picture: image_header.Picture) -> ToolResult:
+def picture_result(path: str, content: Content, picture: image_header.Picture) -> ToolResult:
     try:
         if problem := image_header.unfit(picture, content.size):
             raise Unusable(problem)

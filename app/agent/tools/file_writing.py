@@ -124,7 +124,7 @@ class FileWriting:
         except FileRefused as refusal:
             return ToolResult.error(f"Error creating directory structure: {refusal}")
         try:
-            data = _before(path, context).with_text(whole(content)).data
+            data = written(path, context, content)
             sandbox.write(path, data)
         except FileRefused as refusal:
             return ToolResult.error(f"Error writing file: {refusal}")
@@ -154,14 +154,14 @@ class FileWriting:
         return ""
 
 
-def _before(path: str, context: ToolContext) -> TextFile:
-    """A file's encoding, as far as it is known before the file is replaced: a byte order mark is its own, a guess is
-    none."""
+def written(path: str, context: ToolContext, content: str) -> bytes:
+    """What a file holds once its text has been replaced. Its encoding is as far as it is known before: a byte order
+    mark is its own, a guess is none."""
     try:
         file = TextFile.of(files_of(context).read(path, LONGEST_MARK).data)
     except FileRefused:
-        return TextFile("")
-    return file if file.mark else TextFile("")
+        file = TextFile("")
+    return (file if file.mark else TextFile("")).with_text(whole(content)).data
 
 
 def _edited(lengths: Sequence[int]) -> str:

@@ -68,11 +68,19 @@ class TextFile:
             old, new = old.removeprefix(_MARK), new.removeprefix(_MARK)
         if not old:
             raise EditFailed("old text is empty")
+        self._check(new)
+        return replace(self, text=_edited(self.text, old, new))
+
+    def edited_everywhere(self, old: str, new: str) -> Self:
+        """With `new` wherever `old` stands, exactly as it is written. EditFailed."""
+        self._check(new)
+        return replace(self, text=self.text.replace(old, new))
+
+    def _check(self, new: str) -> None:
         try:
             new.encode(self.encoding)
         except UnicodeEncodeError as error:
             raise EditFailed(f"the file is {self.encoding}, which has no {new[error.start]!r}") from None
-        return replace(self, text=_edited(self.text, old, new))
 
 
 def _guessed(data: bytes) -> str:

@@ -1,0 +1,144 @@
+"""The tools `read`, `write` and `edit`, in the words of Anthropic's own worker."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+from app.agent.tools import image_header
+from app.agent.tools.file_reading import MAX_TEXT, decode, is_binary, picture_result
+from app.agent.tools.file_writing import written
+from app.agent.tools.function_tool import tool
+from app.agent.tools.sandbox import Content, FileRefused, files_of
+from app.agent.tools.text_file import EditFailed, TextFile
+from app.agent.toolset import ToolContext, ToolResult
+from app.conversation.json_text import whole
+
+MOST_BYTES: Final = 256 * 1024
+"""Of text that is read at once, and of a file that is edited."""
+
+MOST_BYTES_OF_DOCUMENT: Final = 16 << 20
+"""As base64 it has room in a request, which has at most 32 MB."""
+
+_PDF: Final = b"%PDF-"
+_NO_TEXT: Final = "not valid UTF-8 text"
+
+FilePath = Annotated[str, "The file, below the working directory"]
+
+
+@tool(title="Read", read_only=True, read_on="Read the rest with view_range.")
+def read(
+    context: ToolContext,
+    file_path: FilePath,
+    view_range: Annotated[
+        Sequence[int], "First and last line, counted from 1; a last line of 0 is the end"
+    ] = (),
+) -> ToolResult:
+    """Reads a file: text, a picture (PNG, JPEG, GIF, WebP), a PDF or a notebook."""
+    if view_range and len(view_range) != 2:
+        return ToolResult.error("read: view_range must be [start_line, end_line]")
+    try:
+        content = files_of(context).read(file_path, MOST_BYTES_OF_DOCUMENT)
+    except FileRefused as refusal:
+        return _refused("read", file_path, refusal)
+    picture = image_header.recognise(content.data)
+    if picture is not None or content.data.startswith(_PDF):
+        if view_range:
+            return ToolResult.error("read: view_range is not supported for image/PDF files")
+        return picture_result(file_path, content, picture) if picture else _document(file_path, content)
+    most = MAX_TEXT if view_range else MOST_BYTES
+    if content.size > most:
+        return ToolResult.error(
+            f"read: {file_path} is {content.size} bytes, exceeds {most}-byte limit. Use the view_range "
+            "parameter to read specific line ranges, e.g. view_range: [1, 500]."
+        )
+    if is_binary(content.data):
+        return ToolResult.error(
+            f"read: {file_path}: {_NO_TEXT} (binary files are only supported for image/PDF extensions)"
+        )
+    text = decode(content.data)
+    return _lines(file_path, text, *view_range) if view_range else ToolResult(text)
+
+
+@tool(title="Write")
+def write(
+    context: ToolContext, file_path: FilePath, content: Annotated[str, "All that the file shall hold"]
+) -> ToolResult:
+    """Writes a file, with the directories that lead to it. What it held before is lost."""
+    files = files_of(context)
+    try:
+        files.make_directories(os.path.dirname(file_path))
+        data = written(file_path, context, content)
+        files.write(file_path, data)
+    except FileRefused as refusal:
+        return _refused("write", file_path, refusal)
+    return ToolResult(f"wrote {len(data)} bytes to {file_path}")
+
+
+@tool(title="Edit")
+def edit(
+    context: ToolContext,
+    file_path: FilePath,
+    old_string: Annotated[str, "The exact text to replace, which must stand in the file once"],
+    new_string: Annotated[str, "The text to put in its place"],
+    replace_all: Annotated[bool, "Replace it wherever it stands"] = False,
+) -> ToolResult:
+    """Replaces a text in a file. The file keeps its encoding and its line ends."""
+    files = files_of(context)
+    try:
+        content = files.read(file_path, MOST_BYTES)
+    except FileRefused as refusal:
+        return _refused("edit", file_path, refusal)
+    if content.size > MOST_BYTES:
+        return ToolResult.error(
+            f"edit: {file_path} is {content.size} bytes, exceeds {MOST_BYTES}-byte limit. The edit tool "
+            "loads the whole file and cannot modify a file this large."
+        )
+    if is_binary(content.data):
+        return ToolResult.error(f"edit: {file_path}: {_NO_TEXT} (cannot edit binary files)")
+    before, old, new = TextFile.of(content.data), whole(old_string), whole(new_string)
+    count = before.text.count(old) if old else 0
+    if count > 1 and not replace_all:
+        return ToolResult.error(f"edit: old_string appears {count} times in {file_path} (must be unique)")
+    try:
+        after = before.edited_everywhere(old, new) if count > 1 else before.edited(old, new)
+        files.write(file_path, after.data)
+    except EditFailed as failure:
+        if count == 0 and old and "not found" in str(failure):
+            return ToolResult.error(f"edit: old_string not found in {file_path}")
+        return ToolResult.error(f"edit: {file_path}: {failure}")
+    except FileRefused as refusal:
+        return _refused("edit", file_path, refusal)
+    return ToolResult(f"edited {file_path} ({max(count, 1)} replacement(s))")
+
+
+def _document(path: str, content: Content) -> ToolResult:
+    if content.size > MOST_BYTES_OF_DOCUMENT:
+        return ToolResult.error(
+            f"read: {path} is {content.size} bytes, exceeds {MOST_BYTES_OF_DOCUMENT}-byte limit for image/PDF files."
+        )
+    words = f"Read PDF file {path} ({content.size} bytes)"
+    return ToolResult(words, documents=[("application/pdf", base64.b64encode(content.data).decode())])
+
+
+def refusal_words(name: str, path: str, refusal: FileRefused) -> str:
+    if not refusal.reason:
+        return f"{name}: path {path!r} is outside the session's working directory"
+    return f"{name}: {path}: {refusal.reason}"
+
+
+def _refused(name: str, path: str, refusal: FileRefused) -> ToolResult:
+    return ToolResult.error(refusal_words(name, path, refusal))
+
+
+def _lines(path: str, text: str, first: int, last: int) -> ToolResult:
+    lines = text.split("\n")
+    shown = "\n".join(lines[max(0, first - 1) : last if last > 0 else len(lines)])
+    if len(shown.encode("utf-8", "replace")) > MOST_BYTES:
+        return ToolResult.error(
+            f"read: view_range [{first}, {last}] of {path} exceeds {MOST_BYTES}-byte limit. "
+            "Narrow the view_range to read a smaller portion."
+        )
+    return ToolResult(shown)
