@@ -199,7 +199,7 @@ def _answered(answer: Answer) -> Verdict:
         return Verdict("deny", words, "non_interactive_deny")
     reason = answer.reason.strip()
     words = "The user rejected the tool call." + (f" Reason: {reason}" if reason else "")
-    return Verdict("deny", words, "user_rejected")
+    return Verdict("deny", answer.refusal or words, "user_rejected")
 
 
 def elicitation(asked: Elicitation, *, session_id: str, agent: str, call_id: str = "", name: str = "") -> Ask:

@@ -166,7 +166,7 @@ class EventCalls(Calls):
         asked = run.waiting_for
         if asked.call_id not in decided or any(call not in decided for call in calls.values()):
             return
-        answer = decision(decided[asked.call_id].body, by=by)
+        answer = decision(decided[asked.call_id].body, asked.name, by=by)
         try:
             self._control.answer(session_id, answer, kinds=("approval",), call_id=asked.call_id)
         except (NotRunning, InvalidRequest):

@@ -55,6 +55,7 @@ class SessionTeller:
         self._ahead = last.now - time.monotonic()
         self._spent = spent
         self._working_since = time.monotonic()
+        self._is_idle = True  # as far as clients were told
         self._fetches: set[str] = set()  # calls of web_fetch
         self._decisions: dict[str, Json] = {}  # bodies of `user.tool_confirmation`, by call
         self._asked: dict[
@@ -62,6 +63,9 @@ class SessionTeller:
         ] = {}  # open calls of the turn that need an answer: the event of each, by call
 
     def began(self) -> Rows:
+        if not self._is_idle:
+            return [*self._waiting()]
+        self._is_idle = False
         self._working_since = time.monotonic()
         return [
             *self._waiting(),
@@ -76,6 +80,10 @@ class SessionTeller:
             case CallEnded(session_id, message) if session_id == self._session_id:
                 return [self._result(step.call_id, message)]
             case Ask(question) if question.kind == "approval" and question.session_id == self._session_id:
+                if question.call_id not in self._decisions:  # its turn may be that of another process
+                    self._asked.setdefault(
+                        question.call_id, call_event_id(self._session_id, question.call_id)
+                    )
                 if open_events := [*self._unanswered().values()]:
                     return [*self._idle({"type": "requires_action", "event_ids": open_events})]
             case Condensed(session_id) | PicturesLeftOut(session_id) if session_id == self._session_id:
@@ -99,7 +107,7 @@ class SessionTeller:
         if question.kind != "approval" or self._unanswered():
             return None
         found = self._decisions.get(question.call_id)
-        return None if found is None else decision(found)
+        return None if found is None else decision(found, question.name)
 
     def _unanswered(self) -> Mapping[str, str]:
         """The events of the turn's calls that nobody has decided on, by the call."""
@@ -173,6 +181,7 @@ class SessionTeller:
         return self._row("agent.tool_result", body, call_id=call_id)
 
     def _idle(self, stop_reason: Json) -> Iterator[Json]:
+        self._is_idle = True
         now = time.monotonic()
         self._spent = self._spent.with_seconds(now - self._working_since)
         self._working_since = now
@@ -219,8 +228,10 @@ def contents(message: QueuedMessage) -> list[Json]:
     return [dict(block) for block in unframed(message.content)]
 
 
-def decision(confirmation: Mapping[str, Any], *, by: str = "") -> Answer:
-    """An answer to the run's question, from the body of a `user.tool_confirmation`."""
+def decision(confirmation: Mapping[str, Any], tool: str, *, by: str = "") -> Answer:
+    """An answer to the run's question about a call of the tool, from the body of a `user.tool_confirmation`."""
     if confirmation["result"] == "allow":
         return Answer("approve", by=by)
-    return Answer("reject", reason=confirmation.get("deny_message") or "", by=by)
+    reason = confirmation.get("deny_message") or ""
+    words = f"Permission to use {tool} has been rejected."
+    return Answer("reject", by=by).refusing(f"{words} Rejection message: {reason}" if reason else words)
