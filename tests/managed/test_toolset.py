@@ -9,11 +9,13 @@ from typing import Any
 
 import anthropic
 import pytest
+from anthropic import Anthropic
 from anthropic.types.beta import BetaManagedAgentsSession
 
 from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server, build
-from tests.conftest import held_by, make_settings
+from tests.conftest import StartBaton, held_by, make_settings
+from tests.harness.gate import Gate
 from tests.harness.process import eventually
 from tests.managed.conftest import Sdk
 from tests.managed.test_sessions import say, types, until_idle
@@ -362,3 +364,54 @@ def test_what_can_not_be_done_is_refused_by_its_name(sdk: Sdk, config: Any, word
     tools: Any = [{"type": TOOLSET, "configs": [config]}]
     with pytest.raises(anthropic.BadRequestError, match=words):
         sdk.beta.agents.create(name="Tools", model="claude-sonnet-5-5", tools=tools)
+
+
+def test_an_answer_may_come_before_the_question(sdk: Sdk, start: Start, tmp_path: Path) -> None:
+    """The second call's event is there while the first one is at work."""
+    gate = Gate(tmp_path)
+    said = (
+        call("bash", command=gate.command) + call("write", file_path="f", content="x") + "[then][say Done.]"
+    )
+    session = start(said, configs=[{"name": "write", "permission_policy": ASK}])
+    gate.wait_until_reached()
+    _, asked = events(sdk, session.id, "agent.tool_use")
+    assert asked.evaluated_permission == "ask"
+    sdk.checked(sdk.beta.sessions.events.send(session.id, events=[confirm(asked.id)]))
+    gate.open("opened")
+    until_idle(sdk, session.id)
+    assert events(sdk, session.id, "session.status_idle")[0].stop_reason.type == "end_turn"
+    assert results(sdk, session.id) == [("opened", False), ("wrote 1 bytes to f", False)]
+    assert types(sdk, session.id).count("user.tool_confirmation") == 1
+
+
+def test_a_command_whose_server_is_killed_has_an_unknown_outcome(
+    start_baton: StartBaton, tmp_path: Path
+) -> None:
+    gate, ran = Gate(tmp_path), tmp_path / "ran"
+    settings = {"BATON_LEASE_SECONDS": "3"}
+    first = start_baton(settings=settings)
+    with Anthropic(base_url=first.url, api_key="x", max_retries=0) as client:
+        tools: Any = [{"type": TOOLSET}]
+        agent = client.beta.agents.create(name="Tools", model="claude-sonnet-5-5", tools=tools)
+        environment = client.beta.environments.create(name="here")
+        said = call("bash", command=f"echo once >> {ran}; {gate.command}") + "[then][say Never.]"
+        session = client.beta.sessions.create(
+            agent=agent.id, environment_id=environment.id, initial_events=[say(said)]
+        ).id
+        gate.wait_until_reached()
+    first.kill()
+    second = start_baton(settings=settings)
+    with Anthropic(base_url=second.url, api_key="x", max_retries=0) as client:
+
+        def of(kind: str) -> list[Any]:
+            return [event for event in client.beta.sessions.events.list(session) if event.type == kind]
+
+        eventually(lambda: of("session.status_idle"), "the run was closed")
+        gate.open()
+        (use,), (result,) = of("agent.tool_use"), of("agent.tool_result")
+        assert (result.tool_use_id, result.is_error) == (use.id, True)
+        assert "not known" in result.content[0].text
+        client.beta.sessions.events.send(session, events=[say("[say Here again.]")])
+        eventually(lambda: len(of("session.status_idle")) == 2, "the next turn has ended")
+        assert of("agent.message")[-1].content[0].text == "Here again."
+    assert ran.read_text() == "once\n"
