@@ -251,7 +251,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     editor = ConversationEditor(store, runtime.manager)
     agents = SessionAgents(store, teams)
     agent_tools = AgentTools(store, teams, planner.toolboxes, roots)
-    served = ServedTools(settings.lets_tools_run_unasked)
+    served = ServedTools(settings.lets_tools_run_unasked, caged=settings.sandbox != "off")
     app = make_application(
         [
             HealthResource(
@@ -304,7 +304,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             CallerResource(store.quotas, stand_in=settings.stand_in),
             ReferenceResource(secured=settings.asks_for_tokens),
             AgentCalls(store.agents, served),
-            EnvironmentCalls(store.environments),
+            EnvironmentCalls(store.environments, caged=settings.sandbox != "off"),
             SessionCalls(store, control, runtime.manager, roots, served),
             EventCalls(store, control, runtime.manager, readers, streams),
         ],

@@ -8,7 +8,9 @@ from typing import Any, Final
 
 from app.errors import InvalidRequest
 from app.managed.agent_bodies import TOOLSET
+from app.managed.environments import UNRESTRICTED
 from app.managed.policies import SEARCH, Policies
+from app.store.definitions import Defined
 
 CHANGING: Final = ("bash", "write", "edit")
 """Tools that change something on the machine."""
@@ -17,9 +19,10 @@ CHANGING: Final = ("bash", "write", "edit")
 @dataclass(frozen=True, slots=True)
 class ServedTools:
     """`unasked` says whether tools that change something may run without a person's word. On a laptop they may, and
-    in a cage; where there are tokens and no cage, if the operator has said so."""
+    in a cage; where there are tokens and no cage, if the operator has said so. `caged`: commands run in one."""
 
     unasked: bool
+    caged: bool
 
     def check(self, agent: Mapping[str, Any], place: str) -> None:
         """InvalidRequest, which says what to set. `place` is where the agent's tools stand in the request."""
@@ -29,6 +32,14 @@ class ServedTools:
                 where = f"{place}.{index}.{TOOLSET}"
                 self._check_search(tool, policies, where)
                 self._check_unasked(policies, where)
+
+    def check_network(self, environment: Defined) -> None:
+        """InvalidRequest for an environment whose network was limited while there was a cage."""
+        if environment.definition["config"]["networking"]["type"] != UNRESTRICTED and not self.caged:
+            raise InvalidRequest(
+                f"environment_id: the network of {environment.id} can't be limited without a cage for commands; "
+                "let the operator set BATON_SANDBOX=bubblewrap"
+            )
 
     def _check_unasked(self, policies: Policies, where: str) -> None:
         free = [name for name in CHANGING if policies.evaluate(name)[0] == "allow"]

@@ -74,6 +74,7 @@ class SessionCalls(Calls):
             raise InvalidRequest(
                 f"Environment {environment.id} is archived.", error_code="environment_archived"
             )
+        self._served.check_network(environment)
         session_id = str(uuid.uuid4())
         session = Session(
             id=session_id,
@@ -89,7 +90,11 @@ class SessionCalls(Calls):
             agent_id=agent["id"],
             agent_version=agent["version"],
             environment_id=environment.id,
-            settings={"agent": agent, "metadata": body.metadata},
+            settings={
+                "agent": agent,
+                "metadata": body.metadata,
+                "networking": environment.definition["config"]["networking"]["type"],
+            },
             messages=messages,
             events=events,
         )

@@ -15,7 +15,13 @@ from app.agent.toolset import Outcome, Tool
 
 CATEGORY: Final = "agent_toolset"
 NAMES: Final = ("bash", "read", "write", "edit", "glob", "grep", "web_fetch", "web_search")
-_FILES: Final = {"read": read, "write": write, "edit": edit, "glob": glob, "grep": grep}
+_FILES: Final[Mapping[str, Callable[..., Outcome]]] = {
+    "read": read,
+    "write": write,
+    "edit": edit,
+    "glob": glob,
+    "grep": grep,
+}
 
 
 class AgentToolset(PlainToolset):
@@ -32,7 +38,7 @@ class AgentToolset(PlainToolset):
         web: Sequence[Tool] = (),
     ) -> None:
         self._bash = Bash(environment=environment, cage=cage, state=state)
-        local: dict[str, Callable[..., Outcome]] = {"bash": self._bash.bash, **_FILES}
+        local = {"bash": self._bash.bash, **_FILES}
         self._tools = [function_tool(one, CATEGORY) for name, one in local.items() if name in names]
         self._tools += [one for one in web if one.name in names]
 
