@@ -101,9 +101,9 @@ def test_a_cage_keeps_all_hosts_out_and_no_fewer(tmp_path: Path, stand_in: Offli
         assert sdk.beta.sessions.create(agent=agent.id, environment_id=made.id).status == "idle"
     server.close()
     without = build(make_settings(tmp_path, stand_in.url))
-    with Sdk(without, "anything") as sdk:
-        with pytest.raises(anthropic.BadRequestError, match="environment_id.*BATON_SANDBOX"):
-            sdk.beta.sessions.create(agent=agent.id, environment_id=made.id)
+    refused = pytest.raises(anthropic.BadRequestError, match=r"environment_id.*BATON_SANDBOX")
+    with Sdk(without, "anything") as sdk, refused:
+        sdk.beta.sessions.create(agent=agent.id, environment_id=made.id)
     without.close()
 
 
