@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Sequence
-from typing import Annotated, Final
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final
 
+from app.agent.preview import Preview
 from app.agent.tools import image_header
+from app.agent.tools.file_preview import preview_change, preview_write
 from app.agent.tools.file_reading import MAX_TEXT, decode, is_binary, picture_result
 from app.agent.tools.file_writing import written
 from app.agent.tools.function_tool import tool
@@ -62,7 +64,22 @@ def read(
     return _lines(file_path, text, *view_range) if view_range else ToolResult(text)
 
 
-@tool(title="Write")
+def _preview_write(arguments: Mapping[str, Any], context: ToolContext) -> Preview:
+    return preview_write({**arguments, "path": arguments["file_path"]}, context)
+
+
+def _preview_edit(arguments: Mapping[str, Any], context: ToolContext) -> Preview:
+    def edited(file: TextFile) -> TextFile:
+        try:
+            old, new = whole(str(arguments["old_string"])), whole(str(arguments["new_string"]))
+            return _edited(file, old, new, everywhere=bool(arguments.get("replace_all")))
+        except EditFailed as failure:
+            raise FileRefused(f"it would fail: {failure}") from failure
+
+    return preview_change(str(arguments["file_path"]), edited, context)
+
+
+@tool(title="Write", preview=_preview_write)
 def write(
     context: ToolContext, file_path: FilePath, content: Annotated[str, "All that the file shall hold"]
 ) -> ToolResult:
@@ -77,7 +94,7 @@ def write(
     return ToolResult(f"wrote {len(data)} bytes to {file_path}")
 
 
-@tool(title="Edit")
+@tool(title="Edit", preview=_preview_edit)
 def edit(
     context: ToolContext,
     file_path: FilePath,
@@ -98,12 +115,12 @@ def edit(
         )
     if is_binary(content.data):
         return ToolResult.error(f"edit: {file_path}: {_NO_TEXT} (cannot edit binary files)")
-    before, old, new = TextFile.of(content.data), whole(old_string), whole(new_string)
+    before, old = TextFile.of(content.data), whole(old_string)
     count = before.text.count(old) if old else 0
     if count > 1 and not replace_all:
         return ToolResult.error(f"edit: old_string appears {count} times in {file_path} (must be unique)")
     try:
-        after = before.edited_everywhere(old, new) if count > 1 else before.edited(old, new)
+        after = _edited(before, old, whole(new_string), everywhere=replace_all)
         files.write(file_path, after.data)
     except EditFailed as failure:
         if count == 0 and old and "not found" in str(failure):
@@ -112,6 +129,13 @@ def edit(
     except FileRefused as refusal:
         return _refused("edit", file_path, refusal)
     return ToolResult(f"edited {file_path} ({max(count, 1)} replacement(s))")
+
+
+def _edited(file: TextFile, old: str, new: str, *, everywhere: bool) -> TextFile:
+    """EditFailed."""
+    if everywhere and old and old in file.text:
+        return file.edited_everywhere(old, new)
+    return file.edited(old, new)
 
 
 def _document(path: str, content: Content) -> ToolResult:

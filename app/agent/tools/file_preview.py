@@ -59,6 +59,11 @@ def preview_edit(arguments: Mapping[str, Any], context: ToolContext) -> Preview:
                 raise FileRefused(f"edit {number} would fail: {failure}") from failure
         return file
 
+    return preview_change(path, edited, context)
+
+
+def preview_change(path: str, edited: Callable[[TextFile], TextFile], context: ToolContext) -> Preview:
+    """Of a file that is there. `edited` raises FileRefused if the call would fail."""
     try:
         content = _read(path, context)
         if content is None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from app.agent.preview import Preview
 from app.agent.tools.agent_toolset import AgentToolset
 from app.agent.toolset import ToolCancelled, ToolResult
 from tests.agent.tools.pictures import drawn
@@ -304,3 +305,18 @@ def test_grep_ends_at_its_limit(bench: Workbench, tools: AgentToolset) -> None:
 def test_only_tools_that_read_run_side_by_side(tools: AgentToolset) -> None:
     beside = {name for name in LOCAL if find(tools, name).runs_beside_others}
     assert beside == {"read", "glob", "grep"}
+
+
+def test_a_change_is_shown_before_it_is_made(bench: Workbench, tools: AgentToolset) -> None:
+    bench.write("f", "a\nb\na\n")
+
+    def preview(name: str, **arguments: object) -> Preview:
+        show = find(tools, name).preview
+        assert show is not None
+        return show({"file_path": "f", **arguments}, bench.context)
+
+    assert preview("write", content="a\n").diff == "@@ -1,3 +1,1 @@\n a\n-b\n-a"
+    assert preview("edit", old_string="b", new_string="c").diff == "@@ -1,3 +1,3 @@\n a\n-b\n+c\n a"
+    assert preview("edit", old_string="a", new_string="c", replace_all=True).diff.count("\n+c") == 2
+    assert "would fail" in preview("edit", old_string="a", new_string="c").problem
+    assert (bench.root / "f").read_text() == "a\nb\na\n"
