@@ -146,6 +146,19 @@ def test_a_picture_and_a_document_come_as_blocks(sdk: Sdk, start: Start) -> None
     assert "session.error" not in types(sdk, session.id)
 
 
+def test_a_damaged_document_does_not_spoil_the_session(sdk: Sdk, start: Start) -> None:
+    session = start(
+        call("write", file_path="d.pdf", content="%PDF-1.4 and no more")
+        + "[then]"
+        + call("read", file_path="d.pdf")
+        + "[then][say Done.]"
+    )
+    until_idle(sdk, session.id)
+    assert results(sdk, session.id)[1] == ("read: d.pdf: not a whole PDF without a password", True)
+    texts = [part.text for one in events(sdk, session.id, "agent.message") for part in one.content]
+    assert texts == ["Done."]
+
+
 def test_a_tool_that_is_not_enabled_is_not_there(sdk: Sdk, start: Start) -> None:
     configs = [{"name": "bash", "enabled": False}]
     session = start(call("bash", command="touch x") + "[then][say Done.]", configs=configs)

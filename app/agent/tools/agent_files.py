@@ -25,6 +25,8 @@ MOST_BYTES_OF_DOCUMENT: Final = 16 << 20
 """As base64 it has room in a request, which has at most 32 MB."""
 
 _PDF: Final = b"%PDF-"
+_END: Final = b"%%EOF"
+_ENCRYPTED: Final = b"/Encrypt"
 _NO_TEXT: Final = "not valid UTF-8 text"
 
 FilePath = Annotated[str, "The file, below the working directory"]
@@ -143,6 +145,8 @@ def _document(path: str, content: Content) -> ToolResult:
         return ToolResult.error(
             f"read: {path} is {content.size} bytes, exceeds {MOST_BYTES_OF_DOCUMENT}-byte limit for image/PDF files."
         )
+    if _END not in content.data or _ENCRYPTED in content.data:
+        return ToolResult.error(f"read: {path}: not a whole PDF without a password")
     words = f"Read PDF file {path} ({content.size} bytes)"
     return ToolResult(words, documents=[("application/pdf", base64.b64encode(content.data).decode())])
 
