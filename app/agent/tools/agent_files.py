@@ -9,9 +9,9 @@ from typing import Annotated, Any, Final
 
 from app.agent.preview import Preview
 from app.agent.tools import image_header
+from app.agent.tools.agent_words import refusal_words
 from app.agent.tools.file_preview import preview_change, preview_write
-from app.agent.tools.file_reading import MAX_TEXT, decode, is_binary, picture_result
-from app.agent.tools.file_writing import written
+from app.agent.tools.file_reading import MAX_TEXT, decode, is_binary, picture_result, rewritten
 from app.agent.tools.function_tool import tool
 from app.agent.tools.sandbox import Content, FileRefused, files_of
 from app.agent.tools.text_file import EditFailed, TextFile
@@ -89,7 +89,7 @@ def write(
     files = files_of(context)
     try:
         files.make_directories(os.path.dirname(file_path))
-        data = written(file_path, context, content)
+        data = rewritten(files, file_path, whole(content)).data
         files.write(file_path, data)
     except FileRefused as refusal:
         return _refused("write", file_path, refusal)
@@ -149,12 +149,6 @@ def _document(path: str, content: Content) -> ToolResult:
         return ToolResult.error(f"read: {path}: not a whole PDF without a password")
     words = f"Read PDF file {path} ({content.size} bytes)"
     return ToolResult(words, documents=[("application/pdf", base64.b64encode(content.data).decode())])
-
-
-def refusal_words(name: str, path: str, refusal: FileRefused) -> str:
-    if not refusal.reason:
-        return f"{name}: path {path!r} is outside the session's working directory"
-    return f"{name}: {path}: {refusal.reason}"
 
 
 def _refused(name: str, path: str, refusal: FileRefused) -> ToolResult:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Annotated, Final
 
-from app.agent.tools.agent_files import refusal_words
+from app.agent.tools.agent_words import refusal_words
 from app.agent.tools.file_reading import is_binary
 from app.agent.tools.file_search import MAX_FILE, FileWalk, excerpt_of, searchable
 from app.agent.tools.function_tool import tool

@@ -38,12 +38,7 @@ def preview_write(arguments: Mapping[str, Any], context: ToolContext) -> Preview
     except FileRefused as refusal:
         return _unseen(path, str(refusal))
     digest = "" if content is None else hashlib.sha256(content.data).hexdigest() + f"-{content.size}"
-    return _compared(path, content, lambda file: _replaced(file, text), digest)
-
-
-def _replaced(file: TextFile, text: str) -> TextFile:
-    """A byte order mark is kept, and a guess of an encoding is none."""
-    return (file if file.mark else TextFile("")).with_text(text)
+    return _compared(path, content, lambda file: file.rewritten(text), digest)
 
 
 def preview_edit(arguments: Mapping[str, Any], context: ToolContext) -> Preview:

@@ -11,8 +11,8 @@ from app.agent.picture_admission import Unusable, admit
 from app.agent.tools import image_header
 from app.agent.tools.excerpt import SPARE, excerpt
 from app.agent.tools.function_tool import tool
-from app.agent.tools.sandbox import Content, FileRefused, files_of
-from app.agent.tools.text_file import TextFile
+from app.agent.tools.sandbox import Content, FileRefused, Sandbox, files_of
+from app.agent.tools.text_file import LONGEST_MARK, TextFile
 from app.agent.toolset import CANCELLED, ToolCancelled, ToolContext, ToolFailed, ToolResult
 
 MAX_TEXT: Final = 10_000_000
@@ -31,6 +31,15 @@ def decode(data: bytes) -> str:
     """As `edit_file` finds it. Bytes that are no text stay visible as U+FFFD; so do NUL bytes, which no database
     takes."""
     return TextFile.of(data).utf_8.decode("utf-8", "replace").replace("\0", "\ufffd")
+
+
+def rewritten(files: Sandbox, path: str, text: str) -> TextFile:
+    """The file with another text. Its encoding is as far as it is known before."""
+    try:
+        before = TextFile.of(files.read(path, LONGEST_MARK).data)
+    except FileRefused:
+        before = TextFile("")
+    return before.rewritten(text)
 
 
 @tool(title="Read", read_only=True, read_on="Read the rest with offset and limit.")

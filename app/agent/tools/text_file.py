@@ -53,6 +53,11 @@ class TextFile:
         """The same file with another text; a mark that the text begins with is that of the file."""
         return replace(self, text=text.removeprefix(_MARK) if self.mark else text)
 
+    def rewritten(self, text: str) -> Self:
+        """A new file in the place of this one. A byte order mark says how it is written; a guess of an encoding does
+        not."""
+        return (self if self.mark else type(self)("")).with_text(text)
+
     @property
     def utf_8(self) -> bytes:
         """Its text, for programs that look for some of it; bytes that are no text are what they are."""
