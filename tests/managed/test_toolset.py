@@ -18,7 +18,7 @@ from tests.conftest import StartBaton, held_by, make_settings
 from tests.harness.gate import Gate
 from tests.harness.process import eventually
 from tests.managed.conftest import Sdk
-from tests.managed.test_sessions import say, types, until_idle
+from tests.managed.test_sessions import IDLE, say, types, until_idle
 
 TOOLSET = "agent_toolset_20260401"
 ASK = {"type": "always_ask"}
@@ -288,19 +288,35 @@ def test_a_message_while_a_call_waits_is_refused(sdk: Sdk, start: Start) -> None
 
 
 def test_an_interrupt_closes_the_calls_that_wait(sdk: Sdk, start: Start) -> None:
-    said = call("bash", command="touch ran") + call("bash", command="touch ran") + "[then][say Done.]"
+    said = call("bash", command="touch ran") + call("bash", command="touch ran") + "[then][say Never.]"
     session = start(said, default_config={"permission_policy": ASK})
     uses = waiting(sdk, session.id)
-    both: Any = [{"type": "user.interrupt"}, say(call("glob", pattern="*") + "[then][say Next.]")]
-    sdk.beta.sessions.events.send(session.id, events=both[:1])
+    interrupt: Any = {"type": "user.interrupt"}
+    sdk.beta.sessions.events.send(session.id, events=[interrupt])
     until_idle(sdk, session.id, times=2)
     assert events(sdk, session.id, "session.status_idle")[-1].stop_reason.type == "end_turn"
     assert [failed for _, failed in results(sdk, session.id)] == [True, True]
-    assert "user.interrupt" in types(sdk, session.id)
-    with pytest.raises(anthropic.BadRequestError):
-        sdk.beta.sessions.events.send(session.id, events=[confirm(uses[0])])
-    sdk.beta.sessions.events.send(session.id, events=[say("[say Next.]")])
-    until_idle(sdk, session.id, times=3)
+    told = types(sdk, session.id)
+    assert told.index("user.interrupt") < len(told) - len(IDLE)
+    for use in uses:
+        with pytest.raises(anthropic.BadRequestError):
+            sdk.beta.sessions.events.send(session.id, events=[confirm(use)])
+
+
+def test_an_interrupt_with_a_message_goes_on_with_that(sdk: Sdk, start: Start) -> None:
+    session = start(
+        call("bash", command="touch ran") + "[then][say Never.]", default_config={"permission_policy": ASK}
+    )
+    waiting(sdk, session.id)
+    asked = call("glob", pattern="*") + "[then][say Next.]"
+    both: Any = [{"type": "user.interrupt"}, say(asked)]
+    sdk.beta.sessions.events.send(session.id, events=both)
+    (use,) = waiting(sdk, session.id, times=3)
+    sdk.beta.sessions.events.send(session.id, events=[confirm(use)])
+    until_idle(sdk, session.id, times=4)
+    assert results(sdk, session.id)[1:] == [("no matches", False)]
+    texts = [part.text for one in events(sdk, session.id, "agent.message") for part in one.content]
+    assert texts == ["Next."]
 
 
 def test_an_interrupt_ends_a_command_at_work(sdk: Sdk, start: Start, tmp_path: Path) -> None:
@@ -428,3 +444,32 @@ def test_a_command_whose_server_is_killed_has_an_unknown_outcome(
         eventually(lambda: len(of("session.status_idle")) == 2, "the next turn has ended")
         assert of("agent.message")[-1].content[0].text == "Here again."
     assert ran.read_text() == "once\n"
+
+
+@pytest.mark.parametrize("ending", ["kill", "stop"])
+def test_calls_that_wait_are_answered_at_another_server(start_baton: StartBaton, ending: str) -> None:
+    settings = {"BATON_LEASE_SECONDS": "3"}
+    first = start_baton(settings=settings)
+    with Anthropic(base_url=first.url, api_key="x", max_retries=0) as client:
+        tools: Any = [{"type": TOOLSET, "default_config": {"permission_policy": ASK}}]
+        agent = client.beta.agents.create(name="Tools", model="claude-sonnet-5-5", tools=tools)
+        environment = client.beta.environments.create(name="here")
+        said = call("bash", command="echo 1 >> ran") + call("bash", command="echo 2 >> ran; cat ran")
+        session = client.beta.sessions.create(
+            agent=agent.id, environment_id=environment.id, initial_events=[say(f"{said}[then][say Done.]")]
+        ).id
+        eventually(lambda: client.beta.sessions.retrieve(session).status == "idle", "it waits")
+    getattr(first, ending)()
+    second = start_baton(settings=settings)
+    with Anthropic(base_url=second.url, api_key="x", max_retries=0) as client:
+
+        def of(kind: str) -> list[Any]:
+            return [event for event in client.beta.sessions.events.list(session) if event.type == kind]
+
+        for use in of("agent.tool_use"):
+            assert of("agent.tool_result") == []
+            client.beta.sessions.events.send(session, events=[confirm(use.id)])
+        eventually(lambda: len(of("session.status_idle")) == 2, "the turn has ended")
+        assert [one.content[0].text for one in of("agent.tool_result")] == ["(no output)", "1\n2"]
+        assert of("agent.message")[-1].content[0].text == "Done."
+        assert len(of("session.status_running")) == 2
