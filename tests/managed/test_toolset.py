@@ -244,6 +244,20 @@ def test_a_call_is_denied_without_words(sdk: Sdk, start: Start) -> None:
     assert results(sdk, session.id) == [("Permission to use bash has been rejected.", True)]
 
 
+def test_auto_waits_since_nobody_here_judges(sdk: Sdk, start: Start) -> None:
+    auto = {"permission_policy": {"type": "auto"}}
+    session = start(call("glob", pattern="*") + "[then][say Done.]", default_config=auto)
+    (use,) = waiting(sdk, session.id)
+    (event,) = events(sdk, session.id, "agent.tool_use")
+    assert (event.evaluated_permission, event.evaluation.evaluated_permission.reason_code) == (
+        "ask",
+        "indeterminate",
+    )
+    sdk.beta.sessions.events.send(session.id, events=[confirm(use)])
+    until_idle(sdk, session.id, times=2)
+    assert results(sdk, session.id) == [("no matches", False)]
+
+
 @pytest.mark.parametrize("at_once", [True, False])
 @pytest.mark.parametrize("backward", [True, False])
 def test_two_calls_of_a_turn_are_both_answered_before_it_goes_on(

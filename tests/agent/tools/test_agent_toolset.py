@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
 from app.agent.preview import Preview
 from app.agent.tools.agent_toolset import AgentToolset
+from app.agent.tools.fetch import FetchToolset
+from app.agent.tools.web_fetch import WebFetchToolset
 from app.agent.toolset import ToolCancelled, ToolResult
+from app.team.web_spec import WebFetchSpec
 from tests.agent.tools.pictures import drawn
+from tests.agent.tools.web_site import running as web_site
 from tests.agent.tools.workbench import Workbench, find
 
 LOCAL = ("bash", "read", "write", "edit", "glob", "grep")
@@ -320,3 +325,20 @@ def test_a_change_is_shown_before_it_is_made(bench: Workbench, tools: AgentTools
     assert preview("edit", old_string="a", new_string="c", replace_all=True).diff.count("\n+c") == 2
     assert "would fail" in preview("edit", old_string="a", new_string="c").problem
     assert (bench.root / "f").read_text() == "a\nb\na\n"
+
+
+def test_a_page_is_text_of_at_most_so_many_tokens(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    reaching = partial(FetchToolset, allow_private=True)
+    monkeypatch.setattr("app.agent.tools.web_fetch.FetchToolset", reaching)
+    tools = WebFetchToolset(WebFetchSpec(max_content_tokens=5))
+    with web_site() as site:
+        site.add("/short", b"<h1>Hello</h1>", kind="text/html")
+        site.add("/long", b"x" * 100)
+        assert said(bench.call(tools, "web_fetch", url=site.url("/short"))) == ("Hello", False)
+        cut = ("x" * 20 + "\n\n[content truncated]", False)
+        assert said(bench.call(tools, "web_fetch", url=site.url("/long"))) == cut
+        output, failed = said(bench.call(tools, "web_fetch", url=site.url("/none")))
+        assert (output.startswith("url_not_accessible: the server answered 404"), failed) == (True, True)
+    blocked = WebFetchToolset(WebFetchSpec(blocked_domains=("example.com",)))
+    output, failed = said(bench.call(blocked, "web_fetch", url="http://www.example.com/"))
+    assert (output.startswith("url_not_allowed: "), failed) == (True, True)
