@@ -20,9 +20,8 @@ from tests.managed.toolset_calls import ASK, TOOLSET, call, events, results, sta
 
 
 @pytest.fixture
-def server(tmp_path: Path, model: OfflineServer, database_url: str) -> Iterator[Server]:
-    """Once with each kind of database."""
-    built = build(make_settings(tmp_path, model.url, database_url=database_url, roots=(tmp_path / "w",)))
+def server(tmp_path: Path, model: OfflineServer) -> Iterator[Server]:
+    built = build(make_settings(tmp_path, model.url, roots=(tmp_path / "w",)))
     yield built
     eventually(lambda: not held_by(built), f"this was given back: {held_by(built)}")
     built.close()
