@@ -13,7 +13,7 @@ from typing import Any
 from anthropic_standin.models import Model, find_model
 from anthropic_standin.refusal import Json, Refusal
 from anthropic_standin.rules.grammar import COUNT_REQUEST, check_fields
-from anthropic_standin.rules.images import check_images
+from anthropic_standin.rules.images import check_documents, check_images
 from anthropic_standin.rules.roles import blocks_of, check_end, check_roles
 from anthropic_standin.rules.sampling import NEWEST_VERSION, check_sampling
 from anthropic_standin.rules.sizes import check_marks, check_sizes, count_tokens
@@ -61,6 +61,7 @@ def judge(
     check_thinking(body, model)
     prefix, dropped = check_thinking_blocks(body, model)
     check_images(messages, model)
+    check_documents(messages)
     check_output(body)
     check_marks(body)
     tokens = check_sizes(body, model)

@@ -16,6 +16,7 @@ from app.managed.answers import STRANDED_SECONDS, Answers
 from app.managed.door import ManagedDoor
 from app.managed.environments import EnvironmentCalls
 from app.managed.events import EventCalls
+from app.managed.served_tools import ServedTools
 from app.managed.sessions import SessionCalls
 from app.managed.teams import EveryTeam
 from app.managed.teller import Tellers
@@ -58,6 +59,7 @@ from app.telemetry.tracing import Tracing
 from app.web import metrics_route
 from app.web.access import Access
 from app.web.agent_info import AgentInfoResource
+from app.web.agent_introduction import AgentIntroductionResource
 from app.web.agents import AgentResource
 from app.web.application import make_application
 from app.web.audit_trail import AuditResource
@@ -69,6 +71,7 @@ from app.web.effective_permissions import EffectivePermissionsResource
 from app.web.first_use import on_first_use
 from app.web.health import HealthResource
 from app.web.long_poll import LongPoll
+from app.web.message_limits import MessageLimitsResource
 from app.web.messages import MessageResource
 from app.web.models import ModelsResource
 from app.web.queue import QueueResource
@@ -251,6 +254,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     editor = ConversationEditor(store, runtime.manager)
     agents = SessionAgents(store, teams)
     agent_tools = AgentTools(store, teams, planner.toolboxes, roots)
+    served = ServedTools(settings.lets_tools_run_unasked, caged=settings.sandbox != "off")
     app = make_application(
         [
             HealthResource(
@@ -259,6 +263,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             metrics_route.MetricsResource(telemetry, gauges.measure, runtime.services),
             ConsoleResource(),
             AgentResource(directory, agent_tools.count),
+            AgentIntroductionResource(store, directory),
             SessionReadsResource(store, readers, waits),
             SessionSearchResource(store, runtime.services),
             ModelsResource(directory),
@@ -297,12 +302,13 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             TurnResource(store, control, TurnControl(store, runtime.manager, control), waits),
             QueueResource(store, control),
             MessageResource(store, editor),
+            MessageLimitsResource(max_body_bytes=settings.max_body_bytes),
             AuditResource(store.audit),
             CallerResource(store.quotas, stand_in=settings.stand_in),
             ReferenceResource(secured=settings.asks_for_tokens),
-            AgentCalls(store.agents),
-            EnvironmentCalls(store.environments),
-            SessionCalls(store, control, runtime.manager, roots),
+            AgentCalls(store.agents, served),
+            EnvironmentCalls(store.environments, caged=settings.sandbox != "off"),
+            SessionCalls(store, control, runtime.manager, roots, served),
             EventCalls(store, control, runtime.manager, readers, streams, answers),
         ],
         _access(settings, store),

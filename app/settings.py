@@ -149,6 +149,12 @@ class Settings:
         "off",
         "what tools' commands run in: off, or bubblewrap for a cage",
     )
+    unasked_tools: bool = _setting(
+        "BATON_UNASKED_TOOLS",
+        read.on_or_off,
+        False,
+        "let users' agents run bash, write and edit unasked where there are tokens and no cage: on or off",
+    )
     sandbox_readable: tuple[Path, ...] = _setting(
         "BATON_SANDBOX_READABLE",
         read.readable,
@@ -279,6 +285,11 @@ class Settings:
     @property
     def asks_for_tokens(self) -> bool:
         return bool(self.auth_tokens) or self.tokens_file is not None
+
+    @property
+    def lets_tools_run_unasked(self) -> bool:
+        """Whether agents that users have made may change something on this machine without a person's word."""
+        return self.unasked_tools or self.sandbox != "off" or not self.asks_for_tokens
 
     @property
     def is_loopback(self) -> bool:

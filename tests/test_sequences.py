@@ -230,7 +230,7 @@ def test_a_tool_that_only_reads_runs_without_a_question(local: LocalClient) -> N
     assert (call["type"], call["function"]) == ("function", {"name": "think", "arguments": '{"thought":"x"}'})
     assert {event["tool_call"]["id"] for event in partial} == {call["id"]}
     assert set(started) == {"type", "tool_call", "tool_definition", "agent_name", "timestamp"}
-    assert set(response) == set(started) | {"tool_call_id", "response", "result"}
+    assert set(response) == set(started) | {"tool_call_id", "response", "result", "state"}
     assert response["tool_call_id"] == call["id"]
     definition = started["tool_definition"]
     assert definition == response["tool_definition"]

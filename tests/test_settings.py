@@ -90,6 +90,7 @@ WRONG = [
     ("BATON_AUTH_TOKENS", f"a/b:{TOKEN}"),
     ("BATON_TOOLS_ENVIRONMENT", "*"),
     ("BATON_SANDBOX", "on"),
+    ("BATON_UNASKED_TOOLS", "maybe"),
     ("BATON_SANDBOX_READABLE", "/no/such/directory"),
     ("BATON_ALLOWED_HOSTS", "https://baton.example"),
     ("BATON_ALLOWED_HOSTS", "baton.example:443"),

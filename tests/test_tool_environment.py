@@ -103,7 +103,7 @@ def written(file: Path) -> str:
 
 WAYS: Final = {
     "Popen": 3,  # a command, the stand-in, the worker of a regular expression
-    "run": 1,  # the cage is tried at the start
+    "run": 2,  # the cage is tried at the start; ps and sysctl are asked where there is no /proc
     "open_process": 1,  # a tool server
     "execv": 1,  # `baton serve` becomes the server
 }

@@ -25,8 +25,25 @@ MOST_OF_SMALL_WINDOW = 100
 SMALL_WINDOW = 200_000  # tokens
 
 
+def check_documents(messages: list[Json]) -> None:
+    for path, document in _blocks(messages, "document"):
+        source = document["source"]
+        if source["type"] == "base64" and source["media_type"] == "application/pdf":
+            _check_pdf(f"{path}.pdf.source.base64.data", source["data"])
+
+
+def _check_pdf(where: str, data: str) -> None:
+    """The usual marks of one, at its beginning and its end."""
+    try:
+        found = base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        raise wrong(where, "Invalid base64 data") from None
+    if not found.startswith(b"%PDF-") or b"%%EOF" not in found:
+        raise wrong(where, "The PDF specified was not valid.")
+
+
 def check_images(messages: list[Json], model: Model) -> None:
-    images = list(_images(messages))
+    images = list(_blocks(messages, "image"))
     most = MOST if model.window > SMALL_WINDOW else MOST_OF_SMALL_WINDOW
     if len(images) > most:
         raise Refusal(f"messages: Too much media: 0 document pages + {len(images)} images > {most}")
@@ -35,15 +52,15 @@ def check_images(messages: list[Json], model: Model) -> None:
             _check_image(path, image, many=len(images) > MANY)
 
 
-def _images(messages: list[Json]) -> Iterator[tuple[str, Json]]:
+def _blocks(messages: list[Json], kind: str) -> Iterator[tuple[str, Json]]:
     for index, message in enumerate(messages):
         for position, block in enumerate(blocks_of(message)):
             path = f"messages.{index}.content.{position}"
-            if block["type"] == "image":
+            if block["type"] == kind:
                 yield path, block
             elif block["type"] == "tool_result" and isinstance(block.get("content"), list):
                 for place, part in enumerate(block["content"]):
-                    if part["type"] == "image":
+                    if part["type"] == kind:
                         yield f"{path}.tool_result.content.{place}", part
 
 

@@ -13,7 +13,8 @@ from app.agent.toolset import Tool, ToolContext, ToolResult
 
 log = logging.getLogger(__name__)
 
-READING: Final = "read_file"
+READING: Final = {"read_file": "path", "read": "file_path"}
+"""The tools that read a file, each with its argument for the path."""
 _HIDDEN: Final = "the agent may not read this file, so its content is not shown"
 
 
@@ -30,7 +31,7 @@ class CallPreviews:
         preview = self._made(tool, arguments)
         if preview is None:
             return {}
-        if preview.diff and not self._may_read(str(arguments.get("path"))):
+        if preview.diff and not self._may_read(preview.path):
             hidden = Preview(preview.path, preview.change, problem=_HIDDEN, digest=preview.digest)
             return asdict(hidden)
         return {**asdict(preview), "diff": self._masked(tool, preview.diff)}
@@ -59,6 +60,6 @@ class CallPreviews:
             return None
 
     def _masked(self, tool: Tool, text: str) -> str:
-        for name in (tool.name, READING):
+        for name in (tool.name, *READING):
             text = self._view.of_result(name, ToolResult(text)).output
         return text

@@ -33,7 +33,10 @@ class Decided:
     state: CallState = "rejected"
 
 
-_READER: Final = Tool(READING, "filesystem", "", lambda _arguments, _context: ToolResult(""), read_only=True)
+_READERS: Final = tuple(
+    (Tool(name, "filesystem", "", lambda _arguments, _context: ToolResult(""), read_only=True), path)
+    for name, path in READING.items()
+)
 
 
 class CallApproval:
@@ -63,7 +66,7 @@ class CallApproval:
         return self._judge(tool, block["input"])
 
     def _may_read(self, path: str) -> bool:
-        return self._judge(_READER, {"path": path}).outcome != "deny"
+        return all(self._judge(tool, {name: path}).outcome != "deny" for tool, name in _READERS)
 
     def _judge(self, tool: Tool, arguments: Mapping[str, Any]) -> Verdict:
         sessions = [self._context.look(self._session_id)]
@@ -199,7 +202,7 @@ def _answered(answer: Answer) -> Verdict:
         return Verdict("deny", words, "non_interactive_deny")
     reason = answer.reason.strip()
     words = "The user rejected the tool call." + (f" Reason: {reason}" if reason else "")
-    return Verdict("deny", words, "user_rejected")
+    return Verdict("deny", answer.refusal or words, "user_rejected")
 
 
 def elicitation(asked: Elicitation, *, session_id: str, agent: str, call_id: str = "", name: str = "") -> Ask:

@@ -185,6 +185,7 @@ class Tool:
     waits: bool = False  # for something that goes on by itself: the same call, the same result are no mistake
     preview: Callable[[Mapping[str, Any], ToolContext], Preview] | None = None
     """What a call with arguments that fit would do; it changes nothing. For tools that write files."""
+    served: Mapping[str, Any] | None = None  # as the model's API has it, of a tool that it runs itself
     read_on: str = ""  # how to get what a result had no room for, as a sentence for the model
     model: str = (
         ""  # the one, by its name in the agent's file, that is shown the result; empty: the agent's own
@@ -218,6 +219,8 @@ class Tool:
 
     def for_model(self) -> dict[str, Any]:
         """The Messages API's tool definition."""
+        if self.served is not None:
+            return dict(self.served)
         schema = {"type": "object", "properties": {}, **(self.parameters or {})}
         return {"name": self.name, "description": self.description, "input_schema": schema}
 

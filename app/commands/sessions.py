@@ -63,8 +63,9 @@ def ls(asking: ServerOptions, limit: int | None) -> None:
 @json_option
 @pass_asking
 def search(asking: ServerOptions, words: tuple[str, ...], limit: int) -> None:
-    """Find the messages and titles with all of these WORDS, the newest first.
+    """Find messages and titles by their words.
 
+    All of the WORDS have to be there; the newest come first.
     Words in double quotes follow each other; quote them once more for the shell: '"blue crane"'.
     """
     with asking.baton() as baton:

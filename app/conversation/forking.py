@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from app.conversation.transcript import Message
-from app.errors import InvalidRequest
+from app.conversation.wire_content import message_id_of
+from app.errors import InvalidRequest, MessageNotFound
 
 
 def before_user_message(rows: Sequence[Message], index: int) -> list[Message]:
@@ -40,6 +41,30 @@ def before_newest_words(rows: Sequence[Message]) -> list[Message]:
     while said and said[-1] == first - 1:
         first = said.pop()
     return list(rows[:first])
+
+
+def before_words(rows: Sequence[Message], session_id: str, message_id: str) -> list[Message]:
+    """The rows before the user's message that events name so. MessageNotFound if it is gone, InvalidRequest if it is
+    somebody else's."""
+    place = _place(rows, session_id, message_id)
+    if rows[place].role != "user" or rows[place].implicit:
+        raise InvalidRequest(f"message {message_id} is not the user's")
+    return list(rows[:place])
+
+
+def through_message(rows: Sequence[Message], session_id: str, message_id: str) -> list[Message]:
+    """The rows up to the message that events name so, with the results of its calls. MessageNotFound."""
+    end = _place(rows, session_id, message_id) + 1
+    while end < len(rows) and rows[end].role == "tool":
+        end += 1
+    return list(rows[:end])
+
+
+def _place(rows: Sequence[Message], session_id: str, message_id: str) -> int:
+    for place, row in enumerate(rows):
+        if message_id_of(session_id, row) == message_id:
+            return place
+    raise MessageNotFound()
 
 
 class HandOff(NamedTuple):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+import orjson
+
 from app.conversation.run_outcome import RunOutcome
 
 Json = dict[str, Any]
@@ -22,6 +24,8 @@ NOTHING_USED: Final[Json] = {
     "list_cost": {"amount": "0", "currency": "USD"},
     "server_tool_use": {"web_search_requests": 0, "web_fetch_requests": 0},
 }
+
+_SHOWN: Final = ("title", "url", "page_age")
 
 _ERRORS: Final[Mapping[str, str]] = {
     "model_failed": "model_request_failed_error",
@@ -100,6 +104,17 @@ def custom_result_body(use_id: str, block: Mapping[str, Any]) -> Json:
     """The same of a call that a client should have made, if somebody else has ended it."""
     said = result_body(use_id, block)
     return {"custom_tool_use_id": said.pop("tool_use_id"), **said}
+
+
+def served_result_body(use_id: str, block: Mapping[str, Any]) -> Json:
+    """Of what a tool has found that the model's API runs itself: places on the web as JSON, or why there are none."""
+    found = block.get("content")
+    if not isinstance(found, list):
+        why = str((found or {}).get("error_code", "unavailable"))
+        return {"tool_use_id": use_id, "content": [{"type": "text", "text": why}], "is_error": True}
+    shown = [{name: one[name] for name in _SHOWN if one.get(name)} for one in found if isinstance(one, dict)]
+    text = orjson.dumps(shown).decode()
+    return {"tool_use_id": use_id, "content": [{"type": "text", "text": text}], "is_error": False}
 
 
 def _content(content: Any) -> list[Json]:

@@ -1,4 +1,4 @@
-"""Pictures of a conversation that a model is not shown any more; pure.
+"""Pictures of a conversation that a model is not shown any more, and documents likewise; pure.
 
 A picture that has to go leaves a mark on its row, and all rows stay as they are stored. A request without it is
 another text, so what was thought behind it is not sent any more: each time that pictures go, a new prompt begins.
@@ -16,14 +16,15 @@ from app.conversation.transcript import Message
 LEFT_OUT: Final = "pictures"
 """The `partial` of a row whose pictures are not shown."""
 REMARK: Final = "[a picture that is not shown any more]"
+_REMARKS: Final = {"image": REMARK, "document": "[a document that is not shown any more]"}
 
 
 def pictures_of(row: Message) -> Iterator[Block]:
-    """A row's pictures, those in a tool's result among them."""
+    """A row's pictures and documents, those in a tool's result among them."""
     for block in row.content:
         inner = block.get("content")
         for part in inner if block.get("type") == "tool_result" and isinstance(inner, list) else [block]:
-            if isinstance(part, dict) and part.get("type") == "image":
+            if isinstance(part, dict) and part.get("type") in _REMARKS:
                 yield part
 
 
@@ -49,8 +50,8 @@ def marked(rows: Sequence[Message], positions: Collection[int]) -> list[Message]
 
 
 def _without(block: Block) -> Block:
-    if block.get("type") == "image":
-        return text_block(REMARK)
+    if (remark := _REMARKS.get(str(block.get("type")))) is not None:
+        return text_block(remark)
     inner = block.get("content")
     if block.get("type") == "tool_result" and isinstance(inner, list):
         return {**block, "content": [_without(part) if isinstance(part, dict) else part for part in inner]}

@@ -192,6 +192,7 @@ class Question:
         return "awaiting_input" if self.kind == "elicitation" else "awaiting_approval"
 
 
+_REFUSAL: Final = "refusal"
 _ENDS_RUN: Final = {"ends_run": True}
 """Stands where a form's values would. Earlier versions, which share the database during an upgrade, refuse an answer
 with a field that they don't know."""
@@ -220,6 +221,15 @@ class Answer:
     def ends_run(self) -> bool:
         """The run has nothing left to do but to end. A form may have been filled in with the same words."""
         return self.decision in DECISIONS["max_iterations"] and self.content == _ENDS_RUN
+
+    @property
+    def refusal(self) -> str:
+        """What the model is told of a call that was rejected; empty for the usual words and the reason."""
+        return str((self.content or {}).get(_REFUSAL, ""))
+
+    def refusing(self, words: str) -> Answer:
+        """The same answer, of which the model is told in these words."""
+        return replace(self, content={_REFUSAL: words})
 
     def ending_run(self) -> Answer:
         """The same answer, which ends its run."""

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field
 
 from app.errors import InvalidRequest
 from app.managed.bodies import SOUND, Body, Metadata, MetadataPatch, Name, Text
+from app.team.domains import domains
 
 Json = dict[str, Any]
 
@@ -49,7 +50,9 @@ class UserLocation(Body):
 
 
 _Domains = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=255), SOUND]], Field(min_length=1, max_length=64)
+    list[Annotated[str, Field(min_length=1, max_length=255), SOUND]],
+    Field(min_length=1, max_length=64),
+    AfterValidator(lambda given: list(domains(tuple(given)))),
 ]
 
 

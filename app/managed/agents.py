@@ -13,6 +13,7 @@ from app.managed.bodies import patched, read
 from app.managed.calls import Calls, get, post
 from app.managed.given_ids import checked
 from app.managed.paging import page, window
+from app.managed.served_tools import ServedTools
 from app.store.definitions import Defined
 from app.store.stored_agents import StoredAgents
 from app.web.access import own_name, owner, role
@@ -24,12 +25,14 @@ Json = dict[str, Any]
 class AgentCalls(Calls):
     prefix = "/v1/agents"
 
-    def __init__(self, agents: StoredAgents) -> None:
+    def __init__(self, agents: StoredAgents, served: ServedTools) -> None:
         self._agents = agents
+        self._served = served
 
     @post("")
     def create(self) -> Response:
         made = definition(read(CreateAgent))
+        self._served.check(made, "tools")
         added = self._agents.add(new_id("agent"), made, owner=own_name(), shared=role() != "user")
         return json_response(agent_json(added))
 
@@ -51,7 +54,10 @@ class AgentCalls(Calls):
         def change(before: Defined) -> Json:
             if before.archived_at is not None:
                 raise InvalidRequest("Cannot modify archived agent")
-            return changed(before.definition, body, lambda now: patched(now, body.metadata))
+            after = changed(before.definition, body, lambda now: patched(now, body.metadata))
+            if body.given("tools"):
+                self._served.check(after, "tools")
+            return after
 
         found = self._agents.change(checked("agent", agent_id), change, expected=body.version, owner=owner())
         return json_response(agent_json(found))

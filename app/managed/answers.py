@@ -36,7 +36,10 @@ class Answers:
             return
         try:
             self._control.answer(
-                session_id, answer_of(decided[asked.call_id], by=by), kinds=KINDS, call_id=asked.call_id
+                session_id,
+                answer_of(decided[asked.call_id], asked.name, by=by),
+                kinds=KINDS,
+                call_id=asked.call_id,
             )
         except NotRunning:
             raise

@@ -7,12 +7,14 @@ from app.conversation.run import Answer
 from app.store.told_events import Told
 
 
-def answer_of(decided: Told, *, by: str = "") -> Answer:
-    """An answer to the run's question, from the event by which a client has decided on it."""
+def answer_of(decided: Told, tool: str, *, by: str = "") -> Answer:
+    """An answer to the run's question about a call of the tool, from the event by which a client has decided on it."""
     body = decided.body
     if decided.type == "user.custom_tool_result":
         said = {BLOCKS: body.get("content") or [], "is_error": body.get("is_error") is True}
         return Answer("accept", content=said, by=by)
     if body["result"] == "allow":
         return Answer("approve", by=by)
-    return Answer("reject", reason=body.get("deny_message") or "", by=by)
+    reason = body.get("deny_message") or ""
+    words = f"Permission to use {tool} has been rejected."
+    return Answer("reject", by=by).refusing(f"{words} Rejection message: {reason}" if reason else words)

@@ -20,6 +20,7 @@ from app.web.response_json import json_response, time_text
 
 Json = dict[str, Any]
 
+UNRESTRICTED: Final = "unrestricted"
 _MANAGERS: Final = ("apt", "cargo", "gem", "go", "npm", "pip")
 _Packages = list[Annotated[str, Field(min_length=1, max_length=256), SOUND]] | None
 Scope = Literal["organization", "account"]
@@ -79,8 +80,10 @@ class UpdateEnvironment(Body):
 class EnvironmentCalls(Calls):
     prefix = "/v1/environments"
 
-    def __init__(self, environments: EnvironmentStore) -> None:
+    def __init__(self, environments: EnvironmentStore, *, caged: bool) -> None:
+        """`caged`: commands run where they can be kept off the network."""
         self._environments = environments
+        self._caged = caged
 
     @post("")
     def create(self) -> Response:
@@ -89,7 +92,7 @@ class EnvironmentCalls(Calls):
         made = {
             "name": body.name,
             "description": body.description,
-            "config": _config(body.config),
+            "config": self._config(body.config),
             "metadata": body.metadata,
             "scope": scope,
         }
@@ -119,7 +122,7 @@ class EnvironmentCalls(Calls):
                 raise InvalidRequest(
                     f"Environment {before.id} is archived.", error_code="environment_archived"
                 )
-            return _changed(before.definition, body)
+            return self._changed(before.definition, body)
 
         shared = None if body.scope is None else _shared(body.scope)
         found = self._environments.change(
@@ -137,6 +140,54 @@ class EnvironmentCalls(Calls):
         self._environments.delete(checked("env", environment_id), owner=owner())
         return json_response({"id": environment_id, "type": "environment_deleted"})
 
+    def _changed(self, before: Json, body: UpdateEnvironment) -> Json:
+        after = {**before, "metadata": patched(before["metadata"], body.metadata, empty_deletes=True)}
+        if body.name is not None:
+            after["name"] = body.name
+        if body.given("description"):
+            after["description"] = body.description
+        if body.scope is not None:
+            after["scope"] = body.scope
+        if body.config is not None:
+            if body.config.type != before["config"]["type"]:
+                raise InvalidRequest("config.type: the kind of an environment can't be changed")
+            config = self._config(body.config)
+            kept = () if body.config.type == "self_hosted" or body.config.networking else ("networking",)
+            after["config"] = {**config, **{name: before["config"][name] for name in kept}}
+        return after
+
+    def _config(self, config: Cloud | SelfHosted | None) -> Json:
+        """InvalidRequest for what this server can't keep to: nothing is accepted without effect."""
+        if isinstance(config, SelfHosted):
+            raise InvalidRequest("config.type: self_hosted environments are not supported here yet")
+        given = config.networking if config is not None else None
+        networking = self._limited(given) if isinstance(given, Limited) else {"type": UNRESTRICTED}
+        if config is not None and config.packages is not None:
+            for manager in _MANAGERS:
+                if getattr(config.packages, manager):
+                    raise InvalidRequest(
+                        f"config.packages.{manager}: this server installs no packages; install them on its machine"
+                    )
+        packages = {"type": "packages", **{manager: [] for manager in _MANAGERS}}
+        return {"type": "cloud", "networking": networking, "packages": packages}
+
+    def _limited(self, given: Limited) -> Json:
+        """No network at all: there is nothing here that would let some hosts through."""
+        if not self._caged:
+            raise InvalidRequest(
+                "config.networking.type: limited needs a cage for commands; let the operator set "
+                "BATON_SANDBOX=bubblewrap"
+            )
+        for name in ("allowed_hosts", "allow_mcp_servers", "allow_package_managers"):
+            if getattr(given, name):
+                raise InvalidRequest(f"config.networking.{name}: this server can only keep all hosts out")
+        return {
+            "type": "limited",
+            "allowed_hosts": [],
+            "allow_mcp_servers": False,
+            "allow_package_managers": False,
+        }
+
 
 def environment_json(environment: Defined) -> Json:
     return {
@@ -149,37 +200,6 @@ def environment_json(environment: Defined) -> Json:
         if environment.archived_at is None
         else time_text(environment.archived_at, whole=False),
     }
-
-
-def _changed(before: Json, body: UpdateEnvironment) -> Json:
-    after = {**before, "metadata": patched(before["metadata"], body.metadata, empty_deletes=True)}
-    if body.name is not None:
-        after["name"] = body.name
-    if body.given("description"):
-        after["description"] = body.description
-    if body.scope is not None:
-        after["scope"] = body.scope
-    if body.config is not None:
-        if body.config.type != before["config"]["type"]:
-            raise InvalidRequest("config.type: the kind of an environment can't be changed")
-        after["config"] = _config(body.config)
-    return after
-
-
-def _config(config: Cloud | SelfHosted | None) -> Json:
-    """InvalidRequest for what this server can't keep to: nothing is accepted without effect."""
-    if isinstance(config, SelfHosted):
-        raise InvalidRequest("config.type: self_hosted environments are not supported here yet")
-    if config is not None and isinstance(config.networking, Limited):
-        raise InvalidRequest("config.networking.type: this server can't limit the network of an environment")
-    if config is not None and config.packages is not None:
-        for manager in _MANAGERS:
-            if getattr(config.packages, manager):
-                raise InvalidRequest(
-                    f"config.packages.{manager}: this server installs no packages; install them on its machine"
-                )
-    packages = {"type": "packages", **{manager: [] for manager in _MANAGERS}}
-    return {"type": "cloud", "networking": {"type": "unrestricted"}, "packages": packages}
 
 
 def _shared(scope: Scope) -> bool:

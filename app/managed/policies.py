@@ -12,6 +12,10 @@ Evaluation = tuple[str, Json | None]
 
 TOOLS: Final = ("bash", "read", "write", "edit", "glob", "grep", "web_fetch", "web_search")
 
+SEARCH: Final = "web_search"
+"""The model's API runs it, and asks nobody."""
+
+_SETTINGS: Final = ("allowed_domains", "blocked_domains", "max_content_tokens", "user_location")
 _EVALUATIONS: Final[Mapping[str, Evaluation]] = {
     "always_allow": ("allow", {"type": "always_allow"}),
     "always_ask": ("ask", {"type": "always_ask"}),
@@ -42,6 +46,18 @@ class Policies:
     def asked(self) -> list[str]:
         """The enabled tools whose calls wait for a person."""
         return [name for name in self.enabled() if self.evaluate(name)[0] == "ask"]
+
+    def web_settings(self) -> Json:
+        """Of the tools for the web, by the tool, in the words of an agent file."""
+        return {
+            name: settings
+            for name in ("web_fetch", SEARCH)
+            if (
+                settings := {
+                    key: self._configs[name][key] for key in _SETTINGS if key in self._configs.get(name, {})
+                }
+            )
+        }
 
     def evaluate(self, name: str) -> Evaluation:
         """The permission of a call, and how it was come to."""

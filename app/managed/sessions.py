@@ -19,6 +19,7 @@ from app.managed.calls import Calls, delete, get, post
 from app.managed.given_ids import checked, number_of
 from app.managed.paging import SessionPages
 from app.managed.sent_messages import first_messages
+from app.managed.served_tools import ServedTools
 from app.managed.session_bodies import (
     AgentReference,
     AgentWithOverrides,
@@ -49,11 +50,19 @@ DELETE_SECONDS: Final = 10.0
 class SessionCalls(Calls):
     prefix = "/v1/sessions"
 
-    def __init__(self, store: Store, control: RunControl, manager: RuntimeManager, roots: Roots) -> None:
+    def __init__(
+        self,
+        store: Store,
+        control: RunControl,
+        manager: RuntimeManager,
+        roots: Roots,
+        served: ServedTools,
+    ) -> None:
         self._store = store
         self._control = control
         self._manager = manager
         self._roots = roots
+        self._served = served
 
     @post("")
     def create(self) -> Response:
@@ -65,6 +74,7 @@ class SessionCalls(Calls):
             raise InvalidRequest(
                 f"Environment {environment.id} is archived.", error_code="environment_archived"
             )
+        self._served.check_network(environment)
         session_id = str(uuid.uuid4())
         session = Session(
             id=session_id,
@@ -80,7 +90,11 @@ class SessionCalls(Calls):
             agent_id=agent["id"],
             agent_version=agent["version"],
             environment_id=environment.id,
-            settings={"agent": agent, "metadata": body.metadata},
+            settings={
+                "agent": agent,
+                "metadata": body.metadata,
+                "networking": environment.definition["config"]["networking"]["type"],
+            },
             messages=messages,
             events=events,
         )
@@ -116,6 +130,7 @@ class SessionCalls(Calls):
                     raise InvalidRequest("agent: it can be changed only while the session is idle")
                 settings["agent"] = with_tools(settings["agent"], body.agent)
                 refuse_unserved(settings["agent"])
+                self._served.check(settings["agent"], "agent.tools")
             title = (body.title or "") if body.given("title") else before.session.title
             return replace(before, settings=settings, session=replace(before.session, title=title))
 
@@ -163,6 +178,7 @@ class SessionCalls(Calls):
             raise InvalidRequest(f"agent {given.id} is archived and cannot be used to create a session")
         agent = session_agent(stored, overridden(stored.definition, given))
         refuse_unserved(agent)
+        self._served.check(agent, "agent.tools")
         return agent
 
     def _made_directory(self, session_id: str) -> Path:

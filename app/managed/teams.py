@@ -11,8 +11,8 @@ import orjson
 
 from app.door_ids import id_of, number_in
 from app.errors import AgentNotFound
-from app.managed.agent_bodies import TOOLSET
-from app.managed.policies import Policies
+from app.managed.environments import UNRESTRICTED
+from app.managed.policies import SEARCH, Policies
 from app.store.managed_sessions import ManagedSessions
 from app.team.client_tool import ClientTool
 from app.team.loading import load_team
@@ -44,7 +44,7 @@ class EveryTeam:
         known = self._made.get(key)
         if known is not None and known[0] == changed_at:
             return known[1]
-        team = team_of(key, settings["agent"])
+        team = team_of(key, settings["agent"], networking=settings.get("networking", UNRESTRICTED))
         self._made[key] = changed_at, team
         while len(self._made) > _KEPT:  # the oldest; another thread may be faster
             self._made.pop(next(iter(self._made)), None)
@@ -56,17 +56,18 @@ def key_of(session_id: str) -> str:
     return id_of("sesn", uuid.UUID(session_id))
 
 
-def team_of(key: str, agent: Mapping[str, Any]) -> Team:
-    """Of an agent as it is stored. Its words are its own: nothing in them stands for a variable."""
+def team_of(key: str, agent: Mapping[str, Any], *, networking: str = UNRESTRICTED) -> Team:
+    """Of an agent as it is stored. Its words are its own: nothing in them stands for a variable. `networking` is the
+    kind that the session's environment has."""
     policies = Policies(agent["tools"])
     model: Json = {"provider": "anthropic", "model": agent["model"]["id"]}
     if effort := agent["model"]["effort"]:
         model["thinking_budget"] = effort["type"]
-    toolsets = []
-    if any(tool["type"] == TOOLSET for tool in agent["tools"]):
-        toolsets.append({"type": "agent_toolset", "tools": policies.enabled()})
     asked = policies.asked()
-    allowed = [*(name for name in policies.enabled() if name not in asked), *sorted(policies.custom)]
+    offered = [name for name in policies.enabled() if name != SEARCH or name not in asked]
+    toolset = {"type": "agent_toolset", "tools": offered, "network": networking == UNRESTRICTED}
+    toolsets = [{**toolset, **policies.web_settings()}] if offered else []
+    allowed = [*(name for name in offered if name not in asked), *sorted(policies.custom)]
     file = {
         "version": NEWEST,
         "models": {"own": model},

@@ -23,7 +23,7 @@ from app.agent.loop_steps import (
     Step,
     TurnAdded,
 )
-from app.conversation.blocks import Block, is_thinking
+from app.conversation.blocks import Block, is_served_result, is_thinking
 from app.conversation.framing import unframed
 from app.conversation.managed_events import (
     custom_result_body,
@@ -32,6 +32,7 @@ from app.conversation.managed_events import (
     idle_body,
     result_body,
     retrying_body,
+    served_result_body,
     tells_error,
     unanswered_body,
 )
@@ -90,7 +91,8 @@ class SessionTeller:
         """The calls of the turn that a client has to decide on or to make, with the event of each."""
         self._custom = {call for call, event in asked.items() if event.type == "agent.custom_tool_use"}
         """Those that a client has to make, or has made."""
-        self._is_idle = True
+        self._is_idle = True  # as far as clients were told
+        self._fetches: set[str] = set()  # calls of web_fetch
         self._request = ""  # the event of the model's request that is under way
 
     def began(self) -> Rows:
@@ -143,7 +145,7 @@ class SessionTeller:
         if not self._is_told(question) or self._unanswered():
             return None
         found = self._decided([question.call_id]).get(question.call_id)
-        return None if found is None else answer_of(found)
+        return None if found is None else answer_of(found, question.name)
 
     def _is_told(self, question: Question) -> bool:
         if question.session_id != self._session_id:
@@ -175,8 +177,16 @@ class SessionTeller:
             yield self._row("agent.message", {"content": texts}, event=event_id(message.id))
         self._asked, self._custom = {}, set()
         runs = not message.partial and message.stop_reason in ("tool_use", "pause_turn")
-        for block in message.calls:
-            yield self._call(block, is_made=runs and block["id"] not in broken and "called" not in block)
+        for block in message.content:
+            if block["type"] == "tool_use":
+                is_made = runs and block["id"] not in broken and "called" not in block
+                yield self._call(block, is_made=is_made)
+            elif block["type"] == "server_tool_use":
+                self._spent = self._spent.with_web(searches=1)
+                yield self._call(block, is_made=True)
+            elif is_served_result(block):
+                use = call_event_id(self._session_id, str(block["tool_use_id"]))
+                yield self._row("agent.tool_result", served_result_body(use, block))
         usage = message.usage
         if usage is not None:
             self._spent = self._spent.with_call(usage, message.cost)
@@ -214,6 +224,8 @@ class SessionTeller:
             self._custom.add(call_id)
             return self._row("agent.custom_tool_use", body, event=event, call_id=call_id)
         permission, evaluation = self._policies.evaluate(name)
+        if name == "web_fetch":
+            self._fetches.add(call_id)
         if permission == "ask" and is_made:
             self._asked[call_id] = event
         body["evaluated_permission"] = permission
@@ -224,6 +236,8 @@ class SessionTeller:
     def _result(self, call_id: str, message: Message) -> Rows:
         """A client that has made the call has told its result itself."""
         self._asked.pop(call_id, None)
+        if call_id in self._fetches:
+            self._spent = self._spent.with_web(fetches=1)
         block, event = message.content[0], call_event_id(self._session_id, call_id)
         made = self._decided([call_id]).get(call_id) if self._policies.custom else None
         if made is not None and made.type == "user.custom_tool_result":

@@ -22,6 +22,8 @@ class Spent:
     cache_written: int = 0
     active_seconds: float = 0.0
     cost: float = 0.0
+    searches: int = 0
+    fetches: int = 0
 
     def with_call(self, usage: Usage, cost: float) -> Self:
         return replace(
@@ -32,6 +34,9 @@ class Spent:
             cache_written=self.cache_written + usage.cache_write_tokens,
             cost=self.cost + cost,
         )
+
+    def with_web(self, *, searches: int = 0, fetches: int = 0) -> Self:
+        return replace(self, searches=self.searches + searches, fetches=self.fetches + fetches)
 
     def with_seconds(self, seconds: float) -> Self:
         return replace(self, active_seconds=self.active_seconds + seconds)
@@ -46,7 +51,10 @@ class Spent:
             "cache_creation": written if self.cache_written else None,
             "active_seconds": round(self.active_seconds, 3),
             "list_cost": {"amount": str(cents), "currency": "USD"},
-            "server_tool_use": {"web_search_requests": 0, "web_fetch_requests": 0},
+            "server_tool_use": {
+                "web_search_requests": self.searches,
+                "web_fetch_requests": self.fetches,
+            },
         }
 
 
@@ -63,4 +71,6 @@ def spent_of(last: Told | None, cost: float) -> Spent:
         written.get("ephemeral_5m_input_tokens", 0),
         usage["active_seconds"],
         cost,
+        usage["server_tool_use"]["web_search_requests"],
+        usage["server_tool_use"]["web_fetch_requests"],
     )

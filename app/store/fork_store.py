@@ -18,7 +18,7 @@ from sqlalchemy import (
     select,
 )
 
-from app.conversation.forking import before_message, before_user_message, fork_title
+from app.conversation.forking import before_message, before_user_message, fork_title, through_message
 from app.conversation.session import Session
 from app.conversation.transcript import Message, Transcript
 from app.errors import InvalidTranscript, SessionBusy
@@ -74,14 +74,16 @@ class ForkStore:
         owner: str,
         before: int | None,
         before_any: int | None = None,
+        through: str = "",
         visible_to: str | None = None,
         between_runs: bool = False,
         **changes: Any,
     ) -> Session:
         """Copies a session up to, and without, the user's message number `before`, counted from 0, or else the message
-        number `before_any`; all of it without either. `changes` are fields in which the copy differs. The parent stays
-        as it is, and may be at work, unless `between_runs`: then SessionBusy. Else only for a copy that would end
-        between a call and its result. SessionNotFound, InvalidRequest."""
+        number `before_any`; or up to and with the message of the id `through` and the results of its calls; all of it
+        without any of them. `changes` are fields in which the copy differs. The parent stays as it is, and may be at
+        work, unless `between_runs`: then SessionBusy. Else only for a copy that would end between a call and its
+        result. SessionNotFound, MessageNotFound, InvalidRequest."""
         with self._database.writing() as connection:
             parent = session_of(find_session(connection, parent_id, owner=visible_to, lock=between_runs))
             if between_runs and (live := live_run_row(connection, parent_id)) is not None:
@@ -92,6 +94,8 @@ class ForkStore:
                 kept = before_user_message(rows, before)
             elif before_any is not None:
                 kept = before_message(rows, before_any)
+            elif through:
+                kept = through_message(rows, parent_id, through)
             if len(kept) == len(rows) and _is_open(rows):
                 row = live_run_row(connection, parent_id)
                 run = run_of(row) if row is not None else None

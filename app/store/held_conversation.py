@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import BindParameter, Connection, bindparam, delete, select, update
 
 from app.conversation.compaction import condensed, estimate, told
-from app.conversation.forking import before_newest_words, before_user_message
+from app.conversation.forking import before_newest_words, before_user_message, before_words
 from app.conversation.message_editing import added, edited
 from app.conversation.transcript import Message, size_of
 from app.conversation.usage import Usage
@@ -96,13 +96,17 @@ class HeldConversation:
         change_session(connection, session_id, **values)
         note(connection, "summarize", session_id, detail=f"{len(text)} characters")
 
-    def undo(self, before: int | None) -> tuple[int, int]:
-        """Takes back the user's message number `before`, counted from 0, and all that came after it; the newest one
-        without a number. How many messages are left, and how many are gone. Summaries made of what is gone go as
-        well. What was paid stays paid, and what tools have done stays done. InvalidRequest."""
+    def undo(self, before: int | None, message_id: str = "") -> tuple[int, int]:
+        """Takes back the user's message of that id, or else number `before`, counted from 0, and all that came after
+        it; the newest one without either. How many messages are left, and how many are gone. Summaries made of what
+        is gone go as well. What was paid stays paid, and what tools have done stays done. InvalidRequest,
+        MessageNotFound."""
         connection, session_id = self._connection, self._session_id
         rows = read_messages(connection, session_id)
-        kept = before_newest_words(rows) if before is None else before_user_message(rows, before)
+        if message_id:
+            kept = before_words(rows, session_id, message_id)
+        else:
+            kept = before_newest_words(rows) if before is None else before_user_message(rows, before)
         end = rows[len(kept)].position
         beyond = {"of_session": session_id, "end": end}
         for statement in _TAKE_BACK:

@@ -8,16 +8,17 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.team.domains import domains
 from app.team.expansion import Expander
 from app.team.fields import AgentFilePart, Anything, Count, Flag, Json, Text, TextMap, Texts, misused
 from app.team.lifecycle import Lifecycle
 from app.team.problems import quoted_list
+from app.team.web_spec import Hosts, WebFetchSpec, WebSearchSpec
 from app.team.webhook_spec import WebhookSpec
 
 TYPES = frozenset(
     {
         "a2a",
+        "agent_toolset",
         "api",
         "background_agents",
         "background_jobs",
@@ -64,7 +65,9 @@ _BELONGS_TO = {
     "url": ("a2a", "openapi", "open_url"),
     "origins": ("mcp", "openapi"),
     "name": ("mcp", "a2a", "rag", "open_url"),
-    "network": ("shell", "background_jobs", "script", "filesystem", "file", "mcp", "lsp"),
+    "network": ("shell", "background_jobs", "script", "filesystem", "file", "mcp", "lsp", "agent_toolset"),
+    "web_fetch": ("agent_toolset",),
+    "web_search": ("agent_toolset",),
     "webhook_config": ("webhook",),
     "rag_config": ("rag",),
     "allowed_domains": ("fetch",),
@@ -83,8 +86,6 @@ _NEEDS = {
 }
 _ORIGIN = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?")
 _ONE_SOURCE = "either command, remote or ref must be set"
-
-_Hosts = Annotated[Texts, AfterValidator(domains)]
 
 
 class RemoteSpec(AgentFilePart):
@@ -185,11 +186,13 @@ class ToolsetSpec(AgentFilePart):
     models: Texts = ()
     webhook_config: WebhookSpec | None = None
     rag_config: Json = Field(default_factory=dict)
-    allowed_domains: _Hosts = ()
+    allowed_domains: Hosts = ()
     """Hosts that pages may come from, subdomains included; `.example.com` is the subdomains alone. A block of addresses
     is for hosts that are written as one."""
-    blocked_domains: _Hosts = ()
+    blocked_domains: Hosts = ()
     """Hosts that pages may not come from. An address or a block of them is refused whatever the host is called."""
+    web_fetch: WebFetchSpec | None = None
+    web_search: WebSearchSpec | None = None
     allowed_servers: Texts = ()
     blocked_servers: Texts = ()
     allow_private_ips: Flag | None = None

@@ -38,7 +38,7 @@ class UsageJson(TypedDict):
 
 
 class ChatMessageJson(TypedDict):
-    """`message_id` is the one that events name it by; in snapshots only."""
+    """`message_id` is the one that events name it by; in snapshots and histories only."""
 
     message_id: NotRequired[str]
     reasoning_content: NotRequired[str]

@@ -90,9 +90,10 @@ class PutSummary(RequestModel):
 
 class Undo(RequestModel):
     """`user_message_index`: the user's message, counted from 0, that is taken back with all that came after it; the
-    newest one without it."""
+    newest one without it. `message_id`: the same by the name that events give it; it counts more."""
 
     user_message_index: Annotated[int, Field(ge=0, le=1_000_000_000), BeforeValidator(whole)] | None = None
+    message_id: Name | None = None
 
 
 class AddedJson(TypedDict):
@@ -183,12 +184,12 @@ class MessageResource(Resource):
         "Takes back a message of the user, and all that came after it",
         body=Undo,
         answers={200: ResponseSpec("It was never said.", UndoneJson)},
-        refusals=(errors.SessionNotFound, errors.SessionBusy, errors.InvalidRequest),
+        refusals=(errors.SessionNotFound, errors.SessionBusy, errors.InvalidRequest, errors.MessageNotFound),
     )
     def undo(self, session_id: str) -> Response:
         """What tools have done outside the conversation stays done."""
-        before = read(Undo).user_message_index
+        body = read(Undo)
         require_visible(self._store, session_id, "undo")
         with self._editor.editing(session_id) as conversation:
-            left, gone = conversation.undo(before)
+            left, gone = conversation.undo(body.user_message_index, body.message_id or "")
         return json_response({"status": "undone", "num_messages": left, "removed": gone})

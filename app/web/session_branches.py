@@ -23,10 +23,12 @@ from app.web.session_json import SessionDetailJson, SessionView
 
 
 class BranchSession(RequestModel):
-    """`position`: how many of the messages the new session has; all, unless it is said. `expected_snapshot` proves
-    nothing here, so it is refused."""
+    """`position`: how many of the messages the new session has; all, unless it is said. `message_id`: up to and with
+    the message that events name so, and the results of its calls. `expected_snapshot` proves nothing here, so it is
+    refused."""
 
     position: Annotated[int, Field(ge=0, le=1_000_000_000), BeforeValidator(whole)] | None = None
+    message_id: Name | None = None
     expected_snapshot: Name | None = None
 
 
@@ -60,7 +62,7 @@ class SessionBranchResource(Resource):
         "Copies a session that no run has, up to one of its messages",
         body=BranchSession,
         answers=_MADE,
-        refusals=_REFUSALS,
+        refusals=(*_REFUSALS, errors.MessageNotFound),
     )
     def branch(self, session_id: str) -> Response:
         """Unlike `fork` it counts all messages, and never copies a conversation that is just going on."""
@@ -70,7 +72,7 @@ class SessionBranchResource(Resource):
             raise errors.InvalidRequest(
                 "expected_snapshot is not known here: leave it out, and position alone counts", status=422
             )
-        return self._branched(found, body.position)
+        return self._branched(found, body.position, through=body.message_id or "")
 
     @post(
         "/switch-agent",
@@ -86,7 +88,9 @@ class SessionBranchResource(Resource):
         found = self._agents.find(session_id, owner=owner())
         return self._branched(found.switched_to(name), None, model="")
 
-    def _branched(self, found: SessionAgent, length: int | None, **changes: str) -> Response:
+    def _branched(
+        self, found: SessionAgent, length: int | None, *, through: str = "", **changes: str
+    ) -> Response:
         session_id = found.session.id
         with self._editor.editing(session_id):
             pass  # a run whose process is dead is none
@@ -97,6 +101,7 @@ class SessionBranchResource(Resource):
             owner=own_name(),
             before=None,
             before_any=length,
+            through=through,
             visible_to=owner(),
             between_runs=True,
             handed_to=f"{found.team.key}/{found.own.name}",

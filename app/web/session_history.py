@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 
 from app import errors
 from app.conversation.run import CallState
+from app.conversation.wire_content import message_id_of
 from app.runtime.session_history import (
     EndedBadly,
     Entry,
@@ -126,7 +127,7 @@ def _shown(entry: Entry) -> dict[str, Any]:
     }
     match entry:
         case Said():
-            shown |= message_payload(entry.message, {})
+            shown |= message_payload(entry.message, {}, message_id_of(entry.session_id, entry.message))
             if entry.calls:
                 shown["calls"] = {call: _fate(fate) for call, fate in entry.calls.items()}
         case TaskBegan():

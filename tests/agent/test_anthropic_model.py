@@ -581,6 +581,8 @@ def test_a_refusal_is_told_by_its_status(status: int, kind: str) -> None:
             "picture_refused",
         ),
         ("Could not process image", "picture_refused"),
+        ("messages.2.content.0.pdf.source.base64.data: The PDF specified was not valid.", "picture_refused"),
+        ("A maximum of 100 PDF pages may be provided.", "picture_refused"),
         ("messages: Too much media: 0 document pages + 101 images > 100", "picture_refused"),
         ("Unable to download the file. Please verify the URL and try again.", "picture_refused"),
         ("tools.3.custom.name: 'image' is taken", "final"),

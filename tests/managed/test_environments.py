@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import anthropic
 import pytest
 
-from app.factory import Server
+from anthropic_standin.standin_server import OfflineServer
+from app.factory import Server, build
+from app.managed.teams import team_of
+from tests.conftest import make_settings
 from tests.managed.conftest import Sdk
 
 
@@ -45,7 +49,7 @@ def test_an_environment_is_made_changed_archived_and_deleted(sdk: Sdk) -> None:
         ({"type": "self_hosted"}, "config.type: self_hosted environments are not supported here yet"),
         (
             {"type": "cloud", "networking": {"type": "limited"}},
-            "config.networking.type: this server can't limit",
+            "config.networking.type: limited needs a cage",
         ),
         (
             {"type": "cloud", "packages": {"pip": ["numpy"]}},
@@ -75,3 +79,44 @@ def test_only_operators_share_an_environment(company: Server) -> None:
             ann.beta.environments.create(name="x", scope="organization")
         with pytest.raises(anthropic.PermissionDeniedError):
             ben.beta.environments.delete(common.id)
+
+
+def test_a_cage_keeps_all_hosts_out_and_no_fewer(tmp_path: Path, stand_in: OfflineServer) -> None:
+    limited: Any = {"type": "cloud", "networking": {"type": "limited"}}
+    server = build(make_settings(tmp_path, stand_in.url, sandbox="bubblewrap"))
+    with Sdk(server, "anything") as sdk:
+        made = sdk.checked(sdk.beta.environments.create(name="here", config=limited))
+        kept = sdk.checked(sdk.beta.environments.update(made.id, config={"type": "cloud"}))
+        assert sdk.sent["config"]["networking"] == {
+            "type": "limited",
+            "allowed_hosts": [],
+            "allow_mcp_servers": False,
+            "allow_package_managers": False,
+        }
+        for name, value in (("allowed_hosts", ["a.org"]), ("allow_package_managers", True)):
+            some: Any = {"type": "cloud", "networking": {"type": "limited", name: value}}
+            with pytest.raises(anthropic.BadRequestError, match=f"config.networking.{name}"):
+                sdk.beta.environments.update(kept.id, config=some)
+        agent = sdk.beta.agents.create(name="Plain", model="claude-sonnet-5-5")
+        assert sdk.beta.sessions.create(agent=agent.id, environment_id=made.id).status == "idle"
+    server.close()
+    without = build(make_settings(tmp_path, stand_in.url))
+    refused = pytest.raises(anthropic.BadRequestError, match=r"environment_id.*BATON_SANDBOX")
+    with Sdk(without, "anything") as sdk, refused:
+        sdk.beta.sessions.create(agent=agent.id, environment_id=made.id)
+    without.close()
+
+
+@pytest.mark.parametrize(("networking", "network"), [("limited", False), ("unrestricted", True)])
+def test_a_sessions_commands_have_the_network_of_its_environment(networking: str, network: bool) -> None:
+    tools = [
+        {
+            "type": "agent_toolset_20260401",
+            "default_config": {"enabled": True, "permission_policy": {"type": "always_allow"}},
+            "configs": [],
+        }
+    ]
+    agent = {"model": {"id": "m", "effort": None}, "tools": tools, "description": None, "system": None}
+    team = team_of("sesn_x", agent, networking=networking)
+    (toolset,) = team.agents[0].toolsets
+    assert toolset.network is network

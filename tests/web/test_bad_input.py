@@ -37,9 +37,6 @@ OBJECT_ROUTES: Final = [
     ("POST", "/api/sessions/{id}/retry"),
     ("POST", "/api/sessions/{id}/compact"),
     ("POST", "/api/runs/{id}/release"),
-    ("GET", "/api/runs/{id}/timeline"),
-    ("GET", "/api/runs/{id}/events"),
-    ("GET", "/api/runs/{id}/request"),
 ]
 
 MESSAGE_ROUTES: Final = [
@@ -92,6 +89,9 @@ SESSION_ROUTES: Final = [
     ("GET", "/api/sessions/{id}/history"),
     ("GET", "/api/sessions/{id}/mcp/prompts"),
     ("POST", "/api/sessions/{id}/mcp/prompts/x/execute"),
+    ("GET", "/api/runs/{id}/timeline"),
+    ("GET", "/api/runs/{id}/events"),
+    ("GET", "/api/runs/{id}/request"),
 ]
 
 VALID: Final[dict[str, Any]] = {

@@ -37,6 +37,8 @@ PATHS = [
     (f"{SESSION}/skills", {"GET"}),
     (f"{SESSION}/context", {"GET"}),
     ("/api/models", {"GET"}),
+    ("/api/limits", {"GET"}),
+    ("/api/agents/plain/info", {"GET"}),
     (f"{SESSION}/tree", {"GET"}),
     (f"{SESSION}/live-sessions", {"GET"}),
     (f"{SESSION}/history", {"GET"}),

@@ -78,8 +78,8 @@ _THINKING_MISMATCH: Final = (
 )
 
 _PICTURE_REFUSED: Final = re.compile(
-    r"messages\.\d+\.content\.\d+\S*\bimage\b|could not process image|image exceeds|image dimensions exceed"
-    r"|too much media|unable to download the file",
+    r"messages\.\d+\.content\.\d+\S*\b(image|document|pdf)\b|could not process (image|pdf)|image exceeds"
+    r"|image dimensions exceed|too much media|unable to download the file|pdf specified|pdf pages",
     re.IGNORECASE,
 )
 

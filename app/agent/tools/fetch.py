@@ -103,6 +103,16 @@ class FetchToolset(FunctionToolset):
         outcomes = [(url, self._outcome(url, format, seconds, robots, context.cancellation)) for url in urls]
         return _one(*outcomes[0]) if len(outcomes) == 1 else _several(outcomes)
 
+    def text_of(self, url: str, cancellation: Cancellation) -> str:
+        """One page as text. Raises ToolFailed, and ToolCancelled."""
+        robots = _Robots(self._headers["User-Agent"], self._domains)
+        outcome = self._outcome(url, "text", self._seconds, robots, cancellation)
+        if isinstance(outcome, _Failed):
+            raise ToolFailed(str(outcome))
+        if outcome.status >= HTTPStatus.BAD_REQUEST:
+            raise ToolFailed(f"the server answered {outcome.status} {outcome.reason}".rstrip())
+        return outcome.body
+
     def _outcome(
         self, url: str, kind: str, seconds: float, robots: _Robots, cancellation: Cancellation
     ) -> _Page | _Failed:

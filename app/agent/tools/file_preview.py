@@ -38,12 +38,7 @@ def preview_write(arguments: Mapping[str, Any], context: ToolContext) -> Preview
     except FileRefused as refusal:
         return _unseen(path, str(refusal))
     digest = "" if content is None else hashlib.sha256(content.data).hexdigest() + f"-{content.size}"
-    return _compared(path, content, lambda file: _replaced(file, text), digest)
-
-
-def _replaced(file: TextFile, text: str) -> TextFile:
-    """A byte order mark is kept, and a guess of an encoding is none."""
-    return (file if file.mark else TextFile("")).with_text(text)
+    return _compared(path, content, lambda file: file.rewritten(text), digest)
 
 
 def preview_edit(arguments: Mapping[str, Any], context: ToolContext) -> Preview:
@@ -59,6 +54,11 @@ def preview_edit(arguments: Mapping[str, Any], context: ToolContext) -> Preview:
                 raise FileRefused(f"edit {number} would fail: {failure}") from failure
         return file
 
+    return preview_change(path, edited, context)
+
+
+def preview_change(path: str, edited: Callable[[TextFile], TextFile], context: ToolContext) -> Preview:
+    """Of a file that is there. `edited` raises FileRefused if the call would fail."""
     try:
         content = _read(path, context)
         if content is None:

@@ -11,8 +11,8 @@ from app.agent.picture_admission import Unusable, admit
 from app.agent.tools import image_header
 from app.agent.tools.excerpt import SPARE, excerpt
 from app.agent.tools.function_tool import tool
-from app.agent.tools.sandbox import Content, FileRefused, files_of
-from app.agent.tools.text_file import TextFile
+from app.agent.tools.sandbox import Content, FileRefused, Sandbox, files_of
+from app.agent.tools.text_file import LONGEST_MARK, TextFile
 from app.agent.toolset import CANCELLED, ToolCancelled, ToolContext, ToolFailed, ToolResult
 
 MAX_TEXT: Final = 10_000_000
@@ -33,6 +33,15 @@ def decode(data: bytes) -> str:
     return TextFile.of(data).utf_8.decode("utf-8", "replace").replace("\0", "\ufffd")
 
 
+def rewritten(files: Sandbox, path: str, text: str) -> TextFile:
+    """The file with another text. Its encoding is as far as it is known before."""
+    try:
+        before = TextFile.of(files.read(path, LONGEST_MARK).data)
+    except FileRefused:
+        before = TextFile("")
+    return before.rewritten(text)
+
+
 @tool(title="Read", read_only=True, read_on="Read the rest with offset and limit.")
 def read_file(
     context: ToolContext,
@@ -47,7 +56,7 @@ def read_file(
         content = files_of(context).read(path, MAX_TEXT)
         picture = image_header.recognise(content.data)
         if picture is not None:
-            return _picture_result(path, content, picture)
+            return picture_result(path, content, picture)
         words = excerpt(_text(content, MAX_TEXT), context.room, offset=offset, limit=limit, column=column)
     except FileRefused as refusal:
         error = _reason(refusal)
@@ -94,7 +103,7 @@ def _text(content: Content, limit: int) -> str:
     return decode(content.data)
 
 
-def _picture_result(path: str, content: Content, picture: image_header.Picture) -> ToolResult:
+def picture_result(path: str, content: Content, picture: image_header.Picture) -> ToolResult:
     try:
         if problem := image_header.unfit(picture, content.size):
             raise Unusable(problem)

@@ -15,7 +15,7 @@ from app.agent.tools.file_listing import Hides, below, hiding
 from app.agent.tools.file_reading import is_binary
 from app.agent.tools.function_tool import tool
 from app.agent.tools.regex_search import BadPattern, RegexSearch, Span, TooSlow
-from app.agent.tools.sandbox import FileRefused, Sandbox, files_of
+from app.agent.tools.sandbox import Entry, FileRefused, Sandbox, files_of
 from app.agent.tools.text_file import TextFile
 from app.agent.toolset import CANCELLED, ToolCancelled, ToolContext, ToolFailed, ToolResult
 
@@ -55,7 +55,7 @@ class FileSearch:
         if not query:
             raise ToolFailed("query must not be empty")
         sandbox = files_of(context)
-        walk = _Walk(sandbox, hiding(context, self.ignore_vcs), excludePatterns, context.cancellation)
+        walk = FileWalk(sandbox, hiding(context, self.ignore_vcs), excludePatterns, context.cancellation)
         try:
             with ExitStack() as stack:
                 find: Find = _literal(query)
@@ -80,7 +80,7 @@ def _collect(sandbox: Sandbox, files: Iterator[str], find: Find) -> ToolResult:
             continue  # gone meanwhile, or not ours to read
         if content.size > MAX_FILE or is_binary(content.data):
             continue
-        data = _searchable(content.data)
+        data = searchable(content.data)
         spans = find(data)
         matched += bool(spans)
         lines += _lines(sandbox.shown(path), data, spans[: MAX_MATCHES - len(lines)])
@@ -92,7 +92,7 @@ def _collect(sandbox: Sandbox, files: Iterator[str], find: Find) -> ToolResult:
     return ToolResult("\n".join(lines) or "No results found", meta=meta)
 
 
-def _searchable(data: bytes) -> bytes:
+def searchable(data: bytes) -> bytes:
     """Text in UTF-16 or UTF-32 as UTF-8, anything else as it is."""
     return TextFile.of(data).utf_8 if data.startswith(_WIDE) else data
 
@@ -102,13 +102,17 @@ def _lines(path: str, data: bytes, spans: Sequence[Span]) -> Iterator[str]:
     for number, start, end in spans:
         row = rows[number]
         decoded = row.decode("utf-8", "surrogateescape")
-        first, last = _length(decoded[:start]), _length(decoded[:end])
-        yield f"{path}:{number + 1}:{first + 1}: {_excerpt(row, first, last)}"
+        column = _length(decoded[:start]) + 1
+        yield f"{path}:{number + 1}:{column}: {excerpt_of(row, start, end)}"
 
 
-def _excerpt(row: bytes, first: int, last: int) -> str:
+def excerpt_of(row: bytes, start: int, end: int, *, whole: int = _SHORT) -> str:
+    """A line with a match, given in characters: the match with what is around it, if the line has more bytes than
+    `whole`."""
+    decoded = row.decode("utf-8", "surrogateescape")
+    first, last = _length(decoded[:start]), _length(decoded[:end])
     row = row.removesuffix(b"\r")
-    if len(row) > _SHORT:
+    if len(row) > whole:
         row = row[max(0, first - _AROUND) : min(last, first + _SHORT) + _AROUND]
     return row.decode("utf-8", "replace")
 
@@ -136,8 +140,8 @@ def _literal(query: str) -> Find:
 
 
 @dataclass(frozen=True, slots=True)
-class _Walk:
-    """All regular files below a path, in order of their names. Links are not followed."""
+class FileWalk:
+    """What lies below a path, in order of the names. Links are not followed."""
 
     sandbox: Sandbox
     hides: Hides
@@ -145,13 +149,17 @@ class _Walk:
     cancellation: Cancellation
 
     def files(self, path: str) -> Iterator[str]:
+        """All regular files; the path itself if it is one."""
         try:
-            start, entries = self.sandbox.entries(path)
+            yield from (inner for inner, entry in self.entries(path) if entry.is_file)
         except FileRefused as refusal:
             if refusal.number != errno.ENOTDIR:
                 raise
             yield path
-            return
+
+    def entries(self, path: str, *, dated: bool = False) -> Iterator[tuple[str, Entry]]:
+        """All there is, each with its path below the root. FileRefused if `path` is no directory that can be read."""
+        start, entries = self.sandbox.entries(path, dated=dated)
         waiting = [(start, iter(entries))]
         while waiting:
             folder, rest = waiting[-1]
@@ -164,11 +172,10 @@ class _Walk:
             inner = below(folder, entry.name)
             if self.hides(inner, entry.is_directory) or self._excludes(inner[len(start) :].lstrip("/")):
                 continue
-            if entry.is_file:
-                yield inner
-            elif entry.is_directory:
+            yield inner, entry
+            if entry.is_directory:
                 try:
-                    waiting.append((inner, iter(self.sandbox.entries(inner)[1])))
+                    waiting.append((inner, iter(self.sandbox.entries(inner, dated=dated)[1])))
                 except FileRefused:
                     continue
 

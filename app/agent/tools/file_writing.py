@@ -10,10 +10,11 @@ from typing import Annotated, Final, Protocol, TypedDict
 
 from app.agent.tools.cage import Cage, caged
 from app.agent.tools.file_preview import preview_edit, preview_write
+from app.agent.tools.file_reading import rewritten
 from app.agent.tools.function_tool import tool
 from app.agent.tools.processes import Command, exit_words, run
 from app.agent.tools.sandbox import FileRefused, files_of
-from app.agent.tools.text_file import LONGEST_MARK, EditFailed, TextFile
+from app.agent.tools.text_file import EditFailed, TextFile
 from app.agent.toolset import ToolCancelled, ToolContext, ToolFailed, ToolResult
 from app.conversation.json_text import whole
 
@@ -124,7 +125,7 @@ class FileWriting:
         except FileRefused as refusal:
             return ToolResult.error(f"Error creating directory structure: {refusal}")
         try:
-            data = _before(path, context).with_text(whole(content)).data
+            data = rewritten(sandbox, path, whole(content)).data
             sandbox.write(path, data)
         except FileRefused as refusal:
             return ToolResult.error(f"Error writing file: {refusal}")
@@ -152,16 +153,6 @@ class FileWriting:
                 if problem:
                     return f"post-edit command failed for {shown}: {problem}"
         return ""
-
-
-def _before(path: str, context: ToolContext) -> TextFile:
-    """A file's encoding, as far as it is known before the file is replaced: a byte order mark is its own, a guess is
-    none."""
-    try:
-        file = TextFile.of(files_of(context).read(path, LONGEST_MARK).data)
-    except FileRefused:
-        return TextFile("")
-    return file if file.mark else TextFile("")
 
 
 def _edited(lengths: Sequence[int]) -> str:

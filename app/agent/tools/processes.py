@@ -36,8 +36,8 @@ _LOOK_SECONDS: Final = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """`input` is what the command can read; its error output comes with its output, unless `errors_apart`. A `caged`
-    one is run by a program that ends with it, and ends it when it is killed."""
+    """`input` is what the command can read, or a pipe if it is `fed`; its error output comes with its output, unless
+    `errors_apart`. A `caged` one is run by a program that ends with it, and ends it when it is killed."""
 
     arguments: Sequence[str]
     working_dir: Path
@@ -45,6 +45,7 @@ class Command:
     input: bytes = b""
     errors_apart: bool = False
     caged: bool = False
+    fed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,8 @@ class Process:
     def _adopt(self, opened: ExitStack) -> None:
         """Gets hold of what the running command needs; if that fails, the command must not run on."""
         try:
+            if self._popen.stdin is not None:
+                opened.callback(self._popen.stdin.close)
             for stream, kept in ((self._popen.stdout, self._output), (self._popen.stderr, self._errors)):
                 if stream is not None:
                     opened.callback(stream.close)
@@ -219,10 +222,13 @@ class Process:
         except BlockingIOError:
             return None
         kept = self._pipes[pipe]
-        kept += data[: max(0, self._kept - len(kept))]
+        self._keep(kept, data)
         if self._live is not None and kept is self._output:
             self._live.write(data)
         return data
+
+    def _keep(self, kept: bytearray, data: bytes) -> None:
+        kept += data[: max(0, self._kept - len(kept))]
 
     def _drain(self) -> None:
         """The output that the command still had in the pipe when it ended. Children that go on writing don't count."""
@@ -266,7 +272,7 @@ def _start(command: Command, mark: str) -> subprocess.Popen[bytes]:
                 bufsize=0,
                 cwd=command.working_dir,
                 env={**command.environment, MARK: mark},
-                stdin=given,
+                stdin=subprocess.PIPE if command.fed else given,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE if command.errors_apart else subprocess.STDOUT,
                 start_new_session=True,

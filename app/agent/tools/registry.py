@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from app.agent.tool_normalizing import offered_name
+from app.agent.tools import agent_toolset
+from app.agent.tools.agent_toolset import AgentToolset
 from app.agent.tools.background_agents import BackgroundAgentsToolset
 from app.agent.tools.cage import Cage
 from app.agent.tools.environment import EnvironmentToolset
@@ -31,10 +33,12 @@ from app.agent.tools.think import ThinkToolset
 from app.agent.tools.todo import TodoToolset
 from app.agent.tools.toolset_bases import WrappedToolset
 from app.agent.tools.user_prompt import UserPromptToolset
+from app.agent.tools.web_search import web_search_tool
 from app.agent.toolset import Tool, Toolset
 from app.errors import MissingEnvironment
 from app.team.expansion import expand_variables
 from app.team.toolset_spec import ToolsetSpec
+from app.team.web_spec import WebFetchSpec, WebSearchSpec
 from app.tool_environment import for_commands
 
 _FILE_TOOLS: Final = ("read_file", "write_file", "edit_file")
@@ -95,6 +99,8 @@ def _plain(
             return Tailored(
                 _plain(plain, environment, state, run, cage), keep=_FILE_TOOLS, instruction=spec.instruction
             )
+        case "agent_toolset":
+            return _agent_toolset(spec, environment, state, cage)
         case "background_jobs":
             return BackgroundJobsToolset(
                 environment=environment, env=_expanded(spec.env, environment), cage=cage
@@ -165,6 +171,18 @@ def _plain(
             raise ToolsetUnavailable(f"toolset type {spec.type} is not supported by this server{why}")
         case _:
             raise ToolsetUnavailable(f"unknown toolset type: {spec.type}")
+
+
+def _agent_toolset(
+    spec: ToolsetSpec, environment: Mapping[str, str], state: Any, cage: Cage | None
+) -> AgentToolset:
+    names = spec.tools or agent_toolset.NAMES
+    web: list[Tool] = []
+    if "web_fetch" in names:
+        web += on_demand("web_fetch", "WebFetchToolset")(spec.web_fetch or WebFetchSpec()).tools()
+    if "web_search" in names:
+        web.append(web_search_tool(spec.web_search or WebSearchSpec(), agent_toolset.CATEGORY))
+    return AgentToolset(names, environment=environment, cage=cage, state=state, web=web)
 
 
 def _script(spec: ToolsetSpec, environment: Mapping[str, str], cage: Cage | None) -> ScriptToolset:

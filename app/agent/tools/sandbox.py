@@ -31,11 +31,13 @@ _LOCK_POLL: Final = 0.01  # seconds
 
 
 class FileRefused(Exception):
-    """A path that can't be used, in words for the model, with the system's error number if it gave one."""
+    """A path that can't be used, in words for the model, with the system's error number if it gave one. `reason` is
+    what of the words does not name the path, empty if it is outside of what may be reached."""
 
-    def __init__(self, message: str, number: int | None = None) -> None:
+    def __init__(self, message: str, number: int | None = None, *, reason: str = "") -> None:
         super().__init__(message)
         self.number = number
+        self.reason = reason
 
     @property
     def is_more_than_absent(self) -> bool:
@@ -48,6 +50,8 @@ class Entry:
     name: str
     is_directory: bool
     is_file: bool  # neither: a link, a device, a pipe
+    is_link: bool = False
+    changed: float = 0.0  # when, by the clock; only of entries that were asked for with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +178,13 @@ class Sandbox:
             self._refuse_executed(place)
             os.rmdir(place.name, dir_fd=place.directory)
 
-    def entries(self, path: str) -> tuple[str, list[Entry]]:
+    def entries(self, path: str, *, dated: bool = False) -> tuple[str, list[Entry]]:
         """The directory's real path below the root, and what is in it, by name."""
         with self._at(path, "open") as place:
             fd = enter(place.name, place.directory)
             try:
                 with os.scandir(fd) as found:
-                    listed = [_entry(item) for item in found]
+                    listed = [_entry(item, dated=dated) for item in found]
             finally:
                 os.close(fd)
             return place.path, sorted(listed, key=lambda entry: entry.name)
@@ -203,12 +207,15 @@ class Sandbox:
         except Outside:
             raise FileRefused(f"{verb} {visible(path)}: path is outside the working directory") from None
         except Refused as refusal:
-            raise FileRefused(f"{verb} {self.shown(path)}: {refusal}", errno.EACCES) from None
+            words = f"{verb} {self.shown(path)}: {refusal}"
+            raise FileRefused(words, errno.EACCES, reason=str(refusal)) from None
         except OSError as error:
             reason = os.strerror(error.errno).lower() if error.errno else str(error)
-            raise FileRefused(f"{verb} {self.shown(path)}: {reason}", error.errno) from error
+            words = f"{verb} {self.shown(path)}: {reason}"
+            raise FileRefused(words, error.errno, reason=reason) from error
         except ValueError as error:  # a NUL byte, half of a surrogate pair
-            raise FileRefused(f"{verb} {visible(path)!r}: invalid argument") from error
+            words = f"{verb} {visible(path)!r}: invalid argument"
+            raise FileRefused(words, reason="invalid argument") from error
 
     def _start(self) -> WalkStart:
         real = self.root.resolve()
@@ -294,5 +301,12 @@ def files_of(context: ToolContext) -> Sandbox:
     return Sandbox.on(context.ground, context.working_dir)
 
 
-def _entry(item: os.DirEntry[str]) -> Entry:
-    return Entry(item.name, item.is_dir(follow_symlinks=False), item.is_file(follow_symlinks=False))
+def _entry(item: os.DirEntry[str], *, dated: bool) -> Entry:
+    changed = 0.0
+    if dated:
+        try:
+            changed = item.stat(follow_symlinks=False).st_mtime
+        except OSError:
+            pass  # gone meanwhile
+    is_directory, is_file = item.is_dir(follow_symlinks=False), item.is_file(follow_symlinks=False)
+    return Entry(item.name, is_directory, is_file, item.is_symlink(), changed)

@@ -53,6 +53,11 @@ class TextFile:
         """The same file with another text; a mark that the text begins with is that of the file."""
         return replace(self, text=text.removeprefix(_MARK) if self.mark else text)
 
+    def rewritten(self, text: str) -> Self:
+        """A new file in the place of this one. A byte order mark says how it is written; a guess of an encoding does
+        not."""
+        return (self if self.mark else type(self)("")).with_text(text)
+
     @property
     def utf_8(self) -> bytes:
         """Its text, for programs that look for some of it; bytes that are no text are what they are."""
@@ -68,11 +73,19 @@ class TextFile:
             old, new = old.removeprefix(_MARK), new.removeprefix(_MARK)
         if not old:
             raise EditFailed("old text is empty")
+        self._check(new)
+        return replace(self, text=_edited(self.text, old, new))
+
+    def edited_everywhere(self, old: str, new: str) -> Self:
+        """With `new` wherever `old` stands, exactly as it is written. EditFailed."""
+        self._check(new)
+        return replace(self, text=self.text.replace(old, new))
+
+    def _check(self, new: str) -> None:
         try:
             new.encode(self.encoding)
         except UnicodeEncodeError as error:
             raise EditFailed(f"the file is {self.encoding}, which has no {new[error.start]!r}") from None
-        return replace(self, text=_edited(self.text, old, new))
 
 
 def _guessed(data: bytes) -> str:

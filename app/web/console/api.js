@@ -3,6 +3,7 @@
 const BASE = new URL("..", import.meta.url);
 const TOKEN = "baton.token";
 const PATIENCE = 30_000;
+const SLOWEST = 100; // bytes that a millisecond sends at least
 
 /** The server said no: `code` is the stable word for why, `body` all it said. */
 export class Refused extends Error {
@@ -49,9 +50,9 @@ export async function getPage(path) {
 
 async function ask(method, path, body, headers = {}) {
   const stop = new AbortController();
-  const timer = setTimeout(() => stop.abort(), PATIENCE);
+  const sent = body === undefined ? {} : { body: JSON.stringify(body) };
+  const timer = setTimeout(() => stop.abort(), PATIENCE + (sent.body?.length ?? 0) / SLOWEST);
   try {
-    const sent = body === undefined ? {} : { body: JSON.stringify(body) };
     if (sent.body) headers = { "Content-Type": "application/json", ...headers };
     const response = await open(path, { method, headers, signal: stop.signal, ...sent });
     return { response, json: await response.json() };

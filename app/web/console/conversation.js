@@ -188,6 +188,18 @@ export class Conversation {
     const rest = this.items.slice(from);
     for (const item of rest) if (item.kind === "tool") this.calls.delete(this.placeOf(item));
     this.items = [...this.items.slice(0, from), ...rest.filter((item) => item.position === undefined)];
+    this.recount();
+  }
+
+  /** Somebody has taken back what events told here, if something else is said at its place now. */
+  takenBack({ session_position: position, message_id: id }) {
+    const from = this.items.findIndex((item) => item.at >= position && item.id !== id);
+    if (from < 0) return;
+    for (const item of this.items.splice(from)) if (item.kind === "tool") this.calls.delete(this.placeOf(item));
+    this.recount();
+  }
+
+  recount() {
     this.counts = {};
     for (const { key } of this.items) {
       const [kind, number] = key.split("-");

@@ -18,11 +18,12 @@ export const HANDLERS = {
   user_message(talk, event) {
     const own = event.session_id === talk.id;
     talk.repeats = false;
+    if (own) talk.takenBack(event);
     if (own && !talk.incomplete) talk.truncate(event.session_position);
     if (own && talk.incomplete) return talk.hear.gap();
     talk.endDraft();
     const images = (event.multi_content ?? []).filter((part) => part.type === "image_url");
-    talk.add({ kind: "user", text: event.message, images, time: Date.parse(event.timestamp), messageId: event.message_id });
+    talk.add({ kind: "user", text: event.message, images, time: Date.parse(event.timestamp), id: event.message_id, at: own ? event.session_position : undefined });
     talk.hear.run(event);
   },
   stream_started(talk, event) {

@@ -3,6 +3,7 @@
 import { post } from "./api.js";
 import { mayAct } from "./caller.js";
 import { button, h, icon } from "./dom.js";
+import { ModelPicker } from "./model_picker.js";
 import { confirmUnasked } from "./questions.js";
 import { deleteButton, sessionMenu } from "./session_menu.js";
 import { age, holderOf, stateText } from "./words.js";
@@ -18,6 +19,7 @@ export class SessionHead {
     this.unasked = h("span", { class: "unasked", hidden: true, title: "No call is asked about in this session" }, "Runs tools without asking");
     this.line = h("span", { class: "connection", role: "status", hidden: true }, "Reconnecting…");
     this.tokens = h("span", { class: "tokens" });
+    this.model = new ModelPicker(this.path);
     this.menu = h("details", { class: mayAct() ? "menu" : "sharing" },
       h("summary", { class: "button plain", "aria-label": "More", title: "More" }, icon("more")),
       h("div", { class: "menu-items" },
@@ -35,11 +37,12 @@ export class SessionHead {
     this.node = h("header", { class: "head" },
       h("a", { class: "button plain back", href: "#/", "aria-label": "All sessions" }, icon("back")),
       h("div", { class: "titles" }, this.name, h("div", { class: "states" }, this.chip, this.unasked, this.holder, this.line)),
-      this.tokens, this.menu);
+      this.tokens, this.model.node, this.menu);
   }
 
   session(session) {
     this.current = session;
+    this.model.refresh();
     this.title(session.title);
     this.unasked.hidden = !session.tools_approved;
     this.tools.textContent = session.tools_approved ? "Ask before tools run" : "Run tools without asking…";

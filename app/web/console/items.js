@@ -3,7 +3,9 @@
 import { copyButton } from "./copy.js";
 import { button, h } from "./dom.js";
 import { MarkdownView } from "./markdown.js";
-import { picture } from "./pieces.js";
+import { actionsOf } from "./message_actions.js";
+import { parted } from "./message_content.js";
+import { attachedFile, picture } from "./pieces.js";
 import { ToolView } from "./tool.js";
 import { clock } from "./words.js";
 
@@ -32,15 +34,17 @@ class UserView {
   constructor(item) {
     this.said = new MarkdownView({ breaks: true });
     this.text = h("div", { class: "bubble" });
-    this.node = frame(item, "user", "You", copyMessage(() => this.item.text), this.text);
+    this.node = frame(item, "user", "You", [copyMessage(() => this.item.text), actionsOf(item, () => this.item)], this.text);
     this.update(item);
   }
 
   update(item) {
     this.item = item;
-    this.said.update(item.text);
+    const { words, files } = parted(item.text);
+    this.said.update(words);
     this.text.replaceChildren(
-      this.said.node,
+      words ? this.said.node : "",
+      ...files.map(attachedFile),
       ...(item.images ?? []).map((part) => picture(part.image_url.url)),
       ...cut(item),
     );
@@ -53,7 +57,7 @@ class AssistantView {
     this.said = new MarkdownView();
     this.foot = h("div", { class: "foot" });
     this.copy = copyMessage(() => this.item.text);
-    this.node = frame(item, "assistant", nameOf(item), this.copy, this.thinking.node, this.said.node, this.foot);
+    this.node = frame(item, "assistant", nameOf(item), [this.copy, actionsOf(item, () => this.item)], this.thinking.node, this.said.node, this.foot);
     this.update(item);
   }
 
@@ -102,9 +106,9 @@ class NoteView {
   }
 }
 
-function frame(item, kind, who, copy, ...content) {
+function frame(item, kind, who, acts, ...content) {
   const time = item.time ? stamp(h("time"), item.time) : null;
-  const head = h("header", {}, h("h2", { class: "who" }, who), time, copy);
+  const head = h("header", {}, h("h2", { class: "who" }, who), time, acts);
   return h("article", { class: `message ${kind}`, data: { depth: item.depth }, "aria-label": `${who} said` }, head, content);
 }
 

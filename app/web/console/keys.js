@@ -12,6 +12,8 @@ export const KEYS = [
   ["Enter", "Send; while a run is at work: queue"],
   ["Ctrl+Enter", "Steer the run at work"],
   ["Shift+Enter", "A new line"],
+  ["m /", "The agent’s commands, while the message is empty"],
+  ["m ↑", "Change what you said last, while the message is empty"],
   ["Esc", "Leave what is being written"],
   ["a", "Approve, or let it go on"],
   ["t", "Approve this tool for the whole session"],
@@ -25,7 +27,7 @@ export const KEYS = [
   ["?", "This list"],
 ];
 
-const CHANGING = ["n", "m", "Enter", "Ctrl+Enter", "Shift+Enter", "Esc", "a", "t", "e", "x", "f", "s", "r"];
+const CHANGING = ["n", "m", "m /", "m ↑", "Enter", "Ctrl+Enter", "Shift+Enter", "Esc", "a", "t", "e", "x", "f", "s", "r"];
 const SWITCH = "baton.keys";
 const TYPED_INTO = "input, textarea, select, [contenteditable]";
 

@@ -11,6 +11,13 @@ export function picture(url) {
   return h("span", { class: "picture-address" }, `Picture: ${url.slice(0, 200)}`);
 }
 
+/** A file of text that is attached to a message, folded up. */
+export function attachedFile({ name, text }) {
+  return h("details", { class: "attached-file" },
+    h("summary", {}, name, h("small", {}, `${text.length.toLocaleString()} characters`)),
+    longText(text, 4000, `Copy ${name}`));
+}
+
 /** A long text with its end folded away. `name` says what its button copies, which is all of it. */
 export function longText(text, shown = 4000, name = "Copy text") {
   const output = h("pre", { class: "output", tabindex: "0" }, text.slice(0, shown));

@@ -46,8 +46,15 @@ export class HistoryReader {
     })();
   }
 
-  /** After an end that was not told whole. What is told meanwhile, of the next run, comes on top of what is read. */
-  async readEnd() {
+  /** After an end that was not told whole, and when something was taken back. What is told meanwhile, of the next run,
+   * comes on top of what is read. One reading after the other. */
+  readEnd() {
+    const earlier = this.reading;
+    this.reading = (async () => (await earlier, await this.readAgain()))();
+    return this.reading;
+  }
+
+  async readAgain() {
     this.held = [];
     this.page.busy(true);
     try {

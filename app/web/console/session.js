@@ -8,6 +8,7 @@ import { confirm } from "./dialogs.js";
 import { announce, h } from "./dom.js";
 import { Follower } from "./events.js";
 import { leaveByEsc } from "./focus.js";
+import { MessageActions } from "./message_actions.js";
 import { HistoryReader } from "./reader.js";
 import { QuestionPanel } from "./questions.js";
 import { QueuePanel } from "./queue.js";
@@ -44,20 +45,24 @@ export class SessionPage {
       onApprovedAll: () => this.reload(),
       onLeft: () => this.transcript.scroller.focus({ preventScroll: true }),
     });
-    this.queue = new QueuePanel(id, (words) => this.composer.say(words), () => this.look());
+    this.queue = new QueuePanel(id, (words) => this.composer.say(words), () => this.look(), (text) => this.composer.append(text));
     this.again = new RetryPanel(() => this.retry());
     this.head = new SessionHead(id, () => this.reload());
     this.composer = new Composer({
       draftKey: id,
       agents: overview.agents,
       agent: overview.agentOf(id),
-      send: (text, how) => this.send(text, how),
+      session: this.path,
+      send: (message, how) => this.send(message, how),
+      lastOwn: () => !this.run && this.actions.editLast(),
       stop: () => this.stop(),
     });
+    this.actions = new MessageActions(this);
     this.foot = h("div", { class: "foot-panels" }, this.questions.node, this.again.node, this.queue.node,
       mayAct() ? this.composer.node : h("p", { class: "onlooker" }, "Your token may look on, and change nothing."));
     leaveByEsc(this.foot, () => this.transcript.scroller);
     this.node = h("div", { class: "session" }, this.head.node, this.transcript.node, this.foot);
+    if (mayAct()) this.composer.attachments.takeFrom(this.node);
     this.transcript.node.addEventListener("retry", () => this.retry());
     this.onVisibility = () => this.visibility();
     this.onListed = () => this.listed();
@@ -77,6 +82,7 @@ export class SessionPage {
     clearTimeout(this.hiding);
     this.follower?.stop();
     this.follower = null;
+    this.actions.close();
     this.transcript.close();
   }
 
@@ -92,7 +98,10 @@ export class SessionPage {
 
   /** Titles that are made late, or given elsewhere, are told by no event. */
   listed() {
-    const title = this.overview.sessions.find((one) => one.id === this.id)?.title ?? "";
+    const one = this.overview.sessions.find((session) => session.id === this.id);
+    if (!this.run && one?.num_messages < this.listedCount) this.reader.readEnd(); // taken back elsewhere
+    this.listedCount = one?.num_messages;
+    const title = one?.title ?? "";
     if (title === this.listedTitle) return;
     if (this.listedTitle !== undefined) this.head.title((this.talk.title = title));
     this.listedTitle = title;
@@ -181,6 +190,7 @@ export class SessionPage {
 
   tellEnd(run) {
     this.justEnded = false;
+    this.head.model.refresh();
     announce(run?.status === "finished" ? "The agent is done" : `The run ended: ${run?.status}`);
     this.overview.refresh();
   }
@@ -212,10 +222,10 @@ export class SessionPage {
     this.look();
   }
 
-  async send(text, how) {
+  async send(message, how) {
     try {
-      if (how === "run") await this.begin(text);
-      else await postOnce(`${this.path}/${how === "steer" ? "steer" : "followup"}`, [{ role: "user", content: text }]);
+      if (how === "run") await this.begin(message);
+      else await postOnce(`${this.path}/${how === "steer" ? "steer" : "followup"}`, [message]);
     } catch (error) {
       return this.refused(error);
     }
@@ -225,9 +235,8 @@ export class SessionPage {
     return true;
   }
 
-  async begin(text) {
-    const agent = this.composer.agent.value;
-    const { run } = await postOnce(`${this.path}/agent/${encodeURIComponent(agent)}?stream=false`, [{ role: "user", content: text }]);
+  async begin(message) {
+    const { run } = await postOnce(`${this.path}/agent/${this.composer.address}?stream=false`, [message]);
     if (!run) return;
     claim(run.id);
     this.setRun(run);

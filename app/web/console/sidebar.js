@@ -37,7 +37,7 @@ export class Sidebar {
         h("span", {}, "Baton"),
         mayAct() && h("a", { class: "button primary new", href: "#/new", title: "n" }, icon("plus"), h("span", { class: "label" }, "New"))),
       this.filter, this.offline, this.list, this.rest,
-      h("div", { class: "ends" }, this.runs, themeChoice(), accountButton(notices), button("Keys", help, { kind: "plain", symbol: "help", title: "?" })));
+      h("div", { class: "ends" }, this.runs, themeChoice(), accountButton(notices), button("Keys", help, { kind: "plain keys", symbol: "help", title: "Keys: ?" })));
     overview.addEventListener("change", () => this.render());
   }
 

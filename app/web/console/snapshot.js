@@ -73,7 +73,7 @@ class Reading {
     const time = Date.parse(message.created_at);
     if (message.role === "user") {
       const images = (message.multi_content ?? []).filter((part) => part.type === "image_url");
-      this.add(entry.depth, { kind: "user", text: message.content, images, time, partial: entry.partial });
+      this.add(entry.depth, { kind: "user", text: message.content, images, time, partial: entry.partial, id: message.message_id });
       return;
     }
     if (message.content || message.reasoning_content) this.said(entry, time);
@@ -84,6 +84,7 @@ class Reading {
     const { message } = entry;
     this.add(entry.depth, {
       kind: "assistant",
+      id: message.message_id,
       name: entry.agentName,
       agent: this.named(entry.agentName),
       text: message.content ?? "",

@@ -13,7 +13,8 @@ const DESTROYS = /\/(batch\/delete|cancel|compact|release|stop-subtree|undo)$/;
 
 onTokenWanted(async (refused) => {
   token.forget();
-  token.set(await askForToken(refused));
+  const { value, ...how } = await askForToken(refused);
+  token.set(value, how);
 });
 
 /** The next request asks for a token again, if the server wants one. */

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app.agent.tools.agent_toolset import AgentToolset
 from app.agent.tools.cage import Cage, caged
 from app.agent.tools.processes import Command, run
 from app.agent.tools.shell import ShellToolset
@@ -153,3 +154,22 @@ def test_without_bubblewrap_a_command_fails_and_does_not_run(bench: Workbench) -
     result = bench.call(shell, "shell", cmd="echo ran > ran.txt")
     assert result.output.startswith("Error starting command: ")
     assert not (bench.root / "ran.txt").exists()
+
+
+def test_a_shell_that_stays_is_caged(bench: Workbench, cage: Cage) -> None:
+    tools = AgentToolset(("bash",), environment=bench.environment, cage=cage)
+    outside = bench.root.parent / "outside"
+    outside.write_text("not for it")
+    assert bench.call(tools, "bash", command="mkdir in; cd in; export A=1; sleep 100 &").output == ""
+    seen = bench.call(
+        tools, "bash", command=f"pwd; echo $A; cat {outside} 2>/dev/null; ls /dev/tcp; jobs -r | wc -l"
+    )
+    assert seen.output.split("\n")[:2] == [f"{bench.root}/in", "1"]
+    assert seen.output.split("\n")[-1] == "1"
+    assert "not for it" not in seen.output
+    late = bench.call(tools, "bash", command="sleep 100", timeout_ms=200)
+    assert late.output == "bash: bash command timed out after 0.2s"
+    assert bench.processes() == []
+    assert bench.call(tools, "bash", command="pwd; echo $A").output == f"{bench.root}/in\n1"
+    tools.stop()
+    assert bench.processes() == []

@@ -149,8 +149,9 @@ def in_a_command(bench: Workbench, kind: str) -> Iterator[Call]:
     mark, cmd = bench.root / "mark", "echo begun; touch mark; exec sleep 60"
     shell = {"act": {"cmd": cmd, "description": "d"}} if kind == "script" else {}
     toolset = build(spec(type=kind, **({"shell": shell} if shell else {})), environment=bench.environment)
+    arguments = {"command": cmd} if kind == "agent_toolset" else {"cmd": cmd, "timeout": 60}
     try:
-        yield Call(toolset, {"cmd": cmd, "timeout": 60}, mark.exists, lambda: None, "stopped")
+        yield Call(toolset, arguments, mark.exists, lambda: None, "stopped")
     finally:
         toolset.stop()
 
@@ -178,8 +179,9 @@ SCENES: dict[str, Callable[[Workbench, float], Any]] = {
     "mcp sse": lambda bench, seconds: over_mcp(bench, "sse", seconds),
     "shell": lambda bench, _: in_a_command(bench, "shell"),
     "script": lambda bench, _: in_a_command(bench, "script"),
+    "agent_toolset": lambda bench, _: in_a_command(bench, "agent_toolset"),
 }
-THAT_CAN_FAIL = [name for name in SCENES if name not in ("shell", "script")]
+THAT_CAN_FAIL = [name for name in SCENES if name not in ("shell", "script", "agent_toolset")]
 
 
 @pytest.fixture

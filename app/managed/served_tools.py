@@ -1,0 +1,61 @@
+"""Which tools of an agent this server may run as the agent says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from app.errors import InvalidRequest
+from app.managed.agent_bodies import TOOLSET
+from app.managed.environments import UNRESTRICTED
+from app.managed.policies import SEARCH, Policies
+from app.store.definitions import Defined
+
+CHANGING: Final = ("bash", "write", "edit")
+"""Tools that change something on the machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedTools:
+    """`unasked` says whether tools that change something may run without a person's word. On a laptop they may, and
+    in a cage; where there are tokens and no cage, if the operator has said so. `caged`: commands run in one."""
+
+    unasked: bool
+    caged: bool
+
+    def check(self, agent: Mapping[str, Any], place: str) -> None:
+        """InvalidRequest, which says what to set. `place` is where the agent's tools stand in the request."""
+        policies = Policies(agent["tools"])
+        for index, tool in enumerate(agent["tools"]):
+            if tool["type"] == TOOLSET:
+                where = f"{place}.{index}.{TOOLSET}"
+                self._check_search(tool, policies, where)
+                self._check_unasked(policies, where)
+
+    def check_network(self, environment: Defined) -> None:
+        """InvalidRequest for an environment whose network was limited while there was a cage."""
+        if environment.definition["config"]["networking"]["type"] != UNRESTRICTED and not self.caged:
+            raise InvalidRequest(
+                f"environment_id: the network of {environment.id} can't be limited without a cage for commands; "
+                "let the operator set BATON_SANDBOX=bubblewrap"
+            )
+
+    def _check_unasked(self, policies: Policies, where: str) -> None:
+        free = [name for name in CHANGING if policies.evaluate(name)[0] == "allow"]
+        if free and not self.unasked:
+            raise InvalidRequest(
+                f"{where}: {', '.join(free)} may not run unasked on this server: give "
+                f"{'them' if len(free) > 1 else 'it'} the permission_policy always_ask, or let the operator set "
+                "BATON_UNASKED_TOOLS=on or BATON_SANDBOX=bubblewrap"
+            )
+
+    def _check_search(self, tool: Mapping[str, Any], policies: Policies, where: str) -> None:
+        for place, config in enumerate(tool["configs"]):
+            if "url_sources" in config:
+                raise InvalidRequest(f"{where}.configs.{place}.url_sources: it is not supported here")
+            if config["name"] == SEARCH and policies.evaluate(SEARCH)[0] == "ask":
+                raise InvalidRequest(
+                    f"{where}.configs.{place}.permission_policy: the model's API runs web_search and asks nobody: "
+                    "give it always_allow, or do not enable it"
+                )
