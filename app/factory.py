@@ -20,6 +20,7 @@ from app.managed.served_tools import ServedTools
 from app.managed.sessions import SessionCalls
 from app.managed.teams import EveryTeam
 from app.managed.teller import Tellers
+from app.managed.threads import ThreadCalls
 from app.runtime.agent_planner import AgentPlanner
 from app.runtime.agent_prompts import AgentPrompts
 from app.runtime.agent_tools import AgentTools
@@ -309,7 +310,8 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             AgentCalls(store.agents, served),
             EnvironmentCalls(store.environments, caged=settings.sandbox != "off"),
             SessionCalls(store, control, runtime.manager, roots, served),
-            EventCalls(store, control, runtime.manager, readers, streams, answers),
+            managed_events := EventCalls(store, control, runtime.manager, readers, streams, answers),
+            ThreadCalls(store, managed_events),
         ],
         _access(settings, store),
         max_body_bytes=settings.max_body_bytes,

@@ -59,8 +59,11 @@ class EventCalls(Calls):
 
     @get("")
     def page(self, session_id: str) -> Response:
-        found = self._found(session_id)
-        wanted, order = event_page(most=MOST, default=MOST, ordered=True)
+        return self.listed(self._found(session_id), ordered=True)
+
+    def listed(self, found: ManagedSession, *, ordered: bool) -> Response:
+        """A page of the session's events; `ordered`: the request may choose an order and types."""
+        wanted, order = event_page(most=MOST, default=MOST, ordered=ordered)
         rows = self._store.told.page(found.session.id, wanted)
         shown = rows[: wanted.limit]
         behind = event_cursor(shown[-1], order) if len(rows) > wanted.limit else None
@@ -128,13 +131,16 @@ class EventCalls(Calls):
 
     @get("/stream")
     def stream(self, session_id: str) -> Response:
+        return self.followed(self._found(session_id))
+
+    def followed(self, found: ManagedSession) -> Response:
+        """The session's events as they come. InvalidRequest for a preview that there is not."""
         previews = [*request.args.getlist("event_deltas[]"), *request.args.getlist("event_deltas")]
         for wanted in previews[: MAX_PREVIEWS + 1]:
             if wanted not in PREVIEWS or len(previews) > MAX_PREVIEWS:
                 raise InvalidRequest(
                     f'event_deltas: "{wanted}" is not a valid value; expected one of {", ".join(PREVIEWS)}'
                 )
-        found = self._found(session_id)
         reader = FollowedSession(
             self._store,
             self._readers,

@@ -59,11 +59,7 @@ class SessionPages:
             if given.order != order:
                 raise InvalidRequest("page token order does not match request")
             after = given.place
-        statuses = _texts("statuses")
-        for status in statuses:
-            if status not in _STATUSES:
-                allowed = ", ".join(sorted(_STATUSES))
-                raise InvalidRequest(f'statuses: "{status}" is not a valid value; expected one of {allowed}')
+        statuses = asked_statuses()
         version = request.args.get("agent_version")
         if version is not None and not re.fullmatch("[0-9]{1,9}", version):
             raise InvalidRequest("agent_version: must be a whole number")
@@ -130,6 +126,16 @@ def event_page(*, most: int, default: int, ordered: bool) -> tuple[Wanted, str]:
 
 def event_cursor(event: Told, order: str) -> str:
     return _written([event.number, event.id, order])
+
+
+def asked_statuses() -> list[str]:
+    """InvalidRequest for a status that there is not."""
+    statuses = _texts("statuses")
+    for status in statuses:
+        if status not in _STATUSES:
+            allowed = ", ".join(sorted(_STATUSES))
+            raise InvalidRequest(f'statuses: "{status}" is not a valid value; expected one of {allowed}')
+    return statuses
 
 
 def _texts(name: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.door_ids import thread_id
 from app.managed.teams import key_of
 from app.managed.usage import Spent
 from app.store.definitions import Defined
@@ -43,6 +44,26 @@ def session_json(found: ManagedSession, spent: Spent, *, now: float) -> Json:
         "created_at": time_text(found.created_at, whole=False),
         "updated_at": time_text(found.updated_at, whole=False),
         "archived_at": None if ended is None else time_text(ended, whole=False),
+    }
+
+
+def thread_json(found: ManagedSession, spent: Spent, *, now: float) -> Json:
+    """The primary thread, which every session has, and which has the session's own state."""
+    whole = session_json(found, spent, now=now)
+    usage = {name: value for name, value in whole["usage"].items() if name != "server_tool_use"}
+    return {
+        "id": thread_id(found.session.id),
+        "type": "session_thread",
+        "session_id": whole["id"],
+        "parent_thread_id": None,
+        "agent": {name: value for name, value in whole["agent"].items() if name != "multiagent"},
+        "status": whole["status"],
+        "stats": {**whole["stats"], "startup_seconds": 0.0},
+        "usage": usage,
+        "workflow_run_id": None,
+        "created_at": whole["created_at"],
+        "updated_at": whole["updated_at"],
+        "archived_at": whole["archived_at"],
     }
 
 
