@@ -14,6 +14,7 @@ import orjson
 from sqlalchemy import (
     Column,
     Connection,
+    Double,
     Select,
     bindparam,
     func,
@@ -23,6 +24,7 @@ from sqlalchemy import (
 )
 
 from app.conversation.run import WAITING
+from app.store.bulk_parameters import among, listed
 from app.store.clock import now
 from app.store.engine import Database
 from app.store.joined_writes import Write
@@ -70,6 +72,22 @@ _AFTER: Final = Prepared(
     .order_by(told_events.c.number)
     .limit(MAX_ROWS)
 )
+
+_DECIDED: Final = (
+    select(told_events.c.session_id)
+    .join(
+        tool_calls,
+        (tool_calls.c.session_id == told_events.c.session_id) & (tool_calls.c.id == told_events.c.call_id),
+    )
+    .where(
+        among(told_events.c.session_id, "those"),
+        one_of(tool_calls.c.state, ("awaiting_approval", "awaiting_input")),
+        told_events.c.type.in_(DECISIONS),
+        told_events.c.created_at < now() - bindparam("seconds", type_=Double),
+    )
+    .distinct()
+)
+"""Of those sessions, whose runs wait, the ones that were decided on so long ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,24 +175,21 @@ class ToldEvents:
     def stranded(self, seconds: float) -> list[str]:
         """The sessions whose runs wait for what was decided so long ago: by a process that did not come to answer
         them."""
-        query = (
-            select(told_events.c.session_id)
-            .join(
-                tool_calls,
-                (tool_calls.c.session_id == told_events.c.session_id)
-                & (tool_calls.c.id == told_events.c.call_id),
-            )
-            .join(runs, runs.c.id == tool_calls.c.run_id)
+        waiting = (
+            select(runs.c.session_id)
+            .join(tool_calls, tool_calls.c.run_id == runs.c.id)
             .where(
                 IS_LIVE,
                 one_of(runs.c.status, WAITING),
                 one_of(tool_calls.c.state, ("awaiting_approval", "awaiting_input")),
-                told_events.c.type.in_(DECISIONS),
-                told_events.c.created_at < now() - seconds,
             )
         )
         with self._database.reading() as connection:
-            return list(connection.execute(query.distinct()).scalars())
+            found = sorted(set(connection.execute(waiting).scalars()))
+            if not found:
+                return []
+            values = {"those": listed(found), "seconds": seconds}
+            return list(connection.execute(_DECIDED, values).scalars())
 
     def about_calls(self, session_id: str, event_ids: Sequence[str]) -> dict[str, Told]:
         """Those of these events that tell of calls, by the call."""

@@ -282,14 +282,20 @@ def picture(tab: Tab, file: Path) -> None:
     file.write_bytes(base64.b64decode(data))
 
 
-def test_pictures_of_the_documents_are_drawn(pages: Pages, request: pytest.FixtureRequest) -> None:
-    if not request.config.getoption("--pictures"):
-        pytest.skip("only with --pictures")
+def test_pictures_of_the_documents_are_drawn(
+    pages: Pages, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Into the documents with `--pictures`."""
+    images = ROOT / "docs/images" if request.config.getoption("--pictures") else tmp_path
     pages.theme("light")
     pages.size(1280, 900, scale=1.5)
     pages.show("asking")
-    picture(pages.tab, ROOT / "docs/images/console-approval.png")
+    picture(pages.tab, images / "console-approval.png")
     pages.theme("dark")
     pages.size(1440, 630, scale=1.5)
     pages.show("runs")
-    picture(pages.tab, ROOT / "docs/images/console-runs.png")
+    picture(pages.tab, images / "console-runs.png")
+    assert {file.name for file in images.glob("console-*.png")} == {
+        "console-approval.png",
+        "console-runs.png",
+    }
