@@ -30,7 +30,7 @@ class Answers:
         asked = None if run is None else run.waiting_for
         if asked is None or asked.kind not in KINDS:
             return  # it looks for decisions when it comes to ask
-        calls = self._store.told.about_calls(session_id, self.open_events(session_id))
+        calls = self._store.told.open_calls(session_id)
         decided = self._store.told.decided(session_id, [*calls, asked.call_id])
         if asked.call_id not in decided or any(call not in decided for call in calls):
             return
@@ -52,8 +52,3 @@ class Answers:
             return
         for session_id in self._store.told.stranded(STRANDED_SECONDS):
             self.give(session_id, by="server")
-
-    def open_events(self, session_id: str) -> list[str]:
-        """The events that the session was idle for when it last became so."""
-        idle = self._store.told.last(session_id, "session.status_idle")
-        return list((idle.body["stop_reason"].get("event_ids") if idle is not None else None) or ())

@@ -195,7 +195,7 @@ class EventCalls(Calls):
         run = self._store.runs.live_run(session_id)
         if run is None or run.waiting_for is None or run.waiting_for.kind not in KINDS:
             return ()
-        calls = self._store.told.about_calls(session_id, self._answers.open_events(session_id))
+        calls = self._store.told.open_calls(session_id)
         decided = {row["call_id"] for row in rows} | {*self._store.told.decided(session_id, [*calls])}
         return [event.id for call, event in calls.items() if call not in decided]
 

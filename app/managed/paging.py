@@ -13,7 +13,7 @@ import orjson
 from flask import request
 
 from app.errors import InvalidRequest
-from app.store.key_pages import Place, Window
+from app.store.key_pages import Place, Times, Window
 from app.store.managed_sessions import Filter, ManagedSession
 from app.store.told_events import Told, Wanted
 
@@ -35,8 +35,7 @@ def window(*, default: int = DEFAULT, most: int = MOST) -> Window:
     return Window(
         limit=_limit(default, most),
         after=_place_in(request.args.get("page")),
-        since=_time("created_at[gte]"),
-        until=_time("created_at[lte]"),
+        made=Times(since=_time("created_at[gte]"), until=_time("created_at[lte]")),
         archived=flag("include_archived"),
     )
 
@@ -75,10 +74,7 @@ class SessionPages:
             ascending=order == "asc",
             after=after,
             backward=given is not None and given.backward,
-            later_than=_time("created_at[gt]"),
-            since=_time("created_at[gte]"),
-            earlier_than=_time("created_at[lt]"),
-            until=_time("created_at[lte]"),
+            made=_times(),
         )
         return cls(wanted, order)
 
@@ -116,10 +112,7 @@ def event_page(*, most: int, default: int, ordered: bool) -> tuple[Wanted, str]:
         types=_texts("types") if ordered else (),
         descending=order == "desc",
         after=after,
-        later_than=_time("created_at[gt]"),
-        since=_time("created_at[gte]"),
-        earlier_than=_time("created_at[lt]"),
-        until=_time("created_at[lte]"),
+        times=_times(),
     )
     return wanted, order
 
@@ -163,6 +156,15 @@ def _limit(default: int, most: int) -> int:
     if not given.isascii() or not given.isdecimal() or len(given) > 6 or not 1 <= int(given) <= most:
         raise InvalidRequest(f"limit: must be a number from 1 to {most}")
     return int(given)
+
+
+def _times() -> Times:
+    return Times(
+        later_than=_time("created_at[gt]"),
+        since=_time("created_at[gte]"),
+        earlier_than=_time("created_at[lt]"),
+        until=_time("created_at[lte]"),
+    )
 
 
 def _time(name: str) -> float | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from app.agent.loop_steps import (
     Ask,
@@ -54,12 +54,9 @@ from app.managed.policies import Policies
 from app.managed.usage import Spent, spent_of
 from app.runtime.teller import Rows
 from app.store.store import Store
-from app.store.told_events import LastPlace, Told, event_row
+from app.store.told_events import STEP, LastPlace, Told, event_row
 
 Json = dict[str, Any]
-
-_STEP: Final = 1e-6
-"""Seconds between two events of one write: their times are in their order."""
 
 
 class SessionTeller:
@@ -263,7 +260,7 @@ class SessionTeller:
 
     def _place(self) -> tuple[int, float]:
         self._number += 1
-        self._at = max(self._ahead + time.monotonic(), self._at + _STEP)
+        self._at = max(self._ahead + time.monotonic(), self._at + STEP)
         return self._number, self._at
 
 
@@ -284,9 +281,6 @@ class Tellers:
         found = store.managed.get(session_id, owner=None)
         last = store.told.last_place(session_id)
         spent = spent_of(store.told.last(session_id, "session.usage"), found.session.cost)
-        idle = store.told.last(session_id, "session.status_idle")
-        open_events = idle.body["stop_reason"].get("event_ids") if idle is not None else None
-        asked = store.told.about_calls(session_id, open_events or ())
         return SessionTeller(
             session_id,
             found.settings["agent"],
@@ -294,7 +288,7 @@ class Tellers:
             spent,
             partial(store.told.waiting, session_id),
             partial(store.told.decided, session_id),
-            asked,
+            store.told.open_calls(session_id),
         )
 
 

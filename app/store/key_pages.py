@@ -3,22 +3,45 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Select, Table, tuple_
+from sqlalchemy import ColumnElement, Select, Table, tuple_
 
 Place = tuple[float, str]
 """A row's place in its list: when it was made, and its id."""
 
 
 @dataclass(frozen=True, slots=True)
+class Times:
+    """Bounds of a time, in seconds since the epoch."""
+
+    later_than: float | None = None
+    since: float | None = None
+    earlier_than: float | None = None
+    until: float | None = None
+
+    def narrow(self, query: Select[Any], moment: ColumnElement[float]) -> Select[Any]:
+        if self.later_than is not None:
+            query = query.where(moment > self.later_than)
+        if self.since is not None:
+            query = query.where(moment >= self.since)
+        if self.earlier_than is not None:
+            query = query.where(moment < self.earlier_than)
+        if self.until is not None:
+            query = query.where(moment <= self.until)
+        return query
+
+
+ANY_TIME: Final = Times()
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
-    """The part of a list that is asked for. Times are seconds since the epoch."""
+    """The part of a list that is asked for."""
 
     limit: int
     after: Place | None = None
-    since: float | None = None
-    until: float | None = None
+    made: Times = ANY_TIME
     archived: bool = False
 
 
@@ -28,10 +51,7 @@ def within(query: Select[Any], table: Table, window: Window) -> Select[Any]:
     made = table.c.created_at
     if window.after is not None:
         query = query.where(tuple_(made, table.c.id) < tuple_(*window.after))
-    if window.since is not None:
-        query = query.where(made >= window.since)
-    if window.until is not None:
-        query = query.where(made <= window.until)
+    query = window.made.narrow(query, made)
     if not window.archived:
         query = query.where(table.c.archived_at.is_(None))
     return query.order_by(made.desc(), table.c.id.desc()).limit(window.limit + 1)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 import orjson
 from sqlalchemy import Connection, Select, bindparam, exists, insert, select, tuple_, update
@@ -16,14 +16,14 @@ from app.store.audit_notes import note
 from app.store.clock import now
 from app.store.engine import Database
 from app.store.idempotency import KeyUse, use_key
-from app.store.key_pages import Place
+from app.store.key_pages import ANY_TIME, Place, Times
 from app.store.prepared_statements import Prepared, Values
 from app.store.queue_store import add_waiting
 from app.store.row_mapping import dump, session_of
 from app.store.run_rows import live_run_row
 from app.store.session_rows import add_session, find_session
 from app.store.tables import IS_LIVE, managed_sessions, runs, sessions
-from app.store.told_events import Told, last_place, stored, tell, told_row
+from app.store.told_events import Told, place, stored, tell, told_row
 
 Json = dict[str, Any]
 
@@ -60,10 +60,7 @@ class Filter:
     ascending: bool = False
     after: Place | None = None
     backward: bool = False
-    later_than: float | None = None
-    since: float | None = None
-    earlier_than: float | None = None
-    until: float | None = None
+    made: Times = ANY_TIME
 
 
 class ManagedSessions:
@@ -136,14 +133,7 @@ class ManagedSessions:
             query = query.where(managed_sessions.c.agent_version == wanted.agent_version)
         if not wanted.archived:
             query = query.where(managed_sessions.c.archived_at.is_(None))
-        for bound, condition in (
-            (wanted.later_than, made > bindparam("later_than", wanted.later_than)),
-            (wanted.since, made >= bindparam("since", wanted.since)),
-            (wanted.earlier_than, made < bindparam("earlier_than", wanted.earlier_than)),
-            (wanted.until, made <= bindparam("until", wanted.until)),
-        ):
-            if bound is not None:
-                query = query.where(condition)
+        query = wanted.made.narrow(query, made)
         if wanted.statuses:
             query = query.where(_has_status(wanted.statuses))
         order = (made, managed_sessions.c.session_id)
@@ -176,7 +166,7 @@ class ManagedSessions:
             )
             rows = list(tell_of(before, after))
             if live_run_row(connection, session_id) is None:
-                _place(connection, session_id, rows)
+                place(connection, session_id, rows)
             tell(connection, rows)
             self._database.notify(connection, session_id)
             changed = _find(connection, session_id, owner)
@@ -222,7 +212,7 @@ class ManagedSessions:
                 add_waiting(connection, messages)
                 note(connection, "steer", session_id, detail=" ".join(message.id for message in messages))
             if not live:
-                _place(connection, session_id, [row for row in new if row["type"] != "user.message"])
+                place(connection, session_id, [row for row in new if row["type"] != "user.message"])
             tell(connection, new)
             sent = Sent(live, [known.get(row["id"]) or told_row(rows[row["id"]]) for row in events])
             if (use := key(sent.events)) is not None:
@@ -240,30 +230,21 @@ class Sent:
     events: Sequence[Told]
 
 
-def _place(connection: Connection, session_id: str, rows: Sequence[Json]) -> None:
-    """Gives rows their places, where no run is live that would."""
-    last = last_place(connection, session_id)
-    at = max(last.now, last.at + 1e-6)
-    for index, row in enumerate(rows):
-        row.update(number=last.number + 1 + index, processed_at=at + index * 1e-6)
+_WORKS: Final = exists().where(
+    runs.c.session_id == managed_sessions.c.session_id, IS_LIVE, runs.c.status == "running"
+)
 
 
 def _select(owner: str | None) -> Select[Any]:
-    works = exists().where(
-        runs.c.session_id == managed_sessions.c.session_id, IS_LIVE, runs.c.status == "running"
-    )
     joined = managed_sessions.join(sessions, sessions.c.id == managed_sessions.c.session_id)
     own = [column for column in managed_sessions.c if column.key not in ("session_id", "created_at")]
-    query = select(sessions, *own, works.label("at_work")).select_from(joined)
+    query = select(sessions, *own, _WORKS.label("at_work")).select_from(joined)
     return query if owner is None else query.where(sessions.c.owner == owner)
 
 
 def _has_status(statuses: Sequence[str]) -> Any:
-    works = exists().where(
-        runs.c.session_id == managed_sessions.c.session_id, IS_LIVE, runs.c.status == "running"
-    )
     ended = managed_sessions.c.archived_at.is_not(None)
-    conditions = {"running": works & ~ended, "terminated": ended, "idle": ~works & ~ended}
+    conditions = {"running": _WORKS & ~ended, "terminated": ended, "idle": ~_WORKS & ~ended}
     found = [conditions[status] for status in statuses if status in conditions]
     condition: Any = found[0] if found else ended & ~ended
     for one in found[1:]:
@@ -288,7 +269,3 @@ def _managed(row: Any) -> ManagedSession:
         archived_at=row.archived_at,
         at_work=bool(row.at_work) and row.archived_at is None,
     )
-
-
-def renamed(found: ManagedSession, title: str) -> ManagedSession:
-    return replace(found, session=replace(found.session, title=title))

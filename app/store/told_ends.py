@@ -25,7 +25,7 @@ from app.door_ids import call_event_id, new_id, result_event_id, thread_id
 from app.store.joined_writes import Write
 from app.store.prepared_statements import Prepared
 from app.store.tables import managed_sessions
-from app.store.told_events import event_row, last_body, last_place, open_request, stored, tell
+from app.store.told_events import database_time, event_row, last_body, open_request, place, stored, tell
 
 Json = dict[str, Any]
 
@@ -60,16 +60,14 @@ def tell_end(connection: Connection, run: Run, outcome: RunOutcome, closed: Sequ
     settings = _SETTINGS.first(connection, {"of_session": run.session_id})
     if settings is None:
         return  # it is not a session of that API
-    last = last_place(connection, run.session_id)
-    number, at = last.number, max(last.now, last.at)
-    rows = [_result(connection, call, 0, 0.0) for call in closed if call.session_id == run.session_id]
     name = orjson.loads(settings.settings_json)["agent"]["name"]
+    at = database_time(connection)
+    rows = [_result(connection, call, 0, at) for call in closed if call.session_id == run.session_id]
     rows += [
-        event_row(run.session_id, new_id("sevt"), kind, body, at=0.0, number=0)
+        event_row(run.session_id, new_id("sevt"), kind, body, at=at, number=0)
         for kind, body in _ending(connection, run, outcome, name)
     ]
-    for index, row in enumerate(rows, 1):
-        row.update(number=number + index, created_at=at + index * 1e-6, processed_at=at + index * 1e-6)
+    place(connection, run.session_id, rows)
     tell(connection, rows)
 
 

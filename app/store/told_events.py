@@ -17,7 +17,6 @@ from sqlalchemy import (
     Double,
     Select,
     bindparam,
-    func,
     select,
     text,
     tuple_,
@@ -28,6 +27,7 @@ from app.store.bulk_parameters import among, listed
 from app.store.clock import now
 from app.store.engine import Database
 from app.store.joined_writes import Write
+from app.store.key_pages import ANY_TIME, Times
 from app.store.prepared_statements import MAX_ROWS, Prepared, Values
 from app.store.row_mapping import dump
 from app.store.tables import IS_LIVE, one_of, runs, told_events, tool_calls
@@ -36,6 +36,9 @@ Json = dict[str, Any]
 
 DECISIONS: Final = ("user.tool_confirmation", "user.custom_tool_result")
 """Types of the events by which clients decide on calls."""
+
+STEP: Final = 1e-6
+"""Seconds between two events of one write: their times are in their order."""
 
 _TELL: Final = Prepared(
     text(
@@ -47,19 +50,12 @@ _TELL: Final = Prepared(
 """An event that is there already gets its place."""
 
 _of_session: Final = told_events.c.session_id == bindparam("of_session")
-_PLACE: Final = Prepared(
-    select(
-        func.coalesce(func.max(told_events.c.number), 0).label("number"),
-        func.coalesce(func.max(told_events.c.processed_at), 0.0).label("at"),
-        now().label("now"),
-    ).where(_of_session)
-)
+_placed_here: Final = select(told_events).where(_of_session, told_events.c.number.is_not(None))
+_NEWEST: Final = Prepared(_placed_here.order_by(told_events.c.number.desc()).limit(1))
+_NOW: Final = Prepared(select(now()))
 _ONE: Final = Prepared(select(told_events).where(_of_session, told_events.c.id == bindparam("event_id")))
 _LAST: Final = Prepared(
-    select(told_events)
-    .where(_of_session, told_events.c.type == bindparam("kind"), told_events.c.number.is_not(None))
-    .order_by(told_events.c.number.desc())
-    .limit(1)
+    _placed_here.where(told_events.c.type == bindparam("kind")).order_by(told_events.c.number.desc()).limit(1)
 )
 _WAITING: Final = Prepared(
     select(told_events)
@@ -120,9 +116,21 @@ def telling(rows: Sequence[Values]) -> list[Write]:
     return [Write(_TELL, rows[at : at + MAX_ROWS]) for at in range(0, len(rows), MAX_ROWS)]
 
 
+def database_time(connection: Connection) -> float:
+    return float(_NOW.scalar(connection))
+
+
 def last_place(connection: Connection, session_id: str) -> LastPlace:
-    row = _PLACE.first(connection, {"of_session": session_id})
-    return LastPlace(int(row.number), float(row.at), float(row.now))
+    row, time = _NEWEST.first(connection, {"of_session": session_id}), database_time(connection)
+    return LastPlace(0, 0.0, time) if row is None else LastPlace(row.number, row.processed_at, time)
+
+
+def place(connection: Connection, session_id: str, rows: Sequence[Json]) -> None:
+    """Gives rows their places behind the session's last event. For whoever holds the session, and is no run."""
+    last = last_place(connection, session_id)
+    at = max(last.now, last.at + STEP)
+    for index, row in enumerate(rows):
+        row.update(number=last.number + 1 + index, processed_at=at + index * STEP)
 
 
 def last_body(connection: Connection, session_id: str, kind: str) -> Json | None:
@@ -191,7 +199,13 @@ class ToldEvents:
             values = {"those": listed(found), "seconds": seconds}
             return list(connection.execute(_DECIDED, values).scalars())
 
-    def about_calls(self, session_id: str, event_ids: Sequence[str]) -> dict[str, Told]:
+    def open_calls(self, session_id: str) -> dict[str, Told]:
+        """The calls that the session was idle for when it last became so, with the event of each."""
+        idle = self.last(session_id, "session.status_idle")
+        event_ids = idle.body["stop_reason"].get("event_ids") if idle is not None else None
+        return self._about_calls(session_id, event_ids or ())
+
+    def _about_calls(self, session_id: str, event_ids: Sequence[str]) -> dict[str, Told]:
         """Those of these events that tell of calls, by the call."""
         with self._database.reading() as connection:
             found = stored(connection, session_id, event_ids)
@@ -228,31 +242,20 @@ class ToldEvents:
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """The events of a page. `after`: the number and the id of the last one before it; no number for one without a
-    place. The others are bounds of their times."""
+    place. `times` are bounds of when a run came to them, or else of when they were sent."""
 
     limit: int
     types: Sequence[str] = ()
     descending: bool = False
     after: tuple[int | None, str] | None = None
-    later_than: float | None = None
-    since: float | None = None
-    earlier_than: float | None = None
-    until: float | None = None
+    times: Times = ANY_TIME
 
 
 def _matching(session_id: str, wanted: Wanted, moment: Column[Any]) -> Select[Any]:
     query = select(told_events).where(told_events.c.session_id == session_id)
     if wanted.types:
         query = query.where(told_events.c.type.in_(wanted.types))
-    if wanted.later_than is not None:
-        query = query.where(moment > wanted.later_than)
-    if wanted.since is not None:
-        query = query.where(moment >= wanted.since)
-    if wanted.earlier_than is not None:
-        query = query.where(moment < wanted.earlier_than)
-    if wanted.until is not None:
-        query = query.where(moment <= wanted.until)
-    return query
+    return wanted.times.narrow(query, moment)
 
 
 def _placed(session_id: str, wanted: Wanted) -> Select[Any] | None:
@@ -278,10 +281,6 @@ def _unplaced(session_id: str, wanted: Wanted) -> Select[Any] | None:
         place, before = tuple_(*order), tuple_(arrived, last)
         query = query.where(place < before if wanted.descending else place > before)
     return query.order_by(*(one.desc() for one in order) if wanted.descending else order)
-
-
-def place_of(event: Told) -> tuple[int | None, str]:
-    return event.number, event.id
 
 
 def told(row: Any) -> Told:
