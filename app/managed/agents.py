@@ -12,12 +12,13 @@ from app.managed.agent_bodies import CreateAgent, UpdateAgent, changed, definiti
 from app.managed.bodies import patched, read
 from app.managed.calls import Calls, get, post
 from app.managed.given_ids import checked
-from app.managed.paging import page, window
+from app.managed.paging import page_json, window
 from app.managed.served_tools import ServedTools
+from app.managed.times import times_json
 from app.store.definitions import Defined
 from app.store.stored_agents import StoredAgents
 from app.web.access import own_name, owner, role
-from app.web.response_json import json_response, time_text
+from app.web.response_json import json_response
 
 Json = dict[str, Any]
 
@@ -39,8 +40,8 @@ class AgentCalls(Calls):
     @get("")
     def page(self) -> Response:
         asked = window()
-        found = page(self._agents.page(asked, owner=owner()), asked, lambda one: (one.created_at, one.id))
-        return json_response({"data": [agent_json(one) for one in found.rows], "next_page": found.next_page})
+        rows = self._agents.page(asked, owner=owner())
+        return json_response(page_json(rows, asked, agent_json, lambda one: (one.created_at, one.id)))
 
     @get("/<agent_id>")
     def retrieve(self, agent_id: str) -> Response:
@@ -70,8 +71,7 @@ class AgentCalls(Calls):
     def versions(self, agent_id: str) -> Response:
         asked = window()
         rows = self._agents.versions(checked("agent", agent_id), asked, owner=owner())
-        found = page(rows, asked, lambda one: (float(one.version), one.id))
-        return json_response({"data": [agent_json(one) for one in found.rows], "next_page": found.next_page})
+        return json_response(page_json(rows, asked, agent_json, lambda one: (float(one.version), one.id)))
 
 
 def agent_json(agent: Defined) -> Json:
@@ -80,9 +80,7 @@ def agent_json(agent: Defined) -> Json:
         "type": "agent",
         **agent.definition,
         "version": agent.version,
-        "created_at": time_text(agent.created_at, whole=False),
-        "updated_at": time_text(agent.updated_at, whole=False),
-        "archived_at": None if agent.archived_at is None else time_text(agent.archived_at, whole=False),
+        **times_json(agent),
     }
 
 

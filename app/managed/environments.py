@@ -12,11 +12,12 @@ from app.errors import Forbidden, InvalidRequest
 from app.managed.bodies import SOUND, Body, Metadata, MetadataPatch, Name, patched, read
 from app.managed.calls import Calls, delete, get, post
 from app.managed.given_ids import checked
-from app.managed.paging import page, window
+from app.managed.paging import page_json, window
+from app.managed.times import times_json
 from app.store.definitions import Defined
 from app.store.environment_store import EnvironmentStore
 from app.web.access import own_name, owner, role
-from app.web.response_json import json_response, time_text
+from app.web.response_json import json_response
 
 Json = dict[str, Any]
 
@@ -103,9 +104,7 @@ class EnvironmentCalls(Calls):
     def page(self) -> Response:
         asked = window()
         rows = self._environments.page(asked, owner=owner())
-        found = page(rows, asked, lambda one: (one.created_at, one.id))
-        listed = [environment_json(one) for one in found.rows]
-        return json_response({"data": listed, "next_page": found.next_page})
+        return json_response(page_json(rows, asked, environment_json, lambda one: (one.created_at, one.id)))
 
     @get("/<environment_id>")
     def retrieve(self, environment_id: str) -> Response:
@@ -194,11 +193,7 @@ def environment_json(environment: Defined) -> Json:
         "id": environment.id,
         "type": "environment",
         **environment.definition,
-        "created_at": time_text(environment.created_at, whole=False),
-        "updated_at": time_text(environment.updated_at, whole=False),
-        "archived_at": None
-        if environment.archived_at is None
-        else time_text(environment.archived_at, whole=False),
+        **times_json(environment),
     }
 
 

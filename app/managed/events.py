@@ -17,7 +17,7 @@ from app.managed.calls import Calls, get, post
 from app.managed.event_bodies import CustomToolResult, Interrupt, SendEvents, ToolConfirmation, UserMessage
 from app.managed.event_stream import PREVIEWS, FollowedSession
 from app.managed.given_ids import number_of
-from app.managed.paging import event_cursor, event_page
+from app.managed.paging import event_cursor, event_page, texts
 from app.managed.sent_messages import sent_row
 from app.managed.session_json import event_json
 from app.runtime.manager import RuntimeManager
@@ -135,7 +135,7 @@ class EventCalls(Calls):
 
     def followed(self, found: ManagedSession) -> Response:
         """The session's events as they come. InvalidRequest for a preview that there is not."""
-        previews = [*request.args.getlist("event_deltas[]"), *request.args.getlist("event_deltas")]
+        previews = texts("event_deltas")
         for wanted in previews[: MAX_PREVIEWS + 1]:
             if wanted not in PREVIEWS or len(previews) > MAX_PREVIEWS:
                 raise InvalidRequest(

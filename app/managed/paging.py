@@ -7,12 +7,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Generic, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import orjson
 from flask import request
 
 from app.errors import InvalidRequest
+from app.managed.given_ids import checked
 from app.store.key_pages import Place, Times, Window
 from app.store.managed_sessions import Filter, ManagedSession
 from app.store.told_events import Told, Wanted
@@ -21,13 +22,8 @@ T = TypeVar("T")
 Json = dict[str, Any]
 DEFAULT: Final = 20
 MOST: Final = 100
+MAX_NUMBER: Final = 1 << 53
 _STATUSES: Final = frozenset({"idle", "running", "rescheduling", "terminated"})
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
-    rows: Sequence[T]
-    next_page: str | None
 
 
 def window(*, default: int = DEFAULT, most: int = MOST) -> Window:
@@ -62,12 +58,13 @@ class SessionPages:
         version = request.args.get("agent_version")
         if version is not None and not re.fullmatch("[0-9]{1,9}", version):
             raise InvalidRequest("agent_version: must be a whole number")
+        agent_id = request.args.get("agent_id")
         for name in ("deployment_id", "memory_store_id"):
             if request.args.get(name):
                 raise InvalidRequest(f"{name}: there are none here")
         wanted = Filter(
             limit=_limit(DEFAULT, MOST),
-            agent_id=request.args.get("agent_id"),
+            agent_id=None if agent_id is None else checked("agent", agent_id),
             agent_version=None if version is None else int(version),
             statuses=statuses,
             archived=flag("include_archived"),
@@ -106,10 +103,10 @@ def event_page(*, most: int, default: int, ordered: bool) -> tuple[Wanted, str]:
         value = _read(cursor, 3)
         if value[2] != order:
             raise InvalidRequest("page token order does not match request")
-        after = (None if value[0] is None else int(value[0])), str(value[1])
+        after = (None if value[0] is None else int(_number(value[0]))), _id(value[1])
     wanted = Wanted(
         limit=_limit(default, most),
-        types=_texts("types") if ordered else (),
+        types=_types() if ordered else (),
         descending=order == "desc",
         after=after,
         times=_times(),
@@ -123,7 +120,7 @@ def event_cursor(event: Told, order: str) -> str:
 
 def asked_statuses() -> list[str]:
     """InvalidRequest for a status that there is not."""
-    statuses = _texts("statuses")
+    statuses = texts("statuses")
     for status in statuses:
         if status not in _STATUSES:
             allowed = ", ".join(sorted(_STATUSES))
@@ -131,15 +128,26 @@ def asked_statuses() -> list[str]:
     return statuses
 
 
-def _texts(name: str) -> list[str]:
+def _types() -> list[str]:
+    types = texts("types")
+    for one in types:
+        if not re.fullmatch(r"[a-z_]{1,40}(\.[a-z_]{1,40})?", one):
+            raise InvalidRequest(f'types: "{one[:100]}" is no type of an event')
+    return types
+
+
+def texts(name: str) -> list[str]:
     """An array in the query, with brackets or without."""
     return [*request.args.getlist(f"{name}[]"), *request.args.getlist(name)]
 
 
-def page(rows: Sequence[T], asked: Window, place: Callable[[T], Place]) -> Page[T]:
+def page_json(
+    rows: Sequence[T], asked: Window, show: Callable[[T], Json], place: Callable[[T], Place]
+) -> Json:
     """Of rows that were read with one more than the limit."""
     shown = rows[: asked.limit]
-    return Page(shown, _written(place(shown[-1])) if len(rows) > asked.limit else None)
+    more = len(rows) > asked.limit
+    return {"data": [show(one) for one in shown], "next_page": _written(place(shown[-1])) if more else None}
 
 
 def flag(name: str) -> bool:
@@ -193,14 +201,14 @@ def _cursor_in(cursor: str | None) -> _Cursor | None:
     if not cursor:
         return None
     value = _read(cursor, 4)
-    return _Cursor((_float(value[0]), str(value[1])), str(value[2]), bool(value[3]))
+    return _Cursor((_number(value[0]), _id(value[1])), str(value[2]), bool(value[3]))
 
 
 def _place_in(cursor: str | None) -> Place | None:
     if not cursor:
         return None
     value = _read(cursor, 2)
-    return _float(value[0]), str(value[1])
+    return _number(value[0]), _id(value[1])
 
 
 def _written(value: Sequence[Any]) -> str:
@@ -219,7 +227,13 @@ def _read(cursor: str, size: int) -> list[Any]:
     return value
 
 
-def _float(value: Any) -> float:
-    if not isinstance(value, int | float):
+def _number(value: Any) -> float:
+    if not isinstance(value, int | float) or abs(value) > MAX_NUMBER:
         raise InvalidRequest("invalid page cursor")
     return float(value)
+
+
+def _id(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[\w-]{1,64}", value, re.ASCII):
+        raise InvalidRequest("invalid page cursor")
+    return value

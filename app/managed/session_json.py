@@ -6,11 +6,11 @@ from typing import Any
 
 from app.door_ids import thread_id
 from app.managed.teams import key_of
-from app.managed.usage import Spent
+from app.managed.times import moment, times_json
+from app.managed.usage import spent_of
 from app.store.definitions import Defined
 from app.store.managed_sessions import ManagedSession
 from app.store.told_events import Told
-from app.web.response_json import time_text
 
 Json = dict[str, Any]
 
@@ -21,8 +21,8 @@ def session_agent(stored: Defined, definition: Json) -> Json:
     return {"id": stored.id, "type": "agent", "version": stored.version, **kept}
 
 
-def session_json(found: ManagedSession, spent: Spent, *, now: float) -> Json:
-    ended = found.archived_at
+def session_json(found: ManagedSession) -> Json:
+    spent, ended = spent_of(found), found.archived_at
     return {
         "id": key_of(found.session.id),
         "type": "session",
@@ -38,18 +38,16 @@ def session_json(found: ManagedSession, spent: Spent, *, now: float) -> Json:
         "usage": spent.json(),
         "stats": {
             "active_seconds": round(spent.active_seconds, 3),
-            "duration_seconds": round(max(0.0, (ended or now) - found.created_at), 3),
+            "duration_seconds": round(max(0.0, (ended or found.read_at) - found.created_at), 3),
         },
         "deployment_id": None,
-        "created_at": time_text(found.created_at, whole=False),
-        "updated_at": time_text(found.updated_at, whole=False),
-        "archived_at": None if ended is None else time_text(ended, whole=False),
+        **times_json(found),
     }
 
 
-def thread_json(found: ManagedSession, spent: Spent, *, now: float) -> Json:
+def thread_json(found: ManagedSession) -> Json:
     """The primary thread, which every session has, and which has the session's own state."""
-    whole = session_json(found, spent, now=now)
+    whole = session_json(found)
     usage = {name: value for name, value in whole["usage"].items() if name != "server_tool_use"}
     return {
         "id": thread_id(found.session.id),
@@ -74,5 +72,4 @@ def status_of(found: ManagedSession) -> str:
 
 
 def event_json(event: Told) -> Json:
-    processed = None if event.processed_at is None else time_text(event.processed_at, whole=False)
-    return {"id": event.id, "type": event.type, "processed_at": processed, **event.body}
+    return {"id": event.id, "type": event.type, "processed_at": moment(event.processed_at), **event.body}

@@ -12,7 +12,7 @@ from typing import Any, Final
 from flask import Response
 
 from app.conversation.session import Session
-from app.door_ids import event_id
+from app.door_ids import new_id
 from app.errors import InvalidRequest, NotFound
 from app.managed.bodies import patched, read
 from app.managed.calls import Calls, delete, get, post
@@ -32,7 +32,6 @@ from app.managed.session_bodies import (
 )
 from app.managed.session_json import session_agent, session_json
 from app.managed.teams import AGENT, key_of
-from app.managed.usage import spent_of
 from app.roots import Roots
 from app.runtime.manager import RuntimeManager
 from app.runtime.run_control import RunControl
@@ -101,17 +100,17 @@ class SessionCalls(Calls):
         if messages:
             self._manager.start_queued(session_id)
             made = self._store.managed.get(session_id, owner=None)
-        return json_response(self._json(made))
+        return json_response(session_json(made))
 
     @get("")
     def page(self) -> Response:
         pages = SessionPages.of_request()
         rows = self._store.managed.page(pages.wanted, owner=owner())
-        return json_response(pages.answer(rows, self._json))
+        return json_response(pages.answer(rows, session_json))
 
     @get("/<session_id>")
     def retrieve(self, session_id: str) -> Response:
-        return json_response(self._json(self.found(session_id)))
+        return json_response(session_json(self.found(session_id)))
 
     @post("/<session_id>")
     def update(self, session_id: str) -> Response:
@@ -135,7 +134,7 @@ class SessionCalls(Calls):
             return replace(before, settings=settings, session=replace(before.session, title=title))
 
         found = self._store.managed.change(number_of(session_id), change, self._told_of_change, owner=owner())
-        return json_response(self._json(found))
+        return json_response(session_json(found))
 
     @post("/<session_id>/archive")
     def archive(self, session_id: str) -> Response:
@@ -147,7 +146,7 @@ class SessionCalls(Calls):
         self._control.interrupt(
             found.session.id, by=requester()
         )  # what waits for an answer gets none any more
-        return json_response(self._json(found))
+        return json_response(session_json(found))
 
     @delete("/<session_id>")
     def delete(self, session_id: str) -> Response:
@@ -203,14 +202,10 @@ class SessionCalls(Calls):
         session_id = after.session.id
         row = event_row(
             session_id,
-            event_id(uuid.uuid4().hex),
+            new_id("sevt"),
             "session.updated",
             body,
             at=self._store.database.now(),
             number=None,
         )
         return [row]
-
-    def _json(self, found: ManagedSession) -> Json:
-        spent = spent_of(self._store.told.last(found.session.id, "session.usage"), found.session.cost)
-        return session_json(found, spent, now=self._store.database.now())

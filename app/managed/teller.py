@@ -280,12 +280,11 @@ class Tellers:
         store = self._store
         found = store.managed.get(session_id, owner=None)
         last = store.told.last_place(session_id)
-        spent = spent_of(store.told.last(session_id, "session.usage"), found.session.cost)
         return SessionTeller(
             session_id,
             found.settings["agent"],
             last,
-            spent,
+            spent_of(found),
             partial(store.told.waiting, session_id),
             partial(store.told.decided, session_id),
             store.told.open_calls(session_id),

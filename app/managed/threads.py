@@ -12,7 +12,6 @@ from app.managed.calls import Calls, get, post
 from app.managed.given_ids import number_of
 from app.managed.paging import asked_statuses
 from app.managed.session_json import status_of, thread_json
-from app.managed.usage import spent_of
 from app.store.managed_sessions import ManagedSession
 from app.store.store import Store
 from app.web.access import owner
@@ -39,12 +38,12 @@ class ThreadCalls(Calls):
     def page(self, session_id: str) -> Response:
         found = self._store.managed.get(number_of(session_id), owner=owner())
         statuses = asked_statuses()
-        shown = [self._shown(found)] if not statuses or status_of(found) in statuses else []
+        shown = [thread_json(found)] if not statuses or status_of(found) in statuses else []
         return json_response({"data": shown, "next_page": None})
 
     @get("/<thread>")
     def retrieve(self, session_id: str, thread: str) -> Response:
-        return json_response(self._shown(self._found(session_id, thread)))
+        return json_response(thread_json(self._found(session_id, thread)))
 
     @post("/<thread>/archive")
     def archive(self, session_id: str, thread: str) -> Response:
@@ -65,7 +64,3 @@ class ThreadCalls(Calls):
         if thread != thread_id(found.session.id):
             raise NotFound("Thread not found.")
         return found
-
-    def _shown(self, found: ManagedSession) -> dict[str, object]:
-        spent = spent_of(self._store.told.last(found.session.id, "session.usage"), found.session.cost)
-        return thread_json(found, spent, now=self._store.database.now())

@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Self
 
 from app.conversation.usage import Usage
-from app.store.told_events import Told
+from app.store.managed_sessions import ManagedSession
 
 Json = dict[str, Any]
 
@@ -58,11 +58,12 @@ class Spent:
         }
 
 
-def spent_of(last: Told | None, cost: float) -> Spent:
-    """From the session's last `session.usage`; `cost` is the session's, in dollars and exact."""
-    if last is None:
+def spent_of(found: ManagedSession) -> Spent:
+    """From the session's last `session.usage`; its cost is its own, exact one."""
+    cost = found.session.cost
+    if found.usage is None:
         return Spent(cost=cost)
-    usage = last.body["usage"]
+    usage = found.usage["usage"]
     written = usage["cache_creation"] or {}
     return Spent(
         usage["input_tokens"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
@@ -19,10 +19,10 @@ from app.store.idempotency import KeyUse, use_key
 from app.store.key_pages import ANY_TIME, Place, Times
 from app.store.prepared_statements import Prepared, Values
 from app.store.queue_store import add_waiting
-from app.store.row_mapping import dump, session_of
+from app.store.row_mapping import dump, load_optional, session_of
 from app.store.run_rows import live_run_row
 from app.store.session_rows import add_session, find_session
-from app.store.tables import IS_LIVE, managed_sessions, runs, sessions
+from app.store.tables import IS_LIVE, managed_sessions, runs, sessions, told_events
 from app.store.told_events import Told, place, stored, tell, told_row
 
 Json = dict[str, Any]
@@ -37,7 +37,8 @@ _SETTINGS = Prepared(
 @dataclass(frozen=True, slots=True)
 class ManagedSession:
     """`settings` has the agent that was frozen into the session, its metadata, resources, vaults and budget. `at_work`:
-    a run works on it, and waits for nobody. Times are seconds since the epoch, by the database's clock."""
+    a run works on it, and waits for nobody. `usage` is the body of its newest `session.usage`. Times are seconds since
+    the epoch, by the database's clock; `read_at` is when this was so."""
 
     session: Session
     settings: Json
@@ -46,6 +47,8 @@ class ManagedSession:
     updated_at: float
     archived_at: float | None
     at_work: bool
+    usage: Json | None = field(compare=False)
+    read_at: float = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +233,18 @@ class Sent:
     events: Sequence[Told]
 
 
+_USAGE: Final = (
+    select(told_events.c.body_json)
+    .where(
+        told_events.c.session_id == managed_sessions.c.session_id,
+        told_events.c.type == "session.usage",
+        told_events.c.number.is_not(None),
+    )
+    .order_by(told_events.c.number.desc())
+    .limit(1)
+    .correlate(managed_sessions)
+    .scalar_subquery()
+)
 _WORKS: Final = exists().where(
     runs.c.session_id == managed_sessions.c.session_id, IS_LIVE, runs.c.status == "running"
 )
@@ -238,7 +253,8 @@ _WORKS: Final = exists().where(
 def _select(owner: str | None) -> Select[Any]:
     joined = managed_sessions.join(sessions, sessions.c.id == managed_sessions.c.session_id)
     own = [column for column in managed_sessions.c if column.key not in ("session_id", "created_at")]
-    query = select(sessions, *own, _WORKS.label("at_work")).select_from(joined)
+    told = (_WORKS.label("at_work"), _USAGE.label("usage_json"), now().label("read_at"))
+    query = select(sessions, *own, *told).select_from(joined)
     return query if owner is None else query.where(sessions.c.owner == owner)
 
 
@@ -268,4 +284,6 @@ def _managed(row: Any) -> ManagedSession:
         updated_at=row.updated_at,
         archived_at=row.archived_at,
         at_work=bool(row.at_work) and row.archived_at is None,
+        usage=load_optional(row.usage_json),
+        read_at=row.read_at,
     )
