@@ -1,4 +1,4 @@
-"""What a person is shown of a call that would change a file, and whether the file is still as it was shown."""
+"""The preview of a call that would change a file, and whether the file has changed since it was shown."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from app.team.agent import Agent
 MAX_DEPTH: Final = 8
 TITLE: Final = "Transferred task"
 FAILED: Final = "Error calling tool: "
-"""What stands before the failure of a task, in the result that its giver reads."""
+"""The words before the failure of a task, in the result that its giver reads."""
 
 NO_TASKS: Final = "Giving tasks to other agents is switched off in this conversation; do this one yourself."
 

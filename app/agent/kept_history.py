@@ -28,7 +28,7 @@ class Group:
 
 @dataclass(slots=True)
 class Seen:
-    """What there is to know about a session's messages, in whatever order they are shown."""
+    """Facts about a session's messages, in whatever order they are shown."""
 
     rows: Sequence[Message] = ()
     shown: list[Message] = field(default_factory=list)  # those that are not hidden from the model

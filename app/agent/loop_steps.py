@@ -181,6 +181,6 @@ Fact = (
     | AgentChanged
 )
 Notice = ModelAsked | ModelRetried
-"""What only the clients of another door are told."""
+"""Steps of which only the clients of another door are told."""
 Step = Event | Fact | Notice | Ask | SafePoint
 Steps = Generator[Step, Any, None]

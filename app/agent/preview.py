@@ -1,4 +1,4 @@
-"""What a tool call would do, for the person who is asked whether it may."""
+"""The preview of a tool call, for the person who is asked whether it may run."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ _OF_ONE_REQUEST: Final = frozenset({b"content-length", b"cookie"})
 
 @dataclass(frozen=True, slots=True)
 class RequestForm:
-    """What requests that differ in their bodies alone have in common."""
+    """A request without its body: the head that further requests of its kind share."""
 
     request: httpx2.Request  # one of them
     route: Route
