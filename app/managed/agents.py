@@ -8,7 +8,8 @@ from flask import Response, request
 
 from app.door_ids import new_id
 from app.errors import InvalidRequest
-from app.managed.agent_bodies import CreateAgent, UpdateAgent, changed, definition
+from app.managed.agent_bodies import CreateAgent, UpdateAgent
+from app.managed.agent_definition import changed, definition
 from app.managed.bodies import patched, read
 from app.managed.calls import Calls, get, post
 from app.managed.given_ids import checked

@@ -13,11 +13,8 @@ from app.managed.agent_bodies import (
     Skills,
     System,
     Tools,
-    check,
-    model_json,
-    skill_json,
-    tool_json,
 )
+from app.managed.agent_definition import check, model_json, skill_json, tool_json
 from app.managed.bodies import SOUND, Body, Metadata, MetadataPatch
 from app.managed.event_bodies import InitialEvent
 
