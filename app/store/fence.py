@@ -12,10 +12,11 @@ from app.conversation.run import LIVE, Baton, Liveness, Owner, Probe
 from app.errors import BatonLost
 from app.store.bulk_parameters import listed, pair_among
 from app.store.clock import now
+from app.store.columns import one_of
 from app.store.engine import Database
 from app.store.joined_writes import Write, is_as_seen, write_at_once
 from app.store.prepared_statements import Prepared
-from app.store.tables import IS_LIVE, one_of, runs
+from app.store.tables import IS_LIVE, runs
 
 
 @dataclass(frozen=True, slots=True)

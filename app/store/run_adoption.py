@@ -11,11 +11,12 @@ from app.conversation.run import WAITING, Answer, Baton, Question, Run
 from app.conversation.session import Session
 from app.errors import BatonLost
 from app.store.call_ledger import set_call
+from app.store.columns import one_of
 from app.store.event_segments import RESERVED_NUMBERS
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import answer_of, dump, session_of
 from app.store.session_rows import find_session, set_next_event
-from app.store.tables import one_of, runs, tool_calls
+from app.store.tables import runs, tool_calls
 
 PARKED: Final = 0.0
 """The lease of a run that its process has let go of."""

@@ -17,12 +17,13 @@ from app.event_encoder import EventEncoder
 from app.sse_format import numbered
 from app.store.call_ledger import set_call
 from app.store.clock import now
+from app.store.columns import one_of
 from app.store.event_segments import Segment, write_segments
 from app.store.joined_writes import Write, is_as_seen
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import Row, call_of
 from app.store.session_rows import append_messages, find_session, numbering
-from app.store.tables import IS_LIVE, messages, one_of, runs, tool_calls
+from app.store.tables import IS_LIVE, messages, runs, tool_calls
 from app.store.told_ends import ClosedCall, tell_end
 
 _OPEN_CALLS: Final = Prepared(

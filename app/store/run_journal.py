@@ -17,6 +17,7 @@ from app.conversation.summary import Summary
 from app.conversation.transcript import Message
 from app.store.call_ledger import changing_call, ledger_row, set_call
 from app.store.clock import now
+from app.store.columns import one_of
 from app.store.engine import Database
 from app.store.fence import Fence
 from app.store.joined_writes import Write
@@ -33,7 +34,7 @@ from app.store.session_rows import (
     change_session,
     set_pause,
 )
-from app.store.tables import messages, one_of, prompts, queued_messages, runs, sessions, summaries, tool_calls
+from app.store.tables import messages, prompts, queued_messages, runs, sessions, summaries, tool_calls
 from app.store.tool_state_rows import keeping
 
 _something_waits: Final = exists().where(

@@ -15,12 +15,13 @@ from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.errors import SessionNotFound
 from app.store.bulk_parameters import among, listed
+from app.store.columns import one_of
 from app.store.decoded_rows import DecodedRows
 from app.store.engine import Database
 from app.store.joined_writes import Write
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import MESSAGE_COLUMNS, Row, load_optional, session_of
-from app.store.tables import messages, one_of, prompts, queued_messages, sessions, tool_states
+from app.store.tables import messages, prompts, queued_messages, sessions, tool_states
 
 
 @dataclass(frozen=True, slots=True)

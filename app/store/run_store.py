@@ -22,6 +22,7 @@ from app.errors import NotRunning, RunNotFound
 from app.store.audit_notes import note
 from app.store.bulk_parameters import among, listed
 from app.store.clock import ago, now
+from app.store.columns import one_of
 from app.store.engine import Database
 from app.store.event_segments import Segment, segment_writes
 from app.store.fence import Fence, are_quiet
@@ -32,7 +33,7 @@ from app.store.row_mapping import answer_of, run_of, value_of
 from app.store.run_end import End, close, close_orphan, ending_at_once
 from app.store.run_rows import is_dead, live_run_row, run_row
 from app.store.session_rows import numbering
-from app.store.tables import IS_LIVE, one_of, queued_messages, runs, sessions, tool_calls
+from app.store.tables import IS_LIVE, queued_messages, runs, sessions, tool_calls
 from app.store.told_ends import tell_closed
 
 log = logging.getLogger(__name__)

@@ -15,6 +15,7 @@ from app.conversation.transcript import Message
 from app.errors import SessionNotFound
 from app.store.audit_notes import note
 from app.store.bulk_parameters import among, listed
+from app.store.columns import one_of
 from app.store.delegated_sessions import refuse_lent
 from app.store.engine import Database
 from app.store.idempotency import KeyUse, use_key
@@ -30,7 +31,7 @@ from app.store.session_rows import (
     read_messages,
     set_policy,
 )
-from app.store.tables import ACTIVE_AT, IS_LIVE, messages, one_of, prompts, runs, sessions, tool_states
+from app.store.tables import ACTIVE_AT, IS_LIVE, messages, prompts, runs, sessions, tool_states
 
 
 class SessionStore:

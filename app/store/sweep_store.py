@@ -11,13 +11,14 @@ from sqlalchemy import bindparam, select
 from app.conversation.run import WAITING, Owner, Run
 from app.conversation.run_outcome import CANCELLED, DIED, FORGOTTEN, RunOutcome
 from app.store.clock import now
+from app.store.columns import one_of
 from app.store.engine import Database
 from app.store.fence import Fence
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import owner_of, owner_row, run_of
 from app.store.run_end import close_orphan
 from app.store.run_rows import has_expired
-from app.store.tables import IS_LIVE, one_of, runs, sessions
+from app.store.tables import IS_LIVE, runs, sessions
 
 log = logging.getLogger(__name__)
 

@@ -3,62 +3,28 @@ clock; `*_json` columns hold JSON text, byte for byte what the model's API gave 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    ColumnElement,
-    Dialect,
     Double,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     func,
-    literal_column,
-    text,
 )
 
-from app.conversation.blocks import sound
 from app.conversation.run import LIVE
+from app.store.columns import DisplayText, catalogue, definitions, one_of, partial_index, session_id
 
-metadata = MetaData()
-
-
-class DisplayText(TypeDecorator[str]):
-    """Text from outside that is only to be shown. Characters that no database takes are replaced: a message with
-    half a character in it must not keep a run from ending."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
-        return None if value is None else sound(value)
-
-
-def _session_id(*, primary_key: bool = False) -> Column[str]:
-    return Column(
-        "session_id",
-        Text,
-        ForeignKey("sessions.id", ondelete="CASCADE"),
-        nullable=False,
-        primary_key=primary_key,
-    )
-
-
-def _partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
-    """An index of only the rows that meet the condition."""
-    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
-
+metadata = catalogue
 
 sessions = Table(
     "sessions",
@@ -89,8 +55,8 @@ sessions = Table(
     Column("next_event", BigInteger, nullable=False),  # no event with this number or a higher one was sent
     Column("active_at", Double),  # when a run of it ended, or its messages changed; null: see `ACTIVE_AT`
     Index("sessions_by_age", "owner", "created_at"),
-    _partial_index("roots_by_age", "created_at", where="parent_id IS NULL"),
-    _partial_index("tasks_by_parent", "parent_id", where="parent_id IS NOT NULL"),
+    partial_index("roots_by_age", "created_at", where="parent_id IS NULL"),
+    partial_index("tasks_by_parent", "parent_id", where="parent_id IS NOT NULL"),
 )
 
 ACTIVE_AT: Final = func.coalesce(sessions.c.active_at, sessions.c.created_at)
@@ -100,7 +66,7 @@ has written. Two indexes are of this expression, `sessions_by_activity` and `roo
 messages = Table(
     "messages",
     metadata,
-    _session_id(primary_key=True),
+    session_id(primary_key=True),
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column("role", Text, nullable=False),
     Column("content_json", Text, nullable=False),
@@ -115,7 +81,7 @@ messages = Table(
     Column("cost", Double, nullable=False),
     Column("run_id", Text),
     Column("message_id", Text),  # null: an older process has stored it
-    _partial_index("system_messages", "session_id", where="role = 'system'"),
+    partial_index("system_messages", "session_id", where="role = 'system'"),
 )
 
 _LIVE = "status IN ('running', 'awaiting_approval', 'awaiting_input')"
@@ -124,7 +90,7 @@ runs = Table(
     "runs",
     metadata,
     Column("id", Text, primary_key=True),
-    _session_id(),
+    session_id(),
     Column("agent", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("epoch", Integer, nullable=False),  # rises when another process adopts the run
@@ -145,19 +111,13 @@ runs = Table(
     Column("stop_requested", DisplayText),  # the name that asked the run to stop, from whatever process
     Column("options_json", Text, nullable=False),
     Column("worked_seconds", Double),  # before its question; null: it has asked none, or an older version did
-    _partial_index("one_live_run_per_session", "session_id", unique=True, where=_LIVE),
+    partial_index("one_live_run_per_session", "session_id", unique=True, where=_LIVE),
     Index("runs_by_session", "session_id", "started_at"),
-    _partial_index("live_runs", "status", where=_LIVE),
+    partial_index("live_runs", "status", where=_LIVE),
     Index("runs_by_start", "started_at"),
     Index("runs_by_status", "status", "started_at"),
     Index("runs_by_end", "ended_at"),
 )
-
-
-def one_of(column: Column[Any], words: Iterable[str]) -> ColumnElement[bool]:
-    """The words stand in the statement itself: they never change, and a partial index is used only where its
-    condition can be read."""
-    return column.in_([literal_column(f"'{word}'", Text) for word in words])
 
 
 IS_LIVE: Final = one_of(runs.c.status, LIVE)
@@ -165,7 +125,7 @@ IS_LIVE: Final = one_of(runs.c.status, LIVE)
 tool_calls = Table(
     "tool_calls",
     metadata,
-    _session_id(primary_key=True),
+    session_id(primary_key=True),
     Column("id", Text, primary_key=True),
     Column("run_id", Text, nullable=False),
     Column("position", Integer, nullable=False),  # of the assistant message that made the call
@@ -185,7 +145,7 @@ queued_messages = Table(
     "queued_messages",
     metadata,
     Column("id", Text, primary_key=True),
-    _session_id(),
+    session_id(),
     Column("number", BigInteger, nullable=False),  # order within the session
     Column("kind", Text, nullable=False),  # steer, followup
     Column("content_json", Text, nullable=False),
@@ -195,15 +155,15 @@ queued_messages = Table(
     Column("taken_in", Integer),  # the number of the write that took it
     Column("position", Integer),  # where it stands in the transcript since
     Index("queue_order", "session_id", "number", unique=True),
-    _partial_index("queue_waiting", "session_id", "number", where="taken_by IS NULL"),
-    _partial_index("queue_taken", "created_at", where="taken_by IS NOT NULL"),
+    partial_index("queue_waiting", "session_id", "number", where="taken_by IS NULL"),
+    partial_index("queue_taken", "created_at", where="taken_by IS NOT NULL"),
 )
 
 waiting_requests = Table(
     "waiting_requests",
     metadata,
     Column("id", Text, primary_key=True),
-    _session_id(),
+    session_id(),
     Column("process", Text, nullable=False),
     Column("since", Double, nullable=False),
     Column("seen_at", Double, nullable=False),
@@ -214,7 +174,7 @@ waiting_requests = Table(
 prompts = Table(
     "prompts",
     metadata,
-    _session_id(primary_key=True),
+    session_id(primary_key=True),
     Column("digest", Text, primary_key=True),
     Column("agent", Text, nullable=False),
     Column("definition", Text, nullable=False),  # digest of what the prompt was made from
@@ -228,7 +188,7 @@ prompts = Table(
 summaries = Table(
     "summaries",
     metadata,
-    _session_id(primary_key=True),
+    session_id(primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("summary", Text, nullable=False),
     Column("through", Integer, nullable=False),  # messages before this position are told by the summary
@@ -246,7 +206,7 @@ summaries = Table(
 tool_states = Table(
     "tool_states",
     metadata,
-    _session_id(primary_key=True),
+    session_id(primary_key=True),
     Column("key", Text, primary_key=True),
     Column("state_json", Text, nullable=False),
 )
@@ -254,7 +214,7 @@ tool_states = Table(
 event_segments = Table(
     "event_segments",
     metadata,
-    _session_id(primary_key=True),
+    session_id(primary_key=True),
     Column("first", BigInteger, primary_key=True, autoincrement=False),
     Column("last", BigInteger, nullable=False),
     Column("run_id", Text, nullable=False),
@@ -360,23 +320,7 @@ search_entries = Table(
 )
 
 
-def _definitions(name: str, *columns: Column[Any]) -> Table:
-    """A table of what a client has defined. `shared`: everybody may use it, not only its owner."""
-    return Table(
-        name,
-        metadata,
-        Column("id", Text, primary_key=True),
-        Column("owner", Text, nullable=False),
-        Column("shared", Boolean, nullable=False),
-        Column("created_at", Double, nullable=False),
-        Column("updated_at", Double, nullable=False),
-        Column("archived_at", Double),
-        *columns,
-        UniqueConstraint("created_at", "id", name=f"{name}_by_age"),  # for its index
-    )
-
-
-stored_agents = _definitions("stored_agents", Column("version", Integer, nullable=False))  # the newest
+stored_agents = definitions("stored_agents", Column("version", Integer, nullable=False))  # the newest
 
 agent_versions = Table(
     "agent_versions",
@@ -387,12 +331,12 @@ agent_versions = Table(
     Column("created_at", Double, nullable=False),
 )
 
-environments = _definitions("environments", Column("definition_json", Text, nullable=False))
+environments = definitions("environments", Column("definition_json", Text, nullable=False))
 
 managed_sessions = Table(
     "managed_sessions",
     metadata,
-    _session_id(primary_key=True),
+    session_id(primary_key=True),
     Column("created_at", Double, nullable=False),  # that of its session
     Column("updated_at", Double, nullable=False),
     Column("archived_at", Double),
@@ -407,7 +351,7 @@ told_events = Table(
     "told_events",
     metadata,
     Column("id", Text, primary_key=True),
-    _session_id(),
+    session_id(),
     Column("number", BigInteger),  # its place among the session's events; null: no run has come to it yet
     Column("type", Text, nullable=False),
     Column("call_id", Text),  # the tool call that it is about

@@ -25,12 +25,13 @@ from sqlalchemy import (
 from app.conversation.run import WAITING
 from app.store.bulk_parameters import among, listed
 from app.store.clock import now
+from app.store.columns import one_of
 from app.store.engine import Database
 from app.store.joined_writes import Write
 from app.store.key_pages import ANY_TIME, Times
 from app.store.prepared_statements import MAX_ROWS, Prepared, Values
 from app.store.row_mapping import dump
-from app.store.tables import IS_LIVE, one_of, runs, told_events, tool_calls
+from app.store.tables import IS_LIVE, runs, told_events, tool_calls
 
 Json = dict[str, Any]
 
