@@ -285,7 +285,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             SessionResource(store, control, roots=roots),
             SessionSettingsResource(store),
             BatchResource(store, control),
-            RunResource(store, control, ChangedArguments(store, directory, deny_wins=settings.deny_wins)),
+            RunResource(store, control, ChangedArguments(store, teams, deny_wins=settings.deny_wins)),
             RunStartResource(
                 store,
                 planner,
@@ -299,7 +299,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
                 on_disconnect=settings.on_disconnect,
             ),
             RunTimelineResource(store, Timelines(store)),
-            RunRequestResource(store, SentRequests(store, directory)),
+            RunRequestResource(store, SentRequests(store, teams)),
             TurnResource(store, control, TurnControl(store, runtime.manager, control), waits),
             QueueResource(store, control),
             MessageResource(store, editor),

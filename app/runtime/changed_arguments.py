@@ -14,7 +14,7 @@ from app.agent.toolset import Tool, ToolResult
 from app.conversation.run import Answer, Question, Run
 from app.errors import CallDenied, InvalidRequest
 from app.store.store import Store
-from app.team.team_directory import TeamDirectory
+from app.team.team import Teams
 
 _FOR_ONE: Final = "arguments go with the confirmation approve and a call_id: they are for one call"
 
@@ -22,9 +22,9 @@ _FOR_ONE: Final = "arguments go with the confirmation approve and a call_id: the
 class ChangedArguments:
     """Reads; any thread may call it."""
 
-    def __init__(self, store: Store, directory: TeamDirectory, *, deny_wins: bool = True) -> None:
+    def __init__(self, store: Store, teams: Teams, *, deny_wins: bool = True) -> None:
         self._store = store
-        self._directory = directory
+        self._teams = teams
         self._deny_wins = deny_wins
 
     def fit(self, session_id: str, call_id: str, answer: Answer, arguments: Mapping[str, Any]) -> Answer:
@@ -57,7 +57,7 @@ class ChangedArguments:
             tool,
             arguments,
             sessions,
-            self._directory.get(key).permissions,
+            self._teams.get(key).permissions,
             deny_wins=self._deny_wins,
             working_dir=Path(sessions[0].working_dir),
         )

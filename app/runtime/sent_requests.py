@@ -26,7 +26,7 @@ from app.runtime.model_overrides import asked
 from app.store.store import Store
 from app.team.agent import Agent
 from app.team.model_definition import ModelSpec
-from app.team.team_directory import TeamDirectory
+from app.team.team import Teams
 
 MOST_BYTES: Final = 4_000_000
 CUT_TO: Final = 2_000  # characters of each text of a request that is larger
@@ -47,9 +47,9 @@ class SentRequest:
 class SentRequests:
     """Reads; any thread may call it."""
 
-    def __init__(self, store: Store, directory: TeamDirectory) -> None:
+    def __init__(self, store: Store, teams: Teams) -> None:
         self._store = store
-        self._directory = directory
+        self._teams = teams
 
     def of(self, run: Run, session_id: str, position: int | None) -> SentRequest:
         """For the model's message at that position, or the run's last one. MessageNotFound if the run has no such
@@ -90,7 +90,7 @@ class SentRequests:
     def _agent(self, run: Run, session: Session, name: str) -> Agent | None:
         key, _ = run.key_and_name
         try:
-            team = self._directory.get(key)
+            team = self._teams.get(key)
             return asked(team, session, team.agent(name))
         except AppError:
             return None
