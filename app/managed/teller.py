@@ -93,7 +93,7 @@ class SessionTeller:
         self._request = ""  # the event of the model's request that is under way
 
     def began(self) -> Rows:
-        rows = [*self._waiting()]
+        rows = [*self._came_to(self._look())]
         if self._is_idle:
             self._is_idle, self._working_since = False, time.monotonic()
             rows.append(self._row("session.status_running", {}))
@@ -102,7 +102,7 @@ class SessionTeller:
 
     def waiting(self) -> Rows:
         """An interrupt waits for the end of the turn, which it brings."""
-        return [*self._waiting(lambda event: event.type != "user.interrupt")]
+        return [*self._came_to([event for event in self._look() if event.type != "user.interrupt"])]
 
     def of(self, step: Step) -> Rows:
         match step:
@@ -132,7 +132,8 @@ class SessionTeller:
         ]
 
     def ended(self, outcome: RunOutcome) -> Rows:
-        rows = [*self._unanswered_request(), *self._waiting()]
+        sent = self._look()
+        rows = [*self._unanswered_request(), *self._came_to(sent)]
         if tells_error(outcome):
             rows.append(self._row("session.error", error_body(outcome)))
         return [*rows, *self._idle(ending_body(outcome))]
@@ -157,10 +158,9 @@ class SessionTeller:
         decided = self._decided([*self._asked])
         return {call: event for call, event in self._asked.items() if call not in decided}
 
-    def _waiting(self, wanted: Callable[[Told], bool] = lambda _: True) -> Iterator[Json]:
+    def _came_to(self, sent: Sequence[Told]) -> Iterator[Json]:
         """What clients have sent meanwhile, and is no message; an interrupt last, for it is what comes next."""
-        found = filter(wanted, self._look())
-        for event in sorted(found, key=lambda event: event.type == "user.interrupt"):
+        for event in sorted(sent, key=lambda event: event.type == "user.interrupt"):
             yield self._row(event.type, event.body, event=event.id, call_id=event.call_id)
 
     def _turn(self, message: Message, broken: Collection[str]) -> Iterator[Json]:
@@ -232,11 +232,11 @@ class SessionTeller:
 
     def _result(self, call_id: str, message: Message) -> Rows:
         """A client that has made the call has told its result itself."""
+        made = self._decided([call_id]).get(call_id) if self._policies.custom else None
         self._asked.pop(call_id, None)
         if call_id in self._fetches:
             self._spent = self._spent.with_web(fetches=1)
         block, event = message.content[0], call_event_id(self._session_id, call_id)
-        made = self._decided([call_id]).get(call_id) if self._policies.custom else None
         if made is not None and made.type == "user.custom_tool_result":
             return ()
         if call_id not in self._custom:

@@ -51,7 +51,7 @@ class LoopDriver:
         recorder = Recorder(self._store, live, self._telemetry)
         if plan.teller is not None:
             live.teller = live.patience(plan.teller)
-            recorder.tell(live.teller.began())
+            recorder.tell(live.patience(live.teller.began))
         recorder.follow(plan.loop(live, claimed.session, opening.messages, resumption))
         self._kept.keep(claimed.session.id, kept)
 

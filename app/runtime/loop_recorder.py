@@ -86,7 +86,8 @@ class Recorder:
             self._patiently(self._store.journal.tell_soon, rows)
 
     def _told_of(self, step: Step) -> Rows:
-        return () if self._live.teller is None else self._live.teller.of(step)
+        teller = self._live.teller
+        return () if teller is None else self._live.patience(teller.of, step)
 
     def _take(self, step: Step) -> Any:
         match step:
@@ -230,7 +231,7 @@ class Recorder:
         self._answer_already_given(question)
         answer = self._live.wait_for_answer(self._let_go)
         if self._live.teller is not None:
-            self.tell(self._live.teller.began())
+            self.tell(self._live.patience(self._live.teller.began))
         return answer
 
     def _answer_already_given(self, question: Question) -> None:

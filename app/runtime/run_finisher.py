@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 
 from app.conversation.run import Run
 from app.conversation.run_outcome import RunOutcome
@@ -163,17 +163,20 @@ class Finisher:
     def _storing(
         self, live: LiveRun, outcome: RunOutcome, segments: Sequence[Segment], last_number: int
     ) -> Callable[[], bool]:
-        told = () if live.teller is None else live.teller.ended(outcome)
-        return partial(
+        store = partial(
             self._store.runs.finish,
-            replace(live.baton, told=self._store.told.writes(told)),
-            outcome.status,
+            status=outcome.status,
             code=outcome.code,
             error=outcome.error,
             segments=segments,
             next_event=last_number + 1,
             stopped_by=live.cancellation.by or None,
         )
+        teller = live.teller
+        if teller is None:
+            return partial(store, live.baton)
+        told = cache(partial(teller.ended, outcome))  # which reads, and the database may be away
+        return lambda: store(replace(live.baton, told=self._store.told.writes(told())))
 
     def _store_end(
         self,

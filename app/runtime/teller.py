@@ -15,7 +15,8 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 class Teller(Protocol):
-    """Owned by the run's thread. The rows of a write are made once, so a write that is repeated stores the same."""
+    """Owned by the run's thread. The rows of a write are made once, so a write that is repeated stores the same. Each
+    method may raise StoreUnavailable; nothing has been told then, and it can be called again."""
 
     def began(self) -> Rows:
         """The run works, or works again after it has been answered."""
