@@ -21,6 +21,7 @@ _MAX_TEXT: Final = MAX_EVENT_BYTES // 6 - 200
 _MAX_PIECES: Final = 64
 _MAX_DEPTH: Final = 200  # orjson writes 254
 _CUT: Final = "\n\n[cut: too long to be shown here]"
+_MEDIA: Final = ("images", "audios")  # half of one is nothing; `cut` says that there were some
 _SHORTEST_CUT: Final = 100
 
 
@@ -115,8 +116,9 @@ def _cut(value: Any, limit: int) -> Any:
         case str():
             return _cut_text(value, limit)
         case dict():
-            shown = [(key, item) for key, item in value.items() if key not in ("images", "audios")]
-            return {_cut_text(str(key), limit): _cut(item, limit) for key, item in shown[:limit]}
+            shown = [(key, item) for key, item in value.items() if key not in _MEDIA]
+            cut = {"cut": True} if any(value.get(key) for key in _MEDIA) else {}
+            return {_cut_text(str(key), limit): _cut(item, limit) for key, item in shown[:limit]} | cut
         case list() | tuple():
             return [_cut(item, limit) for item in value[:limit]]
     return value

@@ -126,6 +126,11 @@ def is_pdf(data: object) -> bool:
     return found.startswith(b"%PDF-") and b"%%EOF" in found and b"/Encrypt" not in found
 
 
+def is_attachment(block: Block) -> bool:
+    """Is this a picture or a document?"""
+    return block.get("type") in ("image", "document")
+
+
 def is_blank(block: Block) -> bool:
     """Is this a text block that the API refuses as empty?"""
     if block.get("type") != "text":

@@ -26,7 +26,15 @@ def wire_parts(content: Iterable[Block]) -> list[dict[str, Any]]:
             parts.append({"type": "image_url", "image_url": {"url": url}})
         elif block.get("type") == "image" and source.get("type") == "url":
             parts.append({"type": "image_url", "image_url": {"url": source["url"]}})
+        elif block.get("type") == "document" and source.get("type") in ("base64", "text"):
+            parts.append({"type": "document", "document": _wire_document(block, source)})
     return parts
+
+
+def _wire_document(block: Block, source: Mapping[str, Any]) -> Json:
+    key = "inline_data" if source["type"] == "base64" else "inline_text"
+    name = block.get("title") or ""
+    return {"name": name, "mime_type": source["media_type"], "source": {key: source["data"]}}
 
 
 def wire_tool_call(block: Block) -> Json:

@@ -7,7 +7,7 @@ from typing import Any, Literal, NotRequired, cast
 
 from typing_extensions import TypedDict
 
-from app.conversation.blocks import Block, plain_text, result_text, thinking_text
+from app.conversation.blocks import Block, is_attachment, plain_text, result_text, thinking_text
 from app.conversation.framing import unframed
 from app.conversation.transcript import Message
 from app.conversation.usage import Usage
@@ -87,7 +87,7 @@ def _chat_message(message: Message, definitions: Definitions, message_id: str) -
         "role": message.role,
         "content": result_text(result) if result else plain_text(blocks),
         "created_at": time_text(message.created_at),
-        "multi_content": wire_parts(inner) if any(block.get("type") == "image" for block in inner) else [],
+        "multi_content": wire_parts(inner) if any(map(is_attachment, inner)) else [],
         "reasoning_content": thinking_text(blocks),
         "thinking_signature": (signatures[-1] or "") if signatures else "",
         "tool_calls": [_wire_call(call) for call in called],

@@ -8,7 +8,7 @@ from flask import Response
 from typing_extensions import TypedDict
 
 from app.agent import picture_admission
-from app.web import posted_messages
+from app.web import posted_documents, posted_messages
 from app.web.request_models import MAX_TEXT
 from app.web.resource import Resource, ResponseSpec, get
 from app.web.response_json import json_response
@@ -28,12 +28,20 @@ class PictureLimitsJson(TypedDict):
     max_pixels: int
 
 
+class DocumentLimitsJson(TypedDict):
+    """`types` of documents that are no texts; `max_characters` is one document's base64."""
+
+    types: Sequence[str]
+    max_characters: int
+
+
 class MessageLimitsJson(TypedDict):
     """`max_body_bytes` is a whole request, `max_text_characters` the text of one message."""
 
     max_body_bytes: int
     max_text_characters: int
     pictures: PictureLimitsJson
+    documents: DocumentLimitsJson
 
 
 class MessageLimitsResource(Resource):
@@ -63,6 +71,10 @@ class MessageLimitsResource(Resource):
                 "max_count": picture_admission.MOST,
                 "max_side": posted_messages.MAX_IMAGE_SIDE,
                 "max_pixels": picture_admission.MAX_PIXELS,
+            },
+            "documents": {
+                "types": [posted_documents.PDF],
+                "max_characters": posted_documents.MAX_PDF_CHARACTERS,
             },
         }
         return json_response(body)

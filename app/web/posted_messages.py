@@ -13,6 +13,7 @@ from app.agent.tools.image_header import recognise
 from app.conversation.blocks import Block, image_block, text_block
 from app.conversation.transcript import Message
 from app.errors import InvalidRequest
+from app.web.posted_documents import Document, document_block
 from app.web.request_body import posted_json, refusal
 from app.web.request_models import MAX_TEXT, Json, Name, RequestModel
 
@@ -46,6 +47,10 @@ _WHOLE_PART: Final[dict[str, Any]] = {
                 "image_url": {"type": "object", "required": ["url"]},
             },
         },
+        {
+            "required": ["type", "document"],
+            "properties": {"type": {"const": "document"}, "document": {"type": "object"}},
+        },
     ]
 }
 _WHOLE_MESSAGE: Final[dict[str, Any]] = {
@@ -66,19 +71,21 @@ _WHOLE_MESSAGE: Final[dict[str, Any]] = {
 
 
 class Part(RequestModel):
-    """A part of type `text` or `image_url`; one of nothing but white space is left out."""
+    """A part of type `text`, `image_url` or `document`; a text of nothing but white space is left out."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "allOf": [
-                {"if": {"properties": {"type": {"const": "image_url"}}}, "then": _WHOLE_PART["anyOf"][1]}
+                {"if": {"properties": {"type": {"const": kind}}}, "then": whole}
+                for kind, whole in zip(("image_url", "document"), _WHOLE_PART["anyOf"][1:], strict=True)
             ]
         }
     )
 
-    type: Annotated[str, Field(max_length=100, json_schema_extra={"enum": ["text", "image_url"]})]
+    type: Annotated[str, Field(max_length=100, json_schema_extra={"enum": ["text", "image_url", "document"]})]
     text: Annotated[str, Field(max_length=MAX_TEXT)] | None = None
     image_url: ImageUrl | None = None
+    document: Document | None = None
     file: Json | None = None
 
 
@@ -162,8 +169,13 @@ def _block(part: Part, index: int, limit: PictureLimit) -> Block | None:
             return text_block(part.text) if part.text and part.text.strip() else None
         case "image_url" if part.image_url is not None:
             return _image(part.image_url.url, index, limit)
+        case "document" if part.document is not None:
+            kind, data = part.document.mime_type, part.document.source.inline_data
+            if kind in IMAGE_TYPES and data is not None:
+                return _image(f"data:{kind};base64,{data}", index, limit)
+            return document_block(part.document, index)
     raise InvalidRequest(
-        f"message {index}: parts of type {part.type[:40]!r} are not accepted; send text or image_url",
+        f"message {index}: parts of type {part.type[:40]!r} are not accepted; send text, image_url or document",
         status=422,
     )
 

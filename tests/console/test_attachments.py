@@ -1,4 +1,4 @@
-"""Pictures and text files are attached by button, paste and drop, sent with all kinds of messages, and seen later."""
+"""Pictures, PDFs and text files are attached by button, paste and drop, sent with all messages, and seen later."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def session(http: Client) -> str:
     return http.new_session(tools_approved=True)
 
 
-def test_a_picture_and_a_file_are_sent_and_seen_after_a_reload(
+def test_a_picture_a_pdf_and_a_file_are_sent_and_seen_after_a_reload(
     open_tab: OpenTab, session: str, tmp_path: Path, stand_in: OfflineServer
 ) -> None:
     notes = tmp_path / "notes.txt"
@@ -71,18 +71,22 @@ def test_a_picture_and_a_file_are_sent_and_seen_after_a_reload(
     tab.wait_for_text(".attachments", "notes.txt")
     give(tab, "paste", ("image.png", "image/png", png()))
     tab.wait_for_text(".attachments", "image.png")
+    give(tab, "drop", ("report.pdf", "application/pdf", b"%PDF-1.4\n%%EOF"))
+    tab.wait_for_text(".attachments", "report.pdf")
     tab.say("[say seen]")
     tab.wait_for_text(".message.assistant", "seen")
     tab.wait_until_gone(".attachments")
     for _ in range(2):
         assert tab.text(".message.user .markdown").strip() == "[say seen]"
-        assert tab.text(".attached-file summary").startswith("notes.txt")
+        assert tab.text("details.attached-file summary").startswith("notes.txt")
+        assert tab.shown("a.attached-file").get_attribute("download") == "report.pdf"
         assert tab.text(".attached-file .output") == "remember <b>this</b>\nand that"
         assert tab.count(".message.user img.picture") == 1
         tab.see().refresh()
         tab.shown(".message.user img.picture")
-    blocks = [block for block in content(stand_in) if block["type"] in ("text", "image")]
-    assert [block["type"] for block in blocks] == ["text", "image"]
+    blocks = [block for block in content(stand_in) if block["type"] in ("text", "image", "document")]
+    assert [block["type"] for block in blocks] == ["text", "image", "document"]
+    assert blocks[2]["title"] == "report.pdf"
     assert (
         blocks[0]["text"] == '[say seen]\n\n<file name="notes.txt">\nremember <b>this</b>\nand that\n</file>'
     )
@@ -94,7 +98,8 @@ def test_what_can_not_be_sent_is_refused_before_it_is_sent_and_the_rest_stays(
     tab = open_tab(f"#/session/{session}")
     tab.write("look")
     for files, words in (
-        ([("a.pdf", "application/pdf", b"%PDF-1.7\0\xff")], "a.pdf can’t be sent: only pictures"),
+        ([("a.zip", "application/zip", b"PK\0\xff")], "a.zip can’t be sent: only pictures"),
+        ([("a.pdf", "application/pdf", b"PK\0\xff")], "a.pdf is no PDF"),
         ([("broken.png", "image/png", b"no picture")], "broken.png can’t be read"),
     ):
         give(tab, "drop", *files)

@@ -63,6 +63,10 @@ KEYS = st.sampled_from(
             "type",
             "text",
             "image_url",
+            "document",
+            "source",
+            "inline_data",
+            "mime_type",
             "url",
         ),
         *(
@@ -102,7 +106,20 @@ KEYS = st.sampled_from(
 TEXTS = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
     st.sampled_from(
-        ("user", "assistant", "tool", "accept", "approve", "text", "image_url", "\0", "2026-01-01", "{}")
+        (
+            "user",
+            "assistant",
+            "tool",
+            "accept",
+            "approve",
+            "text",
+            "image_url",
+            "document",
+            "application/pdf",
+            "\0",
+            "2026-01-01",
+            "{}",
+        )
     ),
     st.sampled_from(
         ("data:image/png;base64,iVBORw0KGgo=", "data:image/png;base64,é", "https://x/y", "..", "/", "*")
@@ -121,7 +138,9 @@ CHATS = st.fixed_dictionaries(
     optional={
         "content": TEXTS,
         "multi_content": st.lists(
-            st.fixed_dictionaries({"type": st.sampled_from(("text", "image_url"))}, optional={"text": TEXTS}),
+            st.fixed_dictionaries(
+                {"type": st.sampled_from(("text", "image_url", "document"))}, optional={"text": TEXTS}
+            ),
             max_size=2,
         ),
         "tool_calls": st.lists(

@@ -1,5 +1,5 @@
 /**
- * What is attached to a message before it is sent: pictures as the server takes them, and files of text. They come by a
+ * What is attached to a message before it is sent: pictures as the server takes them, PDFs, and files of text. They come by a
  * button, by pasting and by dropping. What the server would refuse, or leave out, is not taken, and it is said why.
  */
 
@@ -7,6 +7,7 @@ import { announce, button, h, icon } from "./dom.js";
 import { bytesOf, limits, size } from "./limits.js";
 
 const KINDS = { "image/jpeg": "JPEG", "image/png": "PNG", "image/gif": "GIF", "image/webp": "WebP" };
+const PDF = "application/pdf";
 const kept = new Map(); // by draft: what is attached stays when the page shows another session
 
 export class Attachments {
@@ -15,7 +16,7 @@ export class Attachments {
     this.key = draftKey;
     this.hear = { changed, say };
     this.chosen = h("input", { type: "file", multiple: true, hidden: true, "aria-label": "Files to attach", on: { change: () => this.choose() } });
-    this.button = button("Attach", () => this.chosen.click(), { kind: "attach", symbol: "attach", title: "Attach pictures or text files; you can paste and drop them, too" });
+    this.button = button("Attach", () => this.chosen.click(), { kind: "attach", symbol: "attach", title: "Attach pictures, PDFs or text files; you can paste and drop them, too" });
     this.list = h("ul", { class: "attachments", "aria-label": "Attachments", hidden: true });
     this.tell();
     this.draw();
@@ -42,9 +43,9 @@ export class Attachments {
   async tell() {
     const most = await limits();
     if (!most) return;
-    const { pictures } = most;
+    const { pictures, documents } = most;
     const kinds = pictures.types.map((type) => KINDS[type] ?? type).join(", ");
-    this.button.title = `Attach pictures (${kinds}; ${size(bytesOf(pictures.max_characters))} each, at most ${pictures.max_count}) or text files (${size(most.max_text_characters)}). You can paste and drop them, too.`;
+    this.button.title = `Attach pictures (${kinds}; ${size(bytesOf(pictures.max_characters))} each, at most ${pictures.max_count}), PDFs (${size(bytesOf(documents.max_characters))} each) or text files (${size(most.max_text_characters)}). You can paste and drop them, too.`;
   }
 
   /** Files that are pasted into, or dropped onto, this node: a page, for a file that misses the field would be opened by
@@ -94,7 +95,7 @@ export class Attachments {
   async read(file) {
     const most = await limits();
     const isPicture = most ? most.pictures.types.includes(file.type) : file.type in KINDS;
-    const one = isPicture ? await pictureOf(file, most?.pictures) : await textOf(file, most);
+    const one = await (isPicture ? pictureOf(file, most?.pictures) : file.type === PDF ? pdfOf(file, most?.documents) : textOf(file, most));
     if (most) this.refuseTooMuch(one, most);
     return one;
   }
@@ -106,7 +107,7 @@ export class Attachments {
     if (pictures.length > count) throw new Unfit(`${one.name}: a message has at most ${count} pictures.`);
     const sum = pictures.reduce((all, { url }) => all + Math.min(url.length, single), 0);
     if (one.url && sum > together) throw new Unfit(`${one.name}: the pictures of a message have at most ${size(bytesOf(together))} together.`);
-    const bytes = [...this.all, one].reduce((all, { url, text }) => all + (url ?? text).length, 0);
+    const bytes = [...this.all, one].reduce((all, { url, pdf, text }) => all + (url ?? pdf ?? text).length, 0);
     if (bytes > most.max_body_bytes - 65_536) throw new Unfit(`${one.name}: a message has at most ${size(most.max_body_bytes)}.`);
   }
 
@@ -121,7 +122,7 @@ export class Attachments {
     this.list.hidden = !this.all.length;
     this.list.replaceChildren(...this.all.map((one) =>
       h("li", {},
-        one.url === undefined ? h("span", { class: "kind" }, "TXT") : h("img", { src: one.url, alt: "" }),
+        one.url === undefined ? h("span", { class: "kind" }, one.pdf ? "PDF" : "TXT") : h("img", { src: one.url, alt: "" }),
         h("span", { class: "name", title: one.name }, one.name),
         h("small", {}, size(one.size)),
         h("button", { type: "button", class: "button plain", "aria-label": `Remove ${one.name}`, title: "Remove", on: { click: () => this.remove(one) } }, icon("close")))));
@@ -144,6 +145,14 @@ async function pictureOf(file, most) {
   return { name: file.name || "Picture", url, size: file.size };
 }
 
+async function pdfOf(file, most) {
+  const url = await dataUrl(file);
+  const pdf = url.slice(url.indexOf(",") + 1);
+  if (most && pdf.length > most.max_characters) throw new Unfit(`${file.name} is too large: a PDF may have ${size(bytesOf(most.max_characters))}.`);
+  if (!atob(pdf.slice(0, 8)).startsWith("%PDF-")) throw new Unfit(`${file.name} is no PDF.`);
+  return { name: file.name || "Document", pdf, size: file.size };
+}
+
 async function textOf(file, most) {
   if (most && file.size > most.max_text_characters * 4) throw new Unfit(tooLong(file, most));
   let text;
@@ -152,7 +161,7 @@ async function textOf(file, most) {
   } catch {
     text = "\0";
   }
-  if (text.includes("\0")) throw new Unfit(`${file.name} can’t be sent: only pictures (PNG, JPEG, GIF, WebP) and text files can.`);
+  if (text.includes("\0")) throw new Unfit(`${file.name} can’t be sent: only pictures (PNG, JPEG, GIF, WebP), PDFs and text files can.`);
   if (most && text.length > most.max_text_characters) throw new Unfit(tooLong(file, most));
   return { name: file.name.replaceAll(/["\n]/g, "'"), text: text.replaceAll("\r\n", "\n").replace(/\n$/, ""), size: file.size };
 }

@@ -16,7 +16,7 @@ const RECENT = 20; // messages of the history that may hold a text which was rea
 export class Conversation {
   /** `hear.changed()` after anything changed; `hear.run(event)` when a run begins, asks, goes on or ends;
    * `hear.gap()` when events are missing, and only the history knows what is there now; `hear.end()` when a run has
-   * ended otherwise than it was told. */
+   * ended otherwise than it was told; `hear.cut(item)` for a message that its event tells only in part. */
   constructor(sessionId, hear) {
     this.id = sessionId;
     this.hear = hear;
@@ -33,7 +33,7 @@ export class Conversation {
     this.firstOfRun = null;
     this.repeats = false; // the run that begins says nothing new: it does the last turn again
     this.heard = false; // something of the message that is about to be stored
-    this.unheard = false; // a message was stored that nobody was told of
+    this.unheard = false; // something was stored that nobody was told of, or not all of it
     this.counter = 0;
   }
 
@@ -132,6 +132,13 @@ export class Conversation {
   add(item) {
     this.items.push(this.keyed({ depth: this.tasks.length, ...item }));
     return this.items.at(-1);
+  }
+
+  /** An item, as the history has it. */
+  complete(item, history) {
+    const stored = itemsOf(history).find((one) => one.kind === item.kind && one.id === item.id);
+    if (stored) this.touch(item, { text: stored.text, parts: stored.parts });
+    this.hear.changed();
   }
 
   note(text, tone = "quiet", code = "", more = {}) {

@@ -1,7 +1,12 @@
 /** What each event changes in a conversation. Events that are not here change nothing that is shown. */
 
+import { partsOf } from "./message_content.js";
 import { outcome } from "./outcomes.js";
 import { SUMMED_UP, handsBack, handsOver, remarkOf } from "./snapshot.js";
+
+const CUT = "\n\n[cut: too long to be shown here]"; // what an event may hold ends so; what is stored is whole
+
+const isCut = (event) => Boolean(event.result?.cut) || JSON.stringify(event).includes(JSON.stringify(CUT).slice(1, -1));
 
 const tell = (talk, event) => talk.hear.run(event);
 
@@ -22,8 +27,9 @@ export const HANDLERS = {
     if (own && !talk.incomplete) talk.truncate(event.session_position);
     if (own && talk.incomplete) return talk.hear.gap();
     talk.endDraft();
-    const images = (event.multi_content ?? []).filter((part) => part.type === "image_url");
-    talk.add({ kind: "user", text: event.message, images, time: Date.parse(event.timestamp), id: event.message_id, at: own ? event.session_position : undefined });
+    const isWhole = !isCut(event);
+    const item = talk.add({ kind: "user", text: event.message, parts: isWhole ? partsOf(event) : [], time: Date.parse(event.timestamp), id: event.message_id, at: own ? event.session_position : undefined });
+    if (own && !isWhole) talk.hear.cut(item);
     talk.hear.run(event);
   },
   stream_started(talk, event) {
@@ -60,6 +66,7 @@ export const HANDLERS = {
     talk.hear.run(event);
   },
   tool_call(talk, event) {
+    if (isCut(event)) talk.unheard = true;
     talk.call(event, { state: "running" });
     talk.hear.run(event);
   },
@@ -72,6 +79,7 @@ export const HANDLERS = {
     const asked = talk.known(event.tool_call.id)?.state === "asking";
     const state = outcome({ state: event.state, asked, isError: Boolean(event.result?.isError), output: event.response });
     talk.heard = true;
+    if (isCut(event)) talk.unheard = true;
     talk.call(event, { state, output: event.response, images, live: "" });
     talk.hear.run(event);
   },

@@ -5,7 +5,7 @@ import { button, h } from "./dom.js";
 import { MarkdownView } from "./markdown.js";
 import { actionsOf } from "./message_actions.js";
 import { parted } from "./message_content.js";
-import { attachedFile, picture } from "./pieces.js";
+import { attachedFile, attachedPart } from "./pieces.js";
 import { ToolView } from "./tool.js";
 import { clock } from "./words.js";
 
@@ -45,7 +45,7 @@ class UserView {
     this.text.replaceChildren(
       words ? this.said.node : "",
       ...files.map(attachedFile),
-      ...(item.images ?? []).map((part) => picture(part.image_url.url)),
+      ...(item.parts ?? []).map(attachedPart),
       ...cut(item),
     );
   }

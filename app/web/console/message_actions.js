@@ -72,7 +72,7 @@ export class MessageActions {
     this.page.composer.revise({
       label: `Sending takes back ${this.many(item)}, and says this instead.`,
       text: parted(item.text).words,
-      attachments: attachmentsOf(item.text, item.images),
+      attachments: attachmentsOf(item.text, item.parts),
       send: async (message) => {
         undone ||= await this.takeBack(item);
         return undone && this.begin(message);
@@ -93,7 +93,7 @@ export class MessageActions {
     if (!asked) return this.page.composer.say("There is no message of yours before this answer.");
     const later = this.from(item).some((one) => one.kind === "user");
     if (later && !(await confirm("Retry this answer?", `${capital(this.many(asked))} are taken back, and your message is sent again. What tools have done stays done.`, "Retry"))) return;
-    const message = messageOf(parted(asked.text).words, attachmentsOf(asked.text, asked.images));
+    const message = messageOf(parted(asked.text).words, attachmentsOf(asked.text, asked.parts));
     if ((await this.takeBack(asked)) && !(await this.begin(message))) this.putBack(asked);
   }
 
@@ -111,7 +111,7 @@ export class MessageActions {
   putBack(item) {
     const { composer } = this.page;
     if (composer.text.value) return;
-    composer.attachments.all = [...composer.attachments.all, ...attachmentsOf(item.text, item.images)];
+    composer.attachments.all = [...composer.attachments.all, ...attachmentsOf(item.text, item.parts)];
     const problem = composer.problem.textContent;
     composer.write(parted(item.text).words);
     composer.say(problem);

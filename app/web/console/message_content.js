@@ -10,17 +10,31 @@ export function parted(text) {
   return { words: text.slice(0, files[0].index), files: files.map(([, name, content]) => ({ name, text: content })) };
 }
 
-/** Words and attachments as one message of the API. An attachment is `{name, text}` or `{name, url}`. */
+/** Words and attachments as one message of the API. An attachment is `{name, text}`, `{name, url}` or `{name, pdf}`. */
 export function messageOf(words, attachments = []) {
-  const framed = attachments.filter((one) => one.url === undefined).map(({ name, text }) => `<file name="${name}">\n${text}\n</file>`);
+  const framed = attachments.filter((one) => one.text !== undefined).map(({ name, text }) => `<file name="${name}">\n${text}\n</file>`);
   const content = [words, ...framed].filter(Boolean).join("\n\n");
-  const pictures = attachments.filter((one) => one.url !== undefined).map(({ url }) => ({ type: "image_url", image_url: { url } }));
-  if (!pictures.length) return { role: "user", content };
-  return { role: "user", multi_content: [...(content ? [{ type: "text", text: content }] : []), ...pictures] };
+  const parts = attachments.filter((one) => one.text === undefined).map(partOf);
+  if (!parts.length) return { role: "user", content };
+  return { role: "user", multi_content: [...(content ? [{ type: "text", text: content }] : []), ...parts] };
 }
 
+function partOf({ name, url, pdf }) {
+  if (url !== undefined) return { type: "image_url", image_url: { url } };
+  return { type: "document", document: { name, mime_type: "application/pdf", source: { inline_data: pdf } } };
+}
+
+/** The parts of a message that are no words. */
+export const partsOf = (message) => (message.multi_content ?? []).filter((part) => part.type !== "text");
+
 /** What was attached to a message of the conversation or of the queue, to be sent once more. */
-export function attachmentsOf(text, images = []) {
-  const pictures = images.map((part, at) => ({ name: `Picture ${at + 1}`, url: part.image_url.url, size: part.image_url.url.length }));
-  return [...parted(text).files.map((file) => ({ ...file, size: file.text.length })), ...pictures];
+export function attachmentsOf(text, parts = []) {
+  return [...parted(text).files.map((file) => ({ ...file, size: file.text.length })), ...parts.map(attachmentOf)];
+}
+
+function attachmentOf({ image_url: image, document: paper }, at) {
+  if (image) return { name: `Picture ${at + 1}`, url: image.url, size: image.url.length };
+  const { inline_data: pdf, inline_text: text } = paper.source;
+  const name = paper.name || `Document ${at + 1}`;
+  return pdf === undefined ? { name, text, size: text.length } : { name, pdf, size: pdf.length };
 }

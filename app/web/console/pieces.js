@@ -1,7 +1,8 @@
-/** Pictures and long texts, as they stand in messages and results. */
+/** Pictures, documents and long texts, as they stand in messages and results. */
 
 import { copyButton } from "./copy.js";
 import { button, h } from "./dom.js";
+import { bytesOf, size } from "./limits.js";
 
 const PICTURE = /^data:image\/(png|jpeg|gif|webp);base64,/;
 
@@ -16,6 +17,16 @@ export function attachedFile({ name, text }) {
   return h("details", { class: "attached-file" },
     h("summary", {}, name, h("small", {}, `${text.length.toLocaleString()} characters`)),
     longText(text, 4000, `Copy ${name}`));
+}
+
+/** A picture, a text or a PDF of a message: its part in the API. */
+export function attachedPart({ image_url: image, document: paper }) {
+  if (image) return picture(image.url);
+  const { inline_data: data, inline_text: text } = paper.source;
+  const name = paper.name || "A document";
+  if (text !== undefined) return attachedFile({ name, text });
+  const bytes = h("small", {}, size(bytesOf(data.length)));
+  return h("a", { class: "attached-file", href: `data:${paper.mime_type};base64,${data}`, download: name }, name, bytes);
 }
 
 /** A long text with its end folded away. `name` says what its button copies, which is all of it. */

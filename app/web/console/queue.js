@@ -3,7 +3,7 @@
 import { call, get, post } from "./api.js";
 import { mayAct } from "./caller.js";
 import { button, h } from "./dom.js";
-import { attachmentsOf, messageOf, parted } from "./message_content.js";
+import { attachmentsOf, messageOf, parted, partsOf } from "./message_content.js";
 import { inWords } from "./refusals.js";
 
 export class QueuePanel {
@@ -103,7 +103,7 @@ export class QueuePanel {
 
   async save() {
     const { message, text } = this.edited;
-    const kept = attachmentsOf(message.content, pictures(message));
+    const kept = attachmentsOf(message.content, partsOf(message));
     if (!text.value.trim() && !kept.length) return this.say("A message says something: withdraw it instead.");
     try {
       await call("PATCH", `${this.path}/${message.id}`, [messageOf(text.value.trim(), kept)]);
@@ -140,14 +140,13 @@ function badge({ kind }) {
   return h("span", { class: "badge", title: steers ? "Enters at the next safe point" : "Gets its turn afterwards" }, steers ? "Steer" : "Next");
 }
 
-const named = ({ content }) => content.slice(0, 60) || "a picture";
-
-const pictures = (message) => (message.multi_content ?? []).filter((part) => part.type === "image_url");
+const named = ({ content }) => content.slice(0, 60) || "an attachment";
 
 /** In words; nothing for a message of words alone. */
 function attached(message) {
   const files = parted(message.content).files.map((file) => file.name);
-  const { length } = pictures(message);
-  const all = [...files, ...(length ? [length === 1 ? "a picture" : `${length} pictures`] : [])];
+  const papers = partsOf(message).filter((part) => part.document).map((part) => part.document.name || "a document");
+  const length = partsOf(message).length - papers.length;
+  const all = [...files, ...papers, ...(length ? [length === 1 ? "a picture" : `${length} pictures`] : [])];
   return all.length ? h("small", { class: "with" }, ` (with ${all.join(", ")})`) : null;
 }

@@ -26,6 +26,15 @@ export class HistoryReader {
     this.page.read(session);
   }
 
+  /** A message that its event told only in part, for its length. */
+  async complete(item) {
+    try {
+      this.talk.complete(item, await get(this.path));
+    } catch {
+      // the next reading of the history shows it
+    }
+  }
+
   /** After a gap: what is stored, and with it what only events told. What is asked for while a history is on its way is
    * not in that one: it is read once more. */
   catchUp() {

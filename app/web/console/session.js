@@ -32,6 +32,7 @@ export class SessionPage {
       run: (event) => this.onRunEvent(event),
       gap: () => this.reader.catchUp(),
       end: () => this.reader.readEnd(),
+      cut: (item) => this.reader.complete(item),
     });
     this.reader = new HistoryReader(this.path, this.talk, {
       read: (session) => this.wasRead(session),

@@ -1,5 +1,6 @@
 /** A session as Markdown, for people. */
 
+import { partsOf } from "./message_content.js";
 import { nameOf } from "./words.js";
 
 export function asMarkdown(session) {
@@ -13,9 +14,9 @@ export function asMarkdown(session) {
 
 function said({ message, agentName, partial }) {
   const speaker = message.role === "user" ? "User" : agentName || "Agent";
-  const images = (message.multi_content ?? []).filter((part) => part.type === "image_url").map(() => "*(a picture)*");
+  const attached = partsOf(message).map((part) => (part.document ? `*(${oneLine(part.document.name || "a document")})*` : "*(a picture)*"));
   const calls = (message.tool_calls ?? []).map((call) => `Calls \`${call.function.name}\`:\n\n${fenced(call.function.arguments ?? "", "json")}`);
-  const words = [message.content, ...images, ...calls].filter(Boolean);
+  const words = [message.content, ...attached, ...calls].filter(Boolean);
   return words.length ? [`## ${oneLine(speaker)}${partial ? ` (${partial})` : ""}`, ...words] : [];
 }
 

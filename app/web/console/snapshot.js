@@ -1,5 +1,6 @@
 /** A session's history, as the items of a conversation: what a page has that followed it from the beginning. */
 
+import { partsOf } from "./message_content.js";
 import { openState, outcome } from "./outcomes.js";
 
 /** The items, without keys. `position`: of the message of the session itself that an item belongs to. */
@@ -72,8 +73,7 @@ class Reading {
     if (!isShown(entry)) return;
     const time = Date.parse(message.created_at);
     if (message.role === "user") {
-      const images = (message.multi_content ?? []).filter((part) => part.type === "image_url");
-      this.add(entry.depth, { kind: "user", text: message.content, images, time, partial: entry.partial, id: message.message_id });
+      this.add(entry.depth, { kind: "user", text: message.content, parts: partsOf(message), time, partial: entry.partial, id: message.message_id });
       return;
     }
     if (message.content || message.reasoning_content) this.said(entry, time);
