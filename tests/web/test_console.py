@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from app.factory import build
+from app.web import console
 from app.web.console import FILES
 from tests.conftest import make_settings
 
@@ -52,10 +54,43 @@ def test_every_file_is_served_under_a_strict_policy_and_asked_for_again(
     assert (again.status_code, again.data) == (304, b"")
 
 
+def test_the_page_names_its_files_by_their_version_and_a_browser_keeps_them(
+    browser: FlaskClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def version() -> str:
+        found: set[str] = set(
+            re.findall(r'="console/v/([0-9a-f]{16})/', browser.get("/").get_data(as_text=True))
+        )
+        assert len(found) == 1
+        return found.pop()
+
+    def kept(path: str) -> str:
+        response = browser.get(path, buffered=True)
+        assert response.status_code == 200
+        assert "Content-Security-Policy" in response.headers
+        return str(response.headers["Cache-Control"])
+
+    first = version()
+    library = str(LIBRARIES[0].relative_to(FILES))
+    for name in ("main.js", "base.css", library):
+        assert kept(f"/console/v/{first}/{name}") == "public, max-age=31536000, immutable"
+        assert kept(f"/console/v/0123456789abcdef/{name}") == "no-cache"
+        assert browser.get(f"/console/v/{first}/{name}x").status_code == 404
+    assert '"console/main.js"' not in browser.get("/").get_data(as_text=True)
+    shutil.copytree(FILES, tmp_path / "console")
+    monkeypatch.setattr(console, "FILES", tmp_path / "console")
+    assert version() == first
+    (tmp_path / "console" / "main.js").write_text("import './dom.js';")
+    assert version() != first
+
+
 @pytest.mark.parametrize(
     "path",
     [
         "/console/index.html",
+        "/console/v/x/index.html",
+        "/console/v/x/vendor/../main.js",
+        "/console/v/../console.py",
         "/console/",
         "/console/nothing.js",
         "/console/../console.py",

@@ -157,4 +157,5 @@ def test_every_route_is_below_the_contracts_prefix_or_for_people_and_operators(q
     elsewhere = {rule.rule for rule in rules if not rule.rule.startswith(("/api/", ManagedDoor.prefix))}
     reference = {"/agent-schema.json", "/docs", "/docs/<name>", "/openapi.json"}
     console = {"/console/<name>", "/console/vendor/<package>/<name>"}
+    console |= {path.replace("/console/", "/console/v/<version>/") for path in console}
     assert elsewhere == {"/health", "/ready", "/metrics", "/", *console, *reference}

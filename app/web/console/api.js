@@ -1,6 +1,6 @@
 /** The API, relative to where this file came from, so that a path in front of everything does not matter. */
 
-const BASE = new URL("..", import.meta.url);
+const BASE = new URL(".", document.baseURI);
 const TOKEN = "baton.token";
 const PATIENCE = 30_000;
 const SLOWEST = 100; // bytes that a millisecond sends at least
