@@ -16,6 +16,7 @@ from app.managed.answers import STRANDED_SECONDS, Answers
 from app.managed.door import ManagedDoor
 from app.managed.environments import EnvironmentCalls
 from app.managed.events import EventCalls
+from app.managed.files.calls import FileCalls
 from app.managed.served_tools import ServedTools
 from app.managed.sessions import SessionCalls
 from app.managed.teams import EveryTeam
@@ -189,6 +190,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         limits=limits,
         audit_days=settings.audit_days,
         search=settings.search,
+        file_bytes_per_name=settings.max_file_bytes_per_name,
     )
     directory = TeamDirectory(settings.agents, settings.environment, instead=settings.stand_in_agents)
     teams = EveryTeam(directory, store.managed)
@@ -312,6 +314,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             SessionCalls(store, control, runtime.manager, roots, served),
             managed_events := EventCalls(store, control, runtime.manager, readers, streams, answers),
             ThreadCalls(store, managed_events),
+            FileCalls(store.files, most_bytes=settings.max_file_bytes),
         ],
         _access(settings, store),
         max_body_bytes=settings.max_body_bytes,

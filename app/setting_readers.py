@@ -8,9 +8,12 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from app.access_tokens import AccessToken, parse_token, read_tokens_file, refuse_repeated
 from app.roots import NAME
+
+MOST_FILE_BYTES: Final = 524_288_000  # as Anthropic's own service has it
 
 
 def whole(text: str) -> int:
@@ -59,6 +62,12 @@ def count(text: str) -> int:
 def bytes(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,15}", text):
         raise ValueError("it must be a whole number of bytes; 0 switches it off")
+    return int(text)
+
+
+def file_bytes(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= MOST_FILE_BYTES:
+        raise ValueError(f"it must be a whole number of bytes, from 1 to {MOST_FILE_BYTES}")
     return int(text)
 
 

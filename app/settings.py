@@ -162,6 +162,15 @@ class Settings:
         "directories that caged commands can read beside the system's, separated by colons",
     )
     max_body_bytes: int = _setting("BATON_MAX_BODY_BYTES", read.whole, 33_554_432, "the longest request body")
+    max_file_bytes: int = _setting(
+        "BATON_MAX_FILE_BYTES", read.file_bytes, 104_857_600, "the longest file of the Managed Agents API"
+    )
+    max_file_bytes_per_name: int = _setting(
+        "BATON_MAX_FILE_BYTES_PER_NAME",
+        read.bytes,
+        10_737_418_240,
+        "how many bytes the files of one name may hold together; 0: any number",
+    )
     request_seconds: float = _setting(
         "BATON_REQUEST_SECONDS",
         read.some_seconds,

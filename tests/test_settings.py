@@ -58,6 +58,9 @@ WRONG = [
     ("BATON_ROOTS", "/tmp/{name}"),  # without tokens there are no names
     ("BATON_AUTH_TOKENS", "..:a-token-of-some-length"),
     ("BATON_MAX_BODY_BYTES", "32MB"),
+    ("BATON_MAX_FILE_BYTES", "0"),
+    ("BATON_MAX_FILE_BYTES", "524288001"),
+    ("BATON_MAX_FILE_BYTES_PER_NAME", "10GB"),
     ("BATON_REQUEST_SECONDS", "0"),
     ("BATON_DENY_WINS", "yes"),
     ("BATON_SOCKET_GROUP", "no-such-group-here"),

@@ -12,6 +12,9 @@ from app.web.door import Door, Json
 
 BETAS: Final = frozenset({"managed-agents-2026-04-01", "agent-memory-2026-07-22"})
 
+_WITHOUT_BETA: Final = ("/v1/files",)
+"""Routes that are no beta any more; older clients send the name of a beta of their own there."""
+
 _KINDS: Final = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -43,7 +46,8 @@ class ManagedDoor(Door):
 
     def enter(self) -> None:
         given = ",".join(request.headers.getlist("anthropic-beta"))
-        if BETAS.isdisjoint(name.strip() for name in given.split(",")):
+        is_beta = not request.path.startswith(_WITHOUT_BETA)
+        if is_beta and BETAS.isdisjoint(name.strip() for name in given.split(",")):
             raise NotFound("not found")
         if not request.headers.get("anthropic-version"):
             raise InvalidRequest("anthropic-version: header is required")

@@ -8,9 +8,15 @@ from typing import Final, Literal
 from app.door_ids import number_in
 from app.errors import InvalidRequest
 
-Kind = Literal["agent", "env", "sesn"]
+Kind = Literal["agent", "env", "sesn", "file", "sesrsc"]
 
-_NAMES: Final = {"agent": "agent", "env": "environment", "sesn": "session"}
+_NAMES: Final = {
+    "agent": "agent",
+    "env": "environment",
+    "sesn": "session",
+    "file": "file",
+    "sesrsc": "resource",
+}
 
 
 def checked(kind: Kind, given: str) -> str:

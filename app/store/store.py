@@ -16,6 +16,7 @@ from app.store.environment_store import EnvironmentStore
 from app.store.event_condenser import EventCondenser
 from app.store.event_store import AT_WORK_WITHIN, EventStore
 from app.store.fence import Fence, look_at_leases_alone
+from app.store.file_store import FileStore
 from app.store.fork_store import ForkStore
 from app.store.full_sessions import FullSessions
 from app.store.history_store import HistoryStore
@@ -56,6 +57,8 @@ class Pruned:
     spending: int
     scheduled_jobs: int
     queued_messages: int
+    files: int
+    file_contents: int
 
 
 class Store:
@@ -68,9 +71,10 @@ class Store:
         limits: Limits = NO_LIMITS,
         audit_days: float = 90,
         search: bool = True,
+        file_bytes_per_name: int = 0,
     ) -> None:
         """`probe` looks for the processes of runs; without it their leases alone say whether one is dead.
-        `search`: keep an index of words."""
+        `search`: keep an index of words. `file_bytes_per_name`: 0 is no limit."""
         fence = Fence(lease_seconds, probe)
         self.database = database
         self.fence = fence
@@ -105,6 +109,7 @@ class Store:
         self.environments = EnvironmentStore(database)
         self.managed = ManagedSessions(database, self.queue.count_addition)
         self.told = ToldEvents(database)
+        self.files = FileStore(database, most_bytes=file_bytes_per_name)
         self.audit = AuditStore(database, keep_days=audit_days)
 
     def prune(
@@ -127,4 +132,5 @@ class Store:
         entries = self.audit.prune()
         allowances, days = self.quotas.prune()
         jobs, queued = self.jobs.prune(), self.queue.prune()
-        return Pruned(segments, keys, places, entries, allowances, days, jobs, queued)
+        expired, unused = self.files.prune()
+        return Pruned(segments, keys, places, entries, allowances, days, jobs, queued, expired, unused)

@@ -360,3 +360,62 @@ told_events = Table(
     Column("body_json", Text, nullable=False),
     UniqueConstraint("session_id", "number", name="told_events_in_order"),
 )
+
+# Several files can have one content. Whatever deletes a file, a trigger counts its content's uses down, and deletes the
+# content with the last of them.
+
+file_contents = Table(
+    "file_contents",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("uses", Integer, nullable=False),  # 0: it is not complete yet
+    Column("created_at", Double, nullable=False),
+    Index("contents_by_owner", "owner", "size_bytes"),
+    partial_index("unused_contents", "created_at", where="uses = 0"),
+)
+
+file_chunks = Table(
+    "file_chunks",
+    metadata,
+    Column("content_id", Text, ForeignKey("file_contents.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("session_id", Text, ForeignKey("sessions.id", ondelete="CASCADE")),  # null: it belongs to none
+    Column("content_id", Text, nullable=False),  # no foreign key: the content's `uses` counts this row
+    Column("filename", DisplayText, nullable=False),
+    Column("mime_type", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("downloadable", Boolean, nullable=False),
+    Column("output_path", Text),  # where a session has written it, below its outputs
+    Column("output_changed", BigInteger),  # when, in nanoseconds, by the clock of the disk
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    UniqueConstraint("created_at", "id", name="files_by_age"),  # for its index
+    Index("files_by_owner", "owner", "created_at", "id"),
+    Index("files_by_session", "session_id", "created_at", "id"),
+    partial_index("files_that_expire", "expires_at", where="expires_at IS NOT NULL"),
+)
+
+session_resources = Table(
+    "session_resources",
+    metadata,
+    Column("id", Text, primary_key=True),
+    session_id(),
+    Column("number", Integer, nullable=False, autoincrement=False),  # in the order in which they came
+    Column("file_id", Text, ForeignKey("files.id", ondelete="CASCADE")),  # null: it is no file
+    Column("mount_path", Text, nullable=False),
+    Column("settings_json", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    UniqueConstraint("session_id", "number", name="resources_in_order"),
+    Index("resources_by_file", "file_id"),
+)

@@ -88,6 +88,18 @@ def put_two_rows_into_what_grows(database_url: str) -> None:
                         "taken_by": "",
                         **created,
                     },
+                    tables.files: {
+                        "id": str(number),
+                        "content_id": "",
+                        "filename": "",
+                        "mime_type": "",
+                        "size_bytes": 0,
+                        "downloadable": False,
+                        "expires_at": at,
+                        **who,
+                        **created,
+                    },
+                    tables.file_contents: {"id": str(number), "size_bytes": 0, "uses": 0, **who, **created},
                 }
                 for table, row in rows.items():
                     known = {name: value for name, value in mark.items() if name in table.c}

@@ -28,7 +28,11 @@ class Sdk(Anthropic):
 
         def remember(response: httpx2.Response) -> None:
             response.read()
-            self.status, self.sent = response.status_code, json.loads(response.content)
+            is_json = response.headers["content-type"] == "application/json"
+            self.status, self.sent = (
+                response.status_code,
+                json.loads(response.content) if is_json else response.content,
+            )
             assert response.headers["request-id"].startswith("req_")
 
         transport = httpx2.WSGITransport(app=server.app)

@@ -38,6 +38,9 @@ DEFINED_BY_CLIENTS: Final = frozenset({"stored_agents", "agent_versions", "envir
 """They stay until their owner takes them away."""
 
 
+OF_A_FILE: Final = frozenset({"file_chunks"})
+"""They go with their content."""
+
 FOLLOWS: Final = frozenset({"search_pending", "search_backlog", "search_entries"})
 """The index drops what is gone when it follows (`tests/store/test_search_index.py`)."""
 
@@ -45,7 +48,7 @@ FOLLOWS: Final = frozenset({"search_pending", "search_backlog", "search_entries"
 def test_every_table_goes_with_its_session_or_is_pruned() -> None:
     pruned = {field.name for field in fields(Pruned)}
     assert pruned <= set(metadata.tables)
-    known = pruned | PRUNED_WHEN_WRITTEN | FOLLOWS | DEFINED_BY_CLIENTS
+    known = pruned | PRUNED_WHEN_WRITTEN | FOLLOWS | DEFINED_BY_CLIENTS | OF_A_FILE
     others = set(metadata.tables) - known
     assert [table for table in others if not goes_with_its_session(table)] == []
 
