@@ -17,6 +17,9 @@ from app.managed.door import ManagedDoor
 from app.managed.environments import EnvironmentCalls
 from app.managed.events import EventCalls
 from app.managed.files.calls import FileCalls
+from app.managed.files.mounts import Mounts
+from app.managed.files.resources import ResourceCalls
+from app.managed.files.session_files import SessionFiles
 from app.managed.served_tools import ServedTools
 from app.managed.sessions import SessionCalls
 from app.managed.teams import EveryTeam
@@ -199,6 +202,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     titles = Titles(store.sessions, telemetry.tracing)
     tool_servers = ToolServers()
     roots = roots_of(settings)
+    session_files, mounts = SessionFiles(store, roots), Mounts(store.files)
     pricing = Pricing(store.quotas, allowed=settings.unpriced_models == "allow")
     planner = AgentPlanner(
         teams,
@@ -212,7 +216,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         servers=tool_servers,
         run_seconds=settings.run_seconds,
         cage=cage_of(settings),
-        tellers=Tellers(store).of,
+        tellers=Tellers(store, session_files).of,
     )
     runtime = Runtime(
         store,
@@ -311,9 +315,10 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             ReferenceResource(secured=settings.asks_for_tokens),
             AgentCalls(store.agents, served),
             EnvironmentCalls(store.environments, caged=settings.sandbox != "off"),
-            SessionCalls(store, control, runtime.manager, roots, served),
+            SessionCalls(store, control, runtime.manager, roots, served, mounts),
             managed_events := EventCalls(store, control, runtime.manager, readers, streams, answers),
             ThreadCalls(store, managed_events),
+            ResourceCalls(store, mounts, session_files),
             FileCalls(store.files, most_bytes=settings.max_file_bytes),
         ],
         _access(settings, store),

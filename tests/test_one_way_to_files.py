@@ -32,6 +32,7 @@ KNOWN: Final = {
     ("agent/tools/sandbox.py", "open"),
     ("agent/tools/sandbox.py", "scandir"),
     ("agent/tools/path_walk.py", "open"),
+    ("agent/tools/placed_files.py", "open"),  # in a directory that the sandbox has walked to
     ("agent/tools/memory_file.py", "connect"),  # a path that the sandbox has prepared
     ("agent/tools/process_family.py", "read_bytes"),  # /proc
     ("agent/tools/process_family.py", "read_text"),

@@ -17,6 +17,7 @@ from app.managed.agent_bodies import (
 from app.managed.agent_definition import check, model_json, skill_json, tool_json
 from app.managed.bodies import SOUND, Body, Metadata, MetadataPatch
 from app.managed.event_bodies import InitialEvent
+from app.managed.files.resource_bodies import GivenResources
 
 Json = dict[str, Any]
 
@@ -53,7 +54,7 @@ class CreateSession(Body):
     title: Title | None = None
     metadata: Metadata = Field(default_factory=dict)
     initial_events: Annotated[list[InitialEvent], Field(max_length=50)] = Field(default_factory=list)
-    resources: list[Json] = Field(default_factory=list)
+    resources: GivenResources = Field(default_factory=list)
     vault_ids: list[Id] = Field(default_factory=list)
     budget: Json | None = None
 
@@ -73,8 +74,6 @@ class UpdateSession(Body):
 
 def refuse_unsupported(body: CreateSession | UpdateSession) -> None:
     """InvalidRequest for what would be stored without effect."""
-    if isinstance(body, CreateSession) and body.resources:
-        raise InvalidRequest("resources: they are not supported here yet")
     if body.vault_ids:
         raise InvalidRequest("vault_ids: vaults are not supported here yet")
     if body.budget is not None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from app.door_ids import thread_id
+from app.managed.files.mounts import resource_json
 from app.managed.teams import key_of
 from app.managed.times import moment, times_json
 from app.managed.usage import spent_of
 from app.store.definitions import Defined
 from app.store.managed_sessions import ManagedSession
+from app.store.resource_store import Resource
 from app.store.told_events import Told
 
 Json = dict[str, Any]
@@ -21,7 +24,7 @@ def session_agent(stored: Defined, definition: Json) -> Json:
     return {"id": stored.id, "type": "agent", "version": stored.version, **kept}
 
 
-def session_json(found: ManagedSession) -> Json:
+def session_json(found: ManagedSession, resources: Sequence[Resource] = ()) -> Json:
     spent, ended = spent_of(found), found.archived_at
     return {
         "id": key_of(found.session.id),
@@ -31,7 +34,7 @@ def session_json(found: ManagedSession) -> Json:
         "agent": found.settings["agent"],
         "environment_id": found.environment_id,
         "metadata": found.settings["metadata"],
-        "resources": [],
+        "resources": [resource_json(one) for one in resources],
         "vault_ids": [],
         "budget": None,
         "outcome_evaluations": [],

@@ -16,6 +16,7 @@ from app.door_ids import new_id
 from app.errors import InvalidRequest, NotFound
 from app.managed.bodies import patched, read
 from app.managed.calls import Calls, delete, get, post
+from app.managed.files.mounts import Mounts, mount_notes
 from app.managed.given_ids import checked, number_of
 from app.managed.paging import SessionPages
 from app.managed.sent_messages import first_messages
@@ -56,12 +57,14 @@ class SessionCalls(Calls):
         manager: RuntimeManager,
         roots: Roots,
         served: ServedTools,
+        mounts: Mounts,
     ) -> None:
         self._store = store
         self._control = control
         self._manager = manager
         self._roots = roots
         self._served = served
+        self._mounts = mounts
 
     @post("")
     def create(self) -> Response:
@@ -75,6 +78,9 @@ class SessionCalls(Calls):
             )
         self._served.check_network(environment)
         session_id = str(uuid.uuid4())
+        resources = self._mounts.new(
+            body.resources, session_id=session_id, session_owner=own_name(), owner=owner()
+        )
         session = Session(
             id=session_id,
             title=body.title or "",
@@ -93,24 +99,27 @@ class SessionCalls(Calls):
                 "agent": agent,
                 "metadata": body.metadata,
                 "networking": environment.definition["config"]["networking"]["type"],
+                "mounts": mount_notes(resources),
             },
+            resources=resources,
             messages=messages,
             events=events,
         )
         if messages:
             self._manager.start_queued(session_id)
             made = self._store.managed.get(session_id, owner=None)
-        return json_response(session_json(made))
+        return self._shown(made)
 
     @get("")
     def page(self) -> Response:
         pages = SessionPages.of_request()
         rows = self._store.managed.page(pages.wanted, owner=owner())
-        return json_response(pages.answer(rows, session_json))
+        resources = self._store.resources.of([one.session.id for one in rows])
+        return json_response(pages.answer(rows, lambda one: session_json(one, resources[one.session.id])))
 
     @get("/<session_id>")
     def retrieve(self, session_id: str) -> Response:
-        return json_response(session_json(self.found(session_id)))
+        return self._shown(self.found(session_id))
 
     @post("/<session_id>")
     def update(self, session_id: str) -> Response:
@@ -134,7 +143,7 @@ class SessionCalls(Calls):
             return replace(before, settings=settings, session=replace(before.session, title=title))
 
         found = self._store.managed.change(number_of(session_id), change, self._told_of_change, owner=owner())
-        return json_response(session_json(found))
+        return self._shown(found)
 
     @post("/<session_id>/archive")
     def archive(self, session_id: str) -> Response:
@@ -146,7 +155,7 @@ class SessionCalls(Calls):
         self._control.interrupt(
             found.session.id, by=requester()
         )  # what waits for an answer gets none any more
-        return json_response(session_json(found))
+        return self._shown(found)
 
     @delete("/<session_id>")
     def delete(self, session_id: str) -> Response:
@@ -164,6 +173,10 @@ class SessionCalls(Calls):
 
     def found(self, session_id: str) -> ManagedSession:
         return self._store.managed.get(number_of(session_id), owner=owner())
+
+    def _shown(self, found: ManagedSession) -> Response:
+        number = found.session.id
+        return json_response(session_json(found, self._store.resources.of([number])[number]))
 
     def _agent(self, given: AgentReference | AgentWithOverrides) -> Json:
         """The agent that is frozen into the session. NotFound, InvalidRequest."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -12,6 +12,7 @@ import orjson
 from app.door_ids import id_of, number_in
 from app.errors import AgentNotFound
 from app.managed.environments import UNRESTRICTED
+from app.managed.files.mounts import file_notes
 from app.managed.policies import SEARCH, Policies
 from app.store.managed_sessions import ManagedSessions
 from app.team.client_tool import ClientTool
@@ -44,7 +45,8 @@ class EveryTeam:
         known = self._made.get(key)
         if known is not None and known[0] == changed_at:
             return known[1]
-        team = team_of(key, settings["agent"], networking=settings.get("networking", UNRESTRICTED))
+        networking = settings.get("networking", UNRESTRICTED)
+        team = team_of(key, settings["agent"], networking=networking, notes=[file_notes(settings)])
         self._made[key] = changed_at, team
         while len(self._made) > _KEPT:  # the oldest; another thread may be faster
             self._made.pop(next(iter(self._made)), None)
@@ -56,9 +58,12 @@ def key_of(session_id: str) -> str:
     return id_of("sesn", uuid.UUID(session_id))
 
 
-def team_of(key: str, agent: Mapping[str, Any], *, networking: str = UNRESTRICTED) -> Team:
+def team_of(
+    key: str, agent: Mapping[str, Any], *, networking: str = UNRESTRICTED, notes: Sequence[str] = ()
+) -> Team:
     """Of an agent as it is stored. Its words are its own: nothing in them stands for a variable. `networking` is the
-    kind that the session's environment has."""
+    kind that the session's environment has; `notes` tell the model what the session has, and stand behind its words.
+    """
     policies = Policies(agent["tools"])
     model: Json = {"provider": "anthropic", "model": agent["model"]["id"]}
     if effort := agent["model"]["effort"]:
@@ -80,7 +85,9 @@ def team_of(key: str, agent: Mapping[str, Any], *, networking: str = UNRESTRICTE
         for tool in agent["tools"]
         if tool["type"] == "custom"
     ]
-    own = team.agents[0].with_(instruction=agent["system"] or "", client_tools=tuple(custom))
+    own = team.agents[0].with_(
+        instruction="\n\n".join(filter(None, [agent["system"], *notes])), client_tools=tuple(custom)
+    )
     return dataclasses.replace(team, agents=(own,), digest=f"{team.digest}:{hash_of(agent)}")
 
 

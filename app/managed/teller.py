@@ -50,6 +50,7 @@ from app.door_ids import (
     thread_id,
 )
 from app.managed.decisions import answer_of
+from app.managed.files.session_files import SessionFiles
 from app.managed.policies import Policies
 from app.managed.usage import Spent, spent_of
 from app.runtime.teller import Rows
@@ -267,8 +268,9 @@ class SessionTeller:
 class Tellers:
     """Makes the tellers of runs."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, files: SessionFiles) -> None:
         self._store = store
+        self._files = files
 
     def of(self, key: str) -> Callable[[], SessionTeller] | None:
         """What makes a run's teller, by the key of its team; None for the team of an agent file."""
@@ -279,6 +281,7 @@ class Tellers:
         """Once for each run, and again where another process goes on with it."""
         store = self._store
         found = store.managed.get(session_id, owner=None)
+        self._files.prepare(found.session)
         last = store.told.last_place(session_id)
         return SessionTeller(
             session_id,

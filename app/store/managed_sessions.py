@@ -19,6 +19,7 @@ from app.store.idempotency import KeyUse, use_key
 from app.store.key_pages import ANY_TIME, Place, Times
 from app.store.prepared_statements import Prepared, Values
 from app.store.queue_store import add_waiting
+from app.store.resource_store import NewResource, add_resources
 from app.store.row_mapping import dump, load_optional, session_of
 from app.store.run_rows import live_run_row
 from app.store.session_rows import add_session, find_session
@@ -84,8 +85,9 @@ class ManagedSessions:
         settings: Json,
         messages: Sequence[QueuedMessage] = (),
         events: Sequence[Values] = (),
+        resources: Sequence[NewResource] = (),
     ) -> ManagedSession:
-        """With the first `messages`, which wait for a run, and the `events` that tell of them."""
+        """With its `resources`, and the first `messages`, which wait for a run, and the `events` that tell of them."""
         with self._database.writing() as connection:
             add_session(connection, session)
             made = session_of(find_session(connection, session.id))
@@ -100,6 +102,7 @@ class ManagedSessions:
                     settings_json=dump(settings),
                 )
             )
+            add_resources(connection, session.id, resources)
             if messages:
                 add_waiting(connection, messages)
             tell(connection, events)

@@ -28,6 +28,7 @@ from app.store.pause_store import PauseStore
 from app.store.queue_store import QueueStore
 from app.store.quota_store import QuotaStore
 from app.store.quotas import NO_LIMITS, Limits
+from app.store.resource_store import ResourceStore
 from app.store.run_journal import RunJournal
 from app.store.run_reads import RunReads
 from app.store.run_store import RunStore
@@ -109,6 +110,7 @@ class Store:
         self.environments = EnvironmentStore(database)
         self.managed = ManagedSessions(database, self.queue.count_addition)
         self.told = ToldEvents(database)
+        self.resources = ResourceStore(database)
         self.files = FileStore(database, most_bytes=file_bytes_per_name)
         self.audit = AuditStore(database, keep_days=audit_days)
 

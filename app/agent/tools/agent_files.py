@@ -14,6 +14,7 @@ from app.agent.tools.file_preview import preview_change, preview_write
 from app.agent.tools.file_reading import MAX_TEXT, decode, is_binary, picture_result, rewritten
 from app.agent.tools.function_tool import tool
 from app.agent.tools.sandbox import Content, FileRefused, files_of
+from app.agent.tools.session_places import found_in
 from app.agent.tools.text_file import EditFailed, TextFile
 from app.agent.toolset import ToolContext, ToolResult
 from app.conversation.json_text import whole
@@ -44,7 +45,7 @@ def read(
     if view_range and len(view_range) != 2:
         return ToolResult.error("read: view_range must be [start_line, end_line]")
     try:
-        content = files_of(context).read(file_path, MOST_BYTES_OF_DOCUMENT)
+        content = files_of(context).read(found_in(context.working_dir, file_path), MOST_BYTES_OF_DOCUMENT)
     except FileRefused as refusal:
         return _refused("read", file_path, refusal)
     picture = image_header.recognise(content.data)
@@ -67,7 +68,8 @@ def read(
 
 
 def _preview_write(arguments: Mapping[str, Any], context: ToolContext) -> Preview:
-    return preview_write({**arguments, "path": arguments["file_path"]}, context)
+    path = found_in(context.working_dir, str(arguments["file_path"]))
+    return preview_write({**arguments, "path": path}, context)
 
 
 def _preview_edit(arguments: Mapping[str, Any], context: ToolContext) -> Preview:
@@ -78,7 +80,7 @@ def _preview_edit(arguments: Mapping[str, Any], context: ToolContext) -> Preview
         except EditFailed as failure:
             raise FileRefused(f"it would fail: {failure}") from failure
 
-    return preview_change(str(arguments["file_path"]), edited, context)
+    return preview_change(found_in(context.working_dir, str(arguments["file_path"])), edited, context)
 
 
 @tool(title="Write", preview=_preview_write)
@@ -86,11 +88,11 @@ def write(
     context: ToolContext, file_path: FilePath, content: Annotated[str, "All that the file shall hold"]
 ) -> ToolResult:
     """Writes a file, with the directories that lead to it. What it held before is lost."""
-    files = files_of(context)
+    files, path = files_of(context), found_in(context.working_dir, file_path)
     try:
-        files.make_directories(os.path.dirname(file_path))
-        data = rewritten(files, file_path, whole(content)).data
-        files.write(file_path, data)
+        files.make_directories(os.path.dirname(path))
+        data = rewritten(files, path, whole(content)).data
+        files.write(path, data)
     except FileRefused as refusal:
         return _refused("write", file_path, refusal)
     return ToolResult(f"wrote {len(data)} bytes to {file_path}")
@@ -105,9 +107,9 @@ def edit(
     replace_all: Annotated[bool, "Replace it wherever it stands"] = False,
 ) -> ToolResult:
     """Replaces a text in a file. The file keeps its encoding and its line ends."""
-    files = files_of(context)
+    files, path = files_of(context), found_in(context.working_dir, file_path)
     try:
-        content = files.read(file_path, MOST_BYTES)
+        content = files.read(path, MOST_BYTES)
     except FileRefused as refusal:
         return _refused("edit", file_path, refusal)
     if content.size > MOST_BYTES:
@@ -123,7 +125,7 @@ def edit(
         return ToolResult.error(f"edit: old_string appears {count} times in {file_path} (must be unique)")
     try:
         after = _edited(before, old, whole(new_string), everywhere=replace_all)
-        files.write(file_path, after.data)
+        files.write(path, after.data)
     except EditFailed as failure:
         if count == 0 and old and "not found" in str(failure):
             return ToolResult.error(f"edit: old_string not found in {file_path}")

@@ -14,6 +14,7 @@ from app.agent.tools.file_search import MAX_FILE, FileWalk, excerpt_of, searchab
 from app.agent.tools.function_tool import tool
 from app.agent.tools.regex_search import BadPattern, RegexSearch, TooSlow
 from app.agent.tools.sandbox import Entry, FileRefused, Sandbox, files_of
+from app.agent.tools.session_places import found_in
 from app.agent.toolset import ToolContext, ToolResult
 
 MOST_PATHS: Final = 200
@@ -42,12 +43,12 @@ def glob(
     if ".." in names:
         return ToolResult.error("glob: '..' is not permitted in the pattern")
     globs = [tuple(one.split("/")) for one in islice(_without_braces("/".join(names)), _MOST_BRACES)]
-    files = files_of(context)
+    files, place = files_of(context), found_in(context.working_dir, path)
     walk = FileWalk(files, lambda _path, _is_directory: False, (), context.cancellation)
     found: list[tuple[float, str]] = []
     try:
-        start = files.entries(path)[0]
-        for inner, entry in islice(walk.entries(path, dated=True), MOST_LOOKED_AT):
+        start = files.entries(place)[0]
+        for inner, entry in islice(walk.entries(place, dated=True), MOST_LOOKED_AT):
             below = tuple(inner[len(start) :].lstrip("/").split("/"))
             if any(_fits(below, one) for one in globs) and _leads_inside(files, inner, entry):
                 found.append((entry.changed, files.shown(inner)))
@@ -66,7 +67,10 @@ def grep(
     walk = FileWalk(files, lambda inner, _: inner.rpartition("/")[2] in _UNSEARCHED, (), context.cancellation)
     try:
         with RegexSearch(pattern, context.cancellation) as search:
-            return ToolResult("\n".join(_bounded(_found(files, walk.files(path), search))) or "no matches")
+            return ToolResult(
+                "\n".join(_bounded(_found(files, walk.files(found_in(context.working_dir, path)), search)))
+                or "no matches"
+            )
     except BadPattern as problem:
         return ToolResult.error(f"grep: invalid regex: {problem}")
     except TooSlow:

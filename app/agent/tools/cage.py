@@ -15,6 +15,7 @@ from typing import Final
 
 from app.agent.tools.path_walk import open_directory
 from app.agent.tools.processes import Command
+from app.agent.tools.session_places import MANAGED, PLACES
 
 SYSTEM: Final = (*("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"), *("/etc", "/nix/store"))
 """Directories that every command can read, as far as they are there."""
@@ -115,6 +116,11 @@ def _visible(cage: Cage, directory: Path, environment: Mapping[str, str]) -> Ite
     for path in cage.readable:
         yield from ("--ro-bind-try", str(path), str(path))
     yield from ("--bind", str(directory), str(directory))
+    if directory.name.startswith(MANAGED):
+        for name, below in PLACES.items():
+            place = Path(name)
+            if not any(_overlap(place, path) for path in (*system, directory, home)):
+                yield from ("--symlink", str(directory / below), name)
     for path in cage.hidden:
         if any(path.is_relative_to(place) for place in (directory, *system)):
             yield from _covered(path)
