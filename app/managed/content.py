@@ -20,8 +20,7 @@ MAX_BLOCKS: Final = 1000
 _Full = Annotated[str, Field(min_length=1), SOUND]
 
 _ELSEWHERE: Final = {
-    "url": "sources of the type url are not supported here; send the data itself as base64",
-    "file": "sources of the type file are not supported here yet; send the data itself as base64",
+    "url": "sources of the type url are not supported here; send the data itself as base64, or upload it as a file",
 }
 
 
@@ -44,9 +43,19 @@ class Base64Image(Body):
     data: _Full
 
 
+class FromFile(Body):
+    """The content of a file, which the server puts in its place (`app.managed.files.file_sources`)."""
+
+    type: Literal["file"]
+    file_id: Annotated[str, Field(min_length=1, max_length=64), SOUND]
+
+
 class ImageBlock(Body):
     type: Literal["image"]
-    source: Annotated[Base64Image, BeforeValidator(_carried)]
+    source: Annotated[
+        Annotated[Base64Image | FromFile, Discriminator("type")],
+        BeforeValidator(_carried),
+    ]
 
 
 class Pdf(Body):
@@ -62,7 +71,7 @@ class PlainText(Body):
 
 
 _DocumentSource = Annotated[
-    Annotated[Pdf | PlainText, Discriminator("type")],
+    Annotated[Pdf | PlainText | FromFile, Discriminator("type")],
     BeforeValidator(_carried),
 ]
 
@@ -88,18 +97,26 @@ class SearchResultBlock(Body):
 
 MessageBlock = Annotated[TextBlock | ImageBlock | DocumentBlock, Discriminator("type")]
 ResultBlock = Annotated[TextBlock | ImageBlock | DocumentBlock | SearchResultBlock, Discriminator("type")]
-Parts = Sequence[TextBlock | ImageBlock | DocumentBlock | SearchResultBlock]
+Part = TextBlock | ImageBlock | DocumentBlock | SearchResultBlock
+Parts = Sequence[Part]
 
 
 def checked(parts: Parts) -> Parts:
     """PydanticCustomError for a picture or a document that the model's API would refuse, with every later request."""
     for place, part in enumerate(parts):
-        match part:
-            case ImageBlock(source=source) if not _is_picture(source.data):
-                raise _refusal(place, "the image can't be read")
-            case DocumentBlock(source=Pdf(data=data)) if not is_pdf(data):
-                raise _refusal(place, "the document is no whole PDF without a password, in base64")
+        if (words := refusal_of(part)) is not None:
+            raise _refusal(place, words)
     return parts
+
+
+def refusal_of(part: Part) -> str | None:
+    """Why the model's API would refuse a picture or a document."""
+    match part:
+        case ImageBlock(source=Base64Image(data=data)) if not _is_picture(data):
+            return "the image can't be read"
+        case DocumentBlock(source=Pdf(data=data)) if not is_pdf(data):
+            return "the document is no whole PDF without a password, in base64"
+    return None
 
 
 def as_json(parts: Parts) -> list[Json]:
@@ -112,11 +129,15 @@ def for_model(parts: Parts) -> list[Json]:
     blocks = []
     for part in parts:
         block = part.model_dump(exclude_none=True)
-        if isinstance(part, ImageBlock):
+        if isinstance(part, ImageBlock) and isinstance(part.source, Base64Image):
             taken = limit.take((part.source.media_type, part.source.data))
             block = {"type": "text", "text": taken} if isinstance(taken, str) else image_block(*taken)
         blocks.append(block)
     return blocks
+
+
+def names_file(part: Part) -> bool:
+    return isinstance(part, ImageBlock | DocumentBlock) and isinstance(part.source, FromFile)
 
 
 def is_empty(parts: Parts) -> bool:

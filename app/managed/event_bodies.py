@@ -17,7 +17,9 @@ from app.managed.content import (
     checked,
     for_model,
     is_empty,
+    names_file,
 )
+from app.managed.decisions import RESOLVED
 
 Json = dict[str, Any]
 
@@ -42,8 +44,14 @@ class UserMessage(Body):
     type: Literal["user.message"]
     content: Content
 
-    def blocks(self) -> list[Json]:
-        return for_model(self.content)
+    def blocks(self, resolved: Parts) -> tuple[list[Json], list[Json]]:
+        """What the model is shown, and what clients are told of it. `resolved` is the content with what files hold."""
+        shown = for_model(resolved)
+        told = [
+            part.model_dump(exclude_none=True) if names_file(part) else block
+            for part, block in zip(self.content, shown, strict=True)
+        ]
+        return shown, told
 
 
 class Interrupt(Body):
@@ -70,11 +78,13 @@ class CustomToolResult(Body):
     content: ResultContent | None = None
     is_error: bool | None = None
 
-    def body(self) -> Json:
-        """The event without its id: what was sent, and nothing else."""
+    def body(self, resolved: Parts) -> Json:
+        """The event without its id: what was sent, and beside it what files hold (`RESOLVED`), if it names any."""
         said: Json = {"custom_tool_use_id": self.custom_tool_use_id}
         if self.content is not None:
             said["content"] = as_json(self.content)
+            if any(map(names_file, self.content)):
+                said[RESOLVED] = as_json(resolved)
         if self.is_error is not None:
             said["is_error"] = self.is_error
         return said

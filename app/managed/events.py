@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -14,11 +13,13 @@ from app.errors import InvalidRequest
 from app.managed.answers import KINDS, Answers
 from app.managed.bodies import read
 from app.managed.calls import Calls, get, post
+from app.managed.content import Parts
 from app.managed.event_bodies import CustomToolResult, Interrupt, SendEvents, ToolConfirmation, UserMessage
 from app.managed.event_stream import PREVIEWS, FollowedSession
+from app.managed.files.file_sources import FileSources
 from app.managed.given_ids import number_of
 from app.managed.paging import event_cursor, event_page, texts
-from app.managed.sent_messages import sent_row
+from app.managed.sent_messages import sent_message
 from app.managed.session_json import event_json
 from app.runtime.manager import RuntimeManager
 from app.runtime.run_control import RunControl
@@ -82,12 +83,14 @@ class EventCalls(Calls):
         messages: list[QueuedMessage] = []
         rows: list[Json] = []
         interrupted = False
-        for event in body.events:
+        sources = FileSources(self._store.files, owner=owner())
+        for index, event in enumerate(body.events):
+            place = f"events[{index}]"
             match event:
                 case UserMessage():
-                    message = QueuedMessage(uuid.uuid4().hex, number, "steer", tuple(event.blocks()), at, by)
+                    message, row = sent_message(number, event, "steer", place, at=at, by=by, sources=sources)
                     messages.append(message)
-                    rows.append(sent_row(message))
+                    rows.append(row)
                 case Interrupt(session_thread_id=thread):
                     if thread not in (None, thread_id(number)):
                         raise InvalidRequest(f"session_thread_id: there is no thread {thread}")
@@ -97,7 +100,8 @@ class EventCalls(Calls):
                 case ToolConfirmation():
                     rows.append(self._confirmation(number, event, at, rows))
                 case CustomToolResult():
-                    rows.append(self._custom_result(number, event, at))
+                    resolved = sources.resolved(event.content or (), place)
+                    rows.append(self._custom_result(number, event, resolved, at))
 
         def check(found: ManagedSession) -> None:
             if found.archived_at is not None:
@@ -178,7 +182,7 @@ class EventCalls(Calls):
         call = self._store.journal.ledger(session_id).get(call_id)
         return call is None or call.state not in ("pending", "awaiting_approval")
 
-    def _custom_result(self, session_id: str, event: CustomToolResult, at: float) -> Json:
+    def _custom_result(self, session_id: str, event: CustomToolResult, resolved: Parts, at: float) -> Json:
         """InvalidRequest unless it is the result of a call that a client has to make. A second one is not stored."""
         made = self._store.told.find(session_id, event.custom_tool_use_id)
         if made is None or made.type != "agent.custom_tool_use" or made.call_id is None:
@@ -187,7 +191,7 @@ class EventCalls(Calls):
             )
         row_id = result_event_id(session_id, made.call_id)
         return event_row(
-            session_id, row_id, event.type, event.body(), at=at, number=None, call_id=made.call_id
+            session_id, row_id, event.type, event.body(resolved), at=at, number=None, call_id=made.call_id
         )
 
     def _pending(self, session_id: str, rows: Sequence[Json]) -> Sequence[str]:

@@ -6,10 +6,10 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from app.conversation.queued_message import QueuedMessage
+from app.conversation.queued_message import QueuedMessage, QueueKind
 from app.door_ids import event_id
 from app.managed.event_bodies import UserMessage
-from app.managed.teller import contents
+from app.managed.files.file_sources import FileSources
 from app.store.store import Store
 from app.store.told_events import event_row
 
@@ -17,22 +17,40 @@ Json = dict[str, Any]
 
 
 def first_messages(
-    store: Store, session_id: str, given: Sequence[UserMessage], *, by: str
+    store: Store, session_id: str, given: Sequence[UserMessage], *, by: str, sources: FileSources
 ) -> tuple[list[QueuedMessage], list[Json]]:
     """Messages that wait for a session's run, and the events by which they were sent."""
     at = store.database.now()
-    messages = [
-        QueuedMessage(uuid.uuid4().hex, session_id, "followup", tuple(one.blocks()), at, by) for one in given
+    sent = [
+        sent_message(session_id, one, "followup", f"initial_events[{index}]", at=at, by=by, sources=sources)
+        for index, one in enumerate(given)
     ]
-    return messages, [sent_row(message) for message in messages]
+    return [message for message, _ in sent], [row for _, row in sent]
 
 
-def sent_row(message: QueuedMessage) -> Json:
+def sent_message(
+    session_id: str,
+    given: UserMessage,
+    kind: QueueKind,
+    place: str,
+    *,
+    at: float,
+    by: str,
+    sources: FileSources,
+) -> tuple[QueuedMessage, Json]:
+    """A message that waits, and the event by which it was sent. `place` is where it stands in the request."""
+    shown, told = given.blocks(sources.resolved(given.content, place))
+    message = QueuedMessage(uuid.uuid4().hex, session_id, kind, tuple(shown), at, by)
+    return message, sent_row(message, told)
+
+
+def sent_row(message: QueuedMessage, told: Sequence[Json]) -> Json:
+    """`told`: what clients are told of its content."""
     return event_row(
         message.session_id,
         event_id(message.id),
         "user.message",
-        {"content": contents(message)},
+        {"content": list(told)},
         at=message.created_at,
         number=None,
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.door_ids import thread_id
+from app.managed.decisions import RESOLVED
 from app.managed.files.mounts import resource_json
 from app.managed.teams import key_of
 from app.managed.times import moment, times_json
@@ -75,4 +76,5 @@ def status_of(found: ManagedSession) -> str:
 
 
 def event_json(event: Told) -> Json:
-    return {"id": event.id, "type": event.type, "processed_at": moment(event.processed_at), **event.body}
+    told = {name: value for name, value in event.body.items() if name != RESOLVED}
+    return {"id": event.id, "type": event.type, "processed_at": moment(event.processed_at), **told}

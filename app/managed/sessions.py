@@ -16,6 +16,7 @@ from app.door_ids import new_id
 from app.errors import InvalidRequest, NotFound
 from app.managed.bodies import patched, read
 from app.managed.calls import Calls, delete, get, post
+from app.managed.files.file_sources import FileSources
 from app.managed.files.mounts import Mounts, mount_notes
 from app.managed.given_ids import checked, number_of
 from app.managed.paging import SessionPages
@@ -81,6 +82,10 @@ class SessionCalls(Calls):
         resources = self._mounts.new(
             body.resources, session_id=session_id, session_owner=own_name(), owner=owner()
         )
+        sources = FileSources(self._store.files, owner=owner())
+        messages, events = first_messages(
+            self._store, session_id, body.initial_events, by=requester(), sources=sources
+        )
         session = Session(
             id=session_id,
             title=body.title or "",
@@ -89,7 +94,6 @@ class SessionCalls(Calls):
             handed_to=f"{key_of(session_id)}/{AGENT}",
         )
         session = replace(session, choices=replace(session.choices, without_title=True))
-        messages, events = first_messages(self._store, session_id, body.initial_events, by=requester())
         made = self._store.managed.create(
             session,
             agent_id=agent["id"],

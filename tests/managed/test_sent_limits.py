@@ -70,7 +70,7 @@ REFUSED: list[tuple[list[Any], str]] = [
     ),
     (
         [message(image(type="file", file_id="file_1"))],
-        "events[0].content[0].source: sources of the type file",
+        "Invalid file ID.",
     ),
     (
         [message(document(type="url", url="https://x.example/a.pdf"))],
@@ -78,7 +78,7 @@ REFUSED: list[tuple[list[Any], str]] = [
     ),
     (
         [message(document(type="file", file_id="file_1"))],
-        "events[0].content[0].source: sources of the type file",
+        "Invalid file ID.",
     ),
     (
         [message(image(type="base64", media_type="image/bmp", data=PNG))],

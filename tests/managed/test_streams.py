@@ -131,7 +131,7 @@ def test_a_message_that_no_run_has_come_to_is_begun_with_after_a_crash(
     message = QueuedMessage(
         uuid.uuid4().hex, number, "steer", ({"type": "text", "text": "[say I am.]"},), 0.0, ""
     )
-    store.managed.send(number, [message], [sent_row(message)], lambda _: None, owner=None)
+    store.managed.send(number, [message], [sent_row(message, message.content)], lambda _: None, owner=None)
     store.database.close()
     second = start_baton()
     with Anthropic(base_url=second.url, api_key="x", max_retries=0) as client:
