@@ -202,7 +202,8 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     titles = Titles(store.sessions, telemetry.tracing)
     tool_servers = ToolServers()
     roots = roots_of(settings)
-    session_files, mounts = SessionFiles(store, roots), Mounts(store.files)
+    session_files = SessionFiles(store, roots, most_bytes=settings.max_file_bytes)
+    mounts = Mounts(store.files)
     pricing = Pricing(store.quotas, allowed=settings.unpriced_models == "allow")
     planner = AgentPlanner(
         teams,

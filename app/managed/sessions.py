@@ -103,7 +103,7 @@ class SessionCalls(Calls):
                 "agent": agent,
                 "metadata": body.metadata,
                 "networking": environment.definition["config"]["networking"]["type"],
-                "mounts": mount_notes(resources),
+                "mounts": mount_notes(resources, agent),
             },
             resources=resources,
             messages=messages,

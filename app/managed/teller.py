@@ -72,10 +72,13 @@ class SessionTeller:
         look: Callable[[], Sequence[Told]],
         decided: Callable[[Sequence[str]], Mapping[str, Told]],
         asked: Mapping[str, Told],
+        outputs: Callable[[], None] = lambda: None,
     ) -> None:
         """`agent` is the one that was frozen into the session; `spent` what its earlier runs have used; `look` finds
         the events that clients have sent and that no run has come to, but for messages; `decided` the decisions of
-        clients on calls; `asked` are the calls that the session is idle for, with the event of each."""
+        clients on calls; `asked` are the calls that the session is idle for, with the event of each; `outputs` makes
+        files of what the session has written."""
+        self._outputs = outputs
         self._look = look
         self._decided = decided
         self._session_id = session_id
@@ -121,6 +124,7 @@ class SessionTeller:
                 if self._is_for_client(question):
                     self._custom.add(call_id)
                 if open_events := [*self._unanswered().values()]:
+                    self._outputs()
                     return [*self._idle(idle_body({"type": "requires_action", "event_ids": open_events}))]
             case Condensed(session_id) | PicturesLeftOut(session_id) if session_id == self._session_id:
                 return [self._row("agent.thread_context_compacted", {})]
@@ -128,11 +132,12 @@ class SessionTeller:
 
     def came(self, messages: Sequence[QueuedMessage]) -> Rows:
         return [
-            self._row("user.message", {"content": contents(message)}, event=event_id(message.id))
+            self._row("user.message", {"content": [*unframed(message.content)]}, event=event_id(message.id))
             for message in messages
         ]
 
     def ended(self, outcome: RunOutcome) -> Rows:
+        self._outputs()
         sent = self._look()
         rows = [*self._unanswered_request(), *self._came_to(sent)]
         if tells_error(outcome):
@@ -291,9 +296,5 @@ class Tellers:
             partial(store.told.waiting, session_id),
             partial(store.told.decided, session_id),
             store.told.open_calls(session_id),
+            partial(self._files.capture, found.session),
         )
-
-
-def contents(message: QueuedMessage) -> list[Json]:
-    """Without the server's own words to the model."""
-    return [dict(block) for block in unframed(message.content)]

@@ -1,4 +1,4 @@
-"""Resources of sessions of the Managed Agents API: files that were mounted, and repositories."""
+"""Resources of sessions of the Managed Agents API, and the files that sessions have written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select
 from app.errors import InvalidRequest, NotFound
 from app.store.clock import now
 from app.store.engine import Database
-from app.store.file_store import Content, FileFacts, add_file
+from app.store.file_store import Content, FileFacts, StoredFile, add_file
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import dump
 from app.store.session_rows import find_session
@@ -103,6 +103,17 @@ class ResourceStore:
             connection.execute(delete(session_resources).where(session_resources.c.id == resource_id))
             if found.file_id is not None:
                 connection.execute(delete(files).where(files.c.id == found.file_id))
+
+    def add_output(self, content: Content, facts: FileFacts, *, instead_of: str | None) -> StoredFile:
+        """A file that its session has written, in the place of the one that it has written there before. NotFound if
+        the session is gone."""
+        assert facts.session_id is not None  # noqa: S101 - it is an output
+        with self._database.writing() as connection:
+            find_session(connection, facts.session_id, lock=True)
+            added = add_file(connection, content, facts)
+            if instead_of is not None:
+                connection.execute(delete(files).where(files.c.id == instead_of))
+            return added
 
     def mounted(self, session_id: str) -> list[MountedFile]:
         with self._database.glance() as connection:

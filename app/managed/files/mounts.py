@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from app.door_ids import new_id
 from app.managed.files.resource_bodies import FileResource
 from app.managed.given_ids import checked
 from app.managed.places import file_mount, refuse_overlap, relative
+from app.managed.policies import Policies
 from app.managed.times import moment
 from app.store.file_store import Content, FileFacts, FileStore
 from app.store.resource_store import NewResource, Resource
 
 Json = dict[str, Any]
+
+_WRITING: Final = frozenset({"bash", "write"})
 
 
 class Mounts:
@@ -57,24 +60,30 @@ def resource_json(resource: Resource) -> Json:
     }
 
 
-def mount_notes(new: Iterable[NewResource]) -> Json:
+def mount_notes(new: Iterable[NewResource], agent: Mapping[str, Any]) -> Json:
     """What the session's settings keep for the words to the model (`file_notes`)."""
     files = [
         [relative(one.mount_path), one.content.size_bytes, one.facts.mime_type]
         for one in new
         if one.content is not None and one.facts is not None
     ]
-    return {"files": files}
+    return {"files": files, "writes": not _WRITING.isdisjoint(Policies(agent["tools"]).enabled())}
 
 
 def file_notes(settings: Mapping[str, Any]) -> str:
-    """The paragraph that tells the model of mounted files; empty if there are none. It is made of settings that never
-    change, so the prompt does not change either."""
-    files = settings.get("mounts", {}).get("files", ())
-    if not files:
-        return ""
-    lines = "\n".join(f"- {path} ({size} bytes, {kind})" for path, size, kind in files)
-    return (
-        "Files that the user has provided. They can only be read, and lie in these places below your working "
-        f"directory; /mnt/session/uploads stands for uploads there:\n{lines}"
-    )
+    """The paragraph that tells the model where files lie; empty if there is nothing to be told. It is made of settings
+    that never change, so the prompt does not change either."""
+    mounts = settings.get("mounts", {})
+    notes = []
+    if files := mounts.get("files"):
+        lines = "\n".join(f"- {path} ({size} bytes, {kind})" for path, size, kind in files)
+        notes.append(
+            "Files that the user has provided. They can only be read, and lie below your working directory, where "
+            f"uploads is what the user may call /mnt/session/uploads:\n{lines}"
+        )
+    if mounts.get("writes"):
+        notes.append(
+            "Files for the user go into outputs below your working directory, which the user may call "
+            "/mnt/session/outputs."
+        )
+    return "\n\n".join(notes)

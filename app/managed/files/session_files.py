@@ -1,26 +1,30 @@
-"""The files of a session in its directory: what is mounted is put there."""
+"""The files of a session in its directory: what is mounted is put there, what it has written becomes a file."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
-from app.agent.tools.placed_files import PlacedFiles
-from app.agent.tools.sandbox import Entry, FileRefused
-from app.agent.tools.session_places import UPLOADS
+from app.agent.tools.placed_files import Found, PlacedFiles
+from app.agent.tools.sandbox import Entry, FileRefused, visible
+from app.agent.tools.session_places import OUTPUTS, UPLOADS
 from app.conversation.session import Session
-from app.errors import NotFound
+from app.door_ids import new_id
+from app.errors import AppError, InvalidRequest, NotFound
+from app.managed.files.uploads import type_of
 from app.managed.places import relative
 from app.roots import Roots
+from app.store.file_store import CHUNK, FileFacts, StoredFile
 from app.store.store import Store
 
 log = logging.getLogger(__name__)
 
 MOST_LOOKED_AT: Final = 20_000
+MOST_OUTPUTS: Final = 1_000
 _SAME: Final = 1e-3  # seconds between two times that are one
 _BILLION: Final = 1_000_000_000
 
@@ -28,9 +32,11 @@ _BILLION: Final = 1_000_000_000
 class SessionFiles:
     """Any thread may call it. What can't be written is logged, and tried again when the next run begins."""
 
-    def __init__(self, store: Store, roots: Roots) -> None:
+    def __init__(self, store: Store, roots: Roots, *, most_bytes: int) -> None:
+        """`most_bytes` of one file that a session has written."""
         self._store = store
         self._roots = roots
+        self._most = most_bytes
 
     def prepare(self, session: Session) -> None:
         """Before a run: the session's directory has what is mounted, also on a machine where it was not before.
@@ -43,6 +49,7 @@ class SessionFiles:
                 log.warning("the directory of session %s can't be made: %s", session.id, error)
                 return
         self.mount(session)
+        self.capture(session)  # what a run has left whose process died
 
     def mount(self, session: Session) -> None:
         """Makes what lies in `uploads/` what is mounted, if the session's directory is on this machine: what somebody
@@ -68,6 +75,62 @@ class SessionFiles:
                 with _logged(session):
                     pieces = self._store.files.pieces(one.content_id)
                     files.place(path, pieces, changed=int(one.mounted_at * _BILLION))
+
+    def capture(self, session: Session) -> None:
+        """Makes a file of whatever lies below `outputs/` and has changed since the last time; the one before of that
+        path goes. No link is followed. StoreUnavailable; what else goes wrong is logged, and tried again the next time.
+        """
+        if not (Path(session.working_dir) / OUTPUTS).is_dir():
+            return
+        files = self.files_of(session)
+        known: dict[str, StoredFile] = {}
+        for one in self._store.files.outputs(session.id):
+            known.setdefault(one.output_path or "", one)
+        for path, entry in islice(_below(files, OUTPUTS), MOST_LOOKED_AT):
+            if not entry.is_file:
+                continue
+            name = visible(path)
+            before = known.get(name)
+            if before is None and len(known) >= MOST_OUTPUTS:
+                log.warning("session %s has written more than %d files", session.id, MOST_OUTPUTS)
+                return
+            try:
+                with files.opened(path) as (found, file):
+                    if before is None or (found.size, found.changed) != (
+                        before.size_bytes,
+                        before.output_changed,
+                    ):
+                        known[name] = self._captured(session, found, file, name, before)
+            except (FileRefused, InvalidRequest) as error:
+                log.warning("a file that session %s has written is left out: %s", session.id, error)
+            except NotFound:
+                return  # the session is deleted
+
+    def _captured(
+        self, session: Session, found: Found, file: BinaryIO, path: str, before: StoredFile | None
+    ) -> StoredFile:
+        """InvalidRequest for a file that is too long, or for which the owner has no room."""
+        if found.size > self._most:
+            raise InvalidRequest(f"{path} has {found.size:,} bytes of at most {self._most:,}")
+        left = range(0, self._most, CHUNK)  # another process may write on and on
+        pieces = takewhile(bool, (file.read(CHUNK) for _ in left))
+        content = self._store.files.keep(pieces, owner=session.owner)
+        name = path.rpartition("/")[2]
+        facts = FileFacts(
+            new_id("file"),
+            session.owner,
+            name,
+            type_of("", name),
+            downloadable=True,
+            session_id=session.id,
+            output_path=path,
+            output_changed=found.changed,
+        )
+        try:
+            return self._store.resources.add_output(content, facts, instead_of=before.id if before else None)
+        except AppError:
+            self._store.files.forget(content)
+            raise
 
     def files_of(self, session: Session) -> PlacedFiles:
         return PlacedFiles.on(self._roots.of(session.owner), Path(session.working_dir))
