@@ -68,6 +68,7 @@ bind = settings.bind
 class Worker(RequestWorker):
     request_seconds = settings.request_seconds
     body_bytes = settings.max_body_bytes
+    file_bytes = settings.max_file_bytes
 
 
 worker_class = Worker

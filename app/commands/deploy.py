@@ -18,6 +18,9 @@ from app.commands.server_options import ServerOptions, json_option, pass_asking
 from app.commands.terminal_output import print_json
 from app.settings import InvalidSettings, Settings
 
+MEBIBYTE: Final = 1024 * 1024
+FORM_BYTES: Final = 65_536  # around a file that is uploaded
+
 Files = dict[str, str]
 DEFAULTS: Final = Settings()
 SPARE_CONNECTIONS: Final = 128
@@ -109,7 +112,7 @@ def _nginx(settings: Settings) -> Files:
     text = _replace(text, "server_name agents.example.org;", f"server_name {_host(settings)};")
     text = text.replace("agents.example.org", _host(settings))
     return {
-        "nginx.conf": _replace(text, "client_max_body_size 32m;", f"client_max_body_size {_size(settings)};")
+        "nginx.conf": _replace(text, "client_max_body_size 101m;", f"client_max_body_size {_size(settings)};")
     }
 
 
@@ -124,7 +127,7 @@ def _compose(settings: Settings) -> Files:
     accepts = settings.workers * (settings.all_threads + SPARE_CONNECTIONS)
     nginx = _template(place / "nginx.conf").replace("max_conns=300", f"max_conns={_fewer(accepts)}")
     nginx = nginx.replace("agents.example.org", _host(settings))
-    nginx = _replace(nginx, "client_max_body_size 32m;", f"client_max_body_size {_size(settings)};")
+    nginx = _replace(nginx, "client_max_body_size 101m;", f"client_max_body_size {_size(settings)};")
     secrets = _template(place / "baton.env.example").replace("agents.example.org", _host(settings))
     return {"compose.yaml": compose, "nginx.conf": nginx, "baton.env.example": secrets}
 
@@ -187,8 +190,11 @@ def _fewer(accepts: int) -> int:
 
 
 def _size(settings: Settings) -> str:
-    mebibytes, rest = divmod(settings.max_body_bytes, 1024 * 1024)
-    return f"{settings.max_body_bytes}" if rest else f"{mebibytes}m"
+    """Of the longest request, be it the form around a file that is uploaded."""
+    longest, form = settings.max_body_bytes, settings.max_file_bytes + FORM_BYTES
+    if form > longest:
+        return f"{-(-form // MEBIBYTE)}m"
+    return f"{longest}" if longest % MEBIBYTE else f"{longest // MEBIBYTE}m"
 
 
 def _stop_seconds(settings: Settings) -> int:

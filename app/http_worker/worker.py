@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Final
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER
 
 from app.http_worker.client_connection import ClientConnection
-from app.http_worker.early_refusals import refusal
+from app.http_worker.early_refusals import FORM_BYTES, refusal
 from app.http_worker.handed_over import HandedOver, Rest
 from app.http_worker.stoppable_worker import StoppableWorker
 
@@ -44,6 +44,7 @@ class RequestWorker(StoppableWorker):
     request_seconds: ClassVar[float] = 60.0
     """From the first byte of a request, or from the connection's beginning, to the last byte of its body."""
     body_bytes: ClassVar[int] = 33_554_432
+    file_bytes: ClassVar[int] = 0  # of a file that is uploaded; longer than other bodies, it waits on disk
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -162,11 +163,21 @@ class RequestWorker(StoppableWorker):
             self._go_on(conn)
 
     def _go_on(self, conn: ClientConnection) -> None:
-        if conn.is_complete(self.body_bytes):
+        self._arrived -= len(conn.received)
+        try:
+            is_complete = conn.is_complete(self.body_bytes, self.file_bytes + FORM_BYTES)
+            on_disk = sum(one.on_disk for one in self.pending_conns) if conn.on_disk else 0
+            has_room = on_disk <= BODIES_AT_ONCE * self.file_bytes
+        except OSError:  # the disk is full
+            is_complete = has_room = False
+        self._arrived += len(conn.received)
+        if is_complete:
             self._stop_reading(conn)
             self.enqueue_req(conn)
         elif conn.head_is_too_long:
             self._refuse(conn, 431)
+        elif not has_room:
+            self._refuse(conn, 503)
         elif self._arrived > BODIES_AT_ONCE * self.body_bytes:
             self._refuse(max(self.pending_conns, key=lambda one: len(one.received)), 503)
 

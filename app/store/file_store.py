@@ -15,6 +15,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal_column,
     or_,
     select,
     tuple_,
@@ -35,6 +36,9 @@ UNFINISHED_SECONDS: Final = 86_400.0
 
 EXPIRED_AT_ONCE: Final = 10
 """Files of one transaction, with all their chunks."""
+
+_UNUSED: Final = file_contents.c.uses == literal_column("0")
+"""Written out, so that the partial index is found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,7 @@ class FileStore:
 
     def forget(self, content: Content) -> None:
         """Drops a content that no file has. Never raises: what stays is given up later."""
-        unused = and_(file_contents.c.id == content.id, file_contents.c.uses == 0)
+        unused = and_(file_contents.c.id == content.id, _UNUSED)
         try:
             with self._database.writing() as connection:
                 connection.execute(delete(file_contents).where(unused))
@@ -198,7 +202,7 @@ class FileStore:
     def prune(self) -> tuple[int, int]:
         """Drops files that have expired, and contents that no file has. Returns how many of each."""
         expired = and_(files.c.expires_at.is_not(None), files.c.expires_at <= ago(0))
-        unused = and_(file_contents.c.uses == 0, file_contents.c.created_at < ago(UNFINISHED_SECONDS))
+        unused = and_(_UNUSED, file_contents.c.created_at < ago(UNFINISHED_SECONDS))
         gone = drop(self._database, files, expired, at_once=EXPIRED_AT_ONCE)
         return gone, drop(self._database, file_contents, unused, at_once=EXPIRED_AT_ONCE)
 

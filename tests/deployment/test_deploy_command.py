@@ -89,8 +89,9 @@ def test_systemd_accepts_the_units(tmp_path: Path, settings: dict[str, str]) -> 
         (SOCKET, "server unix:/run/baton/baton.sock max_conns=300 "),
         ({"BATON_BIND": "[::1]:9000", "BATON_WORKERS": "4"}, "server [::1]:9000 max_conns=1200 "),
         ({"BATON_ALLOWED_HOSTS": "agents.test,b.test"}, "server_name agents.test;"),
-        ({"BATON_MAX_BODY_BYTES": "1048576"}, "client_max_body_size 1m;"),
-        ({"BATON_MAX_BODY_BYTES": "1000000"}, "client_max_body_size 1000000;"),
+        ({"BATON_MAX_BODY_BYTES": "1048576", "BATON_MAX_FILE_BYTES": "1"}, "client_max_body_size 1m;"),
+        ({"BATON_MAX_BODY_BYTES": "1000000", "BATON_MAX_FILE_BYTES": "1"}, "client_max_body_size 1000000;"),
+        ({"BATON_MAX_FILE_BYTES": "52428800"}, "client_max_body_size 51m;"),
     ],
 )
 def test_nginx_has_them_too_and_accepts_them(tmp_path: Path, settings: dict[str, str], expected: str) -> None:

@@ -21,6 +21,7 @@ from app.runtime import periodic_tasks
 from app.runtime.periodic_tasks import PeriodicTasks
 from app.store.engine import Database
 from app.store.fence import Fenced
+from app.store.file_store import FilePage
 from app.store.lease_store import LeaseStore
 from app.store.migrate import migrate
 from app.store.search_index import SearchIndex
@@ -34,6 +35,7 @@ from tests.store.actors import begin
 from tests.while_it_runs.talk import steer
 
 SEGMENTS: Final = 5  # of each session
+AGES: Final = ("runs_by_start", "roots_by_age", "roots_by_activity")
 TOKEN: Final = "a-token-of-the-tests"
 
 
@@ -135,6 +137,18 @@ def test_no_list_and_no_look_at_events_scans_a_table(filled_url: str) -> None:
             active = store.sessions.summaries(owner=owner, by_activity=True, limit=5)[-1]
             after = (active.active_at, active.session.id)
             assert store.sessions.summaries(owner=owner, by_activity=True, limit=5, after=after)
+        for owner in (None, "owner-1"):
+            first = store.files.page(FilePage(5), owner=owner)[-1]
+            place = (first.created_at, first.id)
+            assert store.files.page(FilePage(5, after=place), owner=owner)
+            assert store.files.page(FilePage(5, before=place), owner=owner)
+            assert len(store.files.page(FilePage(5, session_id="old-1", ids=["file-1-5"]), owner=owner)) == 1
+            assert len(store.files.page(FilePage(5, session_id="old-1"), owner=owner)) == 5
+        assert store.files.outputs("old-7") == []
+        assert len(store.resources.of(["old-7", "old-8"])["old-7"]) == 10
+        assert len(store.resources.mounted("old-7")) == 10
+        store.files.keep([b"more"], owner="owner-1")
+        store.files.delete("file-1-1", owner=None)
         assert store.events.bounds("old-7") == (1, 9 * SEGMENTS)
         assert store.events.newest(["old-7", "old-8", "none"]) == {
             "old-7": 9 * SEGMENTS,
@@ -146,7 +160,7 @@ def test_no_list_and_no_look_at_events_scans_a_table(filled_url: str) -> None:
         assert store.queue.depths() == {"steer": 0, "followup": 0}
         begun = begin(store, "old-7", "hello")  # where nothing limits the session
         store.runs.finish(begun.run.baton, "finished", next_event=begun.next_event)
-        _assert_no_scan(database, noted, along=["runs_by_start", "roots_by_age", "roots_by_activity"])
+        _assert_no_scan(database, noted, along=[*AGES, "files_by_age", "sqlite_autoindex_files_2"])
 
 
 def test_no_search_and_no_work_on_its_index_scans_a_table(filled_url: str) -> None:

@@ -12,15 +12,13 @@ from typing import Any, Final
 from flask import request
 
 from app.errors import InvalidRequest, RequestTooLarge
+from app.http_worker.early_refusals import FORM_BYTES
 from app.store.file_store import CHUNK
 
 MAX_NAME: Final = 500
 MAX_PARTS: Final = 8
 LEAST_SECONDS: Final = 3_600
 MOST_SECONDS: Final = 7_776_000
-FORM_BYTES: Final = 65_536
-"""Of a form, beside its file."""
-
 UNKNOWN: Final = "application/octet-stream"
 
 _TYPE: Final = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\Z")
