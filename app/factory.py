@@ -25,6 +25,9 @@ from app.managed.sessions import SessionCalls
 from app.managed.teams import EveryTeam
 from app.managed.teller import Tellers
 from app.managed.threads import ThreadCalls
+from app.managed.vaults.credential_calls import CredentialCalls
+from app.managed.vaults.secret_box import SecretBox
+from app.managed.vaults.vault_calls import VaultCalls
 from app.runtime.agent_planner import AgentPlanner
 from app.runtime.agent_prompts import AgentPrompts
 from app.runtime.agent_tools import AgentTools
@@ -201,6 +204,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     model = LazyModel(partial(_load_model, settings, writer), at_once=False) if settings.api_key else None
     titles = Titles(store.sessions, telemetry.tracing)
     tool_servers = ToolServers()
+    box = SecretBox(settings.vault_keys)
     roots = roots_of(settings)
     session_files = SessionFiles(store, roots, most_bytes=settings.max_file_bytes)
     mounts = Mounts(store.files)
@@ -317,6 +321,8 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             AgentCalls(store.agents, served),
             EnvironmentCalls(store.environments, caged=settings.sandbox != "off"),
             SessionCalls(store, control, runtime.manager, roots, served, mounts),
+            VaultCalls(store.vaults),
+            CredentialCalls(store.credentials, box),
             managed_events := EventCalls(store, control, runtime.manager, readers, streams, answers),
             ThreadCalls(store, managed_events),
             ResourceCalls(store, mounts, session_files),

@@ -89,6 +89,16 @@ def tokens(text: str) -> tuple[AccessToken, ...]:
     return tokens
 
 
+def vault_keys(text: str) -> tuple[str, ...]:
+    """One key or two, the new one first."""
+    keys = tuple(part.strip() for part in text.split(",") if part.strip())
+    if len(keys) > 2 or not all(re.fullmatch(r"[A-Za-z0-9_-]{43}=", key) for key in keys):
+        raise ValueError(
+            "it must be one key, or two with a comma between them, each of 32 random bytes in url-safe base64"
+        )
+    return keys
+
+
 def tokens_file(text: str) -> Path:
     """Read here so that a wrong one stops the start; who serves reads it again whenever it changes."""
     path = Path(text).absolute()

@@ -202,6 +202,13 @@ class Settings:
         0,
         "requests in a minute with the tokens of one name; 0: any number",
     )
+    vault_keys: tuple[str, ...] = _setting(
+        "BATON_VAULT_KEY",
+        read.vault_keys,
+        (),
+        "the key that encrypts the secrets in vaults; behind a comma the one before it, while it is replaced",
+        secret=True,
+    )
     session_bytes: int = _setting(
         "BATON_SESSION_BYTES",
         read.bytes,

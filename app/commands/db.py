@@ -13,7 +13,10 @@ import click
 from app.commands.server_options import ServerOptions, json_option, pass_asking
 from app.commands.terminal_output import confirm_loss, print_json, yes_option
 from app.errors import StoreUnavailable
+from app.managed.vaults.resealing import reseal_all
+from app.managed.vaults.secret_box import SecretBox
 from app.settings import InvalidSettings, Settings
+from app.store.credential_store import CredentialStore
 from app.store.engine import Database
 from app.store.migrate import NEWEST, is_newer, migrate, revision
 from app.store.pruning import MOST
@@ -113,6 +116,24 @@ def prune(asking: ServerOptions, events_older_than: float, events_per_session: i
             more = max(some.values()) >= MOST
     words = ", ".join(f"{count} of {table}" for table, count in pruned.items())
     _say(asking, pruned, f"deleted {words}")
+
+
+@command.command("reseal")
+@json_option
+@pass_asking
+def reseal(asking: ServerOptions) -> None:
+    """Encrypt secrets in vaults with the new key.
+
+    That is the first one of BATON_VAULT_KEY; the second is not needed afterwards.
+    """
+    with _database() as (database, settings):
+        if not settings.vault_keys:
+            raise click.ClickException("BATON_VAULT_KEY is not set")
+        resealed, unreadable = reseal_all(CredentialStore(database), SecretBox(settings.vault_keys))
+    words = f"encrypted the secrets of {resealed} credentials anew"
+    if unreadable:
+        words += f"; no key opens those of {len(unreadable)}: {', '.join(unreadable)}"
+    _say(asking, {"resealed": resealed, "unreadable": unreadable}, words)
 
 
 def _say(asking: ServerOptions, value: object, words: str) -> None:

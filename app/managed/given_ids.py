@@ -8,7 +8,7 @@ from typing import Final, Literal
 from app.door_ids import number_in
 from app.errors import InvalidRequest
 
-Kind = Literal["agent", "env", "sesn", "file", "sesrsc"]
+Kind = Literal["agent", "env", "sesn", "file", "sesrsc", "vlt", "vcrd"]
 
 _NAMES: Final = {
     "agent": "agent",
@@ -16,6 +16,8 @@ _NAMES: Final = {
     "sesn": "session",
     "file": "file",
     "sesrsc": "resource",
+    "vlt": "vault",
+    "vcrd": "credential",
 }
 
 

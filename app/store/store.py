@@ -11,6 +11,7 @@ from app.store.audit_store import AuditStore
 from app.store.background_store import BackgroundStore
 from app.store.brake_store import BrakeStore
 from app.store.claim_store import ClaimStore
+from app.store.credential_store import CredentialStore
 from app.store.engine import Database
 from app.store.environment_store import EnvironmentStore
 from app.store.event_condenser import EventCondenser
@@ -40,6 +41,7 @@ from app.store.sweep_store import SweepStore
 from app.store.timeline_store import TimelineStore
 from app.store.told_events import ToldEvents
 from app.store.tree_store import TreeStore
+from app.store.vault_store import VaultStore
 from app.store.waiting_line_store import WaitingLineStore
 
 KEEP_EVENTS: Final = 10_000  # of a session
@@ -108,6 +110,8 @@ class Store:
         self.quotas = QuotaStore(database, limits)
         self.agents = StoredAgents(database)
         self.environments = EnvironmentStore(database)
+        self.vaults = VaultStore(database)
+        self.credentials = CredentialStore(database)
         self.managed = ManagedSessions(database, self.queue.count_addition)
         self.told = ToldEvents(database)
         self.resources = ResourceStore(database)

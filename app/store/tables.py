@@ -333,6 +333,31 @@ agent_versions = Table(
 
 environments = definitions("environments", Column("definition_json", Text, nullable=False))
 
+vaults = definitions("vaults", Column("definition_json", Text, nullable=False))
+
+vault_credentials = Table(
+    "vault_credentials",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("vault_id", Text, ForeignKey("vaults.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Column("archived_at", Double),
+    Column("definition_json", Text, nullable=False),
+    Column("server_key", Text, nullable=False),  # the server's address, in the form in which two are compared
+    Column("sealed", Text),  # the secrets, encrypted; null: archived
+    Column("revision", Integer, nullable=False),  # rises with every change of the secrets
+    Column("refreshing_until", Double),  # a process gets another token meanwhile
+    UniqueConstraint("vault_id", "created_at", "id", name="vault_credentials_by_age"),
+    partial_index(
+        "one_active_credential_per_server",
+        "vault_id",
+        "server_key",
+        unique=True,
+        where="archived_at IS NULL",
+    ),
+)
+
 managed_sessions = Table(
     "managed_sessions",
     metadata,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -58,6 +59,9 @@ def test_the_database_is_made_pruned_and_vacuumed(call: Call, empty_url: str) ->
         "deleted 0 of event_segments, 0 of idempotency_keys"
     )
     assert call("db", "vacuum", **settings).code == exits.OK
+    key = base64.urlsafe_b64encode(bytes(32)).decode()
+    assert "of 0 credentials" in call("db", "reseal", **settings, BATON_VAULT_KEY=key).out
+    assert "BATON_VAULT_KEY is not set" in call("db", "reseal", **settings).err
 
 
 def put_two_rows_into_what_grows(database_url: str) -> None:

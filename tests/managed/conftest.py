@@ -17,6 +17,7 @@ from tests.conftest import make_settings
 from tests.managed.sdk_shapes import complaints
 
 Connect = Callable[..., "Sdk"]
+VAULT_KEY = "dGhlLWtleS1vZi10aGUtdGVzdHMtaXMtMzItYnl0ZXM="
 Answer = TypeVar("Answer", bound=BaseModel)
 
 
@@ -49,7 +50,7 @@ class Sdk(Anthropic):
 @pytest.fixture(scope="module")
 def laptop(tmp_path_factory: pytest.TempPathFactory, stand_in: OfflineServer) -> Iterator[Server]:
     """A server without tokens."""
-    server = build(make_settings(tmp_path_factory.mktemp("laptop"), stand_in.url))
+    server = build(make_settings(tmp_path_factory.mktemp("laptop"), stand_in.url, vault_keys=(VAULT_KEY,)))
     yield server
     server.close()
 
@@ -63,7 +64,11 @@ def company(tmp_path_factory: pytest.TempPathFactory, stand_in: OfflineServer) -
         ("ben/user", "ben-has-this-token"),
     ]
     tokens.append(("rita/readonly", "rita-has-this-token"))
-    server = build(make_settings(tmp_path_factory.mktemp("company"), stand_in.url, auth_tokens=tokens))
+    server = build(
+        make_settings(
+            tmp_path_factory.mktemp("company"), stand_in.url, auth_tokens=tokens, vault_keys=(VAULT_KEY,)
+        )
+    )
     yield server
     server.close()
 

@@ -34,7 +34,9 @@ def goes_with_its_session(table: str) -> bool:
 PRUNED_WHEN_WRITTEN: Final = frozenset({"brakes"})
 """A write, which is rare, drops the old rows (`tests/store/test_brakes.py`)."""
 
-DEFINED_BY_CLIENTS: Final = frozenset({"stored_agents", "agent_versions", "environments"})
+DEFINED_BY_CLIENTS: Final = frozenset(
+    {"stored_agents", "agent_versions", "environments", "vaults", "vault_credentials"}
+)
 """They stay until their owner takes them away."""
 
 

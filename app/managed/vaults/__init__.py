@@ -1,0 +1,1 @@
+"""Vaults of the Managed Agents API: credentials for the tool servers of sessions."""
