@@ -27,6 +27,7 @@ from app.managed.teller import Tellers
 from app.managed.threads import ThreadCalls
 from app.managed.vaults.credential_calls import CredentialCalls
 from app.managed.vaults.secret_box import SecretBox
+from app.managed.vaults.server_tokens import ServerTokens
 from app.managed.vaults.vault_calls import VaultCalls
 from app.runtime.agent_planner import AgentPlanner
 from app.runtime.agent_prompts import AgentPrompts
@@ -199,12 +200,13 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         file_bytes_per_name=settings.max_file_bytes_per_name,
     )
     directory = TeamDirectory(settings.agents, settings.environment, instead=settings.stand_in_agents)
-    teams = EveryTeam(directory, store.managed)
+    teams = EveryTeam(directory, store.managed, private_servers=settings.lets_servers_be_private)
     writer = StreamWriter(heartbeat=PING, heartbeat_seconds=HEARTBEAT_SECONDS)
     model = LazyModel(partial(_load_model, settings, writer), at_once=False) if settings.api_key else None
     titles = Titles(store.sessions, telemetry.tracing)
-    tool_servers = ToolServers()
     box = SecretBox(settings.vault_keys)
+    tokens = ServerTokens(store.credentials, box, public_only=not settings.lets_servers_be_private)
+    tool_servers = ToolServers(vaults=tokens)
     roots = roots_of(settings)
     session_files = SessionFiles(store, roots, most_bytes=settings.max_file_bytes)
     mounts = Mounts(store.files)

@@ -202,6 +202,12 @@ class Settings:
         0,
         "requests in a minute with the tokens of one name; 0: any number",
     )
+    private_mcp_servers: bool = _setting(
+        "BATON_PRIVATE_MCP_SERVERS",
+        read.on_or_off,
+        False,
+        "let users' sessions reach MCP servers at addresses that are not public where there are tokens: on or off",
+    )
     vault_keys: tuple[str, ...] = _setting(
         "BATON_VAULT_KEY",
         read.vault_keys,
@@ -306,6 +312,11 @@ class Settings:
     def lets_tools_run_unasked(self) -> bool:
         """Whether agents that users have made may change something on this machine without a person's word."""
         return self.unasked_tools or self.sandbox != "off" or not self.asks_for_tokens
+
+    @property
+    def lets_servers_be_private(self) -> bool:
+        """Whether MCP servers that users have named may be at addresses that are not public."""
+        return self.private_mcp_servers or not self.asks_for_tokens
 
     @property
     def is_loopback(self) -> bool:

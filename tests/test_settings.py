@@ -95,6 +95,7 @@ WRONG = [
     ("BATON_SANDBOX", "on"),
     ("BATON_UNASKED_TOOLS", "maybe"),
     ("BATON_VAULT_KEY", "secret"),
+    ("BATON_PRIVATE_MCP_SERVERS", "maybe"),
     ("BATON_SANDBOX_READABLE", "/no/such/directory"),
     ("BATON_ALLOWED_HOSTS", "https://baton.example"),
     ("BATON_ALLOWED_HOSTS", "baton.example:443"),

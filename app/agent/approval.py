@@ -64,6 +64,8 @@ def judge(
     policy = conversation.chosen_policy
     for permissions, source in sources:
         decision = decide(permissions, tool.name, arguments, spellings=spellings)
+        if decision is None and source == _OF_TEAM:
+            decision = tool.policy or None
         if decision == "ask" and source == _OF_TEAM and policy in DECIDES_BY_ITSELF:
             continue
         if decision is not None:

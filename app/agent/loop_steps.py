@@ -68,6 +68,16 @@ class ModelRetried:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerLeftOut:
+    """A tool server of a client's agent can't be had, and the run goes on without it. Nothing but a notice."""
+
+    session_id: str
+    server: str
+    words: str
+    is_unauthorized: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class TurnRefused:
     """The model refused to go on; the user's rows that it refused are not shown to it again."""
 
@@ -180,7 +190,7 @@ Fact = (
     | ChildAdded
     | AgentChanged
 )
-Notice = ModelAsked | ModelRetried
+Notice = ModelAsked | ModelRetried | ServerLeftOut
 """Steps of which only the clients of another door are told."""
 Step = Event | Fact | Notice | Ask | SafePoint
 Steps = Generator[Step, Any, None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.agent.loop_steps import Steps
+from app.agent.loop_steps import ServerLeftOut, Steps
 from app.agent.questions import elicitation
 from app.agent.resumption import Resumption
 from app.agent.toolbox import Toolbox
@@ -41,6 +41,8 @@ class ToolListing:
             tools = toolbox.list_tools()
         for notice in toolbox.take_notices():
             yield events.Warning(agent_name=self._agent, message=notice)
+        for lost in toolbox.take_lost():
+            yield ServerLeftOut(self._session_id, lost.server, str(lost), lost.is_unauthorized)
         if problems := toolbox.take_problems():
             details = "\n".join(f"- {problem}" for problem in problems)
             words = f"Some toolsets failed to initialize for agent '{self._agent}'.\n\nDetails:\n\n{details}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.agent.tool_normalizing import fit
 from app.agent.tools.schemas.normalizing import UnusableSchema
-from app.agent.toolset import QuestionFirst, Tool, Toolset, ToolsetFailed, prepare
+from app.agent.toolset import QuestionFirst, ServerLost, Tool, Toolset, ToolsetFailed, prepare
 from app.conversation.events import Json
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ class Toolbox:
         )  # toolsets, by key, and the steps that failed the last time
         self._notices = list(notices)
         self._questions: list[QuestionFirst] = []
+        self._lost: list[ServerLost] = []
         self._states: dict[str, Any] = {key: toolset.state() for key, toolset in toolsets.items()}
         self.tools: list[Tool] = []
         self.has_toolsets = bool(toolsets) or bool(problems) or bool(own_tools)
@@ -107,6 +108,8 @@ class Toolbox:
         if (key, step) not in self._failing:
             self._failing.add((key, step))
             self._problems.append(words)
+            if isinstance(failure, ServerLost):
+                self._lost.append(failure)
         if words not in self._said:
             self._said.add(words)
             ours = not isinstance(failure, ToolsetFailed)
@@ -137,6 +140,11 @@ class Toolbox:
         again before it has worked."""
         problems, self._problems = self._problems, []
         return problems
+
+    def take_lost(self) -> list[ServerLost]:
+        """Those of the failures that were servers of a client's agent."""
+        lost, self._lost = self._lost, []
+        return lost
 
     def take_questions(self) -> list[QuestionFirst]:
         """The questions of toolsets before they start; they are tried again at the next listing."""

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from app.agent.live_output import LiveOutput
 from app.agent.model_client import Cancellation
@@ -34,6 +34,15 @@ class ToolFailed(Exception):
 
 class ToolsetFailed(Exception):
     """A toolset can't start, or can't list its tools, for a reason outside of this program; the message says which."""
+
+
+class ServerLost(ToolsetFailed):
+    """The tool server of a client's agent can't be had; `is_unauthorized`: for want of a token that it takes."""
+
+    def __init__(self, server: str, why: str, *, is_unauthorized: bool) -> None:
+        super().__init__(why)
+        self.server = server
+        self.is_unauthorized = is_unauthorized
 
 
 class QuestionFirst(Exception):
@@ -186,6 +195,8 @@ class Tool:
     preview: Callable[[Mapping[str, Any], ToolContext], Preview] | None = None
     """What a call with arguments that fit would do; it changes nothing. For tools that write files."""
     served: Mapping[str, Any] | None = None  # as the model's API has it, of a tool that it runs itself
+    policy: Literal["", "allow", "ask"] = ""
+    """What a client's agent says of its calls; a pattern for its name comes first."""
     read_on: str = ""  # how to get what a result had no room for, as a sentence for the model
     model: str = (
         ""  # the one, by its name in the agent's file, that is shown the result; empty: the agent's own

@@ -88,6 +88,18 @@ def _error(kind: str, status: int | None, words: str, retry: str) -> Json:
     return {"error": {"type": kind, "message": words, "retry_status": {"type": retry}}}
 
 
+def server_error_body(server: str, words: str, *, is_unauthorized: bool) -> Json:
+    """Of an MCP server that can't be had; the turn goes on without it."""
+    what = "authentication" if is_unauthorized else "connection"
+    error = {
+        "type": f"mcp_{what}_failed_error",
+        "message": words,
+        "mcp_server_name": server,
+        "retry_status": {"type": "exhausted"},
+    }
+    return {"error": error}
+
+
 def unanswered_body(start: str) -> Json:
     """Of the end of a request to a model of which no message is kept."""
     counts = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
@@ -98,6 +110,12 @@ def result_body(use_id: str, block: Mapping[str, Any]) -> Json:
     """Of a tool's result; `use_id` is the event of its call."""
     content, is_error = _content(block.get("content")), bool(block.get("is_error"))
     return {"tool_use_id": use_id, "content": content, "is_error": is_error}
+
+
+def remote_result_body(use_id: str, block: Mapping[str, Any]) -> Json:
+    """The same of a tool of an MCP server."""
+    said = result_body(use_id, block)
+    return {"mcp_tool_use_id": said.pop("tool_use_id"), **said}
 
 
 def custom_result_body(use_id: str, block: Mapping[str, Any]) -> Json:

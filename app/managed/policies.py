@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from app.agent.tool_normalizing import offered_name
 from app.managed.agent_bodies import TOOLSET
 
 Json = dict[str, Any]
@@ -26,6 +29,23 @@ _EVALUATIONS: Final[Mapping[str, Evaluation]] = {
     ),
 }
 _NOT_ENABLED: Final[Evaluation] = ("deny", None)
+_PLAIN: Final = re.compile(r"[a-z0-9-]+(_[a-z0-9-]+)*")
+_MAX_SLUG: Final = 40
+
+
+def prefix_of(server: str) -> str:
+    """What stands before the names of an MCP server's tools, as the model is told them. No two servers have one, and
+    none begins with another one."""
+    if _PLAIN.fullmatch(server) and len(server) <= _MAX_SLUG:
+        return f"mcp__{server}__"
+    slug = "_".join(re.findall("[A-Za-z0-9-]+", server))[:_MAX_SLUG].strip("_")
+    mark = hashlib.sha256(server.encode()).hexdigest()[:8]
+    return f"mcp__{slug}_{mark}__" if slug else f"mcp__{mark}__"
+
+
+def asks(config: Mapping[str, Any]) -> bool:
+    """Does a call wait for a person by this config of a tool?"""
+    return _EVALUATIONS[config["permission_policy"]["type"]][0] == "ask"
 
 
 class Policies:
@@ -39,6 +59,26 @@ class Policies:
             if tool["type"] == TOOLSET:
                 self._configs |= dict.fromkeys(TOOLS, tool["default_config"])
                 self._configs |= {config["name"]: config for config in tool["configs"]}
+        self._servers = {
+            prefix_of(tool["mcp_server_name"]): tool for tool in tools if tool["type"] == "mcp_toolset"
+        }
+
+    @property
+    def has_servers(self) -> bool:
+        return bool(self._servers)
+
+    def server_tool(self, name: str) -> tuple[str, str] | None:
+        """The MCP server that a name of a tool, as the model says it, belongs to, and the tool's own name there. None
+        for a tool of another kind. An own name with letters that no model is told comes without them, unless the
+        agent has a config for it."""
+        if name in self.custom:
+            return None
+        for prefix, tool in self._servers.items():
+            if name.startswith(prefix):
+                configured = (config["name"] for config in tool["configs"])
+                own = (one for one in configured if offered_name(f"{prefix}{one}") == name)
+                return tool["mcp_server_name"], next(own, name.removeprefix(prefix))
+        return None
 
     def enabled(self) -> list[str]:
         return [name for name, config in self._configs.items() if config["enabled"]]
@@ -61,7 +101,15 @@ class Policies:
 
     def evaluate(self, name: str) -> Evaluation:
         """The permission of a call, and how it was come to."""
-        config = self._configs.get(name)
+        config = self._configs.get(name) or self._remote_config(name)
         if config is None or not config["enabled"]:
             return _NOT_ENABLED
         return _EVALUATIONS[config["permission_policy"]["type"]]
+
+    def _remote_config(self, name: str) -> Mapping[str, Any] | None:
+        for prefix, tool in self._servers.items():
+            if name.startswith(prefix):
+                named = {offered_name(f"{prefix}{config['name']}"): config for config in tool["configs"]}
+                found: Mapping[str, Any] = named.get(name, tool["default_config"])
+                return found
+        return None

@@ -41,6 +41,15 @@ class ServedTools:
                 "let the operator set BATON_SANDBOX=bubblewrap"
             )
 
+    def check_servers(self, agent: Mapping[str, Any], networking: str, place: str) -> None:
+        """InvalidRequest for MCP servers where the session's environment has no network."""
+        for index, tool in enumerate(agent["tools"]):
+            if tool["type"] == "mcp_toolset" and networking != UNRESTRICTED:
+                raise InvalidRequest(
+                    f"{place}.{index}.mcp_toolset: the session's environment keeps all hosts out, and its networking "
+                    "has no exception for MCP servers here"
+                )
+
     def _check_unasked(self, policies: Policies, where: str) -> None:
         free = [name for name in CHANGING if policies.evaluate(name)[0] == "allow"]
         if free and not self.unasked:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field
 
@@ -21,6 +21,7 @@ from app.managed.files.resource_bodies import GivenResources
 
 Json = dict[str, Any]
 
+MAX_VAULTS: Final = 50
 Title = Annotated[str, Field(max_length=500), SOUND]
 Id = Annotated[str, Field(min_length=1, max_length=64), SOUND]
 
@@ -55,7 +56,7 @@ class CreateSession(Body):
     metadata: Metadata = Field(default_factory=dict)
     initial_events: Annotated[list[InitialEvent], Field(max_length=50)] = Field(default_factory=list)
     resources: GivenResources = Field(default_factory=list)
-    vault_ids: list[Id] = Field(default_factory=list)
+    vault_ids: Annotated[list[Id], Field(max_length=MAX_VAULTS)] = Field(default_factory=list)
     budget: Json | None = None
 
 
@@ -74,8 +75,6 @@ class UpdateSession(Body):
 
 def refuse_unsupported(body: CreateSession | UpdateSession) -> None:
     """InvalidRequest for what would be stored without effect."""
-    if body.vault_ids:
-        raise InvalidRequest("vault_ids: vaults are not supported here yet")
     if body.budget is not None:
         raise InvalidRequest("budget: budgets of sessions are not supported at this door yet")
 
@@ -113,9 +112,6 @@ def with_tools(agent: Json, given: AgentUpdate) -> Json:
 
 def refuse_unserved(agent: Json) -> None:
     """InvalidRequest for what a session can't do here yet; agents that have it can be stored all the same."""
-    for index, tool in enumerate(agent["tools"]):
-        if tool["type"] == "mcp_toolset":
-            raise InvalidRequest(f"agent.tools.{index}.{tool['type']}: sessions can't use it here yet")
     if agent["skills"]:
         raise InvalidRequest("agent.skills: sessions can't use skills here yet")
     if agent["model"]["speed"] == "fast":

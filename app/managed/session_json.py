@@ -36,7 +36,7 @@ def session_json(found: ManagedSession, resources: Sequence[Resource] = ()) -> J
         "environment_id": found.environment_id,
         "metadata": found.settings["metadata"],
         "resources": [resource_json(one) for one in resources],
-        "vault_ids": [],
+        "vault_ids": found.settings.get("vault_ids", []),
         "budget": None,
         "outcome_evaluations": [],
         "usage": spent.json(),

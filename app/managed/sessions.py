@@ -18,6 +18,7 @@ from app.managed.bodies import patched, read
 from app.managed.calls import Calls, delete, get, post
 from app.managed.files.file_sources import FileSources
 from app.managed.files.mounts import Mounts, mount_notes
+from app.managed.environments import UNRESTRICTED
 from app.managed.given_ids import checked, number_of
 from app.managed.paging import SessionPages
 from app.managed.sent_messages import first_messages
@@ -34,6 +35,7 @@ from app.managed.session_bodies import (
 )
 from app.managed.session_json import session_agent, session_json
 from app.managed.teams import AGENT, key_of
+from app.managed.vaults.session_vaults import usable_vaults
 from app.roots import Roots
 from app.runtime.manager import RuntimeManager
 from app.runtime.run_control import RunControl
@@ -78,6 +80,9 @@ class SessionCalls(Calls):
                 f"Environment {environment.id} is archived.", error_code="environment_archived"
             )
         self._served.check_network(environment)
+        networking = environment.definition["config"]["networking"]["type"]
+        self._served.check_servers(agent, networking, "agent.tools")
+        vault_ids = usable_vaults(self._store.vaults, body.vault_ids)
         session_id = str(uuid.uuid4())
         resources = self._mounts.new(
             body.resources, session_id=session_id, session_owner=own_name(), owner=owner()
@@ -102,8 +107,9 @@ class SessionCalls(Calls):
             settings={
                 "agent": agent,
                 "metadata": body.metadata,
-                "networking": environment.definition["config"]["networking"]["type"],
                 "mounts": mount_notes(resources, agent),
+                "networking": networking,
+                "vault_ids": vault_ids,
             },
             resources=resources,
             messages=messages,
@@ -143,6 +149,8 @@ class SessionCalls(Calls):
                 settings["agent"] = with_tools(settings["agent"], body.agent)
                 refuse_unserved(settings["agent"])
                 self._served.check(settings["agent"], "agent.tools")
+                networking = settings.get("networking", UNRESTRICTED)
+                self._served.check_servers(settings["agent"], networking, "agent.tools")
             title = (body.title or "") if body.given("title") else before.session.title
             return replace(before, settings=settings, session=replace(before.session, title=title))
 

@@ -14,9 +14,11 @@ from app.errors import AgentNotFound
 from app.managed.environments import UNRESTRICTED
 from app.managed.files.mounts import file_notes
 from app.managed.policies import SEARCH, Policies
+from app.managed.policies import SEARCH, Policies, asks, prefix_of
 from app.store.managed_sessions import ManagedSessions
 from app.team.client_tool import ClientTool
 from app.team.loading import load_team
+from app.team.remote_server import RemoteServer, ToolRule
 from app.team.team import Team, Teams
 from app.team.upgrade import NEWEST
 
@@ -29,7 +31,9 @@ _KEPT: Final = 200
 class EveryTeam:
     """Any thread may call it. A session's id is the key of its team: the agent was frozen into it."""
 
-    def __init__(self, files: Teams, sessions: ManagedSessions) -> None:
+    def __init__(self, files: Teams, sessions: ManagedSessions, *, private_servers: bool = True) -> None:
+        """`private_servers`: MCP servers may be at addresses that are not public."""
+        self._private_servers = private_servers
         self._files = files
         self._sessions = sessions
         self._made: dict[str, tuple[float, Team]] = {}  # by key, with the time of the settings
@@ -45,8 +49,14 @@ class EveryTeam:
         known = self._made.get(key)
         if known is not None and known[0] == changed_at:
             return known[1]
-        networking = settings.get("networking", UNRESTRICTED)
-        team = team_of(key, settings["agent"], networking=networking, notes=[file_notes(settings)])
+        team = team_of(
+            key,
+            settings["agent"],
+            networking=settings.get("networking", UNRESTRICTED),
+            vaults=settings.get("vault_ids", ()),
+            private_servers=self._private_servers,
+            notes=[file_notes(settings)],
+        )
         self._made[key] = changed_at, team
         while len(self._made) > _KEPT:  # the oldest; another thread may be faster
             self._made.pop(next(iter(self._made)), None)
@@ -59,7 +69,13 @@ def key_of(session_id: str) -> str:
 
 
 def team_of(
-    key: str, agent: Mapping[str, Any], *, networking: str = UNRESTRICTED, notes: Sequence[str] = ()
+    key: str,
+    agent: Mapping[str, Any],
+    *,
+    networking: str = UNRESTRICTED,
+    vaults: Sequence[str] = (),
+    private_servers: bool = True,
+    notes: Sequence[str] = (),
 ) -> Team:
     """Of an agent as it is stored. Its words are its own: nothing in them stands for a variable. `networking` is the
     kind that the session's environment has; `notes` tell the model what the session has, and stand behind its words.
@@ -86,9 +102,35 @@ def team_of(
         if tool["type"] == "custom"
     ]
     own = team.agents[0].with_(
-        instruction="\n\n".join(filter(None, [agent["system"], *notes])), client_tools=tuple(custom)
+        instruction="\n\n".join(filter(None, [agent["system"], *notes])),
+        client_tools=tuple(custom),
+        servers=servers_of(agent, vaults, public_only=not private_servers),
     )
     return dataclasses.replace(team, agents=(own,), digest=f"{team.digest}:{hash_of(agent)}")
+
+
+def servers_of(
+    agent: Mapping[str, Any], vaults: Sequence[str], *, public_only: bool
+) -> tuple[RemoteServer, ...]:
+    """The MCP servers of an agent, in the order of its toolsets."""
+    urls = {server["name"]: server["url"] for server in agent.get("mcp_servers", ())}
+    return tuple(
+        RemoteServer(
+            tool["mcp_server_name"],
+            urls[tool["mcp_server_name"]],
+            prefix_of(tool["mcp_server_name"]),
+            _rule(tool["default_config"]),
+            tuple((config["name"], _rule(config)) for config in tool["configs"]),
+            tuple(vaults),
+            public_only,
+        )
+        for tool in agent["tools"]
+        if tool["type"] == "mcp_toolset"
+    )
+
+
+def _rule(config: Mapping[str, Any]) -> ToolRule:
+    return ToolRule(config["enabled"], asks(config))
 
 
 def hash_of(agent: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from app.agent.loop_steps import (
     ModelAsked,
     ModelRetried,
     PicturesLeftOut,
+    ServerLeftOut,
     Step,
     TurnAdded,
 )
@@ -30,9 +31,11 @@ from app.conversation.managed_events import (
     ending_body,
     error_body,
     idle_body,
+    remote_result_body,
     result_body,
     retrying_body,
     served_result_body,
+    server_error_body,
     tells_error,
     unanswered_body,
 )
@@ -73,13 +76,15 @@ class SessionTeller:
         decided: Callable[[Sequence[str]], Mapping[str, Told]],
         asked: Mapping[str, Told],
         outputs: Callable[[], None] = lambda: None,
+        find: Callable[[str], Told | None] = lambda _event: None,
     ) -> None:
         """`agent` is the one that was frozen into the session; `spent` what its earlier runs have used; `look` finds
         the events that clients have sent and that no run has come to, but for messages; `decided` the decisions of
         clients on calls; `asked` are the calls that the session is idle for, with the event of each; `outputs` makes
-        files of what the session has written."""
+        files of what the session has written; `find` finds an event by its id."""
         self._outputs = outputs
         self._look = look
+        self._find = find
         self._decided = decided
         self._session_id = session_id
         self._thread = {"session_thread_id": thread_id(session_id), "agent_name": agent["name"]}
@@ -94,6 +99,8 @@ class SessionTeller:
         """Those that a client has to make, or has made."""
         self._is_idle = True  # as far as clients were told
         self._fetches: set[str] = set()  # calls of web_fetch
+        self._kinds: dict[str, str] = {call: event.type for call, event in asked.items()}
+        """The types of the events of calls, as far as this process knows them."""
         self._request = ""  # the event of the model's request that is under way
 
     def began(self) -> Rows:
@@ -114,6 +121,9 @@ class SessionTeller:
                 return [*self._asking()]
             case ModelRetried(session_id, words, status) if session_id == self._session_id:
                 return [self._row("session.error", retrying_body(words, status))]
+            case ServerLeftOut(session_id) if session_id == self._session_id:
+                body = server_error_body(step.server, step.words, is_unauthorized=step.is_unauthorized)
+                return [self._row("session.error", body)]
             case TurnAdded(session_id, message) if session_id == self._session_id:
                 return [*self._turn(message, step.broken)]
             case CallEnded(session_id, message) if session_id == self._session_id:
@@ -226,6 +236,10 @@ class SessionTeller:
             self._asked[call_id] = event
             self._custom.add(call_id)
             return self._row("agent.custom_tool_use", body, event=event, call_id=call_id)
+        self._kinds[call_id] = "agent.tool_use"
+        if (remote := self._policies.server_tool(name)) is not None:
+            body["mcp_server_name"], body["name"] = remote
+            self._kinds[call_id] = "agent.mcp_tool_use"
         permission, evaluation = self._policies.evaluate(name)
         if name == "web_fetch":
             self._fetches.add(call_id)
@@ -234,7 +248,7 @@ class SessionTeller:
         body["evaluated_permission"] = permission
         if evaluation is not None:
             body["evaluation"] = evaluation
-        return self._row("agent.tool_use", body, event=event, call_id=call_id)
+        return self._row(self._kinds[call_id], body, event=event, call_id=call_id)
 
     def _result(self, call_id: str, message: Message) -> Rows:
         """A client that has made the call has told its result itself."""
@@ -245,10 +259,18 @@ class SessionTeller:
         block, event = message.content[0], call_event_id(self._session_id, call_id)
         if made is not None and made.type == "user.custom_tool_result":
             return ()
+        if self._is_remote(call_id, event):
+            return [self._row("agent.mcp_tool_result", remote_result_body(event, block), call_id=call_id)]
         if call_id not in self._custom:
             return [self._row("agent.tool_result", result_body(event, block), call_id=call_id)]
         result, body = result_event_id(self._session_id, call_id), custom_result_body(event, block)
         return [self._row("user.custom_tool_result", body, event=result, call_id=call_id)]
+
+    def _is_remote(self, call_id: str, event: str) -> bool:
+        """Is it a call of an MCP server's tool? Another process may have told of it."""
+        if call_id not in self._kinds and self._policies.has_servers and (told := self._find(event)):
+            self._kinds[call_id] = told.type
+        return self._kinds.pop(call_id, "") == "agent.mcp_tool_use"
 
     def _idle(self, why: Json) -> Iterator[Json]:
         now, self._is_idle = time.monotonic(), True
@@ -297,4 +319,5 @@ class Tellers:
             partial(store.told.decided, session_id),
             store.told.open_calls(session_id),
             partial(self._files.capture, found.session),
+            partial(store.told.find, session_id),
         )

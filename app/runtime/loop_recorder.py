@@ -26,6 +26,7 @@ from app.agent.loop_steps import (
     PicturesLeftOut,
     PromptFrozen,
     SafePoint,
+    ServerLeftOut,
     Spent,
     Step,
     Steps,
@@ -97,7 +98,7 @@ class Recorder:
                 return self._ask(step)
             case SafePoint():
                 return self._safe_point(step)
-            case ModelAsked() | ModelRetried():
+            case ModelAsked() | ModelRetried() | ServerLeftOut():
                 return self._notice(step)
             case _:
                 return self._record(step)

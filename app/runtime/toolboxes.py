@@ -16,6 +16,7 @@ from app.agent.tools.client_tools import ClientTools
 from app.agent.tools.deferred import DeferredToolset, Shelf, Shelved
 from app.agent.tools.lazy_toolset import on_demand
 from app.agent.tools.mcp.tool_servers import ToolServers
+from app.agent.tools.mcp.vault_toolset import VaultToolset
 from app.agent.tools.run_facts import RunFacts
 from app.agent.toolset import Toolset
 from app.errors import ServerFull
@@ -77,6 +78,11 @@ class Toolboxes:
             toolsets[f"{agent.name}/deferred"] = DeferredToolset(shelf)
         if agent.client_tools:
             toolsets[f"{agent.name}/client_tools"] = ClientTools(agent.client_tools)
+        if (servers := self._servers) is not None:
+            for one in agent.servers:
+                toolsets[f"{agent.name}/servers/{one.name}"] = VaultToolset(
+                    servers, one, owner=facts.owner, cancellation=facts.cancellation
+                )
         if agent.skills:
             toolsets[f"{agent.name}/skills"] = self.skills(agent, facts)
         return Toolbox(

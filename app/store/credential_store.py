@@ -152,6 +152,11 @@ class CredentialStore:
             found = {row.vault_id: _made(row) for row in connection.execute(query)}
         return next((found[one] for one in vault_ids if one in found), None)
 
+    def current(self, credential: Credential) -> Credential | None:
+        """As it is now; None if it was deleted."""
+        with self._database.reading() as connection:
+            return _found(connection, credential.vault_id, credential.id)
+
     def begin_refresh(self, credential: Credential, seconds: float) -> bool:
         """The right to use the refresh token of this revision, for so many seconds. Only one process has it; False for
         all others, and if the secrets have changed since."""

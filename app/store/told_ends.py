@@ -15,6 +15,7 @@ from app.conversation.managed_events import (
     custom_result_body,
     ending_body,
     error_body,
+    remote_result_body,
     result_body,
     tells_error,
     unanswered_body,
@@ -93,6 +94,8 @@ def _result(connection: Connection, call: ClosedCall, number: int, at: float) ->
     known = stored(connection, call.session_id, [use_id])
     if use_id in known and known[use_id].type == "agent.custom_tool_use":
         kind, event, body = "user.custom_tool_result", made_id, custom_result_body(use_id, call.result)
+    elif use_id in known and known[use_id].type == "agent.mcp_tool_use":
+        kind, event, body = "agent.mcp_tool_result", new_id("sevt"), remote_result_body(use_id, call.result)
     else:
         kind, event, body = "agent.tool_result", new_id("sevt"), result_body(use_id, call.result)
     return event_row(call.session_id, event, kind, body, at=at, number=number, call_id=call.call_id)

@@ -27,6 +27,7 @@ from app.team.hook_definitions import Hooks
 from app.team.model_definition import ModelSpec, inline
 from app.team.output_schema import NotPossible, for_the_api
 from app.team.problems import INLINE, NAMED
+from app.team.remote_server import RemoteServer
 from app.team.skill_definitions import InlineSkill
 from app.team.toolset_spec import ToolsetSpec
 
@@ -243,6 +244,7 @@ class Agent(AgentDefinition):
     """The model, or the members of the alloy, of which each turn takes any."""
     fallback_models: tuple[ModelSpec, ...] = ()
     client_tools: tuple[ClientTool, ...] = ()
+    servers: tuple[RemoteServer, ...] = ()
 
     @property
     def starts_thinking(self) -> bool:

@@ -99,6 +99,16 @@ def test_a_cage_keeps_all_hosts_out_and_no_fewer(tmp_path: Path, stand_in: Offli
                 sdk.beta.environments.update(kept.id, config=some)
         agent = sdk.beta.agents.create(name="Plain", model="claude-sonnet-5-5")
         assert sdk.beta.sessions.create(agent=agent.id, environment_id=made.id).status == "idle"
+        with_server = sdk.beta.agents.create(
+            name="S",
+            model="claude-sonnet-5-5",
+            tools=[{"type": "mcp_toolset", "mcp_server_name": "s"}],
+            mcp_servers=[{"type": "url", "name": "s", "url": "https://s.example.com"}],
+        )
+        with pytest.raises(
+            anthropic.BadRequestError, match=r"agent.tools.0.mcp_toolset: .* keeps all hosts out"
+        ):
+            sdk.beta.sessions.create(agent=with_server.id, environment_id=made.id)
     server.close()
     without = build(make_settings(tmp_path, stand_in.url))
     refused = pytest.raises(anthropic.BadRequestError, match=r"environment_id.*BATON_SANDBOX")

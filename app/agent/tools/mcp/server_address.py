@@ -32,6 +32,8 @@ class ServerAddress:
     headers: Pairs = field(default=(), repr=False)
     lifecycle: Lifecycle | None = None  # how it is looked after, where the agent's author says so
     origins: tuple[str, ...] = ()  # servers that the agent's author lets it send us to, private ones included
+    vaults: tuple[str, ...] | None = None  # where its tokens lie, for a server that a user has named
+    public_only: bool = False
 
     @classmethod
     def of_command(
@@ -63,6 +65,10 @@ class ServerAddress:
         return cls(
             owner, url=url, transport=transport, headers=pairs, origins=tuple(origins), lifecycle=lifecycle
         )
+
+    @classmethod
+    def of_vaults(cls, url: str, vaults: Sequence[str], *, owner: str, public_only: bool) -> ServerAddress:
+        return cls(owner, url=url, transport=STREAMABLE[0], vaults=tuple(vaults), public_only=public_only)
 
     def to_start(self) -> Command:
         """The parameters that start its process. Raises OSError."""

@@ -29,8 +29,11 @@ from app.agent.tools.mcp.http_answers import MAX_BODY, HttpAnswers
 from app.agent.tools.mcp.json_rpc import AS_IT_CAME, JsonRpcMessages
 from app.agent.tools.mcp.message_streams import Watched, forward
 from app.agent.tools.mcp.pipes import LastWords, open_pipes
+from app.agent.tools.mcp.public_transport import PublicTransport
 from app.agent.tools.mcp.server_address import SSE, STREAMABLE, ServerAddress
 from app.agent.tools.mcp.server_calls import words_of
+from app.agent.tools.mcp.vault_access import VaultCredentials
+from app.agent.tools.mcp.vault_bearer import VaultBearer
 from app.agent.tools.process_family import kill_marked
 from app.agent.tools.process_mark import STARTING, marking
 
@@ -50,8 +53,8 @@ Elicit = Callable[[Mapping[str, Any]], Awaitable[tuple[str, Mapping[str, Any] | 
 class TokenWanted(Exception):
     """The server wants a token first; `meta` tells a client how to get one."""
 
-    def __init__(self, meta: Mapping[str, Any]) -> None:
-        super().__init__("the server wants an authorization")
+    def __init__(self, meta: Mapping[str, Any], why: str = "the server wants an authorization") -> None:
+        super().__init__(why)
         self.meta = meta
 
 
@@ -128,7 +131,10 @@ class ServerConnection:
 
 @asynccontextmanager
 async def connect(
-    address: ServerAddress, credentials: Credentials, elicit: Elicit, can_end: Callable[[], None]
+    address: ServerAddress,
+    credentials: Credentials | VaultCredentials,
+    elicit: Elicit,
+    can_end: Callable[[], None],
 ) -> AsyncIterator[ServerConnection]:
     """Raises Unauthorized, or whatever went wrong. A token that has run out is renewed if it can be.
 
@@ -140,6 +146,8 @@ async def connect(
         async with _connected(wire, elicit) as connection:
             yield connection
     except Exception as error:
+        if wire.challenge is not None and isinstance(credentials, VaultCredentials):
+            raise TokenWanted({}, wire.challenge) from error
         if wire.challenge is not None:
             raise TokenWanted(await how_to_authorize(address, wire.challenge)) from error
         if wire.last.line:
@@ -183,7 +191,7 @@ class _Wire:
     """A transport that tells its connection when it has come to its end, and when a token is wanted."""
 
     address: ServerAddress
-    credentials: Credentials
+    credentials: Credentials | VaultCredentials
     can_end: Callable[[], None]
     connection: ServerConnection | None = None
     challenge: str | None = None
@@ -237,6 +245,12 @@ class _Wire:
 
     def _http(self, *_given: Any, **_options: Any) -> HttpAnswers:
         """An answer may take as long as its call may; reading has no limit of its own."""
+        credentials = self.credentials
+        auth: httpx2.Auth = (
+            VaultBearer(credentials, self._refuse)
+            if isinstance(credentials, VaultCredentials)
+            else Bearer(self.address, credentials, self._refuse)
+        )
         return HttpAnswers(
             self._messages,
             one_way=self.address.transport == SSE,
@@ -246,7 +260,8 @@ class _Wire:
             timeout=httpx2.Timeout(CONNECT_SECONDS, read=None),
             trust_env=False,
             event_hooks={"request": [_watch_sending]},
-            auth=Bearer(self.address, self.credentials, self._refuse),
+            auth=auth,
+            transport=PublicTransport() if self.address.public_only else None,
         )
 
     async def _inject(self, message: types.JSONRPCMessage) -> None:

@@ -19,11 +19,12 @@ class ServerStatus:
 
 
 class AuthorizationMissing(Exception):
-    """Somebody has to get a token first; `meta` says where."""
+    """Somebody has to get a token first; `meta` says where. `why`: what the server, or a vault, has said."""
 
-    def __init__(self, meta: Json) -> None:
+    def __init__(self, meta: Json, why: str = "") -> None:
         super().__init__("the server wants an authorization")
         self.meta = meta
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from app.agent.tools.mcp.exchange import CallFailed, Exchange
 from app.agent.tools.mcp.server_address import ServerAddress
 from app.agent.tools.mcp.server_calls import CLOSED, Json, ServerUnavailable, ToolCalls, words_of
 from app.agent.tools.mcp.server_state import AuthorizationMissing, ServerStatus, ServerTimeouts
+from app.agent.tools.mcp.vault_access import VaultCredentials, Vaults
 from app.distribution import install_command
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,12 @@ class ToolServer:
     outcome is unknown. Tools stay listed meanwhile, and new calls wait.
     """
 
-    def __init__(self, address: ServerAddress, patience: ServerTimeouts | None = None) -> None:
+    def __init__(
+        self,
+        address: ServerAddress,
+        patience: ServerTimeouts | None = None,
+        vaults: Vaults | None = None,
+    ) -> None:
         """ServerUnavailable if the system has no thread for it."""
         self.address = address
         self.instructions = ""
@@ -56,7 +62,9 @@ class ToolServer:
         self._failed_at = 0.0
         self._meta: Json = {}
         self._restarts = 0
-        self._credentials = Credentials()
+        self._credentials: Credentials | VaultCredentials = Credentials()
+        if vaults is not None and address.vaults is not None:
+            self._credentials = VaultCredentials(vaults, address.vaults, address.url)
         # From here on: for the loop's thread.
         self._calls = ToolCalls(address.label, self._patience.call, self._connected)
         self._connection: Any = None
@@ -105,6 +113,11 @@ class ToolServer:
                 case state:
                     return ServerStatus(state, self._restarts)
 
+    def masked(self, value: Any) -> Any:
+        """Text, or JSON, without the tokens out of vaults that the server was sent."""
+        credentials = self._credentials
+        return credentials.masked(value) if isinstance(credentials, VaultCredentials) else value
+
     def wait_until_ready(self, cancellation: Cancellation) -> None:
         """Until the tools are known, for a bounded time. ServerUnavailable, AuthorizationMissing."""
         with cancellation.calling(self._wake), self._news:
@@ -114,7 +127,7 @@ class ToolServer:
             while self._state == "starting" and not cancellation.is_set():
                 self._news.wait()
             if self._state == "unauthorized":
-                raise AuthorizationMissing(self._meta)
+                raise AuthorizationMissing(self._meta, self._failure)
             if self._state not in ("ready", "restarting"):
                 raise ServerUnavailable(self._failure or "cancelled")
 

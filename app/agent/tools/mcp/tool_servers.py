@@ -10,6 +10,7 @@ from typing import Final
 from app.agent.tools.mcp.server_address import ServerAddress
 from app.agent.tools.mcp.server_state import ServerStatus, ServerTimeouts
 from app.agent.tools.mcp.tool_server import ToolServer
+from app.agent.tools.mcp.vault_access import Vaults
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +20,15 @@ IDLE_SECONDS: Final = 600.0  # how long a server that nobody uses is kept
 class ToolServers:
     """Any thread may call it. Nobody waits here for a server: starting and ending have threads of their own."""
 
-    def __init__(self, *, patience: ServerTimeouts | None = None, idle_seconds: float = IDLE_SECONDS) -> None:
+    def __init__(
+        self,
+        *,
+        patience: ServerTimeouts | None = None,
+        idle_seconds: float = IDLE_SECONDS,
+        vaults: Vaults | None = None,
+    ) -> None:
+        """`vaults` has the tokens for servers that users have named."""
+        self._vaults = vaults
         self._patience = patience
         self._idle_seconds = idle_seconds
         self._guard = threading.Lock()
@@ -38,7 +47,7 @@ class ToolServers:
                 raise RuntimeError("the server is stopping")
             server = self._servers.get(address)
             if server is None or server.is_closed:
-                server = self._servers[address] = ToolServer(address, self._patience)
+                server = self._servers[address] = ToolServer(address, self._patience, self._vaults)
             self._users[address] = self._users.get(address, 0) + 1
             self._idle_since.pop(address, None)
             self._watch_idle()
@@ -53,9 +62,13 @@ class ToolServers:
 
     @property
     def failing(self) -> bool:
-        """Is there one that somebody uses and that can't be had?"""
+        """Is there one of an agent file that somebody uses and that can't be had?"""
         with self._guard:
-            return any(server.has_failed and self._users.get(at) for at, server in self._servers.items())
+            return any(
+                server.has_failed and self._users.get(at)
+                for at, server in self._servers.items()
+                if at.vaults is None
+            )
 
     def status(self, address: ServerAddress) -> ServerStatus:
         """Looks, and starts nothing."""
