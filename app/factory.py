@@ -28,6 +28,7 @@ from app.managed.threads import ThreadCalls
 from app.managed.vaults.credential_calls import CredentialCalls
 from app.managed.vaults.secret_box import SecretBox
 from app.managed.vaults.server_tokens import ServerTokens
+from app.managed.vaults.validation import CredentialCheck
 from app.managed.vaults.vault_calls import VaultCalls
 from app.runtime.agent_planner import AgentPlanner
 from app.runtime.agent_prompts import AgentPrompts
@@ -205,7 +206,8 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     model = LazyModel(partial(_load_model, settings, writer), at_once=False) if settings.api_key else None
     titles = Titles(store.sessions, telemetry.tracing)
     box = SecretBox(settings.vault_keys)
-    tokens = ServerTokens(store.credentials, box, public_only=not settings.lets_servers_be_private)
+    public_only = not settings.lets_servers_be_private
+    tokens = ServerTokens(store.credentials, box, public_only=public_only)
     tool_servers = ToolServers(vaults=tokens)
     roots = roots_of(settings)
     session_files = SessionFiles(store, roots, most_bytes=settings.max_file_bytes)
@@ -324,7 +326,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             EnvironmentCalls(store.environments, caged=settings.sandbox != "off"),
             SessionCalls(store, control, runtime.manager, roots, served, mounts),
             VaultCalls(store.vaults),
-            CredentialCalls(store.credentials, box),
+            CredentialCalls(store.credentials, box, CredentialCheck(tokens, public_only=public_only)),
             managed_events := EventCalls(store, control, runtime.manager, readers, streams, answers),
             ThreadCalls(store, managed_events),
             ResourceCalls(store, mounts, session_files),

@@ -25,7 +25,8 @@ MAX_CREDENTIALS: Final = 20
 @dataclass(frozen=True, slots=True)
 class Credential:
     """`definition` is JSON in the form in which the API answers. `sealed` are the encrypted secrets, None once it is
-    archived; `revision` rises whenever they change. Times are seconds since the epoch, by the database's clock."""
+    archived; `revision` rises whenever they change. `is_refreshing`: a process gets another token. Times are seconds
+    since the epoch, by the database's clock."""
 
     id: str
     vault_id: str
@@ -36,6 +37,7 @@ class Credential:
     updated_at: float
     archived_at: float | None
     read_at: float
+    is_refreshing: bool = False
 
 
 Changed = tuple[Json, str | None]
@@ -237,4 +239,5 @@ def _made(row: Any) -> Credential:
         updated_at=row.updated_at,
         archived_at=row.archived_at,
         read_at=row.read_at,
+        is_refreshing=row.refreshing_until is not None and row.refreshing_until >= row.read_at,
     )

@@ -10,6 +10,7 @@ import anthropic
 import pytest
 
 from anthropic_standin.standin_server import OfflineServer
+from app.door_ids import number_in
 from app.factory import Server, build
 from tests.agent.tools.test_mcp_remote import Site, running
 from tests.conftest import held_by, make_settings
@@ -183,6 +184,21 @@ def test_a_call_that_is_interrupted_has_its_result(sdk: Sdk, site: Site) -> None
     )
     assert (result.mcp_tool_use_id, result.is_error) == (use.id, True)
     assert events(sdk, session, "agent.tool_result") == []
+
+
+def test_a_call_whose_run_is_taken_away_has_an_unknown_outcome(sdk: Sdk, server: Server, site: Site) -> None:
+    said = call("mcp__tools__hang") + "[then][say Never.]"
+    session = started(sdk, f"{site.url}/mcp", said, vaults=[vault_with(sdk, site)], default_config=ALLOW)
+    eventually(lambda: len(events(sdk, session, "agent.mcp_tool_use")) == 1, "the call is under way")
+    eventually(lambda: server.store.journal.ledger(str(number_in("sesn", session))), "the call has begun")
+    (live,) = server.runtime.runs.all()
+    server.control.release(live.run.id, by="test", reason="")
+    until_idle(sdk, session)
+    (use,), (result,) = (
+        events(sdk, session, "agent.mcp_tool_use"),
+        events(sdk, session, "agent.mcp_tool_result"),
+    )
+    assert (result.mcp_tool_use_id, result.is_error) == (use.id, True)
 
 
 def test_another_server_goes_on_with_calls_and_without_the_key_says_so(

@@ -27,6 +27,7 @@ from app.managed.vaults.credential_bodies import (
 )
 from app.managed.vaults.secret_box import SecretBox, Secrets, SecretsUnreadable
 from app.managed.vaults.server_keys import server_key
+from app.managed.vaults.validation import CredentialCheck
 from app.store.credential_store import Changed, Credential, CredentialStore
 from app.web.access import owner
 from app.web.response_json import json_response
@@ -42,7 +43,8 @@ _NO_VARIABLES: Final = (
 class CredentialCalls(Calls):
     prefix = "/v1/vaults/<vault_id>/credentials"
 
-    def __init__(self, credentials: CredentialStore, box: SecretBox) -> None:
+    def __init__(self, credentials: CredentialStore, box: SecretBox, check: CredentialCheck) -> None:
+        self._check = check
         self._credentials = credentials
         self._box = box
 
@@ -103,6 +105,10 @@ class CredentialCalls(Calls):
         return json_response(
             credential_json(self._credentials.archive(vault_id, credential_id, owner=owner()))
         )
+
+    @post("/<credential_id>/mcp_oauth_validate")
+    def validate(self, vault_id: str, credential_id: str) -> Response:
+        return json_response(self._check.validate(self.found(vault_id, credential_id)))
 
     @delete("/<credential_id>")
     def delete(self, vault_id: str, credential_id: str) -> Response:

@@ -42,7 +42,7 @@ class ServerTokens:
         found = self._credentials.find(vault_ids, server_key(url))
         if found is None:
             return ""
-        token = self._opened(found)["token"]
+        token = self.secrets(found)["token"]
         if refused:
             return token if token != refused else self.refreshed(found)[0]
         if _runs_out(found):
@@ -52,20 +52,24 @@ class ServerTokens:
     def refreshed(self, found: Credential) -> tuple[str, Refreshed | None]:
         """Another token than that of this revision, empty if there is none; and what the authorization server said, if
         this process has asked it. Only one process at a time asks, and the others wait for it. TokenUnavailable."""
-        secrets = self._opened(found)
+        secrets = self.secrets(found)
         if "refresh_token" not in secrets:
             return "", None
-        until = time.monotonic() + HELD_SECONDS + SECONDS
-        while time.monotonic() < until:
-            if self._credentials.begin_refresh(found, HELD_SECONDS):
-                return self._exchanged(found, secrets)
+        if self._credentials.begin_refresh(found, HELD_SECONDS):
+            return self._exchanged(found, secrets)
+        return self._of_another_process(found), None
+
+    def _of_another_process(self, found: Credential) -> str:
+        """The token that another process gets, once it has come to an end; at most until its right is over."""
+        while True:
             current = self._credentials.current(found)
             if current is None or current.sealed is None:
-                return "", None
+                return ""
             if current.revision != found.revision:
-                return self._opened(current)["token"], None
+                return self.secrets(current)["token"]
+            if not current.is_refreshing:
+                return ""
             time.sleep(POLL_SECONDS)
-        return "", None
 
     def _exchanged(self, found: Credential, secrets: Secrets) -> tuple[str, Refreshed]:
         got = refresh(found.definition["auth"]["refresh"], secrets, public_only=self._public_only)
@@ -79,7 +83,7 @@ class ServerTokens:
         if stored is None:  # somebody has changed the credential meanwhile, and that counts
             current = self._credentials.current(found)
             is_there = current is not None and current.sealed is not None
-            return (self._opened(current)["token"] if current is not None and is_there else ""), got
+            return (self.secrets(current)["token"] if current is not None and is_there else ""), got
         return got.token, got
 
     def _stored(self, found: Credential, change: Any) -> Credential | None:
@@ -98,7 +102,8 @@ class ServerTokens:
         definition = {**current.definition, "auth": {**current.definition["auth"], "expires_at": until}}
         return definition, self._box.seal(after)
 
-    def _opened(self, found: Credential) -> Secrets:
+    def secrets(self, found: Credential) -> Secrets:
+        """TokenUnavailable."""
         try:
             return self._box.open(found.id, found.sealed or "")
         except SecretsUnreadable as error:
