@@ -22,6 +22,7 @@ from app.managed.files.resources import ResourceCalls
 from app.managed.files.session_files import SessionFiles
 from app.managed.served_tools import ServedTools
 from app.managed.sessions import SessionCalls
+from app.managed.skills.skills import SkillCalls
 from app.managed.teams import EveryTeam
 from app.managed.teller import Tellers
 from app.managed.threads import ThreadCalls
@@ -323,6 +324,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             CallerResource(store.quotas, stand_in=settings.stand_in),
             ReferenceResource(secured=settings.asks_for_tokens),
             AgentCalls(store.agents, served),
+            SkillCalls(store.skills),
             EnvironmentCalls(store.environments, caged=settings.sandbox != "off"),
             SessionCalls(store, control, runtime.manager, roots, served, mounts),
             VaultCalls(store.vaults),

@@ -12,8 +12,8 @@ from app.web.door import Door, Json
 
 BETAS: Final = frozenset({"managed-agents-2026-04-01", "agent-memory-2026-07-22"})
 
-_WITHOUT_BETA: Final = ("/v1/files",)
-"""Routes that are no beta any more; older clients send the name of a beta of their own there."""
+WITHOUT_BETA: Final = ("/v1/files", "/v1/skills")
+"""Prefixes of routes that are no beta any more; older clients send the name of a beta of their own there."""
 
 _KINDS: Final = {
     400: "invalid_request_error",
@@ -46,8 +46,8 @@ class ManagedDoor(Door):
 
     def enter(self) -> None:
         given = ",".join(request.headers.getlist("anthropic-beta"))
-        is_beta = not request.path.startswith(_WITHOUT_BETA)
-        if is_beta and BETAS.isdisjoint(name.strip() for name in given.split(",")):
+        needs_beta = not request.path.startswith(WITHOUT_BETA)
+        if needs_beta and BETAS.isdisjoint(name.strip() for name in given.split(",")):
             raise NotFound("not found")
         if not request.headers.get("anthropic-version"):
             raise InvalidRequest("anthropic-version: header is required")

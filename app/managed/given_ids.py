@@ -8,7 +8,7 @@ from typing import Final, Literal
 from app.door_ids import number_in
 from app.errors import InvalidRequest
 
-Kind = Literal["agent", "env", "sesn", "file", "sesrsc", "vlt", "vcrd"]
+Kind = Literal["agent", "env", "sesn", "file", "sesrsc", "vlt", "vcrd", "skill", "skill_version"]
 
 _NAMES: Final = {
     "agent": "agent",
@@ -18,6 +18,8 @@ _NAMES: Final = {
     "sesrsc": "resource",
     "vlt": "vault",
     "vcrd": "credential",
+    "skill": "skill",
+    "skill_version": "skill version",
 }
 
 

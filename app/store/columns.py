@@ -59,8 +59,9 @@ def one_of(column: Column[Any], words: Iterable[str]) -> ColumnElement[bool]:
     return column.in_([literal_column(f"'{word}'", Text) for word in words])
 
 
-def definitions(name: str, *columns: Column[Any]) -> Table:
-    """A table of what a client has defined. `shared`: everybody may use it, not only its owner."""
+def definitions(name: str, *columns: Column[Any] | Index) -> Table:
+    """A table of what a client has defined, with columns and indexes of its own. `shared`: everybody may use it, not
+    only its owner."""
     return Table(
         name,
         catalogue,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from sqlalchemy import ColumnElement, Connection, Table, insert, or_, true, update
@@ -29,6 +29,13 @@ class Defined:
     archived_at: float | None
 
 
+class Owned(Protocol):
+    """Its `owner` is a token's name."""
+
+    @property
+    def owner(self) -> str: ...
+
+
 Change = Callable[[Defined], Json]
 
 
@@ -37,7 +44,7 @@ def usable(table: Table, owner: str | None) -> ColumnElement[bool]:
     return or_(table.c.owner == owner, table.c.shared) if owner is not None else true()
 
 
-def require_own(found: Defined, owner: str | None) -> None:
+def require_own(found: Owned, owner: str | None) -> None:
     """Forbidden for what its owner shares: others may use it, and not change it."""
     if owner is not None and found.owner != owner:
         raise Forbidden("Only its owner and operators may change this.")

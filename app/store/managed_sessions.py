@@ -23,6 +23,7 @@ from app.store.resource_store import NewResource, add_resources
 from app.store.row_mapping import dump, load_optional, session_of
 from app.store.run_rows import live_run_row
 from app.store.session_rows import add_session, find_session
+from app.store.skill_store import keep_skills
 from app.store.tables import IS_LIVE, managed_sessions, runs, sessions, told_events
 from app.store.told_events import Told, place, stored, tell, told_row
 
@@ -86,8 +87,10 @@ class ManagedSessions:
         messages: Sequence[QueuedMessage] = (),
         events: Sequence[Values] = (),
         resources: Sequence[NewResource] = (),
+        skills: Sequence[str] = (),
     ) -> ManagedSession:
-        """With its `resources`, and the first `messages`, which wait for a run, and the `events` that tell of them."""
+        """With its `resources`, and the first `messages`, which wait for a run, and the `events` that tell of them;
+        `skills` are the versions that it has. InvalidRequest for one that was deleted meanwhile."""
         with self._database.writing() as connection:
             add_session(connection, session)
             made = session_of(find_session(connection, session.id))
@@ -103,6 +106,7 @@ class ManagedSessions:
                 )
             )
             add_resources(connection, session.id, resources)
+            keep_skills(connection, session.id, skills)
             if messages:
                 add_waiting(connection, messages)
             tell(connection, events)

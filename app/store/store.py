@@ -36,6 +36,7 @@ from app.store.run_store import RunStore
 from app.store.search_index import SearchIndex
 from app.store.search_store import SearchStore
 from app.store.session_store import SessionStore
+from app.store.skill_store import SkillStore
 from app.store.stored_agents import StoredAgents
 from app.store.sweep_store import SweepStore
 from app.store.timeline_store import TimelineStore
@@ -62,6 +63,7 @@ class Pruned:
     queued_messages: int
     files: int
     file_contents: int
+    skill_versions: int
 
 
 class Store:
@@ -112,6 +114,7 @@ class Store:
         self.environments = EnvironmentStore(database)
         self.vaults = VaultStore(database)
         self.credentials = CredentialStore(database)
+        self.skills = SkillStore(database)
         self.managed = ManagedSessions(database, self.queue.count_addition)
         self.told = ToldEvents(database)
         self.resources = ResourceStore(database)
@@ -139,4 +142,7 @@ class Store:
         allowances, days = self.quotas.prune()
         jobs, queued = self.jobs.prune(), self.queue.prune()
         expired, unused = self.files.prune()
-        return Pruned(segments, keys, places, entries, allowances, days, jobs, queued, expired, unused)
+        versions = self.skills.prune()
+        return Pruned(
+            segments, keys, places, entries, allowances, days, jobs, queued, expired, unused, versions
+        )

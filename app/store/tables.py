@@ -444,3 +444,39 @@ session_resources = Table(
     UniqueConstraint("session_id", "number", name="resources_in_order"),
     Index("resources_by_file", "file_id"),
 )
+
+skills = definitions(
+    "skills",  # one is archived when it is deleted, and dropped when no session has a version of it any more
+    Column("name", Text, nullable=False),
+    Column("display_name", Text, nullable=False),
+    partial_index("deleted_skills", "id", where="archived_at IS NOT NULL"),
+)
+
+skill_versions = Table(
+    "skill_versions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("skill_id", Text, ForeignKey("skills.id", ondelete="CASCADE"), nullable=False),
+    Column("number", BigInteger, nullable=False),  # microseconds since the epoch; rises within its skill
+    Column("description", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("archived_at", Double),  # when it was deleted; it stays as long as a session has it
+    UniqueConstraint("skill_id", "number", name="skill_versions_in_order"),  # for its index
+    partial_index("deleted_skill_versions", "id", where="archived_at IS NOT NULL"),
+)
+
+skill_archives = Table(
+    "skill_archives",
+    metadata,
+    Column("version_id", Text, ForeignKey("skill_versions.id", ondelete="CASCADE"), primary_key=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
+session_skills = Table(
+    "session_skills",
+    metadata,
+    session_id(primary_key=True),
+    Column("version_id", Text, ForeignKey("skill_versions.id", ondelete="CASCADE"), primary_key=True),
+    Index("sessions_of_skills", "version_id"),
+)

@@ -30,10 +30,8 @@ class Sdk(Anthropic):
         def remember(response: httpx2.Response) -> None:
             response.read()
             is_json = response.headers["content-type"] == "application/json"
-            self.status, self.sent = (
-                response.status_code,
-                json.loads(response.content) if is_json else response.content,
-            )
+            self.status = response.status_code
+            self.sent = json.loads(response.content) if is_json else response.content
             assert response.headers["request-id"].startswith("req_")
 
         transport = httpx2.WSGITransport(app=server.app)

@@ -35,7 +35,7 @@ PRUNED_WHEN_WRITTEN: Final = frozenset({"brakes"})
 """A write, which is rare, drops the old rows (`tests/store/test_brakes.py`)."""
 
 DEFINED_BY_CLIENTS: Final = frozenset(
-    {"stored_agents", "agent_versions", "environments", "vaults", "vault_credentials"}
+    {"stored_agents", "agent_versions", "environments", "vaults", "vault_credentials", "skills", "skill_archives"}
 )
 """They stay until their owner takes them away."""
 

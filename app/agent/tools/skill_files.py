@@ -140,7 +140,7 @@ def _skill(sandbox: Sandbox, folder: str, files: list[str]) -> Skill | None:
     """None without a description: no model would know when to read it."""
     try:
         content = sandbox.read(f"{folder}/{MAIN}", MAX_FILE)
-        head = _front_matter(_text(decode(content.data), content.size))
+        head = front_matter(_text(decode(content.data), content.size))
     except (FileRefused, SkillUnreadable):
         return None
     description = head.get("description")
@@ -176,7 +176,8 @@ def _files(sandbox: Sandbox, folder: str, rest: _Rest) -> list[str]:
     return [name for name in found if name != MAIN][:MAX_FILES]
 
 
-def _front_matter(text: str) -> dict[str, Any]:
+def front_matter(text: str) -> dict[str, Any]:
+    """What stands at the head of a SKILL.md; empty if there is nothing that can be read."""
     begin, _, rest = text.partition("---\n")
     head, end, _ = rest.partition("\n---")
     if begin.strip("\ufeff \n") or not end:

@@ -1,0 +1,1 @@
+"""Skills of the Managed Agents API: uploaded, versioned, and placed in the directories of sessions."""
