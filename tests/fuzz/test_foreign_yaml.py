@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from app.agent.tools import openapi_document
 from app.agent.tools.openapi_document import InvalidDocument
-from app.agent.tools.skill_files import _front_matter
+from app.agent.tools.skill_files import front_matter
 from app.team.foreign_yaml import MAX_NODES, MAX_REPEATED, ForeignYamlError, foreign_yaml
 from tests.fuzz.limits import LARGE, bounded, joined, large, tries
 
@@ -178,7 +178,7 @@ def test_aliases_within_their_bounds_are_kept() -> None:
 @example("---\n" + "a: &a [b]\n" + "c: *a\n" * 1000 + "\n---")
 def test_front_matter_is_a_mapping_whatever_stands_there(text: str) -> None:
     with bounded():
-        assert isinstance(_front_matter(text), dict)
+        assert isinstance(front_matter(text), dict)
 
 
 WORDS = st.sampled_from(

@@ -78,10 +78,10 @@ def test_a_list_has_pages_and_sources(sdk: Sdk) -> None:
     assert sdk.beta.skills.list(source="anthropic").data == []
     for query in ({"source": "moon"}, {"limit": 1001}, {"page": "page_x"}, {"page": "x"}):
         with pytest.raises(anthropic.BadRequestError):
-            sdk.beta.skills.list(**query)  # type: ignore[arg-type]
+            sdk.beta.skills.list(**query)
         if "source" not in query:
             with pytest.raises(anthropic.BadRequestError):
-                sdk.beta.skills.versions.list(made[0], **query)  # type: ignore[arg-type]
+                sdk.beta.skills.versions.list(made[0], **query)
 
 
 def test_a_zip_is_taken_as_its_files_are(sdk: Sdk) -> None:

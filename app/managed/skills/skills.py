@@ -13,7 +13,7 @@ from app.errors import InvalidRequest
 from app.managed.calls import Calls, delete, get, post
 from app.managed.given_ids import checked
 from app.managed.paging import page_json, window
-from app.managed.skills.uploads import read_display_name, read_upload, refuse_fields
+from app.managed.skills.uploads import UploadForm
 from app.managed.times import moment
 from app.store.key_pages import Place, Window
 from app.store.skill_store import LATEST, Skill, SkillStore, SkillVersion
@@ -38,13 +38,13 @@ class SkillCalls(Calls):
 
     @post("")
     def create(self) -> Response:
-        upload = read_upload()
-        refuse_fields("display_name", "display_title")
+        form = UploadForm("display_name", "display_title")
+        upload = form.skill()
         made = self._skills.add(
             new_id("skill"),
             new_id("skill_version"),
             upload,
-            read_display_name(default=upload.name),
+            form.display_name(default=upload.name),
             owner=own_name(),
             shared=role() != "user",
         )
@@ -66,8 +66,7 @@ class SkillCalls(Calls):
 
     @post("/<skill_id>/versions")
     def create_version(self, skill_id: str) -> Response:
-        upload = read_upload()
-        refuse_fields()
+        upload = UploadForm().skill()
         made = self._skills.add_version(
             checked("skill", skill_id), new_id("skill_version"), upload, owner=owner()
         )

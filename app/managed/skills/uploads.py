@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser
 
 from app.agent.tools.skill_files import MAIN, MAX_FILE, front_matter
 from app.errors import InvalidRequest, RequestTooLarge
@@ -29,61 +31,71 @@ MAX_DISPLAY_NAME: Final = 255
 
 _FILES: Final = ("files[]", "files")
 _FIELDS: Final = 10  # beside the files
+_FIELD_BYTES: Final = 500_000  # of all fields together; the parser needs some of it for itself
 _SHEBANG: Final = b"#!"
 
 
-def read_upload() -> SkillUpload:
-    """InvalidRequest, in words that name what is wrong; RequestTooLarge."""
-    sent = _sent_files()
-    if len(sent) == 1 and is_zip(sent[0][1].data):
-        sent = unzipped(sent[0][1].data)
-    folder, paths = below_top([path for path, _ in sent])
-    files = {path: file for path, (_, file) in zip(paths, sent, strict=True)}
-    name, description = _said(files, folder)
-    return SkillUpload(name, description, zipped(name, files))
+def _in_memory(
+    total_content_length: int | None,  # noqa: ARG001 - werkzeug's signature
+    content_type: str | None,  # noqa: ARG001
+    filename: str | None,  # noqa: ARG001
+    content_length: int | None = None,  # noqa: ARG001
+) -> IO[bytes]:
+    return io.BytesIO()
 
 
-def read_display_name(*, default: str) -> str:
-    """The label that the request gives the skill; older clients call it a title."""
-    given = request.form.get("display_name") or request.form.get("display_title") or default
-    if len(given) > MAX_DISPLAY_NAME or not given.isprintable():
-        raise InvalidRequest(f"display_name: must be one line of at most {MAX_DISPLAY_NAME} characters")
-    return given
+class UploadForm:
+    """The form that a request carries, with an uploaded skill in it."""
 
-
-def refuse_fields(*known: str) -> None:
-    """InvalidRequest for a form's field that is none of these."""
-    for name in request.form:
-        if name in _FILES:
-            raise InvalidRequest(f"{name}: send files, each with its path as the filename")
-        if name not in known:
-            raise InvalidRequest(f"{name[:100]!a}: unknown field")
-
-
-def _sent_files() -> list[tuple[str, SkillFile]]:
-    if (request.content_length or 0) > (request.max_content_length or 0) > 0:
-        raise RequestTooLarge(f"The body is larger than {request.max_content_length} bytes.")
-    request.max_form_parts = MAX_FILES + _FIELDS
-    try:
-        parts = [(name, part) for name, values in request.files.lists() for part in values]
-    except RequestEntityTooLarge:
-        raise InvalidRequest(
-            f"files: a skill has at most {MAX_FILES} files, and its fields are short"
-        ) from None
-    sent, total = [], 0
-    for field, part in parts:
-        if field not in _FILES:
-            raise InvalidRequest(f"{field[:100]!a}: unknown field")
-        data = part.read()
-        total += len(data)
-        if total > MAX_BYTES:
-            raise RequestTooLarge(f"A skill has at most {MAX_BYTES >> 20} MB.")
-        sent.append((part.filename or "", SkillFile(data, data.startswith(_SHEBANG))))
-    if not sent:
-        raise InvalidRequest(
-            "files: field is required; send multipart/form-data with a files[] part for each file"
+    def __init__(self, *fields: str) -> None:
+        """`fields` are those that it may have beside its files. InvalidRequest, RequestTooLarge."""
+        most = request.max_content_length
+        if most is not None and (request.content_length or 0) > most:
+            raise RequestTooLarge(f"The body is larger than {most} bytes.")
+        parser = FormDataParser(
+            stream_factory=_in_memory,
+            max_form_memory_size=_FIELD_BYTES,
+            max_content_length=most,
+            max_form_parts=MAX_FILES + _FIELDS,
         )
-    return sent
+        try:
+            _, self._fields, files = parser.parse_from_environ(request.environ)
+        except RequestEntityTooLarge:
+            raise InvalidRequest(
+                f"files: a skill has at most {MAX_FILES} files, and its fields are short"
+            ) from None
+        for name in [*self._fields, *files]:
+            is_file = name in files
+            if name not in (_FILES if is_file else fields):
+                raise InvalidRequest(
+                    f"{name[:100]!a}: unknown field, or not a {'text' if is_file else 'file'}"
+                )
+        self._parts = [part for values in files.listvalues() for part in values]
+        if not self._parts:
+            raise InvalidRequest(
+                "files: field is required; send multipart/form-data with a part files[] for each file"
+            )
+
+    def display_name(self, *, default: str) -> str:
+        """The label that the request gives the skill; older clients call it a title. InvalidRequest."""
+        given = self._fields.get("display_name") or self._fields.get("display_title") or default
+        if len(given) > MAX_DISPLAY_NAME or not given.isprintable():
+            raise InvalidRequest(f"display_name: must be one line of at most {MAX_DISPLAY_NAME} characters")
+        return given
+
+    def skill(self) -> SkillUpload:
+        """InvalidRequest, in words that name what is wrong; RequestTooLarge."""
+        sent = [(part.filename or "", part.read()) for part in self._parts]
+        if sum(len(data) for _, data in sent) > MAX_BYTES:
+            raise RequestTooLarge(f"A skill has at most {MAX_BYTES >> 20} MB.")
+        if len(sent) == 1 and is_zip(sent[0][1]):
+            given = unzipped(sent[0][1])
+        else:
+            given = [(path, SkillFile(data, data.startswith(_SHEBANG))) for path, data in sent]
+        folder, paths = below_top([path for path, _ in given])
+        files = {path: file for path, (_, file) in zip(paths, given, strict=True)}
+        name, description = _said(files, folder)
+        return SkillUpload(name, description, zipped(name, files))
 
 
 def _said(files: Files, folder: str) -> tuple[str, str]:
