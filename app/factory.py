@@ -22,6 +22,7 @@ from app.managed.files.resources import ResourceCalls
 from app.managed.files.session_files import SessionFiles
 from app.managed.served_tools import ServedTools
 from app.managed.sessions import SessionCalls
+from app.managed.skills.session_skills import SessionSkills
 from app.managed.skills.skills import SkillCalls
 from app.managed.teams import EveryTeam
 from app.managed.teller import Tellers
@@ -226,7 +227,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         servers=tool_servers,
         run_seconds=settings.run_seconds,
         cage=cage_of(settings),
-        tellers=Tellers(store, session_files).of,
+        tellers=Tellers(store, session_files, SessionSkills(store.skills, roots)).of,
     )
     runtime = Runtime(
         store,
@@ -323,7 +324,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             AuditResource(store.audit),
             CallerResource(store.quotas, stand_in=settings.stand_in),
             ReferenceResource(secured=settings.asks_for_tokens),
-            AgentCalls(store.agents, served),
+            AgentCalls(store.agents, store.skills, served),
             SkillCalls(store.skills),
             EnvironmentCalls(store.environments, caged=settings.sandbox != "off"),
             SessionCalls(store, control, runtime.manager, roots, served, mounts),

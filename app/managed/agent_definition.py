@@ -142,7 +142,7 @@ def check(agent: Json) -> None:
         if tool["type"] == "custom":
             continue
         names = [config["name"] for config in tool["configs"]]
-        if (place := _repeated(names)) is not None:
+        if (place := repeated(names)) is not None:
             written = f"AGENT_TOOL_NAME_{names[place].upper()}" if tool["type"] == TOOLSET else names[place]
             raise InvalidRequest(
                 f'tools.{index}.{tool["type"]}.configs.{place}: duplicate entry for tool "{written}"'
@@ -151,23 +151,20 @@ def check(agent: Json) -> None:
             if "allowed_domains" in config and "blocked_domains" in config:
                 raise InvalidRequest("Only one of allowed_domains or blocked_domains may be set.")
     custom = [tool["name"] for tool in tools if tool["type"] == "custom"]
-    if (place := _repeated(custom)) is not None:
+    if (place := repeated(custom)) is not None:
         raise InvalidRequest(f'tools: duplicate custom tool "{custom[place]}"')
     if toolsets and (taken := [name for name in custom if name in get_args(ToolName)]):
         raise InvalidRequest(f'tools: the custom tool "{taken[0]}" has the name of one of the {TOOLSET}')
-    if (place := _repeated(servers)) is not None:
+    if (place := repeated(servers)) is not None:
         raise InvalidRequest(f'mcp_servers.{place}: duplicate entry for server "{servers[place]}"')
     _check_servers(servers, [tool["mcp_server_name"] for tool in tools if tool["type"] == "mcp_toolset"])
-    skills = [skill["skill_id"] for skill in agent["skills"]]
-    if (place := _repeated(skills)) is not None:
-        raise InvalidRequest(f'duplicate skill_id "{skills[place]}"')
 
 
 def _check_servers(servers: Sequence[str], used: Sequence[str]) -> None:
     for name in used:
         if name not in servers:
             raise InvalidRequest(f'references server "{name}" which is not defined in mcp_servers')
-    if (place := _repeated(used)) is not None:
+    if (place := repeated(used)) is not None:
         raise InvalidRequest(
             f'duplicate entry for server "{used[place]}"; each MCP server may have at most one mcp_toolset'
         )
@@ -177,7 +174,7 @@ def _check_servers(servers: Sequence[str], used: Sequence[str]) -> None:
         )
 
 
-def _repeated(names: Iterable[str]) -> int | None:
+def repeated(names: Iterable[str]) -> int | None:
     """The place of the first name that was there before."""
     seen: set[str] = set()
     for index, name in enumerate(names):

@@ -9,14 +9,16 @@ from flask import Response, request
 from app.door_ids import new_id
 from app.errors import InvalidRequest
 from app.managed.agent_bodies import CreateAgent, UpdateAgent
-from app.managed.agent_definition import changed, definition
+from app.managed.agent_definition import changed, definition, skill_json
 from app.managed.bodies import patched, read
 from app.managed.calls import Calls, get, post
 from app.managed.given_ids import checked
 from app.managed.paging import page_json, window
 from app.managed.served_tools import ServedTools
+from app.managed.skills.session_skills import found_skills
 from app.managed.times import times_json
 from app.store.definitions import Defined
+from app.store.skill_store import SkillStore
 from app.store.stored_agents import StoredAgents
 from app.web.access import own_name, owner, role
 from app.web.response_json import json_response
@@ -27,14 +29,16 @@ Json = dict[str, Any]
 class AgentCalls(Calls):
     prefix = "/v1/agents"
 
-    def __init__(self, agents: StoredAgents, served: ServedTools) -> None:
+    def __init__(self, agents: StoredAgents, skills: SkillStore, served: ServedTools) -> None:
         self._agents = agents
+        self._skills = skills
         self._served = served
 
     @post("")
     def create(self) -> Response:
         made = definition(read(CreateAgent))
         self._served.check(made, "tools")
+        found_skills(self._skills, made["skills"], "skills", owner=owner())
         added = self._agents.add(new_id("agent"), made, owner=own_name(), shared=role() != "user")
         return json_response(agent_json(added))
 
@@ -60,6 +64,9 @@ class AgentCalls(Calls):
             if body.given("tools"):
                 self._served.check(after, "tools")
             return after
+
+        if body.skills:
+            found_skills(self._skills, [skill_json(one) for one in body.skills], "skills", owner=owner())
 
         found = self._agents.change(checked("agent", agent_id), change, expected=body.version, owner=owner())
         return json_response(agent_json(found))

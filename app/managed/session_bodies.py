@@ -112,8 +112,6 @@ def with_tools(agent: Json, given: AgentUpdate) -> Json:
 
 def refuse_unserved(agent: Json) -> None:
     """InvalidRequest for what a session can't do here yet; agents that have it can be stored all the same."""
-    if agent["skills"]:
-        raise InvalidRequest("agent.skills: sessions can't use skills here yet")
     if agent["model"]["speed"] == "fast":
         raise InvalidRequest("agent.model.speed: this server asks for the standard speed only")
     if agent["model"]["inference_geo"]:

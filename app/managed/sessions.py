@@ -34,6 +34,7 @@ from app.managed.session_bodies import (
     with_tools,
 )
 from app.managed.session_json import session_agent, session_json
+from app.managed.skills.session_skills import found_skills, pinned, skill_settings
 from app.managed.teams import AGENT, key_of
 from app.managed.vaults.session_vaults import usable_vaults
 from app.roots import Roots
@@ -74,6 +75,8 @@ class SessionCalls(Calls):
         body = read(CreateSession)
         refuse_unsupported(body)
         agent = self._agent(body.agent)
+        skills = found_skills(self._store.skills, agent["skills"], "agent.skills", owner=owner())
+        agent["skills"] = pinned(agent["skills"], skills)
         environment = self._store.environments.get(checked("env", body.environment_id), owner=owner())
         if environment.archived_at is not None:
             raise InvalidRequest(
@@ -110,8 +113,10 @@ class SessionCalls(Calls):
                 "mounts": mount_notes(resources, agent),
                 "networking": networking,
                 "vault_ids": vault_ids,
+                "skills": skill_settings(skills),
             },
             resources=resources,
+            skills=[one.id for one in skills],
             messages=messages,
             events=events,
         )

@@ -15,6 +15,7 @@ from app.managed.environments import UNRESTRICTED
 from app.managed.files.mounts import file_notes
 from app.managed.policies import SEARCH, Policies
 from app.managed.policies import SEARCH, Policies, asks, prefix_of
+from app.managed.skills.session_skills import skill_notes
 from app.store.managed_sessions import ManagedSessions
 from app.team.client_tool import ClientTool
 from app.team.loading import load_team
@@ -55,7 +56,7 @@ class EveryTeam:
             networking=settings.get("networking", UNRESTRICTED),
             vaults=settings.get("vault_ids", ()),
             private_servers=self._private_servers,
-            notes=[file_notes(settings)],
+            notes=[file_notes(settings), skill_notes(settings)],
         )
         self._made[key] = changed_at, team
         while len(self._made) > _KEPT:  # the oldest; another thread may be faster

@@ -55,6 +55,7 @@ from app.door_ids import (
 from app.managed.decisions import answer_of
 from app.managed.files.session_files import SessionFiles
 from app.managed.policies import Policies
+from app.managed.skills.session_skills import SessionSkills
 from app.managed.usage import Spent, spent_of
 from app.runtime.teller import Rows
 from app.store.store import Store
@@ -295,9 +296,10 @@ class SessionTeller:
 class Tellers:
     """Makes the tellers of runs."""
 
-    def __init__(self, store: Store, files: SessionFiles) -> None:
+    def __init__(self, store: Store, files: SessionFiles, skills: SessionSkills) -> None:
         self._store = store
         self._files = files
+        self._skills = skills
 
     def of(self, key: str) -> Callable[[], SessionTeller] | None:
         """What makes a run's teller, by the key of its team; None for the team of an agent file."""
@@ -309,6 +311,7 @@ class Tellers:
         store = self._store
         found = store.managed.get(session_id, owner=None)
         self._files.prepare(found.session)
+        self._skills.prepare(found.session, found.settings)
         last = store.told.last_place(session_id)
         return SessionTeller(
             session_id,

@@ -89,17 +89,17 @@ class Sandbox:
                 os.close(fd)
             return Content(data[:limit], max(size, len(data)), place.path)
 
-    def write(self, path: str, data: bytes) -> None:
-        """Replaces the file as a whole or not at all; an existing file keeps its mode."""
+    def write(self, path: str, data: bytes, *, mode: int = 0o644) -> None:
+        """Replaces the file as a whole or not at all; an existing file keeps its mode, a new one gets `mode`."""
         with self._at(path, "open") as place:
             self._refuse_executed(place, is_file=True)
-            mode = self._writable_mode(place)
+            kept = self._writable_mode(place)
             draft = f".{secrets.token_hex(8)}.tmp"
             fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644, dir_fd=place.directory)
             try:
                 with os.fdopen(fd, "wb") as file:
-                    if mode is not None:
-                        os.fchmod(file.fileno(), mode)
+                    if kept is not None or mode != 0o644:
+                        os.fchmod(file.fileno(), mode if kept is None else kept)
                     file.write(data)
                 os.replace(draft, place.name, src_dir_fd=place.directory, dst_dir_fd=place.directory)
             except BaseException:

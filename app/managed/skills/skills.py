@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -14,6 +13,7 @@ from app.managed.calls import Calls, delete, get, post
 from app.managed.given_ids import checked
 from app.managed.paging import page_json, window
 from app.managed.skills.uploads import UploadForm
+from app.managed.skills.versions import checked_version
 from app.managed.times import moment
 from app.store.key_pages import Place, Window
 from app.store.skill_store import LATEST, Skill, SkillStore, SkillVersion
@@ -106,13 +106,6 @@ class SkillCalls(Calls):
 
     def _version(self, skill_id: str, version: str) -> SkillVersion:
         return self._skills.version(checked("skill", skill_id), checked_version(version), owner=owner())
-
-
-def checked_version(given: str) -> str:
-    """A version's id, its number as older clients write it, or `latest`. InvalidRequest."""
-    if given == LATEST or re.fullmatch("[0-9]{1,18}", given, re.ASCII):
-        return given
-    return checked("skill_version", given)
 
 
 def _is_older() -> bool:
