@@ -72,6 +72,7 @@ def test_a_bad_query_is_refused_with_400(server: Server) -> None:
         "/v1/agents": CURSORS,
         f"/v1/agents/{agent}/versions": CURSORS,
         "/v1/environments": CURSORS,
+        "/v1/skills": CURSORS,
         "/v1/sessions": [*CURSORS, *OF_SESSIONS],
         f"/v1/sessions/{session}/events": [*CURSORS, *OF_EVENTS],
     }
@@ -91,7 +92,8 @@ def test_a_bad_query_is_refused_with_400(server: Server) -> None:
 @pytest.mark.parametrize("strange", ["a%00b", "%FF", "..%2f..%2fx", f"sesn_{NOBODY}", "sesn_01" + "z" * 22])
 def test_a_strange_id_is_refused_or_not_there(server: Server, strange: str) -> None:
     http = server.app.test_client()
-    for path in (f"/v1/sessions/{strange}", f"/v1/agents/{strange}", f"/v1/environments/{strange}"):
+    for kind in ("sessions", "agents", "environments", "skills"):
+        path = f"/v1/{kind}/{strange}"
         for end in ("", "/archive", "/events", "/versions", "/threads", "/threads/x/events"):
             for method in ("GET", "POST", "DELETE"):
                 answer = http.open(path + end, method=method, headers=HEADERS, json={})

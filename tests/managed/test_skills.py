@@ -11,6 +11,8 @@ from typing import Any
 
 import anthropic
 import pytest
+from anthropic.lib import files_from_dir
+from anthropic.lib.tools._skills import _extract_skill_archive
 
 from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server, build
@@ -106,6 +108,20 @@ def test_a_zip_is_taken_as_its_files_are(sdk: Sdk) -> None:
     }
     again = sdk.skills.create(files=[("poems.zip", archive)])
     assert sdk.beta.skills.versions.download("latest", skill_id=again.id).read() == archive
+
+
+def test_a_folder_comes_to_a_worker_as_it_was(sdk: Sdk, tmp_path: Path) -> None:
+    (tmp_path / "poems/bin").mkdir(parents=True)
+    (tmp_path / "poems/SKILL.md").write_bytes(skill_md())
+    (tmp_path / "poems/bin/run").write_bytes(b"#!/bin/sh\n")
+    made = sdk.beta.skills.create(files=files_from_dir(tmp_path / "poems"))
+    version = sdk.beta.skills.versions.retrieve("latest", skill_id=made.id)
+    archive = tmp_path / "archive"
+    archive.write_bytes(sdk.beta.skills.versions.download(version.id, skill_id=made.id).read())
+    _extract_skill_archive(archive, tmp_path / version.name / "again")
+    found = tmp_path / "poems/again"
+    assert (found / "SKILL.md").read_bytes() == skill_md()
+    assert stat.S_IMODE((found / "bin/run").stat().st_mode) == 0o755
 
 
 def test_a_large_archive_comes_back_whole(sdk: Sdk) -> None:
