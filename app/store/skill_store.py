@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, exists, insert, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, delete, insert, select, update
 
 from app.errors import InvalidRequest, NotFound
 from app.store.clock import now
 from app.store.definitions import add, archive, lock, require_own, usable
 from app.store.engine import Database
 from app.store.key_pages import Window, within
-from app.store.pruning import drop
 from app.store.tables import session_skills, skill_archives, skill_versions, skills
 
 PART_BYTES: Final = 1 << 20
@@ -155,11 +154,23 @@ class SkillStore:
 
     def prune(self) -> int:
         """Drops what was deleted and no session has any more. Returns the number of versions."""
-        used = exists().where(session_skills.c.version_id == skill_versions.c.id)
-        dropped = drop(self._database, skill_versions, skill_versions.c.archived_at.is_not(None) & ~used)
-        has_versions = exists().where(skill_versions.c.skill_id == skills.c.id)
-        drop(self._database, skills, skills.c.archived_at.is_not(None) & ~has_versions)
+        dropped = self._drop(skill_versions, session_skills.c.version_id)
+        self._drop(skills, skill_versions.c.skill_id)
         return dropped
+
+    def _drop(self, table: Table, user: Column[Any]) -> int:
+        """The deleted rows of a table that no `user` names."""
+        with self._database.reading() as connection:
+            deleted = connection.execute(select(table.c.id).where(table.c.archived_at.is_not(None))).scalars()
+            unused = [
+                row_id
+                for row_id in deleted.all()
+                if connection.execute(select(user).where(user == row_id).limit(1)).first() is None
+            ]
+        for row_id in unused:
+            with self._database.writing() as connection:
+                connection.execute(delete(table).where(table.c.id == row_id))
+        return len(unused)
 
 
 def keep_skills(connection: Connection, session_id: str, version_ids: Sequence[str]) -> None:
@@ -168,7 +179,7 @@ def keep_skills(connection: Connection, session_id: str, version_ids: Sequence[s
         there = select(skill_versions.c.id).where(
             skill_versions.c.id == version_id, skill_versions.c.archived_at.is_(None)
         )
-        if connection.execute(there).first() is None:
+        if connection.execute(there.with_for_update(read=True)).first() is None:
             raise InvalidRequest(f"agent.skills: the version {version_id} was deleted")
         connection.execute(insert(session_skills).values(session_id=session_id, version_id=version_id))
 

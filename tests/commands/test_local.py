@@ -104,6 +104,10 @@ def put_two_rows_into_what_grows(database_url: str) -> None:
                         **created,
                     },
                     tables.file_contents: {"id": str(number), "size_bytes": 0, "uses": 0, **who, **created},
+                    tables.skills: {"id": str(number), "shared": False, "name": "", "display_name": "", **who}
+                    | {"updated_at": at, **created},
+                    tables.skill_versions: {"id": str(number), "skill_id": str(number), "number": number}
+                    | {"description": "", "archived_at": at if number else None, **created},
                 }
                 for table, row in rows.items():
                     known = {name: value for name, value in mark.items() if name in table.c}

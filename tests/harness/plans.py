@@ -13,8 +13,12 @@ from sqlalchemy import Engine, event
 
 from app.store.engine import Database
 
-LIVE_ONLY: Final = {"live_runs", "one_live_run_per_session", "queue_waiting"}
-"""Partial indexes of what is under way at this moment: reading such an index from end to end costs nothing."""
+LIVE_ONLY: Final = {"live_runs", "one_live_run_per_session", "queue_waiting"} | {
+    "deleted_skills",
+    "deleted_skill_versions",
+}
+"""Partial indexes of what is under way at this moment, or deleted and still in use: reading such an index from end to
+end costs nothing."""
 
 SMALL: Final = {"scheduled_jobs", "alembic_version", "main.search_words_config"}
 """Tables that have as many rows as the program has words for them."""
