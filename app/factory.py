@@ -20,6 +20,7 @@ from app.managed.files.calls import FileCalls
 from app.managed.files.mounts import Mounts
 from app.managed.files.resources import ResourceCalls
 from app.managed.files.session_files import SessionFiles
+from app.managed.every_agent import EveryAgent
 from app.managed.served_tools import ServedTools
 from app.managed.sessions import SessionCalls
 from app.managed.skills.session_skills import SessionSkills
@@ -324,10 +325,10 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             AuditResource(store.audit),
             CallerResource(store.quotas, stand_in=settings.stand_in),
             ReferenceResource(secured=settings.asks_for_tokens),
-            AgentCalls(store.agents, store.skills, served),
+            AgentCalls(every_agent := EveryAgent(store.agents, directory), store.skills, served),
             SkillCalls(store.skills),
             EnvironmentCalls(store.environments, caged=settings.sandbox != "off"),
-            SessionCalls(store, control, runtime.manager, roots, served, mounts),
+            SessionCalls(store, control, runtime.manager, roots, served, mounts, every_agent),
             VaultCalls(store.vaults),
             CredentialCalls(store.credentials, box, CredentialCheck(tokens, public_only=public_only)),
             managed_events := EventCalls(store, control, runtime.manager, readers, streams, answers),

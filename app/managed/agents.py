@@ -12,6 +12,7 @@ from app.managed.agent_bodies import CreateAgent, UpdateAgent
 from app.managed.agent_definition import changed, definition, skill_json
 from app.managed.bodies import patched, read
 from app.managed.calls import Calls, get, post
+from app.managed.every_agent import EveryAgent
 from app.managed.given_ids import checked
 from app.managed.paging import page_json, window
 from app.managed.served_tools import ServedTools
@@ -19,7 +20,6 @@ from app.managed.skills.session_skills import found_skills
 from app.managed.times import times_json
 from app.store.definitions import Defined
 from app.store.skill_store import SkillStore
-from app.store.stored_agents import StoredAgents
 from app.web.access import own_name, owner, role
 from app.web.response_json import json_response
 
@@ -29,7 +29,7 @@ Json = dict[str, Any]
 class AgentCalls(Calls):
     prefix = "/v1/agents"
 
-    def __init__(self, agents: StoredAgents, skills: SkillStore, served: ServedTools) -> None:
+    def __init__(self, agents: EveryAgent, skills: SkillStore, served: ServedTools) -> None:
         self._agents = agents
         self._skills = skills
         self._served = served

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from app.agent.tool_normalizing import offered_name
 from app.managed.agent_bodies import TOOLSET
@@ -46,12 +46,16 @@ def prefix_of(server: str) -> str:
 def asks(config: Mapping[str, Any]) -> bool:
     """Does a call wait for a person by this config of a tool?"""
     return _EVALUATIONS[config["permission_policy"]["type"]][0] == "ask"
+_OF_A_FILE: Final[Evaluation] = ("ask", None)
+"""The permissions of an agent file are judged when a call is made: it may wait for a person."""
 
 
 class Policies:
     """Of the tools of an agent, as it is stored."""
 
-    def __init__(self, tools: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, tools: Sequence[Mapping[str, Any]], *, of_file: bool = False) -> None:
+        """`of_file`: the agent is that of an agent file, whose tools are not listed."""
+        self._unknown = _OF_A_FILE if of_file else _NOT_ENABLED
         self._configs: dict[str, Mapping[str, Any]] = {}
         self.custom: Final = frozenset(tool["name"] for tool in tools if tool["type"] == "custom")
         """The tools that the client runs. They have no policy: all their calls are told to it."""
@@ -80,6 +84,10 @@ class Policies:
                 return tool["mcp_server_name"], next(own, name.removeprefix(prefix))
         return None
 
+    @classmethod
+    def of_session(cls, settings: Mapping[str, Any]) -> Self:
+        return cls(settings["agent"]["tools"], of_file=settings.get("agent_file") is not None)
+
     def enabled(self) -> list[str]:
         return [name for name, config in self._configs.items() if config["enabled"]]
 
@@ -103,7 +111,7 @@ class Policies:
         """The permission of a call, and how it was come to."""
         config = self._configs.get(name) or self._remote_config(name)
         if config is None or not config["enabled"]:
-            return _NOT_ENABLED
+            return self._unknown
         return _EVALUATIONS[config["permission_policy"]["type"]]
 
     def _remote_config(self, name: str) -> Mapping[str, Any] | None:

@@ -19,6 +19,7 @@ from app.managed.calls import Calls, delete, get, post
 from app.managed.files.file_sources import FileSources
 from app.managed.files.mounts import Mounts, mount_notes
 from app.managed.environments import UNRESTRICTED
+from app.managed.every_agent import EveryAgent
 from app.managed.given_ids import checked, number_of
 from app.managed.paging import SessionPages
 from app.managed.sent_messages import first_messages
@@ -62,7 +63,9 @@ class SessionCalls(Calls):
         roots: Roots,
         served: ServedTools,
         mounts: Mounts,
+        agents: EveryAgent,
     ) -> None:
+        self._agents = agents
         self._store = store
         self._control = control
         self._manager = manager
@@ -83,7 +86,10 @@ class SessionCalls(Calls):
                 f"Environment {environment.id} is archived.", error_code="environment_archived"
             )
         self._served.check_network(environment)
+        file = self._agents.file(agent["id"])
         networking = environment.definition["config"]["networking"]["type"]
+        if file is not None and networking != UNRESTRICTED:
+            raise InvalidRequest("environment_id: the network of an agent file's tools can't be limited")
         self._served.check_servers(agent, networking, "agent.tools")
         vault_ids = usable_vaults(self._store.vaults, body.vault_ids)
         session_id = str(uuid.uuid4())
@@ -114,6 +120,7 @@ class SessionCalls(Calls):
                 "networking": networking,
                 "vault_ids": vault_ids,
                 "skills": skill_settings(skills),
+                "agent_file": None if file is None else file.key,
             },
             resources=resources,
             skills=[one.id for one in skills],
@@ -151,6 +158,8 @@ class SessionCalls(Calls):
             if body.agent is not None:
                 if before.at_work:
                     raise InvalidRequest("agent: it can be changed only while the session is idle")
+                if settings.get("agent_file") is not None:
+                    raise InvalidRequest("agent: the tools of an agent file can't be changed")
                 settings["agent"] = with_tools(settings["agent"], body.agent)
                 refuse_unserved(settings["agent"])
                 self._served.check(settings["agent"], "agent.tools")
@@ -198,13 +207,15 @@ class SessionCalls(Calls):
     def _agent(self, given: AgentReference | AgentWithOverrides) -> Json:
         """The agent that is frozen into the session. NotFound, InvalidRequest."""
         try:
-            stored = self._store.agents.get(checked("agent", given.id), version=given.version, owner=owner())
+            stored = self._agents.get(checked("agent", given.id), version=given.version, owner=owner())
         except NotFound as error:
             if given.version is None or "version" not in error.message:
                 raise
             raise NotFound(f"agent.version: {given.version} not found") from None
         if stored.archived_at is not None:
             raise InvalidRequest(f"agent {given.id} is archived and cannot be used to create a session")
+        if isinstance(given, AgentWithOverrides) and self._agents.file(given.id) is not None:
+            raise InvalidRequest("agent.type: an agent file can't be overridden")
         agent = session_agent(stored, overridden(stored.definition, given))
         refuse_unserved(agent)
         self._served.check(agent, "agent.tools")

@@ -30,7 +30,8 @@ _KEPT: Final = 200
 
 
 class EveryTeam:
-    """Any thread may call it. A session's id is the key of its team: the agent was frozen into it."""
+    """Any thread may call it. A session's id is the key of its team: the agent was frozen into it, unless it is that
+    of an agent file, which is read as it is now."""
 
     def __init__(self, files: Teams, sessions: ManagedSessions, *, private_servers: bool = True) -> None:
         """`private_servers`: MCP servers may be at addresses that are not public."""
@@ -47,6 +48,8 @@ class EveryTeam:
         if found is None:
             raise AgentNotFound(f"agent not found: {key}")
         settings, changed_at = found
+        if (file := settings.get("agent_file")) is not None:
+            return dataclasses.replace(self._files.get(file), key=key)
         known = self._made.get(key)
         if known is not None and known[0] == changed_at:
             return known[1]

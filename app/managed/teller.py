@@ -78,6 +78,7 @@ class SessionTeller:
         asked: Mapping[str, Told],
         outputs: Callable[[], None] = lambda: None,
         find: Callable[[str], Told | None] = lambda _event: None,
+        policies: Policies | None = None,
     ) -> None:
         """`agent` is the one that was frozen into the session; `spent` what its earlier runs have used; `look` finds
         the events that clients have sent and that no run has come to, but for messages; `decided` the decisions of
@@ -89,7 +90,7 @@ class SessionTeller:
         self._decided = decided
         self._session_id = session_id
         self._thread = {"session_thread_id": thread_id(session_id), "agent_name": agent["name"]}
-        self._policies = Policies(agent["tools"])
+        self._policies = policies or Policies(agent["tools"])
         self._number, self._at = last.number, last.at
         self._ahead = last.now - time.monotonic()
         self._spent = spent
@@ -312,15 +313,15 @@ class Tellers:
         found = store.managed.get(session_id, owner=None)
         self._files.prepare(found.session)
         self._skills.prepare(found.session, found.settings)
-        last = store.told.last_place(session_id)
         return SessionTeller(
             session_id,
             found.settings["agent"],
-            last,
+            store.told.last_place(session_id),
             spent_of(found),
             partial(store.told.waiting, session_id),
             partial(store.told.decided, session_id),
             store.told.open_calls(session_id),
             partial(self._files.capture, found.session),
             partial(store.told.find, session_id),
+            Policies.of_session(found.settings),
         )

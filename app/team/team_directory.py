@@ -81,6 +81,14 @@ class TeamDirectory:
             raise InvalidAgentConfig(team.message)
         return team
 
+    def changed_at(self, key: str) -> float:
+        """When the file was changed last, in seconds since the epoch. AgentNotFound."""
+        path = self._find(key)
+        try:
+            return path.stat().st_mtime if path is not None else _gone(key)
+        except OSError:
+            return _gone(key)
+
     def _find(self, key: str) -> Path | None:
         """Looks among the files that are there, so a key can't lead anywhere else."""
         name, extension = os.path.splitext(key)
@@ -119,6 +127,10 @@ class TeamDirectory:
             return _Broken(error.message)
         except OSError as error:
             return _Broken(f"{path.name}: can't be read: {error.strerror}", read=False)
+
+
+def _gone(key: str) -> float:
+    raise AgentNotFound(f"agent not found: {key}")
 
 
 def agent_files(directory: Path, beginnings: Sequence[str] = ("",)) -> list[Path]:
