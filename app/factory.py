@@ -21,6 +21,7 @@ from app.managed.files.mounts import Mounts
 from app.managed.files.resources import ResourceCalls
 from app.managed.files.session_files import SessionFiles
 from app.managed.every_agent import EveryAgent
+from app.managed.memory.memory_calls import MemoryCalls, MemoryStoreCalls, MemoryVersionCalls
 from app.managed.served_tools import ServedTools
 from app.managed.sessions import SessionCalls
 from app.managed.skills.session_skills import SessionSkills
@@ -335,6 +336,9 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             ThreadCalls(store, managed_events),
             ResourceCalls(store, mounts, session_files),
             FileCalls(store.files, most_bytes=settings.max_file_bytes),
+            MemoryStoreCalls(store),
+            MemoryCalls(store),
+            MemoryVersionCalls(store),
         ],
         _access(settings, store),
         max_body_bytes=settings.max_body_bytes,

@@ -13,9 +13,9 @@ View = TypeVar("View", bound=Callable[..., Any])
 _CALL: Final = "managed_call"
 
 
-def _call(method: Literal["GET", "POST", "DELETE"], path: str) -> Callable[[View], View]:
+def _call(method: Literal["GET", "POST", "PATCH", "DELETE"], path: str) -> Callable[[View], View]:
     def mark(view: View) -> View:
-        setattr(view, _CALL, (method, path))
+        setattr(view, _CALL, [*getattr(view, _CALL, ()), (method, path)])
         return view
 
     return mark
@@ -23,6 +23,7 @@ def _call(method: Literal["GET", "POST", "DELETE"], path: str) -> Callable[[View
 
 get: Final = partial(_call, "GET")
 post: Final = partial(_call, "POST")
+patch: Final = partial(_call, "PATCH")
 delete: Final = partial(_call, "DELETE")
 
 
@@ -33,7 +34,6 @@ class Calls:
 
     def register(self, app: Flask) -> None:
         for name, view in vars(type(self)).items():
-            if (call := getattr(view, _CALL, None)) is not None:
-                method, path = call
-                endpoint = f"managed.{type(self).__name__}.{name}"
+            endpoint = f"managed.{type(self).__name__}.{name}"
+            for method, path in getattr(view, _CALL, ()):
                 app.add_url_rule(self.prefix + path, endpoint, getattr(self, name), methods=[method])

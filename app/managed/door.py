@@ -53,13 +53,15 @@ class ManagedDoor(Door):
             raise InvalidRequest("anthropic-version: header is required")
 
     def refusal(self, status: int, message: str, code: str, details: Json) -> tuple[int, Json]:
-        """`details` holds the word that an official client raises a class of its own for, if there is one."""
+        """`details` holds the word that an official client raises a class of its own for, if there is one, and what of
+        the error this door writes in another way (`in_error`)."""
         if code == "unauthorized":
             message = "Authentication failed"
         status = 400 if status in _SYNTAX else status
         error: dict[str, Any] = {"type": _KINDS.get(status, "api_error"), "message": message}
         if word := details.get("error_code"):
             error["details"] = {"error_code": word}
+        error |= details.get("in_error", {})
         return status, {"type": "error", "error": error, "request_id": _request_id()}
 
     def stamp(self, response: Response) -> None:

@@ -8,7 +8,7 @@ from typing import Final, Literal
 from app.door_ids import number_in
 from app.errors import InvalidRequest
 
-Kind = Literal["agent", "env", "sesn", "file", "sesrsc", "vlt", "vcrd", "skill", "skill_version"]
+Kind = Literal["agent", "env", "sesn", "file", "sesrsc", "vlt", "vcrd", "skill", "skill_version", "memstore", "mem", "memver"]
 
 _NAMES: Final = {
     "agent": "agent",
@@ -20,6 +20,9 @@ _NAMES: Final = {
     "vcrd": "credential",
     "skill": "skill",
     "skill_version": "skill version",
+    "memstore": "memory store",
+    "mem": "memory",
+    "memver": "memory version",
 }
 
 

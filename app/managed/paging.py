@@ -150,6 +150,21 @@ def page_json(
     return {"data": [show(one) for one in shown], "next_page": _written(place(shown[-1])) if more else None}
 
 
+def path_page(*, default: int = DEFAULT, most: int = MOST) -> tuple[int, str]:
+    """The limit that the request's query asks for, and the path that its page begins behind; empty for the first one.
+    InvalidRequest."""
+    limit, cursor, after = _limit(default, most), request.args.get("page"), ""
+    if cursor:
+        (after,) = _read(cursor, 1)
+        if not isinstance(after, str) or not re.fullmatch(r"/[^\0]{0,2048}", after, re.DOTALL):
+            raise InvalidRequest("invalid page cursor")
+    return limit, after
+
+
+def path_cursor(path: str) -> str:
+    return _written([path])
+
+
 def flag(name: str) -> bool:
     given = request.args.get(name, "false")
     if given not in ("true", "false"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     Boolean,
@@ -25,6 +25,9 @@ from sqlalchemy import (
 from app.conversation.blocks import sound
 
 catalogue = MetaData()
+
+BYTES: Final = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text that is ordered by its bytes, whatever language the database speaks."""
 
 
 class DisplayText(TypeDecorator[str]):

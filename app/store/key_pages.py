@@ -10,10 +10,13 @@ from sqlalchemy import ColumnElement, Select, Table, tuple_
 Place = tuple[float, str]
 """A row's place in its list: when it was made, and its id."""
 
+_HALF: Final = 0.5e-6
+
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Bounds of a time, in seconds since the epoch."""
+    """Bounds of a time, in seconds since the epoch. A stored time is compared as clients are shown it: rounded to a
+    microsecond."""
 
     later_than: float | None = None
     since: float | None = None
@@ -22,13 +25,13 @@ class Times:
 
     def narrow(self, query: Select[Any], moment: ColumnElement[float]) -> Select[Any]:
         if self.later_than is not None:
-            query = query.where(moment > self.later_than)
+            query = query.where(moment > self.later_than + _HALF)
         if self.since is not None:
-            query = query.where(moment >= self.since)
+            query = query.where(moment >= self.since - _HALF)
         if self.earlier_than is not None:
-            query = query.where(moment < self.earlier_than)
+            query = query.where(moment < self.earlier_than - _HALF)
         if self.until is not None:
-            query = query.where(moment <= self.until)
+            query = query.where(moment <= self.until + _HALF)
         return query
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, text
 
 from app.store.engine import Database
 
-NEWEST: Final = "0011"
+NEWEST: Final = "0012"
 """The revision that `app.store.tables` describes."""
 
 

@@ -25,6 +25,9 @@ from app.store.idempotency_store import IdempotencyStore
 from app.store.job_store import JobStore
 from app.store.lease_store import LeaseStore
 from app.store.managed_sessions import ManagedSessions
+from app.store.memories import Memories
+from app.store.memory_history import MemoryHistory
+from app.store.memory_store import MemoryStores
 from app.store.pause_store import PauseStore
 from app.store.queue_store import QueueStore
 from app.store.quota_store import QuotaStore
@@ -64,6 +67,7 @@ class Pruned:
     files: int
     file_contents: int
     skill_versions: int
+    memory_versions: int
 
 
 class Store:
@@ -115,6 +119,9 @@ class Store:
         self.vaults = VaultStore(database)
         self.credentials = CredentialStore(database)
         self.skills = SkillStore(database)
+        self.memory_stores = MemoryStores(database)
+        self.memories = Memories(database)
+        self.memory_history = MemoryHistory(database)
         self.managed = ManagedSessions(database, self.queue.count_addition)
         self.told = ToldEvents(database)
         self.resources = ResourceStore(database)
@@ -143,6 +150,18 @@ class Store:
         jobs, queued = self.jobs.prune(), self.queue.prune()
         expired, unused = self.files.prune()
         versions = self.skills.prune()
+        memory_versions = self.memory_history.prune()
         return Pruned(
-            segments, keys, places, entries, allowances, days, jobs, queued, expired, unused, versions
+            segments,
+            keys,
+            places,
+            entries,
+            allowances,
+            days,
+            jobs,
+            queued,
+            expired,
+            unused,
+            versions,
+            memory_versions,
         )

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from app.conversation.run import LIVE
-from app.store.columns import DisplayText, catalogue, definitions, one_of, partial_index, session_id
+from app.store.columns import BYTES, DisplayText, catalogue, definitions, one_of, partial_index, session_id
 
 metadata = catalogue
 
@@ -479,4 +479,54 @@ session_skills = Table(
     session_id(primary_key=True),
     Column("version_id", Text, ForeignKey("skill_versions.id", ondelete="CASCADE"), primary_key=True),
     Index("sessions_of_skills", "version_id"),
+)
+
+memory_stores = definitions(
+    "memory_stores",
+    Column("definition_json", Text, nullable=False),
+    Index("memory_stores_by_owner", "owner", "created_at", "id"),
+)
+
+memories = Table(
+    "memories",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("store_id", Text, ForeignKey("memory_stores.id", ondelete="CASCADE"), nullable=False),
+    Column("path", BYTES, nullable=False),
+    Column("version_id", Text, nullable=False),  # the one that holds its content
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    UniqueConstraint("store_id", "path", name="memories_by_path"),
+)
+
+memory_versions = Table(
+    "memory_versions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("store_id", Text, ForeignKey("memory_stores.id", ondelete="CASCADE"), nullable=False),
+    Column("number", BigInteger, nullable=False),  # its place among the store's versions
+    Column("memory_id", Text, nullable=False),  # no foreign key: versions outlive their memory
+    Column("operation", Text, nullable=False),
+    Column("path", Text),  # null, like the next three, once it is redacted
+    Column("content", Text),
+    Column("sha256", Text),
+    Column("size", BigInteger),
+    Column("created_at", Double, nullable=False),
+    Column("by_key", Text, nullable=False),  # the key that has made it; empty: a session has
+    Column("by_session", Text, nullable=False),  # no foreign key: it outlives the session
+    Column("redacted_at", Double),
+    Column("redacted_by", Text, nullable=False),
+    Column("replaced_at", Double),  # null: its memory's content is this one's
+    UniqueConstraint("store_id", "number", name="memory_versions_in_order"),
+    Index("versions_by_memory", "memory_id", "number"),
+    partial_index("versions_by_end", "replaced_at", where="replaced_at IS NOT NULL"),
+)
+
+mounted_stores = Table(
+    "mounted_stores",
+    metadata,
+    session_id(primary_key=True),
+    Column("store_id", Text, primary_key=True),  # no foreign key: a session outlives its stores
+    Column("files_json", Text, nullable=False),  # what both sides had at the last sync
+    Index("sessions_by_memory_store", "store_id"),
 )

@@ -36,6 +36,7 @@ PRUNED_WHEN_WRITTEN: Final = frozenset({"brakes"})
 
 DEFINED_BY_CLIENTS: Final = frozenset(
     {"stored_agents", "agent_versions", "environments", "vaults", "vault_credentials", "skills", "skill_archives"}
+    | {"memory_stores", "memories"}
 )
 """They stay until their owner takes them away."""
 

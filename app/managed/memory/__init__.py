@@ -1,0 +1,1 @@
+"""Memory stores of the Managed Agents API: texts that outlive sessions."""
