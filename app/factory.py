@@ -22,6 +22,7 @@ from app.managed.files.resources import ResourceCalls
 from app.managed.files.session_files import SessionFiles
 from app.managed.every_agent import EveryAgent
 from app.managed.memory.memory_calls import MemoryCalls, MemoryStoreCalls, MemoryVersionCalls
+from app.managed.memory.mounted_memory import MemoryMounter
 from app.managed.served_tools import ServedTools
 from app.managed.sessions import SessionCalls
 from app.managed.skills.session_skills import SessionSkills
@@ -230,6 +231,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         run_seconds=settings.run_seconds,
         cage=cage_of(settings),
         tellers=Tellers(store, session_files, SessionSkills(store.skills, roots)).of,
+        copies=MemoryMounter(store).of,
     )
     runtime = Runtime(
         store,

@@ -66,12 +66,13 @@ class OwnFiles:
 class Ground:
     """The files that the sessions of one owner may touch: everything below `roots` that is not the server's own.
     `home` is the server's home directory, if no session can write there; `spelled` are the roots as the operator
-    wrote them, with links in them."""
+    wrote them, with links in them. What lies in `read_only` is only read."""
 
     roots: tuple[Path, ...] = ()
     own: OwnFiles = field(default_factory=OwnFiles)
     home: Path | None = None
     spelled: tuple[Path, ...] = ()
+    read_only: tuple[Path, ...] = ()
 
     def allows(self, directory: Path) -> bool:
         """Whether a session may work in this directory, which is resolved."""

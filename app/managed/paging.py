@@ -59,9 +59,9 @@ class SessionPages:
         if version is not None and not re.fullmatch("[0-9]{1,9}", version):
             raise InvalidRequest("agent_version: must be a whole number")
         agent_id = request.args.get("agent_id")
-        for name in ("deployment_id", "memory_store_id"):
-            if request.args.get(name):
-                raise InvalidRequest(f"{name}: there are none here")
+        memory_store = request.args.get("memory_store_id")
+        if request.args.get("deployment_id"):
+            raise InvalidRequest("deployment_id: there are none here")
         wanted = Filter(
             limit=_limit(DEFAULT, MOST),
             agent_id=None if agent_id is None else checked("agent", agent_id),
@@ -71,6 +71,7 @@ class SessionPages:
             ascending=order == "asc",
             after=after,
             backward=given is not None and given.backward,
+            memory_store_id=None if memory_store is None else checked("memstore", memory_store),
             made=_times(),
         )
         return cls(wanted, order)

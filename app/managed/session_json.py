@@ -8,6 +8,7 @@ from typing import Any
 from app.door_ids import thread_id
 from app.managed.decisions import RESOLVED
 from app.managed.files.mounts import resource_json
+from app.managed.memory.attached_stores import memory_resources
 from app.managed.teams import key_of
 from app.managed.times import moment, times_json
 from app.managed.usage import spent_of
@@ -35,7 +36,7 @@ def session_json(found: ManagedSession, resources: Sequence[Resource] = ()) -> J
         "agent": found.settings["agent"],
         "environment_id": found.environment_id,
         "metadata": found.settings["metadata"],
-        "resources": [resource_json(one) for one in resources],
+        "resources": [*map(resource_json, resources), *memory_resources(found.settings)],
         "vault_ids": found.settings.get("vault_ids", []),
         "budget": None,
         "outcome_evaluations": [],

@@ -17,10 +17,13 @@ from app.errors import InvalidRequest, NotFound
 from app.managed.bodies import patched, read
 from app.managed.calls import Calls, delete, get, post
 from app.managed.files.file_sources import FileSources
+from app.managed.files.resource_bodies import FileResource
+from app.managed.memory.memory_bodies import Attached
 from app.managed.files.mounts import Mounts, mount_notes
 from app.managed.environments import UNRESTRICTED
 from app.managed.every_agent import EveryAgent
 from app.managed.given_ids import checked, number_of
+from app.managed.memory.attached_stores import attached
 from app.managed.paging import SessionPages
 from app.managed.sent_messages import first_messages
 from app.managed.served_tools import ServedTools
@@ -92,9 +95,12 @@ class SessionCalls(Calls):
             raise InvalidRequest("environment_id: the network of an agent file's tools can't be limited")
         self._served.check_servers(agent, networking, "agent.tools")
         vault_ids = usable_vaults(self._store.vaults, body.vault_ids)
+        stores = [one for one in body.resources if isinstance(one, Attached)]
+        memory_stores = attached(self._store.memory_stores, stores, owner=owner())
         session_id = str(uuid.uuid4())
+        files = [one for one in body.resources if isinstance(one, FileResource)]
         resources = self._mounts.new(
-            body.resources, session_id=session_id, session_owner=own_name(), owner=owner()
+            files, session_id=session_id, session_owner=own_name(), owner=owner()
         )
         sources = FileSources(self._store.files, owner=owner())
         messages, events = first_messages(
@@ -121,6 +127,7 @@ class SessionCalls(Calls):
                 "vault_ids": vault_ids,
                 "skills": skill_settings(skills),
                 "agent_file": None if file is None else file.key,
+                "memory_stores": memory_stores,
             },
             resources=resources,
             skills=[one.id for one in skills],

@@ -13,6 +13,7 @@ from app.door_ids import id_of, number_in
 from app.errors import AgentNotFound
 from app.managed.environments import UNRESTRICTED
 from app.managed.files.mounts import file_notes
+from app.managed.memory.attached_stores import memory_notes
 from app.managed.policies import SEARCH, Policies
 from app.managed.policies import SEARCH, Policies, asks, prefix_of
 from app.managed.skills.session_skills import skill_notes
@@ -59,7 +60,7 @@ class EveryTeam:
             networking=settings.get("networking", UNRESTRICTED),
             vaults=settings.get("vault_ids", ()),
             private_servers=self._private_servers,
-            notes=[file_notes(settings), skill_notes(settings)],
+            notes=[file_notes(settings), skill_notes(settings), memory_notes(settings)],
         )
         self._made[key] = changed_at, team
         while len(self._made) > _KEPT:  # the oldest; another thread may be faster

@@ -28,6 +28,7 @@ from app.agent.tools.cage import Cage
 from app.agent.tools.mcp.tool_servers import ToolServers
 from app.agent.tools.model_picker import chosen
 from app.agent.tools.run_facts import RunFacts
+from app.agent.tools.working_copies import NO_COPIES, WorkingCopies
 from app.conversation.blocks import plain_text
 from app.conversation.frozen_prompt import FrozenPrompt, Surroundings
 from app.conversation.run import COMPACTION, RETRIES, ToolCall
@@ -41,6 +42,7 @@ from app.runtime.earlier_sessions import OwnersSessions
 from app.runtime.environment_info import surroundings
 from app.runtime.live_run import LiveRun
 from app.runtime.model_overrides import asked, asked_for, unserved
+from app.runtime.patience import Patience
 from app.runtime.pricing import Pricing
 from app.runtime.run_clock import shortest
 from app.runtime.run_notices import uncounted, without_effect
@@ -54,6 +56,9 @@ from app.store.store import Store
 from app.team.agent import Agent
 from app.team.model_definition import ModelSpec
 from app.team.team import Team, Teams
+
+FindCopies = Callable[[str, Session, Ground, Patience], WorkingCopies]
+"""Finds, by the key of a team, what a session's directory holds of things that are kept elsewhere."""
 
 
 class AgentPlanner:
@@ -74,6 +79,7 @@ class AgentPlanner:
         run_seconds: float = 0.0,
         cage: Cage | None = None,
         tellers: Callable[[str], Callable[[], Teller] | None] = lambda _key: None,
+        copies: FindCopies = lambda _key, _session, _ground, _patience: NO_COPIES,
     ) -> None:
         """`tellers` finds, by the key of a team, what makes the teller of each of its runs.
 
@@ -86,6 +92,7 @@ class AgentPlanner:
         self._background: BackgroundRuns | None = None
         self._cage = cage
         self._tellers = tellers
+        self._copies = copies
         self.toolboxes = Toolboxes(environment, servers=servers, cage=cage)
         self._titles = titles
         self._tool_threads = ToolThreads()
@@ -106,8 +113,11 @@ class AgentPlanner:
             live: LiveRun, session: Session, rows: Sequence[Message], resumption: Resumption | None
         ) -> Steps:
             ground = self._roots.of(session.owner)
-            context = self._context(team, client, live, ground, root=session.parent_id or session.id)
             here = session if session.working_dir else _placed(session, ground.roots[0])
+            copies = self._copies(key, here, ground, live.patience)
+            ground = replace(ground, read_only=copies.read_only)
+            root = session.parent_id or session.id
+            context = self._context(team, client, live, ground, copies, root=root)
             first = agent if name is not None else _holder(team, session, agent)
             options = live.run.options
             if context.attended:
@@ -163,7 +173,14 @@ class AgentPlanner:
         self._background = background
 
     def _context(
-        self, team: Team, client: ModelClient, live: LiveRun, ground: Ground, *, root: str
+        self,
+        team: Team,
+        client: ModelClient,
+        live: LiveRun,
+        ground: Ground,
+        copies: WorkingCopies,
+        *,
+        root: str,
     ) -> LoopContext:
         """`root` is the conversation that the run belongs to, and whose budget counts."""
         look = live.patience.around(self._store.sessions.get)
@@ -178,7 +195,7 @@ class AgentPlanner:
             publish=live.publish,
             cooldowns=self._cooldowns,
             surroundings=partial(surroundings, ground),
-            equip=partial(self._equip, team, live, ground, {}),
+            equip=partial(self._equip, team, live, ground, copies, {}),
             hook=partial(self._hook, live.cancellation, ground),
             read=live.patience.around(self._read),
             may_delegate=lambda: not look(root).choices.without_tasks,
@@ -263,6 +280,7 @@ class AgentPlanner:
         team: Team,
         live: LiveRun,
         ground: Ground,
+        copies: WorkingCopies,
         shared: dict[str, Any],
         session: Session,
         agent: Agent,
@@ -282,6 +300,7 @@ class AgentPlanner:
             models=partial(self._priced_models, team, session, agent),
             sessions=OwnersSessions(self._store, session, live.patience),
             model=asked_for(team, session, agent),
+            copies=copies,
         )
         states = live.known.states(session.id)
         if states is None:

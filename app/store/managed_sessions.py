@@ -17,6 +17,7 @@ from app.store.clock import now
 from app.store.engine import Database
 from app.store.idempotency import KeyUse, use_key
 from app.store.key_pages import ANY_TIME, Place, Times
+from app.store.memory_mounts import add_mounts, has_store
 from app.store.prepared_statements import Prepared, Values
 from app.store.queue_store import add_waiting
 from app.store.resource_store import NewResource, add_resources
@@ -65,6 +66,7 @@ class Filter:
     ascending: bool = False
     after: Place | None = None
     backward: bool = False
+    memory_store_id: str | None = None
     made: Times = ANY_TIME
 
 
@@ -107,6 +109,7 @@ class ManagedSessions:
             )
             add_resources(connection, session.id, resources)
             keep_skills(connection, session.id, skills)
+            add_mounts(connection, session.id, (one["memory_store_id"] for one in settings["memory_stores"]))
             if messages:
                 add_waiting(connection, messages)
             tell(connection, events)
@@ -141,6 +144,8 @@ class ManagedSessions:
             query = query.where(managed_sessions.c.agent_id == wanted.agent_id)
         if wanted.agent_version is not None:
             query = query.where(managed_sessions.c.agent_version == wanted.agent_version)
+        if wanted.memory_store_id is not None:
+            query = query.where(has_store(managed_sessions.c.session_id, wanted.memory_store_id))
         if not wanted.archived:
             query = query.where(managed_sessions.c.archived_at.is_(None))
         query = wanted.made.narrow(query, made)

@@ -27,6 +27,7 @@ from app.store.lease_store import LeaseStore
 from app.store.managed_sessions import ManagedSessions
 from app.store.memories import Memories
 from app.store.memory_history import MemoryHistory
+from app.store.memory_mounts import MemoryMounts
 from app.store.memory_store import MemoryStores
 from app.store.pause_store import PauseStore
 from app.store.queue_store import QueueStore
@@ -122,6 +123,7 @@ class Store:
         self.memory_stores = MemoryStores(database)
         self.memories = Memories(database)
         self.memory_history = MemoryHistory(database)
+        self.memory_mounts = MemoryMounts(database)
         self.managed = ManagedSessions(database, self.queue.count_addition)
         self.told = ToldEvents(database)
         self.resources = ResourceStore(database)

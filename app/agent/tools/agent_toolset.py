@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from app.agent.tools.agent_files import edit, read, write
@@ -11,7 +12,8 @@ from app.agent.tools.bash import Bash
 from app.agent.tools.cage import Cage
 from app.agent.tools.function_tool import function_tool
 from app.agent.tools.toolset_bases import PlainToolset
-from app.agent.toolset import Outcome, Tool
+from app.agent.tools.working_copies import NO_COPIES, WorkingCopies
+from app.agent.toolset import Outcome, Tool, ToolContext, ToolResult
 
 CATEGORY: Final = "agent_toolset"
 NAMES: Final = ("bash", "read", "write", "edit", "glob", "grep", "web_fetch", "web_search")
@@ -26,7 +28,8 @@ _FILES: Final[Mapping[str, Callable[..., Outcome]]] = {
 
 class AgentToolset(PlainToolset):
     """`names` are its tools. The shell goes on between calls; the file tools reach what is below the working directory,
-    and nothing else. `web` are tools for the web, which come from elsewhere."""
+    and nothing else. `web` are tools for the web, which come from elsewhere; `copies` is what in the directory is kept
+    elsewhere: it is brought up to date at the start, and settled after each call that may have changed it."""
 
     def __init__(
         self,
@@ -36,17 +39,36 @@ class AgentToolset(PlainToolset):
         cage: Cage | None = None,
         state: Any = None,
         web: Sequence[Tool] = (),
+        copies: WorkingCopies = NO_COPIES,
     ) -> None:
+        self._copies = copies
         self._bash = Bash(environment=environment, cage=cage, state=state)
         local = {"bash": self._bash.bash, **_FILES}
-        self._tools = [function_tool(one, CATEGORY) for name, one in local.items() if name in names]
+        own = [function_tool(one, CATEGORY) for name, one in local.items() if name in names]
+        self._tools = [one if one.read_only else self._settling(one) for one in own]
         self._tools += [one for one in web if one.name in names]
 
     def tools(self) -> Sequence[Tool]:
         return self._tools
 
+    def start(self) -> None:
+        self._copies.open()
+
     def stop(self) -> None:
         self._bash.stop()
+        self._copies.settle()
 
     def state(self) -> Any:
         return self._bash.state()
+
+    def _settling(self, one: Tool) -> Tool:
+        """The same tool, whose results say what could not be taken over of what it has changed."""
+
+        def handle(arguments: Mapping[str, Any], context: ToolContext) -> Outcome:
+            result = one.handler(arguments, context)
+            words = self._copies.settle()
+            if not words or not isinstance(result, ToolResult):
+                return result
+            return replace(result, output=f"{result.output}\n{words}" if result.output else words)
+
+        return replace(one, handler=handle)

@@ -44,12 +44,14 @@ _OF_THE_LINKER: Final = ("LD_", "GLIBC_TUNABLES", "GCONV_PATH", "LOCPATH", "MALL
 @dataclass(frozen=True, slots=True)
 class Cage:
     """`program` is bubblewrap's absolute path; `hidden` are files and directories of the server; `readable` are
-    directories that commands can read beside the system's. With `network` they have the server's, else none."""
+    directories that commands can read beside the system's; `read_only` are directories in the session's own that they
+    can't change. With `network` they have the server's, else none."""
 
     program: str
     hidden: tuple[Path, ...] = ()
     readable: tuple[Path, ...] = ()
     network: bool = False
+    read_only: tuple[Path, ...] = ()
 
     @classmethod
     def find(cls, *, hidden: Sequence[Path] = (), readable: Sequence[Path] = ()) -> Cage:
@@ -58,6 +60,9 @@ class Cage:
 
     def allowing(self, *, network: bool) -> Cage:
         return replace(self, network=network)
+
+    def keeping(self, read_only: Sequence[Path]) -> Cage:
+        return replace(self, read_only=tuple(read_only))
 
 
 def caged(command: Command, cage: Cage | None, directory: Path) -> Command:
@@ -89,6 +94,9 @@ def _checked(directory: Path, cage: Cage) -> str:
         raise OSError(f"{directory} holds the system, which no command may write to")
     if any(directory.is_relative_to(path) for path in cage.hidden):
         raise OSError(f"{directory} belongs to the server")
+    for path in cage.read_only:
+        if path.resolve(strict=True) != path or not path.is_relative_to(directory):
+            raise OSError(f"{path} leads through a link")
     fd = open_directory(directory)
     try:
         found = os.fstat(fd)
@@ -121,6 +129,8 @@ def _visible(cage: Cage, directory: Path, environment: Mapping[str, str]) -> Ite
             place = Path(name)
             if not any(_overlap(place, path) for path in (*system, directory, home)):
                 yield from ("--symlink", str(directory / below), name)
+    for path in cage.read_only:
+        yield from ("--ro-bind", str(path), str(path))
     for path in cage.hidden:
         if any(path.is_relative_to(place) for place in (directory, *system)):
             yield from _covered(path)

@@ -100,7 +100,7 @@ def _plain(
                 _plain(plain, environment, state, run, cage), keep=_FILE_TOOLS, instruction=spec.instruction
             )
         case "agent_toolset":
-            return _agent_toolset(spec, environment, state, cage)
+            return _agent_toolset(spec, environment, state, run, cage)
         case "background_jobs":
             return BackgroundJobsToolset(
                 environment=environment, env=_expanded(spec.env, environment), cage=cage
@@ -174,7 +174,7 @@ def _plain(
 
 
 def _agent_toolset(
-    spec: ToolsetSpec, environment: Mapping[str, str], state: Any, cage: Cage | None
+    spec: ToolsetSpec, environment: Mapping[str, str], state: Any, run: RunFacts, cage: Cage | None
 ) -> AgentToolset:
     names = spec.tools or agent_toolset.NAMES
     web: list[Tool] = []
@@ -182,7 +182,9 @@ def _agent_toolset(
         web += on_demand("web_fetch", "WebFetchToolset")(spec.web_fetch or WebFetchSpec()).tools()
     if "web_search" in names:
         web.append(web_search_tool(spec.web_search or WebSearchSpec(), agent_toolset.CATEGORY))
-    return AgentToolset(names, environment=environment, cage=cage, state=state, web=web)
+    if cage is not None:
+        cage = cage.keeping(run.copies.read_only)
+    return AgentToolset(names, environment=environment, cage=cage, state=state, web=web, copies=run.copies)
 
 
 def _script(spec: ToolsetSpec, environment: Mapping[str, str], cage: Cage | None) -> ScriptToolset:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from app.agent.model_client import Cancellation
 from app.agent.tools.background_agents import BackgroundWork, NoWork
 from app.agent.tools.session_context import EarlierSessions, NoSessions
+from app.agent.tools.working_copies import NO_COPIES, WorkingCopies
 from app.roots import Ground
 from app.team.model_definition import ModelSpec
 
@@ -55,6 +56,7 @@ class RunFacts:
     )  # those that the agent's file knows
     sessions: EarlierSessions = field(default_factory=NoSessions)
     model: str = ""  # "provider/name" that a request chose for the session
+    copies: WorkingCopies = NO_COPIES
 
     def fill_in(self, values: Mapping[str, str]) -> dict[str, str]:
         """The values with `${headers.Name}` filled in; a header that was not sent is empty."""

@@ -72,10 +72,12 @@ class Sandbox:
     own: OwnFiles = field(default_factory=OwnFiles)
     within: tuple[Path, ...] = ()
     """Where `root` must really lie at the moment of each call: it may have become a link since. Empty: anywhere."""
+    read_only: tuple[Path, ...] = ()
+    """Directories below it in which nothing is written."""
 
     @classmethod
     def on(cls, ground: Ground, root: Path) -> Self:
-        return cls(root, ground.own, ground.roots)
+        return cls(root, ground.own, ground.roots, ground.read_only)
 
     def read(self, path: str, limit: int) -> Content:
         """At most `limit` bytes of a regular file."""
@@ -240,6 +242,8 @@ class Sandbox:
     def _refuse_executed(self, place: ResolvedPath, *, is_file: bool = False) -> None:
         """The working directory may itself be such a place."""
         path = self.root.resolve() / place.path
+        if any(path.is_relative_to(one) for one in self.read_only):
+            raise Refused("this is read-only")
         if found := executed_place(path.parts, is_file=is_file) or repository_above(path.parent):
             raise Refused(f"other programs execute what is in {found}: file tools don't write there")
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Discriminator, Field
 from pydantic_core import PydanticCustomError
 
 from app.managed.bodies import SOUND, Body
+from app.managed.memory.memory_bodies import Attached
 
 Json = dict[str, Any]
 
@@ -23,7 +24,6 @@ class FileResource(Body):
 
 _NOT_HERE = {
     "github_repository": "resources of the type github_repository are not supported here yet",
-    "memory_store": "resources of the type memory_store are not supported here yet",
 }
 
 
@@ -34,7 +34,9 @@ def _known_here(resource: object) -> object:
     return resource
 
 
-GivenResource = Annotated[FileResource, BeforeValidator(_known_here)]
+GivenResource = Annotated[
+    Annotated[FileResource | Attached, Discriminator("type")], BeforeValidator(_known_here)
+]
 GivenResources = Annotated[list[GivenResource], Field(max_length=1000)]
 
 
