@@ -26,6 +26,7 @@ _AT_ONCE: Final = 500  # sessions
 
 _AT: Final = "(t - 80000 + 70000.0 * (s * :parts + n) / :sessions / :parts)"
 _SESSION: Final = "'old-' || s"
+_STORE: Final = "'store-' || s"
 _RUN: Final = f"'run-' || s || '-' || (n % {RUNS})"
 
 Expressions = Mapping[str, str]
@@ -186,12 +187,32 @@ _ROWS: Final[Mapping[str, Expressions]] = {
         "day": "CAST(t / 86400 AS INTEGER) - n",
         "cost": "0.1",
     },
+    "memory_stores": {
+        "id": _STORE,
+        "owner": "'owner-' || (s % 20)",
+        "shared": "false",
+        "created_at": _AT,
+        "updated_at": _AT,
+        "definition_json": "'{}'",
+    },
+    "memory_versions": {
+        "id": "'version-' || s || '-' || n",
+        "store_id": _STORE,
+        "number": "n",
+        "memory_id": "'memory-' || s",
+        "operation": "'modified'",
+        "created_at": _AT,
+        "by_key": "'ann'",
+        "by_session": "''",
+        "redacted_by": "''",
+        "replaced_at": f"CASE WHEN n < {RUNS - 1} THEN {_AT} END",
+    },
 }
 
 
 def fill(database: Database, *, sessions: int = SESSIONS, segments: int = SEGMENTS) -> None:
     """Into a migrated database; once. It is analyzed afterwards, as a database that has been used for long is."""
-    one = ("sessions", "waiting_requests", "request_allowances")
+    one = ("sessions", "waiting_requests", "request_allowances", "memory_stores")
     parts = (
         dict.fromkeys(_ROWS, RUNS)
         | dict.fromkeys(one, 1)
