@@ -89,6 +89,7 @@ from app.web.long_poll import LongPoll
 from app.web.message_limits import MessageLimitsResource
 from app.web.messages import MessageResource
 from app.web.models import ModelsResource
+from app.web.owners import OwnerResource
 from app.web.queue import QueueResource
 from app.web.rate_limit import RateLimit
 from app.web.reference import ReferenceResource
@@ -326,6 +327,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             MessageResource(store, editor),
             MessageLimitsResource(max_body_bytes=settings.max_body_bytes),
             AuditResource(store.audit),
+            OwnerResource(store, control, roots),
             CallerResource(store.quotas, stand_in=settings.stand_in),
             ReferenceResource(secured=settings.asks_for_tokens),
             AgentCalls(every_agent := EveryAgent(store.agents, directory), store.skills, served),

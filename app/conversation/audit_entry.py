@@ -10,6 +10,7 @@ Action = Literal[
     "fork",
     "archive",
     "delete",
+    "export",
     "run",
     "retry",
     "compact",

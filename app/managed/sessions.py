@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
@@ -43,6 +42,7 @@ from app.managed.teams import AGENT, key_of
 from app.managed.vaults.session_vaults import usable_vaults
 from app.roots import Roots
 from app.runtime.manager import RuntimeManager
+from app.runtime.own_directories import own_directory, remove
 from app.runtime.run_control import RunControl
 from app.store.managed_sessions import ManagedSession
 from app.store.store import Store
@@ -199,9 +199,9 @@ class SessionCalls(Calls):
                 "complete."
             )
         self._control.delete(found.session.id, by=requester(), wait=DELETE_SECONDS)
-        directory = Path(found.session.working_dir)
-        if directory.name == session_id and self._roots.of(found.session.owner).allows(directory.resolve()):
-            shutil.rmtree(directory, ignore_errors=True)
+        ground = self._roots.of(found.session.owner)
+        if (directory := own_directory(found.session.id, found.session.working_dir, ground)) is not None:
+            remove(directory)
         return json_response({"id": session_id, "type": "session_deleted"})
 
     def found(self, session_id: str) -> ManagedSession:

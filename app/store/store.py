@@ -9,6 +9,7 @@ from app.conversation.run import Probe
 from app.store.answer_store import AnswerStore
 from app.store.audit_store import AuditStore
 from app.store.background_store import BackgroundStore
+from app.store.belongings import Belongings
 from app.store.brake_store import BrakeStore
 from app.store.claim_store import ClaimStore
 from app.store.credential_store import CredentialStore
@@ -128,6 +129,7 @@ class Store:
         self.told = ToldEvents(database)
         self.resources = ResourceStore(database)
         self.files = FileStore(database, most_bytes=file_bytes_per_name)
+        self.belongings = Belongings(database)
         self.audit = AuditStore(database, keep_days=audit_days)
 
     def prune(

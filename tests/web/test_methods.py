@@ -78,6 +78,8 @@ PATHS = [
     ("/api/runs/0123456789abcdef/request", {"GET"}),
     ("/api/me", {"GET"}),
     ("/api/audit", {"GET"}),
+    ("/api/owners/ann", {"DELETE"}),
+    ("/api/owners/ann/export", {"GET"}),
 ]
 
 

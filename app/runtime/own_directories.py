@@ -1,0 +1,62 @@
+"""Directories that the server has made for one session each: environments of the Managed Agents API."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from app.agent.tools.path_walk import open_directory
+from app.door_ids import id_of
+from app.roots import Ground
+
+_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFile:
+    """A regular file, open for reading until the next one is asked for. `changed` is in seconds since the epoch."""
+
+    path: str
+    size: int
+    changed: float
+    file: BinaryIO
+
+
+def own_directory(session_id: str, working_dir: str, ground: Ground) -> Path | None:
+    """The directory that was made for this session alone; None if it works in one that others use, too."""
+    directory = Path(working_dir)
+    made = directory.name == id_of("sesn", uuid.UUID(session_id))
+    return directory if made and ground.allows(directory.resolve()) else None
+
+
+def remove(directory: Path) -> None:
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def files_in(directory: Path) -> Iterator[OwnFile]:
+    """Regular files, wherever they lie below it. No link is followed, and what can't be read is left out."""
+    try:
+        top = open_directory(directory.resolve())
+    except OSError:
+        return
+    try:
+        for here, _, names, inside in os.fwalk(".", dir_fd=top, follow_symlinks=False):
+            for name in sorted(names):
+                try:
+                    if not stat.S_ISREG(os.stat(name, dir_fd=inside, follow_symlinks=False).st_mode):
+                        continue
+                    fd = os.open(name, _FILE, dir_fd=inside)
+                except OSError:
+                    continue
+                with os.fdopen(fd, "rb") as file:
+                    status = os.fstat(fd)
+                    path = os.path.normpath(os.path.join(here, name))
+                    yield OwnFile(path, status.st_size, status.st_mtime, file)
+    finally:
+        os.close(top)
