@@ -15,6 +15,8 @@ END_TURN: Final[Json] = {"type": "end_turn"}
 RETRIES_EXHAUSTED: Final[Json] = {"type": "retries_exhausted"}
 BLOCKS: Final = "blocks"
 """The key of an answer that has the result of a client's tool as content blocks."""
+WORKER_TOOLS: Final = ("bash", "read", "write", "edit", "glob", "grep")
+"""The tools of agent_toolset_20260401 that a worker runs if the session's environment is self-hosted."""
 NOTHING_USED: Final[Json] = {
     "input_tokens": 0,
     "output_tokens": 0,
@@ -118,9 +120,16 @@ def remote_result_body(use_id: str, block: Mapping[str, Any]) -> Json:
     return {"mcp_tool_use_id": said.pop("tool_use_id"), **said}
 
 
-def custom_result_body(use_id: str, block: Mapping[str, Any]) -> Json:
-    """The same of a call that a client should have made, if somebody else has ended it."""
+def is_self_hosted(settings: Mapping[str, Any]) -> bool:
+    """Do workers of its environment run the tools of a session with these settings?"""
+    return settings.get("environment_type") == "self_hosted"
+
+
+def client_result_body(kind: str, use_id: str, block: Mapping[str, Any]) -> Json:
+    """The same of a call that a client should have made, if somebody else has ended it; `kind` is the event's type."""
     said = result_body(use_id, block)
+    if kind == "user.tool_result":
+        return said
     return {"custom_tool_use_id": said.pop("tool_use_id"), **said}
 
 

@@ -6,7 +6,7 @@ import logging
 from typing import Final
 
 from app.errors import AppError, NotRunning
-from app.managed.decisions import answer_of
+from app.managed.decisions import OpenCall, answer_of, unanswered
 from app.runtime.run_control import RunControl
 from app.store.store import Store
 
@@ -32,12 +32,14 @@ class Answers:
             return  # it looks for decisions when it comes to ask
         calls = self._store.told.open_calls(session_id)
         decided = self._store.told.decided(session_id, [*calls, asked.call_id])
-        if asked.call_id not in decided or any(call not in decided for call in calls):
+        answer = answer_of(decided.get(asked.call_id), asked, by=by)
+        open_calls = {call: OpenCall.of(event) for call, event in calls.items()}
+        if answer is None or unanswered(open_calls, decided, asked):
             return
         try:
             self._control.answer(
                 session_id,
-                answer_of(decided[asked.call_id], asked.name, by=by),
+                answer,
                 kinds=KINDS,
                 call_id=asked.call_id,
             )

@@ -1,28 +1,89 @@
-"""Decisions of clients of the Managed Agents API on calls, as answers to the questions of runs."""
+"""What calls of a turn wait for from clients of the Managed Agents API, and what clients have decided on them.
+
+A call that a person is asked about has its first decision with the confirmation. If a worker makes the call, it has its
+last one with the result. A call that a client makes unasked has both with the result.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
 
-from app.conversation.managed_events import BLOCKS
-from app.conversation.run import Answer
-from app.store.told_events import Told
+from app.conversation.managed_events import BLOCKS, WORKER_TOOLS
+from app.conversation.run import Answer, Question
+from app.store.told_events import DECISIONS, Decided, Told, told_row
 
 RESOLVED: Final = "resolved_content"
 """Of an event's body: its content with what files hold that it names. Clients are not told it."""
 
 
-def answer_of(decided: Told, tool: str, *, by: str = "") -> Answer:
-    """An answer to the run's question about a call of the tool, from the event by which a client has decided on it."""
-    body = decided.body
-    if decided.type == "user.custom_tool_result":
-        said = {
-            BLOCKS: body.get(RESOLVED) or body.get("content") or [],
-            "is_error": body.get("is_error") is True,
-        }
+@dataclass(frozen=True, slots=True)
+class OpenCall:
+    """A call that a client has to decide on or to make. `event` tells of it; `asks`: a person is asked about it first;
+    `result` is the type of the event by which a client or a worker makes it, empty if only the server can."""
+
+    event: str
+    name: str
+    asks: bool
+    result: str
+
+    @classmethod
+    def of(cls, event: Told) -> Self:
+        """Of a call for which a session is idle."""
+        asks = event.body.get("evaluated_permission") == "ask"
+        if event.type == "agent.custom_tool_use":
+            return cls(event.id, event.body["name"], False, "user.custom_tool_result")
+        name = event.body["name"]
+        is_made = event.type == "agent.tool_use" and name in WORKER_TOOLS
+        return cls(event.id, name, asks, "user.tool_result" if is_made else "")
+
+    def waits(self, decided: Decided | None, *, for_last: bool) -> bool:
+        """For its first decision, or also for its last one?"""
+        if decided is None:
+            return True
+        if not self.asks:
+            return decided.result is None
+        if decided.confirmation is None:
+            return True
+        return for_last and bool(self.result) and not decided.is_denied and decided.result is None
+
+
+def unanswered(
+    calls: Mapping[str, OpenCall], decided: Mapping[str, Decided], question: Question
+) -> dict[str, str]:
+    """The events of the calls that keep the run from going on with its question, by the call. All calls of a turn have
+    their first decisions before it does; once it has come to make one that was asked about, all have their last."""
+    asked = calls.get(question.call_id)
+    for_last = question.kind == "elicitation" and asked is not None and asked.asks
+    return {
+        call_id: call.event
+        for call_id, call in calls.items()
+        if call.waits(decided.get(call_id), for_last=for_last)
+    }
+
+
+def with_rows(decided: Mapping[str, Decided], rows: Sequence[Mapping[str, Any]]) -> dict[str, Decided]:
+    """The decisions with those of events that are about to be stored."""
+    found = dict(decided)
+    for row in rows:
+        if row["type"] in DECISIONS:
+            found[row["call_id"]] = found.get(row["call_id"], Decided()).having(told_row(dict(row)))
+    return found
+
+
+def answer_of(decided: Decided | None, question: Question, *, by: str = "") -> Answer | None:
+    """An answer to the run's question about a call, from what clients have decided; None if they have not."""
+    event = None if decided is None else decided.event_for(question.kind)
+    if event is None:
+        return None
+    body = event.body
+    if question.kind == "elicitation":
+        blocks = body.get(RESOLVED) or body.get("content") or []
+        said = {BLOCKS: blocks, "is_error": body.get("is_error") is True}
         return Answer("accept", content=said, by=by)
     if body["result"] == "allow":
         return Answer("approve", by=by)
     reason = body.get("deny_message") or ""
-    words = f"Permission to use {tool} has been rejected."
+    words = f"Permission to use {question.name} has been rejected."
     return Answer("reject", by=by).refusing(f"{words} Rejection message: {reason}" if reason else words)

@@ -158,7 +158,7 @@ class EnvironmentCalls(Calls):
     def _config(self, config: Cloud | SelfHosted | None) -> Json:
         """InvalidRequest for what this server can't keep to: nothing is accepted without effect."""
         if isinstance(config, SelfHosted):
-            raise InvalidRequest("config.type: self_hosted environments are not supported here yet")
+            return {"type": config.type}
         given = config.networking if config is not None else None
         networking = self._limited(given) if isinstance(given, Limited) else {"type": UNRESTRICTED}
         if config is not None and config.packages is not None:

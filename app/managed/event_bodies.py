@@ -79,19 +79,32 @@ class CustomToolResult(Body):
     is_error: bool | None = None
 
     def body(self, resolved: Parts) -> Json:
-        """The event without its id: what was sent, and beside it what files hold (`RESOLVED`), if it names any."""
-        said: Json = {"custom_tool_use_id": self.custom_tool_use_id}
-        if self.content is not None:
-            said["content"] = as_json(self.content)
-            if any(map(names_file, self.content)):
-                said[RESOLVED] = as_json(resolved)
-        if self.is_error is not None:
-            said["is_error"] = self.is_error
-        return said
+        return _result(self, "custom_tool_use_id", resolved)
+
+
+class UserToolResult(Body):
+    type: Literal["user.tool_result"]
+    tool_use_id: Text
+    content: ResultContent | None = None
+    is_error: bool | None = None
+
+    def body(self, resolved: Parts) -> Json:
+        return _result(self, "tool_use_id", resolved)
+
+
+def _result(event: CustomToolResult | UserToolResult, use: str, resolved: Parts) -> Json:
+    """The event without its id: what was sent, and beside it what files hold (`RESOLVED`), if it names any."""
+    said: Json = {use: getattr(event, use)}
+    if event.content is not None:
+        said["content"] = as_json(event.content)
+        if any(map(names_file, event.content)):
+            said[RESOLVED] = as_json(resolved)
+    if event.is_error is not None:
+        said["is_error"] = event.is_error
+    return said
 
 
 _NOT_HERE: Final = {
-    "user.tool_result": "user.tool_result: only sessions in environments of the type self_hosted take results of tools",
     "user.define_outcome": "user.define_outcome: outcomes are not supported here",
     "system.message": "system.message: not supported here: it is not known of any model that it takes one",
 }
@@ -106,7 +119,9 @@ def _known_here(event: object) -> object:
 
 InitialEvent = Annotated[UserMessage, BeforeValidator(_known_here)]
 Event = Annotated[
-    Annotated[UserMessage | Interrupt | ToolConfirmation | CustomToolResult, Discriminator("type")],
+    Annotated[
+        UserMessage | Interrupt | ToolConfirmation | CustomToolResult | UserToolResult, Discriminator("type")
+    ],
     BeforeValidator(_known_here),
 ]
 

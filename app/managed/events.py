@@ -8,13 +8,21 @@ from typing import Any, Final
 from flask import Response, request
 
 from app.conversation.queued_message import QueuedMessage
-from app.door_ids import new_id, result_event_id, thread_id
+from app.door_ids import new_id, thread_id
 from app.errors import InvalidRequest
 from app.managed.answers import KINDS, Answers
 from app.managed.bodies import read
 from app.managed.calls import Calls, get, post
-from app.managed.content import Parts
-from app.managed.event_bodies import CustomToolResult, Interrupt, SendEvents, ToolConfirmation, UserMessage
+from app.managed.client_results import result_row
+from app.managed.decisions import OpenCall, unanswered, with_rows
+from app.managed.event_bodies import (
+    CustomToolResult,
+    Interrupt,
+    SendEvents,
+    ToolConfirmation,
+    UserMessage,
+    UserToolResult,
+)
 from app.managed.event_stream import PREVIEWS, FollowedSession
 from app.managed.files.file_sources import FileSources
 from app.managed.given_ids import number_of
@@ -75,7 +83,7 @@ class EventCalls(Calls):
         """All events are checked before one is stored. A request whose key was used before is answered as it was
         then."""
         body, number = read(SendEvents), number_of(session_id)
-        self._found(session_id)
+        found = self._found(session_id)
         use = idempotency_key(body)
         if use is not None and (before := self._store.idempotency.outcome(use)) is not None:
             return json_response(before.response)
@@ -99,9 +107,9 @@ class EventCalls(Calls):
                     rows.append(event_row(number, new_id("sevt"), event.type, said, at=at, number=None))
                 case ToolConfirmation():
                     rows.append(self._confirmation(number, event, at, rows))
-                case CustomToolResult():
+                case CustomToolResult() | UserToolResult():
                     resolved = sources.resolved(event.content or (), place)
-                    rows.append(self._custom_result(number, event, resolved, at))
+                    rows.append(result_row(self._store, found, event, resolved, at, rows))
 
         def check(found: ManagedSession) -> None:
             if found.archived_at is not None:
@@ -127,7 +135,7 @@ class EventCalls(Calls):
             return json_response(before.response)
         if interrupted:
             self._control.interrupt(number, by=by)
-        if any(isinstance(event, ToolConfirmation | CustomToolResult) for event in body.events):
+        if any(not isinstance(event, UserMessage | Interrupt) for event in body.events):
             self._answers.give(number, by=by)
         if messages and not stored.live:
             self._manager.start_queued(number)
@@ -167,7 +175,7 @@ class EventCalls(Calls):
             raise InvalidRequest(f"tool_use_id: there is no tool use {event.tool_use_id} in this session")
         if asked.body.get("evaluated_permission") != "ask":
             raise InvalidRequest(f"tool_use_id: {event.tool_use_id} needs no confirmation")
-        again = any(row["call_id"] == asked.call_id for row in before)
+        again = any((row["call_id"], row["type"]) == (asked.call_id, event.type) for row in before)
         if asked.call_id is None or again or self._is_decided(session_id, asked.call_id):
             raise InvalidRequest(f"tool_use_id: {event.tool_use_id} is decided already")
         said: Json = {"tool_use_id": event.tool_use_id, "result": event.result}
@@ -177,22 +185,11 @@ class EventCalls(Calls):
         return event_row(session_id, row_id, event.type, said, at=at, number=None, call_id=asked.call_id)
 
     def _is_decided(self, session_id: str, call_id: str) -> bool:
-        if self._store.told.decided(session_id, [call_id]):
+        decided = self._store.told.decided(session_id, [call_id]).get(call_id)
+        if decided is not None and decided.confirmation is not None:
             return True
         call = self._store.journal.ledger(session_id).get(call_id)
         return call is None or call.state not in ("pending", "awaiting_approval")
-
-    def _custom_result(self, session_id: str, event: CustomToolResult, resolved: Parts, at: float) -> Json:
-        """InvalidRequest unless it is the result of a call that a client has to make. A second one is not stored."""
-        made = self._store.told.find(session_id, event.custom_tool_use_id)
-        if made is None or made.type != "agent.custom_tool_use" or made.call_id is None:
-            raise InvalidRequest(
-                f"custom_tool_use_id: there is no custom tool use {event.custom_tool_use_id} in this session"
-            )
-        row_id = result_event_id(session_id, made.call_id)
-        return event_row(
-            session_id, row_id, event.type, event.body(resolved), at=at, number=None, call_id=made.call_id
-        )
 
     def _pending(self, session_id: str, rows: Sequence[Json]) -> Sequence[str]:
         """The events of the calls on which the session's run waits, but for those that these rows decide on."""
@@ -200,8 +197,9 @@ class EventCalls(Calls):
         if run is None or run.waiting_for is None or run.waiting_for.kind not in KINDS:
             return ()
         calls = self._store.told.open_calls(session_id)
-        decided = {row["call_id"] for row in rows} | {*self._store.told.decided(session_id, [*calls])}
-        return [event.id for call, event in calls.items() if call not in decided]
+        decided = with_rows(self._store.told.decided(session_id, [*calls]), rows)
+        open_calls = {call: OpenCall.of(event) for call, event in calls.items()}
+        return [*unanswered(open_calls, decided, run.waiting_for).values()]
 
 
 def _echo(events: Sequence[Told]) -> Json:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
 
 from app.agent.tool_normalizing import offered_name
+from app.conversation.managed_events import WORKER_TOOLS, is_self_hosted
 from app.managed.agent_bodies import TOOLSET
 
 Json = dict[str, Any]
@@ -46,6 +47,8 @@ def prefix_of(server: str) -> str:
 def asks(config: Mapping[str, Any]) -> bool:
     """Does a call wait for a person by this config of a tool?"""
     return _EVALUATIONS[config["permission_policy"]["type"]][0] == "ask"
+
+
 _OF_A_FILE: Final[Evaluation] = ("ask", None)
 """The permissions of an agent file are judged when a call is made: it may wait for a person."""
 
@@ -53,10 +56,14 @@ _OF_A_FILE: Final[Evaluation] = ("ask", None)
 class Policies:
     """Of the tools of an agent, as it is stored."""
 
-    def __init__(self, tools: Sequence[Mapping[str, Any]], *, of_file: bool = False) -> None:
-        """`of_file`: the agent is that of an agent file, whose tools are not listed."""
+    def __init__(
+        self, tools: Sequence[Mapping[str, Any]], *, of_file: bool = False, self_hosted: bool = False
+    ) -> None:
+        """`of_file`: the agent is that of an agent file, whose tools are not listed; `self_hosted`: workers run the
+        tools for files and commands."""
         self._unknown = _OF_A_FILE if of_file else _NOT_ENABLED
         self._configs: dict[str, Mapping[str, Any]] = {}
+        self._self_hosted = self_hosted
         self.custom: Final = frozenset(tool["name"] for tool in tools if tool["type"] == "custom")
         """The tools that the client runs. They have no policy: all their calls are told to it."""
         for tool in tools:
@@ -86,10 +93,18 @@ class Policies:
 
     @classmethod
     def of_session(cls, settings: Mapping[str, Any]) -> Self:
-        return cls(settings["agent"]["tools"], of_file=settings.get("agent_file") is not None)
+        return cls(
+            settings["agent"]["tools"],
+            of_file=settings.get("agent_file") is not None,
+            self_hosted=is_self_hosted(settings),
+        )
 
     def enabled(self) -> list[str]:
         return [name for name, config in self._configs.items() if config["enabled"]]
+
+    def of_workers(self) -> frozenset[str]:
+        """The enabled tools that a worker runs."""
+        return frozenset(name for name in self.enabled() if self._self_hosted and name in WORKER_TOOLS)
 
     def asked(self) -> list[str]:
         """The enabled tools whose calls wait for a person."""

@@ -24,18 +24,21 @@ class ServedTools:
     unasked: bool
     caged: bool
 
-    def check(self, agent: Mapping[str, Any], place: str) -> None:
-        """InvalidRequest, which says what to set. `place` is where the agent's tools stand in the request."""
+    def check(self, agent: Mapping[str, Any], place: str, *, self_hosted: bool = False) -> None:
+        """InvalidRequest, which says what to set. `place` is where the agent's tools stand in the request.
+        `self_hosted`: the tools that change something run elsewhere."""
         policies = Policies(agent["tools"])
         for index, tool in enumerate(agent["tools"]):
             if tool["type"] == TOOLSET:
                 where = f"{place}.{index}.{TOOLSET}"
                 self._check_search(tool, policies, where)
-                self._check_unasked(policies, where)
+                if not self_hosted:
+                    self._check_unasked(policies, where)
 
     def check_network(self, environment: Defined) -> None:
         """InvalidRequest for an environment whose network was limited while there was a cage."""
-        if environment.definition["config"]["networking"]["type"] != UNRESTRICTED and not self.caged:
+        config = environment.definition["config"]
+        if config["type"] == "cloud" and config["networking"]["type"] != UNRESTRICTED and not self.caged:
             raise InvalidRequest(
                 f"environment_id: the network of {environment.id} can't be limited without a cage for commands; "
                 "let the operator set BATON_SANDBOX=bubblewrap"

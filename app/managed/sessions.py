@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from flask import Response
 
+from app.conversation.managed_events import is_self_hosted
 from app.conversation.session import Session
 from app.door_ids import new_id
 from app.errors import InvalidRequest, NotFound
@@ -80,28 +81,45 @@ class SessionCalls(Calls):
     def create(self) -> Response:
         body = read(CreateSession)
         refuse_unsupported(body)
-        agent = self._agent(body.agent)
-        skills = found_skills(self._store.skills, agent["skills"], "agent.skills", owner=owner())
-        agent["skills"] = pinned(agent["skills"], skills)
         environment = self._store.environments.get(checked("env", body.environment_id), owner=owner())
         if environment.archived_at is not None:
             raise InvalidRequest(
                 f"Environment {environment.id} is archived.", error_code="environment_archived"
             )
         self._served.check_network(environment)
+        config = environment.definition["config"]
+        settings: Json = {"metadata": body.metadata, "environment_type": config["type"]}
+        self_hosted = is_self_hosted(settings)
+        if not self_hosted:
+            settings["networking"] = config["networking"]["type"]
+        networking = settings.get("networking", UNRESTRICTED)
+        agent = self._agent(body.agent, self_hosted=self_hosted)
+        skills = found_skills(self._store.skills, agent["skills"], "agent.skills", owner=owner())
+        agent["skills"] = pinned(agent["skills"], skills)
         file = self._agents.file(agent["id"])
-        networking = environment.definition["config"]["networking"]["type"]
-        if file is not None and networking != UNRESTRICTED:
-            raise InvalidRequest("environment_id: the network of an agent file's tools can't be limited")
+        if file is not None and (self_hosted or networking != UNRESTRICTED):
+            raise InvalidRequest(
+                "environment_id: the tools of an agent file run here, and their network can't be limited"
+            )
         self._served.check_servers(agent, networking, "agent.tools")
         vault_ids = usable_vaults(self._store.vaults, body.vault_ids)
         stores = [one for one in body.resources if isinstance(one, Attached)]
         memory_stores = attached(self._store.memory_stores, stores, owner=owner())
         session_id = str(uuid.uuid4())
         files = [one for one in body.resources if isinstance(one, FileResource)]
+        if files and self_hosted:
+            raise InvalidRequest("resources: workers of a self_hosted environment are given no files")
         resources = self._mounts.new(
             files, session_id=session_id, session_owner=own_name(), owner=owner()
         )
+        settings |= {
+            "agent": agent,
+            "mounts": mount_notes(resources, agent),
+            "vault_ids": vault_ids,
+            "skills": skill_settings(skills),
+            "agent_file": None if file is None else file.key,
+            "memory_stores": memory_stores,
+        }
         sources = FileSources(self._store.files, owner=owner())
         messages, events = first_messages(
             self._store, session_id, body.initial_events, by=requester(), sources=sources
@@ -110,7 +128,7 @@ class SessionCalls(Calls):
             id=session_id,
             title=body.title or "",
             owner=own_name(),
-            working_dir=str(self._made_directory(session_id)),
+            working_dir="" if self_hosted else str(self._made_directory(session_id)),
             handed_to=f"{key_of(session_id)}/{AGENT}",
         )
         session = replace(session, choices=replace(session.choices, without_title=True))
@@ -119,16 +137,7 @@ class SessionCalls(Calls):
             agent_id=agent["id"],
             agent_version=agent["version"],
             environment_id=environment.id,
-            settings={
-                "agent": agent,
-                "metadata": body.metadata,
-                "mounts": mount_notes(resources, agent),
-                "networking": networking,
-                "vault_ids": vault_ids,
-                "skills": skill_settings(skills),
-                "agent_file": None if file is None else file.key,
-                "memory_stores": memory_stores,
-            },
+            settings=settings,
             resources=resources,
             skills=[one.id for one in skills],
             messages=messages,
@@ -169,7 +178,7 @@ class SessionCalls(Calls):
                     raise InvalidRequest("agent: the tools of an agent file can't be changed")
                 settings["agent"] = with_tools(settings["agent"], body.agent)
                 refuse_unserved(settings["agent"])
-                self._served.check(settings["agent"], "agent.tools")
+                self._served.check(settings["agent"], "agent.tools", self_hosted=is_self_hosted(settings))
                 networking = settings.get("networking", UNRESTRICTED)
                 self._served.check_servers(settings["agent"], networking, "agent.tools")
             title = (body.title or "") if body.given("title") else before.session.title
@@ -211,7 +220,7 @@ class SessionCalls(Calls):
         number = found.session.id
         return json_response(session_json(found, self._store.resources.of([number])[number]))
 
-    def _agent(self, given: AgentReference | AgentWithOverrides) -> Json:
+    def _agent(self, given: AgentReference | AgentWithOverrides, *, self_hosted: bool) -> Json:
         """The agent that is frozen into the session. NotFound, InvalidRequest."""
         try:
             stored = self._agents.get(checked("agent", given.id), version=given.version, owner=owner())
@@ -225,7 +234,7 @@ class SessionCalls(Calls):
             raise InvalidRequest("agent.type: an agent file can't be overridden")
         agent = session_agent(stored, overridden(stored.definition, given))
         refuse_unserved(agent)
-        self._served.check(agent, "agent.tools")
+        self._served.check(agent, "agent.tools", self_hosted=self_hosted)
         return agent
 
     def _made_directory(self, session_id: str) -> Path:

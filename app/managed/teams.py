@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import orjson
 
+from app.agent.tools.agent_toolset import declared
+from app.conversation.managed_events import is_self_hosted
 from app.door_ids import id_of, number_in
 from app.errors import AgentNotFound
 from app.managed.environments import UNRESTRICTED
@@ -61,6 +63,7 @@ class EveryTeam:
             vaults=settings.get("vault_ids", ()),
             private_servers=self._private_servers,
             notes=[file_notes(settings), skill_notes(settings), memory_notes(settings)],
+            self_hosted=is_self_hosted(settings),
         )
         self._made[key] = changed_at, team
         while len(self._made) > _KEPT:  # the oldest; another thread may be faster
@@ -81,18 +84,21 @@ def team_of(
     vaults: Sequence[str] = (),
     private_servers: bool = True,
     notes: Sequence[str] = (),
+    self_hosted: bool = False,
 ) -> Team:
     """Of an agent as it is stored. Its words are its own: nothing in them stands for a variable. `networking` is the
-    kind that the session's environment has; `notes` tell the model what the session has, and stand behind its words.
-    """
-    policies = Policies(agent["tools"])
+    kind that the session's environment has; `notes` tell the model what the session has, and stand behind its words;
+    `self_hosted`: workers run the tools for files and commands."""
+    policies = Policies(agent["tools"], self_hosted=self_hosted)
     model: Json = {"provider": "anthropic", "model": agent["model"]["id"]}
     if effort := agent["model"]["effort"]:
         model["thinking_budget"] = effort["type"]
     asked = policies.asked()
     offered = [name for name in policies.enabled() if name != SEARCH or name not in asked]
-    toolset = {"type": "agent_toolset", "tools": offered, "network": networking == UNRESTRICTED}
-    toolsets = [{**toolset, **policies.web_settings()}] if offered else []
+    workers = policies.of_workers()
+    own_tools = [name for name in offered if name not in workers]
+    toolset = {"type": "agent_toolset", "tools": own_tools, "network": networking == UNRESTRICTED}
+    toolsets = [{**toolset, **policies.web_settings()}] if own_tools else []
     allowed = [*(name for name in offered if name not in asked), *sorted(policies.custom)]
     file = {
         "version": NEWEST,
@@ -108,7 +114,7 @@ def team_of(
     ]
     own = team.agents[0].with_(
         instruction="\n\n".join(filter(None, [agent["system"], *notes])),
-        client_tools=tuple(custom),
+        client_tools=(*declared([*workers]), *custom),
         servers=servers_of(agent, vaults, public_only=not private_servers),
     )
     return dataclasses.replace(team, agents=(own,), digest=f"{team.digest}:{hash_of(agent)}")

@@ -27,11 +27,12 @@ from app.agent.loop_steps import (
 from app.conversation.blocks import Block, is_served_result, is_thinking
 from app.conversation.framing import unframed
 from app.conversation.managed_events import (
-    custom_result_body,
+    client_result_body,
     ending_body,
     error_body,
     idle_body,
     remote_result_body,
+    is_self_hosted,
     result_body,
     retrying_body,
     served_result_body,
@@ -54,12 +55,13 @@ from app.door_ids import (
 )
 from app.managed.decisions import answer_of
 from app.managed.files.session_files import SessionFiles
+from app.managed.decisions import OpenCall, answer_of, unanswered
 from app.managed.policies import Policies
 from app.managed.skills.session_skills import SessionSkills
 from app.managed.usage import Spent, spent_of
 from app.runtime.teller import Rows
 from app.store.store import Store
-from app.store.told_events import STEP, LastPlace, Told, event_row
+from app.store.told_events import STEP, Decided, LastPlace, Told, event_row
 
 Json = dict[str, Any]
 
@@ -74,11 +76,11 @@ class SessionTeller:
         last: LastPlace,
         spent: Spent,
         look: Callable[[], Sequence[Told]],
-        decided: Callable[[Sequence[str]], Mapping[str, Told]],
+        decided: Callable[[Sequence[str]], Mapping[str, Decided]],
         asked: Mapping[str, Told],
-        outputs: Callable[[], None] = lambda: None,
-        find: Callable[[str], Told | None] = lambda _event: None,
-        policies: Policies | None = None,
+        policies: Policies,
+        outputs: Callable[[], None],
+        find: Callable[[str], Told | None],
     ) -> None:
         """`agent` is the one that was frozen into the session; `spent` what its earlier runs have used; `look` finds
         the events that clients have sent and that no run has come to, but for messages; `decided` the decisions of
@@ -90,15 +92,15 @@ class SessionTeller:
         self._decided = decided
         self._session_id = session_id
         self._thread = {"session_thread_id": thread_id(session_id), "agent_name": agent["name"]}
-        self._policies = policies or Policies(agent["tools"])
+        self._policies = policies
+        self._workers = self._policies.of_workers()
         self._number, self._at = last.number, last.at
         self._ahead = last.now - time.monotonic()
         self._spent = spent
         self._working_since = time.monotonic()
-        self._asked = {call: event.id for call, event in asked.items()}
-        """The calls of the turn that a client has to decide on or to make, with the event of each."""
-        self._custom = {call for call, event in asked.items() if event.type == "agent.custom_tool_use"}
-        """Those that a client has to make, or has made."""
+        self._asked = {call: OpenCall.of(event) for call, event in asked.items()}
+        """The calls of the turn that a client has to decide on or to make; `_told` has also those that have ended."""
+        self._told = dict(self._asked)
         self._is_idle = True  # as far as clients were told
         self._fetches: set[str] = set()  # calls of web_fetch
         self._kinds: dict[str, str] = {call: event.type for call, event in asked.items()}
@@ -131,11 +133,9 @@ class SessionTeller:
             case CallEnded(session_id, message) if session_id == self._session_id:
                 return self._result(step.call_id, message)
             case Ask(question) if self._is_told(question):
-                call_id = question.call_id  # its turn may be that of another process
-                self._asked.setdefault(call_id, call_event_id(self._session_id, call_id))
-                if self._is_for_client(question):
-                    self._custom.add(call_id)
-                if open_events := [*self._unanswered().values()]:
+                if question.call_id not in self._asked:  # its turn may be that of another process
+                    self._open(question.call_id, question.name)
+                if open_events := [*self._unanswered(question).values()]:
                     self._outputs()
                     return [*self._idle(idle_body({"type": "requires_action", "event_ids": open_events}))]
             case Condensed(session_id) | PicturesLeftOut(session_id) if session_id == self._session_id:
@@ -158,23 +158,30 @@ class SessionTeller:
 
     def answer(self, question: Question) -> Answer | None:
         """Once all calls of the turn that wait for somebody are decided, the decision on this one."""
-        if not self._is_told(question) or self._unanswered():
+        if not self._is_told(question) or self._unanswered(question):
             return None
-        found = self._decided([question.call_id]).get(question.call_id)
-        return None if found is None else answer_of(found, question.name)
+        return answer_of(self._decided([question.call_id]).get(question.call_id), question)
 
     def _is_told(self, question: Question) -> bool:
         if question.session_id != self._session_id:
             return False
-        return question.kind == "approval" or self._is_for_client(question)
+        is_for_client = question.kind == "elicitation" and bool(self._result_type(question.name))
+        return question.kind == "approval" or is_for_client
 
-    def _is_for_client(self, question: Question) -> bool:
-        return question.kind == "elicitation" and question.name in self._policies.custom
+    def _result_type(self, tool: str) -> str:
+        """The type of the event by which a client makes a call of that tool; empty if the server makes it."""
+        if tool in self._policies.custom:
+            return "user.custom_tool_result"
+        return "user.tool_result" if tool in self._workers else ""
 
-    def _unanswered(self) -> Mapping[str, str]:
-        """The events of the turn's calls that nobody has decided on, by the call."""
-        decided = self._decided([*self._asked])
-        return {call: event for call, event in self._asked.items() if call not in decided}
+    def _open(self, call_id: str, tool: str) -> None:
+        asks = tool not in self._policies.custom and self._policies.evaluate(tool)[0] == "ask"
+        event = call_event_id(self._session_id, call_id)
+        self._asked[call_id] = self._told[call_id] = OpenCall(event, tool, asks, self._result_type(tool))
+
+    def _unanswered(self, question: Question) -> Mapping[str, str]:
+        """The events of the turn's calls that keep the run from going on with this one."""
+        return unanswered(self._asked, self._decided([*self._asked]), question)
 
     def _came_to(self, sent: Sequence[Told]) -> Iterator[Json]:
         """What clients have sent meanwhile, and is no message; an interrupt last, for it is what comes next."""
@@ -190,7 +197,7 @@ class SessionTeller:
         ]
         if texts and not message.partial:
             yield self._row("agent.message", {"content": texts}, event=event_id(message.id))
-        self._asked, self._custom = {}, set()
+        self._asked, self._told = {}, {}
         runs = not message.partial and message.stop_reason in ("tool_use", "pause_turn")
         for block in message.content:
             if block["type"] == "tool_use":
@@ -235,8 +242,7 @@ class SessionTeller:
         event, name, given = call_event_id(self._session_id, call_id), str(block["name"]), block["input"]
         body: Json = {"name": name, "input": given if isinstance(given, dict) else {}}
         if name in self._policies.custom and is_made:
-            self._asked[call_id] = event
-            self._custom.add(call_id)
+            self._open(call_id, name)
             return self._row("agent.custom_tool_use", body, event=event, call_id=call_id)
         self._kinds[call_id] = "agent.tool_use"
         if (remote := self._policies.server_tool(name)) is not None:
@@ -245,8 +251,8 @@ class SessionTeller:
         permission, evaluation = self._policies.evaluate(name)
         if name == "web_fetch":
             self._fetches.add(call_id)
-        if permission == "ask" and is_made:
-            self._asked[call_id] = event
+        if is_made and (permission == "ask" or name in self._workers):
+            self._open(call_id, name)
         body["evaluated_permission"] = permission
         if evaluation is not None:
             body["evaluation"] = evaluation
@@ -254,19 +260,24 @@ class SessionTeller:
 
     def _result(self, call_id: str, message: Message) -> Rows:
         """A client that has made the call has told its result itself."""
-        made = self._decided([call_id]).get(call_id) if self._policies.custom else None
+        told = self._told.get(call_id)
+        kind = "" if told is None else self._result_type(told.name)
+        decided = self._decided([call_id]).get(call_id) if kind else None
         self._asked.pop(call_id, None)
         if call_id in self._fetches:
             self._spent = self._spent.with_web(fetches=1)
         block, event = message.content[0], call_event_id(self._session_id, call_id)
-        if made is not None and made.type == "user.custom_tool_result":
+        if decided is not None and decided.result is not None:
             return ()
         if self._is_remote(call_id, event):
             return [self._row("agent.mcp_tool_result", remote_result_body(event, block), call_id=call_id)]
-        if call_id not in self._custom:
+        if not kind or (decided is not None and decided.is_denied):
             return [self._row("agent.tool_result", result_body(event, block), call_id=call_id)]
-        result, body = result_event_id(self._session_id, call_id), custom_result_body(event, block)
-        return [self._row("user.custom_tool_result", body, event=result, call_id=call_id)]
+        result, body = (
+            result_event_id(self._session_id, call_id),
+            client_result_body(kind, event, block),
+        )
+        return [self._row(kind, body, event=result, call_id=call_id)]
 
     def _is_remote(self, call_id: str, event: str) -> bool:
         """Is it a call of an MCP server's tool? Another process may have told of it."""
@@ -311,8 +322,11 @@ class Tellers:
         """Once for each run, and again where another process goes on with it."""
         store = self._store
         found = store.managed.get(session_id, owner=None)
-        self._files.prepare(found.session)
-        self._skills.prepare(found.session, found.settings)
+        outputs = _nothing
+        if found.session.working_dir:  # else workers have its directory
+            self._files.prepare(found.session)
+            self._skills.prepare(found.session, found.settings)
+            outputs = partial(self._files.capture, found.session)
         return SessionTeller(
             session_id,
             found.settings["agent"],
@@ -321,7 +335,11 @@ class Tellers:
             partial(store.told.waiting, session_id),
             partial(store.told.decided, session_id),
             store.told.open_calls(session_id),
-            partial(self._files.capture, found.session),
-            partial(store.told.find, session_id),
             Policies.of_session(found.settings),
+            outputs,
+            partial(store.told.find, session_id),
         )
+
+
+def _nothing() -> None:
+    pass

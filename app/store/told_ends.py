@@ -12,10 +12,12 @@ from sqlalchemy import Connection, bindparam, select
 from app.conversation.blocks import Block
 from app.conversation.managed_events import (
     NOTHING_USED,
-    custom_result_body,
+    WORKER_TOOLS,
+    client_result_body,
     ending_body,
     error_body,
     remote_result_body,
+    is_self_hosted,
     result_body,
     tells_error,
     unanswered_body,
@@ -26,7 +28,18 @@ from app.door_ids import call_event_id, new_id, result_event_id, thread_id
 from app.store.joined_writes import Write
 from app.store.prepared_statements import Prepared
 from app.store.tables import managed_sessions
-from app.store.told_events import database_time, event_row, last_body, open_request, place, stored, tell
+from app.store.told_events import (
+    Decided,
+    Told,
+    database_time,
+    decisions,
+    event_row,
+    last_body,
+    open_request,
+    place,
+    stored,
+    tell,
+)
 
 Json = dict[str, Any]
 
@@ -91,11 +104,26 @@ def _result(connection: Connection, call: ClosedCall, number: int, at: float) ->
         call_event_id(call.session_id, call.call_id),
         result_event_id(call.session_id, call.call_id),
     )
-    known = stored(connection, call.session_id, [use_id])
-    if use_id in known and known[use_id].type == "agent.custom_tool_use":
-        kind, event, body = "user.custom_tool_result", made_id, custom_result_body(use_id, call.result)
-    elif use_id in known and known[use_id].type == "agent.mcp_tool_use":
+    use = stored(connection, call.session_id, [use_id]).get(use_id)
+    kind = None if use is None else _client_result(connection, use, call)
+    if kind is not None:
+        event, body = made_id, client_result_body(kind, use_id, call.result)
+    elif use is not None and use.type == "agent.mcp_tool_use":
         kind, event, body = "agent.mcp_tool_result", new_id("sevt"), remote_result_body(use_id, call.result)
     else:
         kind, event, body = "agent.tool_result", new_id("sevt"), result_body(use_id, call.result)
     return event_row(call.session_id, event, kind, body, at=at, number=number, call_id=call.call_id)
+
+
+def _client_result(connection: Connection, use: Told, call: ClosedCall) -> str | None:
+    """The type of the event by which a client makes the call; None for a call of the server's own, and for one that a
+    person has denied."""
+    if use.type == "agent.custom_tool_use":
+        return "user.custom_tool_result"
+    if use.type != "agent.tool_use" or use.body["name"] not in WORKER_TOOLS or use.body.get("evaluated_permission") == "deny":
+        return None
+    settings = _SETTINGS.first(connection, {"of_session": call.session_id})
+    if settings is None or not is_self_hosted(orjson.loads(settings.settings_json)):
+        return None
+    denied = decisions(connection, call.session_id, [call.call_id]).get(call.call_id, Decided()).is_denied
+    return None if denied else "user.tool_result"

@@ -7,7 +7,7 @@ run has come to it. Between runs whoever holds the session numbers on from the l
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
@@ -17,6 +17,7 @@ from sqlalchemy import (
     Double,
     Select,
     bindparam,
+    or_,
     select,
     text,
     tuple_,
@@ -35,7 +36,9 @@ from app.store.tables import IS_LIVE, runs, told_events, tool_calls
 
 Json = dict[str, Any]
 
-DECISIONS: Final = ("user.tool_confirmation", "user.custom_tool_result")
+CONFIRMATION: Final = "user.tool_confirmation"
+RESULTS: Final = ("user.custom_tool_result", "user.tool_result")
+DECISIONS: Final = (CONFIRMATION, *RESULTS)
 """Types of the events by which clients decide on calls."""
 
 STEP: Final = 1e-6
@@ -78,8 +81,10 @@ _DECIDED: Final = (
     )
     .where(
         among(told_events.c.session_id, "those"),
-        one_of(tool_calls.c.state, ("awaiting_approval", "awaiting_input")),
-        told_events.c.type.in_(DECISIONS),
+        or_(
+            (tool_calls.c.state == "awaiting_approval") & (told_events.c.type == CONFIRMATION),
+            (tool_calls.c.state == "awaiting_input") & told_events.c.type.in_(RESULTS),
+        ),
         told_events.c.created_at < now() - bindparam("seconds", type_=Double),
     )
     .distinct()
@@ -97,6 +102,28 @@ class Told:
     processed_at: float | None
     body: Json
     call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What clients have decided on a call: whether it may be made, and what came of it where a client makes it."""
+
+    confirmation: Told | None = None
+    result: Told | None = None
+
+    @property
+    def is_denied(self) -> bool:
+        return self.confirmation is not None and self.confirmation.body["result"] != "allow"
+
+    def having(self, event: Told) -> Decided:
+        """With one more decision."""
+        if event.type == CONFIRMATION:
+            return replace(self, confirmation=event)
+        return replace(self, result=event)
+
+    def event_for(self, question: str) -> Told | None:
+        """The event that answers a question of that kind."""
+        return self.confirmation if question == "approval" else self.result
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +181,19 @@ def stored(connection: Connection, session_id: str, event_ids: Sequence[str]) ->
     return {row.id: told(row) for row in connection.execute(query)}
 
 
+def decisions(connection: Connection, session_id: str, call_ids: Sequence[str]) -> dict[str, Decided]:
+    query = select(told_events).where(
+        told_events.c.session_id == session_id,
+        told_events.c.type.in_(DECISIONS),
+        told_events.c.call_id.in_(call_ids),
+    )
+    found: dict[str, Decided] = {}
+    for event in map(told, connection.execute(query)):
+        call = str(event.call_id)
+        found[call] = found.get(call, Decided()).having(event)
+    return found
+
+
 class ToldEvents:
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -171,15 +211,10 @@ class ToldEvents:
         with self._database.glance() as connection:
             return [told(row) for row in _WAITING.all(connection, {"of_session": session_id})]
 
-    def decided(self, session_id: str, call_ids: Sequence[str]) -> dict[str, Told]:
-        """The event by which a client has decided on each of these calls, as far as there is one."""
-        query = select(told_events).where(
-            told_events.c.session_id == session_id,
-            told_events.c.type.in_(DECISIONS),
-            told_events.c.call_id.in_(call_ids),
-        )
+    def decided(self, session_id: str, call_ids: Sequence[str]) -> dict[str, Decided]:
+        """What clients have decided on each of these calls, as far as they have."""
         with self._database.reading() as connection:
-            return {row.call_id: told(row) for row in connection.execute(query)}
+            return decisions(connection, session_id, call_ids)
 
     def stranded(self, seconds: float) -> list[str]:
         """The sessions whose runs wait for what was decided so long ago: by a process that did not come to answer

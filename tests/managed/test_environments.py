@@ -46,7 +46,6 @@ def test_an_environment_is_made_changed_archived_and_deleted(sdk: Sdk) -> None:
     ("config", "words"),
     [
         ({"type": "moon"}, 'config.type: "moon" is not a valid value; expected one of cloud, self_hosted'),
-        ({"type": "self_hosted"}, "config.type: self_hosted environments are not supported here yet"),
         (
             {"type": "cloud", "networking": {"type": "limited"}},
             "config.networking.type: limited needs a cage",

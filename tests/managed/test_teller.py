@@ -16,7 +16,7 @@ from app.conversation.transcript import Message
 from app.door_ids import call_event_id, result_event_id
 from app.managed.teller import SessionTeller
 from app.managed.usage import Spent
-from app.store.told_events import LastPlace, Told
+from app.store.told_events import Decided, LastPlace, Told
 from tests.managed.custom_calls import WEATHER
 
 SESSION = str(uuid.uuid4())
@@ -35,7 +35,7 @@ def adopted(known: Sequence[Told]) -> SessionTeller:
         last,
         Spent(),
         lambda: (),
-        lambda calls: {call: by_call[call] for call in calls if call in by_call},
+        lambda calls: {call: Decided(result=by_call[call]) for call in calls if call in by_call},
         {},
     )
 

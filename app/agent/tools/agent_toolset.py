@@ -14,6 +14,8 @@ from app.agent.tools.function_tool import function_tool
 from app.agent.tools.toolset_bases import PlainToolset
 from app.agent.tools.working_copies import NO_COPIES, WorkingCopies
 from app.agent.toolset import Outcome, Tool, ToolContext, ToolResult
+from app.agent.toolset import Outcome, Tool
+from app.team.client_tool import ClientTool
 
 CATEGORY: Final = "agent_toolset"
 NAMES: Final = ("bash", "read", "write", "edit", "glob", "grep", "web_fetch", "web_search")
@@ -24,6 +26,13 @@ _FILES: Final[Mapping[str, Callable[..., Outcome]]] = {
     "glob": glob,
     "grep": grep,
 }
+
+
+def declared(names: Sequence[str]) -> tuple[ClientTool, ...]:
+    """Those of the tools that work on files and commands, for a client that runs them."""
+    local = {"bash": Bash.bash, **_FILES}
+    tools = [function_tool(one, CATEGORY) for name, one in local.items() if name in names]
+    return tuple(ClientTool(one.name, one.description, one.parameters or {}) for one in tools)
 
 
 class AgentToolset(PlainToolset):

@@ -38,7 +38,7 @@ class MemoryMounter:
         number = number_in("sesn", key)
         found = None if number is None else patience(self._store.managed.settings, str(number))
         stores = [] if found is None else attached_to(found[0])
-        if not stores:
+        if not stores or not session.working_dir:
             return NO_COPIES
         files = MirroredFiles.on(ground, Path(session.working_dir))
         mounts = self._store.memory_mounts
