@@ -15,13 +15,16 @@ from os import fstat, geteuid
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-Role = Literal["user", "operator", "readonly"]
+Role = Literal["user", "operator", "readonly", "worker"]
 
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 MIN_TOKEN_LENGTH: Final = 16
 DIGEST_PREFIX: Final = "sha256:"
 OTHERS: Final = stat.S_IWGRP | stat.S_IRWXO
 """Rights on a file of tokens that nobody but its owner may have; its group may read it."""
+
+
+ENVIRONMENT: Final = r"env_[1-9A-HJ-NP-Za-km-z]{24}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ class AccessToken:
     name: str
     role: Role
     digest: bytes = field(repr=False)
+    environment: str = ""
+    """Of a worker: the self-hosted environment whose work it may do, and nothing else."""
 
 
 def digest(token: str) -> bytes:
@@ -38,12 +43,19 @@ def digest(token: str) -> bytes:
 
 
 def parse_token(text: str) -> AccessToken:
-    """`NAME[/ROLE]:TOKEN` or `NAME[/ROLE]:sha256:HEX`. ValueError, which never repeats the text."""
+    """`NAME[/ROLE]:TOKEN` or `NAME[/ROLE]:sha256:HEX`; a worker's role is `worker=ENVIRONMENT`. ValueError, which never
+    repeats the text."""
     who, _, secret = text.partition(":")
-    name, slash, role = who.partition("/")
+    name, slash, given = who.partition("/")
+    role, _, environment = given.partition("=")
     if not re.fullmatch(r"(?!\.\.?$)[A-Za-z0-9_.-]{1,64}", name) or (slash and role not in ROLES):
         raise ValueError(f"write NAME:TOKEN or NAME/ROLE:TOKEN; a role is one of {', '.join(ROLES)}")
-    return AccessToken(name, next((known for known in ROLES if known == role), "user"), _digest_of(secret))
+    if (role == "worker") != bool(re.fullmatch(ENVIRONMENT, environment)) or (
+        environment and role != "worker"
+    ):
+        raise ValueError("a worker's token names its environment, and no other does: NAME/worker=env_…:TOKEN")
+    known_role: Role = next((known for known in ROLES if known == role), "user")
+    return AccessToken(name, known_role, _digest_of(secret), environment)
 
 
 def _digest_of(secret: str) -> bytes:

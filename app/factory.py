@@ -35,6 +35,7 @@ from app.managed.vaults.secret_box import SecretBox
 from app.managed.vaults.server_tokens import ServerTokens
 from app.managed.vaults.validation import CredentialCheck
 from app.managed.vaults.vault_calls import VaultCalls
+from app.managed.work import SETTLE_SECONDS, WorkCalls, WorkEnds
 from app.runtime.agent_planner import AgentPlanner
 from app.runtime.agent_prompts import AgentPrompts
 from app.runtime.agent_tools import AgentTools
@@ -271,6 +272,8 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     runtime.supervisor.recover()
     answers = Answers(store, control)
     runtime.periodic_tasks.every(STRANDED_SECONDS, answers.give_stranded)
+    work_ends = WorkEnds(store, answers)
+    runtime.periodic_tasks.every(SETTLE_SECONDS, work_ends.settle_in_turn)
     disconnects = DisconnectWatcher()
     waits = LongPoll(runtime.runs, runtime.slots, disconnects)
     streams = Streams(disconnects, runtime.slots, writer)
@@ -343,6 +346,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             MemoryStoreCalls(store),
             MemoryCalls(store),
             MemoryVersionCalls(store),
+            WorkCalls(store, work_ends, waits),
         ],
         _access(settings, store),
         max_body_bytes=settings.max_body_bytes,

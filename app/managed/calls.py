@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar, Final, Literal, TypeVar
 
 from flask import Flask
+
+from app.web.item_tokens import OPEN_TO
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 _CALL: Final = "managed_call"
 
 
-def _call(method: Literal["GET", "POST", "PATCH", "DELETE"], path: str) -> Callable[[View], View]:
+def _call(
+    method: Literal["GET", "POST", "PATCH", "DELETE"], path: str, *, workers: Sequence[str] = ()
+) -> Callable[[View], View]:
+    """`workers` are the kinds of workers' tokens that may ask it."""
+
     def mark(view: View) -> View:
         setattr(view, _CALL, [*getattr(view, _CALL, ()), (method, path)])
+        setattr(view, OPEN_TO, workers)
         return view
 
     return mark

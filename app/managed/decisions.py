@@ -48,6 +48,12 @@ class OpenCall:
             return True
         return for_last and bool(self.result) and not decided.is_denied and decided.result is None
 
+    def is_for_worker(self, decided: Decided | None) -> bool:
+        """Can a worker make it now?"""
+        if self.result != "user.tool_result":
+            return False
+        return not self.asks or (decided is not None and decided.confirmation is not None)
+
 
 def unanswered(
     calls: Mapping[str, OpenCall], decided: Mapping[str, Decided], question: Question

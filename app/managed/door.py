@@ -29,6 +29,7 @@ _KINDS: Final = {
     503: "overloaded_error",
     504: "timeout_error",
 }
+_DETAILS: Final = ("error_code", "current_state")
 _SYNTAX: Final = (405, 411, 415, 422)  # which this API calls 400
 
 
@@ -59,8 +60,8 @@ class ManagedDoor(Door):
             message = "Authentication failed"
         status = 400 if status in _SYNTAX else status
         error: dict[str, Any] = {"type": _KINDS.get(status, "api_error"), "message": message}
-        if word := details.get("error_code"):
-            error["details"] = {"error_code": word}
+        if details.get("error_code"):
+            error["details"] = {name: value for name, value in details.items() if name in _DETAILS}
         error |= details.get("in_error", {})
         return status, {"type": "error", "error": error, "request_id": _request_id()}
 

@@ -6,7 +6,7 @@ has the pieces of unfinished messages. Whatever this stream shows, a list shows 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import orjson
@@ -43,9 +43,12 @@ class FollowedSession:
         previews: frozenset[str],
         behind: str,
         ended: bool,
+        may_see: Callable[[], bool] = lambda: True,
     ) -> None:
         """`behind` is the id of the last event that the client has seen; without it the stream begins now. `ended`: it
-        shows what there is, and ends."""
+        shows what there is, and ends. `may_see` is asked once something has been read, before it is shown; the stream
+        ends when it says no."""
+        self._may_see = may_see
         self._store = store
         self._session_id = session_id
         self._previews = previews
@@ -63,6 +66,13 @@ class FollowedSession:
 
     def next(self, timeout: float) -> bytes | None:
         """Frames that have not been read yet; b"" if there are none for so many seconds, None at the end."""
+        frames = self._read(timeout)
+        if frames is not None and not self._may_see():
+            self._over = True
+            return None
+        return frames
+
+    def _read(self, timeout: float) -> bytes | None:
         if self._over:
             return None
         if self._is_new:

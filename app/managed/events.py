@@ -9,7 +9,7 @@ from flask import Response, request
 
 from app.conversation.queued_message import QueuedMessage
 from app.door_ids import new_id, thread_id
-from app.errors import InvalidRequest
+from app.errors import Forbidden, InvalidRequest
 from app.managed.answers import KINDS, Answers
 from app.managed.bodies import read
 from app.managed.calls import Calls, get, post
@@ -38,6 +38,7 @@ from app.store.store import Store
 from app.store.told_events import Told, event_row
 from app.web.access import owner, requester
 from app.web.idempotent import idempotency_key
+from app.web.item_tokens import OF_ITEM, lease
 from app.web.response_json import json_response
 from app.web.sse import Streams
 
@@ -66,24 +67,33 @@ class EventCalls(Calls):
         self._streams = streams
         self._answers = answers
 
-    @get("")
+    @get("", workers=[OF_ITEM])
     def page(self, session_id: str) -> Response:
         return self.listed(self._found(session_id), ordered=True)
 
     def listed(self, found: ManagedSession, *, ordered: bool) -> Response:
         """A page of the session's events; `ordered`: the request may choose an order and types."""
         wanted, order = event_page(most=MOST, default=MOST, ordered=ordered)
+        held = lease(self._store)
+        if held is not None:
+            held.look()
         rows = self._store.told.page(found.session.id, wanted)
+        if held is not None:
+            held.require()  # the next worker's calls are none of this one's
         shown = rows[: wanted.limit]
         behind = event_cursor(shown[-1], order) if len(rows) > wanted.limit else None
         return json_response({"data": [event_json(row) for row in shown], "next_page": behind})
 
-    @post("")
+    @post("", workers=[OF_ITEM])
     def send(self, session_id: str) -> Response:
         """All events are checked before one is stored. A request whose key was used before is answered as it was
         then."""
         body, number = read(SendEvents), number_of(session_id)
-        found = self._found(session_id)
+        found, held = self._found(session_id), lease(self._store)
+        if held is not None and not all(
+            isinstance(one, CustomToolResult | UserToolResult) for one in body.events
+        ):
+            raise Forbidden("The token of a work item sends results of tools, and nothing else.")
         use = idempotency_key(body)
         if use is not None and (before := self._store.idempotency.outcome(use)) is not None:
             return json_response(before.response)
@@ -127,6 +137,7 @@ class EventCalls(Calls):
                 check,
                 owner=owner(),
                 key=lambda events: answered(use, _echo(events)),
+                fence=held.fence if held is not None else lambda _: None,
             )
         except KeyUsed:
             before = self._store.idempotency.outcome(use) if use is not None else None
@@ -141,7 +152,7 @@ class EventCalls(Calls):
             self._manager.start_queued(number)
         return json_response(_echo(stored.events))
 
-    @get("/stream")
+    @get("/stream", workers=[OF_ITEM])
     def stream(self, session_id: str) -> Response:
         return self.followed(self._found(session_id))
 
@@ -153,6 +164,8 @@ class EventCalls(Calls):
                 raise InvalidRequest(
                     f'event_deltas: "{wanted}" is not a valid value; expected one of {", ".join(PREVIEWS)}'
                 )
+        if (held := lease(self._store)) is not None:
+            held.look()
         reader = FollowedSession(
             self._store,
             self._readers,
@@ -160,6 +173,7 @@ class EventCalls(Calls):
             previews=frozenset(previews),
             behind=request.headers.get("Last-Event-ID", ""),
             ended=found.archived_at is not None,
+            may_see=held.holds if held is not None else lambda: True,
         )
         return self._streams.respond(reader)
 

@@ -8,7 +8,21 @@ from typing import Final, Literal
 from app.door_ids import number_in
 from app.errors import InvalidRequest
 
-Kind = Literal["agent", "env", "sesn", "file", "sesrsc", "vlt", "vcrd", "skill", "skill_version", "memstore", "mem", "memver"]
+Kind = Literal[
+    "agent",
+    "env",
+    "sesn",
+    "file",
+    "sesrsc",
+    "vlt",
+    "vcrd",
+    "skill",
+    "skill_version",
+    "memstore",
+    "mem",
+    "memver",
+    "work",
+]
 
 _NAMES: Final = {
     "agent": "agent",
@@ -23,6 +37,7 @@ _NAMES: Final = {
     "memstore": "memory store",
     "mem": "memory",
     "memver": "memory version",
+    "work": "work",
 }
 
 

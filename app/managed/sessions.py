@@ -49,6 +49,7 @@ from app.store.managed_sessions import ManagedSession
 from app.store.store import Store
 from app.store.told_events import event_row
 from app.web.access import own_name, owner, requester
+from app.web.item_tokens import OF_ITEM
 from app.web.response_json import json_response
 
 Json = dict[str, Any]
@@ -155,7 +156,7 @@ class SessionCalls(Calls):
         resources = self._store.resources.of([one.session.id for one in rows])
         return json_response(pages.answer(rows, lambda one: session_json(one, resources[one.session.id])))
 
-    @get("/<session_id>")
+    @get("/<session_id>", workers=[OF_ITEM])
     def retrieve(self, session_id: str) -> Response:
         return self._shown(self.found(session_id))
 

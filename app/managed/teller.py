@@ -61,7 +61,7 @@ from app.managed.skills.session_skills import SessionSkills
 from app.managed.usage import Spent, spent_of
 from app.runtime.teller import Rows
 from app.store.store import Store
-from app.store.told_events import STEP, Decided, LastPlace, Told, event_row
+from app.store.told_events import STEP, Decided, LastPlace, Told, event_row, needed_work
 
 Json = dict[str, Any]
 
@@ -81,6 +81,7 @@ class SessionTeller:
         policies: Policies,
         outputs: Callable[[], None],
         find: Callable[[str], Told | None],
+        workers_of: str,
     ) -> None:
         """`agent` is the one that was frozen into the session; `spent` what its earlier runs have used; `look` finds
         the events that clients have sent and that no run has come to, but for messages; `decided` the decisions of
@@ -92,6 +93,7 @@ class SessionTeller:
         self._decided = decided
         self._session_id = session_id
         self._thread = {"session_thread_id": thread_id(session_id), "agent_name": agent["name"]}
+        self._environment = workers_of
         self._policies = policies
         self._workers = self._policies.of_workers()
         self._number, self._at = last.number, last.at
@@ -135,9 +137,9 @@ class SessionTeller:
             case Ask(question) if self._is_told(question):
                 if question.call_id not in self._asked:  # its turn may be that of another process
                     self._open(question.call_id, question.name)
-                if open_events := [*self._unanswered(question).values()]:
+                if open_calls := self._unanswered(question):
                     self._outputs()
-                    return [*self._idle(idle_body({"type": "requires_action", "event_ids": open_events}))]
+                    return [*self._needing(open_calls)]
             case Condensed(session_id) | PicturesLeftOut(session_id) if session_id == self._session_id:
                 return [self._row("agent.thread_context_compacted", {})]
         return ()
@@ -182,6 +184,13 @@ class SessionTeller:
     def _unanswered(self, question: Question) -> Mapping[str, str]:
         """The events of the turn's calls that keep the run from going on with this one."""
         return unanswered(self._asked, self._decided([*self._asked]), question)
+
+    def _needing(self, open_calls: Mapping[str, str]) -> Iterator[Json]:
+        """The session is idle for these; a worker gets it for those that it can make now."""
+        yield from self._idle(idle_body({"type": "requires_action", "event_ids": [*open_calls.values()]}))
+        decided = self._decided([*open_calls])
+        if any(self._asked[call].is_for_worker(decided.get(call)) for call in open_calls):
+            yield needed_work(self._session_id, self._environment, at=self._at)
 
     def _came_to(self, sent: Sequence[Told]) -> Iterator[Json]:
         """What clients have sent meanwhile, and is no message; an interrupt last, for it is what comes next."""
@@ -249,6 +258,8 @@ class SessionTeller:
             body["mcp_server_name"], body["name"] = remote
             self._kinds[call_id] = "agent.mcp_tool_use"
         permission, evaluation = self._policies.evaluate(name)
+        if name in self._workers and not is_made:
+            permission, evaluation = "deny", None
         if name == "web_fetch":
             self._fetches.add(call_id)
         if is_made and (permission == "ask" or name in self._workers):
@@ -338,6 +349,7 @@ class Tellers:
             Policies.of_session(found.settings),
             outputs,
             partial(store.told.find, session_id),
+            found.environment_id if is_self_hosted(found.settings) else "",
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection, Select, bindparam, exists, insert, select, tuple_, update
 
+from app.conversation.managed_events import is_self_hosted
 from app.conversation.queued_message import QueuedMessage
 from app.conversation.session import Session
 from app.errors import InvalidRequest, NotFound
@@ -27,6 +28,7 @@ from app.store.session_rows import add_session, find_session
 from app.store.skill_store import keep_skills
 from app.store.tables import IS_LIVE, managed_sessions, runs, sessions, told_events
 from app.store.told_events import Told, place, stored, tell, told_row
+from app.store.work_rows import queueing, stop_with_session
 
 Json = dict[str, Any]
 
@@ -112,6 +114,8 @@ class ManagedSessions:
             add_mounts(connection, session.id, (one["memory_store_id"] for one in settings["memory_stores"]))
             if messages:
                 add_waiting(connection, messages)
+                if is_self_hosted(settings):
+                    queueing(session.id, environment_id, at=made.created_at).do(connection)
             tell(connection, events)
             note(connection, "create", session.id)
             found = _find(connection, session.id, None)
@@ -200,6 +204,7 @@ class ManagedSessions:
                 .where(managed_sessions.c.session_id == session_id, managed_sessions.c.archived_at.is_(None))
                 .values(archived_at=now(), updated_at=now())
             )
+            stop_with_session(connection, session_id)
             note(connection, "archive", session_id)
             return _find(connection, session_id, owner)
 
@@ -212,12 +217,14 @@ class ManagedSessions:
         *,
         owner: str | None,
         key: Callable[[Sequence[Told]], KeyUse | None] = lambda _: None,
+        fence: Callable[[Connection], None] = lambda _: None,
     ) -> Sent:
         """Stores messages that wait for a run, and the events by which they were sent; all or nothing. An event that is
         there already stays as it is. `check` may refuse. `key` is how the request uses its key, with these events as
-        its answer. QueueFull, NotFound, KeyUsed."""
+        its answer. `fence` keeps the right to send, or raises. QueueFull, NotFound, KeyUsed."""
         with self._database.writing() as connection:
             find_session(connection, session_id, lock=True)
+            fence(connection)
             check(_find(connection, session_id, owner))
             live = live_run_row(connection, session_id) is not None
             known = stored(connection, session_id, [row["id"] for row in events])

@@ -49,6 +49,8 @@ from app.store.told_events import ToldEvents
 from app.store.tree_store import TreeStore
 from app.store.vault_store import VaultStore
 from app.store.waiting_line_store import WaitingLineStore
+from app.store.work_settling import WorkSettling
+from app.store.work_store import WorkStore
 
 KEEP_EVENTS: Final = 10_000  # of a session
 KEEP_EVENTS_SECONDS: Final = 86_400.0
@@ -130,6 +132,8 @@ class Store:
         self.resources = ResourceStore(database)
         self.files = FileStore(database, most_bytes=file_bytes_per_name)
         self.belongings = Belongings(database)
+        self.work = WorkStore(database)
+        self.work_ends = WorkSettling(database)
         self.audit = AuditStore(database, keep_days=audit_days)
 
     def prune(

@@ -372,6 +372,48 @@ managed_sessions = Table(
     UniqueConstraint("created_at", "session_id", name="managed_sessions_by_age"),  # for its index
 )
 
+work_items = Table(
+    "work_items",
+    metadata,
+    Column("id", Text, primary_key=True),
+    session_id(),
+    Column("environment_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("metadata_json", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("queued_at", Double, nullable=False),
+    Column("claimed_at", Double),  # a worker was given it; null: none since it was queued
+    Column("acknowledged_at", Double),
+    Column("started_at", Double),
+    Column("latest_heartbeat_at", Double),
+    Column("stop_requested_at", Double),
+    Column("stopped_at", Double),
+    Column("lease_expires_at", Double),  # null: no worker has had it, or what it has left is seen to
+    Column("ttl_seconds", Integer, nullable=False),
+    Column("token_digest", Text),  # of the token of the worker that has it
+    Column("former_digest", Text),  # of the one that had it before
+    Column("looked_at", Double),  # the worker was shown events first; null: it can have begun no call
+    Column("attempts", Integer, nullable=False),  # workers in a row that gave up before that
+    Column("given_up", Boolean),  # a worker stopped it, and no client
+    UniqueConstraint("environment_id", "created_at", "id", name="work_items_by_age"),  # for its index
+    partial_index(
+        "one_work_item_of_a_session",
+        "session_id",
+        unique=True,
+        where="state <> 'stopped' OR lease_expires_at IS NOT NULL",
+    ),
+    partial_index("queued_work", "environment_id", "queued_at", where="state = 'queued'"),
+    partial_index("leased_work", "lease_expires_at", where="lease_expires_at IS NOT NULL"),
+)
+
+work_polls = Table(
+    "work_polls",
+    metadata,
+    Column("environment_id", Text, primary_key=True),
+    Column("worker", Text, primary_key=True),
+    Column("polled_at", Double, nullable=False),
+)
+
 told_events = Table(
     "told_events",
     metadata,

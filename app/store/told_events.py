@@ -33,6 +33,7 @@ from app.store.key_pages import ANY_TIME, Times
 from app.store.prepared_statements import MAX_ROWS, Prepared, Values
 from app.store.row_mapping import dump
 from app.store.tables import IS_LIVE, runs, told_events, tool_calls
+from app.store.work_rows import queueing
 
 Json = dict[str, Any]
 
@@ -40,6 +41,8 @@ CONFIRMATION: Final = "user.tool_confirmation"
 RESULTS: Final = ("user.custom_tool_result", "user.tool_result")
 DECISIONS: Final = (CONFIRMATION, *RESULTS)
 """Types of the events by which clients decide on calls."""
+
+_WORK: Final = "work"
 
 STEP: Final = 1e-6
 """Seconds between two events of one write: their times are in their order."""
@@ -199,8 +202,9 @@ class ToldEvents:
         self._database = database
 
     def writes(self, rows: Sequence[Values]) -> Sequence[Write]:
-        """What a run's write takes with it (`Baton.told`)."""
-        return telling(rows)
+        """What a run's write takes with it (`Baton.told`): events, and work that they make necessary."""
+        work = [queueing(**row[_WORK]) for row in rows if _WORK in row]
+        return [*telling([row for row in rows if _WORK not in row]), *work]
 
     def last_place(self, session_id: str) -> LastPlace:
         with self._database.glance() as connection:
@@ -327,6 +331,11 @@ def told_row(row: Json) -> Told:
     """Of a row that `event_row` has made."""
     body = orjson.loads(row["body_json"])
     return Told(row["id"], row["type"], row["number"], row["processed_at"], body, row["call_id"])
+
+
+def needed_work(session_id: str, environment_id: str, *, at: float) -> Json:
+    """Stands among the rows of events: a worker is to get the session, unless one has it."""
+    return {_WORK: {"session_id": session_id, "environment_id": environment_id, "at": at}}
 
 
 def event_row(

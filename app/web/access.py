@@ -10,12 +10,14 @@ from flask import Flask, Response, g, request
 
 from app.access_tokens import AccessToken, Role
 from app.conversation.audit_entry import Requester
+from app.door_ids import number_in
 from app.errors import AppError, Forbidden, NotFound, Unauthorized
 from app.runtime.streams.stream_slots import Slots
 from app.store.audit_notes import enter_request, leave_request
 from app.store.store import Store
 from app.web.door import door
 from app.web.error_prefix import error_prefix
+from app.web.item_tokens import admit_worker, item_token, shown_item
 from app.web.rate_limit import RateLimit
 from app.web.resource import route_of
 from app.web.same_origin import host_name, is_same_origin
@@ -74,11 +76,12 @@ class Access:
         self._check_browser()
         if request.path in self._open or request.path.startswith(self._open_below):
             return
-        if self._book.is_open:
+        worker = item_token(self._store, door().shown_token())
+        if self._book.is_open and worker is None:
             self._enter_request("")
             door().enter()
             return
-        g.token = token = self._token_of(door().shown_token())
+        g.token = token = worker or self._token_of(door().shown_token())
         self._enter_request(token.role)
         g.place = self._requests.take(token.name)
         self._rate.take(token.name)
@@ -87,6 +90,10 @@ class Access:
             raise Forbidden("This token may look, but change nothing.")
         if token.role == "user" and request.path in _OVERSIGHT:
             raise Forbidden("This is for operators.")
+        if token.role == "worker":
+            session = number_in("sesn", str((request.view_args or {}).get("session_id", "")))
+            view = self._app.view_functions.get(request.endpoint or "")
+            admit_worker(token, view, None if session is None else str(session))
         door().enter()
 
     @cached_property
@@ -186,7 +193,8 @@ def _leave_request(error: BaseException | None) -> None:  # noqa: ARG001 - Flask
 def owner() -> str | None:
     """Whose sessions this request may see; None for everybody's."""
     token: AccessToken | None = g.token
-    return token.name if token is not None and token.role == "user" else None
+    owns = token is not None and (token.role == "user" or shown_item() is not None)
+    return token.name if token is not None and owns else None
 
 
 def own_name() -> str:

@@ -63,6 +63,7 @@ STATUSES: Final[Mapping[type[Exception], int]] = {
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.StalePrecondition: 412,
+    errors.LeaseLost: 412,
     errors.QueueFull: 429,
     errors.TooMany: 429,
     errors.Unauthorized: 401,

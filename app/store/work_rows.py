@@ -1,0 +1,121 @@
+"""Work items: a session that a worker of a self-hosted environment has to look after, and how its row is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import ColumnElement, Connection, Row, select, text, update
+
+from app.door_ids import new_id
+from app.errors import NotFound
+from app.store.clock import now
+from app.store.columns import one_of
+from app.store.joined_writes import Write
+from app.store.prepared_statements import Prepared
+from app.store.tables import managed_sessions, work_items
+
+Json = dict[str, Any]
+
+LEASE_SECONDS: Final = 60
+"""The lease of a worker that has said nothing else."""
+LEASED: Final = ("starting", "active", "stopping")
+
+_QUEUE: Final = Prepared(
+    text(
+        "INSERT INTO work_items (id, session_id, environment_id, state, metadata_json, created_at, queued_at, "
+        "ttl_seconds, attempts) VALUES (:id, :session_id, :environment_id, 'queued', '{}', :created_at, :created_at, "
+        ":ttl_seconds, :attempts) ON CONFLICT DO NOTHING"
+    )
+)
+"""A session that has an item, or whose last one has left something to see to, gets no other one."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """Times are seconds since the epoch, by the database's clock. `leased`: a worker has it, and its lease has not run
+    out."""
+
+    id: str
+    session_id: str
+    environment_id: str
+    state: str
+    metadata: Json
+    created_at: float
+    acknowledged_at: float | None
+    started_at: float | None
+    latest_heartbeat_at: float | None
+    stop_requested_at: float | None
+    stopped_at: float | None
+    ttl_seconds: int
+    token_digest: str | None
+    looked_at: float | None
+    attempts: int
+    given_up: bool
+    leased: bool
+
+
+def queueing(session_id: str, environment_id: str, *, at: float, attempts: int = 0) -> Write:
+    """Queues work for a session, unless it has an item."""
+    values = {
+        "id": new_id("work"),
+        "session_id": session_id,
+        "environment_id": environment_id,
+        "created_at": at,
+        "ttl_seconds": LEASE_SECONDS,
+        "attempts": attempts,
+    }
+    return Write(_QUEUE, [values])
+
+
+def is_leased() -> ColumnElement[bool]:
+    return one_of(work_items.c.state, LEASED) & (work_items.c.lease_expires_at > now())
+
+
+def locked(connection: Connection, item_id: str, environment_id: str | None = None) -> WorkItem:
+    """The item, whose row stays locked. NotFound."""
+    hold = update(work_items).where(work_items.c.id == item_id).values(id=work_items.c.id)
+    connection.execute(hold)
+    return found(connection, item_id, environment_id)
+
+
+def found(connection: Connection, item_id: str, environment_id: str | None = None) -> WorkItem:
+    """NotFound."""
+    query = select(work_items, is_leased().label("leased")).where(work_items.c.id == item_id)
+    if environment_id is not None:
+        query = query.where(work_items.c.environment_id == environment_id)
+    if (row := connection.execute(query).first()) is None:
+        raise NotFound("Work not found.")
+    return work_item(row)
+
+
+def stop_with_session(connection: Connection, session_id: str) -> None:
+    """Nobody takes the work of an archived session any more; a worker that has it is asked to stop."""
+    mine = work_items.c.session_id == session_id
+    for states, values in (
+        (("queued",), {"state": "stopped", "stopped_at": now()}),
+        (("starting", "active"), {"state": "stopping"}),
+    ):
+        stopping = update(work_items).where(mine, one_of(work_items.c.state, states))
+        connection.execute(stopping.values(stop_requested_at=now(), **values))
+
+
+def is_archived(connection: Connection, session_id: str) -> bool:
+    query = select(managed_sessions.c.archived_at).where(managed_sessions.c.session_id == session_id)
+    return connection.execute(query).scalar() is not None
+
+
+def work_item(row: Row[Any]) -> WorkItem:
+    values = row._mapping
+    same = {
+        name: values[name]
+        for name in WorkItem.__dataclass_fields__
+        if name not in ("metadata", "given_up", "leased")
+    }
+    return WorkItem(
+        metadata=orjson.loads(values["metadata_json"]),
+        given_up=bool(values["given_up"]),
+        leased=bool(values["leased"]),
+        **same,
+    )
