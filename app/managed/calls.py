@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final, Literal, TypeVar
 
 from flask import Flask
 
-from app.web.item_tokens import OPEN_TO
+from app.web.worker_routes import OPEN_TO
 
 View = TypeVar("View", bound=Callable[..., Any])
 

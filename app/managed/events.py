@@ -38,9 +38,10 @@ from app.store.store import Store
 from app.store.told_events import Told, event_row
 from app.web.access import owner, requester
 from app.web.idempotent import idempotency_key
-from app.web.item_tokens import OF_ITEM, lease
+from app.web.item_tokens import lease
 from app.web.response_json import json_response
 from app.web.sse import Streams
+from app.web.worker_routes import OF_ITEM
 
 Json = dict[str, Any]
 
@@ -74,7 +75,7 @@ class EventCalls(Calls):
     def listed(self, found: ManagedSession, *, ordered: bool) -> Response:
         """A page of the session's events; `ordered`: the request may choose an order and types."""
         wanted, order = event_page(most=MOST, default=MOST, ordered=ordered)
-        held = lease(self._store)
+        held = lease(self._store.work)
         if held is not None:
             held.look()
         rows = self._store.told.page(found.session.id, wanted)
@@ -89,7 +90,7 @@ class EventCalls(Calls):
         """All events are checked before one is stored. A request whose key was used before is answered as it was
         then."""
         body, number = read(SendEvents), number_of(session_id)
-        found, held = self._found(session_id), lease(self._store)
+        found, held = self._found(session_id), lease(self._store.work)
         if held is not None and not all(
             isinstance(one, CustomToolResult | UserToolResult) for one in body.events
         ):
@@ -164,7 +165,7 @@ class EventCalls(Calls):
                 raise InvalidRequest(
                     f'event_deltas: "{wanted}" is not a valid value; expected one of {", ".join(PREVIEWS)}'
                 )
-        if (held := lease(self._store)) is not None:
+        if (held := lease(self._store.work)) is not None:
             held.look()
         reader = FollowedSession(
             self._store,

@@ -49,8 +49,8 @@ from app.store.managed_sessions import ManagedSession
 from app.store.store import Store
 from app.store.told_events import event_row
 from app.web.access import own_name, owner, requester
-from app.web.item_tokens import OF_ITEM
 from app.web.response_json import json_response
+from app.web.worker_routes import OF_ITEM
 
 Json = dict[str, Any]
 

@@ -189,7 +189,9 @@ class SessionTeller:
         """The session is idle for these; a worker gets it for those that it can make now."""
         yield from self._idle(idle_body({"type": "requires_action", "event_ids": [*open_calls.values()]}))
         decided = self._decided([*open_calls])
-        if any(self._asked[call].is_for_worker(decided.get(call)) for call in open_calls):
+        if self._environment and any(
+            self._asked[call].is_for_worker(decided.get(call)) for call in open_calls
+        ):
             yield needed_work(self._session_id, self._environment, at=self._at)
 
     def _came_to(self, sent: Sequence[Told]) -> Iterator[Json]:

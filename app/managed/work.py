@@ -30,9 +30,10 @@ from app.store.definitions import require_own
 from app.store.store import Store
 from app.store.work_rows import WorkItem
 from app.web.access import owner, role
-from app.web.item_tokens import OF_ENVIRONMENT, OF_ITEM, digest_of, new_item_token, shown_item
+from app.web.item_tokens import digest_of, new_item_token, shown_item
 from app.web.long_poll import LongPoll
 from app.web.response_json import json_response
+from app.web.worker_routes import OF_ENVIRONMENT, OF_ITEM
 
 Json = dict[str, Any]
 

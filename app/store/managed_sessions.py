@@ -22,13 +22,14 @@ from app.store.memory_mounts import add_mounts, has_store
 from app.store.prepared_statements import Prepared, Values
 from app.store.queue_store import add_waiting
 from app.store.resource_store import NewResource, add_resources
+from app.store.queued_work import QUEUE_WORK, new_work
 from app.store.row_mapping import dump, load_optional, session_of
 from app.store.run_rows import live_run_row
 from app.store.session_rows import add_session, find_session
 from app.store.skill_store import keep_skills
 from app.store.tables import IS_LIVE, managed_sessions, runs, sessions, told_events
 from app.store.told_events import Told, place, stored, tell, told_row
-from app.store.work_rows import queueing, stop_with_session
+from app.store.work_rows import stop_with_session
 
 Json = dict[str, Any]
 
@@ -115,7 +116,7 @@ class ManagedSessions:
             if messages:
                 add_waiting(connection, messages)
                 if is_self_hosted(settings):
-                    queueing(session.id, environment_id, at=made.created_at).do(connection)
+                    QUEUE_WORK.run(connection, new_work(session.id, environment_id, at=made.created_at))
             tell(connection, events)
             note(connection, "create", session.id)
             found = _find(connection, session.id, None)

@@ -31,9 +31,9 @@ from app.store.engine import Database
 from app.store.joined_writes import Write
 from app.store.key_pages import ANY_TIME, Times
 from app.store.prepared_statements import MAX_ROWS, Prepared, Values
+from app.store.queued_work import QUEUE_WORK, new_work
 from app.store.row_mapping import dump
 from app.store.tables import IS_LIVE, runs, told_events, tool_calls
-from app.store.work_rows import queueing
 
 Json = dict[str, Any]
 
@@ -203,7 +203,7 @@ class ToldEvents:
 
     def writes(self, rows: Sequence[Values]) -> Sequence[Write]:
         """What a run's write takes with it (`Baton.told`): events, and work that they make necessary."""
-        work = [queueing(**row[_WORK]) for row in rows if _WORK in row]
+        work = [Write(QUEUE_WORK, [new_work(**row[_WORK])]) for row in rows if _WORK in row]
         return [*telling([row for row in rows if _WORK not in row]), *work]
 
     def last_place(self, session_id: str) -> LastPlace:

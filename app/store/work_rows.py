@@ -6,30 +6,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Row, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, select, update
 
-from app.door_ids import new_id
 from app.errors import NotFound
 from app.store.clock import now
 from app.store.columns import one_of
-from app.store.joined_writes import Write
-from app.store.prepared_statements import Prepared
 from app.store.tables import managed_sessions, work_items
 
 Json = dict[str, Any]
 
-LEASE_SECONDS: Final = 60
-"""The lease of a worker that has said nothing else."""
 LEASED: Final = ("starting", "active", "stopping")
-
-_QUEUE: Final = Prepared(
-    text(
-        "INSERT INTO work_items (id, session_id, environment_id, state, metadata_json, created_at, queued_at, "
-        "ttl_seconds, attempts) VALUES (:id, :session_id, :environment_id, 'queued', '{}', :created_at, :created_at, "
-        ":ttl_seconds, :attempts) ON CONFLICT DO NOTHING"
-    )
-)
-"""A session that has an item, or whose last one has left something to see to, gets no other one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +40,6 @@ class WorkItem:
     attempts: int
     given_up: bool
     leased: bool
-
-
-def queueing(session_id: str, environment_id: str, *, at: float, attempts: int = 0) -> Write:
-    """Queues work for a session, unless it has an item."""
-    values = {
-        "id": new_id("work"),
-        "session_id": session_id,
-        "environment_id": environment_id,
-        "created_at": at,
-        "ttl_seconds": LEASE_SECONDS,
-        "attempts": attempts,
-    }
-    return Write(_QUEUE, [values])
 
 
 def is_leased() -> ColumnElement[bool]:

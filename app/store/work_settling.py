@@ -20,11 +20,12 @@ from app.errors import NotFound
 from app.store.clock import ago, now
 from app.store.columns import one_of
 from app.store.engine import Database
+from app.store.queued_work import QUEUE_WORK, new_work
 from app.store.run_rows import live_run_row
 from app.store.session_rows import find_session
 from app.store.tables import told_events, tool_calls, work_items
 from app.store.told_events import Decided, Told, database_time, decisions, event_row, place, tell, told
-from app.store.work_rows import WorkItem, is_archived, locked, queueing
+from app.store.work_rows import WorkItem, is_archived, locked
 
 Json = dict[str, Any]
 
@@ -107,7 +108,7 @@ def _settle(connection: Connection, item: WorkItem) -> list[Json]:
         values |= {"state": "stopped", "stopped_at": now()}
     connection.execute(update(work_items).where(work_items.c.id == item.id).values(values))
     if again and not is_lost:
-        queueing(item.session_id, item.environment_id, at=at, attempts=attempts).do(connection)
+        QUEUE_WORK.run(connection, new_work(item.session_id, item.environment_id, at=at, attempts=attempts))
     closed = [(call, LOST if is_lost else STOPPED) for call in left.begun]
     closed += [(call, NOT_MADE) for call in left.untouched if not again]
     rows = [_result(item, call, words, at) for call, words in closed]

@@ -13,13 +13,14 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, tuple_, update
 
-from app.errors import Conflict, LeaseLost
+from app.errors import Conflict, LeaseLost, Unauthorized
 from app.store.clock import ago, now
 from app.store.engine import Database
 from app.store.key_pages import Place
+from app.store.queued_work import LEASE_SECONDS
 from app.store.row_mapping import dump
 from app.store.tables import sessions, work_items, work_polls
-from app.store.work_rows import LEASE_SECONDS, WorkItem, found, is_leased, locked, work_item
+from app.store.work_rows import WorkItem, found, is_leased, locked, work_item
 
 Json = dict[str, Any]
 
@@ -229,10 +230,15 @@ class WorkStore:
                 return True
         return self.is_held(item_id, digest)
 
-    def fence(self, connection: Connection, item_id: str, digest: str) -> bool:
-        """Keeps the lease for the rest of the transaction; False if it is lost."""
-        held = update(work_items).where(_held(item_id, digest)).values(id=work_items.c.id)
-        return bool(connection.execute(held).rowcount)
+    def fence(self, item_id: str, digest: str) -> Callable[[Connection], None]:
+        """What keeps the lease for the rest of a transaction. Unauthorized if it is lost."""
+
+        def keep(connection: Connection) -> None:
+            held = update(work_items).where(_held(item_id, digest)).values(id=work_items.c.id)
+            if not connection.execute(held).rowcount:
+                raise Unauthorized()
+
+        return keep
 
 
 def _held(item_id: str, digest: str) -> Any:

@@ -76,7 +76,7 @@ class Access:
         self._check_browser()
         if request.path in self._open or request.path.startswith(self._open_below):
             return
-        worker = item_token(self._store, door().shown_token())
+        worker = item_token(self._store.work, door().shown_token())
         if self._book.is_open and worker is None:
             self._enter_request("")
             door().enter()

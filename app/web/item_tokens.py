@@ -7,20 +7,17 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from flask import g, request
-from sqlalchemy import Connection
 
 from app.access_tokens import AccessToken, digest
 from app.errors import Forbidden, NotFound, Unauthorized
-from app.store.store import Store
+from app.store.work_store import WorkStore
+from app.web.worker_routes import OF_ENVIRONMENT, OF_ITEM, OPEN_TO
 
-OPEN_TO: Final = "open_to_workers"
-"""The attribute of a view that workers' tokens may ask: which of the two kinds may."""
-OF_ENVIRONMENT: Final = "environment"
-OF_ITEM: Final = "item"
 _PREFIX: Final = "work-token."
 
 
@@ -42,12 +39,12 @@ def digest_of(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def item_token(store: Store, shown: str) -> ItemToken | None:
+def item_token(work: WorkStore, shown: str) -> ItemToken | None:
     """None for a token of another kind. Unauthorized for one that no item has."""
     if not shown.startswith(_PREFIX):
         return None
     named = re.fullmatch(r"(work_\w{24})\.[\w-]{43}", shown.removeprefix(_PREFIX), re.ASCII)
-    found = None if named is None else store.work.holder(named[1], digest_of(shown))
+    found = None if named is None else work.holder(named[1], digest_of(shown))
     if found is None:
         raise Unauthorized()
     return ItemToken(
@@ -88,26 +85,26 @@ def shown_item() -> ItemToken | None:
     return token if isinstance(token, ItemToken) else None
 
 
-def lease(store: Store) -> Lease | None:
+def lease(work: WorkStore) -> Lease | None:
     """The lease under which this request is made, if it shows an item's token."""
     token = shown_item()
-    return None if token is None else Lease(store, token.item, token.digest.hex())
+    return None if token is None else Lease(work, token.item, token.digest.hex())
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
     """Any thread may ask."""
 
-    _store: Store
+    _work: WorkStore
     item: str
     digest: str
 
     def holds(self) -> bool:
-        return self._store.work.is_held(self.item, self.digest)
+        return self._work.is_held(self.item, self.digest)
 
     def look(self) -> None:
         """Before events are shown. Unauthorized if the lease is lost."""
-        if not self._store.work.note_look(self.item, self.digest):
+        if not self._work.note_look(self.item, self.digest):
             raise Unauthorized()
 
     def require(self) -> None:
@@ -115,7 +112,7 @@ class Lease:
         if not self.holds():
             raise Unauthorized()
 
-    def fence(self, connection: Connection) -> None:
-        """Keeps the lease for the rest of a transaction. Unauthorized."""
-        if not self._store.work.fence(connection, self.item, self.digest):
-            raise Unauthorized()
+    @property
+    def fence(self) -> Callable[[Any], None]:
+        """As `WorkStore.fence`."""
+        return self._work.fence(self.item, self.digest)

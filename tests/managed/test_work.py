@@ -1,4 +1,4 @@
-"""The queue of work of a self-hosted environment, through the official SDK: what workers are given, and what they lose."""
+"""The queue of work of a self-hosted environment, through the official SDK: what its workers get and lose."""
 
 from __future__ import annotations
 
