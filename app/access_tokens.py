@@ -24,7 +24,7 @@ OTHERS: Final = stat.S_IWGRP | stat.S_IRWXO
 """Rights on a file of tokens that nobody but its owner may have; its group may read it."""
 
 
-ENVIRONMENT: Final = r"env_[1-9A-HJ-NP-Za-km-z]{24}"
+ENVIRONMENT: Final = r"env_01[1-9A-HJ-NP-Za-km-z]{22}"
 
 
 @dataclass(frozen=True, slots=True)

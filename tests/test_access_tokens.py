@@ -11,6 +11,7 @@ from app.access_tokens import AccessToken, digest, parse_token, read_tokens_file
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 HEX = hashlib.sha256(TOKEN.encode()).hexdigest()
+ENVIRONMENT = "env_01AAAAAAAAAAAAAAAAAAAAAA"
 
 
 def tokens_file(tmp_path: Path, text: str, *, mode: int = 0o600) -> Path:
@@ -29,6 +30,7 @@ def tokens_file(tmp_path: Path, text: str, *, mode: int = 0o600) -> Path:
         (f"ops.team-1/readonly:{TOKEN}", "ops.team-1", "readonly"),
         (f"ann:sha256:{HEX}", "ann", "user"),
         (f"ann/operator:sha256:{HEX.upper()}", "ann", "operator"),
+        (f"ann/worker={ENVIRONMENT}:sha256:{HEX}", "ann", "worker"),
     ],
 )
 def test_a_token_has_a_name_a_role_and_only_its_digest_is_kept(text: str, name: str, role: str) -> None:
@@ -55,10 +57,17 @@ def test_a_token_has_a_name_a_role_and_only_its_digest_is_kept(text: str, name: 
         f"ann:sha256:{HEX}0",
         f"ann:sha256:{TOKEN}",
         f"ann b:{TOKEN}",
+        f"ann/worker:{TOKEN}",
+        f"ann/worker=env_x:{TOKEN}",
+        f"ann/worker={ENVIRONMENT}x:{TOKEN}",
+        f"ann/operator={ENVIRONMENT}:{TOKEN}",
+        f"ann/={ENVIRONMENT}:{TOKEN}",
     ],
 )
 def test_what_is_no_token_is_refused_and_not_repeated(text: str) -> None:
-    with pytest.raises(ValueError, match=r"write|at least|printable|hexadecimal") as refused:
+    with pytest.raises(
+        ValueError, match=r"write|at least|printable|hexadecimal|names its environment"
+    ) as refused:
         parse_token(text)
     assert TOKEN not in str(refused.value)
 
