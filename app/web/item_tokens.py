@@ -14,7 +14,7 @@ from typing import Any, Final
 from flask import g, request
 
 from app.access_tokens import AccessToken, digest
-from app.errors import Forbidden, NotFound, Unauthorized
+from app.errors import Forbidden, NotFound, StoreUnavailable, Unauthorized
 from app.store.work_store import WorkStore
 from app.web.worker_routes import OF_ENVIRONMENT, OF_ITEM, OPEN_TO
 
@@ -100,7 +100,11 @@ class Lease:
     digest: str
 
     def holds(self) -> bool:
-        return self._work.is_held(self.item, self.digest)
+        """False also while the database is away: the stream can be opened again."""
+        try:
+            return self._work.is_held(self.item, self.digest)
+        except StoreUnavailable:
+            return False
 
     def look(self) -> None:
         """Before events are shown. Unauthorized if the lease is lost."""
