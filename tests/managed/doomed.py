@@ -15,29 +15,45 @@ from pathlib import Path
 from typing import Any
 
 import app.agent.anthropic.anthropic_model  # noqa: F401 - before the fork, or each child imports the SDK anew
-from app.factory import build
+from app.factory import Server, build
 from tests.conftest import make_settings
 from tests.harness.process import eventually
 from tests.kill_points.doomed import PATIENCE, die_at_write, tell
 from tests.managed.conftest import Sdk
 from tests.managed.custom_calls import TWO_CALLS, idle_events, last_stop, results_of
+from tests.managed.self_hosted import BASH, READ
 from tests.managed.test_sessions import say
+from tests.managed.work_story import work
 
 
 def live(order: dict[str, Any]) -> None:
-    """The client says something, makes the calls that the agent asks for, and waits for the end."""
+    """The client says something, makes the calls that the agent asks for, and waits for the end; or a worker makes
+    them."""
     os.setsid()
     signal.alarm(PATIENCE)
     settings = make_settings(Path(order["directory"]), order["model_url"], database_url=order["database_url"])
     server = build(settings)
     die_at_write(order["at_write"], order["moment"])
     session = order["session"]
+    if order.get("story") == "work":
+        with_worker(server, session, order["environment"])
+        return
     with Sdk(server, "anything") as sdk:
         sdk.beta.sessions.events.send(session, events=[say(TWO_CALLS)])
         tell({"type": "message"})
         eventually(lambda: len(idle_events(sdk, session)) == 1, "the session is idle")
         sdk.beta.sessions.events.send(session, events=results_of(last_stop(sdk, session)))
         tell({"type": "results"})
+        eventually(lambda: len(idle_events(sdk, session)) == 2, "the session is idle again")
+
+
+def with_worker(server: Server, session: str, environment: str) -> None:
+    with Sdk(server, "anything") as sdk:
+        sdk.beta.sessions.events.send(session, events=[say(f"{BASH}{READ}[then][say Done.]")])
+        tell({"type": "message"})
+        eventually(lambda: len(idle_events(sdk, session)) == 1, "the session is idle")
+        while not work(server, environment, lambda use: tell({"type": "made", "use": use})):
+            pass
         eventually(lambda: len(idle_events(sdk, session)) == 2, "the session is idle again")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from tests.managed.custom_calls import CALL, WEATHER
 from tests.managed.self_hosted import BASH, READ, RESULT, environment_of, new_session, result
 from tests.managed.test_sessions import say, until_idle
 from tests.managed.toolset_calls import ASK, TOOLSET, confirm, events, waiting
+from tests.managed.work_story import token_of
 
 
 @pytest.fixture
@@ -39,14 +38,6 @@ def server(tmp_path: Path, model: OfflineServer, database_url: str) -> Iterator[
 def sdk(server: Server) -> Iterator[Sdk]:
     with Sdk(server, "anything") as client:
         yield client
-
-
-def token_of(item: BetaSelfHostedWork | None) -> str:
-    assert item is not None
-    assert item.secret is not None
-    return str(
-        json.loads(base64.urlsafe_b64decode(item.secret + "=" * (-len(item.secret) % 4)))["sessions_token"]
-    )
 
 
 def taken(sdk: Sdk, environment: str) -> BetaSelfHostedWork:

@@ -15,8 +15,8 @@ from tests.conftest import make_settings
 from tests.managed.conftest import Sdk
 from tests.managed.self_hosted import BASH, READ, environment_of, new_session, result
 from tests.managed.test_sessions import say, until_idle
-from tests.managed.test_work import token_of
 from tests.managed.toolset_calls import TOOLSET, waiting
+from tests.managed.work_story import token_of
 
 KEY = "the-key-of-an-environment"
 Ask = Callable[[], object]
