@@ -6,7 +6,7 @@ has the pieces of unfinished messages. Whatever this stream shows, a list shows 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import orjson
@@ -43,12 +43,13 @@ class FollowedSession:
         previews: frozenset[str],
         behind: str,
         ended: bool,
-        may_see: Callable[[], bool] = lambda: True,
+        may_see: Callable[[int], bool] = lambda _: True,
     ) -> None:
         """`behind` is the id of the last event that the client has seen; without it the stream begins now. `ended`: it
-        shows what there is, and ends. `may_see` is asked once something has been read, before it is shown; the stream
-        ends when it says no."""
+        shows what there is, and ends. `may_see` is asked once something has been read, before it is shown, with the
+        number of the last call's event; the stream ends when it says no."""
         self._may_see = may_see
+        self._call = 0
         self._store = store
         self._session_id = session_id
         self._previews = previews
@@ -67,7 +68,7 @@ class FollowedSession:
     def next(self, timeout: float) -> bytes | None:
         """Frames that have not been read yet; b"" if there are none for so many seconds, None at the end."""
         frames = self._read(timeout)
-        if frames is not None and not self._may_see():
+        if frames is not None and not self._may_see(self._call):
             self._over = True
             return None
         return frames
@@ -103,6 +104,7 @@ class FollowedSession:
         try:
             while found := self._store.told.after(self._session_id, self._last):
                 self._last = found[-1].number or self._last
+                self._call = last_call(found) or self._call
                 frames += b"".join(map(_stored_frame, found))
         except StoreUnavailable:
             pass  # they are shown with the next ones
@@ -147,6 +149,11 @@ class FollowedSession:
 
     def close(self) -> None:
         self._reader.close()
+
+
+def last_call(events: Sequence[Told]) -> int:
+    """The number of the last event that tells of a call; 0 if none does."""
+    return max((event.number or 0 for event in events if event.type == "agent.tool_use"), default=0)
 
 
 def _stored_frame(event: Told) -> bytes:

@@ -25,6 +25,7 @@ from app.managed.event_bodies import (
 )
 from app.managed.event_stream import PREVIEWS, FollowedSession
 from app.managed.files.file_sources import FileSources
+from app.managed.event_stream import PREVIEWS, FollowedSession, last_call
 from app.managed.given_ids import number_of
 from app.managed.paging import event_cursor, event_page, texts
 from app.managed.sent_messages import sent_message
@@ -75,12 +76,9 @@ class EventCalls(Calls):
     def listed(self, found: ManagedSession, *, ordered: bool) -> Response:
         """A page of the session's events; `ordered`: the request may choose an order and types."""
         wanted, order = event_page(most=MOST, default=MOST, ordered=ordered)
-        held = lease(self._store.work)
-        if held is not None:
-            held.look()
         rows = self._store.told.page(found.session.id, wanted)
-        if held is not None:
-            held.require()  # the next worker's calls are none of this one's
+        if (held := lease(self._store.work)) is not None:
+            held.require(last_call(rows))
         shown = rows[: wanted.limit]
         behind = event_cursor(shown[-1], order) if len(rows) > wanted.limit else None
         return json_response({"data": [event_json(row) for row in shown], "next_page": behind})
@@ -166,7 +164,7 @@ class EventCalls(Calls):
                     f'event_deltas: "{wanted}" is not a valid value; expected one of {", ".join(PREVIEWS)}'
                 )
         if (held := lease(self._store.work)) is not None:
-            held.look()
+            held.require(0)
         reader = FollowedSession(
             self._store,
             self._readers,
@@ -174,7 +172,7 @@ class EventCalls(Calls):
             previews=frozenset(previews),
             behind=request.headers.get("Last-Event-ID", ""),
             ended=found.archived_at is not None,
-            may_see=held.holds if held is not None else lambda: True,
+            may_see=held.shows if held is not None else lambda _: True,
         )
         return self._streams.respond(reader)
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, delete, select, update
 
-from app.errors import NotFound
+from app.errors import InvalidRequest, NotFound
 from app.store.clock import now
 from app.store.definitions import Change, Defined, Json, add, archive, defined, lock, require_own, usable
 from app.store.engine import Database
 from app.store.key_pages import Window, within
 from app.store.row_mapping import dump
-from app.store.tables import environments
+from app.store.tables import environments, managed_sessions
 
 
 class EnvironmentStore:
@@ -56,9 +56,23 @@ class EnvironmentStore:
             return _environment(connection, environment_id, owner)
 
     def delete(self, environment_id: str, *, owner: str | None) -> None:
+        """InvalidRequest for a self-hosted one whose sessions still need its workers."""
         with self._database.writing() as connection:
-            require_own(_environment(connection, environment_id, owner), owner)
+            found = _environment(connection, environment_id, owner)
+            require_own(found, owner)
+            if found.definition["config"]["type"] == "self_hosted":
+                _refuse_used(connection, environment_id)
             connection.execute(delete(environments).where(environments.c.id == environment_id))
+
+
+def _refuse_used(connection: Connection, environment_id: str) -> None:
+    used = select(managed_sessions.c.session_id).where(
+        managed_sessions.c.environment_id == environment_id, managed_sessions.c.archived_at.is_(None)
+    )
+    if connection.execute(used.limit(1)).first() is not None:
+        raise InvalidRequest(
+            f"Environment {environment_id} has sessions whose tools its workers run: archive or delete them first."
+        )
 
 
 def _environment(connection: Connection, environment_id: str, owner: str | None) -> Defined:

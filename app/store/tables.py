@@ -392,7 +392,9 @@ work_items = Table(
     Column("ttl_seconds", Integer, nullable=False),
     Column("token_digest", Text),  # of the token of the worker that has it
     Column("former_digest", Text),  # of the one that had it before
-    Column("looked_at", Double),  # the worker was shown events first; null: it can have begun no call
+    Column(
+        "shown", BigInteger
+    ),  # the number of the last call that the worker was shown; null: it has not looked
     Column("attempts", Integer, nullable=False),  # workers in a row that gave up before that
     Column("given_up", Boolean),  # a worker stopped it, and no client
     UniqueConstraint("environment_id", "created_at", "id", name="work_items_by_age"),  # for its index

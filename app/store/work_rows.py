@@ -20,8 +20,9 @@ LEASED: Final = ("starting", "active", "stopping")
 
 @dataclass(frozen=True, slots=True)
 class WorkItem:
-    """Times are seconds since the epoch, by the database's clock. `leased`: a worker has it, and its lease has not run
-    out."""
+    """Times are seconds since the epoch, by the database's clock. `shown` is the number of the last event of a call
+    that its worker was shown; None if that one has not looked at the session. `leased`: a worker has it, and its lease
+    has not run out."""
 
     id: str
     session_id: str
@@ -36,7 +37,7 @@ class WorkItem:
     stopped_at: float | None
     ttl_seconds: int
     token_digest: str | None
-    looked_at: float | None
+    shown: int | None
     attempts: int
     given_up: bool
     leased: bool

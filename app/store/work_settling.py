@@ -1,9 +1,9 @@
 """What is left behind by a worker whose lease has ended, however it ended.
 
-The evidence of what the worker has begun: it was shown the session's events under its lease, or it was not. Nobody is
-shown events under a lease that has ended. Each call that it could have seen, and that has no result, may therefore have
-taken effect, and gets a result that says so before another worker can get the session. A worker that was shown no
-events has begun nothing.
+The evidence of what the worker has begun: it was shown the event of a call, or it was not. That is written down before
+it is shown, and nobody is shown anything under a lease that has ended. Each call that it was shown, and that has no
+result, may therefore have taken effect, and gets a result that says so before another worker can get the session. It
+has begun no other one.
 """
 
 from __future__ import annotations
@@ -92,11 +92,11 @@ class WorkSettling:
 
 
 def _settle(connection: Connection, item: WorkItem) -> list[Json]:
-    """The events that tell of it."""
+    """The events that tell of it. A worker that leaves calls which it was not shown was only a moment too early."""
     at = database_time(connection)
     left = _left(connection, item)
     is_lost, is_archived_ = item.state != "stopped", is_archived(connection, item.session_id)
-    attempts = item.attempts + 1 if item.looked_at is None else 0
+    attempts = item.attempts + 1 if item.shown is None else 0
     goes_on = (
         not is_archived_ and attempts < ATTEMPTS and item.state != "stopping" and (is_lost or item.given_up)
     )
@@ -112,7 +112,7 @@ def _settle(connection: Connection, item: WorkItem) -> list[Json]:
     closed = [(call, LOST if is_lost else STOPPED) for call in left.begun]
     closed += [(call, NOT_MADE) for call in left.untouched if not again]
     rows = [_result(item, call, words, at) for call, words in closed]
-    if left.begun or left.untouched:
+    if left.begun or (left.untouched and not (again and item.shown is not None)):
         rows.insert(0, _error(item, left, again=again, at=at))
     return rows
 
@@ -123,14 +123,15 @@ _QUEUED: Final[Json] = {
     "acknowledged_at": None,
     "started_at": None,
     "latest_heartbeat_at": None,
-    "looked_at": None,
+    "shown": None,
     "token_digest": None,
 }
 
 
 def _left(connection: Connection, item: WorkItem) -> _Left:
-    calls = list(_open_calls(connection, item.session_id))
-    return _Left(calls, ()) if item.looked_at is not None else _Left((), calls)
+    calls, shown = list(_open_calls(connection, item.session_id)), item.shown or 0
+    begun = [call for call in calls if (call.number or 0) <= shown]
+    return _Left(begun, [call for call in calls if call not in begun])
 
 
 def _open_calls(connection: Connection, session_id: str) -> Iterator[Told]:
@@ -167,7 +168,7 @@ def _result(item: WorkItem, use: Told, words: str, at: float) -> Json:
 
 
 def _error(item: WorkItem, left: _Left, *, again: bool, at: float) -> Json:
-    count = len(left.begun) + len(left.untouched)
+    count = len(left.begun) or len(left.untouched)
     ended = "lost its lease" if item.state != "stopped" else "ended"
     words = f"Work {item.id} {ended} without the results of {count} tool call{'s' if count > 1 else ''}."
     if left.begun:

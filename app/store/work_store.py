@@ -15,6 +15,7 @@ from sqlalchemy import Connection, delete, func, insert, or_, select, tuple_, up
 
 from app.errors import Conflict, LeaseLost, Unauthorized
 from app.store.clock import ago, now
+from app.store.columns import one_of
 from app.store.engine import Database
 from app.store.key_pages import Place
 from app.store.queued_work import LEASE_SECONDS
@@ -75,7 +76,7 @@ class WorkStore:
             return [work_item(row) for row in connection.execute(query.order_by(*order).limit(limit + 1))]
 
     def stats(self, environment_id: str) -> Stats:
-        queued = (work_items.c.environment_id == environment_id) & (work_items.c.state == "queued")
+        queued = (work_items.c.environment_id == environment_id) & (one_of(work_items.c.state, ("queued",)))
         counts = select(
             func.count(), func.count(work_items.c.claimed_at), func.min(work_items.c.queued_at)
         ).where(queued)
@@ -114,7 +115,9 @@ class WorkStore:
         free = or_(work_items.c.claimed_at.is_(None), work_items.c.claimed_at <= ago(reclaim_seconds))
         query = (
             select(work_items.c.id)
-            .where(work_items.c.environment_id == environment_id, work_items.c.state == "queued", free)
+            .where(
+                work_items.c.environment_id == environment_id, one_of(work_items.c.state, ("queued",)), free
+            )
             .order_by(work_items.c.queued_at, work_items.c.id)
             .limit(1)
         )
@@ -217,18 +220,17 @@ class WorkStore:
         holds = bool(row.leased) and row.token_digest == digest
         return TokenHolder(item_id, row.session_id, row.environment_id, row.owner, holds)
 
-    def is_held(self, item_id: str, digest: str) -> bool:
-        query = select(work_items.c.id).where(_held(item_id, digest))
+    def note_shown(self, item_id: str, digest: str, number: int) -> bool:
+        """The worker is about to be shown the call that the event of that number tells of: from now on it can begin it.
+        0 if it is shown the session, and no call. False if its lease is lost, and it must be shown nothing."""
         with self._database.reading() as connection:
-            return connection.execute(query).first() is not None
-
-    def note_look(self, item_id: str, digest: str) -> bool:
-        """The worker is about to be shown events: from now on it can begin calls. False if its lease is lost."""
-        looked = update(work_items).where(_held(item_id, digest), work_items.c.looked_at.is_(None))
+            query = select(work_items.c.shown).where(_held(item_id, digest))
+            row = connection.execute(query).first()
+        if row is None or (row.shown is not None and row.shown >= number):
+            return row is not None
+        shown = update(work_items).where(_held(item_id, digest))
         with self._database.writing() as connection:
-            if connection.execute(looked.values(looked_at=now(), attempts=0)).rowcount:
-                return True
-        return self.is_held(item_id, digest)
+            return bool(connection.execute(shown.values(shown=number, attempts=0)).rowcount)
 
     def fence(self, item_id: str, digest: str) -> Callable[[Connection], None]:
         """What keeps the lease for the rest of a transaction. Unauthorized if it is lost."""

@@ -99,21 +99,17 @@ class Lease:
     item: str
     digest: str
 
-    def holds(self) -> bool:
-        """False also while the database is away: the stream can be opened again."""
+    def shows(self, call: int) -> bool:
+        """Writes down that the worker is shown the call of that event, by its number, 0 for none. False if the lease is
+        lost, and also while the database is away: a stream can be opened again."""
         try:
-            return self._work.is_held(self.item, self.digest)
+            return self._work.note_shown(self.item, self.digest, call)
         except StoreUnavailable:
             return False
 
-    def look(self) -> None:
-        """Before events are shown. Unauthorized if the lease is lost."""
-        if not self._work.note_look(self.item, self.digest):
-            raise Unauthorized()
-
-    def require(self) -> None:
-        """Unauthorized if the lease is lost: what was read since must not be shown."""
-        if not self.holds():
+    def require(self, call: int) -> None:
+        """The same; Unauthorized."""
+        if not self._work.note_shown(self.item, self.digest, call):
             raise Unauthorized()
 
     @property

@@ -161,6 +161,17 @@ def test_what_is_no_call_of_a_worker_takes_no_result(sdk: Sdk) -> None:
             send(sdk, session, body)
 
 
+def test_an_environment_goes_when_no_session_needs_its_workers(sdk: Sdk) -> None:
+    environment = environment_of(sdk)
+    archived, deleted = (new_session(sdk, environment=environment) for _ in range(2))
+    for before in (lambda: sdk.beta.sessions.archive(archived), lambda: sdk.beta.sessions.delete(deleted)):
+        with pytest.raises(anthropic.BadRequestError, match="archive or delete them first"):
+            sdk.beta.environments.delete(environment)
+        before()
+    sdk.checked(sdk.beta.environments.delete(environment))
+    sdk.checked(sdk.beta.sessions.retrieve(archived))
+
+
 def test_environments_of_both_kinds_have_their_own_config(sdk: Sdk) -> None:
     made = sdk.checked(sdk.beta.environments.retrieve(environment_of(sdk)))
     assert sdk.sent["config"] == {"type": "self_hosted"}

@@ -240,6 +240,34 @@ def test_a_worker_that_stops_without_results_leaves_calls_of_unknown_outcome(
     assert len(events(sdk, session, "session.error")) == 1
 
 
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_call_that_a_worker_was_not_shown_waits_for_the_next_one(
+    server: Server, sdk: Sdk, is_lost: bool
+) -> None:
+    environment = environment_of(sdk)
+    session = new_session(sdk, f"{BASH}[then]{READ}[then][say Done.]", environment=environment)
+    (first,) = waiting(sdk, session)
+    item = taken(sdk, environment)
+    with Sdk(server, token_of(item)) as worker:
+        list(worker.beta.sessions.events.list(session))
+        worker.beta.sessions.events.send(session, events=[result(first)])
+        (second,) = waiting(sdk, session, times=2)
+        if is_lost:
+            lapse(server, item.id)
+        else:
+            worker.beta.environments.work.stop(item.id, environment_id=environment, force=True)
+    settle(server)
+    assert [one.state for one in items(sdk, environment)] == (
+        ["queued"] if is_lost else ["queued", "stopped"]
+    )
+    assert events(sdk, session, "session.error") == []
+    assert waiting(sdk, session, times=2) == [second]
+    with Sdk(server, token_of(taken(sdk, environment))) as worker:
+        assert second in [one.id for one in worker.beta.sessions.events.list(session)]
+        worker.beta.sessions.events.send(session, events=[result(second)])
+    until_idle(sdk, session, times=3)
+
+
 def test_an_item_that_nobody_acknowledges_is_handed_out_again(server: Server, sdk: Sdk) -> None:
     environment, work = environment_of(sdk), sdk.beta.environments.work
     session = new_session(sdk, f"{BASH}[then][say Done.]", environment=environment)

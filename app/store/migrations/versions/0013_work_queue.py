@@ -31,7 +31,7 @@ def upgrade() -> None:
         sa.Column("ttl_seconds", sa.Integer(), nullable=False),
         sa.Column("token_digest", sa.Text(), nullable=True),
         sa.Column("former_digest", sa.Text(), nullable=True),
-        sa.Column("looked_at", sa.Double(), nullable=True),
+        sa.Column("shown", sa.BigInteger(), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("given_up", sa.Boolean(), nullable=True),
         sa.ForeignKeyConstraint(["session_id"], ["sessions.id"], ondelete="CASCADE"),
