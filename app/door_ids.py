@@ -6,7 +6,24 @@ import re
 import uuid
 from typing import Final, Literal
 
-Kind = Literal["agent", "env", "sesn", "sevt", "sthr", "req", "file", "sesrsc", "vlt", "vcrd", "skill", "skill_version", "memstore", "mem", "memver", "work"]
+Kind = Literal[
+    "agent",
+    "env",
+    "sesn",
+    "sevt",
+    "sthr",
+    "req",
+    "file",
+    "sesrsc",
+    "vlt",
+    "vcrd",
+    "skill",
+    "skill_version",
+    "memstore",
+    "mem",
+    "memver",
+    "work",
+]
 
 _ALPHABET: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _DIGITS: Final = 22  # so many hold 128 bits

@@ -16,11 +16,11 @@ from app.managed.answers import STRANDED_SECONDS, Answers
 from app.managed.door import ManagedDoor
 from app.managed.environments import EnvironmentCalls
 from app.managed.events import EventCalls
+from app.managed.every_agent import EveryAgent
 from app.managed.files.calls import FileCalls
 from app.managed.files.mounts import Mounts
 from app.managed.files.resources import ResourceCalls
 from app.managed.files.session_files import SessionFiles
-from app.managed.every_agent import EveryAgent
 from app.managed.memory.memory_calls import MemoryCalls, MemoryStoreCalls, MemoryVersionCalls
 from app.managed.memory.mounted_memory import MemoryMounter
 from app.managed.served_tools import ServedTools

@@ -39,7 +39,9 @@ def result_row(
         made = _use_of_worker(store, found, event, before)
     call_id = str(made.call_id)
     row_id = result_event_id(session_id, call_id)
-    return event_row(session_id, row_id, event.type, event.body(resolved), at=at, number=None, call_id=call_id)
+    return event_row(
+        session_id, row_id, event.type, event.body(resolved), at=at, number=None, call_id=call_id
+    )
 
 
 def _use_of_worker(

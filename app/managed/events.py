@@ -23,9 +23,8 @@ from app.managed.event_bodies import (
     UserMessage,
     UserToolResult,
 )
-from app.managed.event_stream import PREVIEWS, FollowedSession
-from app.managed.files.file_sources import FileSources
 from app.managed.event_stream import PREVIEWS, FollowedSession, last_call
+from app.managed.files.file_sources import FileSources
 from app.managed.given_ids import number_of
 from app.managed.paging import event_cursor, event_page, texts
 from app.managed.sent_messages import sent_message

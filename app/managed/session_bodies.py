@@ -18,7 +18,6 @@ from app.managed.agent_definition import check, model_json, skill_json, tool_jso
 from app.managed.bodies import SOUND, Body, Metadata, MetadataPatch
 from app.managed.event_bodies import InitialEvent
 from app.managed.files.resource_bodies import GivenResources
-from app.managed.memory.memory_bodies import Attached
 
 Json = dict[str, Any]
 

@@ -16,14 +16,14 @@ from app.door_ids import new_id
 from app.errors import InvalidRequest, NotFound
 from app.managed.bodies import patched, read
 from app.managed.calls import Calls, delete, get, post
-from app.managed.files.file_sources import FileSources
-from app.managed.files.resource_bodies import FileResource
-from app.managed.memory.memory_bodies import Attached
-from app.managed.files.mounts import Mounts, mount_notes
 from app.managed.environments import UNRESTRICTED
 from app.managed.every_agent import EveryAgent
+from app.managed.files.file_sources import FileSources
+from app.managed.files.mounts import Mounts, mount_notes
+from app.managed.files.resource_bodies import FileResource
 from app.managed.given_ids import checked, number_of
 from app.managed.memory.attached_stores import attached
+from app.managed.memory.memory_bodies import Attached
 from app.managed.paging import SessionPages
 from app.managed.sent_messages import first_messages
 from app.managed.served_tools import ServedTools
@@ -110,9 +110,7 @@ class SessionCalls(Calls):
         files = [one for one in body.resources if isinstance(one, FileResource)]
         if files and self_hosted:
             raise InvalidRequest("resources: workers of a self_hosted environment are given no files")
-        resources = self._mounts.new(
-            files, session_id=session_id, session_owner=own_name(), owner=owner()
-        )
+        resources = self._mounts.new(files, session_id=session_id, session_owner=own_name(), owner=owner())
         settings |= {
             "agent": agent,
             "mounts": mount_notes(resources, agent),

@@ -16,7 +16,6 @@ from app.errors import AgentNotFound
 from app.managed.environments import UNRESTRICTED
 from app.managed.files.mounts import file_notes
 from app.managed.memory.attached_stores import memory_notes
-from app.managed.policies import SEARCH, Policies
 from app.managed.policies import SEARCH, Policies, asks, prefix_of
 from app.managed.skills.session_skills import skill_notes
 from app.store.managed_sessions import ManagedSessions

@@ -31,8 +31,8 @@ from app.conversation.managed_events import (
     ending_body,
     error_body,
     idle_body,
-    remote_result_body,
     is_self_hosted,
+    remote_result_body,
     result_body,
     retrying_body,
     served_result_body,
@@ -53,9 +53,8 @@ from app.door_ids import (
     thinking_event_id,
     thread_id,
 )
-from app.managed.decisions import answer_of
-from app.managed.files.session_files import SessionFiles
 from app.managed.decisions import OpenCall, answer_of, unanswered
+from app.managed.files.session_files import SessionFiles
 from app.managed.policies import Policies
 from app.managed.skills.session_skills import SessionSkills
 from app.managed.usage import Spent, spent_of

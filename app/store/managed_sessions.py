@@ -21,8 +21,8 @@ from app.store.key_pages import ANY_TIME, Place, Times
 from app.store.memory_mounts import add_mounts, has_store
 from app.store.prepared_statements import Prepared, Values
 from app.store.queue_store import add_waiting
-from app.store.resource_store import NewResource, add_resources
 from app.store.queued_work import QUEUE_WORK, new_work
+from app.store.resource_store import NewResource, add_resources
 from app.store.row_mapping import dump, load_optional, session_of
 from app.store.run_rows import live_run_row
 from app.store.session_rows import add_session, find_session

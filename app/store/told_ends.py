@@ -16,8 +16,8 @@ from app.conversation.managed_events import (
     client_result_body,
     ending_body,
     error_body,
-    remote_result_body,
     is_self_hosted,
+    remote_result_body,
     result_body,
     tells_error,
     unanswered_body,
@@ -120,7 +120,8 @@ def _client_result(connection: Connection, use: Told, call: ClosedCall) -> str |
     person has denied."""
     if use.type == "agent.custom_tool_use":
         return "user.custom_tool_result"
-    if use.type != "agent.tool_use" or use.body["name"] not in WORKER_TOOLS or use.body.get("evaluated_permission") == "deny":
+    is_workers = use.type == "agent.tool_use" and use.body["name"] in WORKER_TOOLS
+    if not is_workers or use.body.get("evaluated_permission") == "deny":
         return None
     settings = _SETTINGS.first(connection, {"of_session": call.session_id})
     if settings is None or not is_self_hosted(orjson.loads(settings.settings_json)):

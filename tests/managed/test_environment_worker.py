@@ -46,7 +46,8 @@ def start(baton: BatonProcess, tmp_path: Path) -> Iterator[Start]:
 
 
 def _session(client: Anthropic, text: str) -> tuple[str, str]:
-    agent = client.beta.agents.create(name="W", model="claude-sonnet-5-5", tools=[{"type": TOOLSET}])
+    tools: Any = [{"type": TOOLSET}]
+    agent = client.beta.agents.create(name="W", model="claude-sonnet-5-5", tools=tools)
     environment = client.beta.environments.create(name="elsewhere", config={"type": "self_hosted"}).id
     first: Any = [say(text)]
     made = client.beta.sessions.create(agent=agent.id, environment_id=environment, initial_events=first)
@@ -59,7 +60,8 @@ def _stops(client: Anthropic, session: str) -> list[str]:
 
 
 def _results(client: Anthropic, session: str) -> list[tuple[str, bool]]:
-    found: list[Any] = list(client.beta.sessions.events.list(session, types=[RESULT]))
+    results: Any = [RESULT]
+    found: list[Any] = list(client.beta.sessions.events.list(session, types=results))
     return [("".join(part.text for part in one.content), one.is_error) for one in found]
 
 

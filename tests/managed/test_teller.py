@@ -14,6 +14,7 @@ from app.conversation.events import ElicitationRequest
 from app.conversation.run import Question
 from app.conversation.transcript import Message
 from app.door_ids import call_event_id, result_event_id
+from app.managed.policies import Policies
 from app.managed.teller import SessionTeller
 from app.managed.usage import Spent
 from app.store.told_events import Decided, LastPlace, Told
@@ -37,6 +38,10 @@ def adopted(known: Sequence[Told]) -> SessionTeller:
         lambda: (),
         lambda calls: {call: Decided(result=by_call[call]) for call in calls if call in by_call},
         {},
+        Policies([WEATHER]),
+        lambda: None,
+        lambda event: None,
+        "",
     )
 
 

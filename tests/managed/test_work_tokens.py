@@ -96,7 +96,7 @@ def test_a_key_does_the_work_of_its_environment_and_nothing_else(
         _refused([lambda: work.poll(other), lambda: work.stats(other)], anthropic.NotFoundError)
         item = work.poll(environment)
         assert item is not None
-        of_item = {"environment_id": environment}
+        of_item: Any = {"environment_id": environment}
         _refused(
             [
                 lambda: work.retrieve(item.id, **of_item),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -30,4 +31,4 @@ async def work(url: str, environment: str, directory: str) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
-    anyio.run(work, *sys.argv[1:])
+    anyio.run(partial(work, *sys.argv[1:]))

@@ -35,7 +35,15 @@ PRUNED_WHEN_WRITTEN: Final = frozenset({"brakes"})
 """A write, which is rare, drops the old rows (`tests/store/test_brakes.py`)."""
 
 DEFINED_BY_CLIENTS: Final = frozenset(
-    {"stored_agents", "agent_versions", "environments", "vaults", "vault_credentials", "skills", "skill_archives"}
+    {
+        "stored_agents",
+        "agent_versions",
+        "environments",
+        "vaults",
+        "vault_credentials",
+        "skills",
+        "skill_archives",
+    }
     | {"memory_stores", "memories"}
 )
 """They stay until their owner takes them away."""

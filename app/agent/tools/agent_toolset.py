@@ -14,7 +14,6 @@ from app.agent.tools.function_tool import function_tool
 from app.agent.tools.toolset_bases import PlainToolset
 from app.agent.tools.working_copies import NO_COPIES, WorkingCopies
 from app.agent.toolset import Outcome, Tool, ToolContext, ToolResult
-from app.agent.toolset import Outcome, Tool
 from app.team.client_tool import ClientTool
 
 CATEGORY: Final = "agent_toolset"
