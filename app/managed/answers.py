@@ -6,7 +6,7 @@ import logging
 from typing import Final
 
 from app.errors import AppError, NotRunning
-from app.managed.decisions import OpenCall, answer_of, unanswered
+from app.managed.decisions import answer_of, open_calls, unanswered
 from app.runtime.run_control import RunControl
 from app.store.store import Store
 
@@ -30,11 +30,10 @@ class Answers:
         asked = None if run is None else run.waiting_for
         if asked is None or asked.kind not in KINDS:
             return  # it looks for decisions when it comes to ask
-        calls = self._store.told.open_calls(session_id)
-        decided = self._store.told.decided(session_id, [*calls, asked.call_id])
+        calls = open_calls(self._store, session_id)
+        decided = self._store.decisions.of(session_id, [*calls, asked.call_id])
         answer = answer_of(decided.get(asked.call_id), asked, by=by)
-        open_calls = {call: OpenCall.of(event) for call, event in calls.items()}
-        if answer is None or unanswered(open_calls, decided, asked):
+        if answer is None or unanswered(calls, decided, asked):
             return
         try:
             self._control.answer(
@@ -52,5 +51,5 @@ class Answers:
         """Answers runs whose decisions were stored by processes that did not come to answer them."""
         if not self._store.jobs.take("answer stranded", period=STRANDED_SECONDS):
             return
-        for session_id in self._store.told.stranded(STRANDED_SECONDS):
+        for session_id in self._store.decisions.stranded(STRANDED_SECONDS):
             self.give(session_id, by="server")

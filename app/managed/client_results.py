@@ -57,7 +57,7 @@ def _use_of_worker(
         raise InvalidRequest(f"tool_use_id: there is no tool use {use} in this session that a worker makes")
     permission, call_id = made.body.get("evaluated_permission"), str(made.call_id)
     if permission == "ask":
-        decided = with_rows(store.told.decided(found.session.id, [call_id]), before).get(call_id)
+        decided = with_rows(store.decisions.of(found.session.id, [call_id]), before).get(call_id)
         if decided is None or (decided.confirmation is None and decided.result is None):
             raise InvalidRequest(f"tool_use_id: {use} waits for a user.tool_confirmation first")
         permission = "deny" if decided.is_denied else "allow"

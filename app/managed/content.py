@@ -11,6 +11,8 @@ from pydantic_core import PydanticCustomError
 from app.agent.picture_admission import PictureLimit, decode_base64
 from app.agent.tools.image_header import recognise
 from app.conversation.blocks import image_block, is_blank, is_pdf
+from app.conversation.framing import unframed
+from app.conversation.queued_message import QueuedMessage
 from app.managed.bodies import SOUND, Body, Text
 
 Json = dict[str, Any]
@@ -154,3 +156,8 @@ def _is_picture(data: str) -> bool:
 
 def _refusal(place: int, words: str) -> PydanticCustomError:
     return PydanticCustomError("content", "block {place}: {words}", {"place": place, "words": words})
+
+
+def contents(message: QueuedMessage) -> list[Json]:
+    """Without the server's own words to the model."""
+    return [dict(block) for block in unframed(message.content)]

@@ -10,9 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from app.conversation.managed_events import BLOCKS, WORKER_TOOLS
+from app.conversation.managed_events import BLOCKS, is_self_hosted
 from app.conversation.run import Answer, Question
-from app.store.told_events import DECISIONS, Decided, Told, told_row
+from app.managed.policies import Policies
+from app.store.call_decisions import DECISIONS, Decided
+from app.store.store import Store
+from app.store.told_events import Told, told_row
 
 RESOLVED: Final = "resolved_content"
 """Of an event's body: its content with what files hold that it names. Clients are not told it."""
@@ -29,14 +32,11 @@ class OpenCall:
     result: str
 
     @classmethod
-    def of(cls, event: Told) -> Self:
+    def of(cls, event: Told, policies: Policies) -> Self:
         """Of a call for which a session is idle."""
-        asks = event.body.get("evaluated_permission") == "ask"
-        if event.type == "agent.custom_tool_use":
-            return cls(event.id, event.body["name"], False, "user.custom_tool_result")
-        name = event.body["name"]
-        is_made = event.type == "agent.tool_use" and name in WORKER_TOOLS
-        return cls(event.id, name, asks, "user.tool_result" if is_made else "")
+        name, asks = event.body["name"], event.body.get("evaluated_permission") == "ask"
+        is_remote = event.type == "agent.mcp_tool_use"
+        return cls(event.id, name, asks, "" if is_remote else policies.result_type(name))
 
     def waits(self, decided: Decided | None, *, for_last: bool) -> bool:
         """For its first decision, or also for its last one?"""
@@ -53,6 +53,15 @@ class OpenCall:
         if self.result != "user.tool_result":
             return False
         return not self.asks or (decided is not None and decided.confirmation is not None)
+
+
+def open_calls(store: Store, session_id: str) -> dict[str, OpenCall]:
+    """The calls for which the session is idle."""
+    found, known = store.told.open_calls(session_id), store.managed.settings(session_id)
+    if not found or known is None:
+        return {}
+    policies = Policies(known[0]["agent"]["tools"], self_hosted=is_self_hosted(known[0]))
+    return {call: OpenCall.of(event, policies) for call, event in found.items()}
 
 
 def unanswered(

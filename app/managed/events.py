@@ -14,7 +14,7 @@ from app.managed.answers import KINDS, Answers
 from app.managed.bodies import read
 from app.managed.calls import Calls, get, post
 from app.managed.client_results import result_row
-from app.managed.decisions import OpenCall, unanswered, with_rows
+from app.managed.decisions import open_calls, unanswered, with_rows
 from app.managed.event_bodies import (
     CustomToolResult,
     Interrupt,
@@ -197,7 +197,7 @@ class EventCalls(Calls):
         return event_row(session_id, row_id, event.type, said, at=at, number=None, call_id=asked.call_id)
 
     def _is_decided(self, session_id: str, call_id: str) -> bool:
-        decided = self._store.told.decided(session_id, [call_id]).get(call_id)
+        decided = self._store.decisions.of(session_id, [call_id]).get(call_id)
         if decided is not None and decided.confirmation is not None:
             return True
         call = self._store.journal.ledger(session_id).get(call_id)
@@ -208,10 +208,9 @@ class EventCalls(Calls):
         run = self._store.runs.live_run(session_id)
         if run is None or run.waiting_for is None or run.waiting_for.kind not in KINDS:
             return ()
-        calls = self._store.told.open_calls(session_id)
-        decided = with_rows(self._store.told.decided(session_id, [*calls]), rows)
-        open_calls = {call: OpenCall.of(event) for call, event in calls.items()}
-        return [*unanswered(open_calls, decided, run.waiting_for).values()]
+        calls = open_calls(self._store, session_id)
+        decided = with_rows(self._store.decisions.of(session_id, [*calls]), rows)
+        return [*unanswered(calls, decided, run.waiting_for).values()]
 
 
 def _echo(events: Sequence[Told]) -> Json:

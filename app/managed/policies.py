@@ -106,6 +106,12 @@ class Policies:
         """The enabled tools that a worker runs."""
         return frozenset(name for name in self.enabled() if self._self_hosted and name in WORKER_TOOLS)
 
+    def result_type(self, name: str) -> str:
+        """The type of the event by which a client makes a call of the tool; empty if the server makes it."""
+        if name in self.custom:
+            return "user.custom_tool_result"
+        return "user.tool_result" if name in self.of_workers() else ""
+
     def asked(self) -> list[str]:
         """The enabled tools whose calls wait for a person."""
         return [name for name in self.enabled() if self.evaluate(name)[0] == "ask"]

@@ -25,7 +25,6 @@ from app.agent.loop_steps import (
     TurnAdded,
 )
 from app.conversation.blocks import Block, is_served_result, is_thinking
-from app.conversation.framing import unframed
 from app.conversation.managed_events import (
     client_result_body,
     ending_body,
@@ -53,14 +52,16 @@ from app.door_ids import (
     thinking_event_id,
     thread_id,
 )
+from app.managed.content import contents
 from app.managed.decisions import OpenCall, answer_of, unanswered
 from app.managed.files.session_files import SessionFiles
 from app.managed.policies import Policies
 from app.managed.skills.session_skills import SessionSkills
 from app.managed.usage import Spent, spent_of
 from app.runtime.teller import Rows
+from app.store.call_decisions import Decided
 from app.store.store import Store
-from app.store.told_events import STEP, Decided, LastPlace, Told, event_row, needed_work
+from app.store.told_events import STEP, LastPlace, Told, event_row, needed_work
 
 Json = dict[str, Any]
 
@@ -85,23 +86,22 @@ class SessionTeller:
         """`agent` is the one that was frozen into the session; `spent` what its earlier runs have used; `look` finds
         the events that clients have sent and that no run has come to, but for messages; `decided` the decisions of
         clients on calls; `asked` are the calls that the session is idle for, with the event of each; `outputs` makes
-        files of what the session has written; `find` finds an event by its id."""
+        files of what the session has written; `find` finds an event by its id; `workers_of` is its self-hosted
+        environment."""
         self._outputs = outputs
         self._look = look
         self._find = find
         self._decided = decided
         self._session_id = session_id
-        self._thread = {"session_thread_id": thread_id(session_id), "agent_name": agent["name"]}
         self._environment = workers_of
+        self._thread = {"session_thread_id": thread_id(session_id), "agent_name": agent["name"]}
         self._policies = policies
         self._workers = self._policies.of_workers()
         self._number, self._at = last.number, last.at
         self._ahead = last.now - time.monotonic()
         self._spent = spent
         self._working_since = time.monotonic()
-        self._asked = {call: OpenCall.of(event) for call, event in asked.items()}
-        """The calls of the turn that a client has to decide on or to make; `_told` has also those that have ended."""
-        self._told = dict(self._asked)
+        self._asked = {call: OpenCall.of(event, self._policies) for call, event in asked.items()}
         self._is_idle = True  # as far as clients were told
         self._fetches: set[str] = set()  # calls of web_fetch
         self._kinds: dict[str, str] = {call: event.type for call, event in asked.items()}
@@ -164,21 +164,13 @@ class SessionTeller:
         return answer_of(self._decided([question.call_id]).get(question.call_id), question)
 
     def _is_told(self, question: Question) -> bool:
-        if question.session_id != self._session_id:
-            return False
-        is_for_client = question.kind == "elicitation" and bool(self._result_type(question.name))
-        return question.kind == "approval" or is_for_client
-
-    def _result_type(self, tool: str) -> str:
-        """The type of the event by which a client makes a call of that tool; empty if the server makes it."""
-        if tool in self._policies.custom:
-            return "user.custom_tool_result"
-        return "user.tool_result" if tool in self._workers else ""
+        is_for_client = question.kind == "elicitation" and bool(self._policies.result_type(question.name))
+        return question.session_id == self._session_id and (question.kind == "approval" or is_for_client)
 
     def _open(self, call_id: str, tool: str) -> None:
         asks = tool not in self._policies.custom and self._policies.evaluate(tool)[0] == "ask"
         event = call_event_id(self._session_id, call_id)
-        self._asked[call_id] = self._told[call_id] = OpenCall(event, tool, asks, self._result_type(tool))
+        self._asked[call_id] = OpenCall(event, tool, asks, self._policies.result_type(tool))
 
     def _unanswered(self, question: Question) -> Mapping[str, str]:
         """The events of the turn's calls that keep the run from going on with this one."""
@@ -187,10 +179,8 @@ class SessionTeller:
     def _needing(self, open_calls: Mapping[str, str]) -> Iterator[Json]:
         """The session is idle for these; a worker gets it for those that it can make now."""
         yield from self._idle(idle_body({"type": "requires_action", "event_ids": [*open_calls.values()]}))
-        decided = self._decided([*open_calls])
-        if self._environment and any(
-            self._asked[call].is_for_worker(decided.get(call)) for call in open_calls
-        ):
+        known = self._decided([*open_calls])
+        if any(self._asked[call].is_for_worker(known.get(call)) for call in open_calls):
             yield needed_work(self._session_id, self._environment, at=self._at)
 
     def _came_to(self, sent: Sequence[Told]) -> Iterator[Json]:
@@ -207,7 +197,7 @@ class SessionTeller:
         ]
         if texts and not message.partial:
             yield self._row("agent.message", {"content": texts}, event=event_id(message.id))
-        self._asked, self._told = {}, {}
+        self._asked = {}
         runs = not message.partial and message.stop_reason in ("tool_use", "pause_turn")
         for block in message.content:
             if block["type"] == "tool_use":
@@ -258,9 +248,8 @@ class SessionTeller:
         if (remote := self._policies.server_tool(name)) is not None:
             body["mcp_server_name"], body["name"] = remote
             self._kinds[call_id] = "agent.mcp_tool_use"
-        permission, evaluation = self._policies.evaluate(name)
-        if name in self._workers and not is_made:
-            permission, evaluation = "deny", None
+        is_denied = name in self._workers and not is_made
+        permission, evaluation = ("deny", None) if is_denied else self._policies.evaluate(name)
         if name == "web_fetch":
             self._fetches.add(call_id)
         if is_made and (permission == "ask" or name in self._workers):
@@ -272,10 +261,8 @@ class SessionTeller:
 
     def _result(self, call_id: str, message: Message) -> Rows:
         """A client that has made the call has told its result itself."""
-        told = self._told.get(call_id)
-        kind = "" if told is None else self._result_type(told.name)
-        decided = self._decided([call_id]).get(call_id) if kind else None
-        self._asked.pop(call_id, None)
+        told = self._asked.pop(call_id, None)
+        decided = self._decided([call_id]).get(call_id) if self._policies.custom or self._workers else None
         if call_id in self._fetches:
             self._spent = self._spent.with_web(fetches=1)
         block, event = message.content[0], call_event_id(self._session_id, call_id)
@@ -283,13 +270,11 @@ class SessionTeller:
             return ()
         if self._is_remote(call_id, event):
             return [self._row("agent.mcp_tool_result", remote_result_body(event, block), call_id=call_id)]
-        if not kind or (decided is not None and decided.is_denied):
+        if told is None or not told.result or (decided is not None and decided.is_denied):
             return [self._row("agent.tool_result", result_body(event, block), call_id=call_id)]
-        result, body = (
-            result_event_id(self._session_id, call_id),
-            client_result_body(kind, event, block),
-        )
-        return [self._row(kind, body, event=result, call_id=call_id)]
+        body = client_result_body(told.result, event, block)
+        result = result_event_id(self._session_id, call_id)
+        return [self._row(told.result, body, event=result, call_id=call_id)]
 
     def _is_remote(self, call_id: str, event: str) -> bool:
         """Is it a call of an MCP server's tool? Another process may have told of it."""
@@ -345,7 +330,7 @@ class Tellers:
             store.told.last_place(session_id),
             spent_of(found),
             partial(store.told.waiting, session_id),
-            partial(store.told.decided, session_id),
+            partial(store.decisions.of, session_id),
             store.told.open_calls(session_id),
             Policies.of_session(found.settings),
             outputs,

@@ -11,6 +11,7 @@ from app.store.audit_store import AuditStore
 from app.store.background_store import BackgroundStore
 from app.store.belongings import Belongings
 from app.store.brake_store import BrakeStore
+from app.store.call_decisions import CallDecisions
 from app.store.claim_store import ClaimStore
 from app.store.credential_store import CredentialStore
 from app.store.engine import Database
@@ -132,6 +133,7 @@ class Store:
         self.resources = ResourceStore(database)
         self.files = FileStore(database, most_bytes=file_bytes_per_name)
         self.belongings = Belongings(database)
+        self.decisions = CallDecisions(database)
         self.work = WorkStore(database)
         self.work_ends = WorkSettling(database)
         self.audit = AuditStore(database, keep_days=audit_days)

@@ -29,10 +29,8 @@ from app.store.joined_writes import Write
 from app.store.prepared_statements import Prepared
 from app.store.tables import managed_sessions
 from app.store.told_events import (
-    Decided,
     Told,
     database_time,
-    decisions,
     event_row,
     last_body,
     open_request,
@@ -116,8 +114,7 @@ def _result(connection: Connection, call: ClosedCall, number: int, at: float) ->
 
 
 def _client_result(connection: Connection, use: Told, call: ClosedCall) -> str | None:
-    """The type of the event by which a client makes the call; None for a call of the server's own, and for one that a
-    person has denied."""
+    """The type of the event by which a client makes the call; None for a call of the server's own."""
     if use.type == "agent.custom_tool_use":
         return "user.custom_tool_result"
     is_workers = use.type == "agent.tool_use" and use.body["name"] in WORKER_TOOLS
@@ -126,5 +123,4 @@ def _client_result(connection: Connection, use: Told, call: ClosedCall) -> str |
     settings = _SETTINGS.first(connection, {"of_session": call.session_id})
     if settings is None or not is_self_hosted(orjson.loads(settings.settings_json)):
         return None
-    denied = decisions(connection, call.session_id, [call.call_id]).get(call.call_id, Decided()).is_denied
-    return None if denied else "user.tool_result"
+    return "user.tool_result"

@@ -7,40 +7,30 @@ run has come to it. Between runs whoever holds the session numbers on from the l
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 from sqlalchemy import (
     Column,
     Connection,
-    Double,
     Select,
     bindparam,
-    or_,
     select,
     text,
     tuple_,
 )
 
-from app.conversation.run import WAITING
-from app.store.bulk_parameters import among, listed
 from app.store.clock import now
-from app.store.columns import one_of
 from app.store.engine import Database
 from app.store.joined_writes import Write
 from app.store.key_pages import ANY_TIME, Times
 from app.store.prepared_statements import MAX_ROWS, Prepared, Values
 from app.store.queued_work import QUEUE_WORK, new_work
 from app.store.row_mapping import dump
-from app.store.tables import IS_LIVE, runs, told_events, tool_calls
+from app.store.tables import told_events
 
 Json = dict[str, Any]
-
-CONFIRMATION: Final = "user.tool_confirmation"
-RESULTS: Final = ("user.custom_tool_result", "user.tool_result")
-DECISIONS: Final = (CONFIRMATION, *RESULTS)
-"""Types of the events by which clients decide on calls."""
 
 _WORK: Final = "work"
 
@@ -76,24 +66,6 @@ _AFTER: Final = Prepared(
     .limit(MAX_ROWS)
 )
 
-_DECIDED: Final = (
-    select(told_events.c.session_id)
-    .join(
-        tool_calls,
-        (tool_calls.c.session_id == told_events.c.session_id) & (tool_calls.c.id == told_events.c.call_id),
-    )
-    .where(
-        among(told_events.c.session_id, "those"),
-        or_(
-            (tool_calls.c.state == "awaiting_approval") & (told_events.c.type == CONFIRMATION),
-            (tool_calls.c.state == "awaiting_input") & told_events.c.type.in_(RESULTS),
-        ),
-        told_events.c.created_at < now() - bindparam("seconds", type_=Double),
-    )
-    .distinct()
-)
-"""Of those sessions, whose runs wait, the ones that were decided on so long ago."""
-
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -105,28 +77,6 @@ class Told:
     processed_at: float | None
     body: Json
     call_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """What clients have decided on a call: whether it may be made, and what came of it where a client makes it."""
-
-    confirmation: Told | None = None
-    result: Told | None = None
-
-    @property
-    def is_denied(self) -> bool:
-        return self.confirmation is not None and self.confirmation.body["result"] != "allow"
-
-    def having(self, event: Told) -> Decided:
-        """With one more decision."""
-        if event.type == CONFIRMATION:
-            return replace(self, confirmation=event)
-        return replace(self, result=event)
-
-    def event_for(self, question: str) -> Told | None:
-        """The event that answers a question of that kind."""
-        return self.confirmation if question == "approval" else self.result
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,19 +134,6 @@ def stored(connection: Connection, session_id: str, event_ids: Sequence[str]) ->
     return {row.id: told(row) for row in connection.execute(query)}
 
 
-def decisions(connection: Connection, session_id: str, call_ids: Sequence[str]) -> dict[str, Decided]:
-    query = select(told_events).where(
-        told_events.c.session_id == session_id,
-        told_events.c.type.in_(DECISIONS),
-        told_events.c.call_id.in_(call_ids),
-    )
-    found: dict[str, Decided] = {}
-    for event in map(told, connection.execute(query)):
-        call = str(event.call_id)
-        found[call] = found.get(call, Decided()).having(event)
-    return found
-
-
 class ToldEvents:
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -214,30 +151,6 @@ class ToldEvents:
         """The events that no run has come to, but for messages."""
         with self._database.glance() as connection:
             return [told(row) for row in _WAITING.all(connection, {"of_session": session_id})]
-
-    def decided(self, session_id: str, call_ids: Sequence[str]) -> dict[str, Decided]:
-        """What clients have decided on each of these calls, as far as they have."""
-        with self._database.reading() as connection:
-            return decisions(connection, session_id, call_ids)
-
-    def stranded(self, seconds: float) -> list[str]:
-        """The sessions whose runs wait for what was decided so long ago: by a process that did not come to answer
-        them."""
-        waiting = (
-            select(runs.c.session_id)
-            .join(tool_calls, tool_calls.c.run_id == runs.c.id)
-            .where(
-                IS_LIVE,
-                one_of(runs.c.status, WAITING),
-                one_of(tool_calls.c.state, ("awaiting_approval", "awaiting_input")),
-            )
-        )
-        with self._database.reading() as connection:
-            found = sorted(set(connection.execute(waiting).scalars()))
-            if not found:
-                return []
-            values = {"those": listed(found), "seconds": seconds}
-            return list(connection.execute(_DECIDED, values).scalars())
 
     def open_calls(self, session_id: str) -> dict[str, Told]:
         """The calls that the session was idle for when it last became so, with the event of each."""

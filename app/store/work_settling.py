@@ -17,6 +17,7 @@ from sqlalchemy import Connection, select, update
 from app.conversation.managed_events import WORKER_TOOLS, client_result_body
 from app.door_ids import new_id, result_event_id
 from app.errors import NotFound
+from app.store.call_decisions import Decided, decisions
 from app.store.clock import ago, now
 from app.store.columns import one_of
 from app.store.engine import Database
@@ -24,7 +25,7 @@ from app.store.queued_work import QUEUE_WORK, new_work
 from app.store.run_rows import live_run_row
 from app.store.session_rows import find_session
 from app.store.tables import told_events, tool_calls, work_items
-from app.store.told_events import Decided, Told, database_time, decisions, event_row, place, tell, told
+from app.store.told_events import Told, database_time, event_row, place, tell, told
 from app.store.work_rows import WorkItem, is_archived, locked
 
 Json = dict[str, Any]

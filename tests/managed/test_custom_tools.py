@@ -156,11 +156,11 @@ def test_a_result_is_taken_that_a_process_has_stored_and_not_told_the_run_of(
     with monkeypatch.context() as dying:
         dying.setattr(Answers, "give", lambda *_, **__: None)
         send(sdk, session, result(use))
-    assert server.store.told.stranded(0.0) == [number_of(session)]
+    assert server.store.decisions.stranded(0.0) == [number_of(session)]
     monkeypatch.setattr(answers, "STRANDED_SECONDS", 0.0)
     Answers(server.store, server.control).give_stranded()
     until_idle(sdk, session, times=2)
-    assert server.store.told.stranded(0.0) == []
+    assert server.store.decisions.stranded(0.0) == []
 
 
 def test_two_results_of_one_call_in_one_request_count_once(

@@ -17,7 +17,8 @@ from app.door_ids import call_event_id, result_event_id
 from app.managed.policies import Policies
 from app.managed.teller import SessionTeller
 from app.managed.usage import Spent
-from app.store.told_events import Decided, LastPlace, Told
+from app.store.call_decisions import Decided
+from app.store.told_events import LastPlace, Told
 from tests.managed.custom_calls import WEATHER
 
 SESSION = str(uuid.uuid4())

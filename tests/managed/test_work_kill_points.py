@@ -111,7 +111,7 @@ def _come_to_rest(survivor: Server, sdk: Sdk, session: str, environment: str, ma
         for stranded in survivor.store.queue.stranded():
             survivor.runtime.manager.start_queued(stranded)
         WorkEnds(survivor.store, answers).settle()
-        for stranded in survivor.store.told.stranded(0.0):
+        for stranded in survivor.store.decisions.stranded(0.0):
             answers.give(stranded, by="server")
         run = survivor.store.runs.live_run(number)
         if run is not None and run.status == "running":

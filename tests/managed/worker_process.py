@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import anyio
@@ -31,4 +30,4 @@ async def work(url: str, environment: str, directory: str) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
-    anyio.run(partial(work, *sys.argv[1:]))
+    anyio.run(work, sys.argv[1], sys.argv[2], sys.argv[3])
