@@ -8,7 +8,6 @@ AppError
 │   └── SessionNotFound, AgentNotFound, RunNotFound, PartNotFound, MessageNotFound ── QueuedMessageNotFound
 ├── Conflict             makes sense, but not now: `SessionBusy`, somebody else has the baton, and what else the state
 │                        of a session, a question, a queued message, a key, a toolset or a todo forbids
-├── LeaseLost            a worker of a self-hosted environment has no right to its work any more
 ├── QueueFull
 ├── TooMany              more than one token may have: TooManyRuns, RateLimited
 ├── Unauthorized, Forbidden ── CallDenied
@@ -193,10 +192,8 @@ class StalePrecondition(Conflict):
         self.missed = missed
 
 
-class LeaseLost(AppError):
+class LeaseLost(Conflict):
     """The lease is not this worker's."""
-
-    code = "lease_lost"
 
     def __init__(self, message: str = "", *, item: Any) -> None:
         super().__init__(message)
