@@ -18,7 +18,13 @@ from tests.managed.test_endings import told
 from tests.managed.test_sessions import say, until_idle
 
 PAGE = Path(__file__).parents[2] / "docs" / "managed-agents.md"
-ELSEWHERE = {"user.tool_confirmation", "session.deleted", "agent.mcp_tool_use", "agent.mcp_tool_result"}
+ELSEWHERE = {
+    "user.tool_confirmation",
+    "user.tool_result",
+    "session.deleted",
+    "agent.mcp_tool_use",
+    "agent.mcp_tool_result",
+}
 """Seen in other tests."""
 
 
