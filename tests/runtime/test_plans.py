@@ -24,6 +24,7 @@ from app.store.fence import Fenced
 from app.store.file_store import FilePage
 from app.store.lease_store import LeaseStore
 from app.store.migrate import migrate
+from app.store.queued_work import QUEUE_WORK, new_work
 from app.store.search_index import SearchIndex
 from app.store.store import Store
 from tests.conftest import held_by, make_settings
@@ -176,6 +177,31 @@ def test_no_search_and_no_work_on_its_index_scans_a_table(filled_url: str) -> No
             query = SearchQuery.parse("kumqu")
             (title, _) = store.search.find(query, owner=owner, limit=5)
             assert store.search.find(query, owner=owner, limit=5, after=title.place)
+        _assert_no_scan(database, noted)
+
+
+def test_no_look_at_work_scans_a_table(filled_url: str) -> None:
+    with recorded() as noted, closing(Database(filled_url)) as database:
+        store = Store(database, lease_seconds=30.0)
+        with database.writing() as connection:
+            for number in range(100, 200):
+                values = new_work(f"old-{number}", f"env-{number % 50}", at=1.0 + number)
+                QUEUE_WORK.run(connection, values)
+        newest = store.work.page("env-7", limit=1, after=None)[0]
+        assert len(store.work.page("env-7", limit=5, after=(newest.created_at, newest.id))) == 1
+        store.work.note_poll("env-7", "a worker")
+        assert store.work.stats("env-7").waiting == 2
+        claimed = store.work.claim("env-7", lambda _: "token", str.upper, reclaim_seconds=5.0)
+        assert claimed is not None
+        item = claimed[0]
+        store.work.acknowledge("env-7", item.id, None)
+        store.work.heartbeat("env-7", item.id, None, lambda _: True, seconds=1)
+        assert store.work.holder(item.id, "TOKEN")
+        assert store.work.note_shown(item.id, "TOKEN", 7)
+        store.work.stop("env-7", item.id, None, force=True, given_up=True)
+        for environment in ("env-7", None):
+            assert store.work_ends.due(environment) == [(item.id, item.session_id)]
+        assert store.work_ends.settle(item.id, item.session_id)
         _assert_no_scan(database, noted)
 
 
