@@ -217,7 +217,9 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     tokens = ServerTokens(store.credentials, box, public_only=public_only)
     tool_servers = ToolServers(vaults=tokens)
     roots = roots_of(settings)
-    session_files = SessionFiles(store, roots, most_bytes=settings.max_file_bytes)
+    session_files = SessionFiles(
+        store, roots, most_bytes=settings.max_file_bytes, environment=settings.environment
+    )
     mounts = Mounts(store.files)
     pricing = Pricing(store.quotas, allowed=settings.unpriced_models == "allow")
     planner = AgentPlanner(

@@ -70,6 +70,12 @@ def tells_error(outcome: RunOutcome) -> bool:
     return outcome.status not in ("finished", "cancelled") and outcome.code != "refused"
 
 
+def clone_error(kind: str, url: str, words: str) -> Json:
+    """Of a repository that could not be cloned; the session goes on without it."""
+    said = {"type": f"repository_{kind}_error", "message": words, "repository_url": url}
+    return {**said, "retry_status": {"type": "retrying"}}
+
+
 def error_body(outcome: RunOutcome) -> Json:
     """Of a run that has failed."""
     return _error(

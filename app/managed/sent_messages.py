@@ -8,10 +8,8 @@ from typing import Any
 
 from app.conversation.queued_message import QueuedMessage, QueueKind
 from app.door_ids import event_id
-from app.managed.content import contents
 from app.managed.event_bodies import UserMessage
 from app.managed.files.file_sources import FileSources
-
 from app.store.store import Store
 from app.store.told_events import event_row
 

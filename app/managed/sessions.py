@@ -20,7 +20,6 @@ from app.managed.environments import UNRESTRICTED
 from app.managed.every_agent import EveryAgent
 from app.managed.files.file_sources import FileSources
 from app.managed.files.mounts import Mounts, mount_notes
-from app.managed.files.resource_bodies import FileResource
 from app.managed.given_ids import checked, number_of
 from app.managed.memory.attached_stores import attached
 from app.managed.memory.memory_bodies import Attached
@@ -107,7 +106,7 @@ class SessionCalls(Calls):
         stores = [one for one in body.resources if isinstance(one, Attached)]
         memory_stores = attached(self._store.memory_stores, stores, owner=owner())
         session_id = str(uuid.uuid4())
-        files = [one for one in body.resources if isinstance(one, FileResource)]
+        files = [one for one in body.resources if not isinstance(one, Attached)]
         if files and self_hosted:
             raise InvalidRequest("resources: workers of a self_hosted environment are given no files")
         resources = self._mounts.new(files, session_id=session_id, session_owner=own_name(), owner=owner())

@@ -52,7 +52,6 @@ from app.door_ids import (
     thinking_event_id,
     thread_id,
 )
-from app.managed.content import contents
 from app.managed.decisions import OpenCall, answer_of, unanswered
 from app.managed.files.session_files import SessionFiles
 from app.managed.policies import Policies
@@ -79,16 +78,17 @@ class SessionTeller:
         decided: Callable[[Sequence[str]], Mapping[str, Decided]],
         asked: Mapping[str, Told],
         policies: Policies,
+        prepare: Callable[[], Sequence[Json]],
         outputs: Callable[[], None],
         find: Callable[[str], Told | None],
         workers_of: str,
     ) -> None:
         """`agent` is the one that was frozen into the session; `spent` what its earlier runs have used; `look` finds
         the events that clients have sent and that no run has come to, but for messages; `decided` the decisions of
-        clients on calls; `asked` are the calls that the session is idle for, with the event of each; `outputs` makes
-        files of what the session has written; `find` finds an event by its id; `workers_of` is its self-hosted
-        environment."""
-        self._outputs = outputs
+        clients on calls; `asked` are the calls that the session is idle for, with the event of each; `prepare` makes
+        the session's directory ready, and returns errors; `outputs` makes files of what it has written; `find` finds
+        an event by its id; `workers_of` is its self-hosted environment."""
+        self._prepare, self._outputs = prepare, outputs
         self._look = look
         self._find = find
         self._decided = decided
@@ -109,11 +109,13 @@ class SessionTeller:
         self._request = ""  # the event of the model's request that is under way
 
     def began(self) -> Rows:
+        errors = self._prepare() if self._is_idle else ()
         rows = [*self._came_to(self._look())]
         if self._is_idle:
             self._is_idle, self._working_since = False, time.monotonic()
             rows.append(self._row("session.status_running", {}))
             rows.append(self._row("session.thread_status_running", self._thread))
+            rows += [self._row("session.error", {"error": error}) for error in errors]
         return rows
 
     def waiting(self) -> Rows:
@@ -319,10 +321,9 @@ class Tellers:
         """Once for each run, and again where another process goes on with it."""
         store = self._store
         found = store.managed.get(session_id, owner=None)
-        outputs = _nothing
+        prepare, outputs = _no_errors, _nothing
         if found.session.working_dir:  # else workers have its directory
-            self._files.prepare(found.session)
-            self._skills.prepare(found.session, found.settings)
+            prepare = partial(self._prepared, found)
             outputs = partial(self._files.capture, found.session)
         return SessionTeller(
             session_id,
@@ -333,10 +334,20 @@ class Tellers:
             partial(store.decisions.of, session_id),
             store.told.open_calls(session_id),
             Policies.of_session(found.settings),
+            prepare,
             outputs,
             partial(store.told.find, session_id),
             found.environment_id if is_self_hosted(found.settings) else "",
         )
+
+    def _prepared(self, found: ManagedSession) -> Sequence[Json]:
+        """Makes the session's directory ready. Clients are told of these errors. StoreUnavailable."""
+        self._skills.prepare(found.session, found.settings)
+        return self._files.prepare(found.session)
+
+
+def _no_errors() -> Sequence[Json]:
+    return ()
 
 
 def _nothing() -> None:

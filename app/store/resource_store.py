@@ -115,6 +115,15 @@ class ResourceStore:
                 connection.execute(delete(files).where(files.c.id == instead_of))
             return added
 
+    def repositories(self, session_id: str) -> list[Resource]:
+        query = (
+            select(session_resources)
+            .where(session_resources.c.session_id == session_id, session_resources.c.file_id.is_(None))
+            .order_by(session_resources.c.number)
+        )
+        with self._database.reading() as connection:
+            return [_resource(row) for row in connection.execute(query)]
+
     def mounted(self, session_id: str) -> list[MountedFile]:
         with self._database.glance() as connection:
             rows = _MOUNTED.all(connection, {"of_session": session_id})

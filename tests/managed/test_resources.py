@@ -89,39 +89,37 @@ def test_a_session_has_its_own_copies(sdk: Sdk, laptop: Server, new_session: Ses
     assert rows(laptop.store.database, "file_contents", "files", "session_resources") == before
 
 
-@pytest.mark.parametrize(
-    ("path", "words"),
-    [
-        ("../x", 'mount path "../x" escapes /uploads/'),
-        ("/a/../../x", "escapes /uploads/"),
-        (f"{UPLOADS}/../outputs/x", "escapes /uploads/"),
-        ("/", "must name a file"),
-        (UPLOADS, "must name a file"),
-        ("a/..", "must name a file"),
-        ("/taken.txt", "overlaps another resource: /uploads/taken.txt"),
-        ("TAKEN.txt/", "overlaps another resource"),
-        ("taken.txt/x", "overlaps another resource"),
-        ("x" * 256, "too long"),
-        ("a/" * 200 + "x", "too long"),
-        ("a\nb", "not allowed"),
-        ("a\x00b", ""),
-        ("x" * 4097, ""),
-        ("", ""),
-        (".git/hooks/x", "execute"),
-        (7, ""),
-    ],
-)
-def test_a_file_is_mounted_only_where_it_may_be(
-    sdk: Sdk, new_session: SessionMaker, path: Any, words: str
-) -> None:
+NO_PLACES: list[tuple[Any, str]] = [
+    ("../x", 'mount path "../x" escapes /uploads/'),
+    ("/a/../../x", "escapes /uploads/"),
+    (f"{UPLOADS}/../outputs/x", "escapes /uploads/"),
+    ("/", "must name a file"),
+    (UPLOADS, "must name a file"),
+    ("a/..", "must name a file"),
+    ("/taken.txt", "overlaps another resource: /uploads/taken.txt"),
+    ("TAKEN.txt/", "overlaps another resource"),
+    ("taken.txt/x", "overlaps another resource"),
+    ("x" * 256, "too long"),
+    ("a/" * 200 + "x", "too long"),
+    ("a\nb", "not allowed"),
+    ("a\x00b", ""),
+    ("x" * 4097, ""),
+    ("", ""),
+    (".git/hooks/x", "execute"),
+    (7, ""),
+]
+
+
+def test_a_file_is_mounted_only_where_it_may_be(sdk: Sdk, new_session: SessionMaker) -> None:
     file = sdk.files.upload(file=("a.txt", b"x"))
     session = new_session(resources=[mounted(file.id, "taken.txt")])
-    with pytest.raises(anthropic.BadRequestError):
-        sdk.beta.sessions.resources.add(session.id, file_id=file.id, type="file", mount_path=path)
-    assert words in sdk.sent["error"]["message"]
-    with pytest.raises(anthropic.BadRequestError):
-        new_session(resources=[mounted(file.id, "taken.txt"), mounted(file.id, path)])
-    assert words in sdk.sent["error"]["message"]
+    for path, words in NO_PLACES:
+        with pytest.raises(anthropic.BadRequestError):
+            sdk.beta.sessions.resources.add(session.id, file_id=file.id, type="file", mount_path=path)
+        assert words in sdk.sent["error"]["message"], path
+        with pytest.raises(anthropic.BadRequestError):
+            new_session(resources=[mounted(file.id, "taken.txt"), mounted(file.id, path)])
+        assert words in sdk.sent["error"]["message"], path
 
 
 def test_bad_resources_are_refused(sdk: Sdk, laptop: Server, new_session: SessionMaker) -> None:
@@ -150,9 +148,11 @@ def test_bad_resources_are_refused(sdk: Sdk, laptop: Server, new_session: Sessio
         answer = http.post("/v1/sessions", json=body, headers=HEADERS)
         assert answer.status_code == status, (bad, answer.get_json())
     assert rows(laptop.store.database, "sessions", "files") == before
-    for kind in ("github_repository", "memory_store"):
-        answer = http.post(place, json={"type": kind, "file_id": file.id}, headers=HEADERS)
-        assert answer.status_code == 400, kind
+    for other in (
+        {"type": "github_repository", "url": "https://github.com/a/b"},
+        {"type": "memory_store", "memory_store_id": "memstore_x"},
+    ):
+        assert http.post(place, json=other, headers=HEADERS).status_code == 400, other
     for path, method, status in (
         (f"{place}/x", "GET", 400),
         (f"{place}/x", "DELETE", 400),

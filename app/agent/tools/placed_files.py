@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO, Final
 
 from app.agent.tools.sandbox import Sandbox
@@ -47,6 +48,11 @@ class PlacedFiles(Sandbox):
             except BaseException:
                 os.unlink(draft, dir_fd=place.directory)
                 raise
+
+    def place_directory(self, path: str, source: Path) -> None:
+        """Moves a directory there, where nothing is yet. It lies on the same disk."""
+        with self._at(path, "place", create=True, follow=False) as place:
+            os.rename(source, place.name, dst_dir_fd=place.directory)
 
     def remove(self, path: str) -> None:
         """A file, or a link: what that points to stays."""

@@ -9,8 +9,9 @@ from flask import Response
 from app.errors import InvalidRequest
 from app.managed.bodies import read
 from app.managed.calls import Calls, delete, get, post
-from app.managed.files.mounts import Mounts, resource_json
+from app.managed.files.mounts import Mounts
 from app.managed.files.resource_bodies import FileResource, UpdateResource
+from app.managed.files.resource_json import resource_json
 from app.managed.files.session_files import SessionFiles
 from app.managed.given_ids import checked, number_of
 from app.managed.paging import page_json, window

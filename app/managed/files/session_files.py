@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice, takewhile
 from pathlib import Path
-from typing import BinaryIO, Final
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO, Final
 
+from app.agent.tools.git_clone import Checkout, CloneFailed, clone
 from app.agent.tools.placed_files import Found, PlacedFiles
 from app.agent.tools.sandbox import Entry, FileRefused, visible
 from app.agent.tools.session_places import OUTPUTS, UPLOADS
+from app.conversation.managed_events import clone_error
 from app.conversation.session import Session
 from app.door_ids import new_id
 from app.errors import AppError, InvalidRequest, NotFound
@@ -23,6 +26,8 @@ from app.store.store import Store
 
 log = logging.getLogger(__name__)
 
+Json = dict[str, Any]
+
 MOST_LOOKED_AT: Final = 20_000
 MOST_OUTPUTS: Final = 1_000
 _SAME: Final = 1e-3  # seconds between two times that are one
@@ -32,24 +37,51 @@ _BILLION: Final = 1_000_000_000
 class SessionFiles:
     """Any thread may call it. What can't be written is logged, and tried again when the next run begins."""
 
-    def __init__(self, store: Store, roots: Roots, *, most_bytes: int) -> None:
-        """`most_bytes` of one file that a session has written."""
+    def __init__(
+        self, store: Store, roots: Roots, *, most_bytes: int, environment: Mapping[str, str]
+    ) -> None:
+        """`most_bytes` of one file that a session has written. `environment`: the server's."""
+        self._environment = environment
         self._store = store
         self._roots = roots
         self._most = most_bytes
 
-    def prepare(self, session: Session) -> None:
-        """Before a run: the session's directory has what is mounted, also on a machine where it was not before.
-        StoreUnavailable."""
+    def prepare(self, session: Session) -> Sequence[Json]:
+        """Before a run: the session's directory has what is mounted, also on a machine where it was not before. Returns
+        the errors, as clients are told them, of what could not be cloned. StoreUnavailable."""
         directory = Path(session.working_dir)
         if not directory.exists() and self._allows(session, directory):
             try:
                 directory.mkdir(parents=True, mode=0o700)
             except OSError as error:
                 log.warning("the directory of session %s can't be made: %s", session.id, error)
-                return
+                return ()
         self.mount(session)
         self.capture(session)  # what a run has left whose process died
+        return [*self._clone(session)]
+
+    def _clone(self, session: Session) -> Iterator[Json]:
+        """What is not there. It is cloned beside the session's directory, where no command of the session meddles."""
+        files, directory = self.files_of(session), Path(session.working_dir)
+        for resource in self._store.resources.repositories(session.id):
+            path, url = relative(resource.mount_path) or "", resource.settings["url"]
+            try:
+                if files.exists(path):
+                    continue
+            except FileRefused as refused:
+                if refused.is_more_than_absent:
+                    yield clone_error("clone", url, str(refused))
+                    continue
+            given = resource.settings["checkout"] or {}
+            checkout = Checkout(given.get("name", ""), given.get("sha", "")) if given else None
+            try:
+                with TemporaryDirectory(prefix=".cloning-", dir=directory.parent) as beside:
+                    clone(url, checkout, Path(beside, "clone"), self._environment)
+                    files.place_directory(path, Path(beside, "clone"))
+            except CloneFailed as failed:
+                yield clone_error(failed.kind, url, str(failed))
+            except (FileRefused, OSError) as error:
+                yield clone_error("clone", url, str(error))
 
     def mount(self, session: Session) -> None:
         """Makes what lies in `uploads/` what is mounted, if the session's directory is on this machine: what somebody

@@ -1,0 +1,113 @@
+"""Clones a public repository, with git's own program, for a session that has not begun.
+
+Nothing of the repository is executed: no hook, no filter and no submodule. git connects to the address that was looked
+up here, which is on the public internet, and follows no redirect from there.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+from app.agent.tools import git_command
+from app.agent.tools.processes import Command, run
+from app.agent.tools.public_addresses import is_public
+from app.agent.tools.run_facts import NeverCancelled
+from app.agent.toolset import OutcomeUnknown
+
+SECONDS: Final = 120.0
+
+Failure = Literal["authentication", "forbidden", "not_found", "checkout", "clone"]
+
+_KEPT: Final = 500  # characters of git's words
+_FAILURES: Final[Sequence[tuple[str, Failure]]] = (
+    (r"terminal prompts disabled|Authentication failed|error: 401", "authentication"),
+    (r"error: 403", "forbidden"),
+    (r"not found|error: 404", "not_found"),
+)
+
+
+class CloneFailed(Exception):
+    def __init__(self, kind: Failure, words: str) -> None:
+        super().__init__(words)
+        self.kind: Final = kind
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """A branch, or a commit."""
+
+    branch: str = ""
+    commit: str = ""
+
+
+def clone(url: str, checkout: Checkout | None, into: Path, environment: Mapping[str, str]) -> None:
+    """Into a directory that is not there yet. `environment` has the PATH. CloneFailed."""
+    variables = {
+        "PATH": environment.get("PATH", "/usr/bin:/bin"),
+        "HOME": "/nonexistent",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "",
+        "GIT_ALLOW_PROTOCOL": ":".join(git_command.SCHEMES),
+        "GIT_LFS_SKIP_SMUDGE": "1",
+        "LC_ALL": "C.UTF-8",
+    }
+    parts = urlsplit(url)
+    host, port = str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80)
+    address = _public_address(host, port)
+    settings = [
+        "http.followRedirects=false",
+        f"http.curloptResolve={host}:{port}:{address}",
+        "http.lowSpeedLimit=1000",
+        "http.lowSpeedTime=30",
+        "core.hooksPath=/dev/null",
+        "core.fsmonitor=false",
+        "credential.helper=",
+    ]
+    safe = ["git", *(word for setting in settings for word in ("-c", setting))]
+    without = ["--no-checkout"] if checkout is not None else []
+    words = ["clone", "--quiet", "--template=", "--no-recurse-submodules", *without, "--", url, str(into)]
+    _git([*safe, *words], into.parent, variables, "clone")
+    if checkout is None:
+        return
+    if checkout.branch:
+        there = ["-B", checkout.branch, "--track", f"refs/remotes/origin/{checkout.branch}"]
+    else:
+        there = ["--detach", f"{checkout.commit}^{{commit}}"]
+    _git([*safe, "checkout", "--quiet", *there], into, variables, "checkout")
+
+
+def _git(arguments: Sequence[str], directory: Path, variables: Mapping[str, str], otherwise: Failure) -> None:
+    try:
+        ended = run(Command(arguments, directory, variables), timeout=SECONDS, cancellation=NeverCancelled())
+    except (OSError, OutcomeUnknown) as error:
+        raise CloneFailed("clone", f"git can't be run: {error}") from None
+    if ended.status is None:
+        raise CloneFailed("clone", f"git did not end within {SECONDS:.0f} seconds")
+    if ended.status:
+        said = ended.output.decode(errors="replace").strip()
+        kinds = (kind for words, kind in _FAILURES if re.search(words, said))
+        kind = next(kinds, otherwise) if otherwise == "clone" else otherwise
+        raise CloneFailed(kind, said[-_KEPT:] or f"git ended with {ended.status}")
+
+
+def _public_address(host: str, port: int) -> str:
+    """One of the host's addresses, all of which are public. An IPv6 address has brackets."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise CloneFailed("clone", f"{host} is not found: {error}") from None
+    addresses = [str(entry[4][0]) for entry in found]
+    if not addresses or not all(map(is_public, addresses)):
+        raise CloneFailed("clone", f"{host} is, or has, an address that is not on the public internet")
+    first = addresses[0]
+    return f"[{first}]" if isinstance(ipaddress.ip_address(first), ipaddress.IPv6Address) else first
