@@ -7,7 +7,6 @@ from typing import Any
 
 from app.door_ids import thread_id
 from app.managed.decisions import RESOLVED
-from app.managed.files.mounts import resource_json
 from app.managed.files.resource_json import resource_json
 from app.managed.memory.attached_stores import memory_resources
 from app.managed.teams import key_of

@@ -14,7 +14,6 @@ from app.conversation.managed_events import is_self_hosted
 from app.door_ids import id_of, number_in
 from app.errors import AgentNotFound
 from app.managed.environments import UNRESTRICTED
-from app.managed.files.mounts import file_notes
 from app.managed.files.resource_json import file_notes
 from app.managed.memory.attached_stores import memory_notes
 from app.managed.policies import SEARCH, Policies, asks, prefix_of

@@ -116,13 +116,8 @@ class ResourceStore:
             return added
 
     def repositories(self, session_id: str) -> list[Resource]:
-        query = (
-            select(session_resources)
-            .where(session_resources.c.session_id == session_id, session_resources.c.file_id.is_(None))
-            .order_by(session_resources.c.number)
-        )
-        with self._database.reading() as connection:
-            return [_resource(row) for row in connection.execute(query)]
+        with self._database.glance() as connection:
+            return [_resource(row) for row in _REPOSITORIES.all(connection, {"of_session": session_id})]
 
     def mounted(self, session_id: str) -> list[MountedFile]:
         with self._database.glance() as connection:
@@ -185,4 +180,9 @@ _MOUNTED: Final = Prepared(
     select(session_resources.c.mount_path, files.c.content_id, files.c.created_at)
     .join(files, files.c.id == session_resources.c.file_id)
     .where(session_resources.c.session_id == bindparam("of_session"))
+)
+_REPOSITORIES: Final = Prepared(
+    select(session_resources)
+    .where(session_resources.c.session_id == bindparam("of_session"), session_resources.c.file_id.is_(None))
+    .order_by(session_resources.c.number)
 )

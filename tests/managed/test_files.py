@@ -17,6 +17,7 @@ from app.factory import Server, build
 from app.store import tables
 from app.store.engine import Database
 from app.store.file_store import CHUNK, FileFacts
+from app.store.resource_store import NewResource
 from tests.conftest import make_settings
 from tests.managed.conftest import Sdk
 from tests.managed.sdk_shapes import complaints
@@ -69,6 +70,7 @@ def test_a_file_is_uploaded_shown_and_deleted(sdk: Sdk, laptop: Server) -> None:
     }
     assert sdk.checked(sdk.beta.files.retrieve_metadata(made.id)) == made
     assert sdk.checked(sdk.files.retrieve_metadata(made.id)).filename == "notes.md"
+    assert sdk.beta.files.retrieve_metadata(made.id, betas=["files-api-2025-04-14"]) == made
     with pytest.raises(anthropic.BadRequestError, match="is not downloadable"):
         sdk.files.download(made.id)
     assert sdk.sent["error"]["details"] == {"error_code": "file_not_downloadable"}
@@ -288,6 +290,19 @@ def test_contents_go_with_their_last_file_and_with_their_session(
     store.files.add(kept, FileFacts(new_id("file"), "ann", "a", "text/plain", session_id=session))
     store.files.delete(own.id, owner="ann")
     assert rows(database, "files", "file_contents", "file_chunks") == [1, 1, 2]
+    before: str | None = None
+    for text in (b"c", b"d"):
+        facts = FileFacts(new_id("file"), "ann", "c", "text/plain", session_id=session, output_path="c")
+        kept = store.files.keep([text], owner="ann")
+        before = store.resources.add_output(kept, facts, instead_of=before).id
+    assert [b"".join(store.files.pieces(one.content_id)) for one in store.files.outputs(session)] == [b"d"]
+    copy = FileFacts(new_id("file"), "ann", "d", "text/plain", session_id=session)
+    mounted = NewResource(new_id("sesrsc"), "/x", {"type": "file"}, kept, copy)
+    added = store.resources.add(session, mounted, lambda _there: None)
+    assert [one.id for one in store.resources.of([session])[session]] == [added.id]
+    assert rows(database, "files", "file_contents", "file_chunks") == [3, 2, 3]
+    store.resources.delete(session, added.id)
+    assert rows(database, "files", "file_contents", "file_chunks") == [2, 2, 3]
     store.sessions.delete(session)
     assert rows(database, "files", "file_contents", "file_chunks") == [0, 0, 0]
     server.close()

@@ -83,6 +83,8 @@ def test_a_session_has_its_own_copies(sdk: Sdk, laptop: Server, new_session: Ses
         sdk.beta.sessions.resources.retrieve(second.id, session_id=session.id)
     with pytest.raises(anthropic.NotFoundError):
         sdk.beta.files.retrieve_metadata(second.file_id)
+    sdk.beta.files.delete(added.file_id)
+    assert list(sdk.beta.sessions.resources.list(session.id)) == [first]
     sdk.beta.files.delete(file.id)  # the copies stay
     assert sdk.beta.files.retrieve_metadata(first.file_id).size_bytes == 4
     sdk.beta.sessions.delete(session.id)

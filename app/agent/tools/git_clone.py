@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +21,6 @@ from app.agent.tools.processes import Command, run
 from app.agent.tools.public_addresses import is_public
 from app.agent.tools.run_facts import NeverCancelled
 from app.agent.toolset import OutcomeUnknown
-
-SECONDS: Final = 120.0
 
 Failure = Literal["authentication", "forbidden", "not_found", "checkout", "clone"]
 
@@ -47,8 +46,11 @@ class Checkout:
     commit: str = ""
 
 
-def clone(url: str, checkout: Checkout | None, into: Path, environment: Mapping[str, str]) -> None:
-    """Into a directory that is not there yet. `environment` has the PATH. CloneFailed."""
+def clone(
+    url: str, checkout: Checkout | None, into: Path, environment: Mapping[str, str], *, seconds: float
+) -> None:
+    """Into a directory that is not there yet, in at most so many seconds. `environment` has the PATH. CloneFailed."""
+    end = time.monotonic() + seconds
     variables = {
         "PATH": environment.get("PATH", "/usr/bin:/bin"),
         "HOME": "/nonexistent",
@@ -76,23 +78,27 @@ def clone(url: str, checkout: Checkout | None, into: Path, environment: Mapping[
     safe = ["git", *(word for setting in settings for word in ("-c", setting))]
     without = ["--no-checkout"] if checkout is not None else []
     words = ["clone", "--quiet", "--template=", "--no-recurse-submodules", *without, "--", url, str(into)]
-    _git([*safe, *words], into.parent, variables, "clone")
+    _git([*safe, *words], into.parent, variables, "clone", end)
     if checkout is None:
         return
     if checkout.branch:
         there = ["-B", checkout.branch, "--track", f"refs/remotes/origin/{checkout.branch}"]
     else:
         there = ["--detach", f"{checkout.commit}^{{commit}}"]
-    _git([*safe, "checkout", "--quiet", *there], into, variables, "checkout")
+    _git([*safe, "checkout", "--quiet", *there], into, variables, "checkout", end)
 
 
-def _git(arguments: Sequence[str], directory: Path, variables: Mapping[str, str], otherwise: Failure) -> None:
+def _git(
+    arguments: Sequence[str], directory: Path, variables: Mapping[str, str], otherwise: Failure, end: float
+) -> None:
+    """`end`: when it has to be done, by the monotonic clock."""
+    left, command = max(0.0, end - time.monotonic()), Command(arguments, directory, variables)
     try:
-        ended = run(Command(arguments, directory, variables), timeout=SECONDS, cancellation=NeverCancelled())
+        ended = run(command, timeout=left, cancellation=NeverCancelled())
     except (OSError, OutcomeUnknown) as error:
         raise CloneFailed("clone", f"git can't be run: {error}") from None
     if ended.status is None:
-        raise CloneFailed("clone", f"git did not end within {SECONDS:.0f} seconds")
+        raise CloneFailed("clone", "git took too long")
     if ended.status:
         said = ended.output.decode(errors="replace").strip()
         kinds = (kind for words, kind in _FAILURES if re.search(words, said))

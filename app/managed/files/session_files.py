@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice, takewhile
@@ -30,6 +31,9 @@ Json = dict[str, Any]
 
 MOST_LOOKED_AT: Final = 20_000
 MOST_OUTPUTS: Final = 1_000
+CLONE_SECONDS: Final = 120.0
+"""For all repositories of a session together: its run waits meanwhile."""
+
 _SAME: Final = 1e-3  # seconds between two times that are one
 _BILLION: Final = 1_000_000_000
 
@@ -63,6 +67,7 @@ class SessionFiles:
     def _clone(self, session: Session) -> Iterator[Json]:
         """What is not there. It is cloned beside the session's directory, where no command of the session meddles."""
         files, directory = self.files_of(session), Path(session.working_dir)
+        end = time.monotonic() + CLONE_SECONDS
         for resource in self._store.resources.repositories(session.id):
             path, url = relative(resource.mount_path) or "", resource.settings["url"]
             try:
@@ -76,7 +81,8 @@ class SessionFiles:
             checkout = Checkout(given.get("name", ""), given.get("sha", "")) if given else None
             try:
                 with TemporaryDirectory(prefix=".cloning-", dir=directory.parent) as beside:
-                    clone(url, checkout, Path(beside, "clone"), self._environment)
+                    left = end - time.monotonic()
+                    clone(url, checkout, Path(beside, "clone"), self._environment, seconds=left)
                     files.place_directory(path, Path(beside, "clone"))
             except CloneFailed as failed:
                 yield clone_error(failed.kind, url, str(failed))
