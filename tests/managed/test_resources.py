@@ -229,10 +229,10 @@ def test_the_model_finds_what_is_mounted_and_can_not_change_it(server: Server, m
         assert "- uploads/in/a.txt (4 bytes, text/plain)" in system
         assert system.index("Be kind.") < system.index("uploads/in/a.txt")
         added = sdk.beta.sessions.resources.add(session.id, file_id=file.id, type="file", mount_path="d")
-        assert sorted(path.name for path in Path(place, "uploads").iterdir()) == ["d", "in"]
+        assert sorted(path.name for path in Path(place, "uploads").iterdir()) == ["c", "d", "in"]
         assert Path(place, "uploads/in/a.txt").read_text() == "one\n"
         sdk.beta.sessions.resources.delete(added.id, session_id=session.id)
-        assert sorted(path.name for path in Path(place, "uploads").iterdir()) == ["in"]
+        assert sorted(path.name for path in Path(place, "uploads").iterdir()) == ["c", "in"]
         shutil.rmtree(place)  # as if the session had come to another machine
         again = call("bash", command="cat uploads/in/a.txt") + "[then][say Done.]"
         sdk.beta.sessions.events.send(session.id, events=[say(again)])

@@ -71,10 +71,11 @@ class ResourceCalls(Calls):
     @delete("/<resource_id>")
     def delete(self, session_id: str, resource_id: str) -> Response:
         found = self._changeable(session_id)
-        if self._resource(found, resource_id).file_id is None:
+        resource = self._resource(found, resource_id)
+        if resource.file_id is None:
             raise InvalidRequest("Only resources of the type file can be taken away from a session.")
         self._store.resources.delete(found.session.id, resource_id)
-        self._files.mount(found.session)
+        self._files.unmount(found.session, resource.mount_path)
         return json_response({"id": resource_id, "type": "session_resource_deleted"})
 
     def _found(self, session_id: str) -> ManagedSession:

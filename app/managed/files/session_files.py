@@ -90,29 +90,33 @@ class SessionFiles:
                 yield clone_error("clone", url, str(error))
 
     def mount(self, session: Session) -> None:
-        """Makes what lies in `uploads/` what is mounted, if the session's directory is on this machine: what somebody
-        has changed there is put right, and what nobody has mounted is removed. StoreUnavailable."""
-        directory = Path(session.working_dir)
-        mounted = self._store.resources.mounted(session.id)
-        if not (mounted or (directory / UPLOADS).exists()) or not directory.is_dir():
+        """Puts what is mounted into `uploads/`, if the session's directory is on this machine, and puts right what
+        somebody has changed. What a session has written there itself stays. StoreUnavailable."""
+        directory, mounted = Path(session.working_dir), self._store.resources.mounted(session.id)
+        if not mounted or not directory.is_dir():
             return
         files = self.files_of(session)
         if (directory / UPLOADS).is_symlink():
             with _logged(session):
                 files.remove(UPLOADS)
-        wanted = {relative(one.mount_path) or one.mount_path: one for one in mounted}
-        there: dict[str, float] = {}
-        for path, entry in islice(_below(files, UPLOADS), MOST_LOOKED_AT):
-            if entry.is_file and path in wanted:
-                there[path] = entry.changed
-            elif not entry.is_directory:
-                with _logged(session):
-                    files.remove(path)
-        for path, one in wanted.items():
+        there = {
+            path: entry.changed
+            for path, entry in islice(_below(files, UPLOADS), MOST_LOOKED_AT)
+            if entry.is_file
+        }
+        for one in mounted:
+            path = relative(one.mount_path) or one.mount_path
             if abs(there.get(path, 0.0) - one.mounted_at) > _SAME:
                 with _logged(session):
                     pieces = self._store.files.pieces(one.content_id)
                     files.place(path, pieces, changed=int(one.mounted_at * _BILLION))
+
+    def unmount(self, session: Session, mount_path: str) -> None:
+        """Takes a file away, if it is on this machine."""
+        files, path = self.files_of(session), relative(mount_path) or mount_path
+        with _logged(session):
+            if Path(session.working_dir).is_dir() and files.exists(path):
+                files.remove(path)
 
     def capture(self, session: Session) -> None:
         """Makes a file of whatever lies below `outputs/` and has changed since the last time; the one before of that
