@@ -25,6 +25,7 @@ from app.agent.loop_steps import (
     TurnAdded,
 )
 from app.conversation.blocks import Block, is_served_result, is_thinking
+from app.conversation.framing import unframed
 from app.conversation.managed_events import (
     client_result_body,
     ending_body,
@@ -59,6 +60,7 @@ from app.managed.skills.session_skills import SessionSkills
 from app.managed.usage import Spent, spent_of
 from app.runtime.teller import Rows
 from app.store.call_decisions import Decided
+from app.store.managed_sessions import ManagedSession
 from app.store.store import Store
 from app.store.told_events import STEP, LastPlace, Told, event_row, needed_work
 
