@@ -6,18 +6,19 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote_plus, urlencode
 
 import orjson
 
-from app.agent.tools.configured_http import HttpAnswer, RequestFailed, send
-from app.agent.tools.run_facts import NeverCancelled
+from app.managed.vaults.posting import post
+
+if TYPE_CHECKING:
+    from app.agent.tools.configured_http import HttpAnswer
 
 Json = dict[str, Any]
 
 SECONDS: Final = 15.0
-MAX_ANSWER: Final = 1 << 16
 MAX_SECRET: Final = 8192
 
 
@@ -46,20 +47,9 @@ def refresh(about: Json, secrets: Mapping[str, str], *, public_only: bool) -> Re
             form |= {"client_id": client, "client_secret": secret}
         case _:
             form["client_id"] = client
-    try:
-        answer = send(
-            "POST",
-            about["token_endpoint"],
-            headers=headers,
-            body=urlencode(form).encode(),
-            cancellation=NeverCancelled(),
-            limit=MAX_ANSWER,
-            seconds=SECONDS,
-            public_only=public_only,
-        )
-    except RequestFailed:
-        return Refreshed(None)
-    return _read(answer)
+    body = urlencode(form).encode()
+    answer = post(about["token_endpoint"], body, headers=headers, seconds=SECONDS, public_only=public_only)
+    return Refreshed(None) if answer is None else _read(answer)
 
 
 def _read(answer: HttpAnswer) -> Refreshed:

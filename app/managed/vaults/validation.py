@@ -5,25 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from app.agent.redaction import MASK
-from app.agent.tools.configured_http import HttpAnswer, RequestFailed, send
 from app.agent.tools.mcp.vault_access import TokenUnavailable
-from app.agent.tools.run_facts import NeverCancelled
 from app.errors import InvalidRequest
 from app.managed.times import moment
 from app.managed.vaults.oauth_refresh import Refreshed
+from app.managed.vaults.posting import post
 from app.managed.vaults.server_tokens import ServerTokens
 from app.store.credential_store import Credential
+
+if TYPE_CHECKING:
+    from app.agent.tools.configured_http import HttpAnswer
 
 Json = dict[str, Any]
 
 SECONDS: Final = 10.0
 MAX_SHOWN: Final = 2_000  # characters of an answer
-MAX_ANSWER: Final = 1 << 16
 
 _METHOD: Final = "initialize"
 _REQUEST: Final = orjson.dumps(
@@ -89,19 +90,8 @@ class CredentialCheck:
             "Content-Type": "application/json",
             "Accept": "application/json, text/event-stream",
         }
-        try:
-            return send(
-                "POST",
-                found.definition["auth"]["mcp_server_url"],
-                headers=headers,
-                body=_REQUEST,
-                cancellation=NeverCancelled(),
-                limit=MAX_ANSWER,
-                seconds=SECONDS,
-                public_only=self._public_only,
-            )
-        except RequestFailed:
-            return None
+        url = found.definition["auth"]["mcp_server_url"]
+        return post(url, _REQUEST, headers=headers, seconds=SECONDS, public_only=self._public_only)
 
 
 def _refuses(answer: HttpAnswer | None, *statuses: HTTPStatus) -> bool:
