@@ -79,9 +79,9 @@ class Policies:
         return bool(self._servers)
 
     def server_tool(self, name: str) -> tuple[str, str] | None:
-        """The MCP server that a name of a tool, as the model says it, belongs to, and the tool's own name there. None
-        for a tool of another kind. An own name with letters that no model is told comes without them, unless the
-        agent has a config for it."""
+        """The name of the MCP server that has this tool, and the tool's own name there; None for a tool of another
+        kind. `name` is the one that the model says: letters that no model is told are missing from the own name, unless
+        the agent has a config for the tool."""
         if name in self.custom:
             return None
         for prefix, tool in self._servers.items():

@@ -32,8 +32,6 @@ from app.conversation.managed_events import (
     error_body,
     idle_body,
     is_self_hosted,
-    remote_result_body,
-    result_body,
     retrying_body,
     served_result_body,
     server_error_body,
@@ -57,6 +55,7 @@ from app.managed.decisions import OpenCall, answer_of, unanswered
 from app.managed.files.session_files import SessionFiles
 from app.managed.policies import Policies
 from app.managed.skills.session_skills import SessionSkills
+from app.managed.told_calls import ToldCalls
 from app.managed.usage import Spent, spent_of
 from app.runtime.teller import Rows
 from app.store.call_decisions import Decided
@@ -92,7 +91,6 @@ class SessionTeller:
         an event by its id; `workers_of` is its self-hosted environment."""
         self._prepare, self._outputs = prepare, outputs
         self._look = look
-        self._find = find
         self._decided = decided
         self._session_id = session_id
         self._environment = workers_of
@@ -106,8 +104,7 @@ class SessionTeller:
         self._asked = {call: OpenCall.of(event, self._policies) for call, event in asked.items()}
         self._is_idle = True  # as far as clients were told
         self._fetches: set[str] = set()  # calls of web_fetch
-        self._kinds: dict[str, str] = {call: event.type for call, event in asked.items()}
-        """The types of the events of calls, as far as this process knows them."""
+        self._calls = ToldCalls(self._policies, asked, find)
         self._request = ""  # the event of the model's request that is under way
 
     def began(self) -> Rows:
@@ -202,6 +199,7 @@ class SessionTeller:
         if texts and not message.partial:
             yield self._row("agent.message", {"content": texts}, event=event_id(message.id))
         self._asked = {}
+        self._calls.begin_turn()
         runs = not message.partial and message.stop_reason in ("tool_use", "pause_turn")
         for block in message.content:
             if block["type"] == "tool_use":
@@ -248,10 +246,7 @@ class SessionTeller:
         if name in self._policies.custom and is_made:
             self._open(call_id, name)
             return self._row("agent.custom_tool_use", body, event=event, call_id=call_id)
-        self._kinds[call_id] = "agent.tool_use"
-        if (remote := self._policies.server_tool(name)) is not None:
-            body["mcp_server_name"], body["name"] = remote
-            self._kinds[call_id] = "agent.mcp_tool_use"
+        kind, body = self._calls.use(call_id, name, body["input"])
         is_denied = name in self._workers and not is_made
         permission, evaluation = ("deny", None) if is_denied else self._policies.evaluate(name)
         if name == "web_fetch":
@@ -261,7 +256,7 @@ class SessionTeller:
         body["evaluated_permission"] = permission
         if evaluation is not None:
             body["evaluation"] = evaluation
-        return self._row(self._kinds[call_id], body, event=event, call_id=call_id)
+        return self._row(kind, body, event=event, call_id=call_id)
 
     def _result(self, call_id: str, message: Message) -> Rows:
         """A client that has made the call has told its result itself."""
@@ -272,19 +267,11 @@ class SessionTeller:
         block, event = message.content[0], call_event_id(self._session_id, call_id)
         if decided is not None and decided.result is not None:
             return ()
-        if self._is_remote(call_id, event):
-            return [self._row("agent.mcp_tool_result", remote_result_body(event, block), call_id=call_id)]
         if told is None or not told.result or (decided is not None and decided.is_denied):
-            return [self._row("agent.tool_result", result_body(event, block), call_id=call_id)]
+            return [self._row(*self._calls.result(call_id, event, block), call_id=call_id)]
         body = client_result_body(told.result, event, block)
         result = result_event_id(self._session_id, call_id)
         return [self._row(told.result, body, event=result, call_id=call_id)]
-
-    def _is_remote(self, call_id: str, event: str) -> bool:
-        """Is it a call of an MCP server's tool? Another process may have told of it."""
-        if call_id not in self._kinds and self._policies.has_servers and (told := self._find(event)):
-            self._kinds[call_id] = told.type
-        return self._kinds.pop(call_id, "") == "agent.mcp_tool_use"
 
     def _idle(self, why: Json) -> Iterator[Json]:
         now, self._is_idle = time.monotonic(), True

@@ -73,6 +73,8 @@ def test_a_bad_query_is_refused_with_400(server: Server) -> None:
         f"/v1/agents/{agent}/versions": CURSORS,
         "/v1/environments": CURSORS,
         "/v1/skills": CURSORS,
+        "/v1/vaults": CURSORS,
+        f"/v1/vaults/{made('/v1/vaults', display_name='v')}/credentials": CURSORS,
         "/v1/sessions": [*CURSORS, *OF_SESSIONS],
         f"/v1/sessions/{session}/events": [*CURSORS, *OF_EVENTS],
     }
@@ -92,9 +94,18 @@ def test_a_bad_query_is_refused_with_400(server: Server) -> None:
 @pytest.mark.parametrize("strange", ["a%00b", "%FF", "..%2f..%2fx", f"sesn_{NOBODY}", "sesn_01" + "z" * 22])
 def test_a_strange_id_is_refused_or_not_there(server: Server, strange: str) -> None:
     http = server.app.test_client()
-    for kind in ("sessions", "agents", "environments", "skills"):
-        path = f"/v1/{kind}/{strange}"
-        for end in ("", "/archive", "/events", "/versions", "/threads", "/threads/x/events"):
+    kinds = ("sessions", "agents", "environments", "skills", "vaults")
+    for path in (f"/v1/{kind}/{strange}" for kind in kinds):
+        for end in (
+            "",
+            "/archive",
+            "/events",
+            "/versions",
+            "/threads",
+            "/threads/x/events",
+            "/credentials",
+            "/credentials/x",
+        ):
             for method in ("GET", "POST", "DELETE"):
                 answer = http.open(path + end, method=method, headers=HEADERS, json={})
                 assert 400 <= answer.status_code < 500, (method, path + end, answer.status_code)

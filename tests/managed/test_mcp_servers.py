@@ -149,6 +149,29 @@ def test_a_new_token_counts_for_a_session_that_runs_already(sdk: Sdk, site: Site
     assert len(errors(sdk, session)) == 1
 
 
+def test_a_credential_that_is_archived_counts_no_more_in_the_same_turn(sdk: Sdk, site: Site) -> None:
+    vault = vault_with(sdk, site)
+    said = call("mcp__tools__echo", text="hi") + "[then][say Done.]"
+    session = started(sdk, f"{site.url}/mcp", said, vaults=[vault])
+    (use,) = waiting(sdk, session)
+    sdk.beta.vaults.archive(vault)
+    sdk.beta.sessions.events.send(session, events=[confirm(use)])
+    until_idle(sdk, session, times=2)
+    (result,) = events(sdk, session, "agent.mcp_tool_result")
+    assert result.is_error
+    assert "HTTP 401" in result.content[0].text
+    assert errors(sdk, session) == [("mcp_authentication_failed_error", "tools")]
+    assert events(sdk, session, "agent.message")[0].content[0].text == "Done."
+
+
+def test_a_server_asks_a_sessions_client_nothing(sdk: Sdk, site: Site) -> None:
+    said = call("mcp__tools__ask") + "[then][say Done.]"
+    session = started(sdk, f"{site.url}/mcp", said, vaults=[vault_with(sdk, site)], default_config=ALLOW)
+    until_idle(sdk, session)
+    (result,) = events(sdk, session, "agent.mcp_tool_result")
+    assert result.content[0].text == "none: decline"
+
+
 def test_a_server_that_can_not_be_had_is_left_out(sdk: Sdk, site: Site) -> None:
     gone = started(sdk, "http://127.0.0.1:1/mcp", "[say Hello.]", vaults=[vault_with(sdk, site)])
     vault = vault_with(sdk, site)

@@ -66,6 +66,37 @@ def test_a_vault_is_made_changed_archived_and_deleted(sdk: Sdk) -> None:
         sdk.beta.vaults.retrieve(made.id)
 
 
+VAULTS: list[tuple[Any, str]] = [
+    ({}, "display_name: field is required"),
+    ({"display_name": ""}, "display_name"),
+    ({"display_name": None}, "display_name"),
+    ({"display_name": 7}, "display_name"),
+    ({"display_name": "x" * 256}, "display_name"),
+    ({"display_name": "a\0b"}, "display_name"),
+    ({"display_name": "v", "name": "x"}, "name: unknown field"),
+    ({"display_name": "v", "metadata": {str(one): "x" for one in range(17)}}, "metadata"),
+    ({"display_name": "v", "metadata": {"k" * 65: "x"}}, "metadata"),
+    ({"display_name": "v", "metadata": {"k": "x" * 513}}, "metadata"),
+    ({"display_name": "v", "metadata": []}, "metadata"),
+]
+
+
+def test_what_is_wrong_with_a_vault_is_named(sdk: Sdk) -> None:
+    known = sdk.beta.vaults.create(display_name="v" * 255, metadata={str(one): "" for one in range(16)}).id
+    for body, words in VAULTS:
+        with pytest.raises(anthropic.BadRequestError):
+            sdk.post("/v1/vaults", body=body, cast_to=object, options=BETA)
+        assert words in sdk.sent["error"]["message"], body
+    for change in ({"metadata": {"a": "x"}}, {"display_name": ""}, {"archived_at": None}):
+        with pytest.raises(anthropic.BadRequestError):
+            sdk.post(f"/v1/vaults/{known}", body=change, cast_to=object, options=BETA)
+    for query in ("limit=0", "limit=101", "limit=x", "include_archived=1", "page=x"):
+        for path in ("/v1/vaults", f"/v1/vaults/{known}/credentials"):
+            with pytest.raises(anthropic.BadRequestError):
+                sdk.get(f"{path}?{query}", cast_to=object, options=BETA)
+    sdk.get("/v1/vaults?colour=red", cast_to=object, options=BETA)
+
+
 def test_a_credential_never_shows_its_secrets(
     sdk: Sdk, laptop: Server, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -113,6 +113,12 @@ class ToolServer:
                 case state:
                     return ServerStatus(state, self._restarts)
 
+    @property
+    def refusal(self) -> str:
+        """Why the server did not take the last request, if that was for want of a token out of a vault."""
+        credentials = self._credentials
+        return credentials.refusal if isinstance(credentials, VaultCredentials) else ""
+
     def masked(self, value: Any) -> Any:
         """Text, or JSON, without the tokens out of vaults that the server was sent."""
         credentials = self._credentials

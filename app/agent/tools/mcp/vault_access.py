@@ -31,6 +31,8 @@ class VaultCredentials:
         self._vaults = vaults
         self._vault_ids = vault_ids
         self._url = url
+        self.refusal = ""
+        """Why the server did not take the last request, in words, if it was for want of a token."""
         self._used: deque[str] = deque(maxlen=_REMEMBERED)
 
     def token(self, refused: str = "") -> str:

@@ -36,14 +36,21 @@ class VaultBearer(httpx2.Auth):
             opens and response.status_code == HTTPStatus.FORBIDDEN
         ):
             why = "" if token else f"; {_NOTHING_SENT}"
-            self._refuse(f"the server refused the authorization: HTTP {response.status_code}{why}")
+            self._give_up(f"the server refused the authorization: HTTP {response.status_code}{why}")
+        else:
+            self._credentials.refusal = ""
+
+    def _give_up(self, why: str) -> None:
+        """The credentials know it before the caller of a tool does."""
+        self._credentials.refusal = why
+        self._refuse(why)
 
     async def _token(self, request: httpx2.Request, refused: str = "") -> str:
         """An error of the transport stands for whatever goes wrong: nothing was sent."""
         try:
             return await asyncio.to_thread(self._credentials.token, refused)
         except TokenUnavailable as error:
-            self._refuse(str(error))
+            self._give_up(str(error))
             raise httpx2.RequestError(str(error), request=request) from error
         except Exception as error:
             raise httpx2.RequestError("the vaults can't be read now", request=request) from error

@@ -76,6 +76,8 @@ class VaultToolset(McpToolset):
             raise self._lost(missing.why, is_unauthorized=True) from missing
         except ServerUnavailable as unavailable:
             raise self._lost(str(unavailable), is_unauthorized=False) from unavailable
+        if why := self._running.refusal:
+            raise self._lost(why, is_unauthorized=True)
 
     def _lost(self, why: str, *, is_unauthorized: bool) -> ServerLost:
         return ServerLost(self._remote.name, str(self._masked(why)), is_unauthorized=is_unauthorized)
@@ -88,7 +90,9 @@ class VaultToolset(McpToolset):
             while isinstance(outcome, Elicitation) and outcome.then is not None:
                 outcome = outcome.then("decline", None)
         except ToolFailed as failure:
-            raise ToolFailed(str(self._masked(str(failure)))) from failure
+            refusal = self._server.refusal if self._server is not None else ""
+            words = f"failed to call tool: {refusal}" if refusal else str(failure)
+            raise ToolFailed(str(self._masked(words))) from failure
         except OutcomeUnknown as unknown:
             raise OutcomeUnknown(str(self._masked(str(unknown)))) from unknown
         if not isinstance(outcome, ToolResult):
