@@ -27,7 +27,7 @@ DAY = 86_400.0
 
 @click.group("db")
 def command() -> None:
-    """Upgrade, prune or vacuum the database at BATON_DATABASE_URL.
+    """Upgrade, prune, vacuum or reseal the database at BATON_DATABASE_URL.
 
     A server may be running on it.
     """

@@ -13,6 +13,8 @@ from anthropic_standin.standin_server import OfflineServer
 from app.door_ids import number_in
 from app.factory import Server, build
 from tests.agent.tools.test_mcp_remote import Site, running
+from tests.agent.tools.web_site import WebSite
+from tests.agent.tools.web_site import running as web_site
 from tests.conftest import held_by, make_settings
 from tests.harness.process import eventually
 from tests.managed.conftest import VAULT_KEY, Sdk
@@ -40,10 +42,8 @@ def site(running_site: Site) -> Site:
 
 
 @pytest.fixture
-def server(tmp_path: Path, model: OfflineServer, database_url: str) -> Iterator[Server]:
-    """Once with each kind of database."""
-    settings = make_settings(tmp_path, model.url, database_url=database_url, vault_keys=(VAULT_KEY,))
-    built = build(settings)
+def server(tmp_path: Path, model: OfflineServer) -> Iterator[Server]:
+    built = build(make_settings(tmp_path, model.url, vault_keys=(VAULT_KEY,)))
     yield built
     eventually(lambda: not held_by(built), f"this was given back: {held_by(built)}")
     built.close()
@@ -53,6 +53,12 @@ def server(tmp_path: Path, model: OfflineServer, database_url: str) -> Iterator[
 def sdk(server: Server) -> Iterator[Sdk]:
     with Sdk(server, "anything") as client:
         yield client
+
+
+@pytest.fixture
+def web() -> Iterator[WebSite]:
+    with web_site() as web:
+        yield web
 
 
 def vault_with(sdk: Sdk, site: Site, token: str = TOKEN) -> str:
@@ -172,13 +178,16 @@ def test_a_server_asks_a_sessions_client_nothing(sdk: Sdk, site: Site) -> None:
     assert result.content[0].text == "none: decline"
 
 
-def test_a_server_that_can_not_be_had_is_left_out(sdk: Sdk, site: Site) -> None:
+def test_a_server_that_can_not_be_had_is_left_out(sdk: Sdk, site: Site, web: WebSite) -> None:
     gone = started(sdk, "http://127.0.0.1:1/mcp", "[say Hello.]", vaults=[vault_with(sdk, site)])
+    web.add("/mcp", status=403)
+    forbidden = started(sdk, web.url("/mcp"), "[say Hello.]")
     vault = vault_with(sdk, site)
     (credential,) = sdk.beta.vaults.credentials.list(vault)
     sdk.beta.vaults.credentials.archive(credential.id, vault_id=vault)
     without = started(sdk, f"{site.url}/mcp", "[say Hello.]", vaults=[vault])
     for session, kind, words in (
+        (forbidden, "mcp_authentication_failed_error", "HTTP 403"),
         (gone, "mcp_connection_failed_error", "can't be reached"),
         (
             without,

@@ -20,6 +20,7 @@ import pytest
 from anthropic_standin.standin_server import OfflineServer
 from app.agent.tools.mcp.vault_access import TokenUnavailable
 from app.factory import Server, build
+from app.managed.vaults.resealing import reseal_all
 from app.managed.vaults.secret_box import SecretBox
 from app.managed.vaults.server_tokens import ServerTokens
 from app.store.credential_store import CredentialStore
@@ -40,9 +41,8 @@ def web() -> Iterator[WebSite]:
 
 
 @pytest.fixture
-def server(tmp_path: Path, stand_in: OfflineServer, database_url: str) -> Iterator[Server]:
-    """Once with each kind of database."""
-    built = build(make_settings(tmp_path, stand_in.url, database_url=database_url, vault_keys=(VAULT_KEY,)))
+def server(tmp_path: Path, stand_in: OfflineServer) -> Iterator[Server]:
+    built = build(make_settings(tmp_path, stand_in.url, vault_keys=(VAULT_KEY,)))
     yield built
     built.close()
 
@@ -83,9 +83,20 @@ def tokens(server: Server) -> ServerTokens:
     return ServerTokens(server.store.credentials, SecretBox((VAULT_KEY,)), public_only=False)
 
 
-def test_processes_that_find_out_at_once_use_a_refresh_token_once(
-    sdk: Sdk, server: Server, web: WebSite
-) -> None:
+@pytest.fixture
+def either(tmp_path: Path, stand_in: OfflineServer, database_url: str) -> Iterator[Server]:
+    """Once with each kind of database."""
+    built = build(make_settings(tmp_path, stand_in.url, database_url=database_url, vault_keys=(VAULT_KEY,)))
+    yield built
+    built.close()
+
+
+def test_processes_that_find_out_at_once_use_a_refresh_token_once(either: Server, web: WebSite) -> None:
+    with Sdk(either, "anything") as sdk:
+        _used_once(sdk, either, web)
+
+
+def _used_once(sdk: Sdk, server: Server, web: WebSite) -> None:
     vault, credential_id = credential(sdk, web)
     all_ready = Barrier(6)
 
@@ -104,6 +115,21 @@ def test_processes_that_find_out_at_once_use_a_refresh_token_once(
     assert shown.updated_at > shown.created_at
     assert tokens(server).token([vault], web.url("/mcp"), refused=NEW) == NEW
     assert parse_qs(web.requests[-1][3].decode())["refresh_token"] == ["r2"]
+    assert reseal_all(server.store.credentials, SecretBox((VAULT_KEY,))) == (1, [])
+    second = credential(sdk, web)[0]
+    assert tokens(server).token([second, vault], web.url("/mcp")) == OLD
+    assert tokens(server).token([vault, second], web.url("/mcp")) == NEW
+    credentials = sdk.beta.vaults.credentials
+    assert [one.id for one in credentials.list(vault, limit=1)] == [credential_id]
+    credentials.archive(credential_id, vault_id=vault)
+    assert tokens(server).token([vault, second], web.url("/mcp")) == OLD
+    assert list(credentials.list(vault)) == []
+    assert [one.id for one in credentials.list(vault, include_archived=True)] == [credential_id]
+    credentials.delete(credential_id, vault_id=vault)
+    sdk.beta.vaults.archive(second)
+    assert tokens(server).token([vault, second], web.url("/mcp")) == ""
+    sdk.beta.vaults.delete(second)
+    assert second not in [one.id for one in sdk.beta.vaults.list(include_archived=True)]
 
 
 @pytest.mark.parametrize("method", ["none", "client_secret_basic", "client_secret_post"])

@@ -313,18 +313,23 @@ def test_without_the_key_secrets_can_not_be_stored_and_the_rest_works(
     with Sdk(first, "anything") as sdk:
         vault = sdk.beta.vaults.create(display_name="v").id
         credential = sdk.beta.vaults.credentials.create(vault, auth=oauth()).id
+        fixed = sdk.beta.vaults.credentials.create(vault, auth=bearer(url="https://fixed.org")).id
     first.close()
     for keys, words in (((), "BATON_VAULT_KEY"), ((VAULT_KEY,), "no key of BATON_VAULT_KEY opens them")):
         server = build(make_settings(tmp_path, stand_in.url, vault_keys=keys))
         with Sdk(server, "anything") as sdk:
             credentials = sdk.beta.vaults.credentials
-            assert [one.id for one in credentials.list(vault)] == [credential]
+            assert [one.id for one in credentials.list(vault)] == [fixed, credential]
             assert credentials.update(credential, vault_id=vault, display_name="n").display_name == "n"
             with pytest.raises(anthropic.BadRequestError, match=words):
                 credentials.update(
                     credential, vault_id=vault, auth={"type": "mcp_oauth", "access_token": "x"}
                 )
-            if not keys:
+            if keys:
+                credentials.update(
+                    fixed, vault_id=vault, auth={"type": "static_bearer", "token": "given-anew"}
+                )
+            else:
                 with pytest.raises(anthropic.BadRequestError, match=words):
                     credentials.create(vault, auth=bearer(url="https://b.org"))
         server.close()

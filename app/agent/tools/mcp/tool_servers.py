@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from app.agent.tools.mcp.server_address import ServerAddress
@@ -15,6 +16,7 @@ from app.agent.tools.mcp.vault_access import Vaults
 log = logging.getLogger(__name__)
 
 IDLE_SECONDS: Final = 600.0  # how long a server that nobody uses is kept
+IDLE_OF_USERS: Final = 50  # and how many of those that users have named: they may name any number
 
 
 class ToolServers:
@@ -26,9 +28,11 @@ class ToolServers:
         patience: ServerTimeouts | None = None,
         idle_seconds: float = IDLE_SECONDS,
         vaults: Vaults | None = None,
+        idle_of_users: int = IDLE_OF_USERS,
     ) -> None:
         """`vaults` has the tokens for servers that users have named."""
         self._vaults = vaults
+        self._idle_of_users = idle_of_users
         self._patience = patience
         self._idle_seconds = idle_seconds
         self._guard = threading.Lock()
@@ -54,11 +58,18 @@ class ToolServers:
             return server
 
     def release(self, address: ServerAddress) -> None:
+        """One that nobody uses is kept for a while, but for the oldest of too many that users have named."""
+        surplus: list[ToolServer] = []
         with self._guard:
             self._users[address] -= 1
             if not self._users[address] and not self._closed:
                 self._idle_since[address] = time.monotonic()
+                named = [idle for idle in self._idle_since if idle.vaults is not None]
+                surplus = [self._forget(idle) for idle in named[: -self._idle_of_users]]
+                self._end(surplus)
                 self._watch_idle()
+        for server in surplus:
+            server.begin_close()
 
     @property
     def failing(self) -> bool:
@@ -120,10 +131,13 @@ class ToolServers:
             since = time.monotonic() - self._idle_seconds
             idle = [address for address, began in self._idle_since.items() if began <= since]
             servers = [self._forget(address) for address in idle]
-            self._ending = [server for server in self._ending if not server.has_ended] + servers
+            self._end(servers)
             self._watch_idle()
         for server in servers:
             server.begin_close()
+
+    def _end(self, servers: Sequence[ToolServer]) -> None:
+        self._ending = [*(server for server in self._ending if not server.has_ended), *servers]
 
     def _forget(self, address: ServerAddress) -> ToolServer:
         self._idle_since.pop(address, None)
