@@ -98,17 +98,23 @@ class CustomTool(Body):
     input_schema: Annotated[Json, AfterValidator(_an_object_without_references)]
 
 
-def _web_address(text: str) -> str:
+def web_address(text: str) -> str:
+    """ValueError for what is no address, and for one with a secret in it: vaults are for those."""
     parts = urlsplit(text)
+    if any(letter <= " " for letter in text):
+        raise ValueError("it must not hold spaces")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("it must be an http or https address")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("it must not hold a name or a password")
+    parts.port  # noqa: B018 - raises ValueError for what is no port
     return text
 
 
 class McpServer(Body):
     type: Literal["url"]
     name: Annotated[str, Field(min_length=1, max_length=255), SOUND]
-    url: Annotated[str, Field(max_length=2048), SOUND, AfterValidator(_web_address)]
+    url: Annotated[str, Field(max_length=2048), SOUND, AfterValidator(web_address)]
 
 
 class Skill(Body):

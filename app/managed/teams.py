@@ -35,7 +35,7 @@ class EveryTeam:
     """Any thread may call it. A session's id is the key of its team: the agent was frozen into it, unless it is that
     of an agent file, which is read as it is now."""
 
-    def __init__(self, files: Teams, sessions: ManagedSessions, *, private_servers: bool = True) -> None:
+    def __init__(self, files: Teams, sessions: ManagedSessions, *, private_servers: bool = False) -> None:
         """`private_servers`: MCP servers may be at addresses that are not public."""
         self._private_servers = private_servers
         self._files = files
@@ -81,7 +81,7 @@ def team_of(
     *,
     networking: str = UNRESTRICTED,
     vaults: Sequence[str] = (),
-    private_servers: bool = True,
+    private_servers: bool = False,
     notes: Sequence[str] = (),
     self_hosted: bool = False,
 ) -> Team:

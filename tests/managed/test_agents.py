@@ -148,6 +148,10 @@ def test_pages_hold_each_agent_once_while_others_are_added(sdk: Sdk) -> None:
             {"mcp_servers": EVERYTHING["mcp_servers"]},
             "mcp_servers [wiki] declared but no mcp_toolset in tools",
         ),
+        (
+            {"mcp_servers": [{"type": "url", "name": "wiki", "url": "https://ann:secret@wiki.example.org"}]},
+            "mcp_servers[0].url: it must not hold a name or a password",
+        ),
         ({"tools": [TOOLS[2], TOOLS[2]]}, 'duplicate custom tool "weather"'),
         ({"tools": [{**TOOLS[2], "name": "two words"}]}, "tools[0].name"),
         ({"tools": [{**TOOLS[2], "input_schema": {"type": "string"}}]}, "tools[0].input_schema"),

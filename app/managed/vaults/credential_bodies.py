@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Discriminator, Field
 
+from app.managed.agent_bodies import web_address
 from app.managed.bodies import SOUND, Body, Metadata, MetadataPatch
 from app.managed.vaults.vault_calls import DisplayName
 
@@ -18,18 +18,6 @@ def _fit_for_a_header(secret: str) -> str:
     if not all("!" <= letter <= "~" for letter in secret):
         raise ValueError("it must be printable ASCII without spaces")
     return secret
-
-
-def _web_address(text: str) -> str:
-    parts = urlsplit(text)
-    if any(letter <= " " for letter in text):
-        raise ValueError("it must not hold spaces")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("it must be an http or https address")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("it must not hold a name or a password")
-    parts.port  # noqa: B018 - raises ValueError for what is no port
-    return text
 
 
 def _moment(text: str) -> str:
@@ -45,7 +33,7 @@ def _moment(text: str) -> str:
 
 Secret = Annotated[str, Field(min_length=1, max_length=8192), AfterValidator(_fit_for_a_header)]
 ClientSecret = Annotated[str, Field(min_length=1, max_length=8192), SOUND]
-Address = Annotated[str, Field(max_length=2048), SOUND, AfterValidator(_web_address)]
+Address = Annotated[str, Field(max_length=2048), SOUND, AfterValidator(web_address)]
 Moment = Annotated[str, Field(max_length=64), AfterValidator(_moment)]
 Words = Annotated[str, Field(min_length=1, max_length=2048), SOUND]
 

@@ -290,7 +290,7 @@ class ToolServer:
             failure = f"no answer within {self._patience.start:g} seconds" if late else words_of(error)
             if ready and not self._closing.is_set() and not self._again:
                 log.warning("%s: the connection was lost", self.address.label)
-                log.debug("%s: %s", self.address.label, failure)
+                log.debug("%s: %s", self.address.label, self.masked(failure))
         finally:
             self._attempt = None
             self._lose()
