@@ -64,12 +64,10 @@ class UploadForm:
             raise InvalidRequest(
                 f"files: a skill has at most {MAX_FILES} files, and its fields are short"
             ) from None
-        for name in [*self._fields, *files]:
-            is_file = name in files
-            if name not in (_FILES if is_file else fields):
-                raise InvalidRequest(
-                    f"{name[:100]!a}: unknown field, or not a {'text' if is_file else 'file'}"
-                )
+        for given, known, kind in ((self._fields, fields, "text"), (files, _FILES, "file")):
+            for name in given:  # None, if a part has no name
+                if name not in known:
+                    raise InvalidRequest(f"{str(name)[:100]!a}: unknown field, or not a {kind}")
         self._parts = [part for values in files.listvalues() for part in values]
         if not self._parts:
             raise InvalidRequest(
