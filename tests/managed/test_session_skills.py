@@ -32,6 +32,15 @@ def server(tmp_path: Path, model: OfflineServer) -> Iterator[Server]:
 
 
 @pytest.fixture
+def either(tmp_path: Path, model: OfflineServer, database_url: str) -> Iterator[Server]:
+    """Once with each kind of database."""
+    built = build(make_settings(tmp_path, model.url, roots=(tmp_path / "w",), database_url=database_url))
+    yield built
+    eventually(lambda: not held_by(built), f"this was given back: {held_by(built)}")
+    built.close()
+
+
+@pytest.fixture
 def own(server: Server) -> Iterator[Sdk]:
     with Sdk(server, "anything") as client:
         yield client
@@ -124,7 +133,8 @@ def test_no_link_leads_a_skill_out_of_its_session(own: Sdk, server: Server, tmp_
     assert list(elsewhere.iterdir()) == []
 
 
-def test_what_is_deleted_stays_for_the_sessions_that_have_it(own: Sdk, server: Server) -> None:
+def test_what_is_deleted_stays_for_the_sessions_that_have_it(either: Server) -> None:
+    own = Sdk(either, "anything")
     made = own.beta.skills.create(files=skill())
     agent = made_agent(own, custom(made.id))
     session = made_session(own, agent.id)
@@ -136,8 +146,9 @@ def test_what_is_deleted_stays_for_the_sessions_that_have_it(own: Sdk, server: S
     until_idle(own, session.id)
     assert results(own, session.id)[0][0].endswith("Rhyme.\n")
     own.beta.sessions.delete(session.id)
-    assert server.store.prune().skill_versions == 1
-    assert server.store.skills.archive_of(made.latest_version_id) == b""
+    assert either.store.prune().skill_versions == 1
+    assert either.store.skills.archive_of(made.latest_version_id) == b""
+    own.close()
 
 
 def test_a_session_may_have_other_skills_than_its_agent(sdk: Sdk) -> None:
