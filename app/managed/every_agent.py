@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from app.door_ids import id_of
@@ -43,8 +44,8 @@ class EveryAgent:
 
     def page(self, window: Window, *, owner: str | None) -> Sequence[Defined]:
         """Newest first, with one more than the limit."""
-        files = (self._defined(team) for team in self._teams())
-        found = [*self._stored.page(window, owner=owner), *(one for one in files if _is_in(one, window))]
+        files = [one for one in self._listed() if _is_in(one, window)]
+        found = [*self._stored.page(window, owner=owner), *files]
         return sorted(found, key=lambda one: (one.created_at, one.id), reverse=True)[: window.limit + 1]
 
     def versions(self, agent_id: str, window: Window, *, owner: str | None) -> Sequence[Defined]:
@@ -71,17 +72,18 @@ class EveryAgent:
         if (team := self.file(agent_id)) is not None:
             raise InvalidRequest(f"{agent_id} is the agent file {team.key} of this server; change the file")
 
-    def _teams(self) -> list[Team]:
-        found = []
+    def _listed(self) -> Iterator[Defined]:
+        for team in self._teams():
+            with suppress(AppError):  # its file has gone a moment ago
+                yield self._defined(team)
+
+    def _teams(self) -> Iterator[Team]:
         for one in self._files.list():
-            try:
-                found.append(self._files.get(one.name))
-            except AppError:
-                continue  # it was changed a moment ago
-        return found
+            with suppress(AppError):
+                yield self._files.get(one.name)
 
     def _defined(self, team: Team) -> Defined:
-        """What the API has words for. The instruction is as written: no variable of the server's is shown."""
+        """The part of a file that the API has words for. The instruction is as written."""
         agent, written = team.default_agent, team.file.agents[team.default_agent.name]
         changed_at = self._files.changed_at(team.key)
         model = {"id": agent.models[0].model, "effort": None, "inference_geo": None, "speed": "standard"}

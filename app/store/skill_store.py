@@ -49,7 +49,7 @@ class Skill:
 
 @dataclass(frozen=True, slots=True)
 class SkillUpload:
-    """What a version is made of. `archive` is a zip with one top folder, `name`."""
+    """A version that is still to be stored. `archive` is a zip with one top folder, `name`."""
 
     name: str
     description: str
@@ -59,7 +59,7 @@ class SkillUpload:
 class SkillStore:
     """`owner` narrows a call to what one token's holder may use: their own, and what is shared. None: everything.
 
-    What is deleted is not found any more; a session that was made with it before keeps it."""
+    A deleted skill or version is not found any more; a session that was made with it before keeps it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -153,7 +153,7 @@ class SkillStore:
             return b"".join(connection.execute(query).scalars())
 
     def prune(self) -> int:
-        """Drops what was deleted and no session has any more. Returns the number of versions."""
+        """Drops deleted versions and skills that no session has any more. Returns the number of versions."""
         dropped = self._drop(skill_versions, session_skills.c.version_id)
         self._drop(skills, skill_versions.c.skill_id)
         return dropped

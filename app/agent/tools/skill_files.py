@@ -177,7 +177,7 @@ def _files(sandbox: Sandbox, folder: str, rest: _Rest) -> list[str]:
 
 
 def front_matter(text: str) -> dict[str, Any]:
-    """What stands at the head of a SKILL.md; empty if there is nothing that can be read."""
+    """The YAML at the head of a SKILL.md; empty if there is none that can be read."""
     begin, _, rest = text.partition("---\n")
     head, end, _ = rest.partition("\n---")
     if begin.strip("\ufeff \n") or not end:

@@ -67,7 +67,7 @@ def pinned(given: Sequence[Json], found: Sequence[SkillVersion]) -> list[Json]:
 
 
 def skill_settings(found: Sequence[SkillVersion]) -> list[Json]:
-    """What a session's settings keep of its skills."""
+    """The part of a session's settings that is about its skills."""
     return [{"version": one.id, "name": one.name, "description": one.description} for one in found]
 
 
@@ -96,7 +96,7 @@ class SessionSkills:
         self._roots = roots
 
     def prepare(self, session: Session, settings: Mapping[str, Any]) -> None:
-        """Call it before a run: the directory may lie on another machine, or have lost them. What is there stays. A
+        """Call it before a run: the directory may lie on another machine, or have lost them. Files that are there stay. A
         file that can't be written is left out, and logged. StoreUnavailable."""
         wanted = settings.get("skills", ())
         ground, directory = self._roots.of(session.owner), Path(session.working_dir)
