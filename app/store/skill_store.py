@@ -16,7 +16,7 @@ from app.store.key_pages import Window, within
 from app.store.tables import session_skills, skill_archives, skill_versions, skills
 
 PART_BYTES: Final = 1 << 20
-"""Of an archive, in one row."""
+"""The size of one row's part of an archive."""
 
 LATEST: Final = "latest"
 

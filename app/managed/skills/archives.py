@@ -1,7 +1,7 @@
 """The files of a skill: which names they may have, and the zip that they are kept in.
 
-A zip of a stranger is opened here and nowhere else. What is kept is written anew, so whatever comes out of the database
-has been checked.
+A zip of a stranger is opened here and nowhere else. The archive that is kept is written anew, of files that were
+checked.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Final
 from app.errors import InvalidRequest
 
 MAX_BYTES: Final = 30 << 20
-"""Of all files of a skill together."""
+"""The size of all files of a skill together."""
 
 MAX_FILES: Final = 1000
 MAX_DEPTH: Final = 16

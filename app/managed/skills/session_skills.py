@@ -96,8 +96,8 @@ class SessionSkills:
         self._roots = roots
 
     def prepare(self, session: Session, settings: Mapping[str, Any]) -> None:
-        """Call it before a run: the directory may lie on another machine, or have lost them. Files that are there stay. A
-        file that can't be written is left out, and logged. StoreUnavailable."""
+        """Call it before a run: the directory may lie on another machine, or have lost them. Files that are there stay.
+        One that can't be written is left out, and logged. StoreUnavailable."""
         wanted = settings.get("skills", ())
         ground, directory = self._roots.of(session.owner), Path(session.working_dir)
         if not wanted or not ground.allows(directory.resolve()):
