@@ -195,7 +195,11 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     )
     migrate(database)
     limits = Limits(
-        settings.runs_per_token, settings.session_bytes, settings.session_budget, settings.token_budget
+        settings.runs_per_token,
+        settings.session_bytes,
+        settings.session_budget,
+        settings.token_budget,
+        settings.memory_bytes,
     )
     owner = this_process()
     store = Store(

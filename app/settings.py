@@ -227,6 +227,12 @@ class Settings:
         33_554_432,
         "memory of a process, in bytes, for conversations between two runs; 0: none is kept",
     )
+    memory_bytes: int = _setting(
+        "BATON_MEMORY_BYTES",
+        read.bytes,
+        1_073_741_824,
+        "how many bytes the memory stores of one name may hold, with all versions; 0: any number",
+    )
     session_budget: float = _setting(
         "BATON_SESSION_BUDGET", read.dollars, 0.0, "what a session may cost, in dollars; 0: anything"
     )

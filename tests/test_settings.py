@@ -84,6 +84,7 @@ WRONG = [
     ("BATON_TOKEN_BUDGET", "2.50"),
     ("BATON_SESSION_BYTES", "1 GB"),
     ("BATON_HISTORY_BYTES", "32 MB"),
+    ("BATON_MEMORY_BYTES", "1 GB"),
     ("BATON_SESSION_BUDGET", "$5"),
     ("BATON_TOKEN_BUDGET", "nan"),
     ("BATON_AUDIT_DAYS", "forever"),

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from app.errors import Conflict, NotFound
 from app.store.engine import Database
+from app.store.memory_room import MemoryRoom
 from app.store.memory_rows import (
     Actor,
     Memory,
@@ -22,6 +23,7 @@ from app.store.memory_rows import (
     select_memories,
 )
 from app.store.memory_store import found_store, locked_store
+from app.store.quotas import NO_LIMITS, Limits
 from app.store.tables import memories
 
 
@@ -45,12 +47,14 @@ class Memories:
     """`owner` narrows a call to the stores of one token's holder. None: everything. All changes of one store come one
     after the other."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, limits: Limits = NO_LIMITS) -> None:
         self._database = database
+        self._limit = limits.memory_bytes
 
     def create(self, store_id: str, path: str, content: str, *, by: Actor, owner: str | None) -> Memory:
         with self._database.writing() as connection:
-            locked_store(connection, store_id, owner, writes=True)
+            store = locked_store(connection, store_id, owner, writes=True)
+            MemoryRoom(connection, store.owner, self._limit).take(content)
             return _memory(connection, store_id, create(connection, store_id, path, content, by))
 
     def get(self, store_id: str, memory_id: str, *, owner: str | None) -> Memory:
@@ -72,13 +76,14 @@ class Memories:
         """What is None stays. Nothing is written where nothing changes. Conflict if `expected` is given and is not the
         digest of the content."""
         with self._database.writing() as connection:
-            locked_store(connection, store_id, owner, writes=True)
+            store = locked_store(connection, store_id, owner, writes=True)
             before = _memory(connection, store_id, memory_id)
             _expect(before, expected)
             new_path = before.path if path is None else path
             new_content = (before.content or "") if content is None else content
             if (new_path, digest(new_content)) == (before.path, before.sha256):
                 return before
+            MemoryRoom(connection, store.owner, self._limit).take(new_content)
             modify(connection, before, new_path, new_content, by)
             return _memory(connection, store_id, memory_id)
 

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, exists, insert, select, update
 
 from app.errors import AppError
 from app.store.engine import Database
+from app.store.memory_room import MemoryRoom
 from app.store.memory_rows import (
     Actor,
     Memory,
@@ -23,6 +24,7 @@ from app.store.memory_rows import (
     select_memories,
 )
 from app.store.memory_store import locked_store
+from app.store.quotas import NO_LIMITS, Limits
 from app.store.row_mapping import dump
 from app.store.tables import mounted_stores
 
@@ -64,8 +66,9 @@ class Synced:
 
 
 class MemoryMounts:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, limits: Limits = NO_LIMITS) -> None:
         self._database = database
+        self._limit = limits.memory_bytes
 
     def baseline(self, session_id: str, store_id: str) -> Baseline:
         with self._database.glance() as connection:
@@ -92,11 +95,12 @@ class MemoryMounts:
 
         A file and a memory that have both changed are both kept: the memory where it is, the file beside it."""
         with self._database.writing() as connection:
-            locked_store(connection, store_id, None, writes=writes)
+            store = locked_store(connection, store_id, None, writes=writes)
             before = _baseline(connection, session_id, store_id)
             if not mark or mark != before.mark:
                 before, writes = Baseline(), False
-            merge = _Merge(connection, store_id, Actor(session=session_id), before.files, local)
+            room = MemoryRoom(connection, store.owner, self._limit)
+            merge = _Merge(connection, store_id, Actor(session=session_id), room, before.files, local)
             synced = merge.run(writes=writes, deletes=deletes, mark=before.mark)
             _keep(connection, session_id, store_id, synced.agreed)
             return synced
@@ -110,12 +114,14 @@ class _Merge:
         connection: Connection,
         store_id: str,
         actor: Actor,
+        room: MemoryRoom,
         base: Files,
         local: Mapping[str, LocalFile],
     ) -> None:
         self._connection = connection
         self._store_id = store_id
         self._actor = actor
+        self._room = room
         self._base = base
         self._local = local
         rows = connection.execute(select_memories(store_id, content=False))
@@ -169,15 +175,19 @@ class _Merge:
 
     def _take(self, path: str, content: str, head: Memory | None, base: tuple[str, str] | None) -> None:
         if head is None:
-            self._attempt(path, lambda: create(self._connection, self._store_id, path, content, self._actor))
+            self._attempt(path, content, lambda: self._create(path, content))
         elif base is not None and base[0] == head.version_id:
-            self._attempt(path, lambda: modify(self._connection, head, path, content, self._actor))
+            self._attempt(path, content, lambda: modify(self._connection, head, path, content, self._actor))
         else:
             self._fetch[path] = head
             self._beside(path, content)
 
-    def _attempt(self, path: str, change: Callable[[], object]) -> None:
+    def _create(self, path: str, content: str) -> None:
+        create(self._connection, self._store_id, path, content, self._actor)
+
+    def _attempt(self, path: str, content: str, change: Callable[[], object]) -> None:
         try:
+            self._room.take(content)
             change()
         except AppError as refusal:  # nothing of it was written
             self._words.append((path, f"is not kept in the memory store: {refusal.message}"))
@@ -191,7 +201,8 @@ class _Merge:
         names = [f"{path}.conflict", *(f"{path}.conflict-{number}" for number in range(2, _MOST_COPIES))]
         other = next((name for name in names if name not in taken), names[-1])
         try:
-            create(self._connection, self._store_id, other, content, self._actor)
+            self._room.take(content)
+            self._create(other, content)
         except AppError as refusal:
             del self._fetch[path]
             words = "was changed by somebody else meanwhile, and there is no room for your text beside it"

@@ -563,6 +563,7 @@ memory_versions = Table(
     Column("replaced_at", Double),  # null: its memory's content is this one's
     UniqueConstraint("store_id", "number", name="memory_versions_in_order"),
     Index("versions_by_memory", "memory_id", "number"),
+    Index("versions_by_size", "store_id", "size"),
     partial_index("versions_by_end", "replaced_at", where="replaced_at IS NOT NULL"),
 )
 

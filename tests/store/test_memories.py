@@ -16,10 +16,13 @@ from app.store.engine import Database
 from app.store.key_pages import Times, Window
 from app.store.memories import Listing
 from app.store.memory_history import KEEP_SECONDS, VersionFilter
+from app.store.memory_mounts import Baseline, LocalFile, add_mounts
 from app.store.memory_rows import Actor, digest, modify
+from app.store.quotas import Limits
 from app.store.store import Store
 from app.store.tables import memory_versions
 from tests.harness.plans import recorded, scans
+from tests.store.actors import new_session
 
 ANN = Actor(key="ann")
 
@@ -179,3 +182,21 @@ def test_no_list_of_memories_and_no_pruning_scans_a_table(store: Store, shared_u
         found = scans(database, noted)
         assert not found, "\n\n".join(f"{words}\n{plan}" for words, plan in found.items())
         assert newest.number > oldest.number
+
+
+def test_what_a_session_writes_counts_as_its_names(database: Database) -> None:
+    limited = Store(database, lease_seconds=30.0, limits=Limits(memory_bytes=5))
+    store_id = limited.memory_stores.add(new_id("memstore"), {"metadata": {}}, owner="cleo").id
+    session = new_session(limited, owner="cleo")
+    with database.writing() as connection:
+        add_mounts(connection, session.id, [store_id])
+    mounts = limited.memory_mounts
+    mounts.keep(session.id, store_id, Baseline("a mark"))
+    files = {
+        path: LocalFile(digest(text), text) for path, text in (("/a", "123"), ("/b", "456"), ("/c", "7"))
+    }
+    synced = mounts.sync(session.id, store_id, "a mark", files, writes=True, deletes=True)
+    assert [*synced.agreed.files] == ["/a", "/c"]
+    ((path, words),) = synced.words
+    assert (path, "may hold 5 bytes" in words) == ("/b", True)
+    assert mounts.baseline(session.id, store_id) == synced.agreed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import anthropic
 import pytest
 
@@ -70,3 +72,32 @@ def test_a_redacted_version_tells_only_that_it_was_there(sdk: Sdk) -> None:
     for version in versions.list(store):
         assert versions.redact(version.id, memory_store_id=store).path is None
     assert head.memory_version_id in [one.id for one in versions.list(store)]
+
+
+def test_a_name_has_room_for_so_many_bytes_in_all_versions_of_its_stores(
+    company: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(company.store.memories, "_limit", 10)
+    with Sdk(company, "ben-has-this-token") as ben, Sdk(company, "olga-has-this-token") as olga:
+        one, two = (ben.beta.memory_stores.create(name=name).id for name in ("one", "two"))
+        memories = ben.beta.memory_stores.memories
+        first = memories.create(one, path="/a", content="12345")
+        second = memories.create(two, path="/a", content="ü")
+        calls: list[Callable[[], object]] = [
+            lambda: memories.create(two, path="/b", content="1234"),
+            lambda: memories.update(second.id, memory_store_id=two, content="1234"),
+            lambda: olga.beta.memory_stores.memories.create(two, path="/b", content="1234"),
+        ]
+        for call in calls:
+            with pytest.raises(anthropic.BadRequestError, match="may hold 10 bytes"):
+                call()
+        with pytest.raises(anthropic.BadRequestError):
+            memories.create(two, path="/b", content="1234")
+        assert ben.sent["error"]["details"] == {"error_code": "storage_quota_exceeded"}
+        assert memories.update(first.id, memory_store_id=one, content="123").content_size_bytes == 3
+        ben.beta.memory_stores.memory_versions.redact(first.memory_version_id, memory_store_id=one)
+        memories.create(two, path="/b", content="1234")
+        ben.beta.memory_stores.delete(one)
+        memories.create(two, path="/c", content="123")
+        theirs = olga.beta.memory_stores.create(name="hers").id
+        assert olga.beta.memory_stores.memories.create(theirs, path="/a", content="1234567890").id

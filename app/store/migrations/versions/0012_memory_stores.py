@@ -65,6 +65,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("store_id", "number", name="memory_versions_in_order"),
     )
     op.create_index("versions_by_memory", "memory_versions", ["memory_id", "number"])
+    op.create_index("versions_by_size", "memory_versions", ["store_id", "size"])
     op.create_index(
         "versions_by_end",
         "memory_versions",
