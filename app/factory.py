@@ -200,6 +200,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         settings.session_budget,
         settings.token_budget,
         settings.memory_bytes,
+        settings.objects_per_token,
     )
     owner = this_process()
     store = Store(

@@ -227,6 +227,12 @@ class Settings:
         33_554_432,
         "memory of a process, in bytes, for conversations between two runs; 0: none is kept",
     )
+    objects_per_token: int = _setting(
+        "BATON_OBJECTS_PER_TOKEN",
+        read.count,
+        10_000,
+        "agents, environments and memory stores of one name, of each kind; 0: any number",
+    )
     memory_bytes: int = _setting(
         "BATON_MEMORY_BYTES",
         read.bytes,

@@ -85,6 +85,7 @@ WRONG = [
     ("BATON_SESSION_BYTES", "1 GB"),
     ("BATON_HISTORY_BYTES", "32 MB"),
     ("BATON_MEMORY_BYTES", "1 GB"),
+    ("BATON_OBJECTS_PER_TOKEN", "-1"),
     ("BATON_SESSION_BUDGET", "$5"),
     ("BATON_TOKEN_BUDGET", "nan"),
     ("BATON_AUDIT_DAYS", "forever"),

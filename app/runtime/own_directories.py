@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from app.agent.tools.path_walk import open_directory
-from app.door_ids import id_of
+from app.door_ids import number_in
 from app.roots import Ground
 
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -31,8 +31,9 @@ class OwnFile:
 def own_directory(session_id: str, working_dir: str, ground: Ground) -> Path | None:
     """The directory that was made for this session alone; None if it works in one that others use, too."""
     directory = Path(working_dir)
-    made = directory.name == id_of("sesn", uuid.UUID(session_id))
-    return directory if made and ground.allows(directory.resolve()) else None
+    if number_in("sesn", directory.name) != _number(session_id):
+        return None
+    return directory if ground.allows(directory.resolve()) else None
 
 
 def remove(directory: Path) -> None:
@@ -60,3 +61,11 @@ def files_in(directory: Path) -> Iterator[OwnFile]:
                     yield OwnFile(path, status.st_size, status.st_mtime, file)
     finally:
         os.close(top)
+
+
+def _number(session_id: str) -> uuid.UUID | str:
+    """Sessions of another program may have ids that are no numbers."""
+    try:
+        return uuid.UUID(session_id)
+    except ValueError:
+        return session_id

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Table, insert, or_, true, update
+from sqlalchemy import ColumnElement, Connection, Table, func, insert, or_, select, true, update
 
-from app.errors import Forbidden
+from app.errors import Forbidden, InvalidRequest
+from app.store.advisory_locks import take_turns
 from app.store.clock import now
 
 Json = dict[str, Any]
@@ -51,8 +52,25 @@ def require_own(found: Owned, owner: str | None) -> None:
 
 
 def add(
-    connection: Connection, table: Table, row_id: str, owner: str, *, shared: bool, **values: Any
+    connection: Connection,
+    table: Table,
+    row_id: str,
+    owner: str,
+    *,
+    shared: bool,
+    most: int = 0,
+    **values: Any,
 ) -> None:
+    """InvalidRequest if the owner has `most` already; 0 is no limit, and what belongs to nobody has none."""
+    if owner and most:
+        take_turns(connection, f"{table.name} of {owner}")
+        count = select(func.count()).select_from(table).where(table.c.owner == owner)
+        if connection.execute(count).scalar_one() >= most:
+            raise InvalidRequest(
+                f"{owner} has {most} of these already, archived ones among them, which is as many as may be; "
+                "delete some, or ask an operator.",
+                error_code="storage_quota_exceeded",
+            )
     times = {"created_at": now(), "updated_at": now()}
     connection.execute(insert(table).values(id=row_id, owner=owner, shared=shared, **times, **values))
 

@@ -11,6 +11,7 @@ from app.store.clock import now
 from app.store.definitions import Change, Defined, Json, add, archive, defined, lock, require_own, usable
 from app.store.engine import Database
 from app.store.key_pages import Window, within
+from app.store.quotas import NO_LIMITS, Limits
 from app.store.row_mapping import dump
 from app.store.tables import environments, managed_sessions
 
@@ -18,13 +19,14 @@ from app.store.tables import environments, managed_sessions
 class EnvironmentStore:
     """`owner` narrows a call to what one token's holder may use: their own, and what is shared. None: everything."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, limits: Limits = NO_LIMITS) -> None:
         self._database = database
+        self._most = limits.objects_per_owner
 
     def add(self, environment_id: str, definition: Json, *, owner: str, shared: bool) -> Defined:
         with self._database.writing() as connection:
             values = {"definition_json": dump(definition)}
-            add(connection, environments, environment_id, owner, shared=shared, **values)
+            add(connection, environments, environment_id, owner, shared=shared, most=self._most, **values)
             return _environment(connection, environment_id, None)
 
     def get(self, environment_id: str, *, owner: str | None) -> Defined:

@@ -11,6 +11,7 @@ from app.store.clock import now
 from app.store.definitions import Change, Defined, Json, add, defined, lock
 from app.store.engine import Database
 from app.store.key_pages import Window, within
+from app.store.quotas import NO_LIMITS, Limits
 from app.store.row_mapping import dump
 from app.store.tables import memory_stores
 
@@ -18,12 +19,14 @@ from app.store.tables import memory_stores
 class MemoryStores:
     """`owner` narrows a call to the stores of one token's holder. None: everything."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, limits: Limits = NO_LIMITS) -> None:
         self._database = database
+        self._most = limits.objects_per_owner
 
     def add(self, store_id: str, definition: Json, *, owner: str) -> Defined:
         with self._database.writing() as connection:
-            add(connection, memory_stores, store_id, owner, shared=False, definition_json=dump(definition))
+            values = {"definition_json": dump(definition)}
+            add(connection, memory_stores, store_id, owner, shared=False, most=self._most, **values)
             return found_store(connection, store_id, None)
 
     def get(self, store_id: str, *, owner: str | None) -> Defined:

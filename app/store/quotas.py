@@ -26,13 +26,14 @@ from app.store.tables import IS_LIVE, runs, sessions, spending
 @dataclass(frozen=True, slots=True)
 class Limits:
     """0 is no limit. Budgets are in dollars; `owner_budget` is for a day, in UTC. `memory_bytes` counts all versions in
-    the memory stores of one name."""
+    the memory stores of one name, `objects_per_owner` what it has defined of one kind, archived ones too."""
 
     runs_per_owner: int = 0
     session_bytes: int = 0
     session_budget: float = 0.0
     owner_budget: float = 0.0
     memory_bytes: int = 0
+    objects_per_owner: int = 0
 
 
 NO_LIMITS: Final = Limits()

@@ -12,6 +12,7 @@ from app.store.clock import now
 from app.store.definitions import Change, Defined, Json, add, archive, defined, require_own, usable
 from app.store.engine import Database
 from app.store.key_pages import Window, within
+from app.store.quotas import NO_LIMITS, Limits
 from app.store.row_mapping import dump
 from app.store.tables import agent_versions, stored_agents
 
@@ -21,12 +22,13 @@ _STALE: Final = "Concurrent modification detected. Please fetch the latest versi
 class StoredAgents:
     """`owner` narrows a call to what one token's holder may use: their own, and what is shared. None: everything."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, limits: Limits = NO_LIMITS) -> None:
         self._database = database
+        self._most = limits.objects_per_owner
 
     def add(self, agent_id: str, definition: Json, *, owner: str, shared: bool) -> Defined:
         with self._database.writing() as connection:
-            add(connection, stored_agents, agent_id, owner, shared=shared, version=1)
+            add(connection, stored_agents, agent_id, owner, shared=shared, most=self._most, version=1)
             _add_version(connection, agent_id, 1, definition)
             return _agent(connection, agent_id, None, None)
 

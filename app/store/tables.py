@@ -320,7 +320,11 @@ search_entries = Table(
 )
 
 
-stored_agents = definitions("stored_agents", Column("version", Integer, nullable=False))  # the newest
+stored_agents = definitions(
+    "stored_agents",
+    Column("version", Integer, nullable=False),  # the newest
+    Index("stored_agents_by_owner", "owner"),
+)
 
 agent_versions = Table(
     "agent_versions",
@@ -331,7 +335,11 @@ agent_versions = Table(
     Column("created_at", Double, nullable=False),
 )
 
-environments = definitions("environments", Column("definition_json", Text, nullable=False))
+environments = definitions(
+    "environments",
+    Column("definition_json", Text, nullable=False),
+    Index("environments_by_owner", "owner"),
+)
 
 vaults = definitions("vaults", Column("definition_json", Text, nullable=False))
 

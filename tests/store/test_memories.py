@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from sqlalchemy import update
 
 from app.door_ids import new_id
-from app.errors import Conflict
+from app.errors import Conflict, InvalidRequest
 from app.store.engine import Database
 from app.store.key_pages import Times, Window
 from app.store.memories import Listing
@@ -200,3 +201,30 @@ def test_what_a_session_writes_counts_as_its_names(database: Database) -> None:
     ((path, words),) = synced.words
     assert (path, "may hold 5 bytes" in words) == ("/b", True)
     assert mounts.baseline(session.id, store_id) == synced.agreed
+
+
+def test_a_name_has_only_so_many_objects_of_a_kind(database: Database) -> None:
+    limited = Store(database, lease_seconds=30.0, limits=Limits(objects_per_owner=1))
+
+    def add(owner: str) -> list[str]:
+        definition: dict[str, Any] = {"metadata": {}}
+        adders: list[Callable[[], object]] = [
+            lambda: limited.agents.add(new_id("agent"), definition, owner=owner, shared=False),
+            lambda: limited.environments.add(new_id("env"), definition, owner=owner, shared=False),
+            lambda: limited.memory_stores.add(new_id("memstore"), definition, owner=owner),
+        ]
+        refused = []
+        for adder in adders:
+            try:
+                adder()
+            except InvalidRequest as refusal:
+                refused.append(str(refusal.details["error_code"]))
+        return refused
+
+    assert [add("emma"), add("emma"), add("fritz"), add(""), add("")] == [
+        [],
+        ["storage_quota_exceeded"] * 3,
+        [],
+        [],
+        [],
+    ]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from anthropic_standin.standin_server import OfflineServer
+from app.conversation.session import Session
 from app.factory import Server, build
 from app.store.belongings import AT_ONCE
 from tests.conftest import make_settings
@@ -85,11 +86,12 @@ def test_an_archive_has_all_of_one_name_and_nothing_of_another(server: Server) -
     session, _ = furnish(server, "ann", versions=versions)
     furnish(server, "ben")
     client(server, "ann").new_session()
+    server.store.sessions.create(Session(id="of another program", owner="ann", working_dir="/"))
     found = archive(server, "ops", "ann")
     assert json.loads(found["about.json"])["name"] == "ann"
     (agent,) = rows(found, "agent_versions")
     assert "agent of ann" in agent["definition_json"]
-    assert len(rows(found, "sessions")) == 2
+    assert len(rows(found, "sessions")) == 3
     assert [one["title"] for one in rows(found, "sessions") if one["title"]] == ["title of ann"]
     assert len(rows(found, "managed_sessions")) == len(rows(found, "environments")) == 1
     contents = {one["content"] for one in rows(found, "memory_versions")}

@@ -29,6 +29,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("created_at", "id", name="memory_stores_by_age"),
     )
+    op.create_index("stored_agents_by_owner", "stored_agents", ["owner"])
+    op.create_index("environments_by_owner", "environments", ["owner"])
     op.create_index("memory_stores_by_owner", "memory_stores", ["owner", "created_at", "id"])
     by_bytes = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
     op.create_table(
