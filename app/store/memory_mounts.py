@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from app.store.memory_rows import (
     at_path,
     contents,
     create,
+    digest,
     memory_of,
     modify,
     remove,
@@ -33,6 +34,8 @@ Files = Mapping[str, tuple[str, str]]
 """By path, the id of a memory's version and the digest of its content."""
 
 _MOST_COPIES: Final = 99
+_LONGEST: Final = 1000  # bytes
+_LONGEST_NAME: Final = 240
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +146,13 @@ class _Merge:
         write = {
             path: (one.version_id, one.sha256, texts[one.version_id]) for path, one in self._fetch.items()
         }
-        return Synced(Baseline(mark, self._agreed), write, self._remove, self._words)
+        return Synced(Baseline(mark, {**self._pending(), **self._agreed}), write, self._remove, self._words)
+
+    def _pending(self) -> dict[str, tuple[str, str]]:
+        """Files that are still what they were before the memory changed. One that has to come back has no baseline: if
+        it does not come back, nobody has taken it away."""
+        files = [path for path in (*self._fetch, *self._remove) if path in self._local and path in self._base]
+        return {path: self._base[path] for path in files}
 
     def _missing(self, path: str, *, gone: bool) -> None:
         head, base = self._heads.get(path), self._base.get(path)
@@ -175,15 +184,14 @@ class _Merge:
 
     def _take(self, path: str, content: str, head: Memory | None, base: tuple[str, str] | None) -> None:
         if head is None:
-            self._attempt(path, content, lambda: self._create(path, content))
+            self._attempt(
+                path, content, lambda: create(self._connection, self._store_id, path, content, self._actor)
+            )
         elif base is not None and base[0] == head.version_id:
             self._attempt(path, content, lambda: modify(self._connection, head, path, content, self._actor))
         else:
             self._fetch[path] = head
             self._beside(path, content)
-
-    def _create(self, path: str, content: str) -> None:
-        create(self._connection, self._store_id, path, content, self._actor)
 
     def _attempt(self, path: str, content: str, change: Callable[[], object]) -> None:
         try:
@@ -196,22 +204,28 @@ class _Merge:
             self._agree(path, now)
 
     def _beside(self, path: str, content: str) -> None:
-        """Keeps the session's text under another name, since somebody else has changed the memory meanwhile."""
-        taken = {*self._heads, *self._local}
-        names = [f"{path}.conflict", *(f"{path}.conflict-{number}" for number in range(2, _MOST_COPIES))]
-        other = next((name for name in names if name not in taken), names[-1])
-        try:
-            self._room.take(content)
-            self._create(other, content)
-        except AppError as refusal:
-            del self._fetch[path]
-            words = "was changed by somebody else meanwhile, and there is no room for your text beside it"
-            self._words.append((path, f"{words}: {refusal.message}"))
-            return
-        if (made := at_path(self._connection, self._store_id, other)) is not None:
-            self._fetch[other] = made
+        """Keeps the session's text under another name, since somebody else has changed the memory meanwhile. A sync
+        that is done again finds it there."""
+        names, sha256 = list(_names_beside(path, content)), digest(content)
+        other = next((name for name in names if self._holds(name, sha256)), "")
+        if not other:
+            taken = {*self._heads, *self._local}
+            other = next((name for name in names if name not in taken), names[-1])
+            try:
+                self._room.take(content)
+                create(self._connection, self._store_id, other, content, self._actor)
+            except AppError as refusal:
+                del self._fetch[path]
+                words = "was changed by somebody else meanwhile, and there is no room for your text beside it"
+                self._words.append((path, f"{words}: {refusal.message}"))
+                return
+            if (made := at_path(self._connection, self._store_id, other)) is not None:
+                self._fetch[other] = made
         words = f"was changed by somebody else meanwhile. It holds that text now; yours is in {other[1:]}"
         self._words.append((path, words))
+
+    def _holds(self, path: str, sha256: str) -> bool:
+        return path in self._heads and self._heads[path].sha256 == sha256
 
     def _agree(self, path: str, memory: Memory) -> None:
         self._agreed[path] = (memory.version_id, memory.sha256)
@@ -240,3 +254,11 @@ def _keep(connection: Connection, session_id: str, store_id: str, agreed: Baseli
 
 def _here(session_id: str, store_id: str) -> ColumnElement[bool]:
     return (mounted_stores.c.session_id == session_id) & (mounted_stores.c.store_id == store_id)
+
+
+def _names_beside(path: str, content: str) -> Iterator[str]:
+    """Paths for another text, which are no longer than a path and its last name may be."""
+    if len(path.encode()) > _LONGEST or len(path.rpartition("/")[2].encode()) > _LONGEST_NAME:
+        path = f"/{digest(content)[:16]}"
+    yield f"{path}.conflict"
+    yield from (f"{path}.conflict-{number}" for number in range(2, _MOST_COPIES))

@@ -160,7 +160,8 @@ class MountedStore:
         if not mark:
             self._files.make_directories(self.folder)
         for path in synced.remove:
-            self._take_away(path, found[path].stamp)
+            if self._take_away(path, found[path].stamp):
+                agreed.pop(path, None)
         for path, (version_id, sha256, content) in synced.write.items():
             if self._put(path, content, found[path].stamp if path in found else None):
                 agreed[path] = version_id, sha256
@@ -178,11 +179,12 @@ class MountedStore:
             log.info("memory %s of %s can't be a file here", path, self.store_id, exc_info=True)
             return False
 
-    def _take_away(self, path: str, before: Stamp) -> None:
+    def _take_away(self, path: str, before: Stamp) -> bool:
         try:
-            self._files.take_away(self.folder + path, unless_changed=before)
+            return self._files.take_away(self.folder + path, unless_changed=before)
         except FileRefused:
             log.info("file %s of %s can't be removed", path, self.store_id, exc_info=True)
+            return False
 
     def _news(self, synced: Synced, found: Mapping[str, Looked]) -> Iterator[tuple[str, str]]:
         """What the model was not told of a file before."""
