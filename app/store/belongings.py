@@ -23,12 +23,13 @@ AT_ONCE: Final = 50
 @dataclass(frozen=True, slots=True)
 class Belonging:
     """The rows of a table that belong to a name. `hidden` are columns that nobody is shown: secrets. `own`: the rows
-    are removed by themselves; others go with what they are a part of."""
+    are removed by themselves; others go with what they are a part of. `at_once` of them are held in memory."""
 
     table: Table
     of: Condition
     own: bool = False
     hidden: frozenset[str] = frozenset()
+    at_once: int = AT_ONCE
 
 
 def _owned(table: Table, **more: Any) -> Belonging:
@@ -48,6 +49,11 @@ def _of_session(table: Table, **more: Any) -> Belonging:
     return _of_parent(table.c.session_id, tables.sessions, **more)
 
 
+def _skills_archives(name: str) -> ColumnElement[bool]:
+    versions = select(tables.skill_versions.c.id).join(tables.skills).where(tables.skills.c.owner == name)
+    return tables.skill_archives.c.version_id.in_(versions)
+
+
 BELONGINGS: Final[Sequence[Belonging]] = (
     _owned(tables.stored_agents),
     _of_parent(tables.agent_versions.c.agent_id, tables.stored_agents),
@@ -55,10 +61,21 @@ BELONGINGS: Final[Sequence[Belonging]] = (
     _owned(tables.memory_stores),
     _of_parent(tables.memories.c.store_id, tables.memory_stores),
     _of_parent(tables.memory_versions.c.store_id, tables.memory_stores),
+    _owned(tables.vaults),
+    _of_parent(tables.vault_credentials.c.vault_id, tables.vaults, hidden=frozenset({"sealed"})),
+    _owned(tables.skills),
+    _of_parent(tables.skill_versions.c.skill_id, tables.skills),
+    Belonging(tables.skill_archives, _skills_archives, at_once=4),
+    _owned(tables.files),
+    _owned(tables.file_contents),
+    _of_parent(tables.file_chunks.c.content_id, tables.file_contents, at_once=4),
     # A session has to be stopped before it goes, so its rows are not removed here.
     Belonging(tables.sessions, lambda name: tables.sessions.c.owner == name),
     _of_session(tables.managed_sessions),
     _of_session(tables.mounted_stores),
+    _of_session(tables.session_resources),
+    _of_session(tables.session_skills),
+    _of_session(tables.work_items),
     _of_session(tables.messages),
     _of_session(tables.summaries),
     _of_session(tables.prompts),
@@ -114,14 +131,14 @@ class Belongings:
         shown = [column for column in table.c if column.key not in belonging.hidden]
         behind: Sequence[Any] | None = None
         while True:
-            query = select(*shown).where(belonging.of(name)).order_by(*keys).limit(AT_ONCE)
+            query = select(*shown).where(belonging.of(name)).order_by(*keys).limit(belonging.at_once)
             if behind is not None:
                 query = query.where(tuple_(*keys) > tuple_(*behind))
             with self._database.reading() as connection:
                 found = [dict(row._mapping) for row in connection.execute(query)]
             if found:
                 yield [{str(key): _written(value) for key, value in row.items()} for row in found]
-            if len(found) < AT_ONCE:
+            if len(found) < belonging.at_once:
                 return
             behind = [found[-1][column.key] for column in keys]
 

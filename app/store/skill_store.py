@@ -13,6 +13,7 @@ from app.store.clock import now
 from app.store.definitions import add, archive, lock, require_own, usable
 from app.store.engine import Database
 from app.store.key_pages import Window, within
+from app.store.quotas import NO_LIMITS, Limits
 from app.store.tables import session_skills, skill_archives, skill_versions, skills
 
 PART_BYTES: Final = 1 << 20
@@ -61,8 +62,9 @@ class SkillStore:
 
     A deleted skill or version is not found any more; a session that was made with it before keeps it."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, limits: Limits = NO_LIMITS) -> None:
         self._database = database
+        self._most = limits.objects_per_owner
 
     def add(
         self,
@@ -76,7 +78,7 @@ class SkillStore:
     ) -> Skill:
         with self._database.writing() as connection:
             values = {"name": upload.name, "display_name": display_name}
-            add(connection, skills, skill_id, owner, shared=shared, **values)
+            add(connection, skills, skill_id, owner, shared=shared, most=self._most, **values)
             _add_version(connection, skill_id, version_id, upload)
             return _skill(connection, skill_id, None)
 

@@ -11,6 +11,7 @@ from app.store.clock import now
 from app.store.definitions import Change, Defined, Json, add, archive, defined, lock, usable
 from app.store.engine import Database
 from app.store.key_pages import Window, within
+from app.store.quotas import NO_LIMITS, Limits
 from app.store.row_mapping import dump
 from app.store.tables import vault_credentials, vaults
 
@@ -18,13 +19,14 @@ from app.store.tables import vault_credentials, vaults
 class VaultStore:
     """`owner` narrows a call to the vaults of one token's holder; None: everybody's. No vault is shared."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, limits: Limits = NO_LIMITS) -> None:
         self._database = database
+        self._most = limits.objects_per_owner
 
     def add(self, vault_id: str, definition: Json, *, owner: str) -> Defined:
         with self._database.writing() as connection:
             values = {"definition_json": dump(definition)}
-            add(connection, vaults, vault_id, owner, shared=False, **values)
+            add(connection, vaults, vault_id, owner, shared=False, most=self._most, **values)
             return vault(connection, vault_id, None)
 
     def get(self, vault_id: str, *, owner: str | None) -> Defined:

@@ -142,7 +142,7 @@ REFUSED: list[tuple[list[Any], str]] = [
     ),
     (
         [{"type": "user.tool_result", "tool_use_id": "sevt_x"}],
-        "events[0]: user.tool_result: only sessions in environments",
+        "user.tool_result: only sessions in environments",
     ),
     (
         [{"type": "user.define_outcome", "description": "x"}],

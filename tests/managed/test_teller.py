@@ -40,6 +40,7 @@ def adopted(known: Sequence[Told]) -> SessionTeller:
         lambda calls: {call: Decided(result=by_call[call]) for call in calls if call in by_call},
         {},
         Policies([WEATHER]),
+        tuple,
         lambda: None,
         lambda event: None,
         "",

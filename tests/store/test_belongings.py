@@ -16,6 +16,7 @@ OF_NOBODY: Final = {
     "search_entries": "likewise",
     "scheduled_jobs": "the server's own",
     "brakes": "likewise",
+    "work_polls": "a moment of a worker's",
 }
 
 
