@@ -28,6 +28,7 @@ OF_AN_API: Final = {
     "agent_versions.definition_json",
     "environments.definition_json",
     "managed_sessions.settings_json",
+    "session_resources.settings_json",
     "told_events.body_json",
 }
 """Columns in the form of one of Anthropic's APIs, which are passed on as they are: their fields are the API's, not a
