@@ -33,6 +33,8 @@ KNOWN: Final = {
     ("agent/tools/sandbox.py", "scandir"),
     ("agent/tools/path_walk.py", "open"),
     ("agent/tools/placed_files.py", "open"),  # in a directory that the sandbox has walked to
+    ("agent/tools/mirrored_files.py", "open"),  # below a directory that was walked to, and no link
+    ("runtime/own_directories.py", "open"),  # likewise
     ("agent/tools/memory_file.py", "connect"),  # a path that the sandbox has prepared
     ("agent/tools/process_family.py", "read_bytes"),  # /proc
     ("agent/tools/process_family.py", "read_text"),
@@ -44,6 +46,9 @@ KNOWN: Final = {
     ("team/team_directory.py", "read_bytes"),
     ("team/loading.py", "read_bytes"),
     ("team/yaml_document.py", "compose"),
+    ("web/console.py", "read_bytes"),  # files of the program
+    ("web/console.py", "read_text"),
+    ("web/console.py", "rglob"),
     ("web/reference.py", "glob"),  # files of the program
     ("web/reference.py", "read_bytes"),
 }

@@ -16,7 +16,8 @@ from app.conversation.usage import Usage
 from app.runtime.conversation_editor import ConversationEditor
 from app.store.store import Store
 from app.web.access import require_visible
-from app.web.posted_messages import SAYS_SOMETHING, WrittenChat, user_message
+from app.web.posted_documents import SAYS_SOMETHING
+from app.web.posted_messages import WrittenChat, user_message
 from app.web.request_body import read
 from app.web.request_models import MAX_TEXT, NO_NUL, Name, RequestModel, Tokens, no_nul, whole
 from app.web.resource import UPDATED, Resource, ResponseSpec, patch, post

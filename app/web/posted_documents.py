@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from app.agent.picture_admission import MOST_CHARACTERS, decode_base64
 from app.conversation.blocks import Block, base64_block, is_pdf
 from app.errors import InvalidRequest
 from app.web.request_models import MAX_TEXT, Name, RequestModel
 
+SAYS_SOMETHING: Final = r"\S"
 PDF: Final = "application/pdf"
 MAX_PDF_CHARACTERS: Final = MOST_CHARACTERS  # of base64
 MAX_TITLE: Final = 500
@@ -19,8 +20,26 @@ MAX_TITLE: Final = 500
 class DocumentSource(RequestModel):
     """`inline_data` is base64, of a document of any kind that is taken; `inline_text` is the text itself."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {
+                    "required": ["inline_text"],
+                    "properties": {"inline_text": {"type": "string", "pattern": SAYS_SOMETHING}},
+                },
+                {
+                    "required": ["inline_data"],
+                    "properties": {"inline_data": {"type": "string"}, "inline_text": {"type": "null"}},
+                },
+            ]
+        }
+    )
+
     inline_text: Annotated[str, Field(max_length=MAX_TEXT)] | None = None
-    inline_data: Annotated[str, Field(max_length=MAX_PDF_CHARACTERS)] | None = None
+    inline_data: (
+        Annotated[str, Field(max_length=MAX_PDF_CHARACTERS, json_schema_extra={"format": "document-data"})]
+        | None
+    ) = None
 
 
 class Document(RequestModel):

@@ -13,7 +13,7 @@ from app.agent.tools.image_header import recognise
 from app.conversation.blocks import Block, image_block, text_block
 from app.conversation.transcript import Message
 from app.errors import InvalidRequest
-from app.web.posted_documents import Document, document_block
+from app.web.posted_documents import SAYS_SOMETHING, Document, document_block
 from app.web.request_body import posted_json, refusal
 from app.web.request_models import MAX_TEXT, Json, Name, RequestModel
 
@@ -33,7 +33,6 @@ class ImageUrl(RequestModel):
     detail: Name | None = None
 
 
-SAYS_SOMETHING: Final = r"\S"
 _WHOLE_PART: Final[dict[str, Any]] = {
     "anyOf": [
         {

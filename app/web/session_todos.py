@@ -16,7 +16,7 @@ from app.runtime.conversation_editor import ConversationEditor
 from app.runtime.session_agents import SessionAgents
 from app.store.store import Store
 from app.web.access import owner
-from app.web.posted_messages import SAYS_SOMETHING
+from app.web.posted_documents import SAYS_SOMETHING
 from app.web.request_body import read, skip_body
 from app.web.request_models import NO_NUL, Name, RequestModel, no_nul
 from app.web.resource import Resource, ResponseSpec, delete, get, patch

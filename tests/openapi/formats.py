@@ -18,6 +18,7 @@ PIXEL: Final = (
 )
 
 schemathesis.openapi.format("image-url", strategies.sampled_from(PIXEL))
+schemathesis.openapi.format("document-data", strategies.just("YSB0ZXh0"))
 schemathesis.openapi.format(
     "permission-pattern", strategies.sampled_from(("shell", "*:path=*.env", "fetch:url=https://x*"))
 )
