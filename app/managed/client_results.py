@@ -49,7 +49,8 @@ def _use_of_worker(
 ) -> Told:
     if not is_self_hosted(found.settings):
         raise InvalidRequest(
-            "user.tool_result: only sessions in environments of the type self_hosted take results of tools"
+            f"events[{len(before)}]: user.tool_result: only sessions in environments of the type self_hosted take "
+            "results of tools"
         )
     use = event.tool_use_id
     made = store.told.find(found.session.id, use)

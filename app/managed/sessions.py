@@ -81,6 +81,7 @@ class SessionCalls(Calls):
     def create(self) -> Response:
         body = read(CreateSession)
         refuse_unsupported(body)
+        agent = self._agent(body.agent)
         environment = self._store.environments.get(checked("env", body.environment_id), owner=owner())
         if environment.archived_at is not None:
             raise InvalidRequest(
@@ -88,12 +89,11 @@ class SessionCalls(Calls):
             )
         self._served.check_network(environment)
         config = environment.definition["config"]
-        settings: Json = {"metadata": body.metadata, "environment_type": config["type"]}
-        self_hosted = is_self_hosted(settings)
-        if not self_hosted:
+        settings = {"agent": agent, "metadata": body.metadata, "environment_type": config["type"]}
+        if not (self_hosted := is_self_hosted(settings)):
             settings["networking"] = config["networking"]["type"]
         networking = settings.get("networking", UNRESTRICTED)
-        agent = self._agent(body.agent, self_hosted=self_hosted)
+        self._served.check(agent, "agent.tools", self_hosted=self_hosted)
         skills = found_skills(self._store.skills, agent["skills"], "agent.skills", owner=owner())
         agent["skills"] = pinned(agent["skills"], skills)
         file = self._agents.file(agent["id"])
@@ -218,7 +218,7 @@ class SessionCalls(Calls):
         number = found.session.id
         return json_response(session_json(found, self._store.resources.of([number])[number]))
 
-    def _agent(self, given: AgentReference | AgentWithOverrides, *, self_hosted: bool) -> Json:
+    def _agent(self, given: AgentReference | AgentWithOverrides) -> Json:
         """The agent that is frozen into the session. NotFound, InvalidRequest."""
         try:
             stored = self._agents.get(checked("agent", given.id), version=given.version, owner=owner())
@@ -232,7 +232,6 @@ class SessionCalls(Calls):
             raise InvalidRequest("agent.type: an agent file can't be overridden")
         agent = session_agent(stored, overridden(stored.definition, given))
         refuse_unserved(agent)
-        self._served.check(agent, "agent.tools", self_hosted=self_hosted)
         return agent
 
     def _made_directory(self, session_id: str) -> Path:

@@ -10,12 +10,18 @@ import pytest
 
 from app.errors import StoreUnavailable
 from app.factory import Server
+from app.store.call_decisions import CallDecisions
 from app.store.told_events import ToldEvents
 from tests.managed.conftest import Sdk
 from tests.managed.test_sessions import types, until_idle
 from tests.managed.toolset_calls import ASK, call, confirm, started, waiting
 
-READS = ("last_place", "waiting", "decided", "open_calls")
+READS = (
+    (ToldEvents, "last_place"),
+    (ToldEvents, "waiting"),
+    (ToldEvents, "open_calls"),
+    (CallDecisions, "of"),
+)
 CALLED = call("bash", command="echo ran") + "[then][say Done.]"
 
 
@@ -38,7 +44,7 @@ def test_each_read_may_fail_once(sdk: Sdk, monkeypatch: pytest.MonkeyPatch) -> N
     whole, failed, made = story(sdk), -1, 0
 
     def failing(real: Callable[..., Any]) -> Callable[..., Any]:
-        def read(store: ToldEvents, *arguments: Any) -> Any:
+        def read(store: object, *arguments: Any) -> Any:
             nonlocal made
             if not threading.current_thread().name.startswith("run-"):
                 return real(store, *arguments)
@@ -49,8 +55,8 @@ def test_each_read_may_fail_once(sdk: Sdk, monkeypatch: pytest.MonkeyPatch) -> N
 
         return read
 
-    for name in READS:
-        monkeypatch.setattr(ToldEvents, name, failing(getattr(ToldEvents, name)))
+    for kind, name in READS:
+        monkeypatch.setattr(kind, name, failing(getattr(kind, name)))
     assert story(sdk) == whole
     reads, told = made, []
     for failed in range(1, reads + 1):
