@@ -8,10 +8,12 @@ in its place, and a lease that has run out by the database's clock is not renewe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
 
 from app.errors import Conflict, LeaseLost, Unauthorized
 from app.store.clock import ago, now
@@ -97,10 +99,10 @@ class WorkStore:
         old = delete(work_polls).where(
             work_polls.c.environment_id == environment_id, work_polls.c.polled_at < ago(POLLING_SECONDS)
         )
-        with self._database.writing_undurably() as connection:
+        with suppress(IntegrityError), self._database.writing_undurably() as connection:
             connection.execute(old)
             if not connection.execute(update(work_polls).where(mine).values(polled_at=now())).rowcount:
-                connection.execute(insert(work_polls).values(polled_at=now(), **key))
+                connection.execute(insert(work_polls).values(polled_at=now(), **key))  # or another poll has
 
     def claim(
         self,
