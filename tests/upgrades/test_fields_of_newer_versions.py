@@ -27,6 +27,8 @@ OF_AN_API: Final = {
     "prompts.tools_json",
     "agent_versions.definition_json",
     "environments.definition_json",
+    "vaults.definition_json",
+    "vault_credentials.definition_json",
     "managed_sessions.settings_json",
     "session_resources.settings_json",
     "told_events.body_json",
