@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import anthropic
@@ -12,6 +14,7 @@ import pytest
 from anthropic_standin.standin_server import OfflineServer
 from app.door_ids import number_in
 from app.factory import Server, build
+from app.managed.policies import prefix_of
 from tests.agent.tools.test_mcp_remote import Site, running
 from tests.agent.tools.web_site import WebSite
 from tests.agent.tools.web_site import running as web_site
@@ -232,6 +235,43 @@ def test_a_call_whose_run_is_taken_away_has_an_unknown_outcome(sdk: Sdk, server:
         events(sdk, session, "agent.mcp_tool_result"),
     )
     assert (result.mcp_tool_use_id, result.is_error) == (use.id, True)
+
+
+def test_an_interrupt_waits_for_no_server(sdk: Sdk, web: WebSite) -> None:
+    over = Event()
+
+    def hold(_request: BaseHTTPRequestHandler) -> None:
+        over.wait(60)
+
+    web.pages["/mcp"] = hold
+    session = started(sdk, web.url("/mcp"), "[say Never.]")
+    eventually(lambda: web.asked, "the server is asked")
+    interrupt: Any = {"type": "user.interrupt"}
+    sdk.beta.sessions.events.send(session, events=[interrupt])
+    until_idle(sdk, session)
+    over.set()
+    assert errors(sdk, session) == []
+    assert events(sdk, session, "session.status_idle")[0].stop_reason.type == "end_turn"
+
+
+def test_a_session_gets_another_server_while_it_is_idle(sdk: Sdk, site: Site) -> None:
+    session = started(sdk, "http://127.0.0.1:1/mcp", "[say Hello.]", vaults=[vault_with(sdk, site)])
+    until_idle(sdk, session)
+    given: Any = {
+        "tools": [{"type": "mcp_toolset", "mcp_server_name": "The Other", "default_config": ALLOW}],
+        "mcp_servers": [{"type": "url", "name": "The Other", "url": f"{site.url}/mcp"}],
+    }
+    sdk.checked(sdk.beta.sessions.update(session, agent=given))
+    said = call(f"{prefix_of('The Other')}echo", text="hi") + "[then][say Done.]"
+    sdk.beta.sessions.events.send(session, events=[say(said)])
+    until_idle(sdk, session, times=2)
+    (use,), (result,) = (
+        events(sdk, session, "agent.mcp_tool_use"),
+        events(sdk, session, "agent.mcp_tool_result"),
+    )
+    assert (use.name, use.mcp_server_name) == ("echo", "The Other")
+    assert result.content[0].text == "hi"
+    assert len(errors(sdk, session)) == 1
 
 
 def test_another_server_goes_on_with_calls_and_without_the_key_says_so(

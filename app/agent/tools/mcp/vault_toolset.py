@@ -75,6 +75,8 @@ class VaultToolset(McpToolset):
         except AuthorizationMissing as missing:
             raise self._lost(missing.why, is_unauthorized=True) from missing
         except ServerUnavailable as unavailable:
+            if self._cancellation.is_set():
+                raise  # nobody has waited for it to the end
             raise self._lost(str(unavailable), is_unauthorized=False) from unavailable
         if why := self._running.refusal:
             raise self._lost(why, is_unauthorized=True)
