@@ -66,7 +66,7 @@ class OwnFiles:
 class Ground:
     """The files that the sessions of one owner may touch: everything below `roots` that is not the server's own.
     `home` is the server's home directory, if no session can write there; `spelled` are the roots as the operator
-    wrote them, with links in them. What lies in `read_only` is only read."""
+    wrote them, with links in them. Tools write nothing in `read_only`."""
 
     roots: tuple[Path, ...] = ()
     own: OwnFiles = field(default_factory=OwnFiles)

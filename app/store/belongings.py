@@ -1,4 +1,4 @@
-"""What belongs to a name, in whatever table: read as a whole, and removed."""
+"""All that belongs to a name, in whatever table: read as a whole, and removed."""
 
 from __future__ import annotations
 

@@ -73,8 +73,8 @@ class Memories:
         by: Actor,
         owner: str | None,
     ) -> Memory:
-        """What is None stays. Nothing is written where nothing changes. Conflict if `expected` is given and is not the
-        digest of the content."""
+        """A path or content of None stays. Nothing is written where nothing changes. Conflict if `expected` is given
+        and is not the digest of the content."""
         with self._database.writing() as connection:
             store = locked_store(connection, store_id, owner, writes=True)
             before = _memory(connection, store_id, memory_id)

@@ -18,7 +18,7 @@ from app.store.pruning import drop
 from app.store.tables import memory_versions
 
 KEEP_SECONDS: Final = 30 * 86_400.0
-"""Of a version that is no memory's content any more."""
+"""Time that a version is kept after another one has followed it."""
 
 
 @dataclass(frozen=True, slots=True)

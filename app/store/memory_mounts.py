@@ -40,7 +40,7 @@ _LONGEST_NAME: Final = 240
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What both sides had when they were the same last. `mark` names the directory for which that holds; an empty one
+    """The state in which both sides were the same last. `mark` names the directory for which that holds; an empty one
     holds for none."""
 
     mark: str = ""
@@ -58,7 +58,7 @@ class LocalFile:
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """What has to happen to the files now: `write` has a version's id, digest and content by path. `words` are for the
+    """The changes that the files need now: `write` has a version's id, digest and content by path. `words` are for the
     model, each with the path that it is about. `agreed`: the files that are the same on both sides already, without a
     mark if the directory was none that is known."""
 
@@ -110,7 +110,7 @@ class MemoryMounts:
 
 
 class _Merge:
-    """Of one store, within one transaction that has its lock."""
+    """Merges one store's memories with files, within one transaction that has the store's lock."""
 
     def __init__(
         self,

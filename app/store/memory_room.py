@@ -10,8 +10,8 @@ from app.store.tables import memory_stores, memory_versions
 
 
 class MemoryRoom:
-    """Of the owner of a store, within one transaction that has the store's lock. Stores that belong to nobody have no
-    limit."""
+    """The room of a store's owner, within one transaction that has the store's lock. Stores that belong to nobody have
+    no limit."""
 
     def __init__(self, connection: Connection, owner: str, limit: int) -> None:
         """0 is no limit."""

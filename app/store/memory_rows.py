@@ -22,7 +22,7 @@ MOST: Final = 2000
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who has made a change: the key with this id, or the session with it."""
+    """The author of a change: the key with this id, or the session with it."""
 
     key: str = ""
     session: str = ""

@@ -73,7 +73,7 @@ class OwnerResource(Resource):
     )
     def remove(self, name: str) -> Response:
         """Stops the name's runs, and removes its sessions with their directories, its agents, environments and memory
-        stores with all their versions. What it said in other names' sessions, and the audit trail, stay. The name's
+        stores with all their versions. Its words in other names' sessions and the audit trail stay. The name's
         token stays valid: take it away before, or new things may come meanwhile. For operators."""
         require_operator()
         name = _plain(name)

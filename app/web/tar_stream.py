@@ -8,7 +8,7 @@ from typing import BinaryIO, Final
 
 _PIECE: Final = 1 << 18
 END: Final = bytes(2 * tarfile.BLOCKSIZE)
-"""What an archive ends with: one without it was cut off."""
+"""The end of an archive: one without it was cut off."""
 
 
 def member(name: str, data: bytes, *, at: float) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from app.agent.tools.path_walk import enter
 from app.agent.tools.sandbox import FileRefused, Sandbox
 
 Stamp = tuple[int, int, int, int]
-"""What changes with a file's content: inode, size, and the times of its last changes."""
+"""Inode, size, and the times of the last changes: another one means that the file may have changed."""
 
 MOST_FILES: Final = 4000
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK

@@ -1,4 +1,4 @@
-"""What a session's directory holds of things that are kept elsewhere, and that its tools may change there."""
+"""Copies of things that are kept elsewhere, in a session's directory, where its tools may change them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 
 class WorkingCopies(Protocol):
-    """Of one run. Any of its threads may call it."""
+    """The copies of one run. Any of its threads may call it."""
 
     @property
     def read_only(self) -> tuple[Path, ...]:

@@ -1,4 +1,4 @@
-"""Who changes a memory, as the Managed Agents API tells it."""
+"""Authors of changes to memories, as the Managed Agents API tells them."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ FOLDER: Final = "memory"
 
 
 def attached(stores: MemoryStores, given: Sequence[Attached], *, owner: str | None) -> list[Json]:
-    """What the session keeps of its memory stores. NotFound; InvalidRequest for one that is archived or comes twice."""
+    """The facts of its memory stores that a session keeps. NotFound; InvalidRequest for one that is archived or comes twice."""
     if len(given) > MOST:
         raise InvalidRequest(f"resources: a session has at most {MOST} memory stores")
     kept: list[Json] = []
@@ -69,14 +69,14 @@ def memory_resources(settings: Mapping[str, Any]) -> list[Json]:
 
 
 def memory_notes(settings: Mapping[str, Any]) -> str:
-    """What the model is told of the session's memory stores; empty if it has none."""
+    """Words for the model about the session's memory stores; empty if it has none."""
     stores = attached_to(settings)
     if not stores:
         return ""
     head = (
         "Memory stores are directories of text files that outlast this session. Look there for what is known already "
-        "before you begin. What you write there is kept for later sessions, and for others: only UTF-8 text, of at "
-        "most 100 KB a file. A read-only store can't be changed."
+        "before you begin. Files that you write there are kept for later sessions, and for others: only UTF-8 text, "
+        "at most 100 KB a file. A read-only store can't be changed."
     )
     return "\n\n".join(["# Memory", head, *map(_note, stores)])
 

@@ -1,4 +1,4 @@
-"""What a request may say of memory stores and memories, and the rules of their paths."""
+"""Request bodies for memory stores and memories, and the rules of their paths."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from app.managed.bodies import SOUND, Body, Metadata, MetadataPatch
 
 MOST_BYTES: Final = 102_400
-"""Of a memory, as UTF-8."""
+"""The most that a memory may have, as UTF-8."""
 
 MOST_PATH_BYTES: Final = 1024
 MOST_NAMES: Final = 20
@@ -21,7 +21,7 @@ _UNSEEN: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})
 
 
 def path_fault(path: str) -> str:
-    """What is wrong with a memory's path; empty if nothing is."""
+    """The fault of a memory's path; empty if it has none."""
     names = path.split("/")[1:]
     if not path.startswith("/"):
         return "must begin with /"
@@ -39,7 +39,7 @@ def path_fault(path: str) -> str:
 
 
 def content_fault(content: str) -> str:
-    """What is wrong with a memory's content; empty if nothing is."""
+    """The fault of a memory's content; empty if it has none."""
     if "\0" in content:
         return "a NUL character is not allowed here"
     size = len(content.encode("utf-8", "surrogatepass"))

@@ -1,4 +1,4 @@
-"""What requests for memories ask for in their queries."""
+"""Query parameters of requests for memories and their versions."""
 
 from __future__ import annotations
 

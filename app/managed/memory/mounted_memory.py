@@ -187,7 +187,7 @@ class MountedStore:
             return False
 
     def _news(self, synced: Synced, found: Mapping[str, Looked]) -> Iterator[tuple[str, str]]:
-        """What the model was not told of a file before."""
+        """Words about files that the model was not told before."""
         for path, words in synced.words:
             if path not in found or self._told.get(path) != found[path].stamp:
                 yield path, words

@@ -1,4 +1,4 @@
-"""What requests for memory stores can't ask for, and how it is said."""
+"""Requests for memory stores that are refused, and the words of each refusal."""
 
 from __future__ import annotations
 

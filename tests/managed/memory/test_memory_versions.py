@@ -1,4 +1,4 @@
-"""What a memory store has held, and who has written it, through the official SDK."""
+"""Versions of memories and their authors, through the official SDK."""
 
 from __future__ import annotations
 
