@@ -112,7 +112,8 @@ class ManagedSessions:
             )
             add_resources(connection, session.id, resources)
             keep_skills(connection, session.id, skills)
-            add_mounts(connection, session.id, (one["memory_store_id"] for one in settings["memory_stores"]))
+            kept = settings.get("memory_stores", ())
+            add_mounts(connection, session.id, (one["memory_store_id"] for one in kept))
             if messages:
                 add_waiting(connection, messages)
                 if is_self_hosted(settings):

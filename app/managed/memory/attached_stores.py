@@ -21,8 +21,8 @@ FOLDER: Final = "memory"
 
 
 def attached(stores: MemoryStores, given: Sequence[Attached], *, owner: str | None) -> list[Json]:
-    """The facts that a session keeps of its memory stores. NotFound; InvalidRequest for an archived one, or a second time
-    the same."""
+    """The facts that a session keeps of its memory stores. NotFound; InvalidRequest for one that is archived, or comes
+    twice."""
     if len(given) > MOST:
         raise InvalidRequest(f"resources: a session has at most {MOST} memory stores")
     kept: list[Json] = []
