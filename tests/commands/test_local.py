@@ -108,6 +108,20 @@ def put_two_rows_into_what_grows(database_url: str) -> None:
                     | {"updated_at": at, **created},
                     tables.skill_versions: {"id": str(number), "skill_id": str(number), "number": number}
                     | {"description": "", "archived_at": at if number else None, **created},
+                    tables.memory_stores: {"id": str(number), "shared": False, "definition_json": "{}", **who}
+                    | {"updated_at": at, **created},
+                    tables.memory_versions: {
+                        "id": str(number),
+                        "store_id": str(number),
+                        "number": 1,
+                        "memory_id": "",
+                        "operation": "modified",
+                        "by_key": "",
+                        "by_session": "",
+                        "redacted_by": "",
+                        "replaced_at": at,
+                        **created,
+                    },
                 }
                 for table, row in rows.items():
                     known = {name: value for name, value in mark.items() if name in table.c}

@@ -52,6 +52,9 @@ DEFINED_BY_CLIENTS: Final = frozenset(
 OF_A_FILE: Final = frozenset({"file_chunks"})
 """They go with their content."""
 
+REPLACED: Final = frozenset({"work_polls"})
+"""Each poll of an environment drops the older notes of its workers."""
+
 FOLLOWS: Final = frozenset({"search_pending", "search_backlog", "search_entries"})
 """The index drops what is gone when it follows (`tests/store/test_search_index.py`)."""
 
@@ -59,7 +62,7 @@ FOLLOWS: Final = frozenset({"search_pending", "search_backlog", "search_entries"
 def test_every_table_goes_with_its_session_or_is_pruned() -> None:
     pruned = {field.name for field in fields(Pruned)}
     assert pruned <= set(metadata.tables)
-    known = pruned | PRUNED_WHEN_WRITTEN | FOLLOWS | DEFINED_BY_CLIENTS | OF_A_FILE
+    known = pruned | PRUNED_WHEN_WRITTEN | FOLLOWS | DEFINED_BY_CLIENTS | OF_A_FILE | REPLACED
     others = set(metadata.tables) - known
     assert [table for table in others if not goes_with_its_session(table)] == []
 
