@@ -36,6 +36,7 @@ from app.managed.vaults.server_tokens import ServerTokens
 from app.managed.vaults.validation import CredentialCheck
 from app.managed.vaults.vault_calls import VaultCalls
 from app.managed.work import SETTLE_SECONDS, WorkCalls, WorkEnds
+from app.managed.worker_access import WorkerAccess
 from app.runtime.agent_planner import AgentPlanner
 from app.runtime.agent_prompts import AgentPrompts
 from app.runtime.agent_tools import AgentTools
@@ -341,7 +342,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             CallerResource(store.quotas, stand_in=settings.stand_in),
             ReferenceResource(secured=settings.asks_for_tokens),
             AgentCalls(every_agent := EveryAgent(store.agents, directory), store.skills, served),
-            SkillCalls(store.skills),
+            SkillCalls(store.skills, WorkerAccess(store.managed)),
             EnvironmentCalls(store.environments, caged=settings.sandbox != "off"),
             SessionCalls(store, control, runtime.manager, roots, served, mounts, every_agent),
             VaultCalls(store.vaults),

@@ -70,7 +70,7 @@ def _session(sdk: Sdk, environment: str) -> str:
     return made.id
 
 
-def _refused(asks: list[Ask], kind: type[anthropic.APIStatusError]) -> None:
+def all_refused(asks: list[Ask], kind: type[anthropic.APIStatusError]) -> None:
     for ask in asks:
         with pytest.raises(kind):
             ask()
@@ -93,11 +93,11 @@ def test_a_key_does_the_work_of_its_environment_and_nothing_else(
         work = key.beta.environments.work
         assert [item.data.id for item in work.list(environment)] == [session]
         assert work.stats(environment).depth == 1
-        _refused([lambda: work.poll(other), lambda: work.stats(other)], anthropic.NotFoundError)
+        all_refused([lambda: work.poll(other), lambda: work.stats(other)], anthropic.NotFoundError)
         item = work.poll(environment)
         assert item is not None
         of_item: Any = {"environment_id": environment}
-        _refused(
+        all_refused(
             [
                 lambda: work.retrieve(item.id, **of_item),
                 lambda: work.update(item.id, metadata={}, **of_item),
@@ -137,7 +137,7 @@ def test_the_token_of_an_item_opens_its_session_and_no_other(server: Server, ann
     with Sdk(server, token_of(mine)) as worker:
         send, work = worker.beta.sessions.events.send, worker.beta.environments.work
         assert worker.beta.sessions.retrieve(first).id == first
-        _refused(
+        all_refused(
             [
                 lambda: worker.beta.sessions.retrieve(second),
                 lambda: worker.beta.sessions.events.list(second),
@@ -147,8 +147,8 @@ def test_the_token_of_an_item_opens_its_session_and_no_other(server: Server, ann
             ],
             anthropic.NotFoundError,
         )
-        _refused([lambda: send(first, events=[result(others[0])])], anthropic.BadRequestError)
-        _refused(
+        all_refused([lambda: send(first, events=[result(others[0])])], anthropic.BadRequestError)
+        all_refused(
             [
                 lambda: send(first, events=[say("Hello.")]),
                 lambda: send(first, events=[result(uses[0]), {"type": "user.interrupt"}]),
@@ -167,9 +167,9 @@ def test_the_token_of_an_item_opens_its_session_and_no_other(server: Server, ann
         send(first, events=[result(uses[0]), result(uses[1])])
         until_idle(ann, first, times=2)
         work.stop(mine.id, environment_id=environment, force=True)
-        _refused([lambda: worker.beta.sessions.retrieve(first)], anthropic.AuthenticationError)
+        all_refused([lambda: worker.beta.sessions.retrieve(first)], anthropic.AuthenticationError)
     with Sdk(server, "work-token.x") as stranger:
-        _refused([lambda: stranger.beta.sessions.retrieve(first)], anthropic.AuthenticationError)
+        all_refused([lambda: stranger.beta.sessions.retrieve(first)], anthropic.AuthenticationError)
     ann.beta.sessions.events.send(second, events=[{"type": "user.interrupt"}])
     until_idle(ann, second, times=2)
 
@@ -206,12 +206,12 @@ def test_an_items_token_is_a_fence_also_where_no_tokens_are_asked_for(laptop: Se
     item = sdk.beta.environments.work.poll(environment)
     assert item is not None
     with Sdk(laptop, token_of(item)) as worker:
-        _refused([lambda: worker.beta.sessions.retrieve(session)], anthropic.AuthenticationError)
+        all_refused([lambda: worker.beta.sessions.retrieve(session)], anthropic.AuthenticationError)
         sdk.beta.environments.work.ack(item.id, environment_id=environment)
         assert worker.beta.sessions.retrieve(session).id == session
-        _refused([lambda: worker.beta.sessions.list()], anthropic.PermissionDeniedError)
+        all_refused([lambda: worker.beta.sessions.list()], anthropic.PermissionDeniedError)
         assert _at_the_other_door(laptop, token_of(item)) == 403
         sdk.beta.sessions.archive(session)
         assert worker.beta.environments.work.stop(item.id, environment_id=environment, force=True)
     with Sdk(laptop, f"work-token.{item.id}.{'x' * 43}") as stranger:
-        _refused([lambda: stranger.beta.sessions.retrieve(session)], anthropic.AuthenticationError)
+        all_refused([lambda: stranger.beta.sessions.retrieve(session)], anthropic.AuthenticationError)

@@ -16,6 +16,7 @@ OUTPUTS: Final = "outputs"
 PLACES: Final[Mapping[str, str]] = {
     "/mnt/session/uploads": UPLOADS,
     "/mnt/session/outputs": OUTPUTS,
+    "/mnt/memory": "memory",
     "/workspace": "",
 }
 """From the API's directory to that below the working directory."""

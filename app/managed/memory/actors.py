@@ -7,6 +7,7 @@ from typing import Any, Final
 from app.managed.teams import key_of
 from app.store.memory_rows import Actor
 from app.web.access import own_name
+from app.web.item_tokens import shown_item
 
 Json = dict[str, Any]
 
@@ -16,7 +17,9 @@ _ANYBODY: Final = "anybody"
 
 
 def own_actor() -> Actor:
-    """The caller of this request. The tokens of one name are one key."""
+    """The caller of this request. The tokens of one name are one key. A worker acts for its session."""
+    if (item := shown_item()) is not None:
+        return Actor(session=item.session)
     return Actor(key=own_name() or _ANYBODY)
 
 

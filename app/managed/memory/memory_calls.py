@@ -27,9 +27,11 @@ from app.managed.memory.memory_queries import (
     wants_content,
 )
 from app.managed.paging import page_json, window
+from app.managed.worker_access import WorkerAccess
 from app.store.store import Store
 from app.web.access import own_name, owner
 from app.web.response_json import json_response
+from app.web.worker_routes import OF_ITEM
 
 Json = dict[str, Any]
 
@@ -83,32 +85,37 @@ class MemoryCalls(Calls):
 
     def __init__(self, store: Store) -> None:
         self._memories = store.memories
+        self._workers = WorkerAccess(store.managed)
 
-    @post("")
+    @post("", workers=[OF_ITEM])
     def create(self, store_id: str) -> Response:
+        self._workers.require_store(store_id, writes=True)
         body, content = read(CreateMemory), wants_content()
         made = self._memories.create(
             checked("memstore", store_id), body.path, body.content or "", by=own_actor(), owner=owner()
         )
         return json_response(memory_json(made, content=content))
 
-    @get("")
+    @get("", workers=[OF_ITEM])
     def page(self, store_id: str) -> Response:
+        self._workers.require_store(store_id)
         asked = listing()
         rows = self._memories.page(checked("memstore", store_id), asked, owner=owner())
         shown = rows[: asked.limit]
         behind = listing_cursor(shown[-1]) if len(rows) > asked.limit else None
         return json_response({"data": [entry_json(one) for one in shown], "next_page": behind})
 
-    @get("/<memory_id>")
+    @get("/<memory_id>", workers=[OF_ITEM])
     def retrieve(self, store_id: str, memory_id: str) -> Response:
+        self._workers.require_store(store_id)
         content = wants_content(default=True)
         found = self._memories.get(checked("memstore", store_id), checked("mem", memory_id), owner=owner())
         return json_response(memory_json(found, content=content))
 
-    @post("/<memory_id>")
-    @patch("/<memory_id>")
+    @post("/<memory_id>", workers=[OF_ITEM])
+    @patch("/<memory_id>", workers=[OF_ITEM])
     def update(self, store_id: str, memory_id: str) -> Response:
+        self._workers.require_store(store_id, writes=True)
         body, content = read(UpdateMemory), wants_content()
         found = self._memories.change(
             checked("memstore", store_id),
@@ -121,8 +128,9 @@ class MemoryCalls(Calls):
         )
         return json_response(memory_json(found, content=content))
 
-    @delete("/<memory_id>")
+    @delete("/<memory_id>", workers=[OF_ITEM])
     def delete(self, store_id: str, memory_id: str) -> Response:
+        self._workers.require_store(store_id, writes=True)
         self._memories.delete(
             checked("memstore", store_id),
             checked("mem", memory_id),

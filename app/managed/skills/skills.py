@@ -15,10 +15,12 @@ from app.managed.paging import page_json, window
 from app.managed.skills.uploads import UploadForm
 from app.managed.skills.versions import checked_version
 from app.managed.times import moment
+from app.managed.worker_access import WorkerAccess
 from app.store.key_pages import Place, Window
 from app.store.skill_store import LATEST, Skill, SkillStore, SkillVersion
 from app.web.access import own_name, owner, role
 from app.web.response_json import json_response
+from app.web.worker_routes import OF_ITEM
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -33,8 +35,9 @@ _SOURCES: Final = ("custom", "anthropic", "anthropic_example", "plugin")
 class SkillCalls(Calls):
     prefix = "/v1/skills"
 
-    def __init__(self, skills: SkillStore) -> None:
+    def __init__(self, skills: SkillStore, workers: WorkerAccess) -> None:
         self._skills = skills
+        self._workers = workers
 
     @post("")
     def create(self) -> Response:
@@ -78,7 +81,7 @@ class SkillCalls(Calls):
         rows = self._skills.versions(checked("skill", skill_id), asked, owner=owner())
         return json_response(_page(rows, asked, _version_json, lambda one: (float(one.number), one.id)))
 
-    @get("/<skill_id>/versions/<version>")
+    @get("/<skill_id>/versions/<version>", workers=[OF_ITEM])
     def retrieve_version(self, skill_id: str, version: str) -> Response:
         return json_response(_version_json(self._version(skill_id, version)))
 
@@ -92,7 +95,7 @@ class SkillCalls(Calls):
         shown = str(gone.number) if _is_older() else gone.id
         return json_response({"id": shown, "type": "skill_version_deleted"})
 
-    @get("/<skill_id>/versions/<version>/content")
+    @get("/<skill_id>/versions/<version>/content", workers=[OF_ITEM])
     def download(self, skill_id: str, version: str) -> Response:
         found = self._version(skill_id, version)
         answer = Response(self._skills.archive_of(found.id), content_type="application/zip")
@@ -105,6 +108,7 @@ class SkillCalls(Calls):
         return json_response({"id": skill_id, "type": "skill_deleted"})
 
     def _version(self, skill_id: str, version: str) -> SkillVersion:
+        self._workers.require_skill(skill_id)
         return self._skills.version(checked("skill", skill_id), checked_version(version), owner=owner())
 
 
