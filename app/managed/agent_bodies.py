@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field
 
 from app.managed.bodies import SOUND, Body, Metadata, MetadataPatch, Name, Text
+from app.managed.roster_bodies import GivenRoster
 from app.team.domains import domains
 
 Json = dict[str, Any]
@@ -161,7 +162,7 @@ class CreateAgent(Body):
     tools: Tools = Field(default_factory=list)
     mcp_servers: Servers = Field(default_factory=list)
     skills: Skills = Field(default_factory=list)
-    multiagent: Json | None = None
+    multiagent: GivenRoster | None = None
     metadata: Metadata = Field(default_factory=dict)
     execution_identity: Identity | None = None
 
@@ -175,6 +176,6 @@ class UpdateAgent(Body):
     tools: Tools | None = None
     mcp_servers: Servers | None = None
     skills: Skills | None = None
-    multiagent: Json | None = None
+    multiagent: GivenRoster | None = None
     metadata: MetadataPatch = Field(default_factory=dict)
     execution_identity: Identity | None = None

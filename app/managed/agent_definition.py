@@ -32,10 +32,10 @@ _SETTINGS: Final[Mapping[str, Sequence[str]]] = {
 _SERVICE_ACCOUNT: Final = {"type": "service_account"}
 
 
-def definition(body: CreateAgent) -> Json:
-    """InvalidRequest for what does not fit together, and for what can't be done here."""
+def definition(body: CreateAgent, roster: Json | None) -> Json:
+    """`roster` is the one that the body names, as it is stored. InvalidRequest for what does not fit together, and for
+    what can't be done here."""
     _refuse_identity(body.execution_identity)
-    _refuse_multiagent(body.multiagent)
     made = {
         "name": body.name,
         "description": body.description,
@@ -44,7 +44,7 @@ def definition(body: CreateAgent) -> Json:
         "tools": [tool_json(tool) for tool in body.tools],
         "mcp_servers": [server.model_dump() for server in body.mcp_servers],
         "skills": [skill_json(skill) for skill in body.skills],
-        "multiagent": None,
+        "multiagent": roster,
         "metadata": body.metadata,
         "execution_identity": _SERVICE_ACCOUNT,
     }
@@ -52,14 +52,13 @@ def definition(body: CreateAgent) -> Json:
     return made
 
 
-def changed(before: Json, body: UpdateAgent, patch: Callable[[Json], Json]) -> Json:
+def changed(before: Json, body: UpdateAgent, roster: Json | None, patch: Callable[[Json], Json]) -> Json:
     """The definition after an update: what is omitted stays, null clears, a list replaces the whole."""
     after = dict(before)
     for name in ("name", "model"):
         if body.given(name) and getattr(body, name) is None:
             raise InvalidRequest(f"{name}: can't be cleared")
     _refuse_identity(body.execution_identity)
-    _refuse_multiagent(body.multiagent)
     if body.name is not None:
         after["name"] = body.name
     if body.model is not None:
@@ -75,6 +74,8 @@ def changed(before: Json, body: UpdateAgent, patch: Callable[[Json], Json]) -> J
         after["mcp_servers"] = [server.model_dump() for server in body.mcp_servers or ()]
     if body.given("skills"):
         after["skills"] = [skill_json(skill) for skill in body.skills or ()]
+    if body.given("multiagent"):
+        after["multiagent"] = roster
     after["metadata"] = patch(before["metadata"])
     check(after)
     return after
@@ -189,8 +190,3 @@ def _refuse_identity(identity: Identity | None) -> None:
         raise InvalidRequest(
             "execution_identity.type: this server has no roles of a cloud; only service_account is supported"
         )
-
-
-def _refuse_multiagent(multiagent: Json | None) -> None:
-    if multiagent is not None:
-        raise InvalidRequest("multiagent: rosters are not supported here yet")

@@ -15,6 +15,7 @@ from app.managed.calls import Calls, get, post
 from app.managed.every_agent import EveryAgent
 from app.managed.given_ids import checked
 from app.managed.paging import page_json, window
+from app.managed.rosters import roster_json, stored_roster
 from app.managed.served_tools import ServedTools
 from app.managed.skills.session_skills import found_skills
 from app.managed.times import times_json
@@ -36,7 +37,8 @@ class AgentCalls(Calls):
 
     @post("")
     def create(self) -> Response:
-        made = definition(read(CreateAgent))
+        body = read(CreateAgent)
+        made = definition(body, stored_roster(body.multiagent, self._agents, owner=owner()))
         self._served.check(made, "tools")
         found_skills(self._skills, made["skills"], "skills", owner=owner())
         added = self._agents.add(new_id("agent"), made, owner=own_name(), shared=role() != "user")
@@ -55,12 +57,14 @@ class AgentCalls(Calls):
 
     @post("/<agent_id>")
     def update(self, agent_id: str) -> Response:
-        body = read(UpdateAgent)
+        body, own_id = read(UpdateAgent), checked("agent", agent_id)
+        self._agents.get(own_id, owner=owner())  # one that is not there is the first thing to be told
+        roster = stored_roster(body.multiagent, self._agents, own_id=own_id, owner=owner())
 
         def change(before: Defined) -> Json:
             if before.archived_at is not None:
                 raise InvalidRequest("Cannot modify archived agent")
-            after = changed(before.definition, body, lambda now: patched(now, body.metadata))
+            after = changed(before.definition, body, roster, lambda now: patched(now, body.metadata))
             if body.given("tools"):
                 self._served.check(after, "tools")
             return after
@@ -68,7 +72,7 @@ class AgentCalls(Calls):
         if body.skills:
             found_skills(self._skills, [skill_json(one) for one in body.skills], "skills", owner=owner())
 
-        found = self._agents.change(checked("agent", agent_id), change, expected=body.version, owner=owner())
+        found = self._agents.change(own_id, change, expected=body.version, owner=owner())
         return json_response(agent_json(found))
 
     @post("/<agent_id>/archive")
@@ -87,6 +91,7 @@ def agent_json(agent: Defined) -> Json:
         "id": agent.id,
         "type": "agent",
         **agent.definition,
+        "multiagent": roster_json(agent),
         "version": agent.version,
         **times_json(agent),
     }

@@ -20,9 +20,10 @@ from app.store.told_events import Told
 Json = dict[str, Any]
 
 
-def session_agent(stored: Defined, definition: Json) -> Json:
-    """The agent of a session: without metadata and times."""
-    kept = {name: value for name, value in definition.items() if name != "metadata"}
+def session_agent(stored: Defined, definition: Json | None = None) -> Json:
+    """The agent of a session: without metadata and times. `definition` stands for the stored one."""
+    given = stored.definition if definition is None else definition
+    kept = {name: value for name, value in given.items() if name != "metadata"}
     return {"id": stored.id, "type": "agent", "version": stored.version, **kept}
 
 

@@ -24,6 +24,7 @@ from app.managed.given_ids import checked, number_of
 from app.managed.memory.attached_stores import attached
 from app.managed.memory.memory_bodies import Attached
 from app.managed.paging import SessionPages
+from app.managed.rosters import members_of, resolved_roster
 from app.managed.sent_messages import first_messages
 from app.managed.served_tools import ServedTools
 from app.managed.session_bodies import (
@@ -37,7 +38,7 @@ from app.managed.session_bodies import (
     with_tools,
 )
 from app.managed.session_json import session_agent, session_json
-from app.managed.skills.session_skills import found_skills, pinned, skill_settings
+from app.managed.skills.session_skills import skill_settings, skills_of_all
 from app.managed.teams import AGENT, key_of
 from app.managed.vaults.session_vaults import usable_vaults
 from app.roots import Roots
@@ -93,15 +94,21 @@ class SessionCalls(Calls):
         if not (self_hosted := is_self_hosted(settings)):
             settings["networking"] = config["networking"]["type"]
         networking = settings.get("networking", UNRESTRICTED)
-        self._served.check(agent, "agent.tools", self_hosted=self_hosted)
-        skills = found_skills(self._store.skills, agent["skills"], "agent.skills", owner=owner())
-        agent["skills"] = pinned(agent["skills"], skills)
+        everyone = (agent, *members_of(agent))
+        if self_hosted and members_of(agent):
+            raise InvalidRequest(
+                "agent.multiagent: an agent with a roster can't work in a self_hosted environment here"
+            )
+        for one in everyone:
+            self._served.check(one, "agent.tools", self_hosted=self_hosted)
+        skills = skills_of_all(self._store.skills, everyone, "agent.skills", owner=owner())
         file = self._agents.file(agent["id"])
         if file is not None and (self_hosted or networking != UNRESTRICTED):
             raise InvalidRequest(
                 "environment_id: the tools of an agent file run here, and their network can't be limited"
             )
-        self._served.check_servers(agent, networking, "agent.tools")
+        for one in everyone:
+            self._served.check_servers(one, networking, "agent.tools")
         vault_ids = usable_vaults(self._store.vaults, body.vault_ids)
         stores = [one for one in body.resources if isinstance(one, Attached)]
         memory_stores = attached(self._store.memory_stores, stores, owner=owner())
@@ -112,7 +119,7 @@ class SessionCalls(Calls):
         resources = self._mounts.new(files, session_id=session_id, session_owner=own_name(), owner=owner())
         settings |= {
             "agent": agent,
-            "mounts": mount_notes(resources, agent),
+            "mounts": mount_notes(resources, everyone),
             "vault_ids": vault_ids,
             "skills": skill_settings(skills),
             "agent_file": None if file is None else file.key,
@@ -231,7 +238,9 @@ class SessionCalls(Calls):
         if isinstance(given, AgentWithOverrides) and self._agents.file(given.id) is not None:
             raise InvalidRequest("agent.type: an agent file can't be overridden")
         agent = session_agent(stored, overridden(stored.definition, given))
-        refuse_unserved(agent)
+        agent["multiagent"] = resolved_roster(agent, self._store.agents, session_agent)
+        for one in (agent, *members_of(agent)):
+            refuse_unserved(one)
         return agent
 
     def _made_directory(self, session_id: str) -> Path:

@@ -17,6 +17,7 @@ from app.managed.environments import UNRESTRICTED
 from app.managed.files.resource_json import file_notes
 from app.managed.memory.attached_stores import memory_notes
 from app.managed.policies import SEARCH, Policies, asks, prefix_of
+from app.managed.rosters import with_members
 from app.managed.skills.session_skills import skill_notes
 from app.store.managed_sessions import ManagedSessions
 from app.team.client_tool import ClientTool
@@ -55,15 +56,19 @@ class EveryTeam:
         known = self._made.get(key)
         if known is not None and known[0] == changed_at:
             return known[1]
-        team = team_of(
-            key,
-            settings["agent"],
-            networking=settings.get("networking", UNRESTRICTED),
-            vaults=settings.get("vault_ids", ()),
-            private_servers=self._private_servers,
-            notes=[file_notes(settings), skill_notes(settings), memory_notes(settings)],
-            self_hosted=is_self_hosted(settings),
-        )
+
+        def make(agent: Mapping[str, Any]) -> Team:
+            return team_of(
+                key,
+                agent,
+                networking=settings.get("networking", UNRESTRICTED),
+                vaults=settings.get("vault_ids", ()),
+                private_servers=self._private_servers,
+                notes=[file_notes(settings), skill_notes(settings, agent), memory_notes(settings)],
+                self_hosted=is_self_hosted(settings),
+            )
+
+        team = with_members(make(settings["agent"]), settings["agent"], make)
         self._made[key] = changed_at, team
         while len(self._made) > _KEPT:  # the oldest; another thread may be faster
             self._made.pop(next(iter(self._made)), None)

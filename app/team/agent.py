@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from app.conversation.safety import SafetyPolicy
 from app.team.client_tool import ClientTool
+from app.team.colleague import Colleague
 from app.team.expansion import Expander
 from app.team.fields import (
     AgentFilePart,
@@ -26,6 +27,7 @@ from app.team.fields import (
 from app.team.hook_definitions import Hooks
 from app.team.model_definition import ModelSpec, inline
 from app.team.output_schema import NotPossible, for_the_api
+from app.team.permissions import Permissions
 from app.team.problems import INLINE, NAMED
 from app.team.remote_server import RemoteServer
 from app.team.skill_definitions import InlineSkill
@@ -245,6 +247,10 @@ class Agent(AgentDefinition):
     fallback_models: tuple[ModelSpec, ...] = ()
     client_tools: tuple[ClientTool, ...] = ()
     servers: tuple[RemoteServer, ...] = ()
+    roster: tuple[Colleague, ...] = ()
+    """Agents of the team to whose threads it sends messages."""
+    own_permissions: Permissions | None = None
+    """Those of its threads, before the team's."""
 
     @property
     def starts_thinking(self) -> bool:

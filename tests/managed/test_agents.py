@@ -172,10 +172,6 @@ def test_pages_hold_each_agent_once_while_others_are_added(sdk: Sdk) -> None:
             },
             "Only one of allowed_domains or blocked_domains may be set.",
         ),
-        (
-            {"multiagent": {"type": "coordinator", "agents": ["x"]}},
-            "multiagent: rosters are not supported here yet",
-        ),
         ({"execution_identity": {"type": "aws_role", "role_arn": "x"}}, "execution_identity.type"),
         ({"skills": [{"type": "custom", "skill_id": "s"}] * 2}, 'duplicate skill_id "s"'),
     ],

@@ -65,8 +65,8 @@ class Mounts:
         return made
 
 
-def mount_notes(new: Sequence[NewResource], agent: Mapping[str, Any]) -> Json:
-    """What the session's settings keep for the words to the model (`file_notes`)."""
+def mount_notes(new: Sequence[NewResource], agents: Sequence[Mapping[str, Any]]) -> Json:
+    """What the session's settings keep for the words to the models of its agents (`file_notes`)."""
     files = [
         [relative(one.mount_path), one.content.size_bytes, one.facts.mime_type]
         for one in new
@@ -76,5 +76,5 @@ def mount_notes(new: Sequence[NewResource], agent: Mapping[str, Any]) -> Json:
     return {
         "files": files,
         "repositories": cloned,
-        "writes": not _WRITING.isdisjoint(Policies(agent["tools"]).enabled()),
+        "writes": any(not _WRITING.isdisjoint(Policies(one["tools"]).enabled()) for one in agents),
     }

@@ -61,6 +61,23 @@ def found_skills(
     return found
 
 
+def skills_of_all(
+    skills: SkillStore, agents: Sequence[Json], place: str, *, owner: str | None
+) -> list[SkillVersion]:
+    """The versions that the skills of a session's agents stand for now, each once; in the agents they are pinned.
+    InvalidRequest as of `found_skills`, and for two versions of one name, for all of them are in one directory."""
+    by_name: dict[str, SkillVersion] = {}
+    for agent in agents:
+        found = found_skills(skills, agent["skills"], place, owner=owner)
+        agent["skills"] = pinned(agent["skills"], found)
+        for one in found:
+            if by_name.setdefault(one.name, one).id != one.id:
+                raise InvalidRequest(
+                    f"{place}: agents of the roster have different skills with the name {one.name}"
+                )
+    return [*by_name.values()]
+
+
 def pinned(given: Sequence[Json], found: Sequence[SkillVersion]) -> list[Json]:
     """The skills of an agent with the versions that they stand for."""
     return [{**one, "version": version.id} for one, version in zip(given, found, strict=True)]
@@ -71,13 +88,15 @@ def skill_settings(found: Sequence[SkillVersion]) -> list[Json]:
     return [{"version": one.id, "name": one.name, "description": one.description} for one in found]
 
 
-def skill_notes(settings: Mapping[str, Any]) -> str:
-    """The paragraph that tells the model of the session's skills; empty if it has none."""
+def skill_notes(settings: Mapping[str, Any], agent: Mapping[str, Any]) -> str:
+    """The paragraph that tells the model of an agent's skills in the session; empty if it has none."""
+    own = {one["version"] for one in agent.get("skills", ())}
     listed = "\n".join(
         f"  <skill>\n    <name>{one['name']}</name>\n"
         f"    <description>{escape(one['description'])}</description>\n"
         f"    <location>{PLACE}/{one['name']}/{MAIN}</location>\n  </skill>"
         for one in settings.get("skills", ())
+        if one["version"] in own
     )
     if not listed:
         return ""
