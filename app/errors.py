@@ -376,6 +376,12 @@ class RunCancelled(RunEnded):
     code = "cancelled"
 
 
+class ThreadInterrupted(RunEnded):
+    """The thread was interrupted before it had an answer."""
+
+    code = "thread_interrupted"
+
+
 class ModelFailed(RunEnded):
     """The model could not be reached or refused the request."""
 

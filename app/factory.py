@@ -28,7 +28,7 @@ from app.managed.sessions import SessionCalls
 from app.managed.skills.session_skills import SessionSkills
 from app.managed.skills.skills import SkillCalls
 from app.managed.teams import EveryTeam
-from app.managed.teller import Tellers
+from app.managed.thread_teller import EveryTeller
 from app.managed.threads import ThreadCalls
 from app.managed.vaults.credential_calls import CredentialCalls
 from app.managed.vaults.secret_box import SecretBox
@@ -240,7 +240,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         servers=tool_servers,
         run_seconds=settings.run_seconds,
         cage=cage_of(settings),
-        tellers=Tellers(store, session_files, SessionSkills(store.skills, roots)).of,
+        tellers=EveryTeller(store, session_files, SessionSkills(store.skills, roots)).of,
         copies=MemoryMounter(store).of,
     )
     runtime = Runtime(
@@ -348,7 +348,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             VaultCalls(store.vaults),
             CredentialCalls(store.credentials, box, CredentialCheck(tokens, public_only=public_only)),
             managed_events := EventCalls(store, control, runtime.manager, readers, streams, answers),
-            ThreadCalls(store, managed_events),
+            ThreadCalls(store, managed_events, answers),
             ResourceCalls(store, mounts, session_files),
             FileCalls(store.files, most_bytes=settings.max_file_bytes),
             MemoryStoreCalls(store),

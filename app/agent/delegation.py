@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Final
 
+from app.agent.messaging import SEND, messaging_tools
 from app.agent.tools.function_tool import function_tool, tool
 from app.agent.toolset import Delegation, Handoff, Tool, ToolResult
 from app.conversation import background_task
@@ -15,6 +16,9 @@ from app.conversation.blocks import text_block
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.team.agent import Agent
+
+GIVING: Final = frozenset({"transfer_task", SEND})
+"""Tools whose calls wait for another agent."""
 
 MAX_DEPTH: Final = 8
 TITLE: Final = "Transferred task"
@@ -33,6 +37,8 @@ def tools_for(agent: Agent) -> list[Tool]:
         tools.append(function_tool(colleagues.transfer_task, "transfer"))
     if agent.handoffs:
         tools.append(function_tool(colleagues.handoff, "handoff"))
+    if agent.roster:
+        tools += messaging_tools(agent.roster)
     return tools
 
 
@@ -42,10 +48,13 @@ def child_id(parent: str, call_id: str) -> str:
 
 
 def child_session(parent: Session, place: Session, key: str, target: Agent, call_id: str) -> Session:
-    """Works where its parent works (`place`) and may what its parent may at this moment, denials included."""
+    """Works where its parent works (`place`) and may what its parent may at this moment, denials included; what the
+    target's own permissions say, if it has some."""
     new_id, agent = child_id(parent.id, call_id), f"{key}/{target.name}"
     child = _below(parent, place, new_id=new_id, root=parent.id, title=TITLE, agent=agent)
-    return replace(child, max_iterations=target.max_iterations)
+    own = target.own_permissions
+    permissions = child.permissions if own is None else own.model_dump(mode="json")
+    return replace(child, max_iterations=target.max_iterations, permissions=permissions)
 
 
 def background_session(parent: Session, place: Session, *, new_id: str, root: str, agent: str) -> Session:

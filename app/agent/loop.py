@@ -19,6 +19,7 @@ from app.agent.loop_context import LoopContext
 from app.agent.loop_events import agent_info, check_budgets, team_info
 from app.agent.loop_hooks import LoopHooks
 from app.agent.loop_steps import FAILURES, AgentChanged, SafePoint, Step, Steps
+from app.agent.messaging import ToThread
 from app.agent.model_caller import ModelCaller
 from app.agent.repetition import Repetition
 from app.agent.result_limit import ResultLimit
@@ -26,6 +27,7 @@ from app.agent.resumption import Resumption
 from app.agent.routing import routed
 from app.agent.summarizer import Summarizer
 from app.agent.task_runner import TaskRunner
+from app.agent.thread_runner import ThreadRunner
 from app.agent.tool_listing import ToolListing
 from app.agent.tool_runner import TRUNCATED, ToolRunner
 from app.agent.toolset import Delegation, ModelChange, Tool, ToolResult
@@ -38,7 +40,7 @@ from app.conversation.hook_context import is_hook_context
 from app.conversation.session import Session
 from app.conversation.transcript import Message
 from app.conversation.wire_content import user_message_event
-from app.errors import RunCancelled, SessionFull
+from app.errors import RunCancelled, SessionFull, ThreadInterrupted
 from app.team.agent import Agent
 from app.team.model_definition import ModelSpec
 
@@ -324,6 +326,8 @@ class AgentLoop:
         """Lets new user messages in; says whether there were any. A paused turn that goes on lets nobody in."""
         if self._context.cancellation.is_set():
             raise RunCancelled()
+        if self._depth and not ending and self._context.is_interrupted(self._session.id):
+            raise ThreadInterrupted()
         if self._history.transcript.unserved and not ending:
             return False
         arrived: Sequence[Message] = (yield SafePoint(self._session.id, ending, self._agent.name)) or ()
@@ -334,7 +338,8 @@ class AgentLoop:
         return bool(arrived)
 
     def _delegate(self, call_id: str, task: Delegation | None) -> Generator[Step, Any, ToolResult]:
-        runner = TaskRunner(
+        to_thread = isinstance(task, ToThread) or (task is None and bool(self._own.roster))
+        runner = (ThreadRunner if to_thread else TaskRunner)(
             self._context,
             self._session,
             self._own,

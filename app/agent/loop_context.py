@@ -17,6 +17,7 @@ from app.conversation.events import Event
 from app.conversation.frozen_prompt import FrozenPrompt, Surroundings
 from app.conversation.run import ToolCall
 from app.conversation.session import Session
+from app.conversation.session_thread import SessionThread
 from app.conversation.summary import Summary
 from app.conversation.transcript import Message
 from app.roots import Ground
@@ -61,6 +62,10 @@ class LoopContext:
     """The same, whatever it has chosen by itself."""
     may_delegate: Callable[[], bool] = lambda: True
     """Whether the conversation gives new tasks away, at this moment."""
+    threads: Callable[[str], Sequence[SessionThread]] = lambda _session: ()
+    """Those below a session, the oldest first."""
+    is_interrupted: Callable[[str], bool] = lambda _session: False
+    """Whether somebody wants a thread, by its session, to stop at its next safe point."""
     session_bytes: int = 0  # that a session may hold; 0: any number
     tell_full: Callable[[str], None] = lambda _session: None  # told of one that holds as many
     deny_wins: bool = True  # over every approval; else the session's approvals come first

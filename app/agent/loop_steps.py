@@ -177,6 +177,18 @@ class SafePoint:
     agent: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ThreadRested:
+    """An agent has done with a message to its thread. `words` are its answer, or say why there is none: it has failed
+    with that `code`, or was `interrupted`. Nothing but a notice."""
+
+    session_id: str
+    words: str
+    code: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    interrupted: bool = False
+
+
 Fact = (
     PromptFrozen
     | MessagesAdded
@@ -190,7 +202,7 @@ Fact = (
     | ChildAdded
     | AgentChanged
 )
-Notice = ModelAsked | ModelRetried | ServerLeftOut
+Notice = ModelAsked | ModelRetried | ServerLeftOut | ThreadRested
 """Steps of which only the clients of another door are told."""
 Step = Event | Fact | Notice | Ask | SafePoint
 Steps = Generator[Step, Any, None]

@@ -15,6 +15,7 @@ from app.agent.resumption import Resumption
 from app.agent.toolset import Delegation, ToolResult
 from app.conversation import events
 from app.conversation.session import Session
+from app.errors import AppError, ThreadInterrupted
 from app.team.agent import Agent
 
 
@@ -54,23 +55,30 @@ class TaskRunner:
             return ToolResult.error(NO_TASKS)
         session = child_id(self.session.id, call_id)
         child = (yield from self._new(call_id, task)) if task else self._begun(session)
+        failed = yield from self.follow(child, session)
+        return ToolResult.error(f"{FAILED}{failed.message}") if failed else ToolResult(child.last_words)
+
+    def follow(self, child: Child, session: str) -> Generator[Step, Any, AppError | None]:
+        """Lets the child work on its session, and says how it has failed, if it has."""
         mine, name = self.parent.name, child.agent.name
         yield events.AgentSwitching(agent_name=name, switching=True, from_agent=mine, to_agent=name)
         yield from self.hooks.switched(self.parent, child.agent, "transfer_task")
         yield agent_info(child.agent)
-        failure, reason = "", events.NORMAL
+        failed: AppError | None = None
+        reason = events.NORMAL
         try:
             yield from child.run()
         except FAILURES as error:
-            failure = error.message
-            reason = events.stop_reason(error.code)
-            yield events.Error(error=failure, session_id=session, code=error.code)
+            failed, reason = error, events.stop_reason(error.code)
+            yield events.Error(error=error.message, session_id=session, code=error.code)
+        except ThreadInterrupted as error:
+            failed, reason = error, events.CANCELLED
         yield events.StreamStopped(agent_name=name, session_id=session, reason=reason)
         yield from self.hooks.task_ended(session, name, child.last_words)
         yield from self.hooks.switched(child.agent, self.parent, "transfer_task_return")
         yield events.AgentSwitching(agent_name=mine, switching=False, from_agent=name, to_agent=mine)
         yield agent_info(self.speaking)
-        return ToolResult.error(f"{FAILED}{failure}") if failure else ToolResult(child.last_words)
+        return failed
 
     def _new(self, call_id: str, task: Delegation) -> Generator[Step, Any, Child]:
         team, target = self.context.team, self.context.team.agent(task.agent)

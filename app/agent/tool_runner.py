@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from app.agent.call_hooks import CallHooks
-from app.agent.delegation import handed_over
+from app.agent.delegation import GIVING, handed_over
 from app.agent.history import History
 from app.agent.live_output import LiveOutput
 from app.agent.loop_context import LoopContext
@@ -127,7 +127,7 @@ class ToolRunner:
             block = with_changes(block, known.arguments)
         if form := self._form(block, known):
             return (yield from self._conclude(as_begun(block), _result_of(tool, form)))
-        if known is not None and known.state == "running" and block["name"] == "transfer_task":
+        if known is not None and known.state == "running" and block["name"] in GIVING:
             done = yield from self._delegate(block["id"], None)
             return (yield from self._conclude(as_begun(block), done))
         if known is not None and known.state == "running":

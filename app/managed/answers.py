@@ -6,7 +6,8 @@ import logging
 from typing import Final
 
 from app.errors import AppError, NotRunning
-from app.managed.decisions import answer_of, open_calls, unanswered
+from app.managed.called_threads import stopped_by
+from app.managed.decisions import answer_of, interrupted_answer, open_calls, unanswered
 from app.runtime.run_control import RunControl
 from app.store.store import Store
 
@@ -30,10 +31,14 @@ class Answers:
         asked = None if run is None else run.waiting_for
         if asked is None or asked.kind not in KINDS:
             return  # it looks for decisions when it comes to ask
-        calls = open_calls(self._store, session_id)
+        calls, stops = open_calls(self._store, session_id), self._store.told.waiting(session_id)
         decided = self._store.decisions.of(session_id, [*calls, asked.call_id])
-        answer = answer_of(decided.get(asked.call_id), asked, by=by)
-        if answer is None or unanswered(calls, decided, asked):
+        if unanswered(calls, decided, asked, stops):
+            return
+        answer, call = answer_of(decided.get(asked.call_id), asked, by=by), calls.get(asked.call_id)
+        if answer is None and call is not None and call.thread in stopped_by(stops):
+            answer = interrupted_answer(asked)  # only its thread goes on no more
+        if answer is None:
             return
         try:
             self._control.answer(

@@ -8,6 +8,7 @@ from typing import Any
 from app.conversation.managed_events import WORKER_TOOLS, is_self_hosted
 from app.door_ids import result_event_id
 from app.errors import InvalidRequest
+from app.managed.called_threads import made_in, thread_named
 from app.managed.content import Parts
 from app.managed.decisions import with_rows
 from app.managed.event_bodies import CustomToolResult, UserToolResult
@@ -38,10 +39,9 @@ def result_row(
     else:
         made = _use_of_worker(store, found, event, before)
     call_id = str(made.call_id)
-    row_id = result_event_id(session_id, call_id)
-    return event_row(
-        session_id, row_id, event.type, event.body(resolved), at=at, number=None, call_id=call_id
-    )
+    row_id = result_event_id(made_in(session_id, made), call_id)
+    said = {**event.body(resolved), **thread_named(made)}
+    return event_row(session_id, row_id, event.type, said, at=at, number=None, call_id=call_id)
 
 
 def _use_of_worker(

@@ -6,12 +6,13 @@ last one with the result. A call that a client makes unasked has both with the r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from app.conversation.managed_events import BLOCKS, is_self_hosted
 from app.conversation.run import Answer, Question
+from app.managed.called_threads import stopped_by
 from app.managed.policies import Policies
 from app.store.call_decisions import DECISIONS, Decided
 from app.store.store import Store
@@ -20,23 +21,40 @@ from app.store.told_events import Told, told_row
 RESOLVED: Final = "resolved_content"
 """Of an event's body: its content with what files hold that it names. Clients are not told it."""
 
+INTERRUPTED: Final = "Tool execution was interrupted before completion. Please retry."
+
+
+def interrupted_answer(question: Question) -> Answer:
+    """An answer to the question of a thread that a client has interrupted."""
+    if question.kind == "elicitation":
+        said = {BLOCKS: [{"type": "text", "text": INTERRUPTED}], "is_error": True}
+        return Answer("accept", content=said, by="server")
+    return Answer("reject", by="server").refusing(INTERRUPTED)
+
 
 @dataclass(frozen=True, slots=True)
 class OpenCall:
     """A call that a client has to decide on or to make. `event` tells of it; `asks`: a person is asked about it first;
-    `result` is the type of the event by which a client or a worker makes it, empty if only the server can."""
+    `result` is the type of the event by which a client or a worker makes it, empty if only the server can. `thread` is
+    the id of the thread that has made it, empty for the primary one."""
 
     event: str
     name: str
     asks: bool
     result: str
+    thread: str = ""
 
     @classmethod
     def of(cls, event: Told, policies: Policies) -> Self:
-        """Of a call for which a session is idle."""
+        """Of a call for which a session is idle. In a thread the policies are others than those of the session's agent:
+        the event says whether the client makes the call."""
         name, asks = event.body["name"], event.body.get("evaluated_permission") == "ask"
-        is_remote = event.type == "agent.mcp_tool_use"
-        return cls(event.id, name, asks, "" if is_remote else policies.result_type(name))
+        thread, result = str(event.body.get("session_thread_id") or ""), ""
+        if event.type == "agent.custom_tool_use":
+            result = "user.custom_tool_result"
+        elif event.type == "agent.tool_use" and name in policies.of_workers():
+            result = "user.tool_result"
+        return cls(event.id, name, asks, result, thread)
 
     def waits(self, decided: Decided | None, *, for_last: bool) -> bool:
         """For its first decision, or also for its last one?"""
@@ -65,16 +83,21 @@ def open_calls(store: Store, session_id: str) -> dict[str, OpenCall]:
 
 
 def unanswered(
-    calls: Mapping[str, OpenCall], decided: Mapping[str, Decided], question: Question
+    calls: Mapping[str, OpenCall],
+    decided: Mapping[str, Decided],
+    question: Question,
+    stops: Iterable[Told] = (),
 ) -> dict[str, str]:
     """The events of the calls that keep the run from going on with its question, by the call. All calls of a turn have
-    their first decisions before it does; once it has come to make one that was asked about, all have their last."""
+    their first decisions before it does; once it has come to make one that was asked about, all have their last.
+    Those of threads that `stops` stop keep it from nothing."""
+    stopped = stopped_by(stops)
     asked = calls.get(question.call_id)
     for_last = question.kind == "elicitation" and asked is not None and asked.asks
     return {
         call_id: call.event
         for call_id, call in calls.items()
-        if call.waits(decided.get(call_id), for_last=for_last)
+        if call.thread not in stopped and call.waits(decided.get(call_id), for_last=for_last)
     }
 
 

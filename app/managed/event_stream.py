@@ -40,18 +40,20 @@ class FollowedSession:
         readers: ReaderFactory,
         session_id: str,
         *,
+        thread: str = "",
         previews: frozenset[str],
         behind: str,
         ended: bool,
         may_see: Callable[[int], bool] = lambda _: True,
     ) -> None:
-        """`behind` is the id of the last event that the client has seen; without it the stream begins now. `ended`: it
-        shows what there is, and ends. `may_see` is asked once something has been read, before it is shown, with the
-        number of the last call's event; the stream ends when it says no."""
+        """`thread` is the session of the thread that is followed, unless it is the primary one: what happens there is
+        in the log of its session. `behind` is the id of the last event that the client has seen; without it the stream
+        begins now. `ended`: it shows what there is, and ends. `may_see` is asked once something has been read, before
+        it is shown, with the number of the last call's event; the stream ends when it says no."""
         self._may_see = may_see
         self._call = 0
         self._store = store
-        self._session_id = session_id
+        self._session_id = thread or session_id
         self._previews = previews
         self._begun = ""  # the message that is previewed
         self._thought = ""  # the message before which the model thinks
@@ -59,9 +61,9 @@ class FollowedSession:
         self._ended = ended
         self._over = False
         after = readers.whole_until(session_id)
-        last = store.told.find(session_id, behind) if behind else None
+        last = store.told.find(self._session_id, behind) if behind else None
         known = last.number if last is not None and last.number is not None else None
-        self._last = store.told.last_place(session_id).number if known is None else known
+        self._last = store.told.last_place(self._session_id).number if known is None else known
         self._reader: EventReader = readers.of_session(session_id, after)
         self._is_new = True
 
@@ -113,12 +115,12 @@ class FollowedSession:
     def _preview(self, fact: EventFact) -> Iterator[bytes]:
         """Of one message after the other: that the model thinks, the message's beginning, and its first text, piece by
         piece."""
-        said = fact.fields.get("message_id", "")
-        if fact.type == "agent_choice_reasoning" and "agent.thinking" in self._previews:
+        said, is_own = fact.fields.get("message_id", ""), fact.fields.get("session_id") == self._session_id
+        if fact.type == "agent_choice_reasoning" and is_own and "agent.thinking" in self._previews:
             if said != self._thought:
                 self._thought = said
                 yield from self._start("agent.thinking", thinking_event_id(said))
-        elif fact.type == "agent_choice" and "agent.message" in self._previews:
+        elif fact.type == "agent_choice" and is_own and "agent.message" in self._previews:
             shown = event_id(said)
             if shown != self._begun:
                 self._begun, self._is_whole = shown, True

@@ -8,10 +8,12 @@ from typing import Any, Final
 from flask import Response, request
 
 from app.conversation.queued_message import QueuedMessage
+from app.conversation.session_thread import SessionThread
 from app.door_ids import new_id, thread_id
 from app.errors import Forbidden, InvalidRequest
 from app.managed.answers import KINDS, Answers
 from app.managed.bodies import read
+from app.managed.called_threads import is_alive, made_in, thread_named
 from app.managed.calls import Calls, get, post
 from app.managed.client_results import result_row
 from app.managed.decisions import open_calls, unanswered, with_rows
@@ -35,7 +37,7 @@ from app.runtime.streams.reader_factory import ReaderFactory
 from app.store.idempotency import KeyUsed, answered
 from app.store.managed_sessions import ManagedSession
 from app.store.store import Store
-from app.store.told_events import Told, event_row
+from app.store.told_events import Told, event_row, told_row
 from app.web.access import owner, requester
 from app.web.idempotent import idempotency_key
 from app.web.item_tokens import lease
@@ -72,10 +74,13 @@ class EventCalls(Calls):
     def page(self, session_id: str) -> Response:
         return self.listed(self._found(session_id), ordered=True)
 
-    def listed(self, found: ManagedSession, *, ordered: bool) -> Response:
-        """A page of the session's events; `ordered`: the request may choose an order and types."""
+    def listed(
+        self, found: ManagedSession, thread: SessionThread | None = None, *, ordered: bool
+    ) -> Response:
+        """A page of the session's events, or of one of its threads; `ordered`: the request may choose an order and
+        types."""
         wanted, order = event_page(most=MOST, default=MOST, ordered=ordered)
-        rows = self._store.told.page(found.session.id, wanted)
+        rows = self._store.told.page((thread or found).session.id, wanted)
         if (held := lease(self._store.work)) is not None:
             held.require(last_call(rows))
         shown = rows[: wanted.limit]
@@ -98,7 +103,7 @@ class EventCalls(Calls):
         at, by = self._store.database.now(), requester()
         messages: list[QueuedMessage] = []
         rows: list[Json] = []
-        interrupted = False
+        interrupted = stopped = False
         sources = FileSources(self._store.files, owner=owner())
         for index, event in enumerate(body.events):
             place = f"events[{index}]"
@@ -108,9 +113,14 @@ class EventCalls(Calls):
                     messages.append(message)
                     rows.append(row)
                 case Interrupt(session_thread_id=thread):
-                    if thread not in (None, thread_id(number)):
-                        raise InvalidRequest(f"session_thread_id: there is no thread {thread}")
-                    interrupted = True
+                    if thread in (None, thread_id(number)):
+                        interrupted = True
+                    elif is_alive(self._store, number, str(thread)):
+                        stopped = True
+                    else:
+                        raise InvalidRequest(
+                            f"session_thread_id: there is no thread {thread} that could be stopped"
+                        )
                     said = {} if thread is None else {"session_thread_id": thread}
                     rows.append(event_row(number, new_id("sevt"), event.type, said, at=at, number=None))
                 case ToolConfirmation():
@@ -144,7 +154,7 @@ class EventCalls(Calls):
             return json_response(before.response)
         if interrupted:
             self._control.interrupt(number, by=by)
-        if any(not isinstance(event, UserMessage | Interrupt) for event in body.events):
+        if stopped or any(not isinstance(event, UserMessage | Interrupt) for event in body.events):
             self._answers.give(number, by=by)
         if messages and not stored.live:
             self._manager.start_queued(number)
@@ -154,8 +164,9 @@ class EventCalls(Calls):
     def stream(self, session_id: str) -> Response:
         return self.followed(self._found(session_id))
 
-    def followed(self, found: ManagedSession) -> Response:
-        """The session's events as they come. InvalidRequest for a preview that there is not."""
+    def followed(self, found: ManagedSession, thread: SessionThread | None = None) -> Response:
+        """The session's events as they come, or those of one of its threads. InvalidRequest for a preview that there
+        is not."""
         previews = texts("event_deltas")
         for wanted in previews[: MAX_PREVIEWS + 1]:
             if wanted not in PREVIEWS or len(previews) > MAX_PREVIEWS:
@@ -168,9 +179,10 @@ class EventCalls(Calls):
             self._store,
             self._readers,
             found.session.id,
+            thread="" if thread is None else thread.session.id,
             previews=frozenset(previews),
             behind=request.headers.get("Last-Event-ID", ""),
-            ended=found.archived_at is not None,
+            ended=found.archived_at is not None or (thread is not None and thread.ended_at is not None),
             may_see=held.shows if held is not None else lambda _: True,
         )
         return self._streams.respond(reader)
@@ -188,19 +200,19 @@ class EventCalls(Calls):
         if asked.body.get("evaluated_permission") != "ask":
             raise InvalidRequest(f"tool_use_id: {event.tool_use_id} needs no confirmation")
         again = any((row["call_id"], row["type"]) == (asked.call_id, event.type) for row in before)
-        if asked.call_id is None or again or self._is_decided(session_id, asked.call_id):
+        if asked.call_id is None or again or self._is_decided(session_id, asked, asked.call_id):
             raise InvalidRequest(f"tool_use_id: {event.tool_use_id} is decided already")
-        said: Json = {"tool_use_id": event.tool_use_id, "result": event.result}
+        said: Json = {"tool_use_id": event.tool_use_id, "result": event.result, **thread_named(asked)}
         if event.deny_message is not None:
             said["deny_message"] = event.deny_message
         row_id = new_id("sevt")
         return event_row(session_id, row_id, event.type, said, at=at, number=None, call_id=asked.call_id)
 
-    def _is_decided(self, session_id: str, call_id: str) -> bool:
+    def _is_decided(self, session_id: str, asked: Told, call_id: str) -> bool:
         decided = self._store.decisions.of(session_id, [call_id]).get(call_id)
         if decided is not None and decided.confirmation is not None:
             return True
-        call = self._store.journal.ledger(session_id).get(call_id)
+        call = self._store.journal.ledger(made_in(session_id, asked)).get(call_id)
         return call is None or call.state not in ("pending", "awaiting_approval")
 
     def _pending(self, session_id: str, rows: Sequence[Json]) -> Sequence[str]:
@@ -210,7 +222,8 @@ class EventCalls(Calls):
             return ()
         calls = open_calls(self._store, session_id)
         decided = with_rows(self._store.decisions.of(session_id, [*calls]), rows)
-        return [*unanswered(calls, decided, run.waiting_for).values()]
+        stops = [*self._store.told.waiting(session_id), *map(told_row, rows)]
+        return [*unanswered(calls, decided, run.waiting_for, stops).values()]
 
 
 def _echo(events: Sequence[Told]) -> Json:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from app.conversation.session_thread import SessionThread
 from app.door_ids import thread_id
 from app.managed.decisions import RESOLVED
 from app.managed.files.resource_json import resource_json
 from app.managed.memory.attached_stores import memory_resources
+from app.managed.rosters import member_of, thread_agent
 from app.managed.teams import key_of
 from app.managed.times import moment, times_json
-from app.managed.usage import spent_of
+from app.managed.usage import Spent, spent_of
 from app.store.definitions import Defined
 from app.store.managed_sessions import ManagedSession
 from app.store.resource_store import Resource
@@ -51,24 +53,60 @@ def session_json(found: ManagedSession, resources: Sequence[Resource] = ()) -> J
     }
 
 
-def thread_json(found: ManagedSession) -> Json:
-    """The primary thread, which every session has, and which has the session's own state."""
-    whole = session_json(found)
-    usage = {name: value for name, value in whole["usage"].items() if name != "server_tool_use"}
+def thread_json(found: ManagedSession, others: Sequence[SessionThread]) -> Json:
+    """The primary thread, which every session has, and which has the session's own state. `others` are the threads
+    below it, which have used a part of what the session has."""
+    whole, spent = session_json(found), spent_of(found)
+    for one in others:
+        spent = spent.without(one.usage, one.session.cost)
     return {
         "id": thread_id(found.session.id),
         "type": "session_thread",
         "session_id": whole["id"],
         "parent_thread_id": None,
-        "agent": {name: value for name, value in whole["agent"].items() if name != "multiagent"},
+        "agent": thread_agent(whole["agent"]),
         "status": whole["status"],
         "stats": {**whole["stats"], "startup_seconds": 0.0},
-        "usage": usage,
+        "usage": _thread_usage(spent),
         "workflow_run_id": None,
         "created_at": whole["created_at"],
         "updated_at": whole["updated_at"],
         "archived_at": whole["archived_at"],
     }
+
+
+def child_thread_json(found: ManagedSession, thread: SessionThread) -> Json:
+    """A thread of a member of the roster. It ends with its session at the latest."""
+    used, active = thread.usage, round(thread.active_seconds, 3)
+    ended_at = found.archived_at if thread.ended_at is None else thread.ended_at
+    duration = (thread.read_at if ended_at is None else ended_at) - thread.session.created_at
+    spent = Spent(active_seconds=active).with_call(used, thread.session.cost)
+    return {
+        "id": thread_id(thread.session.id),
+        "type": "session_thread",
+        "session_id": key_of(found.session.id),
+        "parent_thread_id": thread_id(found.session.id),
+        "agent": member_of(found.settings["agent"], thread.agent),
+        "status": status_of_thread(found, thread),
+        "stats": {
+            "active_seconds": active,
+            "duration_seconds": round(max(0.0, duration), 3),
+            "startup_seconds": 0.0,
+        },
+        "usage": _thread_usage(spent),
+        "workflow_run_id": None,
+        "created_at": moment(thread.session.created_at),
+        "updated_at": moment(thread.updated_at),
+        "archived_at": moment(ended_at),
+    }
+
+
+def _thread_usage(spent: Spent) -> Json:
+    return {name: value for name, value in spent.json().items() if name != "server_tool_use"}
+
+
+def status_of_thread(found: ManagedSession, thread: SessionThread) -> str:
+    return "terminated" if found.archived_at is not None else thread.status
 
 
 def status_of(found: ManagedSession) -> str:

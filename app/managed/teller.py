@@ -135,8 +135,7 @@ class SessionTeller:
             case CallEnded(session_id, message) if session_id == self._session_id:
                 return self._result(step.call_id, message)
             case Ask(question) if self._is_told(question):
-                if question.call_id not in self._asked:  # its turn may be that of another process
-                    self._open(question.call_id, question.name)
+                self._note(question)
                 if open_calls := self._unanswered(question):
                     self._outputs()
                     return [*self._needing(open_calls)]
@@ -149,6 +148,9 @@ class SessionTeller:
             self._row("user.message", {"content": [*unframed(message.content)]}, event=event_id(message.id))
             for message in messages
         ]
+
+    def is_interrupted(self, session_id: str) -> bool:  # noqa: ARG002 - it has no threads
+        return False
 
     def ended(self, outcome: RunOutcome) -> Rows:
         self._outputs()
@@ -173,6 +175,11 @@ class SessionTeller:
         event = call_event_id(self._session_id, call_id)
         self._asked[call_id] = OpenCall(event, tool, asks, self._policies.result_type(tool))
 
+    def _note(self, question: Question) -> None:
+        """Its turn may be that of another process."""
+        if question.call_id not in self._asked:
+            self._open(question.call_id, question.name)
+
     def _unanswered(self, question: Question) -> Mapping[str, str]:
         """The events of the turn's calls that keep the run from going on with this one."""
         return unanswered(self._asked, self._decided([*self._asked]), question)
@@ -180,6 +187,8 @@ class SessionTeller:
     def _needing(self, open_calls: Mapping[str, str]) -> Iterator[Json]:
         """The session is idle for these; a worker gets it for those that it can make now."""
         yield from self._idle(idle_body({"type": "requires_action", "event_ids": [*open_calls.values()]}))
+        if not self._environment:
+            return
         known = self._decided([*open_calls])
         if any(self._asked[call].is_for_worker(known.get(call)) for call in open_calls):
             yield needed_work(self._session_id, self._environment, at=self._at)
@@ -310,18 +319,23 @@ class Tellers:
         """Once for each run, and again where another process goes on with it."""
         store = self._store
         found = store.managed.get(session_id, owner=None)
-        prepare, outputs = _no_errors, _nothing
+        return SessionTeller(*self._parts(found, store.told.open_calls(session_id)))
+
+    def _parts(self, found: ManagedSession, asked: Mapping[str, Told]) -> tuple[Any, ...]:
+        """What a session's teller is made of; `asked` are the calls that its primary thread is idle for."""
+        store, session_id = self._store, found.session.id
+        prepare, outputs = no_errors, nothing
         if found.session.working_dir:  # else workers have its directory
             prepare = partial(self._prepared, found)
             outputs = partial(self._files.capture, found.session)
-        return SessionTeller(
+        return (
             session_id,
             found.settings["agent"],
             store.told.last_place(session_id),
             spent_of(found),
             partial(store.told.waiting, session_id),
             partial(store.decisions.of, session_id),
-            store.told.open_calls(session_id),
+            asked,
             Policies.of_session(found.settings),
             prepare,
             outputs,
@@ -335,9 +349,9 @@ class Tellers:
         return self._files.prepare(found.session)
 
 
-def _no_errors() -> Sequence[Json]:
+def no_errors() -> Sequence[Json]:
     return ()
 
 
-def _nothing() -> None:
+def nothing() -> None:
     pass

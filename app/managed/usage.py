@@ -35,6 +35,17 @@ class Spent:
             cost=self.cost + cost,
         )
 
+    def without(self, usage: Usage, cost: float) -> Self:
+        """What is left when these model calls are those of others."""
+        return replace(
+            self,
+            input_tokens=max(0, self.input_tokens - usage.input_tokens),
+            output_tokens=max(0, self.output_tokens - usage.output_tokens),
+            cache_read=max(0, self.cache_read - usage.cache_read_tokens),
+            cache_written=max(0, self.cache_written - usage.cache_write_tokens),
+            cost=max(0.0, self.cost - cost),
+        )
+
     def with_web(self, *, searches: int = 0, fetches: int = 0) -> Self:
         return replace(self, searches=self.searches + searches, fetches=self.fetches + fetches)
 
@@ -59,8 +70,8 @@ class Spent:
 
 
 def spent_of(found: ManagedSession) -> Spent:
-    """From the session's last `session.usage`; its cost is its own, exact one."""
-    cost = found.session.cost
+    """From the session's last `session.usage`; its cost is the exact one."""
+    cost = found.cost
     if found.usage is None:
         return Spent(cost=cost)
     usage = found.usage["usage"]

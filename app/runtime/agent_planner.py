@@ -205,6 +205,8 @@ class AgentPlanner:
             budgets=RunBudgets(team.file.budget, team.file.budgets, lambda: live.clock.worked),
             prefer=partial(self._prefer, team, live),
             as_chosen=partial(asked, team),
+            threads=live.patience.around(self._store.threads.of),
+            is_interrupted=partial(_is_interrupted, live),
             session_bytes=self._store.quotas.limits.session_bytes,
             tell_full=self._store.full.tell,
             deny_wins=self._deny_wins,
@@ -245,7 +247,7 @@ class AgentPlanner:
         """With the model that the session's maker or a later request has chosen, or that the agent has chosen since; at
         the level that was chosen for it. Without colleagues to give tasks to, if its conversation gives none away."""
         if not self._may_delegate(live, session):
-            agent = agent.with_(sub_agents=())
+            agent = agent.with_(sub_agents=(), roster=())
         own, under = asked(team, session, agent), asked_for(team, session, agent)
         pickers = [
             registry.key(spec, index, agent.name)
@@ -343,6 +345,11 @@ class AgentPlanner:
         if not unknown:
             return []
         return [f"The price of {unknown[0]} is not known: what it costs does not count towards the budget."]
+
+
+def _is_interrupted(live: LiveRun, session_id: str) -> bool:
+    """Has a client of another door interrupted this thread of the run?"""
+    return live.teller is not None and live.patience(live.teller.is_interrupted, session_id)
 
 
 def _placed(session: Session, working_dir: Path) -> Session:

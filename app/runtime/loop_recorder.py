@@ -30,6 +30,7 @@ from app.agent.loop_steps import (
     Spent,
     Step,
     Steps,
+    ThreadRested,
     TurnAdded,
     TurnRefused,
 )
@@ -98,7 +99,7 @@ class Recorder:
                 return self._ask(step)
             case SafePoint():
                 return self._safe_point(step)
-            case ModelAsked() | ModelRetried() | ServerLeftOut():
+            case ModelAsked() | ModelRetried() | ServerLeftOut() | ThreadRested():
                 return self._notice(step)
             case _:
                 return self._record(step)

@@ -23,12 +23,11 @@ DECISIONS: Final = (CONFIRMATION, *RESULTS)
 
 _DECIDED: Final = (
     select(told_events.c.session_id)
-    .join(
-        tool_calls,
-        (tool_calls.c.session_id == told_events.c.session_id) & (tool_calls.c.id == told_events.c.call_id),
-    )
+    .join(runs, runs.c.session_id == told_events.c.session_id)
+    .join(tool_calls, (tool_calls.c.run_id == runs.c.id) & (tool_calls.c.id == told_events.c.call_id))
     .where(
         among(told_events.c.session_id, "those"),
+        IS_LIVE,
         or_(
             (tool_calls.c.state == "awaiting_approval") & (told_events.c.type == CONFIRMATION),
             (tool_calls.c.state == "awaiting_input") & told_events.c.type.in_(RESULTS),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, Select, bindparam, exists, insert, select, tuple_, update
+from sqlalchemy import Connection, Select, bindparam, exists, func, insert, select, tuple_, update
 
 from app.conversation.managed_events import is_self_hosted
 from app.conversation.queued_message import QueuedMessage
@@ -43,8 +43,9 @@ _SETTINGS = Prepared(
 @dataclass(frozen=True, slots=True)
 class ManagedSession:
     """`settings` has the agent that was frozen into the session, its metadata, resources, vaults and budget. `at_work`:
-    a run works on it, and waits for nobody. `usage` is the body of its newest `session.usage`. Times are seconds since
-    the epoch, by the database's clock; `read_at` is when this was so."""
+    a run works on it, and waits for nobody. `usage` is the body of its newest `session.usage`; `cost` is what its model
+    calls have cost, those of its threads included, in dollars. Times are seconds since the epoch, by the database's
+    clock; `read_at` is when this was so."""
 
     session: Session
     settings: Json
@@ -54,6 +55,7 @@ class ManagedSession:
     archived_at: float | None
     at_work: bool
     usage: Json | None = field(compare=False)
+    cost: float = field(compare=False)
     read_at: float = field(compare=False)
 
 
@@ -266,6 +268,13 @@ _USAGE: Final = (
     .correlate(managed_sessions)
     .scalar_subquery()
 )
+_thread: Final = sessions.alias("thread")
+_COST_BELOW: Final = (
+    select(func.coalesce(func.sum(_thread.c.cost), 0.0))
+    .where(_thread.c.parent_id == managed_sessions.c.session_id)
+    .correlate(managed_sessions)
+    .scalar_subquery()
+)
 _WORKS: Final = exists().where(
     runs.c.session_id == managed_sessions.c.session_id, IS_LIVE, runs.c.status == "running"
 )
@@ -274,7 +283,12 @@ _WORKS: Final = exists().where(
 def _select(owner: str | None) -> Select[Any]:
     joined = managed_sessions.join(sessions, sessions.c.id == managed_sessions.c.session_id)
     own = [column for column in managed_sessions.c if column.key not in ("session_id", "created_at")]
-    told = (_WORKS.label("at_work"), _USAGE.label("usage_json"), now().label("read_at"))
+    told = (
+        _WORKS.label("at_work"),
+        _USAGE.label("usage_json"),
+        _COST_BELOW.label("cost_below"),
+        now().label("read_at"),
+    )
     query = select(sessions, *own, *told).select_from(joined)
     return query if owner is None else query.where(sessions.c.owner == owner)
 
@@ -306,5 +320,6 @@ def _managed(row: Any) -> ManagedSession:
         archived_at=row.archived_at,
         at_work=bool(row.at_work) and row.archived_at is None,
         usage=load_optional(row.usage_json),
+        cost=row.cost + row.cost_below,
         read_at=row.read_at,
     )

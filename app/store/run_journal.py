@@ -212,9 +212,11 @@ class RunJournal:
     def add_child(self, baton: Baton, child: Session, new: Sequence[Message]) -> None:
         """A session for a delegated task, written under the baton of the run that delegates."""
         with self._database.writing() as connection:
-            self._fence.check(connection, baton)
+            self._fence.check(connection, replace(baton, told=()))
             add_session(connection, child)
             append_messages(connection, child.id, new, baton.run_id)
+            for further in baton.told:  # of a session that is there now
+                further.do(connection)
 
     def start_call(self, baton: Baton, session_id: str, call_id: str) -> None:
         """The call's handler is about to run; from here on its outcome is unknown until it is recorded."""

@@ -45,6 +45,7 @@ from app.store.session_store import SessionStore
 from app.store.skill_store import SkillStore
 from app.store.stored_agents import StoredAgents
 from app.store.sweep_store import SweepStore
+from app.store.thread_store import ThreadStore
 from app.store.timeline_store import TimelineStore
 from app.store.told_events import ToldEvents
 from app.store.tree_store import TreeStore
@@ -136,6 +137,7 @@ class Store:
         self.decisions = CallDecisions(database)
         self.work = WorkStore(database)
         self.work_ends = WorkSettling(database)
+        self.threads = ThreadStore(database, self.queue.count_addition)
         self.audit = AuditStore(database, keep_days=audit_days)
 
     def prune(

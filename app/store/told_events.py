@@ -34,6 +34,9 @@ Json = dict[str, Any]
 
 _WORK: Final = "work"
 
+COPY: Final = "@"
+"""Ends the stored id of an event that stands among those of a second session too: a thread's, or the one above it."""
+
 STEP: Final = 1e-6
 """Seconds between two events of one write: their times are in their order."""
 
@@ -50,7 +53,11 @@ _of_session: Final = told_events.c.session_id == bindparam("of_session")
 _placed_here: Final = select(told_events).where(_of_session, told_events.c.number.is_not(None))
 _NEWEST: Final = Prepared(_placed_here.order_by(told_events.c.number.desc()).limit(1))
 _NOW: Final = Prepared(select(now()))
-_ONE: Final = Prepared(select(told_events).where(_of_session, told_events.c.id == bindparam("event_id")))
+_ONE: Final = Prepared(
+    select(told_events).where(
+        _of_session, told_events.c.id.in_([bindparam("event_id"), bindparam("copied_id")])
+    )
+)
 _LAST: Final = Prepared(
     _placed_here.where(told_events.c.type == bindparam("kind")).order_by(told_events.c.number.desc()).limit(1)
 )
@@ -130,8 +137,9 @@ def open_request(connection: Connection, session_id: str) -> str | None:
 
 def stored(connection: Connection, session_id: str, event_ids: Sequence[str]) -> dict[str, Told]:
     """Those of these events that are there already, by their ids."""
-    query = select(told_events).where(told_events.c.session_id == session_id, told_events.c.id.in_(event_ids))
-    return {row.id: told(row) for row in connection.execute(query)}
+    wanted = [*event_ids, *(one + COPY for one in event_ids)]
+    query = select(told_events).where(told_events.c.session_id == session_id, told_events.c.id.in_(wanted))
+    return {event.id: event for event in map(told, connection.execute(query))}
 
 
 class ToldEvents:
@@ -178,7 +186,8 @@ class ToldEvents:
 
     def find(self, session_id: str, event_id: str) -> Told | None:
         with self._database.glance() as connection:
-            row = _ONE.first(connection, {"of_session": session_id, "event_id": event_id})
+            values = {"of_session": session_id, "event_id": event_id, "copied_id": event_id + COPY}
+            row = _ONE.first(connection, values)
             return None if row is None else told(row)
 
     def page(self, session_id: str, wanted: Wanted) -> list[Told]:
@@ -237,7 +246,8 @@ def _unplaced(session_id: str, wanted: Wanted) -> Select[Any] | None:
 
 
 def told(row: Any) -> Told:
-    return Told(row.id, row.type, row.number, row.processed_at, orjson.loads(row.body_json), row.call_id)
+    event_id = row.id.removesuffix(COPY)
+    return Told(event_id, row.type, row.number, row.processed_at, orjson.loads(row.body_json), row.call_id)
 
 
 def told_row(row: Json) -> Told:

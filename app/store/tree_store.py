@@ -51,14 +51,15 @@ class TreeStore:
             return TreeRows(
                 (top, *below),
                 newest,
-                {one: _sum(usages) for one, usages in used.items()},
+                {one: sum_of(usages) for one, usages in used.items()},
                 {row[0]: row[1] for row in connection.execute(_CALLS, here)},
                 {row[0]: row[1] for row in connection.execute(_WRITTEN, here)},
                 {(row[0], row[1]): row[2] for row in connection.execute(_TRANSFERS, here)},
             )
 
 
-def _sum(usages: Sequence[Usage]) -> Usage:
+def sum_of(usages: Sequence[Usage]) -> Usage:
+    """All that these calls have used, together."""
     return Usage(
         sum(one.input_tokens for one in usages),
         sum(one.output_tokens for one in usages),
