@@ -112,7 +112,7 @@ class CoordinatorTeller(SessionTeller):
     def began(self) -> Rows:
         resumes = self._is_idle
         rows = [*super().began()]
-        if resumes and self._current is not None:
+        if resumes and self._current is not None and not self._current.is_over:
             rows += self._working(self._current)
         return rows
 
@@ -134,7 +134,8 @@ class CoordinatorTeller(SessionTeller):
                 return ()
             case CallEnded(session_id) if session_id == self._session_id and step.call_id in self._quiet:
                 return ()
-        if self._current is not None and getattr(step, "session_id", "") == self._current.session_id:
+        if (session_id := getattr(step, "session_id", self._session_id)) != self._session_id:
+            self._current = self._known(session_id)
             return [*self._of_thread(self._current, step)]
         return super().of(step)
 
@@ -260,11 +261,11 @@ class CoordinatorTeller(SessionTeller):
         return own if self._current is None else {**own, **self._current.open(question)}
 
     def _idle(self, why: Json) -> Iterator[Json]:
-        thread = self._current
-        if thread is not None and thread.is_at_work:
-            thread.is_at_work = False
+        """A thread that waited for a client is idle once more, for another reason, when the run ends."""
+        thread, asks = self._current, why["stop_reason"]["type"] == "requires_action"
+        if thread is not None and not thread.is_over and (thread.is_at_work or not asks):
+            thread.is_at_work, own = False, why
             yield from thread.left_off()
-            own = why
             if asked := thread.own(why["stop_reason"].get("event_ids", ())):
                 own = idle_body({"type": "requires_action", "event_ids": asked})
             yield from self._both(thread.status("idle", own))

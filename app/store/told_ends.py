@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import orjson
 from sqlalchemy import Connection, bindparam, select
@@ -25,10 +26,12 @@ from app.conversation.managed_events import (
 from app.conversation.run import Run
 from app.conversation.run_outcome import RunOutcome
 from app.door_ids import call_event_id, new_id, result_event_id, thread_id
+from app.store.columns import one_of
 from app.store.joined_writes import Write
 from app.store.prepared_statements import Prepared
-from app.store.tables import managed_sessions
+from app.store.tables import managed_sessions, sessions, told_events
 from app.store.told_events import (
+    COPY,
     Told,
     database_time,
     event_row,
@@ -43,6 +46,19 @@ Json = dict[str, Any]
 
 _SETTINGS = Prepared(
     select(managed_sessions.c.settings_json).where(managed_sessions.c.session_id == bindparam("of_session"))
+)
+
+_THREADS: Final = Prepared(select(sessions.c.id).where(sessions.c.parent_id == bindparam("root")))
+_STATUSES: Final = tuple(f"session.thread_status_{one}" for one in ("running", "idle", "terminated"))
+_STATUS: Final = Prepared(
+    select(told_events.c.type, told_events.c.body_json)
+    .where(
+        told_events.c.session_id == bindparam("of_session"),
+        told_events.c.number.is_not(None),
+        one_of(told_events.c.type, _STATUSES),
+    )
+    .order_by(told_events.c.number.desc())
+    .limit(1)
 )
 
 
@@ -60,11 +76,18 @@ def tell_closed(connection: Connection, closed: Sequence[ClosedCall], told: Sequ
     ending = [row for write in told for row in write.rows]
     if not ending:
         return
-    session_id, number, at = ending[0]["session_id"], ending[0]["number"], ending[0]["processed_at"]
-    mine = [call for call in closed if call.session_id == session_id]
-    rows = [_result(connection, call, number + index, at) for index, call in enumerate(mine)]
+    results = _results(connection, closed, ending[-1]["session_id"], ending[0]["processed_at"])
+    rows: list[Json] = []
+    for session_id in dict.fromkeys(row["session_id"] for row in (*results, *ending)):
+        own = [row for row in results if row["session_id"] == session_id]
+        last = [row for row in ending if row["session_id"] == session_id]
+        if not last:
+            place(connection, session_id, own)
+        else:
+            rows += [{**row, "number": last[0]["number"] + index} for index, row in enumerate(own)]
+            own, last = [], [{**row, "number": row["number"] + len(own)} for row in last]
+        rows += [*own, *last]
     tell(connection, rows)
-    tell(connection, [{**row, "number": row["number"] + len(mine)} for row in ending])
 
 
 def tell_end(connection: Connection, run: Run, outcome: RunOutcome, closed: Sequence[ClosedCall]) -> None:
@@ -72,15 +95,34 @@ def tell_end(connection: Connection, run: Run, outcome: RunOutcome, closed: Sequ
     settings = _SETTINGS.first(connection, {"of_session": run.session_id})
     if settings is None:
         return  # it is not a session of that API
-    name = orjson.loads(settings.settings_json)["agent"]["name"]
-    at = database_time(connection)
-    rows = [_result(connection, call, 0, at) for call in closed if call.session_id == run.session_id]
+    agent, at = orjson.loads(settings.settings_json)["agent"], database_time(connection)
+    rows = _results(connection, closed, run.session_id, at)
+    if agent.get("multiagent"):
+        rows += _threads_end(connection, run, outcome, at)
     rows += [
         event_row(run.session_id, new_id("sevt"), kind, body, at=at, number=0)
-        for kind, body in _ending(connection, run, outcome, name)
+        for kind, body in _ending(connection, run, outcome, agent["name"])
     ]
-    place(connection, run.session_id, rows)
+    for session_id in dict.fromkeys(row["session_id"] for row in rows):
+        place(connection, session_id, [row for row in rows if row["session_id"] == session_id])
     tell(connection, rows)
+
+
+def _threads_end(connection: Connection, run: Run, outcome: RunOutcome, at: float) -> Iterator[Json]:
+    """The threads that were at work, or waited for a client, are idle; the session is told so, too."""
+    for thread in _THREADS.all(connection, {"root": run.session_id}):
+        status = _STATUS.first(connection, {"of_session": thread.id})
+        body = {} if status is None else orjson.loads(status.body_json)
+        waits = body.get("stop_reason", {}).get("type") == "requires_action"
+        if status is None or not (waits or status.type == "session.thread_status_running"):
+            continue
+        if start := open_request(connection, thread.id):
+            kind = "span.model_request_end"
+            yield event_row(thread.id, new_id("sevt"), kind, unanswered_body(start), at=at, number=0)
+        named = {name: body[name] for name in ("session_thread_id", "agent_name")}
+        event, said = new_id("sevt"), {**named, **ending_body(outcome)}
+        for session_id, event_id in ((thread.id, event), (run.session_id, event + COPY)):
+            yield event_row(session_id, event_id, "session.thread_status_idle", said, at=at, number=0)
 
 
 def _ending(connection: Connection, run: Run, outcome: RunOutcome, agent: str) -> Iterator[tuple[str, Json]]:
@@ -95,22 +137,33 @@ def _ending(connection: Connection, run: Run, outcome: RunOutcome, agent: str) -
     yield "session.status_idle", why
 
 
-def _result(connection: Connection, call: ClosedCall, number: int, at: float) -> Json:
-    """A call that a client should have made has its result from now on, whatever the client sends; the client's own,
-    which no run has come to, keeps its words."""
-    use_id, made_id = (
-        call_event_id(call.session_id, call.call_id),
-        result_event_id(call.session_id, call.call_id),
-    )
-    use = stored(connection, call.session_id, [use_id]).get(use_id)
-    kind = None if use is None else _client_result(connection, use, call)
-    if kind is not None:
-        event, body = made_id, client_result_body(kind, use_id, call.result)
-    elif use is not None and use.type == "agent.mcp_tool_use":
-        kind, event, body = "agent.mcp_tool_result", new_id("sevt"), remote_result_body(use_id, call.result)
-    else:
-        kind, event, body = "agent.tool_result", new_id("sevt"), result_body(use_id, call.result)
-    return event_row(call.session_id, event, kind, body, at=at, number=number, call_id=call.call_id)
+def _results(connection: Connection, closed: Sequence[ClosedCall], root: str, at: float) -> list[Json]:
+    """For the calls that clients were told of. A call that a client should have made has its result from now on,
+    whatever the client sends; the client's own, which no run has come to, keeps its words. It stands among the events
+    of the session `root`, whichever thread has made the call."""
+    rows = []
+    for call in closed:
+        use_id = call_event_id(call.session_id, call.call_id)
+        use = stored(connection, call.session_id, [use_id]).get(use_id)
+        if use is None:
+            continue
+        told = partial(event_row, at=at, number=0, call_id=call.call_id)
+        kind = _client_result(connection, use, call)
+        if kind is None:
+            is_remote = use.type == "agent.mcp_tool_use"
+            own = "agent.mcp_tool_result" if is_remote else "agent.tool_result"
+            body = (remote_result_body if is_remote else result_body)(use_id, call.result)
+            rows.append(told(call.session_id, new_id("sevt"), own, body))
+            continue
+        made_id, body = (
+            result_event_id(call.session_id, call.call_id),
+            client_result_body(kind, use_id, call.result),
+        )
+        if call.session_id != root:
+            body["session_thread_id"] = thread_id(call.session_id)
+            rows.append(told(call.session_id, made_id + COPY, kind, body))
+        rows.append(told(root, made_id, kind, body))
+    return rows
 
 
 def _client_result(connection: Connection, use: Told, call: ClosedCall) -> str | None:

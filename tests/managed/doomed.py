@@ -39,7 +39,7 @@ def live(order: dict[str, Any]) -> None:
         with_worker(server, session, order["environment"])
         return
     with Sdk(server, "anything") as sdk:
-        sdk.beta.sessions.events.send(session, events=[say(TWO_CALLS)])
+        sdk.beta.sessions.events.send(session, events=[say(order.get("says", TWO_CALLS))])
         tell({"type": "message"})
         eventually(lambda: len(idle_events(sdk, session)) == 1, "the session is idle")
         sdk.beta.sessions.events.send(session, events=results_of(last_stop(sdk, session)))

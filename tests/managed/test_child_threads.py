@@ -9,6 +9,7 @@ from typing import Any
 import anthropic
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server
 from app.managed.given_ids import number_of
 from tests.managed.conftest import Sdk
@@ -134,8 +135,9 @@ def test_what_threads_use_adds_up_to_what_the_session_does(sdk: Sdk, new: NewTea
     whole: Any = sdk.checked(sdk.beta.sessions.retrieve(session)).usage
     threads = sdk.checked(sdk.beta.sessions.threads.list(session)).data
     assert len(threads) == 3
-    assert all(one.usage and one.usage.output_tokens for one in threads)
-    assert all((one.usage.output_tokens or 0) > 0 for one in threads if one.usage)
+    used = [one.usage.output_tokens or 0 for one in threads if one.usage]
+    assert min(used) > 0
+    assert sum(used) == whole.output_tokens
     assert of_session(sdk, session, "session.usage")[-1].usage.output_tokens == whole.output_tokens
 
 
@@ -217,3 +219,102 @@ def test_a_thread_that_fails_ends_and_the_agent_above_it_hears_of_it(sdk: Sdk, n
     (received,) = of_session(sdk, session, "agent.thread_message_received")
     assert "Error" in received.content[0].text
     assert of_session(sdk, session, "session.status_idle")[-1].stop_reason.type == "end_turn"
+
+
+def test_an_interrupt_stops_all(sdk: Sdk, new: NewTeam) -> None:
+    session = new(f"{to('[call get_weather {}][then][say Fine.]')}[then][say Done.]")
+    until_idle(sdk, session)
+    (use,) = of_session(sdk, session, "agent.custom_tool_use")
+    sdk.beta.sessions.events.send(session, events=[{"type": "user.interrupt"}])
+    until_idle(sdk, session, times=2)
+    (thread,) = children(sdk, session)
+    own, told = of_thread(sdk, session, thread.id), of_session(sdk, session)
+    assert [event.type for event in own][-2:] == ["user.custom_tool_result", RESTED]
+    assert own[-1].stop_reason.type == told[-1].stop_reason.type == "end_turn"
+    kinds = [event.type for event in told]
+    assert kinds[-6:] == ["user.custom_tool_result", "user.interrupt", RESTED, *IDLE]
+    assert told[-6].custom_tool_use_id == use.id
+    again = sdk.beta.sessions.events.send(session, events=[result(use.id)]).data or []
+    assert again[0].id == told[-6].id, "it has its result"
+    sdk.beta.sessions.events.send(session, events=[say(f"{to('[say Again.]')}[then][say Done.]")])
+    until_idle(sdk, session, times=3)
+    assert [event.type for event in of_thread(sdk, session, thread.id)][-1] == RESTED
+    assert of_session(sdk, session)[-1].stop_reason.type == "end_turn"
+
+
+@pytest.mark.parametrize("way", ["interrupt", "archive"])
+def test_one_thread_is_stopped_and_the_agent_above_it_goes_on(sdk: Sdk, new: NewTeam, way: str) -> None:
+    inner = '[call bash {"command": "echo a"}][call get_weather {}][then][say Fine.]'
+    session = new(f"{to(inner)}[then][say Done.]")
+    until_idle(sdk, session)
+    (thread,) = children(sdk, session)
+    if way == "interrupt":
+        stop: Any = {"type": "user.interrupt", "session_thread_id": thread.id}
+        sdk.checked(sdk.beta.sessions.events.send(session, events=[stop]))
+    else:
+        over = sdk.checked(sdk.beta.sessions.threads.archive(thread.id, session_id=session))
+        assert over.status == "terminated"
+    until_idle(sdk, session, times=2)
+    own, told = of_thread(sdk, session, thread.id), of_session(sdk, session)
+    kinds = [event.type for event in own]
+    stopped = "user.interrupt" if way == "interrupt" else "session.thread_status_terminated"
+    assert kinds.count(stopped) == [event.type for event in told].count(stopped) == 1
+    assert kinds.count("agent.tool_result") == kinds.count("user.custom_tool_result") == 1
+    assert kinds.count("span.model_request_start") == 1, "it was not asked again"
+    assert all(
+        "interrupted before completion" in str(event.content) for event in own if "_result" in event.type
+    )
+    assert kinds.count(RESTED) == (2 if way == "interrupt" else 1)
+    (received,) = of_session(sdk, session, "agent.thread_message_received")
+    assert "interrupted" in received.content[0].text
+    assert [event.type for event in told][-6:] == [*REQUEST, *IDLE]
+    (after,) = children(sdk, session)
+    assert after.status == ("idle" if way == "interrupt" else "terminated")
+
+
+def test_a_thread_is_archived_once_and_an_idle_one_only(
+    sdk: Sdk, server: Server, new: NewTeam, model: OfflineServer
+) -> None:
+    session = new(f"{to('[say One.]')}[then][say Done.]")
+    until_idle(sdk, session)
+    (thread,) = children(sdk, session)
+    over = sdk.checked(sdk.beta.sessions.threads.archive(thread.id, session_id=session))
+    assert (over.status, over.archived_at) == ("terminated", over.updated_at)
+    assert sdk.beta.sessions.threads.archive(thread.id, session_id=session).archived_at == over.archived_at
+    ended = of_session(sdk, session, "session.thread_status_terminated")
+    assert [event.session_thread_id for event in ended] == [thread.id]
+    assert ended[0].id == of_thread(sdk, session, thread.id)[-1].id
+    stop: Any = {"type": "user.interrupt", "session_thread_id": thread.id}
+    with pytest.raises(anthropic.BadRequestError, match="session_thread_id"):
+        sdk.beta.sessions.events.send(session, events=[stop])
+    sdk.beta.sessions.events.send(
+        session, events=[say(f"{to('x', thread=thread.id)}[then]{to('[say Two.]')}[then][say Done.]")]
+    )
+    until_idle(sdk, session, times=2)
+    first, second = children(sdk, session)
+    assert (first.id, first.status, second.status) == (thread.id, "terminated", "idle")
+    statuses = sdk.beta.sessions.threads.list(session, statuses=["terminated"]).data
+    assert [one.id for one in statuses] == [thread.id]
+    pages = list(sdk.beta.sessions.threads.list(session, limit=1))
+    assert [one.id for one in pages][1:] == [first.id, second.id]
+    sdk.beta.sessions.archive(session)
+    with pytest.raises(anthropic.BadRequestError, match="is archived"):
+        sdk.beta.sessions.threads.archive(second.id, session_id=session)
+    assert {one.status for one in sdk.beta.sessions.threads.list(session)} == {"terminated"}
+
+
+def test_a_thread_of_another_session_is_not_there(sdk: Sdk, new: NewTeam) -> None:
+    session, other = new(f"{to('[say One.]')}[then][say Done.]"), new("[say Hello.]")
+    until_idle(sdk, session)
+    (thread,) = children(sdk, session)
+    threads = sdk.beta.sessions.threads
+    for call in (threads.retrieve, threads.archive, threads.events.list, threads.events.stream):
+        with pytest.raises(anthropic.NotFoundError, match="Thread not found"):
+            call(thread.id, session_id=other)
+    stop: Any = {"type": "user.interrupt", "session_thread_id": thread.id}
+    with pytest.raises(anthropic.BadRequestError, match="session_thread_id"):
+        sdk.beta.sessions.events.send(other, events=[stop])
+    sdk.beta.sessions.events.send(session, events=[stop])
+    assert types(sdk, session)[-1] == "user.interrupt", "an idle one has nothing to stop"
+    with pytest.raises(anthropic.NotFoundError):
+        sdk.beta.sessions.retrieve(thread.id.replace("sthr", "sesn"))

@@ -20,13 +20,44 @@ from tests.harness.process import eventually
 from tests.kill_points.conftest import database_url, directory, nothing_is_left_behind, survivor
 from tests.kill_points.nursery import Nursery
 from tests.managed.conftest import Sdk
-from tests.managed.custom_calls import RESULT, idle_events, last_stop, listed, new_session, results_of
+from tests.managed.custom_calls import (
+    RESULT,
+    TWO_CALLS,
+    WEATHER,
+    idle_events,
+    last_stop,
+    listed,
+    new_session,
+    results_of,
+)
 from tests.managed.sdk_shapes import complaints
+from tests.managed.test_child_threads import to
+from tests.managed.test_rosters import coordinator, member
 from tests.managed.test_sessions import say
 
 __all__ = ["database_url", "directory", "nothing_is_left_behind", "survivor"]
 
 MOST_WRITES = 60
+
+
+class Alone:
+    """The session's agent makes the calls."""
+
+    says = TWO_CALLS
+
+    def new_session(self, sdk: Sdk) -> str:
+        return new_session(sdk)
+
+
+class InAThread:
+    """An agent to which it gives the work does."""
+
+    says = f"{to(TWO_CALLS)}[then][say Done.]"
+
+    def new_session(self, sdk: Sdk) -> str:
+        lead = coordinator(sdk, member(sdk, tools=[WEATHER]).id)
+        environment = sdk.beta.environments.create(name="here")
+        return sdk.beta.sessions.create(agent=lead.id, environment_id=environment.id).id
 
 
 @pytest.fixture(scope="module")
@@ -52,20 +83,34 @@ def sdk(survivor: Server) -> Iterator[Sdk]:
     ["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.thorough])],
     indirect=True,
 )
+@pytest.mark.parametrize(
+    "maker",
+    [
+        pytest.param(Alone, id="alone"),
+        pytest.param(InAThread, id="in a thread", marks=pytest.mark.thorough),
+    ],
+)
 def test_nothing_is_lost_and_no_call_is_answered_twice(
-    children: Nursery, survivor: Server, sdk: Sdk, model: OfflineServer, directory: Path
+    children: Nursery,
+    survivor: Server,
+    sdk: Sdk,
+    model: OfflineServer,
+    directory: Path,
+    maker: type[Alone | InAThread],
 ) -> None:
     """Walks through every write of the story, until a child survives them all."""
     stops: set[str] = set()
+    story = maker()
     for number in itertools.count(1):
         assert number < MOST_WRITES, "the story never ends"
-        session = new_session(sdk)
+        session = story.new_session(sdk)
         settings = survivor.settings
         order = {
             "directory": str(directory),
             "database_url": settings.database_url,
             "model_url": settings.api_base_url,
             "session": session,
+            "says": story.says,
             "at_write": number,
             "moment": ("before", "after")[number % 2],
         }
