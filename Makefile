@@ -62,7 +62,7 @@ bench: install-dev
 # most of an hour; then breaks everything at random for SECONDS=600. SEED=7 repeats such a run, DATABASE=postgres picks
 # the database, RESUME=1 goes on with a walk that was cut.
 chaos: install-dev
-	$(BIN)/pytest tests/kill_points tests/failure_modes tests/openapi tests/fuzz --thorough
+	$(BIN)/pytest tests/kill_points tests/failure_modes tests/openapi tests/fuzz tests/managed/test_custom_kill_points.py --thorough
 	$(BIN)/python -m tests.walk $(if $(SEED),--seed $(SEED)) $(if $(DATABASE),--database $(DATABASE)) $(if $(RESUME),--resume)
 	$(BIN)/python -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(DATABASE),--database $(DATABASE))
 

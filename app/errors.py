@@ -376,10 +376,8 @@ class RunCancelled(RunEnded):
     code = "cancelled"
 
 
-class ThreadInterrupted(RunEnded):
+class ThreadInterrupted(RunCancelled):
     """The thread was interrupted before it had an answer."""
-
-    code = "thread_interrupted"
 
 
 class ModelFailed(RunEnded):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, get_args
 
+from app.agent.messaging import TOOLS as MESSAGING
 from app.errors import InvalidRequest
 from app.managed.agent_bodies import (
     TOOLSET,
@@ -156,6 +157,10 @@ def check(agent: Json) -> None:
         raise InvalidRequest(f'tools: duplicate custom tool "{custom[place]}"')
     if toolsets and (taken := [name for name in custom if name in get_args(ToolName)]):
         raise InvalidRequest(f'tools: the custom tool "{taken[0]}" has the name of one of the {TOOLSET}')
+    if agent["multiagent"] and (taken := sorted(MESSAGING.intersection(custom))):
+        raise InvalidRequest(
+            f'tools: the custom tool "{taken[0]}" has the name of a tool that a roster brings'
+        )
     if (place := repeated(servers)) is not None:
         raise InvalidRequest(f'mcp_servers.{place}: duplicate entry for server "{servers[place]}"')
     _check_servers(servers, [tool["mcp_server_name"] for tool in tools if tool["type"] == "mcp_toolset"])

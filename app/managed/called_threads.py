@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 from app.door_ids import number_in, thread_id
 from app.store.store import Store
-from app.store.thread_store import ENDED
-from app.store.told_events import Told
+from app.store.told_events import THREAD_STOPS, Told
 
 Json = dict[str, Any]
-
-STOPS: Final = ("user.interrupt", ENDED)
-"""Events that stop a thread if they name one."""
 
 
 def thread_named(event: Told) -> Json:
@@ -38,5 +34,5 @@ def is_alive(store: Store, session_id: str, thread: str) -> bool:
 
 def stopped_by(events: Iterable[Told]) -> frozenset[str]:
     """The threads that these events stop."""
-    named = (event.body.get("session_thread_id") for event in events if event.type in STOPS)
+    named = (event.body.get("session_thread_id") for event in events if event.type in THREAD_STOPS)
     return frozenset(str(thread) for thread in named if thread is not None)

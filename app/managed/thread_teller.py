@@ -12,12 +12,12 @@ import orjson
 from app.agent.loop_steps import Ask, CallEnded, ChildAdded, MessagesAdded, Step, ThreadRested, TurnAdded
 from app.agent.messaging import TOOLS
 from app.conversation.blocks import plain_text
-from app.conversation.managed_events import END_TURN, error_body, idle_body
+from app.conversation.managed_events import ending_body, error_body, idle_body, tells_error
 from app.conversation.run import Answer, Question
-from app.conversation.run_outcome import RunOutcome
+from app.conversation.run_outcome import FINISHED, RunOutcome
 from app.conversation.transcript import Message
 from app.door_ids import number_in, thread_id
-from app.managed.called_threads import STOPS, made_in, thread_named
+from app.managed.called_threads import made_in, thread_named
 from app.managed.decisions import interrupted_answer
 from app.managed.policies import Policies
 from app.managed.rosters import member_of, members_of
@@ -27,7 +27,7 @@ from app.runtime.teller import Rows
 from app.store.call_decisions import Decided
 from app.store.store import Store
 from app.store.thread_store import ENDED
-from app.store.told_events import COPY, Told
+from app.store.told_events import COPY, THREAD_STOPS, Told
 
 Json = dict[str, Any]
 
@@ -116,6 +116,13 @@ class CoordinatorTeller(SessionTeller):
             rows += self._working(self._current)
         return rows
 
+    def waiting(self) -> Rows:
+        """Between the agent's turns no thread works, so interrupts of threads have nothing to stop."""
+        came = super().waiting()
+        stops = [event for event in self._look() if event.type == "user.interrupt" and thread_named(event)]
+        others = [event for event in stops if made_in("", event) != self._session_id]
+        return [*came, *self._came_to(others)]
+
     def of(self, step: Step) -> Rows:
         match step:
             case ChildAdded(session, messages):
@@ -197,12 +204,13 @@ class CoordinatorTeller(SessionTeller):
             "to_agent_name": self._thread["agent_name"],
         }
         yield thread.told("agent.thread_message_sent", {**me, "content": content})
-        if step.code and not step.interrupted:
-            failed = RunOutcome("failed", step.code, step.words, step.details)
-            yield thread.told("session.error", error_body(failed))
+        failed = bool(step.code) and not step.interrupted
+        outcome = RunOutcome("failed", step.code, step.words, step.details) if failed else FINISHED
+        if tells_error(outcome):
+            yield thread.told("session.error", error_body(outcome))
             yield from self._both(thread.status("terminated", {}))
         elif not thread.is_over:
-            yield from self._both(thread.status("idle", idle_body(END_TURN)))
+            yield from self._both(thread.status("idle", ending_body(outcome)))
         it = {"from_session_thread_id": thread.id, "from_agent_name": thread.name}
         yield self._row("agent.thread_message_received", {**it, "content": content})
         thread.is_at_work, self._current = False, None
@@ -232,7 +240,7 @@ class CoordinatorTeller(SessionTeller):
         return [
             event
             for event in self._look()
-            if event.type in STOPS and event.body.get("session_thread_id") == thread.id
+            if event.type in THREAD_STOPS and event.body.get("session_thread_id") == thread.id
         ]
 
     def _came_to(self, sent: Sequence[Told]) -> Iterator[Json]:
@@ -242,7 +250,7 @@ class CoordinatorTeller(SessionTeller):
             number = number_in("sthr", str(body.get("session_thread_id")))
             if number is not None and str(number) != self._session_id:
                 thread = self._known(str(number))
-                if row["type"] in STOPS:
+                if row["type"] in THREAD_STOPS:
                     thread.is_stopped, thread.is_over = True, thread.is_over or row["type"] == ENDED
                 event, call_id = row["id"] + COPY, row["call_id"]
                 yield thread.told(row["type"], body, event=event, call_id=call_id)
@@ -264,10 +272,10 @@ class CoordinatorTeller(SessionTeller):
         """A thread that waited for a client is idle once more, for another reason, when the run ends."""
         thread, asks = self._current, why["stop_reason"]["type"] == "requires_action"
         if thread is not None and not thread.is_over and (thread.is_at_work or not asks):
-            thread.is_at_work, own = False, why
+            asked = thread.own(why["stop_reason"]["event_ids"]) if asks else ()
+            own = idle_body({"type": "requires_action", "event_ids": asked}) if asked else why
+            thread.is_at_work = False
             yield from thread.left_off()
-            if asked := thread.own(why["stop_reason"].get("event_ids", ())):
-                own = idle_body({"type": "requires_action", "event_ids": asked})
             yield from self._both(thread.status("idle", own))
         yield from super()._idle(why)
 

@@ -14,7 +14,7 @@ from app.store.clock import now
 from app.store.columns import one_of
 from app.store.engine import Database
 from app.store.tables import IS_LIVE, runs, told_events, tool_calls
-from app.store.told_events import Told, told
+from app.store.told_events import THREAD_STOPS, Told, told
 
 CONFIRMATION: Final = "user.tool_confirmation"
 RESULTS: Final = ("user.custom_tool_result", "user.tool_result")
@@ -37,6 +37,17 @@ _DECIDED: Final = (
     .distinct()
 )
 """Of those sessions, whose runs wait, the ones that were decided on so long ago."""
+_STOPPED: Final = (
+    select(told_events.c.session_id)
+    .where(
+        among(told_events.c.session_id, "those"),
+        told_events.c.number.is_(None),
+        told_events.c.type.in_(THREAD_STOPS),
+        told_events.c.created_at < now() - bindparam("seconds", type_=Double),
+    )
+    .distinct()
+)
+"""The ones that have, or whose threads have, something to stop for since then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,4 +111,5 @@ class CallDecisions:
             if not found:
                 return []
             values = {"those": listed(found), "seconds": seconds}
-            return list(connection.execute(_DECIDED, values).scalars())
+            decided = {*connection.execute(_DECIDED, values).scalars()}
+            return sorted(decided.union(connection.execute(_STOPPED, values).scalars()))

@@ -73,7 +73,7 @@ class ClosedCall:
 
 def tell_closed(connection: Connection, closed: Sequence[ClosedCall], told: Sequence[Write]) -> None:
     """Results of calls that a run of this process left open, before the events that it ends with (`told`)."""
-    ending = [row for write in told for row in write.rows]
+    ending = [dict(row) for write in told for row in write.rows]
     if not ending:
         return
     results = _results(connection, closed, ending[-1]["session_id"], ending[0]["processed_at"])

@@ -34,6 +34,9 @@ Json = dict[str, Any]
 
 _WORK: Final = "work"
 
+THREAD_STOPS: Final = ("user.interrupt", "session.thread_status_terminated")
+"""Types of the events by which clients stop a thread that they name."""
+
 COPY: Final = "@"
 """Ends the stored id of an event that stands among those of a second session too: a thread's, or the one above it."""
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import anthropic
 import pytest
 
 from anthropic_standin.standin_server import OfflineServer
-from app.factory import Server
-from app.managed.given_ids import number_of
+from app.factory import Server, build
+from tests.conftest import held_by, make_settings
+from tests.harness.process import eventually
 from tests.managed.conftest import Sdk
-from tests.managed.custom_calls import WEATHER, result
+from tests.managed.custom_calls import WEATHER, last_stop, result
 from tests.managed.test_rosters import coordinator, member
 from tests.managed.test_sessions import AROUND, IDLE, REQUEST, say, server, types, until_idle
 
@@ -36,9 +38,8 @@ def sdk(server: Server) -> Iterator[Sdk]:
 NewTeam = Callable[..., str]
 
 
-@pytest.fixture
-def new(sdk: Sdk) -> NewTeam:
-    """Makes sessions of an agent that gives work to Reviewer and to Tester."""
+def new_team(sdk: Sdk) -> NewTeam:
+    """Makes sessions of an agent that gives work to Reviewer, to Tester and to copies of itself."""
     reviewer = member(sdk, tools=ASK, system="Review.")
     lead = coordinator(sdk, reviewer.id, member(sdk, "Tester").id, {"type": "self"}, tools=[WEATHER])
     environment = sdk.beta.environments.create(name="here")
@@ -50,6 +51,11 @@ def new(sdk: Sdk) -> NewTeam:
         return made.id
 
     return make
+
+
+@pytest.fixture
+def new(sdk: Sdk) -> NewTeam:
+    return new_team(sdk)
 
 
 def to(message: str, agent: str = "Reviewer", **more: str) -> str:
@@ -110,58 +116,6 @@ def test_a_message_is_answered_in_a_thread_of_its_own(sdk: Sdk, new: NewTeam) ->
     assert (told[5].to_session_thread_id, told[5].content[0].text) == (first, "Fine.")
 
 
-def test_a_thread_remembers_and_another_one_does_not(sdk: Sdk, new: NewTeam) -> None:
-    session = new(
-        f"{to('[say One.]')}[then]{to('[say Two.]')}[then]{to('[say Three.]', thread='new')}[then][say Done.]"
-    )
-    until_idle(sdk, session)
-    first, second = children(sdk, session)
-    kinds = [event.type for event in of_thread(sdk, session, first.id)]
-    assert kinds.count("agent.thread_message_received") == 2
-    assert len(of_thread(sdk, session, second.id)) == len(kinds) // 2
-    assert len(of_session(sdk, session, "session.thread_created")) == 2
-    sdk.beta.sessions.events.send(
-        session, events=[say(f"{to('[say Four.]', thread=first.id)}[then][say Done.]")]
-    )
-    until_idle(sdk, session, times=2)
-    assert len(children(sdk, session)) == 2
-    assert [event.type for event in of_thread(sdk, session, first.id)].count(RESTED) == 3
-    assert first.usage.input_tokens < children(sdk, session)[0].usage.input_tokens
-
-
-def test_what_threads_use_adds_up_to_what_the_session_does(sdk: Sdk, new: NewTeam) -> None:
-    session = new(f"{to('[say One.]')}[then]{to('[say Two.]', 'Tester')}[then][say Done.]")
-    until_idle(sdk, session)
-    whole: Any = sdk.checked(sdk.beta.sessions.retrieve(session)).usage
-    threads = sdk.checked(sdk.beta.sessions.threads.list(session)).data
-    assert len(threads) == 3
-    used = [one.usage.output_tokens or 0 for one in threads if one.usage]
-    assert min(used) > 0
-    assert sum(used) == whole.output_tokens
-    assert of_session(sdk, session, "session.usage")[-1].usage.output_tokens == whole.output_tokens
-
-
-@pytest.mark.parametrize(
-    ("call", "words"),
-    [
-        (to("x", "Nobody"), 'There is no agent "Nobody"'),
-        (to(" "), "must not be empty"),
-        (to("x", thread="sthr_x"), "has no thread sthr_x"),
-        ("[call send_to_agent {}]", "agent"),
-        ("[call list_agents {}]", "Reviewer"),
-    ],
-)
-def test_the_model_is_told_what_it_has_done_wrong(
-    sdk: Sdk, server: Server, new: NewTeam, call: str, words: str
-) -> None:
-    session = new(f"{call}[then][say Done.]")
-    until_idle(sdk, session)
-    assert children(sdk, session) == []
-    assert types(sdk, session) == [*AROUND, "user.message", *ASKED, *REQUEST, *IDLE]
-    rows = server.store.sessions.messages(number_of(session))
-    assert words in str([row.content for row in rows if row.role == "tool"])
-
-
 def test_a_call_of_a_thread_waits_for_a_person_who_is_told_in_the_session(sdk: Sdk, new: NewTeam) -> None:
     inner = '[call bash {"command": "echo a"}][call get_weather {"town": "Ulm"}][then][say Fine.]'
     session = new(f"{to(inner)}[then][say Done.]")
@@ -206,19 +160,6 @@ def test_a_call_of_a_thread_waits_for_a_person_who_is_told_in_the_session(sdk: S
     assert of_session(sdk, session, "session.status_idle")[-1].stop_reason.type == "end_turn"
     again = sdk.beta.sessions.events.send(session, events=[result(weather.id, "Sun.")]).data or []
     assert "Rain." in str(again[0]), "a second result changes nothing"
-
-
-def test_a_thread_that_fails_ends_and_the_agent_above_it_hears_of_it(sdk: Sdk, new: NewTeam) -> None:
-    session = new(f"{to('[fail 400]')}[then][say Done.]")
-    until_idle(sdk, session)
-    (thread,) = children(sdk, session)
-    assert thread.status == "terminated"
-    assert thread.archived_at is not None
-    kinds = [event.type for event in of_thread(sdk, session, thread.id)]
-    assert kinds[-3:] == ["agent.thread_message_sent", "session.error", "session.thread_status_terminated"]
-    (received,) = of_session(sdk, session, "agent.thread_message_received")
-    assert "Error" in received.content[0].text
-    assert of_session(sdk, session, "session.status_idle")[-1].stop_reason.type == "end_turn"
 
 
 def test_an_interrupt_stops_all(sdk: Sdk, new: NewTeam) -> None:
@@ -272,49 +213,34 @@ def test_one_thread_is_stopped_and_the_agent_above_it_goes_on(sdk: Sdk, new: New
     assert after.status == ("idle" if way == "interrupt" else "terminated")
 
 
-def test_a_thread_is_archived_once_and_an_idle_one_only(
-    sdk: Sdk, server: Server, new: NewTeam, model: OfflineServer
+def test_a_thread_that_waits_goes_on_in_another_process(
+    tmp_path: Path, model: OfflineServer, database_url: str
 ) -> None:
-    session = new(f"{to('[say One.]')}[then][say Done.]")
-    until_idle(sdk, session)
-    (thread,) = children(sdk, session)
-    over = sdk.checked(sdk.beta.sessions.threads.archive(thread.id, session_id=session))
-    assert (over.status, over.archived_at) == ("terminated", over.updated_at)
-    assert sdk.beta.sessions.threads.archive(thread.id, session_id=session).archived_at == over.archived_at
-    ended = of_session(sdk, session, "session.thread_status_terminated")
-    assert [event.session_thread_id for event in ended] == [thread.id]
-    assert ended[0].id == of_thread(sdk, session, thread.id)[-1].id
-    stop: Any = {"type": "user.interrupt", "session_thread_id": thread.id}
-    with pytest.raises(anthropic.BadRequestError, match="session_thread_id"):
-        sdk.beta.sessions.events.send(session, events=[stop])
-    sdk.beta.sessions.events.send(
-        session, events=[say(f"{to('x', thread=thread.id)}[then]{to('[say Two.]')}[then][say Done.]")]
-    )
-    until_idle(sdk, session, times=2)
-    first, second = children(sdk, session)
-    assert (first.id, first.status, second.status) == (thread.id, "terminated", "idle")
-    statuses = sdk.beta.sessions.threads.list(session, statuses=["terminated"]).data
-    assert [one.id for one in statuses] == [thread.id]
-    pages = list(sdk.beta.sessions.threads.list(session, limit=1))
-    assert [one.id for one in pages][1:] == [first.id, second.id]
-    sdk.beta.sessions.archive(session)
-    with pytest.raises(anthropic.BadRequestError, match="is archived"):
-        sdk.beta.sessions.threads.archive(second.id, session_id=session)
-    assert {one.status for one in sdk.beta.sessions.threads.list(session)} == {"terminated"}
-
-
-def test_a_thread_of_another_session_is_not_there(sdk: Sdk, new: NewTeam) -> None:
-    session, other = new(f"{to('[say One.]')}[then][say Done.]"), new("[say Hello.]")
-    until_idle(sdk, session)
-    (thread,) = children(sdk, session)
-    threads = sdk.beta.sessions.threads
-    for call in (threads.retrieve, threads.archive, threads.events.list, threads.events.stream):
-        with pytest.raises(anthropic.NotFoundError, match="Thread not found"):
-            call(thread.id, session_id=other)
-    stop: Any = {"type": "user.interrupt", "session_thread_id": thread.id}
-    with pytest.raises(anthropic.BadRequestError, match="session_thread_id"):
-        sdk.beta.sessions.events.send(other, events=[stop])
-    sdk.beta.sessions.events.send(session, events=[stop])
-    assert types(sdk, session)[-1] == "user.interrupt", "an idle one has nothing to stop"
-    with pytest.raises(anthropic.NotFoundError):
-        sdk.beta.sessions.retrieve(thread.id.replace("sthr", "sesn"))
+    settings = make_settings(tmp_path, model.url, database_url=database_url)
+    first = build(settings)
+    with Sdk(first, "anything") as sdk:
+        inner = '[call bash {"command": "echo a"}][call get_weather {}][then][say Fine.]'
+        session = new_team(sdk)(f"{to(inner)}[then]{to('[say More.]')}[then][say Done.]")
+        until_idle(sdk, session)
+    first.close()
+    second = build(settings)
+    with Sdk(second, "anything") as sdk:
+        bash, weather = last_stop(sdk, session)
+        denied: Any = {"type": "user.tool_confirmation", "tool_use_id": bash, "result": "deny"}
+        sdk.beta.sessions.events.send(session, events=[denied, result(weather)])
+        until_idle(sdk, session, times=2)
+        assert of_session(sdk, session)[-1].stop_reason.type == "end_turn"
+        (thread,) = children(sdk, session)
+        kinds = [event.type for event in of_thread(sdk, session, thread.id)]
+        assert kinds.count("agent.tool_result") == kinds.count("user.custom_tool_result") == 1
+        assert kinds.count("agent.thread_message_received") == kinds.count("agent.thread_message_sent") == 2
+        assert kinds.count(WORKING) == kinds.count(RESTED) == 3
+        told = types(sdk, session)
+        assert told.count("agent.tool_result") == 0, "of messages to threads clients are told by the messages"
+        received = [one.content[0].text for one in of_session(sdk, session, "agent.thread_message_received")]
+        assert received == ["Fine.", "More."]
+        whole: Any = sdk.beta.sessions.retrieve(session).usage
+        used = [one.usage.output_tokens or 0 for one in sdk.beta.sessions.threads.list(session) if one.usage]
+        assert sum(used) == whole.output_tokens
+    eventually(lambda: not held_by(second), f"this was given back: {held_by(second)}")
+    second.close()

@@ -24,6 +24,10 @@ ELSEWHERE = {
     "session.deleted",
     "agent.mcp_tool_use",
     "agent.mcp_tool_result",
+    "agent.thread_message_received",
+    "agent.thread_message_sent",
+    "session.thread_created",
+    "session.thread_status_terminated",
 }
 """Seen in other tests."""
 

@@ -127,3 +127,14 @@ def test_what_a_session_can_not_serve_is_refused_of_members_too(sdk: Sdk) -> Non
     lead = coordinator(sdk, fast.id)
     with pytest.raises(anthropic.BadRequestError, match="speed"):
         sdk.beta.sessions.create(agent=lead.id, environment_id=environment.id)
+
+
+def test_a_custom_tool_must_not_have_the_name_of_one_that_the_roster_brings(sdk: Sdk) -> None:
+    reviewer, named_so = member(sdk), {**WEATHER, "name": "send_to_agent"}
+    assert coordinator(sdk, reviewer.id, tools=[WEATHER]).version == 1
+    with pytest.raises(anthropic.BadRequestError, match='"send_to_agent" has the name of a tool'):
+        coordinator(sdk, reviewer.id, tools=[named_so])
+    plain = member(sdk, "Plain", tools=[named_so])
+    roster: Any = {"type": "coordinator", "agents": [reviewer.id]}
+    with pytest.raises(anthropic.BadRequestError, match='"send_to_agent" has the name of a tool'):
+        sdk.beta.agents.update(plain.id, multiagent=roster)
