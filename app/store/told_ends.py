@@ -77,17 +77,19 @@ def tell_closed(connection: Connection, closed: Sequence[ClosedCall], told: Sequ
     if not ending:
         return
     results = _results(connection, closed, ending[-1]["session_id"], ending[0]["processed_at"])
-    rows: list[Json] = []
-    for session_id in dict.fromkeys(row["session_id"] for row in (*results, *ending)):
+    for session_id in dict.fromkeys(row["session_id"] for row in results):
         own = [row for row in results if row["session_id"] == session_id]
         last = [row for row in ending if row["session_id"] == session_id]
         if not last:
             place(connection, session_id, own)
-        else:
-            rows += [{**row, "number": last[0]["number"] + index} for index, row in enumerate(own)]
-            own, last = [], [{**row, "number": row["number"] + len(own)} for row in last]
-        rows += [*own, *last]
-    tell(connection, rows)
+            continue
+        first, at = last[0]["number"], last[0]["processed_at"]
+        for index, row in enumerate(own):
+            row.update(number=first + index, processed_at=at)
+        for row in last:
+            row["number"] += len(own)
+    tell(connection, results)
+    tell(connection, ending)  # a result that a client has sent is among both
 
 
 def tell_end(connection: Connection, run: Run, outcome: RunOutcome, closed: Sequence[ClosedCall]) -> None:
@@ -161,6 +163,8 @@ def _results(connection: Connection, closed: Sequence[ClosedCall], root: str, at
         )
         if call.session_id != root:
             body["session_thread_id"] = thread_id(call.session_id)
+            sent = stored(connection, root, [made_id]).get(made_id)
+            body = body if sent is None else sent.body
             rows.append(told(call.session_id, made_id + COPY, kind, body))
         rows.append(told(root, made_id, kind, body))
     return rows

@@ -162,24 +162,28 @@ def test_a_call_of_a_thread_waits_for_a_person_who_is_told_in_the_session(sdk: S
     assert "Rain." in str(again[0]), "a second result changes nothing"
 
 
-def test_an_interrupt_stops_all(sdk: Sdk, new: NewTeam) -> None:
-    session = new(f"{to('[call get_weather {}][then][say Fine.]')}[then][say Done.]")
+def test_an_interrupt_stops_all_and_keeps_what_clients_have_said(sdk: Sdk, new: NewTeam) -> None:
+    session = new(f"{to('[call get_weather {}][call get_weather {}][then][say Fine.]')}[then][say Done.]")
     until_idle(sdk, session)
-    (use,) = of_session(sdk, session, "agent.custom_tool_use")
+    made, unmade = last_stop(sdk, session)
+    sdk.beta.sessions.events.send(session, events=[result(made)])
     sdk.beta.sessions.events.send(session, events=[{"type": "user.interrupt"}])
     until_idle(sdk, session, times=2)
     (thread,) = children(sdk, session)
     own, told = of_thread(sdk, session, thread.id), of_session(sdk, session)
-    assert [event.type for event in own][-2:] == ["user.custom_tool_result", RESTED]
+    assert own[-1].type == RESTED
     assert own[-1].stop_reason.type == told[-1].stop_reason.type == "end_turn"
-    kinds = [event.type for event in told]
-    assert kinds[-6:] == ["user.custom_tool_result", "user.interrupt", RESTED, *IDLE]
-    assert told[-6].custom_tool_use_id == use.id
-    again = sdk.beta.sessions.events.send(session, events=[result(use.id)]).data or []
-    assert again[0].id == told[-6].id, "it has its result"
+    for events in (own, told):
+        found = {one.custom_tool_use_id: one for one in events if one.type == "user.custom_tool_result"}
+        assert [event.type for event in events].count("user.custom_tool_result") == 2
+        assert (found[made].content[0].text, found[unmade].is_error) == ("Rain.", True)
+        assert {one.session_thread_id for one in found.values()} == {thread.id}
+    assert [event.type for event in told][-5:] == ["user.interrupt", RESTED, *IDLE]
+    again = sdk.beta.sessions.events.send(session, events=[result(unmade)]).data or []
+    assert getattr(again[0], "is_error", None) is True, "it has its result"
     sdk.beta.sessions.events.send(session, events=[say(f"{to('[say Again.]')}[then][say Done.]")])
     until_idle(sdk, session, times=3)
-    assert [event.type for event in of_thread(sdk, session, thread.id)][-1] == RESTED
+    assert of_thread(sdk, session, thread.id)[-1].type == RESTED
     assert of_session(sdk, session)[-1].stop_reason.type == "end_turn"
 
 
