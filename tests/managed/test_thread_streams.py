@@ -7,6 +7,7 @@ from typing import Any
 
 from anthropic import Anthropic
 
+from anthropic_standin.standin_server import OfflineServer
 from tests.harness.process import BatonProcess
 from tests.managed.test_child_threads import ASK, to
 from tests.managed.test_sessions import say
@@ -27,7 +28,7 @@ def previewed(seen: list[Any]) -> str:
     return "".join(event.delta.content.text for event in seen if event.type == "event_delta")
 
 
-def test_a_thread_is_followed_with_previews_of_its_own(baton: BatonProcess) -> None:
+def test_a_thread_is_followed_with_previews_of_its_own(baton: BatonProcess, model: OfflineServer) -> None:
     """A client gives the thread its answer by the thread's own events."""
     with Anthropic(base_url=baton.url, api_key="anything", max_retries=0) as client, ExitStack() as streams:
         reviewer = client.beta.agents.create(name="Reviewer", model=MODEL, tools=ASK)
@@ -38,8 +39,8 @@ def test_a_thread_is_followed_with_previews_of_its_own(baton: BatonProcess) -> N
         session = sessions.create(agent=lead.id, environment_id=environment.id).id
         wanted: Any = ["agent.message"]
         whole = streams.enter_context(sessions.events.stream(session, event_deltas=wanted))
-        inner = "[call get_weather {}][then][say A long answer of the thread.]"
-        sessions.events.send(session, events=[say(f"{to(inner)}[then][say A word of the agent.]")])
+        inner = "[call get_weather {}][then][hold 2][say A long answer of the thread.]"
+        sessions.events.send(session, events=[say(f"{to(inner)}[then][hold 2][say A word of the agent.]")])
         seen = seen_until(whole, "session.status_idle")
         (thread,) = [one.id for one in sessions.threads.list(session) if one.parent_thread_id]
         own = streams.enter_context(
@@ -52,14 +53,20 @@ def test_a_thread_is_followed_with_previews_of_its_own(baton: BatonProcess) -> N
         ]
         answer: Any = {"type": "user.custom_tool_result", "custom_tool_use_id": use}
         sessions.events.send(session, events=[answer])
-        of_thread = seen_until(own, "session.thread_status_idle")
-        assert previewed(of_thread) == "A long answer of the thread."
+        of_thread = seen_until(own, "event_delta")
+        model.release()
+        of_thread += seen_until(own, "session.thread_status_idle")
+        assert previewed(of_thread)
+        assert "A long answer of the thread.".startswith(previewed(of_thread))
         stored = [event for event in of_thread if not event.type.startswith("event_")]
         listed = list(sessions.threads.events.list(thread, session_id=session))
         assert [event.to_dict() for event in stored] == [event.to_dict() for event in listed][-len(stored) :]
         assert stored[0].type == "user.custom_tool_result"
+        seen += seen_until(whole, "event_delta")
+        model.release()
         seen += seen_until(whole, "session.status_idle")
-        assert previewed(seen) == "A word of the agent."
+        assert previewed(seen)
+        assert "A word of the agent.".startswith(previewed(seen))
         stored = [event for event in seen if not event.type.startswith("event_")]
         assert [event.to_dict() for event in stored] == [
             one.to_dict() for one in sessions.events.list(session)
