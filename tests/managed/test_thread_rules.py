@@ -7,8 +7,10 @@ from typing import Any
 import anthropic
 import pytest
 
+from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server
 from app.managed.given_ids import number_of
+from tests.harness.process import eventually
 from tests.managed.conftest import Sdk
 from tests.managed.test_child_threads import (
     ASKED,
@@ -158,3 +160,38 @@ def test_the_first_door_shows_threads_as_sessions_below(sdk: Sdk, laptop: Server
             assert client.get(f"/api/sessions/{number}{path}").status_code == 200, path
         tree = client.get(f"/api/sessions/{number}/tree").get_json()
     assert "member-0" in str(tree)
+
+
+def test_a_thread_that_works_stops_at_its_next_safe_point(
+    sdk: Sdk, new: NewTeam, model: OfflineServer
+) -> None:
+    inner = "[hold 0][call nothing {}][then][say Never.]"
+    session = new(f"{to(inner)}[then][say Done.]")
+    asked = "span.model_request_start"
+    eventually(
+        lambda: any(asked in str(of_thread(sdk, session, one.id)) for one in children(sdk, session)),
+        "the thread asks its model",
+    )
+    (thread,) = children(sdk, session)
+    assert (thread.status, sdk.beta.sessions.retrieve(session).status) == ("running", "running")
+    with pytest.raises(anthropic.BadRequestError, match="cannot be archived while"):
+        sdk.beta.sessions.threads.archive(thread.id, session_id=session)
+    stop: Any = {"type": "user.interrupt", "session_thread_id": thread.id}
+    sdk.checked(sdk.beta.sessions.events.send(session, events=[stop]))
+
+    def is_idle_once_it_is_let_go() -> bool:
+        model.release()
+        return "session.status_idle" in types(sdk, session)
+
+    eventually(is_idle_once_it_is_let_go, "the session is idle")
+    own = of_thread(sdk, session, thread.id)
+    assert [event.type for event in own][-4:] == [
+        "agent.tool_result",
+        "user.interrupt",
+        "agent.thread_message_sent",
+        RESTED,
+    ]
+    assert [event.type for event in own].count(asked) == 1
+    (received,) = of_session(sdk, session, "agent.thread_message_received")
+    assert "interrupted" in received.content[0].text
+    assert [event.type for event in of_session(sdk, session)][-6:] == [*REQUEST, *IDLE]
