@@ -58,8 +58,8 @@ class AgentCalls(Calls):
     @post("/<agent_id>")
     def update(self, agent_id: str) -> Response:
         body, own_id = read(UpdateAgent), checked("agent", agent_id)
-        self._agents.get(own_id, owner=owner())  # one that is not there is the first thing to be told
-        roster = stored_roster(body.multiagent, self._agents, own_id=own_id, owner=owner())
+        own = self._agents.get(own_id, owner=owner())
+        roster = stored_roster(body.multiagent, self._agents, own=own, owner=owner())
 
         def change(before: Defined) -> Json:
             if before.archived_at is not None:

@@ -22,27 +22,27 @@ _MEMBER: Final = "member-"
 
 
 def stored_roster(
-    given: Roster | None, agents: EveryAgent, *, own_id: str = "", owner: str | None
+    given: Roster | None, agents: EveryAgent, *, own: Defined | None = None, owner: str | None
 ) -> Json | None:
-    """The roster with each member's version pinned. `own_id` is that of the agent that has it, if it has one yet.
-    NotFound, InvalidRequest."""
+    """The roster with each member's version pinned. `own` is the agent that has it, if it is there already: its newest
+    version stands for itself. NotFound, InvalidRequest."""
     if given is None:
         return None
-    members: list[Json] = []
+    own_id, members = own.id if own else "", dict[str, Json]()
     for place, one in enumerate(given.agents):
         where = f"multiagent.agents.{place}"
-        if isinstance(one, Itself) or one.id == own_id:
-            member = SELF
+        if isinstance(one, Itself) or (own and one.id == own_id and one.version in (None, own.version)):
+            agent_id, member = own_id, SELF
         else:
             if agents.file(one.id) is not None:
                 raise InvalidRequest(f"{where}: an agent file can't be a member of a roster")
             found = agents.get(checked("agent", one.id), version=one.version, owner=owner)
             _refuse_member(found, where)
-            member = {"type": "agent", "id": found.id, "version": found.version}
-        if any(member.get("id") == before.get("id") for before in members):
+            agent_id, member = found.id, {"type": "agent", "id": found.id, "version": found.version}
+        if agent_id in members:
             raise InvalidRequest(f"{where}: duplicate entry; each agent may be named once")
-        members.append(member)
-    return {"type": "coordinator", "agents": members}
+        members[agent_id] = member
+    return {"type": "coordinator", "agents": [*members.values()]}
 
 
 def _refuse_member(found: Defined, where: str) -> None:

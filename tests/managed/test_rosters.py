@@ -40,6 +40,11 @@ def test_members_are_pinned_when_the_roster_is_stored(sdk: Sdk) -> None:
     again = sdk.checked(sdk.beta.agents.update(lead.id, multiagent=roster))
     assert named(again) == [(reviewer.id, 2), (lead.id, 3)]
     assert sdk.beta.agents.update(lead.id, multiagent=roster).version == 3, "nothing has changed"
+    as_read: Any = again.multiagent and again.multiagent.to_dict()
+    assert sdk.beta.agents.update(lead.id, multiagent=as_read).version == 3, "nor now"
+    older: Any = {"type": "coordinator", "agents": [{"type": "agent", "id": lead.id, "version": 1}]}
+    with pytest.raises(anthropic.BadRequestError, match="has a roster of its own"):
+        sdk.beta.agents.update(lead.id, multiagent=older)
     assert named(sdk.beta.agents.retrieve(lead.id, version=1)) == named(lead)
     assert sdk.checked(sdk.beta.agents.update(lead.id, multiagent=None)).multiagent is None
 

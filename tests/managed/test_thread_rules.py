@@ -8,6 +8,7 @@ import anthropic
 import pytest
 
 from anthropic_standin.standin_server import OfflineServer
+from app.door_ids import number_in
 from app.factory import Server
 from app.managed.given_ids import number_of
 from tests.harness.process import eventually
@@ -159,6 +160,10 @@ def test_the_first_door_shows_threads_as_sessions_below(sdk: Sdk, laptop: Server
         for path in ("", "/tree", "/history", "/events", "/todos"):
             assert client.get(f"/api/sessions/{number}{path}").status_code == 200, path
         tree = client.get(f"/api/sessions/{number}/tree").get_json()
+        below = number_in("sthr", children(sdk, session)[0].id)
+        path = f"/api/sessions/{below}/agent/{session}/member-0"
+        run = client.post(path, json=[{"role": "user", "content": "[say Hi.]"}])
+        assert (run.status_code, "thread of another session" in run.text) == (400, True)
     assert "member-0" in str(tree)
 
 
