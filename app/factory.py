@@ -13,6 +13,7 @@ from app.agent.tools.mcp.tool_servers import ToolServers
 from app.distribution import install_command
 from app.managed.agents import AgentCalls
 from app.managed.answers import STRANDED_SECONDS, Answers
+from app.managed.coordinator_teller import EveryTeller
 from app.managed.door import ManagedDoor
 from app.managed.environments import EnvironmentCalls
 from app.managed.events import EventCalls
@@ -28,7 +29,6 @@ from app.managed.sessions import SessionCalls
 from app.managed.skills.session_skills import SessionSkills
 from app.managed.skills.skills import SkillCalls
 from app.managed.teams import EveryTeam
-from app.managed.thread_teller import EveryTeller
 from app.managed.threads import ThreadCalls
 from app.managed.vaults.credential_calls import CredentialCalls
 from app.managed.vaults.secret_box import SecretBox

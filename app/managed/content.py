@@ -159,5 +159,5 @@ def _refusal(place: int, words: str) -> PydanticCustomError:
 
 
 def contents(message: QueuedMessage) -> list[Json]:
-    """Without the server's own words to the model."""
+    """Of a message as it was sent: without the server's own words to the model."""
     return [dict(block) for block in unframed(message.content)]

@@ -25,7 +25,6 @@ from app.agent.loop_steps import (
     TurnAdded,
 )
 from app.conversation.blocks import Block, is_served_result, is_thinking
-from app.conversation.framing import unframed
 from app.conversation.managed_events import (
     client_result_body,
     ending_body,
@@ -51,6 +50,7 @@ from app.door_ids import (
     thinking_event_id,
     thread_id,
 )
+from app.managed.content import contents
 from app.managed.decisions import OpenCall, answer_of, unanswered
 from app.managed.files.session_files import SessionFiles
 from app.managed.policies import Policies
@@ -145,7 +145,7 @@ class SessionTeller:
 
     def came(self, messages: Sequence[QueuedMessage]) -> Rows:
         return [
-            self._row("user.message", {"content": [*unframed(message.content)]}, event=event_id(message.id))
+            self._row("user.message", {"content": contents(message)}, event=event_id(message.id))
             for message in messages
         ]
 
