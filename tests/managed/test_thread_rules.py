@@ -13,6 +13,7 @@ from app.factory import Server
 from app.managed.given_ids import number_of
 from tests.harness.process import eventually
 from tests.managed.conftest import Sdk
+from tests.managed.custom_calls import result
 from tests.managed.test_child_threads import (
     ASKED,
     RESTED,
@@ -26,6 +27,8 @@ from tests.managed.test_child_threads import (
 from tests.managed.test_sessions import AROUND, IDLE, REQUEST, say, types, until_idle
 
 __all__ = ["new"]
+
+USES = ("agent.tool_use", "agent.custom_tool_use")
 
 
 @pytest.fixture(autouse=True)
@@ -200,3 +203,32 @@ def test_a_thread_that_works_stops_at_its_next_safe_point(
     (received,) = of_session(sdk, session, "agent.thread_message_received")
     assert "interrupted" in received.content[0].text
     assert [event.type for event in of_session(sdk, session)][-6:] == [*REQUEST, *IDLE]
+
+
+def test_the_session_waits_for_the_calls_of_all_threads(sdk: Sdk, new: NewTeam) -> None:
+    inner = '[call bash {"command": "echo a"}][then][say Fine.]'
+    session = new(f"{to(inner)}[call get_weather {{}}]{to('[say More.]', 'Tester')}[then][say Done.]")
+    until_idle(sdk, session)
+    (thread,) = children(sdk, session)
+    bash, weather = (one.id for kind in USES for one in of_session(sdk, session, kind))
+    primary, whole = of_session(sdk, session, RESTED, "session.status_idle")[-2:]
+    assert (
+        sorted(whole.stop_reason.event_ids)
+        == sorted(primary.stop_reason.event_ids)
+        == sorted([bash, weather])
+    )
+    (own,) = [event for event in of_thread(sdk, session, thread.id) if event.type == RESTED]
+    assert own.stop_reason.event_ids == [bash]
+    statuses = {one.status for one in sdk.beta.sessions.threads.list(session)}
+    assert statuses == {"idle"}
+    denied: Any = {"type": "user.tool_confirmation", "tool_use_id": bash, "result": "deny"}
+    sdk.beta.sessions.events.send(session, events=[denied])
+    assert sdk.beta.sessions.retrieve(session).status == "idle", "one call is still to be made"
+    sdk.beta.sessions.events.send(session, events=[result(weather)])
+    until_idle(sdk, session, times=2)
+    assert of_session(sdk, session)[-1].stop_reason.type == "end_turn"
+    assert [one.agent.name for one in children(sdk, session)] == ["Reviewer", "Tester"]
+    told = types(sdk, session)
+    assert told.count("agent.thread_message_received") == told.count("session.thread_created") == 2
+    assert told.count("user.custom_tool_result") == 1
+    assert "user.custom_tool_result" not in str(of_thread(sdk, session, thread.id))
