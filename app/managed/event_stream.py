@@ -133,9 +133,20 @@ class FollowedSession:
             self._is_whole = False  # what is said after a call is another text
 
     def _start(self, kind: str, shown: str) -> Iterator[bytes]:
-        """Behind the start of the model's request, of which the log knows nothing."""
+        """Behind the start of the model's request, of which the log knows nothing; not if the event itself was told, as
+        to a reader that is late."""
         yield self._stored()
+        if self._was_told(shown):
+            self._is_whole = False
+            return
         yield _frame("event_start", {"type": "event_start", "event": {"type": kind, "id": shown}})
+
+    def _was_told(self, shown: str) -> bool:
+        try:
+            event = self._store.told.find(self._session_id, shown)
+        except StoreUnavailable:
+            return False
+        return event is not None and event.number is not None and event.number <= self._last
 
     # ---- the rest of what a stream asks of its reader
 
