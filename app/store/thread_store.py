@@ -102,13 +102,14 @@ def threads_of(connection: Connection, root: str) -> list[SessionThread]:
     found = [session_of(row) for row in connection.execute(_THREADS, here)]
     if not found:
         return []
-    statuses: dict[str, list[tuple[str, float]]] = {}
-    for row in connection.execute(_STATUSES, here):
-        statuses.setdefault(row.session_id, []).append((row.type, row.processed_at))
+    # before the statuses: a run may come to an end between the two
     ending = {
         orjson.loads(row.body_json)["session_thread_id"]: row.created_at
         for row in connection.execute(_ENDING, here)
     }
+    statuses: dict[str, list[tuple[str, float]]] = {}
+    for row in connection.execute(_STATUSES, here):
+        statuses.setdefault(row.session_id, []).append((row.type, row.processed_at))
     used: dict[str, list[Usage]] = {}
     for of_session, text in connection.execute(_USAGE, here):
         if (usage := value_of(Usage, text)) is not None:
