@@ -41,7 +41,9 @@ def test_an_agent_without_a_thread_that_lives_gets_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "words"), [(name(OVER), "has ended"), (name(OTHER), "has no thread"), ("x", "has no thread")]
+    ("wanted", "words"),
+    [(name(OVER), "has ended"), (name(OTHER), "has no thread"), ("x", "has no thread")],
+    ids=["ended", "another's", "unknown"],
 )
 def test_a_thread_that_can_not_be_written_to_is_refused_in_words(wanted: str, words: str) -> None:
     refused = chosen_thread(ToThread("a", "x", thread=wanted), THREADS)
