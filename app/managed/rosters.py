@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from app.errors import InvalidRequest
-from app.managed.every_agent import EveryAgent
 from app.managed.given_ids import checked
 from app.managed.roster_bodies import Itself, Roster
 from app.store.definitions import Defined
@@ -21,8 +20,16 @@ SELF: Final[Json] = {"type": "self"}
 _MEMBER: Final = "member-"
 
 
+class FoundAgents(Protocol):
+    """Where the members of a roster are found: `EveryAgent`."""
+
+    def get(self, agent_id: str, *, version: int | None = None, owner: str | None) -> Defined: ...
+
+    def file(self, agent_id: str) -> Team | None: ...
+
+
 def stored_roster(
-    given: Roster | None, agents: EveryAgent, *, own: Defined | None = None, owner: str | None
+    given: Roster | None, agents: FoundAgents, *, own: Defined | None = None, owner: str | None
 ) -> Json | None:
     """The roster with each member's version pinned. `own` is the agent that has it, if it is there already: its newest
     version stands for itself. NotFound, InvalidRequest."""
