@@ -119,6 +119,9 @@ def test_a_session_of_an_agent_file_takes_it_as_it_is(ann: Sdk) -> None:
     override: Any = {"type": "agent_with_overrides", "id": file_id("one"), "system": "x"}
     with pytest.raises(anthropic.BadRequestError, match="an agent file can't be overridden"):
         ann.beta.sessions.create(agent=override, environment_id=environment.id)
+    roster: Any = {"type": "coordinator", "agents": [file_id("one")]}
+    with pytest.raises(anthropic.BadRequestError, match="an agent file can't be a member of a roster"):
+        ann.beta.agents.create(name="Lead", model="claude-sonnet-5-5", multiagent=roster)
     with pytest.raises(anthropic.NotFoundError, match=r"agent\.version: 1 not found"):
         ann.beta.sessions.create(
             agent={"type": "agent", "id": file_id("one"), "version": 1}, environment_id=environment.id
