@@ -35,6 +35,7 @@ from app.store.told_events import (
     last_body,
     open_request,
     place,
+    rows_of,
     stored,
     tell,
 )
@@ -57,7 +58,7 @@ class ClosedCall:
 
 def tell_closed(connection: Connection, closed: Sequence[ClosedCall], told: Sequence[Write]) -> None:
     """Results of calls that a run of this process left open, before the events that it ends with (`told`)."""
-    ending = [row for write in told for row in write.rows]
+    ending = rows_of(told)
     if not ending:
         return
     session_id, number, at = ending[0]["session_id"], ending[0]["number"], ending[0]["processed_at"]

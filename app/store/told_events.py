@@ -22,9 +22,10 @@ from sqlalchemy import (
 )
 
 from app.store.clock import now
-from app.store.engine import Database
+from app.store.engine import Database, announces
 from app.store.joined_writes import Write
 from app.store.key_pages import ANY_TIME, Times
+from app.store.outbox import announcing
 from app.store.prepared_statements import MAX_ROWS, Prepared, Values
 from app.store.queued_work import QUEUE_WORK, new_work
 from app.store.row_mapping import dump
@@ -89,12 +90,19 @@ class LastPlace:
 
 
 def tell(connection: Connection, rows: Sequence[Values]) -> None:
-    for write in telling(rows):
+    for write in _telling(rows, announces(connection)):
         write.do(connection)
 
 
-def telling(rows: Sequence[Values]) -> list[Write]:
-    return [Write(_TELL, rows[at : at + MAX_ROWS]) for at in range(0, len(rows), MAX_ROWS)]
+def _telling(rows: Sequence[Values], announced: bool) -> list[Write]:
+    """With what webhooks have to tell of it, if that is wanted."""
+    writes = [Write(_TELL, rows[at : at + MAX_ROWS]) for at in range(0, len(rows), MAX_ROWS)]
+    return [*writes, *announcing(rows)] if announced else writes
+
+
+def rows_of(writes: Sequence[Write]) -> list[Values]:
+    """The events that these writes tell."""
+    return [row for write in writes if write.statement is _TELL for row in write.rows]
 
 
 def database_time(connection: Connection) -> float:
@@ -141,7 +149,8 @@ class ToldEvents:
     def writes(self, rows: Sequence[Values]) -> Sequence[Write]:
         """What a run's write takes with it (`Baton.told`): events, and work that they make necessary."""
         work = [Write(QUEUE_WORK, [new_work(**row[_WORK])]) for row in rows if _WORK in row]
-        return [*telling([row for row in rows if _WORK not in row]), *work]
+        events = [row for row in rows if _WORK not in row]
+        return [*_telling(events, self._database.announces), *work]
 
     def last_place(self, session_id: str) -> LastPlace:
         with self._database.glance() as connection:

@@ -1,0 +1,94 @@
+"""What webhooks have to tell: written in the transaction of what it tells of, so that neither is there without the
+other. Nothing is written for a server without an endpoint."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Connection, bindparam, insert, select
+
+from app.door_ids import id_of, new_id, thread_id
+from app.store.clock import now
+from app.store.engine import announces
+from app.store.joined_writes import Write
+from app.store.prepared_statements import Prepared
+from app.store.row_mapping import dump
+from app.store.tables import managed_sessions, webhook_deliveries
+
+Json = dict[str, Any]
+
+_NAMES: Final[Mapping[str, str]] = {
+    "session.status_running": "session.status_run_started",
+    "session.status_idle": "session.status_idled",
+    "session.status_rescheduled": "session.status_rescheduled",
+    "session.status_terminated": "session.status_terminated",
+    "session.thread_created": "session.thread_created",
+    "session.thread_status_idle": "session.thread_idled",
+    "session.thread_status_terminated": "session.thread_terminated",
+    "session.updated": "session.updated",
+    "span.outcome_evaluation_end": "session.outcome_evaluation_ended",
+}
+"""What webhooks call the events of sessions of which they tell."""
+
+_ADD: Final = Prepared(
+    insert(webhook_deliveries).inline().values(created_at=now(), due_at=now()),
+    columns=["id", "type", "subject_json", "attempts"],
+)
+
+_MANAGED: Final = Prepared(
+    select(managed_sessions.c.session_id).where(managed_sessions.c.session_id == bindparam("here"))
+)
+
+
+def announcing(rows: Iterable[Mapping[str, Any]]) -> list[Write]:
+    """The writes that go with these rows of `told_events`: for those that have got their place."""
+    return _writes(_of_events(rows))
+
+
+def announce(connection: Connection, kind: str, object_id: str, **more: str) -> None:
+    """That something has happened to an object; `more` are further ids that this kind of event tells."""
+    if announces(connection):
+        for write in _writes([(kind, {"id": object_id, **more})]):
+            write.do(connection)
+
+
+def announce_session(connection: Connection, kind: str, session_id: str) -> None:
+    announce(connection, kind, _session(session_id))
+
+
+def announce_deleted(connection: Connection, session_id: str) -> None:
+    """Before the session is deleted, if it is one of the Managed Agents API."""
+    if announces(connection) and _MANAGED.first(connection, {"here": session_id}) is not None:
+        announce_session(connection, "session.deleted", session_id)
+
+
+def _writes(said: Iterable[tuple[str, Json]]) -> list[Write]:
+    rows = [
+        {"id": new_id("event"), "type": kind, "subject_json": dump(subject), "attempts": 0}
+        for kind, subject in said
+    ]
+    return [Write(_ADD, rows)] if rows else []
+
+
+def _of_events(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Json]]:
+    for row in rows:
+        name = _NAMES.get(row["type"])
+        if name is None or row["number"] is None:
+            continue
+        subject = {"id": _session(row["session_id"])}
+        body = orjson.loads(row["body_json"])
+        if name.startswith("session.thread_"):
+            thread = body["session_thread_id"]
+            if thread == thread_id(row["session_id"]):
+                continue  # the primary one is idle when its session is, which is told
+            subject["session_thread_id"] = thread
+        if name == "session.status_idled" and body["stop_reason"]["type"] == "budget_reached":
+            yield "session.budget_reached", subject
+        yield name, subject
+
+
+def _session(session_id: str) -> str:
+    return id_of("sesn", uuid.UUID(session_id))
