@@ -13,9 +13,7 @@ from sqlalchemy import Connection, bindparam, insert, select
 from app.door_ids import id_of, new_id, thread_id
 from app.store.clock import now
 from app.store.engine import announces
-from app.store.joined_writes import Write
-from app.store.prepared_statements import Prepared
-from app.store.row_mapping import dump
+from app.store.prepared_statements import Prepared, Values
 from app.store.tables import managed_sessions, webhook_deliveries
 
 Json = dict[str, Any]
@@ -33,7 +31,7 @@ _NAMES: Final[Mapping[str, str]] = {
 }
 """What webhooks call the events of sessions of which they tell."""
 
-_ADD: Final = Prepared(
+ANNOUNCE: Final = Prepared(
     insert(webhook_deliveries).inline().values(created_at=now(), due_at=now()),
     columns=["id", "type", "subject_json", "attempts"],
 )
@@ -43,16 +41,15 @@ _MANAGED: Final = Prepared(
 )
 
 
-def announcing(rows: Iterable[Mapping[str, Any]]) -> list[Write]:
-    """The writes that go with these rows of `told_events`: for those that have got their place."""
-    return _writes(_of_events(rows))
+def announcements(rows: Iterable[Values]) -> list[Values]:
+    """What `ANNOUNCE` has to write with these rows of `told_events`: for those that have got their place."""
+    return [_row(kind, subject) for kind, subject in _of_events(rows)]
 
 
 def announce(connection: Connection, kind: str, object_id: str, **more: str) -> None:
     """That something has happened to an object; `more` are further ids that this kind of event tells."""
     if announces(connection):
-        for write in _writes([(kind, {"id": object_id, **more})]):
-            write.do(connection)
+        ANNOUNCE.run(connection, _row(kind, {"id": object_id, **more}))
 
 
 def announce_session(connection: Connection, kind: str, session_id: str) -> None:
@@ -65,15 +62,16 @@ def announce_deleted(connection: Connection, session_id: str) -> None:
         announce_session(connection, "session.deleted", session_id)
 
 
-def _writes(said: Iterable[tuple[str, Json]]) -> list[Write]:
-    rows = [
-        {"id": new_id("event"), "type": kind, "subject_json": dump(subject), "attempts": 0}
-        for kind, subject in said
-    ]
-    return [Write(_ADD, rows)] if rows else []
+def _row(kind: str, subject: Json) -> Values:
+    return {
+        "id": new_id("event"),
+        "type": kind,
+        "subject_json": orjson.dumps(subject).decode(),
+        "attempts": 0,
+    }
 
 
-def _of_events(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Json]]:
+def _of_events(rows: Iterable[Values]) -> Iterator[tuple[str, Json]]:
     for row in rows:
         name = _NAMES.get(row["type"])
         if name is None or row["number"] is None:

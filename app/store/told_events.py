@@ -25,7 +25,7 @@ from app.store.clock import now
 from app.store.engine import Database, announces
 from app.store.joined_writes import Write
 from app.store.key_pages import ANY_TIME, Times
-from app.store.outbox import announcing
+from app.store.outbox import ANNOUNCE, announcements
 from app.store.prepared_statements import MAX_ROWS, Prepared, Values
 from app.store.queued_work import QUEUE_WORK, new_work
 from app.store.row_mapping import dump
@@ -97,7 +97,9 @@ def tell(connection: Connection, rows: Sequence[Values]) -> None:
 def _telling(rows: Sequence[Values], announced: bool) -> list[Write]:
     """With what webhooks have to tell of it, if that is wanted."""
     writes = [Write(_TELL, rows[at : at + MAX_ROWS]) for at in range(0, len(rows), MAX_ROWS)]
-    return [*writes, *announcing(rows)] if announced else writes
+    if announced and (said := announcements(rows)):
+        writes.append(Write(ANNOUNCE, said))
+    return writes
 
 
 def rows_of(writes: Sequence[Write]) -> list[Values]:
