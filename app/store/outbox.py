@@ -8,13 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, bindparam, column, insert, select, table
 
 from app.door_ids import id_of, new_id, thread_id
 from app.store.clock import now
 from app.store.engine import announces
 from app.store.prepared_statements import Prepared, Values
-from app.store.tables import managed_sessions, webhook_deliveries
 
 Json = dict[str, Any]
 
@@ -31,14 +30,16 @@ _NAMES: Final[Mapping[str, str]] = {
 }
 """What webhooks call the events of sessions of which they tell."""
 
+_GIVEN: Final = ("id", "type", "subject_json", "attempts")
+_DELIVERIES: Final = table("webhook_deliveries", *map(column, _GIVEN), column("created_at"), column("due_at"))
 ANNOUNCE: Final = Prepared(
-    insert(webhook_deliveries).inline().values(created_at=now(), due_at=now()),
-    columns=["id", "type", "subject_json", "attempts"],
+    insert(_DELIVERIES).inline().values(created_at=now(), due_at=now()), columns=_GIVEN
 )
+"""Takes rows of `announcements`."""
 
-_MANAGED: Final = Prepared(
-    select(managed_sessions.c.session_id).where(managed_sessions.c.session_id == bindparam("here"))
-)
+
+_SESSIONS: Final = table("managed_sessions", column("session_id"))
+_MANAGED: Final = Prepared(select(_SESSIONS.c.session_id).where(_SESSIONS.c.session_id == bindparam("here")))
 
 
 def announcements(rows: Iterable[Values]) -> list[Values]:
