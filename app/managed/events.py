@@ -23,10 +23,11 @@ from app.managed.event_bodies import (
     UserMessage,
     UserToolResult,
 )
-from app.managed.event_stream import PREVIEWS, FollowedSession, last_call
+from app.managed.event_stream import FollowedSession, last_call
 from app.managed.files.file_sources import FileSources
 from app.managed.given_ids import number_of
 from app.managed.paging import event_cursor, event_page, texts
+from app.managed.previews import PREVIEWS
 from app.managed.sent_messages import sent_message
 from app.managed.session_json import event_json
 from app.runtime.manager import RuntimeManager

@@ -54,8 +54,19 @@ def _watch_managed(course: Course, server: Server, place: str, streams: int, pac
     plan = Plan(**{**asdict(plan), "agent": place, "dialect": "managed"})
     with load(plan, course.arena.new_directory()) as running:
         measured = Measured(streams, pace, running.opened(), running.seen())
+    _interrupt_all(server)
     settle(server.pids)
     return measured
+
+
+def _interrupt_all(server: Server) -> None:
+    """Runs of this door go on when their readers have left."""
+    connection, body = server.connect(), json.dumps({"events": [{"type": "user.interrupt"}]}).encode()
+    query = Request("/v1/sessions?limit=100&statuses=running", method="GET", headers=MANAGED_HEADERS)
+    while found := json.loads(post(connection, query).read())["data"]:
+        for session in found:
+            path = f"/v1/sessions/{session['id']}/events"
+            post(connection, Request(path, body, headers=MANAGED_HEADERS)).read()
 
 
 def _made(server: Server, what: str, **fields: str) -> str:

@@ -62,6 +62,8 @@ class EventReader:
     is waited for, up to `patience` seconds; then the reader gives up, and nothing else ends with it.
     """
 
+    is_told_of_all = True
+
     def __init__(
         self,
         event_log: EventLog,
