@@ -21,6 +21,7 @@ from app.managed.files.calls import FileCalls
 from app.managed.files.mounts import Mounts
 from app.managed.files.resources import ResourceCalls
 from app.managed.files.session_files import SessionFiles
+from app.managed.followers import Followers
 from app.managed.memory.memory_calls import MemoryCalls, MemoryStoreCalls, MemoryVersionCalls
 from app.managed.memory.mounted_memory import MemoryMounter
 from app.managed.served_tools import ServedTools
@@ -297,6 +298,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     runtime.periodic_tasks.every(STRANDED_SECONDS, answers.give_stranded)
     work_ends = WorkEnds(store, answers)
     runtime.periodic_tasks.every(SETTLE_SECONDS, work_ends.settle_in_turn)
+    followers = Followers(store.told, runtime.periodic_tasks)
     disconnects = DisconnectWatcher()
     waits = LongPoll(runtime.runs, runtime.slots, disconnects)
     streams = Streams(disconnects, runtime.slots, writer)
@@ -362,7 +364,9 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             SessionCalls(store, control, runtime.manager, roots, served, mounts, every_agent),
             VaultCalls(store.vaults),
             CredentialCalls(store.credentials, box, CredentialCheck(tokens, public_only=public_only)),
-            managed_events := EventCalls(store, control, runtime.manager, readers, streams, answers),
+            managed_events := EventCalls(
+                store, control, runtime.manager, readers, followers, streams, answers
+            ),
             ThreadCalls(store, managed_events),
             ResourceCalls(store, mounts, session_files),
             FileCalls(store.files, most_bytes=settings.max_file_bytes),

@@ -7,6 +7,7 @@ to read what is stored: pieces are sent by the writer of all streams.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ import orjson
 
 from app.conversation.event_facts import EventFact
 from app.errors import StoreUnavailable
+from app.managed.followers import LOOK_SECONDS, Followers
 from app.managed.previews import PREVIEWS, Previews
 from app.managed.session_json import event_json
 from app.runtime.streams.event_reader import Behind, EventReader
@@ -28,12 +30,11 @@ Json = dict[str, Any]
 class FollowedSession:
     """Used by one thread at a time, as an `EventReader` is."""
 
-    is_told_of_all = False  # what a client has sent between two runs is no fact of the log
-
     def __init__(
         self,
         store: Store,
         readers: ReaderFactory,
+        followers: Followers,
         session_id: str,
         *,
         previews: frozenset[str],
@@ -48,7 +49,8 @@ class FollowedSession:
         self._may_see = may_see
         self._call = 0
         self._store = store
-        self._session_id = session_id
+        self._followers = followers
+        self.session_id = session_id
         self._previews = Previews(session_id, previews)
         self._held: Sequence[bytes] = ()  # facts that the log has given, and that wait for what is stored
         self._ended = ended
@@ -56,9 +58,11 @@ class FollowedSession:
         after = readers.whole_until(session_id)
         last = store.told.find(session_id, behind) if behind else None
         known = last.number if last is not None and last.number is not None else None
-        self._last = store.told.last_place(session_id).number if known is None else known
+        self.last = store.told.last_place(session_id).number if known is None else known
         self._reader: EventReader = readers.of_session(session_id, after)
         self._is_new = True
+        self._is_behind = False  # something is stored that the log does not tell
+        followers.add(self)
 
     def next(self, timeout: float) -> bytes | None:
         """Frames that have not been read yet; b"" if there are none for so many seconds, None at the end."""
@@ -78,16 +82,20 @@ class FollowedSession:
         if self._ended:
             return None
         facts, self._held = self._held, ()
-        if not facts:
-            found = self._reader.next(timeout)
+        deadline = time.monotonic() + timeout
+        while not facts:
+            remaining = max(0.0, deadline - time.monotonic())
+            found = self._reader.next(min(remaining, LOOK_SECONDS))
             if found is None:
                 return None
             facts = split(found)
-        return b"".join(self._frames(facts)) if facts else self._stored()
+            if not facts and (self._is_behind or remaining <= LOOK_SECONDS):
+                return self._stored()
+        return b"".join(self._frames(facts))
 
     def take(self) -> bytes | None:
         """As that of an `EventReader`: only facts that are behind something stored need the store."""
-        if self._held:
+        if self._held or self._is_behind:
             raise Behind
         found = self._reader.take()
         if not found:
@@ -121,10 +129,10 @@ class FollowedSession:
 
     def _stored(self) -> bytes:
         """The events that have been stored since."""
-        frames = b""
+        frames, self._is_behind = b"", False
         try:
-            while found := self._store.told.after(self._session_id, self._last):
-                self._last = found[-1].number or self._last
+            while found := self._store.told.after(self.session_id, self.last):
+                self.last = found[-1].number or self.last
                 self._call = last_call(found) or self._call
                 frames += b"".join(map(_stored_frame, found))
                 for event in found:
@@ -158,6 +166,10 @@ class FollowedSession:
     def ignore(self, listener: Callable[[], None]) -> None:
         self._reader.ignore(listener)
 
+    def look(self) -> None:
+        self._is_behind = True
+        self._reader.wake()
+
     def interrupt(self) -> None:
         self._reader.interrupt()
 
@@ -165,6 +177,7 @@ class FollowedSession:
         self._reader.give_up()
 
     def close(self) -> None:
+        self._followers.remove(self)
         self._reader.close()
 
 

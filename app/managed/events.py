@@ -25,6 +25,7 @@ from app.managed.event_bodies import (
 )
 from app.managed.event_stream import FollowedSession, last_call
 from app.managed.files.file_sources import FileSources
+from app.managed.followers import Followers
 from app.managed.given_ids import number_of
 from app.managed.paging import event_cursor, event_page, texts
 from app.managed.previews import PREVIEWS
@@ -59,6 +60,7 @@ class EventCalls(Calls):
         control: RunControl,
         manager: RuntimeManager,
         readers: ReaderFactory,
+        followers: Followers,
         streams: Streams,
         answers: Answers,
     ) -> None:
@@ -66,6 +68,7 @@ class EventCalls(Calls):
         self._control = control
         self._manager = manager
         self._readers = readers
+        self._followers = followers
         self._streams = streams
         self._answers = answers
 
@@ -168,6 +171,7 @@ class EventCalls(Calls):
         reader = FollowedSession(
             self._store,
             self._readers,
+            self._followers,
             found.session.id,
             previews=frozenset(previews),
             behind=request.headers.get("Last-Event-ID", ""),

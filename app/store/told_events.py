@@ -6,7 +6,7 @@ run has come to it. Between runs whoever holds the session numbers on from the l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,11 +16,13 @@ from sqlalchemy import (
     Connection,
     Select,
     bindparam,
+    func,
     select,
     text,
     tuple_,
 )
 
+from app.store.bulk_parameters import among, listed
 from app.store.clock import now
 from app.store.engine import Database, announces
 from app.store.joined_writes import Write
@@ -29,7 +31,7 @@ from app.store.outbox import ANNOUNCE, announcements
 from app.store.prepared_statements import MAX_ROWS, Prepared, Values
 from app.store.queued_work import QUEUE_WORK, new_work
 from app.store.row_mapping import dump
-from app.store.tables import told_events
+from app.store.tables import sessions, told_events
 
 Json = dict[str, Any]
 
@@ -66,6 +68,17 @@ _AFTER: Final = Prepared(
     .order_by(told_events.c.number)
     .limit(MAX_ROWS)
 )
+
+_NEWEST_OF: Final = Prepared(
+    select(
+        sessions.c.id,
+        select(func.max(told_events.c.number))
+        .where(told_events.c.session_id == sessions.c.id)
+        .scalar_subquery()
+        .label("newest"),
+    ).where(among(sessions.c.id, "those"))
+)
+"""A look into an index for each session, however many events it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +187,14 @@ class ToldEvents:
         with self._database.reading() as connection:
             found = stored(connection, session_id, event_ids)
         return {event.call_id: event for event in found.values() if event.call_id is not None}
+
+    def newest(self, session_ids: Collection[str]) -> dict[str, int]:
+        """The number of the last event of each of these sessions that has any."""
+        if not session_ids:
+            return {}
+        with self._database.glance() as connection:
+            rows = _NEWEST_OF.all(connection, {"those": listed(sorted(session_ids))})
+            return {row.id: row.newest for row in rows if row.newest is not None}
 
     def after(self, session_id: str, number: int) -> list[Told]:
         """The events that a run has come to since that number, in order; some hundred at most."""

@@ -62,8 +62,6 @@ class EventReader:
     is waited for, up to `patience` seconds; then the reader gives up, and nothing else ends with it.
     """
 
-    is_told_of_all = True
-
     def __init__(
         self,
         event_log: EventLog,
@@ -146,6 +144,10 @@ class EventReader:
         self._log.wake()
         if self._follower is not None:
             self._follower.moved.set()
+
+    def wake(self) -> None:
+        """Has the listeners look though nothing is new; from any thread."""
+        self._log.wake()
 
     def give_up(self) -> None:
         """Ends the reader before its time, because of trouble that is neither its client's nor its run's."""

@@ -34,9 +34,6 @@ BEAT_SECONDS: Final = 1.0
 class Carriable(Protocol):
     """A reader whose frames can be written without a thread of its own (`EventReader`)."""
 
-    is_told_of_all: bool
-    """Does the log know whatever there is to read? Otherwise it is asked once in a while, with its own thread."""
-
     @property
     def interrupted(self) -> bool: ...
 
@@ -250,8 +247,7 @@ class StreamWriter:
                     self._drop(stream)
             elif stream.last_sent < due:
                 try:
-                    if self._send(stream, self._heartbeat) and not stream.reader.is_told_of_all:
-                        self._finish(stream)
+                    self._send(stream, self._heartbeat)
                 except OSError:
                     stream.failed = True
                     self._finish(stream)
