@@ -83,12 +83,15 @@ class SessionTeller:
         outputs: Callable[[], None],
         find: Callable[[str], Told | None],
         workers_of: str,
+        *,
+        is_idle: bool = True,
     ) -> None:
         """`agent` is the one that was frozen into the session; `spent` what its earlier runs have used; `look` finds
         the events that clients have sent and that no run has come to, but for messages; `decided` the decisions of
         clients on calls; `asked` are the calls that the session is idle for, with the event of each; `prepare` makes
         the session's directory ready, and returns errors; `outputs` makes files of what it has written; `find` finds
-        an event by its id; `workers_of` is its self-hosted environment."""
+        an event by its id; `workers_of` is its self-hosted environment. `is_idle`: that is what clients were told
+        last."""
         self._prepare, self._outputs = prepare, outputs
         self._look = look
         self._decided = decided
@@ -102,20 +105,22 @@ class SessionTeller:
         self._spent = spent
         self._working_since = time.monotonic()
         self._asked = {call: OpenCall.of(event, self._policies) for call, event in asked.items()}
-        self._is_idle = True  # as far as clients were told
+        self._is_idle = is_idle
+        self._is_prepared = False
         self._fetches: set[str] = set()  # calls of web_fetch
         self._calls = ToldCalls(self._policies, asked, find)
         self._request = ""  # the event of the model's request that is under way
 
     def began(self) -> Rows:
-        errors = self._prepare() if self._is_idle else ()
+        """The session's directory is made ready whenever the session goes on, and in each process."""
+        errors = self._prepare() if self._is_idle or not self._is_prepared else ()
+        self._is_prepared = True
         rows = [*self._came_to(self._look())]
         if self._is_idle:
             self._is_idle, self._working_since = False, time.monotonic()
             rows.append(self._row("session.status_running", {}))
             rows.append(self._row("session.thread_status_running", self._thread))
-            rows += [self._row("session.error", {"error": error}) for error in errors]
-        return rows
+        return [*rows, *(self._row("session.error", {"error": error}) for error in errors)]
 
     def waiting(self) -> Rows:
         """An interrupt waits for the end of the turn, which it brings."""
@@ -327,6 +332,7 @@ class Tellers:
             outputs,
             partial(store.told.find, session_id),
             found.environment_id if is_self_hosted(found.settings) else "",
+            is_idle=store.told.is_idle(session_id),
         )
 
     def _prepared(self, found: ManagedSession) -> Sequence[Json]:

@@ -29,6 +29,7 @@ from app.store.joined_writes import Write
 from app.store.prepared_statements import Prepared
 from app.store.tables import managed_sessions
 from app.store.told_events import (
+    STEP,
     Told,
     database_time,
     event_row,
@@ -62,10 +63,18 @@ def tell_closed(connection: Connection, closed: Sequence[ClosedCall], told: Sequ
     if not ending:
         return
     session_id, number, at = ending[0]["session_id"], ending[0]["number"], ending[0]["processed_at"]
-    mine = [call for call in closed if call.session_id == session_id]
-    rows = [_result(connection, call, number + index, at) for index, call in enumerate(mine)]
-    tell(connection, rows)
-    tell(connection, [{**row, "number": row["number"] + len(mine)} for row in ending])
+    results = _results(connection, closed, session_id, at)
+    for index, row in enumerate(results):
+        row.update(number=number + index, processed_at=at + index * STEP)
+    later = len(results) * STEP
+    tell(connection, results)
+    tell(
+        connection,
+        [
+            {**row, "number": row["number"] + len(results), "processed_at": row["processed_at"] + later}
+            for row in ending
+        ],
+    )
 
 
 def tell_end(connection: Connection, run: Run, outcome: RunOutcome, closed: Sequence[ClosedCall]) -> None:
@@ -75,7 +84,7 @@ def tell_end(connection: Connection, run: Run, outcome: RunOutcome, closed: Sequ
         return  # it is not a session of that API
     name = orjson.loads(settings.settings_json)["agent"]["name"]
     at = database_time(connection)
-    rows = [_result(connection, call, 0, at) for call in closed if call.session_id == run.session_id]
+    rows = _results(connection, closed, run.session_id, at)
     rows += [
         event_row(run.session_id, new_id("sevt"), kind, body, at=at, number=0)
         for kind, body in _ending(connection, run, outcome, name)
@@ -96,22 +105,32 @@ def _ending(connection: Connection, run: Run, outcome: RunOutcome, agent: str) -
     yield "session.status_idle", why
 
 
-def _result(connection: Connection, call: ClosedCall, number: int, at: float) -> Json:
-    """A call that a client should have made has its result from now on, whatever the client sends; the client's own,
-    which no run has come to, keeps its words."""
-    use_id, made_id = (
-        call_event_id(call.session_id, call.call_id),
-        result_event_id(call.session_id, call.call_id),
-    )
-    use = stored(connection, call.session_id, [use_id]).get(use_id)
-    kind = None if use is None else _client_result(connection, use, call)
-    if kind is not None:
-        event, body = made_id, client_result_body(kind, use_id, call.result)
-    elif use is not None and use.type == "agent.mcp_tool_use":
-        kind, event, body = "agent.mcp_tool_result", new_id("sevt"), remote_result_body(use_id, call.result)
-    else:
-        kind, event, body = "agent.tool_result", new_id("sevt"), result_body(use_id, call.result)
-    return event_row(call.session_id, event, kind, body, at=at, number=number, call_id=call.call_id)
+def _results(connection: Connection, closed: Sequence[ClosedCall], session_id: str, at: float) -> list[Json]:
+    """The session's calls have their results from now on, whatever a client sends, and no place yet. A client's own,
+    which no run has come to, keeps its words; one that has its place keeps that, too, and is left out."""
+    rows: list[Json] = []
+    for call in closed:
+        if call.session_id != session_id:
+            continue
+        use_id = call_event_id(session_id, call.call_id)
+        made_id = result_event_id(session_id, call.call_id)
+        known = stored(connection, session_id, [use_id, made_id])
+        use = known.get(use_id)
+        kind = None if use is None else _client_result(connection, use, call)
+        if kind is not None:
+            if made_id in known and known[made_id].number is not None:
+                continue
+            event, body = made_id, client_result_body(kind, use_id, call.result)
+        elif use is not None and use.type == "agent.mcp_tool_use":
+            kind, event, body = (
+                "agent.mcp_tool_result",
+                new_id("sevt"),
+                remote_result_body(use_id, call.result),
+            )
+        else:
+            kind, event, body = "agent.tool_result", new_id("sevt"), result_body(use_id, call.result)
+        rows.append(event_row(session_id, event, kind, body, at=at, number=0, call_id=call.call_id))
+    return rows
 
 
 def _client_result(connection: Connection, use: Told, call: ClosedCall) -> str | None:

@@ -176,6 +176,12 @@ class ToldEvents:
         with self._database.glance() as connection:
             return [told(row) for row in _WAITING.all(connection, {"of_session": session_id})]
 
+    def is_idle(self, session_id: str) -> bool:
+        """Was this told last of the session's status, or nothing yet? Not so where the process of a run has died after
+        it went on with what the session was idle for."""
+        begun, ended = (self.last(session_id, f"session.status_{status}") for status in ("running", "idle"))
+        return begun is None or (ended is not None and (ended.number or 0) > (begun.number or 0))
+
     def open_calls(self, session_id: str) -> dict[str, Told]:
         """The calls that the session was idle for when it last became so, with the event of each."""
         idle = self.last(session_id, "session.status_idle")

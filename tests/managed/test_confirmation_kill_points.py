@@ -23,6 +23,7 @@ from tests.managed.sdk_shapes import complaints
 from tests.managed.test_custom_kill_points import MOST_WRITES, at_once, children, sdk, stop_of
 from tests.managed.test_sessions import say
 from tests.managed.toolset_calls import ASK, TOOLSET, call, confirm
+from tests.walk.managed_invariants import broken_events
 
 __all__ = ["at_once", "children", "database_url", "directory", "nothing_is_left_behind", "sdk", "survivor"]
 
@@ -115,6 +116,7 @@ def check(survivor: Server, sdk: Sdk, session: str, seen: list[str]) -> None:
     assert all(event.processed_at is not None for event in events)
     assert not events or kinds[-1] == "session.status_idle"
     assert broken_promises(survivor.store, only=number_of(session)) == []
+    assert list(broken_events(survivor.store, number_of(session), [])) == []
     sdk.beta.sessions.events.send(session, events=[say("[calm][say Still here.]")])
     come_to_rest(survivor, sdk, session)
     assert stop_of(sdk, session) == "end_turn"
