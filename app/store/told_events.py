@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 from sqlalchemy import (
@@ -102,6 +102,14 @@ class LastPlace:
     now: float
 
 
+class OpenWork(NamedTuple):
+    """The `span.model_request_start` without an end, if there is one; and whether the session was told to be idle last,
+    or nothing yet. It was not where a process has died after it went on with what the session was idle for."""
+
+    request: str
+    is_idle: bool
+
+
 def tell(connection: Connection, rows: Sequence[Values]) -> None:
     for write in _telling(rows, announces(connection)):
         write.do(connection)
@@ -151,6 +159,14 @@ def open_request(connection: Connection, session_id: str) -> str | None:
     return None if start is None or (end is not None and end.number > start.number) else str(start.id)
 
 
+def _is_idle(connection: Connection, session_id: str) -> bool:
+    begun, ended = (
+        _LAST.first(connection, {"of_session": session_id, "kind": f"session.status_{status}"})
+        for status in ("running", "idle")
+    )
+    return begun is None or (ended is not None and ended.number > begun.number)
+
+
 def stored(connection: Connection, session_id: str, event_ids: Sequence[str]) -> dict[str, Told]:
     """Those of these events that are there already, by their ids."""
     query = select(told_events).where(told_events.c.session_id == session_id, told_events.c.id.in_(event_ids))
@@ -176,11 +192,9 @@ class ToldEvents:
         with self._database.glance() as connection:
             return [told(row) for row in _WAITING.all(connection, {"of_session": session_id})]
 
-    def is_idle(self, session_id: str) -> bool:
-        """Was this told last of the session's status, or nothing yet? Not so where the process of a run has died after
-        it went on with what the session was idle for."""
-        begun, ended = (self.last(session_id, f"session.status_{status}") for status in ("running", "idle"))
-        return begun is None or (ended is not None and (ended.number or 0) > (begun.number or 0))
+    def open_work(self, session_id: str) -> OpenWork:
+        with self._database.glance() as connection:
+            return OpenWork(open_request(connection, session_id) or "", _is_idle(connection, session_id))
 
     def open_calls(self, session_id: str) -> dict[str, Told]:
         """The calls that the session was idle for when it last became so, with the event of each."""
