@@ -292,8 +292,8 @@ class SessionTeller:
         """A write that has failed for good has told nothing, whatever was to be told with it."""
         last = self._last_place()
         if last.number != self._number:
-            self._number, self._at = last.number, last.at
             self._request, self._is_idle = self._open_work()
+            self._number, self._at = last.number, last.at
 
     def _row(self, kind: str, body: Json, *, event: str = "", call_id: str | None = None) -> Json:
         number, at = self._place()

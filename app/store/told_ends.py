@@ -63,7 +63,8 @@ def tell_closed(connection: Connection, closed: Sequence[ClosedCall], told: Sequ
     if not ending:
         return
     session_id, number, at = ending[0]["session_id"], ending[0]["number"], ending[0]["processed_at"]
-    results = _results(connection, closed, session_id, at)
+    known = {row["id"] for row in ending}  # a client's result that came while the run ended
+    results = [row for row in _results(connection, closed, session_id, at) if row["id"] not in known]
     for index, row in enumerate(results):
         row.update(number=number + index, processed_at=at + index * STEP)
     later = len(results) * STEP

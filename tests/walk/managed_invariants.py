@@ -23,7 +23,7 @@ def broken_events(store: Store, session: str, told: Sequence[Event]) -> Iterator
         query = select(told_events).where(told_events.c.session_id == session).order_by(told_events.c.number)
         rows = connection.execute(query).all()
     if [row.number for row in rows] != list(range(1, len(rows) + 1)):
-        yield f"the events have the numbers {[row.number for row in rows]}"
+        yield f"the events are numbered {[(row.number, row.type) for row in rows]}"
     times = [row.processed_at for row in rows]
     if times != sorted(times) or len(set(times)) < len(times):
         yield "the events' times are not in their order"
