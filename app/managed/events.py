@@ -176,7 +176,7 @@ class EventCalls(Calls):
             previews=frozenset(previews),
             behind=request.headers.get("Last-Event-ID", ""),
             ended=found.archived_at is not None,
-            may_see=held.shows if held is not None else lambda _: True,
+            may_see=None if held is None else held.shows,
         )
         return self._streams.respond(reader)
 
