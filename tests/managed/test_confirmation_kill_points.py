@@ -81,7 +81,7 @@ def come_to_rest(survivor: Server, sdk: Sdk, session: str) -> None:
         survivor.runtime.supervisor.recover()
         for stranded in survivor.store.queue.stranded():
             survivor.runtime.manager.start_queued(stranded)
-        for stranded in survivor.store.told.stranded(0.0):
+        for stranded in survivor.store.decisions.stranded(0.0):
             answers.give(stranded, by="server")
         run = survivor.store.runs.live_run(number)
         if run is not None and run.status == "running":
