@@ -25,10 +25,11 @@ from tests.conftest import StartBaton, held_by, make_settings
 from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually
 from tests.harness.sqlite import sqlite_in
-from tests.managed.conftest import Sdk
+from tests.managed.conftest import VAULT_KEY, Sdk
 from tests.managed.receiver import SECRET, Receiver, receiving
 from tests.managed.sdk_shapes import complaints
 from tests.managed.test_sessions import say, until_idle
+from tests.managed.test_vaults import bearer
 from tests.managed.toolset_calls import ASK, call, confirm, started, waiting
 
 MakeServer = Callable[..., Server]
@@ -126,6 +127,39 @@ def test_everything_that_happens_to_a_session_is_told(make: MakeServer, receiver
         assert list(complaints(json.loads(received.body), BetaWebhookEvent)) == []
         assert received.headers["content-type"] == "application/json"
         assert received.headers["webhook-id"] == event.id
+
+
+def test_what_happens_to_vaults_and_memory_stores_is_told(make: MakeServer, receiver: Receiver) -> None:
+    server = make(vault_keys=(VAULT_KEY,))
+    with sdk_of(server) as sdk:
+        store = sdk.beta.memory_stores.create(name="Notes").id
+        sdk.beta.memory_stores.update(store, name="More notes")
+        sdk.beta.memory_stores.archive(store)
+        sdk.beta.memory_stores.archive(store)
+        sdk.beta.memory_stores.delete(store)
+        vault = sdk.beta.vaults.create(display_name="Ann's").id
+        credential = sdk.beta.vaults.credentials.create(vault, auth=bearer()).id
+        sdk.beta.vaults.credentials.archive(credential, vault_id=vault)
+        sdk.beta.vaults.credentials.archive(credential, vault_id=vault)
+        sdk.beta.vaults.credentials.delete(credential, vault_id=vault)
+        sdk.beta.vaults.archive(vault)
+        sdk.beta.vaults.archive(vault)
+        sdk.beta.vaults.delete(vault)
+    eventually(lambda: not left(server), "all is told")
+    events = [one.unwrapped() for one in receiver.requests]
+    assert [(event.data.type, event.data.id) for event in events] == [
+        ("memory_store.created", store),
+        ("memory_store.archived", store),
+        ("memory_store.deleted", store),
+        ("vault.created", vault),
+        ("vault_credential.created", credential),
+        ("vault_credential.archived", credential),
+        ("vault_credential.deleted", credential),
+        ("vault.archived", vault),
+        ("vault.deleted", vault),
+    ]
+    for received in receiver.requests:
+        assert list(complaints(json.loads(received.body), BetaWebhookEvent)) == []
 
 
 def test_a_change_during_a_run_is_told_once(make: MakeServer, receiver: Receiver) -> None:
