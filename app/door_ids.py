@@ -23,6 +23,7 @@ Kind = Literal[
     "mem",
     "memver",
     "work",
+    "event",
 ]
 
 _ALPHABET: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"

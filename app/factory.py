@@ -22,6 +22,7 @@ from app.managed.files.calls import FileCalls
 from app.managed.files.mounts import Mounts
 from app.managed.files.resources import ResourceCalls
 from app.managed.files.session_files import SessionFiles
+from app.managed.followers import Followers
 from app.managed.memory.memory_calls import MemoryCalls, MemoryStoreCalls, MemoryVersionCalls
 from app.managed.memory.mounted_memory import MemoryMounter
 from app.managed.served_tools import ServedTools
@@ -35,6 +36,7 @@ from app.managed.vaults.secret_box import SecretBox
 from app.managed.vaults.server_tokens import ServerTokens
 from app.managed.vaults.validation import CredentialCheck
 from app.managed.vaults.vault_calls import VaultCalls
+from app.managed.webhooks import Endpoint
 from app.managed.work import SETTLE_SECONDS, WorkCalls, WorkEnds
 from app.managed.worker_access import WorkerAccess
 from app.runtime.agent_planner import AgentPlanner
@@ -63,6 +65,7 @@ from app.runtime.streams.stream_slots import Slots
 from app.runtime.streams.stream_writer import StreamWriter
 from app.runtime.titles import Titles
 from app.runtime.turn_control import TurnControl
+from app.runtime.webhooks import Webhooks
 from app.selfcheck.cage_check import cage_of
 from app.selfcheck.own_files import roots_of
 from app.settings import InvalidSettings, Settings
@@ -135,10 +138,13 @@ class Server:
     telemetry: Telemetry
     gauges: Gauges
     tool_servers: ToolServers
+    webhooks: Webhooks | None
 
     def close(self, *, drain_seconds: float = 0.0) -> None:
         self.runtime.supervisor.drain(drain_seconds)
         self.titles.stop()
+        if self.webhooks is not None:
+            self.webhooks.stop()
         self.tool_servers.close()
         if self.model is not None:
             self.model.close()
@@ -172,6 +178,16 @@ def _load_tracing(settings: Settings) -> Tracing:
         needed = f"BATON_TRACES=on needs {error.name}"
         raise InvalidSettings(f"{needed}: {install_command('otel')}") from error
     return traced
+
+
+def _webhooks(settings: Settings, store: Store, telemetry: Telemetry) -> Webhooks | None:
+    """At work, if an endpoint is configured."""
+    if not settings.webhook_url:
+        return None
+    endpoint = Endpoint(settings.webhook_url, settings.webhook_secret, allow_private=settings.webhook_private)
+    webhooks = Webhooks(store.deliveries, settings.webhook_url, endpoint.send, telemetry.metrics)
+    webhooks.ensure_running()
+    return webhooks
 
 
 def _access(settings: Settings, store: Store) -> Access:
@@ -282,6 +298,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     runtime.periodic_tasks.every(STRANDED_SECONDS, answers.give_stranded)
     work_ends = WorkEnds(store, answers)
     runtime.periodic_tasks.every(SETTLE_SECONDS, work_ends.settle_in_turn)
+    followers = Followers(store.told, runtime.periodic_tasks)
     disconnects = DisconnectWatcher()
     waits = LongPoll(runtime.runs, runtime.slots, disconnects)
     streams = Streams(disconnects, runtime.slots, writer)
@@ -347,7 +364,9 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             SessionCalls(store, control, runtime.manager, roots, served, mounts, every_agent),
             VaultCalls(store.vaults),
             CredentialCalls(store.credentials, box, CredentialCheck(tokens, public_only=public_only)),
-            managed_events := EventCalls(store, control, runtime.manager, readers, streams, answers),
+            managed_events := EventCalls(
+                store, control, runtime.manager, readers, followers, streams, answers
+            ),
             ThreadCalls(store, managed_events, answers),
             ResourceCalls(store, mounts, session_files),
             FileCalls(store.files, most_bytes=settings.max_file_bytes),
@@ -364,6 +383,9 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     metrics_route.observe(app, telemetry)
     if model is not None:
         on_first_use(app, model.prepare)
-    server = Server(settings, app, runtime, control, store, titles, model, telemetry, gauges, tool_servers)
+    webhooks = _webhooks(settings, store, telemetry)
+    server = Server(
+        settings, app, runtime, control, store, titles, model, telemetry, gauges, tool_servers, webhooks
+    )
     app.extensions["baton"] = server
     return server

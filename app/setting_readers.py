@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import grp
 import os
 import re
@@ -127,6 +128,17 @@ def database_url(text: str) -> str:
 def web_address(text: str) -> str:
     if not re.fullmatch(r"https?://[!-~]+", text):
         raise ValueError("it must begin with http:// or https://")
+    return text
+
+
+def webhook_secret(text: str) -> str:
+    """The form of Standard Webhooks: 24 to 64 bytes in base64 behind `whsec_`."""
+    try:
+        key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        key = b""
+    if not text.startswith("whsec_") or not 24 <= len(key) <= 64:
+        raise ValueError("it must be whsec_ and 24 to 64 bytes in base64")
     return text
 
 

@@ -257,6 +257,26 @@ class Settings:
     audit_days: int = _setting(
         "BATON_AUDIT_DAYS", read.days, 90, "how long the audit trail is kept; 0: none is written"
     )
+    webhook_url: str = _setting(
+        "BATON_WEBHOOK_URL",
+        read.web_address,
+        "",
+        "the address that is told what happens to what clients of the Managed Agents API have made",
+        secret=True,
+    )
+    webhook_secret: str = _setting(
+        "BATON_WEBHOOK_SECRET",
+        read.webhook_secret,
+        "",
+        "the key that signs what it is told: whsec_ and 24 to 64 bytes in base64",
+        secret=True,
+    )
+    webhook_private: bool = _setting(
+        "BATON_WEBHOOK_PRIVATE",
+        read.on_or_off,
+        False,
+        "whether it may lie in a private network, or be told without TLS: on or off",
+    )
     allowed_hosts: tuple[str, ...] = _setting(
         "BATON_ALLOWED_HOSTS",
         read.hosts,
@@ -375,6 +395,14 @@ class Settings:
             raise InvalidSettings(
                 "BATON_ROOTS has {name}, and without tokens there are no names: set BATON_AUTH_TOKENS or "
                 "BATON_TOKENS_FILE"
+            )
+        if bool(self.webhook_url) != bool(self.webhook_secret):
+            raise InvalidSettings(
+                "BATON_WEBHOOK_URL and BATON_WEBHOOK_SECRET need each other: set both or none"
+            )
+        if self.webhook_url.startswith("http:") and not self.webhook_private:
+            raise InvalidSettings(
+                "BATON_WEBHOOK_URL must begin with https://, unless BATON_WEBHOOK_PRIVATE is on"
             )
         if self.lease_seconds < 3:
             raise InvalidSettings(

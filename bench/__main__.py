@@ -21,6 +21,7 @@ from bench.figures import (
     busy,
     calls,
     claims,
+    doors,
     growth,
     life,
     peers,
@@ -36,6 +37,7 @@ from bench.table import Row, as_text, write_into, write_json
 
 FIGURES: Final[Mapping[str, Callable[[Course], list[Row]]]] = {
     "paced": streams.paced,
+    "doors": doors.compare,
     "flat": streams.flat_out,
     "held": streams.held,
     "busy": busy.refused,

@@ -173,17 +173,19 @@ class Swarm:
         self.opening += 1
         self.epoll.register(connection.fileno(), select.EPOLLIN)
         reader = self.readers[connection.fileno()]
-        if (wish := self.dialect.session()) is not None:
-            self._post(connection, wish)
+        if (request := self.dialect.session(self.plan.agent, self._wish)) is not None:
+            self._post(connection, request)
         else:
             self._make_run(reader, uuid.uuid4().hex)
 
     def _post(self, connection: socket.socket, wish: Request) -> None:
-        head = (
-            f"POST {wish.path} HTTP/1.1\r\nHost: 127.0.0.1:{self.plan.port}\r\n"
-            f"Content-Type: {wish.content_type}\r\nContent-Length: {len(wish.body)}\r\n\r\n"
-        )
-        connection.send(head.encode() + wish.body)
+        headers = {
+            "Host": f"127.0.0.1:{self.plan.port}",
+            "Content-Length": len(wish.body),
+            **wish.all_headers,
+        }
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        connection.send(f"{wish.method} {wish.path} HTTP/1.1\r\n{head}\r\n".encode() + wish.body)
 
     def _turn(self, timeout: float) -> bool:
         """Reads what has come; True when our own standard input has ended."""
@@ -234,8 +236,11 @@ class Swarm:
 
     def _make_run(self, reader: Reader, session: str) -> None:
         reader.session, reader.received = session, b""
-        wish = f"[words {self.plan.words}]" + (f"[pace {self.plan.pace}][stamp]" if self.plan.pace else "")
-        self._post(reader.connection, self.dialect.run(session, self.plan.agent, wish))
+        self._post(reader.connection, self.dialect.run(session, self.plan.agent, self._wish))
+
+    @property
+    def _wish(self) -> str:
+        return f"[words {self.plan.words}]" + (f"[pace {self.plan.pace}][stamp]" if self.plan.pace else "")
 
     def _end(self, reader: Reader, why: str) -> None:
         if not reader.started:

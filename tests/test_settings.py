@@ -99,6 +99,10 @@ WRONG = [
     ("BATON_VAULT_KEY", "secret"),
     ("BATON_PRIVATE_MCP_SERVERS", "maybe"),
     ("BATON_SANDBOX_READABLE", "/no/such/directory"),
+    ("BATON_WEBHOOK_URL", "ftp://hooks.example"),
+    ("BATON_WEBHOOK_URL", "https://hooks.example"),
+    ("BATON_WEBHOOK_SECRET", "whsec_c2hvcnQ="),
+    ("BATON_WEBHOOK_PRIVATE", "yes"),
     ("BATON_ALLOWED_HOSTS", "https://baton.example"),
     ("BATON_ALLOWED_HOSTS", "baton.example:443"),
     ("BATON_LOG_LEVEL", "LOUD"),
@@ -137,6 +141,7 @@ def test_every_variable_can_be_wrong() -> None:
         ("BATON_DATABASE_URL", f"mysql://baton:{SECRET}@db/baton"),
         ("ANTHROPIC_API_KEY", f"{SECRET} {SECRET}"),
         ("ANTHROPIC_BASE_URL", f"user:{SECRET}@proxy"),
+        ("BATON_WEBHOOK_SECRET", f"whsec_{SECRET}"),
     ],
 )
 def test_a_wrong_secret_is_not_repeated(variable: str, value: str) -> None:

@@ -94,9 +94,9 @@ def prune(asking: ServerOptions, events_older_than: float, events_per_session: i
     """Delete old events and records; sessions are kept.
 
     Deletes events, idempotency keys, audit entries beyond BATON_AUDIT_DAYS, accounts of what was spent or asked for
-    long ago, places in line of processes that died, and queued messages that are in their transcripts. Servers do that
-    each minute. If the options ask for more than that, the command asks first; where there is no terminal to ask on,
-    it needs --yes.
+    long ago, places in line of processes that died, webhooks that nobody has delivered, and queued messages that are in
+    their transcripts. Servers do that each minute. If the options ask for more than that, the command asks first; where
+    there is no terminal to ask on, it needs --yes.
     """
     if events_older_than * DAY < KEEP_EVENTS_SECONDS or events_per_session < KEEP_EVENTS:
         confirm_loss("Delete events that servers would keep?", yes=yes)

@@ -272,6 +272,8 @@ def _thread_teller(
         nothing,
         partial(store.told.find, session_id),
         "",
+        partial(store.told.open_work, session_id),
+        partial(store.told.last_place, session_id),
     )
 
 

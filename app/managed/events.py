@@ -25,10 +25,12 @@ from app.managed.event_bodies import (
     UserMessage,
     UserToolResult,
 )
-from app.managed.event_stream import PREVIEWS, FollowedSession, last_call
+from app.managed.event_stream import FollowedSession, last_call
 from app.managed.files.file_sources import FileSources
+from app.managed.followers import Followers
 from app.managed.given_ids import number_of
 from app.managed.paging import event_cursor, event_page, texts
+from app.managed.previews import PREVIEWS
 from app.managed.sent_messages import sent_message
 from app.managed.session_json import event_json
 from app.runtime.manager import RuntimeManager
@@ -60,6 +62,7 @@ class EventCalls(Calls):
         control: RunControl,
         manager: RuntimeManager,
         readers: ReaderFactory,
+        followers: Followers,
         streams: Streams,
         answers: Answers,
     ) -> None:
@@ -67,6 +70,7 @@ class EventCalls(Calls):
         self._control = control
         self._manager = manager
         self._readers = readers
+        self._followers = followers
         self._streams = streams
         self._answers = answers
 
@@ -178,12 +182,13 @@ class EventCalls(Calls):
         reader = FollowedSession(
             self._store,
             self._readers,
+            self._followers,
             found.session.id,
             thread="" if thread is None else thread.session.id,
             previews=frozenset(previews),
             behind=request.headers.get("Last-Event-ID", ""),
             ended=found.archived_at is not None or (thread is not None and thread.ended_at is not None),
-            may_see=held.shows if held is not None else lambda _: True,
+            may_see=None if held is None else held.shows,
         )
         return self._streams.respond(reader)
 

@@ -61,7 +61,7 @@ from app.runtime.teller import Rows
 from app.store.call_decisions import Decided
 from app.store.managed_sessions import ManagedSession
 from app.store.store import Store
-from app.store.told_events import STEP, LastPlace, Told, event_row, needed_work
+from app.store.told_events import STEP, LastPlace, OpenWork, Told, event_row, needed_work
 
 Json = dict[str, Any]
 
@@ -83,12 +83,15 @@ class SessionTeller:
         outputs: Callable[[], None],
         find: Callable[[str], Told | None],
         workers_of: str,
+        open_work: Callable[[], OpenWork],
+        last_place: Callable[[], LastPlace],
     ) -> None:
         """`agent` is the one that was frozen into the session; `spent` what its earlier runs have used; `look` finds
         the events that clients have sent and that no run has come to, but for messages; `decided` the decisions of
         clients on calls; `asked` are the calls that the session is idle for, with the event of each; `prepare` makes
         the session's directory ready, and returns errors; `outputs` makes files of what it has written; `find` finds
-        an event by its id; `workers_of` is its self-hosted environment."""
+        an event by its id; `workers_of` is its self-hosted environment. `open_work` and
+        `last_place` say what is stored of it now."""
         self._prepare, self._outputs = prepare, outputs
         self._look = look
         self._decided = decided
@@ -102,20 +105,23 @@ class SessionTeller:
         self._spent = spent
         self._working_since = time.monotonic()
         self._asked = {call: OpenCall.of(event, self._policies) for call, event in asked.items()}
-        self._is_idle = True  # as far as clients were told
+        self._open_work, self._last_place = open_work, last_place
+        self._is_prepared = False
         self._fetches: set[str] = set()  # calls of web_fetch
         self._calls = ToldCalls(self._policies, asked, find)
-        self._request = ""  # the event of the model's request that is under way
+        self._request, self._is_idle = open_work()
+        """The model's request that is under way, and whether the session is idle, as clients were told."""
 
     def began(self) -> Rows:
-        errors = self._prepare() if self._is_idle else ()
+        """The session's directory is made ready whenever the session goes on, and in each process."""
+        errors = self._prepare() if self._is_idle or not self._is_prepared else ()
+        self._is_prepared = True
         rows = [*self._came_to(self._look())]
         if self._is_idle:
             self._is_idle, self._working_since = False, time.monotonic()
             rows.append(self._row("session.status_running", {}))
             rows.append(self._row("session.thread_status_running", self._thread))
-            rows += [self._row("session.error", {"error": error}) for error in errors]
-        return rows
+        return [*rows, *(self._row("session.error", {"error": error}) for error in errors)]
 
     def waiting(self) -> Rows:
         """An interrupt waits for the end of the turn, which it brings."""
@@ -155,6 +161,7 @@ class SessionTeller:
     def ended(self, outcome: RunOutcome) -> Rows:
         self._outputs()
         sent = self._look()
+        self._recall()
         rows = [*self._unanswered_request(), *self._came_to(sent)]
         if tells_error(outcome):
             rows.append(self._row("session.error", error_body(outcome)))
@@ -290,6 +297,13 @@ class SessionTeller:
         yield self._row("session.usage", {"usage": self._spent.json()})
         yield self._row("session.status_idle", why)
 
+    def _recall(self) -> None:
+        """A write that has failed for good has told nothing, whatever was to be told with it."""
+        last = self._last_place()
+        if last.number != self._number:
+            self._request, self._is_idle = self._open_work()
+            self._number, self._at = last.number, last.at
+
     def _row(self, kind: str, body: Json, *, event: str = "", call_id: str | None = None) -> Json:
         number, at = self._place()
         return event_row(
@@ -341,6 +355,8 @@ class Tellers:
             outputs,
             partial(store.told.find, session_id),
             found.environment_id if is_self_hosted(found.settings) else "",
+            partial(store.told.open_work, session_id),
+            partial(store.told.last_place, session_id),
         )
 
     def _prepared(self, found: ManagedSession) -> Sequence[Json]:

@@ -14,6 +14,7 @@ from app.store.clock import now
 from app.store.definitions import Json, lock
 from app.store.engine import Database
 from app.store.key_pages import Window, within
+from app.store.outbox import announce
 from app.store.row_mapping import dump
 from app.store.tables import vault_credentials, vaults
 from app.store.vault_store import vault
@@ -84,6 +85,7 @@ class CredentialStore:
                     revision=1,
                 )
             )
+            _announce(connection, "created", vault_id, credential_id)
             return _credential(connection, vault_id, credential_id)
 
     def get(self, vault_id: str, credential_id: str, *, owner: str | None) -> Credential:
@@ -126,11 +128,13 @@ class CredentialStore:
         with self._database.writing() as connection:
             vault(connection, vault_id, owner)
             _credential(connection, vault_id, credential_id)
-            connection.execute(
+            archived = connection.execute(
                 update(vault_credentials)
                 .where(vault_credentials.c.id == credential_id, vault_credentials.c.archived_at.is_(None))
                 .values(archived_at=now(), sealed=None, refreshing_until=None)
             )
+            if archived.rowcount:
+                _announce(connection, "archived", vault_id, credential_id)
             return _credential(connection, vault_id, credential_id)
 
     def delete(self, vault_id: str, credential_id: str, *, owner: str | None) -> None:
@@ -138,6 +142,7 @@ class CredentialStore:
             vault(connection, vault_id, owner)
             _credential(connection, vault_id, credential_id)
             connection.execute(delete(vault_credentials).where(vault_credentials.c.id == credential_id))
+            _announce(connection, "deleted", vault_id, credential_id)
 
     # ---- for runs, whose session's vaults were looked at when it was made
 
@@ -188,6 +193,8 @@ class CredentialStore:
                 definition, sealed = change(current)
                 values |= {"definition_json": dump(definition), "sealed": sealed}
                 values |= {"revision": current.revision + 1, "updated_at": now()}
+            else:
+                _announce(connection, "refresh_failed", credential.vault_id, credential.id)
             connection.execute(
                 update(vault_credentials).where(vault_credentials.c.id == credential.id).values(values)
             )
@@ -212,6 +219,10 @@ class CredentialStore:
                 .values(sealed=after)
             )
             return replaced.rowcount == 1
+
+
+def _announce(connection: Connection, done: str, vault_id: str, credential_id: str) -> None:
+    announce(connection, f"vault_credential.{done}", credential_id, vault_id=vault_id)
 
 
 def _credential(connection: Connection, vault_id: str, credential_id: str) -> Credential:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import orjson
 from sqlalchemy import ColumnElement, Connection, Table, func, insert, or_, select, true, update
@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Table, func, insert, or_, sele
 from app.errors import Forbidden, InvalidRequest
 from app.store.advisory_locks import take_turns
 from app.store.clock import now
+from app.store.outbox import announce
 
 Json = dict[str, Any]
 
@@ -38,6 +39,14 @@ class Owned(Protocol):
 
 
 Change = Callable[[Defined], Json]
+
+_KINDS: Final = {
+    "stored_agents": "agent",
+    "environments": "environment",
+    "vaults": "vault",
+    "memory_stores": "memory_store",
+}
+"""The words of webhooks for what stands in these tables. They tell nothing of other things."""
 
 
 def usable(table: Table, owner: str | None) -> ColumnElement[bool]:
@@ -73,13 +82,21 @@ def add(
             )
     times = {"created_at": now(), "updated_at": now()}
     connection.execute(insert(table).values(id=row_id, owner=owner, shared=shared, **times, **values))
+    _announce(connection, table, "created", row_id)
 
 
 def archive(connection: Connection, table: Table, row_id: str) -> None:
     """A row that is archived already stays as it is."""
-    connection.execute(
+    archived = connection.execute(
         update(table).where(table.c.id == row_id, table.c.archived_at.is_(None)).values(archived_at=now())
     )
+    if archived.rowcount:
+        _announce(connection, table, "archived", row_id)
+
+
+def _announce(connection: Connection, table: Table, done: str, row_id: str) -> None:
+    if (kind := _KINDS.get(table.name)) is not None:
+        announce(connection, f"{kind}.{done}", row_id)
 
 
 def lock(connection: Connection, table: Table, row_id: str) -> None:

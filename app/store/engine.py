@@ -59,10 +59,13 @@ class Database:
         self._url = url
         self._lease_seconds = lease_seconds
         self._siblings: list[Database] = []
+        self.announces = False
+        """Is it wanted that what happens is written down for webhooks, too?"""
         self._observe = observe
         self._sqlite = make_url(url).get_backend_name() == "sqlite"
         if self._sqlite:
             self._writer = sqlite_engine(url, WRITING, size=1, durable=durable)
+            self._writer = self._writer.execution_options(database=self)
             self._single = self._reader = sqlite_engine(url, "BEGIN", size=connections)
         else:
             self._writer = self._reader = postgresql_engine(
@@ -70,7 +73,7 @@ class Database:
                 size=connections,
                 patience=max(lease_seconds / 2, SHORTEST_PATIENCE),
                 durable=durable,
-            )
+            ).execution_options(database=self)
             self._single = self._reader.execution_options(isolation_level="AUTOCOMMIT")
 
     def sibling(self, *, durable: bool = True) -> Database:
@@ -257,6 +260,12 @@ class Database:
             sibling.close()
         self._writer.dispose()
         self._reader.dispose()
+
+
+def announces(connection: Connection) -> bool:
+    """What the connection's database says of it (`Database.announces`)."""
+    database: Database | None = connection.get_execution_options().get("database")
+    return database is not None and database.announces
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from app.store.clock import now
 from app.store.definitions import Change, Defined, Json, add, archive, defined, lock, require_own, usable
 from app.store.engine import Database
 from app.store.key_pages import Window, within
+from app.store.outbox import announce
 from app.store.quotas import NO_LIMITS, Limits
 from app.store.row_mapping import dump
 from app.store.tables import environments, managed_sessions
@@ -49,6 +50,7 @@ class EnvironmentStore:
             if shared is not None:
                 values["shared"] = shared
             connection.execute(update(environments).where(environments.c.id == environment_id).values(values))
+            announce(connection, "environment.updated", environment_id)
             return _environment(connection, environment_id, owner)
 
     def archive(self, environment_id: str, *, owner: str | None) -> Defined:
@@ -65,6 +67,7 @@ class EnvironmentStore:
             if found.definition["config"]["type"] == "self_hosted":
                 _refuse_used(connection, environment_id)
             connection.execute(delete(environments).where(environments.c.id == environment_id))
+            announce(connection, "environment.deleted", environment_id)
 
 
 def _refuse_used(connection: Connection, environment_id: str) -> None:

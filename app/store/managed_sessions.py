@@ -19,6 +19,7 @@ from app.store.engine import Database
 from app.store.idempotency import KeyUse, use_key
 from app.store.key_pages import ANY_TIME, Place, Times
 from app.store.memory_mounts import add_mounts, has_store
+from app.store.outbox import announce_session
 from app.store.prepared_statements import Prepared, Values
 from app.store.queue_store import add_waiting
 from app.store.queued_work import QUEUE_WORK, new_work
@@ -122,6 +123,7 @@ class ManagedSessions:
                     QUEUE_WORK.run(connection, new_work(session.id, environment_id, at=made.created_at))
             tell(connection, events)
             note(connection, "create", session.id)
+            announce_session(connection, "session.created", session.id)
             found = _find(connection, session.id, None)
         if messages:
             self._count_addition()
@@ -203,12 +205,14 @@ class ManagedSessions:
             before = _find(connection, session_id, owner)
             if before.at_work:
                 raise InvalidRequest(refusal)
-            connection.execute(
+            archived = connection.execute(
                 update(managed_sessions)
                 .where(managed_sessions.c.session_id == session_id, managed_sessions.c.archived_at.is_(None))
                 .values(archived_at=now(), updated_at=now())
             )
             stop_with_session(connection, session_id)
+            if archived.rowcount:
+                announce_session(connection, "session.archived", session_id)
             note(connection, "archive", session_id)
             return _find(connection, session_id, owner)
 

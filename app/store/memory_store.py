@@ -11,6 +11,7 @@ from app.store.clock import now
 from app.store.definitions import Change, Defined, Json, add, defined, lock
 from app.store.engine import Database
 from app.store.key_pages import Window, within
+from app.store.outbox import announce
 from app.store.quotas import NO_LIMITS, Limits
 from app.store.row_mapping import dump
 from app.store.tables import memory_stores
@@ -54,6 +55,7 @@ class MemoryStores:
             if locked_store(connection, store_id, owner).archived_at is None:
                 values = {"archived_at": now(), "updated_at": now()}
                 connection.execute(update(memory_stores).where(memory_stores.c.id == store_id).values(values))
+                announce(connection, "memory_store.archived", store_id)
             return found_store(connection, store_id, owner)
 
     def delete(self, store_id: str, *, owner: str | None) -> None:
@@ -61,6 +63,7 @@ class MemoryStores:
         with self._database.writing() as connection:
             locked_store(connection, store_id, owner)
             connection.execute(delete(memory_stores).where(memory_stores.c.id == store_id))
+            announce(connection, "memory_store.deleted", store_id)
 
 
 def _own(owner: str | None) -> ColumnElement[bool]:

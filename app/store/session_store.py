@@ -19,6 +19,7 @@ from app.store.columns import one_of
 from app.store.delegated_sessions import refuse_lent
 from app.store.engine import Database
 from app.store.idempotency import KeyUse, use_key
+from app.store.outbox import announce_deleted
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import Row, choices_json, dump_optional, load_optional, message_of, session_of
 from app.store.session_rows import (
@@ -135,6 +136,7 @@ class SessionStore:
             refuse_lent(connection, find_session(connection, session_id))
             # A run that is writing holds its own row and wants its session's: wait for it in that order.
             _LOCK_RUNS.all(connection, {"here": session_id})
+            announce_deleted(connection, session_id)
             if not _DELETE.run(connection, {"here": session_id}):
                 raise SessionNotFound()
             note(connection, "delete", session_id)

@@ -14,6 +14,7 @@ from app.store.brake_store import BrakeStore
 from app.store.call_decisions import CallDecisions
 from app.store.claim_store import ClaimStore
 from app.store.credential_store import CredentialStore
+from app.store.delivery_store import DeliveryStore
 from app.store.engine import Database
 from app.store.environment_store import EnvironmentStore
 from app.store.event_condenser import EventCondenser
@@ -74,6 +75,7 @@ class Pruned:
     file_contents: int
     skill_versions: int
     memory_versions: int
+    webhook_deliveries: int
 
 
 class Store:
@@ -138,6 +140,7 @@ class Store:
         self.work = WorkStore(database)
         self.work_ends = WorkSettling(database)
         self.threads = ThreadStore(database, self.queue.count_addition)
+        self.deliveries = DeliveryStore(database)
         self.audit = AuditStore(database, keep_days=audit_days)
 
     def prune(
@@ -163,6 +166,7 @@ class Store:
         expired, unused = self.files.prune()
         versions = self.skills.prune()
         memory_versions = self.memory_history.prune()
+        untold = self.deliveries.prune()
         return Pruned(
             segments,
             keys,
@@ -176,4 +180,5 @@ class Store:
             unused,
             versions,
             memory_versions,
+            untold,
         )

@@ -12,6 +12,7 @@ from app.store.clock import now
 from app.store.definitions import Change, Defined, Json, add, archive, defined, require_own, usable
 from app.store.engine import Database
 from app.store.key_pages import Window, within
+from app.store.outbox import announce
 from app.store.quotas import NO_LIMITS, Limits
 from app.store.row_mapping import dump
 from app.store.tables import agent_versions, stored_agents
@@ -71,6 +72,7 @@ class StoredAgents:
                 )
                 if raised.rowcount == 1:
                     _add_version(connection, agent_id, before.version + 1, after)
+                    announce(connection, "agent.updated", agent_id)
                     return _agent(connection, agent_id, None, owner)
 
     def archive(self, agent_id: str, *, owner: str | None) -> Defined:

@@ -583,3 +583,23 @@ mounted_stores = Table(
     Column("files_json", Text, nullable=False),  # what both sides had at the last sync
     Index("sessions_by_memory_store", "store_id"),
 )
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", Text, primary_key=True),  # the receiver knows a repeated event by it
+    Column("type", Text, nullable=False),
+    Column("subject_json", Text, nullable=False),  # the ids that the event tells
+    Column("created_at", Double, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", Double, nullable=False),  # while somebody delivers it, when another one may
+    Index("deliveries_by_due", "due_at"),
+    Index("deliveries_by_age", "created_at"),
+)
+
+disabled_webhooks = Table(
+    "disabled_webhooks",
+    metadata,
+    Column("address", Text, primary_key=True),  # its hash: an address may have secrets in it
+    Column("disabled_at", Double, nullable=False),
+)

@@ -32,12 +32,14 @@ from app.store.prepared_statements import Prepared
 from app.store.tables import managed_sessions, sessions, told_events
 from app.store.told_events import (
     COPY,
+    STEP,
     Told,
     database_time,
     event_row,
     last_body,
     open_request,
     place,
+    rows_of,
     stored,
     tell,
 )
@@ -73,10 +75,12 @@ class ClosedCall:
 
 def tell_closed(connection: Connection, closed: Sequence[ClosedCall], told: Sequence[Write]) -> None:
     """Results of calls that a run of this process left open, before the events that it ends with (`told`)."""
-    ending = [dict(row) for write in told for row in write.rows]
+    ending = [dict(row) for row in rows_of(told)]
     if not ending:
         return
-    results = _results(connection, closed, ending[-1]["session_id"], ending[0]["processed_at"])
+    sent = {row["id"] for row in ending}  # a client's result that came while the run ended is among them
+    root, at = ending[-1]["session_id"], ending[0]["processed_at"]
+    results = [row for row in _results(connection, closed, root, at) if row["id"] not in sent]
     for session_id in dict.fromkeys(row["session_id"] for row in results):
         own = [row for row in results if row["session_id"] == session_id]
         last = [row for row in ending if row["session_id"] == session_id]
@@ -85,11 +89,12 @@ def tell_closed(connection: Connection, closed: Sequence[ClosedCall], told: Sequ
             continue
         first, at = last[0]["number"], last[0]["processed_at"]
         for index, row in enumerate(own):
-            row.update(number=first + index, processed_at=at)
+            row.update(number=first + index, processed_at=at + index * STEP)
         for row in last:
             row["number"] += len(own)
+            row["processed_at"] += len(own) * STEP
     tell(connection, results)
-    tell(connection, ending)  # a result that a client has sent is among both
+    tell(connection, ending)
 
 
 def tell_end(connection: Connection, run: Run, outcome: RunOutcome, closed: Sequence[ClosedCall]) -> None:
@@ -141,8 +146,8 @@ def _ending(connection: Connection, run: Run, outcome: RunOutcome, agent: str) -
 
 def _results(connection: Connection, closed: Sequence[ClosedCall], root: str, at: float) -> list[Json]:
     """For the calls that clients were told of. A call that a client should have made has its result from now on,
-    whatever the client sends; the client's own, which no run has come to, keeps its words. It stands among the events
-    of the session `root`, whichever thread has made the call."""
+    whatever the client sends; the client's own, which no run has come to, keeps its words, and one that has its place
+    keeps that, too. It stands among the events of the session `root`, whichever thread has made the call."""
     rows = []
     for call in closed:
         use_id = call_event_id(call.session_id, call.call_id)
@@ -161,9 +166,11 @@ def _results(connection: Connection, closed: Sequence[ClosedCall], root: str, at
             result_event_id(call.session_id, call.call_id),
             client_result_body(kind, use_id, call.result),
         )
+        sent = stored(connection, root, [made_id]).get(made_id)
+        if sent is not None and sent.number is not None:
+            continue
         if call.session_id != root:
             body["session_thread_id"] = thread_id(call.session_id)
-            sent = stored(connection, root, [made_id]).get(made_id)
             body = body if sent is None else sent.body
             rows.append(told(call.session_id, made_id + COPY, kind, body))
         rows.append(told(root, made_id, kind, body))

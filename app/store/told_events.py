@@ -6,9 +6,9 @@ run has come to it. Between runs whoever holds the session numbers on from the l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 from sqlalchemy import (
@@ -16,19 +16,22 @@ from sqlalchemy import (
     Connection,
     Select,
     bindparam,
+    func,
     select,
     text,
     tuple_,
 )
 
+from app.store.bulk_parameters import among, listed
 from app.store.clock import now
-from app.store.engine import Database
+from app.store.engine import Database, announces
 from app.store.joined_writes import Write
 from app.store.key_pages import ANY_TIME, Times
+from app.store.outbox import ANNOUNCE, announcements
 from app.store.prepared_statements import MAX_ROWS, Prepared, Values
 from app.store.queued_work import QUEUE_WORK, new_work
 from app.store.row_mapping import dump
-from app.store.tables import told_events
+from app.store.tables import sessions, told_events
 
 Json = dict[str, Any]
 
@@ -76,6 +79,17 @@ _AFTER: Final = Prepared(
     .limit(MAX_ROWS)
 )
 
+_NEWEST_OF: Final = Prepared(
+    select(
+        sessions.c.id,
+        select(func.max(told_events.c.number))
+        .where(told_events.c.session_id == sessions.c.id)
+        .scalar_subquery()
+        .label("newest"),
+    ).where(among(sessions.c.id, "those"))
+)
+"""A look into an index for each session, however many events it has."""
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -98,13 +112,30 @@ class LastPlace:
     now: float
 
 
+class OpenWork(NamedTuple):
+    """The `span.model_request_start` without an end, if there is one; and whether the session was told to be idle last,
+    or nothing yet. It was not where a process has died after it went on with what the session was idle for."""
+
+    request: str
+    is_idle: bool
+
+
 def tell(connection: Connection, rows: Sequence[Values]) -> None:
-    for write in telling(rows):
+    for write in _telling(rows, announces(connection)):
         write.do(connection)
 
 
-def telling(rows: Sequence[Values]) -> list[Write]:
-    return [Write(_TELL, rows[at : at + MAX_ROWS]) for at in range(0, len(rows), MAX_ROWS)]
+def _telling(rows: Sequence[Values], announced: bool) -> list[Write]:
+    """With what webhooks have to tell of it, if that is wanted."""
+    writes = [Write(_TELL, rows[at : at + MAX_ROWS]) for at in range(0, len(rows), MAX_ROWS)]
+    if announced and (said := announcements(rows)):
+        writes.append(Write(ANNOUNCE, said))
+    return writes
+
+
+def rows_of(writes: Sequence[Write]) -> list[Values]:
+    """The events that these writes tell."""
+    return [row for write in writes if write.statement is _TELL for row in write.rows]
 
 
 def database_time(connection: Connection) -> float:
@@ -138,6 +169,14 @@ def open_request(connection: Connection, session_id: str) -> str | None:
     return None if start is None or (end is not None and end.number > start.number) else str(start.id)
 
 
+def _is_idle(connection: Connection, session_id: str) -> bool:
+    begun, ended = (
+        _LAST.first(connection, {"of_session": session_id, "kind": f"session.status_{status}"})
+        for status in ("running", "idle")
+    )
+    return begun is None or (ended is not None and ended.number > begun.number)
+
+
 def stored(connection: Connection, session_id: str, event_ids: Sequence[str]) -> dict[str, Told]:
     """Those of these events that are there already, by their ids."""
     wanted = [*event_ids, *(one + COPY for one in event_ids)]
@@ -152,7 +191,8 @@ class ToldEvents:
     def writes(self, rows: Sequence[Values]) -> Sequence[Write]:
         """What a run's write takes with it (`Baton.told`): events, and work that they make necessary."""
         work = [Write(QUEUE_WORK, [new_work(**row[_WORK])]) for row in rows if _WORK in row]
-        return [*telling([row for row in rows if _WORK not in row]), *work]
+        events = [row for row in rows if _WORK not in row]
+        return [*_telling(events, self._database.announces), *work]
 
     def last_place(self, session_id: str) -> LastPlace:
         with self._database.glance() as connection:
@@ -162,6 +202,10 @@ class ToldEvents:
         """The events that no run has come to, but for messages."""
         with self._database.glance() as connection:
             return [told(row) for row in _WAITING.all(connection, {"of_session": session_id})]
+
+    def open_work(self, session_id: str) -> OpenWork:
+        with self._database.glance() as connection:
+            return OpenWork(open_request(connection, session_id) or "", _is_idle(connection, session_id))
 
     def open_calls(self, session_id: str) -> dict[str, Told]:
         """The calls that the session was idle for when it last became so, with the event of each."""
@@ -174,6 +218,14 @@ class ToldEvents:
         with self._database.reading() as connection:
             found = stored(connection, session_id, event_ids)
         return {event.call_id: event for event in found.values() if event.call_id is not None}
+
+    def newest(self, session_ids: Collection[str]) -> dict[str, int]:
+        """The number of the last event of each of these sessions that has any."""
+        if not session_ids:
+            return {}
+        with self._database.glance() as connection:
+            rows = _NEWEST_OF.all(connection, {"those": listed(sorted(session_ids))})
+            return {row.id: row.newest for row in rows if row.newest is not None}
 
     def after(self, session_id: str, number: int) -> list[Told]:
         """The events that a run has come to since that number, in order; some hundred at most."""

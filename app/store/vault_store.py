@@ -11,6 +11,7 @@ from app.store.clock import now
 from app.store.definitions import Change, Defined, Json, add, archive, defined, lock, usable
 from app.store.engine import Database
 from app.store.key_pages import Window, within
+from app.store.outbox import announce
 from app.store.quotas import NO_LIMITS, Limits
 from app.store.row_mapping import dump
 from app.store.tables import vault_credentials, vaults
@@ -61,6 +62,7 @@ class VaultStore:
         with self._database.writing() as connection:
             vault(connection, vault_id, owner)
             connection.execute(delete(vaults).where(vaults.c.id == vault_id))
+            announce(connection, "vault.deleted", vault_id)
 
 
 def vault(connection: Connection, vault_id: str, owner: str | None) -> Defined:

@@ -108,6 +108,10 @@ class Metrics:
         )
         self._connections = self._gauge("baton_database_connections", "Database connections in use")
 
+        self._webhooks = self._counter(
+            "baton_webhook_deliveries", "Attempts to tell a webhook of an event", "outcome"
+        )
+
     def _counter(self, name: str, about: str, *labels: str) -> Counter:
         return Counter(name, about, labels, registry=self.registry)
 
@@ -175,6 +179,10 @@ class Metrics:
         self._database_seconds.labels(kind).observe(seconds)
         if failed:
             self._database_failures.inc()
+
+    def webhook_told(self, outcome: str) -> None:
+        """`delivered`, `failed` for one that is tried again, `given_up`, or `disabled`."""
+        self._webhooks.labels(outcome).inc()
 
     def set_levels(self, levels: Levels) -> None:
         self._streams.set(levels.streams)

@@ -16,7 +16,6 @@ from typing import Final
 from flask import Response, g, request
 
 from app.runtime.streams.disconnects import DisconnectWatcher
-from app.runtime.streams.event_reader import EventReader
 from app.runtime.streams.stream_slots import Slots
 from app.runtime.streams.stream_writer import StreamWriter
 from app.web.access import own_name
@@ -39,7 +38,7 @@ class Streams:
 
     def respond(
         self,
-        reader: EventReader | FrameSource,
+        reader: FrameSource,
         *,
         on_hangup: Callable[[], None] | None = None,
         headers: Mapping[str, str] | None = None,

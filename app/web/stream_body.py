@@ -11,8 +11,7 @@ from app import sse_format
 from app.errors import ServerFull
 from app.http_worker.answering_socket import AnsweringSocket
 from app.http_worker.handed_over import HandedOver
-from app.runtime.streams.event_reader import EventReader
-from app.runtime.streams.stream_writer import CarriedStream, StreamWriter, chunk
+from app.runtime.streams.stream_writer import Carriable, CarriedStream, StreamWriter, chunk
 
 log = logging.getLogger(__name__)
 
@@ -22,17 +21,18 @@ PING: Final = sse_format.comment(b"ping")
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
-class FrameSource(Protocol):
-    """A reader of another door: its frames are made by the request's own thread."""
+class FrameSource(Carriable, Protocol):
+    """A reader, as each door has its own: see `EventReader`."""
 
     @property
     def at_end(self) -> bool: ...
 
+    @property
+    def can_be_carried(self) -> bool: ...
+
     def next(self, timeout: float) -> bytes | None: ...
 
     def interrupt(self) -> None: ...
-
-    def give_up(self) -> None: ...
 
     def close(self) -> None: ...
 
@@ -46,7 +46,7 @@ class StreamBody:
     def __init__(
         self,
         writer: StreamWriter,
-        reader: EventReader | FrameSource,
+        reader: FrameSource,
         connection: socket.socket | None,
         close: Callable[[], None],
     ) -> None:
@@ -54,7 +54,6 @@ class StreamBody:
         ended, however it ended, and when it was never begun."""
         self._writer = writer
         self._reader = reader
-        self._carriable = reader if isinstance(reader, EventReader) else None
         self._connection = connection
         self._close = close
         self._is_handed_over = False
@@ -71,21 +70,20 @@ class StreamBody:
 
     def _pieces(self) -> Iterator[bytes]:
         while True:
-            carriable = self._carriable
-            carrier = self._connection if carriable is not None and carriable.can_be_carried else None
+            carrier = self._connection if self._reader.can_be_carried else None
             frames = self._next(HEARTBEAT_SECONDS if carrier is None else 0.0)
             if frames is None:
                 return
             if frames:
                 yield frames
-            elif carrier is None or carriable is None or not carriable.can_be_carried:
+            elif carrier is None or not self._reader.can_be_carried:
                 yield PING
             elif isinstance(carrier, AnsweringSocket):
                 self._is_handed_over = True
                 raise HandedOver(self)
             else:
                 try:
-                    if not self._writer.carry(carrier, carriable):
+                    if not self._writer.carry(carrier, self._reader):
                         return
                 except ServerFull:  # no thread for the writer: this one writes
                     self._connection = None
@@ -103,9 +101,8 @@ class StreamBody:
 
     def begin(self, ready: Callable[[], None]) -> None:
         assert self._connection is not None  # noqa: S101 - it was handed over
-        assert self._carriable is not None  # noqa: S101
         try:
-            self._carried = self._writer.take_over(self._connection, self._carriable, ready)
+            self._carried = self._writer.take_over(self._connection, self._reader, ready)
         except ServerFull:  # a thread writes
             ready()
 

@@ -108,7 +108,7 @@ def _twice(servers: Sequence[Server]) -> Row:
 
 
 def new_session(server: Server) -> str:
-    wish = dialect_of(server.contestant).session()
+    wish = dialect_of(server.contestant).session("", "")
     if wish is None:
         return uuid.uuid4().hex
     with closing(server.connect()) as connection:

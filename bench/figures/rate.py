@@ -56,7 +56,7 @@ def _talk(server: Server, runs: int) -> None:
     """One client: a new session, and so many runs of it, on one connection."""
     dialect = dialect_of(server.contestant)
     with closing(server.connect()) as connection:
-        new = dialect.session()
+        new = dialect.session("", "")
         assert new is not None
         made = SESSION_ID.search(post(connection, new).read())
         assert made is not None

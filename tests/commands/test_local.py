@@ -83,6 +83,14 @@ def put_two_rows_into_what_grows(database_url: str) -> None:
                     tables.request_allowances: {"full_at": at, **who},
                     tables.spending: {"day": int(at / DAY), "cost": 1.0, **who},
                     tables.scheduled_jobs: {"name": str(number), "due_at": at},
+                    tables.webhook_deliveries: {
+                        "id": str(number),
+                        "type": "",
+                        "subject_json": "{}",
+                        "attempts": 0,
+                        "due_at": at,
+                        **created,
+                    },
                     tables.queued_messages: {
                         "id": str(number),
                         "number": number,

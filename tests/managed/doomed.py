@@ -23,12 +23,13 @@ from tests.managed.conftest import Sdk
 from tests.managed.custom_calls import TWO_CALLS, idle_events, last_stop, results_of
 from tests.managed.self_hosted import BASH, READ
 from tests.managed.test_sessions import say
+from tests.managed.toolset_calls import confirm
 from tests.managed.work_story import work
 
 
 def live(order: dict[str, Any]) -> None:
-    """The client says something, makes the calls that the agent asks for, and waits for the end; or a worker makes
-    them."""
+    """The client says something, makes or confirms the calls that the agent asks for, and waits for the end; or a
+    worker makes them."""
     os.setsid()
     signal.alarm(PATIENCE)
     settings = make_settings(Path(order["directory"]), order["model_url"], database_url=order["database_url"])
@@ -42,7 +43,9 @@ def live(order: dict[str, Any]) -> None:
         sdk.beta.sessions.events.send(session, events=[say(order.get("says", TWO_CALLS))])
         tell({"type": "message"})
         eventually(lambda: len(idle_events(sdk, session)) == 1, "the session is idle")
-        sdk.beta.sessions.events.send(session, events=results_of(last_stop(sdk, session)))
+        uses = last_stop(sdk, session)
+        answers = [confirm(use) for use in uses] if order.get("confirms") else results_of(uses)
+        sdk.beta.sessions.events.send(session, events=answers)
         tell({"type": "results"})
         eventually(lambda: len(idle_events(sdk, session)) == 2, "the session is idle again")
 

@@ -34,6 +34,7 @@ from tests.managed.sdk_shapes import complaints
 from tests.managed.test_child_threads import to
 from tests.managed.test_rosters import coordinator, member
 from tests.managed.test_sessions import say
+from tests.walk.managed_invariants import broken_events
 
 __all__ = ["database_url", "directory", "nothing_is_left_behind", "survivor"]
 
@@ -172,6 +173,7 @@ def check(survivor: Server, sdk: Sdk, session: str, seen: list[str]) -> None:
     if events:
         assert kinds[-1] == "session.status_idle"
     assert broken_promises(survivor.store, only=number) == []
+    assert list(broken_events(survivor.store, number, [])) == []
     sdk.beta.sessions.events.send(session, events=[say("[calm][say Still here.]")])
     come_to_rest(survivor, sdk, session)
     assert stop_of(sdk, session) == "end_turn"

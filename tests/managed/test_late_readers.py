@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 from app.factory import Server
-from app.managed.event_stream import PREVIEWS, FollowedSession
+from app.managed.event_stream import FollowedSession
+from app.managed.followers import Followers
 from app.managed.given_ids import number_of
+from app.managed.previews import PREVIEWS
 from app.runtime.streams.reader_factory import ReaderFactory
 from tests.managed.conftest import Sdk, SessionMaker
 from tests.managed.test_sessions import AROUND, IDLE, REQUEST, say, sdk, server, until_idle
@@ -21,7 +23,13 @@ def test_what_was_told_already_is_not_previewed_any_more(
     readers = ReaderFactory(server.store, runtime.runs, runtime.logs, runtime.services)
     number = number_of(session)
     reader = FollowedSession(
-        server.store, readers, number, previews=frozenset(PREVIEWS), behind="", ended=False
+        server.store,
+        readers,
+        Followers(server.store.told, runtime.periodic_tasks),
+        number,
+        previews=frozenset(PREVIEWS),
+        behind="",
+        ended=False,
     )
     try:
         sdk.beta.sessions.events.send(session, events=[say("[say Hello there.]")])

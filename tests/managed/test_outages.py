@@ -20,6 +20,7 @@ READS = (
     (ToldEvents, "last_place"),
     (ToldEvents, "waiting"),
     (ToldEvents, "open_calls"),
+    (ToldEvents, "open_work"),
     (CallDecisions, "of"),
 )
 CALLED = call("bash", command="echo ran") + "[then][say Done.]"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import httpx2
@@ -18,8 +19,10 @@ from app.managed.sent_messages import sent_row
 from app.store.engine import Database
 from app.store.store import Store
 from tests.conftest import StartBaton
+from tests.deployment.test_streams_without_threads import threads_in_use
 from tests.harness.process import BatonProcess, eventually
 from tests.harness.sqlite import NAME
+from tests.harness.wire import Client
 from tests.managed.sdk_shapes import complaints
 from tests.managed.test_sessions import AROUND, IDLE, REQUEST, say
 
@@ -56,6 +59,16 @@ def test_a_stream_shows_what_a_list_shows(remote: Anthropic) -> None:
     listed = list(remote.beta.sessions.events.list(session))
     assert [event.to_dict() for event in seen] == [event.to_dict() for event in listed]
     assert remote.beta.sessions.retrieve(session).status == "idle"
+
+
+def test_a_silent_stream_has_no_thread_and_misses_nothing(remote: Anthropic, baton: BatonProcess) -> None:
+    """A change between two runs is no event of a run, which the session's log would tell."""
+    session = new_session(remote)
+    with closing(Client(baton.url)) as client, remote.beta.sessions.events.stream(session) as stream:
+        eventually(lambda: threads_in_use(client) == 1, "the stream's thread was given back")
+        remote.beta.sessions.update(session, title="New")
+        assert next(stream).type == "session.updated"
+        eventually(lambda: threads_in_use(client) == 1, "the stream's thread was given back")
 
 
 def test_previews_are_the_beginning_of_the_message(remote: Anthropic) -> None:

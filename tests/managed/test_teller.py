@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -12,13 +12,14 @@ from app.agent.loop_steps import Ask, CallEnded
 from app.conversation.blocks import tool_result
 from app.conversation.events import ElicitationRequest
 from app.conversation.run import Question
+from app.conversation.run_outcome import RunOutcome
 from app.conversation.transcript import Message
 from app.door_ids import call_event_id, result_event_id
 from app.managed.policies import Policies
 from app.managed.teller import SessionTeller
 from app.managed.usage import Spent
 from app.store.call_decisions import Decided
-from app.store.told_events import LastPlace, Told
+from app.store.told_events import LastPlace, OpenWork, Told
 from tests.managed.custom_calls import WEATHER
 
 SESSION = str(uuid.uuid4())
@@ -26,7 +27,9 @@ QUESTION = Question("elicitation", session_id=SESSION, call_id="call_b", name="g
 RESULT: Any = {"custom_tool_use_id": "sevt_b", "content": [{"type": "text", "text": "Rain."}]}
 
 
-def adopted(known: Sequence[Told]) -> SessionTeller:
+def adopted(
+    known: Sequence[Told], *, work: Callable[[], OpenWork] = lambda: OpenWork("", is_idle=True)
+) -> SessionTeller:
     """The session was idle for another call of the turn only, which has its result by now."""
     by_call = {event.call_id: event for event in known if event.call_id}
     agent = {"name": "Custom", "tools": [WEATHER]}
@@ -44,6 +47,8 @@ def adopted(known: Sequence[Told]) -> SessionTeller:
         lambda: None,
         lambda event: None,
         "",
+        work,
+        lambda: last,
     )
 
 
@@ -51,6 +56,26 @@ def adopted(known: Sequence[Told]) -> SessionTeller:
 def given() -> Told:
     event = result_event_id(SESSION, "call_b")
     return Told(event, "user.custom_tool_result", None, None, RESULT, "call_b")
+
+
+def test_a_session_that_was_told_to_run_is_not_told_so_again() -> None:
+    kinds = [row["type"] for row in adopted([]).began()]
+    assert kinds == ["session.status_running", "session.thread_status_running"]
+    assert adopted([], work=lambda: OpenWork("", is_idle=False)).began() == []
+
+
+def test_an_end_comes_behind_what_is_stored_though_a_write_was_lost() -> None:
+    """The events with the numbers 8 and 9 were to be told with it."""
+    states = iter([OpenWork("", is_idle=True), OpenWork("sevt_open", is_idle=False)])
+    teller = adopted([], work=lambda: next(states))
+    assert [row["number"] for row in teller.began()] == [8, 9]
+    rows = teller.ended(RunOutcome("finished"))
+    assert [(row["number"], row["type"]) for row in rows] == [
+        (8, "span.model_request_end"),
+        (9, "session.thread_status_idle"),
+        (10, "session.usage"),
+        (11, "session.status_idle"),
+    ]
 
 
 def test_a_call_with_an_early_result_is_not_waited_for(given: Told) -> None:

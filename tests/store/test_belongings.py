@@ -17,6 +17,8 @@ OF_NOBODY: Final = {
     "scheduled_jobs": "the server's own",
     "brakes": "likewise",
     "work_polls": "a moment of a worker's",
+    "webhook_deliveries": "ids of what has happened, for a day",
+    "disabled_webhooks": "the server's own",
 }
 
 

@@ -31,8 +31,8 @@ def goes_with_its_session(table: str) -> bool:
     )
 
 
-PRUNED_WHEN_WRITTEN: Final = frozenset({"brakes"})
-"""A write, which is rare, drops the old rows (`tests/store/test_brakes.py`)."""
+PRUNED_WHEN_WRITTEN: Final = frozenset({"brakes", "disabled_webhooks"})
+"""A write, which is rare, drops the old rows (`tests/store/test_brakes.py`, `tests/managed/test_webhooks.py`)."""
 
 DEFINED_BY_CLIENTS: Final = frozenset(
     {

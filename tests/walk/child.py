@@ -88,7 +88,12 @@ class Life:
             raise AssertionError("the server before this one was not killed")
 
     def _stage(self, server: Server) -> Stage:
-        person = person_of(server, self.order.session, lambda event: tell({"type": "event", "event": event}))
+        person = person_of(
+            server,
+            self.order.session,
+            lambda event: tell({"type": "event", "event": event}),
+            managed=self.scenario.agent is not None,
+        )
         person.problems = self.problems
         return Stage(server, person, self.order.word, self.order.shell_journal, self.wire.aside)
 

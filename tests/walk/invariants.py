@@ -69,8 +69,8 @@ def _ledger(calls: Rows, ran: Counter[str]) -> Iterator[str]:
 def _name(call: Any) -> str | None:
     """The name that the call writes to a journal; None if it writes nothing."""
     arguments = json.loads(call.arguments_json)
-    if call.name == "shell":
-        return str(arguments["cmd"]).split()[1]
+    if call.name in ("shell", "bash"):
+        return str(arguments.get("cmd") or arguments["command"]).split()[1]
     return arguments.get("name") if call.name in ("note", "pay", "wait") else None
 
 

@@ -167,6 +167,10 @@ class Person:
             body = {"confirmation": "approve", "call_id": asked.call_id, "arguments": changed}
             self.post("resume", body)
 
+    def take_over(self) -> None:
+        """A message to a session that another process may have. Refused, Broken."""
+        self.read(self.run("[calm][say mine now]"))
+
     def is_free(self) -> bool:
         runtime = self.client.server.runtime
         return runtime.runs.find(self.session) is None and self.session not in runtime.locks.held()

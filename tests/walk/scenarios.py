@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tests.harness.process import eventually
+from tests.walk import managed_scenarios
 from tests.walk.journal import Journal
 from tests.walk.stage import Stage, call
 
@@ -17,13 +18,15 @@ from tests.walk.stage import Stage, call
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """`before` plays in a server that is killed before the one under test starts. A scenario that `leaves` has
-    closed its server at the end. A scenario `again` is played once more in another server afterwards."""
+    closed its server at the end. A scenario `again` is played once more in another server afterwards. One with an
+    `agent` is played at the Managed Agents API, in a session of such an agent."""
 
     play: Callable[[Stage], None]
     session: Mapping[str, Any] = field(default_factory=lambda: {"tools_approved": True})
     before: Callable[[Stage], None] | None = None
     leaves: bool = False
     again: bool = False
+    agent: Mapping[str, Any] | None = None
 
 
 def short(stage: Stage) -> None:
@@ -235,4 +238,8 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "compact": Scenario(compact),
     "change-here": Scenario(change_here, session=UNAPPROVED),
     "change-after-kill": Scenario(change_after_kill, session=UNAPPROVED, before=ask_and_die),
+    "managed-message": Scenario(managed_scenarios.message, agent=managed_scenarios.WITH_TOOLS),
+    "managed-confirmation": Scenario(managed_scenarios.confirmation, agent=managed_scenarios.ASKING),
+    "managed-custom": Scenario(managed_scenarios.custom_result, agent=managed_scenarios.CUSTOM),
+    "managed-interrupt": Scenario(managed_scenarios.interrupt, agent=managed_scenarios.WITH_TOOLS),
 }

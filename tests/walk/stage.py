@@ -15,6 +15,7 @@ from tests.harness.process import eventually
 from tests.walk.connection import SocketResponse
 from tests.walk.faults import tell
 from tests.walk.journal import Journal
+from tests.walk.managed_client import ManagedClient
 from tests.walk.person import BOUND, Person
 
 
@@ -74,5 +75,8 @@ def call(tool: str, **arguments: Any) -> str:
     return f"[call {tool} {json.dumps(arguments)}]"
 
 
-def person_of(server: Server, session: str, see: Callable[[dict[str, Any]], None]) -> Person:
-    return Person(LocalClient(server), session, see=see)
+def person_of(
+    server: Server, session: str, see: Callable[[dict[str, Any]], None], *, managed: bool = False
+) -> Person:
+    """`managed`: one who comes through the Managed Agents API."""
+    return (ManagedClient if managed else Person)(LocalClient(server), session, see=see)

@@ -18,11 +18,14 @@ from sqlalchemy import make_url
 from anthropic_standin.standin_server import OfflineServer
 from app.store.engine import Database
 from app.store.store import Store
+from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually
 from tests.kill_points.nursery import Nursery
 from tests.walk import belongings, journal
 from tests.walk.haste import LEASE_SECONDS, haste
 from tests.walk.invariants import Told, broken
+from tests.walk.managed_client import new_session
+from tests.walk.managed_invariants import broken_events
 from tests.walk.order import Order, walking_server
 from tests.walk.person import BOUND, Broken, Person, Refused
 from tests.walk.scenarios import SCENARIOS
@@ -93,7 +96,8 @@ class Walker:
         order = self._order(step)
         journal.write_to(order.journal)
         told = Told()
-        after = person_of(self._survivor, order.session, lambda _event: None)
+        managed = SCENARIOS[step.scenario].agent is not None
+        after = person_of(self._survivor, order.session, lambda _event: None, managed=managed)
         code = self._nursery.watch_one(order.line(), lambda event: self._see(event, told, after))
         killed = code == -signal.SIGKILL
         report = told.report
@@ -103,6 +107,8 @@ class Walker:
         self._talk_again(step, order, after)
         problems += after.problems
         problems += broken(self._judge, order, told)
+        if managed:
+            problems += broken_events(self._judge, order.session, told.events)
         problems += [f"the model refused a request: {words}" for words in self._model.violations]
         return (
             Verdict(
@@ -117,7 +123,7 @@ class Walker:
         )
 
     def _order(self, step: Step) -> Order:
-        client = person_of(self._survivor, "", lambda _event: None).client
+        client, scenario = LocalClient(self._survivor), SCENARIOS[step.scenario]
         return Order(
             step.scenario,
             step.point,
@@ -125,7 +131,9 @@ class Walker:
             directory=str(self._directory),
             database_url=self._database_url,
             model_url=self._model.url,
-            session=client.new_session(**SCENARIOS[step.scenario].session),
+            session=client.new_session(**scenario.session)
+            if scenario.agent is None
+            else new_session(client, scenario.agent),
             word=uuid.uuid4().hex[:12],
             spared=self._spared.get(step.scenario, ()),
         )
@@ -165,11 +173,12 @@ class Walker:
 
         def taken() -> bool:
             try:
-                after.read(after.run("[calm][say mine now]"))
+                after.take_over()
             except Refused as refusal:
                 refusals.append(str(refusal))
-                waits = "awaiting_" in str(refusal)
-                return waits or (self._is_sqlite and "store_unavailable" in str(refusal))
+                waits = "awaiting_" in str(refusal) or "waits for an answer" in str(refusal)
+                locked = "store_unavailable" in str(refusal) or "can't be reached" in str(refusal)
+                return waits or (self._is_sqlite and locked)
             after.settle()
             return True
 

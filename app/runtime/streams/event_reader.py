@@ -145,6 +145,10 @@ class EventReader:
         if self._follower is not None:
             self._follower.moved.set()
 
+    def wake(self) -> None:
+        """Has the listeners look though nothing is new; from any thread."""
+        self._log.wake()
+
     def give_up(self) -> None:
         """Ends the reader before its time, because of trouble that is neither its client's nor its run's."""
         self._gave_up = True

@@ -16,11 +16,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Protocol
 
 from app.errors import ServerFull
 from app.io_loop import WRITABLE, IoLoop
-from app.runtime.streams.event_reader import Behind, EventReader
+from app.runtime.streams.event_reader import Behind
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,21 @@ ROUND_SECONDS: Final = 0.003
 
 BEAT_SECONDS: Final = 1.0
 """Between two looks for streams that have been silent for long."""
+
+
+class Carriable(Protocol):
+    """A reader whose frames can be written without a thread of its own (`EventReader`)."""
+
+    @property
+    def interrupted(self) -> bool: ...
+
+    def take(self) -> bytes | None: ...
+
+    def listen(self, listener: Callable[[], None], /) -> None: ...
+
+    def ignore(self, listener: Callable[[], None], /) -> None: ...
+
+    def give_up(self) -> None: ...
 
 
 class CarriedStream:
@@ -47,7 +62,7 @@ class CarriedStream:
         "socket",
     )
 
-    def __init__(self, connection: socket.socket, reader: EventReader, done: Callable[[], None]) -> None:
+    def __init__(self, connection: socket.socket, reader: Carriable, done: Callable[[], None]) -> None:
         self.socket = connection
         self.descriptor = connection.fileno()
         self.reader = reader
@@ -95,7 +110,7 @@ class StreamWriter:
         self._batching = False
         self._next_beat = 0.0
 
-    def carry(self, connection: socket.socket, reader: EventReader) -> bool:
+    def carry(self, connection: socket.socket, reader: Carriable) -> bool:
         """Writes the reader's events to the socket until its end, or until they have to be read from the
         store; blocks meanwhile. False if the client has gone. ServerFull, before anything was written, if the
         system has no thread or descriptor for the writer.
@@ -109,7 +124,7 @@ class StreamWriter:
         return stream.give_back()
 
     def take_over(
-        self, connection: socket.socket, reader: EventReader, done: Callable[[], None]
+        self, connection: socket.socket, reader: Carriable, done: Callable[[], None]
     ) -> CarriedStream:
         """The same without waiting. `done` is called once, perhaps before this returns, on a thread that it must not
         block; the socket and the reader are the caller's again when it has asked the stream to `give_back`."""
