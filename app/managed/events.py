@@ -134,6 +134,7 @@ class EventCalls(Calls):
                 rows,
                 check,
                 owner=owner(),
+                stopped_by=by if interrupted else None,
                 key=lambda events: answered(use, _echo(events)),
                 fence=held.fence if held is not None else lambda _: None,
             )

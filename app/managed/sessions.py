@@ -191,10 +191,9 @@ class SessionCalls(Calls):
             f'Session {session_id} cannot be archived while its status is "running". '
             "Only pending or idle sessions may be archived."
         )
-        found = self._store.managed.archive(number_of(session_id), owner=owner(), refusal=refusal)
-        self._control.interrupt(
-            found.session.id, by=requester()
-        )  # what waits for an answer gets none any more
+        by = requester()
+        found = self._store.managed.archive(number_of(session_id), by=by, owner=owner(), refusal=refusal)
+        self._control.interrupt(found.session.id, by=by)  # what waits for an answer gets none any more
         return self._shown(found)
 
     @delete("/<session_id>")

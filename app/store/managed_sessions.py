@@ -16,14 +16,17 @@ from app.errors import InvalidRequest, NotFound
 from app.store.audit_notes import note
 from app.store.clock import now
 from app.store.engine import Database
+from app.store.fence import Fence
 from app.store.idempotency import KeyUse, use_key
 from app.store.key_pages import ANY_TIME, Place, Times
+from app.store.managed_rows import locked_run
 from app.store.memory_mounts import add_mounts, has_store
 from app.store.prepared_statements import Prepared, Values
-from app.store.queue_store import add_waiting
+from app.store.queue_store import add_waiting, drop_waiting
 from app.store.queued_work import QUEUE_WORK, new_work
 from app.store.resource_store import NewResource, add_resources
 from app.store.row_mapping import dump, load_optional, session_of
+from app.store.run_end import ask_to_stop
 from app.store.run_rows import live_run_row
 from app.store.session_rows import add_session, find_session
 from app.store.skill_store import keep_skills
@@ -76,9 +79,10 @@ class Filter:
 class ManagedSessions:
     """`owner` narrows a call to one token's sessions; None means that the caller may see them all."""
 
-    def __init__(self, database: Database, count_addition: Callable[[], None]) -> None:
+    def __init__(self, database: Database, fence: Fence, count_addition: Callable[[], None]) -> None:
         """`count_addition` is called when messages wait in a queue."""
         self._database = database
+        self._fence = fence
         self._count_addition = count_addition
 
     def create(
@@ -194,13 +198,17 @@ class ManagedSessions:
         self._count_addition()
         return changed
 
-    def archive(self, session_id: str, *, owner: str | None, refusal: str) -> ManagedSession:
-        """InvalidRequest with those words while a run works on it. Archived again, it stays as it is."""
+    def archive(self, session_id: str, *, by: str, owner: str | None, refusal: str) -> ManagedSession:
+        """Stops a run that waits, and drops the messages that no run has come to. InvalidRequest with those words while
+        a run works on it. Archived again, it stays as it is."""
         with self._database.writing() as connection:
-            find_session(connection, session_id, lock=True)
+            run = locked_run(connection, session_id)
             before = _find(connection, session_id, owner)
             if before.at_work:
                 raise InvalidRequest(refusal)
+            drop_waiting(connection, session_id)
+            if run is not None and ask_to_stop(connection, self._fence, run, by):
+                self._database.notify(connection, session_id)
             connection.execute(
                 update(managed_sessions)
                 .where(managed_sessions.c.session_id == session_id, managed_sessions.c.archived_at.is_(None))
@@ -218,14 +226,16 @@ class ManagedSessions:
         check: Callable[[ManagedSession], None],
         *,
         owner: str | None,
+        stopped_by: str | None = None,
         key: Callable[[Sequence[Told]], KeyUse | None] = lambda _: None,
         fence: Callable[[Connection], None] = lambda _: None,
     ) -> Sent:
         """Stores messages that wait for a run, and the events by which they were sent; all or nothing. An event that is
-        there already stays as it is. `check` may refuse. `key` is how the request uses its key, with these events as
-        its answer. `fence` keeps the right to send, or raises. QueueFull, NotFound, KeyUsed."""
+        there already stays as it is. `check` may refuse. The session's run is asked to stop if somebody has
+        `stopped_by`. `key` is how the request uses its key, with these events as its answer. `fence` keeps the right
+        to send, or raises. QueueFull, NotFound, KeyUsed."""
         with self._database.writing() as connection:
-            find_session(connection, session_id, lock=True)
+            run = locked_run(connection, session_id)
             fence(connection)
             check(_find(connection, session_id, owner))
             live = live_run_row(connection, session_id) is not None
@@ -238,6 +248,8 @@ class ManagedSessions:
             if not live:
                 place(connection, session_id, [row for row in new if row["type"] != "user.message"])
             tell(connection, new)
+            if stopped_by is not None and run is not None:
+                live = ask_to_stop(connection, self._fence, run, stopped_by)
             sent = Sent(live, [known.get(row["id"]) or told_row(rows[row["id"]]) for row in events])
             if (use := key(sent.events)) is not None:
                 use_key(connection, use, session_id=session_id)

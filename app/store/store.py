@@ -128,7 +128,7 @@ class Store:
         self.memories = Memories(database, limits)
         self.memory_history = MemoryHistory(database)
         self.memory_mounts = MemoryMounts(database, limits)
-        self.managed = ManagedSessions(database, self.queue.count_addition)
+        self.managed = ManagedSessions(database, fence, self.queue.count_addition)
         self.told = ToldEvents(database)
         self.resources = ResourceStore(database)
         self.files = FileStore(database, most_bytes=file_bytes_per_name)

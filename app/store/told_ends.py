@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,7 @@ from app.store.told_events import (
     place,
     stored,
     tell,
+    waiting,
 )
 
 Json = dict[str, Any]
@@ -75,6 +76,7 @@ def tell_end(connection: Connection, run: Run, outcome: RunOutcome, closed: Sequ
     name = orjson.loads(settings.settings_json)["agent"]["name"]
     at = database_time(connection)
     rows = [_result(connection, call, 0, at) for call in closed if call.session_id == run.session_id]
+    rows += _sent(connection, run.session_id, at, but={row["id"] for row in rows})
     rows += [
         event_row(run.session_id, new_id("sevt"), kind, body, at=at, number=0)
         for kind, body in _ending(connection, run, outcome, name)
@@ -93,6 +95,16 @@ def _ending(connection: Connection, run: Run, outcome: RunOutcome, agent: str) -
     yield "session.thread_status_idle", {**thread, **why}
     yield "session.usage", last_body(connection, run.session_id, "session.usage") or {"usage": NOTHING_USED}
     yield "session.status_idle", why
+
+
+def _sent(connection: Connection, session_id: str, at: float, *, but: Collection[str]) -> list[Json]:
+    """What clients have sent that the run did not come to; an interrupt last, for it brings the end."""
+    sent = sorted(waiting(connection, session_id), key=lambda event: event.type == "user.interrupt")
+    return [
+        event_row(session_id, event.id, event.type, event.body, at=at, number=0, call_id=event.call_id)
+        for event in sent
+        if event.id not in but
+    ]
 
 
 def _result(connection: Connection, call: ClosedCall, number: int, at: float) -> Json:

@@ -128,6 +128,11 @@ def open_request(connection: Connection, session_id: str) -> str | None:
     return None if start is None or (end is not None and end.number > start.number) else str(start.id)
 
 
+def waiting(connection: Connection, session_id: str) -> list[Told]:
+    """The events that no run has come to, but for messages."""
+    return [told(row) for row in _WAITING.all(connection, {"of_session": session_id})]
+
+
 def stored(connection: Connection, session_id: str, event_ids: Sequence[str]) -> dict[str, Told]:
     """Those of these events that are there already, by their ids."""
     query = select(told_events).where(told_events.c.session_id == session_id, told_events.c.id.in_(event_ids))
@@ -150,7 +155,7 @@ class ToldEvents:
     def waiting(self, session_id: str) -> list[Told]:
         """The events that no run has come to, but for messages."""
         with self._database.glance() as connection:
-            return [told(row) for row in _WAITING.all(connection, {"of_session": session_id})]
+            return waiting(connection, session_id)
 
     def open_calls(self, session_id: str) -> dict[str, Told]:
         """The calls that the session was idle for when it last became so, with the event of each."""
