@@ -13,6 +13,7 @@ from app.agent.tools.mcp.tool_servers import ToolServers
 from app.distribution import install_command
 from app.managed.agents import AgentCalls
 from app.managed.answers import STRANDED_SECONDS, Answers
+from app.managed.directories import SWEEP_SECONDS, Directories
 from app.managed.door import ManagedDoor
 from app.managed.environments import EnvironmentCalls
 from app.managed.events import EventCalls
@@ -282,6 +283,8 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     runtime.periodic_tasks.every(STRANDED_SECONDS, answers.give_stranded)
     work_ends = WorkEnds(store, answers)
     runtime.periodic_tasks.every(SETTLE_SECONDS, work_ends.settle_in_turn)
+    directories = Directories(store, roots, host=owner.host)
+    runtime.periodic_tasks.every(SWEEP_SECONDS, directories.sweep)
     disconnects = DisconnectWatcher()
     waits = LongPoll(runtime.runs, runtime.slots, disconnects)
     streams = Streams(disconnects, runtime.slots, writer)
@@ -344,7 +347,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             AgentCalls(every_agent := EveryAgent(store.agents, directory), store.skills, served),
             SkillCalls(store.skills, WorkerAccess(store.managed)),
             EnvironmentCalls(store.environments, caged=settings.sandbox != "off"),
-            SessionCalls(store, control, runtime.manager, roots, served, mounts, every_agent),
+            SessionCalls(store, control, runtime.manager, directories, served, mounts, every_agent),
             VaultCalls(store.vaults),
             CredentialCalls(store.credentials, box, CredentialCheck(tokens, public_only=public_only)),
             managed_events := EventCalls(store, control, runtime.manager, readers, streams, answers),

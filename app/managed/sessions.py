@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final
 
 from flask import Response
@@ -16,6 +15,7 @@ from app.door_ids import new_id
 from app.errors import InvalidRequest, NotFound
 from app.managed.bodies import patched, read
 from app.managed.calls import Calls, delete, get, post
+from app.managed.directories import Directories
 from app.managed.environments import UNRESTRICTED
 from app.managed.every_agent import EveryAgent
 from app.managed.files.file_sources import FileSources
@@ -40,9 +40,7 @@ from app.managed.session_json import session_agent, session_json
 from app.managed.skills.session_skills import found_skills, pinned, skill_settings
 from app.managed.teams import AGENT, key_of
 from app.managed.vaults.session_vaults import usable_vaults
-from app.roots import Roots
 from app.runtime.manager import RuntimeManager
-from app.runtime.own_directories import own_directory, remove
 from app.runtime.run_control import RunControl
 from app.store.managed_sessions import ManagedSession
 from app.store.store import Store
@@ -64,7 +62,7 @@ class SessionCalls(Calls):
         store: Store,
         control: RunControl,
         manager: RuntimeManager,
-        roots: Roots,
+        directories: Directories,
         served: ServedTools,
         mounts: Mounts,
         agents: EveryAgent,
@@ -73,7 +71,7 @@ class SessionCalls(Calls):
         self._store = store
         self._control = control
         self._manager = manager
-        self._roots = roots
+        self._directories = directories
         self._served = served
         self._mounts = mounts
 
@@ -122,11 +120,14 @@ class SessionCalls(Calls):
         messages, events = first_messages(
             self._store, session_id, body.initial_events, by=requester(), sources=sources
         )
+        directories = self._directories
         session = Session(
             id=session_id,
             title=body.title or "",
             owner=own_name(),
-            working_dir="" if self_hosted else str(self._made_directory(session_id)),
+            working_dir=""
+            if self_hosted
+            else str(directories.make(session_id, agent["id"], owner=own_name())),
             handed_to=f"{key_of(session_id)}/{AGENT}",
         )
         session = replace(session, choices=replace(session.choices, without_title=True))
@@ -205,9 +206,7 @@ class SessionCalls(Calls):
                 "complete."
             )
         self._control.delete(found.session.id, by=requester(), wait=DELETE_SECONDS)
-        ground = self._roots.of(found.session.owner)
-        if (directory := own_directory(found.session.id, found.session.working_dir, ground)) is not None:
-            remove(directory)
+        self._directories.remove(found.session)
         return json_response({"id": session_id, "type": "session_deleted"})
 
     def found(self, session_id: str) -> ManagedSession:
@@ -232,17 +231,6 @@ class SessionCalls(Calls):
         agent = session_agent(stored, overridden(stored.definition, given))
         refuse_unserved(agent)
         return agent
-
-    def _made_directory(self, session_id: str) -> Path:
-        """The directory of the session's own, which is its environment. InvalidRequest if there is no place for it."""
-        roots = self._roots.of(own_name()).roots
-        if not roots:
-            raise InvalidRequest(
-                "environment_id: this server has no directory where environments can be made"
-            )
-        directory = roots[0] / "environments" / key_of(session_id)
-        directory.mkdir(parents=True, mode=0o700)
-        return directory
 
     def _told_of_change(self, before: ManagedSession, after: ManagedSession) -> Sequence[Json]:
         body: Json = {}

@@ -13,7 +13,7 @@ from app.store.engine import Database
 from app.store.key_pages import Window, within
 from app.store.quotas import NO_LIMITS, Limits
 from app.store.row_mapping import dump
-from app.store.tables import environments, managed_sessions
+from app.store.tables import environments, managed_sessions, sessions
 
 
 class EnvironmentStore:
@@ -65,6 +65,12 @@ class EnvironmentStore:
             if found.definition["config"]["type"] == "self_hosted":
                 _refuse_used(connection, environment_id)
             connection.execute(delete(environments).where(environments.c.id == environment_id))
+
+    def is_used(self, directory: str) -> bool:
+        """Does a session work in this directory?"""
+        query = select(sessions.c.id).where(sessions.c.working_dir == directory).limit(1)
+        with self._database.reading() as connection:
+            return connection.execute(query).first() is not None
 
 
 def _refuse_used(connection: Connection, environment_id: str) -> None:

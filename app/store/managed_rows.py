@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, Double, Text, bindparam, insert, null, select
 
 from app.conversation.run import Run
 from app.errors import InvalidRequest
@@ -12,13 +12,45 @@ from app.store.prepared_statements import Prepared
 from app.store.row_mapping import run_of
 from app.store.run_rows import live_run_row
 from app.store.session_rows import find_session
-from app.store.tables import managed_sessions
+from app.store.tables import managed_sessions, mounted_stores, session_skills
 
+_MANAGED: Final = Prepared(
+    select(managed_sessions.c.session_id).where(managed_sessions.c.session_id == bindparam("of_session"))
+)
 _ARCHIVED: Final = Prepared(
     select(managed_sessions.c.session_id).where(
         managed_sessions.c.session_id == bindparam("of_session"), managed_sessions.c.archived_at.is_not(None)
     )
 )
+
+_copied: Final = {
+    "session_id": bindparam("copy", type_=Text),
+    "created_at": bindparam("made_at", type_=Double),
+    "updated_at": bindparam("made_at", type_=Double),
+    "archived_at": null(),
+}
+_COPIES: Final = [
+    Prepared(
+        insert(table).from_select(
+            list(table.c),
+            select(*(_copied.get(column.key, column) for column in table.c)).where(
+                table.c.session_id == bindparam("of_session")
+            ),
+        )
+    )
+    for table in (managed_sessions, session_skills, mounted_stores)
+]
+"""A copy works in the same directory, so it has the same state of its memory stores."""
+
+
+def is_managed(connection: Connection, session_id: str) -> bool:
+    return _MANAGED.first(connection, {"of_session": session_id}) is not None
+
+
+def copy_managed(connection: Connection, session_id: str, copy: str, *, made_at: float) -> None:
+    """Makes a copy of a session of this API one, too."""
+    for copied in _COPIES:
+        copied.run(connection, {"of_session": session_id, "copy": copy, "made_at": made_at})
 
 
 def refuse_archived(connection: Connection, session_id: str) -> None:
