@@ -215,7 +215,12 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         file_bytes_per_name=settings.max_file_bytes_per_name,
     )
     directory = TeamDirectory(settings.agents, settings.environment, instead=settings.stand_in_agents)
-    teams = EveryTeam(directory, store.managed, private_servers=settings.lets_servers_be_private)
+    teams = EveryTeam(
+        directory,
+        store.managed,
+        private_servers=settings.lets_servers_be_private,
+        searches=settings.web_search,
+    )
     writer = StreamWriter(heartbeat=PING, heartbeat_seconds=HEARTBEAT_SECONDS)
     model = LazyModel(partial(_load_model, settings, writer), at_once=False) if settings.api_key else None
     titles = Titles(store.sessions, telemetry.tracing)
@@ -291,7 +296,9 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     editor = ConversationEditor(store, runtime.manager)
     agents = SessionAgents(store, teams)
     agent_tools = AgentTools(store, teams, planner.toolboxes, roots)
-    served = ServedTools(settings.lets_tools_run_unasked, caged=settings.sandbox != "off")
+    served = ServedTools(
+        settings.lets_tools_run_unasked, caged=settings.sandbox != "off", searches=settings.web_search
+    )
     app = make_application(
         [
             HealthResource(

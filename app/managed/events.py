@@ -201,7 +201,7 @@ class EventCalls(Calls):
         decided = self._store.decisions.of(session_id, [call_id]).get(call_id)
         if decided is not None and decided.confirmation is not None:
             return True
-        call = self._store.journal.ledger(session_id).get(call_id)
+        call = self._store.journal.ledger(session_id, call_id=call_id).get(call_id)
         return call is None or call.state not in ("pending", "awaiting_approval")
 
     def _pending(self, session_id: str, rows: Sequence[Json]) -> Sequence[str]:
