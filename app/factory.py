@@ -24,6 +24,7 @@ from app.managed.files.resources import ResourceCalls
 from app.managed.files.session_files import SessionFiles
 from app.managed.memory.memory_calls import MemoryCalls, MemoryStoreCalls, MemoryVersionCalls
 from app.managed.memory.mounted_memory import MemoryMounter
+from app.managed.resuming import RESUME_SECONDS, Resuming
 from app.managed.served_tools import ServedTools
 from app.managed.sessions import SessionCalls
 from app.managed.skills.session_skills import SessionSkills
@@ -286,6 +287,8 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     runtime.supervisor.recover()
     answers = Answers(store, control)
     runtime.periodic_tasks.every(STRANDED_SECONDS, answers.give_stranded)
+    resuming = Resuming(store, runtime.manager)
+    runtime.periodic_tasks.every(RESUME_SECONDS, resuming.resume_stranded)
     work_ends = WorkEnds(store, answers)
     runtime.periodic_tasks.every(SETTLE_SECONDS, work_ends.settle_in_turn)
     directories = Directories(store, roots, host=owner.host)
@@ -354,7 +357,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             AgentCalls(every_agent := EveryAgent(store.agents, directory), store.skills, served),
             SkillCalls(store.skills, WorkerAccess(store.managed)),
             EnvironmentCalls(store.environments, caged=settings.sandbox != "off"),
-            SessionCalls(store, control, runtime.manager, directories, served, mounts, every_agent),
+            SessionCalls(store, control, runtime.manager, directories, served, mounts, every_agent, resuming),
             VaultCalls(store.vaults),
             CredentialCalls(store.credentials, box, CredentialCheck(tokens, public_only=public_only)),
             managed_events := EventCalls(store, control, runtime.manager, readers, streams, answers),

@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 
 from app.conversation.run_outcome import RunOutcome
+from app.conversation.usage import Usage
 
 Json = dict[str, Any]
 
@@ -108,10 +109,27 @@ def server_error_body(server: str, words: str, *, is_unauthorized: bool) -> Json
     return {"error": error}
 
 
+def answered_body(start: str, usage: Usage | None, *, is_error: bool) -> Json:
+    """Of the end of a request to a model."""
+    return {
+        "model_request_start_id": start,
+        "model_usage": usage_body(usage or Usage()),
+        "is_error": is_error,
+    }
+
+
 def unanswered_body(start: str) -> Json:
-    """Of the end of a request to a model of which no message is kept."""
-    counts = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
-    return {"model_request_start_id": start, "model_usage": dict.fromkeys(counts, 0), "is_error": True}
+    """The same of one of which no message is kept."""
+    return answered_body(start, None, is_error=True)
+
+
+def usage_body(usage: Usage) -> Json:
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cache_read_input_tokens": usage.cache_read_tokens,
+        "cache_creation_input_tokens": usage.cache_write_tokens,
+    }
 
 
 def result_body(use_id: str, block: Mapping[str, Any]) -> Json:

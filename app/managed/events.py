@@ -11,7 +11,8 @@ from app.conversation.queued_message import QueuedMessage
 from app.door_ids import new_id, thread_id
 from app.errors import Forbidden, InvalidRequest
 from app.managed.answers import KINDS, Answers
-from app.managed.bodies import read
+from app.managed.bodies import Body, read
+from app.managed.budgets import is_spent
 from app.managed.calls import Calls, get, post
 from app.managed.client_results import result_row
 from app.managed.decisions import open_calls, unanswered, with_rows
@@ -47,6 +48,8 @@ Json = dict[str, Any]
 
 MOST: Final = 1000
 MAX_PREVIEWS: Final = 100
+_BEYOND_BUDGET: Final = (Interrupt, ToolConfirmation, CustomToolResult, UserToolResult)
+"""Events that a session takes which has reached its budget."""
 
 
 class EventCalls(Calls):
@@ -87,7 +90,7 @@ class EventCalls(Calls):
         """All events are checked before one is stored. A request whose key was used before is answered as it was
         then."""
         body, number = read(SendEvents), number_of(session_id)
-        found, held = self._found(session_id), lease(self._store.work)
+        before_it, held = self._found(session_id), lease(self._store.work)
         if held is not None and not all(
             isinstance(one, CustomToolResult | UserToolResult) for one in body.events
         ):
@@ -110,6 +113,8 @@ class EventCalls(Calls):
                 case Interrupt(session_thread_id=thread):
                     if thread not in (None, thread_id(number)):
                         raise InvalidRequest(f"session_thread_id: there is no thread {thread}")
+                    if self._has_reached_budget(before_it) and self._store.runs.live_run(number) is None:
+                        continue  # there is nothing to interrupt until the budget is changed
                     interrupted = True
                     said = {} if thread is None else {"session_thread_id": thread}
                     rows.append(event_row(number, new_id("sevt"), event.type, said, at=at, number=None))
@@ -117,11 +122,13 @@ class EventCalls(Calls):
                     rows.append(self._confirmation(number, event, at, rows))
                 case CustomToolResult() | UserToolResult():
                     resolved = sources.resolved(event.content or (), place)
-                    rows.append(result_row(self._store, found, event, resolved, at, rows))
+                    rows.append(result_row(self._store, before_it, event, resolved, at, rows))
 
         def check(found: ManagedSession) -> None:
             if found.archived_at is not None:
                 raise InvalidRequest(f"Session {session_id} is archived.")
+            if self._has_reached_budget(found):
+                self._refuse_beyond_budget(body.events)
             if messages and not interrupted and (pending := self._pending(number, rows)):
                 raise InvalidRequest(
                     f"the session waits for an answer to {', '.join(pending)}; answer, or send user.interrupt"
@@ -196,6 +203,17 @@ class EventCalls(Calls):
             said["deny_message"] = event.deny_message
         row_id = new_id("sevt")
         return event_row(session_id, row_id, event.type, said, at=at, number=None, call_id=asked.call_id)
+
+    def _has_reached_budget(self, found: ManagedSession) -> bool:
+        budget = found.settings.get("budget")
+        return budget is not None and is_spent(budget, self._store.quotas.spent(found.session.id))
+
+    def _refuse_beyond_budget(self, events: Sequence[Body]) -> None:
+        if not all(isinstance(event, _BEYOND_BUDGET) for event in events):
+            raise InvalidRequest(
+                "the session has reached its budget: until that is raised or removed, it takes only "
+                "user.tool_confirmation, user.tool_result, user.custom_tool_result and user.interrupt"
+            )
 
     def _is_decided(self, session_id: str, call_id: str) -> bool:
         decided = self._store.decisions.of(session_id, [call_id]).get(call_id)

@@ -38,7 +38,7 @@ def session_json(found: ManagedSession, resources: Sequence[Resource] = ()) -> J
         "metadata": found.settings["metadata"],
         "resources": [*map(resource_json, resources), *memory_resources(found.settings)],
         "vault_ids": found.settings.get("vault_ids", []),
-        "budget": None,
+        "budget": found.settings.get("budget"),
         "outcome_evaluations": [],
         "usage": spent.json(),
         "stats": {

@@ -14,6 +14,8 @@ from app.conversation.session import Session
 from app.door_ids import new_id
 from app.errors import InvalidRequest, NotFound
 from app.managed.bodies import patched, read
+from app.managed.budgets import cap as cap_of
+from app.managed.budgets import changed_budget, first_budget
 from app.managed.calls import Calls, delete, get, post
 from app.managed.directories import Directories
 from app.managed.environments import UNRESTRICTED
@@ -24,6 +26,7 @@ from app.managed.given_ids import checked, number_of
 from app.managed.memory.attached_stores import attached
 from app.managed.memory.memory_bodies import Attached
 from app.managed.paging import SessionPages
+from app.managed.resuming import Resuming
 from app.managed.sent_messages import first_messages
 from app.managed.served_tools import ServedTools
 from app.managed.session_bodies import (
@@ -33,7 +36,6 @@ from app.managed.session_bodies import (
     UpdateSession,
     overridden,
     refuse_unserved,
-    refuse_unsupported,
     with_tools,
 )
 from app.managed.session_json import session_agent, session_json
@@ -66,6 +68,7 @@ class SessionCalls(Calls):
         served: ServedTools,
         mounts: Mounts,
         agents: EveryAgent,
+        resuming: Resuming,
     ) -> None:
         self._agents = agents
         self._store = store
@@ -74,11 +77,11 @@ class SessionCalls(Calls):
         self._directories = directories
         self._served = served
         self._mounts = mounts
+        self._resuming = resuming
 
     @post("")
     def create(self) -> Response:
         body = read(CreateSession)
-        refuse_unsupported(body)
         agent = self._agent(body.agent)
         environment = self._store.environments.get(checked("env", body.environment_id), owner=owner())
         if environment.archived_at is not None:
@@ -103,6 +106,7 @@ class SessionCalls(Calls):
         vault_ids = usable_vaults(self._store.vaults, body.vault_ids)
         stores = [one for one in body.resources if isinstance(one, Attached)]
         memory_stores = attached(self._store.memory_stores, stores, owner=owner())
+        budget = first_budget(body.budget, agent)
         session_id = str(uuid.uuid4())
         files = [one for one in body.resources if not isinstance(one, Attached)]
         if files and self_hosted:
@@ -115,6 +119,7 @@ class SessionCalls(Calls):
             "skills": skill_settings(skills),
             "agent_file": None if file is None else file.key,
             "memory_stores": memory_stores,
+            "budget": budget,
         }
         sources = FileSources(self._store.files, owner=owner())
         messages, events = first_messages(
@@ -129,6 +134,7 @@ class SessionCalls(Calls):
             if self_hosted
             else str(directories.make(session_id, agent["id"], owner=own_name())),
             handed_to=f"{key_of(session_id)}/{AGENT}",
+            budget=self._cap(budget),
         )
         session = replace(session, choices=replace(session.choices, without_title=True))
         made = self._store.managed.create(
@@ -163,7 +169,6 @@ class SessionCalls(Calls):
         body = read(UpdateSession)
         if body.given("vault_ids"):
             raise InvalidRequest("vault_ids: the vaults of a session can't be changed")
-        refuse_unsupported(body)
 
         def change(before: ManagedSession) -> ManagedSession:
             if before.archived_at is not None:
@@ -180,10 +185,21 @@ class SessionCalls(Calls):
                 self._served.check(settings["agent"], "agent.tools", self_hosted=is_self_hosted(settings))
                 networking = settings.get("networking", UNRESTRICTED)
                 self._served.check_servers(settings["agent"], networking, "agent.tools")
+            cap = before.session.budget
+            if body.given("budget"):
+                own, spent = settings.get("budget"), self._store.quotas.spent(before.session.id)
+                settings["budget"] = changed_budget(own, body.budget, spent)
+                if cap == self._cap(own):  # else an operator has set another one
+                    cap = self._cap(settings["budget"])
             title = (body.title or "") if body.given("title") else before.session.title
-            return replace(before, settings=settings, session=replace(before.session, title=title))
+            return replace(
+                before, settings=settings, session=replace(before.session, title=title, budget=cap)
+            )
 
         found = self._store.managed.change(number_of(session_id), change, self._told_of_change, owner=owner())
+        if body.given("budget"):
+            self._resuming.resume(found.session.id)
+            found = self.found(session_id)
         return self._shown(found)
 
     @post("/<session_id>/archive")
@@ -208,6 +224,9 @@ class SessionCalls(Calls):
         self._control.delete(found.session.id, by=requester(), wait=DELETE_SECONDS)
         self._directories.remove(found.session)
         return json_response({"id": session_id, "type": "session_deleted"})
+
+    def _cap(self, budget: Json | None) -> float | None:
+        return cap_of(budget, self._store.quotas.limits.session_budget)
 
     def found(self, session_id: str) -> ManagedSession:
         return self._store.managed.get(number_of(session_id), owner=owner())
@@ -240,6 +259,8 @@ class SessionCalls(Calls):
             body["metadata"] = after.settings["metadata"]
         if after.settings["agent"] != before.settings["agent"]:
             body["agent"] = after.settings["agent"]
+        if after.settings.get("budget") != before.settings.get("budget"):
+            body["budget"] = after.settings["budget"]
         session_id = after.session.id
         row = event_row(
             session_id,

@@ -27,6 +27,7 @@ from app.agent.loop_steps import (
 from app.conversation.blocks import Block, is_served_result, is_thinking
 from app.conversation.framing import unframed
 from app.conversation.managed_events import (
+    answered_body,
     client_result_body,
     ending_body,
     error_body,
@@ -51,6 +52,7 @@ from app.door_ids import (
     thinking_event_id,
     thread_id,
 )
+from app.managed.budgets import REACHED, has_stopped
 from app.managed.decisions import OpenCall, answer_of, unanswered
 from app.managed.files.session_files import SessionFiles
 from app.managed.policies import Policies
@@ -83,13 +85,16 @@ class SessionTeller:
         outputs: Callable[[], None],
         find: Callable[[str], Told | None],
         workers_of: str,
+        budget: Callable[[], Json | None] = lambda: None,
     ) -> None:
         """`agent` is the one that was frozen into the session; `spent` what its earlier runs have used; `look` finds
         the events that clients have sent and that no run has come to, but for messages; `decided` the decisions of
         clients on calls; `asked` are the calls that the session is idle for, with the event of each; `prepare` makes
         the session's directory ready, and returns errors; `outputs` makes files of what it has written; `find` finds
-        an event by its id; `workers_of` is its self-hosted environment."""
+        an event by its id; `workers_of` is its self-hosted environment; `budget` finds what the session may cost
+        now."""
         self._prepare, self._outputs = prepare, outputs
+        self._budget = budget
         self._look = look
         self._decided = decided
         self._session_id = session_id
@@ -154,6 +159,8 @@ class SessionTeller:
         self._outputs()
         sent = self._look()
         rows = [*self._unanswered_request(), *self._came_to(sent)]
+        if has_stopped(self._budget(), outcome):
+            return [*rows, *self._idle(idle_body(REACHED))]
         if tells_error(outcome):
             rows.append(self._row("session.error", error_body(outcome)))
         return [*rows, *self._idle(ending_body(outcome))]
@@ -214,16 +221,7 @@ class SessionTeller:
         usage = message.usage
         if usage is not None:
             self._spent = self._spent.with_call(usage, message.cost)
-        body: Json = {
-            "model_request_start_id": self._request,
-            "model_usage": {
-                "input_tokens": usage.input_tokens if usage else 0,
-                "output_tokens": usage.output_tokens if usage else 0,
-                "cache_read_input_tokens": usage.cache_read_tokens if usage else 0,
-                "cache_creation_input_tokens": usage.cache_write_tokens if usage else 0,
-            },
-            "is_error": bool(message.partial),
-        }
+        body = answered_body(self._request, usage, is_error=bool(message.partial))
         self._request = ""
         yield self._row("span.model_request_end", body)
 
@@ -278,7 +276,9 @@ class SessionTeller:
         self._spent = self._spent.with_seconds(now - self._working_since)
         self._working_since = now
         yield self._row("session.thread_status_idle", {**self._thread, **why})
-        yield self._row("session.usage", {"usage": self._spent.json()})
+        budget = self._budget()
+        usage: Json = {"usage": self._spent.json()}
+        yield self._row("session.usage", usage if budget is None else {**usage, "budget": budget})
         yield self._row("session.status_idle", why)
 
     def _row(self, kind: str, body: Json, *, event: str = "", call_id: str | None = None) -> Json:
@@ -327,7 +327,12 @@ class Tellers:
             outputs,
             partial(store.told.find, session_id),
             found.environment_id if is_self_hosted(found.settings) else "",
+            partial(self._budget, session_id) if found.settings.get("budget") else _no_budget,
         )
+
+    def _budget(self, session_id: str) -> Json | None:
+        settings = self._store.managed.settings(session_id)
+        return None if settings is None else settings[0].get("budget")
 
     def _prepared(self, found: ManagedSession) -> Sequence[Json]:
         """Makes the session's directory ready. Clients are told of these errors. StoreUnavailable."""
@@ -337,6 +342,10 @@ class Tellers:
 
 def _no_errors() -> Sequence[Json]:
     return ()
+
+
+def _no_budget() -> None:
+    return None
 
 
 def _nothing() -> None:

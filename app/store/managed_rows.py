@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection, Double, Text, bindparam, insert, null, select
@@ -13,6 +15,19 @@ from app.store.row_mapping import run_of
 from app.store.run_rows import live_run_row
 from app.store.session_rows import find_session
 from app.store.tables import managed_sessions, mounted_stores, session_skills
+from app.store.told_events import Told
+
+RESUME: Final = "resume "
+"""Before a session's number: the name of the job of going on with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What was stored. `live`: a run has the session, and will come to it."""
+
+    live: bool
+    events: Sequence[Told]
+
 
 _MANAGED: Final = Prepared(
     select(managed_sessions.c.session_id).where(managed_sessions.c.session_id == bindparam("of_session"))

@@ -18,8 +18,9 @@ from app.store.clock import now
 from app.store.engine import Database
 from app.store.fence import Fence
 from app.store.idempotency import KeyUse, use_key
+from app.store.job_store import want
 from app.store.key_pages import ANY_TIME, Place, Times
-from app.store.managed_rows import locked_run
+from app.store.managed_rows import RESUME, Sent, locked_run
 from app.store.memory_mounts import add_mounts, has_store
 from app.store.prepared_statements import Prepared, Values
 from app.store.queue_store import add_waiting, drop_waiting
@@ -174,8 +175,8 @@ class ManagedSessions:
         *,
         owner: str | None,
     ) -> ManagedSession:
-        """Stores a changed title and settings, with the events that tell of it: rows without a number while a run is at
-        work, which will come to them."""
+        """Stores a changed title, budget and settings, with the events that tell of it: rows without a number while a
+        run is at work, which will come to them."""
         with self._database.writing() as connection:
             find_session(connection, session_id, lock=True)
             before = _find(connection, session_id, owner)
@@ -186,9 +187,10 @@ class ManagedSessions:
             connection.execute(
                 update(managed_sessions).where(managed_sessions.c.session_id == session_id).values(values)
             )
-            connection.execute(
-                update(sessions).where(sessions.c.id == session_id).values(title=after.session.title)
-            )
+            own = update(sessions).where(sessions.c.id == session_id)
+            connection.execute(own.values(title=after.session.title, budget=after.session.budget))
+            if after.settings.get("budget") != before.settings.get("budget"):
+                want(connection, f"{RESUME}{session_id}")
             rows = list(tell_of(before, after))
             if live_run_row(connection, session_id) is None:
                 place(connection, session_id, rows)
@@ -256,14 +258,6 @@ class ManagedSessions:
             self._database.notify(connection, session_id)
         self._count_addition()
         return sent
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """What was stored. `live`: a run has the session, and will come to it."""
-
-    live: bool
-    events: Sequence[Told]
 
 
 _USAGE: Final = (
